@@ -1,0 +1,76 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+GO           ?= go
+GOLANGCI     := golangci-lint
+GOLANGCI_VERSION := v2.15.0
+GOBIN        := $(shell $(GO) env GOPATH)/bin
+VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+BUILDINFO    := github.com/stackscope/stackscope/internal/base/buildinfo
+LDFLAGS      := -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).revision=$(REVISION)
+FUZZTIME     ?= 1m
+export PATH  := $(GOBIN):$(PATH)
+export CGO_ENABLED ?= 0
+
+.PHONY: help build run test e2e lint bench fuzz gen check ui tools clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build all it needs and run the demo fleet on http://localhost:8080
+	@./bin/stackscope demo --port 8080
+
+build: ui ## build bin/stackscope and bin/stackscope-worker
+	@mkdir -p bin
+	@echo "building bin/stackscope and bin/stackscope-worker (the first build takes some minutes: it compiles Prometheus)"
+	@$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+ui: ## build Prometheus' web UI into the binary (needs Node.js; without it the API works and the UI is left out)
+	@./hack/build-prometheus-ui
+
+test: ## every test, with the end-to-end tests
+	$(GO) test -shuffle=on ./...
+	cd bench && $(GO) test ./...
+	$(MAKE) --no-print-directory e2e
+
+e2e: build ## the real binaries, a separate real Prometheus, and the specification's commands
+	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 10m ./tests/e2e/...
+
+race: ## the tests of packages that share state between goroutines, under the race detector
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on $(RACE_PACKAGES)
+
+lint: tools ## golangci-lint, formatting, go fix, go.mod
+	$(GOLANGCI) run ./...
+	cd bench && $(GOLANGCI) run ./...
+	$(GO) mod tidy -diff
+	cd bench && $(GO) mod tidy -diff
+	$(GO) fix -diff ./...
+
+gen: ## regenerate what is generated (docs/metrics.md, docs/flags.md)
+	$(GO) run ./hack/gen
+
+bench: ## benchmarks: the translator beside its peers, and the hot paths
+	cd bench && STACKSCOPE_BENCH=1 $(GO) test -run 'TestRatios' -count=1 -v . && $(GO) test -run '^$$' -bench . -benchtime 1s .
+	$(GO) test -run '^$$' -bench . -benchtime 200ms $(BENCH_PACKAGES)
+
+fuzz: ## each fuzz target for FUZZTIME (1m)
+	./hack/fuzz $(FUZZTIME)
+
+check: lint gen ## all that CI does
+	git diff --exit-code -- docs
+	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory race
+	./hack/fuzz 10s
+
+tools: ## install the linter
+	@command -v $(GOLANGCI) >/dev/null && $(GOLANGCI) version | grep -q "$(GOLANGCI_VERSION:v%=%)" || \
+	  { echo "installing golangci-lint $(GOLANGCI_VERSION)"; $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION); }
+
+clean: ## remove what was built
+	rm -rf bin web/prometheus/static
+
+RACE_PACKAGES := ./internal/...
+BENCH_PACKAGES := ./internal/mapping/ ./internal/translate/ ./internal/exposition/ ./internal/inventory/

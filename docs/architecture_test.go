@@ -1,0 +1,192 @@
+// Package docs holds documentation, and the tests that keep it true.
+package docs
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/stackscope/stackscope/"
+
+type row struct {
+	folder string
+	floor  int
+	allow  []string
+}
+
+// readTable parses the folder table of architecture.md.
+func readTable(t *testing.T) []row {
+	t.Helper()
+	page, err := os.ReadFile("architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(page), "\n```\nfolder")
+	if !ok {
+		t.Fatal("architecture.md has no folder table")
+	}
+	table, _, _ := strings.Cut(rest, "\n```")
+	header, table, _ := strings.Cut(table, "\n")
+	allowAt := len("folder") + strings.Index(header, "may import")
+	var rows []row
+	for line := range strings.Lines(table) {
+		line = strings.TrimRight(line, "\n")
+		fields := strings.Fields(line)
+		floor, err := strconv.Atoi(fields[1])
+		if err != nil || len(line) <= allowAt {
+			t.Fatalf("architecture.md: row %q does not fit the table's columns", line)
+		}
+		allow := strings.Fields(line[allowAt:])
+		if slices.Equal(allow, []string{"-"}) {
+			allow = nil
+		}
+		rows = append(rows, row{fields[0], floor, allow})
+	}
+	return rows
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var pkgs []pkg
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p pkg
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return pkgs
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+func findRow(rows []row, dir string) *row {
+	var best *row
+	for i, r := range rows {
+		if (dir == r.folder || strings.HasPrefix(dir, r.folder+"/")) && (best == nil || len(r.folder) > len(best.folder)) {
+			best = &rows[i]
+		}
+	}
+	return best
+}
+
+func TestFolderTable(t *testing.T) {
+	rows := readTable(t)
+	used := map[string]bool{}
+	for _, p := range listPackages(t) {
+		dir, inside := strings.CutPrefix(p.ImportPath, module)
+		if !inside || dir == "docs" {
+			continue
+		}
+		from := findRow(rows, dir)
+		if from == nil {
+			t.Errorf("%s: its folder has no row in architecture.md", dir)
+			continue
+		}
+		used[from.folder] = true
+		for _, imp := range p.Imports {
+			target, inside := strings.CutPrefix(imp, module)
+			if !inside {
+				continue
+			}
+			checkImport(t, rows, dir, *from, target)
+		}
+	}
+	for _, r := range rows {
+		if _, err := os.Stat(path.Join("..", r.folder)); err != nil {
+			t.Errorf("architecture.md: row %s names a folder that does not exist", r.folder)
+		}
+	}
+}
+
+func checkImport(t *testing.T, rows []row, dir string, from row, target string) {
+	t.Helper()
+	to := findRow(rows, target)
+	switch {
+	case to == nil:
+		t.Errorf("%s imports %s, which has no row in architecture.md", dir, target)
+	case to.folder == from.folder:
+	case to.folder == "internal/base":
+		if from.floor == 0 {
+			t.Errorf("%s is on floor 0 and imports %s", dir, target)
+		}
+	case !slices.Contains(from.allow, strings.TrimPrefix(to.folder, "internal/")):
+		t.Errorf("%s imports %s, but its row allows only %v", dir, target, from.allow)
+	case to.floor >= from.floor && !(from.folder == "internal/translate" && to.folder == "internal/mapping"):
+		t.Errorf("%s (floor %d) imports %s (floor %d): imports only point down", dir, from.floor, target, to.floor)
+	}
+}
+
+// TestSealedDependencies holds the libraries that only one folder may use, and those that the agent must not link.
+func TestSealedDependencies(t *testing.T) {
+	sealed := map[string]string{ // import prefix -> the only folders that may import it
+		"github.com/prometheus/prometheus/": "internal/prom",
+		"modernc.org/sqlite":                "internal/store",
+		"database/sql":                      "internal/store",
+		"github.com/pressly/goose":          "internal/store",
+		"github.com/shirou/gopsutil":        "internal/collector/host",
+		"github.com/danielgtaylor/huma":     "internal/api",
+	}
+	found := map[string]bool{}
+	for _, p := range listPackages(t) {
+		dir := strings.TrimPrefix(p.ImportPath, module)
+		for _, imp := range p.Imports {
+			for prefix, owner := range sealed {
+				if !strings.HasPrefix(imp, prefix) {
+					continue
+				}
+				found[prefix] = true
+				if dir != owner && !strings.HasPrefix(dir, owner+"/") {
+					t.Errorf("%s imports %s: only %s may", dir, imp, owner)
+				}
+			}
+		}
+	}
+	for prefix := range sealed {
+		if !found[prefix] {
+			t.Errorf("nothing imports %s any more: the rule guards nothing", prefix)
+		}
+	}
+
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/stackscope-worker")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list -deps: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"internal/translate") {
+		t.Fatal("go list -deps ./cmd/stackscope-worker doesn't even name internal/translate")
+	}
+	for _, dep := range deps {
+		for _, forbidden := range []string{
+			"github.com/prometheus/prometheus/", "modernc.org/sqlite", module + "internal/server", module + "internal/store",
+			module + "internal/prom", module + "internal/api", module + "internal/inventory", module + "internal/simengine", module + "web",
+		} {
+			if strings.HasPrefix(dep, forbidden) {
+				t.Errorf("stackscope-worker links %s", dep)
+			}
+		}
+	}
+}
