@@ -1,0 +1,84 @@
+// Package lifecycle opens listeners and takes a program's parts down in order.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Stack holds the teardown of each part, registered when the part comes to life and run in reverse.
+// The zero value is ready to use.
+type Stack struct {
+	mu    sync.Mutex
+	steps []step
+}
+
+type step struct {
+	name string
+	stop func(context.Context) error
+}
+
+// Push registers a teardown.
+func (s *Stack) Push(name string, stop func(context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steps = append(s.steps, step{name, stop})
+}
+
+// Stop runs the teardowns, last one first, each until ctx ends. A step that fails or is cut off doesn't keep the others
+// from running. A second call does nothing.
+func (s *Stack) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	steps := s.steps
+	s.steps = nil
+	s.mu.Unlock()
+	var errs []error
+	for i := len(steps) - 1; i >= 0; i-- {
+		done := make(chan error, 1)
+		go func() { done <- steps[i].stop(ctx) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				errs = append(errs, fmt.Errorf("stop %s: %w", steps[i].name, err))
+			}
+		case <-ctx.Done():
+			errs = append(errs, fmt.Errorf("stop %s: %w", steps[i].name, context.Cause(ctx)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Listen opens a TCP listener on host:port. flag names the flag by which the user chooses the port; the error says what is
+// in the way and names it.
+func Listen(host string, port int, flag string) (net.Listener, error) {
+	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	ln, err := net.Listen("tcp", addr)
+	switch {
+	case err == nil:
+		return ln, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port %d is taken by another program: stop that program or choose another port with %s", port, flag)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("port %d needs root: choose a port above 1023 with %s", port, flag)
+	}
+	return nil, fmt.Errorf("listen on %s: %w; choose another address or port with %s", addr, err, flag)
+}
+
+// NewHTTPServer returns a server with this project's timeouts. It has no write timeout, because watch streams stay open.
+func NewHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,51 @@
+// Package catalog declares every metric that stackscope exports, once: name, type, help and labels. Exporters write
+// HELP and TYPE from here, the mapping validates its targets against it and the documentation is generated from it.
+package catalog
+
+// Prefix begins every unified family. The colon is GPUStack's and part of the specification.
+const Prefix = "gpustack:"
+
+// Type is a family's type as the text format spells it.
+type Type string
+
+// The types of the text exposition format that the catalog uses.
+const (
+	Gauge     Type = "gauge"
+	Counter   Type = "counter"
+	Histogram Type = "histogram"
+)
+
+// Valid reports whether t is a type that a unified family may have.
+func (t Type) Valid() bool { return t == Gauge || t == Counter || t == Histogram }
+
+// Metric is one family.
+type Metric struct {
+	// Name is the family's name. Counters stand without their _total, as in a mapping document.
+	Name string
+	Type Type
+	// Help is one sentence in plain text, unescaped.
+	Help string
+	// Labels are the label names that every sample carries besides the identity labels of its source.
+	Labels []string
+}
+
+// WireName returns the name under which samples are written: counters get _total.
+func (m Metric) WireName() string {
+	if m.Type == Counter {
+		return m.Name + "_total"
+	}
+	return m.Name
+}
+
+// Identity labels. They describe where a sample comes from and are rendered once for each source.
+const (
+	LabelClusterID         = "cluster_id"
+	LabelClusterName       = "cluster_name"
+	LabelWorkerID          = "worker_id"
+	LabelWorkerName        = "worker_name"
+	LabelModelID           = "model_id"
+	LabelModelName         = "model_name"
+	LabelModelInstanceID   = "model_instance_id"
+	LabelModelInstanceName = "model_instance_name"
+	LabelRuntime           = "runtime"
+)

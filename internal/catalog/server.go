@@ -1,0 +1,32 @@
+package catalog
+
+// Families of the server (specification, "Server Metrics", and GPUStack's exporter).
+var (
+	Cluster                        = Metric{Name: Prefix + "cluster_info", Type: Gauge, Help: "Cluster; the value is 1.", Labels: []string{"cluster_id", "cluster_name", "provider"}}
+	ClusterStatus                  = Metric{Name: Prefix + "cluster_status", Type: Gauge, Help: "State of a cluster: the current state has the value 1, others are absent.", Labels: []string{"cluster_id", "cluster_name", "state"}}
+	WorkerInfo                     = Metric{Name: Prefix + "worker_info", Type: Gauge, Help: "Worker with its own labels; the value is 1.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name"}}
+	WorkerStatus                   = Metric{Name: Prefix + "worker_status", Type: Gauge, Help: "State of a worker: the current state has the value 1, others are absent.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "state"}}
+	WorkerHeartbeatAge             = Metric{Name: Prefix + "worker_heartbeat_age_seconds", Type: Gauge, Help: "Time since the worker last reported.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name"}}
+	WorkerAppliedGeneration        = Metric{Name: Prefix + "worker_metrics_config_applied_generation", Type: Gauge, Help: "Generation of the metrics mapping that the worker said it applies.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name"}}
+	MetricsConfigGeneration        = Metric{Name: Prefix + "metrics_config_generation", Type: Gauge, Help: "Generation of the metrics mapping in force on the server; 0 is the built-in default."}
+	Model                          = Metric{Name: Prefix + "model_info", Type: Gauge, Help: "Model; the value is 1.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name", "runtime", "runtime_version", "source", "source_key", "category"}}
+	ModelDesiredInstances          = Metric{Name: Prefix + "model_desired_instances", Type: Gauge, Help: "Instances that a model should have.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name"}}
+	ModelRunningInstances          = Metric{Name: Prefix + "model_running_instances", Type: Gauge, Help: "Instances of a model that are running.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name"}}
+	ModelInstanceStatus            = Metric{Name: Prefix + "model_instance_status", Type: Gauge, Help: "State of a model instance: the current state has the value 1, others are absent.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name", "state"}}
+	ModelInstanceRestartCount      = Metric{Name: Prefix + "model_instance_restart_count", Type: Gauge, Help: "Times that a model instance was seen to restart.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name"}}
+	ModelInstanceLatestRestartTime = Metric{Name: Prefix + "model_instance_latest_restart_time", Type: Gauge, Help: "Unix time in seconds of a model instance's last restart; 0 if it never restarted.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name"}}
+	BusSubscribers                 = Metric{Name: Prefix + "bus_subscribers", Type: Gauge, Help: "Subscribers of the server's event bus.", Labels: []string{"topic", "source"}}
+	BusQueueDepth                  = Metric{Name: Prefix + "bus_queue_depth", Type: Gauge, Help: "Events that wait in the queues of the bus' subscribers.", Labels: []string{"topic", "source"}}
+	BusQueueCapacity               = Metric{Name: Prefix + "bus_queue_capacity", Type: Gauge, Help: "Events that the queues of the bus' subscribers can hold.", Labels: []string{"topic", "source"}}
+	BusQueueFull                   = Metric{Name: Prefix + "bus_queue_full", Type: Gauge, Help: "Subscribers of the bus whose queue is full.", Labels: []string{"topic", "source"}}
+	BusQueueSaturation             = Metric{Name: Prefix + "bus_queue_saturation_ratio", Type: Gauge, Help: "Fill of the fullest subscriber queue, 0 to 1.", Labels: []string{"topic", "source"}}
+	BusSubscriberLatestKeys        = Metric{Name: Prefix + "bus_subscriber_latest_keys", Type: Gauge, Help: "Distinct keys for which the bus' subscribers hold a coalesced event.", Labels: []string{"topic", "source"}}
+	BusEvents                      = Metric{Name: Prefix + "bus_events", Type: Counter, Help: "Events on the server's event bus.", Labels: []string{"topic", "source", "kind", "event_type"}}
+)
+
+// Server lists the families of the server in the order in which they are exported.
+var Server = []Metric{
+	Cluster, ClusterStatus, WorkerInfo, WorkerStatus, WorkerHeartbeatAge, WorkerAppliedGeneration, MetricsConfigGeneration,
+	Model, ModelDesiredInstances, ModelRunningInstances, ModelInstanceStatus, ModelInstanceRestartCount, ModelInstanceLatestRestartTime,
+	BusSubscribers, BusQueueDepth, BusQueueCapacity, BusQueueFull, BusQueueSaturation, BusSubscriberLatestKeys, BusEvents,
+}

@@ -1,0 +1,65 @@
+package fleet
+
+import (
+	"errors"
+	"time"
+)
+
+// Registration is what a worker says about itself when it joins.
+type Registration struct {
+	UUID        string
+	Name        string
+	Cluster     string // empty: the default cluster
+	Address     string
+	MetricsPort int
+	ProxyMode   ProxyMode // empty: ProxyDirect
+	Labels      map[string]string
+	Version     string
+}
+
+// Joined is what a worker learns when it joins.
+type Joined struct {
+	Worker      Worker
+	ClusterName string
+	// Credential authorises the worker's reports from now on. Only its hash is kept.
+	Credential string
+}
+
+// Report is the whole truth about a worker at one moment.
+type Report struct {
+	AppliedGeneration int64
+	Instances         []ReportedInstance
+}
+
+// ReportedInstance is one engine as its worker sees it.
+type ReportedInstance struct {
+	Name           string // unique on the worker
+	Model          string
+	URL            string
+	Runtime        string
+	RuntimeVersion string
+	State          InstanceState
+	StateMessage   string
+	Source         string
+	SourceKey      string
+	Category       string
+	RestartCount   int
+	LastRestartAt  time.Time
+}
+
+// ReportedIDs are the ids of a reported instance and its model.
+type ReportedIDs struct {
+	Name       string
+	InstanceID int64
+	ModelID    int64
+}
+
+// Errors of the inventory that callers tell apart.
+var (
+	// ErrNameTaken: another machine of that name is reporting.
+	ErrNameTaken = errors.New("worker name is taken")
+	// ErrNoWorker: no worker has that id, or it was removed.
+	ErrNoWorker = errors.New("no such worker")
+	// ErrInvalid: the registration or report breaks a rule; the error's text says which.
+	ErrInvalid = errors.New("invalid")
+)

@@ -1,0 +1,95 @@
+// Package wire holds the request and response bodies of the HTTP API that workers and command-line clients speak.
+package wire
+
+import (
+	"encoding/json"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// RegisterRequest is the body of POST /v2/workers/register, authorised by the join token.
+type RegisterRequest struct {
+	UUID        string            `json:"uuid" minLength:"1" maxLength:"64" doc:"Identity that the worker made for itself and keeps on disk"`
+	Name        string            `json:"name" minLength:"1" maxLength:"253" doc:"Worker name, by default the host name"`
+	Cluster     string            `json:"cluster,omitempty" maxLength:"253" doc:"Cluster name; empty is the default cluster"`
+	Address     string            `json:"address" minLength:"1" maxLength:"253" doc:"Host name or IP address under which the worker is scraped"`
+	MetricsPort int               `json:"metrics_port" minimum:"0" maximum:"65535" doc:"Port of the worker's metrics; 0 if it exports none"`
+	ProxyMode   fleet.ProxyMode   `json:"proxy_mode,omitempty" enum:"direct,tunnel"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Version     string            `json:"version,omitempty" maxLength:"128"`
+}
+
+// RegisterResponse answers RegisterRequest.
+type RegisterResponse struct {
+	WorkerID    int64  `json:"worker_id"`
+	WorkerName  string `json:"worker_name"`
+	ClusterID   int64  `json:"cluster_id"`
+	ClusterName string `json:"cluster_name"`
+	// Credential authorises this worker's reports and its watch stream from now on.
+	Credential string `json:"credential"`
+	// ReportIntervalSeconds is how often the worker should report when nothing changes.
+	ReportIntervalSeconds int `json:"report_interval_seconds"`
+}
+
+// ReportRequest is the body of PUT /v2/workers/{id}/report, authorised by the worker's credential. It is the whole truth
+// about the worker: instances that it no longer names are gone.
+type ReportRequest struct {
+	AppliedGeneration int64            `json:"applied_generation" minimum:"0"`
+	Instances         []InstanceReport `json:"instances"`
+}
+
+// InstanceReport is one engine as its worker sees it.
+type InstanceReport struct {
+	Name           string              `json:"name" minLength:"1" maxLength:"253" doc:"Instance name, unique on the worker"`
+	Model          string              `json:"model" minLength:"1" maxLength:"512"`
+	URL            string              `json:"url,omitempty" maxLength:"2048"`
+	Runtime        string              `json:"runtime,omitempty" maxLength:"64"`
+	RuntimeVersion string              `json:"runtime_version,omitempty" maxLength:"128"`
+	State          fleet.InstanceState `json:"state"`
+	StateMessage   string              `json:"state_message,omitempty" maxLength:"1024"`
+	Source         string              `json:"source,omitempty" maxLength:"64"`
+	SourceKey      string              `json:"source_key,omitempty" maxLength:"1024"`
+	Category       string              `json:"category,omitempty" maxLength:"64"`
+	RestartCount   int                 `json:"restart_count" minimum:"0"`
+	LastRestartAt  int64               `json:"last_restart_at,omitempty" doc:"Unix seconds; 0 if it never restarted"`
+}
+
+// ReportResponse answers ReportRequest with the ids that samples are labelled with, in the order of the request.
+type ReportResponse struct {
+	Instances []InstanceIDs `json:"instances"`
+}
+
+// InstanceIDs are the ids that the server gave to an instance and its model.
+type InstanceIDs struct {
+	Name       string `json:"name"`
+	InstanceID int64  `json:"instance_id"`
+	ModelID    int64  `json:"model_id"`
+}
+
+// MappingEvent is the data of an event named "mapping" on GET /v2/workers/{id}/watch?generation=N (server-sent events).
+// The current generation is sent at once when it differs from N, then each new one.
+type MappingEvent struct {
+	Generation int64 `json:"generation"`
+	// Default says that the worker's own built-in mapping is meant; Document is then absent.
+	Default  bool            `json:"default,omitempty"`
+	Document json.RawMessage `json:"document,omitempty"`
+}
+
+// MappingStatus answers POST and DELETE /v2/metrics/config.
+type MappingStatus struct {
+	Status     string `json:"status" doc:"ok"`
+	Generation int64  `json:"generation" doc:"Generation now in force; 0 is the built-in default"`
+	Workers    int    `json:"workers" doc:"Workers that were told over an open watch stream"`
+}
+
+// Fault is one thing wrong with a mapping document.
+type Fault struct {
+	Pointer string `json:"pointer" doc:"JSON pointer (RFC 6901) to the place"`
+	Detail  string `json:"detail" doc:"What was found and what is allowed"`
+}
+
+// Version answers GET /version.
+type Version struct {
+	Version   string `json:"version"`
+	GitCommit string `json:"git_commit"`
+}
