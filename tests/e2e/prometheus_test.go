@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func urlEscape(s string) string { return url.QueryEscape(s) }
+
+// prometheusDir builds a Prometheus of its own, apart from the one inside stackscope, and returns where it and promtool are.
+func prometheusDir(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), filepath.Join("..", "..", "hack", "build-prometheus")).Output()
+	if err != nil {
+		t.Fatalf("hack/build-prometheus: %v", err)
+	}
+	lines := strings.Fields(string(out))
+	return lines[len(lines)-1]
+}
+
+// The scrape configuration of the specification's page, as it stands there.
+const specificationScrapeConfig = `scrape_configs:
+  - job_name: gpustack-worker-discovery
+    scrape_interval: 5s
+    http_sd_configs:
+      - url: "http://<gpustack_server_host>:10161/metrics/targets"
+        refresh_interval: 1m
+  - job_name: gpustack-server
+    scrape_interval: 10s
+    static_configs:
+      - targets: ["<gpustack_server_host>:10161"]
+`
+
+func TestOutsidePrometheus(t *testing.T) {
+	dir := prometheusDir(t)
+	// The specification's configuration names the default port, so this test takes it.
+	workerPort := freePort(t)
+	start(t, binary(t, "stackscope"), "start", "--data-dir", t.TempDir(),
+		"--host", "127.0.0.1", "--port", strconv.Itoa(freePort(t)), "--worker-metrics-port", strconv.Itoa(workerPort),
+		"--worker-ip", "127.0.0.1", "--engine", "url="+engine(t, "vllm")+",model=qwen3-8b", "--engine", "url="+engine(t, "mindie"))
+	eventually(t, 30*time.Second, "the worker is discovered", contains("http://127.0.0.1:10161/metrics/targets", ":"+strconv.Itoa(workerPort)))
+
+	config := filepath.Join(t.TempDir(), "prometheus.yml")
+	if err := os.WriteFile(config, []byte(strings.ReplaceAll(specificationScrapeConfig, "<gpustack_server_host>", "127.0.0.1")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	start(t, filepath.Join(dir, "prometheus"), "--config.file", config, "--storage.tsdb.path", t.TempDir(),
+		"--web.listen-address", strings.TrimPrefix(base, "http://"))
+
+	eventually(t, 60*time.Second, "every target of the outside Prometheus is up", func() error {
+		up, err := query(base, "up")
+		if err != nil {
+			return err
+		}
+		if len(up) != 2 {
+			return fmt.Errorf("%d targets, want 2: %v", len(up), up)
+		}
+		for _, s := range up {
+			if s.Value[1] != "1" {
+				return fmt.Errorf("down: %v", s.Metric)
+			}
+		}
+		return nil
+	})
+	eventually(t, 30*time.Second, "TTFT has buckets", func() error {
+		got, err := query(base, `gpustack:time_to_first_token_seconds_bucket`)
+		if err != nil {
+			return err
+		}
+		if len(got) == 0 {
+			return fmt.Errorf("no series")
+		}
+		for _, s := range got {
+			if s.Metric["cluster_name"] != "default" || s.Metric["cluster_id"] == "" {
+				t.Fatalf("series without its cluster: %v", s.Metric)
+			}
+		}
+		return nil
+	})
+	body, err := get(base + "/api/v1/labels")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var labels struct{ Data []string }
+	if err := json.Unmarshal([]byte(body), &labels); err != nil {
+		t.Fatal(err)
+	}
+	if len(labels.Data) < 10 {
+		t.Fatalf("only %v", labels.Data)
+	}
+	for _, name := range labels.Data {
+		if strings.HasPrefix(name, "exported_cluster") || name == "exported_instance" || name == "exported_job" {
+			t.Errorf("Prometheus had to rename a label: %s", name)
+		}
+	}
+
+	for _, page := range []string{
+		"http://127.0.0.1:10161/metrics",
+		fmt.Sprintf("http://127.0.0.1:%d/metrics", workerPort),
+	} {
+		checkWithPromtool(t, dir, page)
+	}
+}
+
+// checkWithPromtool runs `promtool check metrics` on a page. The colon in the names is the specification's wish.
+func checkWithPromtool(t *testing.T, dir, page string) {
+	t.Helper()
+	text, err := get(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "promtool"), "check", "metrics")
+	cmd.Stdin = strings.NewReader(text)
+	out, _ := cmd.CombinedOutput() // exits with 3 when it has anything to say; judged line by line below
+	colons := 0
+	for line := range strings.Lines(string(out)) {
+		if strings.HasSuffix(strings.TrimSpace(line), "metric names should not contain ':'") {
+			colons++
+			continue
+		}
+		t.Errorf("%s: promtool check metrics: %s", page, line)
+	}
+	if colons == 0 {
+		t.Errorf("%s: promtool said nothing about colons: did it read the page?\n%s", page, out)
+	}
+}
