@@ -80,6 +80,7 @@ type MappingStatus struct {
 	Status     string `json:"status" doc:"ok"`
 	Generation int64  `json:"generation" doc:"Generation now in force; 0 is the built-in default"`
 	Workers    int    `json:"workers" doc:"Workers that were told over an open watch stream"`
+	Unchanged  bool   `json:"unchanged,omitempty" doc:"The document was in force before; no generation was added"`
 }
 
 // Fault is one thing wrong with a mapping document.

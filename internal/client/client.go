@@ -1,0 +1,259 @@
+// Package client is the typed client of the server's HTTP API: what workers and command-line programs speak.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
+	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+const (
+	requestTimeout = 15 * time.Second
+	// maxBodyBytes bounds an answer: a mapping document is at most 4 MiB, its JSON may be somewhat longer.
+	maxBodyBytes = 8 << 20
+)
+
+// Options configure a Client.
+type Options struct {
+	// BaseURL is the server's address, such as http://gpu-head:80. A path prefix is kept.
+	BaseURL string
+	// Token is sent as bearer token: the join token, a worker's credential or the admin token. Empty: none is sent.
+	Token string
+	// HTTPClient carries the requests; nil: one of its own with bounded dial and TLS times. Its Timeout must be 0, or it cuts
+	// watch streams off.
+	HTTPClient *http.Client
+	Logger     *slog.Logger // nil: silent
+}
+
+// Client speaks to one server. It is safe for concurrent use.
+type Client struct {
+	base   *url.URL
+	token  string
+	http   *http.Client
+	logger *slog.Logger
+}
+
+// New checks the options and makes a client; it does not connect.
+func New(o Options) (*Client, error) {
+	base, err := url.Parse(o.BaseURL)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("server URL %q: %w; give it as http://HOST:PORT", o.BaseURL, unwrapURL(err))
+	case (base.Scheme != "http" && base.Scheme != "https") || base.Host == "":
+		return nil, fmt.Errorf("server URL %q: give it as http://HOST:PORT or https://HOST:PORT", o.BaseURL)
+	case base.User != nil:
+		return nil, fmt.Errorf("server URL %s: a user in the URL is not used; give the token apart", base.Redacted())
+	case base.RawQuery != "" || base.Fragment != "":
+		return nil, fmt.Errorf("server URL %q: leave out what follows ? or #", o.BaseURL)
+	}
+	base.Path = strings.TrimRight(base.Path, "/")
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{Transport: newTransport()}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Client{base: base, token: strings.TrimSpace(o.Token), http: o.HTTPClient, logger: o.Logger.With(logging.KeyComponent, "client")}, nil
+}
+
+// newTransport asks for no compression: answers are small, and a compressed event stream would be held back by its encoder.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ResponseHeaderTimeout: requestTimeout,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   4,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+	}
+}
+
+// WithToken returns a client of the same server and connections that sends another token.
+func (c *Client) WithToken(token string) *Client {
+	other := *c
+	other.token = strings.TrimSpace(token)
+	return &other
+}
+
+// URL is the server's address as given, without the slash at its end.
+func (c *Client) URL() string { return c.base.String() }
+
+// Register joins the fleet; the client's token must be the join token.
+func (c *Client) Register(ctx context.Context, req wire.RegisterRequest) (wire.RegisterResponse, error) {
+	return call[wire.RegisterResponse](ctx, c, request{op: "register worker", method: http.MethodPost, path: "/v2/workers/register", body: req, auth: authJoin})
+}
+
+// Report tells the server the whole truth about a worker; the client's token must be the worker's credential. An *Error with
+// status 401 or 404 means that the server doesn't know the worker any more: register again.
+func (c *Client) Report(ctx context.Context, workerID int64, req wire.ReportRequest) (wire.ReportResponse, error) {
+	return call[wire.ReportResponse](ctx, c, request{op: "report", method: http.MethodPut, path: workerPath(workerID, "report"), body: req, auth: authWorker})
+}
+
+// RemoveWorker takes a worker out of the inventory; the client's token must be the admin token.
+func (c *Client) RemoveWorker(ctx context.Context, workerID int64) error {
+	_, err := call[json.RawMessage](ctx, c, request{op: "remove worker", method: http.MethodDelete, path: workerPath(workerID, ""), auth: authAdmin})
+	return err
+}
+
+// Version asks which build the server is.
+func (c *Client) Version(ctx context.Context) (wire.Version, error) {
+	return call[wire.Version](ctx, c, request{op: "ask for the version", method: http.MethodGet, path: "/version"})
+}
+
+// Config is a mapping document with the generation that it stands for.
+type Config struct {
+	Document   json.RawMessage // keys in the document's own order
+	Generation int64           // 0: the built-in default
+}
+
+// GetConfig fetches the mapping in force.
+func (c *Client) GetConfig(ctx context.Context) (Config, error) {
+	return c.config(ctx, "/v2/metrics/config")
+}
+
+// GetDefaultConfig fetches the mapping built into the server.
+func (c *Client) GetDefaultConfig(ctx context.Context) (Config, error) {
+	return c.config(ctx, "/v2/metrics/default-config")
+}
+
+func (c *Client) config(ctx context.Context, path string) (Config, error) {
+	var cfg Config
+	doc, err := call[json.RawMessage](ctx, c, request{
+		op: "get metrics mapping", method: http.MethodGet, path: path, auth: authAdmin,
+		header: func(h http.Header) { cfg.Generation, _ = strconv.ParseInt(strings.Trim(h.Get("ETag"), `"`), 10, 64) },
+	})
+	cfg.Document = doc
+	return cfg, err
+}
+
+// AnyGeneration makes SetConfig and ResetConfig unconditional.
+const AnyGeneration int64 = -1
+
+// SetConfig puts document (JSON or YAML) in force for all workers. With a generation other than AnyGeneration it does so
+// only while that one is in force and otherwise fails with status 412. Faults of the document are in the *Error.
+func (c *Client) SetConfig(ctx context.Context, document []byte, ifGeneration int64) (wire.MappingStatus, error) {
+	return call[wire.MappingStatus](ctx, c, request{
+		op: "set metrics mapping", method: http.MethodPost, path: "/v2/metrics/config", raw: document, ifGeneration: ifMatch(ifGeneration), auth: authAdmin,
+	})
+}
+
+// ResetConfig puts the built-in default in force for all workers; ifGeneration is as in SetConfig.
+func (c *Client) ResetConfig(ctx context.Context, ifGeneration int64) (wire.MappingStatus, error) {
+	return call[wire.MappingStatus](ctx, c, request{
+		op: "reset metrics mapping", method: http.MethodDelete, path: "/v2/metrics/config", ifGeneration: ifMatch(ifGeneration), auth: authAdmin,
+	})
+}
+
+func ifMatch(generation int64) string {
+	if generation < 0 {
+		return ""
+	}
+	return strconv.Quote(strconv.FormatInt(generation, 10))
+}
+
+func workerPath(id int64, tail string) string {
+	return strings.TrimRight("/v2/workers/"+strconv.FormatInt(id, 10)+"/"+tail, "/")
+}
+
+// auth says which token a request needs, for the hint in its error.
+type auth string
+
+const (
+	authNone   auth = ""
+	authJoin   auth = "worker-token"
+	authWorker auth = "credential"
+	authAdmin  auth = "admin-token"
+)
+
+type request struct {
+	op, method, path string
+	query            url.Values
+	body             any    // sent as JSON
+	raw              []byte // sent as it is
+	ifGeneration     string
+	auth             auth
+	header           func(http.Header) // sees the header of a successful answer
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	var body io.Reader
+	contentType := ""
+	switch {
+	case r.body != nil:
+		data, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.op, err)
+		}
+		body, contentType = bytes.NewReader(data), "application/json"
+	case r.raw != nil:
+		body, contentType = bytes.NewReader(r.raw), "application/octet-stream"
+		if t := bytes.TrimLeft(r.raw, " \t\r\n"); len(t) > 0 && t[0] == '{' {
+			contentType = "application/json"
+		}
+	}
+	u := c.base.JoinPath(r.path)
+	u.RawQuery = r.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.op, err)
+	}
+	req.Header.Set("User-Agent", "stackscope/"+buildinfo.Get().Version)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if r.ifGeneration != "" {
+		req.Header.Set("If-Match", r.ifGeneration)
+	}
+	return req, nil
+}
+
+func call[T any](ctx context.Context, c *Client, r request) (T, error) {
+	var zero T
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("no answer within %s", requestTimeout))
+	defer cancel()
+	req, err := c.newRequest(ctx, r)
+	if err != nil {
+		return zero, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return zero, c.transportError(ctx, r, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return zero, c.answerError(r, resp)
+	}
+	data, err := httpjson.ReadAll(resp.Body, maxBodyBytes)
+	if err != nil {
+		return zero, c.transportError(ctx, r, err)
+	}
+	var v T
+	if len(data) > 0 || resp.StatusCode != http.StatusNoContent {
+		if v, err = httpjson.Decode[T](bytes.NewReader(data), maxBodyBytes); err != nil {
+			return zero, c.notOurs(r, resp, "its answer is no JSON of this API: "+err.Error())
+		}
+	}
+	if r.header != nil {
+		r.header(resp.Header)
+	}
+	return v, nil
+}

@@ -1,0 +1,177 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+// Error is a request that failed. Its text is one line with the address, the cause and what to do.
+type Error struct {
+	Op  string // what was tried, such as "register worker"
+	URL string // the server's address
+	// Status is the answer's HTTP status; 0 when there was no answer.
+	Status int
+	// Detail is the server's own explanation, or the cause for which there was no answer.
+	Detail string
+	// Faults are the faults of a mapping document that was refused, in the order of the document.
+	Faults []wire.Fault
+	// Hint says what to do; may be empty.
+	Hint string
+	// Err is the cause when there was no answer, or nil.
+	Err error
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at %s: ", e.Op, e.URL)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, "%d %s", e.Status, http.StatusText(e.Status))
+		if e.Detail != "" {
+			b.WriteString(": ")
+		}
+	}
+	b.WriteString(e.Detail)
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause when there was no answer.
+func (e *Error) Unwrap() error { return e.Err }
+
+// transportError explains why there was no answer, or only part of one.
+func (c *Client) transportError(ctx context.Context, r request, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		err = cause
+	}
+	e := &Error{Op: r.op, URL: c.URL(), Err: err}
+	e.Detail, e.Hint = explain(unwrapURL(err))
+	return e
+}
+
+// explain turns a transport error into its cause and the next step, each without the address.
+func explain(err error) (detail, hint string) {
+	const reach = "check that the server runs there and that the URL and port are right"
+	if _, ok := errors.AsType[*tls.RecordHeaderError](err); ok {
+		return "the server there does not speak TLS", "use http:// in the URL"
+	}
+	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "the server there does not speak TLS: " + e.Msg, "use http:// in the URL"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "the server's TLS certificate is signed by an authority that this machine does not know",
+			"add that authority to this machine's trusted certificates"
+	}
+	if e, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "the server's TLS certificate is for another name: " + e.Error(), "use a name in the URL that the certificate holds"
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return "the server's TLS certificate is not valid: " + e.Error(), "renew the certificate, or check both clocks"
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		if e.IsNotFound {
+			return "no such host: " + e.Name, "check the host name in the URL"
+		}
+		return "host name lookup failed: " + e.Error(), "check this machine's DNS"
+	}
+	switch {
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return "the server there does not speak TLS", "use http:// in the URL"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused", reach
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to that host", "check the network and the URL"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time", reach
+	}
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		return "no answer in time (" + err.Error() + ")", reach
+	}
+	return err.Error(), reach
+}
+
+// answerError explains an answer that is no success.
+func (c *Client) answerError(r request, resp *http.Response) error {
+	data, err := httpjson.ReadAll(resp.Body, maxBodyBytes)
+	if err != nil {
+		return c.notOurs(r, resp, "its answer cannot be read: "+err.Error())
+	}
+	var p struct {
+		Detail string       `json:"detail"`
+		Title  string       `json:"title"`
+		Errors []wire.Fault `json:"errors"`
+	}
+	if json.Unmarshal(data, &p) != nil || (p.Detail == "" && p.Title == "") {
+		text := oneLine(string(data))
+		if strings.Contains(text, "HTTP request to an HTTPS server") {
+			return &Error{Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: "the server there speaks TLS", Hint: "use https:// in the URL"}
+		}
+		return c.notOurs(r, resp, text)
+	}
+	e := &Error{Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: oneLine(p.Detail), Faults: p.Errors}
+	if e.Detail == "" {
+		e.Detail = oneLine(p.Title)
+	}
+	if e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden {
+		e.Hint = c.tokenHint(r.auth)
+	}
+	return e
+}
+
+func (c *Client) tokenHint(a auth) string {
+	verb := "the token given is not the right one: "
+	if c.token == "" {
+		verb = "no token was given: "
+	}
+	switch a {
+	case authJoin:
+		return verb + "use the content of the file worker-token in the server's data directory"
+	case authAdmin:
+		return verb + "use the content of the file admin-token in the server's data directory"
+	case authWorker:
+		return "the worker must register again"
+	}
+	return ""
+}
+
+func (c *Client) notOurs(r request, resp *http.Response, detail string) error {
+	return &Error{
+		Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: detail,
+		Hint: "check that the URL is a stackscope server's and not another program's or a proxy's",
+	}
+}
+
+// oneLine makes foreign text fit for one line of a log: control characters become spaces, at most 300 bytes.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "..."
+	}
+	return s
+}
+
+func unwrapURL(err error) error {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		return ue.Err
+	}
+	return err
+}

@@ -1,0 +1,110 @@
+// Package mapping decodes, checks and compiles the document that says which native metric family of an inference engine
+// becomes which unified family: GPUStack's metrics configuration, extended by targets that are objects or lists.
+package mapping
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+)
+
+// MaxDocumentBytes bounds a document.
+const MaxDocumentBytes = 4 << 20
+
+// Keys of a document.
+const (
+	keyMetrics     = "gpustack_metrics"
+	keyMapping     = "runtime_mapping"
+	keyType        = "type"
+	keyDescription = "description"
+	keyTo          = "to"
+)
+
+// Document is a valid mapping document. It is immutable and keeps its author's order and spelling.
+type Document struct {
+	root     *node
+	families []definition
+	runtimes []runtimeMapping
+}
+
+// definition is an entry of gpustack_metrics.
+type definition struct {
+	name        string // as a unified family is named: a counter without _total
+	typ         catalog.Type
+	description string
+	described   bool
+}
+
+// runtimeMapping is an entry of runtime_mapping.
+type runtimeMapping struct {
+	name   string
+	ranges []rangeMapping
+}
+
+// rangeMapping holds the natives of one range or, when any is set, of every version.
+type rangeMapping struct {
+	any      bool
+	versions versionRange
+	entries  []entry
+}
+
+// entry maps a native family to unified ones. All names stand without _total.
+type entry struct {
+	native  string
+	targets []string
+}
+
+// Decode reads a document in JSON (its first byte is { or [) or YAML. It is strict: the error of a faulty document is
+// Faults with every fault, or with one where the syntax is broken.
+func Decode(data []byte) (*Document, error) {
+	root, fault := parse(data)
+	if fault != nil {
+		return nil, Faults{*fault}
+	}
+	v := validator{}
+	doc := v.document(root)
+	if len(v.faults) > 0 {
+		return nil, v.faults
+	}
+	return doc, nil
+}
+
+func parse(data []byte) (*node, *Fault) {
+	if len(data) > MaxDocumentBytes {
+		return nil, &Fault{Detail: fmt.Sprintf("found %d bytes, allowed are %d", len(data), MaxDocumentBytes)}
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if at := invalidUTF8(data); at >= 0 {
+		line, column := position(data, at)
+		return nil, &Fault{Detail: fmt.Sprintf("found the byte 0x%02x at line %d, column %d, allowed is UTF-8", data[at], line, column)}
+	}
+	text := bytes.TrimLeft(data, " \t\r\n")
+	if len(text) == 0 {
+		return nil, emptyFault()
+	}
+	if text[0] == '{' || text[0] == '[' {
+		return parseJSON(data)
+	}
+	return parseYAML(data)
+}
+
+func emptyFault() *Fault {
+	return &Fault{Detail: "found an empty document, allowed is an object with " + keyMetrics + " and " + keyMapping}
+}
+
+// invalidUTF8 returns the offset of the first byte that is not UTF-8, or -1.
+func invalidUTF8(data []byte) int {
+	if utf8.Valid(data) {
+		return -1
+	}
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}

@@ -1,0 +1,104 @@
+package mapping
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+)
+
+const totalSuffix = "_total"
+
+// withoutTotal is the spelling of a name that counters may have both ways.
+func withoutTotal(name string) string {
+	if short, ok := strings.CutSuffix(name, totalSuffix); ok && short != "" {
+		return short
+	}
+	return name
+}
+
+// reservedFor says what else has a name on the page where unified families are exported, "" if nothing has.
+func reservedFor(name string) string {
+	for _, own := range [][]catalog.Metric{catalog.WorkerNode, catalog.WorkerOwn} {
+		for _, m := range own {
+			if withoutTotal(name) == m.Name {
+				return "the worker exports itself"
+			}
+		}
+	}
+	for _, prefix := range []string{catalog.Prefix + "worker_node_", "go_", "process_"} {
+		if strings.HasPrefix(name, prefix) {
+			return "begins with " + prefix + ", which is reserved for the worker itself"
+		}
+	}
+	return ""
+}
+
+// sampleNames maps the names of samples to the family that writes them.
+type sampleNames map[string]string
+
+// add enters a family's sample names and returns the family that has one of them already, "" if none has.
+func (s sampleNames) add(f Family) (taken string) {
+	names := []string{f.WireName}
+	if f.Type == catalog.Histogram {
+		names = append(names, f.Name+"_bucket", f.Name+"_sum", f.Name+"_count")
+	}
+	for _, name := range names {
+		if other, ok := s[name]; ok {
+			return other
+		}
+	}
+	for _, name := range names {
+		s[name] = f.Name
+	}
+	return ""
+}
+
+// Bounds of the searches for a nearest name in one document.
+const (
+	maxSuggestions     = 20
+	maxSuggestionBytes = 100
+)
+
+// suggest returns "; did you mean ...?" for the allowed name that is nearest to the found one, "" if none is near.
+func (v *validator) suggest(found string, allowed []string) string {
+	if v.suggestions++; v.suggestions > maxSuggestions || len(found) > maxSuggestionBytes || len(allowed) > maxFamilies {
+		return ""
+	}
+	nearest, least := "", max(2, len(found)/4)+1
+	for _, name := range allowed {
+		if len(name) > maxSuggestionBytes || len(name)-len(found) >= least || len(found)-len(name) >= least {
+			continue
+		}
+		if d := distance(found, name); d < least {
+			nearest, least = name, d
+		}
+	}
+	if nearest == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", nearest)
+}
+
+// distance is the number of bytes to insert, delete, replace or swap with their neighbour to get from a to b.
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

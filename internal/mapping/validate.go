@@ -1,0 +1,365 @@
+package mapping
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+// Bounds of a document's parts.
+const (
+	maxFamilies  = 1000
+	maxNameBytes = 256
+	maxHelpBytes = 4096
+)
+
+// validator turns a tree into a document and collects every fault on the way.
+type validator struct {
+	faults Faults
+	// suggestions counts the searches for a nearest name, which are the costly part of a fault.
+	suggestions int
+
+	doc *Document
+	// known holds the names of gpustack_metrics without _total, also of faulty definitions: a fault in a definition is
+	// not repeated at each target. It is nil without gpustack_metrics.
+	known map[string]bool
+	names []string // keys of gpustack_metrics, for suggestions
+}
+
+// fault adds a fault. The node gives the line.
+func (v *validator) fault(p pointer, n *node, format string, args ...any) {
+	if len(v.faults) >= MaxFaults {
+		return
+	}
+	detail := fmt.Sprintf(format, args...)
+	if n != nil && n.line > 0 {
+		detail = fmt.Sprintf("%s (line %d)", detail, n.line)
+	}
+	v.faults = append(v.faults, Fault{Pointer: string(p), Detail: detail})
+}
+
+// wrongType adds the fault of a value that has another type than the allowed one.
+func (v *validator) wrongType(p pointer, n *node, allowed string) {
+	if n.kind == kindAlias {
+		allowed += ", written out"
+	}
+	v.fault(p, n, "found %s, allowed is %s", n.what(), allowed)
+}
+
+// is checks a node's kind.
+func (v *validator) is(k kind, p pointer, n *node, allowed string) bool {
+	if n.kind == k {
+		return true
+	}
+	v.wrongType(p, n, allowed)
+	return false
+}
+
+// field is a member of an object with its place.
+type field struct {
+	at    pointer
+	name  string
+	key   *node
+	value *node
+}
+
+// fields yields the members of an object whose keys are strings and there for the first time; others are faults.
+// Canonical names the key under which two spellings are the same.
+func (v *validator) fields(p pointer, n *node, canonical func(string) string) iter.Seq[field] {
+	return func(yield func(field) bool) {
+		first := make(map[string]string, len(n.members))
+		for _, m := range n.members {
+			f, ok := v.field(p, m, canonical, first)
+			if ok && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// field checks a member's key. First holds the keys before it by their canonical names.
+func (v *validator) field(p pointer, m member, canonical func(string) string, first map[string]string) (field, bool) {
+	if m.key.kind != kindString {
+		at := p
+		if m.key.text != "" {
+			at = p.key(m.key.text)
+		}
+		v.fault(at, m.key, "found %s as a key, allowed is a string%s", m.key.what(), keyHint(m.key))
+		return field{}, false
+	}
+	f := field{at: p.key(m.key.text), name: m.key.text, key: m.key, value: m.value}
+	before, again := first[canonical(f.name)]
+	switch {
+	case again && before == f.name:
+		v.fault(f.at, f.key, "found the key %s again, allowed is each key once", quote(f.name))
+	case again:
+		v.fault(f.at, f.key, "found %s besides %s, allowed is one spelling of a name", quote(f.name), quote(before))
+	default:
+		first[canonical(f.name)] = f.name
+	}
+	return f, !again
+}
+
+func keyHint(key *node) string {
+	switch key.kind {
+	case kindNumber, kindBool, kindNull:
+		return "; quote it"
+	default:
+		return ""
+	}
+}
+
+func asWritten(key string) string { return key }
+
+func (v *validator) unknownKey(f field, allowed ...string) {
+	v.fault(f.at, f.key, "found the unknown key %s, allowed %s%s", quote(f.name), listed(allowed), v.suggest(f.name, allowed))
+}
+
+// listed writes "is a" or "are a, b".
+func listed(allowed []string) string {
+	if len(allowed) == 1 {
+		return "is only " + quote(allowed[0])
+	}
+	return "are " + strings.Join(allowed, ", ")
+}
+
+// metricName checks a key or target that must be a metric name.
+func (v *validator) metricName(name string, p pointer, n *node) bool {
+	switch {
+	case len(name) > maxNameBytes:
+		v.fault(p, n, "found a name of %d bytes, allowed are %d", len(name), maxNameBytes)
+	case !exposition.ValidMetricName(name):
+		v.fault(p, n, "found %s, allowed is a metric name: letters, digits, _ and :, no digit first", quote(name))
+	default:
+		return true
+	}
+	return false
+}
+
+func (v *validator) document(root *node) *Document {
+	v.doc = &Document{root: root}
+	if root.kind == kindNull && root.text == "" && root.line > 0 {
+		v.faults = append(v.faults, *emptyFault())
+		return v.doc
+	}
+	if !v.is(kindObject, "", root, "an object with "+keyMetrics+" and "+keyMapping) {
+		return v.doc
+	}
+	// The definitions may stand after the mapping that names them.
+	v.collect(root.get(keyMetrics))
+	for _, key := range []string{keyMetrics, keyMapping} {
+		if root.get(key) == nil {
+			v.fault("", root, "found no key %q, required is an object of that name", key)
+		}
+	}
+	for f := range v.fields("", root, asWritten) {
+		switch f.name {
+		case keyMetrics:
+			v.metrics(f.at, f.value)
+		case keyMapping:
+			v.mapping(f.at, f.value)
+		default:
+			v.unknownKey(f, keyMetrics, keyMapping)
+		}
+	}
+	return v.doc
+}
+
+// collect learns the defined names before anything refers to them.
+func (v *validator) collect(metrics *node) {
+	if metrics == nil || metrics.kind != kindObject {
+		return
+	}
+	v.known = map[string]bool{}
+	for _, m := range metrics.members {
+		if m.key.kind != kindString {
+			continue
+		}
+		if name := m.key.text; !v.known[withoutTotal(name)] {
+			v.known[withoutTotal(name)] = true
+			v.names = append(v.names, name)
+		}
+	}
+}
+
+func (v *validator) metrics(p pointer, n *node) {
+	if !v.is(kindObject, p, n, "an object of metric names") {
+		return
+	}
+	if len(n.members) > maxFamilies {
+		v.fault(p, n, "found %d metrics, allowed are %d", len(n.members), maxFamilies)
+		return
+	}
+	samples := sampleNames{}
+	for f := range v.fields(p, n, withoutTotal) {
+		def, ok := v.definition(f)
+		if !ok {
+			continue
+		}
+		if taken := samples.add(def.family()); taken != "" {
+			v.fault(f.at, f.key, "found %s, whose samples would be called like those of %s", quote(f.name), quote(taken))
+			continue
+		}
+		v.doc.families = append(v.doc.families, def)
+	}
+}
+
+// definition checks an entry of gpustack_metrics.
+func (v *validator) definition(metric field) (definition, bool) {
+	before := len(v.faults)
+	def := definition{name: metric.name}
+	if v.metricName(metric.name, metric.at, metric.key) {
+		if owner := reservedFor(metric.name); owner != "" {
+			v.fault(metric.at, metric.key, "found %s, a name that %s", quote(metric.name), owner)
+		}
+	}
+	if !v.is(kindObject, metric.at, metric.value, "an object with "+keyType+" and "+keyDescription) {
+		return def, false
+	}
+	for f := range v.fields(metric.at, metric.value, asWritten) {
+		switch f.name {
+		case keyType:
+			def.typ = v.metricType(f.at, f.value)
+		case keyDescription:
+			def.described = true
+			def.description = v.description(f.at, f.value)
+		default:
+			v.unknownKey(f, keyType, keyDescription)
+		}
+	}
+	if metric.value.get(keyType) == nil {
+		v.fault(metric.at, metric.key, "found no key %q, required is one of %s", keyType, allowedTypes)
+	}
+	if def.typ == catalog.Counter {
+		def.name = withoutTotal(metric.name)
+	}
+	return def, len(v.faults) == before
+}
+
+func (v *validator) description(p pointer, n *node) string {
+	if !v.is(kindString, p, n, "a string") {
+		return ""
+	}
+	if len(n.text) > maxHelpBytes {
+		v.fault(p, n, "found a description of %d bytes, allowed are %d", len(n.text), maxHelpBytes)
+	}
+	return n.text
+}
+
+const allowedTypes = string(catalog.Gauge) + ", " + string(catalog.Counter) + ", " + string(catalog.Histogram)
+
+// metricType reads a type in any letter case: GPUStack's own document spells it Gauge.
+func (v *validator) metricType(p pointer, n *node) catalog.Type {
+	if !v.is(kindString, p, n, "one of "+allowedTypes) {
+		return ""
+	}
+	typ := catalog.Type(strings.ToLower(n.text))
+	if !typ.Valid() {
+		v.fault(p, n, "found %s, allowed are %s%s", quote(n.text), allowedTypes,
+			v.suggest(strings.ToLower(n.text), strings.Split(allowedTypes, ", ")))
+		return ""
+	}
+	return typ
+}
+
+func (v *validator) mapping(p pointer, n *node) {
+	if !v.is(kindObject, p, n, "an object of runtime names") {
+		return
+	}
+	for f := range v.fields(p, n, asWritten) {
+		if f.name == "" || len(f.name) > maxNameBytes {
+			v.fault(f.at, f.key, "found a runtime name of %d bytes, allowed are 1 to %d", len(f.name), maxNameBytes)
+		}
+		if v.is(kindObject, f.at, f.value, `an object of version ranges and "*"`) {
+			v.doc.runtimes = append(v.doc.runtimes, runtimeMapping{name: f.name, ranges: v.ranges(f.at, f.value)})
+		}
+	}
+}
+
+func (v *validator) ranges(p pointer, n *node) []rangeMapping {
+	var ranges []rangeMapping
+	for f := range v.fields(p, n, asWritten) {
+		r := rangeMapping{any: f.name == anyVersion}
+		if !r.any {
+			versions, err := parseRange(f.name)
+			if err != nil {
+				v.fault(f.at, f.key, `found the version range %s (%s), allowed are "*", a version such as 0.10.0, or comparisons such as >=0.9,<0.11`, quote(f.name), err)
+			}
+			r.versions = versions
+		}
+		r.entries = v.entries(f.at, f.value)
+		ranges = append(ranges, r)
+	}
+	return ranges
+}
+
+func (v *validator) entries(p pointer, n *node) []entry {
+	if !v.is(kindObject, p, n, "an object of native metric names") {
+		return nil
+	}
+	var entries []entry
+	for f := range v.fields(p, n, withoutTotal) {
+		v.metricName(f.name, f.at, f.key)
+		entries = append(entries, entry{native: withoutTotal(f.name), targets: v.targets(f.at, f.value)})
+	}
+	return entries
+}
+
+const allowedTargets = "a metric name as a string, an object with " + keyTo + ", or a list of these"
+
+func (v *validator) targets(p pointer, n *node) []string {
+	if n.kind != kindArray {
+		return v.target(nil, p, n, allowedTargets)
+	}
+	if len(n.items) == 0 {
+		v.fault(p, n, "found an empty list, allowed is a list of at least one target")
+	}
+	var targets []string
+	for i, item := range n.items {
+		targets = v.target(targets, p.index(i), item, "a metric name as a string or an object with "+keyTo)
+	}
+	return targets
+}
+
+// target appends the name of the family that a target names, without _total.
+func (v *validator) target(targets []string, p pointer, n *node, allowed string) []string {
+	switch n.kind {
+	case kindString:
+		return v.reference(targets, p, n)
+	case kindObject:
+		for f := range v.fields(p, n, asWritten) {
+			if f.name != keyTo {
+				v.unknownKey(f, keyTo)
+			} else if v.is(kindString, f.at, f.value, "a metric name as a string") {
+				targets = v.reference(targets, f.at, f.value)
+			}
+		}
+		if n.get(keyTo) == nil {
+			v.fault(p, n, "found no key %q, required is the metric name of the target", keyTo)
+		}
+	default:
+		v.wrongType(p, n, allowed)
+	}
+	return targets
+}
+
+// reference appends a name of gpustack_metrics, without _total.
+func (v *validator) reference(targets []string, p pointer, n *node) []string {
+	if !v.metricName(n.text, p, n) {
+		return targets
+	}
+	name := withoutTotal(n.text)
+	if v.known != nil && !v.known[name] {
+		v.fault(p, n, "found %s, which %s does not define%s", quote(n.text), keyMetrics, v.suggest(n.text, v.names))
+		return targets
+	}
+	if slices.Contains(targets, name) {
+		v.fault(p, n, "found the target %s again, allowed is each target once", quote(n.text))
+		return targets
+	}
+	return append(targets, name)
+}

@@ -1,0 +1,64 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// List is the answer of an inventory read.
+type List[T any] struct {
+	Items []T `json:"items"`
+}
+
+// Cluster is an item of GET /v2/clusters.
+type Cluster struct {
+	ID       int64              `json:"id"`
+	Name     string             `json:"name"`
+	Provider string             `json:"provider"`
+	State    fleet.ClusterState `json:"state"`
+}
+
+// Worker is an item of GET /v2/workers.
+type Worker struct {
+	ID                int64             `json:"id"`
+	ClusterID         int64             `json:"cluster_id"`
+	Name              string            `json:"name"`
+	Address           string            `json:"address" doc:"Host name or IP address under which the worker is scraped"`
+	MetricsPort       int               `json:"metrics_port" doc:"0 if the worker exports no metrics"`
+	ProxyMode         fleet.ProxyMode   `json:"proxy_mode"`
+	State             fleet.WorkerState `json:"state"`
+	Labels            map[string]string `json:"labels"`
+	Version           string            `json:"version"`
+	AppliedGeneration int64             `json:"applied_generation" doc:"Generation of the metrics mapping that the worker said it applies"`
+	RegisteredAt      time.Time         `json:"registered_at"`
+	LastReportAt      *time.Time        `json:"last_report_at,omitempty" doc:"Absent before the first report"`
+}
+
+// Model is an item of GET /v2/models.
+type Model struct {
+	ID               int64  `json:"id"`
+	ClusterID        int64  `json:"cluster_id"`
+	Name             string `json:"name"`
+	Runtime          string `json:"runtime"`
+	RuntimeVersion   string `json:"runtime_version"`
+	Source           string `json:"source"`
+	SourceKey        string `json:"source_key"`
+	Category         string `json:"category"`
+	DesiredInstances int    `json:"desired_instances"`
+}
+
+// ModelInstance is an item of GET /v2/model-instances.
+type ModelInstance struct {
+	ID             int64               `json:"id"`
+	ModelID        int64               `json:"model_id"`
+	WorkerID       int64               `json:"worker_id"`
+	Name           string              `json:"name"`
+	State          fleet.InstanceState `json:"state"`
+	StateMessage   string              `json:"state_message"`
+	URL            string              `json:"url"`
+	Runtime        string              `json:"runtime"`
+	RuntimeVersion string              `json:"runtime_version"`
+	RestartCount   int                 `json:"restart_count"`
+	LastRestartAt  *time.Time          `json:"last_restart_at,omitempty" doc:"Absent if it never restarted"`
+}
