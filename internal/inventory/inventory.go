@@ -1,0 +1,236 @@
+// Package inventory knows the fleet: which workers joined, what they report and which of them fell silent. It keeps the
+// truth in memory, writes it through to a store and hands it out as immutable snapshots and as the server's metrics.
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// Store keeps the inventory across restarts. The inventory is its only writer.
+type Store interface {
+	// Load returns what Apply stored, each kind in the order of its ids.
+	Load(ctx context.Context) (fleet.Records, error)
+	// NewIDs reserves ids and returns the first of each kind. An id is never given twice.
+	NewIDs(ctx context.Context, want fleet.IDs) (fleet.IDs, error)
+	// Apply stores changes, all or none. It may keep nothing of them. Storing the same rows again is allowed.
+	Apply(ctx context.Context, changes *fleet.Changes) error
+}
+
+// Options are the settings of an Inventory. Zero values take the default.
+type Options struct {
+	Store  Store
+	Logger *slog.Logger
+	// HeartbeatGrace is how long a worker may be silent before it is not ready any more, 150 s by default (GPUStack's).
+	HeartbeatGrace time.Duration
+	// ModelRetention is how long a model is kept without instances, 24 h by default.
+	ModelRetention time.Duration
+	// HeartbeatSaveInterval is how often the times of heartbeats are stored, every minute by default.
+	HeartbeatSaveInterval time.Duration
+	// MaxWorkers, MaxClusters and MaxModels bound the fleet: 20,000, 1,000 and 100,000 by default.
+	MaxWorkers, MaxClusters, MaxModels int
+}
+
+const (
+	// notifyInterval bounds how often subscribers are woken: 10,000 workers that apply a new mapping are a few changes.
+	notifyInterval = 100 * time.Millisecond
+	// retryInterval is when storing is tried again after it failed.
+	retryInterval = 10 * time.Second
+	// saveTimeout bounds one transaction. Storing goes on when the request that caused it is gone.
+	saveTimeout = 10 * time.Second
+)
+
+// Inventory is the fleet's state machine. Its methods may be called at the same time.
+type Inventory struct {
+	opts  Options
+	log   *slog.Logger
+	epoch time.Time // start, with the monotonic clock: silence is measured from here
+
+	// writing holds a token while nobody changes which rows there are. Storing happens under it, so that the store sees
+	// changes in their order.
+	writing chan struct{}
+
+	mu sync.Mutex // guards what follows; never held while storing
+	rows
+	unsaved unsaved
+	saveErr error
+	bell    bell
+
+	// view is what readers get while stale says that it is fresh. Both change under mu only.
+	view  atomic.Pointer[view]
+	stale atomic.Int32 // a staleness
+}
+
+// New loads the inventory from the store and sees to it that the default cluster exists. Workers keep the state they were
+// stored with and have one grace period, counted from now, to report again.
+func New(ctx context.Context, opts Options) (*Inventory, error) {
+	opts.HeartbeatGrace = orDefault(opts.HeartbeatGrace, 150*time.Second)
+	opts.ModelRetention = orDefault(opts.ModelRetention, 24*time.Hour)
+	opts.HeartbeatSaveInterval = orDefault(opts.HeartbeatSaveInterval, time.Minute)
+	opts.MaxWorkers = orDefault(opts.MaxWorkers, 20_000)
+	opts.MaxClusters = orDefault(opts.MaxClusters, 1_000)
+	opts.MaxModels = orDefault(opts.MaxModels, 100_000)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	i := &Inventory{
+		opts:    opts,
+		log:     opts.Logger.With(logging.KeyComponent, "inventory"),
+		epoch:   time.Now(),
+		writing: make(chan struct{}, 1),
+		rows:    newRows(),
+		unsaved: newUnsaved(),
+		bell:    newBell(),
+	}
+	i.writing <- struct{}{}
+	records, err := opts.Store.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.load(records); err != nil {
+		return nil, err
+	}
+	if _, ok := i.clusterNamed[fleet.DefaultClusterName]; !ok {
+		if err := i.makeDefaultCluster(ctx); err != nil {
+			return nil, err
+		}
+	}
+	i.rebuild()
+	return i, nil
+}
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+func (i *Inventory) makeDefaultCluster(ctx context.Context) error {
+	first, err := i.opts.Store.NewIDs(ctx, fleet.IDs{Clusters: 1})
+	if err != nil {
+		return err
+	}
+	i.addCluster(first.Clusters, fleet.DefaultClusterName)
+	changes, _ := i.takeUnsaved()
+	return i.opts.Store.Apply(ctx, changes)
+}
+
+// load fills the empty inventory. Records that refer to missing ones mean that the store is not what it should be.
+func (i *Inventory) load(r fleet.Records) error {
+	for _, c := range r.Clusters {
+		i.insertCluster(&cluster{Cluster: c})
+	}
+	for _, rec := range r.Workers {
+		c, ok := i.clusters[rec.ClusterID]
+		if !ok {
+			return fmt.Errorf("stored worker %d is of cluster %d, which does not exist: restore the data directory from a backup", rec.ID, rec.ClusterID)
+		}
+		w := &worker{WorkerRecord: rec, cluster: c, instances: make(map[string]*instance)}
+		w.lastSeen.Store(never)
+		if !rec.LastReportAt.IsZero() {
+			w.lastSeen.Store(int64(min(rec.LastReportAt.Sub(i.epoch), 0)))
+		}
+		w.savedSeen, w.savedApplied = w.lastSeen.Load(), w.AppliedGeneration
+		i.insertWorker(w)
+	}
+	for _, rec := range r.Models {
+		c, ok := i.clusters[rec.ClusterID]
+		if !ok {
+			return fmt.Errorf("stored model %d is of cluster %d, which does not exist: restore the data directory from a backup", rec.ID, rec.ClusterID)
+		}
+		i.insertModel(&model{ModelRecord: rec, cluster: c, instances: make(map[int64]*instance)})
+	}
+	for _, rec := range r.Instances {
+		w, m := i.workers[rec.WorkerID], i.models[rec.ModelID]
+		if w == nil || m == nil {
+			return fmt.Errorf("stored instance %d is of worker %d and model %d, which do not both exist: restore the data directory from a backup", rec.ID, rec.WorkerID, rec.ModelID)
+		}
+		i.insertInstance(&instance{InstanceRecord: rec, worker: w, model: m})
+	}
+	return nil
+}
+
+// hold takes the right to change which rows there are, and returns what gives it back.
+func (i *Inventory) hold(ctx context.Context) (release func(), err error) {
+	select {
+	case <-i.writing:
+		return func() { i.writing <- struct{}{} }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Snapshot returns the inventory as it is now, sorted by id. It is shared and must not be changed.
+func (i *Inventory) Snapshot() *fleet.Snapshot { return &i.current(fresh).snapshot }
+
+// Err returns why the inventory could not be stored when that was last tried; nil if it was stored. The inventory goes on
+// meanwhile and tries again.
+func (i *Inventory) Err() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.saveErr
+}
+
+// Changed returns a channel that is signalled after the snapshot changed, at most ten times a second, and a function
+// that ends the subscription. A signal that was not yet received stands for all changes since. Heartbeats that change
+// nothing but the time of the last report are not signalled.
+func (i *Inventory) Changed() (<-chan struct{}, func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	ch := make(chan struct{}, 1)
+	i.bell.subscribers[ch] = struct{}{}
+	return ch, func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		delete(i.bell.subscribers, ch)
+	}
+}
+
+// bell wakes subscribers, not more often than every notifyInterval.
+type bell struct {
+	subscribers map[chan struct{}]struct{}
+	last        time.Time
+	waiting     bool
+}
+
+func newBell() bell { return bell{subscribers: make(map[chan struct{}]struct{})} }
+
+// outdate marks the view as out of date. i.mu is held.
+func (i *Inventory) outdate(what staleness) { i.stale.Store(max(i.stale.Load(), int32(what))) }
+
+// changed marks the view as out of date and rings the bell. i.mu is held.
+func (i *Inventory) changed(what staleness) {
+	i.outdate(what)
+	if i.bell.waiting {
+		return
+	}
+	if wait := notifyInterval - time.Since(i.bell.last); wait > 0 {
+		i.bell.waiting = true
+		time.AfterFunc(wait, func() {
+			i.mu.Lock()
+			defer i.mu.Unlock()
+			i.bell.ring()
+		})
+		return
+	}
+	i.bell.ring()
+}
+
+func (b *bell) ring() {
+	b.waiting = false
+	b.last = time.Now()
+	for ch := range b.subscribers {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}

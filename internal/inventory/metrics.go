@@ -1,0 +1,97 @@
+package inventory
+
+import (
+	"time"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+// WriteMetrics appends the inventory's families of catalog.Server to the page: all but those of the event bus and of the
+// mapping's generation. A family without samples is left out.
+func (i *Inventory) WriteMetrics(w *exposition.Writer) {
+	v := i.current(staleHeartbeats)
+	writeClusters(w, v)
+	i.writeWorkers(w, v)
+	writeModels(w, v)
+	writeInstances(w, v)
+}
+
+// family writes a family's head before its first sample.
+type family struct {
+	w     *exposition.Writer
+	m     *catalog.Metric
+	begun bool
+}
+
+func (f *family) sample(v float64, labels, more exposition.Labels) {
+	if !f.begun {
+		f.w.Family(f.m.WireName(), string(f.m.Type), f.m.Help)
+		f.begun = true
+	}
+	f.w.Sample(f.m.Name, v, labels, more)
+}
+
+func writeClusters(w *exposition.Writer, v *view) {
+	info, status := family{w: w, m: &catalog.Cluster}, family{w: w, m: &catalog.ClusterStatus}
+	for k := range v.clusters {
+		info.sample(1, v.clusters[k].labels, v.clusters[k].provider)
+	}
+	for k := range v.clusters {
+		status.sample(1, v.clusters[k].labels, v.clusters[k].state)
+	}
+}
+
+func (i *Inventory) writeWorkers(w *exposition.Writer, v *view) {
+	info, status := family{w: w, m: &catalog.WorkerInfo}, family{w: w, m: &catalog.WorkerStatus}
+	age, applied := family{w: w, m: &catalog.WorkerHeartbeatAge}, family{w: w, m: &catalog.WorkerAppliedGeneration}
+	for k := range v.workers {
+		info.sample(1, v.workers[k].info, "")
+	}
+	for k := range v.workers {
+		status.sample(1, v.workers[k].labels, v.workers[k].state)
+	}
+	now := time.Since(i.epoch)
+	for k := range v.workers {
+		if seen := v.workers[k].live.lastSeen.Load(); seen != never {
+			age.sample(max(now-time.Duration(seen), 0).Round(time.Millisecond).Seconds(), v.workers[k].labels, "")
+		}
+	}
+	for k := range v.workers {
+		if !v.snapshot.Workers[k].LastReportAt.IsZero() {
+			applied.sample(float64(v.snapshot.Workers[k].AppliedGeneration), v.workers[k].labels, "")
+		}
+	}
+}
+
+func writeModels(w *exposition.Writer, v *view) {
+	info := family{w: w, m: &catalog.Model}
+	desired, running := family{w: w, m: &catalog.ModelDesiredInstances}, family{w: w, m: &catalog.ModelRunningInstances}
+	for k := range v.models {
+		info.sample(1, v.models[k].info, "")
+	}
+	for k := range v.models {
+		desired.sample(float64(v.models[k].desired), v.models[k].labels, "")
+	}
+	for k := range v.models {
+		running.sample(float64(v.models[k].running), v.models[k].labels, "")
+	}
+}
+
+func writeInstances(w *exposition.Writer, v *view) {
+	status := family{w: w, m: &catalog.ModelInstanceStatus}
+	restarts, latest := family{w: w, m: &catalog.ModelInstanceRestartCount}, family{w: w, m: &catalog.ModelInstanceLatestRestartTime}
+	for k := range v.instances {
+		status.sample(1, v.instances[k].labels, v.instances[k].state)
+	}
+	for k := range v.instances {
+		restarts.sample(float64(v.snapshot.Instances[k].RestartCount), v.instances[k].labels, "")
+	}
+	for k := range v.instances {
+		at := 0.0
+		if t := v.snapshot.Instances[k].LastRestartAt; !t.IsZero() {
+			at = float64(t.UnixMilli()) / 1000
+		}
+		latest.sample(at, v.instances[k].labels, "")
+	}
+}

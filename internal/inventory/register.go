@@ -1,0 +1,179 @@
+package inventory
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// Register admits a worker and gives it a new credential. A known UUID is the same worker again: it keeps its id and what
+// it said is replaced. A known name with another UUID is a machine that was set up anew and takes over the worker of that
+// name, unless that one is ready (fleet.ErrNameTaken). Other errors are fleet.ErrInvalid or the store's.
+func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.Joined, error) {
+	r, err := checkRegistration(r)
+	if err != nil {
+		return fleet.Joined{}, err
+	}
+	release, err := i.hold(ctx)
+	if err != nil {
+		return fleet.Joined{}, err
+	}
+	defer release()
+
+	i.mu.Lock()
+	want, err := i.admit(r)
+	i.mu.Unlock()
+	if err != nil {
+		return fleet.Joined{}, err
+	}
+	var first fleet.IDs
+	if want != (fleet.IDs{}) {
+		if first, err = i.opts.Store.NewIDs(ctx, want); err != nil {
+			return fleet.Joined{}, err
+		}
+	}
+	credential, hash := newCredential()
+
+	i.mu.Lock()
+	w := i.enter(r, first)
+	w.CredentialHash = hash
+	joined := fleet.Joined{Worker: w.Worker, ClusterName: w.cluster.Name, Credential: credential}
+	i.mu.Unlock()
+	i.save(ctx, false)
+	return joined, nil
+}
+
+// admit says which ids the registration needs, or why it is refused.
+func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
+	var named *worker
+	if c, ok := i.clusterNamed[r.Cluster]; ok {
+		named = i.workerNamed[modelKey{c.ID, r.Name}]
+	} else if len(i.clusterList) >= i.opts.MaxClusters {
+		return want, invalid("registration", "cluster %q is new, and there are %d clusters already, the limit", r.Cluster, len(i.clusterList))
+	} else {
+		want.Clusters = 1
+	}
+	known := i.workerUUID[r.UUID]
+	if named != nil && named != known && named.State == fleet.WorkerReady {
+		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s, that last reported %s ago; choose another worker name, or stop that worker and wait until it is not ready",
+			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address, time.Since(i.wall(named.lastSeen.Load())).Round(time.Second))
+	}
+	if known == nil && named == nil {
+		if len(i.workers) >= i.opts.MaxWorkers {
+			return want, invalid("registration", "worker %q is new, and there are %d workers already, the limit; remove those that are gone", r.Name, len(i.workers))
+		}
+		want.Workers = 1
+	}
+	return want, nil
+}
+
+// enter makes or changes the worker that an admitted registration is of.
+func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
+	c, ok := i.clusterNamed[r.Cluster]
+	if !ok {
+		c = i.addCluster(first.Clusters, r.Cluster)
+		i.log.Info("cluster made", "cluster", c.Name, "cluster_id", c.ID)
+	}
+	known, named := i.workerUUID[r.UUID], i.workerNamed[modelKey{c.ID, r.Name}]
+	w := known
+	switch {
+	case known == nil && named == nil:
+		w = &worker{cluster: c, instances: make(map[string]*instance)}
+		w.ID, w.State, w.RegisteredAt = first.Workers, fleet.WorkerNotReady, time.Now()
+		w.lastSeen.Store(never)
+		w.savedSeen = never
+		i.describeWorker(w, c, r)
+		i.insertWorker(w)
+		i.log.Info("worker joined", "worker", w.Name, "worker_id", w.ID, "cluster", c.Name, "address", w.Address)
+		return w
+	case known == nil:
+		w = named
+		w.RegisteredAt = time.Now()
+		i.log.Info("another machine took over a worker that is not ready", "worker", w.Name, "worker_id", w.ID, "address", r.Address, "old_address", w.Address)
+	case named != nil && named != known:
+		i.log.Info("a worker took over the name of one that is not ready", "worker", r.Name, "worker_id", known.ID, "removed_worker_id", named.ID)
+		i.removeWorker(named)
+	}
+	if known != nil && known.State == fleet.WorkerReady && (known.Address != r.Address || known.Name != r.Name) {
+		i.log.Warn("a ready worker registers with another name or address: if these are two machines, one has a copy of the other's data directory and must get a new one",
+			"worker_id", known.ID, "worker", r.Name, "address", r.Address, "old_worker", known.Name, "old_address", known.Address)
+	}
+	i.unindexWorker(w)
+	if w.cluster != c { // its models were those of the other cluster
+		for _, in := range w.instances {
+			i.removeInstance(in)
+		}
+	}
+	i.describeWorker(w, c, r)
+	i.indexWorker(w)
+	return w
+}
+
+func (i *Inventory) describeWorker(w *worker, c *cluster, r fleet.Registration) {
+	w.cluster, w.ClusterID = c, c.ID
+	w.UUID, w.Name, w.Address, w.MetricsPort = r.UUID, r.Name, r.Address, r.MetricsPort
+	w.ProxyMode, w.Labels, w.Version = r.ProxyMode, r.Labels, r.Version
+	i.unsaved.workers[w.ID] = struct{}{}
+	i.changed(staleAll)
+}
+
+// newCredential returns 256 random bits as text and their hash. A hash without salt is enough for them.
+func newCredential() (string, [sha256.Size]byte) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	text := base64.RawURLEncoding.EncodeToString(b[:])
+	return text, sha256.Sum256([]byte(text))
+}
+
+// Authenticate reports whether credential is the one that the worker was given last.
+func (i *Inventory) Authenticate(workerID int64, credential string) bool {
+	got := sha256.Sum256([]byte(credential))
+	i.mu.Lock()
+	var want [sha256.Size]byte
+	w, ok := i.workers[workerID]
+	if ok {
+		want = w.CredentialHash
+	}
+	i.mu.Unlock()
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
+}
+
+// RemoveWorker forgets a worker, its instances, and the models that have no others. A worker that is still alive is
+// refused from then on and joins again under a new id. The error is fleet.ErrNoWorker if there is none.
+func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
+	release, err := i.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	i.mu.Lock()
+	w, ok := i.workers[id]
+	if !ok {
+		i.mu.Unlock()
+		return noWorker(id)
+	}
+	touched := make(map[*model]struct{})
+	for _, in := range w.instances {
+		touched[in.model] = struct{}{}
+	}
+	i.removeWorker(w)
+	for m := range touched {
+		if len(m.instances) == 0 {
+			i.removeModel(m)
+		}
+	}
+	i.mu.Unlock()
+	i.log.InfoContext(ctx, "worker removed", "worker", w.Name, "worker_id", id)
+	i.save(ctx, false)
+	return nil
+}
+
+func noWorker(id int64) error {
+	return fmt.Errorf("%w: worker %d is not registered here or was removed", fleet.ErrNoWorker, id)
+}

@@ -1,0 +1,273 @@
+package inventory_test
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/inventory"
+)
+
+// slowStore answers, once slow, only after leave is closed.
+type slowStore struct {
+	*memory
+	slow    atomic.Bool
+	entered chan struct{}
+	leave   chan struct{}
+}
+
+func (s *slowStore) NewIDs(ctx context.Context, want fleet.IDs) (fleet.IDs, error) {
+	if s.slow.Load() {
+		s.entered <- struct{}{}
+		<-s.leave
+	}
+	return s.memory.NewIDs(ctx, want)
+}
+
+func TestDefaultClusterIsMadeOnce(t *testing.T) {
+	s := newMemory()
+	wantSummary(t, newInventory(t, s), "cluster 1 default Docker ready\n")
+	wantSummary(t, newInventory(t, s), "cluster 1 default Docker ready\n")
+}
+
+func TestRegister(t *testing.T) {
+	inv := newInventory(t, newMemory())
+	a := join(t, inv, registration("a"))
+	if a.ClusterName != fleet.DefaultClusterName || a.Worker.ID != 1 || a.Worker.ClusterID != 1 || a.Worker.ProxyMode != fleet.ProxyDirect {
+		t.Errorf("joined = %+v", a)
+	}
+	if len(a.Credential) != 43 {
+		t.Errorf("credential %q is not 256 bits in base64url", a.Credential)
+	}
+	other := registration("a")
+	other.UUID, other.Cluster = "other", "südhaus"
+	b := join(t, inv, other)
+	if b.ClusterName != "südhaus" {
+		t.Errorf("joined = %+v", b)
+	}
+	wantSummary(t, inv, `
+		cluster 1 default Docker ready
+		cluster 2 südhaus Docker ready
+		worker 1 c1 a uuid-a not_ready
+		worker 2 c2 a other not_ready
+	`)
+	report(t, inv, a.Worker.ID)
+	if got := inv.Snapshot().Workers[0].State; got != fleet.WorkerReady {
+		t.Errorf("state after a report = %s", got)
+	}
+}
+
+func TestCredentialOfTheLastRegistrationCounts(t *testing.T) {
+	inv := newInventory(t, newMemory())
+	a, b := join(t, inv, registration("a")), join(t, inv, registration("b"))
+	for _, c := range []struct {
+		id         int64
+		credential string
+		want       bool
+	}{
+		{a.Worker.ID, a.Credential, true},
+		{b.Worker.ID, b.Credential, true},
+		{a.Worker.ID, b.Credential, false},
+		{a.Worker.ID, "", false},
+		{99, a.Credential, false},
+		{99, "", false},
+	} {
+		if got := inv.Authenticate(c.id, c.credential); got != c.want {
+			t.Errorf("Authenticate(%d, %q) = %v", c.id, c.credential, got)
+		}
+	}
+	again := join(t, inv, registration("a"))
+	if again.Worker.ID != a.Worker.ID {
+		t.Errorf("id after registering again = %d, want %d", again.Worker.ID, a.Worker.ID)
+	}
+	if inv.Authenticate(a.Worker.ID, a.Credential) || !inv.Authenticate(a.Worker.ID, again.Credential) {
+		t.Error("the old credential holds, or the new one does not")
+	}
+}
+
+func TestSameMachineKeepsItsIDWhateverItSays(t *testing.T) {
+	inv := newInventory(t, newMemory())
+	a := join(t, inv, registration("a"))
+	report(t, inv, a.Worker.ID, engine("e", "m"))
+	r := registration("renamed")
+	r.UUID, r.Address, r.MetricsPort = "uuid-a", "10.0.0.1", 9
+	if got := join(t, inv, r).Worker; got.ID != a.Worker.ID || got.Name != "renamed" || got.Address != "10.0.0.1" || got.MetricsPort != 9 {
+		t.Errorf("worker = %+v", got)
+	}
+	wantSummary(t, inv, `
+		cluster 1 default Docker ready
+		worker 1 c1 renamed uuid-a ready
+		model 1 c1 m vLLM 0.11.0 desired=1
+		instance 1 m1 w1 e running
+	`)
+	if page := writeMetrics(inv); !strings.Contains(page, `worker_name="renamed",model_id="1",model_name="m",model_instance_name="e",state="running"`) {
+		t.Errorf("the instance has not got the worker's new name:\n%s", page)
+	}
+	// The old name is free.
+	fresh := registration("a")
+	fresh.UUID = "fresh"
+	if got := join(t, inv, fresh).Worker.ID; got != 2 {
+		t.Errorf("id = %d, want a new one", got)
+	}
+	// In another cluster its models are other models.
+	r.Cluster = "other"
+	join(t, inv, r)
+	report(t, inv, a.Worker.ID, engine("e", "m"))
+	wantSummary(t, inv, `
+		cluster 1 default Docker ready
+		cluster 2 other Docker ready
+		worker 1 c2 renamed uuid-a ready
+		worker 2 c1 a fresh not_ready
+		model 1 c1 m vLLM 0.11.0 desired=0
+		model 2 c2 m vLLM 0.11.0 desired=1
+		instance 2 m2 w1 e running
+	`)
+}
+
+func TestNameOfAReadyWorkerIsTaken(t *testing.T) {
+	inv := newInventory(t, newMemory())
+	a := join(t, inv, registration("a"))
+	other := registration("a")
+	other.UUID = "other"
+	// Not ready yet: the machine was set up anew, and its worker goes on.
+	if got := join(t, inv, other); got.Worker.ID != a.Worker.ID || got.Worker.UUID != "other" {
+		t.Errorf("worker = %+v, want the same with another UUID", got.Worker)
+	}
+	if inv.Authenticate(a.Worker.ID, a.Credential) {
+		t.Error("the machine that was replaced may still report")
+	}
+	report(t, inv, a.Worker.ID)
+	_, err := inv.Register(t.Context(), registration("a"))
+	wantError(t, err, fleet.ErrNameTaken, `"a"`, "worker 1", "a.example", "choose another worker name")
+	wantSummary(t, inv, `
+		cluster 1 default Docker ready
+		worker 1 c1 a other ready
+	`)
+}
+
+func TestRenamedMachineReplacesASilentOne(t *testing.T) {
+	s := newMemory()
+	inv := newInventory(t, s)
+	join(t, inv, registration("a"))
+	b := join(t, inv, registration("b"))
+	report(t, inv, b.Worker.ID, engine("e", "m"))
+	r := registration("a")
+	r.UUID = "uuid-b"
+	join(t, inv, r)
+	want := `
+		cluster 1 default Docker ready
+		worker 2 c1 a uuid-b ready
+		model 1 c1 m vLLM 0.11.0 desired=1
+		instance 1 m1 w2 e running
+	`
+	wantSummary(t, inv, want)
+	wantSummary(t, newInventory(t, s), want)
+}
+
+func TestRemoveWorker(t *testing.T) {
+	s := newMemory()
+	inv := newInventory(t, s)
+	a, b := join(t, inv, registration("a")), join(t, inv, registration("b"))
+	report(t, inv, a.Worker.ID, engine("e0", "shared"), engine("e1", "own"))
+	report(t, inv, b.Worker.ID, engine("e0", "shared"))
+	if err := inv.RemoveWorker(t.Context(), a.Worker.ID); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+		cluster 1 default Docker ready
+		worker 2 c1 b uuid-b ready
+		model 1 c1 shared vLLM 0.11.0 desired=1
+		instance 3 m1 w2 e0 running
+	`
+	wantSummary(t, inv, want)
+	wantSummary(t, newInventory(t, s), want)
+	if inv.Authenticate(a.Worker.ID, a.Credential) {
+		t.Error("a removed worker may still report")
+	}
+	wantError(t, inv.RemoveWorker(t.Context(), a.Worker.ID), fleet.ErrNoWorker, "worker 1")
+	_, err := inv.Report(t.Context(), a.Worker.ID, fleet.Report{})
+	wantError(t, err, fleet.ErrNoWorker, "worker 1")
+	if got := join(t, inv, registration("a")).Worker.ID; got != 3 {
+		t.Errorf("id = %d; an id must not be given twice", got)
+	}
+}
+
+func TestBadRegistrationsAreExplained(t *testing.T) {
+	inv := newInventory(t, newMemory())
+	for _, c := range []struct {
+		name   string
+		change func(*fleet.Registration)
+		want   []string
+	}{
+		{"no uuid", func(r *fleet.Registration) { r.UUID = "" }, []string{"uuid is empty"}},
+		{"long uuid", func(r *fleet.Registration) { r.UUID = strings.Repeat("u", 65) }, []string{"uuid is 65 bytes long", "64"}},
+		{"blank name", func(r *fleet.Registration) { r.Name = "  " }, []string{"name is empty"}},
+		{"bad utf-8", func(r *fleet.Registration) { r.Name = "a\xff" }, []string{"name", `"a\xff"`, "UTF-8"}},
+		{"newline", func(r *fleet.Registration) { r.Name = "a\nb" }, []string{"name", `"a\nb"`, "control characters"}},
+		{"long cluster", func(r *fleet.Registration) { r.Cluster = strings.Repeat("c", 254) }, []string{"cluster is 254 bytes long"}},
+		{"no address", func(r *fleet.Registration) { r.Address = "" }, []string{"address", "host name or an IP address"}},
+		{"port in address", func(r *fleet.Registration) { r.Address = "10.0.0.1:10151" }, []string{`"10.0.0.1:10151"`, "without a port"}},
+		{"url as address", func(r *fleet.Registration) { r.Address = "http://a" }, []string{`"http://a"`}},
+		{"any address", func(r *fleet.Registration) { r.Address = "0.0.0.0" }, []string{`"0.0.0.0"`, "every address"}},
+		{"any address 6", func(r *fleet.Registration) { r.Address = "[::]" }, []string{"every address"}},
+		{"zone", func(r *fleet.Registration) { r.Address = "fe80::1%eth0" }, []string{"one network link"}},
+		{"long address", func(r *fleet.Registration) { r.Address = strings.Repeat("a.", 200) + "a" }, []string{`"a.a.`, `"...`}},
+		{"negative port", func(r *fleet.Registration) { r.MetricsPort = -1 }, []string{"metrics_port is -1", "65535"}},
+		{"high port", func(r *fleet.Registration) { r.MetricsPort = 65536 }, []string{"metrics_port is 65536"}},
+		{"proxy mode", func(r *fleet.Registration) { r.ProxyMode = "worker" }, []string{`proxy_mode is "worker"`, `"direct" or "tunnel"`}},
+		{"version", func(r *fleet.Registration) { r.Version = strings.Repeat("v", 129) }, []string{"version is 129 bytes"}},
+		{"labels", func(r *fleet.Registration) {
+			r.Labels = make(map[string]string)
+			for k := range 65 {
+				r.Labels[strconv.Itoa(k)] = "x"
+			}
+		}, []string{"65 labels", "64"}},
+		{"label key", func(r *fleet.Registration) { r.Labels = map[string]string{"": "x"} }, []string{"label key is empty"}},
+		{"label value", func(r *fleet.Registration) { r.Labels = map[string]string{"k": "\x00"} }, []string{`label "k"`, "control"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := registration("w")
+			c.change(&r)
+			_, err := inv.Register(t.Context(), r)
+			wantError(t, err, fleet.ErrInvalid, append(c.want, "invalid registration: ")...)
+		})
+	}
+	wantSummary(t, inv, "cluster 1 default Docker ready\n")
+}
+
+func TestAddressesInNormalForm(t *testing.T) {
+	inv := newInventory(t, newMemory())
+	for given, want := range map[string]string{
+		"[2001:DB8::1]":    "2001:db8::1",
+		"2001:db8:0:0::1":  "2001:db8::1",
+		"::ffff:10.1.2.3":  "10.1.2.3",
+		"127.0.0.1":        "127.0.0.1",
+		"gpu_1.dc-2.local": "gpu_1.dc-2.local",
+		"GPU-1.":           "GPU-1.",
+	} {
+		r := registration("w")
+		r.Address = given
+		if got := join(t, inv, r).Worker.Address; got != want {
+			t.Errorf("address %q became %q, want %q", given, got, want)
+		}
+	}
+}
+
+func TestFleetIsBounded(t *testing.T) {
+	inv := newWith(t, inventory.Options{MaxWorkers: 1, MaxClusters: 2, MaxModels: 2})
+	r := registration("a")
+	r.Cluster = "second"
+	id := join(t, inv, r).Worker.ID
+	join(t, inv, r) // nothing new
+	_, err := inv.Register(t.Context(), registration("b"))
+	wantError(t, err, fleet.ErrInvalid, "1 workers already, the limit")
+	r.Cluster = "third"
+	_, err = inv.Register(t.Context(), r)
+	wantError(t, err, fleet.ErrInvalid, `cluster "third"`, "2 clusters already, the limit")
+	_, err = inv.Report(t.Context(), id, fleet.Report{Instances: []fleet.ReportedInstance{engine("a", "1"), engine("b", "2"), engine("c", "3")}})
+	wantError(t, err, fleet.ErrInvalid, "3 new models", "the limit is 2")
+	report(t, inv, id, engine("a", "1"), engine("b", "2"))
+}

@@ -1,0 +1,205 @@
+package inventory
+
+import (
+	"context"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// Report takes what a worker says about itself and returns the ids of its instances, in the order of the report. The
+// worker is ready from then on. Instances that the report doesn't name are gone; a model is made when its first instance
+// is reported. The error is fleet.ErrNoWorker, fleet.ErrInvalid or the store's. A report that is refused for its
+// content is a sign of life nevertheless.
+func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) ([]fleet.ReportedIDs, error) {
+	r, invalid := checkReport(r)
+	i.mu.Lock()
+	w, ok := i.workers[workerID]
+	if !ok {
+		i.mu.Unlock()
+		return nil, noWorker(workerID)
+	}
+	woke := i.seen(w, r.AppliedGeneration, invalid == nil)
+	known, same := reportedIDs(w, r.Instances)
+	i.mu.Unlock()
+	if invalid == nil && same && !woke {
+		return known, nil // a heartbeat: nothing to store
+	}
+
+	release, err := i.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if invalid != nil {
+		i.save(ctx, false)
+		return nil, invalid
+	}
+	i.mu.Lock()
+	if i.workers[workerID] != w {
+		i.mu.Unlock()
+		return nil, noWorker(workerID)
+	}
+	want, err := i.newIn(w, r.Instances)
+	i.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	var first fleet.IDs
+	if want != (fleet.IDs{}) {
+		if first, err = i.opts.Store.NewIDs(ctx, want); err != nil {
+			return nil, err
+		}
+	}
+	i.mu.Lock()
+	i.take(w, r.Instances, first)
+	known, _ = reportedIDs(w, r.Instances)
+	i.mu.Unlock()
+	i.save(ctx, false)
+	return known, nil
+}
+
+// seen notes a sign of life and reports whether the worker became ready by it.
+func (i *Inventory) seen(w *worker, applied int64, valid bool) (woke bool) {
+	w.lastSeen.Store(int64(time.Since(i.epoch)))
+	i.outdate(staleHeartbeats)
+	if valid && w.AppliedGeneration != applied {
+		w.AppliedGeneration = applied
+		i.changed(staleWorkers)
+	}
+	if w.State == fleet.WorkerReady {
+		return false
+	}
+	w.State = fleet.WorkerReady
+	i.unsaved.workers[w.ID] = struct{}{}
+	i.changed(staleAll)
+	i.log.Info("worker is ready", "worker", w.Name, "worker_id", w.ID, "cluster", w.cluster.Name)
+	return true
+}
+
+// reportedIDs returns the ids of what was reported. same is false when the report says something new.
+func reportedIDs(w *worker, reported []fleet.ReportedInstance) (out []fleet.ReportedIDs, same bool) {
+	same = len(reported) == len(w.instances)
+	out = make([]fleet.ReportedIDs, 0, len(reported))
+	for k := range reported {
+		in, ok := w.instances[reported[k].Name]
+		if !ok || in.Reported != reported[k] {
+			same = false
+		}
+		if ok {
+			out = append(out, fleet.ReportedIDs{Name: in.Reported.Name, InstanceID: in.ID, ModelID: in.ModelID})
+		}
+	}
+	return out, same
+}
+
+// newIn counts the models and instances that the report is the first to name.
+func (i *Inventory) newIn(w *worker, reported []fleet.ReportedInstance) (want fleet.IDs, err error) {
+	names := make(map[string]struct{})
+	for k := range reported {
+		if _, ok := w.instances[reported[k].Name]; !ok {
+			want.Instances++
+		}
+		if _, ok := i.modelNamed[modelKey{w.ClusterID, reported[k].Model}]; !ok {
+			names[reported[k].Model] = struct{}{}
+		}
+	}
+	want.Models = int64(len(names))
+	if have := len(i.models); want.Models > 0 && have+len(names) > i.opts.MaxModels {
+		return want, invalid("report", "it names %d new models, and there are %d already; the limit is %d", len(names), have, i.opts.MaxModels)
+	}
+	return want, nil
+}
+
+// take makes the worker's instances what was reported. next holds the ids for what is new.
+func (i *Inventory) take(w *worker, reported []fleet.ReportedInstance, next fleet.IDs) {
+	named := make(map[string]struct{}, len(reported))
+	for k := range reported {
+		rep := &reported[k]
+		named[rep.Name] = struct{}{}
+		m, ok := i.modelNamed[modelKey{w.ClusterID, rep.Model}]
+		if !ok {
+			m = i.addModel(next.Models, w.cluster, rep.Model)
+			next.Models++
+		}
+		in, ok := w.instances[rep.Name]
+		switch {
+		case !ok:
+			i.addInstance(next.Instances, w, m, *rep)
+			next.Instances++
+			i.adopt(m, rep)
+		case in.Reported != *rep:
+			i.update(in, m, rep)
+		}
+	}
+	for name, in := range w.instances {
+		if _, ok := named[name]; !ok {
+			i.removeInstance(in)
+		}
+	}
+}
+
+// update notes what is new about an instance, which may have got another model.
+func (i *Inventory) update(in *instance, m *model, rep *fleet.ReportedInstance) {
+	described := in.Reported.Runtime != rep.Runtime || in.Reported.RuntimeVersion != rep.RuntimeVersion ||
+		in.Reported.Source != rep.Source || in.Reported.SourceKey != rep.SourceKey || in.Reported.Category != rep.Category
+	in.Reported = *rep
+	if old := in.model; old != m {
+		delete(old.instances, in.ID)
+		in.model, in.ModelID, in.labels = m, m.ID, ""
+		m.instances[in.ID] = in
+		i.lost(old)
+		i.gained(m)
+		described = true
+	}
+	if described {
+		i.adopt(m, rep)
+		i.describe(m)
+	}
+	i.unsaved.instances[in.ID] = struct{}{}
+	i.changed(staleAll)
+}
+
+// adopt makes the model what its instance newly says. What the instance doesn't say stays. Only what changes speaks: in
+// a rolling update the instances disagree, and taking each report at its word would make the model change with each.
+func (i *Inventory) adopt(m *model, rep *fleet.ReportedInstance) {
+	before := m.Model
+	switch {
+	case rep.Runtime == "":
+	case rep.Runtime != m.Runtime:
+		m.Runtime, m.RuntimeVersion = rep.Runtime, rep.RuntimeVersion
+	case rep.RuntimeVersion != "":
+		m.RuntimeVersion = rep.RuntimeVersion
+	}
+	if rep.Source != "" || rep.SourceKey != "" {
+		m.Source, m.SourceKey = rep.Source, rep.SourceKey
+	}
+	if rep.Category != "" {
+		m.Category = rep.Category
+	}
+	if m.Model != before {
+		m.labels, m.info = modelLabels(m)
+		i.unsaved.models[m.ID] = struct{}{}
+		i.changed(staleAll)
+	}
+}
+
+// describe sees to it that one of the model's instances has the runtime that the model has, if any says its runtime; the
+// newest does otherwise.
+func (i *Inventory) describe(m *model) {
+	var newest *instance
+	for _, in := range m.instances {
+		if in.Reported.Runtime == "" {
+			continue
+		}
+		if in.Reported.Runtime == m.Runtime && (in.Reported.RuntimeVersion == m.RuntimeVersion || in.Reported.RuntimeVersion == "") {
+			return
+		}
+		if newest == nil || in.ID > newest.ID {
+			newest = in
+		}
+	}
+	if newest != nil {
+		i.adopt(m, &newest.Reported)
+	}
+}

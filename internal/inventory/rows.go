@@ -1,0 +1,222 @@
+package inventory
+
+import (
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// never is the lastSeen of a worker that has not reported.
+const never = math.MinInt64
+
+type cluster struct {
+	fleet.Cluster
+	labels exposition.Labels
+}
+
+type worker struct {
+	fleet.WorkerRecord
+	cluster   *cluster
+	instances map[string]*instance // by name
+	// lastSeen is when the worker last reported, in nanoseconds after the inventory's epoch.
+	lastSeen                atomic.Int64
+	savedSeen, savedApplied int64
+	labels, info            exposition.Labels
+}
+
+type model struct {
+	fleet.ModelRecord
+	cluster      *cluster
+	instances    map[int64]*instance
+	gone         bool
+	labels, info exposition.Labels
+}
+
+type instance struct {
+	fleet.InstanceRecord
+	worker *worker
+	model  *model
+	gone   bool
+	labels exposition.Labels // empty until it is needed
+}
+
+// state is the instance's state as it is known here: what a silent worker said last is not known to hold.
+func (in *instance) state() fleet.InstanceState {
+	if in.worker.State != fleet.WorkerReady {
+		return fleet.InstanceUnreachable
+	}
+	return in.Reported.State
+}
+
+type modelKey struct {
+	cluster int64
+	name    string
+}
+
+// rows holds the inventory's objects with their indexes. The lists are in the order of ids, which only grow.
+type rows struct {
+	clusters     map[int64]*cluster
+	clusterNamed map[string]*cluster
+	clusterList  []*cluster
+
+	workers     map[int64]*worker
+	workerUUID  map[string]*worker
+	workerNamed map[modelKey]*worker
+	workerList  []*worker
+
+	models     map[int64]*model
+	modelNamed map[modelKey]*model
+	modelList  []*model
+
+	instanceList []*instance
+
+	swept bool // no model or instance in the lists is gone
+}
+
+func newRows() rows {
+	return rows{
+		clusters:     make(map[int64]*cluster),
+		clusterNamed: make(map[string]*cluster),
+		workers:      make(map[int64]*worker),
+		workerUUID:   make(map[string]*worker),
+		workerNamed:  make(map[modelKey]*worker),
+		models:       make(map[int64]*model),
+		modelNamed:   make(map[modelKey]*model),
+	}
+}
+
+// sweep takes what is gone out of the lists.
+func (r *rows) sweep() {
+	if !r.swept {
+		r.modelList = slices.DeleteFunc(r.modelList, func(m *model) bool { return m.gone })
+		r.instanceList = slices.DeleteFunc(r.instanceList, func(in *instance) bool { return in.gone })
+		r.swept = true
+	}
+}
+
+func (r *rows) insertCluster(c *cluster) {
+	c.labels = clusterLabels(&c.Cluster)
+	r.clusters[c.ID] = c
+	r.clusterNamed[c.Name] = c
+	r.clusterList = append(r.clusterList, c)
+}
+
+func (r *rows) insertWorker(w *worker) {
+	r.workers[w.ID] = w
+	r.workerList = append(r.workerList, w)
+	r.indexWorker(w)
+}
+
+// indexWorker enters a worker under its present names.
+func (r *rows) indexWorker(w *worker) {
+	w.labels, w.info = workerLabels(w)
+	for _, in := range w.instances {
+		in.labels = ""
+	}
+	r.workerUUID[w.UUID] = w
+	r.workerNamed[modelKey{w.ClusterID, w.Name}] = w
+}
+
+// unindexWorker takes a worker out before its names change.
+func (r *rows) unindexWorker(w *worker) {
+	delete(r.workerUUID, w.UUID)
+	delete(r.workerNamed, modelKey{w.ClusterID, w.Name})
+}
+
+func (r *rows) insertModel(m *model) {
+	m.labels, m.info = modelLabels(m)
+	r.models[m.ID] = m
+	r.modelNamed[modelKey{m.ClusterID, m.Name}] = m
+	r.modelList = append(r.modelList, m)
+}
+
+func (r *rows) insertInstance(in *instance) {
+	in.worker.instances[in.Reported.Name] = in
+	in.model.instances[in.ID] = in
+	r.instanceList = append(r.instanceList, in)
+}
+
+func (i *Inventory) addCluster(id int64, name string) *cluster {
+	c := &cluster{Cluster: fleet.Cluster{ID: id, Name: name, Provider: fleet.ProviderDocker, State: fleet.ClusterReady}}
+	i.insertCluster(c)
+	i.unsaved.clusters[id] = struct{}{}
+	i.changed(staleAll)
+	return c
+}
+
+func (i *Inventory) addModel(id int64, c *cluster, name string) *model {
+	m := &model{
+		ModelRecord: fleet.ModelRecord{Model: fleet.Model{ID: id, ClusterID: c.ID, Name: name}},
+		cluster:     c,
+		instances:   make(map[int64]*instance),
+	}
+	i.insertModel(m)
+	i.unsaved.models[id] = struct{}{}
+	return m
+}
+
+func (i *Inventory) removeModel(m *model) {
+	delete(i.models, m.ID)
+	delete(i.modelNamed, modelKey{m.ClusterID, m.Name})
+	m.gone = true
+	i.swept = false
+	i.unsaved.models[m.ID] = struct{}{}
+	i.changed(staleAll)
+}
+
+func (i *Inventory) addInstance(id int64, w *worker, m *model, reported fleet.ReportedInstance) *instance {
+	in := &instance{
+		InstanceRecord: fleet.InstanceRecord{ID: id, WorkerID: w.ID, Reported: reported},
+		worker:         w,
+		model:          m,
+	}
+	in.ModelID = m.ID
+	i.insertInstance(in)
+	i.unsaved.instances[id] = struct{}{}
+	i.gained(m)
+	i.changed(staleAll)
+	return in
+}
+
+func (i *Inventory) removeInstance(in *instance) {
+	in.gone = true
+	i.swept = false
+	delete(in.worker.instances, in.Reported.Name)
+	delete(in.model.instances, in.ID)
+	i.unsaved.instances[in.ID] = struct{}{}
+	i.lost(in.model)
+	i.changed(staleAll)
+}
+
+// gained is called after an instance was added to a model.
+func (i *Inventory) gained(m *model) {
+	if !m.EmptySince.IsZero() {
+		m.EmptySince = time.Time{}
+		i.unsaved.models[m.ID] = struct{}{}
+	}
+}
+
+// lost is called after an instance was taken from a model.
+func (i *Inventory) lost(m *model) {
+	if len(m.instances) == 0 {
+		m.EmptySince = time.Now()
+		i.unsaved.models[m.ID] = struct{}{}
+		return
+	}
+	i.describe(m)
+}
+
+func (i *Inventory) removeWorker(w *worker) {
+	for _, in := range w.instances {
+		i.removeInstance(in)
+	}
+	i.unindexWorker(w)
+	delete(i.workers, w.ID)
+	i.workerList = slices.DeleteFunc(i.workerList, func(x *worker) bool { return x == w })
+	i.unsaved.workers[w.ID] = struct{}{}
+	i.changed(staleAll)
+}

@@ -1,0 +1,141 @@
+package inventory
+
+import (
+	"time"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// staleness says how much of the view is out of date.
+type staleness int32
+
+const (
+	fresh           staleness = iota
+	staleHeartbeats           // only when workers last reported, which the metrics page does not take from the view
+	staleWorkers              // the workers' applied generations too
+	staleAll
+)
+
+// view is what readers share: a snapshot, and beside each of its entries what the metrics page needs to write it. It is
+// immutable but for the heartbeats behind workerLine.live.
+type view struct {
+	snapshot  fleet.Snapshot
+	clusters  []clusterLine
+	workers   []workerLine
+	models    []modelLine
+	instances []instanceLine
+}
+
+type clusterLine struct{ labels, provider, state exposition.Labels }
+
+type workerLine struct {
+	labels, info, state exposition.Labels
+	live                *worker
+}
+
+type modelLine struct {
+	labels, info     exposition.Labels
+	desired, running int
+}
+
+type instanceLine struct{ labels, state exposition.Labels }
+
+// current returns a view that is at most as stale as accepted. Changes only mark the view as out of date, so that many of
+// them cost one rebuilding.
+func (i *Inventory) current(accepted staleness) *view {
+	if staleness(i.stale.Load()) <= accepted {
+		return i.view.Load()
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if staleness(i.stale.Load()) > accepted {
+		i.rebuild()
+	}
+	return i.view.Load()
+}
+
+func (i *Inventory) rebuild() {
+	i.sweep()
+	v := &view{}
+	v.snapshot.At = time.Now()
+	states := make(map[string]exposition.Labels)
+	i.viewWorkers(v, states)
+	if old := i.view.Load(); old != nil && staleness(i.stale.Load()) < staleAll {
+		v.snapshot.Clusters, v.clusters = old.snapshot.Clusters, old.clusters
+		v.snapshot.Models, v.models = old.snapshot.Models, old.models
+		v.snapshot.Instances, v.instances = old.snapshot.Instances, old.instances
+	} else {
+		i.viewClusters(v, states)
+		i.viewModels(v, i.viewInstances(v, states))
+	}
+	i.view.Store(v)
+	i.stale.Store(int32(fresh))
+}
+
+// rendered returns the label of a state. There are few states and many that are in one.
+func rendered[S ~string](states map[string]exposition.Labels, s S) exposition.Labels {
+	l, ok := states[string(s)]
+	if !ok {
+		l = stateLabel(string(s))
+		states[string(s)] = l
+	}
+	return l
+}
+
+func (i *Inventory) viewClusters(v *view, states map[string]exposition.Labels) {
+	v.snapshot.Clusters = make([]fleet.Cluster, len(i.clusterList))
+	v.clusters = make([]clusterLine, len(i.clusterList))
+	for k, c := range i.clusterList {
+		v.snapshot.Clusters[k] = c.Cluster
+		v.clusters[k] = clusterLine{labels: c.labels, provider: exposition.RenderLabels("provider", c.Provider), state: rendered(states, c.State)}
+	}
+}
+
+func (i *Inventory) viewWorkers(v *view, states map[string]exposition.Labels) {
+	v.snapshot.Workers = make([]fleet.Worker, len(i.workerList))
+	v.workers = make([]workerLine, len(i.workerList))
+	for k, w := range i.workerList {
+		out := &v.snapshot.Workers[k]
+		*out = w.Worker
+		out.LastReportAt = time.Time{}
+		if seen := w.lastSeen.Load(); seen != never {
+			out.LastReportAt = i.wall(seen).Round(0).UTC()
+		}
+		v.workers[k] = workerLine{labels: w.labels, info: w.info, state: rendered(states, w.State), live: w}
+	}
+}
+
+// viewInstances returns how many instances of each model run.
+func (i *Inventory) viewInstances(v *view, states map[string]exposition.Labels) (running map[int64]int) {
+	running = make(map[int64]int, len(i.modelList))
+	v.snapshot.Instances = make([]fleet.Instance, len(i.instanceList))
+	v.instances = make([]instanceLine, len(i.instanceList))
+	for k, in := range i.instanceList {
+		rep, state := &in.Reported, in.state()
+		if state == fleet.InstanceRunning {
+			running[in.ModelID]++
+		}
+		v.snapshot.Instances[k] = fleet.Instance{
+			ID: in.ID, ModelID: in.ModelID, WorkerID: in.WorkerID, Name: rep.Name, State: state, StateMessage: rep.StateMessage,
+			URL: rep.URL, Runtime: rep.Runtime, RuntimeVersion: rep.RuntimeVersion, RestartCount: rep.RestartCount, LastRestartAt: rep.LastRestartAt,
+		}
+		if in.labels == "" {
+			in.labels = instanceLabels(in)
+		}
+		v.instances[k] = instanceLine{labels: in.labels, state: rendered(states, state)}
+	}
+	return running
+}
+
+func (i *Inventory) viewModels(v *view, running map[int64]int) {
+	v.snapshot.Models = make([]fleet.Model, len(i.modelList))
+	v.models = make([]modelLine, len(i.modelList))
+	for k, m := range i.modelList {
+		out := &v.snapshot.Models[k]
+		*out = m.Model
+		// No scheduler owns these models: what is declared is what is wanted.
+		out.DesiredInstances = len(m.instances)
+		v.models[k] = modelLine{labels: m.labels, info: m.info, desired: len(m.instances), running: running[m.ID]}
+	}
+}

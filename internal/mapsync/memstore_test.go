@@ -1,0 +1,77 @@
+package mapsync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/mapping"
+	"github.com/stackscope/stackscope/internal/mapsync"
+)
+
+// memStore keeps generations in memory, as a Store on disk would.
+type memStore struct {
+	mu   sync.Mutex
+	gens []mapsync.Generation
+	fail error
+}
+
+func (s *memStore) LatestGeneration(context.Context) (mapsync.Generation, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return mapsync.Generation{}, false, s.fail
+	}
+	if len(s.gens) == 0 {
+		return mapsync.Generation{}, false, nil
+	}
+	return s.gens[len(s.gens)-1], true, nil
+}
+
+func (s *memStore) AppendGeneration(ctx context.Context, doc []byte, at time.Time) (mapsync.Generation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := errors.Join(s.fail, ctx.Err()); err != nil {
+		return mapsync.Generation{}, err
+	}
+	g := mapsync.Generation{Number: int64(len(s.gens)) + 1, Default: doc == nil, Document: doc, At: at}
+	s.gens = append(s.gens, g)
+	return g, nil
+}
+
+func decode(t *testing.T, text string) *mapping.Document {
+	t.Helper()
+	doc, err := mapping.Decode([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func newPublisher(t *testing.T, s mapsync.Store) *mapsync.Publisher {
+	t.Helper()
+	p, err := mapsync.NewPublisher(t.Context(), mapsync.PublisherOptions{Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const (
+	customA = `{"runtime_mapping":{"vLLM":{"<0.11.1":{"vllm:a":"gpustack:num_requests_running"}}},"gpustack_metrics":{"gpustack:num_requests_running":{"type":"gauge","description":"A."}}}`
+	customB = `{"runtime_mapping":{"vLLM":{"*":{"vllm:b":"gpustack:num_requests_running"}}},"gpustack_metrics":{"gpustack:num_requests_running":{"type":"gauge","description":"B."}}}`
+)
+
+// largest is customA made nearly as large as a document may be, of characters that an HTML-safe encoder would blow up.
+func largest() string {
+	var b strings.Builder
+	const entry = 4000
+	for i := range 990 {
+		fmt.Fprintf(&b, `"gpustack:f%d":{"type":"gauge","description":"%s"},`, i, strings.Repeat("<", entry))
+	}
+	return strings.Replace(customA, `"gpustack_metrics":{`, `"gpustack_metrics":{`+b.String(), 1)
+}

@@ -1,0 +1,175 @@
+package mapsync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// storeTimeout bounds one write of a generation. A write goes on when the caller that asked for it goes away, so that what
+// is stored and what is in force cannot differ.
+const storeTimeout = 10 * time.Second
+
+// Generation is one state of the mapping, numbered in the order of changes.
+type Generation struct {
+	Number int64 // 0: the built-in default before any change
+	// Default says that the built-in default of whoever reads it is meant, so that a newer program's default is not frozen.
+	Default bool
+	// Document is canonical JSON in the author's order. A Publisher fills it in for a default generation too; a Store leaves
+	// it empty there.
+	Document []byte
+	At       time.Time // when it was put in force; zero for generation 0
+}
+
+// Store keeps the generations. Its methods return when the data is durable.
+type Store interface {
+	// LatestGeneration returns the generation with the highest number, or false when there is none.
+	LatestGeneration(ctx context.Context) (Generation, bool, error)
+	// AppendGeneration stores a generation under the next number, counting from 1. A nil doc is a default generation.
+	AppendGeneration(ctx context.Context, doc []byte, at time.Time) (Generation, error)
+}
+
+// ErrGeneration is the error of a change whose condition on the generation does not hold.
+var ErrGeneration = errors.New("another generation is in force")
+
+// AnyGeneration makes Publish and Reset unconditional.
+const AnyGeneration int64 = -1
+
+// PublisherOptions configure a Publisher.
+type PublisherOptions struct {
+	Store  Store        // required
+	Logger *slog.Logger // nil: silent
+}
+
+// Publisher is the server's half: it numbers and stores each mapping that is put in force and tells its subscribers. It is
+// safe for concurrent use.
+type Publisher struct {
+	store   Store
+	logger  *slog.Logger
+	builtin []byte
+	current atomic.Pointer[Generation]
+	out     fanout
+	mu      sync.Mutex // serialises changes
+	counts  counts
+}
+
+// Result says what a change did.
+type Result struct {
+	Generation Generation // the one now in force
+	Changed    bool       // false: it was in force before
+	Told       int        // subscribers that were told of the change; when nothing changed, subscribers that hold it
+}
+
+// NewPublisher reads the latest generation from the store.
+func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
+	if o.Store == nil {
+		return nil, errors.New("mapsync: PublisherOptions.Store is missing")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	builtin, err := mapping.Default().MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("built-in metrics mapping: %w", err)
+	}
+	p := &Publisher{store: o.Store, logger: o.Logger.With(logging.KeyComponent, "mapsync"), builtin: builtin}
+	gen, ok, err := o.Store.LatestGeneration(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the metrics mapping in force: %w", err)
+	}
+	if !ok {
+		gen = Generation{Default: true}
+	}
+	if !gen.Default {
+		if _, err := mapping.Decode(gen.Document); err != nil {
+			p.logger.Warn("stored metrics mapping is not understood by this version; workers keep what they have until another one is set or this one is reset",
+				"generation", gen.Number, "error", err)
+		}
+	}
+	p.current.Store(p.filled(gen))
+	return p, nil
+}
+
+func (p *Publisher) filled(gen Generation) *Generation {
+	if gen.Default {
+		gen.Document = p.builtin
+	}
+	return &gen
+}
+
+// Current returns the generation in force. Its document must not be changed.
+func (p *Publisher) Current() Generation { return *p.current.Load() }
+
+// Builtin returns the built-in default as canonical JSON, which must not be changed.
+func (p *Publisher) Builtin() []byte { return p.builtin }
+
+// Subscribe returns a channel that gets a value after each change; changes that come faster than they are taken count as one.
+// Ask Current after Subscribe and after each value. cancel ends it and closes the channel.
+func (p *Publisher) Subscribe() (changed <-chan struct{}, cancel func()) { return p.out.subscribe() }
+
+// Publish puts doc in force as a new generation and returns once it is stored and every subscriber was told. A
+// document equal to the one in force changes nothing. When ifGeneration is not AnyGeneration and another generation is in force, it
+// fails with ErrGeneration. A document that doesn't compile fails with mapping.Faults.
+func (p *Publisher) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Result, error) {
+	data, err := doc.MarshalJSON()
+	if err != nil {
+		return Result{}, fmt.Errorf("encode the metrics mapping: %w", err)
+	}
+	if len(data) > mapping.MaxDocumentBytes {
+		return Result{}, mapping.Faults{{Detail: fmt.Sprintf("found a document of %d bytes as JSON, allowed are %d", len(data), mapping.MaxDocumentBytes)}}
+	}
+	if _, err := mapping.Compile(doc); err != nil {
+		return Result{}, mapping.Faults{{Detail: err.Error()}}
+	}
+	return p.change(ctx, data, ifGeneration)
+}
+
+// Reset puts the built-in default in force as a new generation, or changes nothing when it is in force. ifGeneration is as in Publish.
+func (p *Publisher) Reset(ctx context.Context, ifGeneration int64) (Result, error) {
+	return p.change(ctx, nil, ifGeneration)
+}
+
+// change appends a generation; a nil doc is the default.
+func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) (Result, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.Current()
+	kind := updated
+	switch {
+	case doc == nil:
+		kind = deleted
+	case was.Number == 0:
+		kind = created
+	}
+	p.counts.add(received, kind, 1)
+	if ifGeneration != AnyGeneration && ifGeneration != was.Number {
+		p.counts.add(filtered, kind, 1)
+		return Result{}, fmt.Errorf("%w: %d, not %d", ErrGeneration, was.Number, ifGeneration)
+	}
+	if (doc == nil && was.Default) || (doc != nil && bytes.Equal(doc, was.Document)) {
+		p.counts.add(filtered, kind, 1)
+		told, _ := p.out.depth()
+		return Result{Generation: was, Told: told}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	gen, err := p.store.AppendGeneration(ctx, doc, time.Now().UTC())
+	if err != nil {
+		return Result{}, fmt.Errorf("store the metrics mapping: %w", err)
+	}
+	now := p.filled(gen)
+	p.current.Store(now)
+	told, coalesced := p.out.send()
+	p.counts.add(enqueued, kind, told)
+	p.counts.add(coalescedKind, kind, coalesced)
+	p.logger.Info("metrics mapping changed", "generation", gen.Number, "default", gen.Default, "bytes", len(now.Document), "told", told)
+	return Result{Generation: *now, Changed: true, Told: told}, nil
+}

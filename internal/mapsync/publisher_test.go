@@ -1,0 +1,172 @@
+package mapsync_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapsync"
+)
+
+func publish(t *testing.T, p *mapsync.Publisher, text string) mapsync.Result {
+	t.Helper()
+	res, err := p.Publish(t.Context(), decode(t, text), mapsync.AnyGeneration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func TestPublisherNumbersChangesOnly(t *testing.T) {
+	store := &memStore{}
+	p := newPublisher(t, store)
+	if g := p.Current(); g.Number != 0 || !g.Default || string(g.Document) != string(p.Builtin()) || len(p.Builtin()) == 0 {
+		t.Fatalf("at first: generation %d, default %t, %d bytes", g.Number, g.Default, len(g.Document))
+	}
+	step := func(name string, res mapsync.Result, number int64, isDefault, changed bool, doc string) {
+		t.Helper()
+		g := res.Generation
+		if g.Number != number || g.Default != isDefault || res.Changed != changed || string(g.Document) != doc {
+			t.Errorf("%s: generation %d, default %t, changed %t, %s", name, g.Number, g.Default, res.Changed, g.Document)
+		}
+		if cur := p.Current(); cur.Number != number {
+			t.Errorf("%s: current is %d", name, cur.Number)
+		}
+	}
+	reset := func() mapsync.Result {
+		t.Helper()
+		res, err := p.Reset(t.Context(), mapsync.AnyGeneration)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	builtin := string(p.Builtin())
+	step("reset of the default", reset(), 0, true, false, builtin)
+	step("the default posted", publish(t, p, builtin), 0, true, false, builtin)
+	step("first change", publish(t, p, customA), 1, false, true, customA)
+	step("the same with spaces", publish(t, p, " "+strings.ReplaceAll(customA, ",", " ,\n")), 1, false, false, customA)
+	step("second change", publish(t, p, customB), 2, false, true, customB)
+	step("back to the first", publish(t, p, customA), 3, false, true, customA)
+	step("reset", reset(), 4, true, true, builtin)
+	step("second reset", reset(), 4, true, false, builtin)
+	if len(store.gens) != 4 || store.gens[3].Document != nil {
+		t.Errorf("store has %d generations", len(store.gens))
+	}
+	again := newPublisher(t, store)
+	if diff := cmp.Diff(p.Current(), again.Current()); diff != "" {
+		t.Errorf("after a restart:\n%s", diff)
+	}
+}
+
+func TestPublisherKeepsTheOldOneOnFailure(t *testing.T) {
+	store := &memStore{}
+	p := newPublisher(t, store)
+	publish(t, p, customA)
+	notices, cancel := p.Subscribe()
+	defer cancel()
+
+	if _, err := p.Publish(t.Context(), decode(t, customB), 0); !errors.Is(err, mapsync.ErrGeneration) || !strings.Contains(err.Error(), "1, not 0") {
+		t.Errorf("wrong condition: %v", err)
+	}
+	store.fail = errors.New("disk full")
+	if _, err := p.Publish(t.Context(), decode(t, customB), 1); err == nil || !strings.Contains(err.Error(), "disk full") {
+		t.Errorf("store fails: %v", err)
+	}
+	if _, err := mapsync.NewPublisher(t.Context(), mapsync.PublisherOptions{Store: store}); err == nil {
+		t.Error("a store that cannot be read makes a publisher")
+	}
+	store.fail = nil
+	if _, err := p.Publish(t.Context(), decode(t, largest()), 1); err != nil {
+		t.Errorf("the largest document is refused: %.100s", err)
+	}
+	<-notices
+	if len(notices) != 0 || p.Current().Number != 2 {
+		t.Errorf("generation %d, %d notices", p.Current().Number, len(notices))
+	}
+}
+
+func TestPublishGoesOnWhenItsCallerLeaves(t *testing.T) {
+	p := newPublisher(t, &memStore{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Publish(ctx, decode(t, customA), mapsync.AnyGeneration); err != nil || p.Current().Number != 1 {
+		t.Errorf("generation %d, %v", p.Current().Number, err)
+	}
+}
+
+func TestSubscribersNeverMissTheNewestAndNeverBlock(t *testing.T) {
+	p := newPublisher(t, &memStore{})
+	slow, cancelSlow := p.Subscribe()
+	fast, cancelFast := p.Subscribe()
+	defer cancelSlow()
+	var wg sync.WaitGroup
+	var last int64
+	wg.Go(func() {
+		for range fast {
+			last = p.Current().Number
+		}
+	})
+	for i := range 20 {
+		text := customA
+		if i%2 == 1 {
+			text = customB
+		}
+		if res := publish(t, p, text); res.Told != 2 {
+			t.Errorf("told %d", res.Told)
+		}
+	}
+	if <-slow; p.Current().Number != 20 || len(slow) != 0 {
+		t.Errorf("slow subscriber finds %d and %d more notices", p.Current().Number, len(slow))
+	}
+	cancelFast()
+	cancelFast() // twice is harmless
+	wg.Wait()
+	if last != 20 && last != 19 { // the last notice may be what cancel cut off
+		t.Errorf("fast subscriber saw %d", last)
+	}
+	if res := publish(t, p, customA); res.Told != 1 {
+		t.Errorf("told %d after one left", res.Told)
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+func TestPublisherMetrics(t *testing.T) {
+	p := newPublisher(t, &memStore{})
+	_, cancel := p.Subscribe()
+	defer cancel()
+	taken, cancelTaken := p.Subscribe()
+	defer cancelTaken()
+	publish(t, p, customA)
+	<-taken
+	publish(t, p, customB)
+	publish(t, p, customB)
+	<-taken
+	if _, err := p.Reset(t.Context(), mapsync.AnyGeneration); err != nil {
+		t.Fatal(err)
+	}
+	<-taken
+	var w exposition.Writer
+	p.WriteMetrics(&w)
+	const golden = "testdata/publisher.metrics"
+	if *update {
+		if err := os.WriteFile(golden, w.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(w.Bytes())); diff != "" {
+		t.Errorf("(-want +got; rewrite with -update):\n%s", diff)
+	}
+}

@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// NewIDs reserves ids, as many of each kind as want says, and returns the first of each; the others follow it. An id is
+// never given twice, not even after its owner was removed or the machine lost power.
+func (s *Store) NewIDs(ctx context.Context, want fleet.IDs) (first fleet.IDs, err error) {
+	kinds := []struct {
+		kind  string
+		n     int64
+		first *int64
+	}{
+		{"cluster", want.Clusters, &first.Clusters},
+		{"worker", want.Workers, &first.Workers},
+		{"model", want.Models, &first.Models},
+		{"instance", want.Instances, &first.Instances},
+	}
+	err = s.write(ctx, survivesMachine, func(tx *sql.Tx) error {
+		for _, k := range kinds {
+			if k.n <= 0 {
+				continue
+			}
+			var last int64
+			if err := tx.QueryRowContext(ctx, "UPDATE id_sequences SET last_id = last_id + ? WHERE kind = ? RETURNING last_id", k.n, k.kind).
+				Scan(&last); err != nil {
+				return err
+			}
+			*k.first = last - k.n + 1
+		}
+		return nil
+	})
+	if err != nil {
+		return fleet.IDs{}, s.explain("reserve ids in", err)
+	}
+	return first, nil
+}
+
+// Apply stores changes in one transaction.
+func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
+	if c.Empty() {
+		return nil
+	}
+	err := s.write(ctx, survivesProcess, func(tx *sql.Tx) error {
+		b := &batch{ctx: ctx, tx: tx}
+		// Rows to be replaced go with the removed ones: names that two rows exchange never meet.
+		each(b, "DELETE FROM instances WHERE id = ?", c.RemovedInstances, func(id int64) []any { return []any{id} })
+		each(b, "DELETE FROM instances WHERE id = ?", c.Put.Instances, func(r fleet.InstanceRecord) []any { return []any{r.ID} })
+		each(b, "DELETE FROM models WHERE id = ?", c.RemovedModels, func(id int64) []any { return []any{id} })
+		each(b, "DELETE FROM models WHERE id = ?", c.Put.Models, func(r fleet.ModelRecord) []any { return []any{r.ID} })
+		each(b, "DELETE FROM worker_heartbeats WHERE worker_id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
+		each(b, "DELETE FROM workers WHERE id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
+		each(b, "DELETE FROM workers WHERE id = ?", c.Put.Workers, func(r fleet.WorkerRecord) []any { return []any{r.ID} })
+		each(b, "DELETE FROM clusters WHERE id = ?", c.Put.Clusters, func(r fleet.Cluster) []any { return []any{r.ID} })
+
+		each(b, "INSERT INTO clusters (id, name, provider, state) VALUES (?, ?, ?, ?)", c.Put.Clusters, func(r fleet.Cluster) []any {
+			return []any{r.ID, r.Name, r.Provider, string(r.State)}
+		})
+		each(b, `INSERT INTO workers (id, cluster_id, uuid, name, address, metrics_port, proxy_mode, state, labels, version,
+			registered_at, credential_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Workers, workerRow)
+		each(b, `INSERT INTO models (id, cluster_id, name, runtime, runtime_version, source, source_key, category, empty_since)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Models, func(r fleet.ModelRecord) []any {
+			return []any{r.ID, r.ClusterID, r.Name, r.Runtime, r.RuntimeVersion, r.Source, r.SourceKey, r.Category, toMillis(r.EmptySince)}
+		})
+		each(b, `INSERT INTO instances (id, model_id, worker_id, name, url, runtime, runtime_version, state, state_message,
+			source, source_key, category, restart_count, last_restart_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Instances, instanceRow)
+		each(b, `INSERT INTO worker_heartbeats (worker_id, last_report_at, applied_generation) VALUES (?, ?, ?)
+			ON CONFLICT (worker_id) DO UPDATE SET last_report_at = excluded.last_report_at, applied_generation = excluded.applied_generation`,
+			c.Heartbeats, func(h fleet.Heartbeat) []any { return []any{h.WorkerID, toMillis(h.At), h.AppliedGeneration} })
+		return b.err
+	})
+	return s.explain("store the inventory in", err)
+}
+
+func workerRow(r fleet.WorkerRecord) []any {
+	labels, err := json.Marshal(r.Labels)
+	if err != nil || r.Labels == nil { // a map of strings always encodes
+		labels = []byte("{}")
+	}
+	return []any{
+		r.ID, r.ClusterID, r.UUID, r.Name, r.Address, r.MetricsPort, string(r.ProxyMode), string(r.State),
+		string(labels), r.Version, toMillis(r.RegisteredAt), hex.EncodeToString(r.CredentialHash[:]),
+	}
+}
+
+func instanceRow(r fleet.InstanceRecord) []any {
+	in := &r.Reported
+	return []any{
+		r.ID, r.ModelID, r.WorkerID, in.Name, in.URL, in.Runtime, in.RuntimeVersion, string(in.State), in.StateMessage,
+		in.Source, in.SourceKey, in.Category, in.RestartCount, toMillis(in.LastRestartAt),
+	}
+}
+
+// batch runs prepared statements until one fails.
+type batch struct {
+	ctx context.Context
+	tx  *sql.Tx
+	err error
+}
+
+// each runs query once for each row. The statement is closed with the transaction.
+func each[T any](b *batch, query string, rows []T, args func(T) []any) {
+	if b.err != nil || len(rows) == 0 {
+		return
+	}
+	st, err := b.tx.PrepareContext(b.ctx, query)
+	if err != nil {
+		b.err = err
+		return
+	}
+	for _, row := range rows {
+		if _, err := st.ExecContext(b.ctx, args(row)...); err != nil {
+			b.err = err
+			return
+		}
+	}
+}
+
+// Load reads the whole inventory, each kind in the order of its ids.
+func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
+	var r fleet.Records
+	err := errors.Join(
+		s.scan(ctx, "SELECT id, name, provider, state FROM clusters ORDER BY id", func(scan scanFunc) error {
+			var c fleet.Cluster
+			err := scan(&c.ID, &c.Name, &c.Provider, &c.State)
+			r.Clusters = append(r.Clusters, c)
+			return err
+		}),
+		s.scan(ctx, `SELECT w.id, w.cluster_id, w.uuid, w.name, w.address, w.metrics_port, w.proxy_mode, w.state, w.labels, w.version,
+			w.registered_at, w.credential_hash, COALESCE(h.last_report_at, 0), COALESCE(h.applied_generation, 0)
+			FROM workers w LEFT JOIN worker_heartbeats h ON h.worker_id = w.id ORDER BY w.id`, func(scan scanFunc) error {
+			w, err := scanWorker(scan)
+			r.Workers = append(r.Workers, w)
+			return err
+		}),
+		s.scan(ctx, "SELECT id, cluster_id, name, runtime, runtime_version, source, source_key, category, empty_since FROM models ORDER BY id", func(scan scanFunc) error {
+			var m fleet.ModelRecord
+			var empty int64
+			err := scan(&m.ID, &m.ClusterID, &m.Name, &m.Runtime, &m.RuntimeVersion, &m.Source, &m.SourceKey, &m.Category, &empty)
+			m.EmptySince = fromMillis(empty)
+			r.Models = append(r.Models, m)
+			return err
+		}),
+		s.scan(ctx, `SELECT i.id, i.model_id, i.worker_id, i.name, m.name, i.url, i.runtime, i.runtime_version, i.state, i.state_message,
+			i.source, i.source_key, i.category, i.restart_count, i.last_restart_at
+			FROM instances i JOIN models m ON m.id = i.model_id ORDER BY i.id`, func(scan scanFunc) error {
+			var rec fleet.InstanceRecord
+			var restarted int64
+			in := &rec.Reported
+			err := scan(&rec.ID, &rec.ModelID, &rec.WorkerID, &in.Name, &in.Model, &in.URL, &in.Runtime, &in.RuntimeVersion, &in.State,
+				&in.StateMessage, &in.Source, &in.SourceKey, &in.Category, &in.RestartCount, &restarted)
+			in.LastRestartAt = fromMillis(restarted)
+			r.Instances = append(r.Instances, rec)
+			return err
+		}),
+	)
+	if err != nil {
+		return fleet.Records{}, s.explain("read the inventory from", err)
+	}
+	return r, nil
+}
+
+type scanFunc = func(dest ...any) error
+
+func scanWorker(scan scanFunc) (fleet.WorkerRecord, error) {
+	var w fleet.WorkerRecord
+	var labels, hash string
+	var registered, reported int64
+	if err := scan(&w.ID, &w.ClusterID, &w.UUID, &w.Name, &w.Address, &w.MetricsPort, &w.ProxyMode, &w.State, &labels, &w.Version,
+		&registered, &hash, &reported, &w.AppliedGeneration); err != nil {
+		return w, err
+	}
+	w.RegisteredAt, w.LastReportAt = fromMillis(registered), fromMillis(reported)
+	if err := json.Unmarshal([]byte(labels), &w.Labels); err != nil {
+		return w, fmt.Errorf("worker %d: labels: %w", w.ID, err)
+	}
+	if len(w.Labels) == 0 {
+		w.Labels = nil
+	}
+	// A hash that cannot be read stays zero, which no credential has: the worker has to join again.
+	if b, err := hex.DecodeString(hash); err == nil && len(b) == len(w.CredentialHash) {
+		w.CredentialHash = [32]byte(b)
+	}
+	return w, nil
+}
+
+// scan calls row for each row of query.
+func (s *Store) scan(ctx context.Context, query string, row func(scanFunc) error) (err error) {
+	rows, err := s.db.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,226 @@
+// Package store keeps the server's state in SQLite: the inventory's rows and the generations of the metrics mapping.
+//
+// One connection does all the work: the inventory is read once, when the server starts, and is written in batches, so
+// readers never need a pool. Every write is a transaction in the write-ahead log and survives the death of the process;
+// writes that hand out numbers (ids, generations) are synced to the disk before they return and survive the loss of
+// power too.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+)
+
+// FileName is the database's name in the data directory.
+const FileName = "stackscope.db"
+
+// lockName is the file whose lock makes a server the only one on its data directory.
+const lockName = "stackscope.lock"
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// Options are the settings of a Store.
+type Options struct {
+	// Dir is the data directory. It must exist.
+	Dir string
+	// BusyTimeout bounds the wait for another process that locks the database, 5 s by default.
+	BusyTimeout time.Duration
+	// KeepGenerations bounds the history of the metrics mapping, 1000 generations by default.
+	KeepGenerations int
+	Logger          *slog.Logger
+}
+
+// Store is an open database. Its methods may be called at the same time.
+type Store struct {
+	opts Options
+	path string
+	db   *sql.DB
+	lock *os.File
+	log  *slog.Logger
+}
+
+// Open opens the database in opts.Dir, makes it where there is none and brings its schema up to date. It fails, with a
+// sentence that says what to do, when another server uses the directory, when the file cannot be written or is damaged,
+// and when a newer stackscope has written it.
+func Open(ctx context.Context, opts Options) (_ *Store, err error) {
+	if opts.BusyTimeout <= 0 {
+		opts.BusyTimeout = 5 * time.Second
+	}
+	if opts.KeepGenerations <= 0 {
+		opts.KeepGenerations = 1000
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	dir, err := filepath.Abs(opts.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", opts.Dir, err)
+	}
+	s := &Store{
+		opts: opts,
+		path: filepath.Join(dir, FileName),
+		log:  opts.Logger.With(logging.KeyComponent, "store"),
+	}
+	if s.lock, err = lockDir(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := makeFile(s.path); err != nil {
+		return nil, err
+	}
+	connector, err := sqlite.NewConnector(s.dsn())
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", s.path, err)
+	}
+	s.db = sql.OpenDB(connector)
+	s.db.SetMaxOpenConns(1)
+	s.db.SetMaxIdleConns(1)
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close closes the database and gives the data directory free.
+func (s *Store) Close() error {
+	var errs []error
+	if s.db != nil {
+		errs = append(errs, s.explain("close", s.db.Close()))
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) dsn() string {
+	q := url.Values{
+		"_busy_timeout": {strconv.FormatInt(s.opts.BusyTimeout.Milliseconds(), 10)},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"NORMAL"},
+		"_foreign_keys": {"1"},
+		"_txlock":       {"immediate"},
+		"_dqs":          {"0"},
+		"_error_rc":     {"1"},
+		"_pragma":       {"journal_size_limit(16777216)"},
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: s.path, RawQuery: q.Encode()}
+	return u.String()
+}
+
+// makeFile makes the database file private, which SQLite itself does not do, and finds out early, in the operating
+// system's words, when it cannot be written.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("database %s cannot be opened for writing (%w): change its owner or choose another directory with --data-dir", path, cause(err))
+	}
+	return f.Close()
+}
+
+func cause(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// check reads through the file, so that damage is found now and not when a worker reports.
+func (s *Store) check(ctx context.Context) error {
+	var verdict string
+	if err := s.db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return s.explain("open", err)
+	}
+	if verdict != "ok" {
+		return s.damaged(errors.New(strings.Join(strings.Fields(verdict), " ")))
+	}
+	return nil
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithSlog(s.log))
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	have, want, err := provider.GetVersions(ctx)
+	if err != nil {
+		return s.explain("read the schema version of", err)
+	}
+	if have > want {
+		return fmt.Errorf("database %s has schema version %d, and this stackscope knows versions up to %d: a newer stackscope has written it; start that one, or put a backup of the data directory in its place", s.path, have, want)
+	}
+	if have == want {
+		return nil
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return s.explain("migrate", err)
+	}
+	s.log.InfoContext(ctx, "database schema brought up to date", "file", s.path, "from", have, "to", want)
+	return nil
+}
+
+// durability says what a committed write survives.
+type durability bool
+
+const (
+	survivesProcess durability = false // the death of this process
+	survivesMachine durability = true  // the loss of power too
+)
+
+// write runs fn in a transaction.
+func (s *Store) write(ctx context.Context, d durability, fn func(*sql.Tx) error) (err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if d == survivesMachine {
+		if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+			return err
+		}
+		defer func() {
+			_, e := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL")
+			err = errors.Join(err, e)
+		}()
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil {
+		if rerr := tx.Rollback(); !errors.Is(rerr, sql.ErrTxDone) { // it is done when ctx ended it
+			err = errors.Join(err, rerr)
+		}
+		return err
+	}
+	return tx.Commit()
+}
