@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -112,7 +112,7 @@ func TestRequests(t *testing.T) {
 func TestErrorsSayWhatToDo(t *testing.T) {
 	quiet := func(h http.Handler, secure bool) *httptest.Server {
 		s := httptest.NewUnstartedServer(h)
-		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 		if secure {
 			s.StartTLS()
 		} else {

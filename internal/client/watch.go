@@ -47,7 +47,7 @@ func (c *Client) Watch(ctx context.Context, workerID, generation int64, handle f
 	if err != nil {
 		return c.streamError(ctx, streamCtx, r, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return c.answerError(r, resp)
 	}

@@ -3,7 +3,6 @@ package client_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -26,13 +25,13 @@ func stream(t *testing.T, write func(w io.Writer)) *client.Client {
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			go func() {
-				defer far.Close()
+				defer func() { _ = far.Close() }()
 				buf := make([]byte, 4096)
 				if _, err := far.Read(buf); err != nil {
 					return
 				}
 				go func() { _, _ = io.Copy(io.Discard, far) }()
-				fmt.Fprint(far, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+				say(far, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
 				write(far)
 			}()
 			return near, nil
@@ -41,13 +40,16 @@ func stream(t *testing.T, write func(w io.Writer)) *client.Client {
 	return newClient(t, client.Options{BaseURL: "http://server", Token: "cred", HTTPClient: hc})
 }
 
+// say writes text to a stream that may have ended.
+func say(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
+
 func TestWatchDeliversMappingEventsInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := stream(t, func(w io.Writer) {
-			fmt.Fprint(w, ": hello\n\nevent: mapping\nid: 1\ndata: {\"generation\":1,\"document\":{\"b\":1,\"a\":2}}\n\n")
-			fmt.Fprint(w, "event: of-a-newer-server\ndata: whatever\n\n")
-			fmt.Fprint(w, "event: mapping\r\ndata: {\"generation\":2,\r\ndata: \"default\":true}\r\n\r\n")
-			fmt.Fprint(w, "event: mapping\ndata: {\"generation\":3")
+			say(w, ": hello\n\nevent: mapping\nid: 1\ndata: {\"generation\":1,\"document\":{\"b\":1,\"a\":2}}\n\n")
+			say(w, "event: of-a-newer-server\ndata: whatever\n\n")
+			say(w, "event: mapping\r\ndata: {\"generation\":2,\r\ndata: \"default\":true}\r\n\r\n")
+			say(w, "event: mapping\ndata: {\"generation\":3")
 		})
 		var got []wire.MappingEvent
 		err := c.Watch(t.Context(), 1, -1, func(ev wire.MappingEvent) error {
@@ -69,7 +71,7 @@ func TestWatchTakesSilenceForDeath(t *testing.T) {
 		c := stream(t, func(w io.Writer) {
 			for range 4 { // a live server pings
 				time.Sleep(15 * time.Second)
-				fmt.Fprint(w, ": ping\n\n")
+				say(w, ": ping\n\n")
 			}
 			time.Sleep(time.Hour)
 		})
@@ -88,9 +90,9 @@ func TestWatchTakesSilenceForDeath(t *testing.T) {
 func TestWatchGivesSlowHandlersTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := stream(t, func(w io.Writer) {
-			fmt.Fprint(w, "event: mapping\ndata: {\"generation\":1}\n\n")
+			say(w, "event: mapping\ndata: {\"generation\":1}\n\n")
 			time.Sleep(80 * time.Second)
-			fmt.Fprint(w, "event: mapping\ndata: {\"generation\":2}\n\n")
+			say(w, "event: mapping\ndata: {\"generation\":2}\n\n")
 		})
 		var got []int64
 		err := c.Watch(t.Context(), 1, 0, func(ev wire.MappingEvent) error {
@@ -109,7 +111,7 @@ func TestWatchEndsWithItsContextAndItsHandler(t *testing.T) {
 		done := make(chan struct{})
 		defer close(done)
 		c := stream(t, func(w io.Writer) {
-			fmt.Fprint(w, "event: mapping\ndata: {\"generation\":1}\n\n")
+			say(w, "event: mapping\ndata: {\"generation\":1}\n\n")
 			<-done
 		})
 		boom := errors.New("boom")
@@ -127,7 +129,7 @@ func TestWatchEndsWithItsContextAndItsHandler(t *testing.T) {
 
 func TestWatchIsBounded(t *testing.T) {
 	c := stream(t, func(w io.Writer) {
-		fmt.Fprint(w, "event: mapping\ndata: ")
+		say(w, "event: mapping\ndata: ")
 		chunk := strings.Repeat("x", 1<<20)
 		for range 16 {
 			if _, err := io.WriteString(w, chunk); err != nil {

@@ -1,0 +1,196 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// access is the right that a route needs.
+type access int
+
+const (
+	open   access = iota // everybody, always
+	viewer               // reading: everybody, unless anonymous viewers are shut out
+	admin                // changing
+	join                 // registering a worker
+	self                 // speaking as the worker whose id is in the path
+)
+
+const adminUser = "admin"
+
+// gate decides who may do what.
+type gate struct {
+	admin, join         [sha256.Size]byte
+	adminPath, joinPath string
+	authenticate        func(workerID int64, credential string) bool
+	anonymousViewer     bool
+	trustLoopback       bool
+	crossOrigin         *http.CrossOriginProtection
+}
+
+func newGate(o Options) *gate {
+	g := &gate{
+		admin: sha256.Sum256([]byte(o.AdminToken)), join: sha256.Sum256([]byte(o.WorkerToken)),
+		adminPath: o.AdminTokenPath, joinPath: o.WorkerTokenPath,
+		authenticate:    o.Inventory.Authenticate,
+		anonymousViewer: !o.DisableAnonymousViewer,
+		trustLoopback:   !o.NoTrustLoopback,
+		crossOrigin:     http.NewCrossOriginProtection(),
+	}
+	if g.adminPath == "" {
+		g.adminPath = "DATA_DIR/admin-token"
+	}
+	if g.joinPath == "" {
+		g.joinPath = "DATA_DIR/worker-token"
+	}
+	return g
+}
+
+// refuse returns nil when r has the right, or the problem to answer with.
+func (g *gate) refuse(r *http.Request, need access) *Problem {
+	if need == open || (need == viewer && g.anonymousViewer) {
+		return nil
+	}
+	if err := g.crossOrigin.Check(r); err != nil {
+		return &Problem{Status: http.StatusForbidden, Detail: "refused because a page of another site sent it (" + err.Error() + "); use this server's own pages or a command-line program"}
+	}
+	switch need {
+	case join:
+		if token, ok := bearer(r); !ok || !same(token, g.join) {
+			return &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the worker token: send Authorization: Bearer with the content of the file %s on the server", g.joinPath)}
+		}
+		return nil
+	case self:
+		token, ok := bearer(r)
+		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+		if !ok || err != nil || !g.authenticate(id, token) {
+			return &Problem{Status: http.StatusUnauthorized, Detail: "this needs the credential that the worker got when it registered, and the worker may have been removed since: register again"}
+		}
+		return nil
+	}
+	return g.refuseAdmin(r, need)
+}
+
+func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
+	doing := "changing this"
+	if need == viewer {
+		doing = "reading this"
+	}
+	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", g.adminPath, adminUser)
+	if r.Header.Get("Authorization") != "" {
+		// A wrong token is a mistake that should show, so it isn't overlooked on the server's own machine either.
+		if g.isAdmin(r) {
+			return nil
+		}
+		return &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true}
+	}
+	if g.trustLoopback {
+		if isLocal(r) {
+			return nil
+		}
+		hint += "; only a request made on the server's own machine, straight to http://localhost, needs none"
+	}
+	return &Problem{Status: http.StatusUnauthorized, Detail: doing + " needs the admin token: " + hint, basic: true}
+}
+
+func (g *gate) isAdmin(r *http.Request) bool {
+	if token, ok := bearer(r); ok {
+		return same(token, g.admin)
+	}
+	user, password, ok := r.BasicAuth()
+	return ok && user == adminUser && same(password, g.admin)
+}
+
+func bearer(r *http.Request) (string, bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.TrimSpace(token), true
+}
+
+// same compares in constant time; hashing hides the length.
+func same(token string, want [sha256.Size]byte) bool {
+	got := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+// isLocal reports whether r was made on this machine and for this machine: from a loopback address, to a loopback name
+// (a page elsewhere that rebinds its DNS name to 127.0.0.1 keeps its own name in Host), and through no proxy, which would
+// lend its own loopback address to strangers. HTTP/1.0 isn't trusted because nginx, which by default adds no header that
+// gives it away, speaks that to what lies behind it.
+func isLocal(r *http.Request) bool {
+	if !r.ProtoAtLeast(1, 1) {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	return isLoopbackHost(r.Host) && !isForwarded(r.Header)
+}
+
+func isLoopbackHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+func isForwarded(h http.Header) bool {
+	for name := range h {
+		switch {
+		case strings.HasPrefix(name, "X-Forwarded"), strings.HasPrefix(name, "X-Original-"):
+			return true
+		}
+		switch name {
+		case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip":
+			return true
+		}
+	}
+	return false
+}
+
+// Names of the security schemes in the OpenAPI document.
+const (
+	schemeAdmin      = "adminToken"
+	schemeAdminBasic = "adminBasic"
+	schemeJoin       = "workerToken"
+	schemeWorker     = "workerCredential"
+)
+
+func securitySchemes() map[string]*huma.SecurityScheme {
+	return map[string]*huma.SecurityScheme{
+		schemeAdmin:      {Type: "http", Scheme: "bearer", Description: "Content of DATA_DIR/admin-token. On the server's own machine, straight to http://localhost, nothing is needed."},
+		schemeAdminBasic: {Type: "http", Scheme: "basic", Description: "User admin, the admin token as password."},
+		schemeJoin:       {Type: "http", Scheme: "bearer", Description: "Content of DATA_DIR/worker-token."},
+		schemeWorker:     {Type: "http", Scheme: "bearer", Description: "The credential from the worker's registration."},
+	}
+}
+
+func (a access) security(viewersNeedToken bool) []map[string][]string {
+	switch {
+	case a == admin, a == viewer && viewersNeedToken:
+		return []map[string][]string{{schemeAdmin: {}}, {schemeAdminBasic: {}}}
+	case a == join:
+		return []map[string][]string{{schemeJoin: {}}}
+	case a == self:
+		return []map[string][]string{{schemeWorker: {}}}
+	}
+	return nil
+}

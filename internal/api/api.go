@@ -1,0 +1,324 @@
+// Package api is the server's HTTP surface: the routes under /v2, the probes, the OpenAPI document, and the metrics
+// listener's pages. It decides who may do what; what lies behind the routes it is given as interfaces.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
+	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// Generation is one state of the metrics mapping.
+type Generation struct {
+	Number   int64 // 0: the built-in default before any change
+	Default  bool
+	Document []byte // canonical JSON, also of the default
+}
+
+// Change is what a change of the mapping did.
+type Change struct {
+	Generation int64 // now in force
+	Changed    bool  // false: it was in force before
+	Workers    int   // open watch streams that were told
+}
+
+// ErrGeneration is what a Mapping's changes return when another generation is in force than the one demanded.
+var ErrGeneration = errors.New("another generation is in force")
+
+// AnyGeneration demands no particular generation.
+const AnyGeneration int64 = -1
+
+// Mapping is the metrics mapping in force.
+type Mapping interface {
+	// Current returns the generation in force. It is called for each read and must not block.
+	Current() Generation
+	// Builtin returns the built-in default as canonical JSON.
+	Builtin() []byte
+	// Publish and Reset return when the change is durable. They fail with ErrGeneration when ifGeneration is neither
+	// AnyGeneration nor the one in force, and Publish fails with mapping.Faults for a document that cannot be used.
+	Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Change, error)
+	Reset(ctx context.Context, ifGeneration int64) (Change, error)
+	// Subscribe returns a channel that gets a value after each change, newest wins, and what ends it.
+	Subscribe() (changed <-chan struct{}, cancel func())
+}
+
+// Inventory is the fleet. Its errors are the fleet package's.
+type Inventory interface {
+	Register(ctx context.Context, r fleet.Registration) (fleet.Joined, error)
+	// Report returns ids in the order of the report's instances.
+	Report(ctx context.Context, workerID int64, r fleet.Report) ([]fleet.ReportedIDs, error)
+	Authenticate(workerID int64, credential string) bool
+	RemoveWorker(ctx context.Context, workerID int64) error
+	// Snapshot returns the whole inventory; it is immutable.
+	Snapshot() *fleet.Snapshot
+}
+
+// Options configure the API. Those without a default are required.
+type Options struct {
+	Mapping   Mapping
+	Inventory Inventory
+	// AdminToken authorises changes, WorkerToken joining. The paths are where the operator finds them, for error messages.
+	AdminToken, WorkerToken         string
+	AdminTokenPath, WorkerTokenPath string
+	// DisableAnonymousViewer makes reading need the admin token.
+	DisableAnonymousViewer bool
+	// NoTrustLoopback makes changes need the admin token also on the server's own machine.
+	NoTrustLoopback bool
+	// ReportInterval is how often workers are told to report, 10 s by default.
+	ReportInterval time.Duration
+	// Ready says why the server is not ready, or nil. Nil function: always ready.
+	Ready func() error
+	// Mounts are further handlers by ServeMux pattern, such as "/prometheus/"; reading rights are needed for them.
+	Mounts map[string]http.Handler
+	// Links are shown on the page at /, in order.
+	Links  []Link
+	Logger *slog.Logger // nil: silent
+}
+
+// Link is an entry of the page at /.
+type Link struct{ Href, Text string }
+
+// API is the HTTP handler of the main listener.
+type API struct {
+	opts     Options
+	logger   *slog.Logger
+	gate     *gate
+	mux      *http.ServeMux
+	openapi  []byte
+	streams  streams
+	stopping chan struct{}
+	stop     func()
+}
+
+// New builds the routes.
+func New(o Options) (*API, error) {
+	if o.Mapping == nil || o.Inventory == nil {
+		return nil, errors.New("api: Options.Mapping and Options.Inventory are required")
+	}
+	if o.AdminToken == "" || o.WorkerToken == "" {
+		return nil, errors.New("api: Options.AdminToken and Options.WorkerToken are required")
+	}
+	if o.ReportInterval <= 0 {
+		o.ReportInterval = 10 * time.Second
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &API{
+		opts:     o,
+		logger:   o.Logger.With(logging.KeyComponent, "api"),
+		gate:     newGate(o),
+		mux:      http.NewServeMux(),
+		stopping: make(chan struct{}),
+	}
+	a.stop = sync.OnceFunc(func() { close(a.stopping) })
+	a.routes()
+	for pattern, h := range o.Mounts {
+		a.mux.Handle(pattern, a.guard(viewer, h))
+	}
+	return a, nil
+}
+
+// EndStreams ends every watch stream, now and in future, so that the server's shutdown need not wait for them.
+func (a *API) EndStreams() { a.stop() }
+
+// ServeHTTP answers unknown paths and methods with a problem document too.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := a.mux.Handler(r); pattern != "" {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	var seen headerOnly
+	a.mux.ServeHTTP(&seen, r)
+	if allow := seen.Header().Get("Allow"); allow != "" {
+		w.Header().Set("Allow", allow)
+		a.write(w, &Problem{Status: http.StatusMethodNotAllowed, Detail: fmt.Sprintf("%s is not possible here; allowed: %s", r.Method, allow)})
+		return
+	}
+	a.write(w, &Problem{Status: http.StatusNotFound, Detail: "nothing is served at this path; /openapi.json lists what is"})
+}
+
+// headerOnly is a ResponseWriter that keeps the header alone.
+type headerOnly struct{ header http.Header }
+
+func (h *headerOnly) Header() http.Header {
+	if h.header == nil {
+		h.header = make(http.Header)
+	}
+	return h.header
+}
+func (*headerOnly) Write(p []byte) (int, error) { return len(p), nil }
+func (*headerOnly) WriteHeader(int)             {}
+
+// route is an operation with the right that it needs.
+type route struct {
+	id, method, path string
+	access           access
+	tag, summary     string
+	description      string
+	maxBody          int64
+	errors           []int
+}
+
+// routes is the table of what the API serves.
+func (a *API) routes() {
+	const (
+		mappingTag   = "Metrics mapping"
+		workersTag   = "Workers"
+		inventoryTag = "Inventory"
+		probesTag    = "Probes"
+	)
+	config := huma.DefaultConfig("stackscope", buildinfo.Get().Version)
+	config.CreateHooks = nil // no $schema members: answers are GPUStack's
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
+	config.AllowAdditionalPropertiesByDefault = true // newer peers may say more
+	config.Transformers = []huma.Transformer{problems}
+	config.Components.SecuritySchemes = securitySchemes()
+	h := humago.New(a.mux, config)
+
+	const configBytes = mapping.MaxDocumentBytes + 1 // huma refuses a body of the limit itself
+	register(a, h, route{
+		id: "get-metrics-config", method: "GET", path: "/v2/metrics/config", access: viewer, tag: mappingTag,
+		summary: "The metrics mapping in force", description: "JSON in the document's own order. The ETag is the generation.",
+	}, a.getConfig)
+	register(a, h, route{
+		id: "set-metrics-config", method: "POST", path: "/v2/metrics/config", access: admin, tag: mappingTag, maxBody: configBytes,
+		summary:     "Put a metrics mapping in force for all workers",
+		description: "JSON or YAML, whatever the Content-Type says. If-Match makes it conditional on the generation in force. A faulty document is refused with every fault.",
+		errors:      []int{http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
+	}, a.setConfig)
+	register(a, h, route{
+		id: "reset-metrics-config", method: "DELETE", path: "/v2/metrics/config", access: admin, tag: mappingTag,
+		summary: "Put the built-in metrics mapping in force for all workers", errors: []int{http.StatusPreconditionFailed},
+	}, a.resetConfig)
+	register(a, h, route{
+		id: "get-default-metrics-config", method: "GET", path: "/v2/metrics/default-config", access: viewer, tag: mappingTag,
+		summary: "The built-in metrics mapping",
+	}, a.getDefaultConfig)
+	register(a, h, route{
+		id: "post-default-metrics-config", method: "POST", path: "/v2/metrics/default-config", access: viewer, tag: mappingTag,
+		summary: "The built-in metrics mapping", description: "The same as GET; changes nothing.",
+	}, a.getDefaultConfig)
+
+	register(a, h, route{
+		id: "register-worker", method: "POST", path: "/v2/workers/register", access: join, tag: workersTag, maxBody: 1 << 20,
+		summary: "Join the fleet", errors: []int{http.StatusConflict, http.StatusUnprocessableEntity},
+	}, a.register)
+	register(a, h, route{
+		id: "report-worker", method: "PUT", path: "/v2/workers/{id}/report", access: self, tag: workersTag, maxBody: 16 << 20,
+		summary: "Report the whole truth about a worker", errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+	}, a.report)
+	register(a, h, route{
+		id: "watch-worker", method: "GET", path: "/v2/workers/{id}/watch", access: self, tag: workersTag,
+		summary: "Follow the metrics mapping", description: watchDescription,
+	}, a.watch)
+	register(a, h, route{
+		id: "remove-worker", method: "DELETE", path: "/v2/workers/{id}", access: admin, tag: workersTag,
+		summary: "Take a worker out of the inventory and out of the scrape targets", errors: []int{http.StatusNotFound},
+	}, a.removeWorker)
+
+	register(a, h, route{id: "list-clusters", method: "GET", path: "/v2/clusters", access: viewer, tag: inventoryTag, summary: "Clusters"}, a.clusters)
+	register(a, h, route{id: "list-workers", method: "GET", path: "/v2/workers", access: viewer, tag: inventoryTag, summary: "Workers"}, a.workers)
+	register(a, h, route{id: "list-models", method: "GET", path: "/v2/models", access: viewer, tag: inventoryTag, summary: "Models"}, a.models)
+	register(a, h, route{id: "list-model-instances", method: "GET", path: "/v2/model-instances", access: viewer, tag: inventoryTag, summary: "Model instances"}, a.instances)
+
+	register(a, h, route{id: "healthz", method: "GET", path: "/healthz", access: open, tag: probesTag, summary: "Whether the process is alive"}, a.healthz)
+	register(a, h, route{
+		id: "readyz", method: "GET", path: "/readyz", access: open, tag: probesTag,
+		summary: "Whether the server is ready", errors: []int{http.StatusServiceUnavailable},
+	}, a.readyz)
+	register(a, h, route{id: "version", method: "GET", path: "/version", access: open, tag: probesTag, summary: "Which build this is"}, a.version)
+
+	document := h.OpenAPI()
+	document.Paths["/v2/metrics/config"].Post.RequestBody = configBody() // after the route is made: huma would check bodies by it
+	for _, unused := range []string{"ErrorModel", "ErrorDetail"} {
+		delete(document.Components.Schemas.Map(), unused)
+	}
+	var err error
+	if a.openapi, err = json.Marshal(document); err != nil {
+		panic(fmt.Sprintf("api: OpenAPI document: %v", err)) // the table above is wrong, as the tests would show
+	}
+	a.mux.Handle("GET /openapi.json", a.guard(viewer, http.HandlerFunc(a.serveOpenAPI)))
+	a.mux.Handle("GET /{$}", a.guard(viewer, http.HandlerFunc(a.index)))
+}
+
+// register adds a route to the mux and to the OpenAPI document.
+func register[I, O any](a *API, h huma.API, r route, handler func(context.Context, *I) (*O, error)) {
+	problem := problemResponse(h.OpenAPI().Components.Schemas)
+	op := huma.Operation{
+		OperationID: r.id, Method: r.method, Path: r.path, Tags: []string{r.tag}, Summary: r.summary, Description: r.description,
+		MaxBodyBytes: r.maxBody, BodyReadTimeout: 30 * time.Second,
+		Security:  r.access.security(a.opts.DisableAnonymousViewer),
+		Responses: map[string]*huma.Response{"default": problem("Any other problem")},
+		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
+			req, w := humago.Unwrap(ctx)
+			if p := a.gate.refuse(req, r.access); p != nil {
+				a.refused(w, p)
+				return
+			}
+			next(ctx)
+		}},
+	}
+	codes := r.errors
+	if r.access != open && len(op.Security) > 0 {
+		codes = append(slices.Clone(codes), http.StatusUnauthorized, http.StatusForbidden)
+	}
+	for _, code := range codes {
+		op.Responses[fmt.Sprint(code)] = problem(http.StatusText(code))
+	}
+	if r.id == "watch-worker" {
+		op.Responses["200"] = watchResponse()
+	}
+	huma.Register(h, op, handler)
+}
+
+// guard lets only requests with the given right through to next.
+func (a *API) guard(need access, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := a.gate.refuse(r, need); p != nil {
+			a.refused(w, p)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a *API) write(w http.ResponseWriter, p *Problem) {
+	if err := httpjson.WriteProblem(w, httpjson.Problem{Status: p.Status, Detail: p.Detail}); err != nil {
+		a.logger.Debug("answer not delivered", "error", err)
+	}
+}
+
+// refused answers with p and says how to authenticate.
+func (a *API) refused(w http.ResponseWriter, p *Problem) {
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Add("WWW-Authenticate", `Bearer realm="stackscope"`)
+		if p.basic {
+			w.Header().Add("WWW-Authenticate", `Basic realm="stackscope", charset="UTF-8"`)
+		}
+	}
+	a.write(w, p)
+}
+
+func (a *API) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/openapi+json")
+	_, _ = w.Write(a.openapi)
+}

@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/stackscope/stackscope/internal/mapping"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+type none struct{}
+
+type configOutput struct {
+	ContentType string `header:"Content-Type"`
+	ETag        string `header:"ETag"`
+	Cache       string `header:"Cache-Control"`
+	Body        document
+}
+
+// document is JSON that is sent as it is.
+type document []byte
+
+func (d document) MarshalJSON() ([]byte, error) { return d, nil }
+
+// Schema describes a mapping document.
+func (document) Schema(huma.Registry) *huma.Schema {
+	entry := func(description string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeObject, Description: description, AdditionalProperties: true}
+	}
+	return &huma.Schema{
+		Type: huma.TypeObject, Description: "Metrics mapping",
+		Properties: map[string]*huma.Schema{
+			"gpustack_metrics": entry("Unified families by name: type and description"),
+			"runtime_mapping":  entry("Native families by runtime and version range: the unified families that they become"),
+		},
+	}
+}
+
+func configAnswer(doc []byte, generation int64) *configOutput {
+	return &configOutput{ContentType: "application/json", ETag: strconv.Quote(strconv.FormatInt(generation, 10)), Cache: "no-cache", Body: doc}
+}
+
+func (a *API) getConfig(context.Context, *none) (*configOutput, error) {
+	g := a.opts.Mapping.Current()
+	return configAnswer(g.Document, g.Number), nil
+}
+
+func (a *API) getDefaultConfig(context.Context, *none) (*configOutput, error) {
+	return configAnswer(a.opts.Mapping.Builtin(), 0), nil
+}
+
+type setConfigInput struct {
+	IfMatch string `header:"If-Match" doc:"Generations, one of which must be in force, as in the ETag of GET"`
+	RawBody []byte
+}
+
+// configBody documents what setConfig takes.
+func configBody() *huma.RequestBody {
+	schema := document(nil).Schema(nil)
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/json": {Schema: schema},
+		"application/yaml": {Schema: schema},
+	}}
+}
+
+type resetConfigInput struct {
+	IfMatch string `header:"If-Match" doc:"Generations, one of which must be in force, as in the ETag of GET"`
+}
+
+type mappingOutput struct{ Body wire.MappingStatus }
+
+func (a *API) setConfig(ctx context.Context, in *setConfigInput) (*mappingOutput, error) {
+	expect, err := a.expected(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := mapping.Decode(in.RawBody)
+	if err != nil {
+		return nil, a.problem(ctx, admin, "set metrics mapping", err)
+	}
+	return a.changed(ctx, "set metrics mapping")(a.opts.Mapping.Publish(ctx, doc, expect))
+}
+
+func (a *API) resetConfig(ctx context.Context, in *resetConfigInput) (*mappingOutput, error) {
+	expect, err := a.expected(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return a.changed(ctx, "reset metrics mapping")(a.opts.Mapping.Reset(ctx, expect))
+}
+
+func (a *API) changed(ctx context.Context, doing string) func(Change, error) (*mappingOutput, error) {
+	return func(c Change, err error) (*mappingOutput, error) {
+		if err != nil {
+			return nil, a.problem(ctx, admin, doing, err)
+		}
+		return &mappingOutput{Body: wire.MappingStatus{Status: "ok", Generation: c.Generation, Workers: c.Workers, Unchanged: !c.Changed}}, nil
+	}
+}
+
+// expected reads If-Match: the generation that must still be in force when the change is made, or AnyGeneration. A weak
+// tag is taken as a strong one, because proxies that compress make tags weak.
+func (a *API) expected(ifMatch string) (int64, error) {
+	ifMatch = strings.TrimSpace(ifMatch)
+	if ifMatch == "" || ifMatch == "*" {
+		return AnyGeneration, nil
+	}
+	current := a.opts.Mapping.Current().Number
+	for tag := range strings.SplitSeq(ifMatch, ",") {
+		tag = strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`)
+		if n, err := strconv.ParseInt(tag, 10, 64); err == nil && n == current {
+			return current, nil
+		}
+	}
+	return 0, a.overtaken()
+}
+
+type okOutput struct{ Body string }
+
+func (a *API) healthz(context.Context, *none) (*okOutput, error) { return &okOutput{Body: "ok"}, nil }
+
+func (a *API) readyz(context.Context, *none) (*okOutput, error) {
+	if err := a.opts.Ready(); err != nil {
+		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: "not ready: " + err.Error()}
+	}
+	return &okOutput{Body: "ok"}, nil
+}

@@ -1,0 +1,182 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+const (
+	pingInterval = 15 * time.Second
+	// writeTimeout bounds how long a peer may leave its receive window shut.
+	writeTimeout = 20 * time.Second
+
+	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the one in force is sent at once when it isn't the given one, then each new one. A comment is sent every 15 s. A second stream of the same worker ends the first."
+)
+
+var (
+	errReplaced = errors.New("the worker opened another stream")
+	errRemoved  = errors.New("the worker was removed")
+)
+
+func watchResponse() *huma.Response {
+	return &huma.Response{Description: "Event stream", Content: map[string]*huma.MediaType{
+		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "Events named mapping; see MappingEvent"}},
+	}}
+}
+
+type watchInput struct {
+	ID         int64  `path:"id" minimum:"1" doc:"Worker id"`
+	Generation int64  `query:"generation" default:"-1" minimum:"-1" doc:"Generation that the worker has; -1 for none"`
+	Credential string `header:"Authorization" hidden:"true"`
+}
+
+func (a *API) watch(_ context.Context, in *watchInput) (*huma.StreamResponse, error) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		r, w := humago.Unwrap(hc)
+		if err := a.stream(w, r, in.ID, in.Generation); err != nil {
+			a.logger.Debug("watch stream ended", "worker_id", in.ID, "reason", err)
+		}
+	}}, nil
+}
+
+// stream sends mapping events until the worker leaves, opens another stream or is removed, or the server stops.
+func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64) error {
+	ctx, done := a.streams.begin(r.Context(), workerID)
+	defer done()
+	changed, cancel := a.opts.Mapping.Subscribe()
+	defer cancel()
+
+	rc := http.NewResponseController(w)
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }() // the connection may serve other requests
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	w.WriteHeader(http.StatusOK)
+	send := func(frame []byte) error {
+		if err := rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return err
+		}
+		if _, err := w.Write(frame); err != nil {
+			return err
+		}
+		if err := rc.Flush(); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return fmt.Errorf("the worker took nothing for %s", writeTimeout)
+			}
+			return err
+		}
+		return nil
+	}
+	if err := send(nil); err != nil {
+		return err
+	}
+	ping := time.NewTicker(pingInterval)
+	defer ping.Stop()
+	credential, _ := bearer(r)
+	for {
+		if g := a.opts.Mapping.Current(); g.Number != has {
+			frame, err := a.streams.frame(g)
+			if err != nil {
+				return err
+			}
+			if err := send(frame); err != nil {
+				return err
+			}
+			has = g.Number
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-a.stopping:
+			return errors.New("the server stops")
+		case <-changed:
+		case <-ping.C:
+			// Credentials change when a worker registers again; whoever holds the old one must not listen on.
+			if !a.gate.authenticate(workerID, credential) {
+				return errRemoved
+			}
+			if err := send([]byte(": ping\n\n")); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// streams are the open watch streams, at most one for each worker, and the event that they sent last, which all share.
+// The zero value is ready to use.
+type streams struct {
+	mu     sync.Mutex
+	byID   map[int64]*stream
+	number int64
+	last   []byte
+}
+
+type stream struct{ cancel context.CancelCauseFunc }
+
+// begin notes a stream and ends an older one of the same worker. done must be called at its end.
+func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	me := &stream{cancel}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID == nil {
+		s.byID = make(map[int64]*stream)
+	}
+	if older := s.byID[workerID]; older != nil {
+		older.cancel(errReplaced)
+	}
+	s.byID[workerID] = me
+	return ctx, func() {
+		cancel(nil)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.byID[workerID] == me {
+			delete(s.byID, workerID)
+		}
+	}
+}
+
+// end ends a worker's stream.
+func (s *streams) end(workerID int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.byID[workerID]; st != nil {
+		st.cancel(errRemoved)
+	}
+}
+
+// frame returns the event for g.
+func (s *streams) frame(g Generation) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != nil && s.number == g.Number {
+		return s.last, nil
+	}
+	ev := wire.MappingEvent{Generation: g.Number, Default: g.Default}
+	if !g.Default {
+		ev.Document = g.Document
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "id: %d\nevent: mapping\ndata: ", g.Number)
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // escaped, a document could grow beyond what the worker takes
+	if err := enc.Encode(ev); err != nil {
+		return nil, fmt.Errorf("mapping event of generation %d: %w", g.Number, err)
+	}
+	b.WriteByte('\n')
+	s.number, s.last = g.Number, b.Bytes()
+	return s.last, nil
+}

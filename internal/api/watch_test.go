@@ -1,0 +1,242 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/api"
+)
+
+// pipeListener hands out in-memory connections, which testing/synctest can see.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case l.conns <- far:
+		return near, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// serve serves h in memory until the test ends and returns a client for it.
+func serve(t *testing.T, h http.Handler) *http.Client {
+	t.Helper()
+	l := newPipeListener()
+	srv := &http.Server{Handler: h}
+	go func() { _ = srv.Serve(l) }()
+	tr := &http.Transport{DialContext: l.dial, DisableKeepAlives: true}
+	t.Cleanup(func() {
+		_ = srv.Close()
+		tr.CloseIdleConnections()
+	})
+	return &http.Client{Transport: tr}
+}
+
+type watchStream struct {
+	lines  *bufio.Scanner
+	cancel func()
+}
+
+func openWatch(t *testing.T, c *http.Client, base string, worker, generation int64) *watchStream {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("%s/v2/workers/%d/watch?generation=%d", base, worker, generation), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", fmt.Sprintf("Bearer cred-%d", worker))
+	r.Header.Set("Accept", "text/event-stream")
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); _ = resp.Body.Close() })
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("watch: %s %v", resp.Status, resp.Header)
+	}
+	return &watchStream{bufio.NewScanner(resp.Body), cancel}
+}
+
+// next returns the next event's or comment's lines joined by "|", or "" at the stream's end.
+func (s *watchStream) next() string {
+	var lines []string
+	for s.lines.Scan() {
+		if s.lines.Text() == "" {
+			return strings.Join(lines, "|")
+		}
+		lines = append(lines, s.lines.Text())
+	}
+	return ""
+}
+
+func TestWatchSendsWhatTheWorkerLacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t)
+		c := serve(t, h)
+		want := func(s *watchStream, event string) {
+			t.Helper()
+			if got := s.next(); got != event {
+				t.Errorf("got %s, want %s", got, event)
+			}
+		}
+		const first = `id: 1|event: mapping|data: {"generation":1,"document":` + smallMapping + `}`
+		current := openWatch(t, c, "http://x", 1, 0)
+		fresh := openWatch(t, c, "http://x", 2, -1)
+		want(fresh, `id: 0|event: mapping|data: {"generation":0,"default":true}`)
+		synctest.Wait()
+		if st := h.set(t, smallMapping); st.Workers != 2 || st.Generation != 1 {
+			t.Errorf("%+v", st)
+		}
+		want(current, first)
+		want(fresh, first)
+		fresh.cancel()
+		synctest.Wait()
+		if n := h.mapping.subscribers(); n != 1 {
+			t.Errorf("%d subscribers after one left", n)
+		}
+		want(openWatch(t, c, "http://x", 2, 7), first) // the server's word is the truth, also a lower one
+		if w := h.do(asAdmin(request("DELETE", "/v2/metrics/config", ""))); w.Code != 200 {
+			t.Fatal(w.Body)
+		}
+		want(current, `id: 2|event: mapping|data: {"generation":2,"default":true}`)
+	})
+}
+
+func TestWatchPingsAndChecksTheCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t)
+		s := openWatch(t, serve(t, h), "http://x", 1, 0)
+		start := time.Now()
+		for i := range 3 {
+			if got := s.next(); got != ": ping" || time.Since(start) != time.Duration(i+1)*15*time.Second {
+				t.Errorf("%q after %s", got, time.Since(start))
+			}
+		}
+		h.inventory.mu.Lock()
+		h.inventory.removed = map[int64]bool{1: true} // as when the worker registers anew elsewhere
+		h.inventory.mu.Unlock()
+		if got := s.next(); got != "" || time.Since(start) != time.Minute {
+			t.Errorf("%q after %s", got, time.Since(start))
+		}
+	})
+}
+
+func TestWatchEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t)
+		c := serve(t, h)
+		start := time.Now()
+		first := openWatch(t, c, "http://x", 1, 0)
+		second := openWatch(t, c, "http://x", 1, 0)
+		if got := first.next(); got != "" || time.Since(start) > 0 {
+			t.Errorf("replaced stream: %q after %s", got, time.Since(start))
+		}
+		if w := h.do(asAdmin(request("DELETE", "/v2/workers/1", ""))); w.Code != 204 {
+			t.Errorf("remove: %d %s", w.Code, w.Body)
+		}
+		if got := second.next(); got != "" || time.Since(start) > 0 {
+			t.Errorf("removed worker's stream: %q after %s", got, time.Since(start))
+		}
+		third := openWatch(t, c, "http://x", 2, 0)
+		h.EndStreams()
+		h.EndStreams()
+		if got := third.next(); got != "" || time.Since(start) > 0 {
+			t.Errorf("at the server's end: %q after %s", got, time.Since(start))
+		}
+		synctest.Wait()
+		if n := h.mapping.subscribers(); n != 0 {
+			t.Errorf("%d subscribers are left", n)
+		}
+	})
+}
+
+// A worker that takes nothing must not hold a stream for ever.
+func TestWatchGivesUpOnAStuckPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t)
+		l := newPipeListener()
+		srv := &http.Server{Handler: h}
+		go func() { _ = srv.Serve(l) }()
+		defer func() { _ = srv.Close() }()
+		conn, err := l.dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := io.WriteString(conn, "GET /v2/workers/1/watch?generation=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer cred-1\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 4096)
+		if _, err := conn.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := h.mapping.subscribers(); n != 1 {
+			t.Fatalf("%d subscribers", n)
+		}
+		time.Sleep(36 * time.Second) // ping after 15 s, given up 20 s later
+		synctest.Wait()
+		if n := h.mapping.subscribers(); n != 0 {
+			t.Errorf("%d subscribers", n)
+		}
+	})
+}
+
+func TestWatchDeliversWithinASecond(t *testing.T) {
+	h := newAPI(t)
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	defer h.EndStreams()
+	var worst time.Duration
+	s := openWatch(t, srv.Client(), srv.URL, 1, 0)
+	for i := range 50 {
+		start := time.Now()
+		h.set(t, strings.Replace(smallMapping, "X.", fmt.Sprint(i), 1))
+		if got := s.next(); !strings.HasPrefix(got, fmt.Sprintf("id: %d|", i+1)) {
+			t.Fatalf("got %s", got)
+		}
+		worst = max(worst, time.Since(start))
+	}
+	t.Logf("POST to event, worst of 50: %s", worst)
+	if worst >= time.Second {
+		t.Errorf("worst delivery took %s", worst)
+	}
+}
+
+var _ http.Handler = (*api.API)(nil)

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/api"
+	"github.com/stackscope/stackscope/internal/inventory"
+	"github.com/stackscope/stackscope/internal/mapping"
+	"github.com/stackscope/stackscope/internal/mapsync"
+	"github.com/stackscope/stackscope/internal/store"
+)
+
+var (
+	_ api.Inventory   = (*inventory.Inventory)(nil)
+	_ inventory.Store = (*store.Store)(nil)
+)
+
+// generations lets the publisher keep its generations in the store.
+type generations struct{ *store.Store }
+
+// LatestGeneration implements mapsync.Store.
+func (g generations) LatestGeneration(ctx context.Context) (mapsync.Generation, bool, error) {
+	row, ok, err := g.Store.LatestGeneration(ctx)
+	return generation(row), ok, err
+}
+
+// AppendGeneration implements mapsync.Store.
+func (g generations) AppendGeneration(ctx context.Context, doc []byte, at time.Time) (mapsync.Generation, error) {
+	row, err := g.Store.AppendGeneration(ctx, doc, at)
+	return generation(row), err
+}
+
+func generation(row store.Generation) mapsync.Generation {
+	return mapsync.Generation{Number: row.Number, Default: row.Document == nil, Document: row.Document, At: row.At}
+}
+
+// published shows the publisher to the API.
+type published struct{ *mapsync.Publisher }
+
+// Current implements api.Mapping.
+func (p published) Current() api.Generation {
+	g := p.Publisher.Current()
+	return api.Generation{Number: g.Number, Default: g.Default, Document: g.Document}
+}
+
+// Publish implements api.Mapping.
+func (p published) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (api.Change, error) {
+	return change(p.Publisher.Publish(ctx, doc, condition(ifGeneration)))
+}
+
+// Reset implements api.Mapping.
+func (p published) Reset(ctx context.Context, ifGeneration int64) (api.Change, error) {
+	return change(p.Publisher.Reset(ctx, condition(ifGeneration)))
+}
+
+func condition(ifGeneration int64) int64 {
+	if ifGeneration == api.AnyGeneration {
+		return mapsync.AnyGeneration
+	}
+	return ifGeneration
+}
+
+func change(r mapsync.Result, err error) (api.Change, error) {
+	if errors.Is(err, mapsync.ErrGeneration) {
+		return api.Change{}, fmt.Errorf("%w: %w", api.ErrGeneration, err)
+	}
+	return api.Change{Generation: r.Generation.Number, Changed: r.Changed, Workers: r.Told}, err
+}

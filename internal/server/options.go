@@ -1,0 +1,105 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Options are the settings of a server. Start from DefaultOptions.
+type Options struct {
+	// DataDir holds the database, the tokens, and the embedded Prometheus' samples. It is made when it isn't there.
+	DataDir string
+	// Host is the address that all listeners bind.
+	Host string
+	// Port is the API's, TLSPort the API's when TLSCert is given (Port is not opened then). 0 takes any free one.
+	Port, TLSPort int
+	// TLSCert and TLSKey are PEM files.
+	TLSCert, TLSKey string
+	// MetricsPort is the one of the server's own metrics and of HTTP service discovery. 0 takes any free one.
+	MetricsPort    int
+	DisableMetrics bool
+	// DisableBuiltinObservability leaves the embedded Prometheus out.
+	DisableBuiltinObservability bool
+	// RetentionTime and RetentionSize (bytes; 0: no limit) bound what the embedded Prometheus keeps.
+	RetentionTime time.Duration
+	RetentionSize int64
+	// DisableAnonymousViewer makes reading need the admin token, NoTrustLoopback changes from this machine too.
+	DisableAnonymousViewer bool
+	NoTrustLoopback        bool
+	// ServerExternalURL is where users' browsers reach the server; empty: under the address that they used.
+	ServerExternalURL string
+	// HeartbeatGrace is how long a worker may be silent before it isn't ready any more.
+	HeartbeatGrace time.Duration
+	// ReportInterval is how often workers are told to report when nothing changes.
+	ReportInterval time.Duration
+	Logger         *slog.Logger // nil: silent
+}
+
+// DefaultOptions returns the settings of a server started without any flag.
+func DefaultOptions() Options {
+	return Options{
+		DataDir:        "/var/lib/stackscope",
+		Host:           "0.0.0.0",
+		Port:           80,
+		TLSPort:        443,
+		MetricsPort:    10161,
+		RetentionTime:  15 * 24 * time.Hour,
+		HeartbeatGrace: 150 * time.Second,
+		ReportInterval: 10 * time.Second,
+	}
+}
+
+// validate reports every setting that cannot work.
+func (o *Options) validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if o.DataDir == "" {
+		wrong("--data-dir is empty: give a directory")
+	}
+	for _, p := range []struct {
+		flag string
+		port int
+	}{{"--port", o.Port}, {"--tls-port", o.TLSPort}, {"--metrics-port", o.MetricsPort}} {
+		if p.port < 0 || p.port > 65535 {
+			wrong("%s %d: ports are 1 to 65535", p.flag, p.port)
+		}
+	}
+	if port, flag := o.apiPort(); port != 0 && port == o.MetricsPort && !o.DisableMetrics {
+		wrong("%s and --metrics-port are both %d: choose two ports", flag, port)
+	}
+	if (o.TLSCert == "") != (o.TLSKey == "") {
+		wrong("--tls-cert and --tls-key go together: give both or none")
+	}
+	if o.RetentionTime <= 0 {
+		wrong("retention time %s: give more than 0", o.RetentionTime)
+	}
+	if o.RetentionSize < 0 {
+		wrong("retention size %d: give bytes, or 0 for no limit", o.RetentionSize)
+	}
+	if o.HeartbeatGrace < time.Second {
+		wrong("heartbeat grace %s: give at least 1s", o.HeartbeatGrace)
+	}
+	if o.ReportInterval < time.Second || o.ReportInterval > o.HeartbeatGrace {
+		wrong("report interval %s: give 1s or more and at most the heartbeat grace, %s", o.ReportInterval, o.HeartbeatGrace)
+	}
+	if o.ServerExternalURL != "" {
+		u, err := url.Parse(o.ServerExternalURL)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			wrong("--server-external-url %q: give it as http://HOST[:PORT] or https://HOST[:PORT]", o.ServerExternalURL)
+		}
+		o.ServerExternalURL = strings.TrimRight(o.ServerExternalURL, "/")
+	}
+	return errors.Join(errs...)
+}
+
+// apiPort returns the port of the API and the flag that sets it.
+func (o *Options) apiPort() (port int, flag string) {
+	if o.TLSCert != "" {
+		return o.TLSPort, "--tls-port"
+	}
+	return o.Port, "--port"
+}

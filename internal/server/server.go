@@ -1,0 +1,361 @@
+// Package server assembles the server: inventory, mapping, store, API, metrics and the embedded Prometheus.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/api"
+	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/inventory"
+	"github.com/stackscope/stackscope/internal/mapsync"
+	"github.com/stackscope/stackscope/internal/prom"
+	"github.com/stackscope/stackscope/internal/store"
+	"github.com/stackscope/stackscope/internal/targets"
+)
+
+const (
+	// drainTimeout is how long open requests may take once the server stops, stopTimeout how long the whole stop may take.
+	// (HTTP/2 alone takes a second to say goodbye).
+	drainTimeout = 1500 * time.Millisecond
+	stopTimeout  = 2500 * time.Millisecond
+)
+
+// Server is a server as a value: several may live in one process.
+type Server struct {
+	opts      Options
+	logger    *slog.Logger
+	stack     lifecycle.Stack
+	inventory *inventory.Inventory
+	publisher *mapsync.Publisher
+	prom      *prom.Prometheus // nil: disabled
+	api       *api.API
+	main      *listener
+	metrics   *listener // nil: disabled
+
+	workerToken string
+	state       atomic.Int32
+}
+
+// The server's state, for /readyz.
+const (
+	starting int32 = iota
+	serving
+	stopping
+)
+
+// listener is an HTTP server and the listener that it will serve.
+type listener struct {
+	name   string
+	ln     net.Listener
+	srv    *http.Server
+	secure bool // serves TLS
+}
+
+// New makes the data directory and the tokens, opens the store and binds the listeners; requests are answered once Run is
+// called. When it fails, everything that it opened is closed again.
+func New(ctx context.Context, o Options) (_ *Server, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{opts: o, logger: o.Logger.With(logging.KeyComponent, "server")}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(ctx))
+		}
+	}()
+	tlsConfig, err := loadTLS(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.MkdirAll(o.DataDir, "--data-dir"); err != nil {
+		return nil, err
+	}
+	if err := s.bind(tlsConfig); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	if s.prom, err = s.openPrometheus(); err != nil {
+		return nil, err
+	}
+	if err := s.assemble(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// bind opens the listeners. Their handlers are set by assemble.
+func (s *Server) bind(tlsConfig *tls.Config) error {
+	port, flag := s.opts.apiPort()
+	var err error
+	if s.main, err = s.listen("API", port, flag); err != nil {
+		return err
+	}
+	s.main.srv.TLSConfig, s.main.secure = tlsConfig, tlsConfig != nil
+	if s.opts.DisableMetrics {
+		return nil
+	}
+	s.metrics, err = s.listen("metrics", s.opts.MetricsPort, "--metrics-port")
+	return err
+}
+
+func (s *Server) listen(name string, port int, flag string) (*listener, error) {
+	ln, err := lifecycle.Listen(s.opts.Host, port, flag)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{name: name, ln: ln, srv: lifecycle.NewHTTPServer(nil, s.logger)}
+	s.stack.Push(name+" listener", func(context.Context) error {
+		err := errors.Join(l.srv.Close(), ln.Close())
+		if errors.Is(err, net.ErrClosed) {
+			return nil // Serve closed it
+		}
+		return err
+	})
+	return l, nil
+}
+
+// open opens the store and what lives on it.
+func (s *Server) open(ctx context.Context) error {
+	st, err := store.Open(ctx, store.Options{Dir: s.opts.DataDir, Logger: s.opts.Logger})
+	if err != nil {
+		return err
+	}
+	s.stack.Push("store", func(context.Context) error { return st.Close() })
+	if s.inventory, err = inventory.New(ctx, inventory.Options{Store: st, Logger: s.opts.Logger, HeartbeatGrace: s.opts.HeartbeatGrace}); err != nil {
+		return err
+	}
+	s.publisher, err = mapsync.NewPublisher(ctx, mapsync.PublisherOptions{Store: generations{st}, Logger: s.opts.Logger})
+	return err
+}
+
+// assemble gives the listeners their handlers.
+func (s *Server) assemble() error {
+	adminToken, err := token(s.opts.DataDir, adminTokenFile, s.logger)
+	if err != nil {
+		return err
+	}
+	if s.workerToken, err = token(s.opts.DataDir, workerTokenFile, s.logger); err != nil {
+		return err
+	}
+	mounts, links := s.mounts()
+	s.api, err = api.New(api.Options{
+		Mapping: published{s.publisher}, Inventory: s.inventory,
+		AdminToken: adminToken, AdminTokenPath: s.AdminTokenPath(),
+		WorkerToken: s.workerToken, WorkerTokenPath: filepath.Join(s.opts.DataDir, workerTokenFile),
+		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
+		ReportInterval: s.opts.ReportInterval, Ready: s.ready,
+		Mounts: mounts, Links: links, Logger: s.opts.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.main.srv.Handler = s.api
+	if s.metrics != nil {
+		s.metrics.srv.Handler = api.NewMetrics(api.MetricsOptions{
+			WritePage:    newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics).write,
+			ContentType:  exposition.ContentType,
+			Targets:      func() any { return targets.Workers(s.inventory.Snapshot()) },
+			ProxyTargets: func() any { return targets.ProxyWorkers(s.inventory.Snapshot()) },
+			Logger:       s.opts.Logger,
+		})
+	}
+	return nil
+}
+
+func loadTLS(o Options) (*tls.Config, error) {
+	if o.TLSCert == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert %s with --tls-key %s: %w", o.TLSCert, o.TLSKey, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func (s *Server) ready() error {
+	switch s.state.Load() {
+	case starting:
+		return errors.New("the server is starting")
+	case stopping:
+		return errors.New("the server is stopping")
+	}
+	return s.inventory.Err()
+}
+
+// Addr returns the API's address as bound, such as "[::]:80".
+func (s *Server) Addr() string { return s.main.ln.Addr().String() }
+
+// MetricsAddr returns the metrics listener's address as bound; empty when it is disabled.
+func (s *Server) MetricsAddr() string {
+	if s.metrics == nil {
+		return ""
+	}
+	return s.metrics.ln.Addr().String()
+}
+
+// URL returns an address of the API that works on this machine, such as http://127.0.0.1:80.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.main.secure {
+		scheme = "https"
+	}
+	return scheme + "://" + reachable(s.main.ln)
+}
+
+// reachable turns a listener's address into one that can be dialled from this machine.
+func reachable(ln net.Listener) string {
+	host, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return ln.Addr().String()
+	}
+	switch ip := net.ParseIP(host); {
+	case ip.Equal(net.IPv4zero), ip.Equal(net.IPv6zero): // [::] takes IPv4 too
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// WorkerToken returns the token with which workers join.
+func (s *Server) WorkerToken() string { return s.workerToken }
+
+// AdminTokenPath returns the file that holds the admin token.
+func (s *Server) AdminTokenPath() string { return filepath.Join(s.opts.DataDir, adminTokenFile) }
+
+// Run serves until ctx ends or a part fails, then stops everything, in less than 3 s, and closes the server. It returns nil
+// when ctx ended and every part stopped in time.
+func (s *Server) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBackground()
+	var parts sync.WaitGroup
+	var failed failures
+	start := func(name string, run func(context.Context) error) {
+		parts.Go(func() {
+			if err := run(background); err != nil {
+				failed.add(fmt.Errorf("%s: %w", name, err))
+				cancel()
+			}
+		})
+	}
+	start("inventory", s.inventory.Run)
+	if s.prom != nil {
+		start("Prometheus", s.prom.Run)
+		start("scrape targets", s.followTargets)
+	}
+	s.state.Store(serving)
+	for _, l := range s.listeners() {
+		start(l.name+" listener", func(context.Context) error { return l.serve() })
+		s.logger.Info("listening", "what", l.name, "address", l.ln.Addr().String())
+	}
+
+	<-ctx.Done()
+	s.state.Store(stopping)
+	deadline, expire := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer expire()
+	endBackground()
+	s.drain(deadline)
+	if !wait(deadline, &parts) {
+		failed.add(fmt.Errorf("some parts did not stop within %s", stopTimeout))
+	}
+	return failed.join()
+}
+
+// failures collects errors of parts that run side by side.
+type failures struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (f *failures) add(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.errs = append(f.errs, err)
+}
+
+func (f *failures) join() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(f.errs...)
+}
+
+func (s *Server) listeners() []*listener {
+	if s.metrics == nil {
+		return []*listener{s.main}
+	}
+	return []*listener{s.main, s.metrics}
+}
+
+func (l *listener) serve() error {
+	var err error
+	if l.secure {
+		err = l.srv.ServeTLS(l.ln, "", "")
+	} else {
+		err = l.srv.Serve(l.ln)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// drain lets open requests finish, but not for long.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	s.api.EndStreams()
+	var wg sync.WaitGroup
+	for _, l := range s.listeners() {
+		wg.Go(func() {
+			if err := l.srv.Shutdown(ctx); err != nil {
+				s.logger.Warn("requests were cut off", "listener", l.name, "error", err)
+				_ = l.srv.Close()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func wait(ctx context.Context, wg *sync.WaitGroup) bool {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Close releases what New opened. Run does so itself: Close is for a server that is not run. A second call does nothing.
+func (s *Server) Close() error { return s.close(context.Background()) }
+
+// close goes on when ctx has ended.
+func (s *Server) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return s.stack.Stop(ctx)
+}
