@@ -1,0 +1,83 @@
+// Command gen writes the documentation that is generated: docs/metrics.md from the catalog, docs/flags.md from --help.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	if err := os.WriteFile(filepath.Join("docs", "metrics.md"), metrics(), 0o644); err != nil { //nolint:gosec // a page for everybody
+		return err
+	}
+	page, err := flags()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join("docs", "flags.md"), page, 0o644) //nolint:gosec // a page for everybody
+}
+
+func metrics() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Metrics\n\nGenerated from `internal/catalog` by `make gen`.\n")
+	section(&b, "Inference engines", `On a worker's page, with cluster_id, cluster_name, worker_id, worker_name, model_id, model_name, model_instance_id,
+model_instance_name and runtime, and behind them the engine's own labels. What an engine doesn't measure is absent. These are
+the families of the built-in [mapping](mapping.md); another mapping can define others.`, catalog.Runtime)
+	section(&b, "Worker node", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. Rates are 0 to 100.", catalog.WorkerNode)
+	section(&b, "The worker about itself", "On a worker's page; the runtime families carry the identity labels of the engine. Go's and the process' own families are there too.", catalog.WorkerOwn)
+	section(&b, "Server", "On the server's metrics page. Go's and the process' own families are there too.", catalog.Server)
+	return b.Bytes()
+}
+
+func section(b *bytes.Buffer, title, text string, list []catalog.Metric) {
+	fmt.Fprintf(b, "\n## %s\n\n%s\n\n| metric | type | what it says | labels |\n|---|---|---|---|\n", title, text)
+	for _, m := range list {
+		labels := ""
+		if len(m.Labels) > 0 {
+			labels = "`" + strings.Join(m.Labels, "`, `") + "`"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", m.WireName(), m.Type, strings.ReplaceAll(m.Help, "|", `\|`), labels)
+	}
+}
+
+func flags() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "gen")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	build := exec.Command("go", "build", "-o", dir, "./cmd/...") //nolint:gosec // a fixed command
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, fmt.Errorf("go build ./cmd/...: %w", err)
+	}
+	var b bytes.Buffer
+	b.WriteString("# Flags\n\nGenerated from `--help` by `make gen`. Each flag is also a key of `--config-file`, in snake case.\n")
+	for _, command := range []string{
+		"stackscope", "stackscope start", "stackscope server", "stackscope worker", "stackscope demo", "stackscope mapping",
+		"stackscope mapping translate", "stackscope status", "stackscope-worker",
+	} {
+		words := strings.Fields(command)
+		cmd := exec.Command(filepath.Join(dir, words[0]), append(words[1:], "--help")...) //nolint:gosec // a fixed list
+		cmd.Env = []string{"HOME=/root", "PATH=" + os.Getenv("PATH")}
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s --help: %w", command, err)
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n", command, strings.TrimRight(string(out), "\n"))
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,124 @@
+package prom
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/prometheus/util/httputil"
+
+	"github.com/stackscope/stackscope/internal/base/httpjson"
+)
+
+// maxGathers bounds how many may read Prometheus' own metrics at once.
+const maxGathers = 10
+
+// routes is the table of everything under PathPrefix. There is no way here to reload, stop or delete anything.
+func (p *Prometheus) routes() (http.Handler, error) {
+	pages, err := newPages(p.opts.UI, p.opts.PathPrefix, p.isReady)
+	if err != nil {
+		return nil, err
+	}
+	prefix := p.opts.PathPrefix
+	mux := http.NewServeMux()
+	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", p.guarded(func(c *core) http.Handler { return c.api })))
+	mux.HandleFunc("GET "+prefix+"/api/v1/status/walreplay", p.walReplay)
+	mux.Handle("GET "+prefix+"/federate", p.guarded(func(c *core) http.Handler {
+		return httputil.CompressionHandler{Handler: c.federate}
+	}))
+	mux.Handle("GET "+prefix+"/metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
+		ErrorHandling:       promhttp.ContinueOnError,
+		MaxRequestsInFlight: maxGathers,
+	}))
+	mux.HandleFunc("GET "+prefix+"/-/healthy", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, "Prometheus is Healthy.")
+	})
+	mux.HandleFunc("GET "+prefix+"/-/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if !p.isReady() {
+			p.unavailable(w)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "Prometheus is Ready.")
+	})
+	if prefix != "" {
+		mux.Handle("GET "+prefix, http.RedirectHandler(prefix+"/", http.StatusFound))
+	}
+	pages.register(mux)
+	return mux, nil
+}
+
+// guarded serves a request by a handler of the core, while there is one.
+func (p *Prometheus) guarded(handler func(*core) http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := p.core.Load()
+		if c == nil || !p.requests.enter() {
+			p.unavailable(w)
+			return
+		}
+		p.requests.through(handler(c), w, r)
+	})
+}
+
+func (p *Prometheus) isReady() bool { return p.core.Load() != nil && !p.requests.stopping() }
+
+// unavailable answers as a separate Prometheus does while it starts or stops; the UI tells the two apart by the header.
+func (p *Prometheus) unavailable(w http.ResponseWriter) {
+	if p.requests.stopping() {
+		w.Header().Set("X-Prometheus-Stopping", "true")
+		http.Error(w, "Prometheus is stopping.", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("X-Prometheus-Stopping", "false")
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "Prometheus is starting: it reads its write-ahead log.", http.StatusServiceUnavailable)
+}
+
+// walReplay tells how far the write-ahead log has been read. Unlike the API's own answer it works while that is going on, which
+// is when the UI asks.
+func (p *Prometheus) walReplay(w http.ResponseWriter, _ *http.Request) {
+	type progress struct {
+		Min     int `json:"min"`
+		Max     int `json:"max"`
+		Current int `json:"current"`
+	}
+	s := p.stats.Head.WALReplayStatus
+	s.RLock()
+	data := progress{s.Min, s.Max, s.Current}
+	s.RUnlock()
+	_ = httpjson.Write(w, http.StatusOK, struct {
+		Status string   `json:"status"`
+		Data   progress `json:"data"`
+	}{"success", data})
+}
+
+// httpMetrics counts and times the API's requests under the names of a separate Prometheus.
+type httpMetrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newHTTPMetrics(reg prometheus.Registerer) httpMetrics {
+	m := httpMetrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "prometheus_http_requests_total",
+			Help: "Requests to the HTTP API.",
+		}, []string{"handler", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "prometheus_http_request_duration_seconds",
+			Help:    "Time to answer requests to the HTTP API.",
+			Buckets: []float64{.1, .2, .4, 1, 3, 8, 20, 60, 120},
+		}, []string{"handler"}),
+	}
+	reg.MustRegister(m.requests, m.duration)
+	return m
+}
+
+// instrument wraps the handler of a route. The name is the route's pattern, never a path that somebody asked for.
+func (m httpMetrics) instrument(name string, next http.HandlerFunc) http.HandlerFunc {
+	label := prometheus.Labels{"handler": "/api/v1" + name}
+	return promhttp.InstrumentHandlerCounter(m.requests.MustCurryWith(label),
+		promhttp.InstrumentHandlerDuration(m.duration.MustCurryWith(label), next))
+}

@@ -1,0 +1,246 @@
+// Package prom runs Prometheus inside this process: its TSDB, scraper, PromQL engine, HTTP API and web UI, with targets handed
+// over by the server instead of discovered. It is the only package that imports Prometheus' server code.
+package prom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/discovery/targetgroup"
+	"github.com/prometheus/prometheus/tsdb"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/targets"
+)
+
+// Names of the scrape jobs, as in the configuration that the specification gives for a separate Prometheus.
+const (
+	JobWorkers = "gpustack-worker-discovery"
+	JobServer  = "gpustack-server"
+)
+
+const (
+	defaultRetention = 15 * 24 * time.Hour
+	maxRetention     = 100 * 365 * 24 * time.Hour // the TSDB computes in milliseconds around now
+
+	// stopLimit bounds the way from the end of Run's context to its return.
+	stopLimit = 1800 * time.Millisecond
+	// drainTime is how long scrapes in flight may go on before they are cut off, and after them queries.
+	drainTime = 500 * time.Millisecond
+)
+
+// Job is a scrape job: targets of one name, scraped at one interval.
+type Job struct {
+	Name     string
+	Interval time.Duration // also the scrape's timeout, at most 10 s
+}
+
+// DefaultJobs returns the specification's two jobs with its intervals.
+func DefaultJobs() []Job {
+	return []Job{{JobWorkers, 5 * time.Second}, {JobServer, 10 * time.Second}}
+}
+
+// Options say where Prometheus keeps its data, how much of it, and how it is reached.
+type Options struct {
+	Dir            string        // data directory, created when it is absent; one of a separate Prometheus is taken over as it is
+	RetentionTime  time.Duration // how long samples are kept; 0 means 15 days
+	RetentionBytes int64         // how large the blocks may grow before the oldest go; 0 means no limit
+	PathPrefix     string        // where Handler is mounted, like "/prometheus"; "" is the root
+	ExternalURL    *url.URL      // how users reach PathPrefix; nil means http://HOSTNAME/PathPrefix
+	UI             fs.FS         // the built web UI, index.html at its root; nil when it was not built
+	Jobs           []Job         // nil means DefaultJobs
+	Logger         *slog.Logger  // nil discards
+}
+
+// Prometheus is an embedded Prometheus. New makes one, Run brings it to life.
+type Prometheus struct {
+	opts     Options
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	stats    *tsdb.DBStats
+	lock     *dirLock
+	handler  http.Handler
+	requests *gate
+	started  atomic.Bool
+	core     atomic.Pointer[core] // nil until the TSDB is open
+	ready    chan struct{}
+	limit    time.Duration // stopLimit, but for tests on a busy machine
+
+	mu      sync.Mutex // guards groups, and orders the senders on updates
+	groups  map[string][]*targetgroup.Group
+	updates chan map[string][]*targetgroup.Group // capacity 1, holds the newest only
+}
+
+// New checks the options and takes the data directory, which stays locked against other processes until Run returns or Close
+// is called. Its error says what is wrong with the directory. Targets may be set at once; the API answers 503 until Run has
+// opened the TSDB.
+func New(o Options) (*Prometheus, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	p := &Prometheus{
+		opts:     o,
+		logger:   o.Logger.With(logging.KeyComponent, "prometheus"),
+		registry: prometheus.NewRegistry(),
+		stats:    tsdb.NewDBStats(),
+		requests: newGate(),
+		ready:    make(chan struct{}),
+		limit:    stopLimit,
+		groups:   map[string][]*targetgroup.Group{},
+		updates:  make(chan map[string][]*targetgroup.Group, 1),
+	}
+	for _, job := range o.Jobs {
+		p.groups[job.Name] = nil
+	}
+	p.updates <- maps.Clone(p.groups)
+	var err error
+	if p.handler, err = p.routes(); err != nil {
+		return nil, err
+	}
+	if p.lock, err = lockDir(o.Dir); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (o *Options) complete() error {
+	switch {
+	case o.Dir == "":
+		return errors.New("prometheus: no data directory given")
+	case o.RetentionTime < 0 || o.RetentionTime > maxRetention:
+		return fmt.Errorf("prometheus: retention time %v: use a time above 0 and up to 100 years", o.RetentionTime)
+	case o.RetentionBytes < 0:
+		return fmt.Errorf("prometheus: retention size %d: use a number of bytes, or 0 for no limit", o.RetentionBytes)
+	case o.PathPrefix != "" && (!strings.HasPrefix(o.PathPrefix, "/") || strings.HasSuffix(o.PathPrefix, "/")):
+		return fmt.Errorf("prometheus: path prefix %q: begin it with a slash, end it without one", o.PathPrefix)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return fmt.Errorf("prometheus: data directory %s: %w", o.Dir, err)
+	}
+	o.Dir = dir
+	if o.RetentionTime == 0 {
+		o.RetentionTime = defaultRetention
+	}
+	if o.Jobs == nil {
+		o.Jobs = DefaultJobs()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.ExternalURL == nil {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "localhost"
+		}
+		o.ExternalURL = &url.URL{Scheme: "http", Host: host, Path: o.PathPrefix}
+	}
+	return nil
+}
+
+// Handler serves everything under PathPrefix: API, federation, health, Prometheus' own metrics and its web UI. It is complete
+// from New on and may be called at any time, also after Run has returned.
+func (p *Prometheus) Handler() http.Handler { return p.handler }
+
+// Ready is closed when the TSDB is open and queries are answered.
+func (p *Prometheus) Ready() <-chan struct{} { return p.ready }
+
+// SetTargets replaces the targets of a job. It never blocks; of several calls in a row the last one counts. Labels whose name
+// begins with __param_ reach the target as URL parameters. A job that is not among Options.Jobs is logged and ignored.
+func (p *Prometheus) SetTargets(job string, groups []targets.Group) {
+	converted := convertGroups(job, groups)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.groups[job]; !ok {
+		p.logger.Error("targets of an unknown scrape job are ignored", "job", job)
+		return
+	}
+	p.groups[job] = converted
+	select {
+	case <-p.updates:
+	default:
+	}
+	p.updates <- maps.Clone(p.groups) // senders hold the lock and made room, so there is some
+}
+
+// Run opens the TSDB (after a crash it reads its write-ahead log first), scrapes and answers queries until ctx ends. Then it
+// returns within two seconds. Run may be called once.
+func (p *Prometheus) Run(ctx context.Context) error {
+	if !p.started.CompareAndSwap(false, true) {
+		return errors.New("prometheus: Run was called twice or after Close")
+	}
+	begin := time.Now()
+	opened := make(chan error, 1)
+	var c *core
+	go func() {
+		var err error
+		c, err = openCore(p.opts, p.logger, p.registry, p.stats)
+		opened <- err
+	}()
+
+	select {
+	case err := <-opened:
+		if err != nil {
+			return errors.Join(err, p.lock.release())
+		}
+	case <-ctx.Done():
+		p.requests.shut(0)
+		return p.bounded(func() error {
+			if err := <-opened; err != nil {
+				return errors.Join(err, p.lock.release())
+			}
+			return errors.Join(c.closeStorage(), p.lock.release())
+		})
+	}
+
+	p.core.Store(c)
+	close(p.ready)
+	p.opts.Logger.Info("Prometheus is ready", logging.KeyComponent, "prometheus", "dir", p.opts.Dir,
+		"blocks", len(c.db.Blocks()), "series", c.db.Head().NumSeries(), "duration", time.Since(begin).Round(time.Millisecond))
+
+	failed := c.scrapeFrom(p.updates)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return errors.Join(err, p.bounded(func() error {
+		c.stopScraping(drainTime)
+		p.requests.shut(drainTime) // before the storage goes: its files are mapped into memory
+		return errors.Join(c.closeStorage(), p.lock.release())
+	}))
+}
+
+// bounded runs stop for at most p.limit. What stop hasn't done by then ends with the process: samples are in the write-ahead
+// log, and the lock goes with the process that held it.
+func (p *Prometheus) bounded(stop func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- stop() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(p.limit):
+		return fmt.Errorf("prometheus: data directory %s was not closed within %v; the next start recovers it", p.opts.Dir, p.limit)
+	}
+}
+
+// Close gives the data directory back when Run was never called; otherwise Run does that, and Close does nothing.
+func (p *Prometheus) Close() error {
+	if !p.started.CompareAndSwap(false, true) {
+		return nil
+	}
+	return p.lock.release()
+}

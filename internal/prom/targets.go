@@ -1,0 +1,30 @@
+package prom
+
+import (
+	"fmt"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/discovery/targetgroup"
+
+	"github.com/stackscope/stackscope/internal/targets"
+)
+
+// convertGroups copies groups into Prometheus' form. The source names a group within its job, as Prometheus wants it.
+func convertGroups(job string, groups []targets.Group) []*targetgroup.Group {
+	out := make([]*targetgroup.Group, 0, len(groups))
+	for i, g := range groups {
+		tg := &targetgroup.Group{
+			Source:  fmt.Sprintf("%s/%d", job, i),
+			Targets: make([]model.LabelSet, len(g.Targets)),
+			Labels:  make(model.LabelSet, len(g.Labels)),
+		}
+		for j, address := range g.Targets {
+			tg.Targets[j] = model.LabelSet{model.AddressLabel: model.LabelValue(address)}
+		}
+		for name, value := range g.Labels {
+			tg.Labels[model.LabelName(name)] = model.LabelValue(value)
+		}
+		out = append(out, tg)
+	}
+	return out
+}
