@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -355,6 +356,20 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, time.Second, "told over TLS", func() bool { return generationOf(f) == 1 })
+
+	own, err := client.New(client.Options{BaseURL: s.URL(), HTTPClient: s.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := own.Version(t.Context()); err != nil {
+		t.Errorf("the server's own client: %v", err)
+	}
+	other := httptest.NewTLSServer(http.NotFoundHandler())
+	defer other.Close()
+	if resp, err := s.Client().Get(other.URL); err == nil {
+		resp.Body.Close()
+		t.Error("the server's own client trusts another server")
+	}
 
 	if _, err := newClient(t, s.URL(), "").Version(t.Context()); err == nil || !strings.Contains(err.Error(), "trusted certificates") {
 		t.Errorf("unknown authority: %v", err)

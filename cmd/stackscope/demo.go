@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/demo"
+)
+
+type demoCmd struct {
+	command.Common
+	Host              string `help:"Address to listen on." default:"127.0.0.1" env:"GPUSTACK_HOST"`
+	Port              int    `help:"Port of the API and of /prometheus." default:"8080" env:"GPUSTACK_PORT"`
+	MetricsPort       int    `help:"Port of the server's metrics; another one is taken when it isn't free." default:"10161" env:"GPUSTACK_METRICS_PORT"`
+	WorkerMetricsPort int    `help:"Port of the worker's metrics; another one is taken when it isn't free." default:"10151" env:"GPUSTACK_WORKER_METRICS_PORT"`
+	DataDir           string `help:"Directory to keep the data in. Default: a temporary one, removed at the end." placeholder:"DIR"`
+	Seed              uint64 `help:"Seed of the simulated load; the same seed gives the same load." default:"1"`
+}
+
+func (c *demoCmd) Run(e *command.Env) error {
+	if c.LogLevel == "info" {
+		c.LogLevel = "warn" // what a newcomer should read is the summary
+	}
+	logger, err := c.Logger(e.Stderr)
+	if err != nil {
+		return err
+	}
+	o := demo.DefaultOptions()
+	o.Host, o.Port, o.MetricsPort, o.WorkerMetricsPort = c.Host, c.Port, c.MetricsPort, c.WorkerMetricsPort
+	o.DataDir, o.Seed, o.Logger, o.Out = c.DataDir, c.Seed, logger, e.Stdout
+	return demo.Run(e.Context, o)
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/client"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
+	"github.com/stackscope/stackscope/internal/translate"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+// remote are the flags of commands that ask a server.
+type remote struct {
+	ServerURL string `help:"The server's address." default:"http://127.0.0.1" placeholder:"URL" env:"GPUSTACK_SERVER_URL"`
+	Token     string `help:"Admin token; not needed on the server's own machine." placeholder:"TOKEN" env:"GPUSTACK_TOKEN"`
+}
+
+func (r *remote) client() (*client.Client, error) {
+	return client.New(client.Options{BaseURL: r.ServerURL, Token: r.Token})
+}
+
+type mappingCmd struct {
+	Check     mappingCheck     `cmd:"" help:"Check a document, without a server."`
+	Default   mappingDefault   `cmd:"" help:"Print the built-in document."`
+	Get       mappingGet       `cmd:"" help:"Print the document in force on a server."`
+	Set       mappingSet       `cmd:"" help:"Put a document in force on a server, and so on all its workers."`
+	Reset     mappingReset     `cmd:"" help:"Put the built-in document in force again."`
+	Translate mappingTranslate `cmd:"" help:"Print what becomes of a metrics page."`
+}
+
+// maxPageBytes bounds a page read from a file; a worker has the same bound for an engine's page.
+const maxPageBytes = 16 << 20
+
+func readFile(e *command.Env, path string, limit int64) ([]byte, error) {
+	if path == "-" {
+		data, err := httpjson.ReadAll(e.Stdin, limit)
+		if err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+		return data, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := httpjson.ReadAll(f, limit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}
+
+// readDocument decodes a document and prints its faults, a line each.
+func readDocument(e *command.Env, path string) (*mapping.Document, []byte, error) {
+	data, err := readFile(e, path, mapping.MaxDocumentBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	doc, err := mapping.Decode(data)
+	if faults, ok := errors.AsType[mapping.Faults](err); ok {
+		for _, f := range faults {
+			fmt.Fprintf(e.Stderr, "%s: %s: %s\n", path, f.Pointer, f.Detail)
+		}
+		return nil, nil, fmt.Errorf("%s has %d faults", path, len(faults))
+	}
+	return doc, data, err
+}
+
+type mappingCheck struct {
+	File string `arg:"" help:"Document, JSON or YAML; - is standard input."`
+}
+
+func (c *mappingCheck) Run(e *command.Env) error {
+	doc, _, err := readDocument(e, c.File)
+	if err != nil {
+		return err
+	}
+	compiled, err := mapping.Compile(doc)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.Stdout, "%s is good: %d unified families\n", c.File, len(compiled.Families()))
+	return err
+}
+
+type mappingDefault struct {
+	JSON bool `help:"Print JSON."`
+}
+
+func (c *mappingDefault) Run(e *command.Env) error {
+	return printDocument(e.Stdout, mapping.Default(), c.JSON)
+}
+
+func printDocument(w io.Writer, doc *mapping.Document, asJSON bool) error {
+	if !asJSON {
+		data, err := doc.EncodeYAML()
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(data)
+		return err
+	}
+	data, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, data, "", "  "); err != nil {
+		return err
+	}
+	out.WriteByte('\n')
+	_, err = w.Write(out.Bytes())
+	return err
+}
+
+type mappingGet struct {
+	remote
+	JSON bool `help:"Print JSON."`
+}
+
+func (c *mappingGet) Run(e *command.Env) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	config, err := cl.GetConfig(e.Context)
+	if err != nil {
+		return err
+	}
+	doc, err := mapping.Decode(config.Document)
+	if err != nil {
+		return fmt.Errorf("the server's document: %w", err)
+	}
+	return printDocument(e.Stdout, doc, c.JSON)
+}
+
+type mappingSet struct {
+	remote
+	File string `arg:"" help:"Document, JSON or YAML; - is standard input."`
+}
+
+func (c *mappingSet) Run(e *command.Env) error {
+	_, data, err := readDocument(e, c.File)
+	if err != nil {
+		return err
+	}
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	status, err := cl.SetConfig(e.Context, data, client.AnyGeneration)
+	if err != nil {
+		return err
+	}
+	return printStatus(e, status)
+}
+
+type mappingReset struct{ remote }
+
+func (c *mappingReset) Run(e *command.Env) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	status, err := cl.ResetConfig(e.Context, client.AnyGeneration)
+	if err != nil {
+		return err
+	}
+	return printStatus(e, status)
+}
+
+func printStatus(e *command.Env, s wire.MappingStatus) error {
+	if s.Unchanged {
+		_, err := fmt.Fprintf(e.Stdout, "generation %d is in force already: nothing changed\n", s.Generation)
+		return err
+	}
+	_, err := fmt.Fprintf(e.Stdout, "generation %d is in force, sent to %d workers\n", s.Generation, s.Workers)
+	return err
+}
+
+type mappingTranslate struct {
+	Page    string `arg:"" help:"Metrics page; - is standard input."`
+	Runtime string `help:"The engine: vLLM, SGLang, MindIE." required:""`
+	Version string `help:"The engine's version; without one only entries for every version apply."`
+	Mapping string `help:"Document to use in place of the built-in one." placeholder:"FILE"`
+}
+
+func (c *mappingTranslate) Run(e *command.Env) error {
+	doc := mapping.Default()
+	if c.Mapping != "" {
+		var err error
+		if doc, _, err = readDocument(e, c.Mapping); err != nil {
+			return err
+		}
+	}
+	compiled, err := mapping.Compile(doc)
+	if err != nil {
+		return err
+	}
+	plan := compiled.Plan(c.Runtime, c.Version)
+	if plan.Empty() {
+		return fmt.Errorf("the mapping has nothing for runtime %q: is it one of its runtimes?", c.Runtime)
+	}
+	page, err := readFile(e, c.Page, maxPageBytes)
+	if err != nil {
+		return err
+	}
+	var result translate.Result
+	stats := result.Translate(page, translate.DetectFormat("", page), plan, translate.NewSource([]translate.Label{{Name: "runtime", Value: c.Runtime}}))
+	var w exposition.Writer
+	translate.Merge(&w, compiled.Families(), &result)
+	if _, err := e.Stdout.Write(w.Bytes()); err != nil {
+		return err
+	}
+	if stats.ParseErrors > 0 {
+		fmt.Fprintf(e.Stderr, "%d lines could not be read and were left out; the first: %s\n", stats.ParseErrors, stats.FirstError)
+	}
+	return nil
+}

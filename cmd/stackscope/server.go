@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/server"
+)
+
+// serverFlags are the flags of commands that run a server. Names, environment and defaults are GPUStack's where it has them.
+type serverFlags struct {
+	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and Prometheus' data." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Server"`
+	Host        string `help:"Address to listen on." default:"0.0.0.0" env:"GPUSTACK_HOST" group:"Server"`
+	Port        int    `help:"Port of the API and of /prometheus." default:"80" env:"GPUSTACK_PORT" group:"Server"`
+	MetricsPort int    `help:"Port of the server's metrics and of service discovery." default:"10161" env:"GPUSTACK_METRICS_PORT" group:"Server"`
+
+	DisableMetrics              bool `help:"Do not open the metrics port." env:"GPUSTACK_DISABLE_METRICS" group:"Server"`
+	DisableBuiltinObservability bool `help:"Do not run the embedded Prometheus." env:"GPUSTACK_DISABLE_BUILTIN_OBSERVABILITY" group:"Server"`
+
+	PrometheusRetentionTime time.Duration `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
+	PrometheusRetentionSize byteSize      `name:"builtin-prometheus-retention-size" help:"How much disk the embedded Prometheus uses at most, like 50GB; 0 is no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
+
+	TLSCert string `name:"tls-cert" help:"Certificate (PEM) to serve the API over TLS." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
+	TLSKey  string `name:"tls-key" help:"Private key (PEM) of --tls-cert." placeholder:"FILE" env:"GPUSTACK_TLS_KEY" group:"Server"`
+	TLSPort int    `name:"tls-port" help:"Port of the API over TLS." default:"443" env:"GPUSTACK_TLS_PORT" group:"Server"`
+
+	ServerExternalURL      string `help:"URL under which users reach the server, when it isn't plain from their requests." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
+	DisableAnonymousViewer bool   `help:"Ask for the admin token also for reading." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
+	NoTrustLoopback        bool   `help:"Ask for the admin token also from this machine." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
+}
+
+func (f *serverFlags) options(logger *slog.Logger) server.Options {
+	o := server.DefaultOptions()
+	o.Logger = logger
+	o.DataDir = f.DataDir
+	o.Host, o.Port, o.MetricsPort = f.Host, f.Port, f.MetricsPort
+	o.DisableMetrics = f.DisableMetrics
+	o.DisableBuiltinObservability = f.DisableBuiltinObservability
+	o.RetentionTime = f.PrometheusRetentionTime
+	o.RetentionSize = int64(f.PrometheusRetentionSize)
+	o.TLSCert, o.TLSKey, o.TLSPort = f.TLSCert, f.TLSKey, f.TLSPort
+	o.ServerExternalURL = f.ServerExternalURL
+	o.DisableAnonymousViewer = f.DisableAnonymousViewer
+	o.NoTrustLoopback = f.NoTrustLoopback
+	return o
+}
+
+type serverCmd struct {
+	command.Common
+	serverFlags
+}
+
+func (c *serverCmd) Run(e *command.Env) error {
+	logger, err := c.Logger(e.Stderr)
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(e.Context, c.options(logger))
+	if err != nil {
+		return err
+	}
+	return srv.Run(e.Context)
+}
+
+// byteSize is a number of bytes, written like 50GB or 512MB (powers of 1024, as Prometheus counts them).
+type byteSize int64
+
+func (b *byteSize) UnmarshalText(text []byte) error {
+	var n float64
+	var unit string
+	if _, err := fmt.Sscanf(string(text), "%g%s", &n, &unit); err != nil && unit != "" {
+		return fmt.Errorf("%q is no size: write a number and B, KB, MB, GB or TB, like 50GB", text)
+	}
+	factors := map[string]float64{"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+	factor, ok := factors[unit]
+	if !ok || n < 0 || n*factor > 1<<62 {
+		return fmt.Errorf("%q is no size: write a number and B, KB, MB, GB or TB, like 50GB", text)
+	}
+	*b = byteSize(n * factor)
+	return nil
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/client"
+)
+
+type statusCmd struct {
+	remote
+	JSON bool `help:"Print JSON."`
+}
+
+func (c *statusCmd) Run(e *command.Env) error {
+	cl, err := c.client()
+	if err != nil {
+		return err
+	}
+	version, err := cl.Version(e.Context)
+	if err != nil {
+		return err
+	}
+	inv, err := cl.Inventory(e.Context)
+	if err != nil {
+		return err
+	}
+	config, err := cl.GetConfig(e.Context)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.Stdout).Encode(struct {
+			Version    string `json:"version"`
+			Generation int64  `json:"metrics_config_generation"`
+			client.Inventory
+		}{version.Version, config.Generation, inv})
+	}
+	fmt.Fprintf(e.Stdout, "server %s at %s, metrics mapping of generation %d\n", version.Version, cl.URL(), config.Generation)
+	return printInventory(e, inv)
+}
+
+func printInventory(e *command.Env, inv client.Inventory) error {
+	models := map[int64]string{}
+	for _, m := range inv.Models {
+		models[m.ID] = m.Name
+	}
+	workers := map[int64]string{}
+	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nWORKER\tSTATE\tMETRICS\tMAPPING\tLAST REPORT")
+	for _, worker := range inv.Workers {
+		workers[worker.ID] = worker.Name
+		last := "never"
+		if worker.LastReportAt != nil {
+			last = time.Since(*worker.LastReportAt).Round(time.Second).String() + " ago"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s:%d\t%d\t%s\n", worker.Name, worker.State, worker.Address, worker.MetricsPort, worker.AppliedGeneration, last)
+	}
+	if len(inv.Workers) == 0 {
+		fmt.Fprintln(w, "none: start one with `stackscope worker --server-url URL --token TOKEN`")
+	}
+	fmt.Fprintln(w, "\nINSTANCE\tMODEL\tWORKER\tSTATE\tRUNTIME\tVERSION\tRESTARTS\tWHY")
+	for _, i := range inv.Instances {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", i.Name, models[i.ModelID], workers[i.WorkerID], i.State,
+			orDash(i.Runtime), orDash(i.RuntimeVersion), i.RestartCount, i.StateMessage)
+	}
+	if len(inv.Instances) == 0 {
+		fmt.Fprintln(w, "none: tell a worker of an engine with `--engine url=http://127.0.0.1:8000`")
+	}
+	return w.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/stackscope/stackscope/internal/base/command"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stackscope/stackscope/internal/server"
+	"github.com/stackscope/stackscope/internal/worker"
+)
+
+type workerCmd struct {
+	command.Common
+	worker.JoinFlags
+	Worker worker.Flags `embed:""`
+}
+
+func (c *workerCmd) Run(e *command.Env) error {
+	logger, err := c.Logger(e.Stderr)
+	if err != nil {
+		return err
+	}
+	options, err := c.Worker.Options(logger)
+	if err != nil {
+		return err
+	}
+	c.Apply(&options)
+	w, err := worker.New(e.Context, options)
+	if err != nil {
+		return err
+	}
+	return w.Run(e.Context)
+}
+
+type startCmd struct {
+	command.Common
+	serverFlags
+	Worker worker.Flags `embed:""`
+}
+
+// Run starts a server and a worker that joins it over HTTP, as every other worker does.
+func (c *startCmd) Run(e *command.Env) error {
+	logger, err := c.Logger(e.Stderr)
+	if err != nil {
+		return err
+	}
+	options, err := c.Worker.Options(logger)
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(e.Context, c.options(logger))
+	if err != nil {
+		return err
+	}
+	options.ServerURL, options.Token = srv.URL(), srv.WorkerToken()
+	options.HTTPClient = srv.Client()
+	options.DataDir = filepath.Join(c.DataDir, "worker")
+	w, err := worker.New(e.Context, options)
+	if err != nil {
+		_ = srv.Close() // the worker's error is the one to tell
+		return err
+	}
+	group, ctx := errgroup.WithContext(e.Context)
+	group.Go(func() error { return srv.Run(ctx) })
+	group.Go(func() error { return w.Run(ctx) })
+	return group.Wait()
+}

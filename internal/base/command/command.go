@@ -1,0 +1,89 @@
+// Package command turns a process' arguments into a run of one of its commands and an exit code.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
+	"github.com/stackscope/stackscope/internal/base/configfile"
+	"github.com/stackscope/stackscope/internal/base/logging"
+)
+
+// Env is what a command gets of the outside world: all that it may touch.
+type Env struct {
+	Context        context.Context // ends with SIGINT or SIGTERM
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// Common are the flags of every long-running command.
+type Common struct {
+	ConfigFile configfile.Flag `help:"YAML file with the same settings, in snake case." placeholder:"FILE" env:"GPUSTACK_CONFIG_FILE" group:"Configuration"`
+	logging.Flags
+}
+
+// Main parses the process' arguments into grammar, a kong struct whose commands have a method Run(*Env) error, runs the
+// command that they name and ends the process: 0 when it succeeded or was asked to end, 1 with one line on stderr otherwise.
+func Main(name, description string, grammar any) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(name, description, grammar, os.Args[1:], &Env{ctx, os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// ended is how kong's --help and --version end a parse.
+type ended struct{ code int }
+
+func run(name, description string, grammar any, args []string, env *Env) (code int) {
+	defer func() {
+		switch early := recover().(type) {
+		case nil:
+		case ended:
+			code = early.code
+		default:
+			panic(early)
+		}
+	}()
+	if err := parseAndRun(name, description, grammar, args, env); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintf(env.Stderr, "%s: error: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "; "))
+		return 1
+	}
+	return 0
+}
+
+func parseAndRun(name, description string, grammar any, args []string, env *Env) error {
+	build := buildinfo.Get()
+	parser, err := kong.New(grammar,
+		kong.Name(name), kong.Description(description), kong.Writers(env.Stdout, env.Stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+		kong.Vars{"version": fmt.Sprintf("%s %s (revision %s, %s)", name, build.Version, build.Revision, build.GoVersion)},
+		kong.Exit(func(code int) { panic(ended{code}) }),
+		kong.Bind(env),
+		configfile.Booleans(),
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return fmt.Errorf("%w; `%s --help` lists what there is", err, chosen(name, err))
+	}
+	return parsed.Run()
+}
+
+// chosen is the command that could not be parsed, as far as it was named.
+func chosen(name string, err error) string {
+	if pe, ok := errors.AsType[*kong.ParseError](err); ok && pe.Context.Selected() != nil {
+		return name + " " + pe.Context.Selected().Path()
+	}
+	return name
+}
