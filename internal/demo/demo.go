@@ -1,0 +1,223 @@
+// Package demo runs a small fleet to look at: a server, a worker of this machine, and simulated engines under load.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/server"
+	"github.com/stackscope/stackscope/internal/worker"
+)
+
+const (
+	loopback = "127.0.0.1"
+	// readyTimeout bounds the way from the start to the first scrape of all engines, which takes some seconds.
+	readyTimeout = time.Minute
+	pollInterval = 200 * time.Millisecond
+)
+
+// Options are the settings of a demo. Start from DefaultOptions.
+type Options struct {
+	// Host is the address on which the server and the worker listen. The engines are on 127.0.0.1 in any case.
+	Host string
+	// Port is the API's. 0 takes any free one.
+	Port int
+	// MetricsPort and WorkerMetricsPort are the metrics'. One that is taken is replaced by any free one; 0 is any free one.
+	MetricsPort, WorkerMetricsPort int
+	// DataDir is kept. Empty: a temporary directory, removed at the end.
+	DataDir string
+	// Seed decides what happens on the engines. The same seed lets the same requests come at the same seconds after the start.
+	Seed   uint64
+	Logger *slog.Logger // nil: silent
+	Out    io.Writer    // gets the summary; nil: nobody
+}
+
+// DefaultOptions returns the settings of a demo started without any flag.
+func DefaultOptions() Options {
+	return Options{Host: loopback, Port: 8080, MetricsPort: 10161, WorkerMetricsPort: 10151, Seed: 1}
+}
+
+// Run starts the fleet, prints to Out what to open and what to ask as soon as Prometheus has every engine's first samples,
+// and goes on until ctx ends; everything has then stopped within three seconds. It returns an error when something cannot
+// start or fails.
+func Run(ctx context.Context, o Options) (err error) {
+	began := time.Now()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Out == nil {
+		o.Out = io.Discard
+	}
+	s := summary{dataDir: o.DataDir}
+	if o.DataDir == "" {
+		if s.dataDir, err = os.MkdirTemp("", "stackscope-demo-*"); err != nil {
+			return fmt.Errorf("temporary directory for the demo's data: %w; choose a directory with --data-dir", err)
+		}
+		s.temporary = true
+		defer func() { err = errors.Join(err, os.RemoveAll(s.dataDir)) }()
+	}
+	f := &fleet{logger: o.Logger.With(logging.KeyComponent, "demo")}
+	defer f.close() //nolint:contextcheck // it is for when ctx has ended, too
+	if err := f.open(ctx, &o, &s); err != nil {
+		return err
+	}
+	return f.run(ctx, func(ctx context.Context) (err error) {
+		if err := f.ready(ctx); err != nil {
+			return err
+		}
+		if s.ui, err = has(ctx, s.graph("")); err != nil {
+			return err
+		}
+		s.took = time.Since(began)
+		return s.print(o.Out)
+	})
+}
+
+// fleet is the demo's parts.
+type fleet struct {
+	logger  *slog.Logger
+	engines []*simulated
+	server  *server.Server
+	worker  *worker.Worker
+}
+
+// open makes all parts and binds their ports.
+func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
+	so := server.DefaultOptions()
+	so.Host, so.Port, so.DataDir, so.Logger = o.Host, o.Port, s.dataDir, o.Logger
+	so.MetricsPort = s.freeOr(o.Host, o.MetricsPort, "the server's metrics")
+	var err error
+	if f.server, err = server.New(ctx, so); err != nil {
+		return err
+	}
+	if f.engines, err = simulate(o.Seed, f.logger); err != nil {
+		return err
+	}
+	flags := worker.Flags{
+		WorkerIP: loopback, WorkerMetricsHost: o.Host, HostRoot: "/", HostInterval: worker.DefaultOptions().HostInterval,
+		WorkerMetricsPort: s.freeOr(o.Host, o.WorkerMetricsPort, "the worker's metrics"),
+	}
+	for _, e := range f.engines {
+		flags.Engine = append(flags.Engine, e.declaration())
+	}
+	wo, err := flags.Options(o.Logger)
+	if err != nil {
+		return err
+	}
+	wo.ServerURL, wo.Token, wo.DataDir = f.server.URL(), f.server.WorkerToken(), filepath.Join(s.dataDir, "worker")
+	if f.worker, err = worker.New(ctx, wo); err != nil {
+		return err
+	}
+	s.engines = f.engines
+	s.api, s.serverMetrics, s.workerMetrics = f.server.URL(), "http://"+local(f.server.MetricsAddr()), "http://"+local(f.worker.Addr())
+	return nil
+}
+
+// close closes what was opened and, if run came that far, is closed already.
+func (f *fleet) close() {
+	for _, e := range f.engines {
+		_ = e.listener.Close()
+	}
+	if f.worker != nil {
+		_ = f.worker.Close()
+	}
+	if f.server != nil {
+		_ = f.server.Close()
+	}
+}
+
+// run runs all parts and then, until ctx ends or a part fails.
+func (f *fleet) run(ctx context.Context, then func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	part := func(name string, run func(context.Context) error) {
+		wg.Go(func() {
+			err := run(ctx)
+			if err == nil || errors.Is(err, ctx.Err()) {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			cancel()
+		})
+	}
+	for _, e := range f.engines {
+		part(e.title, e.run)
+	}
+	part("server", f.server.Run)
+	part("worker", f.worker.Run)
+	part("demo", then)
+	<-ctx.Done()
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// ready waits until the embedded Prometheus has samples of every engine.
+func (f *fleet) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errNotReady)
+	defer cancel()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	scraped := 0
+	// A data directory that was used before may hold fresh samples of engines that are gone.
+	fresh := fmt.Sprintf("timestamp(gpustack:num_requests_running) > %d", time.Now().Unix())
+	for {
+		// Prometheus answers 503 until its database is open.
+		if got, err := ask(ctx, f.server.URL(), fresh); err == nil {
+			scraped = len(got)
+		}
+		if scraped >= len(f.engines) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errNotReady) {
+				return fmt.Errorf("after %s Prometheus has samples of %d of %d engines: the log says why (--debug shows all of it)", readyTimeout, scraped, len(f.engines))
+			}
+			return ctx.Err()
+		}
+	}
+}
+
+var errNotReady = errors.New("not ready")
+
+// freeOr returns port, or 0 with a note when somebody else has it.
+func (s *summary) freeOr(host string, port int, what string) int {
+	if port == 0 {
+		return 0
+	}
+	ln, err := lifecycle.Listen(host, port, "")
+	if err != nil {
+		s.notes = append(s.notes, fmt.Sprintf("port %d is not to be had, so %s are on another one", port, what))
+		return 0
+	}
+	_ = ln.Close()
+	return port
+}
+
+// local turns the address of a listener into one for this machine.
+func local(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = loopback
+	}
+	return net.JoinHostPort(host, port)
+}

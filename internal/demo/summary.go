@@ -1,0 +1,63 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// summary is what the user reads when everything is up.
+type summary struct {
+	ui                                bool   // Prometheus' web UI was built into this program
+	api, serverMetrics, workerMetrics string // base URLs
+	engines                           []*simulated
+	dataDir                           string
+	temporary                         bool
+	notes                             []string
+	took                              time.Duration
+}
+
+func (s summary) print(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("\nstackscope demo: a server, a worker of this machine, and four simulated engines under load\n\n")
+	for _, e := range s.engines {
+		fmt.Fprintf(&b, "  %-16s %-14s %s/metrics\n", e.title, e.model, e.url)
+	}
+	b.WriteString("\nOpen\n")
+	open := func(what, url string) { fmt.Fprintf(&b, "  %-18s %s\n", what, url) }
+	open("Prometheus", s.api+"/prometheus/")
+	if s.ui {
+		open("a first graph", s.graph(Queries()[0].Expr))
+	} else {
+		s.notes = append(s.notes, "this program was built without Prometheus' web UI; its API answers at "+s.api+"/prometheus/api/v1/query?query=up")
+	}
+	open("the worker's page", s.workerMetrics+"/metrics")
+	open("the engines' own", s.workerMetrics+"/metrics/raw")
+	open("the inventory", s.serverMetrics+"/metrics")
+	open("scrape targets", s.serverMetrics+"/metrics/targets")
+	open("the mapping", s.api+"/v2/metrics/config")
+	b.WriteString("\nAsk Prometheus (rates need two scrapes, so wait ten seconds)\n")
+	for _, q := range Queries() {
+		fmt.Fprintf(&b, "  %s\n    %s\n", q.Title, q.Expr)
+	}
+	b.WriteString("\n")
+	for _, n := range s.notes {
+		fmt.Fprintf(&b, "Note: %s\n", n)
+	}
+	if s.temporary {
+		fmt.Fprintf(&b, "Data is in %s and is removed at the end.\n", s.dataDir)
+	} else {
+		fmt.Fprintf(&b, "Data stays in %s.\n", s.dataDir)
+	}
+	fmt.Fprintf(&b, "ready after %.1f s; Ctrl-C ends everything\n", s.took.Seconds())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// graph is the address of Prometheus' UI with a query in it.
+func (s summary) graph(expr string) string {
+	v := url.Values{"g0.expr": {expr}, "g0.tab": {"graph"}, "g0.range_input": {"10m"}}
+	return s.api + "/prometheus/query?" + v.Encode()
+}

@@ -1,0 +1,135 @@
+// Package simengine plays the HTTP surface of inference engines under a plausible load, for demonstrations and tests.
+//
+// Behind each page is a small simulation of a continuously batching engine: requests come by the hour of the day and in
+// bursts, wait for batch slots and KV cache, share prefixes, are preempted, aborted, cut off. All figures of a page follow
+// from that one course of events, so they agree with one another as a real engine's do. The course depends on the seed
+// alone: two engines of equal options show the same bytes at the same moment, whoever looked before.
+package simengine
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of simulated time.
+const (
+	// MaxHistory is how far before Now load may begin.
+	MaxHistory = 24 * time.Hour
+	// MaxCatchUp is the longest time between two looks that is simulated. Of a longer one (a machine that slept) the rest
+	// passes without requests.
+	MaxCatchUp = time.Hour
+)
+
+// Options say what to play.
+type Options struct {
+	// Profile is one of Profiles.
+	Profile string
+	// Model is the served model's name, by default the profile's own. MindIE may serve two: "a,b".
+	Model string
+	// Seed decides about everything that is left to chance.
+	Seed uint64
+	// Start is when load began, at most MaxHistory before Now. Zero is now: an engine that was just started.
+	Start time.Time
+	// LoadAt is the time of day and week at which the users are when load begins, by default Start. With one that is fixed, a
+	// run is repeated whenever it begins.
+	LoadAt time.Time
+	// Now tells the time, by default time.Now.
+	Now func() time.Time
+	// Speed is how many simulated seconds pass in one of Now's, at most 600; 0 is 1.
+	Speed float64
+}
+
+// Engine is one simulated engine. Its methods may be called concurrently.
+type Engine struct {
+	now        func() time.Time
+	opened     time.Time // Now at New
+	start      time.Time
+	speed      float64
+	models     []string
+	modelLabel string
+
+	mu      sync.Mutex
+	sim     *sim
+	skipped float64 // simulated seconds that passed without being simulated
+}
+
+// New returns an engine of the profile. It simulates what happened between Start and now: an hour takes some 50 ms.
+func New(o Options) (*Engine, error) {
+	p, err := profileOf(o.Profile)
+	if err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Speed == 0 {
+		o.Speed = 1
+	}
+	opened := o.Now()
+	if o.Start.IsZero() {
+		o.Start = opened
+	}
+	if o.LoadAt.IsZero() {
+		o.LoadAt = o.Start
+	}
+	models := strings.Split(o.Model, ",")
+	if o.Model == "" {
+		models = []string{p.model}
+	}
+	switch history := opened.Sub(o.Start); {
+	case history < 0 || history > MaxHistory:
+		return nil, fmt.Errorf("simulated engine start %s is not within the last %s", o.Start.Format(time.RFC3339), MaxHistory)
+	case !(o.Speed > 0 && o.Speed <= 600): // NaN too
+		return nil, fmt.Errorf("simulated engine speed %v: use a number above 0 and up to 600", o.Speed)
+	case len(models) > 1 && p.kind != ProfileMindIE:
+		return nil, fmt.Errorf("simulated engine model %q: profile %s serves one model, only %s serves several", o.Model, o.Profile, ProfileMindIE)
+	}
+	e := &Engine{
+		now: o.Now, opened: opened, start: o.Start, speed: o.Speed,
+		models: models, modelLabel: strings.Join(models, " & "), sim: newSim(p, o.LoadAt, o.Seed),
+	}
+	e.sim.advance(opened.Sub(o.Start).Seconds())
+	return e, nil
+}
+
+// catchUp brings the simulation to the present and returns its time. The caller holds e.mu.
+func (e *Engine) catchUp() float64 {
+	now := e.now()
+	t := e.opened.Sub(e.start).Seconds() + now.Sub(e.opened).Seconds()*e.speed - e.skipped
+	if behind := t - e.sim.clock - MaxCatchUp.Seconds(); behind > 0 {
+		e.skipped += behind
+		e.sim.load.second += behind
+		t -= behind
+	}
+	e.sim.advance(t)
+	return t
+}
+
+// Burst lets n requests arrive at once, at most 10,000.
+func (e *Engine) Burst(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := e.catchUp()
+	for range min(n, 10_000) {
+		e.sim.arrive(max(t, e.sim.clock))
+	}
+}
+
+// page returns the metrics page of this moment.
+func (e *Engine) page() []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.catchUp()
+	switch e.sim.p.kind {
+	case ProfileSGLang:
+		return e.renderSGLang()
+	case ProfileMindIE:
+		return e.renderMindIE()
+	}
+	return e.renderVLLM()
+}
+
+// born returns when the engine's process began, in Unix seconds.
+func (e *Engine) born() float64 { return float64(e.start.UnixMicro()) / 1e6 }
