@@ -51,7 +51,7 @@ func readFile(e *command.Env, path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	data, err := httpjson.ReadAll(f, limit)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

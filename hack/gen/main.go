@@ -58,7 +58,7 @@ func flags() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	build := exec.Command("go", "build", "-o", dir, "./cmd/...") //nolint:gosec // a fixed command
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {

@@ -306,13 +306,13 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 	got := map[string]string{}
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
-			who := ""
+			var who strings.Builder
 			for _, s := range op.Security {
 				for name := range s {
-					who += name + " "
+					who.WriteString(name + " ")
 				}
 			}
-			got[strings.ToUpper(method)+" "+path] = strings.TrimSpace(who)
+			got[strings.ToUpper(method)+" "+path] = strings.TrimSpace(who.String())
 			if _, ok := op.Responses["default"].Content["application/problem+json"]; !ok {
 				t.Errorf("%s %s: no problem is documented", method, path)
 			}

@@ -59,6 +59,9 @@ func appendEscaped(dst []byte, s string, quotes bool) []byte {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, string(utf8.RuneError))
 	}
+	if strings.IndexByte(s, '\\') < 0 && strings.IndexByte(s, '\n') < 0 && (!quotes || strings.IndexByte(s, '"') < 0) {
+		return append(dst, s...)
+	}
 	from := 0
 	for i := 0; i < len(s); i++ {
 		var esc byte

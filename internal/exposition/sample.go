@@ -48,6 +48,12 @@ type Sample struct {
 	line []byte
 }
 
+// Forget lets go of the line and keeps the memory for the next.
+func (s *Sample) Forget() {
+	clear(s.Labels[:cap(s.Labels)])
+	*s = Sample{Labels: s.Labels[:0]}
+}
+
 // Parse takes a line apart, which must be as Scanner.Line returns it. It accepts what Prometheus' parsers of text 0.0.4 and
 // of OpenMetrics 1.0 accept, whichever the page is said to be, as long as metric and label names are classic ones; only
 // label names may stand in quotes. A timestamp or an exemplar is checked and left out. Any error is a LineError.

@@ -38,6 +38,7 @@ type setup struct {
 }
 
 func newSetup(t *testing.T) *setup {
+	t.Helper()
 	s := &setup{
 		t: t, port: freePort(t), metricsPort: freePort(t), workerMetrics: freePort(t),
 		serverDir: t.TempDir(), workerDir: t.TempDir(), engineURL: engine(t, "vllm"),

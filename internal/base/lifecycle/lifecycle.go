@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -41,16 +42,16 @@ func (s *Stack) Stop(ctx context.Context) error {
 	s.steps = nil
 	s.mu.Unlock()
 	var errs []error
-	for i := len(steps) - 1; i >= 0; i-- {
+	for _, step := range slices.Backward(steps) {
 		done := make(chan error, 1)
-		go func() { done <- steps[i].stop(ctx) }()
+		go func() { done <- step.stop(ctx) }()
 		select {
 		case err := <-done:
 			if err != nil {
-				errs = append(errs, fmt.Errorf("stop %s: %w", steps[i].name, err))
+				errs = append(errs, fmt.Errorf("stop %s: %w", step.name, err))
 			}
 		case <-ctx.Done():
-			errs = append(errs, fmt.Errorf("stop %s: %w", steps[i].name, context.Cause(ctx)))
+			errs = append(errs, fmt.Errorf("stop %s: %w", step.name, context.Cause(ctx)))
 		}
 	}
 	return errors.Join(errs...)

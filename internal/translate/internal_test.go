@@ -1,0 +1,77 @@
+package translate
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+)
+
+// OutputCapacity returns the bytes that a Result holds for its output.
+func OutputCapacity(r *Result) (n int) {
+	for i := range r.blocks {
+		n += cap(r.blocks[i].buf)
+	}
+	return n
+}
+
+// TestEqualHashes checks that lines whose hashes are equal are told apart by their text.
+func TestEqualHashes(t *testing.T) {
+	var s shapes
+	s.use(NewSource(nil))
+	var b block
+	const hash = 7
+	enter := func(line string) bool {
+		start := len(b.buf)
+		b.buf = append(b.buf, line+"\n"...)
+		return b.enter(hash, start, &s)
+	}
+	for i, c := range []struct {
+		line string
+		want bool
+	}{
+		{`a{x="1",y="2"} 1`, true},
+		{`a{y="2",x="1"} 2`, false},
+		{`a{x="2",y="1"} 3`, true},
+		{`a{x="1"} 4`, true},
+		{`b{x="1"} 5`, true},
+		{`a{x="1",z="2"} 6`, true},
+		{`b{x="1"} 7`, false},
+	} {
+		if got := enter(c.line); got != c.want {
+			t.Errorf("line %d, %s: new is %v", i, c.line, got)
+		}
+	}
+	for i := range 1000 {
+		if !enter(`a{n="` + strconv.Itoa(i) + `"} 1`) {
+			t.Fatalf("label %d is taken for another", i)
+		}
+	}
+}
+
+// TestRisesIsAnOrder checks what the detection of duplicates stands on: texts that rise never come back.
+func TestRisesIsAnOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	texts := []string{"0", "0.0", "0.1", "0.10", "0.5", "1", "1.0", "1.", "10", "10.0", "2.5", "1e5", "1e-05", "-1", "+1", "+Inf", "+inf", "Inf", "-Inf", "NaN", ".5", "100", "2560.0"}
+	for range 20_000 {
+		seen := map[string]bool{}
+		last := texts[r.IntN(len(texts))]
+		seen[last] = true
+		for range 10 {
+			next := texts[r.IntN(len(texts))]
+			if !rises([]byte(last), []byte(next)) {
+				continue
+			}
+			if seen[next] {
+				t.Fatalf("%s rises above %s and was there before", next, last)
+			}
+			seen[next] = true
+			last = next
+		}
+	}
+	bounds := []string{"0.001", "0.005", "0.01", "0.1", "1.0", "2.5", "10.0", "7680.0", "+Inf"}
+	for i := range bounds[1:] {
+		if !rises([]byte(bounds[i]), []byte(bounds[i+1])) {
+			t.Errorf("%s does not rise above %s", bounds[i+1], bounds[i])
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package translate_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/translate"
+)
+
+// TestNoAllocations checks that a page like the one before costs no memory.
+func TestNoAllocations(t *testing.T) {
+	for _, p := range pageFiles(t) {
+		if p.settings["runtime"] == "" {
+			continue // pages with faults say so in a text
+		}
+		source := translate.NewSource(p.labels)
+		var result translate.Result
+		var w exposition.Writer
+		run := func() {
+			w.Reset()
+			result.Translate(p.page, p.format, p.plan, source)
+			translate.Merge(&w, p.plan.Families(), &result)
+		}
+		run()
+		if n := testing.AllocsPerRun(20, run); n != 0 {
+			t.Errorf("%s: %v allocations a page", p.name, n)
+		}
+		if w.Len() == 0 {
+			t.Errorf("%s: nothing written", p.name)
+		}
+	}
+}
+
+func TestNilPlanAndSource(t *testing.T) {
+	var result translate.Result
+	stats := result.Translate([]byte("a 1\n"), translate.Text, nil, nil)
+	if stats.Unmapped != 1 || stats.Samples != 0 {
+		t.Errorf("without a plan: %+v", stats)
+	}
+	plan := testMapping(t).Plan("Test", "")
+	if stats := result.Translate([]byte("engine:running{a=\"1\"} 1\nengine:tokens 2\n"), translate.Text, plan, nil); stats.Samples != 2 {
+		t.Errorf("without a source: %+v", stats)
+	}
+	var w exposition.Writer
+	translate.Merge(&w, plan.Families(), &result)
+	wantLines(t, string(w.Bytes()), `gpustack:running{a="1"} 1`, `gpustack:tokens_total 2`)
+	var raw translate.Raw
+	raw.Collect([]byte("a 1\n"), translate.Text, nil)
+	if got := string(mergeRaw(&raw)); got != "a 1\n" {
+		t.Errorf("raw without a source: %q", got)
+	}
+}
+
+// TestManyNamesAndLabelBlocks checks that a page with more names and label blocks than are remembered loses nothing.
+func TestManyNamesAndLabelBlocks(t *testing.T) {
+	const n = 40_000
+	var page bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&page, "name%d{a=\"1\"} 1\nengine:running{a=\"%d\"} 1\nengine:latency_seconds_bucket{a=\"%d\",le=\"1\"} 1\n", i, i, i)
+	}
+	plan := testMapping(t).Plan("Test", "")
+	var result translate.Result
+	source := translate.NewSource(instanceLabels("1"))
+	for range 2 {
+		stats := result.Translate(page.Bytes(), translate.Text, plan, source)
+		if stats.Samples != 2*n || stats.Unmapped != n || stats.ParseErrors+stats.Duplicates+stats.OverLimit != 0 {
+			t.Errorf("stats %+v, want %d samples and %d unmapped lines", stats, 2*n, n)
+		}
+	}
+}
+
+// TestDuplicatesAmongMany repeats every line of a page in another order of labels.
+func TestDuplicatesAmongMany(t *testing.T) {
+	const n = 5000
+	var page bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&page, "engine:running{a=\"%d\",b=\"x\"} 1\n", i)
+	}
+	for i := range n {
+		fmt.Fprintf(&page, "engine:running{b=\"x\",a=\"%d\"} 1\n", i)
+	}
+	var result translate.Result
+	stats := result.Translate(page.Bytes(), translate.Text, testMapping(t).Plan("Test", ""), nil)
+	if stats.Samples != n || stats.Duplicates != n {
+		t.Errorf("stats %+v, want %d samples and as many duplicates", stats, n)
+	}
+}
+
+func TestControlCharacters(t *testing.T) {
+	page := []byte("\x00 0\nengine:running{a=\"\x01\"} 1\nengine:running{a=\"\x00\"} 2\nengine:running\x00 3\n\x7f\nengine:running 4\n")
+	compare(t, page, translate.Text, testMapping(t).Plan("Test", ""), nil)
+}
+
+func TestLongLine(t *testing.T) {
+	page := fmt.Appendf(nil, "engine:running{a=%q} 1\nengine:tokens 2\n", strings.Repeat("x", exposition.MaxLineBytes))
+	compare(t, page, translate.Text, testMapping(t).Plan("Test", ""), nil)
+}
+
+func TestMaxSamples(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a large page")
+	}
+	var page bytes.Buffer
+	for i := range translate.MaxSamples + 10 {
+		fmt.Fprintf(&page, "engine:running{a=\"%d\"} 1\n", i)
+	}
+	plan := testMapping(t).Plan("Test", "")
+	var result translate.Result
+	stats := result.Translate(page.Bytes(), translate.Text, plan, nil)
+	if stats.Samples != translate.MaxSamples || stats.OverLimit != 10 {
+		t.Errorf("%+v, want %d samples and 10 over the limit", stats, translate.MaxSamples)
+	}
+	// A better native takes the place of the samples that filled the page.
+	page.WriteString("engine:usage_old 1\n")
+	text := strings.ReplaceAll(page.String(), "engine:running", "engine:usage_old") + "engine:usage 2\n"
+	stats = result.Translate([]byte(text), translate.Text, plan, nil)
+	if stats.Samples != 1 {
+		t.Errorf("%+v, want the one sample of the better native", stats)
+	}
+	var raw translate.Raw
+	if stats := raw.Collect(page.Bytes(), translate.Text, nil); stats.Samples != translate.MaxSamples || stats.OverLimit != 11 {
+		t.Errorf("raw: %+v, want %d samples and 11 over the limit", stats, translate.MaxSamples)
+	}
+}
+
+func TestMaxOutputBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes much memory")
+	}
+	const label = 1 << 20
+	source := translate.NewSource([]translate.Label{{Name: "huge", Value: strings.Repeat("x", label)}})
+	var page bytes.Buffer
+	const lines = translate.MaxOutputBytes/label + 10
+	for range lines {
+		fmt.Fprintf(&page, "engine:latency_seconds_bucket{a=\"%d\",le=\"1\"} 1\n", page.Len())
+	}
+	var result translate.Result
+	stats := result.Translate(page.Bytes(), translate.Text, testMapping(t).Plan("Test", ""), source)
+	if stats.OverLimit == 0 || stats.Samples+stats.OverLimit != lines || stats.Samples > translate.MaxOutputBytes/label {
+		t.Errorf("%+v of %d lines", stats, lines)
+	}
+	var raw translate.Raw
+	if stats := raw.Collect(page.Bytes(), translate.Text, source); stats.OverLimit == 0 || stats.Samples+stats.OverLimit != lines {
+		t.Errorf("raw: %+v of %d lines", stats, lines)
+	}
+}
+
+func TestRawManyNames(t *testing.T) {
+	var page bytes.Buffer
+	const names = 21_000
+	for i := range names {
+		fmt.Fprintf(&page, "# TYPE n%d gauge\nn%d 1\n", i, i)
+	}
+	var raw translate.Raw
+	stats := raw.Collect(page.Bytes(), translate.Text, nil)
+	if stats.OverLimit != 1000 || stats.Samples != 20_000 || stats.Families != 20_000 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// TestTypeChangesBetweenScrapes checks that nothing of an earlier page's form sticks.
+func TestTypeChangesBetweenScrapes(t *testing.T) {
+	plan := testMapping(t).Plan("Test", "")
+	source := translate.NewSource(instanceLabels("1"))
+	var result translate.Result
+	gauge := []byte("# TYPE engine:latency_seconds gauge\nengine:latency_seconds{a=\"1\"} 3\n")
+	histogram := []byte("# TYPE engine:latency_seconds histogram\nengine:latency_seconds_bucket{a=\"1\",le=\"+Inf\"} 1\nengine:latency_seconds_sum{a=\"1\"} 3\n")
+	for range 2 {
+		if stats := result.Translate(gauge, translate.Text, plan, source); stats.Samples != 0 || stats.TypeConflicts != 1 {
+			t.Errorf("gauge: %+v", stats)
+		}
+		if stats := result.Translate(histogram, translate.Text, plan, source); stats.Samples != 2 || stats.TypeConflicts != 0 {
+			t.Errorf("histogram: %+v", stats)
+		}
+	}
+}
+
+// TestResultGivesMemoryBack checks that one large page does not stay for ever.
+func TestResultGivesMemoryBack(t *testing.T) {
+	var page bytes.Buffer
+	for i := range 50_000 {
+		fmt.Fprintf(&page, "engine:running{a=\"%d\"} 1\n", i)
+	}
+	plan := testMapping(t).Plan("Test", "")
+	source := translate.NewSource(instanceLabels("1"))
+	var result translate.Result
+	small := []byte("engine:running{a=\"1\"} 1\n")
+	for _, p := range [][]byte{page.Bytes(), small, small} {
+		result.Translate(p, translate.Text, plan, source)
+	}
+	if got := translate.OutputCapacity(&result); got > 2<<20 {
+		t.Errorf("%d bytes are held for a page of %d", got, len(small))
+	}
+}

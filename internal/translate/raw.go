@@ -1,0 +1,188 @@
+package translate
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+// Raw is one page with the engine's own names and the labels of its instance. All samples are kept, _created and quantiles
+// too; timestamps and exemplars are not. It is for one goroutine at a time and keeps its memory for the next Collect. The
+// zero value is ready for use.
+type Raw struct {
+	groups   []rawGroup // by name, in the order of the page
+	index    map[string]int32
+	families []rawFamily // with HELP or TYPE, in the order of the page
+	declared map[string]int32
+	shapes   shapes
+	sample   exposition.Sample
+}
+
+// A rawGroup is the samples of one name.
+type rawGroup struct {
+	name  string
+	block block
+	// Parsers that know histograms and summaries refuse the whole page for such a sample, so a family that has one goes
+	// without its type.
+	noHistogram, noSummary bool
+}
+
+// A rawFamily is what a page says about a family, in text 0.0.4's terms.
+type rawFamily struct {
+	name, typ, help string
+	conflict        bool // more than one type
+}
+
+// maxRawNames bounds the sample names, and the families, of a page.
+const maxRawNames = 20_000
+
+// Collect takes a page. What the Raw held before is gone. Lines that cannot be read are left out and counted.
+func (r *Raw) Collect(page []byte, f Format, src *Source) Stats {
+	r.reset(src)
+	var stats Stats
+	room := MaxOutputBytes
+	lines := exposition.NewScanner(page, f)
+	for lines.Scan() {
+		line := lines.Line()
+		switch lines.Kind() {
+		case exposition.HelpLine:
+			if fam := r.family(lines.Name()); fam != nil && fam.help == "" {
+				fam.help = string(exposition.Unescape(nil, lines.Text()))
+			}
+			continue
+		case exposition.TypeLine:
+			if fam := r.family(lines.Name()); fam != nil {
+				fam.conflict = fam.conflict || fam.typ != "" && fam.typ != string(lines.Text())
+				fam.typ = string(lines.Text())
+			}
+			continue
+		case exposition.UnitLine:
+			continue
+		}
+		stats.Lines++
+		if err := r.sample.Parse(line); err != nil {
+			stats.fault(lines.Number(), line, err)
+			continue
+		}
+		r.add(line, &stats, &room)
+	}
+	if f == OpenMetrics {
+		for i := range r.families {
+			r.families[i].convert()
+		}
+	}
+	r.sample.Forget()
+	r.shapes.forget()
+	for i := range r.groups {
+		r.groups[i].block.seen.forget()
+	}
+	stats.Families = len(r.groups)
+	return stats
+}
+
+func (r *Raw) reset(src *Source) {
+	if src == nil {
+		src = NewSource(nil)
+	}
+	if r.index == nil {
+		r.index, r.declared = map[string]int32{}, map[string]int32{}
+	}
+	clear(r.index)
+	clear(r.declared)
+	r.groups, r.families = r.groups[:0], r.families[:0]
+	r.shapes.use(src)
+}
+
+// family returns what is known about a family, nil if there are too many.
+func (r *Raw) family(name []byte) *rawFamily {
+	i, ok := r.declared[string(name)]
+	if !ok {
+		if len(r.families) == maxRawNames {
+			return nil
+		}
+		i = int32(len(r.families))
+		r.families = append(r.families, rawFamily{name: string(name)})
+		r.declared[r.families[i].name] = i
+	}
+	return &r.families[i]
+}
+
+// group returns the samples of a name, nil if there are too many names.
+func (r *Raw) group(name []byte) *rawGroup {
+	i, ok := r.index[string(name)]
+	if !ok {
+		if len(r.groups) == maxRawNames {
+			return nil
+		}
+		i = int32(len(r.groups))
+		if cap(r.groups) > len(r.groups) {
+			r.groups = r.groups[:i+1] // with the memory of an earlier page
+			r.groups[i].block.reset()
+			r.groups[i] = rawGroup{name: string(name), block: r.groups[i].block}
+		} else {
+			r.groups = append(r.groups, rawGroup{name: string(name)})
+		}
+		r.index[r.groups[i].name] = i
+	}
+	return &r.groups[i]
+}
+
+// add adds the sample that was parsed from line.
+func (r *Raw) add(line []byte, stats *Stats, room *int) {
+	sample := &r.sample
+	g := r.group(sample.Name)
+	if g == nil {
+		stats.OverLimit++
+		return
+	}
+	k := kindValue
+	if bytes.HasSuffix(sample.Name, suffixes[kindBucket]) && exposition.ValidNumber(labelValue(sample.Labels, labelLE)) {
+		k = kindBucket
+	}
+	sh, le := r.shapes.find(line, sample, k == kindBucket)
+	size := sh.lineSize(g.name, le, sample.Value)
+	if size > *room || stats.Samples == MaxSamples {
+		stats.OverLimit++
+		return
+	}
+	g.check(sample)
+	if !g.block.add(size, g.name, k, sh, le, sample.Value, &r.shapes) {
+		stats.Duplicates++
+		return
+	}
+	stats.Samples++
+	*room -= size
+}
+
+// check notes whether the sample forbids a type.
+func (g *rawGroup) check(sample *exposition.Sample) {
+	for _, l := range sample.Labels {
+		switch {
+		case string(l.Name) == labelLE && !exposition.ValidNumber(l.Value):
+			g.noHistogram = true
+		case string(l.Name) == labelQuantile && !exposition.ValidNumber(l.Value):
+			g.noSummary = true
+		}
+	}
+	if sample.Value[0] == '-' && !bytes.HasSuffix(sample.Name, suffixes[kindSum]) && negative(sample.Value) {
+		g.noHistogram = true
+	}
+}
+
+// convert turns what OpenMetrics says about a family into text 0.0.4's terms, where a family is named like its samples and
+// some types do not exist.
+func (f *rawFamily) convert() {
+	suffix := ""
+	switch f.typ {
+	case "counter":
+		suffix = "_total"
+	case "info":
+		suffix, f.typ = "_info", "gauge"
+	case "stateset":
+		f.typ = "gauge"
+	}
+	if !strings.HasSuffix(f.name, suffix) {
+		f.name += suffix
+	}
+}

@@ -1,0 +1,153 @@
+package translate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+// MergeRaw writes the native families of all raws: HELP and TYPE once, then all lines of the family. The first HELP is
+// used. A family goes without TYPE where pages contradict each other, or where a sample would make parsers that check what
+// a type allows refuse the page; its samples then stand under their own names. Nil raws are skipped. The sources of the
+// others must differ, else series come twice.
+func MergeRaw(dst *exposition.Writer, raws ...*Raw) {
+	m := newRawMerge(raws)
+	for _, name := range m.names {
+		f := m.families[name]
+		if len(f.groups) == 0 {
+			continue
+		}
+		dst.Family(name, f.typ, f.help)
+		for _, g := range f.groups {
+			for _, lines := range g.lines {
+				dst.Raw(lines)
+			}
+		}
+	}
+}
+
+// mergedFamily is a family over all pages.
+type mergedFamily struct {
+	typ, help string
+	conflict  bool
+	groups    []*mergedGroup
+}
+
+// mergedGroup is the samples of one name over all pages.
+type mergedGroup struct {
+	name                   string
+	lines                  [][]byte
+	noHistogram, noSummary bool
+}
+
+type rawMerge struct {
+	names    []string // of families, in the order in which they came up
+	families map[string]*mergedFamily
+	groups   map[string]*mergedGroup
+}
+
+func newRawMerge(raws []*Raw) *rawMerge {
+	m := &rawMerge{families: map[string]*mergedFamily{}, groups: map[string]*mergedGroup{}}
+	var order []*mergedGroup
+	for _, r := range raws {
+		if r == nil {
+			continue
+		}
+		for i := range r.families {
+			m.declare(&r.families[i])
+		}
+		for i := range r.groups {
+			if g := &r.groups[i]; g.block.samples > 0 {
+				order = m.collect(g, order)
+			}
+		}
+	}
+	m.settleTypes()
+	for _, g := range order {
+		f := m.family(m.owner(g.name))
+		f.groups = append(f.groups, g)
+	}
+	return m
+}
+
+// family returns the family of a name.
+func (m *rawMerge) family(name string) *mergedFamily {
+	f := m.families[name]
+	if f == nil {
+		f = &mergedFamily{}
+		m.families[name] = f
+		m.names = append(m.names, name)
+	}
+	return f
+}
+
+func (m *rawMerge) declare(r *rawFamily) {
+	f := m.family(r.name)
+	if f.help == "" {
+		f.help = r.help
+	}
+	f.conflict = f.conflict || r.conflict || f.typ != "" && r.typ != "" && f.typ != r.typ
+	f.typ = cmp.Or(f.typ, r.typ)
+}
+
+func (m *rawMerge) collect(g *rawGroup, order []*mergedGroup) []*mergedGroup {
+	merged := m.groups[g.name]
+	if merged == nil {
+		merged = &mergedGroup{name: g.name}
+		m.groups[g.name] = merged
+		order = append(order, merged)
+		m.family(g.name)
+	}
+	merged.lines = append(merged.lines, g.block.buf)
+	merged.noHistogram = merged.noHistogram || g.noHistogram
+	merged.noSummary = merged.noSummary || g.noSummary
+	return order
+}
+
+// settleTypes takes the types away that cannot stay. A name that a histogram or a summary uses for its own samples is
+// theirs, so shorter names are settled first.
+func (m *rawMerge) settleTypes() {
+	names := slices.SortedFunc(slices.Values(m.names), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	for _, name := range names {
+		f := m.families[name]
+		var keep bool
+		switch f.typ {
+		case "counter", "gauge", "untyped":
+			keep = true
+		case "histogram":
+			keep = m.all(name, suffixes[:], func(g *mergedGroup) bool { return !g.noHistogram })
+		case "summary":
+			keep = m.all(name, suffixes[:], func(g *mergedGroup) bool { return !g.noSummary })
+		}
+		if f.conflict || !keep || m.owner(name) != name {
+			f.typ = ""
+		}
+	}
+}
+
+// all reports whether the samples of a family, with each of the suffixes, pass a test.
+func (m *rawMerge) all(family string, suffixes [][]byte, ok func(*mergedGroup) bool) bool {
+	for _, suffix := range suffixes {
+		if g := m.groups[family+string(suffix)]; g != nil && !ok(g) {
+			return false
+		}
+	}
+	return true
+}
+
+// owner returns the family to which a sample name belongs.
+func (m *rawMerge) owner(name string) string {
+	for k, suffix := range suffixes {
+		family, ok := strings.CutSuffix(name, string(suffix))
+		if !ok || len(suffix) == 0 {
+			continue
+		}
+		f := m.families[family]
+		if f != nil && (f.typ == "histogram" || f.typ == "summary" && kind(k) != kindBucket) {
+			return family
+		}
+	}
+	return name
+}

@@ -1,0 +1,338 @@
+package translate
+
+import (
+	"bytes"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// Result is one page translated. It is for one goroutine at a time, and keeps its memory and what it learned about the
+// page's form for the next Translate, so an instance should have a Result of its own. The zero value is ready for use.
+type Result struct {
+	families   []mapping.Family
+	blocks     []block // by family
+	vocabulary vocabulary
+	shapes     shapes
+	sample     exposition.Sample
+	stats      Stats
+	samples    int // in all blocks
+	room       int // bytes left of MaxOutputBytes
+}
+
+// Translate translates a page. What the Result held before is gone. It does not fail: what cannot be read is left out and
+// counted. The page is not kept.
+func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Source) Stats {
+	r.reset(plan, src)
+	cur := int32(0)
+	for pos := 0; pos < len(page); {
+		rest := page[pos:]
+		if rest[0] == '#' {
+			line, next := cutLine(page, pos)
+			if r.comment(line, f) {
+				break
+			}
+			pos = next
+			continue
+		}
+		s := &r.vocabulary.list[cur]
+		if !s.begins(rest) {
+			next := s.next
+			if !r.vocabulary.list[next].begins(rest) {
+				pos, cur = r.slowLine(page, pos, cur, f)
+				continue
+			}
+			cur = next
+			s = &r.vocabulary.list[cur]
+		}
+		if len(s.outputs) == 0 {
+			r.stats.Lines++
+			r.stats.Unmapped++
+			n := bytes.IndexByte(rest, '\n')
+			if n < 0 {
+				break
+			}
+			pos += n + 1
+			continue
+		}
+		if n := r.fastLine(s, rest); n > 0 {
+			r.stats.Lines++
+			pos += n
+			continue
+		}
+		line, next := cutLine(page, pos)
+		r.parsedLine(s, page, pos, line)
+		pos = next
+	}
+	return r.finish()
+}
+
+func (r *Result) reset(plan *mapping.Plan, src *Source) {
+	if src == nil {
+		src = NewSource(nil)
+	}
+	r.families = plan.Families()
+	if len(r.blocks) != len(r.families) {
+		r.blocks = make([]block, len(r.families))
+	}
+	for i := range r.blocks {
+		r.blocks[i].reset()
+	}
+	r.vocabulary.use(plan)
+	r.shapes.use(src)
+	r.stats = Stats{}
+	r.samples, r.room = 0, MaxOutputBytes
+}
+
+// finish lets go of the page and adds up what became of it.
+func (r *Result) finish() Stats {
+	r.sample.Forget()
+	r.shapes.forget()
+	for i := range r.blocks {
+		b := &r.blocks[i]
+		r.stats.Samples += b.samples
+		r.stats.Duplicates += b.duplicates
+		b.seen.forget()
+		if b.samples > 0 {
+			r.stats.Families++
+		}
+	}
+	return r.stats
+}
+
+// comment takes a line that begins with # and reports whether it ends the page.
+func (r *Result) comment(line []byte, f Format) (end bool) {
+	if f == OpenMetrics && string(line) == "# EOF" {
+		return true
+	}
+	if len(line) > 2 && line[2] == 'H' {
+		return false // HELP has nothing to say here
+	}
+	if r.vocabulary.conflict(line) {
+		r.stats.TypeConflicts++
+	}
+	return false
+}
+
+// slowLine takes a line that is neither of the series before nor of its successor. It returns where the next line begins
+// and the series to compare it with.
+func (r *Result) slowLine(page []byte, pos int, cur int32, f Format) (next int, series int32) {
+	line, next := cutLine(page, pos)
+	if len(line) == 0 {
+		return next, cur
+	}
+	if line[0] == '#' {
+		if r.comment(line, f) {
+			return len(page), cur
+		}
+		return next, cur
+	}
+	name := line[:exposition.MetricNameLen(line)]
+	if len(name) == 0 {
+		r.stats.Lines++
+		r.fault(page, pos, line, exposition.ErrName)
+		return next, cur
+	}
+	found := r.vocabulary.find(name)
+	if int(cur) < len(r.vocabulary.list) {
+		r.vocabulary.list[cur].next = found
+	}
+	s := &r.vocabulary.list[found]
+	if len(s.outputs) == 0 {
+		r.stats.Lines++
+		r.stats.Unmapped++
+	} else {
+		r.parsedLine(s, page, pos, line)
+	}
+	return next, found
+}
+
+// fastLine takes a line of a series whose label block is that of the line before it, or of the one that followed that the
+// last time. It returns the length of the line, its end included, or 0 where it does not know such a line.
+func (r *Result) fastLine(s *series, rest []byte) int {
+	if !s.uniform {
+		return 0
+	}
+	n := len(s.name)
+	var sh *shape
+	var le []byte
+	if s.outputs[0].kind != kindBucket {
+		list := &r.shapes.plain
+		sh = &list.list[list.cur]
+		if !hasPrefix(rest[n:], sh.before) {
+			next := sh.next
+			if sh = &list.list[next]; !hasPrefix(rest[n:], sh.before) {
+				return 0
+			}
+			list.cur = next
+		}
+		n += len(sh.before)
+	} else {
+		list := &r.shapes.gapped
+		sh = &list.list[list.cur]
+		var m int
+		if le, m = sh.matchGap(rest[n:]); m == 0 {
+			next := sh.next
+			sh = &list.list[next]
+			if le, m = sh.matchGap(rest[n:]); m == 0 {
+				return 0
+			}
+			list.cur = next
+		}
+		n += m
+	}
+	m := exposition.PlainNumberLen(rest[n:])
+	if m == 0 {
+		return 0
+	}
+	value := rest[n : n+m]
+	n += m
+	switch {
+	case n < len(rest) && rest[n] == '\n':
+		n++
+	case n == len(rest):
+	case n+1 < len(rest) && rest[n] == '\r' && rest[n+1] == '\n':
+		n += 2
+	default:
+		return 0
+	}
+	for i := range s.outputs {
+		if !r.write(&s.outputs[i], sh, le, value) {
+			return 0
+		}
+	}
+	return n
+}
+
+func hasPrefix(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
+
+// matchGap compares the text that follows a name with a gapped shape. It returns the value of le and the length of what
+// comes before the sample's value, 0 if it is another shape or le is no plain number.
+func (sh *shape) matchGap(b []byte) (le []byte, n int) {
+	if !hasPrefix(b, sh.before) {
+		return nil, 0
+	}
+	le = b[len(sh.before):]
+	n = exposition.PlainNumberLen(le)
+	if n == 0 {
+		if !hasPrefix(le, "+Inf") {
+			return nil, 0
+		}
+		n = len("+Inf")
+	}
+	if !hasPrefix(le[n:], sh.after) {
+		return nil, 0
+	}
+	return le[:n], len(sh.before) + n + len(sh.after)
+}
+
+// parsedLine takes a line of a mapped series apart.
+func (r *Result) parsedLine(s *series, page []byte, pos int, line []byte) {
+	r.stats.Lines++
+	if err := r.sample.Parse(line); err != nil {
+		r.fault(page, pos, line, err)
+		return
+	}
+	refused := false
+	for i := range s.outputs {
+		o := &s.outputs[i]
+		sh, le := r.shapes.find(line, &r.sample, o.kind == kindBucket)
+		if sh == nil || !r.write(o, sh, le, r.sample.Value) {
+			refused = true
+		}
+	}
+	if refused {
+		r.fault(page, pos, line, errHistogram)
+	}
+}
+
+// fault counts a parse error in the line that begins at pos. Its number is worked out only where it is wanted.
+func (r *Result) fault(page []byte, pos int, line []byte, err error) {
+	number := 0
+	if r.stats.FirstError == "" {
+		number = bytes.Count(page[:pos], []byte{'\n'}) + 1
+	}
+	r.stats.fault(number, line, err)
+}
+
+const errHistogram exposition.LineError = "le is not a number, or a count is negative"
+
+// write writes a sample for one of its series' outputs. It returns false, and writes nothing, for a sample that no
+// histogram can have.
+func (r *Result) write(o *output, sh *shape, le, value []byte) bool {
+	if o.kind == kindValue {
+		if sh.quantile {
+			return true
+		}
+	} else if sh.badLE || o.kind != kindSum && value[0] == '-' && negative(value) {
+		return false
+	}
+	b := &r.blocks[o.family]
+	if b.samples > 0 && o.rank != b.rank {
+		if o.rank > b.rank {
+			return true
+		}
+		r.room += len(b.buf)
+		r.samples -= b.samples
+		b.clear()
+	}
+	size := sh.lineSize(o.name, le, value)
+	if size > r.room || r.samples == MaxSamples {
+		r.stats.OverLimit++
+		return true
+	}
+	b.rank = o.rank
+	if b.add(size, o.name, o.kind, sh, le, value, &r.shapes) {
+		r.samples++
+		r.room -= size
+	}
+	return true
+}
+
+// negative reports whether a number that begins with a minus is less than zero.
+func negative(value []byte) bool {
+	v, _ := exposition.ParseNumber(value)
+	return v < 0
+}
+
+// Merge writes the families that have samples in any of the results, in the order of families and within one in the
+// order of results: HELP and TYPE once, then all lines. Results of another generation of the mapping take part with the
+// families that have the same name and type there; nil results are skipped. The sources of the results must differ, else
+// series come twice.
+func Merge(dst *exposition.Writer, families []mapping.Family, results ...*Result) {
+	for i := range families {
+		f := &families[i]
+		begun := false
+		for _, r := range results {
+			lines := r.lines(f, i)
+			if len(lines) == 0 {
+				continue
+			}
+			if !begun {
+				dst.Family(f.WireName, string(f.Type), f.Help)
+				begun = true
+			}
+			dst.Raw(lines)
+		}
+	}
+}
+
+// lines returns the lines of a family, which is probably the one at index i.
+func (r *Result) lines(f *mapping.Family, i int) []byte {
+	if r == nil {
+		return nil
+	}
+	if i >= len(r.families) || r.families[i].WireName != f.WireName {
+		for i = range r.families {
+			if r.families[i].WireName == f.WireName {
+				break
+			}
+		}
+	}
+	if i >= len(r.families) || r.families[i].WireName != f.WireName || r.families[i].Type != f.Type {
+		return nil
+	}
+	return r.blocks[i].buf
+}

@@ -1,0 +1,176 @@
+package translate
+
+import (
+	"bytes"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// A series is a sample name of engines' pages with what it becomes. Names come in the same order from page to page and
+// from rank to rank, so each remembers its successor and most lines need one comparison to be recognised.
+type series struct {
+	name string
+	// outputs are the families that the name feeds, none for an unmapped name.
+	outputs []output
+	// next is the series that followed this one the last time.
+	next int32
+	// uniform says that all outputs are of one kind, so that a line is good for all of them or for none.
+	uniform bool
+}
+
+// An output is one sample name of a unified family.
+type output struct {
+	name   string // with suffix
+	family int
+	rank   int
+	kind   kind
+}
+
+type kind uint8
+
+const (
+	kindValue kind = iota // a counter's or gauge's sample
+	kindBucket
+	kindSum
+	kindCount
+)
+
+// suffixes are what histograms' sample names end in, by kind.
+var suffixes = [...][]byte{kindBucket: []byte("_bucket"), kindSum: []byte("_sum"), kindCount: []byte("_count")}
+
+// Bounds of the names that are kept between pages. Beyond them all are forgotten.
+const (
+	maxSeriesNames     = 8 << 10
+	maxSeriesNameBytes = 1 << 20
+)
+
+// vocabulary is the sample names known for one plan. The first is a placeholder: lines that begin with # are comments.
+type vocabulary struct {
+	plan  *mapping.Plan
+	list  []series
+	index map[string]int32
+	bytes int
+	// types are the TYPE lines of the last page, in their order and what they come to; nextType is the next one's index.
+	types    []typeLine
+	nextType int
+}
+
+// A typeLine is a line that begins with "# TYPE" with what it comes to.
+type typeLine struct {
+	line     string
+	conflict bool
+}
+
+// use makes the vocabulary ready for a page under plan.
+func (v *vocabulary) use(plan *mapping.Plan) {
+	if v.plan != plan || v.list == nil {
+		v.plan = plan
+		v.types = v.types[:0]
+		v.reset()
+	}
+	v.nextType = 0
+}
+
+func (v *vocabulary) reset() {
+	v.list = append(v.list[:0], series{name: "#"})
+	if v.index == nil {
+		v.index = map[string]int32{}
+	}
+	clear(v.index)
+	v.bytes = 0
+}
+
+// begins reports whether a line is one of s, as far as its name and the byte after it say.
+func (s *series) begins(line []byte) bool {
+	n := len(s.name)
+	return len(line) > n && (line[n] == '{' || line[n] == ' ') && string(line[:n]) == s.name
+}
+
+// find returns the series of a name.
+func (v *vocabulary) find(name []byte) int32 {
+	if i, ok := v.index[string(name)]; ok {
+		return i
+	}
+	if len(v.list) >= maxSeriesNames || v.bytes > maxSeriesNameBytes {
+		v.reset()
+	}
+	i := int32(len(v.list))
+	s := v.resolve(string(name))
+	v.list = append(v.list, s)
+	v.index[s.name] = i
+	v.bytes += len(name)
+	return i
+}
+
+// resolve says what a sample name becomes. The type that the mapping declares decides, not the page's: histograms have the
+// names with suffixes, counters and gauges the bare one.
+func (v *vocabulary) resolve(name string) series {
+	s := series{name: name}
+	s.add(v.plan, []byte(name), kindValue)
+	for k, suffix := range suffixes {
+		if family, ok := bytes.CutSuffix([]byte(name), suffix); ok && len(suffix) > 0 {
+			s.add(v.plan, family, kind(k))
+		}
+	}
+	return s
+}
+
+func (s *series) add(plan *mapping.Plan, native []byte, k kind) {
+	for _, t := range plan.Lookup(native) {
+		f := plan.Families()[t.Family]
+		if (f.Type == catalog.Histogram) != (k != kindValue) {
+			continue
+		}
+		s.outputs = append(s.outputs, output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k})
+		s.uniform = s.outputs[0].kind == k
+	}
+}
+
+// Bounds of the TYPE lines that are kept.
+const (
+	maxTypeLines     = 4 << 10
+	maxTypeLineBytes = 256
+)
+
+// conflict reports whether a comment declares a type that a mapped family cannot have. It seldom has to be taken apart:
+// pages repeat their comments.
+func (v *vocabulary) conflict(line []byte) bool {
+	i := v.nextType
+	if i < len(v.types) && v.types[i].line == string(line) {
+		v.nextType++
+		return v.types[i].conflict
+	}
+	kind, native, typ := exposition.ParseComment(line)
+	conflict := kind == exposition.TypeLine && conflicts(v.plan, native, typ)
+	if kind != exposition.TypeLine || len(line) > maxTypeLineBytes || i == maxTypeLines {
+		return conflict
+	}
+	if i == len(v.types) {
+		v.types = append(v.types, typeLine{})
+	}
+	v.types[i] = typeLine{line: string(line), conflict: conflict}
+	v.nextType++
+	return conflict
+}
+
+// conflicts reports whether a page's type for a native family has no series that one of the unified families it feeds
+// could take.
+func conflicts(plan *mapping.Plan, native, typ []byte) bool {
+	var single, histogram bool // has the bare name, has _sum and _count
+	switch string(typ) {
+	case "counter", "gauge":
+		single = true
+	case "histogram", "summary":
+		histogram = true
+	default:
+		return false
+	}
+	for _, t := range plan.Lookup(native) {
+		if wanted := plan.Families()[t.Family].Type == catalog.Histogram; wanted && !histogram || !wanted && !single {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,188 @@
+package translate
+
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+// A shape is a label block that was read once, with what it becomes in the output. The text between the name and the value
+// of nearly every line is one that came before, in the last family or the last page, so it need only be compared. In
+// buckets the value of le is left open, and one shape serves all buckets of a series.
+type shape struct {
+	// before and after are the page's text before and after the value of le, up to the sample's value. A shape without a
+	// gap for le has no after.
+	before, after string
+	// head and tail are what the output has in their places, with the instance's labels.
+	head, tail string
+	// hash depends on the set of labels, le left out, not on their order.
+	hash uint64
+	// next is the shape that followed this one the last time.
+	next int32
+	// quantile says that the labels have a quantile, badLE that they have an le, outside a gap, that is not a number.
+	quantile, badLE bool
+}
+
+// Bounds of the shapes that are kept between lines. Beyond them all are forgotten.
+const (
+	maxShapes     = 16 << 10
+	maxShapeBytes = 8 << 20
+)
+
+// shapes is the shapes known for one Source, gapped ones and others apart. The first of each is a placeholder that no line
+// matches.
+type shapes struct {
+	source *Source
+	seed   maphash.Seed
+	plain  shapeList
+	gapped shapeList
+	bytes  int
+	// Memory that is used again and again.
+	labels []exposition.Label
+	key    []byte
+	pair   [2]exposition.Sample
+}
+
+type shapeList struct {
+	list  []shape
+	index map[string]int32 // by before, NUL and after
+	cur   int32
+}
+
+// reset forgets all shapes. The list is a new one: blocks hold on to shapes of the old.
+func (l *shapeList) reset() {
+	l.list = []shape{{before: "\x00"}}
+	clear(l.index)
+	if l.index == nil {
+		l.index = map[string]int32{}
+	}
+	l.cur = 0
+}
+
+// use makes the shapes ready for a page of src.
+func (s *shapes) use(src *Source) {
+	if s.source != src {
+		s.source = src
+		s.reset()
+	}
+	s.plain.cur, s.gapped.cur = 0, 0
+}
+
+func (s *shapes) reset() {
+	if s.plain.list == nil {
+		s.seed = maphash.MakeSeed()
+	}
+	s.plain.reset()
+	s.gapped.reset()
+	s.bytes = 0
+}
+
+// forget lets go of the page.
+func (s *shapes) forget() { clear(s.labels[:cap(s.labels)]) }
+
+// lineSize returns the length of the line that the shape makes of a sample.
+func (sh *shape) lineSize(name string, le, value []byte) int {
+	return len(name) + len(sh.head) + len(le) + len(sh.tail) + len(value) + 1
+}
+
+// find returns the shape of a line that was parsed, and for a gapped one the value of le; nil if a gap is asked for and
+// there is no le that is a number.
+func (s *shapes) find(line []byte, sample *exposition.Sample, gap bool) (sh *shape, le []byte) {
+	list := &s.plain
+	before, after := line[len(sample.Name):sample.At], []byte(nil)
+	if gap {
+		list = &s.gapped
+		at := slices.IndexFunc(sample.Labels, func(l exposition.Label) bool { return string(l.Name) == labelLE })
+		if at < 0 || !exposition.ValidNumber(sample.Labels[at].Value) {
+			return nil, nil
+		}
+		l := sample.Labels[at]
+		le, before, after = l.Value, line[len(sample.Name):l.At], line[l.At+len(l.Value):sample.At]
+	}
+	s.key = append(append(append(s.key[:0], before...), 0), after...)
+	i, ok := list.index[string(s.key)]
+	if !ok {
+		if len(s.plain.list)+len(s.gapped.list) >= maxShapes || s.bytes > maxShapeBytes {
+			s.reset()
+		}
+		i = s.add(list, len(before), sample, gap)
+	}
+	list.list[list.cur].next = i
+	list.cur = i
+	return &list.list[i], le
+}
+
+// add makes the shape of which s.key is the native text.
+func (s *shapes) add(list *shapeList, before int, sample *exposition.Sample, gap bool) int32 {
+	var sh shape
+	labels := s.source.relabel(s.labels[:0], sample.Labels)
+	s.labels = labels
+	var head, tail []byte
+	out := &head
+	*out = append(*out, '{')
+	*out = append(*out, s.source.rendered...)
+	for _, l := range labels {
+		if len(*out) > 1 || out == &tail {
+			*out = append(*out, ',')
+		}
+		*out = append(*out, l.Name...)
+		*out = append(*out, '=', '"')
+		switch {
+		case gap && string(l.Name) == labelLE:
+			out = &tail
+		default:
+			*out = append(*out, l.Value...)
+			sh.quantile = sh.quantile || string(l.Name) == labelQuantile
+			sh.badLE = sh.badLE || string(l.Name) == labelLE && !exposition.ValidNumber(l.Value)
+			sh.hash += s.hash(l)
+		}
+		*out = append(*out, '"')
+	}
+	if len(head) == 1 && !gap {
+		*out = append((*out)[:0], ' ')
+	} else {
+		*out = append(*out, '}', ' ')
+	}
+	key := string(s.key)
+	sh.before, sh.after = key[:before], key[before+1:]
+	sh.head, sh.tail = string(head), string(tail)
+	s.bytes += len(key) + len(head) + len(tail)
+	i := int32(len(list.list))
+	list.list = append(list.list, sh)
+	list.index[key] = i
+	return i
+}
+
+// hash returns a hash of a label. Those of several labels are added up, so each must be well mixed.
+func (s *shapes) hash(l exposition.Label) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	_, _ = h.Write(l.Name)
+	_ = h.WriteByte(0)
+	_, _ = h.Write(l.Value)
+	return h.Sum64()
+}
+
+func labelValue(labels []exposition.Label, name string) []byte {
+	for i := range labels {
+		if string(labels[i].Name) == name {
+			return labels[i].Value
+		}
+	}
+	return nil
+}
+
+// sameLabels reports whether two parsed lines have the same labels, in any order.
+func sameLabels(a, b *exposition.Sample) bool {
+	if len(a.Labels) != len(b.Labels) {
+		return false
+	}
+	for _, l := range a.Labels {
+		if !bytes.Equal(l.Value, labelValue(b.Labels, string(l.Name))) {
+			return false
+		}
+	}
+	return true
+}
