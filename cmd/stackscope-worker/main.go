@@ -1,0 +1,48 @@
+// Command stackscope-worker is the worker alone, for GPU nodes: it exports the machine's and its engines' metrics. It is
+// `stackscope worker` without the server, Prometheus and the rest.
+package main
+
+import (
+	"github.com/alecthomas/kong"
+
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/worker"
+)
+
+const description = `stackscope-worker exports the metrics of this machine and of the inference engines on it (vLLM, SGLang, MindIE) in one
+vocabulary, gpustack:*.
+
+  stackscope-worker --engine url=http://127.0.0.1:8000
+                        stand alone; metrics on port 10151
+  stackscope-worker --server-url http://SERVER --token TOKEN --engine url=http://127.0.0.1:8000
+                        join a server; TOKEN is in DATA_DIR/worker-token there
+
+Every flag can also be given as an environment variable (in brackets below) or as a key of --config-file, in snake case.
+A flag wins over the environment, the environment over the file, the file over the default.`
+
+type cli struct {
+	command.Common
+	Version kong.VersionFlag `help:"Say which build this is." key:"-"`
+	worker.JoinFlags
+	Worker worker.Flags `embed:""`
+}
+
+// Run is called by kong.
+func (c *cli) Run(e *command.Env) error {
+	logger, err := c.Logger(e.Stderr)
+	if err != nil {
+		return err
+	}
+	options, err := c.Worker.Options(logger)
+	if err != nil {
+		return err
+	}
+	c.Apply(&options)
+	w, err := worker.New(e.Context, options)
+	if err != nil {
+		return err
+	}
+	return w.Run(e.Context)
+}
+
+func main() { command.Main("stackscope-worker", description, &cli{}) }

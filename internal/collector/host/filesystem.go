@@ -1,0 +1,202 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/disk"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+)
+
+const (
+	// maxFilesystems bounds the exported filesystems.
+	maxFilesystems = 256
+	// hangAfter is how long a filesystem may take to say how full it is before it counts as hung.
+	hangAfter = time.Second
+)
+
+// usageFunc returns the size and the used space of the filesystem at path in bytes.
+type usageFunc func(ctx context.Context, path string) (total, used uint64, err error)
+
+func usage(ctx context.Context, path string) (total, used uint64, err error) {
+	u, err := disk.UsageWithContext(ctx, path)
+	if err != nil {
+		return 0, 0, err
+	}
+	return u.Total, u.Used, nil
+}
+
+// filesystems remembers which filesystems hang, so that one that does costs one goroutine and no more time.
+type filesystems struct {
+	*rooted
+
+	usage usageFunc
+	hung  map[string]<-chan measured // by device
+}
+
+func newFilesystems(r *rooted, usage usageFunc) *filesystems {
+	return &filesystems{rooted: r, usage: usage, hung: map[string]<-chan measured{}}
+}
+
+// volume is a device with the places where it is mounted, the best one to show first.
+type volume struct {
+	device string
+	mounts []disk.PartitionStat
+}
+
+// measured is how full a volume is.
+type measured struct {
+	mountpoint  string
+	total, used uint64
+	err         error
+}
+
+func (f *filesystems) read(ctx context.Context) ([]sample, error) {
+	parts, err := disk.PartitionsWithContext(f.context(ctx), true)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	var found []measured
+	for _, v := range volumes(parts) {
+		m := f.measure(ctx, v)
+		switch {
+		case m.err != nil:
+			errs = append(errs, m.err)
+		case m.total > 0:
+			found = append(found, m)
+		}
+	}
+	return export(found, errs)
+}
+
+// export turns what was measured into samples, family after family.
+func export(found []measured, errs []error) ([]sample, error) {
+	slices.SortFunc(found, func(a, b measured) int { return cmp.Compare(a.mountpoint, b.mountpoint) })
+	if len(found) > maxFilesystems {
+		errs = append(errs, fmt.Errorf("there are %d filesystems: the first %d are exported", len(found), maxFilesystems))
+		found = found[:maxFilesystems]
+	}
+	samples := make([]sample, 0, 3*len(found))
+	add := func(metric catalog.Metric, value func(measured) float64) {
+		for _, m := range found {
+			samples = append(samples, sample{metric, value(m), []string{"mountpoint", m.mountpoint}})
+		}
+	}
+	add(catalog.WorkerNodeFilesystemTotal, func(m measured) float64 { return float64(m.total) })
+	add(catalog.WorkerNodeFilesystemUsed, func(m measured) float64 { return float64(m.used) })
+	add(catalog.WorkerNodeFilesystemUtilization, func(m measured) float64 { return rate(float64(m.used), float64(m.total)) })
+	return samples, joined(errs)
+}
+
+// measure asks in a goroutine, because a network filesystem without its server never answers.
+func (f *filesystems) measure(ctx context.Context, v volume) measured {
+	answer, hung := f.hung[v.device]
+	wait := time.Duration(0)
+	if !hung {
+		ch := make(chan measured, 1)
+		go func() { ch <- f.ask(context.WithoutCancel(ctx), v) }()
+		answer, wait = ch, hangAfter
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case m := <-answer:
+		delete(f.hung, v.device)
+		return m
+	case <-timer.C:
+		f.hung[v.device] = answer
+		return measured{err: fmt.Errorf("filesystem at %s hangs", v.mounts[0].Mountpoint)}
+	}
+}
+
+// ask tries the places where a volume is mounted until one answers. Places that are files, that nobody else may enter or
+// that went away meanwhile are none of ours.
+func (f *filesystems) ask(ctx context.Context, v volume) measured {
+	var last error
+	for _, p := range v.mounts {
+		path := f.path(p.Mountpoint)
+		if bound(p) {
+			if info, err := os.Stat(path); err != nil || !info.IsDir() {
+				continue
+			}
+		}
+		total, used, err := f.usage(ctx, path)
+		switch {
+		case err == nil:
+			return measured{mountpoint: p.Mountpoint, total: total, used: min(used, total)}
+		case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
+		default:
+			last = fmt.Errorf("filesystem at %s: %w", p.Mountpoint, err)
+		}
+	}
+	return measured{err: last}
+}
+
+// volumes picks the mounted filesystems that have space of their own and puts together those that are one device. Of
+// several mounts at one place only the last can be seen.
+func volumes(parts []disk.PartitionStat) []volume {
+	var all []volume
+	at, top := map[string]int{}, map[string]int{}
+	for i, p := range parts {
+		top[p.Mountpoint] = i
+	}
+	for n, p := range parts {
+		if !own(p) || top[p.Mountpoint] != n {
+			continue
+		}
+		i, ok := at[p.Device]
+		if !ok {
+			i = len(all)
+			at[p.Device] = i
+			all = append(all, volume{device: p.Device})
+		}
+		all[i].mounts = append(all[i].mounts, p)
+	}
+	for _, v := range all {
+		slices.SortStableFunc(v.mounts, func(a, b disk.PartitionStat) int {
+			return cmp.Or(
+				compareBool(bound(a), bound(b)),
+				cmp.Compare(len(a.Mountpoint), len(b.Mountpoint)),
+				cmp.Compare(a.Mountpoint, b.Mountpoint),
+			)
+		})
+	}
+	return all
+}
+
+// own reports whether a mount is a filesystem with space of its own. The root of a container is one, other overlays are
+// other containers'.
+func own(p disk.PartitionStat) bool {
+	switch p.Fstype {
+	case "overlay", "overlayfs", "aufs":
+		return p.Mountpoint == "/"
+	case "autofs", "bdev", "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "cpuset", "debugfs", "devfs", "devpts",
+		"devtmpfs", "efivarfs", "fuse.gvfsd-fuse", "fuse.lxcfs", "fuse.portal", "fusectl", "hugetlbfs", "iso9660", "mqueue",
+		"nsfs", "proc", "procfs", "pstore", "ramfs", "resctrl", "rootfs", "rpc_pipefs", "securityfs", "selinuxfs", "squashfs",
+		"sysfs", "tmpfs", "tracefs", "udf":
+		return false
+	}
+	return p.Mountpoint != "" && !strings.HasPrefix(p.Mountpoint, "/snap/") && !strings.HasPrefix(p.Mountpoint, "/proc/")
+}
+
+// bound reports whether a mount shows a part of a filesystem only.
+func bound(p disk.PartitionStat) bool { return slices.Contains(p.Opts, "bind") }
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}

@@ -1,0 +1,225 @@
+// Package host samples the machine that a worker runs on: operating system, kernel, uptime, CPU, memory and filesystems.
+// Samples are taken on a timer and handed out as they are, so that a hung filesystem never holds up a scrape.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/common"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/catalog"
+)
+
+const (
+	// DefaultInterval is the time between two samples.
+	DefaultInterval = 5 * time.Second
+	// rareEvery is how many intervals pass between two samples of what hardly ever changes.
+	rareEvery = 60
+	// lateAfter and staleAfter are how many intervals a sample may be overdue before its collector counts as failed, and
+	// before it is exported no more.
+	lateAfter  = 3
+	staleAfter = 12
+	// readTimeout bounds one sample where the system lets itself be interrupted.
+	readTimeout = 10 * time.Second
+)
+
+// Options configure the samplers.
+type Options struct {
+	// Root is where the machine's file system is mounted; empty: /. It is another path in a container that has the machine
+	// at, say, /host.
+	Root     string
+	Interval time.Duration // 0: DefaultInterval
+	Logger   *slog.Logger  // nil: silent
+
+	usage usageFunc // tests replace it
+}
+
+// Host samples one machine.
+type Host struct {
+	collectors []*Collector
+}
+
+// New makes the samplers. They begin in Run.
+func New(o Options) *Host {
+	if o.Interval <= 0 {
+		o.Interval = DefaultInterval
+	}
+	if o.Root == "" {
+		o.Root = "/"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.usage == nil {
+		o.usage = usage
+	}
+	r := &rooted{root: o.Root}
+	cpu := &cpuReader{rooted: r}
+	fs := newFilesystems(r, o.usage)
+	h := &Host{}
+	add := func(name string, every int, read readFunc) {
+		h.collectors = append(h.collectors, &Collector{
+			name: name, interval: time.Duration(every) * o.Interval, read: read,
+			logger: o.Logger.With(logging.KeyComponent, "host", "collector", name),
+		})
+	}
+	add("os", rareEvery, r.readOS)
+	add("kernel", rareEvery, r.readKernel)
+	add("uptime", 1, r.readUptime)
+	add("cpu", 1, cpu.read)
+	add("memory", 1, r.readMemory)
+	add("filesystem", 1, fs.read)
+	return h
+}
+
+// Run samples until ctx ends. A sampler that hangs in the system does not keep it from returning.
+func (h *Host) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, c := range h.collectors {
+		wg.Go(func() { c.run(ctx) })
+	}
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	<-ctx.Done()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
+}
+
+// Collectors returns the samplers in the order in which their families are exported.
+func (h *Host) Collectors() []*Collector { return h.collectors }
+
+// sample is one sample of a family.
+type sample struct {
+	metric catalog.Metric
+	value  float64
+	labels []string // name, value, name, value, ...
+}
+
+// reading is what a sampler found. It is immutable.
+type reading struct {
+	at      time.Time
+	took    time.Duration
+	samples []sample
+	err     error
+}
+
+// readFunc takes a sample. What could be read is returned beside an error about the rest.
+type readFunc func(context.Context) ([]sample, error)
+
+// Collector is one sampler.
+type Collector struct {
+	name     string
+	interval time.Duration
+	read     readFunc
+	logger   *slog.Logger
+	last     atomic.Pointer[reading]
+}
+
+// Name is the value of label collector.
+func (c *Collector) Name() string { return c.name }
+
+// Collect calls emit for each sample of the last reading, one family after the other, with labels as name, value, name,
+// value; it never waits. It returns how long the reading took, negative if there was none yet, and what was wrong with it.
+func (c *Collector) Collect(emit func(m catalog.Metric, value float64, labels ...string)) (took time.Duration, err error) {
+	last := c.last.Load()
+	if last == nil {
+		return -1, nil
+	}
+	age := time.Since(last.at)
+	if age <= staleAfter*c.interval {
+		for _, s := range last.samples {
+			emit(s.metric, s.value, s.labels...)
+		}
+	}
+	if age > lateAfter*c.interval {
+		return last.took, fmt.Errorf("the last sample is %s old", age.Round(time.Second))
+	}
+	return last.took, last.err
+}
+
+func (c *Collector) run(ctx context.Context) {
+	ticker := time.NewTicker(c.interval)
+	defer ticker.Stop()
+	was := ""
+	for ctx.Err() == nil {
+		now := ""
+		if err := c.sample(ctx); err != nil && ctx.Err() == nil {
+			now = err.Error()
+		}
+		if now != was {
+			if now != "" {
+				c.logger.Warn("host cannot be read completely", "error", now)
+			} else {
+				c.logger.Info("host is read again")
+			}
+			was = now
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+func (c *Collector) sample(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	start := time.Now()
+	samples, err := c.read(ctx)
+	c.last.Store(&reading{at: time.Now(), took: time.Since(start), samples: samples, err: err})
+	return err
+}
+
+// rooted reads files of the machine below its root.
+type rooted struct{ root string }
+
+// context makes gopsutil look below the root.
+func (r *rooted) context(ctx context.Context) context.Context {
+	if r.root == "/" {
+		return ctx
+	}
+	env := common.EnvMap{common.HostRootEnvKey: r.root}
+	for key, dir := range map[common.EnvKeyType]string{
+		common.HostProcEnvKey: "proc", common.HostSysEnvKey: "sys", common.HostEtcEnvKey: "etc",
+		common.HostVarEnvKey: "var", common.HostRunEnvKey: "run", common.HostDevEnvKey: "dev",
+	} {
+		env[key] = filepath.Join(r.root, dir)
+	}
+	return context.WithValue(ctx, common.EnvKey, env)
+}
+
+func (r *rooted) path(elem ...string) string {
+	return filepath.Join(append([]string{r.root}, elem...)...)
+}
+
+// joined puts errors on one line.
+func joined(errs []error) error {
+	if len(errs) < 2 {
+		return errors.Join(errs...)
+	}
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+var errZero = errors.New("the system says it has none")
+
+// rate is part of whole as GPUStack writes rates: 0 to 100, of the ratio rounded to six digits.
+func rate(part, whole float64) float64 { return math.Round(part/whole*1e6) / 1e4 }

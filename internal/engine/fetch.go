@@ -1,0 +1,283 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
+)
+
+// Bounds of a fetch.
+const (
+	// DefaultMaxPageBytes bounds a metrics page, after inflation.
+	DefaultMaxPageBytes = 16 << 20
+	dialTimeout         = 2 * time.Second
+	maxHeaderBytes      = 64 << 10
+	maxDrainBytes       = 16 << 10
+	firstBufferBytes    = 64 << 10
+)
+
+// accept asks for the classic text format: it is what every engine has.
+const accept = "text/plain;version=0.0.4"
+
+// FetcherOptions configure a Fetcher.
+type FetcherOptions struct {
+	MaxPageBytes int64 // 0: DefaultMaxPageBytes
+	// Transport carries the requests; nil: one with connections of its own, which are kept open between scrapes and use no
+	// proxy.
+	Transport http.RoundTripper
+}
+
+// Fetcher gets pages from engines. It is safe for concurrent use.
+type Fetcher struct {
+	client  *http.Client
+	max     int64
+	buffers sync.Pool // of *[]byte
+	gzips   sync.Pool // of *gzip.Reader
+}
+
+// NewFetcher makes a Fetcher.
+func NewFetcher(o FetcherOptions) *Fetcher {
+	if o.MaxPageBytes <= 0 {
+		o.MaxPageBytes = DefaultMaxPageBytes
+	}
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
+			DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+			TLSHandshakeTimeout:    dialTimeout,
+			MaxIdleConnsPerHost:    2,
+			IdleConnTimeout:        90 * time.Second,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			DisableCompression:     true,
+		}
+	}
+	return &Fetcher{
+		client: &http.Client{
+			Transport:     o.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		max: o.MaxPageBytes,
+	}
+}
+
+// Close ends idle connections.
+func (f *Fetcher) Close() { f.client.CloseIdleConnections() }
+
+// Target is where an engine is found.
+type Target struct {
+	base, page     *url.URL // without user
+	user, password string
+	runtime        string // declared one, for hints
+}
+
+// Target resolves a declaration that ParseDeclaration or CheckDeclarations returned.
+func (d Declaration) Target() (Target, error) {
+	u, err := parseURL(d.URL)
+	if err != nil {
+		return Target{}, fmt.Errorf("engine %s: %w", d.Instance, err)
+	}
+	t := Target{runtime: d.Runtime}
+	if u.User != nil {
+		t.user = u.User.Username()
+		t.password, _ = u.User.Password()
+		u.User = nil
+	}
+	t.base = u
+	page := *u
+	page.Path += d.Path
+	t.page = &page
+	return t, nil
+}
+
+// URL is the engine's base address without credentials.
+func (t Target) URL() string { return t.base.String() }
+
+// String is the address of the metrics page without credentials.
+func (t Target) String() string { return t.page.String() }
+
+// LogValue keeps credentials out of logs.
+func (t Target) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// Page is a metrics page. Body is valid until Release.
+type Page struct {
+	Body        []byte
+	ContentType string
+
+	buf  *[]byte
+	pool *sync.Pool
+}
+
+// Release gives the page's memory back. Body must not be used any more. A second call does nothing.
+func (p *Page) Release() {
+	if p.buf != nil {
+		p.pool.Put(p.buf)
+	}
+	*p = Page{}
+}
+
+// Fetch gets the metrics page of t. ctx bounds all of it, an endless body too. A redirect is followed once and only on the
+// same host, as mounted applications answer /metrics with one to /metrics/. An empty page is a page: the engine has just
+// started. Errors are of type *Error.
+func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
+	resp, err := f.get(ctx, t, t.page, accept)
+	if err != nil {
+		return Page{}, err
+	}
+	if location := redirect(resp); location != nil {
+		drain(resp)
+		if !sameHost(t.page, location) {
+			return Page{}, wrong(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", location.Host), "declare that address if it is the engine's")
+		}
+		if resp, err = f.get(ctx, t, location, accept); err != nil {
+			return Page{}, err
+		}
+		if redirect(resp) != nil {
+			drain(resp)
+			return Page{}, wrong("answered with a second redirect, which is not followed", "declare the page's path with path=")
+		}
+	}
+	defer drain(resp)
+	if resp.StatusCode != http.StatusOK {
+		return Page{}, wrongStatus(t.runtime, resp)
+	}
+	return f.read(ctx, resp)
+}
+
+func (f *Fetcher) get(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, wrong("cannot be asked: "+err.Error(), "")
+	}
+	req.Header.Set("Accept", accept)
+	// Engines compress in the process that serves requests: asking for it would slow them down.
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", "stackscope/"+buildinfo.Get().Version)
+	if t.user != "" || t.password != "" {
+		req.SetBasicAuth(t.user, t.password)
+	}
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	return resp, nil
+}
+
+// redirect returns where resp redirects to, or nil.
+func redirect(resp *http.Response) *url.URL {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		if location, err := resp.Location(); err == nil {
+			location.User = nil
+			return location
+		}
+	}
+	return nil
+}
+
+func sameHost(a, b *url.URL) bool {
+	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+// drain reads a rest that is known to be short, so that the connection can be used again, and closes the body.
+func drain(resp *http.Response) {
+	if n := resp.ContentLength; n > 0 && n <= maxDrainBytes {
+		_, _ = io.CopyN(io.Discard, resp.Body, n)
+	}
+	_ = resp.Body.Close()
+}
+
+func (f *Fetcher) read(ctx context.Context, resp *http.Response) (Page, error) {
+	body, size := io.Reader(resp.Body), resp.ContentLength
+	if size > f.max {
+		return Page{}, f.tooLarge()
+	}
+	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		zr, err := f.inflater(io.LimitReader(body, f.max+1))
+		if err != nil {
+			return Page{}, f.readError(ctx, err)
+		}
+		defer f.gzips.Put(zr)
+		body, size = zr, -1
+	default:
+		return Page{}, wrong(fmt.Sprintf("answered with Content-Encoding %q though none was asked for", clip(encoding, 40)), "switch that compression off in the engine or in the proxy before it")
+	}
+	buf, _ := f.buffers.Get().(*[]byte)
+	if buf == nil {
+		buf = new(make([]byte, 0, firstBufferBytes))
+	}
+	page := Page{ContentType: resp.Header.Get("Content-Type"), buf: buf, pool: &f.buffers}
+	var err error
+	if *buf, err = readAll((*buf)[:0], body, size, f.max); err == nil {
+		page.Body = *buf
+		err = check(page.ContentType, page.Body)
+	}
+	if err != nil {
+		page.Release()
+		return Page{}, f.readError(ctx, err)
+	}
+	return page, nil
+}
+
+func (f *Fetcher) inflater(r io.Reader) (*gzip.Reader, error) {
+	if zr, ok := f.gzips.Get().(*gzip.Reader); ok {
+		if err := zr.Reset(r); err != nil {
+			return nil, err
+		}
+		return zr, nil
+	}
+	return gzip.NewReader(r)
+}
+
+var errTooLarge = errors.New("page is too large")
+
+// readAll appends all of r to b, at most limit bytes. size is how many there will be, or -1.
+func readAll(b []byte, r io.Reader, size, limit int64) ([]byte, error) {
+	if size >= 0 && int64(cap(b)) < size+1 {
+		b = make([]byte, 0, size+1)
+	}
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > limit:
+			return b, errTooLarge
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return b, err
+		}
+	}
+}
+
+func (f *Fetcher) tooLarge() error {
+	return wrong(fmt.Sprintf("answered with a page of more than %d MiB", f.max>>20), "is the URL the engine's? A page of an engine has at most some MiB")
+}
+
+func (f *Fetcher) readError(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	if errors.Is(err, errTooLarge) {
+		return f.tooLarge()
+	}
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")
+	}
+	return explain(ctx, err)
+}

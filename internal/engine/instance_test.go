@@ -1,0 +1,495 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// fake is an engine without a network: pages by path. A path without a page answers 404, a nil fake refuses connections.
+type fake struct {
+	mu    sync.Mutex
+	pages map[string]string
+	err   error
+	delay time.Duration
+	asked map[string]int
+}
+
+func (f *fake) set(path, body string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pages[path], f.err = body, nil
+}
+
+func (f *fake) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *fake) count(path string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[path]
+}
+
+func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asked == nil {
+		f.asked = map[string]int{}
+	}
+	f.asked[r.URL.Path]++
+	if f.err != nil {
+		return nil, f.err
+	}
+	if f.delay > 0 && r.URL.Path != "/metrics" {
+		f.mu.Unlock()
+		time.Sleep(f.delay)
+		f.mu.Lock()
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	body, ok := f.pages[r.URL.Path]
+	status := http.StatusOK
+	if !ok {
+		status = http.StatusNotFound
+	}
+	return &http.Response{StatusCode: status, Header: http.Header{}, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+var refused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+
+type harness struct {
+	*Engine
+	fake    *fake
+	log     *strings.Builder
+	changes int
+}
+
+// newHarness makes an engine within a synctest bubble.
+func newHarness(t *testing.T, declaration string, pages map[string]string) *harness {
+	t.Helper()
+	d, err := ParseDeclaration(declaration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked, err := CheckDeclarations([]Declaration{d}, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &harness{fake: &fake{pages: pages}, log: &strings.Builder{}}
+	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	h.Engine, err = New(Options{
+		Declaration: checked[0], Fetcher: NewFetcher(FetcherOptions{Transport: h.fake}), Logger: logger,
+		OnChange: func() { h.changes++ },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *harness) run(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { h.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+}
+
+func (h *harness) scrape(t *testing.T) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	page, err := h.Fetch(ctx)
+	page.Release()
+	return err
+}
+
+const (
+	sglangPage = "# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs{model_name=\"m\",tp_rank=\"0\"} 1.0\nsglang:prompt_tokens_total{model_name=\"m\"} %d\n"
+	mindiePage = "# TYPE npu_cache_usage_perc gauge\nnpu_cache_usage_perc{model_name=\"a & b\"} 0.5\n"
+)
+
+func TestEngineFindsOutWhatItIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		declaration string
+		pages       map[string]string
+		want        Identity
+	}{
+		"vLLM": {
+			"http://127.0.0.1:8000",
+			map[string]string{"/metrics": vllmPage, "/version": `{"version":"0.11.0"}`, "/v1/models": `{"object":"list","data":[{"id":"Qwen/Qwen3-8B"},{"id":"lora"}]}`},
+			Identity{"vLLM", "0.11.0", "Qwen/Qwen3-8B"},
+		},
+		"vLLM behind Ray": {
+			"http://127.0.0.1:8000",
+			map[string]string{"/metrics": "ray_vllm:num_requests_running{model_name=\"q\"} 1\n"},
+			Identity{"vLLM", "", "q"},
+		},
+		"SGLang": {
+			"http://127.0.0.1:8000",
+			map[string]string{
+				"/metrics":     fmt.Sprintf(sglangPage, 5),
+				"/server_info": `{"api_key":"hunter2","internal_states":[{"version":"wrong","a":[1,{"b":2}]}],"version":"0.5.10","z":{}}`,
+				"/v1/models":   `{"data":[{"id":"llama"}]}`,
+			},
+			Identity{"SGLang", "0.5.10", "llama"},
+		},
+		"SGLang, older": {
+			"http://127.0.0.1:8000",
+			map[string]string{"/metrics": fmt.Sprintf(sglangPage, 5), "/get_server_info": `{"version":"0.4.6.post5"}`},
+			Identity{"SGLang", "0.4.6.post5", "m"},
+		},
+		"MindIE": {
+			"http://127.0.0.1:8000",
+			map[string]string{"/metrics": mindiePage, "/info": `{"version":"3.0.0"}`},
+			Identity{"MindIE", "3.0.0", "a & b"},
+		},
+		"declared": {
+			"url=http://127.0.0.1:8000,model=mine,runtime=sglang,version=0.4.1",
+			map[string]string{"/metrics": vllmPage, "/version": `{"version":"0.11.0"}`, "/v1/models": `{"data":[{"id":"x"}]}`},
+			Identity{"SGLang", "0.4.1", "mine"},
+		},
+		"another engine": {
+			"url=http://127.0.0.1:8000,runtime=LMDeploy",
+			map[string]string{"/metrics": "lmdeploy:num_requests_running 1\n", "/v1/models": `{"data":[]}`},
+			Identity{"LMDeploy", "", "node-8000"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, c.declaration, c.pages)
+				h.run(t)
+				if err := h.scrape(t); err != nil {
+					t.Fatal(err)
+				}
+				// No time passes: the first page is translated under the right version already.
+				got := h.Status()
+				if diff := cmp.Diff(c.want, got.Identity); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+				if got.State != fleet.InstanceRunning || got.RestartCount != 0 {
+					t.Errorf("got state %s, %d restarts", got.State, got.RestartCount)
+				}
+				if strings.Contains(h.log.String(), "hunter2") {
+					t.Errorf("log holds a secret:\n%s", h.log)
+				}
+				time.Sleep(time.Hour)
+				if c.want.Version != "" && strings.HasPrefix(c.want.Model, "Q") {
+					if n := h.fake.count("/version"); n != 1 {
+						t.Errorf("version was asked %d times in an hour", n)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestEngineIsAskedAgainWithPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=m", map[string]string{"/metrics": vllmPage})
+		h.run(t)
+		if err := h.scrape(t); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := h.fake.count("/version"); n < 10 || n > 20 {
+			t.Errorf("version was asked %d times in an hour", n)
+		}
+		h.fake.set("/version", `{"version":"0.10.2"}`)
+		time.Sleep(lastAsk)
+		synctest.Wait()
+		if v := h.Status().Version; v != "0.10.2" {
+			t.Errorf("got version %q", v)
+		}
+		if n := strings.Count(h.log.String(), "does not tell all"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, h.log)
+		}
+	})
+}
+
+func TestSlowVersionDoesNotHoldUpAScrape(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "http://127.0.0.1:8000", map[string]string{"/metrics": vllmPage, "/version": `{"version":"1.0"}`})
+		h.fake.delay = 2 * time.Second
+		h.run(t)
+		start := time.Now()
+		if err := h.scrape(t); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > identityWait {
+			t.Errorf("took %s", took)
+		}
+		time.Sleep(5 * time.Second)
+		if v := h.Status().Version; v != "1.0" {
+			t.Errorf("got version %q", v)
+		}
+	})
+}
+
+func startedAt(seconds int64, tokens int) string {
+	return fmt.Sprintf("process_start_time_seconds %d\nvllm:prompt_tokens_total{model_name=\"q\"} %d\n", seconds, tokens)
+}
+
+// GPUStack stores an engine's version once and never asks again.
+func TestGPUStackBug21_VersionIsReadAgainAfterRestart(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after string
+		down          error
+		restarts      int
+	}{
+		"start time differs":                   {startedAt(1000, 50), startedAt(2000, 60), nil, 1},
+		"counter falls":                        {fmt.Sprintf(sglangPage, 50), fmt.Sprintf(sglangPage, 49), nil, 1},
+		"counter is gone":                      {fmt.Sprintf(sglangPage, 50), "# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs 0\n", nil, 1},
+		"it was down":                          {fmt.Sprintf(sglangPage, 50), fmt.Sprintf(sglangPage, 50), refused, 1},
+		"another engine in its place":          {fmt.Sprintf(sglangPage, 50), vllmPage, nil, 1},
+		"it was away, nobody knows why":        {fmt.Sprintf(sglangPage, 50), fmt.Sprintf(sglangPage, 60), context.DeadlineExceeded, 0},
+		"it was down, but is the same process": {startedAt(1000, 50), startedAt(1001, 50), refused, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, "url=http://127.0.0.1:8000,model=q", map[string]string{"/metrics": c.before, "/version": `{"version":"0.9.2"}`, "/server_info": `{"version":"0.9.2"}`})
+				h.run(t)
+				if err := h.scrape(t); err != nil {
+					t.Fatal(err)
+				}
+				if v := h.Status().Version; v != "0.9.2" {
+					t.Fatalf("got version %q", v)
+				}
+				if c.down != nil {
+					h.fake.fail(c.down)
+					if err := h.scrape(t); err == nil {
+						t.Fatal("no error")
+					}
+					if s := h.Status().State; s != fleet.InstanceUnreachable {
+						t.Errorf("got state %s", s)
+					}
+				}
+				h.fake.set("/version", `{"version":"0.11.0"}`)
+				h.fake.set("/server_info", `{"version":"0.11.0"}`)
+				h.fake.set("/metrics", c.after)
+				if err := h.scrape(t); err != nil {
+					t.Fatal(err)
+				}
+				got := h.Status()
+				want := "0.11.0"
+				if c.restarts == 0 && strings.HasPrefix(c.after, "process_start") {
+					want = "0.9.2" // the same process has the same version
+				}
+				if got.Version != want || got.RestartCount != c.restarts {
+					t.Errorf("got version %q, %d restarts; want %q, %d", got.Version, got.RestartCount, want, c.restarts)
+				}
+				if got.LastRestartAt.IsZero() != (c.restarts == 0) {
+					t.Errorf("got last restart %s", got.LastRestartAt)
+				}
+				if err := h.scrape(t); err != nil || h.Status().RestartCount != c.restarts {
+					t.Errorf("counted again: %d, %v", h.Status().RestartCount, err)
+				}
+			})
+		})
+	}
+}
+
+func TestRestartTimeIsTheProcessStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q", map[string]string{"/metrics": startedAt(1000, 1)})
+		h.run(t)
+		for _, page := range []string{startedAt(1000, 1), startedAt(1700000000, 1)} {
+			h.fake.set("/metrics", page)
+			if err := h.scrape(t); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := h.Status().LastRestartAt.Unix(); got != 1700000000 {
+			t.Errorf("got %d", got)
+		}
+	})
+}
+
+func TestStatesAndTheirLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://ops:hunter2@127.0.0.1:8000,model=q,version=1", map[string]string{})
+		step := func(want fleet.InstanceState, message string, times int) {
+			t.Helper()
+			for range times {
+				_ = h.scrape(t)
+			}
+			if got := h.Status(); got.State != want || !strings.Contains(got.Message, message) {
+				t.Errorf("got %s %q, want %s %q", got.State, got.Message, want, message)
+			}
+		}
+		// Run is not on: nothing but these scrapes happens. identityWait passes in no time.
+		h.fake.fail(refused)
+		step(fleet.InstanceStarting, "connection refused", 3)
+		h.fake.set("/other", "")
+		step(fleet.InstanceError, "answered 404", 3)
+		h.fake.set("/metrics", vllmPage)
+		step(fleet.InstanceRunning, "", 3)
+		h.fake.fail(refused)
+		step(fleet.InstanceUnreachable, "connection refused", 3)
+		h.fake.fail(errors.New("weather"))
+		step(fleet.InstanceUnreachable, "it cannot be reached: weather", 3)
+		h.fake.set("/metrics", "<html>")
+		step(fleet.InstanceError, "answered HTML", 3)
+		h.fake.set("/metrics", vllmPage)
+		step(fleet.InstanceRunning, "", 3)
+
+		reasons := strings.Count(h.log.String(), "engine cannot be read")
+		good := strings.Count(h.log.String(), "engine is read")
+		if reasons != 5 || good != 2 {
+			t.Errorf("logged %d reasons and %d recoveries, want 5 and 2:\n%s", reasons, good, h.log)
+		}
+		if strings.Contains(h.log.String(), "hunter2") || strings.Contains(h.Status().URL, "hunter2") {
+			t.Errorf("shows the password:\n%s", h.log)
+		}
+		if h.changes < 7 || h.changes > 9 {
+			t.Errorf("%d changes were told", h.changes)
+		}
+	})
+}
+
+func TestEngineThatNobodyScrapesIsWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "http://127.0.0.1:8000", map[string]string{"/version": `{"version":"1"}`})
+		h.fake.fail(refused)
+		h.run(t)
+		time.Sleep(time.Minute)
+		if n := h.fake.count("/metrics"); n < 5 || n > 10 {
+			t.Errorf("%d reads in the minute before it started", n)
+		}
+		h.fake.set("/metrics", vllmPage)
+		time.Sleep(lastRetry)
+		synctest.Wait()
+		if s := h.Status(); s.State != fleet.InstanceRunning || s.Version != "1" {
+			t.Errorf("got %+v", s)
+		}
+		before := h.fake.count("/metrics")
+		time.Sleep(10 * time.Minute)
+		if n := h.fake.count("/metrics") - before; n < 15 || n > 22 {
+			t.Errorf("%d reads in ten quiet minutes", n)
+		}
+		before = h.fake.count("/metrics")
+		for range 120 {
+			time.Sleep(5 * time.Second)
+			if err := h.scrape(t); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := h.fake.count("/metrics") - before; n > 122 {
+			t.Errorf("%d reads for 120 scrapes", n)
+		}
+	})
+}
+
+func TestAGivenUpScrapeSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
+		if err := h.scrape(t); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := h.Fetch(ctx); err == nil {
+			t.Fatal("no error")
+		}
+		if s := h.Status().State; s != fleet.InstanceRunning {
+			t.Errorf("got state %s", s)
+		}
+	})
+}
+
+func TestHistoryIsKept(t *testing.T) {
+	d, err := CheckDeclarations([]Declaration{{URL: "http://127.0.0.1:1"}}, "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := History{Identity{"SGLang", "0.5", "m"}, 3, time.Unix(5, 0)}
+	e, err := New(Options{Declaration: d[0], History: want})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, e.History()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestRecogniseCaptures(t *testing.T) {
+	const dir = "../../../shared/captures"
+	files, err := filepath.Glob(filepath.Join(dir, "*.prom"))
+	if err != nil || len(files) == 0 {
+		t.Skipf("no captures in %s", dir)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		switch {
+		case strings.HasPrefix(name, "vllm-"), strings.HasPrefix(name, "triton-vllm"):
+			want = "vLLM"
+		case strings.HasPrefix(name, "sglang-"):
+			want = "SGLang"
+		case strings.HasPrefix(name, "mindie-"):
+			want = "MindIE"
+		}
+		if got := Recognise(page); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+		if err := check("", page); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTopLevelString(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"version":"1"}`: "1",
+		`{"a":{"version":"2"},"b":[{"version":"3"}],"version":"4"}`: "4",
+		`{"version":5}`:        "",
+		`{"version":null}`:     "",
+		`{"version":{"a":1}}`:  "",
+		`{"a":1}`:              "",
+		`["version","1"]`:      "",
+		`"version"`:            "",
+		`{"a":`:                "",
+		``:                     "",
+		`{"a":[[[]]],"version`: "",
+	} {
+		got, err := topLevelString(strings.NewReader(body), "version")
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: got %q, %v", body, got, err)
+		}
+	}
+}
+
+func FuzzTopLevelString(f *testing.F) {
+	f.Add(`{"a":{"version":"2"},"version":"4"}`)
+	f.Fuzz(func(_ *testing.T, body string) { _, _ = topLevelString(strings.NewReader(body), "version") })
+}

@@ -1,0 +1,174 @@
+// Package exporter makes a worker's metrics pages: the unified families of its engines, which are fetched when somebody
+// asks, the families of its collectors, a verdict for each of both, and its own process.
+package exporter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// Page is an engine's metrics page. Body may be read until Release, which is called once and may be nil.
+type Page struct {
+	Body        []byte
+	ContentType string
+	Release     func()
+}
+
+// Instance is what an engine's samples are labelled with. Fields that are not known are empty and leave their label out.
+type Instance struct {
+	ID, Name string
+	ModelID  string
+	Model    string
+	Runtime  string
+	Version  string // chooses the mapping, is no label
+}
+
+// Engine is an inference engine, a pointer, since state is kept by it. Its methods are called from several goroutines,
+// Fetch at most once at a time.
+type Engine interface {
+	// Fetch gets the engine's page. It returns before ctx' deadline or soon after it.
+	Fetch(ctx context.Context) (Page, error)
+	// Instance says what the engine is. It is asked after Fetch and does not wait.
+	Instance() Instance
+}
+
+// Collector samples something of the machine on a timer of its own.
+type Collector interface {
+	// Name is the value of label collector.
+	Name() string
+	// Collect calls emit for each sample of the last reading, all samples of a family one after the other, with labels as
+	// name, value, name, value. It must not wait. It returns how long that reading took, negative if there was none yet,
+	// and what was wrong with it.
+	Collect(emit func(m catalog.Metric, value float64, labels ...string)) (took time.Duration, err error)
+}
+
+// MappingSource holds the mapping in force.
+type MappingSource interface {
+	Current() (compiled *mapping.Compiled, generation int64)
+}
+
+// Identity is the worker as its samples are labelled. What is not known is empty.
+type Identity struct {
+	WorkerID, WorkerName   string
+	ClusterID, ClusterName string
+}
+
+// Options configure an Exporter. All but Collectors and Logger are required.
+type Options struct {
+	// Engines returns the engines in the order in which they are exported. An engine that is no longer there leaves no
+	// series behind.
+	Engines    func() []Engine
+	Collectors []Collector
+	Mapping    MappingSource
+	Identity   func() Identity
+	Logger     *slog.Logger // nil: silent
+}
+
+// maxScrapes bounds the pages that are made at a time.
+const maxScrapes = 32
+
+// Exporter makes metrics pages. It is safe for concurrent use.
+type Exporter struct {
+	engines    func() []Engine
+	collectors []Collector
+	mapping    MappingSource
+	identity   func() Identity
+	logger     *slog.Logger
+	process    *prometheus.Registry
+	scrapes    chan struct{}
+	writers    sync.Pool // of *exposition.Writer
+	zippers    sync.Pool // of *zipper
+
+	mu      sync.Mutex
+	tracked map[Engine]*tracked
+}
+
+// New makes an Exporter.
+func New(o Options) (*Exporter, error) {
+	if o.Engines == nil || o.Mapping == nil || o.Identity == nil {
+		return nil, errors.New("exporter: Engines, Mapping and Identity are required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	registry := prometheus.NewRegistry()
+	if err := errors.Join(registry.Register(collectors.NewGoCollector()), registerProcess(registry)); err != nil {
+		return nil, err
+	}
+	return &Exporter{
+		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity,
+		logger:  o.Logger.With(logging.KeyComponent, "exporter"),
+		process: registry,
+		scrapes: make(chan struct{}, maxScrapes),
+		writers: sync.Pool{New: func() any { return new(exposition.Writer) }},
+		zippers: sync.Pool{New: func() any { return newZipper() }},
+		tracked: map[Engine]*tracked{},
+	}, nil
+}
+
+// Handler serves /metrics and /metrics/raw, both also with a slash at their end, /healthz and a page with links.
+func (e *Exporter) Handler() http.Handler {
+	mux := http.NewServeMux()
+	unified, raw := e.page(e.writeUnified), e.page(e.writeRaw)
+	mux.Handle("GET /metrics", unified)
+	mux.Handle("GET /metrics/{$}", unified)
+	mux.Handle("GET /metrics/raw", raw)
+	mux.Handle("GET /metrics/raw/{$}", raw)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte(rootPage))
+	})
+	return mux
+}
+
+const rootPage = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>stackscope worker</title>
+<h1>stackscope worker</h1>
+<ul>
+<li><a href="metrics">/metrics</a>: engines in one vocabulary, this machine, this worker
+<li><a href="metrics/raw">/metrics/raw</a>: the engines' own families
+<li><a href="healthz">/healthz</a>
+</ul>
+</html>
+`
+
+// track returns the state kept for each engine that is there, in order, and forgets the others'.
+func (e *Exporter) track() []*tracked {
+	engines := e.engines()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := make([]*tracked, len(engines))
+	for i, engine := range engines {
+		t, ok := e.tracked[engine]
+		if !ok {
+			t = &tracked{engine: engine}
+			e.tracked[engine] = t
+		}
+		list[i] = t
+	}
+	if len(e.tracked) > len(engines) {
+		clear(e.tracked)
+		for _, t := range list {
+			e.tracked[t.engine] = t
+		}
+	}
+	return list
+}

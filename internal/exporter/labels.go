@@ -1,0 +1,57 @@
+package exporter
+
+import (
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/translate"
+)
+
+// source is the labels of an instance, rendered once and used as long as nothing about them changes.
+type source struct {
+	identity Identity
+	instance Instance
+	src      *translate.Source
+	labels   exposition.Labels
+}
+
+// maxSources bounds the renderings that are kept for an engine: one with and one without cluster labels, before and after
+// a change.
+const maxSources = 4
+
+// source returns the labels of the engine's samples.
+func (t *tracked) source(id Identity, in Instance) source {
+	in.Version = "" // is no label
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.sources {
+		if s.identity == id && s.instance == in {
+			return s
+		}
+	}
+	pairs := append(identityPairs(id),
+		catalog.LabelModelID, in.ModelID,
+		catalog.LabelModelName, in.Model,
+		catalog.LabelModelInstanceID, in.ID,
+		catalog.LabelModelInstanceName, in.Name,
+		catalog.LabelRuntime, in.Runtime,
+	)
+	labels := make([]translate.Label, 0, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		labels = append(labels, translate.Label{Name: pairs[i], Value: pairs[i+1]})
+	}
+	s := source{identity: id, instance: in, src: translate.NewSource(labels), labels: exposition.RenderLabels(pairs...)}
+	if len(t.sources) == maxSources {
+		t.sources = append(t.sources[:0], t.sources[1:]...)
+	}
+	t.sources = append(t.sources, s)
+	return s
+}
+
+func identityPairs(id Identity) []string {
+	return []string{
+		catalog.LabelClusterID, id.ClusterID,
+		catalog.LabelClusterName, id.ClusterName,
+		catalog.LabelWorkerID, id.WorkerID,
+		catalog.LabelWorkerName, id.WorkerName,
+	}
+}

@@ -1,0 +1,66 @@
+package worker
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/engine"
+)
+
+// Flags are the flags of every command that runs a worker, with their kong tags. Names, environment variables and defaults
+// are GPUStack's where it has them.
+type Flags struct {
+	Engine []string `name:"engine" help:"Inference engine to watch (repeat for each): url=http://127.0.0.1:8000[,model=NAME][,instance=NAME][,runtime=vLLM][,version=0.11.0][,path=/metrics]. What is left out is found out. Key in files: engines." placeholder:"KEY=VALUE,..." sep:"none" key:"engines" env:"GPUSTACK_ENGINES" group:"Worker"`
+
+	WorkerName           string            `help:"Name of this worker. Default: the host name." placeholder:"NAME" env:"GPUSTACK_WORKER_NAME" group:"Worker"`
+	WorkerIP             string            `name:"worker-ip" help:"Address under which this worker is scraped. Default: the one from which the server is reached." placeholder:"ADDRESS" env:"GPUSTACK_WORKER_IP" group:"Worker"`
+	WorkerLabels         map[string]string `name:"worker-label" help:"Label of this worker (repeat for each). Key in files: worker_labels." placeholder:"KEY=VALUE" mapsep:"," key:"worker_labels" env:"GPUSTACK_WORKER_LABELS" group:"Worker"`
+	Cluster              string            `help:"Name of the cluster that this worker joins." placeholder:"NAME" env:"GPUSTACK_CLUSTER" group:"Worker"`
+	WorkerMetricsHost    string            `help:"Address on which the worker's metrics are served." default:"0.0.0.0" placeholder:"ADDRESS" env:"GPUSTACK_WORKER_METRICS_HOST" group:"Worker"`
+	WorkerMetricsPort    int               `help:"Port on which the worker's metrics are served." default:"10151" env:"GPUSTACK_WORKER_METRICS_PORT" group:"Worker"`
+	DisableWorkerMetrics bool              `help:"Serve no worker metrics." env:"GPUSTACK_DISABLE_WORKER_METRICS" group:"Worker"`
+	HostRoot             string            `help:"Where the machine's file system is mounted, as in a container that has it at /host." default:"/" placeholder:"DIR" env:"GPUSTACK_HOST_ROOT" group:"Worker"`
+	HostInterval         time.Duration     `help:"Time between two samples of the machine." default:"5s" placeholder:"DURATION" env:"GPUSTACK_HOST_INTERVAL" group:"Worker"`
+}
+
+// JoinFlags are the flags of a worker that is not in the server's own process.
+type JoinFlags struct {
+	ServerURL string `name:"server-url" short:"s" help:"Address of the server, http://HOST:PORT. Without it the worker stands alone." placeholder:"URL" env:"GPUSTACK_SERVER_URL" group:"Worker"`
+	Token     string `short:"t" help:"The server's join token: the content of DATA_DIR/worker-token there." placeholder:"TOKEN" env:"GPUSTACK_TOKEN" group:"Worker"`
+	DataDir   string `help:"Directory for what the worker is and the last mapping it knows." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Worker"`
+}
+
+// Options returns the settings that the flags describe.
+func (f *Flags) Options(logger *slog.Logger) (Options, error) {
+	o := DefaultOptions()
+	o.Logger = logger
+	o.Name, o.Address, o.Cluster, o.Labels = f.WorkerName, f.WorkerIP, f.Cluster, f.WorkerLabels
+	o.MetricsPort, o.DisableWorkerMetrics = f.WorkerMetricsPort, f.DisableWorkerMetrics
+	o.MetricsHost = cmp.Or(f.WorkerMetricsHost, o.MetricsHost)
+	o.HostRoot, o.HostInterval = f.HostRoot, cmp.Or(f.HostInterval, o.HostInterval)
+	if o.HostInterval < time.Second {
+		return o, fmt.Errorf("--host-interval %s: give at least 1s", o.HostInterval)
+	}
+	for _, declared := range f.Engine {
+		// An environment variable holds several, one a line or with semicolons between them.
+		for part := range strings.FieldsFuncSeq(declared, func(c rune) bool { return c == ';' || c == '\n' }) {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			d, err := engine.ParseDeclaration(part)
+			if err != nil {
+				return o, err
+			}
+			o.Engines = append(o.Engines, d)
+		}
+	}
+	return o, nil
+}
+
+// Apply adds the flags to o.
+func (f *JoinFlags) Apply(o *Options) {
+	o.ServerURL, o.Token, o.DataDir = strings.TrimSpace(f.ServerURL), strings.TrimSpace(f.Token), f.DataDir
+}

@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/engine"
+)
+
+func TestFlagsBecomeOptions(t *testing.T) {
+	f := Flags{
+		Engine: []string{
+			"url=http://a:1,model=x",
+			"http://b:2; url=http://c:3,runtime=sglang;\nhttp://d:4", // as an environment variable has them
+		},
+		WorkerName: "n", WorkerIP: "10.0.0.1", WorkerLabels: map[string]string{"a": "b"}, Cluster: "c",
+		WorkerMetricsHost: "127.0.0.1", WorkerMetricsPort: 1, DisableWorkerMetrics: true, HostRoot: "/host", HostInterval: time.Second,
+	}
+	got, err := f.Options(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := JoinFlags{ServerURL: " http://s ", Token: "t\n", DataDir: "/d"}
+	j.Apply(&got)
+	want := Options{
+		ServerURL: "http://s", Token: "t", DataDir: "/d", Name: "n", Cluster: "c", Address: "10.0.0.1",
+		MetricsHost: "127.0.0.1", MetricsPort: 1, DisableWorkerMetrics: true, Labels: map[string]string{"a": "b"},
+		HostRoot: "/host", HostInterval: time.Second,
+		Engines: []engine.Declaration{
+			{URL: "http://a:1", Model: "x", Path: "/metrics"},
+			{URL: "http://b:2", Path: "/metrics"},
+			{URL: "http://c:3", Runtime: "SGLang", Path: "/metrics"},
+			{URL: "http://d:4", Path: "/metrics"},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, bad := range []Flags{{Engine: []string{"x"}, HostInterval: time.Second}, {HostInterval: time.Millisecond}} {
+		if _, err := bad.Options(nil); err == nil {
+			t.Errorf("%+v: no error", bad)
+		}
+	}
+}
+
+// Environment variables are GPUSTACK_ and the flag's name, as in GPUStack.
+func TestFlagsHaveTheirEnvironmentVariables(t *testing.T) {
+	plural := map[string]string{"GPUSTACK_ENGINE": "GPUSTACK_ENGINES", "GPUSTACK_WORKER_LABEL": "GPUSTACK_WORKER_LABELS"}
+	for _, structure := range []reflect.Type{reflect.TypeFor[Flags](), reflect.TypeFor[JoinFlags]()} {
+		for field := range structure.Fields() {
+			name := field.Tag.Get("name")
+			if name == "" {
+				for i, c := range field.Name {
+					if i > 0 && 'A' <= c && c <= 'Z' {
+						name += "-"
+					}
+					name += strings.ToLower(string(c))
+				}
+			}
+			want := "GPUSTACK_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			if p, ok := plural[want]; ok {
+				want = p
+			}
+			if got := field.Tag.Get("env"); got != want {
+				t.Errorf("--%s has %s, want %s", name, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+const maxStateBytes = 4 << 20
+
+// state is what a worker keeps on disk: with it, it goes on under the same name and ids while the server is away.
+type state struct {
+	// UUID is made once and says which machine this is.
+	UUID string `json:"uuid"`
+	// Server is the one that gave the ids and the credential.
+	Server      string                 `json:"server,omitempty"`
+	WorkerID    int64                  `json:"worker_id,omitempty"`
+	WorkerName  string                 `json:"worker_name,omitempty"`
+	ClusterID   int64                  `json:"cluster_id,omitempty"`
+	ClusterName string                 `json:"cluster_name,omitempty"`
+	Credential  string                 `json:"credential,omitempty"`
+	Engines     map[string]engineState `json:"engines,omitempty"` // by instance name
+}
+
+// engineState is what is known about an engine. It is kept while the engine is declared.
+type engineState struct {
+	engine.History
+	IDs ids `json:"ids,omitzero"`
+}
+
+// ids are what the server gave to an instance of a model.
+type ids struct {
+	Model      string `json:"model,omitempty"`
+	InstanceID int64  `json:"instance_id,omitempty"`
+	ModelID    int64  `json:"model_id,omitempty"`
+}
+
+// keeper holds the state in memory and on disk. It is safe for concurrent use.
+type keeper struct {
+	path   string
+	logger *slog.Logger
+
+	mu     sync.Mutex
+	state  state
+	onDisk []byte
+	failed string // last logged write error
+}
+
+// openKeeper reads the state of an earlier run. What another server gave is forgotten.
+func openKeeper(path, server string, logger *slog.Logger) (*keeper, error) {
+	k := &keeper{path: path, logger: logger}
+	data, err := readState(path)
+	if err == nil {
+		err = json.Unmarshal(data, &k.state)
+		k.onDisk = data
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		aside := path + ".bad"
+		if moved := os.Rename(path, aside); moved != nil {
+			return nil, fmt.Errorf("worker state %s cannot be read (%w) nor moved aside (%w): remove it", path, err, moved)
+		}
+		logger.Error("worker state cannot be read; this worker is a new one to the server", "file", path, "moved_to", aside, "error", err)
+		k.state, k.onDisk = state{}, nil
+	}
+	if k.state.UUID == "" {
+		k.state.UUID = rand.Text()
+	}
+	if k.state.Server != server {
+		k.state = state{UUID: k.state.UUID, Engines: k.state.Engines}
+		for name, e := range k.state.Engines {
+			e.IDs = ids{}
+			k.state.Engines[name] = e
+		}
+	}
+	return k, nil
+}
+
+func readState(path string) (data []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return httpjson.ReadAll(f, maxStateBytes)
+}
+
+// current returns the state without its engines.
+func (k *keeper) current() state {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.state
+	s.Engines = nil
+	return s
+}
+
+func (k *keeper) engine(name string) engineState {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state.Engines[name]
+}
+
+// joined notes what the server said when the worker registered.
+func (k *keeper) joined(server string, r wire.RegisterResponse) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.state.Server = server
+	k.state.WorkerID, k.state.WorkerName = r.WorkerID, r.WorkerName
+	k.state.ClusterID, k.state.ClusterName = r.ClusterID, r.ClusterName
+	k.state.Credential = r.Credential
+}
+
+// identified notes the ids of an instance and reports whether they are new.
+func (k *keeper) identified(name string, given ids) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e := k.state.Engines[name]
+	if e.IDs == given {
+		return false
+	}
+	e.IDs = given
+	if k.state.Engines == nil {
+		k.state.Engines = map[string]engineState{}
+	}
+	k.state.Engines[name] = e
+	return true
+}
+
+// save writes the state with the engines as they are now, unless the file holds it already. A write that fails is logged
+// once for each reason: the worker goes on without.
+func (k *keeper) save(engines []*watched) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	kept := make(map[string]engineState, len(engines))
+	for _, e := range engines {
+		name := e.engine.Status().Name
+		kept[name] = engineState{History: e.engine.History(), IDs: k.state.Engines[name].IDs}
+	}
+	k.state.Engines = kept
+	data, err := json.MarshalIndent(k.state, "", "  ")
+	if err == nil && !bytes.Equal(data, k.onDisk) {
+		if err = durable.WriteFile(k.path, data, 0o600); err == nil {
+			k.onDisk = data
+		}
+	}
+	switch {
+	case err == nil:
+		k.failed = ""
+	case err.Error() != k.failed:
+		k.failed = err.Error()
+		k.logger.Warn("worker state is not kept on disk; a restart without the server would lose ids", "error", err)
+	}
+}
+
+// keep saves the state whenever it may have changed, and once more at the end.
+func (w *Worker) keep(ctx context.Context) {
+	for {
+		select {
+		case <-w.saves:
+			w.keeper.save(w.engines)
+		case <-ctx.Done():
+			w.keeper.save(w.engines)
+			return
+		}
+	}
+}

@@ -1,0 +1,316 @@
+// Package worker is the agent of one machine: it exports the machine's and its engines' metrics, tells the server what it
+// sees, and follows the server's metrics mapping. Without a server it does the same with the last mapping it knows.
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/client"
+	"github.com/stackscope/stackscope/internal/collector/host"
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/mapsync"
+)
+
+// Options are the settings of a worker. Start from DefaultOptions.
+type Options struct {
+	// ServerURL is the server's address; empty: the worker stands alone.
+	ServerURL string
+	// Token is the server's join token.
+	Token string
+	// HTTPClient reaches the server; nil: an ordinary one. Its Timeout must be 0, or it cuts the watch stream off.
+	HTTPClient *http.Client
+	// Name is the worker's name; empty: the host name.
+	Name string
+	// Cluster is the name of the cluster to join; empty: the default one.
+	Cluster string
+	// Address is the host name or IP address under which the worker is scraped; empty: the local address from which the
+	// server is reached.
+	Address string
+	// MetricsHost and MetricsPort are where the metrics are served. Port 0 takes any free one.
+	MetricsHost          string
+	MetricsPort          int
+	DisableWorkerMetrics bool
+	// DataDir holds what the worker is and knows. It is made when it isn't there.
+	DataDir string
+	Engines []engine.Declaration
+	Labels  map[string]string
+	// HostRoot is where the machine's file system is mounted; empty: /.
+	HostRoot string
+	// HostInterval is the time between two samples of the machine.
+	HostInterval time.Duration
+	// ReportInterval is how often the worker reports when nothing changes; 0: as the server says.
+	ReportInterval time.Duration
+	Logger         *slog.Logger // nil: silent
+}
+
+// DefaultOptions returns the settings of a worker started without any flag.
+func DefaultOptions() Options {
+	return Options{MetricsHost: "0.0.0.0", MetricsPort: 10151, DataDir: "/var/lib/stackscope", HostInterval: host.DefaultInterval}
+}
+
+// maxEngines bounds the engines of a worker.
+const maxEngines = 512
+
+// shutdownTime bounds how long scrapes under way may take when the worker ends.
+const shutdownTime = time.Second
+
+// Worker is one agent.
+type Worker struct {
+	opts     Options
+	logger   *slog.Logger
+	engines  []*watched
+	host     *host.Host
+	follower *mapsync.Follower
+	fetcher  *engine.Fetcher
+	listener net.Listener // nil: no metrics are served
+	handler  http.Handler
+	server   *client.Client // nil: stands alone
+	keeper   *keeper
+	identity atomic.Pointer[exporter.Identity]
+	saves    signal // something worth keeping may have changed
+	reports  signal // something worth telling may have changed
+}
+
+// signal wakes one goroutine. Signals that come faster than they are taken count as one.
+type signal chan struct{}
+
+func newSignal() signal { return make(signal, 1) }
+
+func (s signal) send() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
+
+// New checks the options, opens the data directory and the metrics port and puts the worker together. It does not connect to
+// anything. Close or Run ends what it opened.
+func New(_ context.Context, o Options) (*Worker, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Name == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("host name: %w; name the worker with --worker-name", err)
+		}
+		o.Name = name
+	}
+	engines, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), saves: newSignal(), reports: newSignal()}
+	if o.ServerURL != "" {
+		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, HTTPClient: o.HTTPClient, Logger: o.Logger}); err != nil {
+			return nil, err
+		}
+	}
+	if err := durable.MkdirAll(o.DataDir, "--data-dir"); err != nil {
+		return nil, err
+	}
+	if w.keeper, err = openKeeper(filepath.Join(o.DataDir, "worker.json"), o.ServerURL, w.logger); err != nil {
+		return nil, err
+	}
+	if w.follower, err = mapsync.NewFollower(mapsync.FollowerOptions{Path: filepath.Join(o.DataDir, "mapping.json"), Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	w.identify(w.keeper.current())
+	w.fetcher = engine.NewFetcher(engine.FetcherOptions{})
+	for _, d := range engines {
+		e, err := engine.New(engine.Options{
+			Declaration: d, Fetcher: w.fetcher, History: w.keeper.engine(d.Instance).History, Logger: o.Logger,
+			OnChange: func() { w.saves.send(); w.reports.send() },
+		})
+		if err != nil {
+			return nil, err
+		}
+		w.engines = append(w.engines, &watched{engine: e, keeper: w.keeper})
+	}
+	w.host = host.New(host.Options{Root: o.HostRoot, Interval: o.HostInterval, Logger: o.Logger})
+	w.keeper.save(w.engines) // who the worker is must be on disk before the server hears of it
+	if o.DisableWorkerMetrics {
+		return w, nil
+	}
+	if err := w.export(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// check completes the engines and reports the first setting that cannot work.
+func (o *Options) check() ([]engine.Declaration, error) {
+	switch {
+	case o.MetricsPort < 0 || o.MetricsPort > 65535:
+		return nil, fmt.Errorf("--worker-metrics-port %d: ports are 1 to 65535", o.MetricsPort)
+	case o.DataDir == "":
+		return nil, errors.New("--data-dir is empty: give a directory")
+	case len(o.Engines) > maxEngines:
+		return nil, fmt.Errorf("%d engines are declared: a worker takes at most %d", len(o.Engines), maxEngines)
+	case o.ServerURL != "" && strings.TrimSpace(o.Token) == "":
+		return nil, errors.New("--token is missing: use the content of the file worker-token in the server's data directory")
+	case o.ServerURL == "" && o.Token != "":
+		return nil, errors.New("--token is given without --server-url: give both, or none for a worker that stands alone")
+	}
+	return engine.CheckDeclarations(o.Engines, o.Name)
+}
+
+func (w *Worker) export() error {
+	collectors := make([]exporter.Collector, 0, len(w.host.Collectors()))
+	for _, c := range w.host.Collectors() {
+		collectors = append(collectors, c)
+	}
+	engines := make([]exporter.Engine, len(w.engines))
+	for i, e := range w.engines {
+		engines[i] = e
+	}
+	x, err := exporter.New(exporter.Options{
+		Engines:    func() []exporter.Engine { return engines },
+		Collectors: collectors,
+		Mapping:    w.follower,
+		Identity:   func() exporter.Identity { return *w.identity.Load() },
+		Logger:     w.opts.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	w.handler = x.Handler()
+	w.listener, err = lifecycle.Listen(w.opts.MetricsHost, w.opts.MetricsPort, "--worker-metrics-port")
+	return err
+}
+
+// Addr is where the metrics are served, host:port; empty if they are not.
+func (w *Worker) Addr() string {
+	if w.listener == nil {
+		return ""
+	}
+	return w.listener.Addr().String()
+}
+
+// metricsPort is the port to report; 0 if no metrics are served.
+func (w *Worker) metricsPort() int {
+	_, port, err := net.SplitHostPort(w.Addr())
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(port) // a listener's port is a number
+	return n
+}
+
+// Close ends what New opened. It is for a worker that is not Run.
+func (w *Worker) Close() error {
+	w.fetcher.Close()
+	if w.listener == nil {
+		return nil
+	}
+	return w.listener.Close()
+}
+
+// Run serves metrics and follows the server until ctx ends. It returns an error when the metrics can no longer be served,
+// or when the server's first answer is that the token is wrong.
+func (w *Worker) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	wg.Go(func() { w.host.Run(ctx) })
+	for _, e := range w.engines {
+		wg.Go(func() { e.engine.Run(ctx) })
+	}
+	wg.Go(func() { w.keep(ctx) })
+	failed := make(chan error, 2)
+	if w.listener != nil {
+		srv := lifecycle.NewHTTPServer(w.handler, w.logger)
+		wg.Go(func() {
+			if err := srv.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve worker metrics on %s: %w", w.Addr(), err)
+				cancel(err)
+			}
+		})
+		wg.Go(func() {
+			<-ctx.Done()
+			stop, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+			defer done()
+			if srv.Shutdown(stop) != nil {
+				_ = srv.Close()
+			}
+		})
+		w.logger.Info("worker serves metrics", "address", "http://"+w.Addr()+"/metrics", "engines", len(w.engines))
+	}
+	if w.server != nil {
+		wg.Go(func() {
+			if err := newLink(w).run(ctx); err != nil {
+				failed <- err
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	w.fetcher.Close()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+// identify makes the next scrape use the labels of s.
+func (w *Worker) identify(s state) {
+	w.identity.Store(new(exporter.Identity{
+		WorkerID: idText(s.WorkerID), WorkerName: cmp.Or(s.WorkerName, w.opts.Name),
+		ClusterID: idText(s.ClusterID), ClusterName: cmp.Or(s.ClusterName, w.opts.Cluster, fleet.DefaultClusterName),
+	}))
+}
+
+// idText is an id as a label value; an id that is not known leaves its label out.
+func idText(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
+}
+
+// watched is a declared engine with the ids that the server gave it.
+type watched struct {
+	engine *engine.Engine
+	keeper *keeper
+}
+
+var _ exporter.Engine = (*watched)(nil)
+
+// Fetch implements exporter.Engine.
+func (e *watched) Fetch(ctx context.Context) (exporter.Page, error) {
+	page, err := e.engine.Fetch(ctx)
+	if err != nil {
+		return exporter.Page{}, err
+	}
+	return exporter.Page{Body: page.Body, ContentType: page.ContentType, Release: page.Release}, nil
+}
+
+// Instance implements exporter.Engine.
+func (e *watched) Instance() exporter.Instance {
+	s := e.engine.Status()
+	in := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Version: s.Version}
+	if known := e.keeper.engine(s.Name); known.IDs.Model == s.Model {
+		in.ID, in.ModelID = idText(known.IDs.InstanceID), idText(known.IDs.ModelID)
+	}
+	return in
+}
