@@ -21,28 +21,8 @@ Every flag can also be given as an environment variable (in brackets below) or a
 A flag wins over the environment, the environment over the file, the file over the default.`
 
 type cli struct {
-	command.Common
 	Version kong.VersionFlag `help:"Say which build this is." key:"-"`
-	worker.JoinFlags
-	Worker worker.Flags `embed:""`
-}
-
-// Run is called by kong.
-func (c *cli) Run(e *command.Env) error {
-	logger, err := c.Logger(e.Stderr)
-	if err != nil {
-		return err
-	}
-	options, err := c.Worker.Options(logger)
-	if err != nil {
-		return err
-	}
-	c.Apply(&options)
-	w, err := worker.New(e.Context, options)
-	if err != nil {
-		return err
-	}
-	return w.Run(e.Context)
+	worker.Command
 }
 
 func main() { command.Main("stackscope-worker", description, &cli{}) }

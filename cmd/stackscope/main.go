@@ -2,7 +2,10 @@
 // demo, and the commands to look at and change the metrics mapping.
 package main
 
-import "github.com/stackscope/stackscope/internal/base/command"
+import (
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/worker"
+)
 
 const description = `stackscope watches a fleet that serves large language models: the machines, and the inference engines
 (vLLM, SGLang, MindIE) in one vocabulary, gpustack:*, kept in an embedded Prometheus.
@@ -17,13 +20,13 @@ Every flag can also be given as an environment variable (in brackets below) or a
 A flag wins over the environment, the environment over the file, the file over the default.`
 
 type cli struct {
-	Start   startCmd   `cmd:"" help:"Server and worker of this machine in one process."`
-	Server  serverCmd  `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus."`
-	Worker  workerCmd  `cmd:"" help:"The worker: exports this machine and the engines on it."`
-	Demo    demoCmd    `cmd:"" help:"A server, a worker of this machine and four simulated engines."`
-	Mapping mappingCmd `cmd:"" help:"Look at, check and change the metrics mapping."`
-	Status  statusCmd  `cmd:"" help:"What a server knows: workers, models, instances."`
-	Version versionCmd `cmd:"" help:"Say which build this is."`
+	Start   startCmd       `cmd:"" help:"Server and worker of this machine in one process."`
+	Server  serverCmd      `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus."`
+	Worker  worker.Command `cmd:"" help:"The worker: exports this machine and the engines on it."`
+	Demo    demoCmd        `cmd:"" help:"A server, a worker of this machine and four simulated engines."`
+	Mapping mappingCmd     `cmd:"" help:"Look at, check and change the metrics mapping."`
+	Status  statusCmd      `cmd:"" help:"What a server knows: workers, models, instances."`
+	Version versionCmd     `cmd:"" help:"Say which build this is."`
 }
 
 func main() { command.Main("stackscope", description, &cli{}) }

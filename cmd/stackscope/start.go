@@ -11,29 +11,6 @@ import (
 	"github.com/stackscope/stackscope/internal/worker"
 )
 
-type workerCmd struct {
-	command.Common
-	worker.JoinFlags
-	Worker worker.Flags `embed:""`
-}
-
-func (c *workerCmd) Run(e *command.Env) error {
-	logger, err := c.Logger(e.Stderr)
-	if err != nil {
-		return err
-	}
-	options, err := c.Worker.Options(logger)
-	if err != nil {
-		return err
-	}
-	c.Apply(&options)
-	w, err := worker.New(e.Context, options)
-	if err != nil {
-		return err
-	}
-	return w.Run(e.Context)
-}
-
 type startCmd struct {
 	command.Common
 	serverFlags

@@ -1,0 +1,83 @@
+package catalog_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+)
+
+func all() []catalog.Metric {
+	return slices.Concat(catalog.Runtime, catalog.WorkerNode, catalog.WorkerOwn, catalog.Server)
+}
+
+// The specification's "LLM Serving Runtime Metrics", in its order.
+const specification = `gauge gpustack:num_requests_running
+gauge gpustack:num_requests_waiting
+gauge gpustack:num_requests_swapped
+gauge gpustack:prefix_cache_hit_rate
+gauge gpustack:kv_cache_usage_ratio
+counter gpustack:prefix_cache_queries
+counter gpustack:prefix_cache_hits
+counter gpustack:prompt_tokens
+counter gpustack:generation_tokens
+histogram gpustack:request_prompt_tokens
+histogram gpustack:request_generation_tokens
+histogram gpustack:time_to_first_token_seconds
+histogram gpustack:inter_token_latency_seconds
+histogram gpustack:time_per_output_token_seconds
+histogram gpustack:e2e_request_latency_seconds
+counter gpustack:request_success
+`
+
+func TestRuntimeFamiliesOfTheSpecificationComeFirst(t *testing.T) {
+	if len(catalog.Runtime) != 28 {
+		t.Errorf("%d runtime families, GPUStack has 28", len(catalog.Runtime))
+	}
+	var got strings.Builder
+	for _, m := range catalog.Runtime[:16] {
+		got.WriteString(string(m.Type) + " " + m.Name + "\n")
+	}
+	if diff := cmp.Diff(specification, got.String()); diff != "" {
+		t.Errorf("(-specification +catalog)\n%s", diff)
+	}
+}
+
+func TestDeclarations(t *testing.T) {
+	name := regexp.MustCompile(`^[a-z][a-z0-9_]*(:[a-z0-9_]+)?$`)
+	label := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	seen := map[string]bool{}
+	for _, m := range all() {
+		if seen[m.WireName()] {
+			t.Errorf("%s is declared twice", m.WireName())
+		}
+		seen[m.WireName()] = true
+		if !name.MatchString(m.Name) || strings.HasSuffix(m.Name, "_total") {
+			t.Errorf("%s: not a family's name without _total", m.Name)
+		}
+		if !m.Type.Valid() {
+			t.Errorf("%s: type %q", m.Name, m.Type)
+		}
+		if !strings.HasSuffix(m.Help, ".") || strings.Contains(m.Help, "\n") {
+			t.Errorf("%s: help %q is not one sentence", m.Name, m.Help)
+		}
+		for i, l := range m.Labels {
+			if !label.MatchString(l) || slices.Contains(m.Labels[:i], l) {
+				t.Errorf("%s: label %q", m.Name, l)
+			}
+		}
+	}
+}
+
+// GPUStack exports worker_node_gpu_info without the prefix that all its other families have.
+func TestGPUStackBug10_EveryFamilyHasThePrefix(t *testing.T) {
+	for _, m := range all() {
+		if !strings.HasPrefix(m.Name, catalog.Prefix) && m.Name != catalog.BuildInfo.Name {
+			t.Errorf("%s lacks the prefix %s", m.Name, catalog.Prefix)
+		}
+	}
+}

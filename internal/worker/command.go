@@ -1,0 +1,28 @@
+package worker
+
+import "github.com/stackscope/stackscope/internal/base/command"
+
+// Command is the command that runs a worker alone, in both programs.
+type Command struct {
+	command.Common
+	JoinFlags
+	Worker Flags `embed:""`
+}
+
+// Run is called by kong.
+func (c *Command) Run(e *command.Env) error {
+	logger, err := c.Logger(e.Stderr)
+	if err != nil {
+		return err
+	}
+	options, err := c.Worker.Options(logger)
+	if err != nil {
+		return err
+	}
+	c.Apply(&options)
+	w, err := New(e.Context, options)
+	if err != nil {
+		return err
+	}
+	return w.Run(e.Context)
+}
