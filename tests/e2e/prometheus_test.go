@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -41,17 +42,32 @@ const specificationScrapeConfig = `scrape_configs:
       - targets: ["<gpustack_server_host>:10161"]
 `
 
+// defaultMetricsPort is the port that the specification's configuration names, or another one while a stackscope of the
+// developer's own has it.
+func defaultMetricsPort(t *testing.T) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:10161")
+	if err != nil {
+		port := freePort(t)
+		t.Logf("port 10161 is not free, so the test's configuration names %d", port)
+		return port
+	}
+	defer ln.Close()
+	return 10161
+}
+
 func TestOutsidePrometheus(t *testing.T) {
 	dir := prometheusDir(t)
-	// The specification's configuration names the default port, so this test takes it.
+	metricsPort := defaultMetricsPort(t)
+	server := fmt.Sprintf("http://127.0.0.1:%d", metricsPort)
 	workerPort := freePort(t)
-	start(t, binary(t, "stackscope"), "start", "--data-dir", t.TempDir(),
+	start(t, binary(t, "stackscope"), "start", "--data-dir", t.TempDir(), "--metrics-port", strconv.Itoa(metricsPort),
 		"--host", "127.0.0.1", "--port", strconv.Itoa(freePort(t)), "--worker-metrics-port", strconv.Itoa(workerPort),
 		"--worker-ip", "127.0.0.1", "--engine", "url="+engine(t, "vllm")+",model=qwen3-8b", "--engine", "url="+engine(t, "mindie"))
-	eventually(t, 30*time.Second, "the worker is discovered", contains("http://127.0.0.1:10161/metrics/targets", ":"+strconv.Itoa(workerPort)))
+	eventually(t, 30*time.Second, "the worker is discovered", contains(server+"/metrics/targets", ":"+strconv.Itoa(workerPort)))
 
 	config := filepath.Join(t.TempDir(), "prometheus.yml")
-	if err := os.WriteFile(config, []byte(strings.ReplaceAll(specificationScrapeConfig, "<gpustack_server_host>", "127.0.0.1")), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(strings.ReplaceAll(specificationScrapeConfig, "<gpustack_server_host>:10161", strings.TrimPrefix(server, "http://"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	base := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
@@ -106,7 +122,7 @@ func TestOutsidePrometheus(t *testing.T) {
 	}
 
 	for _, page := range []string{
-		"http://127.0.0.1:10161/metrics",
+		server + "/metrics",
 		fmt.Sprintf("http://127.0.0.1:%d/metrics", workerPort),
 	} {
 		checkWithPromtool(t, dir, page)

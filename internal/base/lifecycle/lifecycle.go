@@ -34,8 +34,11 @@ func (s *Stack) Push(name string, stop func(context.Context) error) {
 	s.steps = append(s.steps, step{name, stop})
 }
 
-// Stop runs the teardowns, last one first, each until ctx ends. A step that fails or is cut off doesn't keep the others
-// from running. A second call does nothing.
+// lastChance is what a step gets when the time of all is over: a database that only has to be closed still is.
+const lastChance = 100 * time.Millisecond
+
+// Stop runs the teardowns, last one first, until ctx ends; those that are left then get 100 ms each. A step that fails or
+// is cut off doesn't keep the others from running. A second call does nothing.
 func (s *Stack) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	steps := s.steps
@@ -45,16 +48,25 @@ func (s *Stack) Stop(ctx context.Context) error {
 	for _, step := range slices.Backward(steps) {
 		done := make(chan error, 1)
 		go func() { done <- step.stop(ctx) }()
-		select {
-		case err := <-done:
-			if err != nil {
-				errs = append(errs, fmt.Errorf("stop %s: %w", step.name, err))
-			}
-		case <-ctx.Done():
-			errs = append(errs, fmt.Errorf("stop %s: %w", step.name, context.Cause(ctx)))
+		if err := await(ctx, done); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", step.name, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func await(ctx context.Context, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(lastChance):
+		return context.Cause(ctx)
+	}
 }
 
 // Listen opens a TCP listener on host:port. flag names the flag by which the user chooses the port; the error says what is

@@ -1,0 +1,35 @@
+package logging_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+)
+
+func TestFlags(t *testing.T) {
+	var out strings.Builder
+	logger, err := logging.Flags{LogLevel: "warn", LogFormat: "json"}.Logger(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger.Info("quiet")
+	logger.Warn("loud", logging.KeyComponent, "test")
+	if got := out.String(); strings.Contains(got, "quiet") || !strings.Contains(got, `"component":"test"`) {
+		t.Errorf("logged %s", got)
+	}
+	out.Reset()
+	logger, err = logging.Flags{Debug: true, LogLevel: "warn", LogFormat: "text"}.Logger(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger.Debug("now heard")
+	if !strings.Contains(out.String(), "now heard") {
+		t.Error("--debug does not log everything")
+	}
+	for _, bad := range []logging.Flags{{LogLevel: "loud", LogFormat: "text"}, {LogLevel: "info", LogFormat: "xml"}} {
+		if _, err := bad.Logger(&out); err == nil || !strings.Contains(err.Error(), "use ") {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
