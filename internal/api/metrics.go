@@ -1,18 +1,14 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
-	"sync"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/metricspage"
 )
 
 // MetricsOptions configure the pages of the metrics listener. All but Logger are required.
@@ -33,10 +29,10 @@ func NewMetrics(o MetricsOptions) http.Handler {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	logger := o.Logger.With(logging.KeyComponent, "metrics")
-	compressors := &sync.Pool{New: newCompressor}
+	replier := new(metricspage.Replier)
 	mux := http.NewServeMux()
 	page := func(w http.ResponseWriter, r *http.Request) {
-		o.WritePage(func(page []byte) { writeMetrics(w, r, o.ContentType, page, compressors, logger) })
+		o.WritePage(func(page []byte) { replier.Reply(w, r, o.ContentType, page) })
 	}
 	mux.HandleFunc("GET /metrics", page)
 	mux.HandleFunc("GET /metrics/{$}", page)
@@ -65,66 +61,4 @@ func writeTargets(w http.ResponseWriter, groups any, logger *slog.Logger) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	_, _ = w.Write(data)
-}
-
-// compressor keeps gzip's large state between scrapes.
-type compressor struct {
-	buf bytes.Buffer
-	gz  *gzip.Writer
-}
-
-// newCompressor uses level 1: a higher one would cost more than making the page.
-func newCompressor() any {
-	c := &compressor{}
-	c.gz, _ = gzip.NewWriterLevel(&c.buf, gzip.BestSpeed) // fails for unknown levels alone
-	return c
-}
-
-// compress returns bytes that are valid until the next call.
-func (c *compressor) compress(page []byte) ([]byte, error) {
-	c.buf.Reset()
-	c.gz.Reset(&c.buf)
-	if _, err := c.gz.Write(page); err != nil {
-		return nil, err
-	}
-	if err := c.gz.Close(); err != nil {
-		return nil, err
-	}
-	return c.buf.Bytes(), nil
-}
-
-func writeMetrics(w http.ResponseWriter, r *http.Request, contentType string, page []byte, compressors *sync.Pool, logger *slog.Logger) {
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Vary", "Accept-Encoding")
-	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		c := compressors.Get().(*compressor)
-		defer compressors.Put(c)
-		small, err := c.compress(page)
-		if err != nil {
-			logger.Error("metrics page cannot be compressed", "error", err)
-		} else {
-			h.Set("Content-Encoding", "gzip")
-			page = small
-		}
-	}
-	h.Set("Content-Length", strconv.Itoa(len(page)))
-	_, _ = w.Write(page)
-}
-
-// acceptsGzip reads an Accept-Encoding header; gzip;q=0 forbids it.
-func acceptsGzip(accept string) bool {
-	for part := range strings.SplitSeq(accept, ",") {
-		coding, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-			continue
-		}
-		key, value, ok := strings.Cut(strings.ReplaceAll(params, " ", ""), "=")
-		if !ok || !strings.EqualFold(key, "q") {
-			return true
-		}
-		q, err := strconv.ParseFloat(value, 64)
-		return err == nil && q > 0
-	}
-	return false
 }

@@ -10,10 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/metricspage"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -86,10 +84,10 @@ type Exporter struct {
 	mapping    MappingSource
 	identity   func() Identity
 	logger     *slog.Logger
-	process    *prometheus.Registry
+	process    *metricspage.Process
 	scrapes    chan struct{}
 	writers    sync.Pool // of *exposition.Writer
-	zippers    sync.Pool // of *zipper
+	replier    metricspage.Replier
 
 	mu      sync.Mutex
 	tracked map[Engine]*tracked
@@ -103,17 +101,16 @@ func New(o Options) (*Exporter, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	registry := prometheus.NewRegistry()
-	if err := errors.Join(registry.Register(collectors.NewGoCollector()), registerProcess(registry)); err != nil {
+	process, err := metricspage.NewProcess()
+	if err != nil {
 		return nil, err
 	}
 	return &Exporter{
 		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity,
 		logger:  o.Logger.With(logging.KeyComponent, "exporter"),
-		process: registry,
+		process: process,
 		scrapes: make(chan struct{}, maxScrapes),
 		writers: sync.Pool{New: func() any { return new(exposition.Writer) }},
-		zippers: sync.Pool{New: func() any { return newZipper() }},
 		tracked: map[Engine]*tracked{},
 	}, nil
 }

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
@@ -60,7 +58,7 @@ func (e *Exporter) page(write func(*exposition.Writer, scrape)) http.Handler {
 		page.Reset()
 		defer e.writers.Put(page)
 		write(page, s)
-		e.reply(w, r, page.Bytes())
+		e.replier.Reply(w, r, exposition.ContentType, page.Bytes())
 	})
 }
 
@@ -234,15 +232,9 @@ func boolean(b bool) float64 {
 
 // writeProcess writes what Go and the system say about this process.
 func (e *Exporter) writeProcess(w *exposition.Writer) {
-	families, err := e.process.Gather()
-	if err != nil {
-		e.logger.Debug("this process cannot be read completely", "error", strings.ReplaceAll(err.Error(), "\n", " "))
-	}
 	var buf bytes.Buffer
-	for _, family := range families {
-		if _, err := expfmt.MetricFamilyToText(&buf, family); err != nil {
-			e.logger.Debug("family cannot be written", "family", family.GetName(), "error", err)
-		}
+	if err := e.process.AppendTo(&buf); err != nil {
+		e.logger.Debug("this process cannot be read completely", "error", strings.ReplaceAll(err.Error(), "\n", " "))
 	}
 	w.Raw(buf.Bytes())
 }

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/common/expfmt"
-
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
+	"github.com/stackscope/stackscope/internal/base/metricspage"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 )
@@ -16,19 +13,18 @@ import (
 // page makes the server's metrics page.
 type page struct {
 	parts   []func(*exposition.Writer)
-	runtime *prometheus.Registry // Go's and the process's own
+	process *metricspage.Process
 	buffers sync.Pool
 }
 
 type pageBuffers struct {
 	w       exposition.Writer
-	runtime bytes.Buffer
+	process bytes.Buffer
 }
 
-func newPage(parts ...func(*exposition.Writer)) *page {
-	p := &page{parts: parts, runtime: prometheus.NewRegistry(), buffers: sync.Pool{New: func() any { return new(pageBuffers) }}}
-	p.runtime.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return p
+func newPage(parts ...func(*exposition.Writer)) (*page, error) {
+	process, err := metricspage.NewProcess()
+	return &page{parts: parts, process: process, buffers: sync.Pool{New: func() any { return new(pageBuffers) }}}, err
 }
 
 // write makes the page and calls send with it.
@@ -36,17 +32,13 @@ func (p *page) write(send func(page []byte)) {
 	b := p.buffers.Get().(*pageBuffers)
 	defer p.buffers.Put(b)
 	b.w.Reset()
-	b.runtime.Reset()
+	b.process.Reset()
 	for _, part := range p.parts {
 		part(&b.w)
 	}
 	writeBuildInfo(&b.w)
-	// What cannot be gathered is left out: absent beats a page that fails.
-	families, _ := p.runtime.Gather()
-	for _, mf := range families {
-		_, _ = expfmt.MetricFamilyToText(&b.runtime, mf) // a bytes.Buffer doesn't fail
-	}
-	b.w.Raw(b.runtime.Bytes())
+	_ = p.process.AppendTo(&b.process) // what cannot be read is absent from the page, which says enough
+	b.w.Raw(b.process.Bytes())
 	send(b.w.Bytes())
 }
 

@@ -169,8 +169,12 @@ func (s *Server) assemble() error {
 	}
 	s.main.srv.Handler = s.api
 	if s.metrics != nil {
+		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics)
+		if err != nil {
+			return err
+		}
 		s.metrics.srv.Handler = api.NewMetrics(api.MetricsOptions{
-			WritePage:    newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics).write,
+			WritePage:    page.write,
 			ContentType:  exposition.ContentType,
 			Targets:      func() any { return targets.Workers(s.inventory.Snapshot()) },
 			ProxyTargets: func() any { return targets.ProxyWorkers(s.inventory.Snapshot()) },

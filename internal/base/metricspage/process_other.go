@@ -1,6 +1,6 @@
 //go:build !linux
 
-package exporter
+package metricspage
 
 import (
 	"github.com/prometheus/client_golang/prometheus"

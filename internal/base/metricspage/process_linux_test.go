@@ -1,4 +1,4 @@
-package exporter
+package metricspage
 
 import (
 	"math"
