@@ -8,15 +8,16 @@ const Prefix = "gpustack:"
 // Type is a family's type as the text format spells it.
 type Type string
 
-// The types of the text exposition format that the catalog uses.
+// The types that a unified family may have. The catalog itself uses no summaries; a mapping of the user's may.
 const (
 	Gauge     Type = "gauge"
 	Counter   Type = "counter"
 	Histogram Type = "histogram"
+	Summary   Type = "summary"
 )
 
 // Valid reports whether t is a type that a unified family may have.
-func (t Type) Valid() bool { return t == Gauge || t == Counter || t == Histogram }
+func (t Type) Valid() bool { return t == Gauge || t == Counter || t == Histogram || t == Summary }
 
 // Metric is one family.
 type Metric struct {

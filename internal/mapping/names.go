@@ -40,8 +40,11 @@ type sampleNames map[string]string
 // add enters a family's sample names and returns the family that has one of them already, "" if none has.
 func (s sampleNames) add(f Family) (taken string) {
 	names := []string{f.WireName}
-	if f.Type == catalog.Histogram {
+	switch f.Type {
+	case catalog.Histogram:
 		names = append(names, f.Name+"_bucket", f.Name+"_sum", f.Name+"_count")
+	case catalog.Summary:
+		names = append(names, f.Name+"_sum", f.Name+"_count")
 	}
 	for _, name := range names {
 		if other, ok := s[name]; ok {

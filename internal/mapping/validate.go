@@ -250,7 +250,7 @@ func (v *validator) description(p pointer, n *node) string {
 	return n.text
 }
 
-const allowedTypes = string(catalog.Gauge) + ", " + string(catalog.Counter) + ", " + string(catalog.Histogram)
+const allowedTypes = string(catalog.Gauge) + ", " + string(catalog.Counter) + ", " + string(catalog.Histogram) + ", " + string(catalog.Summary)
 
 // metricType reads a type in any letter case: GPUStack's own document spells it Gauge.
 func (v *validator) metricType(p pointer, n *node) catalog.Type {

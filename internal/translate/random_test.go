@@ -19,7 +19,7 @@ func randomPage(r *rand.Rand) []byte {
 	end := pick(r, "\n", "\n", "\n", "\r\n")
 	for n := r.IntN(40); n > 0; n-- {
 		name := pick(r, "engine:running", "engine:usage", "engine:usage_old", "engine:usage_new", "engine:tokens", "engine:cached",
-			"engine:latency_seconds", "engine:iteration_tokens_total", "engine:queue_duration_bucket", "vllm:prompt_tokens",
+			"engine:latency_seconds", "engine:iteration_tokens_total", "engine:queue_duration_bucket", "engine:delay_seconds", "vllm:prompt_tokens",
 			"vllm:gpu_prefix_cache_hits", "vllm:prefix_cache_hits", "vllm:time_to_first_token_seconds", "other", "engine:latency_seconds_sum", "other_count")
 		switch r.IntN(12) {
 		case 0:

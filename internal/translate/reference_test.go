@@ -195,12 +195,12 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 		}
 		refused := false
 		for _, t := range targets {
-			histogram := families[t.Family].Type == catalog.Histogram
-			if histogram && !refFits(t.suffix, set, value) {
-				refused = true
+			typ := families[t.Family].Type
+			if t.suffix == "" && (set.Get("quantile") != "") != (typ == catalog.Summary) {
 				continue
 			}
-			if !histogram && set.Get("quantile") != "" {
+			if !refFits(typ, t.suffix, set, value) {
+				refused = true
 				continue
 			}
 			candidates = append(candidates, refCandidate{
@@ -231,7 +231,10 @@ func refTargets(plan *mapping.Plan, name string) []refTarget {
 			continue
 		}
 		for _, t := range plan.Lookup([]byte(native)) {
-			if (plan.Families()[t.Family].Type == catalog.Histogram) == (suffix != "") {
+			parts := map[catalog.Type][]string{
+				catalog.Gauge: {""}, catalog.Counter: {""}, catalog.Histogram: {"_bucket", "_sum", "_count"}, catalog.Summary: {"", "_sum", "_count"},
+			}
+			if slices.Contains(parts[plan.Families()[t.Family].Type], suffix) {
 				targets = append(targets, refTarget{t, suffix})
 			}
 		}
@@ -239,21 +242,27 @@ func refTargets(plan *mapping.Plan, name string) []refTarget {
 	return targets
 }
 
-// refFits reports whether a sample may stand in a histogram: buckets have an le, an le is a number, counts are not
-// negative.
-func refFits(suffix string, set labels.Labels, value string) bool {
-	le := set.Get("le")
-	if _, number := refNumber(le); !number && (suffix == "_bucket" || le != "") {
-		return false
+// refFits reports whether a sample may stand in a family: a histogram's buckets have an le, an le and a summary's quantile
+// are numbers, counts are not negative.
+func refFits(typ catalog.Type, suffix string, set labels.Labels, value string) bool {
+	if le := set.Get("le"); typ == catalog.Histogram && (suffix == "_bucket" || le != "") {
+		if _, number := refNumber(le); !number {
+			return false
+		}
+	}
+	if quantile := set.Get("quantile"); typ == catalog.Summary && quantile != "" {
+		if _, number := refNumber(quantile); !number {
+			return false
+		}
 	}
 	v, _ := refNumber(value)
-	return suffix == "_sum" || !(v < 0)
+	return suffix != "_bucket" && suffix != "_count" || !(v < 0)
 }
 
 // refConflict reports whether one of the families that a native feeds cannot be fed by the type that the page declares.
 func refConflict(plan *mapping.Plan, native, typ string) bool {
 	return slices.ContainsFunc(plan.Lookup([]byte(native)), func(t mapping.Target) bool {
-		if plan.Families()[t.Family].Type == catalog.Histogram {
+		if wanted := plan.Families()[t.Family].Type; wanted == catalog.Histogram || wanted == catalog.Summary {
 			return typ == "counter" || typ == "gauge"
 		}
 		return typ == "histogram" || typ == "summary"

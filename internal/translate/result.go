@@ -257,16 +257,17 @@ func (r *Result) fault(page []byte, pos int, line []byte, err error) {
 	r.stats.fault(number, line, err)
 }
 
-const errHistogram exposition.LineError = "le is not a number, or a count is negative"
+const errHistogram exposition.LineError = "le or quantile is not a number, or a count is negative"
 
 // write writes a sample for one of its series' outputs. It returns false, and writes nothing, for a sample that no
-// histogram can have.
+// histogram or summary can have.
 func (r *Result) write(o *output, sh *shape, le, value []byte) bool {
-	if o.kind == kindValue {
-		if sh.quantile {
-			return true
-		}
-	} else if sh.badLE || o.kind != kindSum && value[0] == '-' && negative(value) {
+	switch {
+	case o.kind == kindValue && sh.quantile != o.summary:
+		return true
+	case o.summary && sh.badQuantile, !o.summary && o.kind != kindValue && sh.badLE:
+		return false
+	case (o.kind == kindBucket || o.kind == kindCount) && value[0] == '-' && negative(value):
 		return false
 	}
 	b := &r.blocks[o.family]

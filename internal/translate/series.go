@@ -16,7 +16,7 @@ type series struct {
 	outputs []output
 	// next is the series that followed this one the last time.
 	next int32
-	// uniform says that all outputs are of one kind, so that a line is good for all of them or for none.
+	// uniform says that all outputs take the same samples, so that a line is good for all of them or for none.
 	uniform bool
 }
 
@@ -26,18 +26,20 @@ type output struct {
 	family int
 	rank   int
 	kind   kind
+	// summary says that the family is a summary: of the bare name it has the quantiles alone.
+	summary bool
 }
 
 type kind uint8
 
 const (
-	kindValue kind = iota // a counter's or gauge's sample
+	kindValue kind = iota // a counter's or gauge's sample, a summary's quantile
 	kindBucket
 	kindSum
 	kindCount
 )
 
-// suffixes are what histograms' sample names end in, by kind.
+// suffixes are what histograms' and summaries' sample names end in, by kind.
 var suffixes = [...][]byte{kindBucket: []byte("_bucket"), kindSum: []byte("_sum"), kindCount: []byte("_count")}
 
 // Bounds of the names that are kept between pages. Beyond them all are forgotten.
@@ -105,7 +107,7 @@ func (v *vocabulary) find(name []byte) int32 {
 }
 
 // resolve says what a sample name becomes. The type that the mapping declares decides, not the page's: histograms have the
-// names with suffixes, counters and gauges the bare one.
+// names with suffixes, counters and gauges the bare one, summaries all but _bucket.
 func (v *vocabulary) resolve(name string) series {
 	s := series{name: name}
 	s.add(v.plan, []byte(name), kindValue)
@@ -120,11 +122,25 @@ func (v *vocabulary) resolve(name string) series {
 func (s *series) add(plan *mapping.Plan, native []byte, k kind) {
 	for _, t := range plan.Lookup(native) {
 		f := plan.Families()[t.Family]
-		if (f.Type == catalog.Histogram) != (k != kindValue) {
-			continue
+		summary := false
+		switch f.Type {
+		case catalog.Histogram:
+			if k == kindValue {
+				continue
+			}
+		case catalog.Summary:
+			if k == kindBucket {
+				continue
+			}
+			summary = true
+		default:
+			if k != kindValue {
+				continue
+			}
 		}
-		s.outputs = append(s.outputs, output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k})
-		s.uniform = s.outputs[0].kind == k
+		s.outputs = append(s.outputs, output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k, summary: summary})
+		first := s.outputs[0]
+		s.uniform = len(s.outputs) == 1 || s.uniform && first.kind == k && first.summary == summary
 	}
 }
 
@@ -158,18 +174,25 @@ func (v *vocabulary) conflict(line []byte) bool {
 // conflicts reports whether a page's type for a native family has no series that one of the unified families it feeds
 // could take.
 func conflicts(plan *mapping.Plan, native, typ []byte) bool {
-	var single, histogram bool // has the bare name, has _sum and _count
+	var single, parts bool // has the bare name, has _sum and _count
 	switch string(typ) {
 	case "counter", "gauge":
 		single = true
 	case "histogram", "summary":
-		histogram = true
+		parts = true
 	default:
 		return false
 	}
 	for _, t := range plan.Lookup(native) {
-		if wanted := plan.Families()[t.Family].Type == catalog.Histogram; wanted && !histogram || !wanted && !single {
-			return true
+		switch plan.Families()[t.Family].Type {
+		case catalog.Histogram, catalog.Summary:
+			if !parts {
+				return true
+			}
+		default:
+			if !single {
+				return true
+			}
 		}
 	}
 	return false

@@ -23,6 +23,8 @@ type shape struct {
 	next int32
 	// quantile says that the labels have a quantile, badLE that they have an le, outside a gap, that is not a number.
 	quantile, badLE bool
+	// badQuantile says that the quantile is not a number.
+	badQuantile bool
 }
 
 // Bounds of the shapes that are kept between lines. Beyond them all are forgotten.
@@ -134,7 +136,9 @@ func (s *shapes) add(list *shapeList, before int, sample *exposition.Sample, gap
 			out = &tail
 		default:
 			*out = append(*out, l.Value...)
-			sh.quantile = sh.quantile || string(l.Name) == labelQuantile
+			if string(l.Name) == labelQuantile {
+				sh.quantile, sh.badQuantile = true, !exposition.ValidNumber(l.Value)
+			}
 			sh.badLE = sh.badLE || string(l.Name) == labelLE && !exposition.ValidNumber(l.Value)
 			sh.hash += s.hash(l)
 		}

@@ -5,11 +5,11 @@
 // What holds for every page:
 //   - A line that cannot be read is dropped and counted; it never costs another line its sample.
 //   - Which series a native family has is decided by the type that the mapping declares for the unified one, not by the
-//     page's TYPE: a histogram takes _bucket, _sum and _count, a counter or gauge the bare name. Plan.Lookup finds natives
-//     with and without _total.
+//     page's TYPE: a histogram takes _bucket, _sum and _count, a summary its quantiles, _sum and _count, a counter or gauge
+//     the bare name without a quantile. Plan.Lookup finds natives with and without _total.
 //   - Values and le stand in the output as the page spells them. Timestamps are dropped: pages are fetched when they are
 //     asked for, so a sample is as old as its scrape, and a timestamp would switch off Prometheus' staleness handling.
-//     Exemplars are dropped, since text 0.0.4 cannot carry them, and so are quantiles of summaries.
+//     Exemplars are dropped, since text 0.0.4 cannot carry them.
 //   - A series that comes twice in a page is kept once, the first time.
 package translate
 
