@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +18,20 @@ import (
 func TestStackStopsInReverseAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s lifecycle.Stack
+		var mu sync.Mutex // the stuck step is still there when the next one runs
 		var order []string
-		s.Push("store", func(context.Context) error { order = append(order, "store"); return nil })
+		note := func(step string) {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, step)
+		}
+		s.Push("store", func(context.Context) error { note("store"); return nil })
 		s.Push("stuck", func(ctx context.Context) error {
-			order = append(order, "stuck")
+			note("stuck")
 			time.Sleep(time.Minute) // deaf to ctx
 			return nil
 		})
-		s.Push("broken", func(context.Context) error { order = append(order, "broken"); return errors.New("no luck") })
+		s.Push("broken", func(context.Context) error { note("broken"); return errors.New("no luck") })
 
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
@@ -33,9 +40,11 @@ func TestStackStopsInReverseAndGoesOn(t *testing.T) {
 		if took := time.Since(begin); took != 2*time.Second+100*time.Millisecond {
 			t.Errorf("stopping took %v", took)
 		}
+		mu.Lock()
 		if diff := cmp.Diff([]string{"broken", "stuck", "store"}, order); diff != "" {
 			t.Error(diff)
 		}
+		mu.Unlock()
 		for _, want := range []string{"stop broken: no luck", "stop stuck: context deadline exceeded"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want %q in it", err, want)
