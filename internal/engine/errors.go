@@ -78,7 +78,8 @@ func explain(ctx context.Context, err error) error {
 		return &Error{Silent, "no complete answer before the scrape's deadline", "is it overloaded, or is the scrape timeout too short?"}
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return wrong("it does not speak TLS", "write http:// in the URL")
-	case strings.Contains(text, "malformed HTTP"):
+	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "readLoopPeekFailLocked"):
+		// The second is net/http's text when the other side speaks before it was asked, as SSH does.
 		return wrong("it does not speak HTTP", "is the port right? If it speaks TLS, write https:// in the URL")
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "):
 		return wrong("its TLS certificate is not accepted: "+clip(text, 200), "")

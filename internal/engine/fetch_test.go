@@ -285,8 +285,12 @@ func TestFetchOfOtherProtocols(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n")
-			_ = c.Close()
+			go func() {
+				// Speaks first, perhaps before it is asked, and then waits for the other side, as SSH does.
+				_, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n")
+				_, _ = io.Copy(io.Discard, c)
+				_ = c.Close()
+			}()
 		}
 	}()
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
