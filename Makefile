@@ -40,7 +40,7 @@ e2e: build ## the real binaries, a separate real Prometheus, and the specificati
 	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 10m ./tests/e2e/...
 
 race: ## the tests of packages that share state between goroutines, under the race detector
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on $(RACE_PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 $(RACE_PACKAGES)
 
 lint: tools ## golangci-lint, formatting, go fix, go.mod
 	$(GOLANGCI) run ./...

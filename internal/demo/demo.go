@@ -95,6 +95,7 @@ type fleet struct {
 func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
 	so := server.DefaultOptions()
 	so.Host, so.Port, so.DataDir, so.Logger = o.Host, o.Port, s.dataDir, o.Logger
+	so.StopTimeout = 2500 * time.Millisecond // somebody who is trying things waits for it
 	so.MetricsPort = s.freeOr(o.Host, o.MetricsPort, "the server's metrics")
 	var err error
 	if f.server, err = server.New(ctx, so); err != nil {

@@ -36,8 +36,7 @@ const (
 	defaultRetention = 15 * 24 * time.Hour
 	maxRetention     = 100 * 365 * 24 * time.Hour // the TSDB computes in milliseconds around now
 
-	// stopLimit bounds the way from the end of Run's context to its return.
-	stopLimit = 1800 * time.Millisecond
+	defaultStopTimeout = 9 * time.Second
 	// drainTime is how long scrapes in flight may go on before they are cut off, and after them queries.
 	drainTime = 500 * time.Millisecond
 )
@@ -58,6 +57,7 @@ type Options struct {
 	Dir            string        // data directory, created when it is absent; one of a separate Prometheus is taken over as it is
 	RetentionTime  time.Duration // how long samples are kept; 0 means 15 days
 	RetentionBytes int64         // how large the blocks may grow before the oldest go; 0 means no limit
+	StopTimeout    time.Duration // bounds the way from the end of Run's context to its return; 0 means 9 s
 	PathPrefix     string        // where Handler is mounted, like "/prometheus"; "" is the root
 	ExternalURL    *url.URL      // how users reach PathPrefix; nil means http://HOSTNAME/PathPrefix
 	UI             fs.FS         // the built web UI, index.html at its root; nil when it was not built
@@ -77,7 +77,6 @@ type Prometheus struct {
 	started  atomic.Bool
 	core     atomic.Pointer[core] // nil until the TSDB is open
 	ready    chan struct{}
-	limit    time.Duration // stopLimit, but for tests on a busy machine
 
 	mu      sync.Mutex // guards groups, and orders the senders on updates
 	groups  map[string][]*targetgroup.Group
@@ -98,7 +97,6 @@ func New(o Options) (*Prometheus, error) {
 		stats:    tsdb.NewDBStats(),
 		requests: newGate(),
 		ready:    make(chan struct{}),
-		limit:    stopLimit,
 		groups:   map[string][]*targetgroup.Group{},
 		updates:  make(chan map[string][]*targetgroup.Group, 1),
 	}
@@ -134,6 +132,9 @@ func (o *Options) complete() error {
 	o.Dir = dir
 	if o.RetentionTime == 0 {
 		o.RetentionTime = defaultRetention
+	}
+	if o.StopTimeout == 0 {
+		o.StopTimeout = defaultStopTimeout
 	}
 	if o.Jobs == nil {
 		o.Jobs = DefaultJobs()
@@ -177,7 +178,7 @@ func (p *Prometheus) SetTargets(job string, groups []targets.Group) {
 }
 
 // Run opens the TSDB (after a crash it reads its write-ahead log first), scrapes and answers queries until ctx ends. Then it
-// returns within two seconds. Run may be called once.
+// returns within Options.StopTimeout. Run may be called once.
 func (p *Prometheus) Run(ctx context.Context) error {
 	if !p.started.CompareAndSwap(false, true) {
 		return errors.New("prometheus: Run was called twice or after Close")
@@ -198,12 +199,7 @@ func (p *Prometheus) Run(ctx context.Context) error {
 		}
 	case <-ctx.Done():
 		p.requests.shut(0)
-		return p.bounded(func() error {
-			if err := <-opened; err != nil {
-				return errors.Join(err, p.lock.release())
-			}
-			return errors.Join(c.closeStorage(), p.lock.release())
-		})
+		return p.giveUp(opened, &c)
 	}
 
 	p.core.Store(c)
@@ -217,23 +213,39 @@ func (p *Prometheus) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, p.bounded(func() error {
+	return errors.Join(err, p.bounded(p.opts.StopTimeout, func() error {
 		c.stopScraping(drainTime)
 		p.requests.shut(drainTime) // before the storage goes: its files are mapped into memory
 		return errors.Join(c.closeStorage(), p.lock.release())
 	}))
 }
 
-// bounded runs stop for at most p.limit. What stop hasn't done by then ends with the process: samples are in the write-ahead
+// giveUp ends a start that is no longer wanted. A database that opens slowly is left to the end of the process: nothing was
+// written to it yet.
+func (p *Prometheus) giveUp(opened <-chan error, c **core) error {
+	half := p.opts.StopTimeout / 2
+	select {
+	case err := <-opened:
+		if err != nil {
+			return errors.Join(err, p.lock.release())
+		}
+		return p.bounded(half, func() error { return errors.Join((*c).closeStorage(), p.lock.release()) })
+	case <-time.After(half):
+		p.opts.Logger.Warn("Prometheus was stopped while it opened its data", logging.KeyComponent, "prometheus", "dir", p.opts.Dir)
+		return nil
+	}
+}
+
+// bounded runs stop for at most limit. What stop hasn't done by then ends with the process: samples are in the write-ahead
 // log, and the lock goes with the process that held it.
-func (p *Prometheus) bounded(stop func() error) error {
+func (p *Prometheus) bounded(limit time.Duration, stop func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- stop() }()
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(p.limit):
-		return fmt.Errorf("prometheus: data directory %s was not closed within %v; the next start recovers it", p.opts.Dir, p.limit)
+	case <-time.After(limit):
+		return fmt.Errorf("prometheus: data directory %s was not closed within %v; the next start recovers it", p.opts.Dir, limit)
 	}
 }
 

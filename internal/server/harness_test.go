@@ -29,7 +29,7 @@ func options(t *testing.T) server.Options {
 
 type running struct {
 	*server.Server
-	stop func() error // ends Run and returns its error and fails the test if that takes 3 s
+	stop func() error // ends Run and returns its error and fails the test if that takes longer than StopTimeout
 }
 
 func start(t *testing.T, o server.Options) running {
@@ -50,7 +50,7 @@ func start(t *testing.T, o server.Options) running {
 		began := time.Now()
 		cancel()
 		err := <-done
-		if took := time.Since(began); took >= 3*time.Second {
+		if took := time.Since(began); took >= o.StopTimeout+time.Second {
 			t.Errorf("stopping took %s", took)
 		}
 		return err

@@ -26,6 +26,7 @@ func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 		Dir:            filepath.Join(s.opts.DataDir, "prometheus"),
 		RetentionTime:  s.opts.RetentionTime,
 		RetentionBytes: s.opts.RetentionSize,
+		StopTimeout:    s.opts.StopTimeout - closeTime,
 		PathPrefix:     prometheusPrefix,
 		Logger:         s.opts.Logger,
 	}

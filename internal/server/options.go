@@ -36,7 +36,9 @@ type Options struct {
 	HeartbeatGrace time.Duration
 	// ReportInterval is how often workers are told to report when nothing changes.
 	ReportInterval time.Duration
-	Logger         *slog.Logger // nil: silent
+	// StopTimeout bounds how long Run takes to end. What Prometheus has not closed by then it recovers at the next start.
+	StopTimeout time.Duration
+	Logger      *slog.Logger // nil: silent
 }
 
 // DefaultOptions returns the settings of a server started without any flag.
@@ -50,6 +52,7 @@ func DefaultOptions() Options {
 		RetentionTime:  15 * 24 * time.Hour,
 		HeartbeatGrace: 150 * time.Second,
 		ReportInterval: 10 * time.Second,
+		StopTimeout:    9 * time.Second, // container engines kill after 10
 	}
 }
 
@@ -85,6 +88,9 @@ func (o *Options) validate() error {
 	}
 	if o.ReportInterval < time.Second || o.ReportInterval > o.HeartbeatGrace {
 		wrong("report interval %s: give 1s or more and at most the heartbeat grace, %s", o.ReportInterval, o.HeartbeatGrace)
+	}
+	if o.StopTimeout < drainTimeout+closeTime {
+		wrong("stop timeout %s: give at least %s", o.StopTimeout, drainTimeout+closeTime)
 	}
 	if o.ServerExternalURL != "" {
 		u, err := url.Parse(o.ServerExternalURL)
