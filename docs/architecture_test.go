@@ -41,7 +41,7 @@ func readTable(t *testing.T) []row {
 		line = strings.TrimRight(line, "\n")
 		fields := strings.Fields(line)
 		floor, err := strconv.Atoi(fields[1])
-		if err != nil || len(line) <= allowAt {
+		if err != nil || len(line) <= allowAt || line[allowAt-1] != ' ' {
 			t.Fatalf("architecture.md: row %q does not fit the table's columns", line)
 		}
 		allow := strings.Fields(line[allowAt:])

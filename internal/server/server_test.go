@@ -288,7 +288,7 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond)
-	if err := s.stop(); err != nil { // fails the test when it takes 3 s
+	if err := s.stop(); err != nil { // fails the test when it takes longer than StopTimeout
 		t.Error(err)
 	}
 	select {
