@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,6 +53,10 @@ func TestDemo(t *testing.T) {
 			}
 			return err
 		})
+	}
+	ui, err := get(base + "/prometheus/query")
+	if os.Getenv("PROMETHEUS_UI") == "required" && (err != nil || !strings.Contains(ui, `<div id="root">`)) {
+		t.Errorf("no web UI at /prometheus/query: %v, %.300s", err, ui)
 	}
 	if took := demo.stop(syscall.SIGINT); took > 3*time.Second {
 		t.Errorf("Ctrl-C took %v, want under 3 s", took)
