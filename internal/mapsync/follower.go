@@ -31,14 +31,13 @@ type FollowerOptions struct {
 // Follower is the worker's half: it holds the compiled mapping in force and keeps the last known good one on disk, so that
 // a worker that starts without its server goes on with it. It is safe for concurrent use.
 type Follower struct {
-	path     string
-	logger   *slog.Logger
-	builtin  *mapping.Compiled
-	current  atomic.Pointer[applied]
-	changed  fanout
-	mu       sync.Mutex // serialises Apply
-	onDisk   []byte     // what the file holds; guarded by mu
-	diskFail string     // last logged write error; guarded by mu
+	path    string
+	logger  *slog.Logger
+	builtin *mapping.Compiled
+	current atomic.Pointer[applied]
+	changed fanout
+	mu      sync.Mutex     // serialises Apply
+	file    durable.Mirror // guarded by mu
 }
 
 // applied is immutable.
@@ -59,6 +58,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	}
 	f := &Follower{
 		path:    o.Path,
+		file:    durable.Mirror{Path: o.Path, Perm: 0o600},
 		logger:  o.Logger.With(logging.KeyComponent, "mapsync"),
 		builtin: builtin,
 	}
@@ -124,7 +124,7 @@ func sameEvent(a, b wire.MappingEvent) bool {
 	return a.Generation == b.Generation && a.Default == b.Default && (a.Default || bytes.Equal(a.Document, b.Document))
 }
 
-// save writes ev unless the file already holds it. A write that fails is logged once for each reason.
+// save keeps ev on disk.
 func (f *Follower) save(ev wire.MappingEvent) {
 	if f.path == "" {
 		return
@@ -133,16 +133,10 @@ func (f *Follower) save(ev wire.MappingEvent) {
 		ev.Document = nil
 	}
 	data, err := encode(ev)
-	if err == nil && !bytes.Equal(data, f.onDisk) {
-		if err = durable.WriteFile(f.path, data, 0o600); err == nil {
-			f.onDisk = data
-		}
+	if err == nil {
+		err = f.file.Update(data)
 	}
-	switch {
-	case err == nil:
-		f.diskFail = ""
-	case err.Error() != f.diskFail:
-		f.diskFail = err.Error()
+	if err != nil {
 		f.logger.Warn("metrics mapping is in force but not kept on disk; a restart without the server would use an older one",
 			"generation", ev.Generation, "error", err)
 	}
@@ -175,7 +169,7 @@ func (f *Follower) load() {
 			"file", f.path, "moved_to", aside, "error", err)
 		return
 	}
-	f.onDisk = data
+	f.file.Holds(data)
 	f.current.Store(&applied{event: ev, compiled: compiled})
 }
 

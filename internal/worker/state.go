@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -49,22 +48,20 @@ type ids struct {
 
 // keeper holds the state in memory and on disk. It is safe for concurrent use.
 type keeper struct {
-	path   string
 	logger *slog.Logger
 
-	mu     sync.Mutex
-	state  state
-	onDisk []byte
-	failed string // last logged write error
+	mu    sync.Mutex
+	state state
+	file  durable.Mirror
 }
 
 // openKeeper reads the state of an earlier run. What another server gave is forgotten.
 func openKeeper(path, server string, logger *slog.Logger) (*keeper, error) {
-	k := &keeper{path: path, logger: logger}
+	k := &keeper{file: durable.Mirror{Path: path, Perm: 0o600}, logger: logger}
 	data, err := readState(path)
 	if err == nil {
 		err = json.Unmarshal(data, &k.state)
-		k.onDisk = data
+		k.file.Holds(data)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -74,7 +71,8 @@ func openKeeper(path, server string, logger *slog.Logger) (*keeper, error) {
 			return nil, fmt.Errorf("worker state %s cannot be read (%w) nor moved aside (%w): remove it", path, err, moved)
 		}
 		logger.Error("worker state cannot be read; this worker is a new one to the server", "file", path, "moved_to", aside, "error", err)
-		k.state, k.onDisk = state{}, nil
+		k.state = state{}
+		k.file.Holds(nil)
 	}
 	if k.state.UUID == "" {
 		k.state.UUID = rand.Text()
@@ -139,8 +137,7 @@ func (k *keeper) identified(name string, given ids) bool {
 	return true
 }
 
-// save writes the state with the engines as they are now, unless the file holds it already. A write that fails is logged
-// once for each reason: the worker goes on without.
+// save writes the state with the engines as they are now. The worker goes on when that fails.
 func (k *keeper) save(engines []*watched) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -151,16 +148,10 @@ func (k *keeper) save(engines []*watched) {
 	}
 	k.state.Engines = kept
 	data, err := json.MarshalIndent(k.state, "", "  ")
-	if err == nil && !bytes.Equal(data, k.onDisk) {
-		if err = durable.WriteFile(k.path, data, 0o600); err == nil {
-			k.onDisk = data
-		}
+	if err == nil {
+		err = k.file.Update(data)
 	}
-	switch {
-	case err == nil:
-		k.failed = ""
-	case err.Error() != k.failed:
-		k.failed = err.Error()
+	if err != nil {
 		k.logger.Warn("worker state is not kept on disk; a restart without the server would lose ids", "error", err)
 	}
 }

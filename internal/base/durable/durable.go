@@ -16,11 +16,12 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, unwrapPath(err))
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("write %s: %w", path, unwrapPath(err)) // the temporary file's name says nothing to anybody
 		}
 	}()
 	if err := writeSynced(f, data, perm); err != nil {
@@ -68,6 +69,9 @@ func MkdirAll(path, flag string) error {
 func unwrapPath(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err
+	}
+	if le, ok := errors.AsType[*os.LinkError](err); ok {
+		return le.Err
 	}
 	return err
 }

@@ -64,3 +64,31 @@ func TestMkdirAllSaysWhatToDo(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestMirror(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "later")
+	m := durable.Mirror{Path: filepath.Join(dir, "state"), Perm: 0o600}
+	if err := m.Update([]byte("a")); err == nil || !strings.Contains(err.Error(), m.Path+": no such file") {
+		t.Errorf("a write into a directory that isn't there: %v", err)
+	}
+	if err := m.Update([]byte("b")); err != nil {
+		t.Errorf("the same reason was told twice: %v", err)
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Update([]byte("c")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.Path, []byte("by somebody else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range [][2]string{{"c", "by somebody else"}, {"d", "d"}} {
+		if err := m.Update([]byte(step[0])); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(m.Path); string(got) != step[1] {
+			t.Errorf("after %s the file holds %q, want %q", step[0], got, step[1])
+		}
+	}
+}
