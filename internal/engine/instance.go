@@ -141,12 +141,7 @@ func (e *Engine) History() History {
 // Fetch gets the engine's page within ctx. After the engine's first answer, and after a restart, it waits a moment for the
 // engine's version, so that the page is translated as it should be.
 func (e *Engine) Fetch(ctx context.Context) (Page, error) {
-	e.mu.Lock()
-	e.started++
-	begun := e.started
-	e.lastTry = time.Now()
-	e.mu.Unlock()
-
+	begun := e.begin()
 	page, err := e.fetcher.Fetch(ctx, e.target)
 	if err != nil {
 		e.failed(begun, err)
@@ -350,15 +345,20 @@ func (e *Engine) everAnswered() bool {
 	return e.answers
 }
 
+// begin counts a try and returns its number.
+func (e *Engine) begin() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.started++
+	e.lastTry = time.Now()
+	return e.started
+}
+
 // check reads the page for its state's sake and does not wait for the identity, which the caller finds out itself.
 func (e *Engine) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	e.mu.Lock()
-	e.started++
-	begun := e.started
-	e.lastTry = time.Now()
-	e.mu.Unlock()
+	begun := e.begin()
 	page, err := e.fetcher.Fetch(ctx, e.target)
 	if err != nil {
 		e.failed(begun, err)
