@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -65,7 +66,7 @@ func (g *gate) refuse(r *http.Request, need access) *Problem {
 	switch need {
 	case join:
 		if token, ok := bearer(r); !ok || !same(token, g.join) {
-			return &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the worker token: send Authorization: Bearer with the content of the file %s on the server", g.joinPath)}
+			return &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the worker token: send Authorization: Bearer with the content of the file %s on the server", where(r, g.joinPath))}
 		}
 		return nil
 	case self:
@@ -84,7 +85,7 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 	if need == viewer {
 		doing = "reading this"
 	}
-	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", g.adminPath, adminUser)
+	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", where(r, g.adminPath), adminUser)
 	if r.Header.Get("Authorization") != "" {
 		// A wrong token is a mistake that should show, so it isn't overlooked on the server's own machine either.
 		if g.isAdmin(r) {
@@ -99,6 +100,14 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 		hint += "; only a request made on the server's own machine, straight to http://localhost, needs none"
 	}
 	return &Problem{Status: http.StatusUnauthorized, Detail: doing + " needs the admin token: " + hint, basic: true}
+}
+
+// where names a file of the server, with its directory only to those who are on its machine.
+func where(r *http.Request, path string) string {
+	if isLocal(r) {
+		return path
+	}
+	return "DATA_DIR/" + filepath.Base(path)
 }
 
 func (g *gate) isAdmin(r *http.Request) bool {

@@ -152,8 +152,8 @@ func TestRefusalsSayHowToAuthenticate(t *testing.T) {
 		r    *http.Request
 		want []string
 	}{
-		{request("POST", "/v2/metrics/config", smallMapping), []string{"admin token", "/data/admin-token", "Authorization: Bearer", "Basic", "http://localhost"}},
-		{request("POST", "/v2/workers/register", "{}"), []string{"worker token", "/data/worker-token"}},
+		{request("POST", "/v2/metrics/config", smallMapping), []string{"admin token", "file DATA_DIR/admin-token", "Authorization: Bearer", "Basic", "http://localhost"}},
+		{request("POST", "/v2/workers/register", "{}"), []string{"worker token", "file DATA_DIR/worker-token"}},
 		{request("PUT", "/v2/workers/1/report", "{}"), []string{"credential", "register again"}},
 	} {
 		p := problemOf(t, h.do(tt.r), 401)
@@ -164,6 +164,11 @@ func TestRefusalsSayHowToAuthenticate(t *testing.T) {
 		}
 	}
 	strict := newAPI(t, func(o *api.Options) { o.NoTrustLoopback = true })
+	near := request("POST", "/v2/metrics/config", smallMapping)
+	near.RemoteAddr, near.Host = "127.0.0.1:4711", "localhost"
+	if p := problemOf(t, strict.do(near), 401); !strings.Contains(p.Detail, "file /data/admin-token") {
+		t.Errorf("somebody on the server's machine isn't told where the file is: %s", p.Detail)
+	}
 	if p := problemOf(t, strict.do(request("POST", "/v2/metrics/config", smallMapping)), 401); strings.Contains(p.Detail, "localhost") {
 		t.Errorf("promises what is closed: %s", p.Detail)
 	}
