@@ -2,24 +2,26 @@ package main
 
 import (
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/configfile"
+	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/demo"
 )
 
+// demoCmd logs less than the other commands by default: what a newcomer should read is the summary.
 type demoCmd struct {
-	command.Common
-	Host              string `help:"Address to listen on." default:"127.0.0.1" env:"GPUSTACK_HOST"`
-	Port              int    `help:"Port of the API and of /prometheus." default:"8080" env:"GPUSTACK_PORT"`
-	MetricsPort       int    `help:"Port of the server's metrics; another one is taken when it isn't free." default:"10161" env:"GPUSTACK_METRICS_PORT"`
-	WorkerMetricsPort int    `help:"Port of the worker's metrics; another one is taken when it isn't free." default:"10151" env:"GPUSTACK_WORKER_METRICS_PORT"`
-	DataDir           string `help:"Directory to keep the data in. Default: a temporary one, removed at the end." placeholder:"DIR"`
-	Seed              uint64 `help:"Seed of the simulated load; the same seed gives the same load." default:"1"`
+	ConfigFile        configfile.Flag `help:"YAML file with the same settings, in snake case." placeholder:"FILE" env:"GPUSTACK_CONFIG_FILE"`
+	Host              string          `help:"Address to listen on." default:"127.0.0.1" env:"GPUSTACK_HOST"`
+	Port              int             `help:"Port of the API and of /prometheus." default:"8080" env:"GPUSTACK_PORT"`
+	MetricsPort       int             `help:"Port of the server's metrics; another one is taken when it isn't free." default:"10161" env:"GPUSTACK_METRICS_PORT"`
+	WorkerMetricsPort int             `help:"Port of the worker's metrics; another one is taken when it isn't free." default:"10151" env:"GPUSTACK_WORKER_METRICS_PORT"`
+	DataDir           string          `help:"Directory to keep the data in. Default: a temporary one, removed at the end." placeholder:"DIR"`
+	Seed              uint64          `help:"Seed of the simulated load; the same seed gives the same load." default:"1"`
+	LogLevel          string          `help:"Least severe level that is logged: debug, info, warn or error." default:"warn" enum:"debug,info,warn,error" env:"GPUSTACK_LOG_LEVEL"`
+	LogFormat         string          `help:"Log lines as text or json." default:"text" enum:"text,json" env:"GPUSTACK_LOG_FORMAT"`
 }
 
 func (c *demoCmd) Run(e *command.Env) error {
-	if c.LogLevel == "info" {
-		c.LogLevel = "warn" // what a newcomer should read is the summary
-	}
-	logger, err := c.Logger(e.Stderr)
+	logger, err := logging.New(e.Stderr, c.LogFormat, c.LogLevel)
 	if err != nil {
 		return err
 	}
