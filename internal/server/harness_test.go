@@ -23,6 +23,7 @@ func options(t *testing.T) server.Options {
 	o.DataDir = t.TempDir()
 	o.Host, o.Port, o.TLSPort, o.MetricsPort = "127.0.0.1", 0, 0, 0
 	o.DisableBuiltinObservability = true
+	o.StopTimeout = 2500 * time.Millisecond
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return o
 }
@@ -50,7 +51,7 @@ func start(t *testing.T, o server.Options) running {
 		began := time.Now()
 		cancel()
 		err := <-done
-		if took := time.Since(began); took >= o.StopTimeout+time.Second {
+		if took := time.Since(began); took >= o.StopTimeout+500*time.Millisecond {
 			t.Errorf("stopping took %s", took)
 		}
 		return err

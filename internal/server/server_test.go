@@ -94,7 +94,7 @@ func TestPagesBesideTheAPI(t *testing.T) {
 
 func TestEmbeddedPrometheusGetsItsTargets(t *testing.T) {
 	o := options(t)
-	o.DisableBuiltinObservability = false
+	o.DisableBuiltinObservability, o.StopTimeout = false, server.DefaultOptions().StopTimeout
 	s := start(t, o)
 	s.join(t, "worker-1")
 	type active struct {
@@ -303,7 +303,7 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 
 func TestRunEndsWhenAPartFails(t *testing.T) {
 	o := options(t)
-	o.DisableBuiltinObservability = false
+	o.DisableBuiltinObservability, o.StopTimeout = false, server.DefaultOptions().StopTimeout
 	// A TSDB whose write-ahead log is a file cannot be opened.
 	if err := os.MkdirAll(filepath.Join(o.DataDir, "prometheus"), 0o750); err != nil {
 		t.Fatal(err)
