@@ -13,7 +13,10 @@ BUILDINFO    := github.com/stackscope/stackscope/internal/base/buildinfo
 LDFLAGS      := -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).revision=$(REVISION)
 FUZZTIME     ?= 1m
 export PATH  := $(GOBIN):$(PATH)
-export CGO_ENABLED ?= 0
+# With a C compiler the worker reads NVIDIA cards through their driver's library (docs/adr/0004); without one Go leaves cgo and
+# those cards out by itself. Names and users are looked up without C in both.
+export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
+export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
 .PHONY: help build run test e2e lint bench fuzz gen check ui tools clean
 

@@ -14,6 +14,35 @@ var (
 	WorkerNodeFilesystemTotal       = Metric{Name: Prefix + "worker_node_filesystem_total_bytes", Type: Gauge, Help: "Size of a filesystem.", Labels: []string{"mountpoint"}}
 	WorkerNodeFilesystemUsed        = Metric{Name: Prefix + "worker_node_filesystem_used_bytes", Type: Gauge, Help: "Used space of a filesystem.", Labels: []string{"mountpoint"}}
 	WorkerNodeFilesystemUtilization = Metric{Name: Prefix + "worker_node_filesystem_utilization_rate", Type: Gauge, Help: "Share of a filesystem in use, 0 to 100.", Labels: []string{"mountpoint"}}
+
+	WorkerNodeLoad1     = Metric{Name: Prefix + "worker_node_load1", Type: Gauge, Help: "Processes that run or wait on the worker node, mean of one minute."}
+	WorkerNodeLoad5     = Metric{Name: Prefix + "worker_node_load5", Type: Gauge, Help: "Processes that run or wait on the worker node, mean of five minutes."}
+	WorkerNodeLoad15    = Metric{Name: Prefix + "worker_node_load15", Type: Gauge, Help: "Processes that run or wait on the worker node, mean of fifteen minutes."}
+	WorkerNodeSwapTotal = Metric{Name: Prefix + "worker_node_swap_total_bytes", Type: Gauge, Help: "Swap space of the worker node."}
+	WorkerNodeSwapUsed  = Metric{Name: Prefix + "worker_node_swap_used_bytes", Type: Gauge, Help: "Swap space in use on the worker node."}
+	WorkerNodePressure  = Metric{Name: Prefix + "worker_node_pressure_stalled_seconds", Type: Counter, Help: "Time in which some or all (full) tasks of the worker node waited for a resource (cpu, memory, io), as the kernel's pressure stall information says.", Labels: []string{"resource", "share"}}
+
+	WorkerNodeDiskReadBytes    = Metric{Name: Prefix + "worker_node_disk_read_bytes", Type: Counter, Help: "Bytes read from a disk.", Labels: []string{"device"}}
+	WorkerNodeDiskWrittenBytes = Metric{Name: Prefix + "worker_node_disk_written_bytes", Type: Counter, Help: "Bytes written to a disk.", Labels: []string{"device"}}
+	WorkerNodeDiskReads        = Metric{Name: Prefix + "worker_node_disk_reads_completed", Type: Counter, Help: "Reads that a disk completed.", Labels: []string{"device"}}
+	WorkerNodeDiskWrites       = Metric{Name: Prefix + "worker_node_disk_writes_completed", Type: Counter, Help: "Writes that a disk completed.", Labels: []string{"device"}}
+	WorkerNodeDiskBusy         = Metric{Name: Prefix + "worker_node_disk_io_time_seconds", Type: Counter, Help: "Time in which a disk had work.", Labels: []string{"device"}}
+
+	WorkerNodeNetworkReceived        = Metric{Name: Prefix + "worker_node_network_receive_bytes", Type: Counter, Help: "Bytes received by a network device.", Labels: []string{"device"}}
+	WorkerNodeNetworkTransmitted     = Metric{Name: Prefix + "worker_node_network_transmit_bytes", Type: Counter, Help: "Bytes sent by a network device.", Labels: []string{"device"}}
+	WorkerNodeNetworkReceiveErrors   = Metric{Name: Prefix + "worker_node_network_receive_errors", Type: Counter, Help: "Packets that a network device received with errors.", Labels: []string{"device"}}
+	WorkerNodeNetworkTransmitErrors  = Metric{Name: Prefix + "worker_node_network_transmit_errors", Type: Counter, Help: "Packets that a network device could not send.", Labels: []string{"device"}}
+	WorkerNodeNetworkReceiveDropped  = Metric{Name: Prefix + "worker_node_network_receive_dropped", Type: Counter, Help: "Packets that a network device received and dropped.", Labels: []string{"device"}}
+	WorkerNodeNetworkTransmitDropped = Metric{Name: Prefix + "worker_node_network_transmit_dropped", Type: Counter, Help: "Packets to send that a network device dropped.", Labels: []string{"device"}}
+	WorkerNodeNetworkUp              = Metric{Name: Prefix + "worker_node_network_up", Type: Gauge, Help: "Whether a network device is up (1) or not (0).", Labels: []string{"device"}}
+	WorkerNodeNetworkSpeed           = Metric{Name: Prefix + "worker_node_network_speed_bytes_per_second", Type: Gauge, Help: "Speed at which a network device is linked.", Labels: []string{"device"}}
+	WorkerNodeInfiniBandPortState    = Metric{Name: Prefix + "worker_node_infiniband_port_state", Type: Gauge, Help: "Logical state of an InfiniBand or RoCE port: the current state (active, armed, init, down) has the value 1, others are absent.", Labels: []string{"device", "port", "link_layer", "state"}}
+	WorkerNodeInfiniBandPortUp       = Metric{Name: Prefix + "worker_node_infiniband_port_up", Type: Gauge, Help: "Whether an InfiniBand or RoCE port has its physical link and is active (1) or not (0).", Labels: []string{"device", "port"}}
+	WorkerNodeInfiniBandRate         = Metric{Name: Prefix + "worker_node_infiniband_rate_bytes_per_second", Type: Gauge, Help: "Rate at which an InfiniBand or RoCE port is linked.", Labels: []string{"device", "port"}}
+	WorkerNodeInfiniBandReceived     = Metric{Name: Prefix + "worker_node_infiniband_receive_bytes", Type: Counter, Help: "Bytes received by an InfiniBand or RoCE port.", Labels: []string{"device", "port"}}
+	WorkerNodeInfiniBandTransmitted  = Metric{Name: Prefix + "worker_node_infiniband_transmit_bytes", Type: Counter, Help: "Bytes sent by an InfiniBand or RoCE port.", Labels: []string{"device", "port"}}
+	WorkerNodeInfiniBandErrors       = Metric{Name: Prefix + "worker_node_infiniband_errors", Type: Counter, Help: "Errors of an InfiniBand or RoCE port, by kind as the kernel names it.", Labels: []string{"device", "port", "error"}}
+	WorkerNodeInfiniBandLinkDowned   = Metric{Name: Prefix + "worker_node_infiniband_link_downed", Type: Counter, Help: "Times that the link of an InfiniBand or RoCE port went down.", Labels: []string{"device", "port"}}
 )
 
 // WorkerNode lists the families of a worker's machine in the order in which they are exported.
@@ -21,6 +50,12 @@ var WorkerNode = []Metric{
 	WorkerNodeOS, WorkerNodeKernel, WorkerNodeUptime, WorkerNodeCPUCores, WorkerNodeCPUUtilization,
 	WorkerNodeMemoryTotal, WorkerNodeMemoryUsed, WorkerNodeMemoryUtilization,
 	WorkerNodeFilesystemTotal, WorkerNodeFilesystemUsed, WorkerNodeFilesystemUtilization,
+	WorkerNodeLoad1, WorkerNodeLoad5, WorkerNodeLoad15, WorkerNodeSwapTotal, WorkerNodeSwapUsed, WorkerNodePressure,
+	WorkerNodeDiskReadBytes, WorkerNodeDiskWrittenBytes, WorkerNodeDiskReads, WorkerNodeDiskWrites, WorkerNodeDiskBusy,
+	WorkerNodeNetworkReceived, WorkerNodeNetworkTransmitted, WorkerNodeNetworkReceiveErrors, WorkerNodeNetworkTransmitErrors,
+	WorkerNodeNetworkReceiveDropped, WorkerNodeNetworkTransmitDropped, WorkerNodeNetworkUp, WorkerNodeNetworkSpeed,
+	WorkerNodeInfiniBandPortState, WorkerNodeInfiniBandPortUp, WorkerNodeInfiniBandRate,
+	WorkerNodeInfiniBandReceived, WorkerNodeInfiniBandTransmitted, WorkerNodeInfiniBandErrors, WorkerNodeInfiniBandLinkDowned,
 }
 
 // Families that a worker exports about its own work.
@@ -31,6 +66,8 @@ var (
 	RuntimeDuplicates     = Metric{Name: Prefix + "runtime_dropped_duplicates", Type: Counter, Help: "Samples of the engine's metrics page that were left out because their series was already there."}
 	CollectorSuccess      = Metric{Name: Prefix + "collector_success", Type: Gauge, Help: "Whether a collector of the worker succeeded (1) or not (0).", Labels: []string{"collector"}}
 	CollectorDuration     = Metric{Name: Prefix + "collector_duration_seconds", Type: Gauge, Help: "Time that a collector of the worker took.", Labels: []string{"collector"}}
+	DiscoveredEngines     = Metric{Name: Prefix + "discovered_engines", Type: Gauge, Help: "Engines that are there now, by how they were found (declared, docker, process).", Labels: []string{"source"}}
+	DiscoverySkipped      = Metric{Name: Prefix + "discovery_skipped", Type: Counter, Help: "Processes and containers that discovery had to leave out, by reason.", Labels: []string{"source", "reason"}}
 	MetricsConfigApplied  = Metric{Name: Prefix + "metrics_config_applied_generation", Type: Gauge, Help: "Generation of the metrics mapping that the worker applies; 0 is the built-in default."}
 	BuildInfo             = Metric{Name: "stackscope_build_info", Type: Gauge, Help: "Build of this stackscope; the value is 1.", Labels: []string{"version", "revision", "goversion"}}
 )
@@ -38,5 +75,5 @@ var (
 // WorkerOwn lists the families that a worker exports about its own work, in the order in which they are exported.
 var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
-	CollectorSuccess, CollectorDuration, MetricsConfigApplied, BuildInfo,
+	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, MetricsConfigApplied, BuildInfo,
 }

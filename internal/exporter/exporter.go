@@ -42,14 +42,18 @@ type Engine interface {
 	Instance() Instance
 }
 
+// Emit takes one sample of a collector: its family, what follows the family's name on the line ("" or, for a histogram,
+// _bucket, _sum or _count), its value and its labels but for the worker's.
+type Emit = func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)
+
 // Collector samples something of the machine on a timer of its own.
 type Collector interface {
 	// Name is the value of label collector.
 	Name() string
-	// Collect calls emit for each sample of the last reading, all samples of a family one after the other, with labels as
-	// name, value, name, value. It must not wait. It returns how long that reading took, negative if there was none yet,
-	// and what was wrong with it.
-	Collect(emit func(m catalog.Metric, value float64, labels ...string)) (took time.Duration, err error)
+	// Collect calls emit for each sample of the last reading. A family's samples come one after the other; another collector
+	// may have more of them. It must not wait. It returns how long that reading took, negative if there was none yet, and
+	// what was wrong with it.
+	Collect(emit Emit) (took time.Duration, err error)
 }
 
 // MappingSource holds the mapping in force.
@@ -87,6 +91,7 @@ type Exporter struct {
 	process    *metricspage.Process
 	scrapes    chan struct{}
 	writers    sync.Pool // of *exposition.Writer
+	gathered   sync.Pool // of *gathering
 	replier    metricspage.Replier
 
 	mu      sync.Mutex
@@ -107,11 +112,12 @@ func New(o Options) (*Exporter, error) {
 	}
 	return &Exporter{
 		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity,
-		logger:  o.Logger.With(logging.KeyComponent, "exporter"),
-		process: process,
-		scrapes: make(chan struct{}, maxScrapes),
-		writers: sync.Pool{New: func() any { return new(exposition.Writer) }},
-		tracked: map[Engine]*tracked{},
+		logger:   o.Logger.With(logging.KeyComponent, "exporter"),
+		process:  process,
+		scrapes:  make(chan struct{}, maxScrapes),
+		writers:  sync.Pool{New: func() any { return new(exposition.Writer) }},
+		gathered: sync.Pool{New: func() any { return new(gathering) }},
+		tracked:  map[Engine]*tracked{},
 	}, nil
 }
 

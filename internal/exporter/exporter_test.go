@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
@@ -149,6 +150,10 @@ func TestPage(t *testing.T) {
 		`gpustack:worker_node_memory_total_bytes{` + cluster + worker + `} 5`,
 		`gpustack:worker_node_filesystem_total_bytes{` + cluster + worker + `,mountpoint="memory"} 1`,
 		`gpustack:worker_node_filesystem_total_bytes{` + cluster + worker + `,mountpoint="/b"} 2`,
+		`gpustack:worker_node_filesystem_total_bytes{` + cluster + worker + `,mountpoint="/c"} 3`,
+		`gpustack:model_instance_phase_duration_seconds_bucket{` + cluster + worker + `,phase="all",le="+Inf"} 1`,
+		`gpustack:model_instance_phase_duration_seconds_sum{` + cluster + worker + `,phase="all"} 2.5`,
+		`gpustack:model_instance_phase_duration_seconds_count{` + cluster + worker + `,phase="all"} 1`,
 		`gpustack:runtime_scrape_success{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 1`,
 		`gpustack:runtime_scrape_success{` + cluster + worker + `,` + fmt.Sprintf(instance, "b") + `} 0`,
 		`gpustack:runtime_scrape_duration_seconds{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `}`,
@@ -183,11 +188,17 @@ type fakeCollector struct {
 
 func (f fakeCollector) Name() string { return f.name }
 
-func (f fakeCollector) Collect(emit func(catalog.Metric, float64, ...string)) (time.Duration, error) {
-	if f.name == "memory" {
-		emit(catalog.WorkerNodeMemoryTotal, 5)
-		emit(catalog.WorkerNodeFilesystemTotal, 1, "mountpoint", f.name)
-		emit(catalog.WorkerNodeFilesystemTotal, 2, "mountpoint", "/b")
+func (f fakeCollector) Collect(emit Emit) (time.Duration, error) {
+	switch f.name {
+	case "memory":
+		emit(&catalog.WorkerNodeMemoryTotal, "", 5, "")
+		emit(&catalog.WorkerNodeFilesystemTotal, "", 1, exposition.RenderLabels("mountpoint", f.name))
+		emit(&catalog.WorkerNodeFilesystemTotal, "", 2, exposition.RenderLabels("mountpoint", "/b"))
+	case "disk": // a family that another collector has, too, and a histogram
+		emit(&catalog.InstancePhase, "_bucket", 1, exposition.RenderLabels("phase", "all", "le", "+Inf"))
+		emit(&catalog.InstancePhase, "_sum", 2.5, exposition.RenderLabels("phase", "all"))
+		emit(&catalog.InstancePhase, "_count", 1, exposition.RenderLabels("phase", "all"))
+		emit(&catalog.WorkerNodeFilesystemTotal, "", 3, exposition.RenderLabels("mountpoint", "/c"))
 	}
 	return f.took, f.err
 }

@@ -158,32 +158,6 @@ func (e *Exporter) count(t *tracked, stats translate.Stats) {
 	}
 }
 
-// verdict is what a collector said about its last reading.
-type verdict struct {
-	labels exposition.Labels
-	took   time.Duration
-	err    error
-}
-
-func (e *Exporter) writeCollectors(w *exposition.Writer, worker exposition.Labels) []verdict {
-	verdicts := make([]verdict, 0, len(e.collectors))
-	for _, c := range e.collectors {
-		family := ""
-		took, err := c.Collect(func(m catalog.Metric, value float64, labels ...string) {
-			name := m.WireName()
-			if name != family {
-				w.Family(name, string(m.Type), m.Help)
-				family = name
-			}
-			w.Sample(name, value, worker, exposition.RenderLabels(labels...))
-		})
-		if took >= 0 {
-			verdicts = append(verdicts, verdict{exposition.RenderLabels("collector", c.Name()), took, err})
-		}
-	}
-	return verdicts
-}
-
 func writeOwn(w *exposition.Writer, worker exposition.Labels, outcomes []outcome, verdicts []verdict, generation int64) {
 	family := func(m catalog.Metric, n int, sample func(i int) (float64, exposition.Labels)) {
 		if n == 0 {

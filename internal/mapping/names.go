@@ -19,7 +19,7 @@ func withoutTotal(name string) string {
 
 // reservedFor says what else has a name on the page where unified families are exported, "" if nothing has.
 func reservedFor(name string) string {
-	for _, own := range [][]catalog.Metric{catalog.WorkerNode, catalog.WorkerOwn} {
+	for _, own := range [][]catalog.Metric{catalog.WorkerNode, catalog.GPU, catalog.Instance, catalog.WorkerOwn} {
 		for _, m := range own {
 			if withoutTotal(name) == m.Name {
 				return "the worker exports itself"

@@ -14,6 +14,7 @@ import (
 	"github.com/shirou/gopsutil/v4/disk"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 const (
@@ -86,14 +87,14 @@ func export(found []measured, errs []error) ([]sample, error) {
 		found = found[:maxFilesystems]
 	}
 	samples := make([]sample, 0, 3*len(found))
-	add := func(metric catalog.Metric, value func(measured) float64) {
+	add := func(metric *catalog.Metric, value func(measured) float64) {
 		for _, m := range found {
-			samples = append(samples, sample{metric, value(m), []string{"mountpoint", m.mountpoint}})
+			samples = append(samples, sample{metric, value(m), exposition.RenderLabels("mountpoint", m.mountpoint)})
 		}
 	}
-	add(catalog.WorkerNodeFilesystemTotal, func(m measured) float64 { return float64(m.total) })
-	add(catalog.WorkerNodeFilesystemUsed, func(m measured) float64 { return float64(m.used) })
-	add(catalog.WorkerNodeFilesystemUtilization, func(m measured) float64 { return rate(float64(m.used), float64(m.total)) })
+	add(&catalog.WorkerNodeFilesystemTotal, func(m measured) float64 { return float64(m.total) })
+	add(&catalog.WorkerNodeFilesystemUsed, func(m measured) float64 { return float64(m.used) })
+	add(&catalog.WorkerNodeFilesystemUtilization, func(m measured) float64 { return rate(float64(m.used), float64(m.total)) })
 	return samples, joined(errs)
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 const (
@@ -105,9 +106,9 @@ func (h *Host) Collectors() []*Collector { return h.collectors }
 
 // sample is one sample of a family.
 type sample struct {
-	metric catalog.Metric
+	metric *catalog.Metric
 	value  float64
-	labels []string // name, value, name, value, ...
+	labels exposition.Labels // rendered when the sample is taken, not at each scrape
 }
 
 // reading is what a sampler found. It is immutable.
@@ -133,9 +134,9 @@ type Collector struct {
 // Name is the value of label collector.
 func (c *Collector) Name() string { return c.name }
 
-// Collect calls emit for each sample of the last reading, one family after the other, with labels as name, value, name,
-// value; it never waits. It returns how long the reading took, negative if there was none yet, and what was wrong with it.
-func (c *Collector) Collect(emit func(m catalog.Metric, value float64, labels ...string)) (took time.Duration, err error) {
+// Collect calls emit for each sample of the last reading, one family after the other; it never waits. It returns how long
+// the reading took, negative if there was none yet, and what was wrong with it.
+func (c *Collector) Collect(emit func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)) (took time.Duration, err error) {
 	last := c.last.Load()
 	if last == nil {
 		return -1, nil
@@ -143,7 +144,7 @@ func (c *Collector) Collect(emit func(m catalog.Metric, value float64, labels ..
 	age := time.Since(last.at)
 	if age <= staleAfter*c.interval {
 		for _, s := range last.samples {
-			emit(s.metric, s.value, s.labels...)
+			emit(s.metric, "", s.value, s.labels)
 		}
 	}
 	if age > lateAfter*c.interval {

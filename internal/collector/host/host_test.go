@@ -18,6 +18,7 @@ import (
 	"github.com/shirou/gopsutil/v4/disk"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 const root = "testdata/root"
@@ -26,8 +27,8 @@ const root = "testdata/root"
 func collect(h *Host) (lines []string, failed map[string]string) {
 	failed = map[string]string{}
 	for _, c := range h.Collectors() {
-		took, err := c.Collect(func(m catalog.Metric, v float64, labels ...string) {
-			lines = append(lines, fmt.Sprintf("%s %v %q", strings.TrimPrefix(m.Name, "gpustack:worker_node_"), v, labels))
+		took, err := c.Collect(func(m *catalog.Metric, _ string, v float64, labels exposition.Labels) {
+			lines = append(lines, fmt.Sprintf("%s %v [%s]", strings.TrimPrefix(m.Name, "gpustack:worker_node_"), v, labels))
 		})
 		switch {
 		case took < 0:
@@ -78,23 +79,23 @@ func TestFixture(t *testing.T) {
 			}
 		}
 		want := []string{
-			`os_info 1 ["name" "Example Linux" "version" "12.5"]`,
+			`os_info 1 [name="Example Linux",version="12.5"]`,
 			`cpu_cores 2 []`,
 			`memory_total_bytes 1.024e+09 []`,
 			`memory_used_bytes 3.41332992e+08 []`,
 			`memory_utilization_rate 33.3333 []`,
-			`filesystem_total_bytes 3000 ["mountpoint" "/"]`,
-			`filesystem_total_bytes 200 ["mountpoint" "/data"]`,
-			`filesystem_total_bytes 200 ["mountpoint" "/mnt/over"]`,
-			`filesystem_total_bytes 10 ["mountpoint" "/mnt/with space"]`,
-			`filesystem_used_bytes 1000 ["mountpoint" "/"]`,
-			`filesystem_used_bytes 50 ["mountpoint" "/data"]`,
-			`filesystem_used_bytes 50 ["mountpoint" "/mnt/over"]`,
-			`filesystem_used_bytes 10 ["mountpoint" "/mnt/with space"]`,
-			`filesystem_utilization_rate 33.3333 ["mountpoint" "/"]`,
-			`filesystem_utilization_rate 25 ["mountpoint" "/data"]`,
-			`filesystem_utilization_rate 25 ["mountpoint" "/mnt/over"]`,
-			`filesystem_utilization_rate 100 ["mountpoint" "/mnt/with space"]`,
+			`filesystem_total_bytes 3000 [mountpoint="/"]`,
+			`filesystem_total_bytes 200 [mountpoint="/data"]`,
+			`filesystem_total_bytes 200 [mountpoint="/mnt/over"]`,
+			`filesystem_total_bytes 10 [mountpoint="/mnt/with space"]`,
+			`filesystem_used_bytes 1000 [mountpoint="/"]`,
+			`filesystem_used_bytes 50 [mountpoint="/data"]`,
+			`filesystem_used_bytes 50 [mountpoint="/mnt/over"]`,
+			`filesystem_used_bytes 10 [mountpoint="/mnt/with space"]`,
+			`filesystem_utilization_rate 33.3333 [mountpoint="/"]`,
+			`filesystem_utilization_rate 25 [mountpoint="/data"]`,
+			`filesystem_utilization_rate 25 [mountpoint="/mnt/over"]`,
+			`filesystem_utilization_rate 100 [mountpoint="/mnt/with space"]`,
 		}
 		if diff := cmp.Diff(want, lines); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
@@ -102,7 +103,7 @@ func TestFixture(t *testing.T) {
 		if diff := cmp.Diff(map[string]string{"filesystem": "filesystem at /mnt/nfs: stale file handle"}, failed); diff != "" {
 			t.Errorf("failed: (-want +got)\n%s", diff)
 		}
-		kernel := `kernel_info 1 ["name" "Linux" "release" "6.8.0-45-generic" "version" "#45-Example SMP PREEMPT_DYNAMIC" "architecture"`
+		kernel := `kernel_info 1 [name="Linux",release="6.8.0-45-generic",version="#45-Example SMP PREEMPT_DYNAMIC",architecture=`
 		if all := strings.Join(got, "\n"); !strings.Contains(all, kernel) || !strings.Contains(all, "uptime_seconds ") {
 			t.Errorf("no kernel or uptime in\n%s", all)
 		}
@@ -213,7 +214,7 @@ func TestHungFilesystemHoldsNothingUp(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("collecting took %s", took)
 		}
-		if failed["filesystem"] != "filesystem at /mnt/nfs hangs" || !strings.Contains(strings.Join(lines, "\n"), `filesystem_total_bytes 200 ["mountpoint" "/data"]`) {
+		if failed["filesystem"] != "filesystem at /mnt/nfs hangs" || !strings.Contains(strings.Join(lines, "\n"), `filesystem_total_bytes 200 [mountpoint="/data"]`) {
 			t.Errorf("got %v\n%s", failed, strings.Join(lines, "\n"))
 		}
 		if asked != 1 {
@@ -222,7 +223,7 @@ func TestHungFilesystemHoldsNothingUp(t *testing.T) {
 		close(release)
 		time.Sleep(time.Minute)
 		lines, failed = collect(h)
-		if failed["filesystem"] != "" || !strings.Contains(strings.Join(lines, "\n"), `filesystem_total_bytes 7 ["mountpoint" "/mnt/nfs"]`) {
+		if failed["filesystem"] != "" || !strings.Contains(strings.Join(lines, "\n"), `filesystem_total_bytes 7 [mountpoint="/mnt/nfs"]`) {
 			t.Errorf("after it came back: got %v\n%s", failed, strings.Join(lines, "\n"))
 		}
 	})
@@ -236,7 +237,7 @@ func TestSampleThatIsLateIsNotKeptForEver(t *testing.T) {
 			if calls++; calls > 1 {
 				<-block
 			}
-			return []sample{{metric: catalog.WorkerNodeUptime, value: 5}}, nil
+			return []sample{{metric: &catalog.WorkerNodeUptime, value: 5}}, nil
 		}}
 		ctx, cancel := context.WithCancel(t.Context())
 		go c.run(ctx)
@@ -249,7 +250,7 @@ func TestSampleThatIsLateIsNotKeptForEver(t *testing.T) {
 			time.Sleep(step.wait)
 			synctest.Wait()
 			n := 0
-			_, err := c.Collect(func(catalog.Metric, float64, ...string) { n++ })
+			_, err := c.Collect(func(*catalog.Metric, string, float64, exposition.Labels) { n++ })
 			if n != step.samples || (err != nil) != step.fails {
 				t.Errorf("after %s: %d samples, error %v", step.wait, n, err)
 			}
@@ -286,14 +287,14 @@ func TestFamiliesStandTogether(t *testing.T) {
 	seen := map[string]bool{}
 	was := ""
 	for _, c := range h.Collectors() {
-		_, _ = c.Collect(func(m catalog.Metric, v float64, labels ...string) {
+		_, _ = c.Collect(func(m *catalog.Metric, _ string, v float64, labels exposition.Labels) {
 			if m.Name != was && seen[m.Name] {
 				t.Errorf("%s stands in two places", m.Name)
 			}
 			if strings.HasSuffix(m.Name, "_rate") && (v < 0 || v > 100) {
 				t.Errorf("%s is %v", m.Name, v)
 			}
-			if len(labels) != 2*len(m.Labels) {
+			if strings.Count(string(labels), `="`) != len(m.Labels) {
 				t.Errorf("%s has labels %q, want %q", m.Name, labels, m.Labels)
 			}
 			was, seen[m.Name] = m.Name, true

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 const maxFileBytes = 64 << 10
@@ -42,7 +43,7 @@ func (r *rooted) readOS(ctx context.Context) ([]sample, error) {
 	if name == "" {
 		return nil, errors.New("os-release names no system")
 	}
-	return []sample{{catalog.WorkerNodeOS, 1, []string{"name", name, "version", version}}}, nil
+	return []sample{{&catalog.WorkerNodeOS, 1, exposition.RenderLabels("name", name, "version", version)}}, nil
 }
 
 // osRelease returns NAME and VERSION_ID of an os-release file.
@@ -78,7 +79,7 @@ func (r *rooted) readKernel(context.Context) ([]sample, error) {
 	} else if release, err = host.KernelVersion(); err != nil {
 		return nil, err
 	}
-	return []sample{{catalog.WorkerNodeKernel, 1, []string{"name", name, "release", release, "version", version, "architecture", arch}}}, nil
+	return []sample{{&catalog.WorkerNodeKernel, 1, exposition.RenderLabels("name", name, "release", release, "version", version, "architecture", arch)}}, nil
 }
 
 func (r *rooted) readUptime(ctx context.Context) ([]sample, error) {
@@ -86,7 +87,7 @@ func (r *rooted) readUptime(ctx context.Context) ([]sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []sample{{metric: catalog.WorkerNodeUptime, value: float64(seconds)}}, nil
+	return []sample{{metric: &catalog.WorkerNodeUptime, value: float64(seconds)}}, nil
 }
 
 func (r *rooted) readMemory(ctx context.Context) ([]sample, error) {
@@ -98,9 +99,9 @@ func (r *rooted) readMemory(ctx context.Context) ([]sample, error) {
 		return nil, fmt.Errorf("memory: %w", errZero)
 	}
 	return []sample{
-		{metric: catalog.WorkerNodeMemoryTotal, value: float64(m.Total)},
-		{metric: catalog.WorkerNodeMemoryUsed, value: float64(m.Used)},
-		{metric: catalog.WorkerNodeMemoryUtilization, value: rate(float64(m.Used), float64(m.Total))},
+		{metric: &catalog.WorkerNodeMemoryTotal, value: float64(m.Total)},
+		{metric: &catalog.WorkerNodeMemoryUsed, value: float64(m.Used)},
+		{metric: &catalog.WorkerNodeMemoryUtilization, value: rate(float64(m.Used), float64(m.Total))},
 	}, nil
 }
 
@@ -133,7 +134,7 @@ func (c *cpuReader) read(ctx context.Context) ([]sample, error) {
 	if err := c.count(ctx); err != nil {
 		errs = append(errs, err)
 	} else {
-		samples = append(samples, sample{metric: catalog.WorkerNodeCPUCores, value: float64(c.cores)})
+		samples = append(samples, sample{metric: &catalog.WorkerNodeCPUCores, value: float64(c.cores)})
 	}
 	busy, total, err := c.times(ctx)
 	if err != nil {
@@ -142,7 +143,7 @@ func (c *cpuReader) read(ctx context.Context) ([]sample, error) {
 	}
 	if c.total > 0 && total > c.total {
 		used := min(max((busy-c.busy)/(total-c.total), 0), 1)
-		samples = append(samples, sample{metric: catalog.WorkerNodeCPUUtilization, value: rate(used, 1)})
+		samples = append(samples, sample{metric: &catalog.WorkerNodeCPUUtilization, value: rate(used, 1)})
 	}
 	c.busy, c.total = busy, total
 	return samples, joined(errs)

@@ -1,0 +1,27 @@
+package fleet
+
+// Sign is how one kind of inference engine looks from outside: what its command line and its container's image say. Flags are
+// written as on the command line, with their dashes; their value follows as the next word or after =.
+type Sign struct {
+	Runtime string
+	// Commands are how it is started: words that follow one another, the first a program's base name or a Python module
+	// (what follows -m), as in "vllm serve" or "sglang.launch_server".
+	Commands []string
+	// Images are parts of a container image's name without its tag.
+	Images []string
+	// Port is where it gives its metrics when nothing says otherwise.
+	Port int
+	// Path is the path of its metrics page; empty: /metrics.
+	Path string
+	// PortFlags and PortEnv name the flags and environment variables that say otherwise, the first that is there counts.
+	PortFlags, PortEnv []string
+	// NameFlags name the served model; ModelFlags say which weights it is. The value of the latter is a model's name only
+	// where it is no path.
+	NameFlags, ModelFlags []string
+	// Positional: the model's name may stand behind the command without a flag.
+	Positional bool
+	// Off are flags that switch its metrics off.
+	Off []string
+	// Needs are flags without one of which it gives no metrics.
+	Needs []string
+}
