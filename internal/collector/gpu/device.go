@@ -50,8 +50,8 @@ type Device struct {
 	// Throttles.
 	Throttled []ThrottleTime
 
-	ECC                            []ECC
-	Remapped                       []Remapped
+	ECC                             []ECC
+	Remapped                        []Remapped
 	RowRemapPending, RowRemapFailed Value // 0 or 1
 
 	PCIe  PCIe
