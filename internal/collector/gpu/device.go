@@ -46,6 +46,9 @@ type Device struct {
 	// Throttles are the reasons that hold the card back at this moment. ThrottleKnown says that the card tells them.
 	Throttles     []Throttle
 	ThrottleKnown bool
+	// ThrottleReasons are the reasons that the card could tell. Their time is exported from 0 on, that of others from when
+	// they first stand in Throttles.
+	ThrottleReasons []Throttle
 	// Throttled are the card's own counters of the same, where it has them. A reason that stands here is not added up from
 	// Throttles.
 	Throttled []ThrottleTime
@@ -186,6 +189,8 @@ type Event struct {
 	UUID, PCI string
 	// Kind is xid, sxid, ras, reset ...; Code is the vendor's number or name of it.
 	Kind, Code string
+	// Severity is "" where Kind and Code say it.
+	Severity Severity
 	// Source is where it was read: driver or kernel_log. Sources that report the same event are not added.
 	Source string
 }

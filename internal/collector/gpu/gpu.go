@@ -23,7 +23,7 @@ type Backend interface {
 	// Read reads all cards. It is called by one goroutine at a time, and not again before it has returned; it may hang in a
 	// driver for ever. The first call opens what has to be opened, once. What could be read is returned beside an error
 	// about the rest: a card or value that cannot be read never costs another. Without a driver, tool or card of the vendor
-	// the error is ErrAbsent.
+	// the error is ErrAbsent. The backend does not touch what it returned again.
 	Read(ctx context.Context) (Reading, error)
 	// Close lets go of the driver. It is not called while Read runs.
 	Close() error
@@ -39,3 +39,6 @@ type Watcher interface {
 
 // ErrAbsent says that this machine has no cards of the vendor, or nothing to read them with.
 var ErrAbsent = errors.New("no such cards or driver on this machine")
+
+// ErrHangs is what a Read wraps that gave up waiting for a driver or tool. It counts as a Read that does not return.
+var ErrHangs = errors.New("the driver or tool does not answer")

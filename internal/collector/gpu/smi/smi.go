@@ -1,5 +1,5 @@
 // Package smi runs the vendors' command-line tools: within a deadline, with bounded output, and with a reason when one
-// cannot be used. It does not read their output.
+// cannot be used. It reads numbers and tables as those tools print them; what they mean is their vendor's package's business.
 package smi
 
 import (
@@ -7,9 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
@@ -20,9 +21,13 @@ const (
 	Timeout = 10 * time.Second
 	// Interval is the shortest pause between two runs: starting a tool costs the machine more than reading a file.
 	Interval = 5 * time.Second
+	// Budget bounds all runs of one reading together: who reads a backend takes one that is silent for longer to hang.
+	Budget = 12 * time.Second
 	// maxOutput bounds what is read of one run.
 	maxOutput = 4 << 20
-	// waitDelay is how long a killed tool's children may keep its output open.
+	// maxErrors bounds what is kept of a tool's complaints, of which only the first line is told.
+	maxErrors = 4 << 10
+	// waitDelay is how long a killed or ended tool's children may keep its output open.
 	waitDelay = time.Second
 )
 
@@ -30,77 +35,126 @@ const (
 type Runner func(ctx context.Context, name string, args ...string) ([]byte, error)
 
 // Run runs name, which is looked up in PATH and in the places where vendors install their tools. A tool that is not there is
-// gpu.ErrAbsent. A tool that does not end within Timeout is killed, unless the driver keeps it from dying.
+// gpu.ErrAbsent. A tool that does not end within Timeout is killed with the processes that it started, unless the driver
+// keeps it from dying: then Run does not return either. What a tool printed before it failed is returned beside the error.
 func Run(ctx context.Context, name string, args ...string) ([]byte, error) {
-	path, err := find(name)
+	return runner{Timeout, waitDelay}.run(ctx, name, args...)
+}
+
+// runner holds the times, which tests shorten.
+type runner struct{ timeout, waitDelay time.Duration }
+
+var (
+	errSlow = errors.New("it did not end")
+	errFull = errors.New("it printed too much")
+)
+
+func (r runner) run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	path, listed, err := find(name)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, Timeout)
-	defer cancel()
+	ctx, stop := context.WithTimeoutCause(ctx, r.timeout, errSlow)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // the caller's constant, found where tools are installed
 	cmd.Env = append(cmd.Environ(), "LC_ALL=C", "LANG=C", "TERM=dumb", "COLUMNS=400")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = waitDelay
-	var stdout, stderr limited
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
-	switch {
-	case ctx.Err() != nil && context.Cause(ctx) == context.DeadlineExceeded:
-		return nil, fmt.Errorf("%s did not end within %s", name, Timeout)
-	case stdout.over:
-		return nil, fmt.Errorf("%s printed more than %d bytes", name, maxOutput)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w%s", strings.Join(append([]string{name}, args...), " "), err, said(stderr.buf.Bytes(), stdout.buf.Bytes()))
+	if !listed {
+		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+libraries(path, os.Getenv("LD_LIBRARY_PATH")))
 	}
-	return stdout.buf.Bytes(), nil
+	killWhole(cmd)
+	cmd.WaitDelay = r.waitDelay
+	stdout, stderr := first{most: maxOutput, full: func() { cancel(errFull) }}, first{most: maxErrors}
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+
+	err = cmd.Run()
+	call := strings.Join(append([]string{name}, args...), " ")
+	switch cause := context.Cause(ctx); {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cause == nil:
+		// The second: the tool is done, and something that it started keeps its output open.
+		if !stdout.over {
+			return stdout.buf.Bytes(), nil
+		}
+		fallthrough
+	case errors.Is(cause, errFull):
+		return nil, fmt.Errorf("%s: killed, it printed more than %d bytes", call, maxOutput)
+	case errors.Is(cause, errSlow):
+		return nil, fmt.Errorf("%s: killed, it did not end within %s: %w", call, r.timeout, gpu.ErrHangs)
+	case cause != nil:
+		return nil, fmt.Errorf("%s: %w", call, cause)
+	default:
+		return stdout.buf.Bytes(), fmt.Errorf("%s: %w%s", call, err, said(stderr.buf.Bytes(), stdout.buf.Bytes()))
+	}
 }
 
 // places are where vendors put their tools outside PATH.
-var places = []string{
-	"/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/opt/bin",
-	"/usr/local/corex/bin", "/opt/hyhal/bin", "/opt/dtk/bin", "/opt/mxdriver/bin", "/opt/maca/bin", "/opt/mxn100/bin",
-	"/usr/local/neuware/bin", "/usr/local/Ascend/driver/tools", "/usr/local/PPU_SDK/bin", "/usr/local/musa/bin",
+func places() []string {
+	return []string{
+		"/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/opt/bin",
+		"/usr/local/corex/bin", "/usr/local/corex/sbin", "/opt/hyhal/bin", "/usr/local/hyhal/bin", "/opt/dtk/bin", "/opt/mxdriver/bin", "/opt/maca/bin", "/opt/mxn100/bin",
+		"/usr/local/neuware/bin", "/usr/local/Ascend/driver/tools", "/usr/local/PPU_SDK/bin", "/usr/local/PPU_SDK/ppu-smi/bin", "/usr/local/musa/bin",
+	}
 }
 
-func find(name string) (string, error) {
+// find returns a tool's path and whether PATH lists it.
+func find(name string) (path string, listed bool, err error) {
 	if path, err := exec.LookPath(name); err == nil {
-		return path, nil
+		return path, true, nil
 	}
-	for _, dir := range places {
+	for _, dir := range places() {
 		if path, err := exec.LookPath(dir + "/" + name); err == nil {
-			return path, nil
+			return path, false, nil
 		}
 	}
-	return "", fmt.Errorf("%s: %w", name, gpu.ErrAbsent)
+	return "", false, fmt.Errorf("%s: %w", name, gpu.ErrAbsent)
+}
+
+// libraries is where a tool outside PATH finds its libraries: beside it, as the vendor's own environment script says for
+// shells, which a service does not read.
+func libraries(tool, inherited string) string {
+	home := filepath.Dir(filepath.Dir(tool))
+	dirs := []string{filepath.Join(home, "lib64"), filepath.Join(home, "lib")}
+	if inherited != "" {
+		dirs = append(dirs, inherited)
+	}
+	return strings.Join(dirs, string(filepath.ListSeparator))
 }
 
 // said is the first line of what a tool printed, for an error text.
 func said(outputs ...[]byte) string {
-	const most = 200
 	for _, out := range outputs {
 		for line := range strings.Lines(string(out)) {
 			if line = strings.TrimSpace(line); line != "" {
-				return ": " + strings.ToValidUTF8(line[:min(len(line), most)], "")
+				return ": " + excerpt(line)
 			}
 		}
 	}
 	return ""
 }
 
-// limited keeps the first maxOutput bytes. It has no other method than Write, or io.Copy would go around it.
-type limited struct {
-	buf  bytes.Buffer
-	over bool
+// excerpt is what an error text may carry of a tool's output.
+func excerpt(s string) string {
+	const most = 200
+	return strings.ToValidUTF8(s[:min(len(s), most)], "")
 }
 
-var errFull = errors.New("too much output")
+// first keeps the first bytes that are written to it and drops the rest; full is called when there is a rest. It has no other
+// method than Write, or io.Copy would go around it.
+type first struct {
+	buf  bytes.Buffer
+	most int
+	over bool
+	full func()
+}
 
-func (l *limited) Write(p []byte) (int, error) {
-	if l.buf.Len()+len(p) > maxOutput {
-		l.over = true
-		return 0, errFull
+func (f *first) Write(p []byte) (int, error) {
+	f.buf.Write(p[:min(len(p), f.most-f.buf.Len())])
+	if f.buf.Len() == f.most && !f.over {
+		f.over = true
+		if f.full != nil {
+			f.full()
+		}
 	}
-	return l.buf.Write(p)
+	return len(p), nil
 }

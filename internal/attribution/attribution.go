@@ -1,0 +1,324 @@
+// Package attribution says which model instance holds how much of which card: it joins the processes that a driver lists for a
+// card with the instances that these processes belong to.
+package attribution
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+const (
+	// staleAfter is how old a card's last reading may be. Tools of some vendors take more than ten seconds for one.
+	staleAfter = 30 * time.Second
+	// forgetAfter is how long an instance that holds nothing keeps its energy counters.
+	forgetAfter = 10 * time.Minute
+	// maxCards bounds the cards of a node, maxUses the instances on one of them.
+	maxCards = 1024
+	maxUses  = 1024
+	// busyFrom is the share of a card from which on it counts as at work. Drivers report a few percent for a card that only
+	// holds memory.
+	busyFrom = 0.05
+)
+
+// Owner returns the key of the instance that a process belongs to.
+type Owner func(p gpu.Process) (instance string, ok bool)
+
+// Attribution joins cards and instances. It is safe for concurrent use.
+type Attribution struct {
+	owner Owner
+
+	mu    sync.Mutex
+	cards map[cardKey]*card
+}
+
+// New makes an Attribution. owner is asked for each process of each reading and must not wait.
+func New(owner Owner) *Attribution {
+	return &Attribution{owner: owner, cards: map[cardKey]*card{}}
+}
+
+type cardKey struct{ vendor, index, chip, uuid string }
+
+// card is what is known about one card since its last reading.
+type card struct {
+	key    cardKey
+	at     time.Time
+	labels exposition.Labels
+
+	energy float64 // the card's counter at the last reading
+	counts bool    // whether it has one
+
+	known                  bool // whether the driver lists its processes
+	allocated, unaccounted gpu.Value
+	uses                   map[string]*use // by instance
+}
+
+// use is an instance's part of a card.
+type use struct {
+	at           time.Time
+	memory, busy gpu.Value
+	here         bool // in the last reading
+	working      bool
+	joules       float64
+	metered      bool // whether joules say anything
+
+	// labels are rendered once for the instance labels that they begin with.
+	instance, labels exposition.Labels
+}
+
+func (u *use) render(instance, card exposition.Labels) exposition.Labels {
+	if u.labels == "" || u.instance != instance {
+		u.instance, u.labels = instance, instance.With(card)
+	}
+	return u.labels
+}
+
+// held is what the processes of one instance, or of nobody known, hold of a card in one reading.
+type held struct {
+	memory, busy float64
+	memoryKnown  bool
+	busyKnown    bool
+}
+
+// Observe takes a reading of a vendor's cards. It has the signature of gpu.Options.OnReading.
+func (a *Attribution) Observe(vendor string, at time.Time, devices []gpu.Device) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range devices {
+		d := &devices[i]
+		key := cardKey{vendor, d.Index, d.Chip, d.UUID}
+		c, ok := a.cards[key]
+		if !ok {
+			if len(a.cards) >= maxCards {
+				continue
+			}
+			c = &card{key: key, labels: gpu.Labels(d.Identity), uses: map[string]*use{}}
+			a.cards[key] = c
+		}
+		c.observe(at, d, a.owner)
+	}
+	for key, c := range a.cards {
+		if at.Sub(c.at) > forgetAfter {
+			delete(a.cards, key)
+		}
+	}
+}
+
+func (c *card) observe(at time.Time, d *gpu.Device, owner Owner) {
+	spent := c.spent(d)
+	c.at, c.known = at, d.ProcessesKnown && !d.Lost
+	c.allocated, c.unaccounted = gpu.Value{}, gpu.Value{}
+	for _, u := range c.uses {
+		u.memory, u.busy, u.here, u.working = gpu.Value{}, gpu.Value{}, false, false
+	}
+	if !c.known {
+		return
+	}
+	owned, all := split(d.Processes, owner)
+	for name, h := range owned {
+		u, ok := c.uses[name]
+		if !ok {
+			if len(c.uses) >= maxUses {
+				continue
+			}
+			u = &use{}
+			c.uses[name] = u
+		}
+		u.at, u.here = at, true
+		if h.memoryKnown {
+			u.memory = gpu.Known(h.memory)
+		}
+		if h.busyKnown {
+			u.busy = gpu.Known(min(h.busy, 1))
+		}
+		u.working = works(d, h, len(owned) == 1)
+		if share, ok := h.share(all); ok && c.counts {
+			u.joules += spent * share
+			u.metered = true
+		}
+	}
+	c.account(d, owned)
+	for name, u := range c.uses {
+		if at.Sub(u.at) > forgetAfter {
+			delete(c.uses, name)
+		}
+	}
+}
+
+// spent is the energy since the reading before.
+func (c *card) spent(d *gpu.Device) float64 {
+	now, ok := d.Energy.Get()
+	was, had := c.energy, c.counts
+	c.energy, c.counts = now, ok
+	if !ok || !had || now < was {
+		return 0
+	}
+	return now - was
+}
+
+// account splits the used memory into that of known instances and the rest. The sum is what the driver says is used.
+func (c *card) account(d *gpu.Device, owned map[string]held) {
+	allocated := 0.0
+	for _, h := range owned {
+		if !h.memoryKnown {
+			return // a part of the sum is not known
+		}
+		allocated += h.memory
+	}
+	used, ok := d.MemoryUsed.Get()
+	if ok {
+		// Drivers count a process' pages and the card's own use at different moments.
+		allocated = min(allocated, used)
+		c.unaccounted = gpu.Known(used - allocated)
+	}
+	c.allocated = gpu.Known(allocated)
+}
+
+// works reports whether an instance works on the card: its own share where it is measured, or the card's if nobody else known
+// is on it.
+func works(d *gpu.Device, h held, alone bool) bool {
+	if h.busyKnown {
+		return h.busy >= busyFrom
+	}
+	busy, ok := d.Utilization.Get()
+	return ok && alone && busy >= busyFrom
+}
+
+// split adds up a card's processes by instance, and all of them. A driver may list a process twice, as one that computes and
+// one that draws.
+func split(processes []gpu.Process, owner Owner) (owned map[string]held, all held) {
+	owned = map[string]held{}
+	all.memoryKnown = true
+	measured := slices.ContainsFunc(processes, func(p gpu.Process) bool { _, ok := p.Use.Get(); return ok })
+	all.busyKnown = measured
+	for i, p := range processes {
+		if slices.ContainsFunc(processes[:i], func(q gpu.Process) bool { return q.PID == p.PID && q.Slice == p.Slice && q.Instance == p.Instance }) {
+			continue
+		}
+		memory, memoryKnown := p.Memory.Get()
+		busy, _ := p.Use.Get()
+		all.memory += memory
+		all.memoryKnown = all.memoryKnown && memoryKnown
+		all.busy += busy
+		name, ok := owner(p)
+		if !ok {
+			continue
+		}
+		h, had := owned[name]
+		h.memory += memory
+		h.memoryKnown = memoryKnown && (h.memoryKnown || !had)
+		// A driver that measures use lists nothing for a process that did none.
+		h.busy, h.busyKnown = h.busy+busy, measured
+		owned[name] = h
+	}
+	return owned, all
+}
+
+// share is the part of the card's energy that is allocated to h: by utilization where it is measured and there is any, else by
+// memory.
+func (h held) share(all held) (float64, bool) {
+	switch {
+	case all.busyKnown && all.busy > 0:
+		return h.busy / all.busy, true
+	case all.memoryKnown && all.memory > 0:
+		return h.memory / all.memory, true
+	}
+	return 0, false
+}
+
+// Presence is what the cards show of an instance.
+type Presence struct {
+	// Known: some card's driver lists its processes.
+	Known bool
+	// Holds: processes of the instance hold memory of a card. Busy: they are at work there.
+	Holds, Busy bool
+}
+
+// Presence returns what the cards show of an instance now.
+func (a *Attribution) Presence(instance string) Presence {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var p Presence
+	now := time.Now()
+	for _, c := range a.cards {
+		if !c.known || now.Sub(c.at) > staleAfter {
+			continue
+		}
+		p.Known = true
+		if u, ok := c.uses[instance]; ok && u.here {
+			p.Holds = true
+			p.Busy = p.Busy || u.working
+		}
+	}
+	return p
+}
+
+type emitFunc = func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)
+
+// fresh returns the cards with a current reading, in order.
+func (a *Attribution) fresh() []*card {
+	now := time.Now()
+	list := make([]*card, 0, len(a.cards))
+	for _, c := range a.cards {
+		if now.Sub(c.at) <= staleAfter {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(x, y *card) int {
+		return cmp.Or(cmp.Compare(x.key.vendor, y.key.vendor), cmp.Compare(len(x.key.index), len(y.key.index)),
+			cmp.Compare(x.key.index, y.key.index), cmp.Compare(x.key.chip, y.key.chip))
+	})
+	return list
+}
+
+// Name is the value of label collector.
+func (a *Attribution) Name() string { return "gpu_attribution" }
+
+// Collect emits what of each card's memory known instances hold and what they don't, of cards whose driver lists processes.
+// It reads nothing, so it gives no verdict.
+func (a *Attribution) Collect(emit emitFunc) (took time.Duration, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	cards := a.fresh()
+	each := func(m *catalog.Metric, value func(*card) gpu.Value) {
+		for _, c := range cards {
+			if v, ok := value(c).Get(); ok {
+				emit(m, "", v, c.labels)
+			}
+		}
+	}
+	each(&catalog.GRAMAllocated, func(c *card) gpu.Value { return c.allocated })
+	each(&catalog.GPUMemoryUnaccounted, func(c *card) gpu.Value { return c.unaccounted })
+	return -1, nil
+}
+
+// CollectInstance emits an instance's part of each card, with the labels of the instance before those of the card.
+func (a *Attribution) CollectInstance(instance string, emit emitFunc, labels exposition.Labels) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	cards := a.fresh()
+	each := func(m *catalog.Metric, value func(*card, *use) gpu.Value) {
+		for _, c := range cards {
+			u, ok := c.uses[instance]
+			if !ok {
+				continue
+			}
+			if v, ok := value(c, u).Get(); ok {
+				emit(m, "", v, u.render(labels, c.labels))
+			}
+		}
+	}
+	each(&catalog.InstanceGPUMemory, func(_ *card, u *use) gpu.Value { return u.memory })
+	each(&catalog.InstanceGPUUse, func(_ *card, u *use) gpu.Value { return u.busy })
+	each(&catalog.InstanceGPUEnergy, func(_ *card, u *use) gpu.Value {
+		if !u.metered {
+			return gpu.Value{}
+		}
+		return gpu.Known(u.joules)
+	})
+}

@@ -1,0 +1,132 @@
+// Package ascend reads Huawei Ascend cards (NPUs) with npu-smi. The table of `npu-smi info` is read each time; what costs a
+// run for each card (error counts, health, clocks, links ...) is read in turn, a few runs at a time.
+//
+// A card's index is its NPU ID. A card with several chips is several devices, told apart by the chip's ID: two on an Atlas
+// 300I Duo (310P) and on an A3 (910C). The utilization is the column AICore(%), on later chips NPU Util(%): the share of time
+// in which the AI cores had work. Memory is the HBM of chips that have it, the DDR of others. A card whose power is measured
+// as a whole has it on its first chip, as npu-smi itself shows it.
+package ascend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
+)
+
+const (
+	vendor = "ascend"
+	tool   = "npu-smi"
+	// maxEvents bounds the events that wait for Watch.
+	maxEvents = 256
+)
+
+// Options are what a Backend may be told.
+type Options struct {
+	Run    smi.Runner   // nil: smi.Run
+	Logger *slog.Logger // nil: silent
+}
+
+// Backend reads Ascend cards. It is a gpu.Watcher: error codes that appear in a card's health become events.
+type Backend struct {
+	run     smi.Runner
+	log     *slog.Logger
+	details details
+	events  chan gpu.Event
+	lost    int // events that found no room
+}
+
+var _ gpu.Watcher = (*Backend)(nil)
+
+// New returns a Backend. It runs nothing yet.
+func New(o Options) *Backend {
+	if o.Run == nil {
+		o.Run = smi.Run
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Backend{run: o.Run, log: o.Logger.With(logging.KeyComponent, "gpu_"+vendor), events: make(chan gpu.Event, maxEvents)}
+}
+
+// Vendor implements gpu.Backend.
+func (*Backend) Vendor() string { return vendor }
+
+// MinInterval implements gpu.Backend.
+func (*Backend) MinInterval() time.Duration { return smi.Interval }
+
+// Close implements gpu.Backend.
+func (*Backend) Close() error { return nil }
+
+// Read implements gpu.Backend.
+func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, smi.Budget)
+	defer cancel()
+	out, err := b.run(ctx, tool, "info")
+	if err != nil && len(out) == 0 {
+		return gpu.Reading{}, err
+	}
+	info, faults := parseInfo(out)
+	if len(info.chips) == 0 {
+		switch {
+		case err != nil:
+			return gpu.Reading{}, err
+		case faults != nil:
+			return gpu.Reading{}, faults
+		}
+		return gpu.Reading{}, fmt.Errorf("%s lists no cards: %w", tool, gpu.ErrAbsent)
+	}
+	b.details.refresh(ctx, b.run, info.tool, info.chips)
+	r := gpu.Reading{Devices: make([]gpu.Device, 0, len(info.chips))}
+	for i := range info.chips {
+		c := &info.chips[i]
+		c.device.Driver = info.driver
+		c.device.Processes, c.device.ProcessesKnown = info.processesOf(c)
+		if !c.device.Lost {
+			b.details.apply(c, first(info.chips, c.npu) == i)
+		}
+		r.Devices = append(r.Devices, c.device)
+	}
+	b.announce(b.details.takeEvents())
+	return r, errors.Join(err, faults, b.details.fault())
+}
+
+// Watch implements gpu.Watcher.
+func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-b.events:
+			report(e)
+		}
+	}
+}
+
+// announce hands events over to Watch; it must not wait for it.
+func (b *Backend) announce(events []gpu.Event) {
+	for _, e := range events {
+		select {
+		case b.events <- e:
+		default:
+			if b.lost++; b.lost == 1 {
+				b.log.Warn("too many error codes at once, some are not counted", "code", e.Code, "uuid", e.UUID)
+			}
+		}
+	}
+}
+
+// first is the position of a card's first chip.
+func first(chips []chip, npu string) int {
+	for i := range chips {
+		if chips[i].npu == npu {
+			return i
+		}
+	}
+	return -1
+}

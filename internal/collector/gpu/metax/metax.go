@@ -1,0 +1,93 @@
+// Package metax reads MetaX cards with mx-smi: the table that it prints without options, which has all in one run, and now and
+// then `mx-smi -L` for the cards' UUIDs. Columns are found by their headers, of which there are several generations.
+//
+// A card's index is its number in the column GPU, which MACA_VISIBLE_DEVICES takes too; boards with several GPUs have a number
+// for each. The utilization is GPU-Util, the share of time in which the card had work.
+package metax
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
+)
+
+const (
+	vendor = "metax"
+	tool   = "mx-smi"
+	// slowly is the pause between two readings of what seldom changes.
+	slowly = 10 * time.Minute
+)
+
+// Options are what a Backend may be told.
+type Options struct {
+	Run    smi.Runner   // nil: smi.Run
+	Logger *slog.Logger // unused: what is wrong stands in Read's error
+}
+
+// Backend reads MetaX cards.
+type Backend struct {
+	run       smi.Runner
+	due       time.Time // of the next list
+	uuids     map[string]string
+	listFault error
+}
+
+var _ gpu.Backend = (*Backend)(nil)
+
+// New returns a Backend. It runs nothing yet.
+func New(o Options) *Backend {
+	if o.Run == nil {
+		o.Run = smi.Run
+	}
+	return &Backend{run: o.Run}
+}
+
+// Vendor implements gpu.Backend.
+func (*Backend) Vendor() string { return vendor }
+
+// MinInterval implements gpu.Backend.
+func (*Backend) MinInterval() time.Duration { return smi.Interval }
+
+// Close implements gpu.Backend.
+func (*Backend) Close() error { return nil }
+
+// Read implements gpu.Backend.
+func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, smi.Budget)
+	defer cancel()
+	out, err := b.run(ctx, tool)
+	if errors.Is(err, gpu.ErrAbsent) {
+		return gpu.Reading{}, err
+	}
+	devices, fault := parseTable(out)
+	if len(devices) == 0 {
+		if err == nil {
+			err = fault
+		}
+		return gpu.Reading{}, err
+	}
+	if now := time.Now(); !now.Before(b.due) {
+		b.due = now.Add(slowly)
+		b.listFault = b.list(ctx)
+	}
+	for i := range devices {
+		devices[i].UUID = b.uuids[devices[i].Index]
+	}
+	return gpu.Reading{Devices: devices}, errors.Join(err, fault, b.listFault)
+}
+
+func (b *Backend) list(ctx context.Context) error {
+	out, err := b.run(ctx, tool, "-L")
+	if err != nil {
+		return err
+	}
+	uuids, err := parseList(out)
+	if len(uuids) > 0 {
+		b.uuids = uuids
+	}
+	return err
+}

@@ -1,0 +1,191 @@
+package mthreads
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
+)
+
+// maxCards bounds the cards of one machine.
+const maxCards = 256
+
+// section is an object of the tool's JSON. Its values are texts with their units.
+type section map[string]any
+
+// readCards reads what mthreads-gmi -q --json printed. Cards that are whole are returned beside an error about others.
+func readCards(out []byte) ([]gpu.Device, error) {
+	dec := json.NewDecoder(bytes.NewReader(out))
+	dec.UseNumber()
+	var top section
+	if err := dec.Decode(&top); err != nil {
+		return nil, smi.Unrecognized(tool, "", "JSON: "+err.Error(), string(out))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, smi.Unrecognized(tool, "", "what follows the JSON", string(out[dec.InputOffset():]))
+	}
+	driver := top.text("Driver Version")
+	list, ok := top["GPU"].([]any)
+	if !ok || len(list) > maxCards {
+		return nil, smi.Unrecognized(tool, "", fmt.Sprintf("list GPU of at most %d cards, with driver %s", maxCards, driver), string(out))
+	}
+	var (
+		cards  []gpu.Device
+		faults error
+		seen   = map[string]bool{}
+	)
+	for i, item := range list {
+		object, _ := item.(map[string]any)
+		card := readCard(section(object))
+		switch {
+		case card.Index == "" || card.Name == "":
+			faults = both(faults, smi.Unrecognized(tool, "", fmt.Sprintf("card %d of the list, which needs Index and Product Name", i), fmt.Sprint(item)))
+		case seen[card.Index]:
+			faults = both(faults, smi.Unrecognized(tool, "", "Index, which two cards have", card.Index))
+		default:
+			seen[card.Index] = true
+			card.Driver = driver
+			cards = append(cards, card)
+		}
+	}
+	return cards, faults
+}
+
+func readCard(s section) gpu.Device {
+	d := gpu.Device{
+		Identity: gpu.Identity{
+			Vendor: vendor, Index: index(s.text("Index")), Chip: "0", Name: s.text("Product Name"),
+			UUID: s.text("GPU UUID"), PCI: address(s.text("PCI", "Bus ID")), Firmware: s.text("MTBios Version"),
+		},
+		Utilization: s.quantity("%", "Utilization", "Gpu"),
+		Temperature: s.quantity("C", "Temperature", "GPU Current Temp"),
+		PowerUsed:   s.quantity("W", "Power Readings", "Power Draw"),
+		PowerLimit:  positive(s.quantity("W", "Power Readings", "Current Power Limit")),
+		MemoryTotal: s.quantity("MiB", "FB Memory Usage", "Total"),
+		MemoryUsed:  s.quantity("MiB", "FB Memory Usage", "Used"),
+	}
+	for part, name := range map[string]string{"graphics": "Graphics", "memory": "Memory", "video": "Video"} {
+		c := gpu.Clock{Part: part, Now: s.quantity("MHz", "Clocks", name), Max: positive(s.quantity("MHz", "Max Clocks", name))}
+		if c.Now != (gpu.Value{}) || c.Max != (gpu.Value{}) {
+			d.Clocks = append(d.Clocks, c)
+		}
+	}
+	slices.SortFunc(d.Clocks, func(a, b gpu.Clock) int { return strings.Compare(a.Part, b.Part) })
+
+	speeds := s.section("Fan", "Speed")
+	for _, name := range slices.Sorted(maps.Keys(speeds)) {
+		number, isFan := strings.CutPrefix(strings.TrimSpace(name), "Fan")
+		if v := speeds.quantity("%", name); isFan && index(number) != "" && v != (gpu.Value{}) {
+			d.Fans = append(d.Fans, gpu.Fan{Name: number, Speed: v})
+		}
+	}
+
+	link := s.section("PCI", "GPU Link Info")
+	d.PCIe.Generation = positive(smi.Number(link.text("PCIe Generation", "Current")))
+	d.PCIe.GenerationMax = positive(smi.Number(link.text("PCIe Generation", "Max")))
+	d.PCIe.Width = lanes(link.text("Link Width", "Current"))
+	d.PCIe.WidthMax = lanes(link.text("Link Width", "Max"))
+
+	for _, cause := range [...][2]string{{gpu.Corrected, "Single Bit ECC"}, {gpu.Uncorrected, "Double Bit ECC"}} {
+		if n, ok := smi.Number(s.text("Retired Pages", cause[1])).Get(); ok && n >= 0 {
+			d.Remapped = append(d.Remapped, gpu.Remapped{Cause: cause[0], Count: n})
+		}
+	}
+	switch s.text("Retired Pages", "Pending Page Blacklist") {
+	case "Yes":
+		d.RowRemapPending = gpu.Known(1)
+	case "No":
+		d.RowRemapPending = gpu.Known(0)
+	}
+	return d
+}
+
+// get finds a value by its path. Some versions print keys with a blank at their end.
+func (s section) get(path ...string) any {
+	var at any = map[string]any(s)
+	for _, key := range path {
+		object, _ := at.(map[string]any)
+		value, ok := object[key]
+		if !ok {
+			value = object[key+" "]
+		}
+		at = value
+	}
+	return at
+}
+
+func (s section) section(path ...string) section {
+	object, _ := s.get(path...).(map[string]any)
+	return object
+}
+
+// text returns a value, or "" for one that is not offered.
+func (s section) text(path ...string) string {
+	var text string
+	switch v := s.get(path...).(type) {
+	case string:
+		text = strings.TrimSpace(v)
+	case json.Number:
+		text = v.String()
+	}
+	if text == "N/A" || text == "Unknown" {
+		return ""
+	}
+	return text
+}
+
+func (s section) quantity(unit string, path ...string) gpu.Value {
+	return withUnit(s.text(path...), unit)
+}
+
+// withUnit reads a number that carries its unit. One without is of a version that this program doesn't know.
+func withUnit(s, unit string) gpu.Value {
+	if strings.TrimRight(s, "0123456789.") == s {
+		return smi.Quantity(s, unit)
+	}
+	return gpu.Value{}
+}
+
+// positive leaves out 0, which the driver gives for what it doesn't know.
+func positive(v gpu.Value) gpu.Value {
+	if n, ok := v.Get(); ok && n > 0 {
+		return v
+	}
+	return gpu.Value{}
+}
+
+// lanes reads "16x".
+func lanes(s string) gpu.Value {
+	number, ok := strings.CutSuffix(s, "x")
+	if !ok {
+		return gpu.Value{}
+	}
+	return positive(smi.Number(number))
+}
+
+// index returns s if it is a number as tools count cards, else "".
+func index(s string) string {
+	if s == "" || len(s) > 4 || strings.Trim(s, "0123456789") != "" {
+		return ""
+	}
+	return s
+}
+
+// address turns 00000000:2A:00.0 into 0000:2a:00.0, as Linux names devices.
+func address(s string) string {
+	s = strings.ToLower(s)
+	if len(s) == len("00000000:2a:00.0") {
+		s = strings.TrimPrefix(s, "0000")
+	}
+	if strings.Trim(s, "0123456789abcdef:.") != "" || strings.Count(s, ":") != 2 {
+		return ""
+	}
+	return s
+}

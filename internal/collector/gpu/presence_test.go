@@ -1,0 +1,175 @@
+package gpu
+
+import (
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLostAndBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newStub("nvidia", "a", "b", "c")
+		s, stop := start(t, Options{Backends: []Backend{b}})
+		b.gives([]Device{b.card(0, "a"), b.card(2, "c")}, nil)
+		time.Sleep(1500 * time.Millisecond)
+		samples, _ := collect(t, s)
+		want(t, "lost", samples, map[string]float64{
+			"gpu_up{0}": 1, "gpu_up{1}": 0, "gpu_up{2}": 1, "gpu_expected{vendor=nvidia}": 3, "gpu_present{vendor=nvidia}": 2, "gpu_lost_total{vendor=nvidia}": 1,
+			"worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": 1,
+			"gpu_recommended_action{1,action=reboot,reason=card is lost}":           1, "worker_node_gpu_temperature_celsius{1}": -1,
+		})
+		b.have("a", "c") // the driver was loaded anew: what was 2 is 1 now
+		time.Sleep(time.Second)
+		samples, _ = collect(t, s)
+		want(t, "renumbered", samples, map[string]float64{
+			"gpu_up{1}": 1, "gpu_up{2}": -1, "gpu_expected{vendor=nvidia}": 3, "gpu_present{vendor=nvidia}": 2, "gpu_lost_total{vendor=nvidia}": 1,
+			"worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": 1, "worker_node_gpu_info{1,uuid=c,vendor=nvidia,pci_address=0000:63:00.0}": 1,
+		})
+		b.have("a", "b", "c")
+		time.Sleep(time.Second)
+		samples, _ = collect(t, s)
+		want(t, "back", samples, map[string]float64{"gpu_up{1}": 1, "gpu_up{2}": 1, "gpu_present{vendor=nvidia}": 3, "gpu_lost_total{vendor=nvidia}": 1})
+		stop()
+	})
+}
+
+// TestListedButLost: the driver still lists the card, by its address alone.
+func TestListedButLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newStub("nvidia", "a", "b")
+		s, stop := start(t, Options{Backends: []Backend{b}})
+		b.gives([]Device{b.card(0, "a"), {Identity: Identity{Vendor: "nvidia", PCI: "00000000:62:00.0"}, Lost: true}}, nil)
+		for range 3 {
+			time.Sleep(time.Second)
+		}
+		samples, failed := collect(t, s)
+		want(t, "lost", samples, map[string]float64{
+			"gpu_up{1}": 0, "gpu_expected{vendor=nvidia}": 2, "gpu_present{vendor=nvidia}": 1, "gpu_lost_total{vendor=nvidia}": 1,
+			"gpu_recommended_action{1,action=reboot,reason=card is lost}": 1,
+		})
+		if len(failed) > 0 {
+			t.Errorf("%v", failed)
+		}
+		stop()
+	})
+}
+
+func TestReplacedAndForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newStub("nvidia", "a", "b")
+		s, stop := start(t, Options{Backends: []Backend{b}, Interval: time.Minute})
+		fresh := b.card(1, "z")
+		fresh.PCI = "0000:62:00.0" // where b was
+		b.gives([]Device{b.card(0, "a"), fresh}, nil)
+		time.Sleep(2 * time.Minute)
+		samples, _ := collect(t, s)
+		want(t, "replaced", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 2, "gpu_present{vendor=nvidia}": 2, "gpu_up{1}": 1})
+		b.have("a")
+		time.Sleep(6 * 24 * time.Hour)
+		samples, _ = collect(t, s)
+		want(t, "six days", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 2, "gpu_up{1}": 0})
+		time.Sleep(25 * time.Hour)
+		samples, _ = collect(t, s)
+		want(t, "seven days", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 1, "gpu_up{1}": -1, "gpu_lost_total{vendor=nvidia}": 1})
+		stop()
+	})
+}
+
+func TestKnownOverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := machine(t, "boot-1", 100)
+		path := filepath.Join(t.TempDir(), "gpu.json")
+		b := newStub("nvidia", "a", "b")
+		_, stop := start(t, Options{Backends: []Backend{b}, StatePath: path, Root: root})
+		stop()
+		time.Sleep(time.Hour)
+		reboot(t, root, "boot-2", 60)
+		b = newStub("nvidia", "a")
+		s, stop := start(t, Options{Backends: []Backend{b}, StatePath: path, Root: root})
+		samples, _ := collect(t, s)
+		want(t, "after a reboot", samples, map[string]float64{
+			"gpu_expected{vendor=nvidia}": 2, "gpu_present{vendor=nvidia}": 1, "gpu_lost_total{vendor=nvidia}": 1, "gpu_up{1}": 0,
+			"gpu_recommended_action{1,action=reboot,reason=card is lost}": 1,
+		})
+		stop()
+		time.Sleep(time.Hour)
+		reboot(t, root, "boot-3", 60)
+		s, stop = start(t, Options{Backends: []Backend{b}, StatePath: path, Root: root})
+		samples, _ = collect(t, s)
+		want(t, "after another", samples, map[string]float64{
+			"gpu_lost_total{vendor=nvidia}": 1, "gpu_recommended_action{1,action=replace,reason=" + reasonStillLost + "}": 1,
+		})
+		stop()
+		b.gives(nil, ErrAbsent)
+		s, stop = start(t, Options{Backends: []Backend{b}, StatePath: path, Root: root})
+		samples, _ = collect(t, s)
+		want(t, "no driver", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 2, "gpu_present{vendor=nvidia}": 0, "gpu_up{0}": 0})
+		stop()
+	})
+}
+
+func TestExpected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nvidia, amd := newStub("nvidia", "a"), newStub("amd")
+		amd.gives(nil, ErrAbsent)
+		s, stop := start(t, Options{Backends: []Backend{nvidia, amd}, Expected: 8})
+		samples, _ := collect(t, s)
+		want(t, "one vendor", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 8, "gpu_present{vendor=nvidia}": 1, "gpu_expected{vendor=amd}": -1, "gpu_expected{}": -1})
+		amd.have("b")
+		time.Sleep(62 * time.Second)
+		samples, _ = collect(t, s)
+		want(t, "two vendors", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 1, "gpu_expected{vendor=amd}": 1})
+		stop()
+	})
+}
+
+func TestSame(t *testing.T) {
+	known := Identity{Vendor: "nvidia", Index: "1", Chip: "0", Name: "X1", UUID: "u", PCI: "0000:3b:00.0"}
+	plain := Identity{Vendor: "metax", Index: "1", Name: "C500"}
+	for name, c := range map[string]struct {
+		id, known Identity
+		want      int
+	}{
+		"itself":             {known, known, sameAll},
+		"moved":              {Identity{Vendor: "nvidia", Index: "4", UUID: "u", PCI: "0000:af:00.0"}, known, sameUUID},
+		"other in its place": {Identity{Vendor: "nvidia", Index: "1", UUID: "v", PCI: "0000:3b:00.0"}, known, sameNot},
+		"by address":         {Identity{Vendor: "nvidia", PCI: "00000000:3B:00.0"}, known, sameAddress},
+		"other chip":         {Identity{Vendor: "nvidia", Chip: "1", UUID: "u"}, known, sameNot},
+		"other vendor":       {Identity{Vendor: "amd", UUID: "u"}, known, sameNot},
+		"by index":           {Identity{Vendor: "metax", Index: "1", Chip: "0"}, plain, samePlace},
+		"nothing":            {Identity{Vendor: "metax"}, plain, sameNot},
+	} {
+		if got := c.id.same(&c.known); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+// TestSharedSerial: chips of one card have its serial number in common, and some tools give the same to all cards.
+func TestSharedSerial(t *testing.T) {
+	l := newLedger(nil)
+	chip := func(index, chip, serial string) Device {
+		return Device{Identity: Identity{Vendor: "ascend", Index: index, Chip: chip, Name: "910", UUID: serial}}
+	}
+	devices := []Device{chip("0", "0", "s"), chip("0", "1", "s"), chip("1", "0", "s"), chip("1", "1", "s")}
+	first := l.observe("ascend", devices, true, time.Now())
+	second := l.observe("ascend", devices, true, time.Now())
+	seen := map[string]bool{}
+	for i, id := range first {
+		if id == "" || seen[id] || second[i] != id {
+			t.Errorf("%d: %q, then %q", i, id, second[i])
+		}
+		seen[id] = true
+	}
+	third := l.observe("ascend", devices[1:], true, time.Now())
+	for i, id := range third {
+		if id != first[i+1] {
+			t.Errorf("without the first, %d is %q, want %q", i+1, id, first[i+1])
+		}
+	}
+	l.observe("ascend", devices, true, time.Now())
+	if v := l.view("ascend"); v.known != 4 || v.lost != 1 {
+		t.Errorf("%d known, %d lost", v.known, v.lost)
+	}
+}

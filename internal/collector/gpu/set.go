@@ -1,0 +1,131 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+)
+
+const (
+	// DefaultInterval is the time between two readings of a card.
+	DefaultInterval = time.Second
+	// saveEvery is how often the state file is written, if it has changed.
+	saveEvery = 5 * time.Second
+	// patience is how long Run waits for drivers when it ends.
+	patience = 900 * time.Millisecond
+)
+
+// Options configure a Set.
+type Options struct {
+	Backends []Backend
+	// Interval is the time between two readings; a backend's MinInterval may lengthen it. 0: DefaultInterval.
+	Interval time.Duration
+	// StatePath is the file that keeps error counts and expected cards over restarts; "": memory only.
+	StatePath string
+	// Expected is how many cards the operator says the node has, 0: not said. It counts where all cards are one vendor's.
+	Expected int
+	// Root is where the machine's file system is mounted, for the kernel log and the boot id; "": /.
+	Root string
+	// OnReading is called after each reading, from the sampler's goroutine, which it must not hold up. The devices are
+	// immutable; Energy is filled in with the worker's own sum where a card has no counter.
+	OnReading func(vendor string, at time.Time, devices []Device)
+	Logger    *slog.Logger // nil: silent
+}
+
+// Set samples the cards of one machine.
+type Set struct {
+	samplers  []*sampler
+	ledger    *ledger
+	file      *stateFile
+	expected  int
+	root      string
+	onReading func(vendor string, at time.Time, devices []Device)
+	logger    *slog.Logger
+}
+
+// New makes a Set; sampling begins in Run. A state file that cannot be understood is moved aside and logged.
+func New(o Options) (*Set, error) {
+	if o.Interval <= 0 {
+		o.Interval = DefaultInterval
+	}
+	if o.Root == "" {
+		o.Root = "/"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Expected < 0 {
+		return nil, fmt.Errorf("gpu: %d expected cards: say how many the node has, or 0", o.Expected)
+	}
+	logger := o.Logger.With(logging.KeyComponent, "gpu")
+	s := &Set{ledger: newLedger(logger), expected: o.Expected, root: o.Root, onReading: o.OnReading, logger: logger}
+	vendors := map[string]bool{}
+	for _, b := range o.Backends {
+		switch {
+		case b == nil:
+			return nil, errors.New("gpu: a backend is nil")
+		case b.Vendor() == "" || vendors[b.Vendor()]:
+			return nil, fmt.Errorf("gpu: two backends of vendor %q, or one without a vendor", b.Vendor())
+		}
+		vendors[b.Vendor()] = true
+		s.samplers = append(s.samplers, newSampler(s, b, o))
+	}
+	if len(s.samplers) > 0 {
+		s.samplers[0].first = true
+	}
+	s.ledger.bootAt = bootTime(o.Root)
+	s.file = openState(o.StatePath, s.ledger, bootID(o.Root))
+	return s, nil
+}
+
+// Run samples until ctx ends. A driver that hangs does not keep it from returning within a second.
+func (s *Set) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, sampler := range s.samplers {
+		wg.Go(func() { sampler.run(ctx) })
+	}
+	if len(s.samplers) > 0 {
+		log := &kernelLog{root: s.root, ledger: s.ledger, logger: s.logger}
+		wg.Go(func() { log.run(ctx) })
+	}
+	wg.Go(func() { s.keep(ctx) })
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	<-ctx.Done()
+	select {
+	case <-done:
+	case <-time.After(patience):
+	}
+}
+
+// keep writes the state file now and then, and once more at the end.
+func (s *Set) keep(ctx context.Context) {
+	ticker := time.NewTicker(saveEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.file.save()
+			return
+		case <-ticker.C:
+			s.file.save()
+		}
+	}
+}
+
+// Collectors returns a collector for each backend, in their order.
+func (s *Set) Collectors() []*Collector {
+	list := make([]*Collector, len(s.samplers))
+	for i, sampler := range s.samplers {
+		list[i] = &Collector{name: "gpu_" + sampler.vendor, sampler: sampler}
+	}
+	return list
+}
