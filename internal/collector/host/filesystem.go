@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -35,16 +36,25 @@ func usage(ctx context.Context, path string) (total, used uint64, err error) {
 	return u.Total, u.Used, nil
 }
 
-// filesystems remembers which filesystems hang, so that one that does costs one goroutine and no more time.
+// filesystems reads the mounted filesystems.
 type filesystems struct {
 	*rooted
 
-	usage usageFunc
-	hung  map[string]<-chan measured // by device
+	usage   usageFunc
+	patient patience[measured]
+	tables  []watched // as gopsutil reads them; the first that can be read is the one
+	buf     []byte
+	was     []byte // the table that the volumes are from
+	volumes []volume
+	labels  map[string]exposition.Labels // by mountpoint
 }
 
 func newFilesystems(r *rooted, usage usageFunc) *filesystems {
-	return &filesystems{rooted: r, usage: usage, hung: map[string]<-chan measured{}}
+	return &filesystems{
+		rooted: r, usage: usage,
+		tables: []watched{r.watch("proc", "1", "mountinfo"), r.watch("proc", "self", "mountinfo")},
+		labels: map[string]exposition.Labels{},
+	}
 }
 
 // volume is a device with the places where it is mounted, the best one to show first.
@@ -61,13 +71,12 @@ type measured struct {
 }
 
 func (f *filesystems) read(ctx context.Context) ([]sample, error) {
-	parts, err := disk.PartitionsWithContext(f.context(ctx), true)
-	if err != nil {
+	if err := f.list(ctx); err != nil {
 		return nil, err
 	}
 	var errs []error
-	var found []measured
-	for _, v := range volumes(parts) {
+	found := make([]measured, 0, len(f.volumes))
+	for _, v := range f.volumes {
 		m := f.measure(ctx, v)
 		switch {
 		case m.err != nil:
@@ -76,11 +85,35 @@ func (f *filesystems) read(ctx context.Context) ([]sample, error) {
 			found = append(found, m)
 		}
 	}
-	return export(found, errs)
+	return f.export(found, errs)
+}
+
+// list brings the volumes up to date. The table of mounts is long on a machine with many containers and seldom changes: it is
+// taken apart only when it did.
+func (f *filesystems) list(ctx context.Context) error {
+	var table []byte
+	for i := range f.tables {
+		if text, err := f.tables[i].read(&f.buf); err == nil {
+			table = text
+			break
+		}
+	}
+	if len(table) > 0 && bytes.Equal(table, f.was) {
+		return nil
+	}
+	parts, err := disk.PartitionsWithContext(f.context(ctx), true)
+	if err != nil {
+		f.was = nil
+		return err
+	}
+	f.was = append(f.was[:0], table...)
+	f.volumes = volumes(parts)
+	clear(f.labels)
+	return nil
 }
 
 // export turns what was measured into samples, family after family.
-func export(found []measured, errs []error) ([]sample, error) {
+func (f *filesystems) export(found []measured, errs []error) ([]sample, error) {
 	slices.SortFunc(found, func(a, b measured) int { return cmp.Compare(a.mountpoint, b.mountpoint) })
 	if len(found) > maxFilesystems {
 		errs = append(errs, fmt.Errorf("there are %d filesystems: the first %d are exported", len(found), maxFilesystems))
@@ -89,7 +122,7 @@ func export(found []measured, errs []error) ([]sample, error) {
 	samples := make([]sample, 0, 3*len(found))
 	add := func(metric *catalog.Metric, value func(measured) float64) {
 		for _, m := range found {
-			samples = append(samples, sample{metric, value(m), exposition.RenderLabels("mountpoint", m.mountpoint)})
+			samples = append(samples, sample{metric, value(m), f.label(m.mountpoint)})
 		}
 	}
 	add(&catalog.WorkerNodeFilesystemTotal, func(m measured) float64 { return float64(m.total) })
@@ -98,25 +131,21 @@ func export(found []measured, errs []error) ([]sample, error) {
 	return samples, joined(errs)
 }
 
-// measure asks in a goroutine, because a network filesystem without its server never answers.
-func (f *filesystems) measure(ctx context.Context, v volume) measured {
-	answer, hung := f.hung[v.device]
-	wait := time.Duration(0)
-	if !hung {
-		ch := make(chan measured, 1)
-		go func() { ch <- f.ask(context.WithoutCancel(ctx), v) }()
-		answer, wait = ch, hangAfter
+func (f *filesystems) label(mountpoint string) exposition.Labels {
+	labels, ok := f.labels[mountpoint]
+	if !ok {
+		labels = exposition.RenderLabels("mountpoint", mountpoint)
+		f.labels[mountpoint] = labels
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case m := <-answer:
-		delete(f.hung, v.device)
-		return m
-	case <-timer.C:
-		f.hung[v.device] = answer
+	return labels
+}
+
+func (f *filesystems) measure(ctx context.Context, v volume) measured {
+	m, ok := f.patient.ask(v.device, func() measured { return f.ask(context.WithoutCancel(ctx), v) })
+	if !ok {
 		return measured{err: fmt.Errorf("filesystem at %s hangs", v.mounts[0].Mountpoint)}
 	}
+	return m
 }
 
 // ask tries the places where a volume is mounted until one answers. Places that are files, that nobody else may enter or

@@ -1,5 +1,5 @@
-// Package host samples the machine that a worker runs on: operating system, kernel, uptime, CPU, memory and filesystems.
-// Samples are taken on a timer and handed out as they are, so that a hung filesystem never holds up a scrape.
+// Package host samples the machine that a worker runs on: operating system, kernel, uptime, CPU, memory, filesystems, load,
+// swap, pressure, disks, networks and InfiniBand. Samples are taken on a timer and handed out as they are, so that a hung filesystem never holds up a scrape.
 package host
 
 import (
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,9 +63,7 @@ func New(o Options) *Host {
 	if o.usage == nil {
 		o.usage = usage
 	}
-	r := &rooted{root: o.Root}
-	cpu := &cpuReader{rooted: r}
-	fs := newFilesystems(r, o.usage)
+	r := newRooted(o.Root)
 	h := &Host{}
 	add := func(name string, every int, read readFunc) {
 		h.collectors = append(h.collectors, &Collector{
@@ -77,9 +74,15 @@ func New(o Options) *Host {
 	add("os", rareEvery, r.readOS)
 	add("kernel", rareEvery, r.readKernel)
 	add("uptime", 1, r.readUptime)
-	add("cpu", 1, cpu.read)
-	add("memory", 1, r.readMemory)
-	add("filesystem", 1, fs.read)
+	add("cpu", 1, newCPU(r).read)
+	add("memory", 1, newMemory(r).read)
+	add("filesystem", 1, newFilesystems(r, o.usage).read)
+	add("load", 1, (&loadReader{file: r.watch("proc", "loadavg")}).read)
+	add("swap", 1, newMemory(r).readSwap)
+	add("pressure", 1, newPressures(r).read)
+	add("disk", 1, newDisks(r).read)
+	add("network", 1, newNetworks(r).read)
+	add("infiniband", 1, newInfiniBand(r).read)
 	return h
 }
 
@@ -119,7 +122,8 @@ type reading struct {
 	err     error
 }
 
-// readFunc takes a sample. What could be read is returned beside an error about the rest.
+// readFunc takes a sample. What could be read is returned beside an error about the rest; errNone says that the machine has
+// nothing of the kind.
 type readFunc func(context.Context) ([]sample, error)
 
 // Collector is one sampler.
@@ -135,7 +139,7 @@ type Collector struct {
 func (c *Collector) Name() string { return c.name }
 
 // Collect calls emit for each sample of the last reading, one family after the other; it never waits. It returns how long
-// the reading took, negative if there was none yet, and what was wrong with it.
+// the reading took, negative if there was none yet or the machine has nothing of the kind, and what was wrong with it.
 func (c *Collector) Collect(emit func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)) (took time.Duration, err error) {
 	last := c.last.Load()
 	if last == nil {
@@ -182,43 +186,62 @@ func (c *Collector) sample(ctx context.Context) error {
 	defer cancel()
 	start := time.Now()
 	samples, err := c.read(ctx)
+	if errors.Is(err, errNone) {
+		c.last.Store(nil)
+		return nil
+	}
 	c.last.Store(&reading{at: time.Now(), took: time.Since(start), samples: samples, err: err})
 	return err
 }
 
 // rooted reads files of the machine below its root.
-type rooted struct{ root string }
+type rooted struct {
+	root string
+	env  common.EnvMap // nil: the root is /
+	open openFunc
+}
 
-// context makes gopsutil look below the root.
-func (r *rooted) context(ctx context.Context) context.Context {
-	if r.root == "/" {
-		return ctx
+func newRooted(root string) *rooted {
+	r := &rooted{root: root, open: openFile}
+	if root == "/" {
+		return r
 	}
-	env := common.EnvMap{common.HostRootEnvKey: r.root}
+	r.env = common.EnvMap{common.HostRootEnvKey: root}
 	for key, dir := range map[common.EnvKeyType]string{
 		common.HostProcEnvKey: "proc", common.HostSysEnvKey: "sys", common.HostEtcEnvKey: "etc",
 		common.HostVarEnvKey: "var", common.HostRunEnvKey: "run", common.HostDevEnvKey: "dev",
 	} {
-		env[key] = filepath.Join(r.root, dir)
+		r.env[key] = r.path(dir)
 	}
-	return context.WithValue(ctx, common.EnvKey, env)
+	return r
 }
 
-func (r *rooted) path(elem ...string) string {
-	return filepath.Join(append([]string{r.root}, elem...)...)
+// context makes gopsutil look below the root.
+func (r *rooted) context(ctx context.Context) context.Context {
+	if r.env == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, common.EnvKey, r.env)
 }
 
-// joined puts errors on one line.
+// joined puts errors on one line, the first ones if there are many.
 func joined(errs []error) error {
+	const most = 8
 	if len(errs) < 2 {
 		return errors.Join(errs...)
 	}
-	texts := make([]string, len(errs))
-	for i, err := range errs {
-		texts[i] = err.Error()
+	texts := make([]string, 0, most+1)
+	for _, err := range errs[:min(len(errs), most)] {
+		texts = append(texts, err.Error())
+	}
+	if more := len(errs) - most; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
 	return errors.New(strings.Join(texts, "; "))
 }
+
+// errNone says that a machine has nothing that a sampler could read, which is no failure.
+var errNone = errors.New("the machine has none")
 
 var errZero = errors.New("the system says it has none")
 

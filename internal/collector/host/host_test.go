@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,6 +21,8 @@ import (
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 const root = "testdata/root"
 
@@ -63,6 +66,29 @@ func skipUnlessLinux(t *testing.T) {
 	}
 }
 
+// page is what h exports, without what differs from machine to machine.
+func page(h *Host) string {
+	var w exposition.Writer
+	for _, c := range h.Collectors() {
+		was := ""
+		_, _ = c.Collect(func(m *catalog.Metric, suffix string, v float64, labels exposition.Labels) {
+			switch m.Name {
+			case catalog.WorkerNodeUptime.Name:
+				v = 12345
+			case catalog.WorkerNodeKernel.Name:
+				before, _, _ := strings.Cut(string(labels), "architecture=")
+				labels = exposition.Labels(before + `architecture="any"`)
+			}
+			if m.Name != was {
+				w.Family(m.WireName(), string(m.Type), m.Help)
+				was = m.Name
+			}
+			w.Sample(m.WireName()+suffix, v, labels)
+		})
+	}
+	return string(w.Bytes())
+}
+
 func TestFixture(t *testing.T) {
 	skipUnlessLinux(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -71,43 +97,43 @@ func TestFixture(t *testing.T) {
 			t.Errorf("before Run: %v", failed)
 		}
 		run(t, h)
-		got, failed := collect(h)
-		var lines []string
-		for _, l := range got {
-			if !strings.HasPrefix(l, "uptime_seconds") && !strings.HasPrefix(l, "kernel_info") {
-				lines = append(lines, l)
-			}
-		}
-		want := []string{
-			`os_info 1 [name="Example Linux",version="12.5"]`,
-			`cpu_cores 2 []`,
-			`memory_total_bytes 1.024e+09 []`,
-			`memory_used_bytes 3.41332992e+08 []`,
-			`memory_utilization_rate 33.3333 []`,
-			`filesystem_total_bytes 3000 [mountpoint="/"]`,
-			`filesystem_total_bytes 200 [mountpoint="/data"]`,
-			`filesystem_total_bytes 200 [mountpoint="/mnt/over"]`,
-			`filesystem_total_bytes 10 [mountpoint="/mnt/with space"]`,
-			`filesystem_used_bytes 1000 [mountpoint="/"]`,
-			`filesystem_used_bytes 50 [mountpoint="/data"]`,
-			`filesystem_used_bytes 50 [mountpoint="/mnt/over"]`,
-			`filesystem_used_bytes 10 [mountpoint="/mnt/with space"]`,
-			`filesystem_utilization_rate 33.3333 [mountpoint="/"]`,
-			`filesystem_utilization_rate 25 [mountpoint="/data"]`,
-			`filesystem_utilization_rate 25 [mountpoint="/mnt/over"]`,
-			`filesystem_utilization_rate 100 [mountpoint="/mnt/with space"]`,
-		}
-		if diff := cmp.Diff(want, lines); diff != "" {
-			t.Errorf("(-want +got)\n%s", diff)
-		}
+		got := page(h)
+		golden(t, "root.golden", got)
+		_, failed := collect(h)
 		if diff := cmp.Diff(map[string]string{"filesystem": "filesystem at /mnt/nfs: stale file handle"}, failed); diff != "" {
 			t.Errorf("failed: (-want +got)\n%s", diff)
 		}
-		kernel := `kernel_info 1 [name="Linux",release="6.8.0-45-generic",version="#45-Example SMP PREEMPT_DYNAMIC",architecture=`
-		if all := strings.Join(got, "\n"); !strings.Contains(all, kernel) || !strings.Contains(all, "uptime_seconds ") {
-			t.Errorf("no kernel or uptime in\n%s", all)
+		at := 0
+		for _, m := range catalog.WorkerNode {
+			name := m.WireName()
+			i := strings.Index(got, "# HELP "+name+" ")
+			switch {
+			case i < 0 && m.Name != catalog.WorkerNodeCPUUtilization.Name: // that needs two samples
+				t.Errorf("the fixture has no %s", name)
+			case i >= 0 && i < at:
+				t.Errorf("%s does not stand where the catalog has it", name)
+			}
+			at = max(at, i)
 		}
 	})
+}
+
+// golden compares got with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s: (-want +got)\n%s", name, diff)
+	}
 }
 
 // run starts h and waits until all that is due was sampled.
@@ -132,7 +158,7 @@ func TestCPUUtilizationIsThatOfTheLastInterval(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := &cpuReader{rooted: &rooted{dir}}
+	c := newCPU(newRooted(dir))
 	for i, step := range []struct {
 		user, idle int
 		want       any
@@ -177,18 +203,18 @@ func TestWhatCannotBeReadIsAbsentAndCostsNothingElse(t *testing.T) {
 		h := New(Options{Root: dir, usage: func(context.Context, string) (uint64, uint64, error) { return 1, 1, nil }})
 		run(t, h)
 		lines, failed := collect(h)
-		for _, name := range []string{"os", "cpu", "memory"} {
+		for _, name := range []string{"os", "cpu", "memory", "swap"} {
 			if failed[name] == "" {
 				t.Errorf("%s did not fail", name)
 			}
 		}
-		for _, name := range []string{"kernel", "uptime", "filesystem"} {
+		for _, name := range []string{"kernel", "uptime", "filesystem", "load", "pressure", "disk", "network", "infiniband"} {
 			if failed[name] != "" {
 				t.Errorf("%s failed: %s", name, failed[name])
 			}
 		}
 		all := strings.Join(lines, "\n")
-		if !strings.Contains(all, "cpu_cores 2") || !strings.Contains(all, "filesystem_total_bytes") || strings.Contains(all, "memory") || strings.Contains(all, "os_info") {
+		if !strings.Contains(all, "cpu_cores 2") || !strings.Contains(all, "filesystem_total_bytes") || strings.Contains(all, "memory_total") || strings.Contains(all, "os_info") {
 			t.Errorf("got\n%s", all)
 		}
 	})
@@ -306,7 +332,7 @@ func TestFamiliesStandTogether(t *testing.T) {
 }
 
 func TestFilesystemsAreBounded(t *testing.T) {
-	f := newFilesystems(&rooted{"/"}, func(context.Context, string) (uint64, uint64, error) { return 1, 0, nil })
+	f := newFilesystems(newRooted("/"), func(context.Context, string) (uint64, uint64, error) { return 1, 0, nil })
 	var parts []disk.PartitionStat
 	for i := range 300 {
 		parts = append(parts, disk.PartitionStat{Device: fmt.Sprint("/dev/sd", i), Mountpoint: fmt.Sprintf("/m/%03d", i), Fstype: "ext4"})
@@ -315,7 +341,7 @@ func TestFilesystemsAreBounded(t *testing.T) {
 	for _, v := range volumes(parts) {
 		found = append(found, f.measure(t.Context(), v))
 	}
-	samples, err := export(found, nil)
+	samples, err := f.export(found, nil)
 	if len(samples) != 3*maxFilesystems || err == nil {
 		t.Errorf("%d samples, error %v", len(samples), err)
 	}

@@ -1,0 +1,200 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// firstBuffer is what a sampler reads into at first; it grows up to maxTableBytes.
+	firstBuffer   = 4 << 10
+	maxTableBytes = 4 << 20
+)
+
+// source is an open file.
+type source interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// openFunc opens a file for reading.
+type openFunc func(path string) (source, error)
+
+func openFile(path string) (source, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// watched is a file of /proc or /sys that is read at each sample. It stays open in between, since opening it costs several
+// times as much as reading it: the kernel writes such a file anew whenever it is read from its beginning. What a dropped
+// sampler leaves open is closed with the garbage.
+type watched struct {
+	path string
+	once bool // close it after each reading
+	head bool // read as much as fits into the buffer
+	open openFunc
+	src  source
+}
+
+func (r *rooted) watch(elem ...string) watched {
+	return watched{path: r.path(elem...), open: r.open}
+}
+
+// read returns what the file says now, in *buf, which it makes larger where needed. A file that was opened before and
+// cannot be read any more is opened anew: its device may have gone and come back.
+func (w *watched) read(buf *[]byte) ([]byte, error) {
+	if w.once {
+		defer w.close()
+	}
+	if w.src != nil {
+		if text, err := w.readFrom(w.src, buf); err == nil {
+			return text, nil
+		}
+		w.close()
+	}
+	src, err := w.open(w.path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := w.readFrom(src, buf)
+	if err != nil {
+		_ = src.Close()
+		return nil, err
+	}
+	w.src = src
+	return text, nil
+}
+
+func (w *watched) close() {
+	if w.src != nil {
+		_ = w.src.Close()
+		w.src = nil
+	}
+}
+
+func (w *watched) readFrom(src source, buf *[]byte) ([]byte, error) {
+	if *buf == nil {
+		*buf = make([]byte, firstBuffer)
+	}
+	for {
+		n, err := src.ReadAt(*buf, 0)
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, err
+		case n < len(*buf), w.head:
+			return (*buf)[:n], nil
+		case n >= maxTableBytes:
+			return nil, fmt.Errorf("%s is larger than %d bytes", w.path, maxTableBytes)
+		}
+		*buf = make([]byte, 2*len(*buf))
+	}
+}
+
+// lines numbers the lines of text from 1 and leaves out empty ones.
+func lines(text []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		n := 0
+		for line := range bytes.Lines(text) {
+			n++
+			if line = bytes.TrimSpace(line); len(line) > 0 && !yield(n, line) {
+				return
+			}
+		}
+	}
+}
+
+// number reads a whole number without sign.
+func number(b []byte) (uint64, bool) {
+	v, err := strconv.ParseUint(string(b), 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	return v, true
+}
+
+// device reports whether b can be the name of a device, as part of a path and of a label.
+func device(b []byte) bool {
+	const longest = 128
+	if len(b) == 0 || len(b) > longest || b[0] == '.' || bytes.Contains(b, []byte("..")) || !utf8.Valid(b) {
+		return false
+	}
+	return !bytes.ContainsFunc(b, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) })
+}
+
+// names lists a folder; a folder that is not there is empty.
+func (r *rooted) names(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	list := make([]string, 0, len(entries))
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list, err
+}
+
+// word returns what a short file says, nothing if it cannot be read.
+func (r *rooted) word(elem ...string) string {
+	text, err := r.file(elem...)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(text)
+}
+
+func (r *rooted) exists(elem ...string) bool {
+	_, err := os.Lstat(r.path(elem...))
+	return err == nil
+}
+
+func (r *rooted) path(elem ...string) string {
+	return filepath.Join(append([]string{r.root}, elem...)...)
+}
+
+// patience asks what may never answer, such as a network filesystem without its server or a device without its firmware:
+// one that hangs costs one wait, one goroutine and its own answer.
+type patience[T any] struct {
+	hung map[string]<-chan T // by what was asked
+}
+
+// ask asks in a goroutine. ok is false when there is no answer within hangAfter, and from then on until the old question has
+// been answered: then it is asked anew.
+func (p *patience[T]) ask(key string, question func() T) (answer T, ok bool) {
+	if old, hung := p.hung[key]; hung {
+		select {
+		case <-old:
+			delete(p.hung, key)
+		default:
+			return answer, false
+		}
+	}
+	ch := make(chan T, 1)
+	go func() { ch <- question() }()
+	timer := time.NewTimer(hangAfter)
+	defer timer.Stop()
+	select {
+	case answer = <-ch:
+		return answer, true
+	case <-timer.C:
+		if p.hung == nil {
+			p.hung = map[string]<-chan T{}
+		}
+		p.hung[key] = ch
+		return answer, false
+	}
+}
