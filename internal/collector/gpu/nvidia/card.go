@@ -1,0 +1,160 @@
+//go:build linux && cgo
+
+package nvidia
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+)
+
+// card is what is kept of a card between readings, and the state of the reading under way.
+type card struct {
+	backend *Backend
+	device  nvml.Device
+	id      gpu.Identity
+
+	cores     gpu.Value
+	maxClocks [len(clockParts)]gpu.Value
+	links     gpu.Value // how many it has
+	fans      gpu.Value
+	offered   []gpu.Throttle // reasons that it could give
+
+	closed   map[key]time.Time // questions that are not answered, until when
+	slowNext time.Time
+	slow     slowValues
+	fields   []nvml.FieldValue // used again
+
+	mig        bool
+	slices     []*slice
+	slicesNext time.Time
+
+	gpm           gpu.Value // 1: it counts its performance
+	noPCIeRates   bool      // but not the traffic over PCIe
+	measured      *measure
+	sliceMeasures map[string]*measure // by the slice's UUID
+
+	now                           time.Time
+	lost, reloaded, resetRequired bool
+	errs                          []error
+}
+
+func newCard(b *Backend, uuid string) *card {
+	return &card{
+		backend: b,
+		id:      gpu.Identity{Vendor: vendor, Chip: "0", UUID: uuid},
+		closed:  map[key]time.Time{}, sliceMeasures: map[string]*measure{},
+	}
+}
+
+// read reads the card. Its identity alone is read for certain; the device has no name if that failed.
+func (c *card) read() (gpu.Device, error) {
+	c.now, c.errs = time.Now(), nil
+	c.lost, c.reloaded, c.resetRequired = false, false, false
+	c.identify()
+	d := gpu.Device{}
+	if c.id.Name != "" {
+		c.readFast(&d)
+		if !c.now.Before(c.slowNext) {
+			c.slow = c.readSlow()
+			c.scheduleSlow()
+		}
+		c.slow.fill(&d)
+		c.readSlices(&d)
+		c.readMeasured(&d)
+		c.readProcesses(&d)
+		if c.resetRequired {
+			d.Action = gpu.ActionReset
+		}
+	}
+	switch {
+	case c.reloaded:
+		return gpu.Device{}, errReloaded
+	case c.lost:
+		return gpu.Device{Identity: c.id, Lost: true}, fmt.Errorf("NVIDIA card %s (%s) is lost: see the kernel log for its XID, then reset the card or reboot", c.id.Index, c.id.PCI)
+	}
+	d.Identity = c.id
+	return d, errors.Join(c.errs...)
+}
+
+// identify reads once what names the card.
+func (c *card) identify() {
+	if c.id.Name == "" {
+		c.id.Name, _ = ask(c, askName, c.device.GetName)
+	}
+	if c.id.PCI == "" {
+		if info, ok := ask(c, askPCI, c.device.GetPciInfo); ok {
+			c.id.PCI = fmt.Sprintf("%04x:%02x:%02x.0", info.Domain, info.Bus, info.Device)
+		}
+	}
+	if c.id.Firmware == "" {
+		c.id.Firmware, _ = ask(c, askVBIOS, c.device.GetVbiosVersion)
+	}
+}
+
+// clockParts are the clocks that are read.
+var clockParts = [...]struct {
+	name  string
+	clock nvml.ClockType
+}{
+	{"sm", nvml.CLOCK_SM},
+	{"memory", nvml.CLOCK_MEM},
+	{"graphics", nvml.CLOCK_GRAPHICS},
+	{"video", nvml.CLOCK_VIDEO},
+}
+
+// readFast reads what changes from one second to the next.
+func (c *card) readFast(d *gpu.Device) {
+	// The memory comes first: it is the cheapest question that a lost card does not answer.
+	d.MemoryTotal, d.MemoryUsed = c.memory(c.device, 0)
+	if rates, ok := ask(c, askUtilization, c.device.GetUtilizationRates); ok {
+		d.Utilization = ratio(float64(rates.Gpu))
+	}
+	d.PowerUsed = over(number(c, askPower, c.device.GetPowerUsage), 1000)
+	d.PowerLimit = over(number(c, askPowerLimit, c.device.GetEnforcedPowerLimit), 1000)
+	d.Energy = over(number(c, askEnergy, c.device.GetTotalEnergyConsumption), 1000)
+	d.Temperature = number(c, askTemperature, func() (uint32, nvml.Return) {
+		return c.device.GetTemperature(nvml.TEMPERATURE_GPU) // its successor came with drivers 570
+	})
+	c.eachField([]field{{id: nvml.FI_DEV_MEMORY_TEMP}}, func(_ field, celsius float64) {
+		if celsius > 0 { // boards without the sensor say 0
+			d.MemoryTemperature = gpu.Known(celsius)
+		}
+	})
+	d.Cores = fact(c, &c.cores, key{q: askCores}, c.device.GetNumGpuCores)
+	for i, part := range clockParts {
+		clock := gpu.Clock{
+			Part: part.name,
+			Now:  times(numberFor(c, key{askClock, i}, func() (uint32, nvml.Return) { return c.device.GetClockInfo(part.clock) }), 1e6),
+			Max:  times(fact(c, &c.maxClocks[i], key{askMaxClock, i}, func() (uint32, nvml.Return) { return c.device.GetMaxClockInfo(part.clock) }), 1e6),
+		}
+		if clock.Now != (gpu.Value{}) || clock.Max != (gpu.Value{}) {
+			d.Clocks = append(d.Clocks, clock)
+		}
+	}
+	c.readThrottles(d)
+}
+
+// memory reads the memory of the card or, with n > 0, of one of its slices. What the driver keeps for itself is not counted as
+// used where it tells it apart.
+func (c *card) memory(device nvml.Device, n int) (total, used gpu.Value) {
+	if m, ok := askFor(c, key{askMemory2, n}, device.GetMemoryInfo_v2); ok {
+		return known(m.Total, m.Used)
+	}
+	if m, ok := askFor(c, key{askMemory, n}, device.GetMemoryInfo); ok {
+		return known(m.Total, m.Used)
+	}
+	return gpu.Value{}, gpu.Value{}
+}
+
+// known leaves out the memory of cards that share the machine's, for which some drivers say 0.
+func known(total, used uint64) (gpu.Value, gpu.Value) {
+	if total == 0 || used > total {
+		return gpu.Value{}, gpu.Value{}
+	}
+	return gpu.Known(float64(total)), gpu.Known(float64(used))
+}

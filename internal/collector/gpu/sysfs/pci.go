@@ -1,0 +1,153 @@
+package sysfs
+
+import (
+	"bytes"
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+)
+
+const (
+	drm      = "sys/class/drm"
+	maxCards = 128
+)
+
+// Card is a card that a driver has taken.
+type Card struct {
+	Path     string // below the root: sys/class/drm/card0
+	PCI      string // 0000:3b:00.0, in lower case
+	Driver   string // amdgpu, i915, xe ...
+	DeviceID string // four hexadecimal digits in lower case
+	Revision string // two
+	Location uint64 // orders cards by PCI address
+}
+
+var cardName = regexp.MustCompile(`^card[0-9]{1,4}$`)
+
+// Cards lists the cards of a vendor (0x1002 ...) that one of the drivers has taken, by PCI address. Virtual functions whose
+// physical function is there too are a part of that card and left out, and so is what has no PCI address of its own, like the
+// partitions of a card.
+func Cards(root *Dir, vendor string, drivers ...string) []Card {
+	var cards []Card
+	for _, name := range root.Names(drm) {
+		if !cardName.MatchString(name) {
+			continue
+		}
+		c, ok := readCard(root, drm+"/"+name, vendor)
+		if ok && slices.Contains(drivers, c.Driver) && len(cards) < maxCards {
+			cards = append(cards, c)
+		}
+	}
+	slices.SortFunc(cards, func(a, b Card) int { return cmp.Compare(a.Location, b.Location) })
+	return slices.CompactFunc(cards, func(a, b Card) bool { return a.PCI == b.PCI })
+}
+
+func readCard(root *Dir, path, vendor string) (c Card, ok bool) {
+	if root.Text(path+"/device/vendor") != vendor || root.Has(path+"/device/physfn") {
+		return c, false
+	}
+	uevent, err := root.Read(path+"/device/uevent", nil)
+	if err != nil {
+		return c, false
+	}
+	c = Card{Path: path}
+	c.parseUevent(uevent)
+	if c.Location, ok = Location(c.PCI); !ok {
+		return c, false
+	}
+	if rev, found := strings.CutPrefix(root.Text(path+"/device/revision"), "0x"); found && len(rev) == 2 {
+		c.Revision = strings.ToLower(rev)
+	}
+	return c, true
+}
+
+func (c *Card) parseUevent(b []byte) {
+	for line := range bytes.Lines(b) {
+		key, value, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
+		switch key {
+		case "DRIVER":
+			c.Driver = value
+		case "PCI_SLOT_NAME":
+			c.PCI = strings.ToLower(value)
+		case "PCI_ID":
+			if _, id, ok := strings.Cut(value, ":"); ok && len(id) <= 8 {
+				c.DeviceID = strings.ToLower(id)
+			}
+		}
+	}
+}
+
+// Location turns a PCI address into a number that orders addresses: domain<<16 | bus<<8 | device<<3 | function.
+func Location(address string) (uint64, bool) {
+	domain, rest, ok1 := strings.Cut(address, ":")
+	bus, rest, ok2 := strings.Cut(rest, ":")
+	device, function, ok3 := strings.Cut(rest, ".")
+	if !ok1 || !ok2 || !ok3 {
+		return 0, false
+	}
+	var location uint64
+	for _, p := range []struct {
+		text string
+		bits int
+	}{{domain, 32}, {bus, 8}, {device, 5}, {function, 3}} {
+		n, err := strconv.ParseUint(p.text, 16, p.bits)
+		if err != nil {
+			return 0, false
+		}
+		location = location<<p.bits | n
+	}
+	return location, true
+}
+
+// LinkAttrs are the attributes of a PCIe link.
+type LinkAttrs struct{ speed, width, speedMax, widthMax *Attr }
+
+// Link returns the attributes of the link in directory d.
+func Link(d *Dir) LinkAttrs {
+	return LinkAttrs{d.Attr("current_link_speed"), d.Attr("current_link_width"), d.Attr("max_link_speed"), d.Attr("max_link_width")}
+}
+
+// Link fills a card's PCIe link.
+func (r *Reader) Link(l LinkAttrs, to *gpu.PCIe) {
+	to.Generation, to.Width = Generation(r.Bytes(l.speed)), width(r.Int(l.width))
+	to.GenerationMax, to.WidthMax = Generation(r.Bytes(l.speedMax)), width(r.Int(l.widthMax))
+}
+
+// Generation is the PCIe generation of a link's speed ("16.0 GT/s PCIe").
+func Generation(speed []byte) gpu.Value {
+	number, _, _ := bytes.Cut(bytes.TrimSpace(speed), []byte(" "))
+	switch string(number) {
+	case "2.5":
+		return gpu.Known(1)
+	case "5.0", "5":
+		return gpu.Known(2)
+	case "8.0", "8":
+		return gpu.Known(3)
+	case "16.0", "16":
+		return gpu.Known(4)
+	case "32.0", "32":
+		return gpu.Known(5)
+	case "64.0", "64":
+		return gpu.Known(6)
+	}
+	return gpu.Value{}
+}
+
+// width rejects 0 and 255, by which the kernel says that a link is down or not known.
+func width(n int64, ok bool) gpu.Value {
+	if !ok || n < 1 || n > 32 {
+		return gpu.Value{}
+	}
+	return gpu.Known(float64(n))
+}
+
+// Close closes the attributes.
+func (l LinkAttrs) Close() {
+	for _, a := range []*Attr{l.speed, l.width, l.speedMax, l.widthMax} {
+		a.Close()
+	}
+}
