@@ -1,0 +1,69 @@
+package discovery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/moby/moby/client"
+)
+
+// boundedConn ends when one answer is too long.
+type boundedConn struct {
+	net.Conn
+
+	got atomic.Int64
+}
+
+var errTooLong = fmt.Errorf("the answer is longer than %d MiB", maxAnswerBytes>>20)
+
+func (c *boundedConn) Read(b []byte) (int, error) {
+	if c.got.Load() > maxAnswerBytes {
+		return 0, errTooLong
+	}
+	n, err := c.Conn.Read(b)
+	c.got.Add(int64(n))
+	return n, err
+}
+
+func (c *boundedConn) Write(b []byte) (int, error) {
+	c.got.Store(0)
+	return c.Conn.Write(b)
+}
+
+// explain turns what the client says into what the operator needs to know. The daemon's own words are left out: they may
+// repeat anything.
+func (d *docker) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	dialed := error(nil)
+	if p := d.dialed.Load(); p != nil {
+		dialed = *p
+	}
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	_, kind := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case errors.Is(dialed, fs.ErrNotExist):
+		return fs.ErrNotExist
+	case isDenied(dialed):
+		return fmt.Errorf("docker: no permission to use %s: add the worker's user to group docker or run the worker as root, or turn the search for containers off", d.host)
+	case errors.Is(dialed, syscall.ECONNREFUSED):
+		return fmt.Errorf("docker: nobody listens at %s: start the daemon, or turn the search for containers off", d.host)
+	case dialed != nil:
+		return fmt.Errorf("docker: %s cannot be reached: check the Docker host that the worker was given", d.host)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("docker: the daemon at %s does not answer within %s: see its log, or start it anew", d.host, callTimeout)
+	case errors.Is(err, errTooLong):
+		return fmt.Errorf("docker: what %s answers is longer than %d MiB: is it a Docker daemon?", d.host, maxAnswerBytes>>20)
+	case syntax, kind, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return fmt.Errorf("docker: what %s answers is no list of containers: is it a Docker daemon?", d.host)
+	}
+	return fmt.Errorf("docker: the daemon at %s does not list its containers: see its log; it must speak version %s of the API or a later one", d.host, client.MinAPIVersion)
+}

@@ -1,0 +1,61 @@
+package discovery
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// declaration is a declared engine and where it is.
+type declaration struct {
+	Declared
+
+	host string
+	port int
+}
+
+func parseDeclared(d Declared) (declaration, error) {
+	if d.Key == "" {
+		return declaration{}, errNoKey
+	}
+	u, err := url.Parse(d.URL)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		// The URL isn't shown: it may hold a password.
+		return declaration{}, fmt.Errorf("discovery: the URL of the declared engine %q cannot be read: want http://HOST:PORT", d.Key)
+	}
+	out := declaration{Declared: d, host: u.Hostname(), port: 80}
+	if u.Scheme == "https" {
+		out.port = 443
+	}
+	if text := u.Port(); text != "" {
+		port, ok := parsePort(text)
+		if !ok || port == 0 {
+			return declaration{}, fmt.Errorf("discovery: the URL of the declared engine %q has port %q: want 1 to 65535", d.Key, text)
+		}
+		out.port = port
+	}
+	return out, nil
+}
+
+// isAt reports whether a declared engine is the one that is reached at one of these places, or is in the container of this
+// name, which is its host name to its neighbours, with this port.
+func (d *declaration) isAt(m *machine, places []netip.AddrPort, container string, port int) bool {
+	if container != "" && d.port == port && strings.EqualFold(d.host, container) {
+		return true
+	}
+	addr, err := netip.ParseAddr(d.host)
+	local := m.isLocal(d.host)
+	if err != nil && !local {
+		return false
+	}
+	for _, place := range places {
+		if int(place.Port()) != d.port {
+			continue
+		}
+		if local && m.isLocal(place.Addr().String()) || !local && addr.Unmap() == place.Addr() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,75 @@
+package discovery
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestDeclared(t *testing.T) {
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, merged := range map[string]bool{
+		"http://127.0.0.1:8000":        true,
+		"http://localhost:8000/prefix": true,
+		"http://[::1]:8000":            true,
+		"https://127.0.0.1:8000":       true,
+		"http://" + name + ":8000":     true,
+		"http://127.0.0.1:8001":        false,
+		"http://192.0.2.200:8000":      false,
+		"http://elsewhere:8000":        false,
+		"http://127.0.0.1":             false,
+	} {
+		m := newTree(t)
+		m.add(vllm(100, "m"))
+		d, _ := m.discover(func(o *Options) { o.Declared = []Declared{{Key: "mine", URL: url}} })
+		if got := d.Engines(); len(got) != 1 || got[0] != (Found{Key: "mine", Source: SourceDeclared, URL: url}) {
+			t.Errorf("%s: at first %+v", url, got)
+		}
+		d.round()
+		got := d.Engines()
+		if merged != (len(got) == 1) || got[0].Key != "mine" || got[0].URL != url || (got[0].PID == 100) != merged {
+			t.Errorf("%s: %+v", url, got)
+		}
+		if key, _ := d.Owner(100); (key == "mine") != merged {
+			t.Errorf("%s: owner is %q", url, key)
+		}
+		m.remove(100)
+		d.round()
+		if got := d.Engines(); len(got) != 1 || got[0].PID != 0 {
+			t.Errorf("%s: after the process has ended %+v", url, got)
+		}
+	}
+}
+
+func TestDeclaredInOtherNetwork(t *testing.T) {
+	m := newTree(t)
+	p := vllm(100, "m")
+	p.net, p.trie = otherNet, podTrie("10.42.0.9")
+	m.add(p)
+	d, _ := m.discover(func(o *Options) {
+		o.Declared = []Declared{{Key: "pod", URL: "http://10.42.0.9:8000"}, {Key: "own", URL: "http://127.0.0.1:8000"}}
+	})
+	d.round()
+	if got := d.Engines(); len(got) != 2 || got[1].Key != "pod" || got[1].PID != 100 || got[0].PID != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestDeclaredWrong(t *testing.T) {
+	for _, declared := range [][]Declared{
+		{{Key: "", URL: "http://a:1"}},
+		{{Key: "a", URL: "http://canary:canary@:1"}},
+		{{Key: "a", URL: "ftp://user:canary@a:1"}},
+		{{Key: "a", URL: "http://user:canary@a:99999"}},
+		{{Key: "a", URL: "http://user:canary@a:1/%zz"}},
+		{{Key: "a", URL: "http://a:1"}, {Key: "a", URL: "http://b:1"}},
+	} {
+		_, err := New(Options{Declared: declared})
+		if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "give") && !strings.Contains(err.Error(), "want") {
+			t.Errorf("%v: %v", declared, err)
+		}
+	}
+}

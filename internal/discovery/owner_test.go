@@ -1,0 +1,100 @@
+package discovery
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestOwner(t *testing.T) {
+	m := newTree(t)
+	m.add(vllm(100, "m"))
+	m.add(fakeProcess{pid: 101, ppid: 100, argv: []string{"python3", "-c", "x"}})
+	m.add(fakeProcess{pid: 102, ppid: 101, argv: []string{"VLLM::EngineCore"}})
+	in := vllm(200, "n", "--port", "9")
+	in.cgroup = "0::/kubepods.slice/cri-containerd-" + idA + ".scope\n"
+	m.add(in)
+	// A process of the same container that isn't a child of the engine, such as one started from outside.
+	m.add(fakeProcess{pid: 201, ppid: 1, argv: []string{"x"}, cgroup: "12:memory:/k8s\n1:name=systemd:/kubepods/pod1/" + idA + "\n"})
+	m.add(fakeProcess{pid: 202, ppid: 1, argv: []string{"x"}, cgroup: "0::/docker/" + idB + "\n"})
+	m.add(fakeProcess{pid: 300, ppid: 1, argv: []string{"sleep"}})
+	m.add(fakeProcess{pid: 400, ppid: 400, argv: []string{"own parent"}})
+	d, _ := m.discover(nil)
+	if key, ok := d.Owner(100); ok {
+		t.Errorf("before the first round: %s", key)
+	}
+	d.round()
+	for pid, want := range map[int]string{
+		100: "process:8000", 101: "process:8000", 102: "process:8000", 200: "process:9", 201: "process:9", 202: "", 300: "", 400: "",
+		1: "", 0: "", -1: "", 999: "",
+	} {
+		for range 2 {
+			if key, ok := d.Owner(pid); key != want || ok != (want != "") {
+				t.Errorf("%d: %q %t, want %q", pid, key, ok, want)
+			}
+		}
+	}
+}
+
+func TestOwnerIsKept(t *testing.T) {
+	m := newTree(t)
+	m.add(vllm(100, "m"))
+	m.add(fakeProcess{pid: 101, ppid: 100, argv: []string{"worker"}})
+	d, _ := m.discover(nil)
+	d.round()
+	opened := 0
+	d.owners.fs.fail = func(int, string) error {
+		opened++
+		return nil
+	}
+	at := time.Now()
+	find := func(pid int, after time.Duration, want string) {
+		t.Helper()
+		if key, _ := d.owners.find(d.now.Load(), pid, at.Add(after)); key != want {
+			t.Errorf("%d after %s: %q, want %q", pid, after, key, want)
+		}
+	}
+	find(101, 0, "process:8000")
+	d.round() // nothing has changed: the answers stay
+	before := opened
+	find(101, ownerFor-1, "process:8000")
+	if opened != before {
+		t.Errorf("%d files opened for an answer that is known", opened-before)
+	}
+	// The id is another process' now.
+	m.add(fakeProcess{pid: 101, ppid: 1, start: 5, argv: []string{"sleep"}})
+	find(101, ownerFor, "")
+	// A process of nobody's becomes one of an engine.
+	m.add(fakeProcess{pid: 102, ppid: 1, argv: []string{"sleep"}})
+	find(102, 0, "")
+	m.add(fakeProcess{pid: 102, ppid: 100, argv: []string{"worker"}})
+	find(102, noOwnerFor-1, "")
+	find(102, noOwnerFor, "process:8000")
+	m.remove(101)
+	find(101, time.Hour, "")
+}
+
+func TestOwnerIsSafe(t *testing.T) {
+	m := newTree(t)
+	m.add(vllm(100, "m"))
+	d, _ := m.discover(nil)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for pid := range 200 {
+				d.Owner(pid)
+				d.Engines()
+				for _, c := range d.Collectors() {
+					_, _ = c.Collect(discard)
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		p := vllm(100, "m")
+		p.start = uint64(i + 1)
+		m.add(p)
+		d.round()
+	}
+	wg.Wait()
+}

@@ -1,0 +1,128 @@
+package discovery
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"net/netip"
+)
+
+// maxListeners bounds the listening sockets of one network namespace that are looked at.
+const maxListeners = 4096
+
+// listener is a listening TCP socket.
+type listener struct {
+	addr  netip.Addr
+	port  int
+	inode uint64
+}
+
+const stateListen = "0A"
+
+// appendListeners takes the listening sockets from the text of /proc/PID/net/tcp or tcp6. A line that isn't understood is
+// left out.
+func appendListeners(dst []listener, text []byte) []listener {
+	const (
+		fieldLocal = 1
+		fieldState = 3
+		fieldInode = 9
+	)
+	for line := range bytes.Lines(text) {
+		if len(dst) == maxListeners {
+			break
+		}
+		var local, inode []byte
+		field, listens := 0, true
+		for word := range bytes.FieldsSeq(line) {
+			switch field {
+			case fieldLocal:
+				local = word
+			case fieldState:
+				listens = string(word) == stateListen
+			case fieldInode:
+				inode = word
+			}
+			if field++; field > fieldInode || !listens {
+				break
+			}
+		}
+		if !listens || inode == nil {
+			continue
+		}
+		addr, ok := parseLocal(local)
+		number, ok2 := parseUint(inode)
+		if ok && ok2 && addr.Port() != 0 {
+			dst = append(dst, listener{addr.Addr(), int(addr.Port()), number})
+		}
+	}
+	return dst
+}
+
+// parseLocal reads an address as 0100007F:1F40: words of 32 bits in the machine's byte order, and the port.
+func parseLocal(text []byte) (netip.AddrPort, bool) {
+	address, port, ok := bytes.Cut(text, []byte(":"))
+	if !ok || (len(address) != 8 && len(address) != 32) || len(port) != 4 {
+		return netip.AddrPort{}, false
+	}
+	var raw [16]byte
+	n, err := hex.Decode(raw[:], address)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	for i := 0; i < n; i += 4 {
+		binary.NativeEndian.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
+	}
+	var number [2]byte
+	if _, err := hex.Decode(number[:], port); err != nil {
+		return netip.AddrPort{}, false
+	}
+	addr, ok := netip.AddrFromSlice(raw[:n])
+	return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(number[:])), ok
+}
+
+// socketInode reads where a file descriptor's link points to: socket:[12345].
+func socketInode(target string) (uint64, bool) {
+	rest, ok := bytes.CutPrefix([]byte(target), []byte("socket:["))
+	if !ok {
+		return 0, false
+	}
+	rest, ok = bytes.CutSuffix(rest, []byte("]"))
+	if !ok {
+		return 0, false
+	}
+	inode, ok := parseUint(rest)
+	return inode, ok && inode < math.MaxUint64
+}
+
+// maxAddresses bounds the addresses that are taken of one network namespace.
+const maxAddresses = 64
+
+// localAddresses returns the addresses of a network namespace but for loopback and link-local ones, in the order of the text
+// of /proc/PID/net/fib_trie. There an address stands in a line "|-- 172.17.0.2" and what it is in those below it.
+func localAddresses(text []byte) []netip.Addr {
+	var found []netip.Addr
+	var last netip.Addr
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSpace(line)
+		if rest, ok := bytes.CutPrefix(line, []byte("|-- ")); ok {
+			last, _ = netip.ParseAddr(string(rest[:min(len(rest), 15)]))
+			continue
+		}
+		if !bytes.Equal(line, []byte("/32 host LOCAL")) || !last.Is4() || last.IsLoopback() || last.IsLinkLocalUnicast() || last.IsUnspecified() {
+			continue
+		}
+		// The tables main and local may both list it.
+		seen := false
+		for _, addr := range found {
+			seen = seen || addr == last
+		}
+		if !seen {
+			found = append(found, last)
+		}
+		if len(found) == maxAddresses {
+			break
+		}
+	}
+	return found
+}
