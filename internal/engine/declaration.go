@@ -18,7 +18,7 @@ type Declaration struct {
 	Instance string // the instance's name, unique on a worker
 	Runtime  string
 	Version  string
-	Path     string // of the metrics page; empty: /metrics
+	Path     string // of the metrics page; empty: where the runtime has it, else /metrics
 }
 
 // example stands in error texts.
@@ -128,17 +128,31 @@ func (d *Declaration) complete() error {
 		return err
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
+	d.Runtime = normalRuntime(d.Runtime)
 	if d.Path == "" {
-		d.Path = defaultPath
-		u.Path = strings.TrimSuffix(u.Path, defaultPath)
+		u.Path, d.Path = d.cutPage(u.Path)
 	}
 	if !strings.HasPrefix(d.Path, "/") || strings.ContainsAny(d.Path, "?#") {
 		return fmt.Errorf("path %q: want a path that begins with / and has neither ? nor #", d.Path)
 	}
 	u.RawPath = ""
 	d.URL = u.String()
-	d.Runtime = normalRuntime(d.Runtime)
 	return nil
+}
+
+// cutPage parts the path of a URL into the engine's own and that of its metrics page, which need not stand there.
+func (d *Declaration) cutPage(path string) (base, page string) {
+	page = defaultPath
+	if r, ok := byName(d.Runtime); ok {
+		page = r.path()
+	}
+	if base, ok := strings.CutSuffix(path, page); ok {
+		return base, page
+	}
+	if base, ok := strings.CutSuffix(path, defaultPath); ok {
+		return base, defaultPath
+	}
+	return path, page
 }
 
 func parseURL(s string) (*url.URL, error) {

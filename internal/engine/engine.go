@@ -1,11 +1,14 @@
 // Package engine knows the inference engines that stackscope reads: how to fetch their metrics pages within bounds, how to
-// recognise which engine a page is from, and how to ask it for its version and model. Each kind of engine has a file.
+// recognise which engine a page is from, how to ask it for its version and model, how it looks from outside, and by which
+// counters it can be told whether it gets on with its work. Each kind of engine has a file.
 package engine
 
 import (
 	"bytes"
 	"context"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // Runtime is what this package knows about one kind of inference engine.
@@ -16,14 +19,37 @@ type Runtime struct {
 	prefixes []string
 	// witness is a counter that falls only when the engine restarts.
 	witness []string
-	// version asks the engine at base for its version.
+	// version asks the engine for its version; nil: it does not tell.
 	version func(ctx context.Context, p prober) (string, error)
+	// model asks the engine for the model that it serves; nil: it lists its models as OpenAI's API does.
+	model func(ctx context.Context, p prober) (string, error)
+	// info reports whether members are those that this engine has in what it answers to /info; nil: it does not answer that.
+	info func(members map[string]bool) bool
 	// hint says what to do about an answer with this HTTP status, or "".
 	hint func(status int) string
+	// sign is how it looks from outside, but for its Runtime.
+	sign fleet.Sign
+	// steps are counters that move with each token or step of the engine, ends those that move when a request ends.
+	steps, ends []quantity
+	// load are gauges of the requests that it has, running and waiting.
+	load []quantity
 }
 
-// Runtimes lists the engines that are recognised, in the order in which they are tried.
-func Runtimes() []Runtime { return []Runtime{vllm(), sglang(), mindie()} }
+// Runtimes lists the engines that are recognised, in the order in which they are tried. What re-exports another engine's
+// page beside its own comes behind it.
+func Runtimes() []Runtime {
+	return []Runtime{vllm(), sglang(), mindie(), tgi(), tei(), trtllm(), lmdeploy(), llamacpp(), nim(), dynamo(), triton()}
+}
+
+// Signs tells how the engines look from outside, in the order of Runtimes.
+func Signs() []fleet.Sign {
+	var signs []fleet.Sign
+	for _, r := range Runtimes() {
+		r.sign.Runtime = r.Name
+		signs = append(signs, r.sign)
+	}
+	return signs
+}
 
 // Recognise returns the name of the engine whose metrics page this is, or "".
 func Recognise(page []byte) string {
@@ -43,6 +69,14 @@ func (r Runtime) wrote(page []byte) bool {
 		}
 	}
 	return false
+}
+
+// path is where the engine gives its metrics unless somebody says otherwise.
+func (r Runtime) path() string {
+	if r.sign.Path != "" {
+		return r.sign.Path
+	}
+	return defaultPath
 }
 
 // byName finds a runtime by its name in any case.
@@ -79,3 +113,13 @@ func hintFor(runtime string, status int) string {
 }
 
 func noHint(int) string { return "" }
+
+// hintAt gives hint for one status.
+func hintAt(status int, hint string) func(int) string {
+	return func(got int) string {
+		if got == status {
+			return hint
+		}
+		return ""
+	}
+}

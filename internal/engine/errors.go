@@ -39,6 +39,9 @@ type Error struct {
 	Kind   Kind
 	Detail string
 	Hint   string // what to do; may be empty
+
+	late   bool // it did not answer in time
+	status int  // of its answer, if that was not 200
 }
 
 func (e *Error) Error() string {
@@ -50,6 +53,12 @@ func (e *Error) Error() string {
 
 func wrong(detail, hint string) *Error { return &Error{Kind: Wrong, Detail: detail, Hint: hint} }
 
+func silent(detail, hint string) *Error { return &Error{Kind: Silent, Detail: detail, Hint: hint} }
+
+func late(detail, hint string) *Error {
+	return &Error{Kind: Silent, Detail: detail, Hint: hint, late: true}
+}
+
 // explain turns an error of the HTTP client into an *Error. Addresses are left out: those of this side differ each time.
 func explain(ctx context.Context, err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
@@ -60,22 +69,22 @@ func explain(ctx context.Context, err error) error {
 		return &Error{Kind: Cancelled, Detail: "the scrape was given up"}
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return &Error{Silent, "its host name " + clip(e.Name, 253) + " cannot be resolved", "check the name and this machine's DNS"}
+		return silent("its host name "+clip(e.Name, 253)+" cannot be resolved", "check the name and this machine's DNS")
 	}
 	if _, ok := errors.AsType[flate.CorruptInputError](err); ok {
 		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")
 	}
 	switch text := err.Error(); {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &Error{Refused, "connection refused", reach}
+		return &Error{Kind: Refused, Detail: "connection refused", Hint: reach}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return &Error{Silent, "the connection was closed before the answer was complete", ""}
+		return silent("the connection was closed before the answer was complete", "")
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return &Error{Silent, "there is no route to its host", "check the address and the network"}
+		return silent("there is no route to its host", "check the address and the network")
 	case isDial(err) && isTimeout(err):
-		return &Error{Silent, "no connection could be made in time", reach}
+		return late("no connection could be made in time", reach)
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		return &Error{Silent, "no complete answer before the scrape's deadline", "is it overloaded, or is the scrape timeout too short?"}
+		return late("no complete answer before the scrape's deadline", "is it overloaded, or is the scrape timeout too short?")
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return wrong("it does not speak TLS", "write http:// in the URL")
 	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "readLoopPeekFailLocked"):
@@ -87,7 +96,7 @@ func explain(ctx context.Context, err error) error {
 		if oe, ok := errors.AsType[*net.OpError](err); ok {
 			text = oe.Op + ": " + oe.Err.Error()
 		}
-		return &Error{Silent, "it cannot be reached: " + clip(text, 200), reach}
+		return silent("it cannot be reached: "+clip(text, 200), reach)
 	}
 }
 
@@ -110,7 +119,9 @@ func wrongStatus(runtime string, resp *http.Response) error {
 	case http.StatusNotFound:
 		hint = strings.TrimSuffix("is the URL the engine's? "+hint, " ")
 	}
-	return wrong(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), hint)
+	e := wrong(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), hint)
+	e.status = resp.StatusCode
+	return e
 }
 
 // check refuses what is no metrics page. A page that says it is HTML or JSON but begins like a metrics page is one.

@@ -4,15 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,113 +13,6 @@ import (
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
-
-// fake is an engine without a network: pages by path. A path without a page answers 404, a nil fake refuses connections.
-type fake struct {
-	mu    sync.Mutex
-	pages map[string]string
-	err   error
-	delay time.Duration
-	asked map[string]int
-}
-
-func (f *fake) set(path, body string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.pages[path], f.err = body, nil
-}
-
-func (f *fake) fail(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.err = err
-}
-
-func (f *fake) count(path string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.asked[path]
-}
-
-func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.asked == nil {
-		f.asked = map[string]int{}
-	}
-	f.asked[r.URL.Path]++
-	if f.err != nil {
-		return nil, f.err
-	}
-	if f.delay > 0 && r.URL.Path != "/metrics" {
-		f.mu.Unlock()
-		time.Sleep(f.delay)
-		f.mu.Lock()
-	}
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	body, ok := f.pages[r.URL.Path]
-	status := http.StatusOK
-	if !ok {
-		status = http.StatusNotFound
-	}
-	return &http.Response{StatusCode: status, Header: http.Header{}, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-}
-
-var refused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
-
-type harness struct {
-	*Engine
-	fake    *fake
-	log     *strings.Builder
-	changes int
-}
-
-// newHarness makes an engine within a synctest bubble.
-func newHarness(t *testing.T, declaration string, pages map[string]string) *harness {
-	t.Helper()
-	d, err := ParseDeclaration(declaration)
-	if err != nil {
-		t.Fatal(err)
-	}
-	checked, err := CheckDeclarations([]Declaration{d}, "node")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &harness{fake: &fake{pages: pages}, log: &strings.Builder{}}
-	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}}))
-	h.Engine, err = New(Options{
-		Declaration: checked[0], Fetcher: NewFetcher(FetcherOptions{Transport: h.fake}), Logger: logger,
-		OnChange: func() { h.changes++ },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
-func (h *harness) run(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { h.Run(ctx) })
-	t.Cleanup(func() { cancel(); wg.Wait() })
-}
-
-func (h *harness) scrape(t *testing.T) error {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
-	defer cancel()
-	page, err := h.Fetch(ctx)
-	page.Release()
-	return err
-}
 
 const (
 	sglangPage = "# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs{model_name=\"m\",tp_rank=\"0\"} 1.0\nsglang:prompt_tokens_total{model_name=\"m\"} %d\n"
@@ -428,43 +313,13 @@ func TestHistoryIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := History{Identity{"SGLang", "0.5", "m"}, 3, time.Unix(5, 0)}
+	want := History{Identity{"SGLang", "0.5", "m"}, 3, time.Unix(5, 0), time.Unix(6, 0)}
 	e, err := New(Options{Declaration: d[0], History: want})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, e.History()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-func TestRecogniseCaptures(t *testing.T) {
-	const dir = "../../../shared/captures"
-	files, err := filepath.Glob(filepath.Join(dir, "*.prom"))
-	if err != nil || len(files) == 0 {
-		t.Skipf("no captures in %s", dir)
-	}
-	for _, file := range files {
-		name := filepath.Base(file)
-		page, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := ""
-		switch {
-		case strings.HasPrefix(name, "vllm-"), strings.HasPrefix(name, "triton-vllm"):
-			want = "vLLM"
-		case strings.HasPrefix(name, "sglang-"):
-			want = "SGLang"
-		case strings.HasPrefix(name, "mindie-"):
-			want = "MindIE"
-		}
-		if got := Recognise(page); got != want {
-			t.Errorf("%s: got %q, want %q", name, got, want)
-		}
-		if err := check("", page); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 

@@ -3,22 +3,13 @@ package engine
 import (
 	"bytes"
 	"iter"
-	"strconv"
 
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 // sumSamples adds up the samples of the family name on a page, whatever their labels; 0 if there are none.
-func sumSamples(page []byte, name string) (sum float64) {
-	var s exposition.Sample
-	for line := range linesWith(page, name) {
-		if s.Parse(line) != nil || string(s.Name) != name {
-			continue
-		}
-		if v, err := strconv.ParseFloat(string(s.Value), 64); err == nil {
-			sum += v
-		}
-	}
+func sumSamples(page []byte, name string) float64 {
+	sum, _ := series{name: name}.sum(page)
 	return sum
 }
 

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
@@ -26,18 +28,50 @@ type prober struct {
 	target  Target
 }
 
-// version asks for path and returns the string under "version" at the top of the JSON object that comes back. The answer
-// is read token by token and nothing else of it is kept.
+// version asks for path and returns the string under "version" at the top of the JSON object that comes back.
 func (p prober) version(ctx context.Context, path string) (string, error) {
+	return p.text(ctx, path, "version")
+}
+
+// text asks for path and returns the string under key at the top of the JSON object that comes back. The answer is read
+// token by token and nothing else of it is kept.
+func (p prober) text(ctx context.Context, path, key string) (string, error) {
 	var value string
 	err := p.ask(ctx, path, func(body io.Reader) (err error) {
-		value, err = topLevelString(body, "version")
+		value, err = topLevelString(body, key)
 		return err
 	})
-	if err == nil && len(value) > maxVersionBytes {
-		return "", fmt.Errorf("GET %s: the version has %d bytes", path, len(value))
+	return bounded(path, key, value, err)
+}
+
+func bounded(path, key, value string, err error) (string, error) {
+	limit := maxModelBytes
+	if key == "version" {
+		limit = maxVersionBytes
+	}
+	if err == nil && len(value) > limit {
+		return "", fmt.Errorf("GET %s: %q has %d bytes", path, key, len(value))
 	}
 	return value, err
+}
+
+// beside returns a prober of the port to if this one's is from: some engines tell about themselves on another port than
+// the one of their metrics.
+func (p prober) beside(from, to string) prober {
+	if p.target.base.Port() == from {
+		u := *p.target.base
+		u.Host = net.JoinHostPort(u.Hostname(), to)
+		p.target.base = &u
+	}
+	return p
+}
+
+// aside returns a prober without suffix at the end of its address, which is there if the address was cut from a page's.
+func (p prober) aside(suffix string) prober {
+	u := *p.target.base
+	u.Path = strings.TrimSuffix(u.Path, suffix)
+	p.target.base = &u
+	return p
 }
 
 // modelList is what matters of an OpenAI-compatible list of models.
@@ -66,7 +100,10 @@ func (p prober) model(ctx context.Context) (string, error) {
 	return list.Data[0].ID, nil
 }
 
-var errNoAnswer = errors.New("no usable answer")
+var (
+	errNoAnswer = errors.New("no usable answer")
+	errNoModel  = errors.New("this engine does not say which model it serves")
+)
 
 func (p prober) ask(ctx context.Context, path string, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)

@@ -3,11 +3,18 @@ package engine
 import (
 	"context"
 	"net/http"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // sglang is SGLang. Its server info holds the API keys of the engine beside the version and makes the scheduler work, so
 // it is read once per start and nothing but the version is taken from it.
+//
+// Its token counters move when a request ends; before realtime_tokens_total (0.5.7) the latency histograms are all that
+// moves as tokens come.
 func sglang() Runtime {
+	// Ranks that show the same requests again, and parts of a total.
+	once := []string{"priority", "", "tp_rank", "0", "pp_rank", "0"}
 	return Runtime{
 		Name:     "SGLang",
 		prefixes: []string{"sglang:"},
@@ -20,11 +27,19 @@ func sglang() Runtime {
 			// Until 0.5.5 only the older path is there; it is on its way out since.
 			return p.version(ctx, "/get_server_info")
 		},
-		hint: func(status int) string {
-			if status == http.StatusNotFound {
-				return "SGLang serves metrics only when it is started with --enable-metrics"
-			}
-			return ""
+		hint: hintAt(http.StatusNotFound, "SGLang serves metrics only when it is started with --enable-metrics"),
+		sign: fleet.Sign{
+			Commands: []string{"sglang.launch_server", "sglang serve"},
+			Images:   []string{"lmsysorg/sglang"},
+			Port:     30000, PortFlags: []string{"--port"},
+			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"},
+			Needs: []string{"--enable-metrics"},
+		},
+		steps: each("sglang:realtime_tokens_total", "sglang:inter_token_latency_seconds_count", "sglang:time_to_first_token_seconds_count"),
+		ends:  each("sglang:generation_tokens_total", "sglang:prompt_tokens_total"),
+		load: []quantity{
+			{{name: "sglang:num_running_reqs", only: once}},
+			{{name: "sglang:num_queue_reqs", only: once}},
 		},
 	}
 }

@@ -1,8 +1,15 @@
 package engine
 
-import "context"
+import (
+	"context"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
 
 // vllm is vLLM, also as Ray Serve re-exports it (newer Ray turns the colon into an underscore).
+//
+// Of its counters only those of tokens count as progress: request_success counts requests that clients gave up too, which
+// a wedged engine has in plenty. While a long prompt is read in chunks neither counter moves until its first token.
 func vllm() Runtime {
 	return Runtime{
 		Name:     "vLLM",
@@ -12,5 +19,20 @@ func vllm() Runtime {
 			return p.version(ctx, "/version")
 		},
 		hint: noHint,
+		sign: fleet.Sign{
+			Commands: []string{"vllm serve", "vllm.entrypoints.openai.api_server"},
+			Images:   []string{"vllm/vllm-openai", "vllm-ascend", "rocm/vllm"},
+			Port:     8000, PortFlags: []string{"--port"},
+			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model"}, Positional: true,
+			// A headless one computes for an API server that runs elsewhere.
+			Off: []string{"--disable-log-stats", "--headless"},
+		},
+		steps: []quantity{vllmFamily("generation_tokens_total"), vllmFamily("prompt_tokens_total")},
+		load:  []quantity{vllmFamily("num_requests_running"), vllmFamily("num_requests_waiting")},
 	}
+}
+
+// vllmFamily is a family of vLLM's own page or of one of Ray's.
+func vllmFamily(name string) quantity {
+	return firstOf("vllm:"+name, "ray_vllm:"+name, "ray_vllm_"+name)
 }

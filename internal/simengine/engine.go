@@ -39,6 +39,8 @@ type Options struct {
 	Now func() time.Time
 	// Speed is how many simulated seconds pass in one of Now's, at most 600; 0 is 1.
 	Speed float64
+	// Idle: no users come before SetIdle(false).
+	Idle bool
 }
 
 // Engine is one simulated engine. Its methods may be called concurrently.
@@ -53,6 +55,9 @@ type Engine struct {
 	mu      sync.Mutex
 	sim     *sim
 	skipped float64 // simulated seconds that passed without being simulated
+	wedge   Wedge
+	stuckAt float64       // simulated time at which it got stuck
+	silent  chan struct{} // open while pages are not answered; nil: they are
 }
 
 // New returns an engine of the profile. It simulates what happened between Start and now: an hour takes some 50 ms.
@@ -90,17 +95,32 @@ func New(o Options) (*Engine, error) {
 		now: o.Now, opened: opened, start: o.Start, speed: o.Speed,
 		models: models, modelLabel: strings.Join(models, " & "), sim: newSim(p, o.LoadAt, o.Seed),
 	}
+	if o.Idle {
+		e.sim.load.close()
+	}
 	e.sim.advance(opened.Sub(o.Start).Seconds())
 	return e, nil
 }
 
+// time returns the simulated time of this moment. The caller holds e.mu.
+func (e *Engine) time() float64 {
+	return e.opened.Sub(e.start).Seconds() + e.now().Sub(e.opened).Seconds()*e.speed - e.skipped
+}
+
+// skip lets seconds pass without simulating them.
+func (e *Engine) skip(seconds float64) {
+	e.skipped += seconds
+	e.sim.load.second += seconds
+}
+
 // catchUp brings the simulation to the present and returns its time. The caller holds e.mu.
 func (e *Engine) catchUp() float64 {
-	now := e.now()
-	t := e.opened.Sub(e.start).Seconds() + now.Sub(e.opened).Seconds()*e.speed - e.skipped
+	if e.wedge != Works {
+		return e.stuckAt
+	}
+	t := e.time()
 	if behind := t - e.sim.clock - MaxCatchUp.Seconds(); behind > 0 {
-		e.skipped += behind
-		e.sim.load.second += behind
+		e.skip(behind)
 		t -= behind
 	}
 	e.sim.advance(t)
@@ -122,6 +142,9 @@ func (e *Engine) page() []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.catchUp()
+	if e.wedge == WedgeHidden {
+		defer e.hide()()
+	}
 	switch e.sim.p.kind {
 	case ProfileSGLang:
 		return e.renderSGLang()

@@ -14,7 +14,10 @@ func (e *Engine) Handler() http.Handler {
 	mux := http.NewServeMux()
 	p := &e.sim.p
 	metrics := func(contentType string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if !e.speaks(r.Context()) {
+				return
+			}
 			w.Header().Set("Content-Type", contentType)
 			_, _ = w.Write(e.page()) // the client is gone if this fails
 		}

@@ -45,6 +45,17 @@ func (l *load) rate(t float64) float64 {
 	return max(quietRate, l.p.peakRate*shape)
 }
 
+// close lets nobody come any more.
+func (l *load) close() { l.steady, l.burst, l.cluster = math.Inf(1), math.Inf(1), nil }
+
+func (l *load) closed() bool { return math.IsInf(l.steady, 1) }
+
+// open lets people come again from t on.
+func (l *load) open(t float64) {
+	l.steady = l.nextSteady(t)
+	l.burst = t + 15 + l.rng.ExpFloat64()*max(1, l.p.burstEvery-15)
+}
+
 // nextSteady returns the first arrival after t, by thinning a process of the highest rate.
 func (l *load) nextSteady(t float64) float64 {
 	highest := max(quietRate, l.p.peakRate)

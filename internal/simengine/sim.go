@@ -41,6 +41,9 @@ func (s *sim) advance(t float64) {
 		if s.stepEnd == 0 && !s.beginStep() {
 			next := s.load.peek()
 			if next > t {
+				if s.load.closed() {
+					s.clock = max(s.clock, t)
+				}
 				return
 			}
 			s.clock = next

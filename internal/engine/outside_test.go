@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// text is what Collect emits, without what is 0.
+func (h *harness) text(families ...*catalog.Metric) string {
+	var w exposition.Writer
+	h.Collect(func(m *catalog.Metric, suffix string, v float64, labels exposition.Labels) {
+		for _, f := range families {
+			if f == m && v != 0 {
+				w.Sample(strings.TrimPrefix(m.Name, catalog.Prefix+"model_instance_")+suffix, v, labels)
+			}
+		}
+	}, "")
+	return string(w.Bytes())
+}
+
+func (h *harness) want(t *testing.T, state fleet.InstanceState, message string, restarts int) {
+	t.Helper()
+	synctest.Wait()
+	got := h.Status()
+	if got.State != state || !strings.Contains(got.Message, message) || got.RestartCount != restarts {
+		t.Errorf("got %s %q and %d restarts, want %s %q and %d", got.State, got.Message, got.RestartCount, state, message, restarts)
+	}
+}
+
+func TestProcessEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
+		h.run(t)
+		began := time.Now().Add(-time.Hour)
+		h.See(Outside{PID: 7, Started: began, Listening: true})
+		time.Sleep(time.Second)
+		h.want(t, fleet.InstanceRunning, "", 0)
+		reads, changes := h.fake.count("/metrics"), h.changes
+		h.fake.fail(refused)
+		h.See(Outside{PID: 7, Started: began, Gone: true})
+		h.See(Outside{PID: 7, Started: began, Gone: true})
+		h.want(t, fleet.InstanceUnreachable, "its process ended", 0)
+		if n := h.changes - changes; n != 1 || h.fake.count("/metrics") != reads {
+			t.Errorf("%d changes were told and %d reads made", n, h.fake.count("/metrics")-reads)
+		}
+		time.Sleep(2 * time.Minute)
+		h.want(t, fleet.InstanceUnreachable, "its process ended", 0)
+		if h.Status().Stalled {
+			t.Error("an engine that is no more is stalled")
+		}
+
+		h.See(Outside{PID: 8, Started: time.Now()})
+		h.want(t, fleet.InstanceStarting, "", 1)
+		time.Sleep(20 * time.Second)
+		h.want(t, fleet.InstanceStarting, "connection refused", 1)
+		h.fake.set("/metrics", "process_start_time_seconds 1700000000\n"+vllmPage)
+		h.See(Outside{PID: 8, Started: time.Now().Add(-20 * time.Second), Listening: true})
+		h.want(t, fleet.InstanceRunning, "", 1) // at once: it was read because it listens now
+		if diff := cmp.Diff(`state_transitions{from="starting",to="running",reason="first_answer"} 2
+state_transitions{from="running",to="unreachable",reason="process_ended"} 1
+state_transitions{from="unreachable",to="starting",reason="restarted"} 1
+`, h.text(&catalog.InstanceTransitions)); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+// A restart is told by the page, by the process, or by both, in either order. It is one.
+func TestRestartIsCountedOnce(t *testing.T) {
+	{
+		pageAt := func(start time.Time, tokens int) string {
+			return fmt.Sprintf("process_start_time_seconds %d\nvllm:prompt_tokens_total{model_name=\"q\"} %d\n", start.Unix(), tokens)
+		}
+		for name, c := range map[string]struct {
+			steps func(h *harness, scrape func(), old, fresh Outside)
+			want  int
+		}{
+			"process, then page": {func(h *harness, scrape func(), _, fresh Outside) {
+				h.See(fresh)
+				scrape()
+			}, 1},
+			"page, then process": {func(h *harness, scrape func(), _, fresh Outside) {
+				scrape()
+				h.See(fresh)
+				h.See(fresh)
+			}, 1},
+			"end, process, page": {func(h *harness, scrape func(), old, fresh Outside) {
+				old.Gone = true
+				h.See(old)
+				h.See(fresh)
+				scrape()
+			}, 1},
+			"end, page, process": {func(h *harness, scrape func(), old, fresh Outside) {
+				old.Gone = true
+				h.See(old)
+				scrape()
+				h.See(fresh)
+			}, 1},
+			"page, late end, process": {func(h *harness, scrape func(), old, fresh Outside) {
+				scrape()
+				old.Gone = true
+				h.See(old)
+				h.See(fresh)
+			}, 1},
+			"process without start time": {func(h *harness, scrape func(), _, fresh Outside) {
+				scrape()
+				fresh.Started = time.Time{}
+				h.See(fresh)
+			}, 1},
+			"twice": {func(h *harness, scrape func(), _, fresh Outside) {
+				scrape()
+				h.See(fresh)
+				time.Sleep(time.Minute)
+				again := Outside{PID: 9, Started: time.Now(), Listening: true}
+				h.See(again)
+				h.fake.set("/metrics", pageAt(again.Started, 1))
+				scrape()
+				h.See(again)
+			}, 2},
+			"it did not end": {func(h *harness, scrape func(), old, _ Outside) {
+				h.fake.set("/metrics", pageAt(old.Started, 60))
+				gone := old
+				gone.Gone = true
+				h.See(gone)
+				h.See(old)
+				scrape()
+			}, 0},
+			"it did not end, and its page tells no start": {func(h *harness, scrape func(), old, _ Outside) {
+				h.fake.set("/metrics", "vllm:prompt_tokens_total{model_name=\"q\"} 60\n")
+				gone := old
+				gone.Gone = true
+				h.See(gone)
+				h.See(old)
+				scrape()
+			}, 0},
+			"its start time is set right": {func(h *harness, scrape func(), old, _ Outside) {
+				h.fake.set("/metrics", pageAt(old.Started, 60))
+				old.Started = old.Started.Add(time.Hour)
+				h.See(old)
+				scrape()
+			}, 0},
+		} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					origin := time.Now()
+					h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": pageAt(origin, 50)})
+					scrape := func() { _ = h.scrape(t) }
+					old := Outside{PID: 7, Started: origin, Listening: true}
+					h.See(old)
+					scrape()
+					h.See(old)
+					time.Sleep(time.Minute)
+					fresh := Outside{PID: 8, Started: time.Now(), Listening: true}
+					time.Sleep(3 * time.Second)
+					h.fake.set("/metrics", pageAt(fresh.Started, 2))
+					c.steps(h, scrape, old, fresh)
+					s := h.Status()
+					if s.RestartCount != c.want || s.State != fleet.InstanceRunning || s.LastRestartAt.IsZero() != (c.want == 0) {
+						t.Errorf("got %d restarts, the last at %s, and %s %q", s.RestartCount, s.LastRestartAt, s.State, s.Message)
+					}
+					if c.want == 1 && name != "process without start time" && s.LastRestartAt.Unix() != fresh.Started.Unix() {
+						t.Errorf("restart at %s, want %s", s.LastRestartAt, fresh.Started)
+					}
+					scrape()
+					if n := h.Status().RestartCount; n != c.want {
+						t.Errorf("another page makes it %d restarts", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// An answer of the old process that comes after the news of the new one says nothing.
+func TestAnswerOfTheOldProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
+		_ = h.scrape(t)
+		h.See(Outside{PID: 7, Started: time.Now()})
+		begun := h.begin()
+		h.See(Outside{PID: 8, Started: time.Now()})
+		h.answered(begun, []byte(vllmPage))
+		h.want(t, fleet.InstanceStarting, "its process was restarted", 1)
+	})
+}
+
+func TestEngineThatIsLoading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
+		h.fake.status = 503
+		_ = h.scrape(t)
+		h.want(t, fleet.InstanceError, "answered 503", 0)
+		h.See(Outside{PID: 7, Started: time.Now(), Listening: true})
+		_ = h.scrape(t)
+		h.want(t, fleet.InstanceStarting, "answered 503", 0)
+		h.fake.status = 0
+		h.fake.set("/metrics", vllmPage)
+		_ = h.scrape(t)
+		h.want(t, fleet.InstanceRunning, "", 0)
+		h.fake.status = 503
+		_ = h.scrape(t)
+		h.want(t, fleet.InstanceError, "answered 503", 0)
+	})
+}
+
+// An error that is over before anybody scrapes the worker is counted, and so is each reason.
+func TestTransitionsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
+		h.run(t)
+		time.Sleep(time.Second)
+		zeros := 0
+		h.Collect(func(m *catalog.Metric, _ string, v float64, _ exposition.Labels) {
+			if m == &catalog.InstanceTransitions && v == 0 {
+				zeros++
+			}
+		}, "")
+		if zeros != 6 {
+			t.Errorf("%d transitions stand at 0, want the 6 that an alert waits for", zeros)
+		}
+		for range 3 {
+			h.fake.set("/metrics", "<html>")
+			_ = h.scrape(t)
+			h.fake.set("/metrics", vllmPage)
+			_ = h.scrape(t)
+		}
+		h.fake.hang()
+		_ = h.scrape(t)
+		h.fake.set("/metrics", vllmPage)
+		_ = h.scrape(t)
+		h.fake.fail(fmt.Errorf("weather"))
+		_ = h.scrape(t)
+		h.fake.fail(refused)
+		_ = h.scrape(t)
+		h.fake.set("/metrics", vllmPage)
+		_ = h.scrape(t)
+		if diff := cmp.Diff(`state_transitions{from="starting",to="running",reason="first_answer"} 1
+state_transitions{from="running",to="error",reason="wrong_answer"} 3
+state_transitions{from="running",to="unreachable",reason="timeout"} 1
+state_transitions{from="running",to="unreachable",reason="lost"} 1
+state_transitions{from="error",to="running",reason="answers_again"} 3
+state_transitions{from="unreachable",to="running",reason="answers_again"} 1
+state_transitions{from="unreachable",to="running",reason="restarted"} 1
+`, h.text(&catalog.InstanceTransitions)); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}

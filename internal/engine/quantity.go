@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"math"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+// series is the samples of a name on a page.
+type series struct {
+	name string
+	// only selects, as label, value, label, value, ...: a sample counts if it has the value or lacks the label.
+	only []string
+}
+
+// quantity is one thing that a page tells, by all the names that it goes by: the first that is there counts.
+type quantity []series
+
+// each makes a quantity of each name.
+func each(names ...string) []quantity {
+	list := make([]quantity, len(names))
+	for i, name := range names {
+		list[i] = quantity{{name: name}}
+	}
+	return list
+}
+
+// firstOf makes a quantity that goes by several names.
+func firstOf(names ...string) quantity {
+	q := make(quantity, len(names))
+	for i, name := range names {
+		q[i].name = name
+	}
+	return q
+}
+
+// sum adds up the quantity's samples on a page and reports whether there are any.
+func (q quantity) sum(page []byte) (sum float64, there bool) {
+	for _, s := range q {
+		if sum, there = s.sum(page); there {
+			return sum, true
+		}
+	}
+	return 0, false
+}
+
+// sum adds up the samples; values that are no finite number are not there.
+func (s series) sum(page []byte) (sum float64, there bool) {
+	var sample exposition.Sample
+	for line := range linesWith(page, s.name) {
+		if sample.Parse(line) != nil || string(sample.Name) != s.name || !s.selects(&sample) {
+			continue
+		}
+		if v, ok := exposition.ParseNumber(sample.Value); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+			sum, there = sum+v, true
+		}
+	}
+	return sum, there
+}
+
+func (s series) selects(sample *exposition.Sample) bool {
+	for _, l := range sample.Labels {
+		for i := 0; i+1 < len(s.only); i += 2 {
+			if string(l.Name) == s.only[i] && string(l.Value) != s.only[i+1] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// work is what a page tells about the engine's work.
+type work struct {
+	known  bool      // it has counters that tell progress
+	live   bool      // and some of them move with each step, not only when a request ends
+	ever   bool      // and some of them ever moved
+	counts []float64 // of all of the runtime's counters; 0 where one is not there
+	load   float64   // requests that it has
+}
+
+// workOn reads a page.
+func (r Runtime) workOn(page []byte) work {
+	w := work{counts: make([]float64, 0, len(r.steps)+len(r.ends))}
+	for i, list := range [...][]quantity{r.steps, r.ends} {
+		for _, q := range list {
+			n, there := q.sum(page)
+			w.counts = append(w.counts, n)
+			w.known = w.known || there
+			w.live = w.live || there && i == 0
+			w.ever = w.ever || n > 0
+		}
+	}
+	for _, q := range r.load {
+		if n, there := q.sum(page); there && n > 0 {
+			w.load += n
+		}
+	}
+	return w
+}

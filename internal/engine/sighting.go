@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"cmp"
+	"math"
+)
+
+// startTolerance is by how much one process' start time may differ between two pages, in seconds.
+const startTolerance = 2.0
+
+// sighting is what a page tells about the process that wrote it.
+type sighting struct {
+	runtime string
+	start   float64 // Unix seconds; 0: not on the page
+	witness float64
+}
+
+// sight looks on a page for what tells one process from the next.
+func (e *Engine) sight(page []byte) sighting {
+	s := sighting{runtime: e.declared.Runtime}
+	if s.runtime == "" {
+		if r, ok := e.kind(e.status.Runtime); ok && r.wrote(page) {
+			s.runtime = r.Name
+		} else {
+			s.runtime = Recognise(page)
+		}
+	}
+	s.start = sumSamples(page, "process_start_time_seconds")
+	if r, ok := e.kind(cmp.Or(s.runtime, e.status.Runtime)); ok {
+		for _, name := range r.witness {
+			s.witness += sumSamples(page, name)
+		}
+	}
+	return s
+}
+
+// restarted reports whether the page was written by another process than the page before: one with another start time or,
+// where pages have none, one whose counters fell or that took the place of one that was down.
+func (e *Engine) restarted(now sighting) bool {
+	if now.runtime != "" && e.last.runtime != "" && now.runtime != e.last.runtime {
+		return true
+	}
+	if now.start > 0 && e.last.start > 0 {
+		return math.Abs(now.start-e.last.start) > startTolerance
+	}
+	const rounding = 1e-9
+	return e.refused || now.witness < e.last.witness*(1-rounding)
+}
+
+func (e *Engine) modelLabel(page []byte) string {
+	r, ok := e.kind(e.status.Runtime)
+	if !ok {
+		return ""
+	}
+	if label := labelValue(page, "model_name", r.prefixes); len(label) <= maxModelBytes {
+		return label
+	}
+	return ""
+}
+
+// work reads the page for the engine's progress.
+func (e *Engine) work(page []byte) work {
+	r, ok := e.kind(e.status.Runtime)
+	if !ok {
+		return work{}
+	}
+	return r.workOn(page)
+}
+
+// kind finds a runtime by its name and remembers the last one: each page asks for the same.
+func (e *Engine) kind(name string) (Runtime, bool) {
+	if e.runtime.Name == "" || e.runtime.Name != name {
+		r, ok := byName(name)
+		if !ok {
+			return Runtime{}, false
+		}
+		e.runtime = r
+	}
+	return e.runtime, true
+}

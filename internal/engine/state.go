@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// failed notes a fetch without a page.
+func (e *Engine) failed(begun uint64, err error) {
+	fe, ok := errors.AsType[*Error](err)
+	if !ok {
+		fe = silent(err.Error(), "")
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if fe.Kind == Cancelled || begun < e.seen {
+		return
+	}
+	e.seen = begun
+	now := time.Now()
+	e.refused = e.refused || fe.Kind == Refused
+	loading := fe.status == http.StatusServiceUnavailable
+	if fe.Kind == Refused || loading {
+		e.start.seen = true // it is not running yet
+	}
+	changed := false
+	if !e.gone {
+		state, why := e.stateOf(fe, loading)
+		if changed = e.turn(state, why, fe.Error()); changed {
+			e.logger.Warn("engine cannot be read", "state", string(state), "reason", fe.Error())
+		}
+	}
+	e.watch.noPage(now, fe.Kind)
+	if e.judge(now) || changed {
+		e.onChange()
+	}
+}
+
+// stateOf is the state of an engine whose page could not be had.
+func (e *Engine) stateOf(fe *Error, loading bool) (fleet.InstanceState, reason) {
+	why := becauseLost
+	switch {
+	case fe.Kind == Wrong:
+		why = becauseWrong
+	case fe.Kind == Refused:
+		why = becauseRefused
+	case fe.late:
+		why = becauseTimeout
+	}
+	switch {
+	// Some listen before they have loaded and answer that they are not there yet.
+	case !e.answers && loading && e.process.known:
+		return fleet.InstanceStarting, why
+	case fe.Kind == Wrong:
+		return fleet.InstanceError, why
+	case !e.answers:
+		return fleet.InstanceStarting, why
+	}
+	return fleet.InstanceUnreachable, why
+}
+
+// answered notes a page and returns the channel that is closed when it is known what the engine is.
+func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if begun < e.seen {
+		return e.identified
+	}
+	e.seen = begun
+	at := time.Now()
+	now := e.sight(page)
+	first, why := !e.answers, becauseAgain
+	again := !first && e.restarted(now)
+	switch {
+	case first:
+		why = becauseAnswer
+		e.firstAnswer = at
+		for _, p := range e.start.answered(at) {
+			e.phases[p.index].observe(p.took)
+		}
+	case again:
+		why = becauseRestarted
+		e.restartSeen, e.firstAnswer = at, at
+		e.watch.restart()
+		restart := at
+		if now.start > 0 {
+			restart = time.Unix(0, int64(now.start*1e9))
+		}
+		e.countRestart(restart)
+	}
+	recognised := now.runtime != "" && now.runtime != e.status.Runtime
+	// An engine that was away may be another one, unless its page says that it is the same process.
+	back := e.answers && e.status.State == fleet.InstanceUnreachable && now.start == 0
+	if again || recognised || back || first {
+		e.epoch++
+		e.settle()
+		e.identified = make(chan struct{})
+		if now.runtime != "" {
+			e.status.Runtime = now.runtime
+		}
+		e.labelled = ""
+		select {
+		case e.ask <- struct{}{}:
+		default:
+		}
+	}
+	if e.labelled == "" {
+		e.labelled = e.modelLabel(page)
+	}
+	if e.status.State != fleet.InstanceRunning {
+		e.logger.Info("engine is read", "runtime", e.status.Runtime)
+	}
+	e.answers, e.refused, e.gone, e.last = true, false, false, now
+	changed := e.turn(fleet.InstanceRunning, why, "") || again || recognised || first
+	e.watch.page(at, e.work(page))
+	if e.judge(at) || changed {
+		e.onChange()
+	}
+	return e.identified
+}
+
+// settle closes identified and reports whether it was open.
+func (e *Engine) settle() bool {
+	select {
+	case <-e.identified:
+		return false
+	default:
+		close(e.identified)
+		return true
+	}
+}
+
+// countRestart counts a restart.
+func (e *Engine) countRestart(at time.Time) {
+	e.status.RestartCount++
+	e.status.LastRestartAt = at
+	e.logger.Info("engine was restarted", "restarts", e.status.RestartCount, "at", at)
+}
+
+// judge decides whether the engine is stalled and reports whether that is new.
+func (e *Engine) judge(now time.Time) bool {
+	if working := !e.watch.since.IsZero(); working != e.working {
+		e.working = working
+		e.rouse()
+	}
+	if !e.watch.judge(now) {
+		return false
+	}
+	if e.watch.stalled {
+		e.logger.Warn("engine is stalled", "reason", e.watch.message)
+	} else {
+		e.logger.Info("engine is no longer stalled")
+	}
+	return true
+}

@@ -1,0 +1,37 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// tei is Hugging Face's Text Embeddings Inference. A request of its kind is one step, so that its counters of ended
+// requests are as good as those of tokens.
+func tei() Runtime {
+	return Runtime{
+		Name:     "TEI",
+		prefixes: []string{"te_request_", "te_embed_", "te_predict_", "te_queue_size", "te_batch_next_"},
+		witness:  []string{"te_request_count", "te_request_success"},
+		version: func(ctx context.Context, p prober) (string, error) {
+			return p.infoString(ctx, "TEI", "version")
+		},
+		model: func(ctx context.Context, p prober) (string, error) {
+			served, err := p.infoString(ctx, "TEI", "served_model_name")
+			if err == nil {
+				return served, nil
+			}
+			return p.infoString(ctx, "TEI", "model_id") // older ones have no other name
+		},
+		info: func(members map[string]bool) bool { return members["tokenization_workers"] },
+		hint: noHint,
+		sign: fleet.Sign{
+			Commands: []string{"text-embeddings-router"},
+			Images:   []string{"text-embeddings-inference"},
+			Port:     3000, PortFlags: []string{"--port", "-p"}, PortEnv: []string{"PORT"},
+			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-id"},
+		},
+		steps: each("te_request_success", "te_embed_success", "te_predict_success"),
+		load:  each("te_queue_size"),
+	}
+}

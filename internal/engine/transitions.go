@@ -1,0 +1,68 @@
+package engine
+
+import "github.com/stackscope/stackscope/internal/fleet"
+
+// reason is why a state changed.
+type reason string
+
+const (
+	becauseAnswer    reason = "first_answer"  // its page answers for the first time since it started
+	becauseAgain     reason = "answers_again" // its page answers again
+	becauseRefused   reason = "refused"       // nothing listens at its address
+	becauseTimeout   reason = "timeout"       // it did not answer in time
+	becauseLost      reason = "lost"          // the connection broke, or there is no way to it
+	becauseWrong     reason = "wrong_answer"  // it answered, but with no metrics page
+	becauseEnded     reason = "process_ended"
+	becauseRestarted reason = "restarted"
+)
+
+// transition is a change of state.
+type transition struct {
+	from, to fleet.InstanceState
+	reason   reason
+}
+
+// tally counts transitions in the order in which they were first seen. States and reasons are few, so it is bounded.
+type tally struct {
+	seen   []transition
+	counts []uint64
+}
+
+// newTally begins with those at 0 that an alert waits for: of a counter that begins at 1 the first increase is not seen.
+func newTally() tally {
+	const running, starting, unreachable = fleet.InstanceRunning, fleet.InstanceStarting, fleet.InstanceUnreachable
+	t := tally{seen: []transition{
+		{starting, running, becauseAnswer},
+		{running, fleet.InstanceError, becauseWrong},
+		{running, unreachable, becauseRefused},
+		{running, unreachable, becauseTimeout},
+		{running, unreachable, becauseLost},
+		{running, unreachable, becauseEnded},
+		{running, starting, becauseRestarted},
+	}}
+	t.counts = make([]uint64, len(t.seen))
+	return t
+}
+
+func (t *tally) count(change transition) {
+	for i, s := range t.seen {
+		if s == change {
+			t.counts[i]++
+			return
+		}
+	}
+	t.seen = append(t.seen, change)
+	t.counts = append(t.counts, 1)
+}
+
+// turn brings the engine into a state and reports whether that, or its message, is new. The caller holds e.mu.
+func (e *Engine) turn(to fleet.InstanceState, why reason, message string) bool {
+	if e.status.State == to && e.status.Message == message {
+		return false
+	}
+	if from := e.status.State; from != to {
+		e.transitions.count(transition{from, to, why})
+	}
+	e.status.State, e.status.Message = to, message
+	return true
+}
