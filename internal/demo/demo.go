@@ -24,6 +24,8 @@ const (
 	// readyTimeout bounds the way from the start to the first scrape of all engines, which takes some seconds.
 	readyTimeout = time.Minute
 	pollInterval = 200 * time.Millisecond
+	// fakeGPUs is the number of cards of the demo's node.
+	fakeGPUs = 8
 )
 
 // Options are the settings of a demo. Start from DefaultOptions.
@@ -104,9 +106,12 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
 	if f.engines, err = simulate(o.Seed, f.logger); err != nil {
 		return err
 	}
+	defaults := worker.DefaultOptions()
 	flags := worker.Flags{
-		WorkerIP: loopback, WorkerMetricsHost: o.Host, HostRoot: "/", HostInterval: worker.DefaultOptions().HostInterval,
+		WorkerIP: loopback, WorkerMetricsHost: o.Host, HostRoot: "/", HostInterval: defaults.HostInterval,
 		WorkerMetricsPort: s.freeOr(o.Host, o.WorkerMetricsPort, "the worker's metrics"),
+		// The demo is the same on every machine: it looks for no engines and no cards there.
+		FakeGPUs: fakeGPUs, GPUInterval: defaults.GPUInterval, StallAfter: defaults.StallAfter, EngineRetention: defaults.EngineRetention,
 	}
 	for _, e := range f.engines {
 		flags.Engine = append(flags.Engine, e.declaration())

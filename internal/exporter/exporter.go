@@ -3,6 +3,7 @@
 package exporter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -92,6 +93,7 @@ type Exporter struct {
 	scrapes    chan struct{}
 	writers    sync.Pool // of *exposition.Writer
 	gathered   sync.Pool // of *gathering
+	buffers    sync.Pool // of *bytes.Buffer
 	replier    metricspage.Replier
 
 	mu      sync.Mutex
@@ -117,6 +119,7 @@ func New(o Options) (*Exporter, error) {
 		scrapes:  make(chan struct{}, maxScrapes),
 		writers:  sync.Pool{New: func() any { return new(exposition.Writer) }},
 		gathered: sync.Pool{New: func() any { return new(gathering) }},
+		buffers:  sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		tracked:  map[Engine]*tracked{},
 	}, nil
 }

@@ -28,13 +28,7 @@ func (t *tracked) source(id Identity, in Instance) source {
 			return s
 		}
 	}
-	pairs := append(identityPairs(id),
-		catalog.LabelModelID, in.ModelID,
-		catalog.LabelModelName, in.Model,
-		catalog.LabelModelInstanceID, in.ID,
-		catalog.LabelModelInstanceName, in.Name,
-		catalog.LabelRuntime, in.Runtime,
-	)
+	pairs := append(identityPairs(id), in.pairs()...)
 	labels := make([]translate.Label, 0, len(pairs)/2)
 	for i := 0; i < len(pairs); i += 2 {
 		labels = append(labels, translate.Label{Name: pairs[i], Value: pairs[i+1]})
@@ -55,3 +49,16 @@ func identityPairs(id Identity) []string {
 		catalog.LabelWorkerName, id.WorkerName,
 	}
 }
+
+func (in Instance) pairs() []string {
+	return []string{
+		catalog.LabelModelID, in.ModelID,
+		catalog.LabelModelName, in.Model,
+		catalog.LabelModelInstanceID, in.ID,
+		catalog.LabelModelInstanceName, in.Name,
+		catalog.LabelRuntime, in.Runtime,
+	}
+}
+
+// Labels renders the labels that tell the instance from others.
+func (in Instance) Labels() exposition.Labels { return exposition.RenderLabels(in.pairs()...) }

@@ -206,8 +206,10 @@ func boolean(b bool) float64 {
 
 // writeProcess writes what Go and the system say about this process.
 func (e *Exporter) writeProcess(w *exposition.Writer) {
-	var buf bytes.Buffer
-	if err := e.process.AppendTo(&buf); err != nil {
+	buf, _ := e.buffers.Get().(*bytes.Buffer)
+	defer e.buffers.Put(buf)
+	buf.Reset()
+	if err := e.process.AppendTo(buf); err != nil {
 		e.logger.Debug("this process cannot be read completely", "error", strings.ReplaceAll(err.Error(), "\n", " "))
 	}
 	w.Raw(buf.Bytes())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 )
 
@@ -19,6 +20,8 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		},
 		WorkerName: "n", WorkerIP: "10.0.0.1", WorkerLabels: map[string]string{"a": "b"}, Cluster: "c",
 		WorkerMetricsHost: "127.0.0.1", WorkerMetricsPort: 1, DisableWorkerMetrics: true, HostRoot: "/host", HostInterval: time.Second,
+		Discover: []string{" docker"}, DockerHost: "unix:///run/podman.sock", EngineRetention: time.Minute,
+		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2,
 	}
 	got, err := f.Options(nil)
 	if err != nil {
@@ -29,7 +32,9 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	want := Options{
 		ServerURL: "http://s", Token: "t", DataDir: "/d", Name: "n", Cluster: "c", Address: "10.0.0.1",
 		MetricsHost: "127.0.0.1", MetricsPort: 1, DisableWorkerMetrics: true, Labels: map[string]string{"a": "b"},
-		HostRoot: "/host", HostInterval: time.Second,
+		HostRoot: "/host", HostInterval: time.Second, StallAfter: -1, GPUInterval: time.Second,
+		Discover: []discovery.Source{discovery.SourceDocker}, DockerHost: "unix:///run/podman.sock", EngineRetention: time.Minute,
+		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2,
 		Engines: []engine.Declaration{
 			{URL: "http://a:1", Model: "x", Path: "/metrics"},
 			{URL: "http://b:2", Path: "/metrics"},
@@ -40,7 +45,14 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	for _, bad := range []Flags{{Engine: []string{"x"}, HostInterval: time.Second}, {HostInterval: time.Millisecond}} {
+	for _, bad := range []Flags{
+		{Engine: []string{"x"}},
+		{HostInterval: time.Millisecond},
+		{Discover: []string{"process", "kubernetes"}},
+		{EngineRetention: -1},
+		{StallAfter: time.Millisecond},
+		{GPUInterval: time.Millisecond},
+	} {
 		if _, err := bad.Options(nil); err == nil {
 			t.Errorf("%+v: no error", bad)
 		}
@@ -49,7 +61,10 @@ func TestFlagsBecomeOptions(t *testing.T) {
 
 // Environment variables are GPUSTACK_ and the flag's name, as in GPUStack.
 func TestFlagsHaveTheirEnvironmentVariables(t *testing.T) {
-	plural := map[string]string{"GPUSTACK_ENGINE": "GPUSTACK_ENGINES", "GPUSTACK_WORKER_LABEL": "GPUSTACK_WORKER_LABELS"}
+	plural := map[string]string{
+		"GPUSTACK_DOCKER_HOST": "GPUSTACK_DOCKER_HOST,DOCKER_HOST", // the container tools' own name works, too
+		"GPUSTACK_ENGINE":      "GPUSTACK_ENGINES", "GPUSTACK_WORKER_LABEL": "GPUSTACK_WORKER_LABELS",
+	}
 	for _, structure := range []reflect.Type{reflect.TypeFor[Flags](), reflect.TypeFor[JoinFlags]()} {
 		for field := range structure.Fields() {
 			name := field.Tag.Get("name")

@@ -165,7 +165,7 @@ func (w *Worker) report() wire.ReportRequest {
 	const maxMessage = 1024
 	_, generation := w.follower.Current()
 	req := wire.ReportRequest{AppliedGeneration: generation, Instances: []wire.InstanceReport{}}
-	for _, e := range w.engines {
+	for _, e := range w.roster.engines() {
 		s := e.engine.Status()
 		if s.Model == "" {
 			continue

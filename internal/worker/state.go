@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
@@ -33,11 +34,18 @@ type state struct {
 	Engines     map[string]engineState `json:"engines,omitempty"` // by instance name
 }
 
-// engineState is what is known about an engine. It is kept while the engine is declared.
+// engineState is what is known about an engine. It is kept for a while after the engine was last there: one that was found
+// is found anew each time that the worker starts.
 type engineState struct {
 	engine.History
-	IDs ids `json:"ids,omitzero"`
+	IDs    ids       `json:"ids,omitzero"`
+	SeenAt time.Time `json:"seen_at,omitzero"`
 }
+
+const (
+	keepEngines    = 7 * 24 * time.Hour
+	maxKeptEngines = 2 * maxEngines
+)
 
 // ids are what the server gave to an instance of a model.
 type ids struct {
@@ -142,9 +150,15 @@ func (k *keeper) save(engines []*watched) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	kept := make(map[string]engineState, len(engines))
+	now := time.Now().Truncate(time.Hour) // or the file would change with each save
 	for _, e := range engines {
 		name := e.engine.Status().Name
-		kept[name] = engineState{History: e.engine.History(), IDs: k.state.Engines[name].IDs}
+		kept[name] = engineState{History: e.engine.History(), IDs: k.state.Engines[name].IDs, SeenAt: now}
+	}
+	for name, e := range k.state.Engines {
+		if _, there := kept[name]; !there && len(kept) < maxKeptEngines && now.Sub(e.SeenAt) < keepEngines {
+			kept[name] = e
+		}
 	}
 	k.state.Engines = kept
 	data, err := json.MarshalIndent(k.state, "", "  ")
@@ -161,9 +175,9 @@ func (w *Worker) keep(ctx context.Context) {
 	for {
 		select {
 		case <-w.saves:
-			w.keeper.save(w.engines)
+			w.keeper.save(w.roster.engines())
 		case <-ctx.Done():
-			w.keeper.save(w.engines)
+			w.keeper.save(w.roster.engines())
 			return
 		}
 	}

@@ -12,17 +12,22 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/attribution"
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/client"
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/fake"
 	"github.com/stackscope/stackscope/internal/collector/host"
+	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -56,6 +61,24 @@ type Options struct {
 	HostRoot string
 	// HostInterval is the time between two samples of the machine.
 	HostInterval time.Duration
+	// Discover says where engines are looked for besides those declared.
+	Discover []discovery.Source
+	// DockerHost is the container daemon's address; empty: the usual socket.
+	DockerHost string
+	// EngineRetention is how long an engine that was found is shown after it ended.
+	EngineRetention time.Duration
+	// StallAfter is after how long without progress an engine that has work counts as stalled; negative: never.
+	StallAfter time.Duration
+	// GPUVendors names the vendors whose cards are read; empty: all; none: no cards.
+	GPUVendors []string
+	// GPUInterval is the time between two samples of the cards.
+	GPUInterval time.Duration
+	// ExpectedGPUs is how many cards the node should have; 0: those that were once seen.
+	ExpectedGPUs int
+	// FakeGPUs is a number of simulated cards to show instead of real ones.
+	FakeGPUs int
+	// GPUBackends replace those of the vendors; nil: they aren't replaced.
+	GPUBackends []gpu.Backend
 	// ReportInterval is how often the worker reports when nothing changes; 0: as the server says.
 	ReportInterval time.Duration
 	Logger         *slog.Logger // nil: silent
@@ -63,7 +86,11 @@ type Options struct {
 
 // DefaultOptions returns the settings of a worker started without any flag.
 func DefaultOptions() Options {
-	return Options{MetricsHost: "0.0.0.0", MetricsPort: 10151, DataDir: "/var/lib/stackscope", HostInterval: host.DefaultInterval}
+	return Options{
+		MetricsHost: "0.0.0.0", MetricsPort: 10151, DataDir: "/var/lib/stackscope", HostInterval: host.DefaultInterval,
+		Discover: []discovery.Source{discovery.SourceProcess, discovery.SourceDocker}, EngineRetention: 5 * time.Minute, StallAfter: 2 * time.Minute,
+		GPUInterval: time.Second,
+	}
 }
 
 // maxEngines bounds the engines of a worker.
@@ -74,19 +101,23 @@ const shutdownTime = time.Second
 
 // Worker is one agent.
 type Worker struct {
-	opts     Options
-	logger   *slog.Logger
-	engines  []*watched
-	host     *host.Host
-	follower *mapsync.Follower
-	fetcher  *engine.Fetcher
-	listener net.Listener // nil: no metrics are served
-	handler  http.Handler
-	server   *client.Client // nil: stands alone
-	keeper   *keeper
-	identity atomic.Pointer[exporter.Identity]
-	saves    signal // something worth keeping may have changed
-	reports  signal // something worth telling may have changed
+	opts      Options
+	logger    *slog.Logger
+	roster    *roster
+	discovery *discovery.Discovery
+	cards     *gpu.Set
+	shares    *attribution.Attribution
+	host      *host.Host
+	follower  *mapsync.Follower
+	fetcher   *engine.Fetcher
+	listener  net.Listener // nil: no metrics are served
+	handler   http.Handler
+	server    *client.Client // nil: stands alone
+	keeper    *keeper
+	identity  atomic.Pointer[exporter.Identity]
+	found     signal // what discovery finds may have changed
+	saves     signal // something worth keeping may have changed
+	reports   signal // something worth telling may have changed
 }
 
 // signal wakes one goroutine. Signals that come faster than they are taken count as one.
@@ -118,7 +149,7 @@ func New(_ context.Context, o Options) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), saves: newSignal(), reports: newSignal()}
+	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(), reports: newSignal()}
 	if o.ServerURL != "" {
 		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, HTTPClient: o.HTTPClient, Logger: o.Logger}); err != nil {
 			return nil, err
@@ -135,18 +166,11 @@ func New(_ context.Context, o Options) (*Worker, error) {
 	}
 	w.identify(w.keeper.current())
 	w.fetcher = engine.NewFetcher(engine.FetcherOptions{})
-	for _, d := range engines {
-		e, err := engine.New(engine.Options{
-			Declaration: d, Fetcher: w.fetcher, History: w.keeper.engine(d.Instance).History, Logger: o.Logger,
-			OnChange: func() { w.saves.send(); w.reports.send() },
-		})
-		if err != nil {
-			return nil, err
-		}
-		w.engines = append(w.engines, &watched{engine: e, keeper: w.keeper})
+	if err := w.look(engines); err != nil {
+		return nil, err
 	}
 	w.host = host.New(host.Options{Root: o.HostRoot, Interval: o.HostInterval, Logger: o.Logger})
-	w.keeper.save(w.engines) // who the worker is must be on disk before the server hears of it
+	w.keeper.save(w.roster.engines()) // who the worker is must be on disk before the server hears of it
 	if o.DisableWorkerMetrics {
 		return w, nil
 	}
@@ -170,20 +194,71 @@ func (o *Options) check() ([]engine.Declaration, error) {
 	case o.ServerURL == "" && o.Token != "":
 		return nil, errors.New("--token is given without --server-url: give both, or none for a worker that stands alone")
 	}
+	if err := o.checkCards(); err != nil {
+		return nil, err
+	}
 	return engine.CheckDeclarations(o.Engines, o.Name)
 }
 
+// look makes what finds engines and cards.
+func (w *Worker) look(declared []engine.Declaration) (err error) {
+	o := &w.opts
+	w.roster = &roster{
+		worker: o.Name, fetcher: w.fetcher, keeper: w.keeper, retention: o.EngineRetention, stall: o.StallAfter, logger: o.Logger,
+		onChange: func() { w.saves.send(); w.reports.send() }, byKey: map[string]*watched{},
+	}
+	if err := w.roster.declare(declared); err != nil {
+		return err
+	}
+	do := discovery.Options{
+		Root: o.HostRoot, Signs: engine.Signs(), DockerHost: o.DockerHost, OnChange: w.found.send, Logger: o.Logger,
+		Processes: slices.Contains(o.Discover, discovery.SourceProcess), Docker: slices.Contains(o.Discover, discovery.SourceDocker),
+	}
+	for _, d := range declared {
+		do.Declared = append(do.Declared, discovery.Declared{Key: d.Instance, URL: d.URL})
+	}
+	if w.discovery, err = discovery.New(do); err != nil {
+		return err
+	}
+	w.shares = attribution.New(func(p gpu.Process) (string, bool) {
+		if p.Instance != "" {
+			return p.Instance, true
+		}
+		return w.discovery.Owner(p.PID)
+	})
+	list := o.GPUBackends
+	switch {
+	case list != nil:
+	case o.FakeGPUs > 0:
+		simulated, err := fake.New(fake.Options{Cards: o.FakeGPUs, Seed: 1, Users: w.roster.users})
+		if err != nil {
+			return err
+		}
+		list = []gpu.Backend{simulated}
+	default:
+		list = backends(o.GPUVendors, cmp.Or(o.HostRoot, "/"), o.Logger)
+	}
+	w.cards, err = gpu.New(gpu.Options{
+		Backends: list, Interval: o.GPUInterval, StatePath: filepath.Join(o.DataDir, "cards.json"), Expected: o.ExpectedGPUs,
+		Root: cmp.Or(o.HostRoot, "/"), OnReading: w.shares.Observe, Logger: o.Logger,
+	})
+	return err
+}
+
 func (w *Worker) export() error {
-	collectors := make([]exporter.Collector, 0, len(w.host.Collectors()))
+	var collectors []exporter.Collector
 	for _, c := range w.host.Collectors() {
 		collectors = append(collectors, c)
 	}
-	engines := make([]exporter.Engine, len(w.engines))
-	for i, e := range w.engines {
-		engines[i] = e
+	for _, c := range w.cards.Collectors() {
+		collectors = append(collectors, c)
+	}
+	collectors = append(collectors, w.shares, instances{w.roster, w.shares})
+	for _, c := range w.discovery.Collectors() {
+		collectors = append(collectors, c)
 	}
 	x, err := exporter.New(exporter.Options{
-		Engines:    func() []exporter.Engine { return engines },
+		Engines:    w.roster.exported,
 		Collectors: collectors,
 		Mapping:    w.follower,
 		Identity:   func() exporter.Identity { return *w.identity.Load() },
@@ -231,9 +306,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() { w.host.Run(ctx) })
-	for _, e := range w.engines {
-		wg.Go(func() { e.engine.Run(ctx) })
-	}
+	wg.Go(func() { w.cards.Run(ctx) })
+	wg.Go(func() { w.discovery.Run(ctx) })
+	wg.Go(func() { w.roster.run(ctx, w.discovery, w.found, w.shares) })
 	wg.Go(func() { w.keep(ctx) })
 	failed := make(chan error, 2)
 	if w.listener != nil {
@@ -252,7 +327,7 @@ func (w *Worker) Run(ctx context.Context) error {
 				_ = srv.Close()
 			}
 		})
-		w.logger.Info("worker serves metrics", "address", "http://"+w.Addr()+"/metrics", "engines", len(w.engines))
+		w.logger.Info("worker serves metrics", "address", "http://"+w.Addr()+"/metrics", "engines", len(w.roster.engines()))
 	}
 	if w.server != nil {
 		wg.Go(func() {
@@ -286,31 +361,4 @@ func idText(id int64) string {
 		return ""
 	}
 	return strconv.FormatInt(id, 10)
-}
-
-// watched is a declared engine with the ids that the server gave it.
-type watched struct {
-	engine *engine.Engine
-	keeper *keeper
-}
-
-var _ exporter.Engine = (*watched)(nil)
-
-// Fetch implements exporter.Engine.
-func (e *watched) Fetch(ctx context.Context) (exporter.Page, error) {
-	page, err := e.engine.Fetch(ctx)
-	if err != nil {
-		return exporter.Page{}, err
-	}
-	return exporter.Page{Body: page.Body, ContentType: page.ContentType, Release: page.Release}, nil
-}
-
-// Instance implements exporter.Engine.
-func (e *watched) Instance() exporter.Instance {
-	s := e.engine.Status()
-	in := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Version: s.Version}
-	if known := e.keeper.engine(s.Name); known.IDs.Model == s.Model {
-		in.ID, in.ModelID = idText(known.IDs.InstanceID), idText(known.IDs.ModelID)
-	}
-	return in
 }

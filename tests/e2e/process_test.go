@@ -24,6 +24,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if what := os.Getenv(playEngine); what != "" {
+		fmt.Fprintln(os.Stderr, play(what))
+		os.Exit(1)
+	}
 	if os.Getenv("STACKSCOPE_E2E") == "" {
 		fmt.Println("end-to-end tests are skipped: run `make e2e`")
 		return

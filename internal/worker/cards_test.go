@@ -1,0 +1,204 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/fake"
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/simengine"
+)
+
+// backend is a driver that does as it is told.
+type backend struct {
+	vendor string
+	read   func(ctx context.Context) (gpu.Reading, error)
+}
+
+func (b *backend) Vendor() string                                { return b.vendor }
+func (b *backend) MinInterval() time.Duration                    { return 0 }
+func (b *backend) Close() error                                  { return nil }
+func (b *backend) Read(ctx context.Context) (gpu.Reading, error) { return b.read(ctx) }
+func simulated(t *testing.T, cards int, users ...fake.User) gpu.Backend {
+	t.Helper()
+	b, err := fake.New(fake.Options{Cards: cards, Seed: 1, Users: func() []fake.User { return users }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A driver that never returns costs its own cards' families and nothing else: the scrape does not wait for it and no goroutine
+// piles up behind it.
+func TestScrapeDoesNotWaitForADriver(t *testing.T) {
+	block := make(chan struct{})
+	defer close(block)
+	var calls atomic.Int32
+	o := options(t)
+	o.GPUInterval = 20 * time.Millisecond
+	o.GPUBackends = []gpu.Backend{
+		&backend{"nvidia", func(context.Context) (gpu.Reading, error) {
+			if calls.Add(1) > 2 {
+				<-block
+			}
+			return gpu.Reading{Devices: []gpu.Device{{
+				Identity:    gpu.Identity{Vendor: "nvidia", Index: "0", Chip: "0", Name: "H100", UUID: "GPU-1"},
+				Temperature: gpu.Known(50),
+			}}}, nil
+		}},
+		simulated(t, 8),
+	}
+	w := run(t, o)
+	const hung = `gpustack:gpu_driver_responsive{cluster_name="default",worker_name="node-1",vendor="nvidia"} 0`
+	eventually(t, "the driver counts as hung", func() bool {
+		return slices.Contains(lines(w.scrape(t, "/metrics"), "gpustack:gpu_driver_responsive"), hung)
+	})
+
+	before := runtime.NumGoroutine()
+	took := make([]time.Duration, 0, 1000)
+	for range 1000 {
+		begin := time.Now()
+		reply := httptest.NewRecorder()
+		w.handler.ServeHTTP(reply, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		took = append(took, time.Since(begin))
+		page := reply.Body.String()
+		if n := len(lines(page, "gpustack:worker_node_gpu_temperature_celsius{")); n != 8 {
+			t.Fatalf("%d cards are on the page, want the 8 of the driver that answers", n)
+		}
+		if len(lines(page, "gpustack:worker_node_memory_total_bytes{")) != 1 {
+			t.Fatal("the host is not on the page")
+		}
+	}
+	slices.Sort(took)
+	t.Logf("1,000 scrapes: median %s, slowest %s", took[500], took[999])
+	// The slowest of a thousand may have met something else on the machine.
+	if slow := took[990]; slow > 50*time.Millisecond {
+		t.Errorf("a scrape took %s", slow)
+	}
+	if after := runtime.NumGoroutine(); after > before+5 {
+		t.Errorf("%d goroutines, %d before", after, before)
+	}
+	if n := calls.Load(); n != 3 {
+		t.Errorf("the hung driver was called %d times, want 3", n)
+	}
+}
+
+// What a scrape of the host's and eight cards' families allocates: what a page with them allocates more than one without.
+func TestScrapeOfHostAndCardsAllocatesLittle(t *testing.T) {
+	o := options(t)
+	o.GPUBackends = []gpu.Backend{simulated(t, 8)}
+	w := run(t, o)
+	eventually(t, "all families are there", func() bool {
+		page := w.scrape(t, "/metrics")
+		return len(lines(page, "gpustack:worker_node_gpu_temperature_celsius{")) == 8 && len(lines(page, "gpustack:worker_node_cpu_utilization_rate{")) == 1
+	})
+	if err := w.stop(); err != nil { // nothing else allocates meanwhile
+		t.Fatal(err)
+	}
+	bare, err := exporter.New(exporter.Options{
+		Engines: w.roster.exported, Mapping: w.follower, Identity: func() exporter.Identity { return *w.identity.Load() },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, without := allocated(t, w.handler), allocated(t, bare.Handler())
+	t.Logf("%d bytes, %d of them without host and cards", with, without)
+	if n := with - without; n >= 64<<10 {
+		t.Errorf("a scrape of the host and eight cards allocates %d bytes, fewer than 65536 are allowed", n)
+	}
+}
+
+// allocated is how many bytes one scrape allocates.
+func allocated(t *testing.T, h http.Handler) int64 {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	result := testing.Benchmark(func(b *testing.B) {
+		b.Helper()
+		b.ReportAllocs()
+		for b.Loop() {
+			h.ServeHTTP(discard{http.Header{}}, req)
+		}
+	})
+	return result.AllocedBytesPerOp()
+}
+
+// discard is a reply that nobody reads.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) WriteHeader(int)             {}
+
+// Two engines that show no running request: one is wedged while it burns its card, the other has nothing to do.
+func TestWedgedEngineIsStalledAndAnIdleOneIsNot(t *testing.T) {
+	wedged, err := simengine.New(simengine.Options{Profile: simengine.ProfileVLLM, Model: "qwen", Seed: 1, Start: time.Now().Add(-time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve := func(h http.Handler) string {
+		s := httptest.NewServer(h)
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	var busy atomic.Bool
+	o := options(t)
+	o.StallAfter, o.GPUInterval = 2*time.Second, 50*time.Millisecond
+	o.Engines = []engine.Declaration{{URL: serve(wedged.Handler()), Instance: "wedged"}, {URL: idlePage(t), Instance: "idle"}}
+	o.GPUBackends = []gpu.Backend{&backend{"nvidia", func(context.Context) (gpu.Reading, error) {
+		r := gpu.Reading{}
+		for i, name := range []string{"wedged", "idle"} {
+			d := gpu.Device{
+				Identity:    gpu.Identity{Vendor: "nvidia", Index: fmt.Sprint(i), Chip: "0", Name: "H100", UUID: fmt.Sprint("GPU-", i)},
+				Utilization: gpu.Known(0), MemoryUsed: gpu.Known(1 << 30), MemoryTotal: gpu.Known(1 << 36), ProcessesKnown: true,
+				Processes: []gpu.Process{{PID: 1, Instance: name, Memory: gpu.Known(1 << 30)}},
+			}
+			if busy.Load() && name == "wedged" {
+				d.Utilization = gpu.Known(1)
+			}
+			r.Devices = append(r.Devices, d)
+		}
+		return r, nil
+	}}}
+	w := run(t, o)
+	stalled := func(instance string) string {
+		for _, line := range lines(w.scrape(t, "/metrics"), "gpustack:model_instance_stalled{") {
+			if strings.Contains(line, `model_instance_name="`+instance+`"`) {
+				return line[len(line)-1:]
+			}
+		}
+		return "absent"
+	}
+	eventually(t, "engines are read", func() bool { return stalled("wedged") == "0" && stalled("idle") == "0" })
+	wedged.SetWedge(simengine.WedgeHidden)
+	busy.Store(true)
+	begin := time.Now()
+	eventually(t, "the wedged engine is stalled", func() bool { return stalled("wedged") == "1" })
+	if took := time.Since(begin); took < o.StallAfter-100*time.Millisecond || took > 3*o.StallAfter {
+		t.Errorf("stalled after %s, want about %s", took, o.StallAfter)
+	}
+	wedged.SetWedge(simengine.Works)
+	busy.Store(false)
+	eventually(t, "it recovers", func() bool { return stalled("wedged") == "0" })
+	if got := stalled("idle"); got != "0" {
+		t.Errorf("the idle engine: stalled is %s", got)
+	}
+}
+
+func idlePage(t *testing.T) string {
+	t.Helper()
+	const page = "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{model_name=\"qwen\"} 0\n# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total{model_name=\"qwen\"} 5\n"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
+	t.Cleanup(s.Close)
+	return s.URL
+}
