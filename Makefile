@@ -52,18 +52,18 @@ lint: tools ## golangci-lint, formatting, go fix, go.mod
 	cd bench && $(GO) mod tidy -diff
 	$(GO) fix -diff ./...
 
-gen: ## regenerate what is generated (docs/metrics.md, docs/flags.md)
+gen: ## regenerate what is generated (docs/metrics.md, docs/flags.md, the tables of vendors)
 	$(GO) run ./hack/gen
 
-bench: ## benchmarks: the translator beside its peers, and the hot paths
-	cd bench && STACKSCOPE_BENCH=1 $(GO) test -run 'TestRatios' -count=1 -v . && $(GO) test -run '^$$' -bench . -benchtime 1s .
+bench: build ## benchmarks: the translator beside its peers, and the hot paths
+	cd bench && STACKSCOPE_BENCH=1 $(GO) test -run 'TestRatios|TestAgent' -count=1 -v -timeout 20m . && $(GO) test -run '^$$' -bench . -benchtime 1s .
 	$(GO) test -run '^$$' -bench . -benchtime 200ms $(BENCH_PACKAGES)
 
 fuzz: ## each fuzz target for FUZZTIME (1m)
 	./hack/fuzz $(FUZZTIME)
 
 check: lint gen ## all that CI does
-	git diff --exit-code -- docs
+	git diff --exit-code -- docs README.md
 	$(MAKE) --no-print-directory test
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 10s

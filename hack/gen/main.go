@@ -1,8 +1,10 @@
-// Command gen writes the documentation that is generated: docs/metrics.md from the catalog, docs/flags.md from --help.
+// Command gen writes the documentation that is generated: docs/metrics.md from the catalog, docs/flags.md from --help, and
+// the tables of vendors and their metrics from the pages that the vendors' tests compare with.
 package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,6 +25,13 @@ func run() error {
 	if err := os.WriteFile(filepath.Join("docs", "metrics.md"), metrics(), 0o644); err != nil { //nolint:gosec // a page for everybody
 		return err
 	}
+	short, full, err := vendorTables()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(splice("README.md", short), splice(filepath.Join("docs", "gpus.md"), full)); err != nil {
+		return err
+	}
 	page, err := flags()
 	if err != nil {
 		return err
@@ -37,6 +46,8 @@ func metrics() []byte {
 model_instance_name and runtime, and behind them the engine's own labels. What an engine doesn't measure is absent. These are
 the families of the built-in [mapping](mapping.md); another mapping can define others.`, catalog.Runtime)
 	section(&b, "Worker node", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. Rates are 0 to 100.", catalog.WorkerNode)
+	section(&b, "Cards", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. What a card doesn't offer is absent; [cards](gpus.md) has the vendors.", catalog.GPU)
+	section(&b, "Model instances", "On a worker's page, with the identity labels of the worker and the instance: what the worker measures itself.", catalog.Instance)
 	section(&b, "The worker about itself", "On a worker's page; the runtime families carry the identity labels of the engine. Go's and the process' own families are there too.", catalog.WorkerOwn)
 	section(&b, "Server", "On the server's metrics page. Go's and the process' own families are there too.", catalog.Server)
 	return b.Bytes()

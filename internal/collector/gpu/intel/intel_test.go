@@ -56,6 +56,24 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestLater compares what follows from two readings of a card: power and use are differences.
+func TestLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := sysfstest.Unpack(t, "testdata/arc_b580_xe.tree")
+		b := open(t, root)
+		read(t, b)
+		later, err := os.ReadFile("testdata/arc_b580_xe.later")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sysfstest.Add(t, root, string(later))
+		time.Sleep(12 * time.Second)
+		var w exposition.Writer
+		gpu.WriteReading(&w, gpu.Reading{Devices: read(t, b)})
+		sysfstest.Golden(t, "testdata/arc_b580_xe-later.golden", w.Bytes(), *update)
+	})
+}
+
 func TestAbsent(t *testing.T) {
 	for name, tree := range map[string]string{
 		"no sys":     "",
