@@ -65,7 +65,7 @@ type containerList struct {
 func newDocker(host string, known *signs, t *tally, changed func()) (*docker, error) {
 	u, err := client.ParseHostURL(host)
 	if err != nil || (u.Scheme != "unix" && u.Scheme != "tcp" && u.Scheme != "http") {
-		return nil, errors.New("discovery: the Docker host cannot be used: want unix:///path/to/docker.sock or tcp://HOST:PORT")
+		return nil, errors.New("discovery: the container daemon's address cannot be used: give --docker-host as unix:///path/to/docker.sock or tcp://HOST:PORT")
 	}
 	d := &docker{host: u.Scheme + "://" + u.Host, signs: known, tally: t, changed: changed, kick: make(chan struct{}, 1), dirty: map[string]bool{}, all: true}
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
