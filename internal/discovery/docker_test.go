@@ -423,7 +423,7 @@ func TestDockerDialErrors(t *testing.T) {
 		t.Errorf("refused: %v", err)
 	}
 	for _, bad := range []string{"ssh://host", "nonsense", "npipe:////./pipe/x"} {
-		if _, err := newDocker(bad, known, nil, nil); err == nil || !strings.Contains(err.Error(), "want unix://") {
+		if _, err := newDocker(bad, known, nil, nil); err == nil || !strings.Contains(err.Error(), "give --docker-host as unix://") {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
