@@ -23,7 +23,7 @@ type cli struct {
 	Start   startCmd       `cmd:"" help:"Server and worker of this machine in one process."`
 	Server  serverCmd      `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus."`
 	Worker  worker.Command `cmd:"" help:"The worker: exports this machine and the engines on it."`
-	Demo    demoCmd        `cmd:"" help:"A server, a worker of this machine and four simulated engines."`
+	Demo    demoCmd        `cmd:"" help:"A server, a worker of this machine, four simulated engines and eight simulated cards."`
 	Mapping mappingCmd     `cmd:"" help:"Look at, check and change the metrics mapping."`
 	Status  statusCmd      `cmd:"" help:"What a server knows: workers, models, instances."`
 	Version versionCmd     `cmd:"" help:"Say which build this is."`

@@ -157,7 +157,7 @@ func TestDemo(t *testing.T) {
 		}
 	})
 	t.Run("the queries have answers", func(t *testing.T) {
-		if n := len(Queries()); n != 5 {
+		if n := len(Queries()); n != 7 {
 			t.Errorf("%d queries", n)
 		}
 		for _, q := range Queries() {

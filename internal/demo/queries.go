@@ -34,6 +34,14 @@ func Queries() []Query {
 			`max by (model_instance_name, runtime) (gpustack:kv_cache_usage_ratio)`,
 		},
 		{
+			"Cards: which instance holds how much of which",
+			`sum by (model_instance_name, gpu_index) (gpustack:model_instance_gpu_memory_used_bytes)`,
+		},
+		{
+			"Tokens generated for a joule",
+			`sum by (model_name) (rate(gpustack:generation_tokens_total[1m])) / sum by (model_name) (rate(gpustack:model_instance_gpu_energy_joules_total[1m]))`,
+		},
+		{
 			"Mean time between two tokens",
 			`sum by (runtime) (rate(gpustack:inter_token_latency_seconds_sum[1m])) / sum by (runtime) (rate(gpustack:inter_token_latency_seconds_count[1m]))`,
 		},

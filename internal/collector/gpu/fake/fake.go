@@ -147,7 +147,7 @@ func (c *card) step(dt, load float64, hot bool, rng *rand.Rand) {
 	approach(&c.busy, wanted, 2)
 	ambient, perWatt := 30.0, 0.062
 	if hot {
-		perWatt = 0.105
+		perWatt = 0.125
 	}
 	approach(&c.temperature, ambient+perWatt*c.watts(), 25)
 	c.throttled = hot && (c.temperature > 84 || (c.throttled && c.temperature > 80))
@@ -192,7 +192,7 @@ func (b *Backend) device(i int, on []User) gpu.Device {
 			{Part: "sm", Now: gpu.Known(math.Round(c.clock/15e6) * 15e6), Max: gpu.Known(maxClock)},
 			{Part: "memory", Now: gpu.Known(2.619e9), Max: gpu.Known(2.619e9)},
 		},
-		ThrottleKnown: true,
+		ThrottleKnown: true, ThrottleReasons: []gpu.Throttle{gpu.ThrottleThermal, gpu.ThrottlePowerCap},
 		ECC: []gpu.ECC{
 			{Kind: gpu.Corrected, Location: "dram", Count: c.corrected}, {Kind: gpu.Uncorrected, Location: "dram", Count: 0},
 		},

@@ -39,7 +39,9 @@ func TestInstancesOfTheCards(t *testing.T) {
 			card   exposition.Labels
 		}
 		sums := map[series]float64{}
-		emit := func(m *catalog.Metric, _ string, v float64, labels exposition.Labels) { sums[series{m.Name, labels}] += v }
+		emit := func(m *catalog.Metric, _ string, v float64, labels exposition.Labels) {
+			sums[series{m.Name, labels}] += v
+		}
 		for _, c := range cards.Collectors() {
 			if _, err := c.Collect(emit); err != nil {
 				t.Errorf("%s: %v", c.Name(), err)
