@@ -50,16 +50,17 @@ func TestSecrets(t *testing.T) {
 				return nil
 			}
 			d.round()
-			all := fmt.Sprintf("%+v\n%s", d.Engines(), log)
+			var all strings.Builder
+			all.WriteString(fmt.Sprintf("%+v\n%s", d.Engines(), log))
 			for _, c := range d.Collectors() {
 				text, _, err := emitted(c)
-				all += fmt.Sprintf("%s%v", text, err)
+				all.WriteString(fmt.Sprintf("%s%v", text, err))
 			}
-			if strings.Contains(all, canary) {
-				t.Errorf("%s: %s", line, all)
+			if strings.Contains(all.String(), canary) {
+				t.Errorf("%s: %s", line, all.String())
 			}
-			if strings.HasPrefix(line, "vllm") && !strings.Contains(all, "process") {
-				t.Errorf("%s: nothing came out: %s", line, all)
+			if strings.HasPrefix(line, "vllm") && !strings.Contains(all.String(), "process") {
+				t.Errorf("%s: nothing came out: %s", line, all.String())
 			}
 		}
 	}

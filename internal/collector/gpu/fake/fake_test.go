@@ -3,6 +3,7 @@ package fake
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,21 +56,21 @@ func TestCardsAreDealt(t *testing.T) {
 		{2, 4, "01 23"},
 		{1, 3, "012"},
 	} {
-		got := ""
+		var got strings.Builder
 		for i := range c.cards {
 			if i > 0 {
-				got += " "
+				got.WriteString(" ")
 			}
 			on := dealt(i, c.cards, users(c.users))
 			if len(on) == 0 {
-				got += "-"
+				got.WriteString("-")
 			}
 			for _, u := range on {
-				got += u.Instance
+				got.WriteString(u.Instance)
 			}
 		}
-		if got != c.want {
-			t.Errorf("%d cards, %d users: got %q, want %q", c.cards, c.users, got, c.want)
+		if got.String() != c.want {
+			t.Errorf("%d cards, %d users: got %q, want %q", c.cards, c.users, got.String(), c.want)
 		}
 	}
 }
