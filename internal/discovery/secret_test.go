@@ -51,10 +51,10 @@ func TestSecrets(t *testing.T) {
 			}
 			d.round()
 			var all strings.Builder
-			all.WriteString(fmt.Sprintf("%+v\n%s", d.Engines(), log))
+			fmt.Fprintf(&all, "%+v\n%s", d.Engines(), log)
 			for _, c := range d.Collectors() {
 				text, _, err := emitted(c)
-				all.WriteString(fmt.Sprintf("%s%v", text, err))
+				fmt.Fprintf(&all, "%s%v", text, err)
 			}
 			if strings.Contains(all.String(), canary) {
 				t.Errorf("%s: %s", line, all.String())
