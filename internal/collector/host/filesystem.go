@@ -59,7 +59,7 @@ func newFilesystems(r *rooted, usage usageFunc) *filesystems {
 
 // volume is a device with the places where it is mounted, the best one to show first.
 type volume struct {
-	device string
+	device string // or what else tells the volume from others
 	mounts []disk.PartitionStat
 }
 
@@ -107,7 +107,7 @@ func (f *filesystems) list(ctx context.Context) error {
 		return err
 	}
 	f.was = append(f.was[:0], table...)
-	f.volumes = volumes(parts)
+	f.volumes = volumes(parts, superblocks(table))
 	clear(f.labels)
 	return nil
 }
@@ -172,8 +172,9 @@ func (f *filesystems) ask(ctx context.Context, v volume) measured {
 }
 
 // volumes picks the mounted filesystems that have space of their own and puts together those that are one device. Of
-// several mounts at one place only the last can be seen.
-func volumes(parts []disk.PartitionStat) []volume {
+// several mounts at one place only the last can be seen. Devices that aren't named after what they hold (beegfs_nodev) are
+// told apart by the number that numbers has for the mountpoint.
+func volumes(parts []disk.PartitionStat, numbers map[string]string) []volume {
 	var all []volume
 	at, top := map[string]int{}, map[string]int{}
 	for i, p := range parts {
@@ -183,11 +184,15 @@ func volumes(parts []disk.PartitionStat) []volume {
 		if !own(p) || top[p.Mountpoint] != n {
 			continue
 		}
-		i, ok := at[p.Device]
+		device := p.Device
+		if !strings.ContainsAny(device, "/:") {
+			device += " " + numbers[p.Mountpoint]
+		}
+		i, ok := at[device]
 		if !ok {
 			i = len(all)
-			at[p.Device] = i
-			all = append(all, volume{device: p.Device})
+			at[device] = i
+			all = append(all, volume{device: device})
 		}
 		all[i].mounts = append(all[i].mounts, p)
 	}
@@ -203,14 +208,28 @@ func volumes(parts []disk.PartitionStat) []volume {
 	return all
 }
 
+// superblocks are the device numbers in a mountinfo table by mountpoint: the third and the fifth field of a line.
+func superblocks(table []byte) map[string]string {
+	const number, mountpoint = 2, 4
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	numbers := map[string]string{}
+	for line := range bytes.Lines(table) {
+		if fields := strings.Fields(string(line)); len(fields) > mountpoint {
+			numbers[unescape.Replace(fields[mountpoint])] = fields[number]
+		}
+	}
+	return numbers
+}
+
 // own reports whether a mount is a filesystem with space of its own. The root of a container is one, other overlays are
 // other containers'.
 func own(p disk.PartitionStat) bool {
 	switch p.Fstype {
 	case "overlay", "overlayfs", "aufs":
 		return p.Mountpoint == "/"
-	case "autofs", "bdev", "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "cpuset", "debugfs", "devfs", "devpts",
-		"devtmpfs", "efivarfs", "fuse.gvfsd-fuse", "fuse.lxcfs", "fuse.portal", "fusectl", "hugetlbfs", "iso9660", "mqueue",
+	case "autofs", "bdev", "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "cpuset", "cramfs", "debugfs", "devfs",
+		"devpts", "devtmpfs", "efivarfs", "erofs", "fuse.gvfsd-fuse", "fuse.lxcfs", "fuse.portal", "fuse.snapfuse", "fusectl",
+		"hugetlbfs", "iso9660", "mqueue",
 		"nsfs", "proc", "procfs", "pstore", "ramfs", "resctrl", "rootfs", "rpc_pipefs", "securityfs", "selinuxfs", "squashfs",
 		"sysfs", "tmpfs", "tracefs", "udf":
 		return false

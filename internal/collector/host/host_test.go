@@ -338,12 +338,34 @@ func TestFilesystemsAreBounded(t *testing.T) {
 		parts = append(parts, disk.PartitionStat{Device: fmt.Sprint("/dev/sd", i), Mountpoint: fmt.Sprintf("/m/%03d", i), Fstype: "ext4"})
 	}
 	var found []measured
-	for _, v := range volumes(parts) {
+	for _, v := range volumes(parts, nil) {
 		found = append(found, f.measure(t.Context(), v))
 	}
 	samples, err := f.export(found, nil)
 	if len(samples) != 3*maxFilesystems || err == nil {
 		t.Errorf("%d samples, error %v", len(samples), err)
+	}
+}
+
+// TestVolumes tells what is a filesystem with space of its own, and which mounts are one.
+func TestVolumes(t *testing.T) {
+	var parts []disk.PartitionStat
+	for _, line := range []string{
+		"/dev/nvme0n1p2 / ext4", "/dev/loop1 /snap/core/1 squashfs", "/dev/loop2 /media/image erofs", "snapfuse /snap-x fuse.snapfuse",
+		"beegfs_nodev /home beegfs", "beegfs_nodev /scratch beegfs", "beegfs_nodev /srv/pod_a/scratch beegfs", "/dev/sda1 /srv/pods/data xfs", "/dev/sda1 /data xfs",
+		"server:/export /mnt/a nfs4", "server:/export /mnt/b nfs4", "/dev/sdb1 /over xfs", "/dev/sdc1 /over xfs", "tank/models /tank zfs",
+	} {
+		f := strings.Fields(line)
+		parts = append(parts, disk.PartitionStat{Device: f[0], Mountpoint: strings.ReplaceAll(f[1], "_", " "), Fstype: f[2]})
+	}
+	var got []string
+	numbers := superblocks([]byte("29 20 0:45 / /home rw - beegfs beegfs_nodev rw\n30 20 0:46 / /scratch rw - beegfs beegfs_nodev rw\n" +
+		"31 20 0:46 / /srv/pod\\040a/scratch rw - beegfs beegfs_nodev rw\nbroken\n"))
+	for _, v := range volumes(parts, numbers) {
+		got = append(got, v.mounts[0].Mountpoint)
+	}
+	if diff := cmp.Diff([]string{"/", "/home", "/scratch", "/data", "/mnt/a", "/over", "/tank"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

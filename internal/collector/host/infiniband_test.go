@@ -154,6 +154,15 @@ func TestBrokenFileOfAPortCostsOnlyItself(t *testing.T) {
 	}
 }
 
+func TestErrorsOfAPortAreOneLine(t *testing.T) {
+	r := hcas(t, "mlx5_0")
+	plant(t, r, "sys/class/infiniband/mlx5_0/ports/1/phys_state", "LinkUp")
+	plant(t, r, "sys/class/infiniband/mlx5_0/ports/1/rate", "4X")
+	if _, err := newInfiniBand(r).read(t.Context()); err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "phys_state says") {
+		t.Errorf("got error %q", err)
+	}
+}
+
 func TestCounterThatCannotBeReadIsAbsent(t *testing.T) {
 	r := hcas(t, "mlx5_0")
 	plant(t, r, "sys/class/infiniband/mlx5_0/ports/1/hw_counters/rx_bytes", "7\n")

@@ -253,7 +253,7 @@ func (n *networks) readLink(d *netDevice) error {
 	if was.up && d.speedRound > 0 && n.round-d.speedRound < speedEvery {
 		return nil
 	}
-	d.speedRound, d.link.bytesPerSecond = n.round, 0
+	d.link.bytesPerSecond = 0
 	speed := d.speed
 	text, ok := n.patient.ask(speed.path, func() []byte {
 		var buf []byte
@@ -261,8 +261,10 @@ func (n *networks) readLink(d *netDevice) error {
 		return text
 	})
 	if !ok {
+		d.speedRound = 0 // asked at each sample: while it hangs, that costs nothing
 		return fmt.Errorf("%s hangs", speed.path)
 	}
+	d.speedRound = n.round
 	d.link.bytesPerSecond = parseSpeed(text)
 	return nil
 }

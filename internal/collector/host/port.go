@@ -2,7 +2,7 @@ package host
 
 import (
 	"bytes"
-	"errors"
+	"cmp"
 	"fmt"
 	"iter"
 	"strconv"
@@ -201,7 +201,7 @@ func (p *port) readState(buf *[]byte) error {
 	if p.state != was {
 		p.stateLabels = exposition.RenderLabels("device", p.device, "port", p.number, "link_layer", p.layer, "state", p.state)
 	}
-	return errors.Join(p.readUp(buf), p.readRate(buf))
+	return cmp.Or(p.readUp(buf), p.readRate(buf))
 }
 
 // readUp reads the physical state. A port that is not active is not up, whatever its link is.

@@ -6,6 +6,7 @@
 //   - The temperature is the junction's (the hot spot), which is also what the card is throttled by; without one the edge's.
 //   - mem_busy_percent, how busy the memory's controllers are, is the DRAM activity.
 //   - A power of 0 is none: the second die of an MI250 says so, because the first one measures for both.
+//   - Of a card that sleeps nothing is read that would wake it.
 //   - pcie_bw is never read: the driver measures for a second whenever somebody does.
 //   - Graphics units with at most smallGraphics compute units and little memory of their own, which processors carry for a
 //     screen, do not make a machine a GPU node and are left out.
@@ -13,13 +14,11 @@ package amd
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/logging"
-	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs"
 )
 
@@ -27,8 +26,6 @@ const (
 	vendor   = "amd"
 	vendorID = "0x1002"
 
-	// scanEvery is how long a list of cards holds. One that vanished is missed at once.
-	scanEvery = 30 * time.Second
 	// rasEvery is the pause between two looks at error counters: each asks the card's firmware.
 	rasEvery = 30 * time.Second
 	// processesEvery is the pause between two looks at who holds memory.
@@ -45,125 +42,62 @@ type Options struct {
 	Logger *slog.Logger // nil: silent
 }
 
-// Backend reads AMD's cards.
-type Backend struct {
-	o         Options
-	root      *sysfs.Dir
+// source finds AMD's cards.
+type source struct {
+	logger    *slog.Logger
 	reader    *sysfs.Reader
 	kfd       *kfd
-	cards     []*card
 	histories map[string]*history // by PCI address
-	scanned   time.Time
-	dirty     bool // a card is gone: look again
 }
 
-var _ gpu.Backend = (*Backend)(nil)
-
 // New makes a backend. Nothing is opened before the first Read.
-func New(o Options) *Backend {
+func New(o Options) *sysfs.Backend {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.Logger = o.Logger.With(logging.KeyComponent, "gpu_amd")
-	return &Backend{o: o, reader: sysfs.NewReader(), histories: map[string]*history{}, dirty: true}
+	return sysfs.NewBackend(vendor, o.Root, &source{
+		logger: o.Logger.With(logging.KeyComponent, "gpu_amd"), reader: sysfs.NewReader(), histories: map[string]*history{},
+	})
 }
 
-// Vendor is amd.
-func (b *Backend) Vendor() string { return vendor }
-
-// MinInterval is 0: the attributes are cheap.
-func (b *Backend) MinInterval() time.Duration { return 0 }
-
-// Read reads all cards. Cards that vanished since the last one are in the error, once.
-func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
-	now := time.Now()
-	if b.dirty || now.Sub(b.scanned) >= scanEvery {
-		if err := b.scan(now); err != nil {
-			return gpu.Reading{}, err
-		}
-	}
-	if len(b.cards) == 0 {
-		return gpu.Reading{}, gpu.ErrAbsent
-	}
-	b.kfd.readProcesses(b.reader, now)
-	var r gpu.Reading
-	var gone error
-	for _, c := range b.cards {
-		if err := ctx.Err(); err != nil {
-			return r, err
-		}
-		if !c.device.Has("vendor") {
-			b.dirty = true
-			gone = fmt.Errorf("card %s is gone from /sys", c.PCI)
-			continue
-		}
-		r.Devices = append(r.Devices, c.read(b.reader, b.kfd, now))
-	}
-	return r, gone
-}
-
-// Close closes all attributes.
-func (b *Backend) Close() error {
-	b.closeCards()
-	b.root.Close()
-	b.root, b.dirty = nil, true
-	return nil
-}
-
-func (b *Backend) closeCards() {
-	for _, c := range b.cards {
-		c.close()
-	}
-	b.cards = nil
-}
-
-// scan looks for the cards.
-func (b *Backend) scan(now time.Time) error {
-	if b.root == nil {
-		root, err := sysfs.Open(b.o.Root)
-		if err != nil {
-			return err
-		}
-		b.root = root
-	}
-	b.closeCards()
-	b.scanned, b.dirty = now, false
-	found := sysfs.Cards(b.root, vendorID, "amdgpu")
+// Find opens the cards and gives each its index. Cards that KFD doesn't know are none to AMD's tools, unless KFD knows none.
+func (s *source) Find(root *sysfs.Dir) (cards []sysfs.Device, complete bool) {
+	found := sysfs.Cards(root, vendorID, "amdgpu")
 	if len(found) == 0 {
-		return nil
+		return nil, true
 	}
-	b.kfd = b.kfd.again(b.root)
-	b.number(found)
-	return nil
-}
-
-// number opens the cards and gives each its index. Cards that KFD doesn't know are none to AMD's tools, unless KFD knows none.
-func (b *Backend) number(found []sysfs.Card) {
-	names := readNames(b.root)
-	driver := driverVersion(b.root)
+	s.kfd = s.kfd.again(root, found)
+	names, driver := readNames(root), driverVersion(root)
+	complete = true
 	index := 0
 	for _, f := range found {
-		nodes := b.kfd.nodes[f.Location]
-		if len(nodes) == 0 && len(b.kfd.nodes) > 0 {
+		nodes := s.kfd.nodes[f.Location]
+		if len(nodes) == 0 && len(s.kfd.nodes) > 0 {
 			continue
 		}
 		at := index
 		index += max(1, len(nodes))
-		if b.histories[f.PCI] == nil {
-			b.histories[f.PCI] = &history{}
+		if s.histories[f.PCI] == nil {
+			s.histories[f.PCI] = &history{}
 		}
-		c, err := openCard(b.root, f, nodes, b.histories[f.PCI], b.o.Logger)
+		c, err := s.openCard(root, f, nodes)
 		if err != nil {
-			b.dirty = true // it went while it was opened
+			complete = false // it went while it was opened
 			continue
 		}
-		if c.small(b.reader) {
-			c.close()
+		if c.small() {
+			c.Close()
 			continue
 		}
-		c.id = identity(b.root, f, names)
+		c.id = identity(root, f, names)
 		c.id.Index, c.id.Driver = strconv.Itoa(at), driver
-		c.slices(at, b.reader)
-		b.cards = append(b.cards, c)
+		c.slices(at)
+		cards = append(cards, c)
 	}
+	return cards, complete
+}
+
+// Begin looks at processes, now and then.
+func (s *source) Begin(_ context.Context, _ *sysfs.Dir, now time.Time) {
+	s.kfd.readProcesses(s.reader, now)
 }

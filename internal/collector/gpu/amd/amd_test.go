@@ -14,45 +14,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs"
 	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs/sysfstest"
-	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-func open(tb testing.TB, root string) *Backend {
-	tb.Helper()
-	b := New(Options{Root: root})
-	tb.Cleanup(func() { b.Close() })
-	return b
-}
+var backend sysfstest.New = func(root string) *sysfs.Backend { return New(Options{Root: root}) }
 
-func read(t *testing.T, b *Backend) []gpu.Device {
-	t.Helper()
-	r, err := b.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.Devices
-}
-
-func TestGolden(t *testing.T) {
-	trees, err := filepath.Glob("testdata/*.tree")
-	if err != nil || len(trees) < 4 {
-		t.Fatalf("trees: %v, %v", trees, err)
-	}
-	for _, tree := range trees {
-		t.Run(filepath.Base(tree), func(t *testing.T) {
-			devices := read(t, open(t, sysfstest.Unpack(t, tree)))
-			if len(devices) != 2 {
-				t.Errorf("%d cards, want 2", len(devices))
-			}
-			var w exposition.Writer
-			gpu.WriteReading(&w, gpu.Reading{Devices: devices})
-			sysfstest.Golden(t, strings.TrimSuffix(tree, ".tree")+".golden", w.Bytes(), *update)
-		})
-	}
-}
+func TestGolden(t *testing.T) { backend.Goldens(t, 4, *update) }
 
 func TestAbsent(t *testing.T) {
 	for name, tree := range map[string]string{
@@ -67,7 +37,7 @@ func TestAbsent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			sysfstest.Add(t, root, tree)
-			if r, err := open(t, root).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) || len(r.Devices) != 0 {
+			if r, err := backend.Open(t, root).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) || len(r.Devices) != 0 {
 				t.Errorf("got %v, %v", r, err)
 			}
 		})
@@ -75,7 +45,7 @@ func TestAbsent(t *testing.T) {
 }
 
 func TestMissingRoot(t *testing.T) {
-	if _, err := open(t, filepath.Join(t.TempDir(), "none")).Read(t.Context()); err == nil || errors.Is(err, gpu.ErrAbsent) {
+	if _, err := backend.Open(t, filepath.Join(t.TempDir(), "none")).Read(t.Context()); err == nil || errors.Is(err, gpu.ErrAbsent) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -96,8 +66,8 @@ gpu_busy_percent = 6
 func TestVanish(t *testing.T) {
 	root := t.TempDir()
 	sysfstest.Add(t, root, one+two)
-	b := open(t, root)
-	if d := read(t, b); len(d) != 2 || d[0].Name != "AMD Radeon RX 7900 XT" || d[1].Name != "AMD ffff" {
+	b := backend.Open(t, root)
+	if d := sysfstest.Read(t, b); len(d) != 2 || d[0].Name != "AMD Radeon RX 7900 XT" || d[1].Name != "AMD ffff" {
 		t.Fatalf("first: %+v", d)
 	}
 	if err := os.RemoveAll(filepath.Join(root, "sys/class/drm/card0/device")); err != nil {
@@ -107,7 +77,7 @@ func TestVanish(t *testing.T) {
 	if err == nil || err.Error() != "card 0000:03:00.0 is gone from /sys" || len(r.Devices) != 1 || r.Devices[0].PCI != "0000:04:00.0" {
 		t.Fatalf("vanished: %v, %v", r, err)
 	}
-	if d := read(t, b); len(d) != 1 || d[0].PCI != "0000:04:00.0" {
+	if d := sysfstest.Read(t, b); len(d) != 1 || d[0].PCI != "0000:04:00.0" {
 		t.Fatalf("after: %v", d)
 	}
 	if err := os.RemoveAll(filepath.Join(root, "sys/class/drm/card1/device")); err != nil {
@@ -123,18 +93,18 @@ func TestCardsAreLookedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
 		sysfstest.Add(t, root, one)
-		b := open(t, root)
-		read(t, b)
+		b := backend.Open(t, root)
+		sysfstest.Read(t, b)
 		sysfstest.Add(t, root, two)
-		if d := read(t, b); len(d) != 1 {
+		if d := sysfstest.Read(t, b); len(d) != 1 {
 			t.Errorf("at once: %d cards", len(d))
 		}
-		time.Sleep(scanEvery)
-		if d := read(t, b); len(d) != 2 {
+		time.Sleep(sysfs.ScanEvery)
+		if d := sysfstest.Read(t, b); len(d) != 2 {
 			t.Errorf("later: %d cards", len(d))
 		}
 		sysfstest.Add(t, root, "[sys/class/drm/card1/device]\ngpu_busy_percent = 66")
-		if d := read(t, b); d[1].Utilization != gpu.Known(0.66) {
+		if d := sysfstest.Read(t, b); d[1].Utilization != gpu.Known(0.66) {
 			t.Errorf("read again: %v", d[1].Utilization)
 		}
 	})
@@ -144,7 +114,7 @@ func TestLinksStayInside(t *testing.T) {
 	outside, root := t.TempDir(), t.TempDir()
 	sysfstest.Add(t, outside, one)
 	sysfstest.Add(t, root, "[sys/class/drm]\ncard0 -> "+filepath.Join(outside, "sys/class/drm/card0"))
-	if _, err := open(t, root).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
+	if _, err := backend.Open(t, root).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
 		t.Errorf("a link led out of the root: %v", err)
 	}
 }
@@ -177,7 +147,7 @@ pp_dpm_sclk = garbage\n0: Mhz\n1: 99999999Mhz
 		Identity: gpu.Identity{Vendor: "amd", Index: "0", Chip: "0", Name: "AMD 744c", PCI: "0000:03:00.0"},
 		Clocks:   []gpu.Clock{},
 	}}
-	if diff := cmp.Diff(want, read(t, open(t, root)), cmp.AllowUnexported(gpu.Value{})); diff != "" {
+	if diff := cmp.Diff(want, sysfstest.Read(t, backend.Open(t, root)), cmp.AllowUnexported(gpu.Value{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -194,38 +164,30 @@ gpu_busy_percent/x = 1
 hwmon/hwmon0/name = amdgpu
 hwmon/hwmon0/power1_average/x = 1
 `)
-	if d := read(t, open(t, root)); len(d) != 1 || !d[0].Lost || d[0].PCI == "" {
+	if d := sysfstest.Read(t, backend.Open(t, root)); len(d) != 1 || !d[0].Lost || d[0].PCI == "" {
 		t.Errorf("got %+v", d)
 	}
 	sysfstest.Add(t, root, "[sys/class/drm/card0/device]\nconfig : 0210")
-	if d := read(t, open(t, root)); len(d) != 1 || d[0].Lost {
+	if d := sysfstest.Read(t, backend.Open(t, root)); len(d) != 1 || d[0].Lost {
 		t.Errorf("a card that answers is lost: %+v", d)
-	}
-}
-
-func TestSleepingCardIsLeftAlone(t *testing.T) {
-	root := t.TempDir()
-	sysfstest.Add(t, root, one+"mem_info_vram_used = 7\npower/runtime_status = suspended")
-	if d := read(t, open(t, root)); len(d) != 1 || d[0].Utilization != (gpu.Value{}) || d[0].MemoryUsed != gpu.Known(7) {
-		t.Errorf("got %+v", d)
 	}
 }
 
 func TestProcessesNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := sysfstest.Unpack(t, "testdata/mi300x.tree")
-		b := open(t, root)
-		if d := read(t, b); len(d[0].Processes) != 2 || len(d[1].Processes) != 1 || !d[0].ProcessesKnown {
+		b := backend.Open(t, root)
+		if d := sysfstest.Read(t, b); len(d[0].Processes) != 2 || len(d[1].Processes) != 1 || !d[0].ProcessesKnown {
 			t.Fatalf("got %v, %v", d[0].Processes, d[1].Processes)
 		}
 		if err := os.RemoveAll(filepath.Join(root, kfdProc, "1557458")); err != nil {
 			t.Fatal(err)
 		}
-		if d := read(t, b); len(d[0].Processes) != 2 {
+		if d := sysfstest.Read(t, b); len(d[0].Processes) != 2 {
 			t.Error("processes were looked at again at once")
 		}
 		time.Sleep(processesEvery)
-		if d := read(t, b); len(d[0].Processes) != 1 || len(d[1].Processes) != 0 || !d[1].ProcessesKnown {
+		if d := sysfstest.Read(t, b); len(d[0].Processes) != 1 || len(d[1].Processes) != 0 || !d[1].ProcessesKnown {
 			t.Errorf("got %v, %v", d[0].Processes, d[1].Processes)
 		}
 	})
@@ -234,59 +196,76 @@ func TestProcessesNowAndThen(t *testing.T) {
 func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := open(t, sysfstest.Unpack(t, "testdata/mi300x.tree")).Read(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := backend.Open(t, sysfstest.Unpack(t, "testdata/mi300x.tree")).Read(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestFilesAreClosed(t *testing.T) {
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("open files cannot be counted here")
+func TestFilesAreClosed(t *testing.T) { backend.FilesAreClosed(t, "testdata/mi300x.tree", 24) }
+
+func BenchmarkRead(b *testing.B) { backend.BenchmarkEight(b, "testdata/mi300x.tree", "0000:0c:00.0") }
+
+// TestSleepingCardIsNotWoken reads nothing of a card that sleeps when it is found, and what was left out once it is awake.
+func TestSleepingCardIsNotWoken(t *testing.T) {
+	root := t.TempDir()
+	sysfstest.Add(t, root, one+"mem_info_vram_used = 7\npower/runtime_status = suspended\npp_dpm_sclk = 1: 1000Mhz")
+	b := backend.Open(t, root)
+	if d := sysfstest.Read(t, b); len(d) != 1 || d[0].Utilization != (gpu.Value{}) || d[0].MemoryUsed != gpu.Known(7) || d[0].Clocks != nil {
+		t.Errorf("got %+v", d)
 	}
-	synctest.Test(t, func(t *testing.T) {
-		count := func() int {
-			names, err := filepath.Glob("/proc/self/fd/*")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return len(names)
-		}
-		before := count()
-		b := New(Options{Root: sysfstest.Unpack(t, "testdata/radeon.tree")})
-		read(t, b)
-		first := count()
-		for range 3 {
-			time.Sleep(scanEvery)
-			read(t, b)
-		}
-		if now := count(); now != first {
-			t.Errorf("%d files are open, after the first reading it were %d", now, first)
-		}
-		if b.Close(); count() != before {
-			t.Errorf("closed, and %d files are open, before it were %d", count(), before)
-		}
-		read(t, b) // opens all again
-		b.Close()
-	})
+	sysfstest.Add(t, root, "[sys/class/drm/card0/device]\npower/runtime_status = active\npp_dpm_sclk = 1: 2000Mhz")
+	want := []gpu.Clock{{Part: "graphics", Max: gpu.Known(2e9)}}
+	if d := sysfstest.Read(t, b); d[0].Utilization != gpu.Known(0.05) || !cmp.Equal(d[0].Clocks, want, cmp.AllowUnexported(gpu.Value{})) {
+		t.Errorf("awake: %+v", d)
+	}
 }
 
-// BenchmarkRead reads eight MI300X, each second's work.
-func BenchmarkRead(b *testing.B) {
-	text, err := os.ReadFile("testdata/mi300x.tree")
-	if err != nil {
-		b.Fatal(err)
+const partition = `[sys/class/kfd/kfd/topology/nodes/%1]
+gpu_id = 10%1
+properties = simd_count 152\nsimd_per_cu 4\nlocation_id %2\ngfx_target_version 90402\nunique_id %3
+`
+
+// TestPartitions puts the partitions of a card together, wherever the kernel tells their number. A card at another function of
+// the same device stays one.
+func TestPartitions(t *testing.T) {
+	for name, locations := range map[string][2]string{"Linux 6.6": {"768", "769"}, "Linux 6.8": {"768", "268436224"}} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			sysfstest.Add(t, root, one+strings.ReplaceAll(two, "04:00.0", "03:00.2"))
+			for i, l := range append(locations[:], "770") {
+				n := string(rune('1' + i))
+				sysfstest.Add(t, root, strings.NewReplacer("%1", n, "%2", l, "%3", n).Replace(partition))
+			}
+			d := sysfstest.Read(t, backend.Open(t, root))
+			if len(d) != 2 || d[0].Index != "0" || d[1].Index != "2" || d[0].Cores != gpu.Known(76) || d[1].Slices != nil {
+				t.Fatalf("got %+v", d)
+			}
+			want := []gpu.Slice{
+				{Name: "0", ComputeInstance: "0", UUID: "GPU-0000000000000001"},
+				{Name: "1", ComputeInstance: "1", UUID: "GPU-0000000000000002"},
+			}
+			if diff := cmp.Diff(want, d[0].Slices, cmp.AllowUnexported(gpu.Value{})); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
-	_, card, _ := strings.Cut(string(text), "[sys/class/drm/card1/device]")
-	card, _, _ = strings.Cut(card, "# The second one")
-	root := b.TempDir()
-	for _, n := range "12345678" {
-		sysfstest.Add(b, root, "[sys/class/drm/card"+string(n)+"/device]"+strings.ReplaceAll(card, "0000:0c:00.0", "0000:0"+string(n)+":00.0"))
-	}
-	backend := open(b, root)
-	b.ReportAllocs()
-	for b.Loop() {
-		if r, err := backend.Read(b.Context()); err != nil || len(r.Devices) != 8 {
-			b.Fatal(len(r.Devices), err)
+}
+
+// TestReplaysThatNobodyCounts tells no replays of a card whose driver always says 0.
+func TestReplaysThatNobodyCounts(t *testing.T) {
+	for _, c := range []struct {
+		graphics, count string
+		want            gpu.Value
+	}{
+		{"90402", "0", gpu.Known(0)},
+		{"110000", "0", gpu.Value{}},
+		{"120001", "3", gpu.Known(3)}, // a driver to come
+	} {
+		root := t.TempDir()
+		node := strings.NewReplacer("%1", "1", "%2", "768", "%3", "1", "90402", c.graphics).Replace(partition)
+		sysfstest.Add(t, root, one+"pcie_replay_count = "+c.count+"\n"+node)
+		if d := sysfstest.Read(t, backend.Open(t, root)); d[0].PCIe.Replays != c.want {
+			t.Errorf("%s, %s: %v", c.graphics, c.count, d[0].PCIe.Replays)
 		}
 	}
 }

@@ -2,7 +2,7 @@ package amd
 
 import (
 	"bytes"
-	"log/slog"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -13,53 +13,45 @@ import (
 
 // card is an open card.
 type card struct {
-	sysfs.Card
+	sysfs.OpenCard
 
+	source  *source
 	id      gpu.Identity
 	cores   gpu.Value
 	nodes   []node
 	parts   []gpu.Slice
 	history *history
-	device  *sysfs.Dir
-	hwmon   *sysfs.Dir
 
-	suspended, busy, memoryBusy, memoryTotal, memoryUsed, metricsFile, replays *sysfs.Attr
-	junction, edge, memoryTemperature                                          *sysfs.Attr
-	powerAverage, powerInput, powerCap, energy                                 *sysfs.Attr
-	fan, fanMax, pwm, pwmMax                                                   *sysfs.Attr
-	graphicsClock, memoryClock                                                 *sysfs.Attr
-	graphicsMax, memoryMax                                                     gpu.Value
-	compute, memoryMode                                                        string
-	link                                                                       sysfs.LinkAttrs
-	slot                                                                       *sysfs.Dir
-	blocks                                                                     []block
+	busy, memoryBusy, memoryTotal, memoryUsed, metricsFile, replays *sysfs.Attr
+	junction, edge, memoryTemperature                               *sysfs.Attr
+	powerAverage, powerInput, powerCap, energy                      *sysfs.Attr
+	fan, fanMax, pwm, pwmMax                                        *sysfs.Attr
+	graphicsClock, memoryClock                                      *sysfs.Attr
+	compute, memoryMode                                             string
+	blocks                                                          []block
+
+	awake                  bool // it was, since it was opened: what follows is read
+	graphicsMax, memoryMax gpu.Value
 
 	metrics metrics
 	ras     ras
 	rasAt   time.Time
-	attrs   []*sysfs.Attr
 }
 
-// openCard opens a card's attributes.
-func openCard(root *sysfs.Dir, f sysfs.Card, nodes []node, h *history, logger *slog.Logger) (*card, error) {
-	device, err := root.Sub(f.Path + "/device")
+// openCard opens a card's attributes. It reads none that would wake the card.
+func (s *source) openCard(root *sysfs.Dir, f sysfs.Card, nodes []node) (*card, error) {
+	opened, err := f.Open(root, "amdgpu")
 	if err != nil {
 		return nil, err
 	}
-	c := &card{Card: f, nodes: nodes, history: h, device: device, hwmon: sysfs.Hwmon(device, "amdgpu")}
-	c.suspended, c.busy, c.memoryBusy = c.attr("power/runtime_status"), c.attr("gpu_busy_percent"), c.attr("mem_busy_percent")
-	c.memoryTotal, c.memoryUsed = c.attr("mem_info_vram_total"), c.attr("mem_info_vram_used")
-	c.metricsFile, c.replays = c.attr("gpu_metrics"), c.attr("pcie_replay_count")
+	c := &card{OpenCard: opened, source: s, nodes: nodes, history: s.histories[f.PCI]}
+	c.busy, c.memoryBusy = c.Attr("gpu_busy_percent"), c.Attr("mem_busy_percent")
+	c.memoryTotal, c.memoryUsed = c.Attr("mem_info_vram_total"), c.Attr("mem_info_vram_used")
+	c.metricsFile, c.replays = c.Attr("gpu_metrics"), c.Attr("pcie_replay_count")
 	c.openSensors()
-	c.graphicsMax, c.memoryMax = highest(device, "pp_dpm_sclk"), highest(device, "pp_dpm_mclk")
-	c.compute, c.memoryMode = device.Text("current_compute_partition"), device.Text("current_memory_partition")
-	c.slot = slotLink(root, f.Path)
-	if c.slot == nil {
-		c.link = sysfs.Link(device)
-	} else {
-		c.link = sysfs.Link(c.slot)
-	}
-	c.blocks = openRAS(device)
+	c.compute, c.memoryMode = c.Device.Text("current_compute_partition"), c.Device.Text("current_memory_partition")
+	c.Link = sysfs.OpenLink(root, slot(root, f.Path))
+	c.blocks = findBlocks(c.Device)
 	var units int64
 	for _, n := range nodes {
 		units += n.units
@@ -67,33 +59,34 @@ func openCard(root *sysfs.Dir, f sysfs.Card, nodes []node, h *history, logger *s
 	if units > 0 {
 		c.cores = gpu.Known(float64(units))
 	}
-	if b, err := device.Read("gpu_metrics", nil); err == nil && !decodeMetrics(b, &c.metrics) && !c.metrics.processor {
-		logger.Debug("gpu_metrics has a form that is not known", "pci", c.PCI, "format", c.metrics.format, "content", c.metrics.content)
-	}
 	return c, nil
 }
 
-func (c *card) attr(name string) *sysfs.Attr { return c.keep(c.device.Attr(name)) }
-
-func (c *card) keep(a *sysfs.Attr) *sysfs.Attr {
-	if a != nil {
-		c.attrs = append(c.attrs, a)
+// wake reads what holds as long as the card is open, once it is awake.
+func (c *card) wake() {
+	if c.awake {
+		return
 	}
-	return a
+	c.awake = true
+	c.graphicsMax, c.memoryMax = highest(c.Device, "pp_dpm_sclk"), highest(c.Device, "pp_dpm_mclk")
+	m := &metrics{}
+	if b, err := c.Device.Read("gpu_metrics", nil); err == nil && !decodeMetrics(b, m) && !m.processor {
+		c.source.logger.Debug("gpu_metrics has a form that is not known", "pci", c.PCI, "format", m.format, "content", m.content)
+	}
 }
 
 func (c *card) openSensors() {
-	if c.hwmon == nil {
+	if c.Hwmon == nil {
 		return
 	}
-	c.junction = c.keep(sysfs.Sensor(c.hwmon, "temp", "input", "junction"))
-	c.edge = c.keep(sysfs.Sensor(c.hwmon, "temp", "input", "edge"))
-	if c.junction == nil && c.edge == nil && !c.hwmon.Has("temp1_label") {
-		c.edge = c.keep(sysfs.First(c.hwmon, "temp1_input"))
+	c.junction = c.Keep(sysfs.Sensor(c.Hwmon, "temp", "input", "junction"))
+	c.edge = c.Keep(sysfs.Sensor(c.Hwmon, "temp", "input", "edge"))
+	if c.junction == nil && c.edge == nil && !c.Hwmon.Has("temp1_label") {
+		c.edge = c.Keep(sysfs.First(c.Hwmon, "temp1_input"))
 	}
-	c.memoryTemperature = c.keep(sysfs.Sensor(c.hwmon, "temp", "input", "mem"))
-	c.graphicsClock = c.keep(sysfs.Sensor(c.hwmon, "freq", "input", "sclk"))
-	c.memoryClock = c.keep(sysfs.Sensor(c.hwmon, "freq", "input", "mclk"))
+	c.memoryTemperature = c.Keep(sysfs.Sensor(c.Hwmon, "temp", "input", "mem"))
+	c.graphicsClock = c.Keep(sysfs.Sensor(c.Hwmon, "freq", "input", "sclk"))
+	c.memoryClock = c.Keep(sysfs.Sensor(c.Hwmon, "freq", "input", "mclk"))
 	for _, a := range []struct {
 		to   **sysfs.Attr
 		name string
@@ -107,44 +100,22 @@ func (c *card) openSensors() {
 		{&c.pwm, "pwm1"},
 		{&c.pwmMax, "pwm1_max"},
 	} {
-		*a.to = c.keep(c.hwmon.Attr(a.name))
+		*a.to = c.Keep(c.Hwmon.Attr(a.name))
 	}
 }
 
-func (c *card) close() {
-	for _, a := range c.attrs {
-		a.Close()
-	}
-	for _, b := range c.blocks {
-		b.attr.Close()
-	}
-	c.link.Close()
-	for _, d := range []*sysfs.Dir{c.hwmon, c.slot, c.device} {
-		d.Close()
-	}
-}
-
-// slotLink opens the device that sits in the slot, if that isn't the card itself: newer cards carry a switch of their own,
-// and the card's link is then the one to the switch, which always runs at its best. It is nil otherwise.
-func slotLink(root *sysfs.Dir, path string) *sysfs.Dir {
+// slot is the path of the device that sits in the slot: newer cards carry a switch of their own, and the card's link is then
+// the one to the switch, which always runs at its best.
+func slot(root *sysfs.Dir, path string) string {
 	const deepest = 4
 	path += "/device"
-	switches := 0
 	for range deepest {
 		if root.Text(path+"/../vendor") != vendorID {
 			break
 		}
 		path += "/.."
-		switches++
 	}
-	if switches == 0 {
-		return nil
-	}
-	d, err := root.Sub(path)
-	if err != nil {
-		return nil
-	}
-	return d
+	return path
 }
 
 // highest is the highest clock of a pp_dpm attribute ("1: 31Mhz *"), in Hz.
@@ -174,15 +145,15 @@ func parseHighest(b []byte) gpu.Value {
 }
 
 // small reports whether the card is a processor's graphics unit for a screen.
-func (c *card) small(r *sysfs.Reader) bool {
+func (c *card) small() bool {
 	units, ok := c.cores.Get()
-	total, _ := r.Int(c.memoryTotal)
+	total, _ := c.source.reader.Int(c.memoryTotal)
 	return ok && units <= smallGraphics && total < smallGraphicsMemory
 }
 
 // slices makes a slice of each partition, if there are several. first is the index of the first one. A partition's memory is
 // told if it is the partition's own; in some modes all partitions share the card's.
-func (c *card) slices(first int, r *sysfs.Reader) {
+func (c *card) slices(first int) {
 	if len(c.nodes) < 2 {
 		return
 	}
@@ -190,7 +161,7 @@ func (c *card) slices(first int, r *sysfs.Reader) {
 	for _, n := range c.nodes {
 		sum += n.memory
 	}
-	total, _ := r.Int(c.memoryTotal)
+	total, _ := c.source.reader.Int(c.memoryTotal)
 	profile := strings.ToLower(c.compute)
 	if c.memoryMode != "" {
 		profile = strings.Trim(profile+"_"+strings.ToLower(c.memoryMode), "_")
@@ -202,7 +173,7 @@ func (c *card) slices(first int, r *sysfs.Reader) {
 	for i, n := range c.nodes {
 		s := gpu.Slice{Name: strconv.Itoa(first + i), Profile: profile, ComputeInstance: strconv.Itoa(n.partition)}
 		if n.uniqueID != 0 && len(ids) == len(c.nodes) { // some drivers give all the card's
-			s.UUID = "GPU-" + strconv.FormatUint(n.uniqueID, 16)
+			s.UUID = fmt.Sprintf("GPU-%016x", n.uniqueID)
 		}
 		if n.memory > 0 && sum <= total {
 			s.MemoryTotal = gpu.Known(float64(n.memory))

@@ -26,6 +26,7 @@ type node struct {
 	units     int64 // compute units
 	memory    int64 // bytes; 0: not told
 	uniqueID  uint64
+	graphics  uint64 // gfx_target_version: 90402 is gfx942; 0: not told
 }
 
 // kfd is the compute part of the driver.
@@ -45,7 +46,7 @@ type process struct {
 }
 
 // again reads the topology anew and keeps what is known of processes.
-func (k *kfd) again(root *sysfs.Dir) *kfd {
+func (k *kfd) again(root *sysfs.Dir, cards []sysfs.Card) *kfd {
 	n := &kfd{root: root, nodes: map[uint64][]node{}}
 	if k != nil {
 		n.processes, n.known, n.read = k.processes, k.known, k.read
@@ -54,12 +55,34 @@ func (k *kfd) again(root *sysfs.Dir) *kfd {
 	for _, name := range names[:min(len(names), maxNodes)] {
 		n.addNode(kfdNodes + "/" + name)
 	}
+	n.joinPartitions(cards)
 	for _, nodes := range n.nodes {
 		slices.SortFunc(nodes, func(a, b node) int {
 			return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.gpuID, b.gpuID))
 		})
 	}
 	return n
+}
+
+// joinPartitions puts the partitions of a card together in which Linux 6.4 to 6.7 tell the partition as the function of the
+// card's address: nodes at functions where no card is.
+func (k *kfd) joinPartitions(cards []sysfs.Card) {
+	at := map[uint64]bool{}
+	for _, c := range cards {
+		at[c.Location] = true
+	}
+	for location, nodes := range k.nodes {
+		const function = 7
+		card := location &^ function
+		if at[location] || !at[card] {
+			continue
+		}
+		for _, nd := range nodes {
+			nd.partition = int(location & function)
+			k.nodes[card] = append(k.nodes[card], nd)
+		}
+		delete(k.nodes, location)
+	}
 }
 
 // addNode reads a node; processors are nodes too, without a gpu_id.
@@ -77,7 +100,7 @@ func (k *kfd) addNode(path string) {
 	if !ok {
 		return
 	}
-	nd := node{gpuID: id, partition: int(location >> 28 & 0xf), uniqueID: p["unique_id"]}
+	nd := node{gpuID: id, partition: int(location >> 28 & 0xf), uniqueID: p["unique_id"], graphics: p["gfx_target_version"]}
 	if per := p["simd_per_cu"]; per > 0 && p["simd_count"] <= 1<<20 {
 		nd.units = int64(p["simd_count"] / per)
 	}

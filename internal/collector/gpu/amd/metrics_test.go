@@ -152,8 +152,8 @@ func TestThrottleBits(t *testing.T) {
 // TestThrottledTime follows the firmware's counters over a second of which 100 of 1000 cycles were above the power limit.
 func TestThrottledTime(t *testing.T) {
 	root := sysfstest.Unpack(t, "testdata/mi300x.tree")
-	b := open(t, root)
-	first := read(t, b)[0]
+	b := backend.Open(t, root)
+	first := sysfstest.Read(t, b)[0]
 	if first.ThrottleKnown || len(first.Throttled) != 4 || first.Throttled[0] != (gpu.ThrottleTime{Reason: gpu.ThrottlePowerCap}) {
 		t.Fatalf("first: %v, %v", first.ThrottleKnown, first.Throttled)
 	}
@@ -169,7 +169,7 @@ func TestThrottledTime(t *testing.T) {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return read(t, b)[0]
+		return sysfstest.Read(t, b)[0]
 	}
 	binary.LittleEndian.PutUint64(data[32:], binary.LittleEndian.Uint64(data[32:])+uint64(time.Second))
 	advance(40, 1000)

@@ -13,14 +13,12 @@ const (
 	maxBadPages = 1 << 20
 )
 
-// block is a part of a card that counts its errors: ras/umc_err_count or, in later drivers, ras/aca_umc.
-type block struct {
-	name string
-	attr *sysfs.Attr
-}
+// block is a part of a card that counts its errors: ras/umc_err_count or, in later drivers, ras/aca_umc. It is read too
+// rarely to stay open.
+type block struct{ name, file string }
 
-// openRAS returns the error counters of a card, none on cards without such a feature.
-func openRAS(device *sysfs.Dir) []block {
+// findBlocks returns the error counters of a card, none on cards without such a feature.
+func findBlocks(device *sysfs.Dir) []block {
 	var blocks []block
 	seen := map[string]bool{}
 	for _, entry := range device.Names("ras") {
@@ -32,7 +30,7 @@ func openRAS(device *sysfs.Dir) []block {
 		}
 		if !seen[name] && name != "" && len(blocks) < maxBlocks {
 			seen[name] = true
-			blocks = append(blocks, block{name, device.Attr("ras/" + entry)})
+			blocks = append(blocks, block{name, "ras/" + entry})
 		}
 	}
 	return blocks
@@ -98,7 +96,11 @@ type ras struct {
 func (c *card) readRAS(r *sysfs.Reader) ras {
 	var out ras
 	for _, b := range c.blocks {
-		ue, ce := parseErrors(r.Bytes(b.attr))
+		text, err := c.Device.Read(b.file, r.Buffer())
+		if err != nil {
+			continue
+		}
+		ue, ce := parseErrors(text)
 		for _, e := range []struct {
 			kind  string
 			count gpu.Value
@@ -108,11 +110,11 @@ func (c *card) readRAS(r *sysfs.Reader) ras {
 			}
 		}
 	}
-	if !c.device.Has(badPagesName) {
+	if !c.Device.Has(badPagesName) {
 		return out
 	}
 	// An empty list says that no page is bad.
-	b, err := c.device.Read(badPagesName, r.Buffer())
+	b, err := c.Device.Read(badPagesName, r.Buffer())
 	if err != nil {
 		return out
 	}

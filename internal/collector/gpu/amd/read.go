@@ -1,7 +1,6 @@
 package amd
 
 import (
-	"bytes"
 	"strconv"
 	"time"
 
@@ -9,27 +8,29 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs"
 )
 
-// read reads a card. What can't be read is absent.
-func (c *card) read(r *sysfs.Reader, k *kfd, now time.Time) gpu.Device {
+// Read reads the card. What can't be read is absent.
+func (c *card) Read(now time.Time) gpu.Device {
+	r, k := c.source.reader, c.source.kfd
 	d := gpu.Device{
 		Identity: c.id, Cores: c.cores,
 		MemoryTotal: r.Positive(c.memoryTotal, 1, 1), MemoryUsed: r.Value(c.memoryUsed, 1, 1),
 		Slices: c.parts, Processes: k.of(c.nodes, c.parts), ProcessesKnown: k.known && len(c.nodes) > 0,
 	}
-	if bytes.HasPrefix(r.Bytes(c.suspended), []byte("suspend")) {
-		return d // reading on would wake it
+	if c.Asleep(r) {
+		return d
 	}
+	c.wake()
 	r.Failed, r.Succeeded = 0, 0
 	known := decodeMetrics(r.Bytes(c.metricsFile), &c.metrics)
 	c.sensors(r, &d)
-	if r.Failed > 0 && r.Succeeded == 0 && c.offBus(r) {
+	if r.Failed > 0 && r.Succeeded == 0 && c.OffBus(r) {
 		d.Lost = true
 		return d
 	}
 	if known {
 		c.fromMetrics(&d)
 	}
-	r.Link(c.link, &d.PCIe)
+	r.Link(c.Link, &d.PCIe)
 	if c.rasAt.IsZero() || now.Sub(c.rasAt) >= rasEvery {
 		c.ras, c.rasAt = c.readRAS(r), now
 	}
@@ -44,7 +45,9 @@ func (c *card) sensors(r *sysfs.Reader, d *gpu.Device) {
 	d.PowerUsed = either(r.Positive(c.powerAverage, 1, 1e6), func() gpu.Value { return r.Positive(c.powerInput, 1, 1e6) })
 	d.PowerLimit = r.Positive(c.powerCap, 1, 1e6)
 	d.Energy = r.Positive(c.energy, 1, 1e6)
-	d.PCIe.Replays = r.Value(c.replays, 1, 1)
+	if d.PCIe.Replays = r.Value(c.replays, 1, 1); d.PCIe.Replays == gpu.Known(0) && !c.countsReplays() {
+		d.PCIe.Replays = gpu.Value{}
+	}
 	d.Clocks = make([]gpu.Clock, 0, 2)
 	for _, clock := range []gpu.Clock{
 		{Part: "graphics", Now: r.Value(c.graphicsClock, 1, 1), Max: c.graphicsMax},
@@ -58,12 +61,6 @@ func (c *card) sensors(r *sysfs.Reader, d *gpu.Device) {
 	if _, ok := speed.Get(); ok {
 		d.Fans = []gpu.Fan{{Name: "0", Speed: speed}}
 	}
-}
-
-// offBus reports whether the card answers no more: all ones is what a machine reads where no device is.
-func (c *card) offBus(r *sysfs.Reader) bool {
-	b, err := c.device.Read("config", r.Buffer())
-	return err == nil && len(b) >= 4 && bytes.Equal(b[:4], []byte{0xff, 0xff, 0xff, 0xff})
 }
 
 // fromMetrics adds what stands in gpu_metrics alone, and what other attributes didn't tell.
@@ -143,4 +140,10 @@ func share(r *sysfs.Reader, part, whole *sysfs.Attr) gpu.Value {
 		return gpu.Value{}
 	}
 	return gpu.Known(min(1, float64(p)/float64(w)))
+}
+
+// countsReplays reports whether a pcie_replay_count of 0 is a count. That of graphics cards (gfx10 and later) is always 0: the
+// driver has nothing there (nv.c, soc21.c, soc24.c).
+func (c *card) countsReplays() bool {
+	return len(c.nodes) > 0 && c.nodes[0].graphics/10000 == 9
 }

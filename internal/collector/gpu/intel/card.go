@@ -1,7 +1,6 @@
 package intel
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -24,28 +23,26 @@ type history struct {
 
 // card is an open card.
 type card struct {
-	sysfs.Card
+	sysfs.OpenCard
 
+	source  *source
 	id      gpu.Identity
 	history *history
-	device  *sysfs.Dir
-	hwmon   *sysfs.Dir
-	slot    *sysfs.Dir
+	nodes   []string // its files in /dev/dri
 
-	suspended, energy              *sysfs.Attr
+	awake                          bool // it was, since it was opened
+	energy                         *sysfs.Attr
+	functions                      *sysfs.Attr // how many virtual functions are given away
 	powerLimits                    []*sysfs.Attr
 	temperature, memoryTemperature *sysfs.Attr
 	memoryTotals                   []*sysfs.Attr
 	fans                           []fan
 	parts                          []part
 	errors                         []errorCounter
-	link                           sysfs.LinkAttrs
-	attrs                          []*sysfs.Attr
 	tellable                       []gpu.Throttle // reasons for which the card could say that it is held back
 	survival                       bool
 	errorsRead                     []gpu.ECC
 	errorsAt                       time.Time
-	dirs                           []*sysfs.Dir // of the parts
 }
 
 type fan struct {
@@ -53,16 +50,17 @@ type fan struct {
 	speed, max *sysfs.Attr
 }
 
-// openCard opens a card's attributes.
-func openCard(root *sysfs.Dir, r *sysfs.Reader, f sysfs.Card, h *history) (*card, error) {
-	device, err := root.Sub(f.Path + "/device")
+// openCard opens a card's attributes. It reads none that would wake the card.
+func (s *source) openCard(root *sysfs.Dir, f sysfs.Card) (*card, error) {
+	opened, err := f.Open(root, f.Driver)
 	if err != nil {
 		return nil, err
 	}
-	c := &card{Card: f, history: h, device: device, hwmon: sysfs.Hwmon(device, f.Driver)}
-	c.suspended = c.keep(device.Attr("power/runtime_status"))
-	c.survival = device.Has("survivability_mode")
-	c.openSensors(r)
+	c := &card{OpenCard: opened, source: s, history: s.histories[f.PCI]}
+	c.nodes = c.Device.Names("drm")
+	c.survival = c.Device.Has("survivability_mode")
+	c.functions = c.Attr("sriov_numvfs")
+	c.openSensors()
 	c.openMemory(root)
 	c.openParts(root)
 	for _, p := range c.parts {
@@ -72,40 +70,37 @@ func openCard(root *sysfs.Dir, r *sysfs.Reader, f sysfs.Card, h *history) (*card
 	}
 	slices.Sort(c.tellable)
 	c.tellable = slices.Compact(c.tellable)
-	c.slot = slotLink(root, f.Path)
-	if c.slot != nil {
-		c.link = sysfs.Link(c.slot)
-	}
+	c.Link = sysfs.OpenLink(root, slot(root, f.Path))
 	return c, nil
 }
 
-func (c *card) keep(a *sysfs.Attr) *sysfs.Attr {
-	if a != nil {
-		c.attrs = append(c.attrs, a)
+// wake chooses the counter of energy, once the card is awake.
+func (c *card) wake() {
+	if !c.awake && c.Hwmon != nil {
+		c.energy = c.Keep(c.chooseEnergy(c.source.reader))
 	}
-	return a
+	c.awake = true
 }
 
-func (c *card) openSensors(r *sysfs.Reader) {
-	if c.hwmon == nil {
+func (c *card) openSensors() {
+	if c.Hwmon == nil {
 		return
 	}
-	c.temperature = c.keep(sysfs.Sensor(c.hwmon, "temp", "input", "pkg"))
-	if c.temperature == nil && !c.hwmon.Has("temp1_label") {
-		c.temperature = c.keep(sysfs.First(c.hwmon, "temp1_input"))
+	c.temperature = c.Keep(sysfs.Sensor(c.Hwmon, "temp", "input", "pkg"))
+	if c.temperature == nil && !c.Hwmon.Has("temp1_label") {
+		c.temperature = c.Keep(sysfs.First(c.Hwmon, "temp1_input"))
 	}
-	c.memoryTemperature = c.keep(sysfs.Sensor(c.hwmon, "temp", "input", "vram"))
+	c.memoryTemperature = c.Keep(sysfs.Sensor(c.Hwmon, "temp", "input", "vram"))
 	// The board's before the chip's, the sustained before the burst limit. power1_crit is where the card protects itself.
 	for _, name := range []string{"power1_max", "power1_cap", "power2_max", "power2_cap"} {
-		if c.hwmon.Has(name) {
-			c.powerLimits = append(c.powerLimits, c.keep(c.hwmon.Attr(name)))
+		if c.Hwmon.Has(name) {
+			c.powerLimits = append(c.powerLimits, c.Keep(c.Hwmon.Attr(name)))
 		}
 	}
-	c.energy = c.keep(c.chooseEnergy(r))
 	for i := 1; i <= maxFans; i++ {
 		speed, most := fmt.Sprintf("fan%d_input", i), fmt.Sprintf("fan%d_max", i)
-		if c.hwmon.Has(speed) && c.hwmon.Has(most) {
-			c.fans = append(c.fans, fan{fmt.Sprint(i - 1), c.keep(c.hwmon.Attr(speed)), c.keep(c.hwmon.Attr(most))})
+		if c.Hwmon.Has(speed) && c.Hwmon.Has(most) {
+			c.fans = append(c.fans, fan{fmt.Sprint(i - 1), c.Keep(c.Hwmon.Attr(speed)), c.Keep(c.Hwmon.Attr(most))})
 		}
 	}
 }
@@ -117,10 +112,10 @@ func (c *card) chooseEnergy(r *sysfs.Reader) *sysfs.Attr {
 		names = []string{c.history.energySource}
 	}
 	for _, name := range names {
-		if !c.hwmon.Has(name) {
+		if !c.Hwmon.Has(name) {
 			continue
 		}
-		a := c.hwmon.Attr(name)
+		a := c.Hwmon.Attr(name)
 		if _, ok := r.Positive(a, 1, 1).Get(); ok {
 			c.history.energySource = name
 			return a
@@ -135,14 +130,14 @@ func (c *card) chooseEnergy(r *sysfs.Reader) *sysfs.Attr {
 func (c *card) openMemory(root *sysfs.Dir) {
 	if b, err := root.Read(c.Path+"/lmem_total_bytes", nil); err == nil && len(b) > 0 {
 		if d, err := root.Sub(c.Path); err == nil {
-			c.dirs = append(c.dirs, d)
-			c.memoryTotals = append(c.memoryTotals, c.keep(d.Attr("lmem_total_bytes")))
+			c.KeepDir(d)
+			c.memoryTotals = append(c.memoryTotals, c.Keep(d.Attr("lmem_total_bytes")))
 		}
 		return
 	}
-	for _, tile := range numbered(c.device.Names("."), "tile") {
-		if name := tile + "/physical_vram_size_bytes"; c.device.Has(name) {
-			c.memoryTotals = append(c.memoryTotals, c.keep(c.device.Attr(name)))
+	for _, tile := range numbered(c.Device.Names("."), "tile") {
+		if name := tile + "/physical_vram_size_bytes"; c.Device.Has(name) {
+			c.memoryTotals = append(c.memoryTotals, c.Keep(c.Device.Attr(name)))
 		}
 	}
 }
@@ -160,38 +155,21 @@ func numbered(names []string, prefix string) []string {
 	return list
 }
 
-func (c *card) close() {
-	for _, a := range c.attrs {
-		a.Close()
-	}
-	c.link.Close()
-	for _, d := range append(c.dirs, c.hwmon, c.slot, c.device) {
-		d.Close()
-	}
-}
-
-// slotLink opens the device that sits in the slot. Cards of the Arc, Flex and Arc Pro series carry a switch (upstream 4fa0,
-// 4fa1 or e2ff, downstream 4fa4, e2f0, e2f1 ...) behind which the card itself says x1 at 2.5 GT/s whatever the slot gives.
-// Root ports are Intel's as well, so the switch is known by what the card says, and by standing two bridges up. It is nil if
-// the card's link can't be known.
-func slotLink(root *sysfs.Dir, path string) *sysfs.Dir {
+// slot is the path of the device that sits in the slot. Cards of the Arc, Flex and Arc Pro series carry a switch: upstream 4fa0,
+// 4fa1 or e2ff, downstream 4fa4, e2f0, e2f1 ...
+func slot(root *sysfs.Dir, path string) string {
 	path += "/device"
-	if root.Text(path+"/max_link_width") == "1" && strings.HasPrefix(root.Text(path+"/max_link_speed"), "2.5 ") {
-		path += "/../.."
-		id := root.Text(path + "/device")
-		if root.Text(path+"/vendor") != vendorID || (!strings.HasPrefix(id, "0x4fa") && !strings.HasPrefix(id, "0xe2f")) {
-			return nil
-		}
+	upstream := path + "/../.."
+	id := root.Text(upstream + "/device")
+	if root.Text(upstream+"/vendor") == vendorID && (strings.HasPrefix(id, "0x4fa") || strings.HasPrefix(id, "0xe2f")) {
+		return upstream
 	}
-	d, err := root.Sub(path)
-	if err != nil {
-		return nil
-	}
-	return d
+	return path
 }
 
-// read reads a card. What can't be read is absent.
-func (c *card) read(r *sysfs.Reader, use usage, now time.Time) gpu.Device {
+// Read reads the card. What can't be read is absent.
+func (c *card) Read(now time.Time) gpu.Device {
+	r, use := c.source.reader, c.use()
 	d := gpu.Device{
 		Identity: c.id, MemoryTotal: c.memoryTotal(r), MemoryUsed: use.memory, Utilization: use.busy,
 		Processes: use.processes, ProcessesKnown: use.known,
@@ -200,9 +178,10 @@ func (c *card) read(r *sysfs.Reader, use usage, now time.Time) gpu.Device {
 		d.Lost, d.Action = true, gpu.ActionReplace
 		return d
 	}
-	if bytes.HasPrefix(r.Bytes(c.suspended), []byte("suspend")) {
-		return d // reading on would wake it
+	if c.Asleep(r) {
+		return d
 	}
+	c.wake()
 	r.Failed, r.Succeeded = 0, 0
 	d.Temperature, d.MemoryTemperature = r.Temperature(c.temperature), r.Temperature(c.memoryTemperature)
 	for _, limit := range c.powerLimits { // 0: switched off
@@ -223,24 +202,28 @@ func (c *card) read(r *sysfs.Reader, use usage, now time.Time) gpu.Device {
 	if d.Throttles, d.ThrottleKnown = c.throttles(r); d.ThrottleKnown {
 		d.ThrottleReasons = c.tellable
 	}
+	if r.Failed > 0 && r.Succeeded == 0 && c.OffBus(r) {
+		d.Lost = true
+		return d
+	}
 	if c.errorsAt.IsZero() || now.Sub(c.errorsAt) >= errorsEvery {
 		c.errorsRead, c.errorsAt = c.readErrors(r), now
 	}
 	d.ECC = c.errorsRead
-	if r.Failed > 0 && r.Succeeded == 0 && c.offBus(r) {
-		d.Lost = true
-		return d
-	}
-	if c.slot != nil {
-		r.Link(c.link, &d.PCIe)
+	// A card behind a switch that isn't known says x1 at 2.5 GT/s whatever the slot gives.
+	if r.Link(c.Link, &d.PCIe); d.PCIe.GenerationMax == gpu.Known(1) && d.PCIe.WidthMax == gpu.Known(1) {
+		d.PCIe = gpu.PCIe{}
 	}
 	return d
 }
 
-// offBus reports whether the card answers no more: all ones is what a machine reads where no device is.
-func (c *card) offBus(r *sysfs.Reader) bool {
-	b, err := c.device.Read("config", r.Buffer())
-	return err == nil && len(b) >= 4 && bytes.Equal(b[:4], []byte{0xff, 0xff, 0xff, 0xff})
+// use is what the machine's processes use of the card. What virtual machines do with its virtual functions nobody here knows.
+func (c *card) use() usage {
+	use := c.source.clients.of(c.PCI)
+	if n, _ := c.source.reader.Int(c.functions); n > 0 {
+		use.memory, use.busy = gpu.Value{}, gpu.Value{}
+	}
+	return use
 }
 
 func (c *card) memoryTotal(r *sysfs.Reader) gpu.Value {

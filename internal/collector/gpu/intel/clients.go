@@ -1,9 +1,11 @@
 package intel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +21,6 @@ const (
 	// longestPause is how long a process that had no card open is not looked at again. It begins with clientsEvery and doubles:
 	// who opens a card does so when it starts.
 	longestPause = 12 * clientsEvery
-	maxProcesses = 65536
 	// maxProbes bounds the processes looked at in one go, maxFiles the files of each.
 	maxProbes  = 2048
 	maxFiles   = 2048
@@ -37,25 +38,29 @@ type usage struct {
 
 // clients looks for the processes that have a card open.
 type clients struct {
-	at     time.Time
-	seen   map[int]*candidate
-	last   map[clientKey]client
-	cards  map[string]usage
-	denied bool // a process may not be looked at
-	late   bool // a process that is due has to wait for the next look
-	rounds int  // looks in a row that saw all processes
+	at      time.Time
+	seen    map[int]*candidate
+	last    map[clientKey]client
+	cards   map[string]usage
+	partial bool // there are processes that can't be seen, or may not be looked at
+	told    bool // news told that
+	late    bool // a process that has a card open, or was never looked at, has to wait for the next look
+	rounds  int  // looks in a row that left out none of them
 }
 
 // candidate is a process, and when to look at it again.
 type candidate struct {
-	next  time.Time
-	pause time.Duration
-	round time.Time // when it was last listed
+	next   time.Time
+	pause  time.Duration
+	round  time.Time // when it was last listed
+	denied bool      // it may not be looked at
 }
 
+// clientKey is a client; pid tells those of a card that sleeps apart, whose id isn't known.
 type clientKey struct {
 	pci string
 	id  uint64
+	pid int
 }
 
 func newClients() *clients {
@@ -88,83 +93,106 @@ type found struct {
 	pid int
 }
 
-// refresh looks at processes, now and then. It returns true when it finds for the first time that it may not look at all.
-func (c *clients) refresh(ctx context.Context, root *sysfs.Dir, r *sysfs.Reader, now time.Time) (denied bool) {
-	if c.cards != nil && now.Sub(c.at) < clientsEvery {
-		return false
+func (f found) key() clientKey {
+	if f.asleep {
+		return clientKey{f.pci, 0, f.pid}
 	}
+	return clientKey{f.pci, f.id, 0}
+}
+
+// due reports whether it is time to look at processes again.
+func (c *clients) due(now time.Time) bool { return c.cards == nil || now.Sub(c.at) >= clientsEvery }
+
+// news reports, once each time, that not all processes can be looked at.
+func (c *clients) news() bool {
+	news := c.partial && !c.told
+	c.told = c.partial
+	return news
+}
+
+// refresh looks at processes. asleep are the files in /dev/dri of cards that sleep, with the card's PCI address.
+func (c *clients) refresh(ctx context.Context, root *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, now time.Time) {
 	elapsed := now.Sub(c.at)
 	c.at = now
+	var all []found
 	proc, err := root.Sub("proc")
 	if err != nil {
-		return false
+		c.partial = true
+	} else {
+		defer proc.Close()
+		all = c.probe(ctx, proc, r, asleep, now)
 	}
-	defer proc.Close()
-	was := c.denied
-	all := c.probe(ctx, proc, r, now)
 	c.account(all, elapsed)
-	return c.denied && !was
 }
 
 // probe looks at the processes that are due and returns their clients, each once: a client may be open in several files and
 // processes, and counts for the one with the lowest number.
-func (c *clients) probe(ctx context.Context, proc *sysfs.Dir, r *sysfs.Reader, now time.Time) []found {
-	c.denied, c.late = false, false
-	var pids []int
-	for _, name := range proc.Names(".") {
-		if pid, err := strconv.Atoi(name); err == nil && pid > 0 && len(pids) < maxProcesses {
-			pids = append(pids, pid)
-		}
-	}
-	slices.Sort(pids)
+func (c *clients) probe(ctx context.Context, proc *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, now time.Time) []found {
+	due := c.list(proc, now)
+	c.late = false
 	var all []found
-	have := map[clientKey]bool{}
-	probes := 0
-	for _, pid := range pids {
+	for n, pid := range due {
 		p := c.seen[pid]
-		if p == nil {
-			p = &candidate{next: now}
-			c.seen[pid] = p
-		}
-		p.round = now
-		if p.next.After(now) {
+		if n >= maxProbes || ctx.Err() != nil {
+			c.late = c.late || p.pause == 0
 			continue
 		}
-		if probes++; probes > maxProbes || ctx.Err() != nil {
-			c.late = true
-			continue
-		}
-		list, err := clientsOf(proc, r, pid)
-		switch {
-		case errors.Is(err, fs.ErrPermission):
-			c.denied = true
-			p.pause = 0
-		case len(list) > 0:
+		list, err := clientsOf(proc, r, asleep, pid)
+		p.denied = errors.Is(err, fs.ErrPermission)
+		p.pause = min(max(2*p.pause, clientsEvery), longestPause)
+		if len(list) > 0 {
 			p.pause = 0 // looked at each time
-		default:
-			p.pause = min(max(2*p.pause, clientsEvery), longestPause)
 		}
 		p.next = now.Add(p.pause)
 		if p.pause == longestPause { // spread those that began together
 			p.next = p.next.Add(-time.Duration(pid%6) * clientsEvery)
 		}
 		for _, f := range list {
-			if key := (clientKey{f.pci, f.id}); !have[key] && len(all) < maxClients {
-				have[key] = true
-				all = append(all, found{f, pid})
-			}
+			all = append(all, found{f, pid})
 		}
 	}
-	for pid, p := range c.seen {
-		if p.round != now {
-			delete(c.seen, pid)
-		}
+	for _, p := range c.seen {
+		c.partial = c.partial || p.denied
+	}
+	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(a.pid, b.pid) })
+	have := map[clientKey]bool{}
+	all = slices.DeleteFunc(all, func(f found) bool {
+		was := have[f.key()]
+		have[f.key()] = true
+		return was
+	})
+	if len(all) > maxClients {
+		c.late, all = true, all[:maxClients]
 	}
 	return all
 }
 
+// list brings the list of processes up to date and returns those that are due, the longest overdue first. Where the kernel's
+// own threads can't be seen, as in a container with processes of its own, others can't either.
+func (c *clients) list(proc *sysfs.Dir, now time.Time) (due []int) {
+	c.partial = proc.Text("2/comm") != "kthreadd"
+	for _, name := range proc.Names(".") {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid <= 0 {
+			continue
+		}
+		p := c.seen[pid]
+		if p == nil {
+			p = &candidate{next: now}
+			c.seen[pid] = p
+		}
+		p.round = now
+		if !p.next.After(now) {
+			due = append(due, pid)
+		}
+	}
+	maps.DeleteFunc(c.seen, func(_ int, p *candidate) bool { return !p.round.Equal(now) })
+	slices.SortFunc(due, func(a, b int) int { return cmp.Or(c.seen[a].next.Compare(c.seen[b].next), cmp.Compare(a, b)) })
+	return due
+}
+
 // clientsOf returns the clients of a process. One that ends meanwhile has none.
-func clientsOf(proc *sysfs.Dir, r *sysfs.Reader, pid int) ([]client, error) {
+func clientsOf(proc *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, pid int) ([]client, error) {
 	dir, err := proc.Sub(strconv.Itoa(pid))
 	if err != nil {
 		return nil, nil //nolint:nilerr // it ended
@@ -179,10 +207,17 @@ func clientsOf(proc *sysfs.Dir, r *sysfs.Reader, pid int) ([]client, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Who opens a card does so early, and gets a low number.
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	var list []client
 	for _, name := range names[:min(len(names), maxFiles)] {
 		target, err := files.Link(name)
-		if err != nil || !strings.HasPrefix(target, "/dev/dri/") {
+		node, ours := strings.CutPrefix(target, "/dev/dri/")
+		if err != nil || !ours {
+			continue
+		}
+		if pci, sleeps := asleep[node]; sleeps {
+			list = append(list, client{pci: pci, memory: -1, asleep: true})
 			continue
 		}
 		b, err := dir.Read("fdinfo/"+name, r.Buffer())
@@ -208,7 +243,7 @@ func (c *clients) account(all []found, elapsed time.Duration) {
 	shares := map[share]float64{}
 	last := make(map[clientKey]client, len(all))
 	for _, f := range all {
-		key := clientKey{f.pci, f.id}
+		key := f.key()
 		last[key] = f.client
 		u := cards[f.pci]
 		p := u.process(f.pid)
@@ -232,7 +267,7 @@ func (c *clients) account(all []found, elapsed time.Duration) {
 		cards[s.pci] = u
 	}
 	c.last, c.cards = last, cards
-	if c.rounds++; c.denied || c.late {
+	if c.rounds++; c.partial || c.late {
 		c.rounds = 0
 	}
 }

@@ -14,6 +14,7 @@ type client struct {
 	id          uint64
 	memory      int64 // bytes of the card's own memory that are resident; negative: not told
 	engines     []engine
+	asleep      bool // the card sleeps: nothing else is known
 }
 
 // engine is the time of a class of engines that a client had: of i915 in ns (total is 0), of xe in cycles out of a total.

@@ -16,21 +16,21 @@ func TestParseFdinfo(t *testing.T) {
 		"xe": {
 			"drm-driver:\txe\ndrm-client-id:\t3\ndrm-pdev:\t0000:03:00.0\ndrm-total-vram0:\t23992 KiB\ndrm-resident-vram0:\t1 MiB\n" +
 				"drm-resident-vram1:\t1 GiB\ndrm-resident-gtt:\t9 GiB\ndrm-cycles-rcs:\t28257900\ndrm-total-cycles-rcs:\t7655183225\ndrm-engine-capacity-vcs:\t2\n",
-			client{"xe", "0000:03:00.0", 3, 1<<30 + 1<<20, []engine{{"rcs", 28257900, 7655183225, 1}, {"vcs", 0, 0, 2}}},
+			client{"xe", "0000:03:00.0", 3, 1<<30 + 1<<20, []engine{{"rcs", 28257900, 7655183225, 1}, {"vcs", 0, 0, 2}}, false},
 			true,
 		},
 		"i915, total only": {
 			"drm-driver: i915\ndrm-pdev: 0000:0B:00.0\ndrm-client-id: 11\ndrm-total-local0: 35652 KiB\ndrm-engine-render: 573979900 ns\n",
-			client{"i915", "0000:0b:00.0", 11, 35652 << 10, []engine{{"render", 573979900, 0, 1}}},
+			client{"i915", "0000:0b:00.0", 11, 35652 << 10, []engine{{"render", 573979900, 0, 1}}, false},
 			true,
 		},
-		"before memory was told": {"drm-driver:\ti915\ndrm-pdev:\ta\ndrm-client-id:\t1\n", client{"i915", "a", 1, -1, nil}, true},
-		"another driver":         {"drm-driver:\tamdgpu\ndrm-pdev:\ta\ndrm-client-id:\t1\n", client{"amdgpu", "a", 1, -1, nil}, false},
+		"before memory was told": {"drm-driver:\ti915\ndrm-pdev:\ta\ndrm-client-id:\t1\n", client{"i915", "a", 1, -1, nil, false}, true},
+		"another driver":         {"drm-driver:\tamdgpu\ndrm-pdev:\ta\ndrm-client-id:\t1\n", client{"amdgpu", "a", 1, -1, nil, false}, false},
 		"a file":                 {"pos:\t0\nflags:\t02\n", client{memory: -1}, false},
 		"no client":              {"drm-driver:\txe\ndrm-pdev:\ta\n", client{driver: "xe", pci: "a", memory: -1}, false},
 		"sizes that cannot be": {
 			"drm-driver:\txe\ndrm-pdev:\ta\ndrm-client-id:\t1\ndrm-resident-vram0:\t99999999999999 GiB\ndrm-resident-vram1:\t-5\ndrm-resident-vram2:\t3 TiB\n",
-			client{"xe", "a", 1, -1, nil},
+			client{"xe", "a", 1, -1, nil, false},
 			true,
 		},
 	} {

@@ -14,63 +14,31 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs"
 	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs/sysfstest"
-	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 var values = cmp.AllowUnexported(gpu.Value{})
 
-func open(tb testing.TB, root string) *Backend {
-	tb.Helper()
-	b := New(Options{Root: root})
-	tb.Cleanup(func() { b.Close() })
-	return b
-}
+var backend sysfstest.New = func(root string) *sysfs.Backend { return New(Options{Root: root}) }
 
-func read(t *testing.T, b *Backend) []gpu.Device {
-	t.Helper()
-	r, err := b.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.Devices
-}
-
-func TestGolden(t *testing.T) {
-	trees, err := filepath.Glob("testdata/*.tree")
-	if err != nil || len(trees) < 3 {
-		t.Fatalf("trees: %v, %v", trees, err)
-	}
-	for _, tree := range trees {
-		t.Run(filepath.Base(tree), func(t *testing.T) {
-			devices := read(t, open(t, sysfstest.Unpack(t, tree)))
-			if len(devices) != 2 {
-				t.Errorf("%d cards, want 2", len(devices))
-			}
-			var w exposition.Writer
-			gpu.WriteReading(&w, gpu.Reading{Devices: devices})
-			sysfstest.Golden(t, strings.TrimSuffix(tree, ".tree")+".golden", w.Bytes(), *update)
-		})
-	}
-}
+func TestGolden(t *testing.T) { backend.Goldens(t, 3, *update) }
 
 // TestLater compares what follows from two readings of a card: power and use are differences.
 func TestLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := sysfstest.Unpack(t, "testdata/arc_b580_xe.tree")
-		b := open(t, root)
-		read(t, b)
+		b := backend.Open(t, root)
+		sysfstest.Read(t, b)
 		later, err := os.ReadFile("testdata/arc_b580_xe.later")
 		if err != nil {
 			t.Fatal(err)
 		}
 		sysfstest.Add(t, root, string(later))
 		time.Sleep(12 * time.Second)
-		var w exposition.Writer
-		gpu.WriteReading(&w, gpu.Reading{Devices: read(t, b)})
-		sysfstest.Golden(t, "testdata/arc_b580_xe-later.golden", w.Bytes(), *update)
+		sysfstest.Golden(t, "testdata/arc_b580_xe-later.golden", sysfstest.Page(sysfstest.Read(t, b)), *update)
 	})
 }
 
@@ -85,14 +53,16 @@ func TestAbsent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			sysfstest.Add(t, root, tree)
-			if r, err := open(t, root).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) || len(r.Devices) != 0 {
+			if r, err := backend.Open(t, root).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) || len(r.Devices) != 0 {
 				t.Errorf("got %v, %v", r, err)
 			}
 		})
 	}
 }
 
-const oneCard = `[sys/class/drm/card0/device]
+const oneCard = `[proc/2]
+comm = kthreadd
+[sys/class/drm/card0/device]
 vendor = 0x8086
 uevent = DRIVER=xe\nPCI_ID=8086:E20B\nPCI_SLOT_NAME=0000:03:00.0
 hwmon/hwmon0/name = xe
@@ -102,7 +72,7 @@ hwmon/hwmon0/energy1_input = 5000000
 func TestCardInPlaceOfTheIntegrated(t *testing.T) {
 	root := t.TempDir()
 	sysfstest.Add(t, root, strings.ReplaceAll(oneCard, "0000:03:00.0", "0000:00:02.0")+"vram_d3cold_threshold = 300")
-	if d := read(t, open(t, root)); len(d) != 1 || d[0].Name != "Intel Arc B580" {
+	if d := sysfstest.Read(t, backend.Open(t, root)); len(d) != 1 || d[0].Name != "Intel Arc B580" {
 		t.Errorf("got %+v", d)
 	}
 }
@@ -111,12 +81,12 @@ func TestPowerFromEnergy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
 		sysfstest.Add(t, root, oneCard+"[proc]\nversion = Linux")
-		b := open(t, root)
+		b := backend.Open(t, root)
 		step := func(after time.Duration, microjoules string, want gpu.Value) {
 			t.Helper()
 			time.Sleep(after)
 			sysfstest.Add(t, root, "[sys/class/drm/card0/device/hwmon/hwmon0]\nenergy1_input = "+microjoules)
-			if got := read(t, b)[0].PowerUsed; got != want {
+			if got := sysfstest.Read(t, b)[0].PowerUsed; got != want {
 				t.Errorf("after %s: %v, want %v", after, got, want)
 			}
 		}
@@ -134,8 +104,8 @@ func TestPowerFromEnergy(t *testing.T) {
 func TestVanish(t *testing.T) {
 	root := t.TempDir()
 	sysfstest.Add(t, root, oneCard+strings.ReplaceAll(strings.ReplaceAll(oneCard, "card0", "card1"), "0000:03", "0000:04"))
-	b := open(t, root)
-	if d := read(t, b); len(d) != 2 {
+	b := backend.Open(t, root)
+	if d := sysfstest.Read(t, b); len(d) != 2 {
 		t.Fatalf("first: %+v", d)
 	}
 	if err := os.RemoveAll(filepath.Join(root, "sys/class/drm/card1/device")); err != nil {
@@ -145,7 +115,7 @@ func TestVanish(t *testing.T) {
 	if err == nil || err.Error() != "card 0000:04:00.0 is gone from /sys" || len(r.Devices) != 1 {
 		t.Fatalf("vanished: %v, %v", r, err)
 	}
-	if d := read(t, b); len(d) != 1 || d[0].PCI != "0000:03:00.0" {
+	if d := sysfstest.Read(t, b); len(d) != 1 || d[0].PCI != "0000:03:00.0" {
 		t.Errorf("after: %v", d)
 	}
 }
@@ -153,7 +123,7 @@ func TestVanish(t *testing.T) {
 func TestBrokenFirmware(t *testing.T) {
 	root := t.TempDir()
 	sysfstest.Add(t, root, oneCard+"survivability_mode = Runtime")
-	if d := read(t, open(t, root)); len(d) != 1 || !d[0].Lost || d[0].Action != gpu.ActionReplace || d[0].Energy != (gpu.Value{}) {
+	if d := sysfstest.Read(t, backend.Open(t, root)); len(d) != 1 || !d[0].Lost || d[0].Action != gpu.ActionReplace || d[0].Energy != (gpu.Value{}) {
 		t.Errorf("got %+v", d)
 	}
 }
@@ -174,18 +144,18 @@ func TestUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
 		sysfstest.Add(t, root, oneCard+clientOf(77, "4", "100", "1000")+clientOf(88, "5", "0", "1000")+"[proc/1/fd]\n0 -> /dev/null")
-		b := open(t, root)
-		d := read(t, b)[0]
+		b := backend.Open(t, root)
+		d := sysfstest.Read(t, b)[0]
 		if d.Utilization != (gpu.Value{}) || d.MemoryUsed != gpu.Known(2<<20) || !d.ProcessesKnown || len(d.Processes) != 2 || d.Processes[0].Use != (gpu.Value{}) {
 			t.Fatalf("first: %+v", d)
 		}
 		sysfstest.Add(t, root, clientOf(77, "4", "350", "2000")+clientOf(88, "5", "500", "2000"))
 		time.Sleep(time.Second)
-		if d := read(t, b)[0]; d.Utilization != (gpu.Value{}) {
+		if d := sysfstest.Read(t, b)[0]; d.Utilization != (gpu.Value{}) {
 			t.Error("processes were looked at again at once")
 		}
 		time.Sleep(clientsEvery)
-		d = read(t, b)[0]
+		d = sysfstest.Read(t, b)[0]
 		want := []gpu.Process{
 			{PID: 77, Memory: gpu.Known(1 << 20), Use: gpu.Known(0.25)},
 			{PID: 88, Memory: gpu.Known(1 << 20), Use: gpu.Known(0.5)},
@@ -197,14 +167,14 @@ func TestUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(clientsEvery)
-		if d := read(t, b)[0]; len(d.Processes) != 1 || d.MemoryUsed != gpu.Known(1<<20) {
+		if d := sysfstest.Read(t, b)[0]; len(d.Processes) != 1 || d.MemoryUsed != gpu.Known(1<<20) {
 			t.Errorf("one ended: %+v", d.Processes)
 		}
 		if err := os.RemoveAll(filepath.Join(root, "proc/77")); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(clientsEvery)
-		if d := read(t, b)[0]; d.MemoryUsed != gpu.Known(0) || d.Utilization != gpu.Known(0) || !d.ProcessesKnown {
+		if d := sysfstest.Read(t, b)[0]; d.MemoryUsed != gpu.Known(0) || d.Utilization != gpu.Known(0) || !d.ProcessesKnown {
 			t.Errorf("nobody: %+v", d)
 		}
 	})
@@ -215,23 +185,129 @@ func TestLateComer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
 		sysfstest.Add(t, root, oneCard+"[proc/77/fd]\n0 -> /dev/null")
-		b := open(t, root)
+		c := newClients()
+		look := looker(t, root, c)
 		for range 20 {
-			read(t, b)
-			time.Sleep(clientsEvery)
+			look()
 		}
-		if p := b.clients.seen[77]; p == nil || p.pause != longestPause {
+		if p := c.seen[77]; p == nil || p.pause != longestPause {
 			t.Fatalf("paused %+v", p)
 		}
 		sysfstest.Add(t, root, clientOf(77, "4", "0", "1"))
 		for range int(longestPause/clientsEvery) + 1 {
-			time.Sleep(clientsEvery)
-			read(t, b)
+			look()
 		}
-		if d := read(t, b)[0]; len(d.Processes) != 1 {
-			t.Errorf("got %+v", d.Processes)
+		if u := c.of("0000:03:00.0"); len(u.processes) != 1 {
+			t.Errorf("got %+v", u)
 		}
 	})
+}
+
+// looker returns what looks at processes when it is time again.
+func looker(t *testing.T, root string, c *clients) func() {
+	t.Helper()
+	dir, err := sysfs.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(dir.Close)
+	r := sysfs.NewReader()
+	return func() {
+		time.Sleep(clientsEvery)
+		c.refresh(t.Context(), dir, r, nil, time.Now())
+	}
+}
+
+// TestManyProcesses gets to each process of a machine that has more than one look takes.
+func TestManyProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		for pid := 3; pid <= 2*maxProbes+maxProbes/2; pid++ {
+			if err := os.MkdirAll(filepath.Join(root, "proc", strconv.Itoa(pid), "fd"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sysfstest.Add(t, root, oneCard+clientOf(9999, "4", "0", "1"))
+		c := newClients()
+		look := looker(t, root, c)
+		for _, known := range []bool{false, false, true} {
+			look()
+			if u := c.of("0000:03:00.0"); u.known != known || known != (u.memory == gpu.Known(1<<20)) {
+				t.Fatalf("got %+v, want it known: %v", u, known)
+			}
+		}
+	})
+}
+
+// TestNoCardCostsNothing looks at no process on a machine without a discrete card.
+func TestNoCardCostsNothing(t *testing.T) {
+	root := t.TempDir()
+	sysfstest.Add(t, root, strings.ReplaceAll(oneCard, "0000:03:00.0", "0000:00:02.0")+clientOf(77, "4", "0", "1"))
+	s := newSource(nil)
+	b := sysfs.NewBackend(vendor, root, s)
+	defer b.Close()
+	if _, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) || len(s.clients.seen) != 0 || s.clients.cards != nil {
+		t.Errorf("%v, and saw %v", err, s.clients.seen)
+	}
+}
+
+// TestProcessesThatCannotBeSeen makes no sums on a machine that hides processes, and of a card with parts given away.
+func TestProcessesThatCannotBeSeen(t *testing.T) {
+	for name, add := range map[string]string{
+		"container":         "[proc/2]\ncomm = bash",
+		"virtual functions": "[sys/class/drm/card0/device]\nsriov_numvfs = 3",
+	} {
+		for _, client := range []string{"", clientOf(77, "4", "0", "1")} {
+			root := t.TempDir()
+			sysfstest.Add(t, root, oneCard+client+add)
+			d := sysfstest.Read(t, backend.Open(t, root))[0]
+			if d.MemoryUsed != (gpu.Value{}) || d.Utilization != (gpu.Value{}) || (len(d.Processes) == 1) != (client != "") {
+				t.Errorf("%s: got %+v", name, d)
+			}
+			if d.ProcessesKnown != (name == "virtual functions") {
+				t.Errorf("%s: processes known: %v", name, d.ProcessesKnown)
+			}
+		}
+	}
+}
+
+// TestSleepingCardIsNotWoken reads nothing of a card that sleeps, neither of its own files nor of its clients', and what was
+// left out once it is awake.
+func TestSleepingCardIsNotWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		const device = "[sys/class/drm/card0/device]\n"
+		sysfstest.Add(t, root, oneCard+"power/runtime_status = suspended\ndrm/renderD128/dev = 226:128\nhwmon/hwmon0/energy1_input = 0\n"+
+			"hwmon/hwmon0/energy2_input = 7\n"+clientOf(77, "4", "0", "1")+"5 = drm-driver:\\txe\n[proc/77/fd]\n5 -> /dev/dri/renderD128")
+		b := backend.Open(t, root)
+		d := sysfstest.Read(t, b)[0]
+		if d.MemoryUsed != (gpu.Value{}) || d.Energy != (gpu.Value{}) || !cmp.Equal(d.Processes, []gpu.Process{{PID: 77}}, values) || !d.ProcessesKnown {
+			t.Errorf("asleep: %+v", d)
+		}
+		sysfstest.Add(t, root, device+"power/runtime_status = active\nhwmon/hwmon0/energy1_input = 9000000")
+		time.Sleep(clientsEvery)
+		if d := sysfstest.Read(t, b)[0]; d.MemoryUsed != gpu.Known(1<<20) || d.Energy != gpu.Known(9) {
+			t.Errorf("awake: %+v", d)
+		}
+	})
+}
+
+// TestErrorsDoNotGoDown leaves out a sum of which a part can't be read.
+func TestErrorsDoNotGoDown(t *testing.T) {
+	root := t.TempDir()
+	sysfstest.Add(t, root, "[gt0]\na = 5\nb = 1\n[gt1]\na =\nb = 2")
+	dir, err := sysfs.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	c := &card{errors: []errorCounter{
+		{gpu.Corrected, "a", dir, "gt0/a"}, {gpu.Corrected, "b", dir, "gt0/b"}, {gpu.Corrected, "a", dir, "gt1/a"}, {gpu.Corrected, "b", dir, "gt1/b"},
+	}}
+	want := []gpu.ECC{{Kind: gpu.Corrected, Location: "b", Count: 3}}
+	if diff := cmp.Diff(want, c.readErrors(sysfs.NewReader())); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestNotAllowedToLook(t *testing.T) {
@@ -243,7 +319,7 @@ func TestNotAllowedToLook(t *testing.T) {
 	if err := os.Chmod(filepath.Join(root, "proc/1/fd"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if d := read(t, open(t, root))[0]; d.ProcessesKnown || d.MemoryUsed != (gpu.Value{}) || len(d.Processes) != 1 {
+	if d := sysfstest.Read(t, backend.Open(t, root))[0]; d.ProcessesKnown || d.MemoryUsed != (gpu.Value{}) || len(d.Processes) != 1 {
 		t.Errorf("got %+v", d)
 	}
 }
@@ -251,7 +327,7 @@ func TestNotAllowedToLook(t *testing.T) {
 // TestDenied is what follows from not being allowed to look, also where the test may.
 func TestDenied(t *testing.T) {
 	c := newClients()
-	c.denied = true
+	c.partial = true
 	c.account([]found{{client{pci: "a", id: 1, memory: 5}, 7}}, time.Second)
 	c.account([]found{{client{pci: "a", id: 1, memory: 5}, 7}}, time.Second)
 	if u := c.of("a"); u.known || u.memory != (gpu.Value{}) || u.busy != (gpu.Value{}) || len(u.processes) != 1 {
@@ -270,62 +346,15 @@ func TestUntoldMemory(t *testing.T) {
 	}
 }
 
-func TestFilesAreClosed(t *testing.T) {
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("open files cannot be counted here")
-	}
-	synctest.Test(t, func(t *testing.T) {
-		count := func() int {
-			names, err := filepath.Glob("/proc/self/fd/*")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return len(names)
-		}
-		before := count()
-		b := New(Options{Root: sysfstest.Unpack(t, "testdata/arc_i915.tree")})
-		read(t, b)
-		first := count()
-		for range 3 {
-			time.Sleep(scanEvery)
-			read(t, b)
-		}
-		if now := count(); now != first {
-			t.Errorf("%d files are open, after the first reading it were %d", now, first)
-		}
-		if b.Close(); count() != before {
-			t.Errorf("closed, and %d files are open, before it were %d", count(), before)
-		}
-		read(t, b) // opens all again
-		b.Close()
-	})
-}
+func TestFilesAreClosed(t *testing.T) { backend.FilesAreClosed(t, "testdata/arc_i915.tree", 24) }
 
-// BenchmarkRead reads eight B580 with the processes of a machine, each second's work.
 func BenchmarkRead(b *testing.B) {
-	text, err := os.ReadFile("testdata/arc_b580_xe.tree")
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, one, _ := strings.Cut(string(text), "[sys/class/drm/card1/device]")
-	one, _, _ = strings.Cut(one, "[sys/class/drm/card2/device]")
-	root := b.TempDir()
-	for _, n := range "12345678" {
-		sysfstest.Add(b, root, "[sys/class/drm/card"+string(n)+"/device]"+strings.ReplaceAll(one, "0000:09:00.0", "0000:0"+string(n)+":00.0"))
-	}
-	backend := open(b, root)
-	b.ReportAllocs()
-	for b.Loop() {
-		if r, err := backend.Read(b.Context()); err != nil || len(r.Devices) != 8 {
-			b.Fatal(len(r.Devices), err)
-		}
-	}
+	backend.BenchmarkEight(b, "testdata/arc_b580_xe.tree", "0000:09:00.0")
 }
 
 // BenchmarkProcesses looks at 2000 processes with 20 files each, none of which is a card: what a first look costs.
 func BenchmarkProcesses(b *testing.B) {
 	root := b.TempDir()
-	sysfstest.Add(b, root, oneCard)
 	for pid := range 2000 {
 		dir := filepath.Join(root, "proc", strconv.Itoa(pid+1), "fd")
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -337,11 +366,14 @@ func BenchmarkProcesses(b *testing.B) {
 			}
 		}
 	}
-	backend := open(b, root)
-	backend.Read(b.Context())
+	dir, err := sysfs.Open(root)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer dir.Close()
+	r := sysfs.NewReader()
 	b.ReportAllocs()
 	for b.Loop() {
-		backend.clients = newClients()
-		backend.clients.refresh(b.Context(), backend.root, backend.reader, time.Now())
+		newClients().refresh(b.Context(), dir, r, nil, time.Now())
 	}
 }

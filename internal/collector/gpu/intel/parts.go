@@ -1,6 +1,7 @@
 package intel
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -44,8 +45,8 @@ func reasonOf(name string) gpu.Throttle {
 
 func (c *card) openParts(root *sysfs.Dir) {
 	if c.Driver == "xe" {
-		for _, tile := range numbered(c.device.Names("."), "tile") {
-			for _, gt := range numbered(c.device.Names(tile), "gt") {
+		for _, tile := range numbered(c.Device.Names("."), "tile") {
+			for _, gt := range numbered(c.Device.Names(tile), "gt") {
 				c.addXe(tile + "/" + gt)
 			}
 		}
@@ -58,15 +59,15 @@ func (c *card) openParts(root *sysfs.Dir) {
 
 // addXe opens a GT of xe. act_freq doesn't wake it, cur_freq would.
 func (c *card) addXe(path string) {
-	p := part{kind: "graphics", now: c.keep(c.device.Attr(path + "/freq0/act_freq"))}
-	if strings.HasSuffix(c.device.Text(path+"/gtidle/name"), "-mc") {
+	p := part{kind: "graphics", now: c.Keep(c.Device.Attr(path + "/freq0/act_freq"))}
+	if strings.HasSuffix(c.Device.Text(path+"/gtidle/name"), "-mc") {
 		p.kind = "video"
 	}
-	p.highest = c.keep(sysfs.First(c.device, path+"/freq0/rp0_freq", path+"/freq0/max_freq"))
-	p.status = c.keep(c.device.Attr(path + "/freq0/throttle/status"))
-	for _, name := range c.device.Names(path + "/freq0/throttle") {
+	p.highest = c.Keep(sysfs.First(c.Device, path+"/freq0/rp0_freq", path+"/freq0/max_freq"))
+	p.status = c.Keep(c.Device.Attr(path + "/freq0/throttle/status"))
+	for _, name := range c.Device.Names(path + "/freq0/throttle") {
 		if r, ok := strings.CutPrefix(name, "reason_"); ok && len(p.reasons) < 32 {
-			p.reasons = append(p.reasons, reason{c.keep(c.device.Attr(path + "/freq0/throttle/" + name)), reasonOf(r)})
+			p.reasons = append(p.reasons, reason{c.Keep(c.Device.Attr(path + "/freq0/throttle/" + name)), reasonOf(r)})
 		}
 	}
 	c.add(p)
@@ -78,13 +79,13 @@ func (c *card) addI915(root *sysfs.Dir, path string) {
 	if err != nil {
 		return
 	}
-	c.dirs = append(c.dirs, d)
-	p := part{kind: "graphics", now: c.keep(d.Attr("rps_act_freq_mhz")), status: c.keep(d.Attr("throttle_reason_status"))}
-	p.highest = c.keep(sysfs.First(d, "rps_RP0_freq_mhz", "rps_max_freq_mhz"))
+	c.KeepDir(d)
+	p := part{kind: "graphics", now: c.Keep(d.Attr("rps_act_freq_mhz")), status: c.Keep(d.Attr("throttle_reason_status"))}
+	p.highest = c.Keep(sysfs.First(d, "rps_RP0_freq_mhz", "rps_max_freq_mhz"))
 	for _, name := range d.Names(".") {
 		r, ok := strings.CutPrefix(name, "throttle_reason_")
 		if ok && r != "status" && len(p.reasons) < 32 {
-			p.reasons = append(p.reasons, reason{c.keep(d.Attr(name)), reasonOf(r)})
+			p.reasons = append(p.reasons, reason{c.Keep(d.Attr(name)), reasonOf(r)})
 		}
 	}
 	c.add(p)
@@ -148,10 +149,11 @@ func (c *card) throttles(r *sysfs.Reader) (list []gpu.Throttle, known bool) {
 	return slices.Compact(list), known
 }
 
-// errorCounter is a counter of errors of a part of a card.
+// errorCounter is a counter of errors of a part of a card. It is read too rarely to stay open.
 type errorCounter struct {
 	kind, location string
-	attr           *sysfs.Attr
+	dir            *sysfs.Dir
+	file           string
 }
 
 const (
@@ -166,26 +168,28 @@ func (c *card) openErrors(d *sysfs.Dir) {
 	for _, name := range d.Names("error_counter") {
 		for prefix, kind := range map[string]string{"correctable_": gpu.Corrected, "fatal_": gpu.Uncorrected} {
 			if location, ok := strings.CutPrefix(name, prefix); ok && location != "" && len(c.errors) < maxErrors {
-				c.errors = append(c.errors, errorCounter{kind, location, c.keep(d.Attr("error_counter/" + name))})
+				c.errors = append(c.errors, errorCounter{kind, location, d, "error_counter/" + name})
 			}
 		}
 	}
 }
 
-// readErrors sums the counters of all tiles.
+// readErrors sums the counters of all tiles. A sum without one of its parts would go down: it is left out.
 func (c *card) readErrors(r *sysfs.Reader) []gpu.ECC {
 	var list []gpu.ECC
 	for _, e := range c.errors {
-		n, ok := r.Value(e.attr, 1, 1).Get()
-		if !ok {
-			continue
+		text, err := e.dir.Read(e.file, r.Buffer())
+		n, ok := sysfs.ParseInt(text)
+		add := float64(n)
+		if err != nil || !ok || n < 0 {
+			add = math.NaN()
 		}
 		i := slices.IndexFunc(list, func(x gpu.ECC) bool { return x.Kind == e.kind && x.Location == e.location })
 		if i < 0 {
 			i = len(list)
 			list = append(list, gpu.ECC{Kind: e.kind, Location: e.location})
 		}
-		list[i].Count += n
+		list[i].Count += add
 	}
-	return list
+	return slices.DeleteFunc(list, func(x gpu.ECC) bool { return math.IsNaN(x.Count) })
 }

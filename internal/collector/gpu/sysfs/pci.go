@@ -103,18 +103,54 @@ func Location(address string) (uint64, bool) {
 	return location, true
 }
 
-// LinkAttrs are the attributes of a PCIe link.
-type LinkAttrs struct{ speed, width, speedMax, widthMax *Attr }
-
-// Link returns the attributes of the link in directory d.
-func Link(d *Dir) LinkAttrs {
-	return LinkAttrs{d.Attr("current_link_speed"), d.Attr("current_link_width"), d.Attr("max_link_speed"), d.Attr("max_link_width")}
+// Link is the PCIe link of a device. The zero Link is one of which nothing is known.
+type Link struct {
+	device, port               *Dir
+	speed, width               *Attr
+	speedMax, widthMax         *Attr
+	portSpeedMax, portWidthMax *Attr
 }
 
-// Link fills a card's PCIe link.
-func (r *Reader) Link(l LinkAttrs, to *gpu.PCIe) {
+// OpenLink opens the link of the device at path, from root on. The port that it hangs on, a bridge, bounds what the link can
+// do; in some virtual machines there is none.
+func OpenLink(root *Dir, path string) Link {
+	var l Link
+	device, err := root.Sub(path)
+	if err != nil {
+		return l
+	}
+	l.device = device
+	l.speed, l.width = device.Attr("current_link_speed"), device.Attr("current_link_width")
+	l.speedMax, l.widthMax = device.Attr("max_link_speed"), device.Attr("max_link_width")
+	if port, err := root.Sub(path + "/.."); err == nil {
+		l.port = port
+		l.portSpeedMax, l.portWidthMax = port.Attr("max_link_speed"), port.Attr("max_link_width")
+	}
+	return l
+}
+
+// Link fills a card's PCIe link. The highest generation and width are those of the card in its slot.
+func (r *Reader) Link(l Link, to *gpu.PCIe) {
 	to.Generation, to.Width = Generation(r.Bytes(l.speed)), width(r.Int(l.width))
-	to.GenerationMax, to.WidthMax = Generation(r.Bytes(l.speedMax)), width(r.Int(l.widthMax))
+	to.GenerationMax = lower(Generation(r.Bytes(l.speedMax)), Generation(r.Bytes(l.portSpeedMax)))
+	to.WidthMax = lower(width(r.Int(l.widthMax)), width(r.Int(l.portWidthMax)))
+}
+
+// lower is the lower one of a and b, and a if b is not known.
+func lower(a, b gpu.Value) gpu.Value {
+	x, known := a.Get()
+	if y, ok := b.Get(); known && ok && y < x {
+		return b
+	}
+	return a
+}
+
+func (l Link) close() {
+	for _, a := range []*Attr{l.speed, l.width, l.speedMax, l.widthMax, l.portSpeedMax, l.portWidthMax} {
+		a.Close()
+	}
+	l.device.Close()
+	l.port.Close()
 }
 
 // Generation is the PCIe generation of a link's speed ("16.0 GT/s PCIe").
@@ -143,11 +179,4 @@ func width(n int64, ok bool) gpu.Value {
 		return gpu.Value{}
 	}
 	return gpu.Known(float64(n))
-}
-
-// Close closes the attributes.
-func (l LinkAttrs) Close() {
-	for _, a := range []*Attr{l.speed, l.width, l.speedMax, l.widthMax} {
-		a.Close()
-	}
 }
