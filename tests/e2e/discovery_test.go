@@ -69,7 +69,7 @@ func copyFile(t *testing.T, from, to string) {
 // canary is a secret that must come out nowhere.
 const canary = "sk-canary-5f2b1d"
 
-// One agent, no configuration: it finds two engines by their command lines, names them, says which cards they hold and
+// One agent, no configuration (other engines may run on the machine, too): it finds two engines by their command lines, names them, says which cards they hold and
 // when one is gone.
 func TestEnginesAreFound(t *testing.T) {
 	if testing.Short() {
@@ -80,9 +80,6 @@ func TestEnginesAreFound(t *testing.T) {
 	worker := start(t, binary(t, "stackscope"), "worker", "--fake-gpus", "8", "--data-dir", data, "--worker-name", "node-1",
 		"--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", portOf(metrics), "--engine-retention", "4s")
 	eventually(t, 10*time.Second, "worker", contains(metrics, "gpustack:worker_node_uptime_seconds"))
-	if page, _ := get(metrics); strings.Contains(page, "gpustack:runtime_scrape_success{") {
-		t.Fatalf("an engine is there before any was started:\n%s", page)
-	}
 
 	first, second := freePort(t), freePort(t)
 	vllm := engineProcess(t, simengine.ProfileVLLM, first, "vllm",
@@ -101,10 +98,9 @@ func TestEnginesAreFound(t *testing.T) {
 		for _, want := range []string{
 			`gpustack:runtime_scrape_success{cluster_name="default",worker_name="node-1",` + vllmLabels + `,runtime="vLLM"} 1`,
 			`gpustack:runtime_scrape_success{cluster_name="default",worker_name="node-1",` + sglangLabels + `,runtime="SGLang"} 1`,
-			`gpustack:discovered_engines{cluster_name="default",worker_name="node-1",source="process"} 2`,
 		} {
 			if !strings.Contains(page, want) {
-				return fmt.Errorf("no %s in\n%s", want, grep(page, "runtime_scrape_success", "discovered_engines"))
+				return fmt.Errorf("no %s in\n%s", want, grep(page, "runtime_scrape_success"))
 			}
 		}
 		return nil
