@@ -18,15 +18,15 @@ func (d *details) apply(c *chip, isFirst bool) {
 		dev.Clocks = append(dev.Clocks, gpu.Clock{Part: "sm", Now: now, Max: most})
 	}
 	if _, ok := dev.PowerUsed.Get(); !ok && isFirst { // a 310P measures its card, at the management controller
-		dev.PowerUsed = positive(smi.Quantity(d.fields("common", c.npu, mcu)["NPU Real-time Power(W)"], "W"))
+		dev.PowerUsed = notZero(smi.Quantity(d.fields("common", c.npu, mcu)["NPU Real-time Power(W)"], "W"))
 	}
 	if f := d.fields("usages", c.npu, c.id); f != nil {
 		dev.TensorActive = smi.Quantity(f["Aicube Usage Rate(%)"], "%")
 		dev.DRAMActive = smi.Quantity(either(f, "HBM Bandwidth Usage Rate(%)", "DDR Bandwidth Usage Rate(%)", "Memory Bandwidth Usage Rate(%)"), "%")
 	}
 	if f := d.fields("memory", c.npu, c.id); f != nil {
-		dev.MemoryTemperature = positive(smi.Quantity(f["HBM Temperature(C)"], "C"))
-		clock := positive(smi.Quantity(either(f, "HBM Clock Speed(MHz)", "DDR Clock Speed(MHz)", "Clock Speed(MHz)"), "MHz"))
+		dev.MemoryTemperature = notZero(smi.Quantity(f["HBM Temperature(C)"], "C"))
+		clock := notZero(smi.Quantity(either(f, "HBM Clock Speed(MHz)", "DDR Clock Speed(MHz)", "Clock Speed(MHz)"), "MHz"))
 		dev.Clocks = append(dev.Clocks, gpu.Clock{Part: "memory", Now: clock})
 	}
 	d.errors(c, d.fields("ecc", c.npu, c.id))
@@ -46,24 +46,24 @@ func (d *details) apply(c *chip, isFirst bool) {
 func (d *details) identify(c *chip) {
 	id := &c.device.Identity
 	card := d.fields("board", c.npu, "")
-	id.Firmware = told(card["Firmware Version"])
+	id.Firmware = smi.Told(card["Firmware Version"])
 	a, _ := d.of("board", c.npu, c.id)
 	own := a.chips[""]
 	if id.Firmware == "" {
-		id.Firmware = told(own["Firmware Version"])
+		id.Firmware = smi.Told(own["Firmware Version"])
 	}
 	if id.PCI == "" {
-		id.PCI = strings.ToLower(told(own["PCIe Bus Info"]))
+		id.PCI = strings.ToLower(smi.Told(own["PCIe Bus Info"]))
 	}
-	die := told(either(own, "VDie ID", "Die ID"))
+	die := smi.Told(either(own, "VDie ID", "Die ID"))
 	if die == "" {
-		die = told(card["DDie ID"]) // a 950 has one chip and tells it with its card
+		die = smi.Told(card["DDie ID"]) // a 950 has one chip and tells it with its card
 	}
 	if strings.Trim(die, "0 ") == "" {
 		die = ""
 	}
 	if id.UUID = strings.ReplaceAll(die, " ", "-"); id.UUID == "" && card["Chip Count"] == "1" {
-		id.UUID = told(card["Serial Number"])
+		id.UUID = smi.Told(card["Serial Number"])
 	}
 }
 
@@ -112,7 +112,7 @@ const (
 // been counted before the worker was started.
 func (d *details) watch(c *chip, text string) {
 	var codes []string
-	for code := range strings.FieldsSeq(told(text)) {
+	for code := range strings.FieldsSeq(smi.Told(text)) {
 		code = strings.ToUpper(strings.TrimPrefix(code, "0x"))
 		if len(code) > 8 || strings.Trim(code, "0123456789ABCDEF") != "" || len(codes) == maxCodes {
 			return // not understood
@@ -141,15 +141,6 @@ func (d *details) takeEvents() []gpu.Event {
 	events := d.events
 	d.events = nil
 	return events
-}
-
-// told is a text, "" if it says that there is none.
-func told(s string) string {
-	switch strings.ToUpper(s) {
-	case "NA", "N/A", "-", "UNKNOWN":
-		return ""
-	}
-	return s
 }
 
 // either is the first of the keys that is there.

@@ -9,12 +9,7 @@ package ascend
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
-	"time"
 
-	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 )
@@ -27,15 +22,12 @@ const (
 )
 
 // Options are what a Backend may be told.
-type Options struct {
-	Run    smi.Runner   // nil: smi.Run
-	Logger *slog.Logger // nil: silent
-}
+type Options = smi.Options
 
 // Backend reads Ascend cards. It is a gpu.Watcher: error codes that appear in a card's health become events.
 type Backend struct {
-	run     smi.Runner
-	log     *slog.Logger
+	smi.Tool
+
 	details details
 	events  chan gpu.Event
 	lost    int // events that found no room
@@ -45,29 +37,14 @@ var _ gpu.Watcher = (*Backend)(nil)
 
 // New returns a Backend. It runs nothing yet.
 func New(o Options) *Backend {
-	if o.Run == nil {
-		o.Run = smi.Run
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return &Backend{run: o.Run, log: o.Logger.With(logging.KeyComponent, "gpu_"+vendor), events: make(chan gpu.Event, maxEvents)}
+	return &Backend{Tool: smi.NewTool(vendor, tool, o), events: make(chan gpu.Event, maxEvents)}
 }
-
-// Vendor implements gpu.Backend.
-func (*Backend) Vendor() string { return vendor }
-
-// MinInterval implements gpu.Backend.
-func (*Backend) MinInterval() time.Duration { return smi.Interval }
-
-// Close implements gpu.Backend.
-func (*Backend) Close() error { return nil }
 
 // Read implements gpu.Backend.
 func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, smi.Budget)
 	defer cancel()
-	out, err := b.run(ctx, tool, "info")
+	out, err := b.Run(ctx, "info")
 	if err != nil && len(out) == 0 {
 		return gpu.Reading{}, err
 	}
@@ -79,9 +56,9 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		case faults != nil:
 			return gpu.Reading{}, faults
 		}
-		return gpu.Reading{}, fmt.Errorf("%s lists no cards: %w", tool, gpu.ErrAbsent)
+		return gpu.Reading{}, b.None()
 	}
-	b.details.refresh(ctx, b.run, info.tool, info.chips)
+	b.details.refresh(ctx, b.Run, info.tool, info.chips)
 	r := gpu.Reading{Devices: make([]gpu.Device, 0, len(info.chips))}
 	for i := range info.chips {
 		c := &info.chips[i]
@@ -92,8 +69,9 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		}
 		r.Devices = append(r.Devices, c.device)
 	}
+	b.See(r.Devices)
 	b.announce(b.details.takeEvents())
-	return r, errors.Join(err, faults, b.details.fault())
+	return r, smi.Join(err, faults, b.details.fault())
 }
 
 // Watch implements gpu.Watcher.
@@ -115,7 +93,7 @@ func (b *Backend) announce(events []gpu.Event) {
 		case b.events <- e:
 		default:
 			if b.lost++; b.lost == 1 {
-				b.log.Warn("too many error codes at once, some are not counted", "code", e.Code, "uuid", e.UUID)
+				b.Logger.Warn("too many error codes at once, some are not counted", "code", e.Code, "uuid", e.UUID)
 			}
 		}
 	}

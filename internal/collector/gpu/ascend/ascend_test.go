@@ -3,9 +3,7 @@ package ascend
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,40 +12,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi/smitest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+func open(run smi.Runner) gpu.Backend { return New(Options{Run: run}) }
 
-var values = cmp.Comparer(func(a, b gpu.Value) bool { return a == b })
+func TestGolden(t *testing.T) { smitest.Goldens(t, open) }
 
-// read reads often enough for all that is asked in turn.
-func read(t *testing.T, b *Backend) gpu.Reading {
-	t.Helper()
-	var r gpu.Reading
-	for range 20 {
-		var err error
-		if r, err = b.Read(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return r
-}
-
-func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 5 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(file, ".txt")
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			b := New(Options{Run: smitest.Recorded(t, file).Run})
-			defer b.Close()
-			smitest.Golden(t, name+".golden", smitest.Page(read(t, b)), *update)
-		})
-	}
-}
+func TestMissingTool(t *testing.T) { smitest.Missing(t, "ascend", open) }
 
 func TestProcesses(t *testing.T) {
 	type card struct {
@@ -79,7 +52,7 @@ func TestProcesses(t *testing.T) {
 		"950-25.7.rc1.6": {{"0/0", true, nil}, {"3/0", true, []gpu.Process{{PID: 1001, Memory: gpu.Known(2560 * mib)}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := New(Options{Run: smitest.Recorded(t, "testdata/"+name+".txt").Run}).Read(t.Context())
+			r, err := New(Options{Run: smitest.Recorded(t, name).Run}).Read(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,25 +60,15 @@ func TestProcesses(t *testing.T) {
 			for _, d := range r.Devices {
 				got = append(got, card{place(d.Index, d.Chip), d.ProcessesKnown, d.Processes})
 			}
-			if diff := cmp.Diff(want, got, values); diff != "" {
+			if diff := cmp.Diff(want, got, smitest.Values()); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
-func TestMissingTool(t *testing.T) {
-	b := New(Options{Run: smitest.Absent})
-	if b.Vendor() != "ascend" || b.MinInterval() <= 0 {
-		t.Error(b.Vendor(), b.MinInterval())
-	}
-	if _, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
-		t.Errorf("got %v, want ErrAbsent", err)
-	}
-}
-
 func TestFailingTool(t *testing.T) {
-	tool := smitest.Recorded(t, "testdata/910b-24.1.rc2.txt")
+	tool := smitest.Recorded(t, "910b-24.1.rc2")
 	tool.Set("npu-smi info", "dcmi model initialized failed, because the device is used. ret is -8020\n", 172)
 	r, err := New(Options{Run: tool.Run}).Read(t.Context())
 	if err == nil || errors.Is(err, gpu.ErrAbsent) || !strings.Contains(err.Error(), "ret is -8020") || len(r.Devices) != 0 {
@@ -115,7 +78,7 @@ func TestFailingTool(t *testing.T) {
 
 // A part that is not as it should be costs its own card and nothing else.
 func TestFaults(t *testing.T) {
-	const file = "testdata/910b-24.1.rc2.txt"
+	const file = "910b-24.1.rc2"
 	good := smitest.Recorded(t, file).Output("npu-smi info")
 	replace := func(old, with string) string {
 		if !strings.Contains(good, old) {
@@ -169,7 +132,7 @@ func TestFaults(t *testing.T) {
 
 func TestDetailsAreAskedInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tool := smitest.Recorded(t, "testdata/910b-24.1.rc2.txt")
+		tool := smitest.Recorded(t, "910b-24.1.rc2")
 		b := New(Options{Run: tool.Run})
 		if _, err := b.Read(t.Context()); err != nil {
 			t.Fatal(err)
@@ -212,9 +175,9 @@ func TestDetailsAreAskedInTurn(t *testing.T) {
 
 func TestDetailsThatFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tool := smitest.Recorded(t, "testdata/910b-24.1.rc2.txt")
+		tool := smitest.Recorded(t, "910b-24.1.rc2")
 		b := New(Options{Run: tool.Run})
-		read(t, b)
+		smitest.Read(t, b)
 		tool.Set("npu-smi info -t ecc -i 1", "NPU ID : 1\nHBM Single Bit Error Count : 5\nHBM Single Bit Error Count : 6\n", 0)
 		var r gpu.Reading
 		var err error
@@ -250,9 +213,9 @@ func TestDetailsThatFail(t *testing.T) {
 
 func TestErrorCodesBecomeEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tool := smitest.Recorded(t, "testdata/910b-24.1.rc2.txt")
+		tool := smitest.Recorded(t, "910b-24.1.rc2")
 		b := New(Options{Run: tool.Run})
-		read(t, b)
+		smitest.Read(t, b)
 		ctx, cancel := context.WithCancel(t.Context())
 		var got []gpu.Event
 		done := make(chan error)
@@ -316,10 +279,64 @@ func TestSeveralBlocks(t *testing.T) {
 	}
 }
 
+func TestRefused(t *testing.T) {
+	failed := errors.New("npu-smi info -t ecc -i 0: exit status 255: This device does not support querying ecc.")
+	for _, test := range []struct {
+		out  string
+		err  error
+		want bool
+	}{
+		{"This device does not support querying ecc.\n", failed, true},
+		{"", failed, true},
+		{"This device does not support querying ecc.\n", nil, true},
+		{"Error parameter of -t\n", nil, true},
+		{"| NA: Currently, query is not supported. |\n", nil, false},
+		{"\tError Code                     : 80E01801\n\tError Information              : node is not supported\n", nil, false},
+		{"", errors.New("npu-smi info: exit status 1"), false},
+	} {
+		if got := refused([]byte(test.out), test.err); got != test.want {
+			t.Errorf("%q, %v: got %v", test.out, test.err, got)
+		}
+	}
+}
+
+func TestSlices(t *testing.T) {
+	r := smitest.Read(t, open(smitest.Recorded(t, "310p-duo-25.5.0").Run))
+	want := []gpu.Slice{{Name: "100", Profile: "vir01"}, {Name: "101", Profile: "vir02"}, {Name: "102", Profile: "vir04"}}
+	for _, d := range r.Devices {
+		if diff := cmp.Diff(map[bool][]gpu.Slice{true: want}[place(d.Index, d.Chip) == "2/0"], d.Slices, smitest.Values()); diff != "" {
+			t.Errorf("%s: %s", place(d.Index, d.Chip), diff)
+		}
+	}
+}
+
+// TestErrorsKeepSecrets sees that no error has what stands on a command line, and that many errors are one line.
+func TestErrorsKeepSecrets(t *testing.T) {
+	good := smitest.Recorded(t, "910b-24.1.rc2").Output("npu-smi info")
+	for _, out := range []string{
+		strings.Replace(good, "| 48988         | python  ", "| --key         | sk-secret  ", 1),
+		strings.Replace(strings.Replace(good, "Process id  ", "Process ID  ", 1), "| python ", "| sk-secret ", 1),
+		strings.ReplaceAll(good, "910B3               | OK ", "910B3               | Odd "),
+		strings.ReplaceAll(good, "| 48988 ", "| sk-secret "),
+	} {
+		tool := smitest.Recorded(t, "910b-24.1.rc2")
+		tool.Set("npu-smi info", out, 0)
+		r, err := open(tool.Run).Read(t.Context())
+		if out == good || err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n") || len(r.Devices) < 3 {
+			t.Errorf("got %d cards, %v", len(r.Devices), err)
+		}
+	}
+}
+
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		smitest.Stuck(t, smitest.Recorded(t, "910b-24.1.rc2").Run, "info -t board -i 0", open)
+	})
+}
+
 func FuzzRead(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.txt")
-	for _, file := range files {
-		tool := smitest.Recorded(f, file)
+	for _, name := range smitest.Cases(f) {
+		tool := smitest.Recorded(f, name)
 		for _, command := range []string{"npu-smi info", "npu-smi info -t common -i 0", "npu-smi info -t ecc -i 1", "npu-smi info -t hccs -i 1 -c 0", "npu-smi info -t info-vnpu -i 2 -c 0"} {
 			f.Add([]byte(tool.Output(command)))
 		}
@@ -337,12 +354,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d cards", len(r.Devices))
 		}
 		for _, d := range r.Devices {
-			if d.Index == "" || d.Chip == "" || d.Name == "" || d.Vendor != vendor {
-				t.Errorf("identity %+v", d.Identity)
-			}
-			if v, ok := d.Utilization.Get(); ok && (v < 0 || v > 1) {
-				t.Errorf("utilization %v", v)
-			}
+			smitest.CheckDevice(t, &d)
 			used, _ := d.MemoryUsed.Get()
 			if total, ok := d.MemoryTotal.Get(); ok && used > total {
 				t.Errorf("memory %v of %v", used, total)

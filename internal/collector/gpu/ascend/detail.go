@@ -95,6 +95,9 @@ func (a *answer) readSlices(q *question) (err error) {
 	return err
 }
 
+// command runs npu-smi.
+type command func(ctx context.Context, args ...string) ([]byte, error)
+
 // details asks the queries in turn and keeps the answers.
 type details struct {
 	now     time.Time
@@ -105,7 +108,7 @@ type details struct {
 }
 
 // refresh asks the questions that are due, the longest due first, within the bounds.
-func (d *details) refresh(ctx context.Context, run smi.Runner, version string, chips []chip) {
+func (d *details) refresh(ctx context.Context, run command, version string, chips []chip) {
 	runs, most := maxRuns, maxTime
 	if d.answers == nil {
 		runs, most = 2*maxChips, firstTime
@@ -149,8 +152,8 @@ func (d *details) plan(version string, chips []chip) {
 	d.answers = answers
 }
 
-func (d *details) ask(ctx context.Context, run smi.Runner, q *question) {
-	out, err := run(ctx, tool, q.args()...)
+func (d *details) ask(ctx context.Context, run command, q *question) {
+	out, err := run(ctx, q.args()...)
 	a := &answer{due: d.now.Add(q.every), read: d.now}
 	if refused(out, err) {
 		a.due = d.now.Add(afterRefusal)
@@ -169,14 +172,20 @@ func (d *details) ask(ctx context.Context, run smi.Runner, q *question) {
 	d.answers[q.key()] = a
 }
 
-// refused says that the tool does not have what was asked, for this card or in this version.
+// refused says that the tool does not have what was asked, for this card or in this version. It does not always fail then. What
+// it answers may hold the same words: in the legend of a table, in the text of an error.
 func refused(out []byte, err error) bool {
-	text := string(out[:min(len(out), 1024)])
-	if err != nil {
-		text += err.Error()
+	var text strings.Builder
+	for line := range strings.Lines(string(out[:min(len(out), 1024)])) {
+		if _, isRow := smi.Cells(line); !isRow && !strings.Contains(line, " : ") {
+			text.WriteString(line)
+		}
 	}
-	text = strings.ToLower(text)
-	return slices.ContainsFunc([]string{"not support", "error parameter", "parameter is invalid", "invalid parameter"}, func(s string) bool { return strings.Contains(text, s) })
+	if err != nil {
+		text.WriteString(err.Error())
+	}
+	said := strings.ToLower(text.String())
+	return slices.ContainsFunc([]string{"not support", "error parameter", "parameter is invalid", "invalid parameter"}, func(s string) bool { return strings.Contains(said, s) })
 }
 
 // fault is the first of what failed and how much else did.

@@ -1,7 +1,6 @@
 package ascend
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -15,7 +14,6 @@ import (
 const (
 	maxChips     = 256
 	maxProcesses = 4096
-	maxFaults    = 8 // told of one output
 )
 
 // chip is a chip as the table shows it.
@@ -84,7 +82,7 @@ var (
 // reader reads the output line by line.
 type reader struct {
 	info
-	faults  []error
+	faults  smi.Faults
 	columns [2]smi.Columns // of a card's first and second row
 	process smi.Columns
 	open    map[string]string // a card's first row, while its second is awaited
@@ -104,14 +102,15 @@ func parseInfo(out []byte) (info, error) {
 	if r.open != nil {
 		r.fault("a card's second row", "the end")
 	}
+	var form error
 	switch {
 	case r.tool == "":
-		r.faults = append([]error{smi.Unrecognized(tool, "", "its first row with the version", start(out))}, r.faults...)
+		form = smi.Unrecognized(tool, "", "its first row with the version", start(out))
 		r.chips = nil
 	case r.columns[1] == nil:
-		r.faults = append([]error{smi.Unrecognized(tool, r.tool, "the table's two header rows", start(out))}, r.faults...)
+		form = smi.Unrecognized(tool, r.tool, "the table's two header rows", start(out))
 	}
-	return r.info, errors.Join(r.faults[:min(len(r.faults), maxFaults)]...)
+	return r.info, smi.Join(form, r.faults.Err())
 }
 
 // start is the beginning of an output, without the lines that are drawn.
@@ -125,7 +124,7 @@ func start(out []byte) string {
 }
 
 func (r *reader) fault(wanted, got string) {
-	r.faults = append(r.faults, smi.Unrecognized(tool, r.tool, fmt.Sprintf("line %d, %s", r.line, wanted), got))
+	r.faults.Add(smi.Unrecognized(tool, r.tool, fmt.Sprintf("line %d, %s", r.line, wanted), got))
 }
 
 func (r *reader) row(cells []string) {
@@ -135,8 +134,11 @@ func (r *reader) row(cells []string) {
 		if m := banner.FindStringSubmatch(cells[0]); m != nil {
 			r.tool, r.driver = m[1], m[2]
 		}
-	case strings.Contains(text, "Process id"):
-		r.process = r.header(cells, "pid", "memory")
+	case r.process == nil && strings.Contains(text, "Process"):
+		if r.process = r.header(cells, "pid", "memory"); r.process == nil {
+			r.fault("the header of the processes", text)
+			r.process = smi.Columns{} // that no row fits
+		}
 	case strings.Contains(text, "Temp(C)"):
 		r.columns[0] = r.header(cells, "npu", "name", "health")
 	case strings.Contains(text, "Bus-Id") && r.columns[0] != nil:
@@ -206,8 +208,8 @@ func (r *reader) card(top, below map[string]string) {
 		d.Action = gpu.ActionNone
 	}
 	d.Utilization = smi.Quantity(below["use"], "%")
-	d.Temperature = positive(smi.Quantity(top["temperature"], "C"))
-	d.PowerUsed = positive(smi.Quantity(top["power"], "W"))
+	d.Temperature = notZero(smi.Quantity(top["temperature"], "C"))
+	d.PowerUsed = notZero(smi.Quantity(top["power"], "W"))
 	memory, hasHBM := below["hbm"]
 	if !hasHBM || strings.HasPrefix(top["name"], "310") { // these have DDR alone, others DDR besides, for their own use
 		memory = below["memory"]
@@ -219,9 +221,9 @@ func (r *reader) card(top, below map[string]string) {
 	r.chips = append(r.chips, c)
 }
 
-// positive drops 0, which npu-smi prints for a temperature or power that it could not read, as in a container with a part of
+// notZero drops 0, which npu-smi prints for a temperature or power that it could not read, as in a container with a part of
 // a card.
-func positive(v gpu.Value) gpu.Value {
+func notZero(v gpu.Value) gpu.Value {
 	if n, ok := v.Get(); ok && n == 0 {
 		return gpu.Value{}
 	}
@@ -246,7 +248,7 @@ func (r *reader) processRow(cells []string, text string) {
 	fields, ok := r.process.Fields(cells)
 	pid, err := strconv.ParseUint(fields["pid"], 10, 31)
 	if !ok || err != nil || pid == 0 {
-		r.fault("a row of a process", text)
+		r.fault("a row of a process", smi.RowStart(text))
 		return
 	}
 	if r.count++; r.count > maxProcesses {

@@ -4,11 +4,7 @@ package cambricon
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"time"
 
-	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 )
@@ -18,62 +14,28 @@ const (
 	tool   = "cnmon"
 )
 
-// Options configures a Backend.
-type Options struct {
-	Run    smi.Runner   // runs the tool; nil: smi.Run
-	Logger *slog.Logger // nil: nothing is logged
-}
+// Options are what a Backend may be told.
+type Options = smi.Options
 
 // Backend reads the cards. It is used by one goroutine at a time.
 type Backend struct {
-	run    smi.Runner
-	logger *slog.Logger
-	seen   bool // that a reading had cards was logged
+	smi.Tool
 }
 
 var _ gpu.Backend = (*Backend)(nil)
 
 // New returns a Backend. It runs nothing yet.
 func New(o Options) *Backend {
-	if o.Run == nil {
-		o.Run = smi.Run
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return &Backend{run: o.Run, logger: o.Logger.With(logging.KeyComponent, "gpu_"+vendor)}
+	return &Backend{Tool: smi.NewTool(vendor, tool, o)}
 }
-
-// Vendor implements gpu.Backend.
-func (*Backend) Vendor() string { return vendor }
-
-// MinInterval implements gpu.Backend.
-func (*Backend) MinInterval() time.Duration { return smi.Interval }
-
-// Close implements gpu.Backend.
-func (*Backend) Close() error { return nil }
 
 // Read implements gpu.Backend.
 func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
-	out, err := b.run(ctx, tool, "info")
+	out, err := b.Run(ctx, "info")
 	if err != nil {
 		return gpu.Reading{}, err
 	}
 	cards, err := readCards(out)
-	if !b.seen && len(cards) > 0 {
-		b.seen = true
-		b.logger.Info("cards found", "tool", tool, "driver", cards[0].Driver, "cards", len(cards))
-	}
+	b.See(cards)
 	return gpu.Reading{Devices: cards}, err
-}
-
-// both joins two errors, each of which may be nil, in one line.
-func both(a, b error) error {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	}
-	return fmt.Errorf("%w; %w", a, b)
 }

@@ -1,39 +1,30 @@
 package cambricon
 
 import (
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi/smitest"
 )
 
-func fixture(tb testing.TB, name string) []byte {
-	tb.Helper()
-	out, err := os.ReadFile("testdata/" + name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return out
-}
+// recorded are the tool's runs.
+var recorded = smitest.Files{Tool: tool, Ends: map[string]string{
+	"info": ".info.txt",
+}}
 
-// numbers are the samples of a page that are no identity.
-func numbers(page string) map[string]bool {
-	lines := map[string]bool{}
-	for line := range strings.Lines(page) {
-		if !strings.HasPrefix(line, "# ") && !strings.Contains(line, "_info{") {
-			lines[line] = true
-		}
-	}
-	return lines
-}
+func open(run smi.Runner) gpu.Backend { return New(Options{Run: run}) }
+
+func TestGolden(t *testing.T) { recorded.Goldens(t, "info", open) }
+
+func TestMissingTool(t *testing.T) { smitest.Missing(t, "cambricon", open) }
 
 // TestUnrecognized sees that output of another form gives an error and no card.
 func TestUnrecognized(t *testing.T) {
-	whole := string(fixture(t, "mlu370.info.txt"))
+	whole := string(smitest.Fixture(t, "mlu370.info.txt"))
 	for _, out := range []string{
 		"", "\n", "cnmon: command failed\n", "No MLU devices found\n", "================CNMON v5.10.22================\n",
 		strings.Replace(whole, "CNMON v", "NEUMON v", 1),
@@ -57,15 +48,15 @@ func TestUnrecognized(t *testing.T) {
 
 // TestCut sees that output that ends early gives no number that the whole does not.
 func TestCut(t *testing.T) {
-	out := fixture(t, "mlu370.info.txt")
+	out := smitest.Fixture(t, "mlu370.info.txt")
 	cards, err := readCards(out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := numbers(page(cards))
+	whole := smitest.Numbers(smitest.Page(cards))
 	for n := range out {
 		cut, _ := readCards(out[:n])
-		for line := range numbers(page(cut)) {
+		for line := range smitest.Numbers(smitest.Page(cut)) {
 			if !whole[line] {
 				t.Fatalf("cut at byte %d: got %s", n, line)
 			}
@@ -110,7 +101,7 @@ Card 12
 		PowerUsed:   gpu.Known(43.5),
 		PCIe:        gpu.PCIe{Generation: gpu.Known(3), GenerationMax: gpu.Known(4), WidthMax: gpu.Known(16)},
 	}}
-	if diff := cmp.Diff(want, cards, values); diff != "" || err != nil {
+	if diff := cmp.Diff(want, cards, smitest.Values()); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
@@ -142,24 +133,21 @@ Card 0
 	if err != nil || len(cards) != 1 || !cards[0].ProcessesKnown {
 		t.Fatalf("got %v, %v", cards, err)
 	}
-	if diff := cmp.Diff(want, cards[0].Processes, values); diff != "" {
+	if diff := cmp.Diff(want, cards[0].Processes, smitest.Values()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add(fixture(f, "mlu370.info.txt"))
-	f.Add(fixture(f, "mlu370_v4.info.txt"))
+	f.Add(smitest.Fixture(f, "mlu370.info.txt"))
+	f.Add(smitest.Fixture(f, "mlu370_v4.info.txt"))
 	f.Fuzz(func(t *testing.T, out []byte) {
 		cards, _ := readCards(out)
-		if len(cards) > maxCards || len(page(cards)) > 64*len(out)+1<<16 {
+		if len(cards) > maxCards || len(smitest.Page(cards)) > 64*len(out)+1<<16 {
 			t.Errorf("%d cards of %d bytes", len(cards), len(out))
 		}
 		for _, d := range cards {
-			u, _ := d.Utilization.Get()
-			if u < 0 || u > 1 || d.Index == "" || slices.ContainsFunc(d.Processes, func(p gpu.Process) bool { return p.PID <= 0 }) {
-				t.Errorf("got %+v", d)
-			}
+			smitest.CheckDevice(t, &d)
 		}
 	})
 }

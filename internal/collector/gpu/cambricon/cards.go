@@ -32,7 +32,7 @@ func readCards(out []byte) ([]gpu.Device, error) {
 		indexes []string
 		blocks  [][]string
 	)
-	for _, line := range wholeLines(out) {
+	for _, line := range smi.WholeLines(out) {
 		text := strings.TrimRight(line, " ")
 		switch {
 		case version == "":
@@ -53,30 +53,25 @@ func readCards(out []byte) ([]gpu.Device, error) {
 	}
 	var (
 		cards  []gpu.Device
-		faults error
+		faults smi.Faults
 		seen   = map[string]bool{}
 	)
 	for i, block := range blocks {
-		d := readCard(version, outline(block))
+		d := readCard(version, smi.Outline(block))
 		d.Index = indexes[i]
 		if d.Name == "" || seen[d.Index] {
-			faults = both(faults, smi.Unrecognized(tool, version, "card, which needs a product name and an index of its own", d.Index))
+			faults.Add(smi.Unrecognized(tool, version, "card, which needs a product name and an index of its own", d.Index))
 			continue
 		}
 		seen[d.Index] = true
 		cards = append(cards, d)
 	}
-	return cards, faults
+	return cards, faults.Err()
 }
 
-func readCard(version string, entries []entry) gpu.Device {
-	values := map[string]string{}
-	for _, e := range entries {
-		if _, twice := values[e.path]; !twice && e.value != "N/A" {
-			values[e.path] = e.value
-		}
-	}
-	quantity := func(path, unit string) gpu.Value { return withUnit(values[path], unit) }
+func readCard(version string, entries []smi.Entry) gpu.Device {
+	values := smi.Texts(entries)
+	quantity := func(path, unit string) gpu.Value { return smi.WithUnit(values[path], unit) }
 	d := gpu.Device{
 		Identity: gpu.Identity{
 			Vendor: vendor, Chip: "0", Name: values["Product Name"], UUID: values["UUID"],
@@ -87,12 +82,12 @@ func readCard(version string, entries []entry) gpu.Device {
 		Temperature:       quantity("Temperature/Chip", "C"),
 		MemoryTemperature: quantity("Temperature/Memory", "C"),
 		PowerUsed:         quantity("Power/Usage", "W"),
-		PowerLimit:        positive(quantity("Power/Cap", "W")),
+		PowerLimit:        smi.Positive(quantity("Power/Cap", "W")),
 		MemoryTotal:       quantity("Physical Memory Usage/Total", "MiB"),
 		MemoryUsed:        quantity("Physical Memory Usage/Used", "MiB"),
 		PCIe: gpu.PCIe{
 			Generation: generation(values["PCI/Current Speed"]), GenerationMax: generation(values["PCI/Max Speed"]),
-			Width: lanes(values["PCI/Current Width"]), WidthMax: lanes(values["PCI/Max Width"]),
+			Width: smi.Lanes(values["PCI/Current Width"]), WidthMax: smi.Lanes(values["PCI/Max Width"]),
 		},
 	}
 	if strings.HasPrefix(version, "v4.") { // it shows no chip's temperature
@@ -103,12 +98,12 @@ func readCard(version string, entries []entry) gpu.Device {
 }
 
 // processes reads the section of processes. One without a PID is left out.
-func processes(entries []entry) (list []gpu.Process, known bool) {
+func processes(entries []smi.Entry) (list []gpu.Process, known bool) {
 	var p *gpu.Process
 	for _, e := range entries {
-		switch e.path {
+		switch e.Path {
 		case "Processes":
-			known = e.value == ""
+			known = e.Value == ""
 		case "Processes/Process":
 			if len(list) == maxProcesses {
 				return nil, false
@@ -116,28 +111,12 @@ func processes(entries []entry) (list []gpu.Process, known bool) {
 			list = append(list, gpu.Process{})
 			p = &list[len(list)-1]
 		case "Processes/Process/PID":
-			p.PID, _ = strconv.Atoi(e.value)
+			p.PID, _ = strconv.Atoi(e.Value)
 		case "Processes/Process/MLU Memory Usage":
-			p.Memory = withUnit(e.value, "MiB")
+			p.Memory = smi.WithUnit(e.Value, "MiB")
 		}
 	}
 	return slices.DeleteFunc(list, func(p gpu.Process) bool { return p.PID <= 0 }), known
-}
-
-// withUnit reads a number that carries its unit. One without is of a version that this program doesn't know.
-func withUnit(s, unit string) gpu.Value {
-	if strings.TrimRight(s, "0123456789.") == s {
-		return smi.Quantity(s, unit)
-	}
-	return gpu.Value{}
-}
-
-// positive leaves out 0, which says that nothing was set.
-func positive(v gpu.Value) gpu.Value {
-	if n, ok := v.Get(); ok && n > 0 {
-		return v
-	}
-	return gpu.Value{}
 }
 
 // generation is the PCIe generation of a speed in GT/s.
@@ -161,15 +140,6 @@ func generation(s string) gpu.Value {
 		return gpu.Known(6)
 	}
 	return gpu.Value{}
-}
-
-// lanes reads "x16".
-func lanes(s string) gpu.Value {
-	number, ok := strings.CutPrefix(s, "x")
-	if !ok {
-		return gpu.Value{}
-	}
-	return positive(smi.Number(number))
 }
 
 // address makes 0000:3b:00.0 of its parts, which the tool gives in hexadecimal digits; "" if one is missing.

@@ -20,9 +20,8 @@ type cards struct {
 }
 
 var (
-	cardKey    = regexp.MustCompile(`^card(\d{1,4})$`)
-	textLine   = regexp.MustCompile(`^(?:HCU|DCU|GPU)\[(\d{1,4})\]\s*:\s*([^:]+?)\s*:\s*(.*?)\s*$`)
-	pciAddress = regexp.MustCompile(`^[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]$`)
+	cardKey  = regexp.MustCompile(`^card(\d{1,4})$`)
+	textLine = regexp.MustCompile(`^(?:HCU|DCU|GPU)\[(\d{1,4})\]\s*:\s*([^:]+?)\s*:\s*(.*?)\s*$`)
 )
 
 // parseCards reads JSON, or lines "HCU[0] : key: value".
@@ -157,19 +156,10 @@ func (s *scanner) text() (string, error) {
 	return word, nil
 }
 
-// told is a text, "" if it says that there is none.
-func told(s string) string {
-	switch strings.ToUpper(s) {
-	case "NA", "N/A", "-", "NONE", "UNKNOWN", "NULL":
-		return ""
-	}
-	return s
-}
-
 // device is a card with what its fields say.
 func device(index string, f map[string]string) gpu.Device {
 	d := gpu.Device{Identity: gpu.Identity{Vendor: vendor, Index: index, Chip: "0", Name: "Hygon DCU"}}
-	if series := told(f["card series"]); series != "" {
+	if series := smi.Told(f["card series"]); series != "" {
 		d.Name = "Hygon " + strings.TrimPrefix(series, "Hygon ")
 	}
 	first := func(unit string, keys ...string) gpu.Value {

@@ -10,7 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +23,8 @@ const (
 	tool   = "hy-smi"
 	// slowly is the pause between two readings of what seldom changes.
 	slowly = 10 * time.Minute
+	// again is the pause before what failed of it is tried again.
+	again = time.Minute
 )
 
 // The command lines.
@@ -36,16 +38,14 @@ var (
 )
 
 // Options are what a Backend may be told.
-type Options struct {
-	Run    smi.Runner   // nil: smi.Run
-	Logger *slog.Logger // unused: what is wrong stands in Read's error
-}
+type Options = smi.Options
 
 // Backend reads Hygon DCUs.
 type Backend struct {
-	run smi.Runner
+	smi.Tool
 
 	due        time.Time // of the next slow reading
+	list       []string  // indexes at the last one: other cards may have other numbers
 	identities cards
 	firmware   cards
 	driver     string
@@ -57,28 +57,16 @@ var _ gpu.Backend = (*Backend)(nil)
 
 // New returns a Backend. It runs nothing yet.
 func New(o Options) *Backend {
-	if o.Run == nil {
-		o.Run = smi.Run
-	}
-	return &Backend{run: o.Run}
+	return &Backend{Tool: smi.NewTool(vendor, tool, o)}
 }
-
-// Vendor implements gpu.Backend.
-func (*Backend) Vendor() string { return vendor }
-
-// MinInterval implements gpu.Backend.
-func (*Backend) MinInterval() time.Duration { return smi.Interval }
-
-// Close implements gpu.Backend.
-func (*Backend) Close() error { return nil }
 
 // Read implements gpu.Backend.
 func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, smi.Budget)
 	defer cancel()
-	out, err := b.run(ctx, tool, measures...)
+	out, err := b.Run(ctx, measures...)
 	if err != nil && refusal(err) == nil {
-		out, err = b.run(ctx, tool, fewer...)
+		out, err = b.Run(ctx, fewer...)
 	}
 	if errors.Is(err, gpu.ErrAbsent) {
 		return gpu.Reading{}, err
@@ -90,9 +78,15 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		}
 		return gpu.Reading{}, err
 	}
+	if !slices.Equal(found.list, b.list) {
+		b.list, b.due = found.list, time.Time{}
+		b.identities, b.firmware, b.caps = cards{}, cards{}, nil
+	}
 	if now := time.Now(); !now.Before(b.due) {
 		b.due = now.Add(slowly)
-		b.slowFault = b.readSlowly(ctx)
+		if b.slowFault = b.readSlowly(ctx); b.slowFault != nil {
+			b.due = now.Add(again)
+		}
 	}
 	r := gpu.Reading{Devices: make([]gpu.Device, 0, len(found.list))}
 	for _, index := range found.list {
@@ -100,13 +94,14 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		b.identify(&d)
 		r.Devices = append(r.Devices, d)
 	}
-	return r, errors.Join(err, fault, b.slowFault, b.readProcesses(ctx, r.Devices))
+	b.See(r.Devices)
+	return r, smi.Join(err, fault, b.slowFault, b.readProcesses(ctx, r.Devices))
 }
 
 // readSlowly reads what seldom changes. A version that does not have an option costs what it says and nothing else.
 func (b *Backend) readSlowly(ctx context.Context) error {
 	ask := func(to *cards, args []string) error {
-		out, err := b.run(ctx, tool, args...)
+		out, err := b.Run(ctx, args...)
 		if err != nil {
 			return refusal(err)
 		}
@@ -117,16 +112,16 @@ func (b *Backend) readSlowly(ctx context.Context) error {
 		return err
 	}
 	errs := []error{ask(&b.identities, identities), ask(&b.firmware, firmware)}
-	out, err := b.run(ctx, tool, driver...)
+	out, err := b.Run(ctx, driver...)
 	if version := driverVersion(out); version != "" {
 		b.driver = version
 	}
 	errs = append(errs, refusal(err))
-	out, err = b.run(ctx, tool)
+	out, err = b.Run(ctx)
 	if err == nil {
 		b.caps, err = parseCaps(out)
 	}
-	return errors.Join(append(errs, err)...)
+	return smi.Join(append(errs, err)...)
 }
 
 // refusal drops an error that says that this version lacks an option.
@@ -145,20 +140,18 @@ func refusal(err error) error {
 func (b *Backend) identify(d *gpu.Device) {
 	f := b.identities.fields[d.Index]
 	d.Driver = b.driver
-	d.UUID = told(f["unique id"])
+	d.UUID = smi.Told(f["unique id"])
 	if d.UUID == "" {
-		d.UUID = told(f["serial number"])
+		d.UUID = smi.Told(f["serial number"])
 	}
 	bus, _, _ := strings.Cut(f["pci bus"], " ")
-	if pciAddress.MatchString(bus) {
-		d.PCI = strings.ToLower(bus)
-	}
-	d.Firmware = told(b.firmware.fields[d.Index]["vbios version"])
+	d.PCI = smi.Address(bus)
+	d.Firmware = smi.Told(b.firmware.fields[d.Index]["vbios version"])
 	d.PowerLimit = b.caps[d.Index]
 }
 
 func (b *Backend) readProcesses(ctx context.Context, devices []gpu.Device) error {
-	out, err := b.run(ctx, tool, processes...)
+	out, err := b.Run(ctx, processes...)
 	if err != nil {
 		return refusal(err)
 	}
@@ -166,13 +159,14 @@ func (b *Backend) readProcesses(ctx context.Context, devices []gpu.Device) error
 	if !known {
 		return err
 	}
+	var faults smi.Faults
 	for i := range devices {
 		devices[i].ProcessesKnown = true
 	}
 	for _, p := range list {
 		place := p.places(devices)
 		if len(place) == 0 {
-			err = errors.Join(err, smi.Unrecognized(tool, "", fmt.Sprintf("cards of process %d", p.pid), strings.Join(append(p.indexes, p.buses...), " ")))
+			faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("cards of process %d", p.pid), strings.Join(append(p.indexes, p.buses...), " ")))
 		}
 		memory := p.memory
 		if len(place) > 1 {
@@ -182,5 +176,5 @@ func (b *Backend) readProcesses(ctx context.Context, devices []gpu.Device) error
 			devices[i].Processes = append(devices[i].Processes, gpu.Process{PID: p.pid, Memory: memory})
 		}
 	}
-	return err
+	return faults.Err()
 }

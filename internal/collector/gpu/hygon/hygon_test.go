@@ -2,9 +2,6 @@ package hygon
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,26 +10,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi/smitest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 const measuring = "hy-smi --showproductname --showpower --showtemp --showuse --showmeminfo vram -c --json"
 
-func TestGolden(t *testing.T) {
-	for _, name := range []string{"bw-json", "z100-text"} {
-		t.Run(name, func(t *testing.T) {
-			b := New(Options{Run: smitest.Recorded(t, "testdata/"+name+".txt").Run})
-			defer b.Close()
-			r, err := b.Read(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			smitest.Golden(t, "testdata/"+name+".golden", smitest.Page(r), *update)
-		})
-	}
-}
+func open(run smi.Runner) gpu.Backend { return New(Options{Run: run}) }
+
+func TestGolden(t *testing.T) { smitest.Goldens(t, open) }
+
+func TestMissingTool(t *testing.T) { smitest.Missing(t, "hygon", open) }
 
 func TestProcesses(t *testing.T) {
 	type card struct {
@@ -48,7 +36,7 @@ func TestProcesses(t *testing.T) {
 		},
 		"z100-text": {{"1", false, nil}, {"2", false, nil}},
 	} {
-		r, err := New(Options{Run: smitest.Recorded(t, "testdata/"+name+".txt").Run}).Read(t.Context())
+		r, err := New(Options{Run: smitest.Recorded(t, name).Run}).Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +44,7 @@ func TestProcesses(t *testing.T) {
 		for _, d := range r.Devices {
 			got = append(got, card{d.Index, d.ProcessesKnown, d.Processes})
 		}
-		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b gpu.Value) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(want, got, smitest.Values()); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
@@ -72,18 +60,8 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-func TestMissingTool(t *testing.T) {
-	b := New(Options{Run: smitest.Absent})
-	if b.Vendor() != "hygon" || b.MinInterval() <= 0 {
-		t.Error(b.Vendor(), b.MinInterval())
-	}
-	if _, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
-		t.Errorf("got %v, want ErrAbsent", err)
-	}
-}
-
 func TestFaults(t *testing.T) {
-	good := smitest.Recorded(t, "testdata/bw-json.txt").Output(measuring)
+	good := smitest.Recorded(t, "bw-json").Output(measuring)
 	for _, test := range []struct{ name, out, want string }{
 		{"nothing", "", "cards, as JSON or as lines HCU[n]"},
 		{"text", "WARNING: No DCU devices\n", "No DCU devices"},
@@ -96,7 +74,7 @@ func TestFaults(t *testing.T) {
 		{"another form", `[{"gpu": 0, "use": 1}]`, "JSON: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			tool := smitest.Recorded(t, "testdata/bw-json.txt")
+			tool := smitest.Recorded(t, "bw-json")
 			tool.Set(measuring, test.out, 0)
 			r, err := New(Options{Run: tool.Run}).Read(t.Context())
 			if err == nil || !strings.Contains(err.Error(), test.want) || len(r.Devices) != 0 {
@@ -114,7 +92,7 @@ func TestFaultsBeside(t *testing.T) {
 		{"hy-smi --showpids", "PIDs for KFD processes:\nPID: 7\n\tHCU Index: ['9']\n", "cards of process 7"},
 		{"hy-smi --showuniqueid --showbus --json", "{", "JSON"},
 	} {
-		tool := smitest.Recorded(t, "testdata/bw-json.txt")
+		tool := smitest.Recorded(t, "bw-json")
 		tool.Set(test.command, test.out, 0)
 		r, err := New(Options{Run: tool.Run}).Read(t.Context())
 		if err == nil || !strings.Contains(err.Error(), test.want) || len(r.Devices) != 3 {
@@ -124,7 +102,7 @@ func TestFaultsBeside(t *testing.T) {
 }
 
 func TestFewerOptions(t *testing.T) {
-	tool := smitest.Recorded(t, "testdata/z100-text.txt")
+	tool := smitest.Recorded(t, "z100-text")
 	tool.Set(measuring, "usage: hy-smi\n", 2)
 	if _, err := New(Options{Run: tool.Run}).Read(t.Context()); err == nil {
 		t.Error("a failing tool gave a reading")
@@ -139,7 +117,7 @@ func TestFewerOptions(t *testing.T) {
 
 func TestSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tool := smitest.Recorded(t, "testdata/bw-json.txt")
+		tool := smitest.Recorded(t, "bw-json")
 		b := New(Options{Run: tool.Run})
 		runs := 0
 		for range 12 * 60 {
@@ -155,10 +133,36 @@ func TestSlowly(t *testing.T) {
 	})
 }
 
+// TestIdentityOfOtherCards sees that what was told of cards by their index does not go to others.
+func TestIdentityOfOtherCards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const naming = "hy-smi --showuniqueid --showbus --json"
+		tool := smitest.Recorded(t, "bw-json")
+		tool.Set("hy-smi --showpids", "No KFD PIDs currently running!\n", 0)
+		b := open(tool.Run)
+		smitest.Read(t, b)
+		out, named := tool.Output(measuring), tool.Output(naming)
+		tool.Set(measuring, "{"+strings.Replace(out[strings.Index(out, `"card1"`):], `"card1"`, `"card0"`, 1), 0)
+		tool.Set(naming, "busy\n", 1)
+		r, err := b.Read(t.Context())
+		if err == nil || len(r.Devices) != 2 || r.Devices[0].UUID != "" || r.Devices[0].PCI != "" || r.Devices[0].Utilization != gpu.Known(0) {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+		tool.Set(naming, "{"+strings.Replace(named[strings.Index(named, `"card1"`):], `"card1"`, `"card0"`, 1), 0)
+		time.Sleep(again)
+		if r, err = b.Read(t.Context()); err != nil || r.Devices[0].UUID != "TAP34123070901" {
+			t.Errorf("got %+v, %v", r, err)
+		}
+	})
+}
+
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { smitest.Stuck(t, smitest.Recorded(t, "bw-json").Run, "--showpids", open) })
+}
+
 func FuzzRead(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.txt")
-	for _, file := range files {
-		tool := smitest.Recorded(f, file)
+	for _, name := range smitest.Cases(f) {
+		tool := smitest.Recorded(f, name)
 		for _, command := range []string{measuring, "hy-smi", "hy-smi --showpids"} {
 			f.Add([]byte(tool.Output(command)))
 		}
@@ -173,12 +177,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d cards", len(r.Devices))
 		}
 		for _, d := range r.Devices {
-			if d.Index == "" || d.Name == "" {
-				t.Errorf("identity %+v", d.Identity)
-			}
-			if v, ok := d.Utilization.Get(); ok && (v < 0 || v > 1) {
-				t.Errorf("utilization %v", v)
-			}
+			smitest.CheckDevice(t, &d)
 		}
 		parseProcesses(out)
 	})

@@ -14,7 +14,7 @@ import (
 func driverVersion(out []byte) string {
 	for line := range strings.Lines(string(out)) {
 		if version, ok := strings.CutPrefix(strings.TrimSpace(line), "Driver Version:"); ok {
-			return told(strings.TrimSpace(version))
+			return smi.Told(strings.TrimSpace(version))
 		}
 	}
 	return ""

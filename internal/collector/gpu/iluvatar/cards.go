@@ -81,7 +81,7 @@ func readCards(out []byte) ([]gpu.Device, error) {
 	cards := make([]gpu.Device, 0, len(q.Cards))
 	for _, c := range q.Cards {
 		d := c.device()
-		d.Driver = offered(q.Driver)
+		d.Driver = smi.Told(q.Driver)
 		cards = append(cards, d)
 	}
 	return cards, nil
@@ -89,41 +89,41 @@ func readCards(out []byte) ([]gpu.Device, error) {
 
 func (c *card) device() gpu.Device {
 	d := gpu.Device{
-		Identity:    gpu.Identity{Vendor: vendor, Chip: "0", Name: offered(c.Name), UUID: offered(c.UUID), PCI: address(c.PCI.Address)},
-		Utilization: withUnit(c.Utilization, "%"),
-		Temperature: withUnit(c.Temperature, "C"),
-		PowerUsed:   withUnit(c.Power.Chip, "W"),
-		PowerLimit:  positive(withUnit(c.Power.ChipLimit, "W")),
-		MemoryTotal: withUnit(c.MemoryTotal, "MiB"),
-		MemoryUsed:  withUnit(c.MemoryUsed, "MiB"),
+		Identity:    gpu.Identity{Vendor: vendor, Chip: "0", Name: smi.Told(c.Name), UUID: smi.Told(c.UUID), PCI: smi.Address(c.PCI.Address)},
+		Utilization: smi.WithUnit(c.Utilization, "%"),
+		Temperature: smi.WithUnit(c.Temperature, "C"),
+		PowerUsed:   smi.WithUnit(c.Power.Chip, "W"),
+		PowerLimit:  smi.Positive(smi.WithUnit(c.Power.ChipLimit, "W")),
+		MemoryTotal: smi.WithUnit(c.MemoryTotal, "MiB"),
+		MemoryUsed:  smi.WithUnit(c.MemoryUsed, "MiB"),
 		PCIe: gpu.PCIe{
-			Generation: positive(smi.Number(c.PCI.Gen)), GenerationMax: positive(smi.Number(c.PCI.GenMax)),
-			Width: lanes(c.PCI.Wide), WidthMax: lanes(c.PCI.MaxWide),
-			Transmit: perSecond(c.PCI.Sent), Receive: perSecond(c.PCI.Got),
+			Generation: smi.Positive(smi.Number(c.PCI.Gen)), GenerationMax: smi.Positive(smi.Number(c.PCI.GenMax)),
+			Width: smi.Lanes(c.PCI.Wide), WidthMax: smi.Lanes(c.PCI.MaxWide),
+			Transmit: smi.PerSecond(c.PCI.Sent), Receive: smi.PerSecond(c.PCI.Got),
 		},
 	}
 	// The board's power is the card's only where no other chip shares the board.
 	if strings.TrimSpace(c.MultiBoard) == "No" {
 		if d.PowerUsed == (gpu.Value{}) {
-			d.PowerUsed = withUnit(c.Power.Board, "W")
+			d.PowerUsed = smi.WithUnit(c.Power.Board, "W")
 		}
 		if d.PowerLimit == (gpu.Value{}) {
-			d.PowerLimit = positive(withUnit(c.Power.BoardLimit, "W"))
+			d.PowerLimit = smi.Positive(smi.WithUnit(c.Power.BoardLimit, "W"))
 		}
 	}
 	for _, k := range []struct{ part, now, highest string }{
 		{"sm", c.Clocks.SM, c.MaxClocks.SM}, {"memory", c.Clocks.Memory, c.MaxClocks.Memory},
 	} {
-		clock := gpu.Clock{Part: k.part, Now: withUnit(k.now, "MHz"), Max: positive(withUnit(k.highest, "MHz"))}
+		clock := gpu.Clock{Part: k.part, Now: smi.WithUnit(k.now, "MHz"), Max: smi.Positive(smi.WithUnit(k.highest, "MHz"))}
 		if clock.Now != (gpu.Value{}) || clock.Max != (gpu.Value{}) {
 			d.Clocks = append(d.Clocks, clock)
 		}
 	}
-	if v := withUnit(c.Fan, "%"); v != (gpu.Value{}) {
+	if v := smi.WithUnit(c.Fan, "%"); v != (gpu.Value{}) {
 		d.Fans = []gpu.Fan{{Name: "0", Speed: v}}
 	}
 	for _, e := range []struct{ kind, count string }{{gpu.Corrected, c.SingleBit}, {gpu.Uncorrected, c.DoubleBit}} {
-		if n, ok := smi.Number(e.count).Get(); ok && n >= 0 {
+		if n, ok := smi.Count(e.count).Get(); ok {
 			d.ECC = append(d.ECC, gpu.ECC{Kind: e.kind, Count: n})
 		}
 	}
@@ -133,78 +133,30 @@ func (c *card) device() gpu.Device {
 	d.ProcessesKnown = true
 	for _, p := range c.Processes.List[:min(len(c.Processes.List), maxProcesses)] {
 		if pid, err := strconv.Atoi(strings.TrimSpace(p.PID)); err == nil && pid > 0 {
-			d.Processes = append(d.Processes, gpu.Process{PID: pid, Memory: withUnit(p.Memory, "MiB")})
+			d.Processes = append(d.Processes, gpu.Process{PID: pid, Memory: smi.WithUnit(p.Memory, "MiB")})
 		}
 	}
 	return d
 }
 
-// readIndexes reads what ixsmi --query-gpu=index,uuid --format=csv printed into indexes by UUID.
+// readIndexes reads what ixsmi --query-gpu=index,uuid --format=csv printed into indexes by UUID, beside an error about rows
+// that are not whole.
 func readIndexes(out []byte) (map[string]string, error) {
 	rows, err := smi.CSV(tool, "", out, "index", "uuid")
+	var faults smi.Faults
+	faults.Add(err)
 	indexes := make(map[string]string, len(rows))
 	taken := map[string]bool{}
 	for _, row := range rows {
-		index, uuid := row["index"], row["uuid"]
-		if index == "" || len(index) > 4 || strings.Trim(index, "0123456789") != "" || uuid == "" || taken[index] || indexes[uuid] != "" {
-			return nil, smi.Unrecognized(tool, "", "row of index and UUID", index+", "+uuid)
+		index, uuid := smi.Index(row["index"]), row["uuid"]
+		if taken[index] || indexes[uuid] != "" {
+			return nil, smi.Unrecognized(tool, "", "row of an index and UUID of its own", row["index"]+", "+uuid)
+		}
+		if index == "" || uuid == "" {
+			faults.Add(smi.Unrecognized(tool, "", "row of index and UUID", row["index"]+", "+uuid))
+			continue
 		}
 		taken[index], indexes[uuid] = true, index
 	}
-	return indexes, err
-}
-
-// offered returns a text, or "" for one that the card doesn't offer.
-func offered(s string) string {
-	if s = strings.TrimSpace(s); s == "N/A" {
-		return ""
-	}
-	return s
-}
-
-// withUnit reads a number that carries its unit. One without is of a version that this program doesn't know.
-func withUnit(s, unit string) gpu.Value {
-	s = strings.TrimSpace(s)
-	if strings.TrimRight(s, "0123456789.") == s {
-		return smi.Quantity(s, unit)
-	}
-	return gpu.Value{}
-}
-
-// perSecond reads "0 KB/s".
-func perSecond(s string) gpu.Value {
-	amount, ok := strings.CutSuffix(strings.TrimSpace(s), "/s")
-	if !ok {
-		return gpu.Value{}
-	}
-	return withUnit(amount, "KB")
-}
-
-// positive leaves out 0, which says that nothing was set or found.
-func positive(v gpu.Value) gpu.Value {
-	if n, ok := v.Get(); ok && n > 0 {
-		return v
-	}
-	return gpu.Value{}
-}
-
-// lanes reads "16x".
-func lanes(s string) gpu.Value {
-	number, ok := strings.CutSuffix(strings.TrimSpace(s), "x")
-	if !ok {
-		return gpu.Value{}
-	}
-	return positive(smi.Number(number))
-}
-
-// address turns 00000000:0C:00.0 into 0000:0c:00.0, as Linux names devices.
-func address(s string) string {
-	s = strings.ToLower(strings.TrimSpace(s))
-	if len(s) == len("00000000:0c:00.0") {
-		s = strings.TrimPrefix(s, "0000")
-	}
-	if strings.Trim(s, "0123456789abcdef:.") != "" || strings.Count(s, ":") != 2 {
-		return ""
-	}
-	return s
+	return indexes, faults.Err()
 }

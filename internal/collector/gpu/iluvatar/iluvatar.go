@@ -5,12 +5,9 @@ package iluvatar
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 )
@@ -20,18 +17,13 @@ const (
 	tool   = "ixsmi"
 )
 
-// Options configures a Backend.
-type Options struct {
-	Run    smi.Runner   // runs the tool; nil: smi.Run
-	Logger *slog.Logger // nil: nothing is logged
-}
+// Options are what a Backend may be told.
+type Options = smi.Options
 
 // Backend reads the cards. It is used by one goroutine at a time.
 type Backend struct {
-	run    smi.Runner
-	logger *slog.Logger
-	// seen says that a reading had cards: from then on a tool that shows none is no machine without cards.
-	seen bool
+	smi.Tool
+
 	// indexes are the cards' indexes by UUID. They are asked for anew when a card is not among them.
 	indexes map[string]string
 }
@@ -40,76 +32,56 @@ var _ gpu.Backend = (*Backend)(nil)
 
 // New returns a Backend. It runs nothing yet.
 func New(o Options) *Backend {
-	if o.Run == nil {
-		o.Run = smi.Run
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return &Backend{run: o.Run, logger: o.Logger.With(logging.KeyComponent, "gpu_"+vendor)}
+	return &Backend{Tool: smi.NewTool(vendor, tool, o)}
 }
-
-// Vendor implements gpu.Backend.
-func (*Backend) Vendor() string { return vendor }
-
-// MinInterval implements gpu.Backend.
-func (*Backend) MinInterval() time.Duration { return smi.Interval }
-
-// Close implements gpu.Backend.
-func (*Backend) Close() error { return nil }
 
 // Read implements gpu.Backend.
 func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
-	out, err := b.run(ctx, tool, "-q", "-x")
-	if err != nil {
-		return gpu.Reading{}, b.absent(err)
-	}
-	cards, err := readCards(out)
-	if err != nil {
-		return gpu.Reading{}, err
+	ctx, cancel := context.WithTimeout(ctx, smi.Budget)
+	defer cancel()
+	out, err := b.Run(ctx, "-q", "-x")
+	var cards []gpu.Device
+	if !none(out, err) {
+		if err == nil {
+			cards, err = readCards(out)
+		}
+		if err != nil {
+			return gpu.Reading{}, err
+		}
 	}
 	if len(cards) == 0 {
-		return gpu.Reading{}, b.absent(fmt.Errorf("%s: %s", tool, noCards))
+		return gpu.Reading{}, b.None()
 	}
-	if err := b.number(ctx, cards); err != nil {
-		return gpu.Reading{}, err
-	}
+	err = b.number(ctx, cards)
 	numbered := slices.DeleteFunc(cards, func(d gpu.Device) bool { return d.Index == "" || d.Name == "" })
-	if len(numbered) < len(cards) {
+	if err == nil && len(numbered) < len(cards) {
 		err = smi.Unrecognized(tool, "", "query, in which cards lack their UUID or name", fmt.Sprintf("%d of %d", len(cards)-len(numbered), len(cards)))
 	}
-	if !b.seen && len(numbered) > 0 {
-		b.seen = true
-		b.logger.Info("cards found", "tool", tool, "driver", numbered[0].Driver, "cards", len(numbered))
-	}
+	b.See(numbered)
 	return gpu.Reading{Devices: numbered}, err
 }
 
-// noCards is what the tool prints where it sees none (ixsmi of CoreX 4.5.0).
-const noCards = "No supported GPUs found"
-
-// absent makes gpu.ErrAbsent of the error about a machine without cards, unless there were some before.
-func (b *Backend) absent(err error) error {
-	if !b.seen && strings.Contains(err.Error(), noCards) {
-		return fmt.Errorf("%w: %w", err, gpu.ErrAbsent)
-	}
-	return err
+// none says that the tool sees no card, which it counts as a failure (ixsmi of CoreX 4.5.0).
+func none(out []byte, err error) bool {
+	const noCards = "No supported GPUs found"
+	return err != nil && strings.Contains(err.Error(), noCards) || strings.Contains(string(out[:min(len(out), 200)]), noCards)
 }
 
-// number sets the cards' indexes.
+// number sets the cards' indexes. If they cannot be asked for, those that are known hold.
 func (b *Backend) number(ctx context.Context, cards []gpu.Device) error {
+	var err error
 	if slices.ContainsFunc(cards, func(d gpu.Device) bool { return d.UUID != "" && b.indexes[d.UUID] == "" }) {
-		out, err := b.run(ctx, tool, "--query-gpu=index,uuid", "--format=csv")
-		if err != nil {
-			return err
+		var out []byte
+		var indexes map[string]string
+		if out, err = b.Run(ctx, "--query-gpu=index,uuid", "--format=csv"); err == nil {
+			indexes, err = readIndexes(out)
 		}
-		b.indexes, err = readIndexes(out)
-		if err != nil {
-			return err
+		if err == nil || len(b.indexes) == 0 {
+			b.indexes = indexes
 		}
 	}
 	for i := range cards {
 		cards[i].Index = b.indexes[cards[i].UUID]
 	}
-	return nil
+	return err
 }

@@ -1,9 +1,9 @@
 package iluvatar
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,20 +11,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi/smitest"
 )
 
-func fixture(tb testing.TB, name string) []byte {
-	tb.Helper()
-	out, err := os.ReadFile("testdata/" + name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return out
-}
+// recorded are the tool's runs.
+var recorded = smitest.Files{Tool: tool, Ends: map[string]string{
+	"-q -x":                               ".query.xml",
+	"--query-gpu=index,uuid --format=csv": ".index.csv",
+}}
+
+func open(run smi.Runner) gpu.Backend { return New(Options{Run: run}) }
+
+func TestGolden(t *testing.T) { recorded.Goldens(t, "-q -x", open) }
+
+func TestMissingTool(t *testing.T) { smitest.Missing(t, "iluvatar", open) }
 
 // TestDamagedQuery sees that output that is not whole, or not of this tool, gives an error and no card.
 func TestDamagedQuery(t *testing.T) {
-	whole := strings.TrimSpace(string(fixture(t, "mrv100.query.xml")))
+	whole := strings.TrimSpace(string(smitest.Fixture(t, "mrv100.query.xml")))
 	bad := []string{"", "ixsmi: error while loading shared libraries\n", "<nvidia_smi_log></nvidia_smi_log>", strings.ReplaceAll(whole, "ixsmi_log", "smi_log")}
 	for n := 0; n < len(whole); n += 31 {
 		bad = append(bad, whole[:n])
@@ -41,14 +46,14 @@ func TestDamagedQuery(t *testing.T) {
 
 // TestCommandLines sees that a process cannot cost the cards their data, whatever its command line is.
 func TestCommandLines(t *testing.T) {
-	whole := string(fixture(t, "mrv100.query.xml"))
+	whole := string(smitest.Fixture(t, "mrv100.query.xml"))
 	want, err := readCards([]byte(whole))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, command := range []string{"a < b && c", "\xff\xfe", "<gpu><used>", "]]>", "a\nb"} {
 		got, err := readCards([]byte(strings.Replace(whole, "/usr/local/bin/python3", command, 1)))
-		if diff := cmp.Diff(want, got, values); err != nil || diff != "" {
+		if diff := cmp.Diff(want, got, smitest.Values()); err != nil || diff != "" {
 			t.Errorf("%q: %v (-want +got)\n%s", command, err, diff)
 		}
 	}
@@ -65,7 +70,7 @@ func TestUnits(t *testing.T) {
 		Fans:        []gpu.Fan{{Name: "0", Speed: gpu.Known(0.3)}},
 		PCIe:        gpu.PCIe{Transmit: gpu.Known(2 << 20)},
 	}}
-	if diff := cmp.Diff(want, cards, values); diff != "" || err != nil {
+	if diff := cmp.Diff(want, cards, smitest.Values()); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
@@ -85,7 +90,7 @@ func TestBoardPower(t *testing.T) {
 // TestIndexes sees that cards have the index that the tool gives to their UUID, whatever the order.
 func TestIndexes(t *testing.T) {
 	const u0, u1 = "GPU-1ac807aa-cbcd-5579-8591-d59d436d6eca", "GPU-be5622c9-df8e-56fb-8586-86e94d57c938"
-	query := play("mrv100")
+	query := recorded.Play("mrv100")
 	for _, c := range []struct {
 		name, out string
 		want      []string
@@ -98,6 +103,8 @@ func TestIndexes(t *testing.T) {
 		{"no index", "uuid, name\n" + u0 + ", Iluvatar MR-V100\n", nil, true},
 		{"not a number", "index, uuid\nN/A, " + u0 + "\n", nil, true},
 		{"garbage", "Error: Unknown option\n", nil, true},
+		{"a bad row beside a good one", "index, uuid\n0, " + u0 + "\nN/A, " + u1 + "\n", []string{"0"}, true},
+		{"a row cut off beside a good one", "index, uuid\n" + u0 + "\n1, " + u1 + "\n", []string{"1"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			asked := 0
@@ -125,41 +132,69 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
-func TestNoCards(t *testing.T) {
-	query := play("mrv100")
-	b := New(Options{Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
-		return query(ctx, name, args...)
-	}})
-	none := func(context.Context, string, ...string) ([]byte, error) {
-		return nil, errors.New("ixsmi -q -x: exit status 1: No supported GPUs found")
-	}
-	if _, err := New(Options{Run: none}).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
-		t.Errorf("got %v, want gpu.ErrAbsent", err)
-	}
+// TestIndexesHold sees that cards keep their index when it cannot be asked for.
+func TestIndexesHold(t *testing.T) {
+	run := recorded.Play("mrv100")
+	b := open(func(ctx context.Context, name string, args ...string) ([]byte, error) { return run(ctx, name, args...) })
 	if _, err := b.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	query = none
-	if _, err := b.Read(t.Context()); err == nil || errors.Is(err, gpu.ErrAbsent) {
-		t.Errorf("after there were cards: got %v", err)
+	query := bytes.Replace(smitest.Fixture(t, "mrv100.query.xml"), []byte("GPU-be5622c9"), []byte("GPU-ffffffff"), 1)
+	run = func(_ context.Context, _ string, args ...string) ([]byte, error) {
+		if args[0] == "-q" {
+			return query, nil
+		}
+		return nil, errors.New("ixsmi: exit status 1")
+	}
+	if r, err := b.Read(t.Context()); err == nil || len(r.Devices) != 1 || r.Devices[0].Index != "0" {
+		t.Errorf("got %v, %v", r, err)
+	}
+}
+
+// TestNoCards sees that a tool that sees no card is no such machine, unless it had some: then they are lost.
+func TestNoCards(t *testing.T) {
+	for name, none := range map[string]smi.Runner{
+		"fails": func(context.Context, string, ...string) ([]byte, error) {
+			return nil, errors.New("ixsmi -q -x: exit status 1: No supported GPUs found")
+		},
+		"says so": func(context.Context, string, ...string) ([]byte, error) {
+			return []byte("No supported GPUs found\n"), nil
+		},
+		"lists none": func(context.Context, string, ...string) ([]byte, error) {
+			return []byte("<ixsmi_log></ixsmi_log>\n"), nil
+		},
+	} {
+		if _, err := open(none).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
+			t.Errorf("%s: got %v, want gpu.ErrAbsent", name, err)
+		}
+		run := recorded.Play("mrv100")
+		b := open(func(ctx context.Context, name string, args ...string) ([]byte, error) { return run(ctx, name, args...) })
+		if _, err := b.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		run = none
+		if r, err := b.Read(t.Context()); err != nil || len(r.Devices) != 0 {
+			t.Errorf("%s, after there were cards: got %v, %v, want an empty reading", name, r, err)
+		}
 	}
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add(fixture(f, "mrv100.query.xml"), fixture(f, "mrv100.index.csv"))
-	f.Add(fixture(f, "mrv100_missing.query.xml"), []byte("uuid, index\n"))
+	f.Add(smitest.Fixture(f, "mrv100.query.xml"), smitest.Fixture(f, "mrv100.index.csv"))
+	f.Add(smitest.Fixture(f, "mrv100_missing.query.xml"), []byte("uuid, index\n"))
 	f.Fuzz(func(t *testing.T, query, csv []byte) {
-		indexes, _ := readIndexes(csv)
-		cards, _ := readCards(query)
-		for i, d := range cards {
-			cards[i].Index = indexes[d.UUID]
-			u, _ := d.Utilization.Get()
-			if u < 0 || u > 1 || slices.ContainsFunc(d.Processes, func(p gpu.Process) bool { return p.PID <= 0 }) {
-				t.Errorf("got %+v", d)
+		b := New(Options{Run: func(_ context.Context, _ string, args ...string) ([]byte, error) {
+			if args[0] == "-q" {
+				return query, nil
 			}
+			return csv, nil
+		}})
+		r, _ := b.Read(t.Context())
+		for i := range r.Devices {
+			smitest.CheckDevice(t, &r.Devices[i])
 		}
-		if len(cards) > maxCards || len(page(cards)) > 64*len(query)+1<<16 {
-			t.Errorf("%d cards of %d bytes", len(cards), len(query))
+		if len(r.Devices) > maxCards || len(smitest.Page(r.Devices)) > 64*len(query)+1<<16 {
+			t.Errorf("%d cards of %d bytes", len(r.Devices), len(query))
 		}
 	})
 }

@@ -8,7 +8,6 @@ package metax
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
@@ -20,19 +19,19 @@ const (
 	tool   = "mx-smi"
 	// slowly is the pause between two readings of what seldom changes.
 	slowly = 10 * time.Minute
+	// again is the pause before what failed of it is tried again.
+	again = time.Minute
 )
 
 // Options are what a Backend may be told.
-type Options struct {
-	Run    smi.Runner   // nil: smi.Run
-	Logger *slog.Logger // unused: what is wrong stands in Read's error
-}
+type Options = smi.Options
 
 // Backend reads MetaX cards.
 type Backend struct {
-	run       smi.Runner
-	due       time.Time // of the next list
-	uuids     map[string]string
+	smi.Tool
+
+	due       time.Time         // of the next list
+	uuids     map[string]string // by PCI address
 	listFault error
 }
 
@@ -40,26 +39,14 @@ var _ gpu.Backend = (*Backend)(nil)
 
 // New returns a Backend. It runs nothing yet.
 func New(o Options) *Backend {
-	if o.Run == nil {
-		o.Run = smi.Run
-	}
-	return &Backend{run: o.Run}
+	return &Backend{Tool: smi.NewTool(vendor, tool, o)}
 }
-
-// Vendor implements gpu.Backend.
-func (*Backend) Vendor() string { return vendor }
-
-// MinInterval implements gpu.Backend.
-func (*Backend) MinInterval() time.Duration { return smi.Interval }
-
-// Close implements gpu.Backend.
-func (*Backend) Close() error { return nil }
 
 // Read implements gpu.Backend.
 func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, smi.Budget)
 	defer cancel()
-	out, err := b.run(ctx, tool)
+	out, err := b.Run(ctx)
 	if errors.Is(err, gpu.ErrAbsent) {
 		return gpu.Reading{}, err
 	}
@@ -68,20 +55,26 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		if err == nil {
 			err = fault
 		}
+		if err == nil {
+			err = b.None()
+		}
 		return gpu.Reading{}, err
 	}
 	if now := time.Now(); !now.Before(b.due) {
 		b.due = now.Add(slowly)
-		b.listFault = b.list(ctx)
+		if b.listFault = b.list(ctx); b.listFault != nil {
+			b.due = now.Add(again)
+		}
 	}
 	for i := range devices {
-		devices[i].UUID = b.uuids[devices[i].Index]
+		devices[i].UUID = b.uuids[devices[i].PCI]
 	}
-	return gpu.Reading{Devices: devices}, errors.Join(err, fault, b.listFault)
+	b.See(devices)
+	return gpu.Reading{Devices: devices}, smi.Join(err, fault, b.listFault)
 }
 
 func (b *Backend) list(ctx context.Context) error {
-	out, err := b.run(ctx, tool, "-L")
+	out, err := b.Run(ctx, "-L")
 	if err != nil {
 		return err
 	}

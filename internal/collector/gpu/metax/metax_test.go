@@ -3,37 +3,24 @@ package metax
 import (
 	"context"
 	"errors"
-	"flag"
-	"path/filepath"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi/smitest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+func open(run smi.Runner) gpu.Backend { return New(Options{Run: run}) }
 
-func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 4 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(file, ".txt")
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			b := New(Options{Run: smitest.Recorded(t, file).Run})
-			defer b.Close()
-			r, err := b.Read(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			smitest.Golden(t, name+".golden", smitest.Page(r), *update)
-		})
-	}
-}
+func TestGolden(t *testing.T) { smitest.Goldens(t, open) }
+
+func TestMissingTool(t *testing.T) { smitest.Missing(t, "metax", open) }
 
 func TestProcesses(t *testing.T) {
 	const mib = 1 << 20
@@ -45,7 +32,7 @@ func TestProcesses(t *testing.T) {
 		},
 		"n260-2.2.8": {"0": nil, "1": nil},
 	} {
-		r, err := New(Options{Run: smitest.Recorded(t, "testdata/"+name+".txt").Run}).Read(t.Context())
+		r, err := New(Options{Run: smitest.Recorded(t, name).Run}).Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,25 +43,15 @@ func TestProcesses(t *testing.T) {
 				t.Errorf("%s: the processes of card %s were told", name, d.Index)
 			}
 		}
-		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b gpu.Value) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(want, got, smitest.Values()); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
 }
 
-func TestMissingTool(t *testing.T) {
-	b := New(Options{Run: smitest.Absent})
-	if b.Vendor() != "metax" || b.MinInterval() <= 0 {
-		t.Error(b.Vendor(), b.MinInterval())
-	}
-	if _, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
-		t.Errorf("got %v, want ErrAbsent", err)
-	}
-}
-
 // A part that is not as it should be costs its own card and nothing else.
 func TestFaults(t *testing.T) {
-	const file = "testdata/c500-2.3.1.txt"
+	const file = "c500-2.3.1"
 	good := smitest.Recorded(t, file).Output("mx-smi")
 	replace := func(old, with string) string {
 		if !strings.Contains(good, old) {
@@ -124,10 +101,81 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// TestErrorsKeepSecrets sees that no error has what stands on a command line.
+func TestErrorsKeepSecrets(t *testing.T) {
+	good := smitest.Recorded(t, "c500-2.3.1").Output("mx-smi")
+	const row = "|  2                      2477        python  "
+	for _, out := range []string{
+		strings.Replace(good, row, "|  9                      2477        sk-secret  ", 1),
+		strings.Replace(good, row, "|  sk-secret                                   ", 1),
+		strings.Replace(strings.Replace(good, row, "|  2                      2477        sk-secret  ", 1), "PID  ", "Id   ", 1),
+		strings.Replace(strings.Replace(good, row, "|  2                      2477        sk-secret  ", 1), "| Process:  ", "| Processes ", 1),
+	} {
+		tool := smitest.Recorded(t, "c500-2.3.1")
+		tool.Set("mx-smi", out, 0)
+		r, err := open(tool.Run).Read(t.Context())
+		if understood := strings.Contains(out, "| Processes "); (err == nil) != understood || strings.Contains(fmt.Sprint(err), "secret") || len(r.Devices) != 3 {
+			t.Errorf("got %d cards, %v", len(r.Devices), err)
+		}
+	}
+}
+
+// TestIdentityOfRenumberedCards sees that a card keeps its UUID when the loss of another gives it another index.
+func TestIdentityOfRenumberedCards(t *testing.T) {
+	tool := smitest.Recorded(t, "n260-2.2.8")
+	b := open(tool.Run)
+	before := smitest.Read(t, b).Devices[1]
+	out := tool.Output("mx-smi")
+	at, to := strings.Index(out, "| 0       MetaX"), strings.Index(out, "| 1       MetaX")
+	tool.Set("mx-smi", out[:at]+strings.Replace(out[to:], "| 1 ", "| 0 ", 1), 0)
+	after := smitest.Read(t, b).Devices[0]
+	if after.Index != "0" || after.PCI != before.PCI || after.UUID != before.UUID || before.UUID == "" {
+		t.Errorf("got %+v, before %+v", after.Identity, before.Identity)
+	}
+}
+
+// TestNoCards sees that a tool that lists no card is no such machine, unless it had some: then they are lost.
+func TestNoCards(t *testing.T) {
+	tool := smitest.Recorded(t, "n260-2.2.8")
+	full := tool.Output("mx-smi")
+	empty := full[:strings.Index(full, "| 0       MetaX")] + full[strings.Index(full, "| Process:"):]
+	tool.Set("mx-smi", empty, 0)
+	b := open(tool.Run)
+	if r, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) || len(r.Devices) > 0 {
+		t.Errorf("got %v, %v, want gpu.ErrAbsent", r, err)
+	}
+	tool.Set("mx-smi", full, 0)
+	smitest.Read(t, b)
+	tool.Set("mx-smi", empty, 0)
+	if r, err := b.Read(t.Context()); err != nil || len(r.Devices) > 0 {
+		t.Errorf("after there were cards: got %v, %v, want an empty reading", r, err)
+	}
+}
+
+func TestListIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tool := smitest.Recorded(t, "n260-2.2.8")
+		list := tool.Output("mx-smi -L")
+		tool.Set("mx-smi -L", "busy\n", 1)
+		b := open(tool.Run)
+		if r, err := b.Read(t.Context()); err == nil || len(r.Devices) != 2 {
+			t.Errorf("got %d cards, %v", len(r.Devices), err)
+		}
+		tool.Set("mx-smi -L", list, 0)
+		time.Sleep(again)
+		if r, err := b.Read(t.Context()); err != nil || r.Devices[0].UUID == "" {
+			t.Errorf("got %v, %v", r, err)
+		}
+	})
+}
+
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { smitest.Stuck(t, smitest.Recorded(t, "n260-2.2.8").Run, "-L", open) })
+}
+
 func FuzzRead(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.txt")
-	for _, file := range files {
-		f.Add([]byte(smitest.Recorded(f, file).Output("mx-smi")))
+	for _, name := range smitest.Cases(f) {
+		f.Add([]byte(smitest.Recorded(f, name).Output("mx-smi")))
 	}
 	f.Fuzz(func(t *testing.T, out []byte) {
 		all := func(context.Context, string, ...string) ([]byte, error) { return out, nil }
@@ -139,12 +187,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d cards", len(r.Devices))
 		}
 		for _, d := range r.Devices {
-			if d.Index == "" || d.Name == "" {
-				t.Errorf("identity %+v", d.Identity)
-			}
-			if v, ok := d.Utilization.Get(); ok && (v < 0 || v > 1) {
-				t.Errorf("utilization %v", v)
-			}
+			smitest.CheckDevice(t, &d)
 			used, _ := d.MemoryUsed.Get()
 			if total, ok := d.MemoryTotal.Get(); ok && used > total {
 				t.Errorf("memory %v of %v", used, total)

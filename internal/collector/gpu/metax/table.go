@@ -1,7 +1,6 @@
 package metax
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -15,7 +14,6 @@ import (
 const (
 	maxCards     = 256
 	maxProcesses = 4096
-	maxFaults    = 8 // told of one output
 )
 
 // The table's columns by their header, as mx-smi 2.1.6 to 2.3.1 print them. A card is two rows under two header rows.
@@ -41,7 +39,6 @@ var layout = smi.Layout{
 var (
 	banner     = regexp.MustCompile(`^MX-SMI (\S+) Kernel Mode Driver Version: ?(\S+)$`)
 	versions   = regexp.MustCompile(`^MACA Version: ?\S+ BIOS Version: ?(\S+)$`)
-	pciAddress = regexp.MustCompile(`^[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]$`)
 	processRow = regexp.MustCompile(`^(\d{1,4}) (\d{1,10}) (?:.* )?(\S+)$`)
 )
 
@@ -49,7 +46,7 @@ var (
 type reader struct {
 	version, driver, bios string
 	devices               []gpu.Device
-	faults                []error
+	faults                smi.Faults
 	columns               [2]smi.Columns // of a card's first and second row
 	open                  map[string]string
 	processHeader         string
@@ -77,8 +74,6 @@ func parseTable(out []byte) ([]gpu.Device, error) {
 		return nil, smi.Unrecognized(tool, "", "a row with its and the driver's version", strings.TrimSpace(string(out)))
 	case r.columns[1] == nil:
 		return nil, smi.Unrecognized(tool, r.version, "the table's two header rows", strings.TrimSpace(string(out)))
-	case len(r.devices) == 0:
-		r.faults = append(r.faults, fmt.Errorf("%s lists no cards: %w", tool, gpu.ErrAbsent))
 	}
 	for i := range r.devices {
 		d := &r.devices[i]
@@ -87,11 +82,11 @@ func parseTable(out []byte) ([]gpu.Device, error) {
 			d.Firmware = r.bios // told once, so not for cards of several kinds
 		}
 	}
-	return r.devices, errors.Join(r.faults[:min(len(r.faults), maxFaults)]...)
+	return r.devices, r.faults.Err()
 }
 
 func (r *reader) fault(wanted, got string) {
-	r.faults = append(r.faults, smi.Unrecognized(tool, r.version, fmt.Sprintf("line %d, %s", r.line, wanted), got))
+	r.faults.Add(smi.Unrecognized(tool, r.version, fmt.Sprintf("line %d, %s", r.line, wanted), got))
 }
 
 func (r *reader) row(cells []string) {
@@ -105,7 +100,7 @@ func (r *reader) row(cells []string) {
 		if bios := versions.FindStringSubmatch(cells[0])[1]; bios != "unknown" && bios != "NA" {
 			r.bios = bios
 		}
-	case cells[0] == "Process:":
+	case !r.processes && strings.HasPrefix(cells[0], "Process"):
 		r.processes = true
 	case r.processes:
 		r.process(text)
@@ -136,7 +131,7 @@ func (r *reader) header(cells []string, need ...string) smi.Columns {
 // card reads one row of a card: the first and the second come in turn. A first row is known by the PCI address, which no
 // second row has.
 func (r *reader) card(cells []string, text string) {
-	if slices.ContainsFunc(cells, pciAddress.MatchString) {
+	if slices.ContainsFunc(cells, func(cell string) bool { return smi.Address(cell) != "" }) {
 		if r.open != nil {
 			r.fault("a card's second row", text)
 		}
@@ -160,7 +155,7 @@ func (r *reader) card(cells []string, text string) {
 }
 
 func device(top, below map[string]string) gpu.Device {
-	d := gpu.Device{Identity: gpu.Identity{Vendor: vendor, Index: top["index"], Chip: "0", Name: name(top["name"]), PCI: strings.ToLower(top["bus"])}}
+	d := gpu.Device{Identity: gpu.Identity{Vendor: vendor, Index: top["index"], Chip: "0", Name: name(top["name"]), PCI: smi.Address(top["bus"])}}
 	if state := strings.ToLower(below["state"]); strings.HasPrefix(state, "not available") || strings.HasPrefix(state, "unavailable") {
 		d.Lost = true // the driver can no longer reach it
 		return d
@@ -186,10 +181,9 @@ func name(s string) string {
 // Usage(MiB). The name may hold spaces.
 func (r *reader) process(text string) {
 	if !r.told {
-		r.processHeader = strings.TrimSpace(r.processHeader + " " + text)
-		r.told = r.processHeader == "GPU PID Process Name GPU Memory Usage(MiB)"
-		if len(r.processHeader) > 1000 {
-			r.processHeader = ""
+		if len(r.processHeader) < 1000 && strings.TrimLeft(text, "0123456789") == text { // of two lines, and not a row yet
+			r.processHeader = strings.TrimSpace(r.processHeader + " " + text)
+			r.told = r.processHeader == "GPU PID Process Name GPU Memory Usage(MiB)"
 		}
 		return
 	}
@@ -198,13 +192,13 @@ func (r *reader) process(text string) {
 	}
 	m := processRow.FindStringSubmatch(text)
 	if m == nil {
-		r.fault("a row of a process", text)
+		r.fault("a row of a process", smi.RowStart(text))
 		return
 	}
 	pid, err := strconv.ParseUint(m[2], 10, 31)
 	i := slices.IndexFunc(r.devices, func(d gpu.Device) bool { return d.Index == m[1] })
 	if err != nil || pid == 0 || i < 0 {
-		r.fault("a row of a process", text)
+		r.fault("a row of a process", smi.RowStart(text))
 		return
 	}
 	if r.count++; r.count > maxProcesses {
@@ -213,9 +207,10 @@ func (r *reader) process(text string) {
 	r.devices[i].Processes = append(r.devices[i].Processes, gpu.Process{PID: int(pid), Memory: smi.Quantity(m[3], "MiB")})
 }
 
-var listRow = regexp.MustCompile(`^GPU#(\d{1,4})\s.*\(UUID: ?([0-9A-Za-z-]{1,64})\)$`)
+var listRow = regexp.MustCompile(`^GPU#\d{1,4}\s.*?\s([0-9A-Fa-f:.]{12,16})\s.*\(UUID: ?([0-9A-Za-z-]{1,64})\)$`)
 
-// parseList reads the UUIDs of `mx-smi -L`, by index. Cards that are not available have none.
+// parseList reads the UUIDs of `mx-smi -L`, by PCI address: a card's index may change when another one is lost. Cards that are
+// not available have none.
 func parseList(out []byte) (map[string]string, error) {
 	uuids := map[string]string{}
 	cards := 0
@@ -225,7 +220,9 @@ func parseList(out []byte) (map[string]string, error) {
 		}
 		cards++
 		if m := listRow.FindStringSubmatch(line); m != nil && len(uuids) < maxCards {
-			uuids[m[1]] = m[2]
+			if bus := smi.Address(m[1]); bus != "" {
+				uuids[bus] = m[2]
+			}
 		}
 	}
 	if cards == 0 {

@@ -38,7 +38,7 @@ func readCards(out []byte) ([]gpu.Device, error) {
 	}
 	var (
 		cards  []gpu.Device
-		faults error
+		faults smi.Faults
 		seen   = map[string]bool{}
 	)
 	for i, item := range list {
@@ -46,33 +46,33 @@ func readCards(out []byte) ([]gpu.Device, error) {
 		card := readCard(section(object))
 		switch {
 		case card.Index == "" || card.Name == "":
-			faults = both(faults, smi.Unrecognized(tool, "", fmt.Sprintf("card %d of the list, which needs Index and Product Name", i), fmt.Sprint(item)))
+			faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("card %d of the list, which needs Index and Product Name", i), fmt.Sprint(item)))
 		case seen[card.Index]:
-			faults = both(faults, smi.Unrecognized(tool, "", "Index, which two cards have", card.Index))
+			faults.Add(smi.Unrecognized(tool, "", "Index, which two cards have", card.Index))
 		default:
 			seen[card.Index] = true
 			card.Driver = driver
 			cards = append(cards, card)
 		}
 	}
-	return cards, faults
+	return cards, faults.Err()
 }
 
 func readCard(s section) gpu.Device {
 	d := gpu.Device{
 		Identity: gpu.Identity{
-			Vendor: vendor, Index: index(s.text("Index")), Chip: "0", Name: s.text("Product Name"),
-			UUID: s.text("GPU UUID"), PCI: address(s.text("PCI", "Bus ID")), Firmware: s.text("MTBios Version"),
+			Vendor: vendor, Index: smi.Index(s.text("Index")), Chip: "0", Name: s.text("Product Name"),
+			UUID: s.text("GPU UUID"), PCI: smi.Address(s.text("PCI", "Bus ID")), Firmware: s.text("MTBios Version"),
 		},
 		Utilization: s.quantity("%", "Utilization", "Gpu"),
 		Temperature: s.quantity("C", "Temperature", "GPU Current Temp"),
 		PowerUsed:   s.quantity("W", "Power Readings", "Power Draw"),
-		PowerLimit:  positive(s.quantity("W", "Power Readings", "Current Power Limit")),
+		PowerLimit:  smi.Positive(s.quantity("W", "Power Readings", "Current Power Limit")),
 		MemoryTotal: s.quantity("MiB", "FB Memory Usage", "Total"),
 		MemoryUsed:  s.quantity("MiB", "FB Memory Usage", "Used"),
 	}
 	for part, name := range map[string]string{"graphics": "Graphics", "memory": "Memory", "video": "Video"} {
-		c := gpu.Clock{Part: part, Now: s.quantity("MHz", "Clocks", name), Max: positive(s.quantity("MHz", "Max Clocks", name))}
+		c := gpu.Clock{Part: part, Now: s.quantity("MHz", "Clocks", name), Max: smi.Positive(s.quantity("MHz", "Max Clocks", name))}
 		if c.Now != (gpu.Value{}) || c.Max != (gpu.Value{}) {
 			d.Clocks = append(d.Clocks, c)
 		}
@@ -82,19 +82,19 @@ func readCard(s section) gpu.Device {
 	speeds := s.section("Fan", "Speed")
 	for _, name := range slices.Sorted(maps.Keys(speeds)) {
 		number, isFan := strings.CutPrefix(strings.TrimSpace(name), "Fan")
-		if v := speeds.quantity("%", name); isFan && index(number) != "" && v != (gpu.Value{}) {
+		if v := speeds.quantity("%", name); isFan && smi.Index(number) != "" && v != (gpu.Value{}) {
 			d.Fans = append(d.Fans, gpu.Fan{Name: number, Speed: v})
 		}
 	}
 
 	link := s.section("PCI", "GPU Link Info")
-	d.PCIe.Generation = positive(smi.Number(link.text("PCIe Generation", "Current")))
-	d.PCIe.GenerationMax = positive(smi.Number(link.text("PCIe Generation", "Max")))
-	d.PCIe.Width = lanes(link.text("Link Width", "Current"))
-	d.PCIe.WidthMax = lanes(link.text("Link Width", "Max"))
+	d.PCIe.Generation = smi.Positive(smi.Number(link.text("PCIe Generation", "Current")))
+	d.PCIe.GenerationMax = smi.Positive(smi.Number(link.text("PCIe Generation", "Max")))
+	d.PCIe.Width = smi.Lanes(link.text("Link Width", "Current"))
+	d.PCIe.WidthMax = smi.Lanes(link.text("Link Width", "Max"))
 
 	for _, cause := range [...][2]string{{gpu.Corrected, "Single Bit ECC"}, {gpu.Uncorrected, "Double Bit ECC"}} {
-		if n, ok := smi.Number(s.text("Retired Pages", cause[1])).Get(); ok && n >= 0 {
+		if n, ok := smi.Count(s.text("Retired Pages", cause[1])).Get(); ok {
 			d.Remapped = append(d.Remapped, gpu.Remapped{Cause: cause[0], Count: n})
 		}
 	}
@@ -128,64 +128,15 @@ func (s section) section(path ...string) section {
 
 // text returns a value, or "" for one that is not offered.
 func (s section) text(path ...string) string {
-	var text string
 	switch v := s.get(path...).(type) {
 	case string:
-		text = strings.TrimSpace(v)
+		return smi.Told(v)
 	case json.Number:
-		text = v.String()
+		return v.String()
 	}
-	if text == "N/A" || text == "Unknown" {
-		return ""
-	}
-	return text
+	return ""
 }
 
 func (s section) quantity(unit string, path ...string) gpu.Value {
-	return withUnit(s.text(path...), unit)
-}
-
-// withUnit reads a number that carries its unit. One without is of a version that this program doesn't know.
-func withUnit(s, unit string) gpu.Value {
-	if strings.TrimRight(s, "0123456789.") == s {
-		return smi.Quantity(s, unit)
-	}
-	return gpu.Value{}
-}
-
-// positive leaves out 0, which the driver gives for what it doesn't know.
-func positive(v gpu.Value) gpu.Value {
-	if n, ok := v.Get(); ok && n > 0 {
-		return v
-	}
-	return gpu.Value{}
-}
-
-// lanes reads "16x".
-func lanes(s string) gpu.Value {
-	number, ok := strings.CutSuffix(s, "x")
-	if !ok {
-		return gpu.Value{}
-	}
-	return positive(smi.Number(number))
-}
-
-// index returns s if it is a number as tools count cards, else "".
-func index(s string) string {
-	if s == "" || len(s) > 4 || strings.Trim(s, "0123456789") != "" {
-		return ""
-	}
-	return s
-}
-
-// address turns 00000000:2A:00.0 into 0000:2a:00.0, as Linux names devices.
-func address(s string) string {
-	s = strings.ToLower(s)
-	if len(s) == len("00000000:2a:00.0") {
-		s = strings.TrimPrefix(s, "0000")
-	}
-	if strings.Trim(s, "0123456789abcdef:.") != "" || strings.Count(s, ":") != 2 {
-		return ""
-	}
-	return s
+	return smi.WithUnit(s.text(path...), unit)
 }

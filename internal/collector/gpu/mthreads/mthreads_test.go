@@ -3,28 +3,33 @@ package mthreads
 import (
 	"context"
 	"errors"
-	"os"
-	"slices"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi/smitest"
 )
 
-func fixture(tb testing.TB, name string) []byte {
-	tb.Helper()
-	out, err := os.ReadFile("testdata/" + name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return out
-}
+// recorded are the tool's runs.
+var recorded = smitest.Files{Tool: tool, Ends: map[string]string{
+	"-q --json": ".query.json",
+	"":          ".overview.txt",
+}}
+
+func open(run smi.Runner) gpu.Backend { return New(Options{Run: run}) }
+
+func TestGolden(t *testing.T) { recorded.Goldens(t, "-q --json", open) }
+
+func TestMissingTool(t *testing.T) { smitest.Missing(t, "mthreads", open) }
 
 // TestDamagedQuery sees that output that is not whole, or not of this tool, gives an error and no card.
 func TestDamagedQuery(t *testing.T) {
-	whole := fixture(t, "x10000.query.json")
+	whole := smitest.Fixture(t, "x10000.query.json")
 	bad := []string{
 		"", "Error: the requested operation is not available on target device\n", "[]", "{}", `{"GPU":{}}`, `{"GPU":null}`,
 		`{"cards":[{"Index":"0","Product Name":"MTT S80"}]}`, `{"GPU":[null]}`, `{"GPU":[{"Index":"first","Product Name":"MTT S80"}]}`,
@@ -65,7 +70,7 @@ func TestUnits(t *testing.T) {
 		Remapped:        []gpu.Remapped{{Cause: gpu.Corrected, Count: 3}, {Cause: gpu.Uncorrected, Count: 1}},
 		RowRemapPending: gpu.Known(1),
 	}}
-	if diff := cmp.Diff(want, cards, values); diff != "" || err != nil {
+	if diff := cmp.Diff(want, cards, smitest.Values()); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
@@ -89,7 +94,7 @@ func TestProcesses(t *testing.T) {
 		},
 		{"a row of another card", head + "7 42 python3 1MiB\n3 43 sh 1MiB\n----\n", [2][]gpu.Process{nil, {{PID: 43, Memory: gpu.Known(1 << 20)}}}, true, "7 42"},
 		{"a row without unit", head + "3 43 sh 1\n----\n", [2][]gpu.Process{}, true, "3 43"},
-		{"no PID", head + "3 sh 1MiB\n----\n", [2][]gpu.Process{}, true, "3 sh"},
+		{"no PID", head + "3 sh 1MiB\n----\n", [2][]gpu.Process{}, true, `got "3 ..."`},
 		{"cut", head + "3 43 sh 1MiB\n", [2][]gpu.Process{}, false, "end of the overview"},
 		{"other columns", strings.Replace(head, "ID PID", "PID ID", 1) + "3 43 sh 1MiB\n----\n", [2][]gpu.Process{}, false, "header"},
 		{"not offered", "    mthreads-gmi:2.3.2           Driver Version:3.3.5-server\nError: the requested operation is not available\n", [2][]gpu.Process{}, false, ""},
@@ -101,7 +106,7 @@ func TestProcesses(t *testing.T) {
 			if (err == nil) != (c.bad == "") || err != nil && !strings.Contains(err.Error(), c.bad) {
 				t.Errorf("error %v, want %q", err, c.bad)
 			}
-			if diff := cmp.Diff(c.want, [2][]gpu.Process{got[0].Processes, got[1].Processes}, values); diff != "" || got[0].ProcessesKnown != c.known {
+			if diff := cmp.Diff(c.want, [2][]gpu.Process{got[0].Processes, got[1].Processes}, smitest.Values()); diff != "" || got[0].ProcessesKnown != c.known {
 				t.Errorf("known %v (-want +got)\n%s", got[0].ProcessesKnown, diff)
 			}
 		})
@@ -110,7 +115,7 @@ func TestProcesses(t *testing.T) {
 
 // TestProcessesThatFail sees that cards stay without their processes.
 func TestProcessesThatFail(t *testing.T) {
-	query, fails := play("s5000"), errors.New("mthreads-gmi: exit status 1")
+	query, fails := recorded.Play("s5000"), errors.New("mthreads-gmi: exit status 1")
 	b := New(Options{Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
 		if len(args) == 0 {
 			return nil, fails
@@ -125,7 +130,7 @@ func TestProcessesThatFail(t *testing.T) {
 
 // TestNoCards sees that a tool that lists no card is no such machine, unless it had some.
 func TestNoCards(t *testing.T) {
-	query := play("s5000")
+	query := recorded.Play("s5000")
 	b := New(Options{Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
 		return query(ctx, name, args...)
 	}})
@@ -144,21 +149,35 @@ func TestNoCards(t *testing.T) {
 	}
 }
 
+// TestBudget sees that a table that does not come in time costs no card.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { smitest.Stuck(t, recorded.Play("s5000"), "", open) })
+}
+
+// TestErrorsKeepSecrets sees that no error has what stands on a command line, and that many errors are one of bounded size.
+func TestErrorsKeepSecrets(t *testing.T) {
+	const head = "mthreads-gmi:2.3.2 Driver\nProcesses:\nID PID Process name GPU Memory\n Usage\n+----+\n"
+	const row = "0    42  serve --api-key sk-secret\n"
+	for _, out := range []string{head + row, head + strings.Repeat(row, maxProcesses) + "----\n", head + strings.Repeat("0 1 sk-secret N/A\n", maxProcesses+1), "Processes:\n" + row} {
+		err := addProcesses([]gpu.Device{{Identity: gpu.Identity{Index: "0"}}}, []byte(out))
+		if err == nil || strings.Contains(err.Error(), "secret") || len(err.Error()) > 4000 {
+			t.Errorf("%.80q: %d bytes: %.300v", out, len(fmt.Sprint(err)), err)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	for _, name := range []string{"s5000", "x10000", "s90"} {
-		f.Add(fixture(f, name+".query.json"), fixture(f, name+".overview.txt"))
+		f.Add(smitest.Fixture(f, name+".query.json"), smitest.Fixture(f, name+".overview.txt"))
 	}
 	f.Fuzz(func(t *testing.T, query, overview []byte) {
 		cards, _ := readCards(query)
 		_ = addProcesses(cards, overview)
-		if len(cards) > maxCards || len(page(cards)) > 64*(len(query)+len(overview))+1<<16 {
+		if len(cards) > maxCards || len(smitest.Page(cards)) > 64*(len(query)+len(overview))+1<<16 {
 			t.Errorf("%d cards of %d bytes", len(cards), len(query))
 		}
 		for _, d := range cards {
-			u, _ := d.Utilization.Get()
-			if u < 0 || u > 1 || index(d.Index) == "" || slices.ContainsFunc(d.Processes, func(p gpu.Process) bool { return p.PID <= 0 }) {
-				t.Errorf("got %+v", d)
-			}
+			smitest.CheckDevice(t, &d)
 		}
 	})
 }

@@ -25,17 +25,17 @@ func addProcesses(cards []gpu.Device, overview []byte) error {
 	for i := range cards {
 		cards[i].ProcessesKnown = true
 	}
-	var faults error
+	var faults smi.Faults
 	for _, row := range rows {
 		card, p, ok := readProcess(row)
 		at := slices.IndexFunc(cards, func(d gpu.Device) bool { return d.Index == card })
 		if !ok || at < 0 {
-			faults = both(faults, smi.Unrecognized(tool, version, "row of the table of processes", row))
+			faults.Add(smi.Unrecognized(tool, version, "row of the table of processes", smi.RowStart(row)))
 			continue
 		}
 		cards[at].Processes = append(cards[at].Processes, p)
 	}
-	return faults
+	return faults.Err()
 }
 
 // processRows returns the rows between the rules of the table of processes, nil if there is no table.
@@ -59,6 +59,9 @@ func processRows(overview string) (version string, rows []string, err error) {
 			}
 		case title:
 			if strings.Join(strings.Fields(text), " ") != "ID PID Process name GPU Memory" {
+				if strings.TrimLeft(text, "0123456789") != text { // no header at all
+					text = smi.RowStart(text)
+				}
 				return version, nil, smi.Unrecognized(tool, version, "header of the table of processes", text)
 			}
 			state = header
@@ -72,7 +75,7 @@ func processRows(overview string) (version string, rows []string, err error) {
 				return version, rows, nil
 			case text == noProcesses, text == "":
 			case len(rows) == maxProcesses:
-				return version, nil, smi.Unrecognized(tool, version, "table of processes, after "+strconv.Itoa(maxProcesses)+" rows", text)
+				return version, nil, smi.Unrecognized(tool, version, "table of processes, after "+strconv.Itoa(maxProcesses)+" rows", smi.RowStart(text))
 			default:
 				rows = append(rows, text)
 			}
@@ -81,7 +84,8 @@ func processRows(overview string) (version string, rows []string, err error) {
 	if state == before && version != "" {
 		return version, nil, nil
 	}
-	return version, nil, smi.Unrecognized(tool, version, "end of the overview", overview[max(0, len(overview)-100):])
+	begin, _, _ := strings.Cut(strings.TrimSpace(overview), "\n")
+	return version, nil, smi.Unrecognized(tool, version, "end of the overview", begin)
 }
 
 // readProcess reads a row: card, PID, command, memory. The command may have blanks in it, or be empty.
@@ -95,6 +99,6 @@ func readProcess(row string) (card string, p gpu.Process, ok bool) {
 		return "", gpu.Process{}, false
 	}
 	memory := fields[len(fields)-1]
-	p = gpu.Process{PID: pid, Memory: withUnit(memory, "MiB")}
-	return index(fields[0]), p, p.Memory != gpu.Value{} || memory == "N/A"
+	p = gpu.Process{PID: pid, Memory: smi.WithUnit(memory, "MiB")}
+	return smi.Index(fields[0]), p, p.Memory != gpu.Value{} || memory == "N/A"
 }

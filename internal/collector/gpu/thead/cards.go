@@ -35,7 +35,7 @@ func readCards(out []byte) ([]card, error) {
 		blocks    [][]string
 		top       []string
 	)
-	for _, line := range wholeLines(out) {
+	for _, line := range smi.WholeLines(out) {
 		text := strings.TrimRight(line, " ")
 		switch m := heading.FindStringSubmatch(text); {
 		case !known:
@@ -51,73 +51,62 @@ func readCards(out []byte) ([]card, error) {
 	if !known || len(blocks) > maxCards {
 		return nil, smi.Unrecognized(tool, "", fmt.Sprintf("query, which needs the line %s and at most %d cards", banner, maxCards), string(out))
 	}
-	head := texts(outline(top))
+	head := smi.Texts(smi.Outline(top))
 	driver := head["Driver Version"]
 	attached, err := strconv.Atoi(head["Attached PPUs"])
 	if err != nil {
 		return nil, smi.Unrecognized(tool, "", "Attached PPUs, with driver "+driver, head["Attached PPUs"])
 	}
-	var faults error
+	var faults smi.Faults
 	if attached != len(blocks) {
-		faults = smi.Unrecognized(tool, "", fmt.Sprintf("query, with driver %s, which has %d cards", driver, len(blocks)), fmt.Sprintf("Attached PPUs: %d", attached))
+		faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("query, with driver %s, which has %d cards", driver, len(blocks)), fmt.Sprintf("Attached PPUs: %d", attached)))
 	}
 	cards := make([]card, 0, len(blocks))
 	seen := map[string]bool{}
 	for i, block := range blocks {
-		entries := outline(block)
-		v := texts(entries)
+		entries := smi.Outline(block)
+		v := smi.Texts(entries)
 		c := readCard(v)
-		c.PCI, c.Driver = address(addresses[i]), driver
+		c.PCI, c.Driver = smi.Address(addresses[i]), driver
 		if c.UUID == "" || c.Name == "" || seen[c.UUID] {
-			faults = both(faults, smi.Unrecognized(tool, "", "card, which needs a name and a UUID of its own, with driver "+driver, addresses[i]))
+			faults.Add(smi.Unrecognized(tool, "", "card, which needs a name and a UUID of its own, with driver "+driver, addresses[i]))
 			continue
 		}
 		seen[c.UUID] = true
 		c.Processes, c.ProcessesKnown = processes(entries)
 		cards = append(cards, c)
 	}
-	return cards, faults
-}
-
-// texts are the values of an outline by path, without those that the card doesn't offer.
-func texts(entries []entry) map[string]string {
-	v := make(map[string]string, len(entries))
-	for _, e := range entries {
-		if _, twice := v[e.path]; !twice && e.value != "N/A" {
-			v[e.path] = e.value
-		}
-	}
-	return v
+	return cards, faults.Err()
 }
 
 func readCard(v map[string]string) card {
-	quantity := func(path, unit string) gpu.Value { return withUnit(v[path], unit) }
+	quantity := func(path, unit string) gpu.Value { return smi.WithUnit(v[path], unit) }
 	d := gpu.Device{
 		Identity:          gpu.Identity{Vendor: vendor, Chip: "0", Name: v["Product Name"], UUID: v["PPU UUID"], Firmware: v["VBIOS Version"]},
 		Utilization:       quantity("Utilization/Ppu", "%"),
 		Temperature:       quantity("Temperature/PPU Current Temp", "C"),
 		MemoryTemperature: quantity("Temperature/Memory Current Temp", "C"),
 		PowerUsed:         quantity("Power Readings/Power Draw", "W"),
-		PowerLimit:        positive(quantity("Power Readings/Enforced Power Limit", "W")),
+		PowerLimit:        smi.Positive(quantity("Power Readings/Enforced Power Limit", "W")),
 		MemoryTotal:       quantity("Memory Usage/Total", "MiB"),
 		MemoryUsed:        quantity("Memory Usage/Used", "MiB"),
 		PCIe: gpu.PCIe{
-			Generation:    positive(smi.Number(v["PCI/PPU Link Info/PCIe Generation/Current"])),
-			GenerationMax: positive(smi.Number(v["PCI/PPU Link Info/PCIe Generation/Max"])),
-			Width:         lanes(v["PCI/PPU Link Info/Link Width/Current"]),
-			WidthMax:      lanes(v["PCI/PPU Link Info/Link Width/Max"]),
-			Replays:       count(v["PCI/Replays Since Reset"]),
-			Transmit:      perSecond(v["PCI/Tx Throughput"]),
-			Receive:       perSecond(v["PCI/Rx Throughput"]),
+			Generation:    smi.Positive(smi.Number(v["PCI/PPU Link Info/PCIe Generation/Current"])),
+			GenerationMax: smi.Positive(smi.Number(v["PCI/PPU Link Info/PCIe Generation/Max"])),
+			Width:         smi.Lanes(v["PCI/PPU Link Info/Link Width/Current"]),
+			WidthMax:      smi.Lanes(v["PCI/PPU Link Info/Link Width/Max"]),
+			Replays:       smi.Count(v["PCI/Replays Since Reset"]),
+			Transmit:      smi.PerSecond(v["PCI/Tx Throughput"]),
+			Receive:       smi.PerSecond(v["PCI/Rx Throughput"]),
 		},
 		RowRemapPending: yes(v["Remapped Rows/Pending"]),
 		RowRemapFailed:  yes(v["Remapped Rows/Remapping Failure Occurred"]),
 	}
 	if d.PowerLimit == (gpu.Value{}) {
-		d.PowerLimit = positive(quantity("Power Readings/Power Limit", "W"))
+		d.PowerLimit = smi.Positive(quantity("Power Readings/Power Limit", "W"))
 	}
 	for _, k := range [...][2]string{{"sm", "CU"}, {"memory", "Memory"}, {"video", "Video"}} {
-		c := gpu.Clock{Part: k[0], Now: quantity("Clocks/"+k[1], "MHz"), Max: positive(quantity("Max Clocks/"+k[1], "MHz"))}
+		c := gpu.Clock{Part: k[0], Now: quantity("Clocks/"+k[1], "MHz"), Max: smi.Positive(quantity("Max Clocks/"+k[1], "MHz"))}
 		if c.Now != (gpu.Value{}) || c.Max != (gpu.Value{}) {
 			d.Clocks = append(d.Clocks, c)
 		}
@@ -131,7 +120,7 @@ func readCard(v map[string]string) card {
 		{"DRAM Correctable", gpu.Corrected, "dram"},
 		{"DRAM Uncorrectable", gpu.Uncorrected, "dram"},
 	} {
-		if n, ok := count(v["ECC Errors/Volatile/"+e.path]).Get(); ok {
+		if n, ok := smi.Count(v["ECC Errors/Volatile/"+e.path]).Get(); ok {
 			d.ECC = append(d.ECC, gpu.ECC{Kind: e.kind, Location: e.location, Count: n})
 		}
 	}
@@ -147,7 +136,7 @@ func addRemapped(d *gpu.Device, v map[string]string) {
 		{"Retired Pages/Single Bit ECC", "Retired Pages/Double Bit ECC"},
 	} {
 		for i, cause := range []string{gpu.Corrected, gpu.Uncorrected} {
-			if n, ok := count(v[names[i]]).Get(); ok {
+			if n, ok := smi.Count(v[names[i]]).Get(); ok {
 				d.Remapped = append(d.Remapped, gpu.Remapped{Cause: cause, Count: n})
 			}
 		}
@@ -191,27 +180,37 @@ func addThrottles(d *gpu.Device, v map[string]string) {
 
 // processes reads the section of processes. Slices are named by the number of their compute instance until nameSlices does.
 // A process without a PID is left out.
-func processes(entries []entry) (list []gpu.Process, known bool) {
+func processes(entries []smi.Entry) (list []gpu.Process, known bool) {
 	var (
 		instance string
 		p        *gpu.Process
 	)
 	for _, e := range entries {
-		switch e.path {
+		switch e.Path {
 		case "Processes":
-			known = e.value == ""
+			known = e.Value == ""
 		case "Processes/Compute instance ID":
-			instance = strings.TrimPrefix(e.value, "N/A")
+			instance = strings.TrimPrefix(e.Value, "N/A")
 		case "Processes/Process ID":
 			if len(list) == maxProcesses {
 				return nil, false
 			}
-			pid, _ := strconv.Atoi(e.value)
+			pid, _ := strconv.Atoi(e.Value)
 			list = append(list, gpu.Process{PID: pid, Slice: instance})
 			p, instance = &list[len(list)-1], ""
 		case "Processes/Process ID/Used PPU Memory":
-			p.Memory = withUnit(e.value, "MiB")
+			p.Memory = smi.WithUnit(e.Value, "MiB")
 		}
 	}
 	return slices.DeleteFunc(list, func(p gpu.Process) bool { return p.PID <= 0 }), known
+}
+
+func yes(s string) gpu.Value {
+	switch s {
+	case "Yes":
+		return gpu.Known(1)
+	case "No":
+		return gpu.Known(0)
+	}
+	return gpu.Value{}
 }

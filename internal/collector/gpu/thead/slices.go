@@ -34,7 +34,7 @@ func readList(out []byte) (listing, error) {
 	l := listing{indexes: map[string]string{}, devices: map[place]gpu.Slice{}}
 	index := ""
 	taken := map[string]bool{}
-	for _, line := range wholeLines(out) {
+	for _, line := range smi.WholeLines(out) {
 		text := strings.TrimRight(line, " ")
 		if text == "" {
 			continue
@@ -52,7 +52,7 @@ func readList(out []byte) (listing, error) {
 
 // addSlices reads the tables about MIG devices into the cards.
 func (b *Backend) addSlices(ctx context.Context, cards []gpu.Device) error {
-	out, err := b.run(ctx, tool)
+	out, err := b.Run(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,11 +60,13 @@ func (b *Backend) addSlices(ctx context.Context, cards []gpu.Device) error {
 	if err != nil {
 		return err
 	}
-	profiles, faults := b.profiles(ctx)
+	profiles, err := b.profiles(ctx)
+	var faults smi.Faults
+	faults.Add(err)
 	for _, row := range rows {
 		f := strings.Fields(row[0])
 		if len(f) != 4 || len(row) < 2 || strings.Trim(strings.Join(f, ""), "0123456789") != "" {
-			faults = both(faults, smi.Unrecognized(tool, "", "row of the table of MIG devices", strings.Join(row, "|")))
+			faults.Add(smi.Unrecognized(tool, "", "row of the table of MIG devices", strings.Join(row, "|")))
 			continue
 		}
 		at := slices.IndexFunc(cards, func(d gpu.Device) bool { return d.Index == f[0] })
@@ -77,10 +79,10 @@ func (b *Backend) addSlices(ctx context.Context, cards []gpu.Device) error {
 		}
 		s.GPUInstance, s.ComputeInstance, s.Profile = f[1], f[2], profiles[place{f[0], f[1]}]
 		used, total, _ := strings.Cut(row[1], "/")
-		s.MemoryUsed, s.MemoryTotal = withUnit(used, "MiB"), withUnit(total, "MiB")
+		s.MemoryUsed, s.MemoryTotal = smi.WithUnit(used, "MiB"), smi.WithUnit(total, "MiB")
 		cards[at].Slices = append(cards[at].Slices, s)
 	}
-	return faults
+	return faults.Err()
 }
 
 // nameSlices gives the processes the UUIDs of their slices. The query names the compute instance alone, which more than one
@@ -98,7 +100,7 @@ func nameSlices(d *gpu.Device) {
 
 // profiles returns the profiles of the GPU instances.
 func (b *Backend) profiles(ctx context.Context) (map[place]string, error) {
-	out, err := b.run(ctx, tool, "mig", "-lgi")
+	out, err := b.Run(ctx, "mig", "-lgi")
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +127,7 @@ func tableRows(out []byte, title string, header ...string) ([][]string, error) {
 		rows               [][]string
 		titled, headed, in bool
 	)
-	for _, line := range wholeLines(out) {
+	for _, line := range smi.WholeLines(out) {
 		line = strings.TrimSpace(line)
 		cells := strings.Split(strings.Trim(line, "|"), "|")
 		switch {

@@ -3,50 +3,39 @@ package thead
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
+	"github.com/stackscope/stackscope/internal/collector/gpu/smi/smitest"
 )
 
-func fixture(tb testing.TB, name string) []byte {
-	tb.Helper()
-	out, err := os.ReadFile("testdata/" + name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return out
-}
+// recorded are the tool's runs.
+var recorded = smitest.Files{Tool: tool, Ends: map[string]string{
+	"-q":       ".query.txt",
+	"-L":       ".list.txt",
+	"":         ".overview.txt",
+	"mig -lgi": ".instances.txt",
+}}
 
-// with plays a case with another output of one command.
+func open(run smi.Runner) gpu.Backend { return New(Options{Run: run}) }
+
+func TestGolden(t *testing.T) { recorded.Goldens(t, "-q", open) }
+
+func TestMissingTool(t *testing.T) { smitest.Missing(t, "thead", open) }
+
 func with(name, command string, out []byte, err error) *Backend {
-	run := play(name)
-	return New(Options{Run: func(ctx context.Context, called string, args ...string) ([]byte, error) {
-		if strings.Join(args, " ") == command {
-			return out, err
-		}
-		return run(ctx, called, args...)
-	}})
-}
-
-// numbers are the samples of a page that are no identity.
-func numbers(page string) map[string]bool {
-	lines := map[string]bool{}
-	for line := range strings.Lines(page) {
-		if !strings.HasPrefix(line, "# ") && !strings.Contains(line, "_info{") {
-			lines[line] = true
-		}
-	}
-	return lines
+	return New(Options{Run: recorded.Instead(name, command, out, err)})
 }
 
 // TestUnrecognized sees that output of another form gives an error and no card.
 func TestUnrecognized(t *testing.T) {
-	query, list := string(fixture(t, "zw810.query.txt")), string(fixture(t, "zw810.list.txt"))
+	query, list := string(smitest.Fixture(t, "zw810.query.txt")), string(smitest.Fixture(t, "zw810.list.txt"))
 	for _, c := range []struct{ command, out string }{
 		{"-q", ""},
 		{"-q", "\n"},
@@ -75,15 +64,15 @@ func TestCut(t *testing.T) {
 	for _, c := range []struct{ name, command, end string }{
 		{"zw810", "-q", ".query.txt"}, {"mig", "", ".overview.txt"}, {"mig", "mig -lgi", ".instances.txt"}, {"mig", "-L", ".list.txt"},
 	} {
-		out := fixture(t, c.name+c.end)
+		out := smitest.Fixture(t, c.name+c.end)
 		r, err := with(c.name, c.command, out, nil).Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole := numbers(page(r.Devices))
+		whole := smitest.Numbers(smitest.Page(r.Devices))
 		for n := range out {
 			cut, _ := with(c.name, c.command, out[:n], nil).Read(t.Context())
-			for line := range numbers(page(cut.Devices)) {
+			for line := range smitest.Numbers(smitest.Page(cut.Devices)) {
 				// A slice that is not listed goes by its number.
 				if !whole[line] && !strings.Contains(line, "gpu_slice_") {
 					t.Fatalf("%s cut at byte %d: got %s", c.end, n, line)
@@ -91,7 +80,7 @@ func TestCut(t *testing.T) {
 			}
 		}
 	}
-	half := fixture(t, "zw810.query.txt")
+	half := smitest.Fixture(t, "zw810.query.txt")
 	half = half[:strings.Index(string(half), "PPU 00000000:7E:00.0")]
 	if r, err := with("zw810", "-q", half, nil).Read(t.Context()); err == nil || len(r.Devices) != 1 {
 		t.Errorf("a card is missing: got %d cards, %v", len(r.Devices), err)
@@ -161,7 +150,7 @@ PPU 00000001:C9:00.0
 		Remapped:        []gpu.Remapped{{Cause: gpu.Corrected, Count: 2}},
 		RowRemapPending: gpu.Known(1),
 	}}}
-	if diff := cmp.Diff(want, cards, values, cmp.AllowUnexported(card{})); diff != "" || err != nil {
+	if diff := cmp.Diff(want, cards, smitest.Values(), cmp.AllowUnexported(card{})); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
@@ -173,10 +162,10 @@ func TestTablesThatFail(t *testing.T) {
 		slices       int
 	}{
 		{"", "Error\n", 0}, // no table of MIG devices
-		{"", strings.Replace(string(fixture(t, "mig.overview.txt")), "PPU  GI  CI  MIG", "PPU  CI  GI  MIG", 1), 0},
-		{"", strings.Replace(string(fixture(t, "mig.overview.txt")), "|  1   0   2    0  |", "|  1   0   2       |", 1), 1},
+		{"", strings.Replace(string(smitest.Fixture(t, "mig.overview.txt")), "PPU  GI  CI  MIG", "PPU  CI  GI  MIG", 1), 0},
+		{"", strings.Replace(string(smitest.Fixture(t, "mig.overview.txt")), "|  1   0   2    0  |", "|  1   0   2       |", 1), 1},
 		{"mig -lgi", "Error\n", 2},
-		{"mig -lgi", strings.Replace(string(fixture(t, "mig.instances.txt")), "Profile  Instance", "Instance  Profile", 1), 2},
+		{"mig -lgi", strings.Replace(string(smitest.Fixture(t, "mig.instances.txt")), "Profile  Instance", "Instance  Profile", 1), 2},
 	} {
 		r, err := with("mig", c.command, []byte(c.out), nil).Read(t.Context())
 		if len(r.Devices) != 2 {
@@ -213,15 +202,33 @@ func TestDriverNotLoaded(t *testing.T) {
 	if _, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
 		t.Errorf("got %v, want gpu.ErrAbsent", err)
 	}
-	b.seen = true
+	b.See([]gpu.Device{{}})
 	if _, err := b.Read(t.Context()); errors.Is(err, gpu.ErrAbsent) {
 		t.Errorf("after there were cards: got %v", err)
 	}
 }
 
+// TestListThatFails sees that cards keep their index when the list, which is asked for with each reading where MIG is on, fails.
+func TestListThatFails(t *testing.T) {
+	run := recorded.Play("mig")
+	b := open(func(ctx context.Context, name string, args ...string) ([]byte, error) { return run(ctx, name, args...) })
+	if _, err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fails := errors.New("ppu-smi: exit status 1")
+	run = recorded.Instead("mig", "-L", nil, fails)
+	if r, err := b.Read(t.Context()); !errors.Is(err, fails) || len(r.Devices) != 2 || len(r.Devices[1].Slices) != 2 {
+		t.Errorf("got %v, %v", r, err)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { smitest.Stuck(t, recorded.Play("mig"), "mig -lgi", open) })
+}
+
 func FuzzRead(f *testing.F) {
 	for _, name := range []string{"zw810", "mig"} {
-		f.Add(fixture(f, name+".query.txt"), fixture(f, name+".list.txt"), fixture(f, "mig.overview.txt"), fixture(f, "mig.instances.txt"))
+		f.Add(smitest.Fixture(f, name+".query.txt"), smitest.Fixture(f, name+".list.txt"), smitest.Fixture(f, "mig.overview.txt"), smitest.Fixture(f, "mig.instances.txt"))
 	}
 	f.Fuzz(func(t *testing.T, query, list, overview, instances []byte) {
 		outputs := map[string][]byte{"-q": query, "-L": list, "": overview, "mig -lgi": instances}
@@ -229,14 +236,11 @@ func FuzzRead(f *testing.F) {
 			return outputs[strings.Join(args, " ")], nil
 		}})
 		r, _ := b.Read(t.Context())
-		if size := len(query) + len(list) + len(overview) + len(instances); len(r.Devices) > maxCards || len(page(r.Devices)) > 256*size+1<<16 {
+		if size := len(query) + len(list) + len(overview) + len(instances); len(r.Devices) > maxCards || len(smitest.Page(r.Devices)) > 256*size+1<<16 {
 			t.Errorf("%d cards of %d bytes", len(r.Devices), size)
 		}
 		for _, d := range r.Devices {
-			u, _ := d.Utilization.Get()
-			if u < 0 || u > 1 || d.Index == "" || slices.ContainsFunc(d.Processes, func(p gpu.Process) bool { return p.PID <= 0 }) {
-				t.Errorf("got %+v", d)
-			}
+			smitest.CheckDevice(t, &d)
 		}
 	})
 }

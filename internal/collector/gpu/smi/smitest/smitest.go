@@ -2,20 +2,16 @@
 package smitest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
-	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 // Tool is a tool that prints what was recorded.
@@ -31,10 +27,21 @@ type run struct {
 	exit int
 }
 
-// Recorded reads a file of recorded runs. A run is a line "$ tool arguments", with " [exit n]" at its end if the tool failed,
-// and what it printed up to the next run. The run "$ *" is for all commands that have none of their own; without it they fail.
-func Recorded(tb testing.TB, file string) *Tool {
+// recordings are the ends of the names of files that Recorded reads.
+const recordings = ".txt"
+
+// Cases are the names of the cases that Recorded can read.
+func Cases(tb testing.TB) []string {
 	tb.Helper()
+	return names(tb, recordings)
+}
+
+// Recorded reads the recorded runs of a case, testdata/<name>.txt. A run is a line "$ tool arguments", with " [exit n]"
+// at its end if the tool failed, and what it printed up to the next run. The run "$ *" is for all commands that have none of
+// their own; without it they fail.
+func Recorded(tb testing.TB, name string) *Tool {
+	tb.Helper()
+	file := filepath.Join("testdata", name+recordings)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		tb.Fatal(err)
@@ -108,32 +115,3 @@ func (tool *Tool) Run(ctx context.Context, name string, args ...string) ([]byte,
 }
 
 var _ smi.Runner = (&Tool{}).Run
-
-// Page is what a worker exports of a reading.
-func Page(r gpu.Reading) []byte {
-	var w exposition.Writer
-	gpu.WriteReading(&w, r)
-	return w.Bytes()
-}
-
-// Golden compares page with the file, or writes the file.
-func Golden(tb testing.TB, file string, page []byte, update bool) {
-	tb.Helper()
-	if update {
-		if err := os.WriteFile(file, page, 0o600); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if !bytes.Equal(want, page) {
-		tb.Errorf("%s: -want +got:\n%s", file, cmp.Diff(string(want), string(page)))
-	}
-}
-
-// Absent tests that a backend says so when its tool is not there.
-func Absent(context.Context, string, ...string) ([]byte, error) {
-	return nil, fmt.Errorf("no-smi: %w", gpu.ErrAbsent)
-}
