@@ -33,22 +33,24 @@ type Owner func(p gpu.Process) (instance string, ok bool)
 type Attribution struct {
 	owner Owner
 
-	mu    sync.Mutex
-	cards map[cardKey]*card
+	mu       sync.Mutex
+	cards    map[cardKey]*card
+	readings map[string]uint64 // counted, by vendor
 }
 
 // New makes an Attribution. owner is asked for each process of each reading and must not wait.
 func New(owner Owner) *Attribution {
-	return &Attribution{owner: owner, cards: map[cardKey]*card{}}
+	return &Attribution{owner: owner, cards: map[cardKey]*card{}, readings: map[string]uint64{}}
 }
 
 type cardKey struct{ vendor, index, chip, uuid string }
 
 // card is what is known about one card since its last reading.
 type card struct {
-	key    cardKey
-	at     time.Time
-	labels exposition.Labels
+	key     cardKey
+	reading uint64 // of its vendor's cards, the last one that it was in
+	at      time.Time
+	labels  exposition.Labels
 
 	energy float64 // the card's counter at the last reading
 	counts bool    // whether it has one
@@ -89,6 +91,7 @@ type held struct {
 func (a *Attribution) Observe(vendor string, at time.Time, devices []gpu.Device) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.readings[vendor]++
 	for i := range devices {
 		d := &devices[i]
 		key := cardKey{vendor, d.Index, d.Chip, d.UUID}
@@ -100,6 +103,7 @@ func (a *Attribution) Observe(vendor string, at time.Time, devices []gpu.Device)
 			c = &card{key: key, labels: gpu.Labels(d.Identity), uses: map[string]*use{}}
 			a.cards[key] = c
 		}
+		c.reading = a.readings[vendor]
 		c.observe(at, d, a.owner)
 	}
 	for key, c := range a.cards {
@@ -113,8 +117,11 @@ func (c *card) observe(at time.Time, d *gpu.Device, owner Owner) {
 	spent := c.spent(d)
 	c.at, c.known = at, d.ProcessesKnown && !d.Lost
 	c.allocated, c.unaccounted = gpu.Value{}, gpu.Value{}
-	for _, u := range c.uses {
+	for name, u := range c.uses {
 		u.memory, u.busy, u.here, u.working = gpu.Value{}, gpu.Value{}, false, false
+		if at.Sub(u.at) > forgetAfter {
+			delete(c.uses, name)
+		}
 	}
 	if !c.known {
 		return
@@ -143,11 +150,6 @@ func (c *card) observe(at time.Time, d *gpu.Device, owner Owner) {
 		}
 	}
 	c.account(d, owned)
-	for name, u := range c.uses {
-		if at.Sub(u.at) > forgetAfter {
-			delete(c.uses, name)
-		}
-	}
 }
 
 // spent is the energy since the reading before.
@@ -246,7 +248,7 @@ func (a *Attribution) Presence(instance string) Presence {
 	var p Presence
 	now := time.Now()
 	for _, c := range a.cards {
-		if !c.known || now.Sub(c.at) > staleAfter {
+		if !c.known || !a.current(c, now) {
 			continue
 		}
 		p.Known = true
@@ -258,6 +260,12 @@ func (a *Attribution) Presence(instance string) Presence {
 	return p
 }
 
+// current says that a card was in its vendor's last reading, and lately. One that is no longer read may have left its index to
+// another.
+func (a *Attribution) current(c *card, now time.Time) bool {
+	return c.reading == a.readings[c.key.vendor] && now.Sub(c.at) <= staleAfter
+}
+
 type emitFunc = func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)
 
 // fresh returns the cards with a current reading, in order.
@@ -265,7 +273,7 @@ func (a *Attribution) fresh() []*card {
 	now := time.Now()
 	list := make([]*card, 0, len(a.cards))
 	for _, c := range a.cards {
-		if now.Sub(c.at) <= staleAfter {
+		if a.current(c, now) {
 			list = append(list, c)
 		}
 	}

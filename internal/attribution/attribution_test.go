@@ -185,9 +185,38 @@ func TestOldInstancesAndCardsAreForgotten(t *testing.T) {
 	if len(a.cards) != 1 {
 		t.Errorf("%d cards are kept", len(a.cards))
 	}
+	silent := device(0, 60)
 	for _, c := range a.cards {
 		if _, ok := c.uses["a"]; ok || len(c.uses) != 1 {
 			t.Errorf("kept: %v", c.uses)
 		}
+		silent.ProcessesKnown = false // its driver tells nothing any more
+		a.Observe("nvidia", start.Add(2*forgetAfter+2*time.Second), []gpu.Device{silent})
+		if len(c.uses) != 0 {
+			t.Errorf("kept without processes: %v", c.uses)
+		}
+	}
+}
+
+// A card that is not in its vendor's last reading says nothing: its number may be another card's by now.
+func TestCardsOfAnOlderReadingAreLeftOut(t *testing.T) {
+	a := New(owners)
+	now := time.Now()
+	second := device(1, 40, process(200, 40))
+	a.Observe("nvidia", now.Add(-2*time.Second), []gpu.Device{device(0, 30, process(100, 30)), second})
+	a.Observe("amd", now.Add(-2*time.Second), []gpu.Device{device(7, 20, process(100, 20))})
+	second.Index = "0" // the driver was loaded anew without the first
+	a.Observe("nvidia", now, []gpu.Device{second})
+	want(t, lines(a, "a", "b"),
+		`worker_node_gram_allocated_bytes{gpu_index="7",gpu_name="H100",gpu_chip_index="0"} 20`,
+		`worker_node_gram_allocated_bytes{gpu_index="0",gpu_name="H100",gpu_chip_index="0"} 40`,
+		`gpu_memory_unaccounted_bytes{gpu_index="7",gpu_name="H100",gpu_chip_index="0"} 0`,
+		`gpu_memory_unaccounted_bytes{gpu_index="0",gpu_name="H100",gpu_chip_index="0"} 0`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="a",gpu_index="7",gpu_name="H100",gpu_chip_index="0"} 20`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="b",gpu_index="0",gpu_name="H100",gpu_chip_index="0"} 40`,
+	)
+	a.Observe("nvidia", now, nil)
+	if p := a.Presence("b"); p != (Presence{Known: true}) {
+		t.Errorf("after its card has gone: %+v", p)
 	}
 }

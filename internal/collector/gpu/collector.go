@@ -45,13 +45,13 @@ func (c *Collector) Collect(emit func(m *catalog.Metric, suffix string, value fl
 	if !p.at.IsZero() {
 		age = time.Since(p.at)
 	}
-	fresh := !p.hung && age <= staleAfter*c.sampler.interval
+	fresh := !p.hung && age <= c.sampler.overdue(staleAfter)
 	for i := range p.samples {
 		if s := &p.samples[i]; fresh || s.lasting {
 			emit(s.metric, "", s.value, s.labels)
 		}
 	}
-	if p.err == nil && age > max(lateAfter*c.sampler.interval, c.sampler.deadline) {
+	if p.err == nil && age > c.sampler.overdue(lateAfter) {
 		return p.took, fmt.Errorf("the last reading is %s old", age.Round(time.Second))
 	}
 	return p.took, p.err
@@ -63,7 +63,7 @@ func (s *sampler) publish() error {
 	now := time.Now()
 	p := &page{took: s.last.took, err: s.err, hung: s.hung}
 	devices, ids := s.last.devices, s.last.ids
-	if s.err != nil && !s.hung && now.Sub(s.last.at) > staleAfter*s.interval {
+	if s.err != nil && !s.hung && now.Sub(s.last.at) > s.overdue(staleAfter) {
 		devices, ids = nil, nil // known cards of which nothing can be read
 	}
 	if len(devices) > 0 && !s.hung {
@@ -137,7 +137,7 @@ func (s *sampler) late(events []eventTotal, now time.Time) []eventTotal {
 		if _, action := judge(e.kind, e.code); action == ActionRestartApp {
 			within = recentApp
 		}
-		if now.Sub(e.last) <= within && e.last.After(s.set.ledger.bootAt) {
+		if now.Sub(e.last) <= within && !e.earlierBoot {
 			list = append(list, e)
 		}
 	}
@@ -147,14 +147,15 @@ func (s *sampler) late(events []eventTotal, now time.Time) []eventTotal {
 // node are the samples about all of a vendor's cards.
 func (s *sampler) node(v view, devices []Device) []sample {
 	labels := s.builder.vendor(s.vendor)
+	vendors := s.set.vendors()
 	if s.absent && v.known == 0 {
-		if !s.first || s.set.expected == 0 || v.vendors > 0 || !s.set.idle() {
+		if !s.speaks() || vendors > 0 || !s.set.idle() {
 			return nil
 		}
 		labels = "" // no card at all of those that should be here, of whatever vendor
 	}
 	expected := v.known
-	if v.vendors == 0 || v.vendors == 1 && v.known > 0 {
+	if vendors == 0 || vendors == 1 && v.known > 0 {
 		expected = max(expected, s.set.expected)
 	}
 	present := 0
@@ -174,10 +175,23 @@ func (s *sampler) node(v view, devices []Device) []sample {
 	return list
 }
 
-// idle says that no backend but perhaps the first has anything.
+// speaks says that this sampler tells that none of the expected cards is here, if so.
+func (s *sampler) speaks() bool { return s.first && s.absent && s.set.expected > 0 }
+
+// vendors counts those that have cards, of which some may be lost.
+func (s *Set) vendors() (n int) {
+	for _, sampler := range s.samplers {
+		if s.ledger.knows(sampler.vendor) {
+			n++
+		}
+	}
+	return n
+}
+
+// idle says that all backends but perhaps the first have looked and have nothing.
 func (s *Set) idle() bool {
 	for _, other := range s.samplers[1:] {
-		if p := other.page.Load(); p != nil && p.took >= 0 {
+		if p := other.page.Load(); p == nil || p.took >= 0 {
 			return false
 		}
 	}

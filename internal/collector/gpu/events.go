@@ -11,18 +11,20 @@ type entry struct {
 	severity             Severity
 	base, driver, kernel uint64
 	last                 time.Time
+	earlierBoot          bool // it was last in one
 }
 
 // eventTotal is how often an error happened.
 type eventTotal struct {
-	kind, code string
-	severity   Severity
-	count      uint64
-	last       time.Time
+	kind, code  string
+	severity    Severity
+	count       uint64
+	last        time.Time
+	earlierBoot bool
 }
 
 func (e *entry) total(key entryKey) eventTotal {
-	return eventTotal{key.kind, key.code, e.severity, e.base + max(e.driver, e.kernel), e.last}
+	return eventTotal{key.kind, key.code, e.severity, e.base + max(e.driver, e.kernel), e.last, e.earlierBoot}
 }
 
 // settle makes the counts so far the base: what is still to be read was not counted yet.
@@ -59,9 +61,10 @@ func (l *ledger) add(e Event, now time.Time) {
 	default:
 		entry.base++
 	}
-	if e.At.After(entry.last) {
+	if e.At.After(entry.last) || entry.last.After(now) { // the clock was set back
 		entry.last = e.At
 	}
+	entry.earlierBoot = false
 	l.changes++
 }
 
@@ -118,6 +121,7 @@ func (l *ledger) adopt(k *known) {
 			if mine, ok := l.entries[key]; ok {
 				e.settle()
 				mine.base += e.base
+				mine.earlierBoot = mine.earlierBoot && e.earlierBoot
 				if e.last.After(mine.last) {
 					mine.last = e.last
 				}

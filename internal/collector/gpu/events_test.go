@@ -280,10 +280,24 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
+// TestClockSetBack: the last error is the newest, not the one with the greatest time.
+func TestClockSetBack(t *testing.T) {
+	l := newLedger(nil)
+	now := time.Now()
+	for _, at := range []time.Time{now, now.Add(-time.Hour)} {
+		l.count(Event{Vendor: "nvidia", UUID: "a", Kind: "xid", Code: "1"}, at)
+	}
+	for _, e := range l.entries {
+		if !e.last.Equal(now.Add(-time.Hour)) {
+			t.Errorf("%s", e.last)
+		}
+	}
+}
+
 func TestKindsOfErrorsAreBounded(t *testing.T) {
 	var log logged
 	l := newLedger(log.logger())
-	for i := range 1000 {
+	for i := range 2 * maxEvents {
 		l.count(Event{Vendor: "nvidia", UUID: "a", Kind: "xid", Code: fmt.Sprint(i)}, time.Now())
 	}
 	if len(l.entries) != maxEvents || log.having("too many kinds") != 1 {

@@ -105,7 +105,7 @@ func TestFamiliesInCatalogOrder(t *testing.T) {
 func TestSamplesCarryDeclaredLabels(t *testing.T) {
 	d := fullDevice()
 	c := firstCard(&d)
-	c.events = []eventTotal{{"xid", "79", SeverityCritical, 2, time.Unix(1700000000, 0)}}
+	c.events = []eventTotal{{"xid", "79", SeverityCritical, 2, time.Unix(1700000000, 0), false}}
 	var b builder
 	b.build([]card{c})
 	if len(b.errs) > 0 {

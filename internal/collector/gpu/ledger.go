@@ -3,6 +3,7 @@ package gpu
 import (
 	"cmp"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,7 +14,7 @@ const (
 	forgetAfter = 7 * 24 * time.Hour
 	// maxKnown bounds the cards that are remembered, maxEvents the errors by card, kind and code.
 	maxKnown  = 512
-	maxEvents = 256
+	maxEvents = 1024
 	// missedReadings is how many readings in a row a card has to be missing from if each had an error that may explain it.
 	missedReadings = 3
 )
@@ -22,7 +23,6 @@ const (
 // is shared by all backends; nothing slow is done under its lock.
 type ledger struct {
 	logger *slog.Logger
-	bootAt time.Time // zero if not known
 
 	mu      sync.Mutex
 	boot    string
@@ -31,6 +31,7 @@ type ledger struct {
 	lost    map[string]uint64 // by vendor
 	entries map[entryKey]*entry
 	watched map[string]time.Time // vendors whose driver reports events, and since when
+	kept    map[string]bool      // vendors whose cards an earlier run has kept and none of which was read yet
 	// caughtUp says that the kernel log was read to its end once, or cannot be read.
 	caughtUp bool
 	full     bool // it was said that no more kinds of errors are counted
@@ -41,14 +42,16 @@ type ledger struct {
 // known is a card that was once seen.
 type known struct {
 	Identity
-	id     string // how its errors and sums are filed; it stays when the card moves
-	up     bool
-	since  time.Time // of its absence
-	missed int       // readings
+	id    string // how its errors and sums are filed; it stays when the card moves
+	up    bool
+	since time.Time // of its absence
+	// earlierBoot says that it was absent in one, too.
+	earlierBoot bool
+	missed      int // readings
 }
 
 func newLedger(logger *slog.Logger) *ledger {
-	return &ledger{logger: logger, lost: map[string]uint64{}, entries: map[entryKey]*entry{}, watched: map[string]time.Time{}}
+	return &ledger{logger: logger, lost: map[string]uint64{}, entries: map[entryKey]*entry{}, watched: map[string]time.Time{}, kept: map[string]bool{}}
 }
 
 // observe takes in which cards of a vendor were read. sure says that cards that are not among them are not there; else they
@@ -74,6 +77,7 @@ func (l *ledger) observe(vendor string, devices []Device, sure bool, now time.Ti
 			}
 		}
 	}
+	l.recognize(vendor, devices, matched, sure)
 	for i := range devices {
 		d := &devices[i]
 		if ids[i] != "" || d.Index == "" && d.UUID == "" && d.PCI == "" {
@@ -97,6 +101,22 @@ func (l *ledger) observe(vendor string, devices []Device, sure bool, now time.Ti
 	return ids
 }
 
+// recognize forgets a vendor's kept cards if the first reading has others alone: they are another machine's, from which this
+// one's disk was copied.
+func (l *ledger) recognize(vendor string, devices []Device, matched map[*known]bool, sure bool) {
+	if !l.kept[vendor] || len(devices) == 0 || len(matched) == 0 && !sure {
+		return
+	}
+	delete(l.kept, vendor)
+	if len(matched) > 0 {
+		return
+	}
+	l.logger.Warn("none of the cards that were kept is here: they are taken for another machine's and forgotten", "vendor", vendor)
+	l.cards = slices.DeleteFunc(l.cards, func(k *known) bool { return k.Vendor == vendor && l.drop(k) })
+	maps.DeleteFunc(l.entries, func(key entryKey, e *entry) bool { return key.vendor == vendor && e.earlierBoot })
+	delete(l.lost, vendor)
+}
+
 // see notes a known card's state.
 func (l *ledger) see(k *known, d *Device, now time.Time) {
 	k.missed = 0
@@ -109,7 +129,7 @@ func (l *ledger) see(k *known, d *Device, now time.Time) {
 	case d.Lost && k.up:
 		l.lose(k, now)
 	case !d.Lost && !k.up:
-		k.up, k.since = true, time.Time{}
+		k.up, k.since, k.earlierBoot = true, time.Time{}, false
 		l.changes++
 	}
 }
@@ -167,10 +187,9 @@ func (l *ledger) forget(matched map[*known]bool, now time.Time) {
 
 // view is what the ledger knows about a vendor.
 type view struct {
-	known   int
-	vendors int // that have cards, this one or others
-	lost    uint64
-	cards   []cardView
+	known int
+	lost  uint64
+	cards []cardView
 	// strangers are what errors were reported of besides cards: switches, and cards that were never read.
 	strangers []cardView
 }
@@ -187,7 +206,6 @@ func (l *ledger) view(vendor string) view {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := view{lost: l.lost[vendor]}
-	vendors := map[string]bool{}
 	bySubject := map[string][]eventTotal{}
 	var strangers []string
 	for key, e := range l.entries {
@@ -199,11 +217,9 @@ func (l *ledger) view(vendor string) view {
 		slices.SortFunc(list, func(a, b eventTotal) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.code, b.code)) })
 	}
 	for _, k := range l.cards {
-		vendors[k.Vendor] = true
 		if k.Vendor == vendor {
 			v.known++
-			still := !k.up && !l.bootAt.IsZero() && k.since.Before(l.bootAt)
-			v.cards = append(v.cards, cardView{k.Identity, k.id, k.up, still, bySubject[k.id]})
+			v.cards = append(v.cards, cardView{k.Identity, k.id, k.up, !k.up && k.earlierBoot, bySubject[k.id]})
 			delete(bySubject, k.id)
 		}
 	}
@@ -219,8 +235,14 @@ func (l *ledger) view(vendor string) view {
 		}
 		v.strangers = append(v.strangers, cardView{Identity: Identity{Vendor: vendor, Index: subject, Chip: "0", Name: name}, events: events})
 	}
-	v.vendors = len(vendors)
 	return v
+}
+
+// knows says whether a vendor has cards.
+func (l *ledger) knows(vendor string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.cards, func(k *known) bool { return k.Vendor == vendor })
 }
 
 // changed counts the changes.

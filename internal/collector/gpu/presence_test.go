@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -172,4 +173,101 @@ func TestSharedSerial(t *testing.T) {
 	if v := l.view("ascend"); v.known != 4 || v.lost != 1 {
 		t.Errorf("%d known, %d lost", v.known, v.lost)
 	}
+}
+
+// TestStateOfAnotherMachine: a disk that was cloned, or put into another machine, does not bring the other's cards with it.
+func TestStateOfAnotherMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "gpu.json")
+		b := newStub("nvidia", "a", "b")
+		_, stop := start(t, Options{Backends: []Backend{b}, StatePath: path, Root: machine(t, "boot-1", 100)})
+		b.reports(driverXID("a", "79"))
+		stop()
+		here := newStub("nvidia", "x", "y")
+		s, stop := start(t, Options{Backends: []Backend{here}, StatePath: path, Root: machine(t, "boot-2", 100)})
+		samples, _ := collect(t, s)
+		want(t, "clone", samples, map[string]float64{
+			"gpu_expected{vendor=nvidia}": 2, "gpu_present{vendor=nvidia}": 2, "gpu_lost_total{vendor=nvidia}": 0, "gpu_up{0}": 1, total79: -1,
+			"gpu_recommended_action{0,action=none}": 1, "worker_node_gpu_info{0,uuid=a,vendor=nvidia,pci_address=0000:61:00.0}": -1,
+		})
+		here.have("z") // while the worker runs, cards that go are missed
+		time.Sleep(1500 * time.Millisecond)
+		samples, _ = collect(t, s)
+		want(t, "later", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 3, "gpu_present{vendor=nvidia}": 1, "gpu_lost_total{vendor=nvidia}": 2})
+		stop()
+	})
+}
+
+// TestClockSteps: what was of an earlier boot is told by the boot, whatever the clock shows.
+func TestClockSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := machine(t, "boot-1", 3600)
+		path := filepath.Join(t.TempDir(), "gpu.json")
+		b := newStub("nvidia", "a", "b")
+		o := Options{Backends: []Backend{b}, StatePath: path, Root: root}
+		_, stop := start(t, o)
+		time.Sleep(time.Second)
+		b.reports(driverXID("a", "79"))
+		stop()
+		// The clock was an hour behind when the machine was booted: its start seems to lie before the error.
+		reboot(t, root, "boot-2", 7200)
+		b.have("a")
+		s, stop := start(t, o)
+		time.Sleep(1500 * time.Millisecond)
+		samples, _ := collect(t, s)
+		want(t, "behind", samples, map[string]float64{total79: 1, "gpu_recommended_action{0,action=none}": 1})
+		want(t, "lost in this boot", samples, map[string]float64{"gpu_recommended_action{1,action=reboot,reason=card is lost}": 1})
+		stop()
+		s, stop = start(t, o) // of the worker alone
+		samples, _ = collect(t, s)
+		want(t, "restarted", samples, map[string]float64{"gpu_recommended_action{0,action=none}": 1, "gpu_recommended_action{1,action=reboot,reason=card is lost}": 1})
+		stop()
+		reboot(t, root, "boot-3", 1)
+		s, stop = start(t, o)
+		b.reports(driverXID("a", "79"))
+		time.Sleep(1500 * time.Millisecond)
+		samples, _ = collect(t, s)
+		want(t, "another boot", samples, map[string]float64{
+			total79: 2, "gpu_recommended_action{0,action=reboot,reason=xid 79}": 1, "gpu_recommended_action{1,action=replace,reason=" + reasonStillLost + "}": 1,
+		})
+		stop()
+	})
+}
+
+// TestVendorsThatAreNoLongerRead: cards that were simulated once do not make a node one of two vendors.
+func TestVendorsThatAreNoLongerRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "gpu.json")
+		_, stop := start(t, Options{Backends: []Backend{newStub("fake", "f")}, StatePath: path})
+		stop()
+		s, stop := start(t, Options{Backends: []Backend{newStub("nvidia", "a")}, StatePath: path, Expected: 8})
+		samples, _ := collect(t, s)
+		want(t, "real", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 8})
+		stop()
+	})
+}
+
+// TestNoneOfTheExpectedCards: that there are none is said when all have looked, since some tools take long.
+func TestNoneOfTheExpectedCards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nvidia, ascend := newStub("nvidia"), newStub("ascend")
+		nvidia.gives(nil, ErrAbsent)
+		reply := Reading{Devices: []Device{ascend.card(0, "a")}}
+		ascend.answers(func(context.Context) (Reading, error) { time.Sleep(4 * time.Second); return reply, nil })
+		s, stop := start(t, Options{Backends: []Backend{nvidia, ascend}, Expected: 8})
+		time.Sleep(time.Second)
+		samples, _ := collect(t, s)
+		want(t, "not known yet", samples, map[string]float64{"gpu_expected{}": -1, "gpu_present{}": -1})
+		time.Sleep(5 * time.Second)
+		samples, _ = collect(t, s)
+		want(t, "there", samples, map[string]float64{"gpu_expected{}": -1, "gpu_expected{vendor=ascend}": 8, "gpu_present{vendor=ascend}": 1})
+		stop()
+
+		ascend.answers(func(context.Context) (Reading, error) { time.Sleep(4 * time.Second); return Reading{}, ErrAbsent })
+		s, stop = start(t, Options{Backends: []Backend{nvidia, ascend}, Expected: 8})
+		time.Sleep(6 * time.Second)
+		samples, _ = collect(t, s)
+		want(t, "none", samples, map[string]float64{"gpu_expected{}": 8, "gpu_present{}": 0})
+		stop()
+	})
 }

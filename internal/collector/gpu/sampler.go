@@ -30,6 +30,8 @@ const (
 	// maxGap is how many intervals a power or throttle reading may stand for. What lies further back, a hang or a suspended
 	// machine, is not known, and a sum that grew by a guess would be worse than one that missed something.
 	maxGap = 3
+	// calm is how long nothing may fail before a failure counts as over.
+	calm = time.Minute
 	// maxSaid bounds the reasons of failures that are remembered as logged.
 	maxSaid = 32
 )
@@ -53,7 +55,9 @@ type sampler struct {
 	hung    bool
 	retryAt time.Time
 	said    map[string]bool
+	failed  time.Time // lately
 	watched bool
+	doubted bool // it was said that processes cannot be told
 	watch   sync.WaitGroup
 }
 
@@ -82,6 +86,11 @@ func newSampler(set *Set, b Backend, o Options) *sampler {
 		s.deadline = toolHangAfter
 	}
 	return s
+}
+
+// overdue is how old a reading may be that is so many intervals overdue. A Read takes what it takes until it counts as hanging.
+func (s *sampler) overdue(intervals time.Duration) time.Duration {
+	return max(intervals*s.interval, s.interval+s.deadline)
 }
 
 // run samples until ctx ends. It never waits for the backend: at most one Read is under way, in a goroutine of its own.
@@ -114,7 +123,7 @@ func (s *sampler) run(ctx context.Context) {
 				hang.Reset(s.deadline)
 				read()
 			}
-			if now := s.set.ledger.changed(); now != seen && s.page.Load() != nil {
+			if now := s.set.ledger.changed(); (now != seen || s.speaks()) && s.page.Load() != nil {
 				seen = now
 				s.tell(s.publish())
 			}
@@ -194,6 +203,7 @@ func (s *sampler) gone(r result, now time.Time) {
 		}
 	}
 	s.tell(s.publish())
+	s.hand(nil, now)
 }
 
 // hangs takes in that the driver does not answer.
@@ -209,6 +219,7 @@ func (s *sampler) good(ctx context.Context, r result, devices []Device, now time
 	keep, err := usable(devices)
 	devices, ids = pick(devices, keep), pick(ids, keep)
 	for i := range devices {
+		s.doubt(&devices[i])
 		if !devices[i].Lost {
 			devices[i].Energy = s.meter(ids[i], &devices[i], now)
 		}
@@ -216,12 +227,30 @@ func (s *sampler) good(ctx context.Context, r result, devices []Device, now time
 	s.last = taken{at: now, took: r.took, devices: devices, ids: ids}
 	s.err = joined(slices.DeleteFunc([]error{r.err, err}, func(err error) bool { return err == nil }))
 	s.tell(s.publish())
-	if s.set.onReading != nil {
-		s.set.onReading(s.vendor, now, devices)
-	}
+	s.hand(devices, now)
 	if w, ok := s.backend.(Watcher); ok && !s.watched {
 		s.watched = true
 		s.watch.Go(func() { s.follow(ctx, w) })
+	}
+}
+
+// doubt drops a card's processes if their numbers may be other processes' here. Who a process is of stays.
+func (s *sampler) doubt(d *Device) {
+	known := slices.ContainsFunc(d.Processes, func(p Process) bool { return p.Instance != "" })
+	if !s.set.ownPIDs || !d.ProcessesKnown || known {
+		return
+	}
+	d.Processes, d.ProcessesKnown = nil, false
+	if !s.doubted {
+		s.doubted = true
+		s.logger.Info("who uses the cards is not told, since this worker does not see the machine's process numbers: start its container with --pid host")
+	}
+}
+
+// hand tells who asked for it what was read.
+func (s *sampler) hand(devices []Device, now time.Time) {
+	if s.set.onReading != nil {
+		s.set.onReading(s.vendor, now, devices)
 	}
 }
 
@@ -264,16 +293,17 @@ func (s *sampler) follow(ctx context.Context, w Watcher) {
 	}
 }
 
-// tell logs a failure once for each reason, and once when all goes well again.
+// tell logs a failure once for each reason, and once when all has gone well again for a while.
 func (s *sampler) tell(err error) {
 	if err == nil {
-		if len(s.said) > 0 {
+		if len(s.said) > 0 && time.Since(s.failed) >= calm {
 			s.logger.Info("cards are read again")
 			clear(s.said)
 		}
 		return
 	}
-	text := err.Error()
+	s.failed = time.Now()
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if s.said[text] || len(s.said) >= maxSaid {
 		return
 	}

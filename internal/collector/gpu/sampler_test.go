@@ -113,6 +113,7 @@ func TestHang(t *testing.T) {
 		if len(failed) > 0 {
 			t.Errorf("failed: %v", failed)
 		}
+		time.Sleep(calm)
 		if log.having("driver hangs") != 1 || log.having("cards are read again") != 1 {
 			t.Errorf("%v", log.lines)
 		}
@@ -236,12 +237,89 @@ func TestErrors(t *testing.T) {
 		if len(failed) > 0 {
 			t.Errorf("%v", failed)
 		}
+		time.Sleep(calm)
 		for _, text := range []string{"version mismatch", "panicked", "card 1: unknown", "cards are read again"} {
 			if n := log.having(text); n != 1 {
 				t.Errorf("%q was logged %d times", text, n)
 			}
 		}
 		stop()
+	})
+}
+
+// TestLogOfWhatComesAndGoes: a fault that is there every other second is logged once, on one line, and so is its end.
+func TestLogOfWhatComesAndGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newStub("nvidia", "a", "b")
+		var log logged
+		_, stop := start(t, Options{Backends: []Backend{b}, Logger: log.logger()})
+		n := 0
+		b.answers(func(context.Context) (Reading, error) {
+			r := Reading{Devices: []Device{b.card(0, "a"), b.card(1, "b")}}
+			if n++; n%2 == 0 {
+				return r, errors.Join(errors.New("card 0: no power"), errors.New("card 1: no power"))
+			}
+			return r, nil
+		})
+		time.Sleep(10 * time.Minute)
+		if log.having("") != 2 || log.having("card 0: no power; card 1: no power") != 1 { // the other says that there is no kernel log
+			t.Errorf("%v", log.lines)
+		}
+		b.have("a", "b")
+		time.Sleep(2 * calm)
+		if log.having("") != 3 || log.having("cards are read again") != 1 {
+			t.Errorf("%v", log.lines)
+		}
+		stop()
+	})
+}
+
+// TestSlowTool: a tool that takes just less than what counts as hanging is never late.
+func TestSlowTool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newStub("nvidia")
+		b.least = 5 * time.Second
+		n := 0
+		b.answers(func(context.Context) (Reading, error) {
+			n++
+			time.Sleep(14*time.Second + time.Duration(n%2)*900*time.Millisecond)
+			return Reading{Devices: []Device{b.card(0, "a")}}, nil
+		})
+		s, stop := start(t, Options{Backends: []Backend{b}})
+		time.Sleep(16 * time.Second)
+		for range 600 {
+			time.Sleep(100 * time.Millisecond)
+			samples, failed := collect(t, s)
+			want(t, "slow", samples, map[string]float64{"worker_node_gpu_temperature_celsius{0}": 50, "gpu_driver_responsive{vendor=nvidia}": 1})
+			if len(failed) > 0 {
+				t.Error(failed)
+				break
+			}
+		}
+		stop()
+		time.Sleep(15 * time.Second) // until the tool ends
+	})
+}
+
+// TestShortInterval: on a busy machine a reading may take many short intervals without anything being wrong.
+func TestShortInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newStub("nvidia", "a")
+		s, stop := start(t, Options{Backends: []Backend{b}, Interval: 20 * time.Millisecond})
+		b.answers(func(context.Context) (Reading, error) {
+			time.Sleep(time.Second)
+			return Reading{Devices: []Device{b.card(0, "a")}}, nil
+		})
+		for range 50 {
+			time.Sleep(100 * time.Millisecond)
+			samples, failed := collect(t, s)
+			if samples["worker_node_gpu_temperature_celsius{0}"] != 50 || len(failed) > 0 {
+				t.Errorf("%v, failed %v", samples, failed)
+				break
+			}
+		}
+		stop()
+		time.Sleep(time.Second)
 	})
 }
 
@@ -290,13 +368,13 @@ func TestOldReadingIsNotExported(t *testing.T) {
 				<-hold // somebody holds the sampler up
 			}
 		}})
-		time.Sleep(6 * time.Second)
+		time.Sleep(7 * time.Second)
 		samples, failed := collect(t, s)
 		want(t, "late", samples, map[string]float64{"gpu_up{0}": 1})
-		if failed["gpu_nvidia"] != "the last reading is 6s old" {
+		if failed["gpu_nvidia"] != "the last reading is 7s old" {
 			t.Errorf("%v", failed)
 		}
-		time.Sleep(7 * time.Second)
+		time.Sleep(6 * time.Second)
 		samples, _ = collect(t, s)
 		want(t, "stale", samples, map[string]float64{"gpu_up{0}": -1, "gpu_expected{vendor=nvidia}": 1})
 		close(hold)

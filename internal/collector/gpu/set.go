@@ -44,6 +44,7 @@ type Set struct {
 	file      *stateFile
 	expected  int
 	root      string
+	ownPIDs   bool // processes have other numbers here than drivers may give them
 	onReading func(vendor string, at time.Time, devices []Device)
 	logger    *slog.Logger
 }
@@ -64,6 +65,7 @@ func New(o Options) (*Set, error) {
 	}
 	logger := o.Logger.With(logging.KeyComponent, "gpu")
 	s := &Set{ledger: newLedger(logger), expected: o.Expected, root: o.Root, onReading: o.OnReading, logger: logger}
+	s.ownPIDs = !sharesPIDs(o.Root)
 	vendors := map[string]bool{}
 	for _, b := range o.Backends {
 		switch {
@@ -78,7 +80,6 @@ func New(o Options) (*Set, error) {
 	if len(s.samplers) > 0 {
 		s.samplers[0].first = true
 	}
-	s.ledger.bootAt = bootTime(o.Root)
 	s.file = openState(o.StatePath, s.ledger, bootID(o.Root))
 	return s, nil
 }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	maxStateBytes = 1 << 20
+	maxStateBytes = 4 << 20
 	stateVersion  = 1
 )
 
@@ -43,6 +43,7 @@ type stateCard struct {
 	Firmware    string    `json:"firmware,omitempty"`
 	Present     bool      `json:"present"`
 	AbsentSince time.Time `json:"absent_since,omitzero"`
+	EarlierBoot bool      `json:"earlier_boot,omitempty"` // it was absent in one
 }
 
 type stateEvent struct {
@@ -55,6 +56,8 @@ type stateEvent struct {
 	Driver   uint64    `json:"driver,omitempty"`
 	Kernel   uint64    `json:"kernel,omitempty"`
 	Last     time.Time `json:"last"`
+	// EarlierBoot says that it was last reported in one.
+	EarlierBoot bool `json:"earlier_boot,omitempty"`
 }
 
 // stateFile keeps a ledger in a file. It is for one goroutine.
@@ -115,6 +118,7 @@ func (l *ledger) restore(data []byte) error {
 	case len(s.Cards) > maxKnown || len(s.Events) > maxEvents || len(s.Lost) > maxKnown:
 		return fmt.Errorf("%d cards and %d kinds of errors are too many", len(s.Cards), len(s.Events))
 	}
+	rebooted := s.Boot != "" && l.boot != "" && s.Boot != l.boot
 	var cards []*known
 	ids := map[string]bool{}
 	for _, c := range s.Cards {
@@ -123,7 +127,7 @@ func (l *ledger) restore(data []byte) error {
 		}
 		ids[c.ID] = true
 		id := Identity{c.Vendor, c.Index, c.Chip, c.Name, c.UUID, c.PCI, c.Driver, c.Firmware}
-		cards = append(cards, &known{Identity: id, id: c.ID, up: c.Present, since: c.AbsentSince})
+		cards = append(cards, &known{Identity: id, id: c.ID, up: c.Present, since: c.AbsentSince, earlierBoot: c.EarlierBoot || rebooted && !c.Present})
 	}
 	for _, e := range s.Events {
 		if e.Vendor == "" || e.Subject == "" || e.Kind == "" || max(e.Base, e.Driver, e.Kernel) > 1<<53 {
@@ -131,9 +135,12 @@ func (l *ledger) restore(data []byte) error {
 		}
 	}
 	l.cards = cards
+	for _, k := range cards {
+		l.kept[k.Vendor] = true
+	}
 	maps.Copy(l.lost, s.Lost)
 	for _, e := range s.Events {
-		l.entries[entryKey{e.Vendor, e.Subject, e.Kind, e.Code}] = &entry{e.Severity, e.Base, e.Driver, e.Kernel, e.Last}
+		l.entries[entryKey{e.Vendor, e.Subject, e.Kind, e.Code}] = &entry{e.Severity, e.Base, e.Driver, e.Kernel, e.Last, e.EarlierBoot || rebooted}
 	}
 	if s.Boot != "" && s.Boot == l.boot {
 		l.next = s.KernelNext
@@ -174,10 +181,10 @@ func (f *stateFile) save() {
 func (l *ledger) snapshot() state {
 	s := state{Version: stateVersion, Boot: l.boot, KernelNext: l.next, Lost: maps.Clone(l.lost)}
 	for _, k := range l.cards {
-		s.Cards = append(s.Cards, stateCard{k.id, k.Vendor, k.Index, k.Chip, k.Name, k.UUID, k.PCI, k.Driver, k.Firmware, k.up, k.since})
+		s.Cards = append(s.Cards, stateCard{k.id, k.Vendor, k.Index, k.Chip, k.Name, k.UUID, k.PCI, k.Driver, k.Firmware, k.up, k.since, k.earlierBoot})
 	}
 	for key, e := range l.entries {
-		s.Events = append(s.Events, stateEvent{key.vendor, key.subject, key.kind, key.code, e.severity, e.base, e.driver, e.kernel, e.last})
+		s.Events = append(s.Events, stateEvent{key.vendor, key.subject, key.kind, key.code, e.severity, e.base, e.driver, e.kernel, e.last, e.earlierBoot})
 	}
 	slices.SortFunc(s.Events, func(a, b stateEvent) int {
 		return cmp.Or(cmp.Compare(a.Vendor, b.Vendor), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Code, b.Code))

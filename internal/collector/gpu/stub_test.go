@@ -20,6 +20,7 @@ import (
 // stub is a backend whose answers a test chooses.
 type stub struct {
 	vendor string
+	least  time.Duration
 
 	mu     sync.Mutex
 	read   func(ctx context.Context) (Reading, error)
@@ -37,7 +38,7 @@ func newStub(vendor string, cards ...string) *stub {
 
 func (s *stub) Vendor() string { return s.vendor }
 
-func (s *stub) MinInterval() time.Duration { return 0 }
+func (s *stub) MinInterval() time.Duration { return s.least }
 
 func (s *stub) Read(ctx context.Context) (Reading, error) {
 	s.mu.Lock()

@@ -141,6 +141,7 @@ func (b *Backend) forget() {
 			c.device = nil
 		}
 	}
+	b.publish()
 }
 
 func (b *Backend) readAll(ctx context.Context) (gpu.Reading, error) {

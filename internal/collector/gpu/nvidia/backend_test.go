@@ -107,6 +107,8 @@ func TestStaticValuesAreAskedOnce(t *testing.T) {
 		s := a100()
 		cards := cardsOf(s, 3)
 		furnish(cards[0], 0)
+		cards[1].GetCurrentClocksEventReasonsFunc = answer(uint64(nvml.ClocksEventReasonGpuIdle))
+		cards[1].GetSupportedClocksEventReasonsFunc = cards[1].GetCurrentClocksEventReasonsFunc
 		b := newBackend(s, Options{})
 		const readings = 290
 		for range readings {
@@ -127,6 +129,9 @@ func TestStaticValuesAreAskedOnce(t *testing.T) {
 			{"cores", len(d.GetNumGpuCoresCalls()), 1},
 			{"highest clocks", len(d.GetMaxClockInfoCalls()), 4},
 			{"reasons that there are", len(d.GetSupportedClocksEventReasonsCalls()), 1},
+			{"clocks, three of them every ten seconds", len(d.GetClockInfoCalls()), readings + 3*readings/10},
+			{"power limit", len(d.GetEnforcedPowerLimitCalls()), readings / 10},
+			{"reasons that there are not", len(cards[1].GetSupportedClocksEventReasonsCalls()), 1},
 			{"power", len(d.GetPowerUsageCalls()), readings},
 			{"memory", len(d.GetMemoryInfo_v2Calls()), readings},
 			{"PCIe throughput", len(d.GetPcieThroughputCalls()), 2 * readings / 10},
@@ -366,6 +371,48 @@ func TestDriverReloaded(t *testing.T) {
 		}
 		if err := b.Close(); err != nil || len(s.ShutdownCalls()) != 3 {
 			t.Errorf("closed with %v, %d calls of Shutdown, want 3", err, len(s.ShutdownCalls()))
+		}
+	})
+}
+
+// TestWatchForgetsAnOldSession: handles of a session that is over are not used in the next.
+func TestWatchForgetsAnOldSession(t *testing.T) {
+	s := a100()
+	cardsOf(s, 2)
+	b := newBackend(s, Options{})
+	read(t, b)
+	if cards, _ := b.current(); len(cards) != 2 {
+		t.Fatalf("%d cards are watched, want 2", len(cards))
+	}
+	s.DeviceGetCountFunc = func() (int, nvml.Return) { return 0, nvml.ERROR_UNINITIALIZED }
+	s.InitFunc = func() nvml.Return { return nvml.ERROR_DRIVER_NOT_LOADED }
+	if _, err := b.Read(t.Context()); err == nil {
+		t.Fatal("no error without a driver")
+	}
+	if cards, _ := b.current(); len(cards) != 0 {
+		t.Errorf("%d cards of the old session are watched", len(cards))
+	}
+}
+
+// TestDivisionEnds: what a divided card does not tell is asked again as soon as it is whole.
+func TestDivisionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := a100()
+		d := cardsOf(s, 1)[0]
+		furnish(d, 0)
+		whole := d.GetUtilizationRatesFunc
+		divide(d, 0)
+		b := newBackend(s, Options{})
+		if got := read(t, b)[0].Utilization; got != (gpu.Value{}) {
+			t.Errorf("got %v of a divided card", got)
+		}
+		d.MigMode, d.GetUtilizationRatesFunc = nvml.DEVICE_MIG_DISABLE, whole
+		for range 2 {
+			time.Sleep(slowEvery)
+			read(t, b)
+		}
+		if got := read(t, b)[0].Utilization; got != gpu.Known(0.97) {
+			t.Errorf("got %v, want 0.97", got)
 		}
 	})
 }

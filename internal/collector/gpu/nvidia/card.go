@@ -22,7 +22,7 @@ type card struct {
 	maxClocks [len(clockParts)]gpu.Value
 	links     gpu.Value // how many it has
 	fans      gpu.Value
-	offered   []gpu.Throttle // reasons that it could give
+	offered   []gpu.Throttle // reasons that it could give, nil if it was not asked yet
 
 	closed   map[key]time.Time // questions that are not answered, until when
 	slowNext time.Time
@@ -96,7 +96,7 @@ func (c *card) identify() {
 	}
 }
 
-// clockParts are the clocks that are read.
+// clockParts are the clocks that are read, the first of them with each reading. The others hardly move, or with the first.
 var clockParts = [...]struct {
 	name  string
 	clock nvml.ClockType
@@ -115,7 +115,6 @@ func (c *card) readFast(d *gpu.Device) {
 		d.Utilization = ratio(float64(rates.Gpu))
 	}
 	d.PowerUsed = over(number(c, askPower, c.device.GetPowerUsage), 1000)
-	d.PowerLimit = over(number(c, askPowerLimit, c.device.GetEnforcedPowerLimit), 1000)
 	d.Energy = over(number(c, askEnergy, c.device.GetTotalEnergyConsumption), 1000)
 	d.Temperature = number(c, askTemperature, func() (uint32, nvml.Return) {
 		return c.device.GetTemperature(nvml.TEMPERATURE_GPU) // its successor came with drivers 570
@@ -126,17 +125,25 @@ func (c *card) readFast(d *gpu.Device) {
 		}
 	})
 	d.Cores = fact(c, &c.cores, key{q: askCores}, c.device.GetNumGpuCores)
-	for i, part := range clockParts {
+	d.Clocks = c.readClocks(0, 1)
+	c.readThrottles(d)
+}
+
+// readClocks reads a range of clockParts.
+func (c *card) readClocks(from, to int) []gpu.Clock {
+	var out []gpu.Clock
+	for i := from; i < to; i++ {
+		part := clockParts[i]
 		clock := gpu.Clock{
 			Part: part.name,
 			Now:  times(numberFor(c, key{askClock, i}, func() (uint32, nvml.Return) { return c.device.GetClockInfo(part.clock) }), 1e6),
 			Max:  times(fact(c, &c.maxClocks[i], key{askMaxClock, i}, func() (uint32, nvml.Return) { return c.device.GetMaxClockInfo(part.clock) }), 1e6),
 		}
 		if clock.Now != (gpu.Value{}) || clock.Max != (gpu.Value{}) {
-			d.Clocks = append(d.Clocks, clock)
+			out = append(out, clock)
 		}
 	}
-	c.readThrottles(d)
+	return out
 }
 
 // memory reads the memory of the card or, with n > 0, of one of its slices. What the driver keeps for itself is not counted as

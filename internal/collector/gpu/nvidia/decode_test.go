@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 	"github.com/NVIDIA/go-nvml/pkg/nvml/mock"
@@ -93,6 +94,40 @@ func TestProcesses(t *testing.T) {
 		if diff := cmp.Diff(want[i], got[i].Processes, sameValue); diff != "" || !got[i].ProcessesKnown {
 			t.Errorf("card %d: known %v, -want +got:\n%s", i, got[i].ProcessesKnown, diff)
 		}
+	}
+}
+
+// TestProcessesThatAreNotAllListed: a list that lacks some says nothing, since what is not listed would count as nobody's.
+func TestProcessesThatAreNotAllListed(t *testing.T) {
+	s := a100()
+	cards := cardsOf(s, 2)
+	processes(cards[0])
+	cards[0].GetComputeRunningProcessesFunc = func() ([]nvml.ProcessInfo, nvml.Return) { return nil, nvml.ERROR_UNKNOWN }
+	furnish(cards[1], 1)
+	divide(cards[1], 1)
+	slice, _ := cards[1].GetMigDeviceHandleByIndex(2)
+	slice.(*mock.Device).GetComputeRunningProcessesFunc = cards[0].GetComputeRunningProcessesFunc
+	for i, d := range read(t, newBackend(s, Options{})) {
+		if d.ProcessesKnown || d.Processes != nil {
+			t.Errorf("card %d: got %+v, want them unknown", i, d.Processes)
+		}
+	}
+}
+
+// TestUseAfterAClockStep: samples from before the clock was set back are none of now.
+func TestUseAfterAClockStep(t *testing.T) {
+	s := a100()
+	d := cardsOf(s, 1)[0]
+	processes(d, user{pid: 20, memory: 1 << 30, sm: 70})
+	d.GetProcessUtilizationFunc = func(uint64) ([]nvml.ProcessUtilizationSample, nvml.Return) {
+		now := time.Now()
+		return []nvml.ProcessUtilizationSample{
+			{Pid: 20, TimeStamp: uint64(now.Add(time.Hour).UnixMicro()), SmUtil: 99},
+			{Pid: 20, TimeStamp: uint64(now.Add(-time.Second).UnixMicro()), SmUtil: 12},
+		}, nvml.SUCCESS
+	}
+	if got := read(t, newBackend(s, Options{}))[0].Processes[0].Use; got != gpu.Known(0.12) {
+		t.Errorf("got %v, want 0.12", got)
 	}
 }
 

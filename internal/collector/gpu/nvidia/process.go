@@ -20,19 +20,21 @@ const (
 	maxProcesses = 4096
 )
 
-// readProcesses lists the processes that compute or draw on the card or, where it is divided, on its slices.
+// readProcesses lists the processes that compute or draw on the card or, where it is divided, that compute on its slices. A list
+// that lacks those that compute is none: they would count as nobody's.
 func (c *card) readProcesses(d *gpu.Device) {
 	var list []gpu.Process
-	var known bool
+	known := len(c.slices) > 0
 	if c.mig {
 		for _, s := range c.slices {
 			compute, ok := askFor(c, key{askCompute, s.number()}, s.device.GetComputeRunningProcesses)
-			list, known = addProcesses(list, compute, s.uuid), known || ok
+			list, known = addProcesses(list, compute, s.uuid), known && ok
 		}
 	} else {
-		compute, computes := ask(c, askCompute, c.device.GetComputeRunningProcesses)
-		graphics, draws := ask(c, askGraphics, c.device.GetGraphicsRunningProcesses)
-		list, known = addProcesses(addProcesses(list, compute, ""), graphics, ""), computes || draws
+		var compute []nvml.ProcessInfo
+		compute, known = ask(c, askCompute, c.device.GetComputeRunningProcesses)
+		graphics, _ := ask(c, askGraphics, c.device.GetGraphicsRunningProcesses)
+		list = addProcesses(addProcesses(list, compute, ""), graphics, "")
 	}
 	if !known {
 		return
@@ -67,7 +69,7 @@ func (c *card) fillUse(list []gpu.Process) {
 	if !c.may(k) {
 		return
 	}
-	since := uint64(c.now.Add(-useWindow).UnixMicro())
+	since, until := uint64(c.now.Add(-useWindow).UnixMicro()), uint64(c.now.Add(useWindow).UnixMicro())
 	samples, ret := c.device.GetProcessUtilization(since)
 	switch {
 	case ret == nvml.ERROR_NOT_FOUND, ret == nvml.ERROR_INSUFFICIENT_SIZE && len(samples) == 0:
@@ -77,8 +79,8 @@ func (c *card) fillUse(list []gpu.Process) {
 	}
 	newest := map[uint32]nvml.ProcessUtilizationSample{}
 	for _, s := range samples {
-		// Drivers leave entries that they do not fill.
-		if s.TimeStamp > since && s.TimeStamp >= newest[s.Pid].TimeStamp {
+		// Drivers leave entries that they do not fill. Those of the future are from before the clock was set back.
+		if s.TimeStamp > since && s.TimeStamp < until && s.TimeStamp >= newest[s.Pid].TimeStamp {
 			newest[s.Pid] = s
 		}
 	}

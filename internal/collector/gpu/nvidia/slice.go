@@ -63,11 +63,14 @@ func (c *card) readSlices(d *gpu.Device) {
 }
 
 func (c *card) listSlices(total gpu.Value) {
-	before := c.slices
+	before, divided := c.slices, c.mig
 	c.slices, c.mig = nil, false
 	if k := (key{q: askMIG}); c.may(k) {
 		current, _, ret := c.device.GetMigMode()
 		c.mig = c.judge(k, ret) && current == nvml.DEVICE_MIG_ENABLE
+	}
+	if c.mig != divided {
+		clear(c.closed) // a divided card offers other values than a whole one
 	}
 	if c.mig {
 		c.slices = c.listMIG(total)

@@ -17,6 +17,8 @@ const slowEvery = 10 * time.Second
 
 // slowValues are such values. They are shared by the readings until the next time and not changed after.
 type slowValues struct {
+	clocks          []gpu.Clock
+	powerLimit      gpu.Value
 	ecc             []gpu.ECC
 	remapped        []gpu.Remapped
 	pending, failed gpu.Value
@@ -28,12 +30,15 @@ type slowValues struct {
 }
 
 func (s *slowValues) fill(d *gpu.Device) {
+	d.Clocks, d.PowerLimit = append(d.Clocks, s.clocks...), s.powerLimit
 	d.ECC, d.Remapped, d.RowRemapPending, d.RowRemapFailed = s.ecc, s.remapped, s.pending, s.failed
 	d.PCIe, d.Links, d.Fans, d.Throttled, d.Action = s.pcie, s.links, s.fans, s.throttled, s.action
 }
 
 func (c *card) readSlow() slowValues {
 	s := slowValues{ecc: c.readECC(), links: c.readLinks(), fans: c.readFans(), throttled: c.throttled(), pcie: c.readPCIe()}
+	s.clocks = c.readClocks(1, len(clockParts))
+	s.powerLimit = over(number(c, askPowerLimit, c.device.GetEnforcedPowerLimit), 1000)
 	s.remapped, s.pending, s.failed = c.readRemapped()
 	c.eachField([]field{{id: nvml.FI_DEV_GET_GPU_RECOVERY_ACTION}}, func(_ field, v float64) { s.action = action(v) })
 	return s

@@ -69,7 +69,7 @@ func (c *card) readThrottles(d *gpu.Device) {
 			bits, ok = ask(c, askOldSupportedReasons, c.device.GetSupportedClocksThrottleReasons)
 		}
 		if ok {
-			c.offered = throttles(bits)
+			c.offered = append([]gpu.Throttle{}, throttles(bits)...)
 		}
 	}
 	d.ThrottleReasons = c.offered
