@@ -142,6 +142,7 @@ func TestPage(t *testing.T) {
 		fakeCollector{"memory", time.Millisecond, nil},
 		fakeCollector{"disk", time.Millisecond, errors.New("x")},
 		fakeCollector{"later", -1, nil},
+		fakeCollector{"broken", 0, nil},
 	}
 	page := get(t, e.Handler(), "/metrics")
 	want := []string{
@@ -154,6 +155,7 @@ func TestPage(t *testing.T) {
 		`gpustack:model_instance_phase_duration_seconds_bucket{` + cluster + worker + `,phase="all",le="+Inf"} 1`,
 		`gpustack:model_instance_phase_duration_seconds_sum{` + cluster + worker + `,phase="all"} 2.5`,
 		`gpustack:model_instance_phase_duration_seconds_count{` + cluster + worker + `,phase="all"} 1`,
+		`gpustack:worker_node_load1{` + cluster + worker + `} 1`,
 		`gpustack:runtime_scrape_success{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 1`,
 		`gpustack:runtime_scrape_success{` + cluster + worker + `,` + fmt.Sprintf(instance, "b") + `} 0`,
 		`gpustack:runtime_scrape_duration_seconds{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `}`,
@@ -164,8 +166,10 @@ func TestPage(t *testing.T) {
 		`gpustack:runtime_dropped_duplicates_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "b") + `} 0`,
 		`gpustack:collector_success{` + cluster + worker + `,collector="memory"} 1`,
 		`gpustack:collector_success{` + cluster + worker + `,collector="disk"} 0`,
+		`gpustack:collector_success{` + cluster + worker + `,collector="broken"} 0`,
 		`gpustack:collector_duration_seconds{` + cluster + worker + `,collector="memory"}`,
 		`gpustack:collector_duration_seconds{` + cluster + worker + `,collector="disk"}`,
+		`gpustack:collector_duration_seconds{` + cluster + worker + `,collector="broken"}`,
 		`gpustack:metrics_config_applied_generation{` + cluster + worker + `} 4`,
 	}
 	if diff := cmp.Diff(want, series(page, "gpustack:")); diff != "" {
@@ -190,6 +194,9 @@ func (f fakeCollector) Name() string { return f.name }
 
 func (f fakeCollector) Collect(emit Emit) (time.Duration, error) {
 	switch f.name {
+	case "broken":
+		emit(&catalog.WorkerNodeLoad1, "", 1, "")
+		panic("index out of range")
 	case "memory":
 		emit(&catalog.WorkerNodeMemoryTotal, "", 5, "")
 		emit(&catalog.WorkerNodeFilesystemTotal, "", 1, exposition.RenderLabels("mountpoint", f.name))

@@ -1,6 +1,8 @@
 package exporter
 
 import (
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -81,11 +83,22 @@ func (e *Exporter) writeCollectors(w *exposition.Writer, worker exposition.Label
 	g.reset()
 	verdicts := make([]verdict, 0, len(e.collectors))
 	for _, c := range e.collectors {
-		took, err := c.Collect(g.add)
+		took, err := e.collect(c, g)
 		if took >= 0 {
 			verdicts = append(verdicts, verdict{exposition.RenderLabels("collector", c.Name()), took, err})
 		}
 	}
 	g.write(w, worker)
 	return verdicts
+}
+
+// collect gathers a collector's samples. One that panics costs the others nothing.
+func (e *Exporter) collect(c Collector, g *gathering) (took time.Duration, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.logger.Error("collector failed", "collector", c.Name(), "panic", p, "stack", string(debug.Stack()))
+			took, err = 0, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return c.Collect(g.add)
 }
