@@ -24,8 +24,10 @@ type container struct {
 	pid      int
 	started  time.Time
 
-	host      bool   // in the machine's network
-	joined    string // id or name of the container whose network it is in
+	remote    bool       // it may run on another machine
+	host      bool       // in the machine's network
+	here      netip.Addr // where its machine is, zero: not known
+	joined    string     // id or name of the container whose network it is in
 	published map[int]netip.AddrPort
 	addrs     []netip.Addr
 	// only is its only port, 0 if it says none or several.
@@ -67,12 +69,22 @@ func (d *docker) describe(in *moby.InspectResponse) *container {
 	if known := d.signs.byRuntime(c.set.runtime); known != nil {
 		c.set.runtime = known.Runtime
 	}
-	c.networks(in)
+	if d.owns != nil && !d.owns(c.pid, c.id) {
+		c.remote, c.pid = true, 0
+	}
+	here := loopback
+	if c.remote {
+		here = d.at
+	}
+	c.networks(in, here)
+	if c.remote {
+		c.addrs = nil // another machine may have the same ones
+	}
 	return c
 }
 
-// networks takes how a container is reached.
-func (c *container) networks(in *moby.InspectResponse) {
+// networks takes how a container is reached; here is where its machine is.
+func (c *container) networks(in *moby.InspectResponse, here netip.Addr) {
 	if in.HostConfig != nil {
 		c.host = in.HostConfig.NetworkMode.IsHost()
 		c.joined = in.HostConfig.NetworkMode.ConnectedContainer()
@@ -83,6 +95,7 @@ func (c *container) networks(in *moby.InspectResponse) {
 			exposed[int(port.Num())] = true
 		}
 	}
+	c.here = here
 	c.published = map[int]netip.AddrPort{}
 	if in.NetworkSettings != nil {
 		for port, bindings := range in.NetworkSettings.Ports {
@@ -97,7 +110,10 @@ func (c *container) networks(in *moby.InspectResponse) {
 				}
 				addr := binding.HostIP.Unmap()
 				if !addr.IsValid() || addr.IsUnspecified() {
-					addr = loopback
+					addr = here
+				}
+				if !addr.IsValid() || (c.remote && addr.IsLoopback()) {
+					continue // its own machine alone reaches it
 				}
 				at := netip.AddrPortFrom(addr, uint16(number))
 				if old, ok := c.published[int(port.Num())]; !ok || preferred(at.Addr(), old.Addr()) < 0 {

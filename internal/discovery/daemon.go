@@ -8,6 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
+	"net/url"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -35,6 +38,27 @@ func (c *boundedConn) Read(b []byte) (int, error) {
 func (c *boundedConn) Write(b []byte) (int, error) {
 	c.got.Store(0)
 	return c.Conn.Write(b)
+}
+
+// distrust has the process ids of a daemon that is reached over the network checked, for it may be another machine's.
+func (d *docker) distrust(m *machine, fs *procfs) {
+	u, err := url.Parse(d.host)
+	if err != nil || u.Scheme == "unix" {
+		return
+	}
+	if host := u.Hostname(); !m.isLocal(host) {
+		d.at, _ = netip.ParseAddr(host) // of a name nothing is known
+	}
+	var mu sync.Mutex
+	d.owns = func(pid int, id string) bool {
+		if pid <= 0 {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		text, err := fs.file(pid, "cgroup", maxCgroupBytes)
+		return err == nil && containerID(string(text)) == id
+	}
 }
 
 // explain turns what the client says into what the operator needs to know. The daemon's own words are left out: they may

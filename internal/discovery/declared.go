@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"strings"
 )
 
 // declaration is a declared engine and where it is.
@@ -38,23 +37,21 @@ func parseDeclared(d Declared) (declaration, error) {
 	return out, nil
 }
 
-// isAt reports whether a declared engine is the one that is reached at one of these places, or is in the container of this
-// name, which is its host name to its neighbours, with this port.
-func (d *declaration) isAt(m *machine, places []netip.AddrPort, container string, port int) bool {
-	if container != "" && d.port == port && strings.EqualFold(d.host, container) {
-		return true
-	}
-	addr, err := netip.ParseAddr(d.host)
-	local := m.isLocal(d.host)
-	if err != nil && !local {
-		return false
-	}
+// isAt reports whether a declared engine is the one that is reached at one of these places. A host name is what it resolves to,
+// whatever containers and machines are called.
+func (d *declaration) isAt(m *machine, places []netip.AddrPort) bool {
 	for _, place := range places {
 		if int(place.Port()) != d.port {
 			continue
 		}
-		if local && m.isLocal(place.Addr().String()) || !local && addr.Unmap() == place.Addr() {
+		here := m.isLocal(place.Addr().String())
+		if here && m.isLocal(d.host) {
 			return true
+		}
+		for _, addr := range m.names.addresses(d.host) {
+			if addr == place.Addr() || here && m.isLocal(addr.String()) {
+				return true
+			}
 		}
 	}
 	return false

@@ -1,9 +1,11 @@
 package discovery
 
 import (
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDeclared(t *testing.T) {
@@ -19,7 +21,6 @@ func TestDeclared(t *testing.T) {
 		"http://" + name + ":8000":     true,
 		"http://127.0.0.1:8001":        false,
 		"http://192.0.2.200:8000":      false,
-		"http://elsewhere:8000":        false,
 		"http://127.0.0.1":             false,
 	} {
 		m := newTree(t)
@@ -40,6 +41,48 @@ func TestDeclared(t *testing.T) {
 		d.round()
 		if got := d.Engines(); len(got) != 1 || got[0].PID != 0 {
 			t.Errorf("%s: after the process has ended %+v", url, got)
+		}
+	}
+}
+
+func TestDeclaredByName(t *testing.T) {
+	for _, test := range []struct {
+		resolves, url string
+		merged        bool
+	}{
+		{"127.0.0.1", "http://inference.example:8000", true},
+		{"192.0.2.200", "http://inference.example:8000", false},
+		{"127.0.0.1", "http://inference.example:8001", false},
+		{"", "http://inference.example:8000", false},
+	} {
+		m := newTree(t)
+		m.add(vllm(100, "m"))
+		d, _ := m.discover(func(o *Options) { o.Declared = []Declared{{Key: "mine", URL: test.url}} })
+		asked := make(chan string, 1)
+		d.machine.names.lookup = func(host string) ([]netip.Addr, error) {
+			asked <- host
+			addr, err := netip.ParseAddr(test.resolves)
+			return []netip.Addr{addr}, err
+		}
+		d.round()
+		if !strings.HasSuffix(test.url, ":8000") {
+			if len(asked) > 0 {
+				t.Error("a name is looked for though no engine has its port")
+			}
+			continue
+		}
+		if host := <-asked; host != "inference.example" {
+			t.Errorf("asked for %s", host)
+		}
+		for range 100 {
+			d.round()
+			if (d.Engines()[0].PID == 100) == test.merged {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if got := d.Engines(); got[0].Key != "mine" || (got[0].PID == 100) != test.merged {
+			t.Errorf("%+v: %+v", test, got)
 		}
 	}
 }

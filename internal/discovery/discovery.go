@@ -66,6 +66,8 @@ type Found struct {
 	Started time.Time
 	// Listening is whether its port is open.
 	Listening bool
+	// Lockstep is whether its cards work for other engines' requests too.
+	Lockstep bool
 }
 
 // Options configure a Discovery.
@@ -97,6 +99,7 @@ type Discovery struct {
 	owners    owners
 	wake      chan struct{}
 	now       atomic.Pointer[snapshot]
+	last      []*running // of the last round that could see the processes
 
 	processTally, dockerTally *tally
 }
@@ -157,6 +160,7 @@ func New(o Options) (*Discovery, error) {
 		if d.docker, err = newDocker(host, known, d.dockerTally, d.poke); err != nil {
 			return nil, err
 		}
+		d.docker.distrust(d.machine, newProcfs(proc))
 	}
 	d.publish(nil, nil)
 	return d, nil
@@ -192,7 +196,18 @@ func (d *Discovery) poke() {
 	}
 }
 
+// dockerFirst bounds how long the first round waits for what the daemon says, so that a container's engine is not taken for
+// another one that was found as a process alone.
+const dockerFirst = 2 * time.Second
+
 func (d *Discovery) rounds(ctx context.Context) {
+	if d.docker != nil {
+		select {
+		case <-ctx.Done():
+		case <-d.docker.asked:
+		case <-time.After(dockerFirst):
+		}
+	}
 	ticker := time.NewTicker(d.interval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -213,6 +228,10 @@ func (d *Discovery) round() {
 		var err error
 		running, err = d.processes.scan()
 		d.processTally.verdict(time.Since(start), err)
+		if err != nil && !isGone(err) {
+			running = d.last // that they can't be listed doesn't end them
+		}
+		d.last = running
 	}
 	var containers []*container
 	if d.docker != nil {

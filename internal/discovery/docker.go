@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -39,12 +40,15 @@ const (
 
 // docker follows the containers of a Docker daemon, or of one that speaks its language.
 type docker struct {
-	host    string // for messages
+	host    string                        // for messages
+	owns    func(pid int, id string) bool // whether a process of this machine is in a container; nil: all are
+	at      netip.Addr                    // of a daemon that may be another machine's; zero: not known, or there is none
 	signs   *signs
 	tally   *tally
 	changed func()
 	client  *client.Client
 	kick    chan struct{}
+	asked   chan struct{} // closed when the daemon was asked once, whatever came of it
 	// dialed is why the daemon could not be reached when that was last tried.
 	dialed    atomic.Pointer[error]
 	streaming atomic.Bool
@@ -67,7 +71,7 @@ func newDocker(host string, known *signs, t *tally, changed func()) (*docker, er
 	if err != nil || (u.Scheme != "unix" && u.Scheme != "tcp" && u.Scheme != "http") {
 		return nil, errors.New("discovery: the container daemon's address cannot be used: give --docker-host as unix:///path/to/docker.sock or tcp://HOST:PORT")
 	}
-	d := &docker{host: u.Scheme + "://" + u.Host, signs: known, tally: t, changed: changed, kick: make(chan struct{}, 1), dirty: map[string]bool{}, all: true}
+	d := &docker{host: u.Scheme + "://" + u.Host, signs: known, tally: t, changed: changed, kick: make(chan struct{}, 1), asked: make(chan struct{}), dirty: map[string]bool{}, all: true}
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if u.Scheme == "unix" {
 			network, addr = "unix", u.Host
@@ -106,6 +110,7 @@ func (d *docker) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	failures := 0
+	var first sync.Once
 	for {
 		select {
 		case <-ctx.Done():
@@ -118,6 +123,7 @@ func (d *docker) run(ctx context.Context) {
 		}
 		start := time.Now()
 		err := d.sync(ctx)
+		first.Do(func() { close(d.asked) })
 		if ctx.Err() != nil {
 			return
 		}

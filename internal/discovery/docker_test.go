@@ -278,12 +278,48 @@ func TestDocker(t *testing.T) {
 	}
 }
 
+// A daemon elsewhere has its own process ids and its own loopback address.
+func TestDockerOnAnotherMachine(t *testing.T) {
+	local := "0::/docker/" + idA
+	for name, test := range map[string]struct {
+		cgroup string
+		want   Found
+	}{
+		"elsewhere": {"0::/user.slice", Found{URL: "http://192.0.2.7:18000"}},
+		"here":      {local, Found{URL: "http://127.0.0.1:18000", PID: 70}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, fake := newTree(t), newDaemon(t)
+			fake.put(fakeContainer{id: idA, name: "q", image: "vllm/vllm-openai", argv: []string{"vllm", "serve", "m"}, address: "172.17.0.2", ports: publish("8000/tcp", "", "18000"), pid: 70})
+			fake.put(fakeContainer{id: idB, name: "r", image: "lmsysorg/sglang", argv: []string{"sglang", "serve"}, network: "host", pid: 71})
+			fake.put(fakeContainer{id: strings.Repeat("c", 64), name: "s", argv: []string{"vllm", "serve"}, address: "172.17.0.3"})
+			m.add(fakeProcess{pid: 70, ppid: 1, argv: []string{"postgres"}, cgroup: test.cgroup})
+			d, _ := m.discover(func(o *Options) { o.Docker, o.DockerHost = true, "unix://"+fake.socket })
+			d.docker.host = "tcp://192.0.2.7:2375" // what it is called; the socket answers
+			d.docker.distrust(d.machine, newProcfs(filepath.Join(m.root, "proc")))
+			if err := m.sync(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			got := d.Engines()
+			if len(got) != 2 || got[0].URL != test.want.URL || got[0].PID != test.want.PID || got[1].URL != "http://192.0.2.7:30000" || got[1].PID != 0 {
+				t.Errorf("%+v", got)
+			}
+			if key, ok := d.Owner(70); ok != (test.want.PID == 70) {
+				t.Errorf("a process of this machine is %q's", key)
+			}
+			if n := skippedBy(d, SourceDocker, reasonNoAddress); n != 1 {
+				t.Errorf("%g without an address, want the one whose port is not published", n)
+			}
+		})
+	}
+}
+
 func TestDockerOwnerAndDeclared(t *testing.T) {
 	m, fake := newTree(t), newDaemon(t)
 	fake.put(fakeContainer{id: idA, name: "q", argv: []string{"vllm", "serve", "m"}, address: "172.17.0.2", ports: publish("8000/tcp", "", "18000"), pid: 70})
 	m.add(fakeProcess{pid: 70, ppid: 1, argv: []string{"init"}, cgroup: "0::/docker/" + idA, net: otherNet})
 	m.add(fakeProcess{pid: 90, ppid: 1, argv: []string{"worker"}, cgroup: "0::/docker/" + idA, net: otherNet})
-	for _, url := range []string{"http://127.0.0.1:18000", "http://172.17.0.2:8000", "http://q:8000"} {
+	for _, url := range []string{"http://127.0.0.1:18000", "http://172.17.0.2:8000"} {
 		d, _ := m.discover(func(o *Options) {
 			o.Docker, o.DockerHost, o.Declared = true, "unix://"+fake.socket, []Declared{{Key: "mine", URL: url}}
 		})

@@ -16,6 +16,8 @@ type facts struct {
 	anyPort bool
 	model   string
 	off     bool // its metrics are switched off
+	// lockstep: its cards work for others too.
+	lockstep bool
 }
 
 // read takes the facts from what stands behind the command.
@@ -38,6 +40,9 @@ func (s *sign) read(rest []string) facts {
 	}
 	for _, flag := range s.Off {
 		f.off = f.off || hasFlag(rest, flag)
+	}
+	for _, flag := range s.Lockstep {
+		f.lockstep = f.lockstep || hasFlag(rest, flag)
 	}
 	return f
 }

@@ -25,11 +25,11 @@ func testSigns() []fleet.Sign {
 			Runtime: "vLLM", Commands: []string{"vllm serve", "vllm.entrypoints.openai.api_server"},
 			Images: []string{"vllm/vllm-openai", "vllm-ascend"}, Port: 8000, PortFlags: []string{"--port"},
 			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model"}, Positional: true, Off: []string{"--disable-log-stats"},
+			Lockstep: []string{"--data-parallel-rank"},
 		},
 		{
 			Runtime: "SGLang", Commands: []string{"sglang.launch_server", "sglang serve"}, Images: []string{"lmsysorg/sglang"}, Port: 30000,
 			PortFlags: []string{"--port"}, NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"},
-			Needs: []string{"--enable-metrics"},
 		},
 		{
 			Runtime: "MindIE", Commands: []string{"mindieservice_daemon"}, Images: []string{"ascendhub/mindie"}, Port: 1027,

@@ -136,7 +136,11 @@ func TestFacts(t *testing.T) {
 		any   bool
 		model string
 		off   bool
+		step  bool
 	}{
+		{line: "m --data-parallel-rank 3", model: "m", step: true},
+		{line: "m --data_parallel_rank=0", model: "m", step: true},
+		{line: "m --data-parallel-rank-x 3", model: "m"},
 		{line: "org/m --port 8123", port: 8123, model: "org/m"},
 		{line: "org/m --port=8123 --port 8124", port: 8124, model: "org/m"},
 		{line: "/models/m --served-model-name qwen other --port x", model: "qwen"},
@@ -162,8 +166,8 @@ func TestFacts(t *testing.T) {
 		{line: ""},
 	} {
 		f := vllm.read(strings.Fields(test.line))
-		if f.port != test.port || f.anyPort != test.any || f.model != test.model || f.off != test.off {
-			t.Errorf("%.60q: port %d any %t model %q off %t", test.line, f.port, f.anyPort, f.model, f.off)
+		if f.port != test.port || f.anyPort != test.any || f.model != test.model || f.off != test.off || f.lockstep != test.step {
+			t.Errorf("%.60q: port %d any %t model %q off %t lockstep %t", test.line, f.port, f.anyPort, f.model, f.off, f.lockstep)
 		}
 	}
 }

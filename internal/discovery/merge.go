@@ -24,8 +24,6 @@ type merged struct {
 	Found
 
 	id     string // full id of its container
-	name   string // its container's
-	port   int    // within its own network
 	places []netip.AddrPort
 }
 
@@ -82,10 +80,11 @@ func (m *merging) process(r *running) {
 		if !r.own {
 			key = "process:" + place.String()
 		}
-		e := &merged{id: r.id, port: r.port, places: []netip.AddrPort{place}}
+		e := &merged{id: r.id, places: []netip.AddrPort{place}}
 		e.Found = Found{
 			Key: key, Source: SourceProcess, Runtime: r.sign.Runtime, Model: cmp.Or(r.set.model, r.model), Instance: r.set.instance,
 			URL: r.url, Path: cmp.Or(r.set.path, r.sign.Path), PID: r.pid, Container: shortID(r.id), Started: r.started, Listening: r.listening,
+			Lockstep: r.lockstep,
 		}
 		m.add(e, m.processTally, "pid", r.pid)
 	}
@@ -147,7 +146,7 @@ func (m *merging) inContainer(c *container, r *running, set settings) {
 		}
 	}
 	port = cmp.Or(port, c.only)
-	e := &merged{id: c.id, name: c.name, port: port}
+	e := &merged{id: c.id}
 	at, why := m.reach(c, r, port)
 	switch {
 	case set.disabled:
@@ -164,6 +163,7 @@ func (m *merging) inContainer(c *container, r *running, set settings) {
 	e.Found = Found{
 		Key: "docker:" + c.name + ":" + strconv.Itoa(port), Source: SourceDocker, Runtime: runtime, Model: cmp.Or(set.model, f.model),
 		Instance: set.instance, URL: "http://" + at.String(), Path: path, PID: c.pid, Container: shortID(c.id), Started: c.started,
+		Lockstep: f.lockstep,
 	}
 	if r != nil {
 		e.PID = r.pid
@@ -232,7 +232,7 @@ func (m *merging) snapshot(declared []declaration) *snapshot {
 		d := &declared[i]
 		f, id := Found{}, ""
 		for _, e := range m.out {
-			if !taken[e] && d.isAt(m.machine, e.places, e.name, e.port) {
+			if !taken[e] && d.isAt(m.machine, e.places) {
 				taken[e] = true
 				f, id = e.Found, e.id
 				break

@@ -15,7 +15,8 @@ import (
 
 // machine knows which addresses and network namespaces are this machine's own.
 type machine struct {
-	proc string
+	proc  string
+	names *resolver
 
 	mu        sync.Mutex
 	own       []string
@@ -26,7 +27,7 @@ type machine struct {
 
 const addressesFor = 30 * time.Second
 
-func newMachine(proc string) *machine { return &machine{proc: proc} }
+func newMachine(proc string) *machine { return &machine{proc: proc, names: newResolver()} }
 
 // isOwn reports whether a network namespace, as procfs.network names it, is the one in which we are ourselves.
 func (m *machine) isOwn(name string) bool {
@@ -134,7 +135,7 @@ func (n *namespaces) listeners(name string, pid int) []listener {
 	return list
 }
 
-// addresses returns the addresses of that namespace but for loopback ones.
+// addresses returns the addresses of that namespace but for loopback ones, those of IPv4 first.
 func (n *namespaces) addresses(name string, pid int) []netip.Addr {
 	if list, ok := n.addrs[name]; ok && name != "" {
 		return list
@@ -143,41 +144,47 @@ func (n *namespaces) addresses(name string, pid int) []netip.Addr {
 	if text, err := n.fs.read(n.fs.path(pid, "net/fib_trie"), maxTrieBytes, nil); err == nil {
 		list = localAddresses(text)
 	}
+	if text, err := n.fs.read(n.fs.path(pid, "net/if_inet6"), maxTrieBytes, nil); err == nil {
+		list = appendAddresses6(list, text)
+	}
 	n.addrs[name] = list
 	return list
 }
 
-// host chooses the address at which a port can be reached from here. own says whether the namespace is ours. open is false
-// if nothing listens there yet. reachable is false if it can't be reached at all, because only its own loopback address is
-// served, or it has no other.
-func (n *namespaces) host(name string, pid, port int, own bool) (host netip.Addr, open, reachable bool) {
+// host chooses the address at which a port can be reached from here, also if nothing listens there yet. own says whether the
+// namespace is ours. lost is why it can't be reached at all, "" if it can.
+func (n *namespaces) host(name string, pid, port int, own bool) (host netip.Addr, lost reason) {
 	var bound []netip.Addr
 	for _, l := range n.listeners(name, pid) {
 		if l.port == port {
 			bound = append(bound, l.addr)
 		}
 	}
-	open = len(bound) > 0
+	open := len(bound) > 0
 	slices.SortFunc(bound, preferred)
 	if own {
 		host = loopback
 		if open && !bound[0].IsUnspecified() {
 			host = bound[0]
 		}
-		return host, open, true
+		return host, ""
 	}
 	for _, addr := range bound {
 		if !addr.IsUnspecified() && !addr.IsLoopback() {
-			return addr, true, true
+			return addr, ""
 		}
 	}
 	if open && !bound[0].IsUnspecified() {
-		return netip.Addr{}, true, false
+		return netip.Addr{}, reasonLoopback
 	}
-	if addrs := n.addresses(name, pid); len(addrs) > 0 {
-		return addrs[0], open, true
+	// A socket at :: mostly serves IPv4 too, one at 0.0.0.0 never IPv6.
+	six := !open || slices.Contains(bound, netip.IPv6Unspecified())
+	for _, addr := range n.addresses(name, pid) {
+		if addr.Is4() || six {
+			return addr, ""
+		}
 	}
-	return netip.Addr{}, open, false
+	return netip.Addr{}, reasonNoAddress
 }
 
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})

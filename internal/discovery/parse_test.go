@@ -143,8 +143,18 @@ func TestLocalAddresses(t *testing.T) {
 	}
 }
 
+func TestAddresses6(t *testing.T) {
+	got := appendAddresses6(nil, []byte("00000000000000000000000000000001 01 80 10 80       lo\nfe800000000000000042acfffe110002 02 40 20 80     eth0\n"+
+		"20010db8000000000000000000000007 02 40 00 c0     eth0\n20010db8000000000000000000000008 02 40 00 88     eth0\n20010db800000000000000000000000 02 40 00 80     eth0\n"+
+		"20010db8000000000000000000000009 02 40 00 80     eth0\n"))
+	if fmt.Sprint(got) != "[2001:db8::9]" {
+		t.Errorf("%v", got)
+	}
+}
+
 func FuzzAddresses(f *testing.F) {
 	f.Add([]byte(podTrie("10.0.0.9")))
+	f.Add([]byte("fd000077000000000000000000000002 02 40 00 80     eth0\nfe800000000000000042acfffe110002 02 40 20 80     eth0\n"))
 	f.Add([]byte("|-- \n/32 host LOCAL\n|-- 255.255.255.255.255\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		list := localAddresses(text)
@@ -153,6 +163,11 @@ func FuzzAddresses(f *testing.F) {
 		}
 		for _, addr := range list {
 			if !addr.Is4() || addr.IsLoopback() {
+				t.Fatal(addr)
+			}
+		}
+		for _, addr := range appendAddresses6(nil, text) {
+			if !addr.Is6() || addr.IsLoopback() || addr.IsLinkLocalUnicast() {
 				t.Fatal(addr)
 			}
 		}

@@ -34,14 +34,9 @@ func (p *processes) resolve(pid int, e *engine) *running {
 	if r.port == 0 {
 		return nil // it chooses a port itself and hasn't done so yet
 	}
-	host, open, reachable := p.spaces.host(e.network, pid, r.port, r.own)
-	switch {
-	case reachable:
+	var host netip.Addr
+	if host, r.lost = p.spaces.host(e.network, pid, r.port, r.own); r.lost == "" {
 		r.url = "http://" + netip.AddrPortFrom(host, uint16(r.port)).String()
-	case open:
-		r.lost = reasonLoopback
-	default:
-		r.lost = reasonNoAddress
 	}
 	return r
 }
@@ -112,7 +107,7 @@ func (p *processes) better(e *engine, a, b *listener) bool {
 // classify finds out whose these sockets are. What is known of one is kept, but now and then it is asked again whether one
 // that was somebody else's has been handed to the engine.
 func (p *processes) classify(root int, e *engine, sockets []listener) {
-	again := p.round%p.slots == uint64(root)%p.slots
+	again := p.turn(root, p.slots)
 	missing := slices.ContainsFunc(sockets, func(l listener) bool {
 		who, ok := e.sockets[l.inode]
 		return !ok || (again && who != ownerRoot)

@@ -12,8 +12,12 @@ import (
 
 const (
 	// recheckWithin is the time in which each process that is no engine is looked at again, for its id may have been taken by
-	// another one.
-	recheckWithin = 30 * time.Second
+	// another one, or it may run another program; scriptWithin is that time for Python, whose scripts start engines by exec.
+	recheckWithin = time.Minute
+	scriptWithin  = 10 * time.Second
+	// maxNew is how many processes that were not there before one round looks at, or half of all if those are more: the
+	// first rounds share the work.
+	maxNew = 1024
 	// youngRounds is in how many more rounds a new process' command line is read again: between fork and exec it is still
 	// that of its parent.
 	youngRounds = 3
@@ -30,6 +34,7 @@ type process struct {
 	known    bool // start, image and ppid were read
 	young    uint8
 	launcher bool // looked at each round, as it may become an engine by exec
+	script   bool // looked at more often than others
 	denied   bool
 	engine   *engine // nil: no engine
 }
@@ -71,7 +76,12 @@ type processes struct {
 	spaces  *namespaces
 	tally   *tally
 	slots   uint64 // in how many rounds all processes are looked at again
+	scripts uint64 // in how many all scripts are
 	round   uint64
+	maxNew  int
+	fresh   int  // processes that this round may still look at for the first time
+	partial bool // there were more
+	begins  bool // those that are new may have been there before the worker
 	all     map[int]*process
 	ids     []int
 	engines []int // of this round, by id
@@ -81,7 +91,7 @@ func newProcesses(proc string, known *signs, interval time.Duration, m *machine,
 	f := newProcfs(proc)
 	return &processes{
 		fs: f, signs: known, machine: m, spaces: newNamespaces(f), tally: t,
-		slots: max(1, uint64(recheckWithin/interval)), all: map[int]*process{},
+		slots: max(1, uint64(recheckWithin/interval)), scripts: max(1, uint64(scriptWithin/interval)), all: map[int]*process{}, maxNew: maxNew,
 	}
 }
 
@@ -98,6 +108,8 @@ func (p *processes) scan() ([]*running, error) {
 	p.round++
 	p.spaces.reset()
 	p.engines = p.engines[:0]
+	p.begins = p.round == 1 || p.partial
+	p.fresh, p.partial = max(p.maxNew, len(ids)/2), false
 	for _, pid := range ids {
 		p.look(pid)
 	}
@@ -126,16 +138,11 @@ func (p *processes) scan() ([]*running, error) {
 func (p *processes) look(pid int) {
 	known := p.all[pid]
 	if known == nil {
-		known = &process{seen: p.round, young: youngRounds}
-		if p.round == 1 {
-			known.young = 1 // most are old
-		}
-		p.all[pid] = known
-		p.read(pid, known)
+		p.meet(pid)
 		return
 	}
 	known.seen = p.round
-	if known.engine != nil || known.launcher || uint64(pid)%p.slots == p.round%p.slots {
+	if known.engine != nil || known.launcher || p.turn(pid, p.slots) || (known.script && p.turn(pid, p.scripts)) {
 		first, was := !known.known, *known
 		there := p.check(pid, known)
 		switch {
@@ -156,6 +163,23 @@ func (p *processes) look(pid int) {
 		}
 	}
 }
+
+// meet looks at a process for the first time.
+func (p *processes) meet(pid int) {
+	if p.fresh--; p.fresh < 0 {
+		p.partial = true
+		return
+	}
+	process := &process{seen: p.round, young: youngRounds}
+	p.all[pid] = process
+	p.read(pid, process)
+	if p.begins && !process.script {
+		process.young = 0 // most are old
+	}
+}
+
+// turn reports whether it is a process' turn when each has one in so many rounds.
+func (p *processes) turn(pid int, rounds uint64) bool { return uint64(pid)%rounds == p.round%rounds }
 
 // again reads a process that has become another one or runs another program. Workers of an engine, and engines themselves,
 // may only have taken a title.
@@ -188,7 +212,7 @@ func (p *processes) read(pid int, process *process) {
 		return
 	}
 	seen := p.signs.glance(line)
-	process.launcher = seen == glanceLauncher
+	process.launcher, process.script = seen == glanceLauncher, seen == glanceMaybe
 	if seen != glanceMaybe {
 		return
 	}
@@ -241,13 +265,14 @@ func (p *processes) parent(pid int) int {
 	return process.ppid
 }
 
-// isRoot reports whether no ancestor of a process is an engine.
+// isRoot reports whether no ancestor of a process is an engine. Of an ancestor that was not looked at yet, nobody knows.
 func (p *processes) isRoot(pid int) bool {
 	for range maxDepth {
 		if pid = p.parent(pid); pid <= 0 {
 			return true
 		}
-		if above := p.all[pid]; above != nil && above.engine != nil {
+		above := p.all[pid]
+		if (above == nil && p.partial) || (above != nil && above.engine != nil) {
 			return false
 		}
 	}

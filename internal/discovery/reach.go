@@ -37,8 +37,8 @@ func (m *merging) places(c *container, port, depth int) []netip.AddrPort {
 		return nil
 	}
 	if c.host {
-		if m.here {
-			return []netip.AddrPort{netip.AddrPortFrom(loopback, uint16(port))}
+		if (m.here || c.remote) && c.here.IsValid() {
+			return []netip.AddrPort{netip.AddrPortFrom(c.here, uint16(port))}
 		}
 		return nil
 	}
@@ -47,7 +47,7 @@ func (m *merging) places(c *container, port, depth int) []netip.AddrPort {
 		list = append(list, netip.AddrPortFrom(addr, uint16(port)))
 	}
 	if published, ok := c.published[port]; ok {
-		if m.here {
+		if m.here || c.remote {
 			return append([]netip.AddrPort{published}, list...)
 		}
 		if !published.Addr().IsLoopback() {

@@ -126,3 +126,31 @@ func localAddresses(text []byte) []netip.Addr {
 	}
 	return found
 }
+
+// appendAddresses6 takes the IPv6 addresses of a network namespace from the text of /proc/PID/net/if_inet6: those of global
+// scope that are in use. Its lines are the address in hexadecimal, the interface's number, the length of the prefix, scope,
+// flags and the interface's name.
+func appendAddresses6(dst []netip.Addr, text []byte) []netip.Addr {
+	const (
+		unusable = 0x08 | 0x40 // somebody else has it (dadfailed), or that is still being found out (tentative)
+		fields   = 6
+	)
+	for line := range bytes.Lines(text) {
+		var raw [16]byte
+		var flags [1]byte
+		words := bytes.Fields(line[:min(len(line), 128)])
+		if len(dst) >= maxAddresses || len(words) != fields || len(words[0]) != 2*len(raw) || string(words[3]) != "00" || len(words[4]) != 2 {
+			continue
+		}
+		if _, err := hex.Decode(raw[:], words[0]); err != nil {
+			continue
+		}
+		if _, err := hex.Decode(flags[:], words[4]); err != nil || flags[0]&unusable != 0 {
+			continue
+		}
+		if addr := netip.AddrFrom16(raw); addr.IsGlobalUnicast() {
+			dst = append(dst, addr)
+		}
+	}
+	return dst
+}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -31,8 +32,9 @@ type Runtime struct {
 	sign fleet.Sign
 	// steps are counters that move with each token or step of the engine, ends those that move when a request ends.
 	steps, ends []quantity
-	// load are gauges of the requests that it has, running and waiting.
+	// load are gauges of the requests that it has, running and waiting. They may show requests that ended up to lag ago.
 	load []quantity
+	lag  time.Duration
 }
 
 // Runtimes lists the engines that are recognised, in the order in which they are tried. What re-exports another engine's

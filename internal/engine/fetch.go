@@ -78,7 +78,7 @@ func (f *Fetcher) Close() { f.client.CloseIdleConnections() }
 type Target struct {
 	base, page     *url.URL // without user
 	user, password string
-	runtime        string // declared one, for hints
+	runtime        string // for hints; empty: not known
 }
 
 // Target resolves a declaration that ParseDeclaration or CheckDeclarations returned.

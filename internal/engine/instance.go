@@ -99,6 +99,7 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	target.runtime = cmp.Or(target.runtime, o.History.Runtime)
 	if o.OnChange == nil {
 		o.OnChange = func() {}
 	}

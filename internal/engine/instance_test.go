@@ -348,3 +348,20 @@ func FuzzTopLevelString(f *testing.F) {
 	f.Add(`{"a":{"version":"2"},"version":"4"}`)
 	f.Fuzz(func(_ *testing.T, body string) { _, _ = topLevelString(strings.NewReader(body), "version") })
 }
+
+func TestHintIsTheFoundRuntimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := ParseDeclaration("url=http://127.0.0.1:30000,instance=s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &fake{pages: map[string]string{}}
+		e, err := New(Options{Declaration: d, Fetcher: NewFetcher(FetcherOptions{Transport: f}), History: History{Identity: Identity{Runtime: "SGLang"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "--enable-metrics") || strings.Contains(err.Error(), "trtllm") {
+			t.Errorf("%v", err)
+		}
+	})
+}

@@ -23,7 +23,6 @@ func llamacpp() Runtime {
 			Images:   []string{"ggml-org/llama.cpp:server", "ggerganov/llama.cpp:server"},
 			Port:     8080, PortFlags: []string{"--port"}, PortEnv: []string{"LLAMA_ARG_PORT"},
 			NameFlags: []string{"--alias", "-a"}, ModelFlags: []string{"--model", "-m", "--hf-repo", "-hf"},
-			Needs: []string{"--metrics"},
 		},
 		steps: each("llamacpp:n_decode_total"),
 		ends:  each("llamacpp:tokens_predicted_total", "llamacpp:prompt_tokens_total"),

@@ -16,6 +16,7 @@ type Outside struct {
 	GPUKnown  bool      // whether the processes on the cards are known at all
 	HoldsGPU  bool      // its processes hold memory of a card
 	GPUBusy   bool      // they, or the cards that they alone hold, are at work
+	Lockstep  bool      // that they are at work may be for other engines' requests
 }
 
 // sameRestart is within which time a restart that a page showed and a new process without a start time are taken for one.

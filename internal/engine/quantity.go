@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"time"
 
 	"github.com/stackscope/stackscope/internal/exposition"
 )
@@ -76,11 +77,12 @@ type work struct {
 	ever   bool      // and some of them ever moved
 	counts []float64 // of all of the runtime's counters; 0 where one is not there
 	load   float64   // requests that it has
+	lag    time.Duration
 }
 
 // workOn reads a page.
 func (r Runtime) workOn(page []byte) work {
-	w := work{counts: make([]float64, 0, len(r.steps)+len(r.ends))}
+	w := work{lag: r.lag, counts: make([]float64, 0, len(r.steps)+len(r.ends))}
 	for i, list := range [...][]quantity{r.steps, r.ends} {
 		for _, q := range list {
 			n, there := q.sum(page)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -11,7 +12,8 @@ import (
 // it is read once per start and nothing but the version is taken from it.
 //
 // Its token counters move when a request ends; before realtime_tokens_total (0.5.7) the latency histograms are all that
-// moves as tokens come.
+// moves as tokens come. Its gauges are set with its batches and twice a minute without any: until then the last batch's
+// requests stand there, though they have ended. (Its first versions with metrics leave them there for good.)
 func sglang() Runtime {
 	// Ranks that show the same requests again, and parts of a total.
 	once := []string{"priority", "", "tp_rank", "0", "pp_rank", "0"}
@@ -33,7 +35,6 @@ func sglang() Runtime {
 			Images:   []string{"lmsysorg/sglang"},
 			Port:     30000, PortFlags: []string{"--port"},
 			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"},
-			Needs: []string{"--enable-metrics"},
 		},
 		steps: each("sglang:realtime_tokens_total", "sglang:inter_token_latency_seconds_count", "sglang:time_to_first_token_seconds_count"),
 		ends:  each("sglang:generation_tokens_total", "sglang:prompt_tokens_total"),
@@ -41,5 +42,6 @@ func sglang() Runtime {
 			{{name: "sglang:num_running_reqs", only: once}},
 			{{name: "sglang:num_queue_reqs", only: once}},
 		},
+		lag: 30 * time.Second,
 	}
 }

@@ -32,7 +32,7 @@ func TestSigns(t *testing.T) {
 			}
 			commands[c] = s.Runtime
 		}
-		for _, list := range [][]string{s.PortFlags, s.NameFlags, s.ModelFlags, s.Off, s.Needs} {
+		for _, list := range [][]string{s.PortFlags, s.NameFlags, s.ModelFlags, s.Off, s.Lockstep} {
 			for _, flag := range list {
 				if !strings.HasPrefix(flag, "-") {
 					t.Errorf("%s: flag %q", s.Runtime, flag)
@@ -126,7 +126,7 @@ func TestWorkOnCaptures(t *testing.T) {
 			t.Skipf("no captures in %s", dir)
 		}
 		r, _ := byName(Recognise(page))
-		want.known = true
+		want.known, want.lag = true, r.lag
 		for _, n := range want.counts {
 			want.ever = want.ever || n > 0
 		}

@@ -347,3 +347,44 @@ func TestLastProgressIsKept(t *testing.T) {
 		}
 	})
 }
+
+func TestIdleRankWorksInLockstep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmAt(0, 5)})
+		h.run(t)
+		look := func(d time.Duration) {
+			for range int(d / time.Second) {
+				h.See(Outside{PID: 7, Listening: true, GPUKnown: true, HoldsGPU: true, GPUBusy: true, Lockstep: true})
+				time.Sleep(time.Second)
+			}
+		}
+		look(time.Hour)
+		h.wantStalled(t, false, "without requests of its own")
+		h.fake.set("/metrics", vllmAt(1, 5))
+		look(5 * time.Minute)
+		h.wantStalled(t, true, "with one")
+	})
+}
+
+func TestGaugesThatLag(t *testing.T) {
+	at := func(running, tokens int) string {
+		return fmt.Sprintf("# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs %d\n# TYPE sglang:realtime_tokens_total counter\nsglang:realtime_tokens_total %d\n", running, tokens)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{pages: map[string]string{"/metrics": at(3, 5)}}
+		h := newHarnessOf(t, "url=http://127.0.0.1:30000,model=q,version=1", f, 6*time.Second)
+		h.run(t)
+		time.Sleep(5 * time.Second)
+		f.set("/metrics", at(3, 6)) // the last token
+		for range 35 {
+			time.Sleep(time.Second)
+			h.wantStalled(t, false, "with requests that have ended")
+		}
+		f.set("/metrics", at(0, 6))
+		time.Sleep(5 * time.Minute)
+		h.wantStalled(t, false, "idle")
+		f.set("/metrics", at(3, 6))
+		time.Sleep(2 * time.Minute)
+		h.wantStalled(t, true, "with requests that stay")
+	})
+}

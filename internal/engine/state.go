@@ -30,7 +30,11 @@ func (e *Engine) failed(begun uint64, err error) {
 	if !e.gone {
 		state, why := e.stateOf(fe, loading)
 		if changed = e.turn(state, why, fe.Error()); changed {
-			e.logger.Warn("engine cannot be read", "state", string(state), "reason", fe.Error())
+			log := e.logger.Warn
+			if state == fleet.InstanceStarting {
+				log = e.logger.Info
+			}
+			log("engine cannot be read", "state", string(state), "reason", fe.Error())
 		}
 	}
 	e.watch.noPage(now, fe.Kind)

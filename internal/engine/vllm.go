@@ -26,6 +26,8 @@ func vllm() Runtime {
 			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model"}, Positional: true,
 			// A headless one computes for an API server that runs elsewhere.
 			Off: []string{"--disable-log-stats", "--headless"},
+			// Ranks with a page each: one without requests computes dummy batches as long as another has some.
+			Lockstep: []string{"--data-parallel-rank", "-dpn", "--data-parallel-external-lb", "-dpe", "--data-parallel-hybrid-lb", "-dph"},
 		},
 		steps: []quantity{vllmFamily("generation_tokens_total"), vllmFamily("prompt_tokens_total")},
 		load:  []quantity{vllmFamily("num_requests_running"), vllmFamily("num_requests_waiting")},

@@ -29,6 +29,7 @@ type watch struct {
 	ever   bool
 	counts []float64
 	load   float64
+	lag    time.Duration
 	cards  busyMeter
 
 	read     time.Time // when a read last ended
@@ -55,7 +56,7 @@ func (w *watch) page(now time.Time, seen work) {
 	if w.known && len(seen.counts) == len(w.counts) && !slices.Equal(seen.counts, w.counts) {
 		w.progress = now
 	}
-	w.known, w.live, w.ever, w.counts, w.load = seen.known, seen.live, seen.ever, seen.counts, seen.load
+	w.known, w.live, w.ever, w.counts, w.load, w.lag = seen.known, seen.live, seen.ever, seen.counts, seen.load, seen.lag
 	w.read, w.mute = now, false
 	w.flight(now)
 }
@@ -71,7 +72,7 @@ func (w *watch) noPage(now time.Time, kind Kind) {
 
 // look notes what the engine's cards do.
 func (w *watch) look(now time.Time, o Outside) {
-	if o.GPUKnown {
+	if o.GPUKnown && !o.Lockstep {
 		w.cards.see(now, o.HoldsGPU && o.GPUBusy)
 	} else {
 		w.cards.reset()
@@ -101,6 +102,9 @@ func (w *watch) flight(now time.Time) {
 
 // limit is how long it may make no progress.
 func (w *watch) limit() time.Duration {
+	if w.load > 0 && w.cards.since(w.read).IsZero() && w.after < 2*w.lag {
+		return 2 * w.lag // what it shows may be over
+	}
 	if !w.live || !w.ever {
 		return max(w.after, patience)
 	}

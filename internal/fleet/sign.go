@@ -22,6 +22,6 @@ type Sign struct {
 	Positional bool
 	// Off are flags that switch its metrics off.
 	Off []string
-	// Needs are flags without one of which it gives no metrics.
-	Needs []string
+	// Lockstep are flags with which it computes in step with others of its kind: its cards work for the others' requests too.
+	Lockstep []string
 }

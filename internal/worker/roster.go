@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -141,7 +142,9 @@ func (r *roster) follow(ctx context.Context, found []discovery.Found, cards *att
 	there := make(map[string]bool, len(found))
 	for _, f := range found {
 		there[f.Key] = true
-		changed = r.meet(f) || changed
+	}
+	for _, f := range found {
+		changed = r.meet(f, there) || changed
 	}
 	now := time.Now()
 	for key, w := range r.byKey {
@@ -181,14 +184,18 @@ func (r *roster) begin(ctx context.Context, w *watched) {
 	r.wg.Go(func() { w.engine.Run(ctx) })
 }
 
-// meet takes what was found into the roster and reports whether an engine came or changed its place.
-func (r *roster) meet(f discovery.Found) bool {
+// meet takes what was found into the roster and reports whether an engine came, changed its place, or is another one than
+// the one before at this place. there are the keys of all that was found.
+func (r *roster) meet(f discovery.Found, there map[string]bool) bool {
 	w, known := r.byKey[f.Key]
-	if known && (w.declared || (w.found.URL == f.URL && w.found.Path == f.Path)) {
+	if known && (w.declared || (w.found.URL == f.URL && w.found.Path == f.Path && !w.isAnother(f))) {
 		w.found = f
 		return false
 	}
-	if !known && len(r.byKey) >= maxEngines {
+	if !known {
+		w = r.same(f, there)
+	}
+	if w == nil && len(r.byKey) >= maxEngines {
 		if !r.full {
 			r.full = true
 			r.logger.Error("there are more engines than a worker takes; the others are left out", "most", maxEngines)
@@ -196,21 +203,7 @@ func (r *roster) meet(f discovery.Found) bool {
 		return false
 	}
 	d := engine.Declaration{URL: f.URL, Path: f.Path, Model: f.Model}
-	var history engine.History
-	if known { // it came back at another address
-		history = w.engine.History()
-		d.Instance = w.engine.Status().Name
-		if f.PID != w.pid || f.PID == 0 {
-			history.RestartCount++
-			history.LastRestartAt = cmp.Or(f.Started, time.Now())
-		}
-		if w.cancel != nil {
-			w.cancel()
-		}
-	} else {
-		d.Instance = r.name(f)
-		history = r.keeper.engine(d.Instance).History
-	}
+	history := r.succeed(w, f, &d)
 	history.Runtime = cmp.Or(f.Runtime, history.Runtime)
 	checked, err := engine.CheckDeclarations([]engine.Declaration{d}, r.worker)
 	if err == nil {
@@ -220,16 +213,63 @@ func (r *roster) meet(f discovery.Found) bool {
 		r.logger.Warn("engine that was found cannot be used", "source", string(f.Source), "runtime", f.Runtime, "error", err)
 		return false
 	}
-	if !known {
+	if w == nil || w.engine.Status().Name != d.Instance {
 		r.logger.Info("engine is found", "source", string(f.Source), "runtime", f.Runtime, "instance", d.Instance, "url", f.URL, "pid", f.PID, "container", f.Container)
+	}
+	if w != nil && w.key != f.Key {
+		delete(r.byKey, w.key)
 	}
 	r.byKey[f.Key].found = f
 	return true
 }
 
-// name makes an instance name for an engine that was found, distinct from the others': the one that it was given, its
-// container's or one of model or runtime, worker and port.
-func (r *roster) name(f discovery.Found) string {
+// isAnother reports whether what was found at an engine's place is another engine, by what its operator said about both.
+func (w *watched) isAnother(f discovery.Found) bool {
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	return differ(w.found.Model, f.Model) || differ(w.found.Runtime, f.Runtime) || differ(w.found.Instance, f.Instance)
+}
+
+// same returns the engine that was found before in another way, as a container's process is when the container's daemon is
+// slow to speak of it; nil: there is none.
+func (r *roster) same(f discovery.Found, there map[string]bool) *watched {
+	for key, w := range r.byKey {
+		if !w.declared && !there[key] && f.PID != 0 && w.found.PID == f.PID && w.found.Started.Equal(f.Started) && w.found.Source != f.Source {
+			return w
+		}
+	}
+	return nil
+}
+
+// succeed names an engine and returns its history: that of before if it goes by the same name as then or is the same process,
+// else what is kept of its name. before, if there is one, ends.
+func (r *roster) succeed(before *watched, f discovery.Found, d *engine.Declaration) engine.History {
+	if before == nil {
+		d.Instance = r.name(f, nil)
+		return r.keeper.engine(d.Instance).History
+	}
+	if before.cancel != nil {
+		before.cancel()
+	}
+	name := before.engine.Status().Name
+	d.Instance = name
+	if before.key != f.Key || before.isAnother(f) {
+		d.Instance = r.name(f, before)
+	}
+	sameProcess := f.PID != 0 && f.PID == before.pid
+	if d.Instance != name && !sameProcess {
+		return r.keeper.engine(d.Instance).History
+	}
+	history := before.engine.History()
+	if !sameProcess {
+		history.RestartCount++
+		history.LastRestartAt = cmp.Or(f.Started, time.Now())
+	}
+	return history
+}
+
+// name makes an instance name for an engine that was found, distinct from the others' but before's: the one that it was given,
+// its container's or one of model or runtime, worker and port. One that had to be made distinct stays what it was.
+func (r *roster) name(f discovery.Found, before *watched) string {
 	name := f.Instance
 	if _, container, ok := strings.Cut(f.Key, "docker:"); ok && name == "" {
 		name, _, _ = strings.Cut(container, ":")
@@ -240,11 +280,16 @@ func (r *roster) name(f discovery.Found) string {
 	}
 	taken := func(name string) bool {
 		for _, w := range r.byKey {
-			if w.engine.Status().Name == name {
+			if w != before && w.engine.Status().Name == name {
 				return true
 			}
 		}
 		return false
+	}
+	if kept := r.keeper.nameOf(f.Key); strings.HasPrefix(kept, name+"-") && !taken(kept) {
+		if _, err := strconv.ParseUint(kept[len(name)+1:], 10, 16); err == nil {
+			return kept
+		}
 	}
 	distinct := name
 	for n := 2; taken(distinct); n++ {
@@ -255,7 +300,7 @@ func (r *roster) name(f discovery.Found) string {
 
 // look tells the engine what is seen of it from outside.
 func (w *watched) look(cards *attribution.Attribution) {
-	o := engine.Outside{PID: w.found.PID, Started: w.found.Started, Listening: w.found.Listening}
+	o := engine.Outside{PID: w.found.PID, Started: w.found.Started, Listening: w.found.Listening, Lockstep: w.found.Lockstep}
 	if w.found.PID != 0 {
 		w.pid = w.found.PID
 	}

@@ -39,6 +39,7 @@ type state struct {
 type engineState struct {
 	engine.History
 	IDs    ids       `json:"ids,omitzero"`
+	Key    string    `json:"key,omitempty"` // where it was found, discovery's
 	SeenAt time.Time `json:"seen_at,omitzero"`
 }
 
@@ -119,6 +120,19 @@ func (k *keeper) engine(name string) engineState {
 	return k.state.Engines[name]
 }
 
+// nameOf returns the name of the instance that was last found at a place; "": there was none.
+func (k *keeper) nameOf(key string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	found, at := "", time.Time{}
+	for name, e := range k.state.Engines {
+		if e.Key == key && (found == "" || e.SeenAt.After(at) || e.SeenAt.Equal(at) && name < found) {
+			found, at = name, e.SeenAt
+		}
+	}
+	return found
+}
+
 // joined notes what the server said when the worker registered.
 func (k *keeper) joined(server string, r wire.RegisterResponse) {
 	k.mu.Lock()
@@ -153,7 +167,7 @@ func (k *keeper) save(engines []*watched) {
 	now := time.Now().Truncate(time.Hour) // or the file would change with each save
 	for _, e := range engines {
 		name := e.engine.Status().Name
-		kept[name] = engineState{History: e.engine.History(), IDs: k.state.Engines[name].IDs, SeenAt: now}
+		kept[name] = engineState{History: e.engine.History(), IDs: k.state.Engines[name].IDs, Key: e.key, SeenAt: now}
 	}
 	for name, e := range k.state.Engines {
 		if _, there := kept[name]; !there && len(kept) < maxKeptEngines && now.Sub(e.SeenAt) < keepEngines {

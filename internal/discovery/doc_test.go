@@ -1,0 +1,31 @@
+package discovery
+
+import (
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDocumentListsTheReasons(t *testing.T) {
+	words := func(file, pattern string) (list []string) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
+			list = append(list, string(m[1]))
+		}
+		return list
+	}
+	reasons := words("tally.go", `(?m)^\s+reason\w+ +reason = "(\w+)"`)
+	if diff := cmp.Diff(reasons, words("../../docs/discovery.md", "(?m)^\\| `([a-z_]+)` \\|")); diff != "" || len(reasons) == 0 {
+		t.Errorf("docs/discovery.md: (-code +document)\n%s", diff)
+	}
+	for _, why := range reasons {
+		if (advice(why) == "") != (why == reasonDisabled) {
+			t.Errorf("%s: advice %q", why, advice(why))
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package discovery
+
+import (
+	"net/netip"
+	"path/filepath"
+	"testing"
+)
+
+func TestOtherNetworkOfIPv6(t *testing.T) {
+	m := newTree(t)
+	p := vllm(100, "m")
+	p.net, p.sockets = otherNet, []uint64{1}
+	p.listen = []listener{{netip.IPv6Unspecified(), 8000, 1}}
+	m.add(p)
+	m.write("proc/100/net/if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\nfd000077000000000000000000000002 02 40 00 80     eth0\n")
+	d, _ := m.discover(nil)
+	d.round()
+	if got := d.Engines(); len(got) != 1 || got[0].URL != "http://[fd00:77::2]:8000" || got[0].Key != "process:[fd00:77::2]:8000" {
+		t.Errorf("%+v", got)
+	}
+	p.listen = []listener{anywhere(8000, 1)}
+	m.add(p)
+	m.write("proc/100/net/if_inet6", "fd000077000000000000000000000002 02 40 00 80     eth0\n")
+	d.round()
+	if n := skippedBy(d, SourceProcess, reasonNoAddress); n != 1 {
+		t.Errorf("%g counted: %+v", n, d.Engines())
+	}
+}
+
+// An engine is the same one whether its worker, which has its command line until it takes a title, was looked at before it or
+// not.
+func TestManyProcessesAreSharedByTwoRounds(t *testing.T) {
+	m := newTree(t)
+	crowd(m, 20)
+	m.add(vllm(500, "m"))
+	for i := range 20 {
+		p := vllm(5000+i, "m")
+		p.ppid = 500
+		m.add(p)
+	}
+	d, _ := m.discover(nil)
+	d.processes.maxNew = 10
+	for i := range 2 {
+		d.round()
+		if d.processes.partial != (i == 0) {
+			t.Errorf("round %d looked at %d", i, len(d.processes.all))
+		}
+		for _, f := range d.Engines() {
+			if f.PID != 500 {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	if keys(d.Engines()) != "process:8000" {
+		t.Errorf("%+v", d.Engines())
+	}
+}
+
+func TestProcessesThatCannotBeListedHaveNotEnded(t *testing.T) {
+	m := newTree(t)
+	m.add(vllm(100, "m"))
+	d, _ := m.discover(nil)
+	d.round()
+	root := d.processes.fs.root
+	d.processes.fs.root = filepath.Join(root, "stat") // is no directory
+	d.round()
+	if keys(d.Engines()) != "process:8000" {
+		t.Errorf("%+v", d.Engines())
+	}
+	if _, err := d.Collectors()[0].Collect(discard); err == nil {
+		t.Error("no failure")
+	}
+	d.processes.fs.root = root
+	m.remove(100)
+	d.round()
+	if len(d.Engines()) != 0 {
+		t.Errorf("%+v", d.Engines())
+	}
+}

@@ -1,0 +1,122 @@
+package worker
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/attribution"
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/collector/gpu"
+	"github.com/stackscope/stackscope/internal/discovery"
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// newRoster makes a roster whose state is in dir.
+func newRoster(t *testing.T, dir string) *roster {
+	t.Helper()
+	logger := slog.New(slog.DiscardHandler).With(logging.KeyComponent, "test")
+	k, err := openKeeper(filepath.Join(dir, "worker.json"), "", logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := engine.NewFetcher(engine.FetcherOptions{})
+	t.Cleanup(f.Close)
+	r := &roster{worker: "n1", fetcher: f, keeper: k, retention: time.Hour, stall: -1, onChange: func() {}, logger: logger, byKey: map[string]*watched{}}
+	if err := r.declare(nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.wg.Wait)
+	return r
+}
+
+// meets follows what was found and returns the instances' names with their states.
+func (r *roster) meets(t *testing.T, found ...discovery.Found) string {
+	t.Helper()
+	cards := attribution.New(func(gpu.Process) (string, bool) { return "", false })
+	r.follow(t.Context(), found, cards)
+	var names []string
+	for _, w := range r.engines() {
+		s := w.engine.Status()
+		name := s.Name
+		if s.State == fleet.InstanceUnreachable {
+			name += " (ended)"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// at is a process that serves on a port nobody listens on.
+func at(pid int, model string) discovery.Found {
+	return discovery.Found{
+		Key: "process:1", Source: discovery.SourceProcess, Runtime: "vLLM", Model: model, URL: "http://127.0.0.1:1", PID: pid,
+		Started: time.Unix(1_700_000_000+int64(pid), 0),
+	}
+}
+
+func TestAnotherModelAtAnEnginesPort(t *testing.T) {
+	r := newRoster(t, t.TempDir())
+	if got := r.meets(t, at(7, "qwen")); got != "qwen-n1-1" {
+		t.Fatal(got)
+	}
+	if got := r.meets(t, at(8, "qwen")); got != "qwen-n1-1" || r.engines()[0].engine.Status().RestartCount != 1 {
+		t.Errorf("restarted: %s, %+v", got, r.engines()[0].engine.Status())
+	}
+	for _, gap := range []bool{false, true} {
+		if gap {
+			r.meets(t)
+		}
+		if got := r.meets(t, at(9, "llama")); got != "llama-n1-1" {
+			t.Errorf("another model, gap %t: %s", gap, got)
+		}
+		if s := r.engines()[0].engine.Status(); s.Model != "llama" || s.RestartCount != 0 {
+			t.Errorf("gap %t: %+v", gap, s)
+		}
+		if got := r.meets(t, at(10, "qwen")); got != "qwen-n1-1" {
+			t.Errorf("the first one again, gap %t: %s", gap, got)
+		}
+	}
+}
+
+func TestProcessTurnsOutToBeAContainers(t *testing.T) {
+	r := newRoster(t, t.TempDir())
+	process := at(7, "qwen")
+	r.meets(t, process)
+	container := process
+	container.Key, container.Source, container.URL = "docker:serve:1", discovery.SourceDocker, "http://127.0.0.1:2"
+	if got := r.meets(t, container); got != "serve" {
+		t.Errorf("%s: want it to go on under its container's name", got)
+	}
+	if s := r.engines()[0].engine.Status(); s.RestartCount != 0 || s.URL != container.URL {
+		t.Errorf("%+v", s)
+	}
+	if got := r.meets(t, container, at(8, "qwen")); got != "serve, qwen-n1-1" {
+		t.Errorf("another process at the port: %s", got)
+	}
+	if got := r.meets(t, container); got != "serve, qwen-n1-1 (ended)" {
+		t.Errorf("the process ended: %s", got)
+	}
+}
+
+func TestNamesStayOverARestartOfTheWorker(t *testing.T) {
+	dir := t.TempDir()
+	first, second := at(7, ""), at(8, "")
+	first.Key, first.Instance = "docker:c:1", "twin"
+	second.Key, second.Instance, second.URL = "docker:c:2", "twin", "http://127.0.0.1:2"
+	r := newRoster(t, dir)
+	if got := r.meets(t, first, second); got != "twin, twin-2" {
+		t.Fatal(got)
+	}
+	r.keeper.save(r.engines())
+	r = newRoster(t, dir)
+	if got := r.meets(t, second); got != "twin-2" {
+		t.Errorf("the second alone: %s", got)
+	}
+	if got := r.meets(t, second, first); got != "twin-2, twin" {
+		t.Errorf("both: %s", got)
+	}
+}
