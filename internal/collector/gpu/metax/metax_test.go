@@ -126,8 +126,9 @@ func TestIdentityOfRenumberedCards(t *testing.T) {
 	b := open(tool.Run)
 	before := smitest.Read(t, b).Devices[1]
 	out := tool.Output("mx-smi")
-	before0, _, _, to := strings.Cut(out, "| 0       MetaX"), strings.Index(out, "| 1       MetaX")
-	tool.Set("mx-smi", before0+strings.Replace(out[to:], "| 1 ", "| 0 ", 1), 0)
+	head, _, _ := strings.Cut(out, "| 0       MetaX")
+	second := out[strings.Index(out, "| 1       MetaX"):]
+	tool.Set("mx-smi", head+strings.Replace(second, "| 1 ", "| 0 ", 1), 0)
 	after := smitest.Read(t, b).Devices[0]
 	if after.Index != "0" || after.PCI != before.PCI || after.UUID != before.UUID || before.UUID == "" {
 		t.Errorf("got %+v, before %+v", after.Identity, before.Identity)
