@@ -16,7 +16,6 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/gpu/fake"
 	"github.com/stackscope/stackscope/internal/engine"
-	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/simengine"
 )
 
@@ -93,52 +92,6 @@ func TestScrapeDoesNotWaitForADriver(t *testing.T) {
 		t.Errorf("the hung driver was called %d times, want 3", n)
 	}
 }
-
-// What a scrape of the host's and eight cards' families allocates: what a page with them allocates more than one without.
-func TestScrapeOfHostAndCardsAllocatesLittle(t *testing.T) {
-	o := options(t)
-	o.GPUBackends = []gpu.Backend{simulated(t, 8)}
-	w := run(t, o)
-	eventually(t, "all families are there", func() bool {
-		page := w.scrape(t, "/metrics")
-		return len(lines(page, "gpustack:worker_node_gpu_temperature_celsius{")) == 8 && len(lines(page, "gpustack:worker_node_cpu_utilization_rate{")) == 1
-	})
-	if err := w.stop(); err != nil { // nothing else allocates meanwhile
-		t.Fatal(err)
-	}
-	bare, err := exporter.New(exporter.Options{
-		Engines: w.roster.exported, Mapping: w.follower, Identity: func() exporter.Identity { return *w.identity.Load() },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	with, without := allocated(t, w.handler), allocated(t, bare.Handler())
-	t.Logf("%d bytes, %d of them without host and cards", with, without)
-	if n := with - without; n >= 64<<10 {
-		t.Errorf("a scrape of the host and eight cards allocates %d bytes, fewer than 65536 are allowed", n)
-	}
-}
-
-// allocated is how many bytes one scrape allocates.
-func allocated(t *testing.T, h http.Handler) int64 {
-	t.Helper()
-	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
-	result := testing.Benchmark(func(b *testing.B) {
-		b.Helper()
-		b.ReportAllocs()
-		for b.Loop() {
-			h.ServeHTTP(discard{http.Header{}}, req)
-		}
-	})
-	return result.AllocedBytesPerOp()
-}
-
-// discard is a reply that nobody reads.
-type discard struct{ header http.Header }
-
-func (d discard) Header() http.Header         { return d.header }
-func (d discard) Write(p []byte) (int, error) { return len(p), nil }
-func (d discard) WriteHeader(int)             {}
 
 // Two engines that show no running request: one is wedged while it burns its card, the other has nothing to do.
 func TestWedgedEngineIsStalledAndAnIdleOneIsNot(t *testing.T) {
