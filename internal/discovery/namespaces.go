@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"bytes"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -69,6 +70,23 @@ func (m *machine) bootTime() int64 {
 		}
 	}
 	return m.boot
+}
+
+// lastProcess returns the id that the machine gave last, or a number above all ids if it doesn't tell.
+func (m *machine) lastProcess() int {
+	text, err := newProcfs(m.proc).read(m.proc+"/loadavg", maxSocketBytes, nil)
+	if err != nil {
+		return math.MaxInt
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) != 5 {
+		return math.MaxInt
+	}
+	id, err := strconv.Atoi(fields[4])
+	if err != nil {
+		return math.MaxInt
+	}
+	return id
 }
 
 // isLocal reports whether a host is this machine: a loopback address, one of its own addresses or its name.

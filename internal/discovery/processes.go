@@ -21,6 +21,9 @@ const (
 	// youngRounds is in how many more rounds a new process' command line is read again: between fork and exec it is still
 	// that of its parent.
 	youngRounds = 3
+	// youngWithin is how many process ids before the machine's last one a process may have that is taken for new when the worker
+	// starts. Reading all of them again would cost the second round as much as the first.
+	youngWithin = 256
 	// maxDepth bounds how far up a process' ancestors are followed.
 	maxDepth = 64
 )
@@ -82,6 +85,7 @@ type processes struct {
 	fresh   int  // processes that this round may still look at for the first time
 	partial bool // there were more
 	begins  bool // those that are new may have been there before the worker
+	newest  int  // the machine's last process id when the worker began
 	all     map[int]*process
 	ids     []int
 	engines []int // of this round, by id
@@ -109,6 +113,9 @@ func (p *processes) scan() ([]*running, error) {
 	p.spaces.reset()
 	p.engines = p.engines[:0]
 	p.begins = p.round == 1 || p.partial
+	if p.round == 1 {
+		p.newest = p.machine.lastProcess()
+	}
 	p.fresh, p.partial = max(p.maxNew, len(ids)/2), false
 	for _, pid := range ids {
 		p.look(pid)
@@ -173,7 +180,7 @@ func (p *processes) meet(pid int) {
 	process := &process{seen: p.round, young: youngRounds}
 	p.all[pid] = process
 	p.read(pid, process)
-	if p.begins && !process.script {
+	if p.begins && !process.script && pid <= p.newest-youngWithin {
 		process.young = 0 // most are old
 	}
 }

@@ -77,3 +77,34 @@ func TestProcessesThatCannotBeListedHaveNotEnded(t *testing.T) {
 		t.Errorf("%+v", d.Engines())
 	}
 }
+
+// A worker that starts while an engine does may see the engine with its parent's command line first. Old processes are not
+// read again for that.
+func TestEngineThatStartsWithTheWorker(t *testing.T) {
+	for _, test := range []struct {
+		name, load string
+		found      string
+	}{
+		{"just forked", "0.50 0.40 0.30 2/321 5010\n", "process:8000"},
+		{"old", "0.50 0.40 0.30 2/321 9000\n", ""},
+		{"not told", "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newTree(t)
+			if test.load != "" {
+				m.write("proc/loadavg", test.load)
+			}
+			m.add(fakeProcess{pid: 5000, start: 7, argv: []string{"supervisor", "--all"}})
+			d, _ := m.discover(nil)
+			d.processes.slots = 1 << 20 // its turn does not come
+			d.round()
+			p := vllm(5000, "m")
+			p.start = 7
+			m.add(p)
+			d.round()
+			if got := keys(d.Engines()); got != test.found {
+				t.Errorf("found %q, want %q", got, test.found)
+			}
+		})
+	}
+}
