@@ -1,5 +1,5 @@
-// Command gen writes the documentation that is generated: docs/metrics.md from the catalog, docs/flags.md from --help, and
-// the tables of vendors and their metrics from the pages that the vendors' tests compare with.
+// Command gen writes what is generated: the dashboards, docs/metrics.md from the catalog, docs/flags.md from --help, and the
+// tables of vendors and their metrics from the pages that the vendors' tests compare with.
 package main
 
 import (
@@ -23,6 +23,9 @@ func main() {
 
 func run() error {
 	if err := os.WriteFile(filepath.Join("docs", "metrics.md"), metrics(), 0o644); err != nil { //nolint:gosec // a page for everybody
+		return err
+	}
+	if err := writeDashboards(filepath.Join("docker-compose", "grafana", "grafana_dashboards")); err != nil {
 		return err
 	}
 	short, full, err := vendorTables()

@@ -22,6 +22,10 @@ var (
 	BusQueueSaturation             = Metric{Name: Prefix + "bus_queue_saturation_ratio", Type: Gauge, Help: "Fill of the fullest subscriber queue, 0 to 1.", Labels: []string{"topic", "source"}}
 	BusSubscriberLatestKeys        = Metric{Name: Prefix + "bus_subscriber_latest_keys", Type: Gauge, Help: "Distinct keys for which the bus' subscribers hold a coalesced event.", Labels: []string{"topic", "source"}}
 	BusEvents                      = Metric{Name: Prefix + "bus_events", Type: Counter, Help: "Events on the server's event bus.", Labels: []string{"topic", "source", "kind", "event_type"}}
+	GrafanaUp                      = Metric{Name: "stackscope_grafana_up", Type: Gauge, Help: "Whether the embedded Grafana answers (1) or not (0); absent where there is none."}
+	GrafanaStarts                  = Metric{Name: "stackscope_grafana_starts", Type: Counter, Help: "Times that the embedded Grafana was started."}
+	GrafanaFailures                = Metric{Name: "stackscope_grafana_failures", Type: Counter, Help: "Times that the embedded Grafana failed, by reason: start (it never answered), exit (it ended by itself), unresponsive (it stopped answering and was ended).", Labels: []string{"reason"}}
+	GrafanaStartDuration           = Metric{Name: "stackscope_grafana_start_duration_seconds", Type: Gauge, Help: "Time that the last start of the embedded Grafana took until it answered."}
 )
 
 // Server lists the families of the server in the order in which they are exported.
@@ -29,4 +33,5 @@ var Server = []Metric{
 	Cluster, ClusterStatus, WorkerInfo, WorkerStatus, WorkerHeartbeatAge, WorkerAppliedGeneration, MetricsConfigGeneration,
 	Model, ModelDesiredInstances, ModelRunningInstances, ModelInstanceStatus, ModelInstanceRestartCount, ModelInstanceLatestRestartTime,
 	BusSubscribers, BusQueueDepth, BusQueueCapacity, BusQueueFull, BusQueueSaturation, BusSubscriberLatestKeys, BusEvents,
+	GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration,
 }

@@ -1,0 +1,8 @@
+package dashboards
+
+func engineComparison() Dashboard {
+	return Dashboard{
+		UID: "stackscope-engines", Title: "Engine comparison",
+		Variables: []Variable{datasource(), cluster()},
+	}
+}

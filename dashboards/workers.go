@@ -1,0 +1,8 @@
+package dashboards
+
+func workers() Dashboard {
+	return Dashboard{
+		UID: "gpustack-worker", Title: "GPUStack Worker",
+		Variables: []Variable{datasource(), cluster()},
+	}
+}
