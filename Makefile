@@ -18,10 +18,10 @@ export PATH  := $(GOBIN):$(PATH)
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
-.PHONY: help build run test e2e lint bench fuzz gen check ui tools clean
+.PHONY: help build run test e2e grafana-test race lint bench fuzz gen check ui tools clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build all it needs and run the demo fleet on http://localhost:8080
 	@./bin/stackscope demo --port 8080
@@ -42,6 +42,11 @@ test: ## every test, with the end-to-end tests
 e2e: build ## the real binaries, a separate real Prometheus, and the specification's commands
 	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 10m ./tests/e2e/...
 
+grafana-test: build ## the tests that need a real Grafana: builds one, without its UI (about 4 minutes, once), and runs them
+	home="$$(./hack/build-grafana --backend)" && \
+	STACKSCOPE_GRAFANA_HOME="$$home" $(GO) test -count=1 ./internal/grafana/... && \
+	STACKSCOPE_GRAFANA_HOME="$$home" STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -run Grafana ./tests/e2e/...
+
 race: ## the tests of packages that share state between goroutines, under the race detector
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
 
@@ -52,7 +57,7 @@ lint: tools ## golangci-lint, formatting, go fix, go.mod
 	cd bench && $(GO) mod tidy -diff
 	$(GO) fix -diff ./...
 
-gen: ## regenerate what is generated (docs/metrics.md, docs/flags.md, the tables of vendors)
+gen: ## regenerate what is generated (dashboards, docs/metrics.md, docs/flags.md, the tables of vendors)
 	$(GO) run ./hack/gen
 
 bench: build ## benchmarks: the translator beside its peers, and the hot paths
@@ -63,10 +68,11 @@ fuzz: ## each fuzz target for FUZZTIME (1m)
 	./hack/fuzz $(FUZZTIME)
 
 check: lint gen ## all that CI does
-	git diff --exit-code -- docs README.md
+	git diff --exit-code -- docs docker-compose README.md
 	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory grafana-test
 	$(MAKE) --no-print-directory race
-	./hack/fuzz 5s
+	./hack/fuzz 3s
 
 tools: ## install the linter
 	@command -v $(GOLANGCI) >/dev/null && $(GOLANGCI) version | grep -q "$(GOLANGCI_VERSION:v%=%)" || \

@@ -64,6 +64,7 @@ type Panel struct {
 	NoLegend   bool     // TimeSeries
 	Columns    []Column // Table: what is shown, in this order
 	SortBy     string   // Table: title of the column to sort by, descending
+	Matrix     *Matrix  // Table: one label across and one down, in place of Columns
 	Links      []Link   // data links of values; those of a table are its columns'
 	Overrides  []Override
 	Background bool   // Stat: colour the background
@@ -108,6 +109,13 @@ type Column struct {
 	Link       *Link
 }
 
+// Matrix spreads the values of a table's only query: the values of the label Across become columns, those of Down rows.
+type Matrix struct {
+	Across, Down string
+	Title        string // of the first column
+	Width        int    // of the first column
+}
+
 // Link leads from a value to somewhere else. See [To].
 type Link struct{ Title, URL string }
 
@@ -123,8 +131,9 @@ type Variable struct {
 	Label      string
 	Query      string // such as label_values(gpustack:worker_info{cluster_name="$cluster_name"}, worker_name)
 	Custom     []string
-	Multi      bool // several values, and All
-	All        bool // one value or All
-	Datasource bool // chooses the datasource; Query is its type
+	Text       string // a number or word that the viewer types; this one to begin with
+	Multi      bool   // several values, and All
+	All        bool   // one value or All
+	Datasource bool   // chooses the datasource; Query is its type
 	Hidden     bool
 }

@@ -207,7 +207,7 @@ func (p Panel) custom() object {
 	case StateTimeline:
 		return object{"lineWidth": 0, "fillOpacity": 80, "spanNulls": false}
 	case Table:
-		return object{"align": "auto", "cellOptions": object{"type": "auto"}, "filterable": false, "inspect": false}
+		return object{"align": "auto", "minWidth": 60, "cellOptions": object{"type": "auto"}, "filterable": false, "inspect": false}
 	default:
 		return object{}
 	}
@@ -289,7 +289,10 @@ func (p Panel) options() object {
 		}
 	case Table:
 		sort := []object{}
-		if p.SortBy != "" {
+		switch {
+		case p.Matrix != nil:
+			sort = append(sort, object{"displayName": p.Matrix.Title, "desc": false})
+		case p.SortBy != "":
 			sort = append(sort, object{"displayName": p.SortBy, "desc": true})
 		}
 		return object{"showHeader": true, "cellHeight": "sm", "sortBy": sort, "footer": object{"show": false, "reducer": []string{"sum"}, "countRows": false, "fields": ""}}
@@ -311,6 +314,9 @@ func (p Panel) field(c Column) string {
 }
 
 func (p Panel) transformations() []object {
+	if m := p.Matrix; m != nil {
+		return []object{{"id": "groupingToMatrix", "options": object{"columnField": m.Across, "rowField": m.Down, "valueField": "Value", "emptyValue": "null"}}}
+	}
 	names, order := []string{}, object{}
 	for i, c := range p.Columns {
 		names = append(names, p.field(c))
@@ -325,6 +331,11 @@ func (p Panel) transformations() []object {
 
 func (p Panel) overrides() []object {
 	out := []object{}
+	if m := p.Matrix; m != nil {
+		out = append(out, object{"matcher": object{"id": "byName", "options": m.Down + `\` + m.Across}, "properties": []object{
+			property("displayName", m.Title), property("custom.width", m.Width),
+		}})
+	}
 	for _, c := range p.Columns {
 		properties := []object{property("displayName", c.Title)}
 		if c.Unit != "" {
@@ -375,6 +386,11 @@ func (v Variable) json() object {
 	switch {
 	case v.Datasource:
 		o["type"], o["query"], o["regex"], o["refresh"] = "datasource", v.Query, "", 1
+		return o
+	case v.Text != "":
+		o["type"], o["query"] = "textbox", v.Text
+		o["current"] = object{"text": v.Text, "value": v.Text, "selected": true}
+		o["options"] = []object{{"text": v.Text, "value": v.Text, "selected": true}}
 		return o
 	case len(v.Custom) > 0:
 		query, options := "", []object{}

@@ -13,14 +13,25 @@ import (
 type serverFlags struct {
 	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and Prometheus' data." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Server"`
 	Host        string `help:"Address to listen on." default:"0.0.0.0" env:"GPUSTACK_HOST" group:"Server"`
-	Port        int    `help:"Port of the API and of /prometheus." default:"80" env:"GPUSTACK_PORT" group:"Server"`
+	Port        int    `help:"Port of the API, /prometheus and /grafana." default:"80" env:"GPUSTACK_PORT" group:"Server"`
 	MetricsPort int    `help:"Port of the server's metrics and of service discovery." default:"10161" env:"GPUSTACK_METRICS_PORT" group:"Server"`
 
 	DisableMetrics              bool `help:"Do not open the metrics port." env:"GPUSTACK_DISABLE_METRICS" group:"Server"`
-	DisableBuiltinObservability bool `help:"Do not run the embedded Prometheus." env:"GPUSTACK_DISABLE_BUILTIN_OBSERVABILITY" group:"Server"`
+	DisableBuiltinObservability bool `help:"Do not run the embedded Prometheus and Grafana." env:"GPUSTACK_DISABLE_BUILTIN_OBSERVABILITY" group:"Server"`
+
+	DisableBuiltinGrafana bool `help:"Run the embedded Prometheus without Grafana." env:"GPUSTACK_DISABLE_BUILTIN_GRAFANA" group:"Server"`
 
 	PrometheusRetentionTime time.Duration `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
 	PrometheusRetentionSize byteSize      `name:"builtin-prometheus-retention-size" help:"How much disk the embedded Prometheus uses at most, like 50GB; 0 is no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
+
+	PrometheusPort       int      `name:"builtin-prometheus-port" help:"Port that serves /prometheus alone, besides --port; 0 is none (GPUStack's was 19090)." default:"0" env:"GPUSTACK_BUILTIN_PROMETHEUS_PORT" group:"Server"`
+	GrafanaPort          int      `name:"builtin-grafana-port" help:"Port of the embedded Grafana, on loopback alone; users reach it at /grafana." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT" group:"Server"`
+	GrafanaHome          string   `help:"Home directory of the Grafana to embed. Default: the one that 'stackscope grafana install' put there, or the system's." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME" group:"Server"`
+	GrafanaAdminPassword string   `help:"Password of the embedded Grafana's user admin. Default: grafana." placeholder:"PASSWORD" env:"GPUSTACK_GRAFANA_ADMIN_PASSWORD" group:"Server"`
+	GrafanaMemoryLimit   byteSize `name:"builtin-grafana-memory-limit" help:"Memory that the embedded Grafana tries to stay under." default:"512MB" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_GRAFANA_MEMORY_LIMIT" group:"Server"`
+	GrafanaURL           string   `name:"grafana-url" help:"Where browsers reach a Grafana of your own. Turns the embedded Prometheus and Grafana off; links to dashboards lead there." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" group:"Server"`
+	WorkerDashboardUID   string   `name:"grafana-worker-dashboard-uid" help:"Dashboard to which links of clusters and workers lead." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
+	ModelDashboardUID    string   `name:"grafana-model-dashboard-uid" help:"Dashboard to which links of models and instances lead." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
 
 	TLSCert string `name:"tls-cert" help:"Certificate (PEM) to serve the API over TLS." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
 	TLSKey  string `name:"tls-key" help:"Private key (PEM) of --tls-cert." placeholder:"FILE" env:"GPUSTACK_TLS_KEY" group:"Server"`
@@ -40,6 +51,14 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.DisableBuiltinObservability = f.DisableBuiltinObservability
 	o.RetentionTime = f.PrometheusRetentionTime
 	o.RetentionSize = int64(f.PrometheusRetentionSize)
+	o.PrometheusPort = f.PrometheusPort
+	o.GrafanaURL = f.GrafanaURL
+	o.Grafana.Disabled = f.DisableBuiltinGrafana
+	o.Grafana.Home, o.Grafana.Port = f.GrafanaHome, f.GrafanaPort
+	o.Grafana.Searched = grafanaHomes()
+	o.Grafana.AdminPassword = f.GrafanaAdminPassword
+	o.Grafana.MemoryLimit = int64(f.GrafanaMemoryLimit)
+	o.Grafana.WorkerUID, o.Grafana.ModelUID = f.WorkerDashboardUID, f.ModelDashboardUID
 	o.TLSCert, o.TLSKey, o.TLSPort = f.TLSCert, f.TLSKey, f.TLSPort
 	o.ServerExternalURL = f.ServerExternalURL
 	o.DisableAnonymousViewer = f.DisableAnonymousViewer

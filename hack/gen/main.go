@@ -52,7 +52,8 @@ the families of the built-in [mapping](mapping.md); another mapping can define o
 	section(&b, "Cards", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. What a card doesn't offer is absent; [cards](gpus.md) has the vendors.", catalog.GPU)
 	section(&b, "Model instances", "On a worker's page, with the identity labels of the worker and the instance: what the worker measures itself.", catalog.Instance)
 	section(&b, "The worker about itself", "On a worker's page; the runtime families carry the identity labels of the engine. Go's and the process' own families are there too.", catalog.WorkerOwn)
-	section(&b, "Server", "On the server's metrics page. Go's and the process' own families are there too.", catalog.Server)
+	section(&b, "Server", "On the server's metrics page. Go's, the process' and the embedded Prometheus' own families (prometheus_*) are there too.", catalog.Server)
+	section(&b, "The server about itself", "On the server's metrics page, while it looks after a Grafana.", catalog.ServerOwn)
 	return b.Bytes()
 }
 

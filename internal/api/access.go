@@ -29,7 +29,8 @@ const adminUser = "admin"
 
 // gate decides who may do what.
 type gate struct {
-	admin, join         [sha256.Size]byte
+	admin, join, read   [sha256.Size]byte
+	hasRead             bool
 	adminPath, joinPath string
 	authenticate        func(workerID int64, credential string) bool
 	anonymousViewer     bool
@@ -40,6 +41,7 @@ type gate struct {
 func newGate(o Options) *gate {
 	g := &gate{
 		admin: sha256.Sum256([]byte(o.AdminToken)), join: sha256.Sum256([]byte(o.WorkerToken)),
+		read: sha256.Sum256([]byte(o.ReadToken)), hasRead: o.ReadToken != "",
 		adminPath: o.AdminTokenPath, joinPath: o.WorkerTokenPath,
 		authenticate:    o.Inventory.Authenticate,
 		anonymousViewer: !o.DisableAnonymousViewer,
@@ -88,7 +90,7 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", where(r, g.adminPath), adminUser)
 	if r.Header.Get("Authorization") != "" {
 		// A wrong token is a mistake that should show, so it isn't overlooked on the server's own machine either.
-		if g.isAdmin(r) {
+		if g.isAdmin(r) || (need == viewer && g.isReader(r)) {
 			return nil
 		}
 		return &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true}
@@ -116,6 +118,11 @@ func (g *gate) isAdmin(r *http.Request) bool {
 	}
 	user, password, ok := r.BasicAuth()
 	return ok && user == adminUser && same(password, g.admin)
+}
+
+func (g *gate) isReader(r *http.Request) bool {
+	token, ok := bearer(r)
+	return ok && g.hasRead && same(token, g.read)
 }
 
 func bearer(r *http.Request) (string, bool) {

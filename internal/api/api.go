@@ -81,6 +81,10 @@ type Options struct {
 	NoTrustLoopback bool
 	// ReportInterval is how often workers are told to report, 10 s by default.
 	ReportInterval time.Duration
+	// Dashboards says where the redirects to dashboards lead.
+	Dashboards Dashboards
+	// ReadToken lets its bearer read where DisableAnonymousViewer shuts others out: the embedded Grafana. Empty: none.
+	ReadToken string
 	// Ready says why the server is not ready, or nil. Nil function: always ready.
 	Ready func() error
 	// Mounts are further handlers by ServeMux pattern, such as "/prometheus/"; reading rights are needed for them.
@@ -175,6 +179,7 @@ type route struct {
 	tag, summary     string
 	description      string
 	maxBody          int64
+	status           int // of success; 0: 200
 	errors           []int
 }
 
@@ -239,6 +244,7 @@ func (a *API) routes() {
 	register(a, h, route{id: "list-workers", method: "GET", path: "/v2/workers", access: viewer, tag: inventoryTag, summary: "Workers"}, a.workers)
 	register(a, h, route{id: "list-models", method: "GET", path: "/v2/models", access: viewer, tag: inventoryTag, summary: "Models"}, a.models)
 	register(a, h, route{id: "list-model-instances", method: "GET", path: "/v2/model-instances", access: viewer, tag: inventoryTag, summary: "Model instances"}, a.instances)
+	a.registerDashboards(h, inventoryTag)
 
 	register(a, h, route{id: "healthz", method: "GET", path: "/healthz", access: open, tag: probesTag, summary: "Whether the process is alive"}, a.healthz)
 	register(a, h, route{
@@ -265,7 +271,7 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 	problem := problemResponse(h.OpenAPI().Components.Schemas)
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Tags: []string{r.tag}, Summary: r.summary, Description: r.description,
-		MaxBodyBytes: r.maxBody, BodyReadTimeout: 30 * time.Second,
+		DefaultStatus: r.status, MaxBodyBytes: r.maxBody, BodyReadTimeout: 30 * time.Second,
 		Security:  r.access.security(a.opts.DisableAnonymousViewer),
 		Responses: map[string]*huma.Response{"default": problem("Any other problem")},
 		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
@@ -289,6 +295,9 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 	}
 	huma.Register(h, op, handler)
 }
+
+// Reading lets only those who may read through to next.
+func (a *API) Reading(next http.Handler) http.Handler { return a.guard(viewer, next) }
 
 // guard lets only requests with the given right through to next.
 func (a *API) guard(need access, next http.Handler) http.Handler {

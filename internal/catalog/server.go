@@ -12,6 +12,7 @@ var (
 	Model                          = Metric{Name: Prefix + "model_info", Type: Gauge, Help: "Model; the value is 1.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name", "runtime", "runtime_version", "source", "source_key", "category"}}
 	ModelDesiredInstances          = Metric{Name: Prefix + "model_desired_instances", Type: Gauge, Help: "Instances that a model should have.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name"}}
 	ModelRunningInstances          = Metric{Name: Prefix + "model_running_instances", Type: Gauge, Help: "Instances of a model that are running.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name"}}
+	ModelInstanceInfo              = Metric{Name: Prefix + "model_instance_info", Type: Gauge, Help: "Model instance with its engine and the engine's version; the value is 1.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name", "runtime", "runtime_version"}}
 	ModelInstanceStatus            = Metric{Name: Prefix + "model_instance_status", Type: Gauge, Help: "State of a model instance: the current state has the value 1, others are absent.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name", "state"}}
 	ModelInstanceRestartCount      = Metric{Name: Prefix + "model_instance_restart_count", Type: Gauge, Help: "Times that a model instance was seen to restart.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name"}}
 	ModelInstanceLatestRestartTime = Metric{Name: Prefix + "model_instance_latest_restart_time", Type: Gauge, Help: "Unix time in seconds of a model instance's last restart; 0 if it never restarted.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name"}}
@@ -31,7 +32,9 @@ var (
 // Server lists the families of the server in the order in which they are exported.
 var Server = []Metric{
 	Cluster, ClusterStatus, WorkerInfo, WorkerStatus, WorkerHeartbeatAge, WorkerAppliedGeneration, MetricsConfigGeneration,
-	Model, ModelDesiredInstances, ModelRunningInstances, ModelInstanceStatus, ModelInstanceRestartCount, ModelInstanceLatestRestartTime,
+	Model, ModelDesiredInstances, ModelRunningInstances, ModelInstanceInfo, ModelInstanceStatus, ModelInstanceRestartCount, ModelInstanceLatestRestartTime,
 	BusSubscribers, BusQueueDepth, BusQueueCapacity, BusQueueFull, BusQueueSaturation, BusSubscriberLatestKeys, BusEvents,
-	GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration,
 }
+
+// ServerOwn lists what the server says about the programs that it runs.
+var ServerOwn = []Metric{GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration}

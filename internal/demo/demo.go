@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/grafana"
 	"github.com/stackscope/stackscope/internal/server"
 	"github.com/stackscope/stackscope/internal/worker"
 )
@@ -23,9 +24,13 @@ const (
 	loopback = "127.0.0.1"
 	// readyTimeout bounds the way from the start to the first scrape of all engines, which takes some seconds.
 	readyTimeout = time.Minute
-	pollInterval = 200 * time.Millisecond
+	// grafanaTimeout bounds how long the demo waits for Grafana before it says what keeps it.
+	grafanaTimeout = 2 * time.Minute
+	pollInterval   = 200 * time.Millisecond
 	// fakeGPUs is the number of cards of the demo's node.
 	fakeGPUs = 8
+	// grafanaPassword is the specification's. The demo sets it itself, so that nobody is warned about what is only shown.
+	grafanaPassword = "grafana"
 )
 
 // Options are the settings of a demo. Start from DefaultOptions.
@@ -36,6 +41,12 @@ type Options struct {
 	Port int
 	// MetricsPort and WorkerMetricsPort are the metrics'. One that is taken is replaced by any free one; 0 is any free one.
 	MetricsPort, WorkerMetricsPort int
+	// GrafanaHome is the Grafana to show the dashboards with; empty: one that is found, first in GrafanaSearched. NoGrafana: none.
+	GrafanaHome     string
+	GrafanaSearched []string
+	NoGrafana       bool
+	// GrafanaPort is where Grafana listens on loopback. One that is taken is replaced by any free one; 0 is any free one.
+	GrafanaPort int
 	// DataDir is kept. Empty: a temporary directory, removed at the end.
 	DataDir string
 	// Seed decides what happens on the engines. The same seed lets the same requests come at the same seconds after the start.
@@ -46,7 +57,7 @@ type Options struct {
 
 // DefaultOptions returns the settings of a demo started without any flag.
 func DefaultOptions() Options {
-	return Options{Host: loopback, Port: 8080, MetricsPort: 10161, WorkerMetricsPort: 10151, Seed: 1}
+	return Options{Host: loopback, Port: 8080, MetricsPort: 10161, WorkerMetricsPort: 10151, GrafanaPort: 13000, Seed: 1}
 }
 
 // Run starts the fleet, prints to Out what to open and what to ask as soon as Prometheus has every engine's first samples,
@@ -60,7 +71,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.Out == nil {
 		o.Out = io.Discard
 	}
-	s := summary{dataDir: o.DataDir}
+	s := summary{dataDir: o.DataDir, noGrafana: o.NoGrafana}
 	if o.DataDir == "" {
 		if s.dataDir, err = os.MkdirTemp("", "stackscope-demo-*"); err != nil {
 			return fmt.Errorf("temporary directory for the demo's data: %w; choose a directory with --data-dir", err)
@@ -80,8 +91,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		if s.ui, err = has(ctx, s.graph("")); err != nil {
 			return err
 		}
-		s.took = time.Since(began)
-		return s.print(o.Out)
+		s.took, s.grafana = time.Since(began), f.server.GrafanaStatus()
+		if err := s.print(o.Out); err != nil {
+			return err
+		}
+		if s.grafana.Phase == grafana.PhaseAbsent || o.NoGrafana {
+			return nil
+		}
+		return f.announceGrafana(ctx, o.Out, began)
 	})
 }
 
@@ -98,7 +115,12 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
 	so := server.DefaultOptions()
 	so.Host, so.Port, so.DataDir, so.Logger = o.Host, o.Port, s.dataDir, o.Logger
 	so.StopTimeout = 2500 * time.Millisecond // somebody who is trying things waits for it
-	so.MetricsPort = s.freeOr(o.Host, o.MetricsPort, "the server's metrics")
+	so.MetricsPort = s.freeOr(o.Host, o.MetricsPort, "the server's metrics are")
+	so.Grafana.Disabled, so.Grafana.Home, so.Grafana.Searched = o.NoGrafana, o.GrafanaHome, o.GrafanaSearched
+	if !o.NoGrafana {
+		so.Grafana.Port = s.freeOr(loopback, o.GrafanaPort, "Grafana is")
+	}
+	so.Grafana.AdminPassword = grafanaPassword
 	var err error
 	if f.server, err = server.New(ctx, so); err != nil {
 		return err
@@ -109,7 +131,7 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
 	defaults := worker.DefaultOptions()
 	flags := worker.Flags{
 		WorkerIP: loopback, WorkerMetricsHost: o.Host, HostRoot: "/", HostInterval: defaults.HostInterval,
-		WorkerMetricsPort: s.freeOr(o.Host, o.WorkerMetricsPort, "the worker's metrics"),
+		WorkerMetricsPort: s.freeOr(o.Host, o.WorkerMetricsPort, "the worker's metrics are"),
 		// The demo is the same on every machine: it looks for no engines and no cards there.
 		FakeGPUs: fakeGPUs, GPUInterval: defaults.GPUInterval, StallAfter: defaults.StallAfter, EngineRetention: defaults.EngineRetention,
 	}
@@ -200,6 +222,28 @@ func (f *fleet) ready(ctx context.Context) error {
 	}
 }
 
+// announceGrafana tells when the dashboards can be looked at, or what is wrong with Grafana.
+func (f *fleet) announceGrafana(ctx context.Context, out io.Writer, began time.Time) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	late := time.After(grafanaTimeout)
+	for {
+		status := f.server.GrafanaStatus()
+		if status.Phase == grafana.PhaseRunning {
+			_, err := fmt.Fprintf(out, "Grafana is ready after %.1f s: %s/grafana/\n", time.Since(began).Seconds(), f.server.URL())
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			_, err := fmt.Fprintf(out, "Grafana is not ready: %s; %s/grafana/ says how it goes on\n", status.Reason, f.server.URL())
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 var errNotReady = errors.New("not ready")
 
 // freeOr returns port, or 0 with a note when somebody else has it.
@@ -209,7 +253,7 @@ func (s *summary) freeOr(host string, port int, what string) int {
 	}
 	ln, err := lifecycle.Listen(host, port, "")
 	if err != nil {
-		s.notes = append(s.notes, fmt.Sprintf("port %d is not to be had, so %s are on another one", port, what))
+		s.notes = append(s.notes, fmt.Sprintf("port %d is not to be had, so %s on another one", port, what))
 		return 0
 	}
 	_ = ln.Close()

@@ -90,6 +90,7 @@ func TestDemo(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	o := DefaultOptions()
+	o.NoGrafana = true
 	var out, log output
 	o.Port, o.WorkerMetricsPort, o.MetricsPort = 0, 0, taken.Addr().(*net.TCPAddr).Port
 	o.Out, o.Logger = &out, slog.New(slog.NewTextHandler(&log, nil))
@@ -248,6 +249,7 @@ func TestPortTaken(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	o := DefaultOptions()
+	o.NoGrafana = true
 	o.Port, o.MetricsPort, o.WorkerMetricsPort = taken.Addr().(*net.TCPAddr).Port, 0, 0
 	err = Run(t.Context(), o)
 	if want := fmt.Sprintf("port %d is taken", o.Port); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--port") {
@@ -261,6 +263,7 @@ func TestPortTaken(t *testing.T) {
 // TestStopBeforeReady: Ctrl-C works at any moment.
 func TestStopBeforeReady(t *testing.T) {
 	o := DefaultOptions()
+	o.NoGrafana = true
 	o.Port, o.MetricsPort, o.WorkerMetricsPort, o.DataDir = 0, 0, 0, t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer cancel()

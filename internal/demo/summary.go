@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/grafana"
 )
 
 // summary is what the user reads when everything is up.
@@ -17,6 +19,8 @@ type summary struct {
 	temporary                         bool
 	notes                             []string
 	took                              time.Duration
+	grafana                           grafana.Status
+	noGrafana                         bool
 }
 
 func (s summary) print(w io.Writer) error {
@@ -27,6 +31,13 @@ func (s summary) print(w io.Writer) error {
 	}
 	b.WriteString("\nOpen\n")
 	open := func(what, url string) { fmt.Fprintf(&b, "  %-18s %s\n", what, url) }
+	switch {
+	case s.noGrafana:
+	case s.grafana.Phase == grafana.PhaseAbsent:
+		s.notes = append(s.notes, "there is no Grafana on this machine, so no dashboards; `stackscope grafana install` gets one, and a running demo shows it at "+s.api+"/grafana/")
+	default:
+		open("dashboards", s.api+"/grafana/  (Grafana is starting: some seconds more)")
+	}
 	open("Prometheus", s.api+"/prometheus/")
 	if s.ui {
 		open("a first graph", s.graph(Queries()[0].Expr))

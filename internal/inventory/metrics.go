@@ -79,8 +79,11 @@ func writeModels(w *exposition.Writer, v *view) {
 }
 
 func writeInstances(w *exposition.Writer, v *view) {
-	status := family{w: w, m: &catalog.ModelInstanceStatus}
+	info, status := family{w: w, m: &catalog.ModelInstanceInfo}, family{w: w, m: &catalog.ModelInstanceStatus}
 	restarts, latest := family{w: w, m: &catalog.ModelInstanceRestartCount}, family{w: w, m: &catalog.ModelInstanceLatestRestartTime}
+	for k := range v.instances {
+		info.sample(1, v.instances[k].labels, v.instances[k].engine)
+	}
 	for k := range v.instances {
 		status.sample(1, v.instances[k].labels, v.instances[k].state)
 	}

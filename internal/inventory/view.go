@@ -3,6 +3,7 @@ package inventory
 import (
 	"time"
 
+	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -39,7 +40,7 @@ type modelLine struct {
 	desired, running int
 }
 
-type instanceLine struct{ labels, state exposition.Labels }
+type instanceLine struct{ labels, engine, state exposition.Labels }
 
 // current returns a view that is at most as stale as accepted. Changes only mark the view as out of date, so that many of
 // them cost one rebuilding.
@@ -79,6 +80,17 @@ func rendered[S ~string](states map[string]exposition.Labels, s S) exposition.La
 	if !ok {
 		l = stateLabel(string(s))
 		states[string(s)] = l
+	}
+	return l
+}
+
+// engineLabels returns the labels of an instance's engine. There are few engines and many instances.
+func engineLabels(known map[string]exposition.Labels, r *fleet.ReportedInstance) exposition.Labels {
+	key := r.Runtime + "\x00" + r.RuntimeVersion
+	l, ok := known[key]
+	if !ok {
+		l = exposition.RenderLabels(catalog.LabelRuntime, orUnknown(r.Runtime), "runtime_version", orUnknown(r.RuntimeVersion))
+		known[key] = l
 	}
 	return l
 }
@@ -123,7 +135,7 @@ func (i *Inventory) viewInstances(v *view, states map[string]exposition.Labels) 
 		if in.labels == "" {
 			in.labels = instanceLabels(in)
 		}
-		v.instances[k] = instanceLine{labels: in.labels, state: rendered(states, state)}
+		v.instances[k] = instanceLine{labels: in.labels, engine: engineLabels(states, rep), state: rendered(states, state)}
 	}
 	return running
 }

@@ -3,6 +3,7 @@
 package prom
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/metricspage"
 	"github.com/stackscope/stackscope/internal/targets"
 )
 
@@ -155,6 +157,10 @@ func (o *Options) complete() error {
 // Handler serves everything under PathPrefix: API, federation, health, Prometheus' own metrics and its web UI. It is complete
 // from New on and may be called at any time, also after Run has returned.
 func (p *Prometheus) Handler() http.Handler { return p.handler }
+
+// AppendMetrics writes Prometheus' own families, as they are at PathPrefix/metrics, in text format 0.0.4. What cannot be read is
+// left out; the error says what that was.
+func (p *Prometheus) AppendMetrics(dst *bytes.Buffer) error { return metricspage.Append(dst, p.registry) }
 
 // Ready is closed when the TSDB is open and queries are answered.
 func (p *Prometheus) Ready() <-chan struct{} { return p.ready }

@@ -22,7 +22,7 @@ func options(t *testing.T) server.Options {
 	o := server.DefaultOptions()
 	o.DataDir = t.TempDir()
 	o.Host, o.Port, o.TLSPort, o.MetricsPort = "127.0.0.1", 0, 0, 0
-	o.DisableBuiltinObservability = true
+	o.DisableBuiltinObservability, o.Grafana.Disabled = true, true // also where a test has Prometheus
 	o.StopTimeout = 2500 * time.Millisecond
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return o

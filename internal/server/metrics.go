@@ -13,7 +13,7 @@ import (
 // page makes the server's metrics page.
 type page struct {
 	parts   []func(*exposition.Writer)
-	process *metricspage.Process
+	process []func(*bytes.Buffer) error // of client_golang's registries
 	buffers sync.Pool
 }
 
@@ -24,7 +24,13 @@ type pageBuffers struct {
 
 func newPage(parts ...func(*exposition.Writer)) (*page, error) {
 	process, err := metricspage.NewProcess()
-	return &page{parts: parts, process: process, buffers: sync.Pool{New: func() any { return new(pageBuffers) }}}, err
+	if err != nil {
+		return nil, err
+	}
+	return &page{
+		parts: parts, process: []func(*bytes.Buffer) error{process.AppendTo},
+		buffers: sync.Pool{New: func() any { return new(pageBuffers) }},
+	}, nil
 }
 
 // write makes the page and calls send with it.
@@ -37,7 +43,9 @@ func (p *page) write(send func(page []byte)) {
 		part(&b.w)
 	}
 	writeBuildInfo(&b.w)
-	_ = p.process.AppendTo(&b.process) // what cannot be read is absent from the page, which says enough
+	for _, families := range p.process {
+		_ = families(&b.process) // what cannot be read is absent from the page, which says enough
+	}
 	b.w.Raw(b.process.Bytes())
 	send(b.w.Bytes())
 }

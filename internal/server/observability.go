@@ -7,21 +7,55 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 
 	"github.com/stackscope/stackscope/internal/api"
+	"github.com/stackscope/stackscope/internal/grafana"
 	"github.com/stackscope/stackscope/internal/prom"
 	"github.com/stackscope/stackscope/internal/targets"
 	"github.com/stackscope/stackscope/web"
 )
 
-// prometheusPrefix is where GPUStack has it.
-const prometheusPrefix = "/prometheus"
+// Where GPUStack has them.
+const (
+	prometheusPrefix = "/prometheus"
+	grafanaPrefix    = "/grafana"
+)
 
-// openPrometheus takes the embedded Prometheus' data directory; nil when it is disabled.
-func (s *Server) openPrometheus() (*prom.Prometheus, error) {
-	if s.opts.DisableBuiltinObservability {
-		return nil, nil
+// openObservability takes the embedded Prometheus' data directory and looks for a Grafana; what is disabled stays nil.
+func (s *Server) openObservability() (err error) {
+	if !s.builtin() {
+		return nil
 	}
+	if s.prom, err = s.openPrometheus(); err != nil {
+		return err
+	}
+	g := s.opts.Grafana
+	if g.Disabled {
+		return nil
+	}
+	o := grafana.Options{
+		Home: g.Home, Searched: g.Searched, Dir: filepath.Join(s.opts.DataDir, "grafana"), Port: g.Port, PathPrefix: grafanaPrefix,
+		PrometheusURL: s.URL() + prometheusPrefix, PrometheusToken: s.readToken, InsecureTLS: s.main.secure,
+		AdminPassword: g.AdminPassword, Tokens: []string{s.adminToken, s.workerToken, s.readToken}, MemoryLimit: g.MemoryLimit,
+		StopTimeout: s.opts.StopTimeout - closeTime, Logger: s.opts.Logger,
+	}
+	if s.opts.ServerExternalURL != "" {
+		o.ExternalURL = s.opts.ServerExternalURL + grafanaPrefix
+	}
+	s.grafana, err = grafana.New(o)
+	return err
+}
+
+// GrafanaStatus says how the embedded Grafana is; it is absent where it is disabled.
+func (s *Server) GrafanaStatus() grafana.Status {
+	if s.grafana == nil {
+		return grafana.Status{Phase: grafana.PhaseAbsent, Reason: "it is turned off"}
+	}
+	return s.grafana.Status()
+}
+
+func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 	o := prom.Options{
 		Dir:            filepath.Join(s.opts.DataDir, "prometheus"),
 		RetentionTime:  s.opts.RetentionTime,
@@ -68,17 +102,37 @@ func (s *Server) followTargets(ctx context.Context) error {
 
 // mounts returns the handlers beside the API and the links to them.
 func (s *Server) mounts() (map[string]http.Handler, []api.Link) {
+	prometheus := notHere("The embedded Prometheus is turned off: start the server without --disable-builtin-observability and --grafana-url.\n")
+	dashboards := notHere("The embedded Grafana is turned off: start the server without --disable-builtin-observability and --disable-builtin-grafana, or with --grafana-url.\n")
 	var links []api.Link
-	var prometheus http.Handler
-	grafana := "Grafana is not installed with this server.\n"
-	if s.prom != nil {
+	switch {
+	case s.external != nil:
+		dashboards = grafana.External(s.external, []string{s.adminToken, s.workerToken, s.readToken}, s.opts.Logger)
+		links = []api.Link{{Href: grafanaPrefix + "/", Text: "Grafana: dashboards"}}
+	case s.prom != nil:
 		prometheus = s.prom.Handler()
-		links = append(links, api.Link{Href: prometheusPrefix + "/", Text: "Prometheus"})
-		grafana = "Grafana is not installed with this server; Prometheus' UI is at " + prometheusPrefix + "/.\n"
-	} else {
-		prometheus = notHere("The embedded Prometheus is turned off: start the server without --disable-builtin-observability.\n")
+		links = []api.Link{{Href: prometheusPrefix + "/", Text: "Prometheus"}}
 	}
-	return map[string]http.Handler{prometheusPrefix + "/": prometheus, "/grafana/": notHere(grafana)}, links
+	if s.grafana != nil {
+		dashboards = s.grafana.Handler()
+		links = slices.Insert(links, 0, api.Link{Href: grafanaPrefix + "/", Text: "Grafana: dashboards"})
+	}
+	return map[string]http.Handler{
+		prometheusPrefix + "/": prometheus,
+		grafanaPrefix + "/":    dashboards, grafanaPrefix: dashboards,
+	}, links
+}
+
+// dashboards says where redirects lead.
+func (s *Server) dashboards() api.Dashboards {
+	d := api.Dashboards{ServerURL: s.opts.ServerExternalURL, WorkerUID: s.opts.Grafana.WorkerUID, ModelUID: s.opts.Grafana.ModelUID}
+	switch {
+	case s.external != nil:
+		d.GrafanaURL = s.external.String()
+	case s.grafana != nil:
+		d.Embedded = grafanaPrefix
+	}
+	return d
 }
 
 // notHere answers 404 and says why.

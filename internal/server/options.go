@@ -22,8 +22,14 @@ type Options struct {
 	// MetricsPort is the one of the server's own metrics and of HTTP service discovery. 0 takes any free one.
 	MetricsPort    int
 	DisableMetrics bool
-	// DisableBuiltinObservability leaves the embedded Prometheus out.
+	// DisableBuiltinObservability leaves the embedded Prometheus and Grafana out. GrafanaURL, where browsers reach a Grafana of
+	// the operator's own, does so too, and redirects to dashboards lead there.
 	DisableBuiltinObservability bool
+	GrafanaURL                  string
+	// PrometheusPort serves /prometheus on a port of its own as well, 0 none.
+	PrometheusPort int
+	// Grafana is how the embedded Grafana runs.
+	Grafana GrafanaOptions
 	// RetentionTime and RetentionSize (bytes; 0: no limit) bound what the embedded Prometheus keeps.
 	RetentionTime time.Duration
 	RetentionSize int64
@@ -41,6 +47,22 @@ type Options struct {
 	Logger      *slog.Logger // nil: silent
 }
 
+// GrafanaOptions are the settings of the embedded Grafana, and of the dashboards that redirects lead to.
+type GrafanaOptions struct {
+	Disabled bool // Prometheus is embedded, Grafana is not
+	// Home is a Grafana's home directory; empty: it is searched for, first in Searched, then in the system's usual places.
+	Home     string
+	Searched []string
+	// Port is where it listens on loopback. 0 takes any free one.
+	Port int
+	// AdminPassword is its user admin's; empty: the specification's, with a warning in the log.
+	AdminPassword string
+	// MemoryLimit, in bytes, is what its Go runtime tries to stay under; 0: 512 MiB.
+	MemoryLimit int64
+	// WorkerUID and ModelUID name the dashboards of clusters and workers, of models and instances.
+	WorkerUID, ModelUID string
+}
+
 // DefaultOptions returns the settings of a server started without any flag.
 func DefaultOptions() Options {
 	return Options{
@@ -49,6 +71,7 @@ func DefaultOptions() Options {
 		Port:           80,
 		TLSPort:        443,
 		MetricsPort:    10161,
+		Grafana:        GrafanaOptions{Port: 13000, WorkerUID: "gpustack-worker", ModelUID: "gpustack-model"},
 		RetentionTime:  15 * 24 * time.Hour,
 		HeartbeatGrace: 150 * time.Second,
 		ReportInterval: 10 * time.Second,
@@ -66,7 +89,7 @@ func (o *Options) validate() error {
 	for _, p := range []struct {
 		flag string
 		port int
-	}{{"--port", o.Port}, {"--tls-port", o.TLSPort}, {"--metrics-port", o.MetricsPort}} {
+	}{{"--port", o.Port}, {"--tls-port", o.TLSPort}, {"--metrics-port", o.MetricsPort}, {"--builtin-prometheus-port", o.PrometheusPort}, {"--builtin-grafana-port", o.Grafana.Port}} {
 		if p.port < 0 || p.port > 65535 {
 			wrong("%s %d: ports are 1 to 65535", p.flag, p.port)
 		}
@@ -98,6 +121,9 @@ func (o *Options) validate() error {
 			wrong("--server-external-url %q: give it as http://HOST[:PORT] or https://HOST[:PORT]", o.ServerExternalURL)
 		}
 		o.ServerExternalURL = strings.TrimRight(o.ServerExternalURL, "/")
+	}
+	if o.Grafana.WorkerUID == "" || o.Grafana.ModelUID == "" {
+		wrong("--grafana-worker-dashboard-uid and --grafana-model-dashboard-uid: give the uid of a dashboard, or leave them out")
 	}
 	return errors.Join(errs...)
 }

@@ -1,15 +1,18 @@
-// Package server assembles the server: inventory, mapping, store, API, metrics and the embedded Prometheus.
+// Package server assembles the server: inventory, mapping, store, API, metrics and the embedded Prometheus and Grafana.
 package server
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/grafana"
 	"github.com/stackscope/stackscope/internal/inventory"
 	"github.com/stackscope/stackscope/internal/mapsync"
 	"github.com/stackscope/stackscope/internal/prom"
@@ -41,12 +45,16 @@ type Server struct {
 	inventory *inventory.Inventory
 	publisher *mapsync.Publisher
 	prom      *prom.Prometheus // nil: disabled
+	grafana   *grafana.Grafana // nil: disabled
+	external  *url.URL         // an outside Grafana's; nil: none
 	api       *api.API
 	main      *listener
 	metrics   *listener // nil: disabled
+	promPort  *listener // nil: /prometheus is on the API's port alone
 
-	workerToken string
-	state       atomic.Int32
+	workerToken, adminToken string
+	readToken               string // the embedded Grafana's, new at each start
+	state                   atomic.Int32
 }
 
 // The server's state, for /readyz.
@@ -73,7 +81,14 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, logger: o.Logger.With(logging.KeyComponent, "server")}
+	external, notes, err := grafana.NormalizeURL(o.GrafanaURL)
+	if err != nil {
+		return nil, fmt.Errorf("--grafana-url: %w", err)
+	}
+	s := &Server{opts: o, logger: o.Logger.With(logging.KeyComponent, "server"), readToken: rand.Text(), external: external}
+	for _, note := range notes {
+		s.logger.Warn("look at --grafana-url", "note", note)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close(ctx))
@@ -92,7 +107,10 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	if s.prom, err = s.openPrometheus(); err != nil {
+	if err := s.readTokens(); err != nil {
+		return nil, err
+	}
+	if err := s.openObservability(); err != nil {
 		return nil, err
 	}
 	if err := s.assemble(); err != nil {
@@ -109,10 +127,25 @@ func (s *Server) bind(tlsConfig *tls.Config) error {
 		return err
 	}
 	s.main.srv.TLSConfig, s.main.secure = tlsConfig, tlsConfig != nil
-	if s.opts.DisableMetrics {
-		return nil
+	if !s.opts.DisableMetrics {
+		if s.metrics, err = s.listen("metrics", s.opts.MetricsPort, "--metrics-port"); err != nil {
+			return err
+		}
 	}
-	s.metrics, err = s.listen("metrics", s.opts.MetricsPort, "--metrics-port")
+	if s.builtin() && s.opts.PrometheusPort != 0 {
+		s.promPort, err = s.listen("Prometheus", s.opts.PrometheusPort, "--builtin-prometheus-port")
+	}
+	return err
+}
+
+// builtin reports whether Prometheus and Grafana are embedded.
+func (s *Server) builtin() bool { return !s.opts.DisableBuiltinObservability && s.external == nil }
+
+func (s *Server) readTokens() (err error) {
+	if s.adminToken, err = token(s.opts.DataDir, adminTokenFile, s.logger); err != nil {
+		return err
+	}
+	s.workerToken, err = token(s.opts.DataDir, workerTokenFile, s.logger)
 	return err
 }
 
@@ -148,30 +181,34 @@ func (s *Server) open(ctx context.Context) error {
 
 // assemble gives the listeners their handlers.
 func (s *Server) assemble() error {
-	adminToken, err := token(s.opts.DataDir, adminTokenFile, s.logger)
-	if err != nil {
-		return err
-	}
-	if s.workerToken, err = token(s.opts.DataDir, workerTokenFile, s.logger); err != nil {
-		return err
-	}
 	mounts, links := s.mounts()
+	var err error
 	s.api, err = api.New(api.Options{
 		Mapping: published{s.publisher}, Inventory: s.inventory,
-		AdminToken: adminToken, AdminTokenPath: s.AdminTokenPath(),
+		AdminToken: s.adminToken, AdminTokenPath: s.AdminTokenPath(),
 		WorkerToken: s.workerToken, WorkerTokenPath: filepath.Join(s.opts.DataDir, workerTokenFile),
 		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
 		ReportInterval: s.opts.ReportInterval, Ready: s.ready,
+		ReadToken: s.readToken, Dashboards: s.dashboards(),
 		Mounts: mounts, Links: links, Logger: s.opts.Logger,
 	})
 	if err != nil {
 		return err
 	}
 	s.main.srv.Handler = s.api
+	if s.promPort != nil {
+		s.promPort.srv.Handler = s.api.Reading(s.prom.Handler())
+	}
 	if s.metrics != nil {
 		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics)
 		if err != nil {
 			return err
+		}
+		if s.prom != nil {
+			page.process = append(page.process, s.prom.AppendMetrics)
+		}
+		if s.grafana != nil {
+			page.parts = append(page.parts, s.grafana.WriteMetrics)
 		}
 		s.metrics.srv.Handler = api.NewMetrics(api.MetricsOptions{
 			WritePage:    page.write,
@@ -267,6 +304,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		start("Prometheus", s.prom.Run)
 		start("scrape targets", s.followTargets)
 	}
+	if s.grafana != nil {
+		start("Grafana", s.grafana.Run)
+	}
 	s.state.Store(serving)
 	for _, l := range s.listeners() {
 		start(l.name+" listener", func(context.Context) error { return l.serve() })
@@ -304,10 +344,7 @@ func (f *failures) join() error {
 }
 
 func (s *Server) listeners() []*listener {
-	if s.metrics == nil {
-		return []*listener{s.main}
-	}
-	return []*listener{s.main, s.metrics}
+	return slices.DeleteFunc([]*listener{s.main, s.metrics, s.promPort}, func(l *listener) bool { return l == nil })
 }
 
 func (l *listener) serve() error {

@@ -74,12 +74,18 @@ func (p *process) output() string {
 	return p.log.String()
 }
 
-// start runs a program until the test ends.
+// start runs a program until the test ends, without a Grafana that this machine may have.
 func start(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	return startWith(t, []string{"GPUSTACK_DISABLE_BUILTIN_GRAFANA=true"}, name, args...)
+}
+
+// startWith runs a program with additions to the environment.
+func startWith(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	p.cmd.Env = append(append(os.Environ(), "HOME="+t.TempDir()), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

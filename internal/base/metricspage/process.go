@@ -22,8 +22,11 @@ func NewProcess() (*Process, error) {
 }
 
 // AppendTo writes the families in text format 0.0.4. What cannot be read is left out; the error says what that was.
-func (p *Process) AppendTo(dst *bytes.Buffer) error {
-	families, err := p.registry.Gather()
+func (p *Process) AppendTo(dst *bytes.Buffer) error { return Append(dst, p.registry) }
+
+// Append writes the families of g in text format 0.0.4. What cannot be read is left out; the error says what that was.
+func Append(dst *bytes.Buffer, g prometheus.Gatherer) error {
+	families, err := g.Gather()
 	for _, family := range families {
 		_, failed := expfmt.MetricFamilyToText(dst, family)
 		err = errors.Join(err, failed)

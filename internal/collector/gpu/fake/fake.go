@@ -1,11 +1,10 @@
 // Package fake plays the cards of a node: for looking at what stackscope shows without a card, and for trying alerts. Its cards
-// work when the instances do that they are dealt to; one of them throttles, and now and then one reports an error.
+// work when the instances do that they are dealt to. A node of eight or more is one as they are found in the field: see faults.
 package fake
 
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -16,21 +15,7 @@ import (
 // MaxCards bounds the cards of a simulated node.
 const MaxCards = 64
 
-const (
-	vendor    = "fake"
-	name      = "Simulated 80GB"
-	gib       = 1 << 30
-	memory    = 80 * gib
-	reserved  = 600 << 20 // used by nobody's process
-	coreCount = 16896
-	idleWatts = 72.0
-	maxWatts  = 700.0
-	maxClock  = 1.98e9
-	idleClock = 0.345e9
-	// foreignPID is a process that no instance owns, on the last card.
-	foreignPID = 1<<22 - 7
-	foreign    = 3 * gib
-)
+const vendor = "fake"
 
 // User is a model instance that works on the cards.
 type User struct {
@@ -44,7 +29,7 @@ type Options struct {
 	Seed  uint64
 	// Users returns the instances on the cards, in an order that stays. The cards are dealt to them in turn.
 	Users func() []User
-	// ErrorEvery is the mean time between two errors of the node; 0: five minutes.
+	// ErrorEvery is the mean time between two errors of the node; 0: 20 minutes.
 	ErrorEvery time.Duration
 }
 
@@ -52,18 +37,12 @@ type Options struct {
 type Backend struct {
 	o Options
 
+	faults faults
+
 	mu    sync.Mutex
 	rng   *rand.Rand
 	cards []card
 	last  time.Time
-}
-
-// card is the state of one card.
-type card struct {
-	busy, temperature, joules, clock float64
-	replays, corrected               float64
-	received, transmitted            float64
-	throttled                        bool
 }
 
 var _ gpu.Watcher = (*Backend)(nil)
@@ -77,11 +56,11 @@ func New(o Options) (*Backend, error) {
 		o.Users = func() []User { return nil }
 	}
 	if o.ErrorEvery <= 0 {
-		o.ErrorEvery = 5 * time.Minute
+		o.ErrorEvery = 20 * time.Minute
 	}
-	b := &Backend{o: o, rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), cards: make([]card, o.Cards)}
+	b := &Backend{o: o, faults: faultsOf(o.Cards), rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), cards: make([]card, o.Cards)}
 	for i := range b.cards {
-		b.cards[i] = card{temperature: 34, clock: idleClock}
+		b.cards[i] = newCard(b.faults.of(i))
 	}
 	return b, nil
 }
@@ -107,144 +86,67 @@ func (b *Backend) Read(context.Context) (gpu.Reading, error) {
 	}
 	b.last = now
 	r := gpu.Reading{Devices: make([]gpu.Device, len(b.cards))}
+	hands := deal(b.faults.fit(len(b.cards)), users)
 	for i := range b.cards {
-		on := dealt(i, len(b.cards), users)
-		load := 0.0
-		for _, u := range on {
-			load += min(max(u.Load, 0), 1)
+		var on hand
+		if i < len(hands) {
+			on = hands[i]
 		}
-		b.cards[i].step(dt, min(load, 1), i == b.hot(), b.rng)
-		r.Devices[i] = b.device(i, on)
+		b.cards[i].step(dt, on, b.rng)
+		r.Devices[i] = b.cards[i].device(i, i == len(b.cards)-1, on)
 	}
 	return r, nil
 }
 
-// hot is the card whose cooling is bad.
-func (b *Backend) hot() int { return min(3, len(b.cards)-1) }
+// hand is what was dealt to a card.
+type hand struct {
+	users []User
+	// spread: one of them is on other cards, too, and talks to itself over the links.
+	spread bool
+}
 
-// dealt returns the users of a card. Each user gets cards that lie side by side, as tensor-parallel engines do; with more
-// users than cards some share one.
-func dealt(i, cards int, users []User) []User {
+func (h hand) load() float64 {
+	load := 0.0
+	for _, u := range h.users {
+		load += min(max(u.Load, 0), 1)
+	}
+	return min(load, 1)
+}
+
+// deal gives each user cards that lie side by side, as tensor-parallel engines have them; with more users than cards some
+// share one.
+func deal(cards int, users []User) []hand {
+	hands := make([]hand, cards)
 	n := len(users)
 	if n == 0 {
-		return nil
+		return hands
 	}
-	first := i * n / cards
-	last := max(first, (i+1)*n/cards-1)
-	if n <= cards {
-		last = first
-	}
-	return users[first : last+1]
-}
-
-// step lets time go by.
-func (c *card) step(dt, load float64, hot bool, rng *rand.Rand) {
-	approach := func(v *float64, to, seconds float64) { *v += (to - *v) * (1 - math.Exp(-dt/seconds)) }
-	wanted := 0.0
-	if load > 0 {
-		wanted = min(max(load+0.08*rng.NormFloat64(), 0.02), 1)
-	}
-	approach(&c.busy, wanted, 2)
-	ambient, perWatt := 30.0, 0.062
-	if hot {
-		perWatt = 0.125
-	}
-	approach(&c.temperature, ambient+perWatt*c.watts(), 25)
-	c.throttled = hot && (c.temperature > 84 || (c.throttled && c.temperature > 80))
-	clock := idleClock
-	if c.busy > 0.01 {
-		clock = maxClock
-		if c.throttled {
-			clock = 0.7 * maxClock
+	for i := range hands {
+		first := i * n / cards
+		last := max(first, (i+1)*n/cards-1)
+		if n <= cards {
+			last = first
+		}
+		hands[i].users = users[first : last+1]
+		if i > 0 && n <= cards && first == (i-1)*n/cards {
+			hands[i].spread, hands[i-1].spread = true, true
 		}
 	}
-	approach(&c.clock, clock, 1)
-	c.joules += c.watts() * dt
-	c.received += c.busy * 40e9 * dt
-	c.transmitted += c.busy * 38e9 * dt
-	if rng.Float64() < dt/3600 {
-		c.corrected++
-	}
+	return hands
 }
 
-func (c *card) watts() float64 {
-	w := idleWatts + (maxWatts-idleWatts)*0.9*c.busy
-	if c.throttled {
-		w *= 0.75
-	}
-	return w
-}
-
-func (b *Backend) device(i int, on []User) gpu.Device {
-	c := &b.cards[i]
-	d := gpu.Device{
-		Identity: gpu.Identity{
-			Vendor: vendor, Index: fmt.Sprint(i), Chip: "0", Name: name, UUID: uuid(i), PCI: pci(i),
-			Driver: "simulated", Firmware: "simulated",
-		},
-		Cores:       gpu.Known(coreCount),
-		Utilization: gpu.Known(round(min(1.2*c.busy, 1))), SMActive: gpu.Known(round(0.8 * c.busy)), SMOccupancy: gpu.Known(round(0.3 * c.busy)),
-		TensorActive: gpu.Known(round(0.35 * c.busy)), DRAMActive: gpu.Known(round(0.6 * c.busy)),
-		Temperature: gpu.Known(math.Round(c.temperature)), MemoryTemperature: gpu.Known(math.Round(c.temperature + 8)),
-		PowerUsed: gpu.Known(round(c.watts())), PowerLimit: gpu.Known(maxWatts), Energy: gpu.Known(round(c.joules)),
-		MemoryTotal: gpu.Known(memory),
-		Clocks: []gpu.Clock{
-			{Part: "sm", Now: gpu.Known(math.Round(c.clock/15e6) * 15e6), Max: gpu.Known(maxClock)},
-			{Part: "memory", Now: gpu.Known(2.619e9), Max: gpu.Known(2.619e9)},
-		},
-		ThrottleKnown: true, ThrottleReasons: []gpu.Throttle{gpu.ThrottleThermal, gpu.ThrottlePowerCap},
-		ECC: []gpu.ECC{
-			{Kind: gpu.Corrected, Location: "dram", Count: c.corrected}, {Kind: gpu.Uncorrected, Location: "dram", Count: 0},
-		},
-		Remapped:        []gpu.Remapped{{Cause: gpu.Corrected, Count: 0}, {Cause: gpu.Uncorrected, Count: 0}},
-		RowRemapPending: gpu.Known(0), RowRemapFailed: gpu.Known(0),
-		PCIe: gpu.PCIe{
-			Replays: gpu.Known(c.replays), Receive: gpu.Known(math.Round(c.busy * 3e8)), Transmit: gpu.Known(math.Round(c.busy * 2e8)),
-			Generation: gpu.Known(5), GenerationMax: gpu.Known(5), Width: gpu.Known(16), WidthMax: gpu.Known(16),
-		},
-		Links: []gpu.Link{{
-			Type: "nvlink", Name: "0", Up: gpu.Known(1), Received: gpu.Known(math.Round(c.received)), Transmitted: gpu.Known(math.Round(c.transmitted)),
-			Errors: []gpu.LinkError{{Kind: "replay", Count: 0}},
-		}},
-		ProcessesKnown: true,
-	}
-	if c.throttled {
-		d.Throttles = []gpu.Throttle{gpu.ThrottleThermal}
-	}
-	d.Processes = processes(c, i == len(b.cards)-1, on)
-	used := float64(reserved)
-	for _, p := range d.Processes {
-		held, _ := p.Memory.Get()
-		used += held
-	}
-	d.MemoryUsed = gpu.Known(used)
-	return d
-}
-
-func processes(c *card, last bool, on []User) []gpu.Process {
-	var list []gpu.Process
-	room := 0.86 * memory
-	for k, u := range on {
-		list = append(list, gpu.Process{
-			PID: foreignPID - 1 - k, Instance: u.Instance, Memory: gpu.Known(math.Round(room / float64(len(on)))),
-			Use: gpu.Known(round(c.busy / float64(len(on)))),
-		})
-	}
-	if last {
-		list = append(list, gpu.Process{PID: foreignPID, Memory: gpu.Known(foreign), Use: gpu.Known(0)})
-	}
-	return list
-}
-
-func round(v float64) float64 { return math.Round(v*1e4) / 1e4 }
-
-func uuid(i int) string { return fmt.Sprintf("GPU-5eed0000-0000-4000-8000-%012x", i) }
-
-func pci(i int) string { return fmt.Sprintf("0000:%02x:00.0", 0x10+i) }
-
-// Watch implements gpu.Watcher: errors come at random times, the first one soon, so that somebody who looks sees one.
+// Watch implements gpu.Watcher. First comes what the driver has to tell of the days before; then faults of applications come
+// at random times, the first one soon, so that somebody who looks sees one.
 func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
-	wait := b.o.ErrorEvery / 10
+	event := func(i int, code string, at time.Time) {
+		report(gpu.Event{At: at, Vendor: vendor, UUID: uuid(i), PCI: pci(i), Kind: "xid", Code: code, Source: gpu.SourceDriver})
+	}
+	if i := b.faults.worn; i >= 0 {
+		at := time.Now().Add(-wornSince)
+		event(i, "94", at) // a memory error that one process has paid for
+		event(i, "63", at.Add(2*time.Second))
+	}
+	wait := b.o.ErrorEvery / 40
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -254,10 +156,10 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 		case <-timer.C:
 		}
 		b.mu.Lock()
-		i := b.rng.IntN(len(b.cards))
-		code := []string{"31", "31", "43", "94"}[b.rng.IntN(4)]
+		i := b.rng.IntN(b.faults.fit(len(b.cards)))
+		code := []string{"31", "31", "43"}[b.rng.IntN(3)]
 		wait = time.Duration(b.rng.ExpFloat64() * float64(b.o.ErrorEvery))
 		b.mu.Unlock()
-		report(gpu.Event{At: time.Now(), Vendor: vendor, UUID: uuid(i), PCI: pci(i), Kind: "xid", Code: code, Source: gpu.SourceDriver})
+		event(i, code, time.Now())
 	}
 }

@@ -49,28 +49,31 @@ func TestCardsAreDealt(t *testing.T) {
 	for _, c := range []struct {
 		cards, users int
 		want         string
+		spread       string
 	}{
-		{8, 0, "- - - - - - - -"},
-		{8, 1, "0 0 0 0 0 0 0 0"},
-		{8, 3, "0 0 0 1 1 1 2 2"},
-		{2, 4, "01 23"},
-		{1, 3, "012"},
+		{6, 0, "- - - - - -", ""},
+		{8, 1, "0 0 0 0 0 0 0 0", "01234567"},
+		{6, 4, "0 0 1 2 2 3", "0134"},
+		{2, 4, "01 23", ""},
+		{1, 3, "012", ""},
 	} {
-		var got strings.Builder
-		for i := range c.cards {
+		var got, spread strings.Builder
+		for i, h := range deal(c.cards, users(c.users)) {
 			if i > 0 {
 				got.WriteString(" ")
 			}
-			on := dealt(i, c.cards, users(c.users))
-			if len(on) == 0 {
+			if len(h.users) == 0 {
 				got.WriteString("-")
 			}
-			for _, u := range on {
+			for _, u := range h.users {
 				got.WriteString(u.Instance)
 			}
+			if h.spread {
+				fmt.Fprint(&spread, i)
+			}
 		}
-		if got.String() != c.want {
-			t.Errorf("%d cards, %d users: got %q, want %q", c.cards, c.users, got.String(), c.want)
+		if got.String() != c.want || spread.String() != c.spread {
+			t.Errorf("%d cards, %d users: got %q, spread %q, want %q, %q", c.cards, c.users, got.String(), spread.String(), c.want, c.spread)
 		}
 	}
 }
@@ -97,7 +100,10 @@ func TestHourUnderLoad(t *testing.T) {
 				if used > total || heat < 25 || heat > 95 {
 					t.Fatalf("card %s: %v of %v bytes, %v °C", d.Index, used, total, heat)
 				}
-				for _, v := range []gpu.Value{d.Utilization, d.SMActive, d.SMOccupancy, d.TensorActive, d.DRAMActive} {
+				if _, ok := d.Utilization.Get(); ok == (len(d.Slices) > 0) {
+					t.Fatalf("card %s with %d slices: utilization %v", d.Index, len(d.Slices), d.Utilization)
+				}
+				for _, v := range []gpu.Value{d.SMActive, d.SMOccupancy, d.TensorActive, d.DRAMActive, d.Fans[0].Speed} {
 					if share, ok := v.Get(); !ok || share < 0 || share > 1 {
 						t.Fatalf("card %s: share %v", d.Index, share)
 					}
@@ -148,9 +154,50 @@ func TestSameSeedSameCards(t *testing.T) {
 	}
 }
 
+// A whole node has one card of each kind of trouble, and healthy ones; two cards are nobody's.
+func TestFaultsOfANode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFake(t, 8, User{"a", 0.9}, User{"b", 0.9}, User{"c", 0.9}, User{"d", 0.9})
+		for range 1800 {
+			read(t, b)
+			time.Sleep(time.Second)
+		}
+		number := func(v gpu.Value) float64 {
+			n, _ := v.Get()
+			return n
+		}
+		var got []string
+		for _, d := range read(t, b) {
+			var says []string
+			say := func(is bool, what string) {
+				if is {
+					says = append(says, what)
+				}
+			}
+			say(d.ECC[0].Count > 10, "corrected")
+			say(d.ECC[1].Count > 0, "uncorrected")
+			say(number(d.RowRemapPending) == 1, "remap")
+			say(number(d.PCIe.Width) < number(d.PCIe.WidthMax), "narrow")
+			say(number(d.PCIe.Replays) > 0, "replays")
+			say(number(d.Temperature) > 75, "hot")
+			say(number(d.Links[1].Received) > 0, "talks")
+			say(d.Links[1].Errors[0].Count > 0, "link")
+			say(len(d.Slices) == 3, "slices")
+			say(number(d.PowerUsed) < 80, "idle")
+			got = append(got, strings.Join(says, " "))
+		}
+		want := []string{"talks", "corrected talks", "narrow replays", "hot talks", "talks", "link", "uncorrected remap idle", "slices"}
+		got[7] = strings.TrimSuffix(got[7], " idle") // now and then
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestErrorsCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFake(t, 8)
+		const past = 2 // events of the days before
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Hour)
 		defer cancel()
 		var events []gpu.Event
@@ -158,10 +205,15 @@ func TestErrorsCome(t *testing.T) {
 		if err := b.Watch(ctx, func(e gpu.Event) { events = append(events, e) }); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(events); n < 60 || n > 200 {
-			t.Errorf("%d errors in ten hours, one every five minutes was asked for", n)
+		if n := len(events) - past; n < 15 || n > 60 {
+			t.Errorf("%d errors in ten hours, one every twenty minutes was asked for", n)
 		}
-		if first := events[0].At.Sub(start); first > time.Minute {
+		for _, e := range events[:past] {
+			if e.UUID != uuid(6) || start.Sub(e.At) < 25*time.Hour {
+				t.Errorf("event %+v, want one of yesterday's on the worn card", e)
+			}
+		}
+		if first := events[past].At.Sub(start); first > time.Minute {
 			t.Errorf("the first error came after %s", first)
 		}
 		for _, e := range events {

@@ -1,0 +1,87 @@
+package dashboards
+
+import "fmt"
+
+// What the dashboards about cards have in common.
+const (
+	cardBy       = "worker_name, gpu_index, gpu_chip_index" // tells cards of a cluster apart
+	cardLegend   = "{{worker_name}} {{gpu_index}}.{{gpu_chip_index}}"
+	cardSelector = `cluster_name="$cluster_name", worker_name=~"$worker_name"`
+	// worstCards is how many lines a panel about single cards shows, so that it stays readable with hundreds of cards.
+	worstCards = 12
+)
+
+// cards selects a family of the chosen workers. More matchers may follow.
+func cards(family string, more ...string) string {
+	selector := cardSelector
+	for _, m := range more {
+		selector += ", " + m
+	}
+	return "gpustack:" + family + "{" + selector + "}"
+}
+
+// ofCard is the family with one sample for each card, and for each value of the further labels.
+func ofCard(series string, more ...string) string {
+	by := cardBy
+	for _, m := range more {
+		by += ", " + m
+	}
+	return fmt.Sprintf("max by (%s) (%s)", by, series)
+}
+
+// worst keeps of what expr says about cards the few with the highest score over the whole range, so that a line doesn't come and
+// go. The score must be fixed at the range's end by "@ end()". More labels tell several lines of a card apart.
+func worst(expr, score string, more ...string) string {
+	by := cardBy
+	for _, m := range more {
+		by += ", " + m
+	}
+	return fmt.Sprintf("(%s) and on (%s) topk(%d, %s)", expr, by, worstCards, score)
+}
+
+// highest is the worst of a gauge: those with the highest value in the range.
+func highest(series string, more ...string) string {
+	return worst(ofCard(series, more...), ofCard("max_over_time("+series+"[$__range] @ end())", more...), more...)
+}
+
+// above0 scores those alone that have anything, or all where none has: a dozen lines at 0 would hide the one that is not.
+func above0(score string) string {
+	return fmt.Sprintf("((%[1]s) > 0 or ((%[1]s) unless on () (%[1]s) > 0))", score)
+}
+
+// thin draws single lines, without the fill that turns to mud where many overlap.
+func thin() Override {
+	return Override{Matching: ".*", Properties: map[string]any{"custom.fillOpacity": 0}}
+}
+
+// stairs draws what changes by single events.
+func stairs() Override {
+	return Override{Matching: ".*", Properties: map[string]any{"custom.fillOpacity": 0, "custom.lineInterpolation": "stepAfter", "custom.axisSoftMax": 4}}
+}
+
+// toWorker leads from a row of a table to its worker.
+func toWorker() *Link {
+	return To("gpustack-worker", "Worker ${__data.fields.worker_name}", varCluster, "${"+varCluster+"}", varWorker, "${__data.fields.worker_name}")
+}
+
+// lineToWorker leads from a line to its worker.
+func lineToWorker() []Link {
+	return []Link{*To("gpustack-worker", "Worker ${__field.labels.worker_name}", varCluster, "${"+varCluster+"}", varWorker, "${__field.labels.worker_name}")}
+}
+
+// cardColumns begin a table about cards.
+func cardColumns(more ...Column) []Column {
+	return append([]Column{
+		{Title: "Worker", Label: "worker_name", Link: toWorker()},
+		{Title: "Card", Label: "gpu_index", Width: 52},
+		{Title: "Chip", Label: "gpu_chip_index", Width: 52},
+	}, more...)
+}
+
+// bad turns red from the given value on.
+func bad(from float64) []Threshold { return []Threshold{{Color: "green"}, {Color: "red", From: from}} }
+
+// limits turn orange, then red.
+func limits(orange, red float64) []Threshold {
+	return []Threshold{{Color: "green"}, {Color: "orange", From: orange}, {Color: "red", From: red}}
+}

@@ -1,0 +1,167 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// Dashboards says where the redirects to dashboards lead.
+type Dashboards struct {
+	// GrafanaURL is an external Grafana's, without a slash at the end. Empty: the embedded one's.
+	GrafanaURL string
+	// Embedded is the path of the embedded Grafana on this server, such as /grafana. Empty, with no GrafanaURL: there is none.
+	Embedded string
+	// ServerURL is where browsers reach this server, without a slash at the end. Empty: as the request did.
+	ServerURL string
+	// WorkerUID and ModelUID name the dashboards of clusters and workers, of models and instances.
+	WorkerUID, ModelUID string
+}
+
+// Last parts of the dashboards' addresses. Grafana looks at the uid alone; these are GPUStack's whatever the uid is.
+const (
+	workerSlug = "gpustack-worker"
+	modelSlug  = "gpustack-model"
+)
+
+// dashboardInput is the thing whose dashboard is asked for, and under which address this server was asked.
+type dashboardInput struct {
+	ID     int64 `path:"id" minimum:"1" doc:"Its id"`
+	origin string
+}
+
+// Resolve notes the address.
+func (in *dashboardInput) Resolve(ctx huma.Context) []error {
+	scheme := "http"
+	if ctx.TLS() != nil {
+		scheme = "https"
+	}
+	if proto := first(ctx.Header("X-Forwarded-Proto")); proto == "http" || proto == "https" {
+		scheme = proto
+	}
+	host := ctx.Host()
+	if forwarded := first(ctx.Header("X-Forwarded-Host")); forwarded != "" {
+		if u, err := url.Parse("//" + forwarded); err == nil && u.Host == forwarded {
+			host = forwarded
+		}
+	}
+	in.origin = scheme + "://" + host
+	return nil
+}
+
+// first returns the first element of a header's list: what the outermost proxy saw.
+func first(list string) string {
+	value, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(value)
+}
+
+type redirectOutput struct {
+	Status   int
+	Location string `header:"Location" doc:"The dashboard, with its variables set"`
+}
+
+func (a *API) registerDashboards(h huma.API, tag string) {
+	for _, r := range []struct {
+		of, path string
+		handler  func(context.Context, *dashboardInput) (*redirectOutput, error)
+	}{
+		{"cluster", "/v2/clusters/{id}/dashboard", a.clusterDashboard},
+		{"worker", "/v2/workers/{id}/dashboard", a.workerDashboard},
+		{"model", "/v2/models/{id}/dashboard", a.modelDashboard},
+		{"model-instance", "/v2/model-instances/{id}/dashboard", a.instanceDashboard},
+	} {
+		register(a, h, route{
+			id: "show-" + r.of + "-dashboard", method: "GET", path: r.path, access: viewer, tag: tag, status: http.StatusFound,
+			summary: "Lead to the Grafana dashboard of a " + strings.ReplaceAll(r.of, "-", " "),
+			errors:  []int{http.StatusNotFound, http.StatusInternalServerError},
+		}, r.handler)
+	}
+}
+
+func (a *API) clusterDashboard(_ context.Context, in *dashboardInput) (*redirectOutput, error) {
+	c, ok := find(a.opts.Inventory.Snapshot().Clusters, in.ID, func(c *fleet.Cluster) int64 { return c.ID })
+	if !ok {
+		return nil, nothing("cluster", in.ID)
+	}
+	return a.redirect(in.origin, a.opts.Dashboards.WorkerUID, workerSlug, "cluster_name", c.Name)
+}
+
+func (a *API) workerDashboard(_ context.Context, in *dashboardInput) (*redirectOutput, error) {
+	s := a.opts.Inventory.Snapshot()
+	w, ok := find(s.Workers, in.ID, func(w *fleet.Worker) int64 { return w.ID })
+	if !ok {
+		return nil, nothing("worker", in.ID)
+	}
+	return a.redirect(in.origin, a.opts.Dashboards.WorkerUID, workerSlug, "cluster_name", clusterName(s, w.ClusterID), "worker_name", w.Name)
+}
+
+func (a *API) modelDashboard(_ context.Context, in *dashboardInput) (*redirectOutput, error) {
+	s := a.opts.Inventory.Snapshot()
+	m, ok := find(s.Models, in.ID, func(m *fleet.Model) int64 { return m.ID })
+	if !ok {
+		return nil, nothing("model", in.ID)
+	}
+	return a.redirect(in.origin, a.opts.Dashboards.ModelUID, modelSlug, "cluster_name", clusterName(s, m.ClusterID), "model_name", m.Name)
+}
+
+func (a *API) instanceDashboard(_ context.Context, in *dashboardInput) (*redirectOutput, error) {
+	s := a.opts.Inventory.Snapshot()
+	i, ok := find(s.Instances, in.ID, func(i *fleet.Instance) int64 { return i.ID })
+	if !ok {
+		return nil, nothing("model instance", in.ID)
+	}
+	m, ok := find(s.Models, i.ModelID, func(m *fleet.Model) int64 { return m.ID })
+	if !ok {
+		return nil, nothing("model of the instance", in.ID)
+	}
+	return a.redirect(in.origin, a.opts.Dashboards.ModelUID, modelSlug,
+		"cluster_name", clusterName(s, m.ClusterID), "model_name", m.Name, "model_instance_name", i.Name)
+}
+
+// redirect leads to a dashboard with variables set, in the order given, as GPUStack writes them; an empty one is left out.
+func (a *API) redirect(origin, uid, slug string, variables ...string) (*redirectOutput, error) {
+	d := a.opts.Dashboards
+	base := d.GrafanaURL
+	switch {
+	case base != "":
+	case d.Embedded == "":
+		return nil, &Problem{Status: http.StatusInternalServerError, Detail: "Grafana dashboard settings are not configured: set --grafana-url, or start the server without --disable-builtin-observability"}
+	case d.ServerURL != "":
+		base = d.ServerURL + d.Embedded
+	default:
+		base = origin + d.Embedded
+	}
+	var query []string
+	for i := 0; i+1 < len(variables); i += 2 {
+		if variables[i+1] != "" {
+			query = append(query, "var-"+variables[i]+"="+url.QueryEscape(variables[i+1]))
+		}
+	}
+	return &redirectOutput{Status: http.StatusFound, Location: base + "/d/" + url.PathEscape(uid) + "/" + slug + "?" + strings.Join(query, "&")}, nil
+}
+
+func find[T any](list []T, id int64, of func(*T) int64) (*T, bool) {
+	for i := range list {
+		if of(&list[i]) == id {
+			return &list[i], true
+		}
+	}
+	return nil, false
+}
+
+func clusterName(s *fleet.Snapshot, id int64) string {
+	if c, ok := find(s.Clusters, id, func(c *fleet.Cluster) int64 { return c.ID }); ok {
+		return c.Name
+	}
+	return ""
+}
+
+func nothing(what string, id int64) error {
+	return &Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no %s with id %d", what, id)}
+}

@@ -1,0 +1,176 @@
+package grafana
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// usualHomes are where packages and instructions put Grafana.
+var usualHomes = [...]string{
+	"/usr/share/grafana", "/usr/local/share/grafana", "/opt/grafana", "/usr/local/grafana",
+	"/opt/homebrew/share/grafana", "/usr/local/opt/grafana/share/grafana",
+}
+
+// home is a Grafana that can be started.
+type home struct {
+	dir     string
+	program string
+}
+
+// command returns the program and arguments that do what the words of Grafana's command line say: server, or cli ...
+func (h home) command(words ...string) (program string, args []string) {
+	args = append([]string{"--homepath", h.dir}, words[1:]...)
+	if filepath.Base(h.program) == "grafana" {
+		return h.program, append([]string{words[0]}, args...)
+	}
+	return filepath.Join(filepath.Dir(h.program), "grafana-"+words[0]), args // before 9.4, server and cli are programs of their own
+}
+
+// absentError says that this machine has no Grafana.
+type absentError struct{ looked []string }
+
+func (e *absentError) Error() string {
+	return "no Grafana was found; looked at " + strings.Join(e.looked, ", ")
+}
+
+// find returns the Grafana to run. It is asked before each start, because Grafana may be installed or upgraded meanwhile.
+func (g *Grafana) find() (home, error) {
+	if dir := g.opts.Home; dir != "" {
+		h, lacks := inspect(dir)
+		if len(lacks) > 0 {
+			return home{}, fmt.Errorf("--grafana-home %s %s: give the folder that holds Grafana's conf and public", dir, describe(dir, lacks))
+		}
+		return h, nil
+	}
+	var looked []string
+	for _, dir := range g.candidates() {
+		h, lacks := inspect(dir)
+		if len(lacks) == 0 {
+			return h, nil
+		}
+		if exists(dir) {
+			dir += " (" + describe(dir, lacks) + ")"
+		}
+		looked = append(looked, dir)
+	}
+	return home{}, &absentError{append(looked, "PATH")}
+}
+
+// candidates returns the homes to look at, most wanted first.
+func (g *Grafana) candidates() []string {
+	var dirs []string
+	if dir := g.env["GF_PATHS_HOME"]; dir != "" {
+		dirs = append(dirs, dir)
+	}
+	dirs = append(dirs, g.opts.Searched...)
+	dirs = append(dirs, usualHomes[:]...)
+	for _, bin := range filepath.SplitList(g.env["PATH"]) {
+		if !filepath.IsAbs(bin) {
+			continue
+		}
+		for _, name := range []string{"grafana", "grafana-server"} {
+			program, err := filepath.EvalSymlinks(filepath.Join(bin, name))
+			if err != nil {
+				continue
+			}
+			prefix := filepath.Dir(filepath.Dir(program))
+			for _, dir := range []string{prefix, filepath.Join(prefix, "share", "grafana")} {
+				if _, lacks := inspect(dir); len(lacks) == 0 { // a program's neighbours are a guess: not worth a word when they are something else
+					dirs = append(dirs, dir)
+				}
+			}
+		}
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(dirs, func(dir string) bool {
+		clean := filepath.Clean(dir)
+		defer func() { seen[clean] = true }()
+		return seen[clean]
+	})
+}
+
+// inspect returns the Grafana in dir, or what it lacks.
+func inspect(dir string) (h home, lacks []string) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return home{}, []string{err.Error()}
+	}
+	if info, err := os.Stat(filepath.Join(dir, "conf", "defaults.ini")); err != nil || !info.Mode().IsRegular() {
+		lacks = append(lacks, "conf/defaults.ini")
+	}
+	if info, err := os.Stat(filepath.Join(dir, "public")); err != nil || !info.IsDir() {
+		lacks = append(lacks, "public/")
+	}
+	program := findProgram(dir)
+	if program == "" {
+		lacks = append(lacks, "an executable bin/grafana")
+	}
+	return home{dir, program}, lacks
+}
+
+// findProgram returns the path of Grafana's program. Packages of distributions that have none in the home have it in the sbin
+// or bin beside the share that the home is in. Scripts there are passed over: they don't replace themselves by Grafana, so that
+// signals would reach them alone.
+func findProgram(dir string) string {
+	for _, name := range []string{"grafana", "grafana-server"} {
+		if path := filepath.Join(dir, "bin", name); executable(path) {
+			return path
+		}
+	}
+	if share := filepath.Dir(dir); filepath.Base(share) == "share" {
+		for _, bin := range []string{"sbin", "bin"} {
+			for _, name := range []string{"grafana", "grafana-server"} {
+				if path := filepath.Join(filepath.Dir(share), bin, name); executable(path) && !script(path) {
+					return path
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}
+
+func script(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	var start [2]byte
+	_, err = io.ReadFull(f, start[:])
+	return err == nil && string(start[:]) == "#!"
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func describe(dir string, lacks []string) string {
+	if info, err := os.Stat(dir); err != nil {
+		return "cannot be read (" + bare(err).Error() + ")"
+	} else if !info.IsDir() {
+		return "is no folder"
+	}
+	if last := len(lacks) - 1; last > 0 {
+		return "lacks " + strings.Join(lacks[:last], ", ") + " and " + lacks[last]
+	}
+	return "lacks " + lacks[0]
+}
+
+// bare strips the operation and the path, which the message around it says already.
+func bare(err error) error {
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // os returns it unwrapped
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,175 @@
+package grafana
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of what is taken from Grafana's output.
+const (
+	maxLine      = 16 << 10 // bytes; the rest of a longer line is left out
+	maxMessage   = 1000     // runes of a message or a value
+	maxReason    = 300      // runes
+	maxLoud      = 50       // warnings and errors in a window
+	loudWindow   = 10 * time.Second
+	recentReason = 10 * time.Second // an error that is older does not explain an end
+)
+
+// output takes what Grafana writes, line by line, into our log. It keeps Grafana's levels except info, of which it has much to
+// say that concerns Grafana alone: that becomes debug. From the last lines it knows why Grafana ended.
+type output struct {
+	handler slog.Handler
+	secrets *strings.Replacer
+	now     func() time.Time
+
+	mu        sync.Mutex
+	line      []byte
+	window    time.Time
+	loud      int // warnings and errors in the window
+	leftOut   int
+	verdict   string // what Grafana's command line ended with
+	lastError string
+	errorAt   time.Time
+	lastPlain string
+}
+
+func newOutput(h slog.Handler, secrets *strings.Replacer) *output {
+	return &output{handler: h, secrets: secrets, now: time.Now}
+}
+
+// Write implements io.Writer. It never fails: Grafana goes on whatever becomes of its log.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := len(p)
+	for {
+		end := bytes.IndexByte(p, '\n')
+		part := p
+		if end >= 0 {
+			part = p[:end]
+		}
+		o.line = append(o.line, part[:min(len(part), maxLine-len(o.line))]...)
+		if end < 0 {
+			return n, nil
+		}
+		o.take(string(o.line))
+		o.line = o.line[:0]
+		p = p[end+1:]
+	}
+}
+
+var _ io.Writer = (*output)(nil)
+
+// take logs one line.
+func (o *output) take(line string) {
+	line = strings.TrimSpace(strings.ToValidUTF8(o.secrets.Replace(line), string(utf8.RuneError)))
+	if line == "" {
+		return
+	}
+	e := parseLine(line)
+	now := o.now()
+	if e.level >= slog.LevelError && !strings.Contains(e.text(), "context canceled") { // what else fails while Grafana ends explains nothing
+		o.lastError, o.errorAt = e.text(), now
+	}
+	if e.plain {
+		o.lastPlain = e.message
+		if _, verdict, ok := strings.Cut(e.message, "✗ "); ok {
+			o.verdict = verdict
+		}
+	}
+	o.log(now, e)
+}
+
+// log writes the entry. Of warnings and errors that come in floods, as when nothing answers a hundred viewers' queries, it
+// writes the first and says how many more there were.
+func (o *output) log(now time.Time, e entry) {
+	ctx := context.Background()
+	if !o.handler.Enabled(ctx, e.level) {
+		return
+	}
+	if e.level >= slog.LevelWarn {
+		if now.Sub(o.window) >= loudWindow {
+			if o.leftOut > 0 {
+				r := slog.NewRecord(now, slog.LevelWarn, "lines of grafana's log were left out", 0)
+				r.AddAttrs(slog.Int("lines", o.leftOut))
+				_ = o.handler.Handle(ctx, r)
+			}
+			o.window, o.loud, o.leftOut = now, 0, 0
+		}
+		if o.loud++; o.loud > maxLoud {
+			o.leftOut++
+			return
+		}
+	}
+	r := slog.NewRecord(now, e.level, e.message, 0)
+	r.AddAttrs(e.attrs...)
+	_ = o.handler.Handle(ctx, r)
+}
+
+// reason says in one line why the process ended as err says.
+func (o *output) reason(err error) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.line) > 0 {
+		o.take(string(o.line))
+		o.line = o.line[:0]
+	}
+	exit, exited := errors.AsType[*exec.ExitError](err)
+	how := "it ended by itself"
+	switch {
+	case exited && !exit.Exited():
+		return "it was ended from outside (" + exit.Error() + ")" // by the kernel for want of memory, or by somebody
+	case exited:
+		how = exit.Error()
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		how = err.Error()
+	}
+	switch {
+	case o.verdict != "":
+		return oneLine(o.verdict, maxReason)
+	case o.lastError != "" && o.now().Sub(o.errorAt) < recentReason:
+		return oneLine(o.lastError, maxReason)
+	case o.lastPlain != "" && err != nil:
+		return oneLine(fmt.Sprintf("%s; the last that it said: %s", how, o.lastPlain), maxReason)
+	}
+	return how
+}
+
+// entry is a line of Grafana's log.
+type entry struct {
+	level   slog.Level
+	message string
+	attrs   []slog.Attr
+	plain   bool // no structured line
+}
+
+// text is the message with the error.
+func (e entry) text() string {
+	for _, name := range []string{"error", "err", "reason"} {
+		if i := slices.IndexFunc(e.attrs, func(a slog.Attr) bool { return a.Key == name }); i >= 0 {
+			return e.message + ": " + e.attrs[i].Value.String()
+		}
+	}
+	return e.message
+}
+
+// oneLine makes s one line of at most limit runes.
+func oneLine(s string, limit int) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }), " ")
+	runes := []rune(s)
+	if len(runes) <= limit {
+		return s
+	}
+	return string(runes[:limit-1]) + "…"
+}

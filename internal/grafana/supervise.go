@@ -1,0 +1,336 @@
+package grafana
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
+)
+
+const (
+	loopback = "127.0.0.1"
+	pidFile  = "grafana.pid"
+)
+
+// timing holds the supervision's times. Tests shorten them.
+type timing struct {
+	look     time.Duration // between searches while there is no Grafana
+	poll     time.Duration // between health checks of a Grafana that starts
+	start    time.Duration // from start to the first answer; what it did to its database until then is kept, the next start goes on from there
+	check    time.Duration // between health checks
+	recheck  time.Duration // after one that failed
+	deadline time.Duration // of a health check
+	misses   int           // failed checks in a row after which it is ended
+	grace    time.Duration // from SIGTERM to SIGKILL of one that does not answer
+	minWait  time.Duration // before a start after a failure; doubles with each failure
+	maxWait  time.Duration
+	calm     time.Duration // after so long in good health the wait begins at minWait again
+	leftover time.Duration // that one of an earlier run gets to vanish
+}
+
+func defaultTiming() timing {
+	return timing{
+		look: 15 * time.Second, poll: 200 * time.Millisecond, start: 90 * time.Second,
+		check: 10 * time.Second, recheck: 2 * time.Second, deadline: 5 * time.Second, misses: 3, grace: 5 * time.Second,
+		minWait: time.Second, maxWait: time.Minute, calm: 5 * time.Minute, leftover: 2 * time.Second,
+	}
+}
+
+// failure is why Grafana does not run.
+type failure struct {
+	kind    kind
+	reason  string
+	healthy time.Duration // how long it had answered
+}
+
+// Run provisions Grafana, starts it, watches it and starts it again, until ctx ends; then it stops it and returns nil. While
+// there is no Grafana on the machine it looks for one every so often.
+func (g *Grafana) Run(ctx context.Context) error {
+	wait := backoff{timing: g.timing}
+	warned, missing := false, ""
+	for ctx.Err() == nil {
+		h, err := g.find()
+		if absent, ok := errors.AsType[*absentError](err); ok {
+			if missing != absent.Error() {
+				missing = absent.Error()
+				g.logger.Info("there is no grafana: /grafana/ says so; all else works", "reason", missing)
+			}
+			g.set(Status{Phase: PhaseAbsent, Reason: missing})
+			sleep(ctx, g.timing.look)
+			continue
+		}
+		if !warned {
+			g.warnPassword()
+			warned = true
+		}
+		var f *failure
+		if err != nil {
+			f = &failure{kind: kindStart, reason: err.Error()}
+		} else {
+			f = g.once(ctx, h)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		g.count(f.kind)
+		pause := wait.after(f.healthy)
+		g.logger.Error("grafana does not run", "reason", f.reason, "next_start_in", pause.String())
+		g.set(Status{Phase: PhaseWaiting, Reason: f.reason, Home: h.dir, Version: g.Status().Version})
+		sleep(ctx, pause)
+	}
+	g.set(Status{Phase: PhaseStopped, Home: g.Status().Home, Version: g.Status().Version})
+	return nil
+}
+
+func (g *Grafana) count(k kind) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failures[k]++
+}
+
+// once runs Grafana until it fails or ctx ends. No process is left when it returns, except one that even a kill does not end.
+func (g *Grafana) once(ctx context.Context, h home) *failure {
+	fail := func(err error) *failure { return &failure{kind: kindStart, reason: oneLine(err.Error(), maxReason)} }
+	if err := g.provision(); err != nil {
+		return fail(err)
+	}
+	if err := g.awaitLeftover(ctx); err != nil {
+		return fail(err)
+	}
+	port, err := g.freePort(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	environ := g.environment(port)
+	made, err := g.applyPassword(ctx, h, environ)
+	if err != nil {
+		return fail(errors.New(g.advise(err.Error(), port)))
+	}
+
+	program, args := h.command("server")
+	cmd := exec.Command(program, args...) //nolint:gosec // the operator's Grafana
+	cmd.Dir, cmd.Env = h.dir, environ
+	out := newOutput(g.logger.Handler(), g.secrets())
+	begun := time.Now()
+	c, err := start(cmd, out)
+	if err != nil {
+		return fail(fmt.Errorf("%s can't be started: %w", program, err))
+	}
+	g.mu.Lock()
+	g.starts++
+	g.mu.Unlock()
+	g.set(Status{Phase: PhaseStarting, Home: h.dir, PID: c.pid})
+	g.logger.Debug("grafana was started", "pid", c.pid, "home", h.dir, "port", port)
+	g.writePID(c.pid)
+	defer func() { _ = os.Remove(filepath.Join(g.opts.Dir, pidFile)) }()
+
+	addr := net.JoinHostPort(loopback, strconv.Itoa(port))
+	version, f := g.awaitHealthy(ctx, c, addr)
+	if version == nil {
+		return g.end(ctx, c, out, f, port, 0)
+	}
+	healthy := time.Now()
+	g.mu.Lock()
+	g.startDuration = healthy.Sub(begun)
+	g.mu.Unlock()
+	if !made {
+		if err := g.savePassword(); err != nil {
+			g.logger.Warn("grafana's admin password will be set again at the next start", "error", err)
+		}
+	}
+	g.addr.Store(&addr)
+	g.set(Status{Phase: PhaseRunning, Home: h.dir, Version: *version, PID: c.pid})
+	g.logger.Info("grafana answers", "version", *version, "pid", c.pid, "address", addr, "took", healthy.Sub(begun).Round(time.Millisecond).String())
+	f = g.watch(ctx, c, addr)
+	g.addr.Store(nil)
+	return g.end(ctx, c, out, f, port, time.Since(healthy))
+}
+
+// awaitHealthy waits for the first answer. version is nil when there was none; f is nil when the process or ctx ended.
+func (g *Grafana) awaitHealthy(ctx context.Context, c *child, addr string) (version *string, f *failure) {
+	deadline := time.NewTimer(g.timing.start)
+	defer deadline.Stop()
+	ticker := time.NewTicker(g.timing.poll)
+	defer ticker.Stop()
+	last := "no check was made"
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-c.done:
+			return nil, nil
+		case <-deadline.C:
+			return nil, &failure{kind: kindStart, reason: fmt.Sprintf("it did not answer within %s of its start: %s", g.timing.start, last)}
+		case <-ticker.C:
+		}
+		v, err := g.check(ctx, addr, min(g.timing.deadline, g.timing.start))
+		if err == nil {
+			return &v, nil
+		}
+		last = oneLine(err.Error(), maxReason)
+	}
+}
+
+// watch checks a Grafana that answers until it ends, no longer answers, or ctx ends. It returns nil unless it is the second.
+func (g *Grafana) watch(ctx context.Context, c *child, addr string) *failure {
+	timer := time.NewTimer(g.timing.check)
+	defer timer.Stop()
+	for misses := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.done:
+			return nil
+		case <-timer.C:
+		}
+		next := g.timing.check
+		if _, err := g.check(ctx, addr, g.timing.deadline); err == nil {
+			misses = 0
+		} else if misses++; misses >= g.timing.misses {
+			return &failure{kind: kindUnresponsive, reason: fmt.Sprintf("it failed %d health checks in a row: %s", misses, oneLine(err.Error(), maxReason))}
+		} else {
+			next = g.timing.recheck
+			g.logger.Debug("grafana failed a health check", "error", err)
+		}
+		timer.Reset(next)
+	}
+}
+
+// end sees to it that the process is gone and says why it is. f is why it must go, nil when it or ctx has ended.
+func (g *Grafana) end(ctx context.Context, c *child, out *output, f *failure, port int, healthy time.Duration) *failure {
+	switch {
+	case f == nil && ctx.Err() != nil:
+		if !c.stop(g.opts.StopTimeout*4/5, g.opts.StopTimeout/5) {
+			g.logger.Error("grafana does not end", "pid", c.pid)
+		}
+		return &failure{}
+	case f == nil:
+		f = &failure{kind: kindExit, reason: g.advise(out.reason(c.err), port)}
+		if healthy == 0 {
+			f.kind = kindStart
+		}
+	default:
+		if !c.stop(g.timing.grace, g.timing.grace) {
+			f.reason += fmt.Sprintf("; its process %d does not end even when killed", c.pid)
+		}
+	}
+	f.healthy = healthy
+	return f
+}
+
+// advise adds to a reason of Grafana's what to do about it.
+func (g *Grafana) advise(reason string, port int) string {
+	switch {
+	case strings.Contains(reason, "address already in use"):
+		return g.taken(port)
+	case containsAny(reason, "migration", "no such column", "no such table", "duplicate column", "not a database", "malformed"):
+		return fmt.Sprintf("%s: its database %s comes from another version or is damaged; run the Grafana that it belongs to (--grafana-home), or move it away to begin anew",
+			reason, g.database())
+	}
+	return reason
+}
+
+func containsAny(s string, parts ...string) bool {
+	for _, part := range parts {
+		if strings.Contains(s, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// freePort returns the port for Grafana; an error says that it is taken.
+func (g *Grafana) freePort(ctx context.Context) (int, error) {
+	var config net.ListenConfig
+	ln, err := config.Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(g.opts.Port)))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return 0, errors.New(g.taken(g.opts.Port))
+	case errors.Is(err, syscall.EACCES):
+		return 0, fmt.Errorf("port %d needs root: choose one above 1023 with --builtin-grafana-port", g.opts.Port)
+	case err != nil:
+		return 0, fmt.Errorf("port %d: %w; choose another with --builtin-grafana-port", g.opts.Port, err)
+	}
+	port := ln.Addr().(*net.TCPAddr).Port
+	return port, ln.Close()
+}
+
+func (g *Grafana) taken(port int) string {
+	return fmt.Sprintf("port %d on %s is taken by another program: stop that program or choose another port with --builtin-grafana-port", port, loopback)
+}
+
+// writePID notes the process, so that one that outlives us where the system can't prevent it is recognised.
+func (g *Grafana) writePID(pid int) {
+	if err := durable.WriteFile(filepath.Join(g.opts.Dir, pidFile), []byte(strconv.Itoa(pid)+"\n"), 0o640); err != nil {
+		g.logger.Warn("grafana's process number was not kept", "error", err)
+	}
+}
+
+// awaitLeftover waits a little for a Grafana that an earlier run left behind to end, and says what to do when it does not: two
+// of them on one database would hurt it.
+func (g *Grafana) awaitLeftover(ctx context.Context) error {
+	text, err := os.ReadFile(filepath.Join(g.opts.Dir, pidFile))
+	if err != nil {
+		return nil //nolint:nilerr // there is none, or nothing is known of it
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		return nil //nolint:nilerr // as before
+	}
+	for end := time.Now().Add(g.timing.leftover); runs(pid, g.opts.Dir); sleep(ctx, g.timing.leftover/10) {
+		if time.Now().After(end) {
+			return fmt.Errorf("a Grafana that an earlier run left behind still uses %s: end process %d", g.opts.Dir, pid)
+		}
+	}
+	return nil
+}
+
+// secrets hides our credentials in what Grafana logs. Those that are short or well known would hide ordinary words.
+func (g *Grafana) secrets() *strings.Replacer {
+	var pairs []string
+	for _, s := range append([]string{g.password, g.opts.PrometheusToken}, g.opts.Tokens...) {
+		if len(s) < 8 {
+			continue
+		}
+		pairs = append(pairs, s, "[hidden]")
+		if quoted := strconv.Quote(s); quoted[1:len(quoted)-1] != s {
+			pairs = append(pairs, quoted[1:len(quoted)-1], "[hidden]")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// backoff says how long to wait before the next start.
+type backoff struct {
+	timing timing
+	next   time.Duration
+}
+
+// after returns the wait after a failure that followed so long a time in good health.
+func (b *backoff) after(healthy time.Duration) time.Duration {
+	if b.next == 0 || healthy >= b.timing.calm {
+		b.next = b.timing.minWait
+	}
+	wait := b.next
+	b.next = min(2*b.next, b.timing.maxWait)
+	return wait
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

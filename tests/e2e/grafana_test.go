@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	compose "github.com/stackscope/stackscope/docker-compose"
+)
+
+// TestGrafana runs the demo with a real Grafana, as hack/build-grafana makes one, and asks it through /grafana/ alone.
+func TestGrafana(t *testing.T) {
+	home := os.Getenv("STACKSCOPE_GRAFANA_HOME")
+	if home == "" {
+		t.Skip("no real Grafana: STACKSCOPE_GRAFANA_HOME is not set; `make grafana-test` builds one and sets it")
+	}
+	port := strconv.Itoa(freePort(t))
+	base := "http://127.0.0.1:" + port
+	began := time.Now()
+	mark := "STACKSCOPE_E2E_MARK=" + port // Grafana inherits it
+	demo := startWith(t, []string{mark}, binary(t, "stackscope"), "demo", "--port", port, "--grafana-home", home, "--builtin-grafana-port", strconv.Itoa(freePort(t)),
+		"--metrics-port", strconv.Itoa(freePort(t)), "--worker-metrics-port", strconv.Itoa(freePort(t)))
+	eventually(t, 90*time.Second, "Grafana is ready", func() error {
+		if !strings.Contains(demo.output(), "Grafana is ready") {
+			return fmt.Errorf("printed so far: %s", demo.output())
+		}
+		return nil
+	})
+	t.Logf("Grafana was ready %v after the start", time.Since(began).Round(100*time.Millisecond))
+
+	t.Run("the datasource is healthy", func(t *testing.T) {
+		eventually(t, 30*time.Second, "health", contains(base+"/grafana/api/datasources/uid/prometheus/health", `"status":"OK"`))
+	})
+	t.Run("every dashboard is there, and the fleet overview is home", func(t *testing.T) {
+		files, err := fs.Glob(compose.Dashboards(), "*.json")
+		if err != nil || len(files) < 8 {
+			t.Fatalf("%d dashboards in the tree: %v", len(files), err)
+		}
+		for _, file := range files {
+			if _, err := get(base + "/grafana/api/dashboards/uid/" + strings.TrimSuffix(file, ".json")); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := contains(base+"/grafana/api/dashboards/home", `"uid":"stackscope-fleet"`)(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a redirect ends at a dashboard", func(t *testing.T) {
+		resp, err := http.Get(base + "/v2/clusters/1/dashboard") //nolint:noctx // bounded by the test's own time
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if got, want := resp.Request.URL.String(), base+"/grafana/d/gpustack-worker/gpustack-worker?var-cluster_name=default"; got != want || resp.StatusCode != 200 {
+			t.Errorf("%s: %s, want %s", resp.Status, got, want)
+		}
+	})
+	t.Run("anonymous viewers cannot edit", func(t *testing.T) {
+		if status := post(t, base+"/grafana/api/dashboards/db", `{"dashboard":{"title":"x"},"overwrite":true}`, ""); status != 401 && status != 403 {
+			t.Errorf("saving a dashboard: %d", status)
+		}
+		if status := post(t, base+"/grafana/api/dashboards/db", `{"dashboard":{"title":"mine"}}`, "admin:grafana"); status != 200 {
+			t.Errorf("saving one as admin: %d", status)
+		}
+	})
+	t.Run("WebSocket upgrade passes", func(t *testing.T) {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(conn, "GET /grafana/api/live/ws HTTP/1.1\r\nHost: 127.0.0.1:%[1]s\r\nOrigin: http://127.0.0.1:%[1]s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", port)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || !strings.Contains(line, "101") {
+			t.Errorf("%q %v", line, err)
+		}
+	})
+	t.Run("killed Grafana is back in under 10 s", func(t *testing.T) {
+		pids := programs(t, home, mark)
+		if len(pids) == 0 {
+			t.Fatal("no Grafana process found")
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		eventually(t, 5*time.Second, "it is gone", func() error {
+			if _, err := get(base + "/grafana/api/health"); err == nil {
+				return fmt.Errorf("it still answers")
+			}
+			return nil
+		})
+		took := eventually(t, 10*time.Second, "it answers again", contains(base+"/grafana/api/health", "ok"))
+		t.Logf("back %v after it was found gone", took.Round(100*time.Millisecond))
+		eventually(t, 20*time.Second, "the failure is counted", func() error {
+			got, err := query(base+"/prometheus", `stackscope_grafana_failures_total{reason="exit"} == 1`)
+			if err == nil && len(got) != 1 {
+				err = fmt.Errorf("%d series", len(got))
+			}
+			return err
+		})
+	})
+	t.Run("killed stackscope leaves no Grafana behind", func(t *testing.T) {
+		demo.stop(syscall.SIGKILL)
+		eventually(t, 5*time.Second, "no Grafana", func() error {
+			if pids := programs(t, home, mark); len(pids) > 0 {
+				return fmt.Errorf("processes %v", pids)
+			}
+			return nil
+		})
+	})
+}
+
+func post(t *testing.T, url, body, user string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader([]byte(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if name, password, ok := strings.Cut(user, ":"); ok {
+		req.SetBasicAuth(name, password)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(resp.Body)
+	if !json.Valid(answer) {
+		t.Errorf("POST %s: not JSON: %.200s", url, answer)
+	}
+	return resp.StatusCode
+}
+
+// programs returns the processes, zombies apart, that run a program under home with mark in their environment.
+func programs(t *testing.T, home, mark string) []int {
+	t.Helper()
+	dirs, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, d := range dirs {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		exe, err := os.Readlink("/proc/" + d.Name() + "/exe")
+		env, _ := os.ReadFile("/proc/" + d.Name() + "/environ")
+		if err == nil && strings.HasPrefix(exe, home+"/") && bytes.Contains(env, []byte(mark+"\x00")) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
