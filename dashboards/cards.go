@@ -59,6 +59,11 @@ func stairs() Override {
 	return Override{Matching: ".*", Properties: map[string]any{"custom.fillOpacity": 0, "custom.lineInterpolation": "stepAfter", "custom.axisSoftMax": 4}}
 }
 
+// rare draws what should be 0, with an axis that doesn't make 0 look like little.
+func rare() Override {
+	return Override{Matching: ".*", Properties: map[string]any{"custom.fillOpacity": 0, "custom.axisSoftMax": 1}}
+}
+
 // toWorker leads from a row of a table to its worker.
 func toWorker() *Link {
 	return To("gpustack-worker", "Worker ${__data.fields.worker_name}", varCluster, "${"+varCluster+"}", varWorker, "${__data.fields.worker_name}")

@@ -106,6 +106,8 @@ type Column struct {
 	Width      int
 	Bar        bool // draw the value as a bar (with Min 0 and Max)
 	Max        float64
+	Background bool // colour the whole cell, not its text
+	Hidden     bool // not shown; for what only links use
 	Link       *Link
 }
 

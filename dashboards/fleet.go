@@ -1,8 +1,110 @@
 package dashboards
 
+import "slices"
+
+// fleet chooses one cluster or all of them. What belongs to no cluster, such as the server, is shown in any case.
+func fleet() Variable {
+	v := cluster()
+	v.All = true
+	return v
+}
+
 func fleetOverview() Dashboard {
 	return Dashboard{
 		UID: "stackscope-fleet", Title: "Fleet overview",
-		Variables: []Variable{datasource(), cluster()},
+		Description: "What is wrong now, and how the fleet is doing: models, workers, cards. Everything leads on to the dashboard that shows it.",
+		Variables:   []Variable{datasource(), fleet()},
+		Rows: []Row{
+			{Panels: slices.Concat([]Panel{problemTable()}, fleetNumbers(), []Panel{modelTable(), workerFleetTable()})},
+			{Title: "Over time", Panels: fleetOverTime()},
+		},
+	}
+}
+
+func problemTable() Panel {
+	return Panel{
+		Kind: Table, H: 9, Title: "What is wrong now", SortBy: "Severity", NoValue: "Nothing is wrong. Good.",
+		Description: "Every problem that stackscope can tell, the worst first. Critical: something does not work. Warning: it will not for long, or slows others down. Notice: look at it some day. Click a problem to see it. Empty is good: it is only empty when the server's inventory is there.",
+		Queries:     []Query{{Expr: problemsExpr()}},
+		Columns: []Column{
+			{Title: "Severity", Query: 1, Width: 80, Background: true, Values: []Value{
+				{Value: critical, Text: "critical", Color: "red"}, {Value: warning, Text: "warning", Color: "orange"}, {Value: notice, Text: "notice", Color: "blue"},
+			}},
+			{Title: "Problem", Label: "problem", Width: 184, Link: &Link{Title: "Show it", URL: "/d/${__data.fields.uid}/?var-" + varCluster + "=${__data.fields.at}&${__url_time_range}"}},
+			{Title: "Cluster", Label: "cluster_name", Width: 86},
+			{Title: "Worker", Label: "worker_name", Width: 110},
+			{Title: "What", Label: "what", Width: 150},
+			{Title: "How much", Label: "how", Width: 150},
+			{Title: "What to do", Label: "todo"},
+			{Title: "uid", Label: "uid", Hidden: true},
+			{Title: "at", Label: "at", Hidden: true},
+		},
+		Overrides: []Override{{Matching: "^(Value|Severity)$", Properties: map[string]any{"custom.align": "center"}}},
+	}
+}
+
+// per writes an aggregation by identity in the chosen clusters.
+func per(op, by, expr string) string { return op + " by (cluster_name, " + by + ") (" + expr + ")" }
+
+const (
+	perCard     = "worker_name, gpu_index, gpu_chip_index"
+	perInstance = "worker_name, model_name, model_instance_name"
+)
+
+func fleetNumbers() []Panel {
+	states := func(title, description string, queries ...Query) Panel {
+		return Panel{Kind: Stat, W: 3, H: 4, Title: title, Description: description, Unit: "short", NoValue: "none", Thresholds: []Threshold{{Color: "text"}}, Queries: queries}
+	}
+	flow := func(title, description, unit, expr string) Panel {
+		return Panel{Kind: Stat, W: 4, H: 4, Title: title, Description: description, Unit: unit, Sparkline: true, NoValue: "none", Queries: []Query{{Expr: expr, Legend: title}}}
+	}
+	return []Panel{
+		states("Workers", "Workers in state ready, of all that the server knows. Fewer ready than there are: the list above names them.",
+			Query{Expr: "count(" + per("max", "worker_name", inFleet("worker_status", `state="ready"`)) + ") or 0 * count(" + per("max", "worker_name", inFleet("worker_info")) + ")", Legend: "ready"},
+			Query{Expr: "count(" + per("max", "worker_name", inFleet("worker_info")) + ")", Legend: "of"}),
+		states("Cards", "Cards that can be read now, of those that the nodes were told of or have once seen. Fewer than expected: GPU health names the lost ones.",
+			Query{Expr: "sum(" + per("max", "worker_name, vendor", inFleet("gpu_present")) + ")", Legend: "present"},
+			Query{Expr: "sum(" + per("max", "worker_name, vendor", inFleet("gpu_expected")) + ")", Legend: "of"}),
+		states("Instances", "Model instances that run, of those that there should be. Fewer: the list above names those that are missing or do not get ready.",
+			Query{Expr: "sum(" + per("max", "model_name", inFleet("model_running_instances")) + ")", Legend: "running"},
+			Query{Expr: "sum(" + per("max", "model_name", inFleet("model_desired_instances")) + ")", Legend: "of"}),
+		states("Requests", "Requests that engines compute, and that wait in their queues. More waiting than running for long: add instances; the table below names the models.",
+			Query{Expr: "sum(" + inFleet("num_requests_running") + ")", Legend: "running"},
+			Query{Expr: "sum(" + inFleet("num_requests_waiting") + ")", Legend: "waiting"}),
+		flow("Generated", "Tokens that all models generate each second. A fall while requests wait means that engines are in trouble: see the tables below.", "suffix: tok/s",
+			"sum(rate("+inFleet("generation_tokens_total")+"[$__rate_interval]))"),
+		flow("Power", "Power that all cards draw. Compare with what racks and supplies allow; the power dashboard has each card's limit.", "watt",
+			"sum("+per("max", perCard, inFleet("worker_node_gpu_power_used_watts"))+")"),
+		flow("Tokens per joule", "Generated tokens for each joule that the cards use, idle ones included. It falls when cards run empty: move models together, or switch cards off.", "none",
+			"sum(rate("+inFleet("generation_tokens_total")+"[$__rate_interval])) / (sum(rate("+inFleet("gpu_energy_joules_total")+"[$__rate_interval])) > 0)"),
+	}
+}
+
+func fleetOverTime() []Panel {
+	byModel := func(title, description, unit, expr string) Panel {
+		return Panel{Kind: TimeSeries, W: 12, Title: title, Description: description, Unit: unit, Min: ptr(0.0), Queries: []Query{{Expr: expr, Legend: "{{model_name}}"}}}
+	}
+	rate := func(family string) string {
+		return per("sum", "model_name", "rate("+inFleet(family)+"[$__rate_interval])")
+	}
+	running := byModel("Requests running by model", "Requests that the engines of each model compute at once. A flat top is the engine's limit: look whether requests wait meanwhile.", "short",
+		per("sum", "model_name", inFleet("num_requests_running")))
+	running.Stacked = true
+	tokens := byModel("Generated tokens by model", "Tokens that each model generates each second. A model that falls to zero while its requests run is stalled: restart its instance.", "suffix: tok/s",
+		rate("generation_tokens_total"))
+	tokens.Stacked = true
+	busy := Panel{
+		Kind: TimeSeries, W: 12, Title: "GPU busy by worker, the ten busiest", Unit: "percent", Min: ptr(0.0), Max: ptr(100.0),
+		Description: "Mean over a worker's cards of the time in which they had work. High while no request waits is fine; low while requests wait means that something else holds them up: CPU, network, or the engine's own limits.",
+		Queries: []Query{{
+			Expr:   top(10, "cluster_name, worker_name", per("avg", "worker_name", inFleet("worker_node_gpu_utilization_rate")), per("avg", "worker_name", "avg_over_time("+inFleet("worker_node_gpu_utilization_rate")+"[$__range] @ end())")),
+			Legend: "{{worker_name}}",
+		}},
+	}
+	return []Panel{
+		running, tokens,
+		byModel("Requests waiting by model", "Requests in the queues of each model's engines. A queue that stays or grows adds to everybody's time to the first token: add instances or limit the load.", "short",
+			per("sum", "model_name", inFleet("num_requests_waiting"))),
+		busy,
 	}
 }

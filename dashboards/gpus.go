@@ -23,7 +23,8 @@ func gpuHealth() Dashboard {
 func errorsInRange(matchers ...string) string {
 	now := ofCard(cards("gpu_error_events_total", matchers...), "kind", "code", "severity")
 	then := ofCard(cards("gpu_error_events_total", matchers...)+" offset $__range", "kind", "code", "severity")
-	return fmt.Sprintf("(clamp_min(%s - %s, 0) or %s)", now, then, now)
+	late := ofCard(cards("gpu_error_last_timestamp_seconds"), "kind", "code") + " > time() - $__range_s"
+	return fmt.Sprintf("(clamp_min(%[1]s - %[2]s, 0) or (%[1]s and on (%[3]s, kind, code) %[4]s) or 0 * %[1]s)", now, then, cardBy, late)
 }
 
 // actions maps the recommended actions' ranks, as actionRank gives them, to their names.
@@ -58,33 +59,33 @@ func gpuNow() []Panel {
 	orZero := func(expr string) string { return fmt.Sprintf("%s or 0 * sum(%s)", expr, up) }
 	return []Panel{
 		{
-			Kind: Stat, Title: "Cards present", NoValue: "no cards", Sparkline: true,
+			Kind: Stat, Unit: "none", Title: "Cards present", NoValue: "no cards", Sparkline: true,
 			Description: "Cards that can be read now. A step down is a card that was lost or a worker that does not report: the table on the right says where.",
 			Queries:     []Query{{Expr: fmt.Sprintf("sum(max by (worker_name, vendor) (%s))", cards("gpu_present"))}},
 		},
 		{
-			Kind: Stat, Title: "Cards missing", NoValue: "no cards", Thresholds: bad(1),
+			Kind: Stat, Unit: "none", Title: "Cards missing", NoValue: "no cards", Thresholds: bad(1),
 			Description: "Cards expected but not present. Expected are those that a worker was told of (--expected-gpus) or has once seen. Look at the kernel log of the worker for XID 79 or a PCIe error; a card that does not come back after a reboot is to be replaced.",
 			Queries: []Query{{Expr: fmt.Sprintf("sum(clamp_min(max by (worker_name, vendor) (%s) - (max by (worker_name, vendor) (%s)), 0))",
 				cards("gpu_expected"), cards("gpu_present"))}},
 		},
 		{
-			Kind: Stat, Title: "Drivers that hang", NoValue: "no cards", Thresholds: bad(1),
+			Kind: Stat, Unit: "none", Title: "Drivers that hang", NoValue: "no cards", Thresholds: bad(1),
 			Description: "Vendors' drivers or tools, by worker, that do not return from a call. All that such a driver would say is stale: cards look as they did when it stopped. Usually only a reboot of the worker helps; drain it first.",
 			Queries:     []Query{{Expr: fmt.Sprintf("sum(1 - max by (worker_name, vendor) (%s))", cards("gpu_driver_responsive"))}},
 		},
 		{
-			Kind: Stat, Title: "Need something", NoValue: "no cards", Thresholds: limits(1, 8),
+			Kind: Stat, Unit: "none", Title: "Need something", NoValue: "no cards", Thresholds: limits(1, 8),
 			Description: "Cards with a recommended action other than none. The table below names them, the action, the reason and who runs there.",
 			Queries:     []Query{{Expr: orZero(fmt.Sprintf("count(%s)", ofCard(cards("gpu_recommended_action", `action!="none"`))))}},
 		},
 		{
-			Kind: Stat, Title: "Critical errors", NoValue: "no cards", Thresholds: bad(1),
+			Kind: Stat, Unit: "none", Title: "Critical errors", NoValue: "no cards", Thresholds: bad(1),
 			Description: "Errors of severity critical that drivers and kernel logs reported in the time range: the card must not be used as it is. See the table of errors. A worker that may not read /dev/kmsg misses those that the kernel alone logs.",
 			Queries:     []Query{{Expr: orZero(fmt.Sprintf("sum(%s)", errorsInRange(`severity="critical"`)))}},
 		},
 		{
-			Kind: Stat, Title: "Held back now", NoValue: "not told", Thresholds: limits(1, 8),
+			Kind: Stat, Unit: "none", Title: "Held back now", NoValue: "not told", Thresholds: limits(1, 8),
 			Description: "Cards that spent more than 5 % of the last moments throttled for any reason. Counts only cards that tell it (see the last row). Heat: look at fans, air flow and the neighbours. Power cap: raise the limit or live with it.",
 			Queries: []Query{{Expr: fmt.Sprintf("count(%[1]s > 0.05) or 0 * count(%[1]s)",
 				ofCard("rate("+cards("gpu_throttled_seconds_total")+"[$__rate_interval])"))}},
@@ -102,10 +103,11 @@ func gpuToDo() Panel {
 			advised, cardBy, users)}},
 		Columns: cardColumns(
 			Column{Title: "Do", Query: 1, Values: actions(), Width: 100},
-			Column{Title: "Because", Label: "reason"},
+			Column{Title: "Because", Label: "reason", Width: 200},
 			Column{Title: "Model", Label: "model_name", Link: To("gpustack-model", "Model ${__data.fields.model_name}", varCluster, "${cluster_name}", varModel, "${__data.fields.model_name}")},
 			Column{Title: "Instance there", Label: "model_instance_name"},
 		),
+		Overrides: []Override{{Matching: ".*", Properties: map[string]any{"noValue": "-"}}},
 	}
 }
 
@@ -123,7 +125,7 @@ func gpuNodes() Panel {
 		Columns: []Column{
 			{Title: "Worker", Label: "worker_name", Link: toWorker()},
 			{Title: "Vendor", Label: "vendor"},
-			{Title: "Expected", Query: 1, Width: 75},
+			{Title: "Expected", Query: 1, Width: 84},
 			{Title: "Missing", Query: 2, Width: 70, Thresholds: bad(1)},
 			{Title: "Lost", Query: 3, Width: 60, Thresholds: bad(1)},
 			{Title: "Driver", Query: 4, Width: 80, Values: []Value{{Value: 1, Text: "answers", Color: "green"}, {Value: 0, Text: "hangs", Color: "red"}}},
@@ -141,10 +143,9 @@ func pcieMissing() string {
 func gpuCards() Panel {
 	return Panel{
 		Kind: Table, Title: "All cards, those that need something first", H: 10, SortBy: "Do", NoValue: "-",
-		Description: "One line a card. A dash is something that the card or its vendor's driver does not tell, which is not the same as healthy. Held back: share of the range, of the strongest reason. Slow: how far the clock is below its maximum while the card is busy. PCIe missing: share of the link's bandwidth, where idle cards may save power by a lower generation. Nobody's: memory that no known instance holds.",
+		Description: "One line a card. A dash is something that the card or its vendor's driver does not tell, which is not the same as healthy. Held back: share of the range, of the strongest reason. Slow: how far the clock is below its maximum while the card is busy. PCIe loss: share of the link's bandwidth, where idle cards may save power by a lower generation. Nobody's: memory that no known instance holds.",
 		Queries: []Query{
-			{Expr: ofCard(cards("worker_node_gpu_info"), "vendor", "gpu_name")},
-			{Expr: ofCard(cards("gpu_up"))},
+			{Expr: ofCard(cards("gpu_up"), "gpu_name")},
 			{Expr: actionRank(0)},
 			{Expr: ofCard(cards("worker_node_gpu_temperature_celsius"))},
 			{Expr: ofCard(cards("gpu_memory_temperature_celsius"))},
@@ -161,23 +162,22 @@ func gpuCards() Panel {
 			{Title: "Worker", Label: "worker_name", Link: toWorker()},
 			{Title: "Card", Label: "gpu_index", Width: 52},
 			{Title: "Chip", Label: "gpu_chip_index", Width: 52},
-			{Title: "Vendor", Label: "vendor", Width: 70},
 			{Title: "Type", Label: "gpu_name"},
-			{Title: "Readable", Query: 2, Width: 80, Values: []Value{{Value: 1, Text: "yes", Color: "green"}, {Value: 0, Text: "lost", Color: "red"}}},
-			{Title: "Do", Query: 3, Width: 90, Values: actions()},
-			{Title: "Core", Query: 4, Unit: "celsius", Width: 66, Thresholds: limits(80, 90)},
-			{Title: "Memory", Query: 5, Unit: "celsius", Width: 74, Thresholds: limits(95, 105)},
-			{Title: "Held back", Query: 6, Unit: "percentunit", Decimals: ptr(0), Width: 86, Thresholds: limits(0.05, 0.3)},
-			{Title: "Slow", Query: 7, Unit: "percentunit", Decimals: ptr(0), Width: 60, Thresholds: limits(0.1, 0.3)},
-			{Title: "Errors", Query: 8, Width: 66, Thresholds: limits(1, 10)},
-			{Title: "ECC", Query: 9, Width: 52, Thresholds: bad(1)},
-			{Title: "Rows", Query: 10, Width: 70, Values: []Value{
+			{Title: "Readable", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "yes", Color: "green"}, {Value: 0, Text: "lost", Color: "red"}}},
+			{Title: "Do", Query: 2, Width: 90, Values: actions()},
+			{Title: "Core", Query: 3, Unit: "celsius", Width: 66, Thresholds: limits(80, 90)},
+			{Title: "Memory", Query: 4, Unit: "celsius", Width: 74, Thresholds: limits(95, 105)},
+			{Title: "Held back", Query: 5, Unit: "percentunit", Decimals: ptr(0), Width: 86, Thresholds: limits(0.05, 0.3)},
+			{Title: "Slow", Query: 6, Unit: "percentunit", Decimals: ptr(0), Width: 60, Thresholds: limits(0.1, 0.3)},
+			{Title: "Errors", Query: 7, Width: 66, Thresholds: limits(1, 10)},
+			{Title: "ECC", Query: 8, Width: 52, Thresholds: bad(1)},
+			{Title: "Rows", Query: 9, Width: 70, Values: []Value{
 				{Value: 0, Text: "fine", Color: "green"}, {Value: 1, Text: "reset", Color: "orange"},
 				{Value: 2, Text: "failed", Color: "red"}, {Value: 3, Text: "failed", Color: "red"},
 			}},
-			{Title: "PCIe missing", Query: 11, Unit: "percentunit", Decimals: ptr(0), Width: 104, Thresholds: limits(0.01, 0.6)},
-			{Title: "Links down", Query: 12, Width: 90, Thresholds: bad(1)},
-			{Title: "Nobody's", Query: 13, Unit: "bytes", Decimals: ptr(1), Width: 84, Thresholds: limits(2<<30, 8<<30)},
+			{Title: "PCIe loss", Query: 10, Unit: "percentunit", Decimals: ptr(0), Width: 84, Thresholds: limits(0.01, 0.6)},
+			{Title: "Links down", Query: 11, Width: 92, Thresholds: bad(1)},
+			{Title: "Nobody's", Query: 12, Unit: "bytes", Decimals: ptr(0), Width: 84, Thresholds: limits(2<<30, 8<<30)},
 		},
 	}
 }

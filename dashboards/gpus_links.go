@@ -29,9 +29,9 @@ func gpuLinks() []Panel {
 			},
 			Columns: cardColumns(
 				Column{Title: "Gen", Query: 1, Width: 52},
-				Column{Title: "of", Query: 2, Width: 40},
+				Column{Title: "of", Query: 2, Width: 50},
 				Column{Title: "Lanes", Query: 3, Width: 60},
-				Column{Title: "of ", Query: 4, Width: 40},
+				Column{Title: "of ", Query: 4, Width: 50},
 				Column{Title: "Missing", Query: 5, Unit: "percentunit", Decimals: ptr(0), Width: 76, Thresholds: limits(0.01, 0.6)},
 				Column{Title: "Busy", Query: 6, Unit: "percent", Decimals: ptr(0), Width: 62},
 			),
@@ -52,24 +52,32 @@ func gpuLinks() []Panel {
 			),
 		},
 		{
-			Kind: TimeSeries, Title: "Over PCIe", Unit: "binBps", Links: lineToWorker(),
+			Kind: TimeSeries, Title: "PCIe: received", H: 7, Unit: "binBps", Min: ptr(0.0), Links: lineToWorker(),
 			NoValue:     "These cards do not measure their PCIe traffic.",
-			Description: "What the 12 cards with the most traffic receive (up) and send (down) over PCIe. A generation 5 link with 16 lanes carries about 60 GiB/s each way. Much traffic while a model decodes: its cache is offloaded to the host, or cards talk over PCIe in place of their links.",
-			Queries: []Query{
-				{Expr: highest(cards("gpu_pcie_receive_bytes_per_second")), Legend: cardLegend + " in"},
-				{Expr: highest(cards("gpu_pcie_transmit_bytes_per_second")), Legend: cardLegend + " out"},
-			},
-			Overrides: []Override{thin(), {Matching: "/ out$/", Properties: map[string]any{"custom.transform": "negative-Y"}}},
+			Description: "What the 12 cards with the most traffic receive. A generation 5 link with 16 lanes carries about 60 GiB/s each way. Much of it while a model decodes: its cache is offloaded to the host, or the cards talk over PCIe in place of their links.",
+			Queries:     []Query{{Expr: highest(cards("gpu_pcie_receive_bytes_per_second")), Legend: cardLegend}},
+			Overrides:   []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "Between cards", Unit: "binBps", Links: lineToWorker(),
+			Kind: TimeSeries, Title: "PCIe: sent", H: 7, Unit: "binBps", Min: ptr(0.0), Links: lineToWorker(),
+			NoValue:     "These cards do not measure their PCIe traffic.",
+			Description: "What the 12 cards with the most traffic send. Compare it with what they receive: a card that sends much more than its neighbours pushes its cache out to the host.",
+			Queries:     []Query{{Expr: highest(cards("gpu_pcie_transmit_bytes_per_second")), Legend: cardLegend}},
+			Overrides:   []Override{thin()},
+		},
+		{
+			Kind: TimeSeries, Title: "Links between cards: received", H: 7, Unit: "binBps", Min: ptr(0.0), Links: lineToWorker(),
 			NoValue:     "These cards have no links between them, or do not count what goes over them.",
-			Description: "What the 12 cards with the most traffic receive (up) and send (down) over their links, all links of a card together. Tensor-parallel cards of one instance move in step: one that lags is the one to look at.",
-			Queries: []Query{
-				{Expr: worst(received, receivedScore, "link_type"), Legend: cardLegend + " {{link_type}} in"},
-				{Expr: worst(sent, sentScore, "link_type"), Legend: cardLegend + " {{link_type}} out"},
-			},
-			Overrides: []Override{thin(), {Matching: "/ out$/", Properties: map[string]any{"custom.transform": "negative-Y"}}},
+			Description: "All links of a card together, for the 12 cards with the most traffic. The tensor-parallel cards of one instance move in step: look at one that lags.",
+			Queries:     []Query{{Expr: worst(received, receivedScore, "link_type"), Legend: cardLegend + " {{link_type}}"}},
+			Overrides:   []Override{thin()},
+		},
+		{
+			Kind: TimeSeries, Title: "Links between cards: sent", H: 7, Unit: "binBps", Min: ptr(0.0), Links: lineToWorker(),
+			NoValue:     "These cards have no links between them, or do not count what goes over them.",
+			Description: "All links of a card together, for the 12 cards with the most traffic. No traffic where a model spans several cards: they talk over PCIe, which the panels above show.",
+			Queries:     []Query{{Expr: worst(sent, sentScore, "link_type"), Legend: cardLegend + " {{link_type}}"}},
+			Overrides:   []Override{thin()},
 		},
 		{
 			Kind: TimeSeries, Title: "PCIe replays", Unit: "cps", Min: ptr(0.0), Links: lineToWorker(), Thresholds: limits(0.1, 10),
@@ -79,7 +87,7 @@ func gpuLinks() []Panel {
 				Expr:   worst(ofCard("rate("+replays+"[$__rate_interval])"), above0(ofCard("increase("+replays+"[$__range] @ end())"))),
 				Legend: cardLegend,
 			}},
-			Overrides: []Override{thin()},
+			Overrides: []Override{rare()},
 		},
 		{
 			Kind: TimeSeries, Title: "Link errors", Unit: "cps", Min: ptr(0.0), Links: lineToWorker(), Thresholds: limits(0.1, 10),
@@ -90,7 +98,7 @@ func gpuLinks() []Panel {
 					above0("sum by ("+cardBy+", link_type, error) (increase("+linkErrors+"[$__range] @ end()))"), "link_type", "error"),
 				Legend: cardLegend + " {{link_type}} {{error}}",
 			}},
-			Overrides: []Override{thin()},
+			Overrides: []Override{rare()},
 		},
 	}
 }
@@ -108,6 +116,7 @@ func gpuSlices() Panel {
 		Columns: cardColumns(
 			Column{Title: "Slice", Label: "slice", Width: 60},
 			Column{Title: "Profile", Label: "profile"},
+			Column{Title: "Info", Query: 1, Hidden: true},
 			Column{Title: "Memory", Query: 2, Unit: "bytes", Width: 90},
 			Column{Title: "Used", Query: 3, Unit: "bytes", Width: 90},
 			Column{Title: "Worked", Query: 4, Unit: "percentunit", Width: 80},

@@ -207,7 +207,7 @@ func (p Panel) custom() object {
 	case StateTimeline:
 		return object{"lineWidth": 0, "fillOpacity": 80, "spanNulls": false}
 	case Table:
-		return object{"align": "auto", "minWidth": 60, "cellOptions": object{"type": "auto"}, "filterable": false, "inspect": false}
+		return object{"align": "auto", "minWidth": 50, "cellOptions": object{"type": "auto"}, "filterable": false, "inspect": false}
 	default:
 		return object{}
 	}
@@ -357,8 +357,13 @@ func (p Panel) overrides() []object {
 		case c.Bar:
 			properties = append(properties, property("custom.cellOptions", object{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}),
 				property("min", 0), property("max", c.Max))
+		case c.Background:
+			properties = append(properties, property("custom.cellOptions", object{"type": "color-background", "mode": "basic"}))
 		case len(c.Thresholds) > 0 || len(c.Values) > 0:
 			properties = append(properties, property("custom.cellOptions", object{"type": "color-text"}))
+		}
+		if c.Hidden {
+			properties = append(properties, property("custom.hidden", true))
 		}
 		if c.Link != nil {
 			properties = append(properties, property("links", links(*c.Link)))

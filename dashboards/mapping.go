@@ -1,8 +1,148 @@
 package dashboards
 
+import "fmt"
+
 func mappingHealth() Dashboard {
 	return Dashboard{
 		UID: "stackscope-mapping", Title: "Mapping and scrape health",
-		Variables: []Variable{datasource(), cluster()},
+		Description: "Whether the samples on all other dashboards can be trusted: who is scraped and how long it takes, which engines can be read, which families each gives, and who applies which mapping.",
+		Variables:   []Variable{datasource(), fleet()},
+		Rows: []Row{
+			{Panels: append(mappingNumbers(), targetTable())},
+			{Title: "Engines", Panels: []Panel{familyMatrix(), engineTable()}},
+			{Title: "Mapping", Panels: mappingGenerations()},
+			{Title: "Scrapes over time", Panels: scrapesOverTime()},
+			{Title: "Collectors and discovery", Panels: collectorsAndDiscovery()},
+		},
+	}
+}
+
+// ourTargets are the targets of the jobs that the documentation names.
+const ourTargets = `job=~"gpustack-.*", cluster_name=~"$cluster_name"`
+
+func mappingNumbers() []Panel {
+	stat := func(title, description, unit string, thresholds []Threshold, expr string) Panel {
+		return Panel{Kind: Stat, W: 3, H: 4, Title: title, Description: description, Unit: unit, Thresholds: thresholds, Queries: []Query{{Expr: expr, Legend: title}}}
+	}
+	calm := []Threshold{{Color: "text"}}
+	unread := inFleet("runtime_scrape_success")
+	worker := stat("Slowest worker", "The longest time that a scrape of a worker takes now. A worker is scraped every 5 s and has 5 s for it: from 4 s on samples are about to go missing. Mostly one engine is slow: the table of engines names it.", "s", limits(2, 4),
+		`max(scrape_duration_seconds{job=~"gpustack-worker.*", cluster_name=~"$cluster_name"})`)
+	engine := stat("Slowest engine", "The longest time that reading an engine's page takes now. Engines are read at once, so the slowest decides how long its worker's scrape takes. A busy engine answers late: from 2 s on look at its CPU.", "s", limits(1, 3),
+		"max("+inFleet("runtime_scrape_duration_seconds")+")")
+	generation := stat("Mapping generation", "Generation of the metrics mapping in force on the server: 0 is the built-in one, each change makes a new one. It should be where you left it; POST /v2/metrics/config changes it.", "none", calm,
+		"max(gpustack:metrics_config_generation)")
+	generation.NoValue = "no server scraped"
+	return []Panel{
+		stat("Targets down", "Servers and workers that Prometheus cannot scrape. Each has a row in the table below: see that it runs, and that Prometheus reaches its port.", "short", bad(1),
+			"count(up{"+ourTargets+"} == 0) or 0 * count(up{"+ourTargets+"})"),
+		stat("Targets", "Servers and workers that Prometheus scrapes. Fewer than there are machines: a worker that never registered with the server is not a target.", "short", calm,
+			"count(up{"+ourTargets+"})"),
+		stat("Engines unread", "Engines whose page could not be fetched or translated at the last scrape. One that is starting is among them; the table of engines and the worker's log say the rest.", "short", bad(1),
+			"count("+unread+" == 0) or 0 * count("+unread+")"),
+		stat("Engines", "Engines whose metrics workers read. Fewer than run: see Discovery below, or declare the missing ones with --engine.", "short", calm,
+			"count("+unread+")"),
+		worker, engine, generation,
+		stat("Workers behind", "Workers that apply another mapping than the server's. Right after a change that is normal for some seconds; longer, and the worker's log says why it refuses.", "short", bad(1),
+			"count(("+inFleet("metrics_config_applied_generation")+" != on () group_left () max(gpustack:metrics_config_generation))) or 0 * count("+inFleet("metrics_config_applied_generation")+")"),
+	}
+}
+
+func targetTable() Panel {
+	by := func(family string) string {
+		return "max by (cluster_name, job, instance) (" + family + "{" + ourTargets + "})"
+	}
+	return Panel{
+		Kind: Table, H: 8, Title: "Targets", SortBy: "Duration",
+		Description: "One row a server or worker that Prometheus scrapes. Duration counts against a timeout of 5 s for workers and 10 s for the server. Samples is the size of the page: a jump means that an engine began to export much more. New series above 0 for long: something restarts, or a label changes with each request. Rejected: samples that Prometheus' own rules dropped.",
+		Queries: []Query{
+			{Expr: by("up")},
+			{Expr: by("scrape_duration_seconds")},
+			{Expr: "max by (cluster_name, job, instance) (max_over_time(scrape_duration_seconds{" + ourTargets + "}[$__range]))"},
+			{Expr: by("scrape_samples_scraped")},
+			{Expr: by("scrape_samples_scraped") + " - " + by("scrape_samples_post_metric_relabeling")},
+			{Expr: "max by (cluster_name, job, instance) (sum_over_time(scrape_series_added{" + ourTargets + "}[10m]))"},
+			{Expr: "1 - max by (cluster_name, job, instance) (avg_over_time(up{" + ourTargets + "}[$__range]))"},
+		},
+		Columns: []Column{
+			{Title: "Job", Label: "job"},
+			{Title: "Target", Label: "instance"},
+			{Title: "Cluster", Label: varCluster},
+			{Title: "State", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "up", Color: "green"}, {Value: 0, Text: "down", Color: "red"}}},
+			{Title: "Duration", Query: 2, Unit: "s", Thresholds: limits(2, 4)},
+			{Title: "Longest", Query: 3, Unit: "s", Thresholds: limits(2, 4)},
+			{Title: "Samples", Query: 4, Unit: "short"},
+			{Title: "Rejected", Query: 5, Unit: "short", Thresholds: bad(1)},
+			{Title: "New series in 10 min", Query: 6, Unit: "short"},
+			{Title: "Scrapes failed", Query: 7, Unit: "percentunit", Decimals: ptr(1), Thresholds: limits(0.001, 0.05)},
+		},
+	}
+}
+
+// coreFamilies are those that dashboards about models need of each engine, as they are in a page, and what the matrix calls them.
+func coreFamilies() []struct{ name, title string } {
+	return []struct{ name, title string }{
+		{"num_requests_running", "Running"},
+		{"num_requests_waiting", "Waiting"},
+		{"kv_cache_usage_ratio", "KV cache"},
+		{"prompt_tokens_total", "Prompt tokens"},
+		{"generation_tokens_total", "Tokens"},
+		{"request_success_total", "Requests done"},
+		{"time_to_first_token_seconds_count", "TTFT"},
+		{"inter_token_latency_seconds_count", "ITL"},
+		{"e2e_request_latency_seconds_count", "E2E"},
+	}
+}
+
+func familyMatrix() Panel {
+	expr := ""
+	for i, f := range coreFamilies() {
+		if i > 0 {
+			expr += "\nor "
+		}
+		// 1 where the family is, 0 where the engine is and the family is not.
+		expr += fmt.Sprintf(`label_replace(%s or 0 * %s, "family", "%s", "", "")`,
+			per("group", perInstance, inFleet(f.name)), per("group", perInstance, inFleet("runtime_scrape_success")), f.title)
+	}
+	return Panel{
+		Kind: Table, H: 8, Title: "Who lacks which family",
+		Description: "The families that other dashboards need of each engine. Missing: the engine does not export it, or the mapping does not know the name that this version gives it: compare its /metrics page with GET /v2/metrics/config, and add the name there. An engine that lacks all of them cannot be read.",
+		Queries:     []Query{{Expr: `label_join(` + expr + `, "engine", " / ", "worker_name", "model_instance_name")`}},
+		Matrix:      &Matrix{Across: "family", Down: "engine", Title: "Worker / instance", Width: 260},
+		Values:      []Value{{Value: 1, Text: "there", Color: "green"}, {Value: 0, Text: "missing", Color: "red"}},
+		Overrides:   []Override{{Matching: "^(?!Worker).*$", Properties: map[string]any{"custom.cellOptions": object{"type": "color-text"}}}},
+	}
+}
+
+func engineTable() Panel {
+	lost := func(family string) string {
+		return per("sum", perInstance, "increase("+inFleet(family)+"[1h])")
+	}
+	return Panel{
+		Kind: Table, H: 8, Title: "Engines", SortBy: "Duration",
+		Description: "One row an instance. Unreadable lines were not in Prometheus' text format: the engine has an error, and what they said is missing. Duplicates are series that the engine writes twice: mostly ranks without a label of their own. Both within the last hour. Click an instance to see its model.",
+		Queries: []Query{
+			{Expr: per("max", perInstance+", runtime", inFleet("runtime_scrape_success"))},
+			{Expr: per("max", perInstance, inFleet("runtime_scrape_duration_seconds"))},
+			{Expr: per("max", perInstance, "max_over_time("+inFleet("runtime_scrape_duration_seconds")+"[$__range])")},
+			{Expr: "1 - " + per("max", perInstance, "avg_over_time("+inFleet("runtime_scrape_success")+"[$__range])")},
+			{Expr: lost("runtime_parse_errors_total")},
+			{Expr: lost("runtime_dropped_duplicates_total")},
+			{Expr: per("max", perInstance+", runtime_version", inFleet("model_instance_info"))},
+		},
+		Columns: []Column{
+			{Title: "Worker", Label: varWorker, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},
+			{Title: "Instance", Label: varInstance, Link: To("gpustack-model", "Show its model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
+			{Title: "Model", Label: varModel},
+			{Title: "Cluster", Label: varCluster, Width: 90},
+			{Title: "Engine", Label: "runtime", Width: 90},
+			{Title: "Version", Label: "runtime_version", Width: 90},
+			{Title: "Page", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "unread", Color: "red"}}},
+			{Title: "Duration", Query: 2, Unit: "s", Width: 90, Thresholds: limits(1, 3)},
+			{Title: "Longest", Query: 3, Unit: "s", Width: 90, Thresholds: limits(1, 3)},
+			{Title: "Failed", Query: 4, Unit: "percentunit", Decimals: ptr(1), Width: 80, Thresholds: limits(0.001, 0.05)},
+			{Title: "Unreadable", Query: 5, Unit: "short", Decimals: ptr(0), Width: 94, Thresholds: bad(1)},
+			{Title: "Duplicates", Query: 6, Unit: "short", Decimals: ptr(0), Width: 94, Thresholds: []Threshold{{Color: "green"}, {Color: "orange", From: 1}}},
+		},
 	}
 }

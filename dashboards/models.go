@@ -1,8 +1,163 @@
 package dashboards
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	modelSelector    = `cluster_name="$cluster_name", model_name="$model_name"`
+	instanceSelector = modelSelector + `, model_instance_name=~"$model_instance_name"`
+	byInstance       = "model_instance_name"
+	instanceLegend   = "{{model_instance_name}}"
+	tokensPerSecond  = "count:tok/s"
+	thisModel        = "Of the chosen instances. "
+)
+
 func models() Dashboard {
 	return Dashboard{
 		UID: "gpustack-model", Title: "GPUStack Model",
-		Variables: []Variable{datasource(), cluster()},
+		Description: "One model and its instances: are they there, what do they do, how fast do they answer and what holds them back. Takes the place of GPUStack's dashboard of the same name; its links go on working.",
+		Variables:   []Variable{datasource(), cluster(), model(), instance()},
+		Rows: []Row{
+			{Panels: slices.Concat(modelCounts(), modelNow())},
+			{Title: "Instances", Panels: []Panel{instanceTable(), instanceStates(), modelFacts()}},
+			{Title: "Requests", Panels: modelRequests()},
+			{Title: "Tokens", Panels: modelTokens()},
+			{Title: "Latency", Panels: modelLatency()},
+			{Title: "Where the time goes", Collapsed: true, Panels: modelPhases()},
+			{Title: "Cache", Panels: modelCache()},
+			{Title: "Lengths and parameters of requests", Collapsed: true, Panels: modelLengths()},
+			{Title: "Speculative decoding", Collapsed: true, Panels: modelSpeculation()},
+			{Title: "Progress, restarts and starts", Collapsed: true, Panels: modelProgress()},
+			{Title: "Cards", Panels: modelCards()},
+			{Title: "Where the figures come from", Collapsed: true, Panels: modelScrapes()},
+		},
+	}
+}
+
+// ofModel and ofInstances select a family of the model, and of its chosen instances. More matchers may follow.
+func ofModel(family string) string { return family + "{" + modelSelector + "}" }
+
+func ofInstances(family string, matchers ...string) string {
+	return family + "{" + strings.Join(append([]string{instanceSelector}, matchers...), ", ") + "}"
+}
+
+// load adds up a gauge that counts something over an engine's data-parallel ranks; over tensor- and pipeline-parallel ones it is the same
+// quantity, seen by each of them. SGLang's samples of one priority are parts of that without.
+func load(family string) string {
+	return fmt.Sprintf("sum by (%s) (max without (tp_rank, pp_rank, moe_ep_rank) (%s))", byInstance, ofInstances(family, `priority=""`))
+}
+
+// flow is the rate of a counter for each instance, with ranks as in [load]. More labels may be kept.
+func flow(family string, more ...string) string {
+	return fmt.Sprintf(`sum by (%s) (max without (tp_rank, pp_rank, moe_ep_rank) (rate(%s[$__rate_interval])))`,
+		strings.Join(append([]string{byInstance}, more...), ", "), ofInstances(family, `priority=""`))
+}
+
+// highestRank is the highest value of a share among an instance's ranks: the fullest one makes requests wait.
+func highestRank(family string) string {
+	return fmt.Sprintf("max by (%s) (%s)", byInstance, ofInstances(family))
+}
+
+// hitRate is the share of the first counter in the second, or the gauge of engines that count neither.
+func hitRate(part, whole, gauge string) string {
+	return fmt.Sprintf("%s / (%s > 0) or (avg by (%s) (%s) unless on (%s) %s)", flow(part), flow(whole), byInstance, ofInstances(gauge), byInstance, ofInstances(whole))
+}
+
+func modelCounts() []Panel {
+	count := func(title, description, unit, expr, absent string, t []Threshold) Panel {
+		return Panel{Kind: Stat, W: 3, Title: title, Description: description, Unit: unit, NoValue: absent, Thresholds: t, Queries: []Query{{Expr: expr, Legend: title}}}
+	}
+	instances := func(family string) string {
+		return "sum(max by (cluster_id, cluster_name, model_id, model_name) (" + ofModel(family) + "))"
+	}
+	desired, running := instances("gpustack:model_desired_instances"), instances("gpustack:model_running_instances")
+	const unknown = "no server scraped"
+	return []Panel{
+		count("Desired", "Instances that the model should have, whatever is chosen above.", "none", desired, unknown, nil),
+		count("Running", "Instances of the model that run, whatever is chosen above. None: nobody gets an answer; the row Instances says which state they are in.", "none", running, unknown, []Threshold{{Color: "red"}, {Color: "green", From: 1}}),
+		count("Not running", "Desired minus running. Red from 1: see the states below; an error is in the instance's log, a pending one finds no worker with room.", "none", fmt.Sprintf("clamp_min(%s - %s, 0)", desired, running), unknown, bad(1)),
+		count("Stalled", thisModel+"Instances that have work and make no progress. Red from 1: the engine hangs; restart it, and keep its log and the state of its cards for the cause.", "none", "sum(max by (model_instance_name) ("+ofInstances("gpustack:model_instance_stalled")+"))", "not scraped", bad(1)),
+		count("Scrapes fail", thisModel+"Instances whose metrics page could not be read. Red from 1: what is missing below is missing for this reason; the last row has more.", "none", "count(max by (model_instance_name) ("+ofInstances("gpustack:runtime_scrape_success")+") == 0) or 0 * count("+ofInstances("gpustack:runtime_scrape_success")+")", "not scraped", bad(1)),
+		count("Restarts", thisModel+"Restarts in the time range. Orange from 1, red from 3: an engine that dies again and again; its log has the reason, often memory of the card.", "none",
+			"sum(max by (model_instance_name) (max_over_time("+ofInstances("gpustack:model_instance_restart_count")+"[$__range]) - min_over_time("+ofInstances("gpustack:model_instance_restart_count")+"[$__range])))", unknown, limits(1, 3)),
+		count("Cards", thisModel+"Cards that they use. Fewer than the parallelism asks for: a part runs on the CPU, or a card was lost.", "none",
+			"count(count by ("+cardBy+") ("+ofInstances("gpustack:model_instance_gpu_memory_used_bytes")+"))", "none seen", nil),
+		count("Power", thisModel+"Power of their cards that is theirs, allocated by use where a card is shared.", "watt", "sum(rate("+ofInstances("gpustack:model_instance_gpu_energy_joules_total")+"[$__rate_interval]))", "none seen", nil),
+	}
+}
+
+func modelNow() []Panel {
+	now := func(title, description, unit, expr string, digits int) Panel {
+		return Panel{Kind: Stat, W: 4, Title: title, Description: thisModel + description, Unit: unit, Decimals: ptr(digits), Sparkline: true, Queries: []Query{{Expr: expr, Legend: title}}, NoValue: "not measured"}
+	}
+	return []Panel{
+		now("Running requests", "Requests that the engines compute now.", "none", "sum("+load("gpustack:num_requests_running")+")", 0),
+		now("Waiting requests", "Requests in the engines' queues. More than a handful for long: all slots or the KV cache are taken; add an instance.", "none", "sum("+load("gpustack:num_requests_waiting")+")", 0),
+		now("Finished", "Requests that ended, a second. Falls to 0 while some run: look at Stalled.", "reqps", "sum("+finished()+")", 1),
+		now("Prompt tokens", "Prompt tokens that were processed or found in the cache, a second. The row Tokens tells the two apart.", tokensPerSecond, "sum("+flow("gpustack:prompt_tokens_total")+")", 1),
+		now("Generated tokens", "Tokens generated a second: what the model delivers. Falls while requests wait: something holds the engines back; see Cards.", tokensPerSecond, "sum("+flow("gpustack:generation_tokens_total")+")", 1),
+		now("Fullest KV cache", "The fullest of their KV caches. From 95 % on requests wait or are preempted: shorter contexts, more memory for the cache, or another instance.", "percentunit", "max("+ofInstances("gpustack:kv_cache_usage_ratio")+")", 0),
+	}
+}
+
+// finished is the rate of requests that ended for each instance: those with a latency or, where the engine has no such histogram, those
+// that it counts as successful.
+func finished() string {
+	return flow("gpustack:e2e_request_latency_seconds_count") + " or " + flow("gpustack:request_success_total")
+}
+
+// eachInstance is a panel with one line for each instance, at most [mostLines].
+func eachInstance(title, description, unit, absent, expr string) Panel {
+	return Panel{
+		Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: ptr(0.0), NoValue: absent,
+		Queries: []Query{{Expr: expr, Legend: instanceLegend}}, Overrides: []Override{thin()},
+	}
+}
+
+// withTotal stacks the instances of a panel, which must count something, and draws their sum above.
+func (p Panel) withTotal(expr string) Panel {
+	p.Stacked = true
+	p.Queries = append(p.Queries, Query{Expr: "sum(" + expr + ")", Legend: "total"})
+	p.Overrides = []Override{totalLine()}
+	return p
+}
+
+func modelRequests() []Panel {
+	gauge := func(family string) string {
+		return top(mostLines, byInstance, load(family), "sum by ("+byInstance+") (max_over_time("+ofInstances(family)+"[$__range] @ end()))")
+	}
+	reasons := flow("gpustack:request_success_total", "finished_reason")
+	preempted := flow("gpustack:request_preemptions_total")
+	return []Panel{
+		eachInstance("Running", "Requests that each instance computes. Very different ones: the load is badly spread.", "none", "not measured", gauge("gpustack:num_requests_running")).withTotal(load("gpustack:num_requests_running")),
+		eachInstance("Waiting", "Requests in each instance's queue. One grows while others are empty: the load is badly spread. All grow: too few instances.", "none", "not measured", gauge("gpustack:num_requests_waiting")).withTotal(load("gpustack:num_requests_waiting")),
+		eachInstance("Swapped out", "Requests whose KV cache was moved to CPU memory. Anything but 0: too many long requests at once for the card's memory.", "none", "this engine never swaps: vLLM from 0.9 on and SGLang preempt instead", gauge("gpustack:num_requests_swapped")),
+		eachInstance("Finished a second", "Requests that ended, a second, with any result where the engine measures their latency. Prometheus sees those that end between two scrapes as one step: engines with few long requests look ragged.", "reqps", "no request ended yet", topRate(mostLines, byInstance, "("+finished()+")")).withTotal(finished()),
+		{
+			Kind: TimeSeries, W: 8, Title: "Finished, by reason", Unit: "reqps", Min: ptr(0.0), Stacked: true, NoValue: "no request ended yet",
+			Description: thisModel + "Why requests ended. length: max_tokens cut the answer off; many of them: raise it. abort: the client went away, often because it waited too long. error: see the engine's log. Engines that do not say why are “unsaid”.",
+			Queries:     []Query{{Expr: `label_replace(sum by (finished_reason) (` + reasons + `), "finished_reason", "unsaid", "finished_reason", "")`, Legend: "{{finished_reason}}"}},
+			Overrides:   []Override{painted("stop", "green"), painted("length", "yellow"), painted("abort", "orange"), painted("error", "red"), painted("repetition", "purple"), painted("unsaid", "blue")},
+		},
+		eachInstance("Preempted a second", "Requests that an instance stopped to free KV cache and computes again later: work done twice. More than now and then: fewer requests at once, or more memory for the cache.", "reqps", "this engine does not count preemptions", topRate(mostLines, byInstance, preempted)).withTotal(preempted),
+	}
+}
+
+func modelTokens() []Panel {
+	rate := func(family string) string { return topRate(mostLines, byInstance, flow(family)) }
+	all := flow("gpustack:prompt_tokens_total") + " + " + flow("gpustack:generation_tokens_total")
+	const ragged = " Engines that count at a request's end (SGLang, MindIE) look ragged."
+	return []Panel{
+		eachInstance("Generated tok/s", "Tokens generated a second by instance. Instances on like cards should be alike; one that lags: see its cards and its waiting requests."+ragged, tokensPerSecond, "not measured", rate("gpustack:generation_tokens_total")).withTotal(flow("gpustack:generation_tokens_total")),
+		eachInstance("Prompt tok/s", "Prompt tokens a second by instance, computed or cached. High with few generated ones: long prompts; a prefix cache pays."+ragged, tokensPerSecond, "not measured", rate("gpustack:prompt_tokens_total")).withTotal(flow("gpustack:prompt_tokens_total")),
+		eachInstance("Prompt tok/s from the cache", "Prompt tokens a second that were found in the cache and not computed, by instance. Near 0 with like prompts: the prefix cache is off, too small, or requests of one talk go to different instances.", tokensPerSecond, "this engine does not count cached tokens: see the hit rate", rate("gpustack:prompt_tokens_cached_total")).withTotal(flow("gpustack:prompt_tokens_cached_total")),
+		eachInstance("All tok/s", "Prompt and generated tokens a second by instance: the figure that benchmarks call throughput.", tokensPerSecond, "not measured", topRate(mostLines, byInstance, "("+all+")")).withTotal(all),
+		eachInstance("Generated tokens a request", "Mean of generated tokens of the requests that ended. A jump: clients ask for something else, or max_tokens changed.", "short", "not measured",
+			topRate(mostLines, byInstance, "("+flow("gpustack:request_generation_tokens_sum")+" / "+flow("gpustack:request_generation_tokens_count")+")")),
+		eachInstance("Prompt tokens a request", "Mean of prompt tokens of the requests that ended. Grows with the length of talks; what it costs is in Time to first token and in the KV cache.", "short", "not measured",
+			topRate(mostLines, byInstance, "("+flow("gpustack:request_prompt_tokens_sum")+" / "+flow("gpustack:request_prompt_tokens_count")+")")),
 	}
 }

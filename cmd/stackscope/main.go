@@ -25,6 +25,7 @@ type cli struct {
 	Worker  worker.Command `cmd:"" help:"The worker: exports this machine and the engines on it."`
 	Demo    demoCmd        `cmd:"" help:"A server, a worker of this machine, four simulated engines and eight simulated cards."`
 	Mapping mappingCmd     `cmd:"" help:"Look at, check and change the metrics mapping."`
+	Grafana grafanaCmd     `cmd:"" help:"Install a Grafana for the dashboards."`
 	Status  statusCmd      `cmd:"" help:"What a server knows: workers, models, instances."`
 	Version versionCmd     `cmd:"" help:"Say which build this is."`
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/grafana/install"
 	"github.com/stackscope/stackscope/internal/server"
 )
 
@@ -55,7 +57,7 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.GrafanaURL = f.GrafanaURL
 	o.Grafana.Disabled = f.DisableBuiltinGrafana
 	o.Grafana.Home, o.Grafana.Port = f.GrafanaHome, f.GrafanaPort
-	o.Grafana.Searched = grafanaHomes()
+	o.Grafana.Searched = append(install.Candidates(filepath.Join(f.DataDir, "grafana-home")), grafanaHomes()...)
 	o.Grafana.AdminPassword = f.GrafanaAdminPassword
 	o.Grafana.MemoryLimit = int64(f.GrafanaMemoryLimit)
 	o.Grafana.WorkerUID, o.Grafana.ModelUID = f.WorkerDashboardUID, f.ModelDashboardUID

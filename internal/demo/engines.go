@@ -20,6 +20,7 @@ const history = time.Hour
 // simulated is an engine with its listener.
 type simulated struct {
 	title, profile, model, instance string
+	ranks                           int // data-parallel; 0: one
 	// found: the worker is told nothing but the URL and finds the rest out.
 	found    bool
 	url      string
@@ -32,7 +33,7 @@ type simulated struct {
 // can be repeated at another hour.
 func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 	engines := []*simulated{
-		{title: "vLLM", profile: simengine.ProfileVLLM, model: "qwen3-32b", found: true},
+		{title: "vLLM", profile: simengine.ProfileVLLM, model: "qwen3-32b", ranks: 2, found: true},
 		{title: "vLLM 0.9", profile: simengine.ProfileVLLM09, model: "qwen3-32b", instance: "qwen3-32b-old"},
 		{title: "SGLang", profile: simengine.ProfileSGLang, model: "deepseek-v3.2", instance: "deepseek-v3.2-0"},
 		{title: "MindIE", profile: simengine.ProfileMindIE, model: "pangu-pro-moe", instance: "pangu-pro-moe-0"},
@@ -44,7 +45,7 @@ func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 	for i, e := range engines {
 		wg.Go(func() {
 			sim, err := simengine.New(simengine.Options{
-				Profile: e.profile, Model: e.model, Seed: seed*uint64(len(engines)) + uint64(i), Start: now.Add(-history), LoadAt: afternoon,
+				Profile: e.profile, Model: e.model, Ranks: e.ranks, Seed: seed*uint64(len(engines)) + uint64(i), Start: now.Add(-history), LoadAt: afternoon,
 			})
 			if err != nil {
 				errs[i] = err

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	envAdminPassword = "GF_SECURITY_ADMIN_PASSWORD"
+	envAdminPassword = "GF_SECURITY_ADMIN_PASSWORD" //nolint:gosec // the name of a variable
 	envRootURL       = "GF_SERVER_ROOT_URL"
 )
 
@@ -36,7 +36,12 @@ func rootURL(o Options, env map[string]string) (root, path string) {
 	if root == "" {
 		root = env[envRootURL]
 	}
-	u, err := url.Parse(placeholder.ReplaceAllString(root, "0"))
+	u, err := url.Parse(placeholder.ReplaceAllStringFunc(root, func(name string) string {
+		if strings.Contains(name, "port") {
+			return "0"
+		}
+		return "http" // good for a scheme and for a host
+	}))
 	if root == "" || err != nil || u.Host == "" {
 		return "", o.PathPrefix
 	}
@@ -66,8 +71,11 @@ func (g *Grafana) defaults() map[string]string {
 		"GF_SECURITY_DISABLE_GRAVATAR":             "true",
 		"GF_SNAPSHOTS_EXTERNAL_ENABLED":            "false",
 
+		"GF_DATABASE_WAL": "true", // else those of its parts that write while it starts find the database locked
+
 		"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": filepath.Join(g.opts.Dir, dashboardsDir, homeDashboard),
-		"GF_LOG_LEVEL": "info",
+		"GF_LOG_FRONTEND_PROVIDER":                  "grafana", // 10.0 warns of its own default
+		"GF_LOG_LEVEL":                              "info",
 	}
 	if g.env["GF_PLUGINS_PREINSTALL"] == "" && g.env["GF_PLUGINS_PREINSTALL_SYNC"] == "" {
 		d["GF_PLUGINS_PREINSTALL_DISABLED"] = "true" // from 11 on

@@ -78,6 +78,14 @@ func beGrafana(mode string) {
 			}()
 		}
 	})
+	begun := time.Now()
+	mux.HandleFunc("/grafana/api/search", func(w http.ResponseWriter, r *http.Request) {
+		uids := r.URL.Query()["dashboardUIDs"]
+		if mode == "slow dashboards" && time.Since(begun) < 200*time.Millisecond || mode == "no dashboards" {
+			uids = uids[1:]
+		}
+		fmt.Fprintf(w, `[{"uid":"%s"}]`, strings.Join(uids, `"},{"uid":"`))
+	})
 	_ = http.ListenAndServe(addr, mux)
 	os.Exit(4)
 }
@@ -180,7 +188,7 @@ func newFake(t *testing.T, mode string, change ...func(*Options)) (*Grafana, *lo
 	}
 	g.timing = timing{
 		look: 20 * time.Millisecond, poll: 10 * time.Millisecond, start: 20 * time.Second,
-		check: 20 * time.Millisecond, recheck: 10 * time.Millisecond, deadline: 2 * time.Second, misses: 3, grace: 300 * time.Millisecond,
+		check: 20 * time.Millisecond, recheck: 10 * time.Millisecond, deadline: 2 * time.Second, settle: 300 * time.Millisecond, misses: 3, grace: 300 * time.Millisecond,
 		minWait: 20 * time.Millisecond, maxWait: 80 * time.Millisecond, calm: time.Hour, leftover: 100 * time.Millisecond,
 	}
 	t.Cleanup(func() {

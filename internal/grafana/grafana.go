@@ -227,16 +227,16 @@ func expands(s string) bool { return expansion.MatchString(s) }
 
 // checkPassword accepts passwords that mean the same in a setting as on the standard input of Grafana's command line.
 func checkPassword(s string) error {
-	const flag = "Grafana's admin password"
+	const what = "the password of Grafana's admin"
 	switch {
 	case len(s) < minPassword || len(s) > maxPassword:
-		return errors.New(flag + ": use " + strconv.Itoa(minPassword) + " to " + strconv.Itoa(maxPassword) + " bytes")
+		return errors.New(what + ": use " + strconv.Itoa(minPassword) + " to " + strconv.Itoa(maxPassword) + " bytes")
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return errors.New(flag + ": it must not hold control characters such as line ends")
+		return errors.New(what + ": it must not hold control characters such as line ends")
 	case expands(s):
-		return errors.New(flag + ": it must not hold ${, $__name{ or %(, which Grafana replaces in its settings")
+		return errors.New(what + ": it must not hold ${, $__name{ or %(, which Grafana replaces in its settings")
 	case strings.TrimSpace(s) != s:
-		return errors.New(flag + ": it must not begin or end with a space")
+		return errors.New(what + ": it must not begin or end with a space")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"strings"
 )
 
@@ -75,24 +76,26 @@ func dropIdentity(h http.Header) {
 			}
 		}
 		switch name {
-		case "X-Grafana-User", "X-Grafana-Id", "X-Grafana-Context", "X-Grafana-Device-Id", "X-User", "X-Username", "X-Email",
-			"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username":
+		case "X-Grafana-User", "X-Grafana-Id", "X-Grafana-Context", "X-User", "X-Username", "X-Email",
+			"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token":
 			delete(h, name)
 		}
 	}
 }
 
-// setForwarded says where the request came from. What a proxy in front of us said about the user's side of it stays.
+// setForwarded says where the request came from. What a proxy in front of us said about the user's side of it stays. Host becomes
+// the one in the user's browser, because that is what Grafana compares with the Origin of logins and WebSockets; a page of
+// another site can't send X-Forwarded-Host, so nothing is lost by believing it.
 func setForwarded(r *httputil.ProxyRequest) {
 	in, out := r.In.Header, r.Out.Header
 	if client, _, err := net.SplitHostPort(r.In.RemoteAddr); err == nil {
 		out.Set("X-Forwarded-For", strings.Join(append(in.Values("X-Forwarded-For"), client), ", "))
 	}
-	host := in.Get("X-Forwarded-Host")
-	if host == "" {
-		host = r.In.Host
+	outer, _, _ := strings.Cut(in.Get("X-Forwarded-Host"), ",") // of several proxies the first one has it from the browser
+	if outer = strings.TrimSpace(outer); isHost(outer) {
+		r.Out.Host = outer
 	}
-	out.Set("X-Forwarded-Host", host)
+	out.Set("X-Forwarded-Host", r.Out.Host)
 	proto := "http"
 	if r.In.TLS != nil {
 		proto = "https"
@@ -101,6 +104,11 @@ func setForwarded(r *httputil.ProxyRequest) {
 		proto = outer
 	}
 	out.Set("X-Forwarded-Proto", proto)
+}
+
+func isHost(s string) bool {
+	u, err := url.Parse("http://" + s)
+	return err == nil && s != "" && u.Host == s
 }
 
 // dropForwarded leaves nothing of where the request came from, for a Grafana that isn't behind us by its own setup.

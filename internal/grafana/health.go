@@ -6,12 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	compose "github.com/stackscope/stackscope/docker-compose"
 )
 
-const maxHealthAnswer = 64 << 10
+const maxAnswer = 256 << 10
 
 func newHealthClient() *http.Client {
 	return &http.Client{
@@ -20,36 +26,71 @@ func newHealthClient() *http.Client {
 	}
 }
 
+// dashboardUIDs are those that we provision.
+func dashboardUIDs() []string {
+	names, _ := fs.Glob(compose.Dashboards(), "*.json") // only a bad pattern fails
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(name, ".json")
+	}
+	return names
+}
+
+// provisioned reports whether an anonymous viewer finds all our dashboards. Grafana answers before it has taken them up, and
+// until then opening one fails. Where viewers must log in nothing can be seen, and true is the answer.
+func (g *Grafana) provisioned(ctx context.Context, addr string) bool {
+	status, body, err := g.get(ctx, addr, "/api/search", url.Values{"type": {"dash-db"}, "dashboardUIDs": dashboardUIDs()}, g.timing.deadline)
+	if err != nil || status != http.StatusOK {
+		return true
+	}
+	var found []struct{ UID string }
+	if err := json.Unmarshal(body, &found); err != nil {
+		return true
+	}
+	return !slices.ContainsFunc(dashboardUIDs(), func(uid string) bool {
+		return !slices.ContainsFunc(found, func(d struct{ UID string }) bool { return d.UID == uid })
+	})
+}
+
 // check asks the Grafana at addr how it is, and for its version.
 func (g *Grafana) check(ctx context.Context, addr string, within time.Duration) (version string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	u := url.URL{Scheme: "http", Host: addr, Path: g.served + "/api/health"}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	status, body, err := g.get(ctx, addr, "/api/health", nil, within)
 	if err != nil {
 		return "", err
+	}
+	said := strconv.Itoa(status) + " " + http.StatusText(status)
+	var answer struct{ Database, Version string }
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Database == "" {
+		return "", fmt.Errorf("it answers %s to /api/health, and not as a Grafana does", said)
+	}
+	if status != http.StatusOK {
+		return "", fmt.Errorf("it answers %s: its database is %s", said, oneLine(answer.Database, 100))
+	}
+	return oneLine(answer.Version, 100), nil
+}
+
+// get reads one page of the Grafana at addr.
+func (g *Grafana) get(ctx context.Context, addr, path string, query url.Values, within time.Duration) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	u := url.URL{Scheme: "http", Host: addr, Path: g.served + path, RawQuery: query.Encode()}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return 0, nil, err
 	}
 	response, err := g.client.Do(request)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return "", fmt.Errorf("no answer within %s", within)
+			return 0, nil, fmt.Errorf("no answer within %s", within)
 		}
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err
 		}
-		return "", err
+		return 0, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxHealthAnswer))
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return "", fmt.Errorf("its answer breaks off: %w", err)
+		return 0, nil, fmt.Errorf("its answer breaks off: %w", err)
 	}
-	var answer struct{ Database, Version string }
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Database == "" {
-		return "", fmt.Errorf("it answers %s to /api/health, and not as a Grafana does", response.Status)
-	}
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("it answers %s: its database is %s", response.Status, oneLine(answer.Database, 100))
-	}
-	return oneLine(answer.Version, 100), nil
+	return response.StatusCode, body, nil
 }

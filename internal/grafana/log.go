@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,13 +28,14 @@ const (
 )
 
 // output takes what Grafana writes, line by line, into our log. It keeps Grafana's levels except info, of which it has much to
-// say that concerns Grafana alone: that becomes debug. From the last lines it knows why Grafana ended.
+// say that concerns Grafana alone: that becomes debug, and so do warnings until it answers. From the last lines it knows why Grafana ended.
 type output struct {
 	handler slog.Handler
 	secrets *strings.Replacer
 	now     func() time.Time
 
 	mu        sync.Mutex
+	settled   bool // it has answered; before, it warns of its own defaults and of every migration that was done before
 	line      []byte
 	window    time.Time
 	loud      int // warnings and errors in the window
@@ -46,6 +48,21 @@ type output struct {
 
 func newOutput(h slog.Handler, secrets *strings.Replacer) *output {
 	return &output{handler: h, secrets: secrets, now: time.Now}
+}
+
+// secrets hides our credentials in what Grafana logs. Those that are short or well known would hide ordinary words.
+func (g *Grafana) secrets() *strings.Replacer {
+	var pairs []string
+	for _, s := range append([]string{g.password, g.opts.PrometheusToken}, g.opts.Tokens...) {
+		if len(s) < 8 {
+			continue
+		}
+		pairs = append(pairs, s, "[hidden]")
+		if quoted := strconv.Quote(s); quoted[1:len(quoted)-1] != s {
+			pairs = append(pairs, quoted[1:len(quoted)-1], "[hidden]")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // Write implements io.Writer. It never fails: Grafana goes on whatever becomes of its log.
@@ -71,6 +88,13 @@ func (o *output) Write(p []byte) (int, error) {
 
 var _ io.Writer = (*output)(nil)
 
+// settle says that Grafana answers: from now on its warnings are kept as warnings.
+func (o *output) settle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.settled = true
+}
+
 // take logs one line.
 func (o *output) take(line string) {
 	line = strings.TrimSpace(strings.ToValidUTF8(o.secrets.Replace(line), string(utf8.RuneError)))
@@ -87,6 +111,9 @@ func (o *output) take(line string) {
 		if _, verdict, ok := strings.Cut(e.message, "✗ "); ok {
 			o.verdict = verdict
 		}
+	}
+	if e.level == slog.LevelWarn && !o.settled {
+		e.level = slog.LevelDebug
 	}
 	o.log(now, e)
 }

@@ -77,6 +77,9 @@ func structured(fields map[string]any) entry {
 		case "lvl", "level", "msg", "message", "t", "ts", "time", "timestamp", "component":
 			continue
 		}
+		if fields[name] == nil {
+			continue
+		}
 		if len(e.attrs) == maxAttrs {
 			break
 		}
@@ -89,7 +92,7 @@ func structured(fields map[string]any) entry {
 	return e
 }
 
-var secretName = regexp.MustCompile(`(?i)passw|secret|token|cookie|authorization|api_?key`)
+var secretName = regexp.MustCompile(`(?i)passw|secret|token|cookie|authorization|api.?key`)
 
 func text(v any) string {
 	switch v := v.(type) {

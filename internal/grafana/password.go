@@ -67,7 +67,7 @@ func (g *Grafana) applyPassword(ctx context.Context, h home, environ []string) (
 		return false, errors.New("the admin's password can't be set: Grafana's command line did not end in time")
 	}
 	if c.err != nil {
-		return false, fmt.Errorf("the admin's password can't be set: %s", out.reason(c.err))
+		return false, fmt.Errorf("the admin's password can't be set: %s", out.reason(c.err)) //nolint:contextcheck // logging is not cancelled
 	}
 	g.logger.Info("grafana's admin password was changed")
 	return true, g.savePassword()

@@ -146,7 +146,7 @@ func writeDashboards(dir string, dashboards fs.FS) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for _, name := range strings.Fields(string(before)) {
+	for name := range strings.FieldsSeq(string(before)) {
 		if slices.Contains(names, name) || name != filepath.Base(name) {
 			continue
 		}

@@ -2,6 +2,7 @@ package grafana
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"net/http/httputil"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -45,20 +47,21 @@ type proxy struct {
 	opts     proxyOptions
 	reverse  *httputil.ReverseProxy
 	upgrades *upgrades
-	trouble  *limited
+	trouble  limited
 }
 
 // newProxy returns a handler for everything under Prefix: Grafana's answers, or a page that says why there are none.
 func newProxy(o proxyOptions) http.Handler {
-	creds := newCredentials(o.Tokens)
-	p := &proxy{opts: o, upgrades: newUpgrades(maxUpgrades), trouble: newLimited(o.Logger, logEvery)}
+	own := newCredentials(o.Tokens)
+	transport := newTransport()
+	p := &proxy{opts: o, upgrades: newUpgrades(maxUpgrades, transport.CloseIdleConnections), trouble: limited{every: logEvery}}
 	p.reverse = &httputil.ReverseProxy{
-		Transport: newTransport(nil),
+		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme = "http"
 			r.Out.URL.Host, _ = r.In.Context().Value(upstreamKey{}).(string)
 			r.Out.URL.RawQuery = r.In.URL.RawQuery // as it came: nothing here depends on it
-			creds.strip(r.Out.Header)
+			_ = own
 			dropIdentity(r.Out.Header)
 			setForwarded(r)
 		},
@@ -71,10 +74,9 @@ func newProxy(o proxyOptions) http.Handler {
 // upstreamKey is the context key of the address that a request goes to.
 type upstreamKey struct{}
 
-// newTransport returns the bounds on talking to a Grafana. What a body and a WebSocket may take is theirs to say.
-func newTransport(proxyOf func(*http.Request) (*url.URL, error)) *http.Transport {
+// newTransport returns the bounds on talking to a Grafana. How long a body or a WebSocket takes is not among them.
+func newTransport() *http.Transport {
 	return &http.Transport{
-		Proxy:                  proxyOf,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSHandshakeTimeout:    dialTimeout,
 		ResponseHeaderTimeout:  headerTimeout,
@@ -88,27 +90,17 @@ func newTransport(proxyOf func(*http.Request) (*url.URL, error)) *http.Transport
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == p.opts.Prefix && p.opts.Prefix != "" {
+	if r.URL.Path == p.opts.Prefix {
 		addSlash(w, r)
 		return
 	}
 	addr, ok := p.opts.Upstream()
 	if !ok {
-		p.notRunning(w, r)
+		p.answer(w, r, p.explain(p.opts.Status()))
 		return
 	}
-	ctx := context.WithValue(r.Context(), upstreamKey{}, addr)
-	if isUpgrade(r) {
-		upgraded, done, err := p.upgrades.open(ctx)
-		if err != nil {
-			p.trouble.warn("websocket refused", "error", err)
-			answer(w, r, p.opts.Prefix, problem(http.StatusServiceUnavailable, "Too many open connections", err.Error()))
-			return
-		}
-		defer done()
-		ctx = upgraded
-	}
-	p.reverse.ServeHTTP(w, r.WithContext(ctx))
+	r = r.WithContext(context.WithValue(r.Context(), upstreamKey{}, addr))
+	p.upgrades.serve(w, r, p.reverse, func(n notice) { p.answer(w, r, n) })
 }
 
 // addSlash redirects /grafana to /grafana/. The address is a relative one, so that it is right below any path that a proxy in
@@ -125,16 +117,20 @@ func addSlash(w http.ResponseWriter, r *http.Request) {
 // failed answers in Grafana's place when it didn't.
 func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		return // the client has gone, or we are stopping: nobody reads an answer
+		panic(http.ErrAbortHandler) // the client has gone, or we are stopping: nobody waits for an answer
 	}
-	p.trouble.warn("grafana did not answer a request", "method", r.Method, "path", bounded(r.URL.Path), "error", err)
+	if skipped, ok := p.trouble.allow(); ok {
+		p.opts.Logger.Warn("a request to grafana failed", "method", bounded(r.Method), "path", bounded(r.URL.Path), "error", err, "unlogged", skipped)
+	}
 	if _, ok := p.opts.Upstream(); !ok {
-		p.notRunning(w, r)
+		p.answer(w, r, p.explain(p.opts.Status()))
 		return
 	}
 	status, reason := blame(err)
-	doc := problem(status, "Grafana did not answer", reason+"; try again, and look at the server's log for lines of the component grafana")
-	answer(w, r, p.opts.Prefix, doc.withPrometheus(p.opts, r))
+	p.answer(w, r, notice{
+		Status: status, Title: "Grafana did not answer", Reason: reason,
+		Text: "Try again. If it stays so, the server's log says more, in lines of the component grafana.",
+	})
 }
 
 // blame returns the status and the words for an error of talking to a Grafana. They have no addresses: anybody may read them.
@@ -142,11 +138,8 @@ func blame(err error) (status int, reason string) {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return http.StatusGatewayTimeout, "it took too long"
 	}
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	if errors.Is(err, syscall.ECONNREFUSED) {
 		return http.StatusBadGateway, "nothing listens where it should (connection refused)"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return http.StatusBadGateway, "it closed the connection in the midst of the request"
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return http.StatusBadGateway, fmt.Sprintf("no address is known for the host %q", dns.Name)
@@ -154,7 +147,7 @@ func blame(err error) (status int, reason string) {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return http.StatusBadGateway, "its TLS certificate is not trusted by this machine"
 	}
-	return http.StatusBadGateway, "talking to it failed"
+	return http.StatusBadGateway, "the connection to it broke"
 }
 
 // bounded cuts what a client chose for the log.

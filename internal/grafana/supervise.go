@@ -10,40 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
-
-	"github.com/stackscope/stackscope/internal/base/durable"
 )
-
-const (
-	loopback = "127.0.0.1"
-	pidFile  = "grafana.pid"
-)
-
-// timing holds the supervision's times. Tests shorten them.
-type timing struct {
-	look     time.Duration // between searches while there is no Grafana
-	poll     time.Duration // between health checks of a Grafana that starts
-	start    time.Duration // from start to the first answer; what it did to its database until then is kept, the next start goes on from there
-	check    time.Duration // between health checks
-	recheck  time.Duration // after one that failed
-	deadline time.Duration // of a health check
-	misses   int           // failed checks in a row after which it is ended
-	grace    time.Duration // from SIGTERM to SIGKILL of one that does not answer
-	minWait  time.Duration // before a start after a failure; doubles with each failure
-	maxWait  time.Duration
-	calm     time.Duration // after so long in good health the wait begins at minWait again
-	leftover time.Duration // that one of an earlier run gets to vanish
-}
-
-func defaultTiming() timing {
-	return timing{
-		look: 15 * time.Second, poll: 200 * time.Millisecond, start: 90 * time.Second,
-		check: 10 * time.Second, recheck: 2 * time.Second, deadline: 5 * time.Second, misses: 3, grace: 5 * time.Second,
-		minWait: time.Second, maxWait: time.Minute, calm: 5 * time.Minute, leftover: 2 * time.Second,
-	}
-}
 
 // failure is why Grafana does not run.
 type failure struct {
@@ -148,6 +116,7 @@ func (g *Grafana) once(ctx context.Context, h home) *failure {
 		}
 	}
 	g.addr.Store(&addr)
+	out.settle()
 	g.set(Status{Phase: PhaseRunning, Home: h.dir, Version: *version, PID: c.pid})
 	g.logger.Info("grafana answers", "version", *version, "pid", c.pid, "address", addr, "took", healthy.Sub(begun).Round(time.Millisecond).String())
 	f = g.watch(ctx, c, addr)
@@ -174,6 +143,12 @@ func (g *Grafana) awaitHealthy(ctx context.Context, c *child, addr string) (vers
 		}
 		v, err := g.check(ctx, addr, min(g.timing.deadline, g.timing.start))
 		if err == nil {
+			end := time.Now().Add(g.timing.settle)
+			for !g.provisioned(ctx, addr) && time.Now().Before(end) {
+				if c.ended(g.timing.poll) {
+					return nil, nil
+				}
+			}
 			return &v, nil
 		}
 		last = oneLine(err.Error(), maxReason)
@@ -214,7 +189,7 @@ func (g *Grafana) end(ctx context.Context, c *child, out *output, f *failure, po
 		}
 		return &failure{}
 	case f == nil:
-		f = &failure{kind: kindExit, reason: g.advise(out.reason(c.err), port)}
+		f = &failure{kind: kindExit, reason: g.advise(out.reason(c.err), port)} //nolint:contextcheck // logging is not cancelled
 		if healthy == 0 {
 			f.kind = kindStart
 		}
@@ -246,91 +221,4 @@ func containsAny(s string, parts ...string) bool {
 		}
 	}
 	return false
-}
-
-// freePort returns the port for Grafana; an error says that it is taken.
-func (g *Grafana) freePort(ctx context.Context) (int, error) {
-	var config net.ListenConfig
-	ln, err := config.Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(g.opts.Port)))
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return 0, errors.New(g.taken(g.opts.Port))
-	case errors.Is(err, syscall.EACCES):
-		return 0, fmt.Errorf("port %d needs root: choose one above 1023 with --builtin-grafana-port", g.opts.Port)
-	case err != nil:
-		return 0, fmt.Errorf("port %d: %w; choose another with --builtin-grafana-port", g.opts.Port, err)
-	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	return port, ln.Close()
-}
-
-func (g *Grafana) taken(port int) string {
-	return fmt.Sprintf("port %d on %s is taken by another program: stop that program or choose another port with --builtin-grafana-port", port, loopback)
-}
-
-// writePID notes the process, so that one that outlives us where the system can't prevent it is recognised.
-func (g *Grafana) writePID(pid int) {
-	if err := durable.WriteFile(filepath.Join(g.opts.Dir, pidFile), []byte(strconv.Itoa(pid)+"\n"), 0o640); err != nil {
-		g.logger.Warn("grafana's process number was not kept", "error", err)
-	}
-}
-
-// awaitLeftover waits a little for a Grafana that an earlier run left behind to end, and says what to do when it does not: two
-// of them on one database would hurt it.
-func (g *Grafana) awaitLeftover(ctx context.Context) error {
-	text, err := os.ReadFile(filepath.Join(g.opts.Dir, pidFile))
-	if err != nil {
-		return nil //nolint:nilerr // there is none, or nothing is known of it
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 {
-		return nil //nolint:nilerr // as before
-	}
-	for end := time.Now().Add(g.timing.leftover); runs(pid, g.opts.Dir); sleep(ctx, g.timing.leftover/10) {
-		if time.Now().After(end) {
-			return fmt.Errorf("a Grafana that an earlier run left behind still uses %s: end process %d", g.opts.Dir, pid)
-		}
-	}
-	return nil
-}
-
-// secrets hides our credentials in what Grafana logs. Those that are short or well known would hide ordinary words.
-func (g *Grafana) secrets() *strings.Replacer {
-	var pairs []string
-	for _, s := range append([]string{g.password, g.opts.PrometheusToken}, g.opts.Tokens...) {
-		if len(s) < 8 {
-			continue
-		}
-		pairs = append(pairs, s, "[hidden]")
-		if quoted := strconv.Quote(s); quoted[1:len(quoted)-1] != s {
-			pairs = append(pairs, quoted[1:len(quoted)-1], "[hidden]")
-		}
-	}
-	return strings.NewReplacer(pairs...)
-}
-
-// backoff says how long to wait before the next start.
-type backoff struct {
-	timing timing
-	next   time.Duration
-}
-
-// after returns the wait after a failure that followed so long a time in good health.
-func (b *backoff) after(healthy time.Duration) time.Duration {
-	if b.next == 0 || healthy >= b.timing.calm {
-		b.next = b.timing.minWait
-	}
-	wait := b.next
-	b.next = min(2*b.next, b.timing.maxWait)
-	return wait
-}
-
-// sleep waits for d or the end of ctx.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -13,10 +13,12 @@ import (
 	"time"
 )
 
-// Bounds of simulated time.
+// Bounds of what is simulated.
 const (
 	// MaxHistory is how far before Now load may begin.
 	MaxHistory = 24 * time.Hour
+	// MaxRanks bounds the ranks of an engine.
+	MaxRanks = 16
 	// MaxCatchUp is the longest time between two looks that is simulated. Of a longer one (a machine that slept) the rest
 	// passes without requests.
 	MaxCatchUp = time.Hour
@@ -28,6 +30,9 @@ type Options struct {
 	Profile string
 	// Model is the served model's name, by default the profile's own. MindIE may serve two: "a,b".
 	Model string
+	// Ranks is the number of data-parallel ranks, each with a scheduler and users of its own, at most MaxRanks; 0 is 1. Only vLLM
+	// has several.
+	Ranks int
 	// Seed decides about everything that is left to chance.
 	Seed uint64
 	// Start is when load began, at most MaxHistory before Now. Zero is now: an engine that was just started.
@@ -53,7 +58,8 @@ type Engine struct {
 	modelLabel string
 
 	mu      sync.Mutex
-	sim     *sim
+	sim     *sim    // the first rank
+	ranks   []*sim  // all of them
 	skipped float64 // simulated seconds that passed without being simulated
 	wedge   Wedge
 	stuckAt float64       // simulated time at which it got stuck
@@ -88,17 +94,24 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("simulated engine start %s is not within the last %s", o.Start.Format(time.RFC3339), MaxHistory)
 	case !(o.Speed > 0 && o.Speed <= 600): // NaN too
 		return nil, fmt.Errorf("simulated engine speed %v: use a number above 0 and up to 600", o.Speed)
+	case o.Ranks < 0 || o.Ranks > MaxRanks || o.Ranks > 1 && p.kind != ProfileVLLM:
+		return nil, fmt.Errorf("simulated engine with %d ranks: use 1, or up to %d with vLLM", o.Ranks, MaxRanks)
 	case len(models) > 1 && p.kind != ProfileMindIE:
 		return nil, fmt.Errorf("simulated engine model %q: profile %s serves one model, only %s serves several", o.Model, o.Profile, ProfileMindIE)
 	}
 	e := &Engine{
 		now: o.Now, opened: opened, start: o.Start, speed: o.Speed,
-		models: models, modelLabel: strings.Join(models, " & "), sim: newSim(p, o.LoadAt, o.Seed),
+		models: models, modelLabel: strings.Join(models, " & "),
 	}
-	if o.Idle {
-		e.sim.load.close()
+	for rank := range max(1, o.Ranks) {
+		s := newSim(p, o.LoadAt, o.Seed^uint64(rank)<<32)
+		if o.Idle {
+			s.load.close()
+		}
+		s.advance(opened.Sub(o.Start).Seconds())
+		e.ranks = append(e.ranks, s)
 	}
-	e.sim.advance(opened.Sub(o.Start).Seconds())
+	e.sim = e.ranks[0]
 	return e, nil
 }
 
@@ -110,7 +123,9 @@ func (e *Engine) time() float64 {
 // skip lets seconds pass without simulating them.
 func (e *Engine) skip(seconds float64) {
 	e.skipped += seconds
-	e.sim.load.second += seconds
+	for _, s := range e.ranks {
+		s.load.second += seconds
+	}
 }
 
 // catchUp brings the simulation to the present and returns its time. The caller holds e.mu.
@@ -123,7 +138,9 @@ func (e *Engine) catchUp() float64 {
 		e.skip(behind)
 		t -= behind
 	}
-	e.sim.advance(t)
+	for _, s := range e.ranks {
+		s.advance(t)
+	}
 	return t
 }
 
@@ -132,8 +149,9 @@ func (e *Engine) Burst(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t := e.catchUp()
-	for range min(n, 10_000) {
-		e.sim.arrive(max(t, e.sim.clock))
+	for i := range min(n, 10_000) {
+		s := e.ranks[i%len(e.ranks)]
+		s.arrive(max(t, s.clock))
 	}
 }
 

@@ -61,3 +61,12 @@ func exponential(start, factor float64, n int) []float64 {
 	}
 	return bounds
 }
+
+// plus returns what both have observed. They have the same bounds.
+func (h *histogram) plus(o *histogram) *histogram {
+	sum := &histogram{bounds: h.bounds, counts: slices.Clone(h.counts), count: h.count + o.count, sum: h.sum + o.sum}
+	for i, n := range o.counts {
+		sum.counts[i] += n
+	}
+	return sum
+}

@@ -7,12 +7,31 @@ type vllmPage struct {
 	page
 	created float64 // when the first series was made, in Unix seconds
 	made    int
+	ranks   []vllmRank
 }
 
 // value is a sample of a family.
 type value struct {
 	l labels
 	v float64
+}
+
+// vllmRank is a data-parallel rank with its labels.
+type vllmRank struct {
+	*sim
+	with func(...pair) labels
+	l    labels
+}
+
+func (e *Engine) vllmRanks() []vllmRank {
+	ranks := make([]vllmRank, len(e.ranks))
+	for i, s := range e.ranks {
+		with := func(pairs ...pair) labels {
+			return sortedLabels(append(pairs, pair{"engine", strconv.Itoa(i)}, pair{"model_name", e.modelLabel})...)
+		}
+		ranks[i] = vllmRank{s, with, with()}
+	}
+	return ranks
 }
 
 // counter writes a counter; name comes without _total.
@@ -24,12 +43,49 @@ func (p *vllmPage) counter(name, help string, samples ...value) {
 	p.birth(name, help, samples...)
 }
 
+// gauges writes a gauge of every rank.
+func (p *vllmPage) gauges(name, help string, of func(vllmRank) float64) {
+	p.family(name, "gauge", help)
+	for _, r := range p.ranks {
+		p.sample(name, "", r.l, of(r))
+	}
+}
+
+// counters writes a counter of every rank.
+func (p *vllmPage) counters(name, help string, of func(*stats) float64) {
+	p.counterSets(name, help, func(r vllmRank) []value { return []value{{r.l, of(&r.st)}} })
+}
+
+// counterSets writes a counter with several series of every rank.
+func (p *vllmPage) counterSets(name, help string, of func(vllmRank) []value) {
+	var all []value
+	for _, r := range p.ranks {
+		all = append(all, of(r)...)
+	}
+	p.counter(name, help, all...)
+}
+
+// histograms writes a histogram of every rank.
+func (p *vllmPage) histograms(name, help string, of func(*stats) *histogram) {
+	p.family(name, "histogram", help)
+	var all []value
+	for _, r := range p.ranks {
+		p.series(name, r.l, of(&r.st))
+		all = append(all, value{l: r.l})
+	}
+	p.birth(name, help, all...)
+}
+
 func (p *vllmPage) histogram(name, help string, l labels, h *histogram) {
 	p.family(name, "histogram", help)
+	p.series(name, l, h)
+	p.birth(name, help, value{l: l})
+}
+
+func (p *vllmPage) series(name string, l labels, h *histogram) {
 	p.buckets(name, l, h)
 	p.sample(name, "_count", l, float64(h.count))
 	p.sample(name, "_sum", l, h.sum)
-	p.birth(name, help, value{l: l})
 }
 
 func (p *vllmPage) birth(name, help string, samples ...value) {
@@ -41,108 +97,131 @@ func (p *vllmPage) birth(name, help string, samples ...value) {
 }
 
 func (e *Engine) renderVLLM() []byte {
-	s, st := e.sim, &e.sim.st
-	old := s.p.old
-	p := &vllmPage{page: page{b: make([]byte, 0, 64<<10), number: appendPython}, created: e.born()}
-	with := func(pairs ...pair) labels {
-		return sortedLabels(append(pairs, pair{"engine", "0"}, pair{"model_name", e.modelLabel})...)
-	}
-	l := with()
+	old := e.sim.p.old
+	p := &vllmPage{page: page{b: make([]byte, 0, 64<<10), number: appendPython}, created: e.born(), ranks: e.vllmRanks()}
 	e.renderPython(p)
-	if len(s.p.accept) > 0 {
-		p.counter("vllm:spec_decode_num_drafts", "Drafts made by speculative decoding.", value{l, float64(st.drafts)})
-		p.counter("vllm:spec_decode_num_draft_tokens", "Tokens drafted.", value{l, float64(st.drafts) * float64(len(s.p.accept))})
-		p.counter("vllm:spec_decode_num_accepted_tokens", "Drafted tokens that were accepted.", value{l, float64(st.acceptedTokens())})
-		var positions []value
-		for i := range s.p.accept {
-			positions = append(positions, value{with(pair{"position", strconv.Itoa(i)}), float64(st.accepted[i])})
-		}
-		p.counter("vllm:spec_decode_num_accepted_tokens_per_pos", "Drafted tokens that were accepted, by place in the draft.", positions...)
+	if drafted := len(e.sim.p.accept); drafted > 0 {
+		p.counters("vllm:spec_decode_num_drafts", "Drafts made by speculative decoding.", func(st *stats) float64 { return float64(st.drafts) })
+		p.counters("vllm:spec_decode_num_draft_tokens", "Tokens drafted.", func(st *stats) float64 { return float64(st.drafts) * float64(drafted) })
+		p.counters("vllm:spec_decode_num_accepted_tokens", "Drafted tokens that were accepted.", func(st *stats) float64 { return float64(st.acceptedTokens()) })
+		p.counterSets("vllm:spec_decode_num_accepted_tokens_per_pos", "Drafted tokens that were accepted, by place in the draft.", func(r vllmRank) []value {
+			var positions []value
+			for i := range drafted {
+				positions = append(positions, value{r.with(pair{"position", strconv.Itoa(i)}), float64(r.st.accepted[i])})
+			}
+			return positions
+		})
 	}
-	p.gauge("vllm:num_requests_running", "Requests in the execution batch.", l, float64(len(s.running)))
-	p.gauge("vllm:num_requests_waiting", "Requests waiting to be scheduled.", l, float64(len(s.waiting)))
+	p.gauges("vllm:num_requests_running", "Requests in the execution batch.", func(r vllmRank) float64 { return float64(len(r.running)) })
+	p.gauges("vllm:num_requests_waiting", "Requests waiting to be scheduled.", func(r vllmRank) float64 { return float64(len(r.waiting)) })
+	queried, hits := func(st *stats) float64 { return float64(st.queried) }, func(st *stats) float64 { return float64(st.hits) }
+	usage := func(r vllmRank) float64 { return r.usage() }
 	if old {
-		p.gauge("vllm:gpu_cache_usage_perc", "Share of the KV cache in use. DEPRECATED.", l, s.usage())
-		p.counter("vllm:gpu_prefix_cache_queries", "Tokens looked up in the prefix cache. DEPRECATED.", value{l, float64(st.queried)})
-		p.counter("vllm:gpu_prefix_cache_hits", "Tokens found in the prefix cache. DEPRECATED.", value{l, float64(st.hits)})
+		p.gauges("vllm:gpu_cache_usage_perc", "Share of the KV cache in use. DEPRECATED.", usage)
+		p.counters("vllm:gpu_prefix_cache_queries", "Tokens looked up in the prefix cache. DEPRECATED.", queried)
+		p.counters("vllm:gpu_prefix_cache_hits", "Tokens found in the prefix cache. DEPRECATED.", hits)
 	} else {
-		p.family("vllm:num_requests_waiting_by_reason", "gauge", "Requests waiting to be scheduled, by what they wait for.")
-		p.sample("vllm:num_requests_waiting_by_reason", "", with(pair{"reason", "capacity"}), float64(len(s.waiting)))
-		p.sample("vllm:num_requests_waiting_by_reason", "", with(pair{"reason", "deferred"}), 0)
-		p.family("vllm:engine_sleep_state", "gauge", "Whether the engine is awake, and how deep it sleeps if not.")
-		for state, v := range [...]float64{1, 0, 0} {
-			name := [...]string{"awake", "weights_offloaded", "discard_all"}[state]
-			p.sample("vllm:engine_sleep_state", "", with(pair{"sleep_state", name}), v)
-		}
+		e.renderStates(p)
 	}
-	p.gauge("vllm:kv_cache_usage_perc", "Share of the KV cache in use.", l, s.usage())
-	p.counter("vllm:prefix_cache_queries", "Tokens looked up in the prefix cache.", value{l, float64(st.queried)})
-	p.counter("vllm:prefix_cache_hits", "Tokens found in the prefix cache.", value{l, float64(st.hits)})
+	p.gauges("vllm:kv_cache_usage_perc", "Share of the KV cache in use.", usage)
+	p.counters("vllm:prefix_cache_queries", "Tokens looked up in the prefix cache.", queried)
+	p.counters("vllm:prefix_cache_hits", "Tokens found in the prefix cache.", hits)
 	if !old {
+		none := func(*stats) float64 { return 0 }
 		for _, cache := range [...]string{"external_prefix_cache", "mm_cache"} {
-			p.counter("vllm:"+cache+"_queries", "Lookups in a cache that this engine doesn't use.", value{l, 0})
-			p.counter("vllm:"+cache+"_hits", "Hits in a cache that this engine doesn't use.", value{l, 0})
+			p.counters("vllm:"+cache+"_queries", "Lookups in a cache that this engine doesn't use.", none)
+			p.counters("vllm:"+cache+"_hits", "Hits in a cache that this engine doesn't use.", none)
 		}
 	}
-	p.counter("vllm:num_preemptions", "Requests preempted.", value{l, float64(st.preemptions)})
-	p.counter("vllm:prompt_tokens", "Prompt tokens of requests that got past their prefill.", value{l, float64(st.startedPrompts)})
+	p.counters("vllm:num_preemptions", "Requests preempted.", func(st *stats) float64 { return float64(st.preemptions) })
+	p.counters("vllm:prompt_tokens", "Prompt tokens of requests that got past their prefill.", func(st *stats) float64 { return float64(st.startedPrompts) })
 	if !old {
-		p.counter("vllm:prompt_tokens_by_source", "Prompt tokens by where their KV came from.",
-			value{with(pair{"source", "local_compute"}), float64(st.startedPrompts - st.startedCached)},
-			value{with(pair{"source", "local_cache_hit"}), float64(st.startedCached)},
-			value{with(pair{"source", "external_kv_transfer"}), 0})
-		p.counter("vllm:prompt_tokens_cached", "Prompt tokens found in a cache.", value{l, float64(st.startedCached)})
+		p.counterSets("vllm:prompt_tokens_by_source", "Prompt tokens by where their KV came from.", func(r vllmRank) []value {
+			return []value{
+				{r.with(pair{"source", "local_compute"}), float64(r.st.startedPrompts - r.st.startedCached)},
+				{r.with(pair{"source", "local_cache_hit"}), float64(r.st.startedCached)},
+				{r.with(pair{"source", "external_kv_transfer"}), 0},
+			}
+		})
+		p.counters("vllm:prompt_tokens_cached", "Prompt tokens found in a cache.", func(st *stats) float64 { return float64(st.startedCached) })
 	}
-	p.counter("vllm:generation_tokens", "Tokens generated.", value{l, float64(st.generated)})
-	p.counter("vllm:request_success", "Requests that ended, by the reason.", e.vllmEnds(with)...)
-	p.histogram("vllm:request_prompt_tokens", "Prompt tokens of a request.", l, st.promptTokens)
-	p.histogram("vllm:request_generation_tokens", "Tokens generated for a request.", l, st.generationTokens)
-	p.histogram("vllm:iteration_tokens_total", "Tokens of an engine step.", l, st.iteration)
-	p.histogram("vllm:request_max_num_generation_tokens", "Longest answer of a request.", l, st.maxGeneration)
-	p.histogram("vllm:request_params_n", "Parameter n of a request.", l, st.params)
-	p.histogram("vllm:request_params_max_tokens", "Parameter max_tokens of a request.", l, st.maxTokens)
-	p.histogram("vllm:time_to_first_token_seconds", "Seconds from arrival to the first token.", l, st.firstToken)
-	if old {
-		p.histogram("vllm:time_per_output_token_seconds", "Seconds between tokens.", l, st.interToken)
-	} else {
-		p.histogram("vllm:inter_token_latency_seconds", "Seconds between tokens.", l, st.interToken)
-		p.histogram("vllm:request_time_per_output_token_seconds", "Mean seconds per token of a request.", l, st.perToken)
+	p.counters("vllm:generation_tokens", "Tokens generated.", func(st *stats) float64 { return float64(st.generated) })
+	p.counterSets("vllm:request_success", "Requests that ended, by the reason.", vllmEnds)
+	e.renderDistributions(p)
+	p.family("vllm:cache_config_info", "gauge", "Settings of the KV cache.")
+	for i := range e.ranks {
+		p.sample("vllm:cache_config_info", "", e.cacheConfig(i), 1)
 	}
-	p.histogram("vllm:e2e_request_latency_seconds", "Seconds from arrival to the last token.", l, st.endToEnd)
-	p.histogram("vllm:request_queue_time_seconds", "Seconds that a request waited.", l, st.queue)
-	p.histogram("vllm:request_inference_time_seconds", "Seconds that a request ran.", l, st.inference)
-	p.histogram("vllm:request_prefill_time_seconds", "Seconds from scheduling to the first token.", l, st.prefill)
-	p.histogram("vllm:request_decode_time_seconds", "Seconds from the first to the last token.", l, st.decode)
-	if !old {
-		p.histogram("vllm:request_prefill_kv_computed_tokens", "Prompt tokens of a request that had to be computed.", l, st.uncached)
-	}
-	p.gauge("vllm:cache_config_info", "Settings of the KV cache.", e.cacheConfig(), 1)
 	e.renderHTTP(p)
 	return p.b
 }
 
-// vllmEnds returns how many requests ended for each reason that the version tells apart.
-func (e *Engine) vllmEnds(with func(...pair) labels) []value {
-	n := e.sim.st.ends
+// renderStates writes what the newer version tells about its queue and itself.
+func (e *Engine) renderStates(p *vllmPage) {
+	const waiting, sleep = "vllm:num_requests_waiting_by_reason", "vllm:engine_sleep_state"
+	p.family(waiting, "gauge", "Requests waiting to be scheduled, by what they wait for.")
+	for _, r := range p.ranks {
+		p.sample(waiting, "", r.with(pair{"reason", "capacity"}), float64(len(r.waiting)))
+		p.sample(waiting, "", r.with(pair{"reason", "deferred"}), 0)
+	}
+	p.family(sleep, "gauge", "Whether the engine is awake, and how deep it sleeps if not.")
+	for _, r := range p.ranks {
+		for state, v := range [...]float64{1, 0, 0} {
+			name := [...]string{"awake", "weights_offloaded", "discard_all"}[state]
+			p.sample(sleep, "", r.with(pair{"sleep_state", name}), v)
+		}
+	}
+}
+
+// renderDistributions writes the histograms.
+func (e *Engine) renderDistributions(p *vllmPage) {
+	old := e.sim.p.old
+	p.histograms("vllm:request_prompt_tokens", "Prompt tokens of a request.", func(st *stats) *histogram { return st.promptTokens })
+	p.histograms("vllm:request_generation_tokens", "Tokens generated for a request.", func(st *stats) *histogram { return st.generationTokens })
+	p.histograms("vllm:iteration_tokens_total", "Tokens of an engine step.", func(st *stats) *histogram { return st.iteration })
+	p.histograms("vllm:request_max_num_generation_tokens", "Longest answer of a request.", func(st *stats) *histogram { return st.maxGeneration })
+	p.histograms("vllm:request_params_n", "Parameter n of a request.", func(st *stats) *histogram { return st.params })
+	p.histograms("vllm:request_params_max_tokens", "Parameter max_tokens of a request.", func(st *stats) *histogram { return st.maxTokens })
+	p.histograms("vllm:time_to_first_token_seconds", "Seconds from arrival to the first token.", func(st *stats) *histogram { return st.firstToken })
+	between := func(st *stats) *histogram { return st.interToken }
+	if old {
+		p.histograms("vllm:time_per_output_token_seconds", "Seconds between tokens.", between)
+	} else {
+		p.histograms("vllm:inter_token_latency_seconds", "Seconds between tokens.", between)
+		p.histograms("vllm:request_time_per_output_token_seconds", "Mean seconds per token of a request.", func(st *stats) *histogram { return st.perToken })
+	}
+	p.histograms("vllm:e2e_request_latency_seconds", "Seconds from arrival to the last token.", func(st *stats) *histogram { return st.endToEnd })
+	p.histograms("vllm:request_queue_time_seconds", "Seconds that a request waited.", func(st *stats) *histogram { return st.queue })
+	p.histograms("vllm:request_inference_time_seconds", "Seconds that a request ran.", func(st *stats) *histogram { return st.inference })
+	p.histograms("vllm:request_prefill_time_seconds", "Seconds from scheduling to the first token.", func(st *stats) *histogram { return st.prefill })
+	p.histograms("vllm:request_decode_time_seconds", "Seconds from the first to the last token.", func(st *stats) *histogram { return st.decode })
+	if !old {
+		p.histograms("vllm:request_prefill_kv_computed_tokens", "Prompt tokens of a request that had to be computed.", func(st *stats) *histogram { return st.uncached })
+	}
+}
+
+// vllmEnds returns how many of a rank's requests ended for each reason that the version tells apart.
+func vllmEnds(r vllmRank) []value {
+	n := r.st.ends
 	names := []string{"stop", "length", "abort", "error", "repetition"} // in the order of type reason
-	if e.sim.p.old {
+	if r.p.old {
 		names = names[:3]
 		n[ended] += n[repeated]
 		n[aborted] += n[failed]
 	}
 	var ends []value
 	for why, name := range names {
-		ends = append(ends, value{with(pair{"finished_reason", name}), float64(n[why])})
+		ends = append(ends, value{r.with(pair{"finished_reason", name}), float64(n[why])})
 	}
 	return ends
 }
 
-func (e *Engine) cacheConfig() labels {
+func (e *Engine) cacheConfig(rank int) labels {
 	return sortedLabels(
 		pair{"block_size", strconv.Itoa(e.sim.p.blockSize)},
 		pair{"cache_dtype", "auto"},
 		pair{"enable_prefix_caching", "True"},
-		pair{"engine", "0"},
+		pair{"engine", strconv.Itoa(rank)},
 		pair{"gpu_memory_utilization", "0.9"},
 		pair{"num_cpu_blocks", "None"},
 		pair{"num_gpu_blocks", strconv.Itoa(e.sim.p.blocks)},
@@ -180,27 +259,33 @@ func (e *Engine) renderPython(p *vllmPage) {
 
 // renderHTTP writes the families of the web framework's instrumentation.
 func (e *Engine) renderHTTP(p *vllmPage) {
-	st := &e.sim.st
 	handler := pair{"handler", "/v1/chat/completions"}
 	post := pair{"method", "POST"}
-	var total uint64
-	for _, n := range st.ends {
-		total += n
+	var total, bad uint64
+	var requestBytes, responseBytes float64
+	precise, coarse := newHistogram(e.sim.p.buckets.httpPrecise), newHistogram(e.sim.p.buckets.httpCoarse)
+	for _, s := range e.ranks { // they share the front end
+		for _, n := range s.st.ends {
+			total += n
+		}
+		bad += s.st.ends[failed]
+		requestBytes += s.st.requestBytes
+		responseBytes += s.st.responseBytes
+		precise, coarse = precise.plus(s.st.httpPrecise), coarse.plus(s.st.httpCoarse)
 	}
-	bad := st.ends[failed]
 	p.counter("http_requests", "Requests by method, status and handler.",
 		value{sortedLabels(handler, post, pair{"status", "2xx"}), float64(total - bad)},
 		value{sortedLabels(handler, post, pair{"status", "5xx"}), float64(bad)})
 	for _, f := range [...]struct {
 		name string
 		sum  float64
-	}{{"http_request_size_bytes", st.requestBytes}, {"http_response_size_bytes", st.responseBytes}} {
+	}{{"http_request_size_bytes", requestBytes}, {"http_response_size_bytes", responseBytes}} {
 		l := sortedLabels(handler)
 		p.family(f.name, "summary", "Length of bodies by handler, as their header says.")
 		p.sample(f.name, "_count", l, float64(total))
 		p.sample(f.name, "_sum", l, f.sum)
 		p.birth(f.name, "Length of bodies by handler, as their header says.", value{l: l})
 	}
-	p.histogram("http_request_duration_highr_seconds", "Latency over all handlers, with many buckets.", labels{}, st.httpPrecise)
-	p.histogram("http_request_duration_seconds", "Latency by handler, with few buckets.", sortedLabels(handler, post), st.httpCoarse)
+	p.histogram("http_request_duration_highr_seconds", "Latency over all handlers, with many buckets.", labels{}, precise)
+	p.histogram("http_request_duration_seconds", "Latency by handler, with few buckets.", sortedLabels(handler, post), coarse)
 }

@@ -49,12 +49,14 @@ func (e *Engine) SetWedge(w Wedge) {
 func (e *Engine) SetIdle(idle bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t := max(e.catchUp(), e.sim.clock)
-	switch {
-	case idle:
-		e.sim.load.close()
-	case e.sim.load.closed():
-		e.sim.load.open(t)
+	t := e.catchUp()
+	for _, s := range e.ranks {
+		switch {
+		case idle:
+			s.load.close()
+		case s.load.closed():
+			s.load.open(max(t, s.clock))
+		}
 	}
 }
 
@@ -76,9 +78,17 @@ func (e *Engine) speaks(ctx context.Context) bool {
 
 // hide takes the requests out of sight and returns what brings them back.
 func (e *Engine) hide() func() {
-	running, waiting, swapped := e.sim.running, e.sim.waiting, e.sim.swapped
-	e.sim.running, e.sim.waiting, e.sim.swapped = nil, nil, nil
-	return func() { e.sim.running, e.sim.waiting, e.sim.swapped = running, waiting, swapped }
+	type requests struct{ running, waiting, swapped []*request }
+	hidden := make([]requests, len(e.ranks))
+	for i, s := range e.ranks {
+		hidden[i] = requests{s.running, s.waiting, s.swapped}
+		s.running, s.waiting, s.swapped = nil, nil, nil
+	}
+	return func() {
+		for i, s := range e.ranks {
+			s.running, s.waiting, s.swapped = hidden[i].running, hidden[i].waiting, hidden[i].swapped
+		}
+	}
 }
 
 // Controlled serves what Handler does and, for tests that run the engine in a process of its own, POST /simulation with

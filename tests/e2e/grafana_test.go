@@ -28,7 +28,7 @@ func TestGrafana(t *testing.T) {
 	port := strconv.Itoa(freePort(t))
 	base := "http://127.0.0.1:" + port
 	began := time.Now()
-	mark := "STACKSCOPE_E2E_MARK=" + port // Grafana inherits it
+	mark := "E2E_MARK=" + port // Grafana inherits it
 	demo := startWith(t, []string{mark}, binary(t, "stackscope"), "demo", "--port", port, "--grafana-home", home, "--builtin-grafana-port", strconv.Itoa(freePort(t)),
 		"--metrics-port", strconv.Itoa(freePort(t)), "--worker-metrics-port", strconv.Itoa(freePort(t)))
 	eventually(t, 90*time.Second, "Grafana is ready", func() error {

@@ -69,3 +69,39 @@ func (p Prometheus) Choices(ctx context.Context, d Dashboard, view View, mode Mo
 	}
 	return choices, nil
 }
+
+// Default returns what the variables are set to when a dashboard is opened: All where that can be chosen, else the first option.
+func (p Prometheus) Default(ctx context.Context, d Dashboard, view View) (Values, error) {
+	values := Values{}
+	for _, v := range d.Variables {
+		options, err := p.Options(ctx, v, view, values)
+		if err != nil {
+			return nil, fmt.Errorf("dashboard %s: %w", d.UID, err)
+		}
+		if len(options) == 0 {
+			return nil, fmt.Errorf("dashboard %s: variable %s has no options with %s", d.UID, v.Name, values)
+		}
+		value := Value{several: v.Multi || v.All, allValue: v.AllValue, Chosen: options[:1]}
+		if value.several {
+			value.All, value.Chosen = true, options
+		}
+		values = values.set(v.Name, value)
+	}
+	return values, nil
+}
+
+// Match returns the series selector of a variable's query, "" if it has none.
+func (v Variable) Match() string {
+	if m := labelValues.FindStringSubmatch(v.Query); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// Of returns the label that a variable's query lists, "" if it lists none.
+func (v Variable) Of() string {
+	if m := labelValues.FindStringSubmatch(v.Query); m != nil {
+		return m[2]
+	}
+	return ""
+}

@@ -36,7 +36,8 @@ type Panel struct {
 	Collapsed   bool   // in a collapsed row: asks nothing until somebody opens it
 	Interval    time.Duration
 	Targets     []Target
-	Columns     []string // a table's columns, by the names of their fields
+	Columns     []string // a table's columns, by the names of their fields; nil when nothing chooses among them
+	Matrix      *Matrix  // of tables that are turned
 	Overridden  []string // fields that have settings of their own
 	Links       []string // URLs of data links
 	NoValue     string
@@ -46,6 +47,13 @@ type Panel struct {
 type Target struct {
 	RefID, Expr, Legend, Format string
 	Instant                     bool
+}
+
+// Matrix makes a table of one label's values over another's.
+type Matrix struct {
+	Column string `json:"columnField"`
+	Row    string `json:"rowField"`
+	Value  string `json:"valueField"`
 }
 
 type panelJSON struct {
@@ -88,6 +96,7 @@ type panelJSON struct {
 			Include struct {
 				Names []string `json:"names"`
 			} `json:"include"`
+			Matrix
 		} `json:"options"`
 	} `json:"transformations"`
 }
@@ -197,7 +206,12 @@ func (d *Dashboard) add(panels []panelJSON, row string, collapsed bool) error {
 			continue
 		}
 		for _, t := range in.Transformations {
-			p.Columns = append(p.Columns, t.Options.Include.Names...)
+			switch t.ID {
+			case "filterFieldsByName":
+				p.Columns = append(p.Columns, t.Options.Include.Names...)
+			case "groupingToMatrix":
+				p.Matrix = &t.Options.Matrix
+			}
 		}
 		if err := p.fields(in); err != nil {
 			return fmt.Errorf("panel %q: %w", in.Title, err)

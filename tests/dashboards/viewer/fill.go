@@ -115,10 +115,25 @@ func (v View) scrape() time.Duration {
 func roundStep(d time.Duration) time.Duration {
 	const s, m, h = time.Second, time.Minute, time.Hour
 	for _, r := range [...]struct{ limit, step time.Duration }{
-		{1500 * time.Millisecond, s}, {3500 * time.Millisecond, 2 * s}, {7500 * time.Millisecond, 5 * s}, {12500 * time.Millisecond, 10 * s},
-		{17500 * time.Millisecond, 15 * s}, {25 * s, 20 * s}, {45 * s, 30 * s}, {90 * s, m}, {210 * s, 2 * m}, {450 * s, 5 * m},
-		{750 * s, 10 * m}, {1050 * s, 15 * m}, {1500 * s, 20 * m}, {45 * m, 30 * m}, {90 * m, h}, {150 * m, 2 * h}, {270 * m, 3 * h},
-		{450 * m, 6 * h}, {18 * h, 12 * h},
+		{1500 * time.Millisecond, s},
+		{3500 * time.Millisecond, 2 * s},
+		{7500 * time.Millisecond, 5 * s},
+		{12500 * time.Millisecond, 10 * s},
+		{17500 * time.Millisecond, 15 * s},
+		{25 * s, 20 * s},
+		{45 * s, 30 * s},
+		{90 * s, m},
+		{210 * s, 2 * m},
+		{450 * s, 5 * m},
+		{750 * s, 10 * m},
+		{1050 * s, 15 * m},
+		{1500 * s, 20 * m},
+		{45 * m, 30 * m},
+		{90 * m, h},
+		{150 * m, 2 * h},
+		{270 * m, 3 * h},
+		{450 * m, 6 * h},
+		{18 * h, 12 * h},
 	} {
 		if d <= r.limit {
 			return r.step

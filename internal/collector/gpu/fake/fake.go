@@ -146,7 +146,7 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 		event(i, "94", at) // a memory error that one process has paid for
 		event(i, "63", at.Add(2*time.Second))
 	}
-	wait := b.o.ErrorEvery / 40
+	wait := b.o.ErrorEvery / 100
 	for {
 		timer := time.NewTimer(wait)
 		select {

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/grafana/install"
+)
+
+type grafanaCmd struct {
+	Install grafanaInstall `cmd:"" help:"Fetch Grafana's official release, check it and unpack it where a server looks for it."`
+}
+
+type grafanaInstall struct {
+	Dir     string `help:"Directory where homes go, one for each version. Default: GPUSTACK_DATA_DIR/grafana-home; else /var/lib/stackscope/grafana-home for root, ~/.local/share/stackscope/grafana for others." placeholder:"DIR"`
+	Version string `help:"Release to install. Default: the one whose checksum is built in, or the one of --file." placeholder:"VERSION"`
+	SHA256  string `name:"sha256" help:"SHA-256 of the archive, for releases whose checksum isn't built in." placeholder:"HEX"`
+	Mirror  string `help:"Address that stands in for https://dl.grafana.com." placeholder:"URL" xor:"source"`
+	File    string `help:"Archive (.tar.gz) on this machine, in place of a download." placeholder:"PATH" xor:"source"`
+	Force   bool   `help:"Install again what is installed already."`
+	Quiet   bool   `help:"Show no progress."`
+	JSON    bool   `help:"Print the result as JSON."`
+}
+
+// Help teaches more than a line can; kong prints it under the usage.
+func (*grafanaInstall) Help() string {
+	return `Without flags it installs Grafana ` + install.Version + ` (OSS), whose checksum is built in. A server that runs
+without Grafana finds it by itself.
+
+  stackscope grafana install                              from Grafana's own host
+  stackscope grafana install --mirror https://mirror.lan/grafana
+                                                          from MIRROR/oss/release/grafana-` + install.Version + `.linux-amd64.tar.gz
+  stackscope grafana install --file grafana-` + install.Version + `.linux-amd64.tar.gz
+                                                          on a machine without a network
+  stackscope grafana install --version 11.6.0             another release: its checksum is fetched from Grafana's host, over TLS
+
+A download that broke goes on where it was when the command is run again. Proxies are taken from HTTPS_PROXY, HTTP_PROXY and
+NO_PROXY. Homes of other versions stay; servers prefer the newest.`
+}
+
+func (c *grafanaInstall) Run(e *command.Env) error {
+	meter := install.NewMeter(e.Stderr, isTerminal(e.Stderr))
+	o := install.Options{Dir: c.Dir, Version: c.Version, SHA256: c.SHA256, Mirror: c.Mirror, File: c.File, Force: c.Force}
+	if o.Dir == "" {
+		o.Dir = install.DefaultDir(os.Getenv, os.Getuid() == 0)
+	}
+	if !c.Quiet {
+		o.Report = meter.Report
+	}
+	r, err := install.Run(e.Context, o)
+	meter.Close()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.Stdout).Encode(struct {
+			Home     string   `json:"home"`
+			Version  string   `json:"version"`
+			Already  bool     `json:"already_installed"`
+			Fetched  int64    `json:"fetched_bytes"`
+			Unpacked int64    `json:"unpacked_bytes"`
+			Notes    []string `json:"notes,omitempty"`
+		}{r.Home, r.Version, r.Already, r.Fetched, r.Unpacked, r.Notes})
+	}
+	return c.print(e.Stdout, r)
+}
+
+func (c *grafanaInstall) print(w io.Writer, r install.Result) error {
+	if r.Already {
+		fmt.Fprintf(w, "Grafana %s is installed already: %s\n", r.Version, r.Home)
+	} else {
+		fmt.Fprintf(w, "Grafana %s is installed: %s\n", r.Version, r.Home)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintln(w, note)
+	}
+	_, err := fmt.Fprintln(w, nextStep(r))
+	return err
+}
+
+func nextStep(r install.Result) string {
+	switch {
+	case !slices.Contains(grafanaHomes(), r.Home):
+		return "Servers don't look there by themselves: start yours with --grafana-home " + r.Home
+	case r.Version == install.Version:
+		return "Start a server (stackscope start, or stackscope demo) and open /grafana/ on it; one that runs without Grafana finds it by itself."
+	}
+	return "Start a server (stackscope start, or stackscope demo), or start yours again, and open /grafana/ on it."
+}
+
+// grafanaHomes returns where servers look for what `stackscope grafana install` made, the most wanted first: where this user's
+// homes go, then where root's do.
+func grafanaHomes() []string {
+	dir := install.DefaultDir(os.Getenv, os.Getuid() == 0)
+	homes := install.Candidates(dir)
+	if dir != install.SystemDir {
+		homes = append(homes, install.Candidates(install.SystemDir)...)
+	}
+	return homes
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

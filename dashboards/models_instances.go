@@ -1,0 +1,229 @@
+package dashboards
+
+import (
+	"fmt"
+	"strings"
+)
+
+// instanceStateValues are the states of a model instance with their numbers in a timeline. Where two servers disagree, the first in
+// this order is shown: the worse.
+func instanceStateValues() []Value {
+	return []Value{
+		{Value: 9, Text: "error", Color: "red"},
+		{Value: 8, Text: "unreachable", Color: "dark-red"},
+		{Value: 7, Text: "pending", Color: "orange"},
+		{Value: 6, Text: "analyzing", Color: "yellow"},
+		{Value: 5, Text: "scheduled", Color: "yellow"},
+		{Value: 4, Text: "initializing", Color: "light-blue"},
+		{Value: 3, Text: "downloading", Color: "purple"},
+		{Value: 2, Text: "starting", Color: "blue"},
+		{Value: 1, Text: "running", Color: "green"},
+	}
+}
+
+func instanceStates() Panel {
+	var states []string
+	for _, s := range instanceStateValues() {
+		states = append(states, fmt.Sprintf(`%v * max by (%s) (%s)`, s.Value, byInstance, ofInstances("gpustack:model_instance_status", `state="`+s.Text+`"`)))
+	}
+	return Panel{
+		Kind: StateTimeline, W: 14, H: 7, Title: "States over time", Values: instanceStateValues(), NoValue: "no server scraped, or it knows no instance of this model",
+		Description: "State of each instance as the server knows it. error: its log says why. unreachable: its worker does not answer. pending for long: no worker has room for it. downloading and starting tell how long a start takes.",
+		Queries:     []Query{{Expr: strings.Join(states, " or "), Legend: instanceLegend}},
+	}
+}
+
+func modelFacts() Panel {
+	return Panel{
+		Kind: Table, W: 10, H: 7, Title: "Model", SortBy: "Version", NoValue: "no server scraped, or it does not know this model",
+		Description: "What the server knows about the model, and each instance's engine with its version: two versions at once are two different sets of metrics and buckets, and mostly a rollout that did not end. Source is where its weights come from; empty where the engine was found, not deployed.",
+		Queries: []Query{
+			{Expr: "max by (model_name, category, source, source_key) (" + ofModel("gpustack:model_info") + ")"},
+			{Expr: "count by (model_name, runtime, runtime_version) (max by (model_name, model_instance_name, runtime, runtime_version) (" + ofModel("gpustack:model_instance_info") + ")) or max by (model_name, runtime, runtime_version) (" + ofModel("gpustack:model_info") + ") unless on (model_name) " + ofModel("gpustack:model_instance_info")},
+		},
+		Columns: []Column{
+			{Title: "Engine", Label: "runtime"},
+			{Title: "Version", Label: "runtime_version"},
+			{Title: "Instances", Query: 2, Width: 85},
+			{Title: "Category", Label: "category"},
+			{Title: "Source", Label: "source"},
+			{Title: "Name there", Label: "source_key"},
+			{Title: "model", Query: 1, Hidden: true},
+		},
+	}
+}
+
+func instanceTable() Panel {
+	on := func(expr string) string {
+		return "max by (model_instance_name) (" + expr + ")"
+	}
+	return Panel{
+		Kind: Table, H: 8, Title: "What each instance does", SortBy: "Waiting", NoValue: "no instance of this model is known",
+		Description: "One row an instance. Idle is the time since a token or request counter moved: with requests running it is how long nobody got a token. TTFT is the mean time to the first token in the last minutes, which buckets cannot distort. Metrics: whether the engine's page could be read; where not, the rest of the row is missing for this reason. A click on the name shows that instance alone.",
+		Queries: []Query{
+			{Expr: `max by (model_instance_name, worker_name, state) (` + ofInstances("gpustack:model_instance_status") + `)`},
+			{Expr: on(ofInstances("gpustack:runtime_scrape_success"))},
+			{Expr: on(ofInstances("gpustack:model_instance_stalled"))},
+			{Expr: load("gpustack:num_requests_running")},
+			{Expr: load("gpustack:num_requests_waiting")},
+			{Expr: finished()},
+			{Expr: flow("gpustack:generation_tokens_total")},
+			{Expr: flow("gpustack:time_to_first_token_seconds_sum") + " / (" + flow("gpustack:time_to_first_token_seconds_count") + " > 0)"},
+			{Expr: "100 * " + highestRank("gpustack:kv_cache_usage_ratio")},
+			{Expr: "count by (model_instance_name) (count by (model_instance_name, " + cardBy + ") (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + "))"},
+			{Expr: "sum by (model_instance_name) (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + ")"},
+			{Expr: "sum by (model_instance_name) (rate(" + ofInstances("gpustack:model_instance_gpu_energy_joules_total") + "[$__rate_interval]))"},
+			{Expr: "time() - " + on(ofInstances("gpustack:model_instance_last_progress_timestamp_seconds"))},
+			{Expr: on(ofInstances("gpustack:model_instance_restart_count"))},
+			{Expr: "max by (model_instance_name, runtime, runtime_version) (" + ofInstances("gpustack:model_instance_info") + ")"},
+		},
+		Columns: []Column{
+			{Title: "Instance", Label: "model_instance_name", Link: To("gpustack-model", "This instance alone", varCluster, "$cluster_name", varModel, "$model_name", varInstance, "${__data.fields.model_instance_name}")},
+			{Title: "Worker", Label: "worker_name", Link: toWorker()},
+			{Title: "Engine", Label: "runtime", Width: 75},
+			{Title: "Version", Label: "runtime_version", Width: 75},
+			{Title: "State", Label: "state", Width: 85},
+			{Title: "Metrics", Query: 2, Width: 70, Values: []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "failed", Color: "red"}}},
+			{Title: "Stalled", Query: 3, Width: 65, Values: []Value{{Value: 0, Text: "no", Color: "green"}, {Value: 1, Text: "yes", Color: "red"}}},
+			{Title: "Running", Query: 4, Width: 70},
+			{Title: "Waiting", Query: 5, Width: 70},
+			{Title: "Finished", Query: 6, Unit: "reqps", Decimals: ptr(1), Width: 85},
+			{Title: "Generated", Query: 7, Unit: tokensPerSecond, Decimals: ptr(1), Width: 100},
+			{Title: "TTFT", Query: 8, Unit: "s", Decimals: ptr(2), Width: 75},
+			{Title: "KV cache", Query: 9, Unit: "percent", Decimals: ptr(0), Width: 75, Thresholds: limits(90, 98)},
+			{Title: "Cards", Query: 10, Width: 55},
+			{Title: "VRAM", Query: 11, Unit: "bytes", Decimals: ptr(0), Width: 75},
+			{Title: "Power", Query: 12, Unit: "watt", Decimals: ptr(0), Width: 70},
+			{Title: "Idle", Query: 13, Unit: "s", Decimals: ptr(0), Width: 60},
+			{Title: "Restarts", Query: 14, Width: 70, Thresholds: limits(1, 5)},
+			{Title: "engine", Query: 15, Hidden: true},
+			{Title: "status", Query: 1, Hidden: true},
+		},
+		Overrides: []Override{words("state", "running", "green", "starting initializing downloading scheduled analyzing", "blue", "pending", "orange", "error unreachable", "red")},
+	}
+}
+
+func modelProgress() []Panel {
+	age := func(family string) string {
+		return "time() - max by (model_instance_name) (" + ofInstances(family) + ")"
+	}
+	phase := func(suffix string) string {
+		return "sum by (model_instance_name, phase) (" + ofInstances("gpustack:model_instance_phase_duration_seconds"+suffix) + ")"
+	}
+	return []Panel{
+		{
+			Kind: StateTimeline, W: 12, Title: "Has work and makes no progress", NoValue: "not scraped", H: 7,
+			Description: "Whether an instance had requests and moved no counter for too long. Red: the engine hangs. Restart it; before, take its log and the state of its cards (errors, links) for the cause.",
+			Values:      []Value{{Value: 0, Text: "fine", Color: "green"}, {Value: 1, Text: "stalled", Color: "red"}},
+			Queries:     []Query{{Expr: highestRank("gpustack:model_instance_stalled"), Legend: instanceLegend}},
+		},
+		{
+			Kind: TimeSeries, W: 12, H: 7, Title: "Time since the last progress", Unit: "s", Min: ptr(0.0), NoValue: "not scraped", Overrides: []Override{thin()},
+			Description: "Time since a token or request counter of an instance moved; the 20 longest in the time range. Saw teeth of an instance without requests are normal; a ramp while requests run is a hang.",
+			Queries:     []Query{{Expr: top(mostLines, byInstance, age("gpustack:model_instance_last_progress_timestamp_seconds"), "max by (model_instance_name) (max_over_time(("+age("gpustack:model_instance_last_progress_timestamp_seconds")+")[$__range:1m] @ end()))"), Legend: instanceLegend}},
+		},
+		{
+			Kind: Table, W: 12, H: 8, Title: "Restarts", SortBy: "Restarts", NoValue: "no server scraped",
+			Description: "How often each instance was seen to restart, and how long ago the last one was. Restarts that nobody ordered: the log from before has the reason, most often memory of the card.",
+			Queries: []Query{
+				{Expr: "max by (model_instance_name, worker_name) (" + ofInstances("gpustack:model_instance_restart_count") + ")"},
+				{Expr: "time() - (max by (model_instance_name, worker_name) (" + ofInstances("gpustack:model_instance_latest_restart_time") + ") > 0)"},
+			},
+			Columns: []Column{
+				{Title: "Instance", Label: "model_instance_name"},
+				{Title: "Worker", Label: "worker_name", Link: toWorker()},
+				{Title: "Restarts", Query: 1, Thresholds: limits(1, 5)},
+				{Title: "Last one ago", Query: 2, Unit: "s", Decimals: ptr(0)},
+			},
+		},
+		{
+			Kind: Table, W: 12, H: 8, Title: "Phases of starts", SortBy: "Mean", NoValue: "no worker saw one of them start since it began",
+			Description: "Mean time that each phase of an instance's starts took since its worker began: initializing (no memory of a card yet), loading (weights), starting (compiles and warms up), and all together. Long loading: the disk or network of the models; long starting: keep the engine's compile cache.",
+			Queries: []Query{
+				{Expr: phase("_sum") + " / " + phase("_count")},
+				{Expr: phase("_count")},
+			},
+			Columns: []Column{
+				{Title: "Instance", Label: "model_instance_name"},
+				{Title: "Phase", Label: "phase"},
+				{Title: "Mean", Query: 1, Unit: "s", Decimals: ptr(1)},
+				{Title: "Starts seen", Query: 2},
+			},
+		},
+		{
+			Kind: TimeSeries, W: 24, H: 6, Title: "Changes of state that workers saw", Unit: "none", Min: ptr(0.0), NoValue: "not scraped", Overrides: []Override{stairs()},
+			Description: "Changes of an instance's state in each step, with the reason: refused and timeout are connections, process_ended and lost are ends, wrong_answer is a page that is not the engine's. Only those that happened in the time range are lines; none is good.",
+			Queries: []Query{{
+				Expr:   `sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__rate_interval])) and on (model_instance_name, from, to, reason) topk(20, sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__range] @ end())) > 0) or 0 * sum(` + ofInstances("gpustack:runtime_scrape_success") + `)`,
+				Legend: "{{model_instance_name}} {{from}} {{to}} {{reason}}",
+			}},
+		},
+	}
+}
+
+func modelCards() []Panel {
+	held := "sum by (model_instance_name, " + cardBy + ") (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + ")"
+	power := "sum by (model_instance_name) (rate(" + ofInstances("gpustack:model_instance_gpu_energy_joules_total") + "[$__rate_interval]))"
+	of := func(family string) string {
+		return fmt.Sprintf("0 * %s + on (%s) group_left max by (%s) (gpustack:%s{cluster_name=\"$cluster_name\"})", held, cardBy, cardBy, family)
+	}
+	const unseen = "no card is known to be theirs: in a container the worker needs the machine's process numbers"
+	return []Panel{
+		{
+			Kind: Table, W: 24, H: 8, Title: "Cards of the instances", SortBy: "Memory", NoValue: unseen,
+			Description: "One row for each card of each instance. Cards of one instance work in step, so the slowest sets the pace: one that is hotter, has less power or is less busy than its neighbours is the one to look at. Do: what the card's errors and state ask for. Busy and use are the driver's figures, not how much of the card worked.",
+			Queries: []Query{
+				{Expr: held},
+				{Expr: "100 * max by (model_instance_name, " + cardBy + ") (" + ofInstances("gpustack:model_instance_gpu_utilization_ratio") + ")"},
+				{Expr: of("worker_node_gpu_utilization_rate")},
+				{Expr: of("worker_node_gram_utilization_rate")},
+				{Expr: of("worker_node_gpu_temperature_celsius")},
+				{Expr: of("worker_node_gpu_power_used_watts")},
+				{Expr: "sum by (model_instance_name, " + cardBy + ") (rate(" + ofInstances("gpustack:model_instance_gpu_energy_joules_total") + "[$__rate_interval]))"},
+			},
+			Columns: []Column{
+				{Title: "Instance", Label: "model_instance_name"},
+				{Title: "Worker", Label: "worker_name", Link: toWorker()},
+				{Title: "Card", Label: "gpu_index", Width: 60},
+				{Title: "Chip", Label: "gpu_chip_index", Width: 60},
+				{Title: "Memory", Query: 1, Unit: "bytes", Decimals: ptr(1), Width: 95},
+				{Title: "Card full", Query: 4, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 130},
+				{Title: "Card busy", Query: 3, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 130},
+				{Title: "Its use", Query: 2, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 130},
+				{Title: "Core", Query: 5, Unit: "celsius", Decimals: ptr(0), Thresholds: limits(80, 90), Width: 70},
+				{Title: "Card draws", Query: 6, Unit: "watt", Decimals: ptr(0), Width: 95},
+				{Title: "Its share", Query: 7, Unit: "watt", Decimals: ptr(0), Width: 95},
+			},
+		},
+		eachInstance("Memory of cards", "Memory of all cards that an instance holds. Engines take theirs at the start; growth after that is a leak, and ends in an error when the card is full.", "bytes", unseen,
+			topGauge(mostLines, byInstance, "sum", "gpustack:model_instance_gpu_memory_used_bytes", instanceSelector)),
+		eachInstance("Use of the fullest card", "The highest share of a card that an instance's processes used, as the driver measures it. Low while requests wait: something else holds it back, often the CPU.", "percentunit", "the driver does not measure it for each process",
+			topGauge(mostLines, byInstance, "max", "gpustack:model_instance_gpu_utilization_ratio", instanceSelector)),
+		eachInstance("Power", "Power of cards allocated to each instance: by use, or by memory where use is not measured. The dashboard Power has tokens per joule.", "watt", unseen, topRate(mostLines, byInstance, power)).withTotal(power),
+	}
+}
+
+func modelScrapes() []Panel {
+	return []Panel{
+		{
+			Kind: StateTimeline, W: 8, H: 7, Title: "The engine's metrics page", NoValue: "no worker reads an instance of this model",
+			Description: "Whether the worker could read and translate each engine's page. Failed: everything about that instance is missing or old. The worker's log says why: wrong port, metrics switched off (SGLang wants --enable-metrics), a page that is none.",
+			Values:      []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "failed", Color: "red"}},
+			Queries:     []Query{{Expr: highestRank("gpustack:runtime_scrape_success"), Legend: instanceLegend}},
+		},
+		func() Panel {
+			p := eachInstance("Time to read it", "Time that fetching and translating each engine's page took; the 20 longest in the time range. Near the worker's timeout it will fail: an engine whose event loop is busy answers late, and its users wait, too.", "s", "no worker reads an instance of this model",
+				topGauge(mostLines, byInstance, "max", "gpustack:runtime_scrape_duration_seconds", instanceSelector))
+			p.H = 7
+			return p
+		}(),
+		{
+			Kind: TimeSeries, W: 8, H: 7, Title: "Lines left out, a second", Unit: "cps", Min: ptr(0.0), NoValue: "no worker reads an instance of this model", Overrides: []Override{thin()},
+			Description: "Lines of an engine's page that could not be read, and series that were there twice, each second; ten instances of each. Should be 0: the engine writes something wrong, and what it says there is missing. The worker's /metrics/raw shows it.",
+			Queries: []Query{
+				{Expr: topRate(mostLines/2, byInstance, "sum by (model_instance_name) (rate("+ofInstances("gpustack:runtime_parse_errors_total")+"[$__rate_interval]))"), Legend: instanceLegend + " unreadable"},
+				{Expr: topRate(mostLines/2, byInstance, "sum by (model_instance_name) (rate("+ofInstances("gpustack:runtime_dropped_duplicates_total")+"[$__rate_interval]))"), Legend: instanceLegend + " twice"},
+			},
+		},
+	}
+}

@@ -1,0 +1,128 @@
+package dashboards
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// slowest is how many instances a latency panel shows, with four lines each.
+const slowest = 5
+
+// latency is quantiles() for each instance with the mean, which buckets cannot distort, and with the slowest instances alone.
+func latency(title, description, family, absent string) []Panel {
+	const unit = "s"
+	panels := quantiles(title, fmt.Sprintf("%s The mean is exact, quantiles are as good as the engine's buckets. Of more than %d instances the %d with the highest mean in the time range.", description, slowest, slowest), family, instanceSelector, unit, byInstance)
+	mean := fmt.Sprintf("%s / %s", flow(family+"_sum"), flow(family+"_count"))
+	panels[0].Queries = append(panels[0].Queries, Query{Expr: mean, Legend: "mean " + instanceLegend})
+	for i := range panels {
+		panels[i].NoValue = absent
+		panels[i].Queries = slices.Clone(panels[i].Queries)
+		for k, q := range panels[i].Queries {
+			panels[i].Queries[k].Expr = top(slowest, byInstance, "("+q.Expr+")", overRange(mean))
+		}
+	}
+	panels[0].Overrides = []Override{
+		thin(),
+		{Matching: "mean.*", Properties: map[string]any{"custom.lineStyle": object{"fill": "dash", "dash": []int{8, 6}}}},
+		{Matching: "p99.*", Properties: map[string]any{"custom.lineWidth": 2}},
+	}
+	panels[1].NoValue = "-"
+	return panels
+}
+
+// spread is the heatmap of a histogram over instances. Instances whose bounds differ, as between versions of an engine, cannot be
+// added bucket by bucket: only bounds that all have are kept, which is coarser and true.
+func spread(title, description, family, unit, absent string) Panel {
+	rate := fmt.Sprintf("rate(%s[$__rate_interval])", ofInstances(family+"_bucket"))
+	return Panel{
+		Kind: Heatmap, W: 12, H: 9, Title: title, Unit: unit, NoValue: absent,
+		Description: description + " Colour is requests a second. Where instances have different buckets, only bounds that all of them have are shown.",
+		Queries:     []Query{{Expr: fmt.Sprintf("sum by (le) (%[1]s) and on (le) count by (le) (%[1]s) == scalar(max(count by (le) (%[1]s)))", rate), Legend: "{{le}}"}},
+	}
+}
+
+func modelLatency() []Panel {
+	ttft := latency("Time to first token", "From a request's arrival to its first token, queue included. Grows with waiting requests and with long prompts: see Waiting, and Where the time goes.", "gpustack:time_to_first_token_seconds", "this engine does not measure it, or no request came")
+	itl := latency("Time between tokens", "Between two tokens of one request: how fluent an answer is. Grows with requests computed at once and with prompts that are computed in between.", "gpustack:inter_token_latency_seconds", "this engine does not measure it: see Time per output token")
+	tpot := latency("Time per output token", "Mean of a request's time per token after the first, one value a request. Hides single pauses, which the panel on the left shows.", "gpustack:time_per_output_token_seconds", "this engine has it not: vLLM from 0.11 on does, SGLang and MindIE do not")
+	e2e := latency("Whole request", "From a request's arrival to its last token. Depends on the length of answers most of all: read it beside Generated tokens a request.", "gpustack:e2e_request_latency_seconds", "this engine does not measure it, or no request ended")
+	return slices.Concat(ttft, itl, e2e, tpot, []Panel{latencyTable(), spread("Whole request, all of them", "How long requests took, from arrival to last token. Two bands are two kinds of requests; a band that rises is a queue.", "gpustack:e2e_request_latency_seconds", "s", "this engine does not measure it, or no request ended")})
+}
+
+// latencyTable has the quantiles over the whole time range, beside the share of observations that they do not know.
+func latencyTable() Panel {
+	p := Panel{
+		Kind: Table, W: 12, H: 9, Title: "Over the time range", SortBy: "TTFT p95", NoValue: "no request ended in the time range",
+		Description: "Quantiles over the whole time range by instance: of the time to the first token (TTFT), between tokens (ITL) and of the whole request (E2E). Above is the share of whole requests above the engine's top bucket: over 5 %, p95 and p99 are that bucket and too low.",
+		Columns:     []Column{{Title: "Instance", Label: "model_instance_name", Width: 130}},
+	}
+	over := "[$__range]"
+	for _, f := range []struct {
+		title, family string
+		percents      []int
+	}{{"TTFT", "time_to_first_token", []int{50, 95, 99}}, {"ITL", "inter_token_latency", []int{50, 95}}, {"E2E", "e2e_request_latency", []int{50, 95, 99}}} {
+		for _, percent := range f.percents {
+			p.Queries = append(p.Queries, Query{Expr: fmt.Sprintf("histogram_quantile(0.%d, sum by (le, %s) (rate(%s%s)))", percent, byInstance, ofInstances("gpustack:"+f.family+"_seconds_bucket"), over)})
+			p.Columns = append(p.Columns, Column{Title: fmt.Sprintf("%s p%d", f.title, percent), Query: len(p.Queries), Unit: "s", Decimals: ptr(2)})
+		}
+	}
+	for _, f := range []string{"time_to_first_token", "inter_token_latency", "e2e_request_latency"} {
+		family := "gpustack:" + f + "_seconds"
+		p.Queries = append(p.Queries, Query{Expr: strings.NewReplacer("BY", byInstance, "BUCKETS", ofInstances(family+"_bucket", `le!="+Inf"`), "COUNT", ofInstances(family+"_count"), "OVER", over).Replace(
+			"100 * clamp_min(1 - sum by (BY) (max without (le) (rate(BUCKETSOVER))) / (sum by (BY) (rate(COUNTOVER)) > 0), 0)")})
+	}
+	n := len(p.Queries)
+	for i, title := range []string{"TTFT above", "ITL above", "E2E above"} {
+		p.Columns = append(p.Columns, Column{Title: title, Query: n - 2 + i, Unit: "percent", Decimals: ptr(1), Thresholds: limits(1, 5)})
+	}
+	return p
+}
+
+func modelPhases() []Panel {
+	const absent = "this engine does not tell its phases apart: vLLM does, SGLang the queue alone, MindIE none"
+	return slices.Concat(
+		latency("In the queue", "From arrival to the first scheduling. The first to grow under load: add instances, or let an engine compute more at once.", "gpustack:request_queue_time_seconds", absent),
+		latency("Prefill", "From the first scheduling to the first token: computing the prompt. Long prompts, or prompts that the cache no longer has.", "gpustack:request_prefill_time_seconds", absent),
+		latency("Decode", "From the first to the last token. Tokens generated, times the time between them.", "gpustack:request_decode_time_seconds", absent),
+		latency("Inference", "From the first scheduling to the last token: prefill and decode together, without the queue.", "gpustack:request_inference_time_seconds", absent),
+	)
+}
+
+func modelLengths() []Panel {
+	const absent = "this engine does not tell it: vLLM does"
+	return []Panel{
+		spread("Prompt length", "Prompt tokens of requests. Long ones take the KV cache and the time to the first token of everybody.", "gpustack:request_prompt_tokens", "short", "this engine does not tell it, or no request ended"),
+		spread("Generated length", "Tokens generated for requests. A sharp upper edge is max_tokens cutting answers off.", "gpustack:request_generation_tokens", "short", "this engine does not tell it, or no request ended"),
+		spread("max_tokens", "The max_tokens parameter of requests. Far above what is generated: harmless in engines that reserve as they go. Below: answers are cut off.", "gpustack:request_params_max_tokens", "short", absent),
+		spread("n", "The n parameter of requests: answers asked for at once. Above 1 each costs as much as so many requests.", "gpustack:request_params_n", "short", absent),
+	}
+}
+
+func modelCache() []Panel {
+	usage := eachInstance("KV cache in use", "Share of the KV cache in use; of several data-parallel ranks the fullest. Orange from 90 %, red from 98 %: requests wait or are preempted. Fewer at once, shorter contexts, more memory for the cache, or another instance.", "percentunit", "this engine does not tell it",
+		topGauge(mostLines, byInstance, "max", "gpustack:kv_cache_usage_ratio", instanceSelector))
+	usage.Max, usage.Thresholds = ptr(1.0), limits(0.9, 0.98)
+	hits := hitRate("gpustack:prefix_cache_hits_total", "gpustack:prefix_cache_queries_total", "gpustack:prefix_cache_hit_rate")
+	rate := eachInstance("Prefix cache hit rate", "Share of looked-up prompt tokens that were in the prefix cache: from the engine's counters, or its own figure where it counts nothing. Low with like prompts: send requests of one talk to one instance, or give the cache more memory.", "percentunit", "the prefix cache is off, or this engine does not tell it",
+		top(mostLines, byInstance, "("+hits+")", "("+overRange(hits)+")"))
+	rate.Max = ptr(1.0)
+	computed := eachInstance("Computed prompt tokens a request", "Mean of a request's prompt tokens that were not in the cache. What prefix caching saves is the distance to Prompt tokens a request.", "short", "this engine does not tell it: vLLM from 0.13 on does",
+		topRate(mostLines, byInstance, "("+flow("gpustack:request_prefill_kv_computed_tokens_sum")+" / "+flow("gpustack:request_prefill_kv_computed_tokens_count")+")"))
+	return []Panel{usage, rate, computed}
+}
+
+func modelSpeculation() []Panel {
+	const off = "speculative decoding is off, or this engine does not tell it"
+	accepted := hitRate("gpustack:spec_decode_accepted_tokens_total", "gpustack:spec_decode_draft_tokens_total", "gpustack:spec_decode_accept_rate")
+	share := eachInstance("Accepted share of drafted tokens", "Share of drafted tokens that the model accepted: from the engine's counters, or its own figure. Under about 40 % drafting costs more than it brings: fewer tokens a draft, or another draft model.", "percentunit", off,
+		top(mostLines, byInstance, "("+accepted+")", "("+overRange(accepted)+")"))
+	share.Max = ptr(1.0)
+	drafted := flow("gpustack:spec_decode_draft_tokens_total")
+	kept := flow("gpustack:spec_decode_accepted_tokens_total")
+	return []Panel{
+		share,
+		eachInstance("Drafted tok/s", "Tokens drafted a second. Compare with the accepted ones on the right; the rest is work for nothing.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, drafted)).withTotal(drafted),
+		eachInstance("Accepted tok/s", "Drafted tokens accepted a second: generated tokens that cost no step of their own.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, kept)).withTotal(kept),
+	}
+}

@@ -1,0 +1,207 @@
+package grafana
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+)
+
+const (
+	externalPrefix = "/grafana"
+	probeTimeout   = 3 * time.Second
+	probeAgain     = time.Minute
+)
+
+// external leads to a Grafana that isn't ours.
+type external struct {
+	target   *url.URL
+	marker   string // this handler's name in Via
+	reverse  *httputil.ReverseProxy
+	probe    *http.Client
+	upgrades *upgrades
+	logger   *slog.Logger
+	trouble  limited
+
+	mu     sync.Mutex
+	probed time.Time
+	loops  bool
+}
+
+// External serves /grafana and everything under it when Grafana runs elsewhere: a person's browser is redirected to target,
+// which NormalizeURL made; requests of programs are passed on to it, without the credentials in tokens.
+func External(target *url.URL, tokens []string, logger *slog.Logger) http.Handler {
+	own := newCredentials(tokens)
+	transport := newTransport()
+	transport.Proxy = http.ProxyFromEnvironment
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	e := &external{
+		target: target, marker: "stackscope-" + rand.Text(),
+		probe: &http.Client{Transport: transport, Timeout: probeTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}},
+		upgrades: newUpgrades(maxUpgrades, transport.CloseIdleConnections),
+		logger:   logger.With(logging.KeyComponent, "grafana"),
+		trouble:  limited{every: logEvery},
+	}
+	e.reverse = &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL = e.address(r.In)
+			r.Out.Host = target.Host
+			own.strip(r.Out.Header)
+			dropIdentity(r.Out.Header)
+			dropForwarded(r.Out.Header)
+			r.Out.Header.Add("Via", e.via())
+		},
+		ModifyResponse: e.keepHere,
+		ErrorHandler:   e.failed,
+		ErrorLog:       slog.NewLogLogger(e.logger.Handler(), slog.LevelDebug),
+	}
+	return e
+}
+
+func (e *external) via() string { return "1.1 " + e.marker }
+
+// address is where r leads to: the path below our prefix and the query, at the target.
+func (e *external) address(r *http.Request) *url.URL {
+	u := new(*e.target)
+	below := strings.TrimPrefix(r.URL.Path, externalPrefix)
+	if below == "" {
+		below = "/"
+	}
+	if r.URL.RawPath != "" || u.RawPath != "" { // somewhere a slash or the like is escaped, and has to stay so
+		raw := strings.TrimPrefix(r.URL.EscapedPath(), externalPrefix)
+		u.RawPath = e.target.EscapedPath() + "/" + strings.TrimPrefix(raw, "/")
+	}
+	u.Path += below
+	u.RawQuery, u.ForceQuery = r.URL.RawQuery, r.URL.ForceQuery
+	return u
+}
+
+func (e *external) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case isMarked(r.Header, e.marker):
+		e.refuseLoop(w, r)
+	case isNavigation(r):
+		if e.mayBeUs(r) && e.isLoop(r.Context()) {
+			e.refuseLoop(w, r)
+			return
+		}
+		w.Header().Set("Location", e.address(r).String())
+		w.Header().Set("Cache-Control", "no-store") // the target is a setting
+		w.Header().Set("Vary", "Accept, Sec-Fetch-Mode")
+		w.WriteHeader(http.StatusFound)
+	default:
+		e.upgrades.serve(w, r, e.reverse, func(n notice) { n.write(w, false) })
+	}
+}
+
+// isMarked reports whether a message passed the handler with the marker.
+func isMarked(h http.Header, marker string) bool {
+	return slices.ContainsFunc(h.Values("Via"), func(via string) bool { return strings.Contains(via, marker) })
+}
+
+// mayBeUs reports whether a redirect of r to the target could come back here. It need not: a proxy in front of both may lead
+// one path of a host to us and another one to Grafana.
+func (e *external) mayBeUs(r *http.Request) bool {
+	hosts := []string{r.Host, r.Header.Get("X-Forwarded-Host")}
+	for _, host := range hosts {
+		if sameHost(host, e.target.Host) && (e.target.Path == externalPrefix || strings.HasSuffix(e.target.Path, externalPrefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+func sameHost(a, b string) bool {
+	bare := func(s string) string {
+		s = strings.ToLower(s)
+		return strings.TrimSuffix(strings.TrimSuffix(s, ":80"), ":443")
+	}
+	return bare(a) == bare(b)
+}
+
+// isLoop finds out whether the target is this handler, by asking it; the answer holds for a minute.
+func (e *external) isLoop(ctx context.Context) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.probed.IsZero() && time.Since(e.probed) < probeAgain {
+		return e.loops
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.target.String()+"/api/health", http.NoBody)
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Via", e.via())
+	resp, err := e.probe.Do(req)
+	if err != nil {
+		return false // whether it loops is not known: asked again next time
+	}
+	_ = resp.Body.Close()
+	e.probed, e.loops = time.Now(), resp.StatusCode == http.StatusLoopDetected && isMarked(resp.Header, e.marker)
+	return e.loops
+}
+
+func (e *external) refuseLoop(w http.ResponseWriter, r *http.Request) {
+	if skipped, ok := e.trouble.allow(); ok {
+		e.logger.Error("the external grafana's url leads back to this server: set --grafana-url to grafana's own address, or leave it out", "url", e.target.String(), "unlogged", skipped)
+	}
+	w.Header().Set("Via", e.via())
+	notice{
+		Status: http.StatusLoopDetected, Title: "The Grafana URL leads back to this server",
+		Reason: "--grafana-url is " + e.target.String() + ", where this server itself answers",
+		Text:   "Start the server with the address of Grafana itself, or without --grafana-url for the Grafana that it runs by itself.",
+	}.write(w, isNavigation(r))
+}
+
+// keepHere turns redirects of the target to itself into redirects to here, as whoever sent the request may reach Grafana only
+// this way.
+func (e *external) keepHere(resp *http.Response) error {
+	location := resp.Header.Get("Location")
+	if location == "" {
+		return nil
+	}
+	u, err := resp.Request.URL.Parse(location)
+	if err != nil {
+		return nil //nolint:nilerr // what cannot be read is passed on as it is
+	}
+	if u.Scheme != e.target.Scheme || u.Host != e.target.Host {
+		return nil
+	}
+	below, ok := strings.CutPrefix(u.EscapedPath(), e.target.EscapedPath())
+	if !ok || (below != "" && !strings.HasPrefix(below, "/")) {
+		resp.Header.Set("Location", u.String()) // beside the target's path: nothing of ours leads there
+		return nil
+	}
+	// Relative, because a proxy in front of us may have taken a part of the path away.
+	from := strings.TrimPrefix(resp.Request.URL.EscapedPath(), e.target.EscapedPath())
+	u = &url.URL{RawQuery: u.RawQuery, Fragment: u.Fragment}
+	target := strings.Repeat("../", strings.Count(from, "/")) + path.Base(externalPrefix) + below
+	resp.Header.Set("Location", target+u.String())
+	return nil
+}
+
+func (e *external) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the client has gone, or we are stopping: nobody waits for an answer
+	}
+	if skipped, ok := e.trouble.allow(); ok {
+		e.logger.Warn("a request to the external grafana failed", "url", e.target.String(), "method", bounded(r.Method), "error", err, "unlogged", skipped)
+	}
+	status, reason := blame(err)
+	notice{
+		Status: status, Title: "The external Grafana did not answer", Reason: reason,
+		Text: "It is the one at " + e.target.String() + ", which this server was given as --grafana-url. Check that address from the server's machine.",
+	}.write(w, false)
+}

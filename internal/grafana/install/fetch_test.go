@@ -1,0 +1,493 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const archivePath = "/oss/release/grafana-" + Version + ".linux-amd64.tar.gz"
+
+// mirror serves one archive.
+type mirror struct {
+	data    []byte
+	ranges  bool
+	etag    string       // strong; empty: the date alone
+	cut     func() int64 // how many bytes of the body come before the connection breaks; nil: all
+	served  atomic.Int64 // bytes of bodies
+	starts  atomic.Int64 // answers that began at the first byte
+	asked   atomic.Int64
+	refused atomic.Int64 // answers 503 that are still to come
+}
+
+func (m *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.asked.Add(1)
+	if r.URL.Path != archivePath {
+		http.NotFound(w, r)
+		return
+	}
+	if m.refused.Add(-1) >= 0 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	if !m.ranges {
+		r.Header.Del("Range")
+	}
+	if m.etag != "" {
+		w.Header().Set("ETag", m.etag)
+	}
+	cw := &cutWriter{ResponseWriter: w, m: m, left: 1 << 62}
+	if m.cut != nil {
+		cw.left = m.cut()
+	}
+	http.ServeContent(cw, r, "", time.Unix(1_700_000_000, 0), bytes.NewReader(m.data))
+	if cw.left <= 0 {
+		panic(http.ErrAbortHandler) // the connection breaks
+	}
+}
+
+type cutWriter struct {
+	http.ResponseWriter
+	m    *mirror
+	left int64
+}
+
+func (c *cutWriter) WriteHeader(code int) {
+	if code == http.StatusOK {
+		c.m.starts.Add(1)
+	}
+	c.ResponseWriter.WriteHeader(code)
+}
+
+func (c *cutWriter) Write(b []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, io.ErrClosedPipe
+	}
+	b = b[:min(int64(len(b)), c.left)]
+	n, err := c.ResponseWriter.Write(b)
+	c.left -= int64(n)
+	c.m.served.Add(int64(n))
+	if c.left <= 0 {
+		_ = http.NewResponseController(c.ResponseWriter).Flush()
+		return n, io.ErrClosedPipe
+	}
+	return n, err
+}
+
+func serve(t *testing.T, h http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// quick are options that fetch from a server without long pauses.
+func quick(t *testing.T, url string, data []byte) Options {
+	t.Helper()
+	return Options{Dir: t.TempDir(), Mirror: url, Platform: testPlatform, RetryDelay: time.Microsecond, pins: pinned(Version, data)}
+}
+
+func TestFetch(t *testing.T) {
+	data := release(t, Version, 1<<20)
+	m := &mirror{data: data, ranges: true}
+	o := quick(t, serve(t, m), data)
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Fetched != int64(len(data)) || m.asked.Load() != 1 || len(r.Notes) > 0 {
+		t.Errorf("got %+v after %d requests, want %d bytes with one", r, m.asked.Load(), len(data))
+	}
+	if got := names(t, o.Dir); len(got) != 1 || got[0] != "grafana-"+Version {
+		t.Errorf("left in the directory: %v", got)
+	}
+	if r, err = Run(t.Context(), o); err != nil || !r.Already || m.asked.Load() != 1 {
+		t.Errorf("a second time: %+v, %v, %d requests", r, err, m.asked.Load())
+	}
+}
+
+// Connections break at random places, by ETag and by date: every byte comes once, however often.
+func TestFetchResumesBrokenConnections(t *testing.T) {
+	data := release(t, Version, 2<<20)
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, etag := range []string{`"v1"`, "", `W/"weak"`} {
+		breaks := 0
+		m := &mirror{data: data, ranges: true, etag: etag}
+		m.cut = func() int64 {
+			breaks++
+			if breaks > 20 {
+				return 1 << 62
+			}
+			return 1 + random.Int64N(200_000)
+		}
+		o := quick(t, serve(t, m), data)
+		o.Attempts = 25 // breaks come sooner than a megabyte
+		r, err := Run(t.Context(), o)
+		if err != nil {
+			t.Fatalf("%s: %v", etag, err)
+		}
+		if m.starts.Load() != 1 || m.asked.Load() < 5 {
+			t.Errorf("%q: %d answers from the start of %d, want one", etag, m.starts.Load(), m.asked.Load())
+		}
+		// What a broken connection still carried may be lost; nothing else is sent twice.
+		if served := m.served.Load(); served < int64(len(data)) || served > int64(len(data))*5/4 {
+			t.Errorf("%q: %d bytes were sent for an archive of %d", etag, served, len(data))
+		}
+		if r.Fetched != int64(len(data)) {
+			t.Errorf("%q: %d bytes came, want %d", etag, r.Fetched, len(data))
+		}
+	}
+}
+
+// A run that is given up leaves what it has; the next one goes on.
+func TestFetchResumesEarlierRun(t *testing.T) {
+	data := release(t, Version, 1<<20)
+	const first = 600_000
+	m := &mirror{data: data, ranges: true, etag: `"v1"`, cut: func() int64 { return first }}
+	o := quick(t, serve(t, m), data)
+	o.Attempts = 1
+	_, err := Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "run the command again") || !strings.Contains(err.Error(), archivePath) {
+		t.Fatalf("got %v", err)
+	}
+	part, err := os.Stat(filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix))
+	if err != nil || part.Size() == 0 {
+		t.Fatalf("no part was kept: %v", err)
+	}
+	m.cut = nil
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Resumed != part.Size() || r.Fetched != int64(len(data))-part.Size() || m.starts.Load() != 1 {
+		t.Errorf("got %+v, want %d bytes resumed", r, part.Size())
+	}
+}
+
+// The file changed between two runs, or another mirror is asked: nothing of the part is used.
+func TestFetchDropsStaleParts(t *testing.T) {
+	data := release(t, Version, 1<<20)
+	for name, change := range map[string]func(*mirror, *Options){
+		"other tag":   func(m *mirror, _ *Options) { m.etag = `"v2"` },
+		"other place": func(_ *mirror, o *Options) { o.Mirror = strings.Replace(o.Mirror, "127.0.0.1", "localhost", 1) },
+		"no state": func(_ *mirror, o *Options) {
+			_ = os.Remove(filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix+stateSuffix))
+		},
+		"damaged state": func(_ *mirror, o *Options) {
+			_ = os.WriteFile(filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix+stateSuffix), []byte("{"), 0o600)
+		},
+		"too long": func(_ *mirror, o *Options) {
+			_ = os.WriteFile(filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix), make([]byte, 3<<20), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &mirror{data: data, ranges: true, etag: `"v1"`, cut: func() int64 { return 600_000 }}
+			o := quick(t, serve(t, m), data)
+			o.Attempts = 1
+			if _, err := Run(t.Context(), o); err == nil {
+				t.Fatal("the first run was to fail")
+			}
+			m.cut = nil
+			change(m, &o)
+			r, err := Run(t.Context(), o)
+			if err != nil || r.Resumed != 0 || r.Fetched != int64(len(data)) {
+				t.Errorf("got %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+func TestFetchWithoutRangesStartsOver(t *testing.T) {
+	data := release(t, Version, 1<<20)
+	breaks := 0
+	m := &mirror{data: data, etag: `"v1"`, cut: func() int64 {
+		if breaks++; breaks <= 2 {
+			return 500_000
+		}
+		return 1 << 62
+	}}
+	r, err := Run(t.Context(), quick(t, serve(t, m), data))
+	if err != nil || m.starts.Load() != 3 || r.Home == "" {
+		t.Errorf("got %+v, %v after %d starts", r, err, m.starts.Load())
+	}
+
+	// The same break for ever: attempts that bring nothing new are counted.
+	m = &mirror{data: data, etag: `"v1"`, cut: func() int64 { return 500_000 }}
+	if _, err = Run(t.Context(), quick(t, serve(t, m), data)); err == nil || m.asked.Load() != 5 {
+		t.Errorf("%d attempts: %v", m.asked.Load(), err)
+	}
+}
+
+// An attempt that brought a megabyte more than any before it doesn't count as a failure.
+func TestFetchForgetsFailuresWithProgress(t *testing.T) {
+	data := release(t, Version, 10<<20)
+	m := &mirror{data: data, ranges: true, etag: `"v1"`, cut: func() int64 { return 1100 << 10 }}
+	o := quick(t, serve(t, m), data)
+	o.Attempts = 2
+	if r, err := Run(t.Context(), o); err != nil || m.asked.Load() < 9 {
+		t.Errorf("got %+v, %v with %d requests", r, err, m.asked.Load())
+	}
+}
+
+func TestFetchRetriesServerErrors(t *testing.T) {
+	data := release(t, Version, 1000)
+	m := &mirror{data: data}
+	m.refused.Store(4)
+	if _, err := Run(t.Context(), quick(t, serve(t, m), data)); err != nil || m.asked.Load() != 5 {
+		t.Errorf("%d requests: %v", m.asked.Load(), err)
+	}
+	m = &mirror{data: data}
+	m.refused.Store(5)
+	_, err := Run(t.Context(), quick(t, serve(t, m), data))
+	if err == nil || m.asked.Load() != 5 || !strings.Contains(err.Error(), "503 Service Unavailable, 5 times in a row") {
+		t.Errorf("%d requests: %v", m.asked.Load(), err)
+	}
+}
+
+func TestFetchFailures(t *testing.T) {
+	data := release(t, Version, 1000)
+	same := bytes.Clone(data) // of the right length, with another byte
+	same[len(same)/2] ^= 1
+	for _, tc := range []struct {
+		name    string
+		handler http.HandlerFunc
+		want    []string
+	}{
+		{"unknown release", http.NotFound, []string{"404 Not Found", "check --version", "--mirror"}},
+		{"forbidden", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, []string{"403", "--file"}},
+		{"teapot", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }, []string{"418"}},
+		{"a page", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>log in first") }, []string{"has 18 bytes, the release has", "right address"}},
+		{"a page in chunks", func(w http.ResponseWriter, _ *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.WriteString(w, "<html>log in first")
+		}, []string{"is no gzip archive", "what was fetched is removed"}},
+		{"changed", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(same) }, []string{"has SHA-512", "what was fetched is removed", "don't trust the source"}},
+		{"huge", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "999999999999")
+			_, _ = w.Write(data)
+		}, []string{"has 999999999999 bytes"}},
+		{"circle", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, []string{"redirects more than 10 times"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var asked atomic.Int64
+			o := quick(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				tc.handler(w, r)
+			})), data)
+			_, err := Run(t.Context(), o)
+			if err == nil {
+				t.Fatal("it was installed")
+			}
+			for _, want := range append(tc.want, o.Mirror+archivePath) {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got %q, want %q in it", err, want)
+				}
+			}
+			if n := asked.Load(); n != 1 && tc.name != "circle" {
+				t.Errorf("it was asked %d times: another attempt mends nothing", n)
+			}
+			for _, name := range names(t, o.Dir) {
+				if info, err := os.Stat(filepath.Join(o.Dir, name)); err != nil || info.IsDir() || (strings.HasSuffix(name, partSuffix) && info.Size() > 0) {
+					t.Errorf("left behind: %s", name)
+				}
+			}
+		})
+	}
+}
+
+func TestFetchFollowsRedirects(t *testing.T) {
+	data := release(t, Version, 1000)
+	m := &mirror{data: data}
+	store := serve(t, m)
+	o := quick(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, store+r.URL.Path+"?token=x", http.StatusFound)
+	})), data)
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+	plain := httptest.NewUnstartedServer(http.RedirectHandler(store+archivePath, http.StatusFound))
+	plain.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	plain.StartTLS()
+	t.Cleanup(plain.Close)
+	o = quick(t, plain.URL, data)
+	o.Transport = plain.Client().Transport
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "from TLS to http://") {
+		t.Errorf("TLS was left: %v", err)
+	}
+	o.Transport = nil // the certificate is nobody's
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "certificate") || strings.Contains(err.Error(), "in a row") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A part that is whole already is only checked.
+func TestFetchNothingWhenThePartIsWhole(t *testing.T) {
+	data := release(t, Version, 1000)
+	m := &mirror{data: data, etag: `"v1"`}
+	o := quick(t, serve(t, m), data)
+	in := filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix)
+	if err := os.WriteFile(in, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state := fmt.Sprintf(`{"url":%q,"validator":"\"v1\"","total":%d}`, o.Mirror+archivePath, len(data))
+	if err := os.WriteFile(in+stateSuffix, []byte(state), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Run(t.Context(), o); err != nil || m.asked.Load() != 0 || r.Resumed != int64(len(data)) {
+		t.Errorf("got %+v, %v after %d requests", r, err, m.asked.Load())
+	}
+}
+
+// transport answers by a function; it lets time be simulated.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// silence is a body that sends a little, and then nothing until the request is given up.
+type silence struct {
+	ctx  context.Context
+	sent bool
+}
+
+func (s *silence) Read(b []byte) (int, error) {
+	if !s.sent {
+		s.sent = true
+		return copy(b, "\x1f\x8b"), nil
+	}
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
+func (*silence) Close() error { return nil }
+
+func TestFetchEndsStalls(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			var told []string
+			o := Options{Dir: t.TempDir(), Platform: testPlatform, Transport: transport(func(r *http.Request) (*http.Response, error) {
+				asked++
+				if !answers {
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				}
+				return &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Body: &silence{ctx: r.Context()}, ContentLength: -1, Header: http.Header{}}, nil
+			}), Report: func(e Event) {
+				if e.Stage == StageRetry && strings.Contains(e.Text, "trying again") {
+					told = append(told, e.Text)
+				}
+			}}
+			begun := time.Now()
+			_, err := Run(t.Context(), o)
+			// Five minutes of silence, and pauses of 1, 2, 4 and 8 seconds.
+			if took := time.Since(begun); took != 5*time.Minute+15*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			if asked != 5 || len(told) != 4 || err == nil || !strings.Contains(err.Error(), "nothing came for 1m0s") {
+				t.Errorf("%d attempts, told %q: %v", asked, told, err)
+			}
+		})
+	}
+}
+
+func TestPublishedChecksum(t *testing.T) {
+	data := release(t, "11.6.0", 1000)
+	sum := sha256Of(data)
+	for name, tc := range map[string]struct {
+		status int
+		answer string
+		err    string
+	}{
+		"digest":    {200, sum, ""},
+		"sha256sum": {200, strings.ToUpper(sum) + "  grafana-11.6.0.linux-amd64.tar.gz\n", ""},
+		"another":   {200, strings.Repeat("0", 64), "has SHA-256 " + sum},
+		"page":      {200, "<html>", "holds no SHA-256; or give it with --sha256"},
+		"long":      {200, strings.Repeat("x", maxSumBytes+1), "--sha256"},
+		"none":      {404, "", "404 Not Found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked []string
+			o := Options{
+				Dir: t.TempDir(), Version: "11.6.0", Mirror: "https://mirror.lan/grafana", Platform: testPlatform,
+				Transport: transport(func(r *http.Request) (*http.Response, error) {
+					asked = append(asked, r.URL.String())
+					w := httptest.NewRecorder()
+					if r.URL.Host == "mirror.lan" {
+						_, _ = w.Write(data)
+					} else {
+						w.WriteHeader(tc.status)
+						_, _ = io.WriteString(w, tc.answer)
+					}
+					return w.Result(), nil
+				}),
+			}
+			r, err := Run(t.Context(), o)
+			if tc.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.err) {
+					t.Errorf("got %v, want %q in it", err, tc.err)
+				}
+			} else if err != nil || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], officialHost) {
+				t.Errorf("got %+v, %v", r, err)
+			}
+			if want := "https://dl.grafana.com/oss/release/grafana-11.6.0.linux-amd64.tar.gz.sha256"; asked[0] != want {
+				t.Errorf("the checksum was asked of %s, want %s", asked[0], want)
+			}
+			if len(asked) > 1 && asked[1] != "https://mirror.lan/grafana/oss/release/grafana-11.6.0.linux-amd64.tar.gz" {
+				t.Errorf("the archive was asked of %s", asked[1])
+			}
+		})
+	}
+}
+
+func TestCancelledDownloadKeepsItsPart(t *testing.T) {
+	data := release(t, Version, 1<<20)
+	m := &mirror{data: data, ranges: true, etag: `"v1"`, cut: func() int64 { return 600_000 }}
+	o := quick(t, serve(t, m), data)
+	o.RetryDelay = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Report = func(e Event) {
+		if e.Stage == StageRetry {
+			cancel()
+		}
+	}
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	m.cut, o.Report = nil, nil
+	if r, err := Run(t.Context(), o); err != nil || r.Resumed == 0 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestContentRange(t *testing.T) {
+	for _, tc := range []struct {
+		in          string
+		from, total int64
+		ok          bool
+	}{
+		{"bytes 5-9/10", 5, 10, true},
+		{"bytes 0-0/*", 0, 0, true},
+		{"bytes 5-9", 0, 0, false},
+		{"bytes */10", 0, 0, false},
+		{"bytes -5-9/10", 0, 0, false},
+		{"bytes 10-19/10", 0, 0, false},
+		{"lines 1-2/3", 0, 0, false},
+		{"", 0, 0, false},
+	} {
+		if from, total, ok := parseContentRange(tc.in); ok != tc.ok || from != tc.from || total != tc.total {
+			t.Errorf("%q: got %d, %d, %v", tc.in, from, total, ok)
+		}
+	}
+}

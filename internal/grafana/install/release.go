@@ -1,0 +1,104 @@
+package install
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// Version is the Grafana release that is installed when no other is named.
+const Version = "12.4.11"
+
+// officialHost serves Grafana's releases, each with a file that holds its SHA-256 beside it.
+const officialHost = "https://dl.grafana.com"
+
+// pin is what is known of a release's archive before it is fetched.
+type pin struct {
+	version, platform string
+	sum               checksum
+	size              int64 // bytes
+}
+
+// builtinPins are the archives of Version, https://grafana.com/grafana/download/12.4.11?edition=oss. SHA-512 and sizes are those
+// that Gentoo Linux publishes for its package www-apps/grafana-bin 12.4.11 (Manifest at commit
+// 7b27bc9ed26c358f4d63cdff6103ff9894d2458e of gentoo/gentoo), which fetches the same archives from the same host. No such list
+// has macOS' archives: for them, and for other versions, the checksum is the one that the official host publishes.
+func builtinPins() []pin {
+	return []pin{
+		{
+			Version, "linux/amd64",
+			checksum{sha512Name, "30e9bf73cde8a7a69e0612b6ff646fb7eaf357595affabac32f1ae28d4cdfc843ebd68feb0852d87ccd0a77527692083807c5466f94247184b812ceb810fb146"},
+			278432937,
+		},
+		{
+			Version, "linux/arm64",
+			checksum{sha512Name, "8b8120c07835dee50856ce276c9f2fccce927998f84a3c67df4691abc560776bf18ca40f02e738afa8ed0a94a17256b2d55c55adcb5cb1d6257c2a2d75623e51"},
+			263008442,
+		},
+	}
+}
+
+// thisPlatform is the machine's, written as in pins.
+func thisPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
+
+// releaseVersion is what a version may look like; it becomes part of file names and addresses.
+var releaseVersion = regexp.MustCompile(`^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}([-+][0-9A-Za-z.-]{1,40})?$`)
+
+// parseVersion returns the version in the form of Version.
+func parseVersion(s string) (string, error) {
+	v := strings.TrimPrefix(s, "v")
+	if !releaseVersion.MatchString(v) {
+		return "", fmt.Errorf("--version %q: give a release of Grafana, such as %s", s, Version)
+	}
+	return v, nil
+}
+
+// archiveName returns the file name of a release's archive.
+func archiveName(version, platform string) (string, error) {
+	switch platform {
+	case "linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64":
+	default:
+		return "", fmt.Errorf("no archive of Grafana is published for %s: build one and give it with --file and --sha256, or start the server with --grafana-home", platform)
+	}
+	if strings.Contains(version, "+") {
+		return "", fmt.Errorf("--version %s: builds with a + are published under addresses that don't follow from the version: fetch the archive and give it with --file and --sha256", version)
+	}
+	return "grafana-" + version + "." + strings.Replace(platform, "/", "-", 1) + ".tar.gz", nil
+}
+
+// archiveURL returns where an archive is; mirror stands in for the official host unless it is empty.
+func archiveURL(mirror, name string) (*url.URL, error) {
+	base := mirror
+	if base == "" {
+		base = officialHost
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		err = errors.Unwrap(err) // the cause without the text, which is said below
+	} else if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		err = errors.New("no address of a mirror")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--mirror %q: %w; give it as https://HOST[/PATH], under which oss/release/%s is found", mirror, err, name)
+	}
+	return u.JoinPath("oss", "release", name), nil
+}
+
+const (
+	sha256Name = "SHA-256"
+	sha512Name = "SHA-512"
+)
+
+// checksum is a digest in lower-case hexadecimal; the zero value is none.
+type checksum struct{ algorithm, digest string }
+
+// parseSHA256 reads a digest, also in the form that sha256sum prints.
+func parseSHA256(s string) (checksum, bool) {
+	digest, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(s)), " ")
+	raw, err := hex.DecodeString(digest)
+	return checksum{sha256Name, digest}, err == nil && len(raw) == 32
+}

@@ -1,0 +1,130 @@
+package grafana
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+)
+
+// testOutput returns an output, what it logs (without times) and a clock for it.
+func testOutput(level slog.Level, secrets ...string) (*output, *strings.Builder, *time.Time) {
+	var text strings.Builder
+	handler := slog.NewTextHandler(&text, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}})
+	g := &Grafana{opts: Options{Tokens: secrets}}
+	o := newOutput(slog.New(handler).With(logging.KeyComponent, "grafana").Handler(), g.secrets())
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	o.now = func() time.Time { return now }
+	o.settle()
+	return o, &text, &now
+}
+
+func TestLogLinesOfAllShapes(t *testing.T) {
+	o, text, _ := testOutput(slog.LevelDebug, "very-secret-token", `quo"ted-secret`)
+	for _, line := range []string{
+		`{"level":"info","logger":"settings","msg":"Starting Grafana","t":"2026-11-23T21:55:34Z","version":"10.0.0"}`,
+		`{"level":"warn","logger":"local.finder","msg":"Skipping","path":"/p","performed":485,"ok":true,"more":{"a":1},"none":null}`,
+		`{"lvl":"eror","msg":"two\nlines","error":"e"}`,
+		`{"level":"info","msg":"login","password":"abc","X-Api-Key":"k","authToken":"t"}`,
+		`{"level":"info","msg":"says very-secret-token and quo\"ted-secret"}`,
+		`{"level":"info"}`,
+		`{"broken`,
+		`logger=server t=2026-11-23T21:55:34Z level=error msg="Stopped \"it\"" reason=none`,
+		`lvl=warn msg=old`,
+		`key=value but no log line`,
+		`WARN [11-23|21:55:34] Something is odd                        logger=x`,
+		"\x1b[31mEROR\x1b[0m[11-23|21:55:34] coloured",
+		`Grafana server is running with elevated privileges. This is not recommended`,
+		"Error: ✗ the end",
+		"\x1b[31mError\x1b[0m: \x1b[31m✗\x1b[0m the coloured end",
+		"panic: runtime error: index out of range",
+		"goroutine 1 [running]:",
+		"\xff\xfe bytes",
+		"   ",
+		"windows line end\r",
+		"long " + strings.Repeat("x", 100_000),
+	} {
+		fmt.Fprintln(o, line)
+	}
+	golden(t, "log.txt", text.String())
+	text.Reset()
+	o.settled = false
+	fmt.Fprintln(o, `lvl=warn msg="while it starts"`)
+	if !strings.HasPrefix(text.String(), "level=DEBUG") {
+		t.Errorf("a warning before Grafana answers: %s", text)
+	}
+	if strings.Contains(text.String(), "ted-secret") {
+		t.Error("a secret is in the log")
+	}
+}
+
+func TestLinesInPieces(t *testing.T) {
+	o, text, _ := testOutput(slog.LevelDebug)
+	for _, piece := range []string{"he", "llo", "\nwor", "ld\n\nlast"} {
+		if n, err := o.Write([]byte(piece)); n != len(piece) || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	if got := text.String(); got != "level=DEBUG msg=hello component=grafana\nlevel=DEBUG msg=world component=grafana\n" {
+		t.Errorf("logged %q", got)
+	}
+	if got := o.reason(errors.New("exit status 1")); got != "exit status 1; the last that it said: last" {
+		t.Errorf("reason %q", got)
+	}
+}
+
+func TestInfoIsQuietAndFloodsAreCut(t *testing.T) {
+	o, text, now := testOutput(slog.LevelInfo)
+	for range 3 * maxLoud {
+		fmt.Fprintln(o, `{"level":"info","msg":"quiet"}`)
+		fmt.Fprintln(o, `{"level":"error","msg":"loud"}`)
+	}
+	if n := strings.Count(text.String(), "msg=loud"); n != maxLoud || strings.Contains(text.String(), "quiet") {
+		t.Errorf("%d of %d lines", n, 3*maxLoud)
+	}
+	*now = now.Add(loudWindow)
+	fmt.Fprintln(o, `{"level":"error","msg":"later"}`)
+	if got := text.String(); !strings.Contains(got, fmt.Sprintf("lines=%d", 2*maxLoud)) || !strings.Contains(got, "msg=later") {
+		t.Errorf("logged %s", got[len(got)-200:])
+	}
+}
+
+func TestReasonOfAnEnd(t *testing.T) {
+	failed := exec.CommandContext(context.Background(), "false").Run()
+	const old, fresh = `{"level":"error","msg":"query failed","error":"timeout"}`, `{"level":"error","msg":"no table","err":"gone"}`
+	for _, c := range []struct {
+		name  string
+		lines []string
+		after time.Duration
+		err   error
+		want  string
+	}{
+		{"verdict", []string{fresh, "Error: ✗ the cellar is under water"}, 0, failed, "the cellar is under water"},
+		{"error", []string{old, fresh, `{"level":"error","msg":"late","error":"context canceled"}`}, 0, failed, "no table: gone"},
+		{"old error", []string{old}, time.Minute, failed, "exit status 1"},
+		{"plain", []string{"Segmentation fault"}, 0, failed, "exit status 1; the last that it said: Segmentation fault"},
+		{"nothing", nil, 0, failed, "exit status 1"},
+		{"in peace", []string{"bye"}, 0, nil, "it ended by itself"},
+		{"pipe held", nil, 0, exec.ErrWaitDelay, "it ended by itself"},
+	} {
+		o, _, now := testOutput(slog.LevelInfo)
+		for _, line := range c.lines {
+			fmt.Fprintln(o, line)
+		}
+		*now = now.Add(c.after)
+		if got := o.reason(c.err); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

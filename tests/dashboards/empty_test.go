@@ -1,0 +1,48 @@
+package dashboards
+
+import (
+	"slices"
+
+	"github.com/stackscope/stackscope/tests/dashboards/viewer"
+)
+
+// empty says which queries rightly have no data on the demo. What is left out of uid, row, panel and refID means all.
+type empty struct {
+	uid, row, panel, refID string
+	why                    string
+	// machine: the demo's node is this machine, and another one may have some.
+	machine bool
+}
+
+func (e empty) never() bool { return e.why != "" && !e.machine }
+
+func emptyOnDemo() []empty {
+	const worker = "gpustack-worker"
+	return []empty{
+		{uid: worker, row: "InfiniBand and RoCE", why: "few machines have InfiniBand", machine: true},
+		{uid: worker, panel: "Network devices", refID: "B", why: "virtual devices tell no speed", machine: true},
+	}
+}
+
+// emptyFor returns why a query may have no data, or a zero empty if it must have some.
+func emptyFor(d viewer.Dashboard, p viewer.Panel, t viewer.Target) empty {
+	list := emptyOnDemo()
+	if i := slices.IndexFunc(list, func(e empty) bool { return e.means(d, p, t) }); i >= 0 {
+		return list[i]
+	}
+	return empty{}
+}
+
+func (e empty) means(d viewer.Dashboard, p viewer.Panel, t viewer.Target) bool {
+	is := func(want, got string) bool { return want == "" || want == got }
+	return is(e.uid, d.UID) && is(e.row, p.Row) && is(e.panel, p.Title) && is(e.refID, t.RefID)
+}
+
+// unusedEmpty returns what the list names and no dashboard has.
+func unusedEmpty(list []*shown) []empty {
+	return slices.DeleteFunc(emptyOnDemo(), func(e empty) bool {
+		return slices.ContainsFunc(list, func(s *shown) bool {
+			return slices.ContainsFunc(s.panel.Targets, func(t viewer.Target) bool { return e.means(s.dashboard, s.panel, t) })
+		})
+	})
+}
