@@ -37,15 +37,14 @@ ui: ## build Prometheus' web UI into the binary (needs Node.js; without it the A
 test: ## every test, with the end-to-end tests
 	$(GO) test -shuffle=on ./...
 	cd bench && $(GO) test ./...
+	cd tests/compose && $(GO) test ./...
 	$(MAKE) --no-print-directory e2e
 
 e2e: build ## the real binaries, a separate real Prometheus, and the specification's commands
-	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 10m ./tests/e2e/...
+	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 10m ./tests/e2e/... ./tests/docs/...
 
-grafana-test: build ## the tests that need a real Grafana: builds one, without its UI (about 4 minutes, once), and runs them
-	home="$$(./hack/build-grafana --backend)" && \
-	STACKSCOPE_GRAFANA_HOME="$$home" $(GO) test -count=1 ./internal/grafana/... && \
-	STACKSCOPE_GRAFANA_HOME="$$home" STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -run Grafana ./tests/e2e/...
+grafana-test: ## the same as test with a real Grafana: builds one, without its pages (about 4 minutes, once)
+	home="$$(./hack/build-grafana --backend)" && STACKSCOPE_GRAFANA_HOME="$$home" $(MAKE) --no-print-directory test
 
 race: ## the tests of packages that share state between goroutines, under the race detector
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
@@ -53,8 +52,10 @@ race: ## the tests of packages that share state between goroutines, under the ra
 lint: tools ## golangci-lint, formatting, go fix, go.mod
 	$(GOLANGCI) run ./...
 	cd bench && $(GOLANGCI) run ./...
+	cd tests/compose && $(GOLANGCI) run ./...
 	$(GO) mod tidy -diff
 	cd bench && $(GO) mod tidy -diff
+	cd tests/compose && $(GO) mod tidy -diff
 	$(GO) fix -diff ./...
 
 gen: ## regenerate what is generated (dashboards, docs/metrics.md, docs/flags.md, the tables of vendors)
@@ -69,7 +70,6 @@ fuzz: ## each fuzz target for FUZZTIME (1m)
 
 check: lint gen ## all that CI does
 	git diff --exit-code -- docs docker-compose README.md
-	$(MAKE) --no-print-directory test
 	$(MAKE) --no-print-directory grafana-test
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 3s

@@ -1,6 +1,9 @@
 package dashboards
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // What the dashboards about cards have in common.
 const (
@@ -13,30 +16,23 @@ const (
 
 // cards selects a family of the chosen workers. More matchers may follow.
 func cards(family string, more ...string) string {
-	selector := cardSelector
-	for _, m := range more {
-		selector += ", " + m
-	}
-	return "gpustack:" + family + "{" + selector + "}"
+	return "gpustack:" + family + "{" + listed(cardSelector, more) + "}"
+}
+
+// listed puts more entries behind a list.
+func listed(list string, more []string) string {
+	return strings.Join(append([]string{list}, more...), ", ")
 }
 
 // ofCard is the family with one sample for each card, and for each value of the further labels.
 func ofCard(series string, more ...string) string {
-	by := cardBy
-	for _, m := range more {
-		by += ", " + m
-	}
-	return fmt.Sprintf("max by (%s) (%s)", by, series)
+	return fmt.Sprintf("max by (%s) (%s)", listed(cardBy, more), series)
 }
 
 // worst keeps of what expr says about cards the few with the highest score over the whole range, so that a line doesn't come and
 // go. The score must be fixed at the range's end by "@ end()". More labels tell several lines of a card apart.
 func worst(expr, score string, more ...string) string {
-	by := cardBy
-	for _, m := range more {
-		by += ", " + m
-	}
-	return fmt.Sprintf("(%s) and on (%s) topk(%d, %s)", expr, by, worstCards, score)
+	return fmt.Sprintf("(%s) and on (%s) topk(%d, %s)", expr, listed(cardBy, more), worstCards, score)
 }
 
 // highest is the worst of a gauge: those with the highest value in the range.
@@ -62,6 +58,11 @@ func stairs() Override {
 // rare draws what should be 0, with an axis that doesn't make 0 look like little.
 func rare() Override {
 	return Override{Matching: ".*", Properties: map[string]any{"custom.fillOpacity": 0, "custom.axisSoftMax": 1}}
+}
+
+// matrixCells colours the cells of a matrix, but not its first column, by their thresholds.
+func matrixCells() Override {
+	return Override{Matching: "^(?!Family).*", Properties: map[string]any{"custom.cellOptions": object{"type": "color-text"}, "custom.align": "center"}}
 }
 
 // toWorker leads from a row of a table to its worker.

@@ -61,7 +61,7 @@ type Panel struct {
 	NoValue    string      // shown instead of "No data" where absence is normal and says something
 
 	Stacked    bool     // TimeSeries: stacked areas
-	NoLegend   bool     // TimeSeries
+	NoLegend   bool     // TimeSeries, StateTimeline
 	Columns    []Column // Table: what is shown, in this order
 	SortBy     string   // Table: title of the column to sort by, descending
 	Matrix     *Matrix  // Table: one label across and one down, in place of Columns

@@ -22,6 +22,7 @@ func engineComparison() Dashboard {
 			datasource(), cluster(),
 			{Name: varModel, Label: "Model", Multi: true, Query: `label_values(gpustack:runtime_scrape_success{cluster_name="$cluster_name"}, model_name)`},
 			{Name: "runtime", Label: "Runtime", Multi: true, Query: `label_values(gpustack:runtime_scrape_success{cluster_name="$cluster_name", model_name=~"$model_name"}, runtime)`},
+			{Name: "quantile", Label: "Quantile", Custom: []string{"0.99", "0.95", "0.9", "0.5"}},
 		},
 		Rows: []Row{
 			{Panels: []Panel{engineAdvice(), engineThroughputTable(), engineLatencyTable(), engineInstances()}},
@@ -73,9 +74,9 @@ func lineToInstance() []Link {
 }
 
 func engineAdvice() Panel {
-	return Panel{Kind: Text, Title: "What can be compared", H: 4, Markdown: strings.Join([]string{
+	return Panel{Kind: Text, Title: "What can be compared", H: 5, Markdown: strings.Join([]string{
 		"**Compare rows of one model only**, on the same type and number of cards, under a like load: prompt and output lengths, requests per second and cache hits are beside the results for that reason. No number here mixes models.",
-		"**Quantiles** are estimated from each engine's own buckets: a difference smaller than a bucket is none, and where *over* is not 0 the quantile is capped. Not every engine means the same by a name: some count cached prompt tokens as processed, some time the first token from arrival, some from the first scheduling. The last row shows which engine exports what; a dash is *not exported*, never 0.",
+		"**Quantiles** are estimated from each engine's own buckets: a difference smaller than a bucket is none, and where *>* is not 0 the quantile is capped. Not every engine means the same by a name: some count cached prompt tokens as processed, some time the first token from arrival, some from the first scheduling. The last row shows which engine exports what; a dash is *not exported*, never 0.",
 	}, "\n\n")}
 }
 
@@ -93,7 +94,7 @@ func engineThroughputTable() Panel {
 	output := perSecond("generation_tokens_total")
 	requests := ofVersion(perSecond("request_success_total"))
 	return Panel{
-		Kind: Table, Title: "Versions side by side: throughput (mean of the range)", H: 8, SortBy: "Model", NoValue: "-",
+		Kind: Table, Title: "Versions side by side: throughput (mean of the range)", H: 7, SortBy: "Model", NoValue: "-",
 		Description: "One line for a model, runtime and version, all its instances together. Out/s per card is what a purchase is compared by; a shared card counts whole. Tok/J: output tokens per joule that was allocated to the instances. In and Out: mean tokens of a request; rows whose lengths differ much cannot be compared. Load: mean requests being computed, by instance. Preempted: per 1000 requests; above 0 the KV cache is too small for the load. Instances that the server does not know are left out.",
 		Queries: []Query{
 			{Expr: "count by (" + versionBy + ") (" + versioned("group by ("+engineBy+") ("+engine("runtime_scrape_success")+")") + ")"},
@@ -113,17 +114,17 @@ func engineThroughputTable() Panel {
 		Columns: versionColumns(
 			Column{Title: "Inst.", Query: 1, Width: 56},
 			Column{Title: "Cards", Query: 2, Width: 60},
-			Column{Title: "Req/s", Query: 3, Decimals: ptr(1), Width: 64},
-			Column{Title: "In", Query: 4, Decimals: ptr(0), Width: 64},
-			Column{Title: "Out", Query: 5, Decimals: ptr(0), Width: 60},
-			Column{Title: "Load", Query: 6, Decimals: ptr(0), Width: 60},
-			Column{Title: "In/s", Query: 7, Decimals: ptr(0), Width: 72},
-			Column{Title: "Out/s", Query: 8, Decimals: ptr(0), Width: 72},
-			Column{Title: "per inst.", Query: 9, Decimals: ptr(0), Width: 80},
-			Column{Title: "per card", Query: 10, Decimals: ptr(0), Width: 80},
-			Column{Title: "Tok/J", Query: 11, Decimals: ptr(2), Width: 70},
-			Column{Title: "Cache hits", Query: 12, Unit: "percentunit", Decimals: ptr(0), Width: 94},
-			Column{Title: "Preempted", Query: 13, Decimals: ptr(1), Width: 94, Thresholds: limits(1, 50)},
+			Column{Title: "Req/s", Query: 3, Decimals: new(1), Width: 64},
+			Column{Title: "In", Query: 4, Decimals: new(0), Width: 64},
+			Column{Title: "Out", Query: 5, Decimals: new(0), Width: 60},
+			Column{Title: "Load", Query: 6, Decimals: new(0), Width: 60},
+			Column{Title: "In/s", Query: 7, Decimals: new(0), Width: 72},
+			Column{Title: "Out/s", Query: 8, Decimals: new(0), Width: 72},
+			Column{Title: "per inst.", Query: 9, Decimals: new(0), Width: 80},
+			Column{Title: "per card", Query: 10, Decimals: new(0), Width: 80},
+			Column{Title: "Tok/J", Query: 11, Decimals: new(2), Width: 70},
+			Column{Title: "Cache hits", Query: 12, Unit: "percentunit", Decimals: new(0), Width: 94},
+			Column{Title: "Preempted", Query: 13, Decimals: new(1), Width: 94, Thresholds: limits(1, 50)},
 		),
 	}
 }
@@ -132,7 +133,7 @@ func engineLatencyTable() Panel {
 	var queries []Query
 	var columns []Column
 	for _, f := range []struct{ title, family string }{
-		{"TTFT", "time_to_first_token_seconds"}, {"Token", "inter_token_latency_seconds"}, {"E2E", "e2e_request_latency_seconds"}, {"Queue", "request_queue_time_seconds"},
+		{"TTFT", "time_to_first_token_seconds"}, {"ITL", "inter_token_latency_seconds"}, {"E2E", "e2e_request_latency_seconds"}, {"Wait", "request_queue_time_seconds"},
 	} {
 		buckets := func(matchers ...string) string {
 			return "sum by (le, " + versionBy + ") (" + versioned("sum by (le, "+engineBy+") (rate("+engine(f.family+"_bucket", matchers...)+"[$__range]))") + ")"
@@ -145,14 +146,14 @@ func engineLatencyTable() Panel {
 			Query{Expr: over},
 		)
 		columns = append(columns,
-			Column{Title: f.title + " p50", Query: n + 1, Unit: "s", Width: 86},
-			Column{Title: f.title + " p99", Query: n + 2, Unit: "s", Width: 86},
-			Column{Title: f.title + " over", Query: n + 3, Unit: "percentunit", Decimals: ptr(0), Width: 90, Thresholds: limits(0.01, 0.1)},
+			Column{Title: f.title + " p50", Query: n + 1, Unit: "s", Width: 84},
+			Column{Title: f.title + " p99", Query: n + 2, Unit: "s", Width: 84},
+			Column{Title: f.title + " >", Query: n + 3, Unit: "percentunit", Decimals: new(0), Width: 68, Thresholds: limits(0.01, 0.1)},
 		)
 	}
 	return Panel{
-		Kind: Table, Title: "Versions side by side: latency (whole range)", H: 8, SortBy: "Model", NoValue: "-",
-		Description: "TTFT: time to the first token. Token: time between two tokens. E2E: to the last token. Queue: wait before the first scheduling. Half of the requests were faster than p50, one of a hundred slower than p99. over: the share above the highest finite bucket; from 1 % on the p99 is capped there and too low. Buckets are added within one version only, as versions change theirs.",
+		Kind: Table, Title: "Versions side by side: latency (whole range)", H: 7, SortBy: "Model", NoValue: "-",
+		Description: "TTFT: time to the first token. ITL: time between two tokens. E2E: to the last token. Wait: before the first scheduling. Half of the requests were faster than p50, one of a hundred slower than p99. >: the share above the highest finite bucket; from 1 % on the p99 is capped there and too low. Buckets are added within one version only, as versions change theirs.",
 		Queries:     queries, Columns: versionColumns(columns...),
 	}
 }
@@ -168,11 +169,9 @@ func engineInstances() Panel {
 			{Expr: "count by (" + engineBy + ", gpu_name) (group by (" + engineBy + ", gpu_name, gpu_index, gpu_chip_index) (" + engine("model_instance_gpu_memory_used_bytes") + "))"},
 			{Expr: ofEngine(engine("num_requests_running"))},
 			{Expr: ofEngine(engine("num_requests_waiting"))},
-			{Expr: ofEngine(perSecond("request_success_total"))},
 			{Expr: ofEngine(output)},
 			{Expr: ofEngine(output) + " / " + cardsOf()},
 			{Expr: ofEngine(output) + " / " + energy},
-			{Expr: "max by (" + engineBy + ") (max_over_time(" + engine("kv_cache_usage_ratio") + "[$__range]))"},
 		},
 		Columns: []Column{
 			{Title: "Instance", Label: "model_instance_name", Link: toInstance()},
@@ -185,11 +184,9 @@ func engineInstances() Panel {
 			{Title: "Cards", Query: 2, Width: 60},
 			{Title: "Running", Query: 3, Width: 76},
 			{Title: "Waiting", Query: 4, Width: 74, Thresholds: limits(1, 50)},
-			{Title: "Req/s", Query: 5, Decimals: ptr(1), Width: 66},
-			{Title: "Out/s", Query: 6, Decimals: ptr(0), Width: 70},
-			{Title: "Out/s per card", Query: 7, Decimals: ptr(0), Width: 118},
-			{Title: "Tok/J", Query: 8, Decimals: ptr(2), Width: 66},
-			{Title: "KV max", Query: 9, Unit: "percentunit", Decimals: ptr(0), Width: 76, Thresholds: limits(0.9, 0.99)},
+			{Title: "Out/s", Query: 5, Decimals: new(0), Width: 70},
+			{Title: "Out/s per card", Query: 6, Decimals: new(0), Width: 118},
+			{Title: "Tok/J", Query: 7, Decimals: new(2), Width: 66},
 		},
 	}
 }

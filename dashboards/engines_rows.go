@@ -1,43 +1,52 @@
 package dashboards
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// engineQuantiles are the quantiles of each instance. Instances are never put together: their buckets may differ.
-func engineQuantiles(title, description, family string) []Panel {
-	panels := quantiles(title, description, "gpustack:"+family, engineSelector, "s", strings.Split(engineBy, ", ")...)
-	for i := range panels {
-		for k := range panels[i].Queries {
-			q := &panels[i].Queries[k]
-			percent, _, _ := strings.Cut(q.Legend, " {{")
-			if strings.HasPrefix(percent, "p") {
-				q.Legend = percent + " " + engineLegend
-			} else {
-				q.Legend = engineLegend
-			}
-		}
-		panels[i].Links = lineToInstance()
-		panels[i].NoValue = "Not exported by these engines, or no requests."
-		panels[i].Overrides = append(panels[i].Overrides, thin())
+// engineQuantiles are the chosen quantile of each instance and, beside it, the share above the highest finite bucket. Instances
+// are never put together: their buckets may differ.
+func engineQuantiles(title, short, description, family string) []Panel {
+	buckets := func(matchers ...string) string {
+		return "sum by (le, " + engineBy + ") (rate(" + engine(family+"_bucket", matchers...) + "[$__rate_interval]))"
 	}
-	panels[0].Overrides = append(panels[0].Overrides,
-		Override{Matching: "^p50 ", Properties: map[string]any{"custom.lineStyle": object{"fill": "dot", "dash": []int{0, 6}}}},
-		Override{Matching: "^p90 ", Properties: map[string]any{"custom.lineStyle": object{"fill": "dash", "dash": []int{8, 6}}}})
-	return panels
+	count := ofEngine("rate(" + engine(family+"_count") + "[$__rate_interval])")
+	busiest := overRange(count)
+	const absent = "Not exported by these engines, or no requests."
+	return []Panel{
+		{
+			Kind: TimeSeries, Title: title, W: 8, H: 10, Unit: "s", Min: new(0.0), Links: lineToInstance(), NoValue: absent,
+			Description: description + " Shown is the quantile chosen above, for the 16 instances with most requests, as far as the engine's buckets can tell.",
+			Queries:     []Query{{Expr: top(mostEngines, engineBy, "histogram_quantile($quantile, "+buckets()+")", busiest), Legend: engineLegend}},
+			Overrides:   []Override{thin()},
+		},
+		{
+			Kind: TimeSeries, Title: short + " above top", W: 4, H: 10, Unit: "percentunit", Min: new(0.0), Max: new(1.0), NoLegend: true, Links: lineToInstance(), NoValue: absent,
+			Description: "Share of observations above the engine's highest finite bucket. Where it is more than what the chosen quantile leaves out (1 % for 0.99), the line on the left is capped at that bucket and too low. The engine decides its buckets: raise them there, or look at the mean.",
+			Thresholds:  limits(0.01, 0.1),
+			Queries: []Query{{
+				Expr:   top(mostEngines, engineBy, "clamp_min(1 - max by ("+engineBy+") ("+buckets(`le!="+Inf"`)+") / ("+count+" > 0), 0)", busiest),
+				Legend: engineLegend,
+			}},
+			Overrides: []Override{thin()},
+		},
+	}
 }
 
 func engineLatency() []Panel {
-	var all []Panel
-	all = append(all, engineQuantiles("Time to first token", "From a request's arrival to its first token; p99 drawn through, p90 dashed, p50 dotted. Long with a long queue: too few instances. Long with an empty queue: long prompts, or prefill starves behind decoding (chunked prefill).", "time_to_first_token_seconds")...)
-	all = append(all, engineQuantiles("Time between tokens", "Between two tokens of a request; p99 drawn through, p90 dashed, p50 dotted. It grows with the batch: compare at a like number of running requests. Peaks of the p99 alone are prefills that hold up decoding.", "inter_token_latency_seconds")...)
-	all = append(all, engineQuantiles("End to end", "From arrival to the last token; p99 drawn through, p90 dashed, p50 dotted. It depends on how long the answers are: look at the tokens of a request first.", "e2e_request_latency_seconds")...)
-	all = append(all, engineQuantiles("Time in the queue", "Wait before the first scheduling; p99 drawn through, p90 dashed, p50 dotted. Anything but near 0 is missing capacity or a full KV cache. Engines that do not export it have no line, which is not a queue of 0.", "request_queue_time_seconds")...)
-	return all
+	return slices.Concat(
+		engineQuantiles("Time to first token", "TTFT", "From a request's arrival to its first token. Long with a long queue: too few instances. Long with an empty queue: long prompts, or prefill that waits behind decoding.", "time_to_first_token_seconds"),
+		engineQuantiles("Time between tokens", "ITL", "Between two tokens of a request. It grows with the batch: compare at a like number of running requests. Peaks of high quantiles alone are prefills that hold up decoding.", "inter_token_latency_seconds"),
+		engineQuantiles("End to end", "E2E", "From arrival to the last token. It depends on how long the answers are: look at the tokens of a request first.", "e2e_request_latency_seconds"),
+		engineQuantiles("Time in the queue", "Queue", "Wait before the first scheduling. Anything but near 0 is missing capacity or a full KV cache. An engine that does not export it has no line, which is not a queue of 0.", "request_queue_time_seconds"),
+	)
 }
 
 // engineLines is a panel with a line for each instance.
 func engineLines(title, unit, description, expr, rank string) Panel {
 	return Panel{
-		Kind: TimeSeries, Title: title, Unit: unit, Min: ptr(0.0), Description: description, Links: lineToInstance(),
+		Kind: TimeSeries, Title: title, Unit: unit, Min: new(0.0), Description: description, Links: lineToInstance(),
 		NoValue: "Not exported by these engines.",
 		Queries: []Query{{Expr: top(mostEngines, engineBy, expr, rank), Legend: engineLegend}}, Overrides: []Override{thin()},
 	}
@@ -71,13 +80,13 @@ func engineCaches() []Panel {
 	kv := engine("kv_cache_usage_ratio")
 	fullest := func(series string) string { return "max by (" + engineBy + ") (" + series + ")" }
 	usage := engineLines("KV cache in use", "percentunit", "Of the fullest data-parallel rank. At 100 % requests wait or are preempted: give the engine more memory, shorten the context, or add instances. Engines count differently what the prefix cache keeps without need: some call it used.", fullest(kv), fullest("max_over_time("+kv+"[$__range] @ end())"))
-	usage.Max, usage.Thresholds = ptr(1.0), limits(0.9, 0.99)
+	usage.Max, usage.Thresholds = new(1.0), limits(0.9, 0.99)
 	hits := engineRate("Prefix cache hits", "percentunit", "Share of prompt tokens that were found in the prefix cache, from the counters of hits and lookups. Instances of one model with different shares get different requests: route by prefix, or do not compare their time to first token.", rate("prefix_cache_hits_total")+" / ("+rate("prefix_cache_queries_total")+" > 0)")
-	hits.Max = ptr(1.0)
+	hits.Max = new(1.0)
 	preempted := engineRate("Preemptions", "cps", "Requests that were thrown out of the batch to free KV cache, to be computed again later. Above 0 the engine does work twice: lower its maximum of running requests or give it more cache.", rate("request_preemptions_total"))
 	preempted.Overrides = []Override{rare()}
 	accepted := engineRate("Speculative decoding: accepted", "percentunit", "Share of drafted tokens that the model accepted. Below a third or so drafting costs more than it saves; it depends on the requests, so compare under a like load.", rate("spec_decode_accepted_tokens_total")+" / ("+rate("spec_decode_draft_tokens_total")+" > 0)")
-	accepted.Max = ptr(1.0)
+	accepted.Max = new(1.0)
 	accepted.NoValue = "These engines do not speculate, or do not count it."
 	// Some engines export the share alone.
 	share := engine("spec_decode_accept_rate")
@@ -107,12 +116,13 @@ func engineScrapes() []Panel {
 	duration := engine("runtime_scrape_duration_seconds")
 	return []Panel{
 		{
-			Kind: Table, Title: "Families by runtime and version", H: 12, Unit: "percentunit", Decimals: ptr(0), NoValue: "-",
+			Kind: Table, Title: "Families by runtime and version", H: 16, Unit: "percentunit", Decimals: new(0), NoValue: "-",
 			Thresholds:  []Threshold{{Color: "orange"}, {Color: "green", From: 1}},
 			Description: "Share of a version's instances that export a unified family now. A dash: none of them does, so panels about it have no line for them; look for another family, or map one of the engine's own to it (docs/mapping.md). Below 100 %: configuration differs between instances, or the engine exports the family only once there is something to tell.",
 			Queries: []Query{{Expr: "max by (family, engine_version) (" + named("count by (family, runtime, runtime_version) ("+versioned(exported)+")") +
 				" / on (engine_version) group_left () " + all + ")"}},
-			Matrix: &Matrix{Across: "engine_version", Down: "family", Title: "Family", Width: 290},
+			Matrix:    &Matrix{Across: "engine_version", Down: "family", Title: "Family", Width: 290},
+			Overrides: []Override{matrixCells()},
 		},
 		engineLines("Time to read an engine's metrics", "s", "Time that fetching and translating an instance's page took, for the 16 slowest. Above a second the engine is too busy to answer or exports too much: its numbers come late, and near the scrape timeout they have gaps.",
 			"max by ("+engineBy+") ("+duration+")", "max by ("+engineBy+") (max_over_time("+duration+"[$__range] @ end()))"),

@@ -71,7 +71,7 @@ func expressions(t *testing.T) (all []expression) {
 
 func (e expression) errorf(t *testing.T, format string, args ...any) {
 	t.Helper()
-	t.Errorf("%s, %q: %s\n\tin %s", e.dashboard.UID, e.panel.Title, fmt.Sprintf(format, args...), e.text)
+	t.Errorf("%s, %q: %s\n\tin %.200s", e.dashboard.UID, e.panel.Title, fmt.Sprintf(format, args...), e.text)
 }
 
 // selectors calls yield for each series selector with the nodes that it stands in, from the outermost on.
@@ -126,7 +126,7 @@ var foreignFamily = regexp.MustCompile(`^(up|scrape_\w+|process_\w+|go_\w+|prome
 // wireNames returns the names of all samples in the catalog.
 func wireNames() map[string]catalog.Metric {
 	names := map[string]catalog.Metric{}
-	for _, list := range [][]catalog.Metric{catalog.Server, catalog.WorkerNode, catalog.WorkerOwn, catalog.GPU, catalog.Instance, catalog.Runtime} {
+	for _, list := range [][]catalog.Metric{catalog.Server, catalog.ServerOwn, catalog.WorkerNode, catalog.WorkerOwn, catalog.GPU, catalog.Instance, catalog.Runtime} {
 		for _, m := range list {
 			if m.Type != catalog.Histogram {
 				names[m.WireName()] = m
@@ -287,8 +287,8 @@ func TestInventoryIsCountedOnce(t *testing.T) {
 			if !inventoryFamily.MatchString(name) || tellsOfPresence(path) {
 				return
 			}
-			if inner := nearestAggregate(path); inner == nil || inner.Op != parser.MAX && inner.Op != parser.GROUP {
-				e.errorf(t, "%s exists once for each server: take max or group by its identity first", name)
+			if inner := nearestAggregate(path); inner == nil || !slices.Contains([]parser.ItemType{parser.MAX, parser.MIN, parser.GROUP}, inner.Op) {
+				e.errorf(t, "%s exists once for each server: take max, min or group by its identity first", name)
 			}
 		})
 	}

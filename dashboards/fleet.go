@@ -43,6 +43,11 @@ func problemTable() Panel {
 	}
 }
 
+// plainly takes the colour from the stat with the given legend, which is there to compare with.
+func plainly(legend string) Override {
+	return Override{Matching: "^" + legend + "$", Properties: map[string]any{"thresholds": thresholds([]Threshold{{Color: "text"}})}}
+}
+
 // per writes an aggregation by identity in the chosen clusters.
 func per(op, by, expr string) string { return op + " by (cluster_name, " + by + ") (" + expr + ")" }
 
@@ -71,7 +76,7 @@ func fleetNumbers() []Panel {
 		states("Requests", "Requests that engines compute, and that wait in their queues. More waiting than running for long: add instances; the table below names the models.",
 			Query{Expr: "sum(" + inFleet("num_requests_running") + ")", Legend: "running"},
 			Query{Expr: "sum(" + inFleet("num_requests_waiting") + ")", Legend: "waiting"}),
-		flow("Generated", "Tokens that all models generate each second. A fall while requests wait means that engines are in trouble: see the tables below.", "suffix: tok/s",
+		flow("Generated", "Tokens that all models generate each second. A fall while requests wait means that engines are in trouble: see the tables below.", "count:tok/s",
 			"sum(rate("+inFleet("generation_tokens_total")+"[$__rate_interval]))"),
 		flow("Power", "Power that all cards draw. Compare with what racks and supplies allow; the power dashboard has each card's limit.", "watt",
 			"sum("+per("max", perCard, inFleet("worker_node_gpu_power_used_watts"))+")"),
@@ -90,7 +95,7 @@ func fleetOverTime() []Panel {
 	running := byModel("Requests running by model", "Requests that the engines of each model compute at once. A flat top is the engine's limit: look whether requests wait meanwhile.", "short",
 		per("sum", "model_name", inFleet("num_requests_running")))
 	running.Stacked = true
-	tokens := byModel("Generated tokens by model", "Tokens that each model generates each second. A model that falls to zero while its requests run is stalled: restart its instance.", "suffix: tok/s",
+	tokens := byModel("Generated tokens by model", "Tokens that each model generates each second. A model that falls to zero while its requests run is stalled: restart its instance.", "count:tok/s",
 		rate("generation_tokens_total"))
 	tokens.Stacked = true
 	busy := Panel{

@@ -19,7 +19,7 @@ func modelTable() Panel {
 	}
 	const ttft, itl = "time_to_first_token_seconds", "inter_token_latency_seconds"
 	return Panel{
-		Kind: Table, H: 8, Title: "Models", SortBy: "Running", Interval: tableInterval,
+		Kind: Table, H: 8, Title: "Each model", SortBy: "Running", Interval: tableInterval,
 		Description: "One row a model, over the last minute. TTFT is the time to the first token, ITL that between two tokens. Capped: share of either above the engine's top bucket; above 1 % that p99 is too low, so trust the queue instead. KV is the fullest instance's cache: from 95 % requests are preempted. Prefix hits: share of looked-up tokens that were cached. Click a model to see it.",
 		Queries: []Query{
 			{Expr: byModel("max", inFleet("model_running_instances"))},
@@ -45,7 +45,7 @@ func modelTable() Panel {
 			{Title: "Running", Query: 3},
 			{Title: "Waiting", Query: 4},
 			{Title: "Requests", Query: 5, Unit: "reqps", Decimals: ptr(1)},
-			{Title: "Generated", Query: 6, Unit: "suffix: tok/s", Decimals: ptr(0)},
+			{Title: "Generated", Query: 6, Unit: "count:tok/s", Decimals: ptr(0)},
 			{Title: "TTFT p99", Query: 7, Unit: "s"},
 			{Title: "ITL p99", Query: 8, Unit: "s"},
 			{Title: "Capped", Query: 9, Unit: "percentunit", Decimals: ptr(0), Thresholds: limits(0.01, 0.1)},
@@ -58,7 +58,7 @@ func modelTable() Panel {
 func workerFleetTable() Panel {
 	byWorker := func(op, expr string) string { return per(op, varWorker, expr) }
 	return Panel{
-		Kind: Table, H: 8, Title: "Workers", SortBy: "GPU busy",
+		Kind: Table, H: 8, Title: "Each worker", SortBy: "GPU busy",
 		Description: "One row a worker. GPU busy is the mean of its cards, VRAM the share of their memory in use, Hottest the hottest card: from 80 degrees cards begin to slow down. Memory from 95 %: the kernel begins to kill. Click a worker to see it.",
 		Queries: []Query{
 			{Expr: per("max", "worker_name, state", inFleet("worker_status"))},

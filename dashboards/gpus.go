@@ -31,7 +31,7 @@ func errorsInRange(matchers ...string) string {
 func actions() []Value {
 	return []Value{
 		{Value: 0, Text: "none", Color: "green"},
-		{Value: 1, Text: "restart app", Color: "yellow"},
+		{Value: 1, Text: "restart app", Color: "dark-yellow"},
 		{Value: 2, Text: "reset", Color: "orange"},
 		{Value: 3, Text: "drain", Color: "orange"},
 		{Value: 4, Text: "reboot", Color: "red"},
@@ -103,7 +103,7 @@ func gpuToDo() Panel {
 			advised, cardBy, users)}},
 		Columns: cardColumns(
 			Column{Title: "Do", Query: 1, Values: actions(), Width: 100},
-			Column{Title: "Because", Label: "reason", Width: 200},
+			Column{Title: "Because", Label: "reason", Width: 230},
 			Column{Title: "Model", Label: "model_name", Link: To("gpustack-model", "Model ${__data.fields.model_name}", varCluster, "${cluster_name}", varModel, "${__data.fields.model_name}")},
 			Column{Title: "Instance there", Label: "model_instance_name"},
 		),
@@ -167,17 +167,17 @@ func gpuCards() Panel {
 			{Title: "Do", Query: 2, Width: 90, Values: actions()},
 			{Title: "Core", Query: 3, Unit: "celsius", Width: 66, Thresholds: limits(80, 90)},
 			{Title: "Memory", Query: 4, Unit: "celsius", Width: 74, Thresholds: limits(95, 105)},
-			{Title: "Held back", Query: 5, Unit: "percentunit", Decimals: ptr(0), Width: 86, Thresholds: limits(0.05, 0.3)},
-			{Title: "Slow", Query: 6, Unit: "percentunit", Decimals: ptr(0), Width: 60, Thresholds: limits(0.1, 0.3)},
+			{Title: "Held back", Query: 5, Unit: "percentunit", Decimals: new(0), Width: 86, Thresholds: limits(0.05, 0.3)},
+			{Title: "Slow", Query: 6, Unit: "percentunit", Decimals: new(0), Width: 60, Thresholds: limits(0.1, 0.3)},
 			{Title: "Errors", Query: 7, Width: 66, Thresholds: limits(1, 10)},
 			{Title: "ECC", Query: 8, Width: 52, Thresholds: bad(1)},
 			{Title: "Rows", Query: 9, Width: 70, Values: []Value{
 				{Value: 0, Text: "fine", Color: "green"}, {Value: 1, Text: "reset", Color: "orange"},
 				{Value: 2, Text: "failed", Color: "red"}, {Value: 3, Text: "failed", Color: "red"},
 			}},
-			{Title: "PCIe loss", Query: 10, Unit: "percentunit", Decimals: ptr(0), Width: 84, Thresholds: limits(0.01, 0.6)},
+			{Title: "PCIe loss", Query: 10, Unit: "percentunit", Decimals: new(0), Width: 84, Thresholds: limits(0.01, 0.6)},
 			{Title: "Links down", Query: 11, Width: 92, Thresholds: bad(1)},
-			{Title: "Nobody's", Query: 12, Unit: "bytes", Decimals: ptr(0), Width: 84, Thresholds: limits(2<<30, 8<<30)},
+			{Title: "Nobody's", Query: 12, Unit: "bytes", Decimals: new(0), Width: 84, Thresholds: limits(2<<30, 8<<30)},
 		},
 	}
 }

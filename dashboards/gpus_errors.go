@@ -26,7 +26,7 @@ func gpuErrors() []Panel {
 			),
 		},
 		{
-			Kind: TimeSeries, Title: "When: cards with an error in the 10 minutes before", W: 10, H: 9, Unit: "none", Min: ptr(0.0), Stacked: true,
+			Kind: TimeSeries, Title: "When: cards with an error in the 10 minutes before", W: 10, H: 9, Unit: "none", Min: new(0.0), Stacked: true,
 			NoValue:     "No error was reported in the range.",
 			Description: "How many cards had their last error of a kind and code less than 10 minutes before. A code that many cards have at once is an application or a driver; one that one card has again and again is the card.",
 			Queries: []Query{{
@@ -36,14 +36,14 @@ func gpuErrors() []Panel {
 			Overrides: []Override{{Matching: ".*", Properties: map[string]any{"custom.lineInterpolation": "stepAfter", "custom.axisSoftMax": 4}}},
 		},
 		{
-			Kind: TimeSeries, Title: "Corrected memory errors", W: 7, Unit: "none", Min: ptr(0.0), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "Corrected memory errors", W: 7, Unit: "none", Min: new(0.0), Links: lineToWorker(),
 			NoValue:     "These cards do not tell ECC errors, or ECC is off.",
 			Description: "Since the driver was loaded, the 12 cards with the most. Each was mended by ECC and did no harm. A line that rises steadily faster than its neighbours' announces a row that will fail: plan a reset so that it can be remapped. A fall to 0 is a reload of the driver.",
 			Queries:     []Query{{Expr: worst(corrected, above0(correctedScore)), Legend: cardLegend}},
 			Overrides:   []Override{stairs()},
 		},
 		{
-			Kind: TimeSeries, Title: "Uncorrected memory errors", W: 7, Unit: "none", Min: ptr(0.0), Thresholds: bad(1), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "Uncorrected memory errors", W: 7, Unit: "none", Min: new(0.0), Thresholds: bad(1), Links: lineToWorker(),
 			NoValue:     "These cards do not tell ECC errors, or ECC is off.",
 			Description: "Since the driver was loaded, the 12 cards with the most. Data was lost: what ran there may have computed nonsense or was ended. Drain the card and reset it; if it comes again, have it replaced.",
 			Queries:     []Query{{Expr: worst(uncorrected, above0(uncorrectedScore)), Legend: cardLegend}},

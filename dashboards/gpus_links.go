@@ -32,8 +32,8 @@ func gpuLinks() []Panel {
 				Column{Title: "of", Query: 2, Width: 50},
 				Column{Title: "Lanes", Query: 3, Width: 60},
 				Column{Title: "of ", Query: 4, Width: 50},
-				Column{Title: "Missing", Query: 5, Unit: "percentunit", Decimals: ptr(0), Width: 76, Thresholds: limits(0.01, 0.6)},
-				Column{Title: "Busy", Query: 6, Unit: "percent", Decimals: ptr(0), Width: 62},
+				Column{Title: "Missing", Query: 5, Unit: "percentunit", Decimals: new(0), Width: 76, Thresholds: limits(0.01, 0.6)},
+				Column{Title: "Busy", Query: 6, Unit: "percent", Decimals: new(0), Width: 62},
 			),
 		},
 		{
@@ -52,35 +52,35 @@ func gpuLinks() []Panel {
 			),
 		},
 		{
-			Kind: TimeSeries, Title: "PCIe: received", H: 7, Unit: "binBps", Min: ptr(0.0), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "PCIe: received", H: 7, Unit: "binBps", Min: new(0.0), Links: lineToWorker(),
 			NoValue:     "These cards do not measure their PCIe traffic.",
 			Description: "What the 12 cards with the most traffic receive. A generation 5 link with 16 lanes carries about 60 GiB/s each way. Much of it while a model decodes: its cache is offloaded to the host, or the cards talk over PCIe in place of their links.",
 			Queries:     []Query{{Expr: highest(cards("gpu_pcie_receive_bytes_per_second")), Legend: cardLegend}},
 			Overrides:   []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "PCIe: sent", H: 7, Unit: "binBps", Min: ptr(0.0), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "PCIe: sent", H: 7, Unit: "binBps", Min: new(0.0), Links: lineToWorker(),
 			NoValue:     "These cards do not measure their PCIe traffic.",
 			Description: "What the 12 cards with the most traffic send. Compare it with what they receive: a card that sends much more than its neighbours pushes its cache out to the host.",
 			Queries:     []Query{{Expr: highest(cards("gpu_pcie_transmit_bytes_per_second")), Legend: cardLegend}},
 			Overrides:   []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "Links between cards: received", H: 7, Unit: "binBps", Min: ptr(0.0), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "Links between cards: received", H: 7, Unit: "binBps", Min: new(0.0), Links: lineToWorker(),
 			NoValue:     "These cards have no links between them, or do not count what goes over them.",
 			Description: "All links of a card together, for the 12 cards with the most traffic. The tensor-parallel cards of one instance move in step: look at one that lags.",
 			Queries:     []Query{{Expr: worst(received, receivedScore, "link_type"), Legend: cardLegend + " {{link_type}}"}},
 			Overrides:   []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "Links between cards: sent", H: 7, Unit: "binBps", Min: ptr(0.0), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "Links between cards: sent", H: 7, Unit: "binBps", Min: new(0.0), Links: lineToWorker(),
 			NoValue:     "These cards have no links between them, or do not count what goes over them.",
 			Description: "All links of a card together, for the 12 cards with the most traffic. No traffic where a model spans several cards: they talk over PCIe, which the panels above show.",
 			Queries:     []Query{{Expr: worst(sent, sentScore, "link_type"), Legend: cardLegend + " {{link_type}}"}},
 			Overrides:   []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "PCIe replays", Unit: "cps", Min: ptr(0.0), Links: lineToWorker(), Thresholds: limits(0.1, 10),
+			Kind: TimeSeries, Title: "PCIe replays", Unit: "cps", Min: new(0.0), Links: lineToWorker(), Thresholds: limits(0.1, 10),
 			NoValue:     "These cards do not count PCIe replays.",
 			Description: "Packets that had to be sent again, for the 12 cards with the most. Some after a start are normal; a steady rate is a bad contact, riser or cable, and costs bandwidth before it costs the card.",
 			Queries: []Query{{
@@ -90,7 +90,7 @@ func gpuLinks() []Panel {
 			Overrides: []Override{rare()},
 		},
 		{
-			Kind: TimeSeries, Title: "Link errors", Unit: "cps", Min: ptr(0.0), Links: lineToWorker(), Thresholds: limits(0.1, 10),
+			Kind: TimeSeries, Title: "Link errors", Unit: "cps", Min: new(0.0), Links: lineToWorker(), Thresholds: limits(0.1, 10),
 			NoValue:     "These cards do not count errors of their links.",
 			Description: "Errors by kind, all links of a card together, for the 12 worst. Replays and corrected errors cost bandwidth; others end what runs on the cards that share the link.",
 			Queries: []Query{{
@@ -141,10 +141,11 @@ func gpuCoverage() Panel {
 	told := "group by (__name__, " + cardBy + ") ({__name__=~\"gpustack:(" + strings.Join(toldByCards(), "|") + ")\", " + cardSelector + "})"
 	named := `label_replace(` + told + `, "family", "$1", "__name__", "gpustack:(.+)")`
 	return Panel{
-		Kind: Table, Title: "Who tells what", W: 12, H: 12, Unit: "percentunit", Decimals: ptr(0), Thresholds: []Threshold{{Color: "orange"}, {Color: "green", From: 1}}, NoValue: "not told",
+		Kind: Table, Title: "Who tells what", W: 12, H: 12, Unit: "percentunit", Decimals: new(0), Thresholds: []Threshold{{Color: "orange"}, {Color: "green", From: 1}}, NoValue: "not told",
 		Description: "Share of a vendor's cards that export a family now. What no card tells is not in the list; docs/gpus.md has the whole table. Panels about a family say nothing about cards that do not tell it: that is not the same as healthy. Below 100 %: some cards are older, sliced, lost, or their driver hangs.",
 		Queries: []Query{{Expr: "count by (family, vendor) (" + named + " * on (" + cardBy + ") group_left (vendor) " + info + ")" +
 			" / on (vendor) group_left () count by (vendor) (" + info + ")"}},
-		Matrix: &Matrix{Across: "vendor", Down: "family", Title: "Family", Width: 330},
+		Matrix:    &Matrix{Across: "vendor", Down: "family", Title: "Family", Width: 330},
+		Overrides: []Override{matrixCells()},
 	}
 }

@@ -20,7 +20,7 @@ func gpuSpeed() []Panel {
 			Overrides:   []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "Held back, by reason", Unit: "percentunit", Min: ptr(0.0), Max: ptr(1.0), Thresholds: limits(0.05, 0.3), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "Held back, by reason", Unit: "percentunit", Min: new(0.0), Max: new(1.0), Thresholds: limits(0.05, 0.3), Links: lineToWorker(),
 			NoValue:     "These cards do not tell whether they are held back.",
 			Description: "Share of time in which a card was throttled, for the 12 worst of card and reason. Reasons can hold at once: do not add them up. thermal and thermal_hw: cooling. power_cap: the set limit; raising it may be cheaper than another card. power_brake: the power supply. hw_slowdown: ask the vendor. All at 0: nothing was held back.",
 			Queries: []Query{{
@@ -30,7 +30,7 @@ func gpuSpeed() []Panel {
 			Overrides: []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "Clock deficit while busy", Unit: "percentunit", Min: ptr(0.0), Thresholds: limits(0.1, 0.3), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "Clock deficit while busy", Unit: "percentunit", Min: new(0.0), Thresholds: limits(0.1, 0.3), Links: lineToWorker(),
 			NoValue:     "No card was busy, or these cards do not tell their clocks.",
 			Description: "How far the core clock is below its maximum while the driver says that the card is more than 50 % busy, for the 12 slowest. Idle cards lower their clocks and are left out, so lines have gaps. A deficit without a reason on the left: somebody set lower clocks, or the vendor tells no reasons.",
 			Queries: []Query{{
@@ -40,7 +40,7 @@ func gpuSpeed() []Panel {
 			Overrides: []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "Power against the limit", Unit: "percentunit", Min: ptr(0.0), Thresholds: limits(0.95, 1.02), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "Power against the limit", Unit: "percentunit", Min: new(0.0), Thresholds: limits(0.95, 1.02), Links: lineToWorker(),
 			NoValue:     "These cards do not tell their power limit.",
 			Description: "Power drawn as a share of the card's limit, for the 12 that drew the most watts. Near 100 % the card is limited by power, not broken: see held back by power_cap. Far below its neighbours at equal work: the card is starved or held back.",
 			Queries: []Query{{
@@ -50,7 +50,7 @@ func gpuSpeed() []Panel {
 			Overrides: []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: "Fans", Unit: "percentunit", Min: ptr(0.0), Max: ptr(1.0), Links: lineToWorker(),
+			Kind: TimeSeries, Title: "Fans", Unit: "percentunit", Min: new(0.0), Max: new(1.0), Links: lineToWorker(),
 			NoValue:     "These cards have no fan of their own, or do not tell its speed.",
 			Description: "Speed as a share of the maximum, for the 12 fastest. At 100 % with a hot core: dust or a hot room. At 0 on a hot card: the fan is dead. Cards of servers mostly have none.",
 			Queries:     []Query{{Expr: highest(cards("gpu_fan_speed_ratio"), "fan"), Legend: cardLegend + " fan {{fan}}"}},
@@ -64,7 +64,7 @@ func gpuBusy() []Panel {
 		return ofCard("avg_over_time(" + cards(family) + "[$__range])")
 	}
 	bar := func(title string, query int) Column {
-		return Column{Title: title, Query: query, Unit: "percentunit", Decimals: ptr(0), Bar: true, Max: 1}
+		return Column{Title: title, Query: query, Unit: "percentunit", Decimals: new(0), Bar: true, Max: 1}
 	}
 	hollow := ofCard(cards("worker_node_gpu_utilization_rate")) + " / 100 - " + ofCard(cards("gpu_sm_active_ratio"))
 	score := ofCard("avg_over_time("+cards("worker_node_gpu_utilization_rate")+"[$__range] @ end())") + " / 100 - " + ofCard("avg_over_time("+cards("gpu_sm_active_ratio")+"[$__range] @ end())")

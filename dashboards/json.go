@@ -181,8 +181,8 @@ func set(o object, key, value string) {
 
 func (p Panel) colorMode() string {
 	switch {
-	case p.Kind == TimeSeries || (p.Kind == StateTimeline && len(p.Thresholds) == 0 && len(p.Values) == 0):
-		return "palette-classic"
+	case p.Kind == TimeSeries || (p.Kind == StateTimeline && len(p.Thresholds) == 0):
+		return "palette-classic" // by thresholds, a state timeline would show ranges instead of the values' texts
 	default:
 		return "thresholds"
 	}
@@ -269,7 +269,11 @@ func (p Panel) options() object {
 	case Gauge:
 		return object{"reduceOptions": reduce, "showThresholdLabels": false, "showThresholdMarkers": true, "orientation": "auto"}
 	case BarGauge:
-		return object{"reduceOptions": reduce, "displayMode": "gradient", "orientation": "horizontal", "showUnfilled": true, "valueMode": "color", "minVizHeight": 10, "minVizWidth": 0}
+		o := object{"reduceOptions": reduce, "displayMode": "gradient", "orientation": "horizontal", "showUnfilled": true, "valueMode": "color", "minVizHeight": 10, "minVizWidth": 0}
+		if p.H > 0 && p.H <= 3 {
+			o["text"] = object{"valueSize": 20} // what Grafana chooses for so low a bar is too small to read
+		}
+		return o
 	case TimeSeries:
 		return object{
 			"legend":  object{"showLegend": !p.NoLegend, "displayMode": "list", "placement": "bottom", "calcs": []string{}},
@@ -278,7 +282,7 @@ func (p Panel) options() object {
 	case StateTimeline:
 		return object{
 			"showValue": "auto", "mergeValues": true, "alignValue": "left", "rowHeight": 0.9,
-			"legend": object{"showLegend": true, "displayMode": "list", "placement": "bottom"}, "tooltip": tooltip,
+			"legend": object{"showLegend": !p.NoLegend, "displayMode": "list", "placement": "bottom"}, "tooltip": tooltip,
 		}
 	case Heatmap:
 		return object{
@@ -338,6 +342,9 @@ func (p Panel) overrides() []object {
 	}
 	for _, c := range p.Columns {
 		properties := []object{property("displayName", c.Title)}
+		if p.NoValue != "" {
+			properties = append(properties, property("noValue", "-")) // the panel's own is for a table without rows
+		}
 		if c.Unit != "" {
 			properties = append(properties, property("unit", c.Unit))
 		}

@@ -45,6 +45,7 @@ var (
 		"bytes", "decbytes", "bits", "Bps", "binBps", "bps", "cps", "ops", "reqps", "rps", "iops", "pps", "opm",
 		"s", "ms", "ns", "m", "h", "d", "dtdurations", "dtdurationms", "dthms", "clocks", "dateTimeAsIso", "dateTimeAsLocal", "dateTimeFromNow",
 		"watt", "kwatt", "joule", "watth", "kwatth", "celsius", "hertz", "rothz",
+		"count:tok/s",
 	}
 )
 

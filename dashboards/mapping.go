@@ -21,30 +21,29 @@ func mappingHealth() Dashboard {
 const ourTargets = `job=~"gpustack-.*", cluster_name=~"$cluster_name"`
 
 func mappingNumbers() []Panel {
-	stat := func(title, description, unit string, thresholds []Threshold, expr string) Panel {
-		return Panel{Kind: Stat, W: 3, H: 4, Title: title, Description: description, Unit: unit, Thresholds: thresholds, Queries: []Query{{Expr: expr, Legend: title}}}
+	stat := func(title, description, unit string, thresholds []Threshold, queries ...Query) Panel {
+		return Panel{Kind: Stat, W: 4, H: 4, Title: title, Description: description, Unit: unit, Thresholds: thresholds, Queries: queries, Overrides: []Override{plainly("of")}}
 	}
-	calm := []Threshold{{Color: "text"}}
 	unread := inFleet("runtime_scrape_success")
-	worker := stat("Slowest worker", "The longest time that a scrape of a worker takes now. A worker is scraped every 5 s and has 5 s for it: from 4 s on samples are about to go missing. Mostly one engine is slow: the table of engines names it.", "s", limits(2, 4),
-		`max(scrape_duration_seconds{job=~"gpustack-worker.*", cluster_name=~"$cluster_name"})`)
-	engine := stat("Slowest engine", "The longest time that reading an engine's page takes now. Engines are read at once, so the slowest decides how long its worker's scrape takes. A busy engine answers late: from 2 s on look at its CPU.", "s", limits(1, 3),
-		"max("+inFleet("runtime_scrape_duration_seconds")+")")
-	generation := stat("Mapping generation", "Generation of the metrics mapping in force on the server: 0 is the built-in one, each change makes a new one. It should be where you left it; POST /v2/metrics/config changes it.", "none", calm,
-		"max(gpustack:metrics_config_generation)")
+	applied := inFleet("metrics_config_applied_generation")
+	generation := stat("Mapping generation", "Generation of the metrics mapping in force on the server: 0 is the built-in one, each change makes a new one. It should be where you left it; POST /v2/metrics/config changes it.", "none", []Threshold{{Color: "text"}},
+		Query{Expr: "max(gpustack:metrics_config_generation)", Legend: "in force"})
 	generation.NoValue = "no server scraped"
 	return []Panel{
-		stat("Targets down", "Servers and workers that Prometheus cannot scrape. Each has a row in the table below: see that it runs, and that Prometheus reaches its port.", "short", bad(1),
-			"count(up{"+ourTargets+"} == 0) or 0 * count(up{"+ourTargets+"})"),
-		stat("Targets", "Servers and workers that Prometheus scrapes. Fewer than there are machines: a worker that never registered with the server is not a target.", "short", calm,
-			"count(up{"+ourTargets+"})"),
-		stat("Engines unread", "Engines whose page could not be fetched or translated at the last scrape. One that is starting is among them; the table of engines and the worker's log say the rest.", "short", bad(1),
-			"count("+unread+" == 0) or 0 * count("+unread+")"),
-		stat("Engines", "Engines whose metrics workers read. Fewer than run: see Discovery below, or declare the missing ones with --engine.", "short", calm,
-			"count("+unread+")"),
-		worker, engine, generation,
+		stat("Targets", "Servers and workers that Prometheus cannot scrape, of all that it should. Those that are down have a row below: see that they run, and that Prometheus reaches their port. Fewer than there are machines: a worker that never registered is no target.", "short", bad(1),
+			Query{Expr: "count(up{" + ourTargets + "} == 0) or 0 * count(up{" + ourTargets + "})", Legend: "down"},
+			Query{Expr: "count(up{" + ourTargets + "})", Legend: "of"}),
+		stat("Engines", "Engines whose page could not be fetched or translated at the last scrape, of all that workers know. One that is starting is among them; Each engine below and the worker's log say the rest.", "short", bad(1),
+			Query{Expr: "count(" + unread + " == 0) or 0 * count(" + unread + ")", Legend: "unread"},
+			Query{Expr: "count(" + unread + ")", Legend: "of"}),
 		stat("Workers behind", "Workers that apply another mapping than the server's. Right after a change that is normal for some seconds; longer, and the worker's log says why it refuses.", "short", bad(1),
-			"count(("+inFleet("metrics_config_applied_generation")+" != on () group_left () max(gpustack:metrics_config_generation))) or 0 * count("+inFleet("metrics_config_applied_generation")+")"),
+			Query{Expr: "count((" + applied + " != on () group_left () max(gpustack:metrics_config_generation))) or 0 * count(" + applied + ")", Legend: "behind"},
+			Query{Expr: "count(" + applied + ")", Legend: "of"}),
+		generation,
+		stat("Slowest worker", "The longest time that a scrape of a worker takes now. A worker is scraped every 5 s and has 5 s for it: from 4 s on samples are about to go missing. Mostly one engine is slow: Each engine below names it.", "s", limits(2, 4),
+			Query{Expr: `max(scrape_duration_seconds{job=~"gpustack-worker.*", cluster_name=~"$cluster_name"})`, Legend: "slowest"}),
+		stat("Slowest engine", "The longest time that reading an engine's page takes now. Engines are read at once, so the slowest decides how long its worker's scrape takes. A busy engine answers late: from 1 s on look at its CPU.", "s", limits(1, 3),
+			Query{Expr: "max(" + inFleet("runtime_scrape_duration_seconds") + ")", Legend: "slowest"}),
 	}
 }
 
@@ -53,8 +52,8 @@ func targetTable() Panel {
 		return "max by (cluster_name, job, instance) (" + family + "{" + ourTargets + "})"
 	}
 	return Panel{
-		Kind: Table, H: 8, Title: "Targets", SortBy: "Duration",
-		Description: "One row a server or worker that Prometheus scrapes. Duration counts against a timeout of 5 s for workers and 10 s for the server. Samples is the size of the page: a jump means that an engine began to export much more. New series above 0 for long: something restarts, or a label changes with each request. Rejected: samples that Prometheus' own rules dropped.",
+		Kind: Table, H: 8, Title: "Each target", SortBy: "Duration",
+		Description: "One row a server or worker that Prometheus scrapes. Duration counts against a timeout of 5 s for workers and 10 s for the server. Samples is the size of the page: a jump means that an engine began to export much more. New in 10 min (series) above 0 for long: something restarts, or a label changes with each request. Rejected: samples that Prometheus' own rules dropped.",
 		Queries: []Query{
 			{Expr: by("up")},
 			{Expr: by("scrape_duration_seconds")},
@@ -65,15 +64,15 @@ func targetTable() Panel {
 			{Expr: "1 - max by (cluster_name, job, instance) (avg_over_time(up{" + ourTargets + "}[$__range]))"},
 		},
 		Columns: []Column{
-			{Title: "Job", Label: "job"},
-			{Title: "Target", Label: "instance"},
+			{Title: "Job", Label: "job", Width: 220},
+			{Title: "Target", Label: "instance", Width: 180},
 			{Title: "Cluster", Label: varCluster},
 			{Title: "State", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "up", Color: "green"}, {Value: 0, Text: "down", Color: "red"}}},
 			{Title: "Duration", Query: 2, Unit: "s", Thresholds: limits(2, 4)},
 			{Title: "Longest", Query: 3, Unit: "s", Thresholds: limits(2, 4)},
 			{Title: "Samples", Query: 4, Unit: "short"},
 			{Title: "Rejected", Query: 5, Unit: "short", Thresholds: bad(1)},
-			{Title: "New series in 10 min", Query: 6, Unit: "short"},
+			{Title: "New in 10 min", Query: 6, Unit: "short"},
 			{Title: "Scrapes failed", Query: 7, Unit: "percentunit", Decimals: ptr(1), Thresholds: limits(0.001, 0.05)},
 		},
 	}
@@ -85,9 +84,9 @@ func coreFamilies() []struct{ name, title string } {
 		{"num_requests_running", "Running"},
 		{"num_requests_waiting", "Waiting"},
 		{"kv_cache_usage_ratio", "KV cache"},
-		{"prompt_tokens_total", "Prompt tokens"},
+		{"prompt_tokens_total", "Prompts"},
 		{"generation_tokens_total", "Tokens"},
-		{"request_success_total", "Requests done"},
+		{"request_success_total", "Done"},
 		{"time_to_first_token_seconds_count", "TTFT"},
 		{"inter_token_latency_seconds_count", "ITL"},
 		{"e2e_request_latency_seconds_count", "E2E"},
@@ -119,7 +118,7 @@ func engineTable() Panel {
 		return per("sum", perInstance, "increase("+inFleet(family)+"[1h])")
 	}
 	return Panel{
-		Kind: Table, H: 8, Title: "Engines", SortBy: "Duration",
+		Kind: Table, H: 8, Title: "Each engine", SortBy: "Duration",
 		Description: "One row an instance. Unreadable lines were not in Prometheus' text format: the engine has an error, and what they said is missing. Duplicates are series that the engine writes twice: mostly ranks without a label of their own. Both within the last hour. Click an instance to see its model.",
 		Queries: []Query{
 			{Expr: per("max", perInstance+", runtime", inFleet("runtime_scrape_success"))},
@@ -132,7 +131,7 @@ func engineTable() Panel {
 		},
 		Columns: []Column{
 			{Title: "Worker", Label: varWorker, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},
-			{Title: "Instance", Label: varInstance, Link: To("gpustack-model", "Show its model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
+			{Title: "Instance", Label: varInstance, Width: 190, Link: To("gpustack-model", "Show its model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
 			{Title: "Model", Label: varModel},
 			{Title: "Cluster", Label: varCluster, Width: 90},
 			{Title: "Engine", Label: "runtime", Width: 90},

@@ -40,10 +40,10 @@ func scrapesOverTime() []Panel {
 	return []Panel{
 		{
 			Kind: TimeSeries, W: 12, Title: "Scrape duration, the ten slowest targets", Unit: "s", Min: ptr(0.0), Thresholds: limits(2, 4),
-			Description: "Time that Prometheus waits for each page. Workers are scraped every 5 s and have as long for it: above the red line scrapes begin to fail, and gaps appear on all dashboards. The table of engines names the one that its worker waits for.",
+			Description: "Time that Prometheus waits for each page. Workers are scraped every 5 s and have as long for it: above the red line scrapes begin to fail, and gaps appear on all dashboards. Each engine above names the one that its worker waits for.",
 			Queries: []Query{{
 				Expr:   top(10, by, "max by ("+by+") (scrape_duration_seconds{"+ourTargets+"})", "max by ("+by+") (max_over_time(scrape_duration_seconds{"+ourTargets+"}[$__range] @ end()))"),
-				Legend: "{{job}} {{instance}}",
+				Legend: "{{instance}}",
 			}},
 		},
 		{
@@ -61,11 +61,12 @@ func scrapesOverTime() []Panel {
 		},
 		{
 			Kind: TimeSeries, W: 12, Title: "Lines and samples left out", Unit: "cps", Min: ptr(0.0),
-			Description: "Lines of engines' pages that could not be read, and series that were there twice, each second. Both should be 0: what they said is missing from all dashboards. The table of engines names the instance.",
+			Description: "Lines of engines' pages that could not be read, and series that were there twice, each second. Both should be 0: what they said is missing from all dashboards. Each engine above names the instance.",
 			Queries: []Query{
 				{Expr: "sum(rate(" + inFleet("runtime_parse_errors_total") + "[$__rate_interval]))", Legend: "unreadable lines"},
 				{Expr: "sum(rate(" + inFleet("runtime_dropped_duplicates_total") + "[$__rate_interval]))", Legend: "duplicates"},
 			},
+			Overrides: []Override{rare()},
 		},
 	}
 }

@@ -37,8 +37,8 @@ func models() Dashboard {
 	}
 }
 
-// ofModel and ofInstances select a family of the model, and of its chosen instances. More matchers may follow.
-func ofModel(family string) string { return family + "{" + modelSelector + "}" }
+// onModel and ofInstances select a family of the model, and of its chosen instances. More matchers may follow.
+func onModel(family string) string { return family + "{" + modelSelector + "}" }
 
 func ofInstances(family string, matchers ...string) string {
 	return family + "{" + strings.Join(append([]string{instanceSelector}, matchers...), ", ") + "}"
@@ -68,10 +68,10 @@ func hitRate(part, whole, gauge string) string {
 
 func modelCounts() []Panel {
 	count := func(title, description, unit, expr, absent string, t []Threshold) Panel {
-		return Panel{Kind: Stat, W: 3, Title: title, Description: description, Unit: unit, NoValue: absent, Thresholds: t, Queries: []Query{{Expr: expr, Legend: title}}}
+		return Panel{Kind: Stat, W: 4, Title: title, Description: description, Unit: unit, NoValue: absent, Thresholds: t, Queries: []Query{{Expr: expr, Legend: title}}}
 	}
 	instances := func(family string) string {
-		return "sum(max by (cluster_id, cluster_name, model_id, model_name) (" + ofModel(family) + "))"
+		return "sum(max by (cluster_id, cluster_name, model_id, model_name) (" + onModel(family) + "))"
 	}
 	desired, running := instances("gpustack:model_desired_instances"), instances("gpustack:model_running_instances")
 	const unknown = "no server scraped"
@@ -80,12 +80,9 @@ func modelCounts() []Panel {
 		count("Running", "Instances of the model that run, whatever is chosen above. None: nobody gets an answer; the row Instances says which state they are in.", "none", running, unknown, []Threshold{{Color: "red"}, {Color: "green", From: 1}}),
 		count("Not running", "Desired minus running. Red from 1: see the states below; an error is in the instance's log, a pending one finds no worker with room.", "none", fmt.Sprintf("clamp_min(%s - %s, 0)", desired, running), unknown, bad(1)),
 		count("Stalled", thisModel+"Instances that have work and make no progress. Red from 1: the engine hangs; restart it, and keep its log and the state of its cards for the cause.", "none", "sum(max by (model_instance_name) ("+ofInstances("gpustack:model_instance_stalled")+"))", "not scraped", bad(1)),
-		count("Scrapes fail", thisModel+"Instances whose metrics page could not be read. Red from 1: what is missing below is missing for this reason; the last row has more.", "none", "count(max by (model_instance_name) ("+ofInstances("gpustack:runtime_scrape_success")+") == 0) or 0 * count("+ofInstances("gpustack:runtime_scrape_success")+")", "not scraped", bad(1)),
+		count("Scrapes failing", thisModel+"Instances whose metrics page could not be read. Red from 1: what is missing below is missing for this reason; the last row has more.", "none", "count(max by (model_instance_name) ("+ofInstances("gpustack:runtime_scrape_success")+") == 0) or 0 * count("+ofInstances("gpustack:runtime_scrape_success")+")", "not scraped", bad(1)),
 		count("Restarts", thisModel+"Restarts in the time range. Orange from 1, red from 3: an engine that dies again and again; its log has the reason, often memory of the card.", "none",
 			"sum(max by (model_instance_name) (max_over_time("+ofInstances("gpustack:model_instance_restart_count")+"[$__range]) - min_over_time("+ofInstances("gpustack:model_instance_restart_count")+"[$__range])))", unknown, limits(1, 3)),
-		count("Cards", thisModel+"Cards that they use. Fewer than the parallelism asks for: a part runs on the CPU, or a card was lost.", "none",
-			"count(count by ("+cardBy+") ("+ofInstances("gpustack:model_instance_gpu_memory_used_bytes")+"))", "none seen", nil),
-		count("Power", thisModel+"Power of their cards that is theirs, allocated by use where a card is shared.", "watt", "sum(rate("+ofInstances("gpustack:model_instance_gpu_energy_joules_total")+"[$__rate_interval]))", "none seen", nil),
 	}
 }
 

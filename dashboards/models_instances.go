@@ -27,28 +27,29 @@ func instanceStates() Panel {
 		states = append(states, fmt.Sprintf(`%v * max by (%s) (%s)`, s.Value, byInstance, ofInstances("gpustack:model_instance_status", `state="`+s.Text+`"`)))
 	}
 	return Panel{
-		Kind: StateTimeline, W: 14, H: 7, Title: "States over time", Values: instanceStateValues(), NoValue: "no server scraped, or it knows no instance of this model",
+		Kind: StateTimeline, NoLegend: true, W: 14, H: 7, Title: "States over time", Values: instanceStateValues(), NoValue: "no server scraped, or it knows no instance of this model",
 		Description: "State of each instance as the server knows it. error: its log says why. unreachable: its worker does not answer. pending for long: no worker has room for it. downloading and starting tell how long a start takes.",
 		Queries:     []Query{{Expr: strings.Join(states, " or "), Legend: instanceLegend}},
 	}
 }
 
 func modelFacts() Panel {
+	info, of := onModel("gpustack:model_info"), onModel("gpustack:model_instance_info")
+	versions := "count by (model_name, runtime, runtime_version) (max by (model_name, model_instance_name, runtime, runtime_version) (" + of + "))" +
+		" or max by (model_name, runtime, runtime_version) (" + info + ") unless on (model_name) " + of
 	return Panel{
 		Kind: Table, W: 10, H: 7, Title: "Model", SortBy: "Version", NoValue: "no server scraped, or it does not know this model",
 		Description: "What the server knows about the model, and each instance's engine with its version: two versions at once are two different sets of metrics and buckets, and mostly a rollout that did not end. Source is where its weights come from; empty where the engine was found, not deployed.",
 		Queries: []Query{
-			{Expr: "max by (model_name, category, source, source_key) (" + ofModel("gpustack:model_info") + ")"},
-			{Expr: "count by (model_name, runtime, runtime_version) (max by (model_name, model_instance_name, runtime, runtime_version) (" + ofModel("gpustack:model_instance_info") + ")) or max by (model_name, runtime, runtime_version) (" + ofModel("gpustack:model_info") + ") unless on (model_name) " + ofModel("gpustack:model_instance_info")},
+			{Expr: "(" + versions + ") * on (model_name) group_left (category, source, source_key) topk by (model_name) (1, max by (model_name, category, source, source_key) (" + info + "))"},
 		},
 		Columns: []Column{
 			{Title: "Engine", Label: "runtime"},
 			{Title: "Version", Label: "runtime_version"},
-			{Title: "Instances", Query: 2, Width: 85},
+			{Title: "Instances", Query: 1, Width: 85},
 			{Title: "Category", Label: "category"},
 			{Title: "Source", Label: "source"},
 			{Title: "Name there", Label: "source_key"},
-			{Title: "model", Query: 1, Hidden: true},
 		},
 	}
 }
@@ -58,12 +59,11 @@ func instanceTable() Panel {
 		return "max by (model_instance_name) (" + expr + ")"
 	}
 	return Panel{
-		Kind: Table, H: 8, Title: "What each instance does", SortBy: "Waiting", NoValue: "no instance of this model is known",
+		Kind: Table, H: 7, Title: "What each instance does", SortBy: "Waiting", NoValue: "no instance of this model is known",
 		Description: "One row an instance. Idle is the time since a token or request counter moved: with requests running it is how long nobody got a token. TTFT is the mean time to the first token in the last minutes, which buckets cannot distort. Metrics: whether the engine's page could be read; where not, the rest of the row is missing for this reason. A click on the name shows that instance alone.",
 		Queries: []Query{
 			{Expr: `max by (model_instance_name, worker_name, state) (` + ofInstances("gpustack:model_instance_status") + `)`},
 			{Expr: on(ofInstances("gpustack:runtime_scrape_success"))},
-			{Expr: on(ofInstances("gpustack:model_instance_stalled"))},
 			{Expr: load("gpustack:num_requests_running")},
 			{Expr: load("gpustack:num_requests_waiting")},
 			{Expr: finished()},
@@ -71,32 +71,26 @@ func instanceTable() Panel {
 			{Expr: flow("gpustack:time_to_first_token_seconds_sum") + " / (" + flow("gpustack:time_to_first_token_seconds_count") + " > 0)"},
 			{Expr: "100 * " + highestRank("gpustack:kv_cache_usage_ratio")},
 			{Expr: "count by (model_instance_name) (count by (model_instance_name, " + cardBy + ") (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + "))"},
-			{Expr: "sum by (model_instance_name) (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + ")"},
-			{Expr: "sum by (model_instance_name) (rate(" + ofInstances("gpustack:model_instance_gpu_energy_joules_total") + "[$__rate_interval]))"},
 			{Expr: "time() - " + on(ofInstances("gpustack:model_instance_last_progress_timestamp_seconds"))},
 			{Expr: on(ofInstances("gpustack:model_instance_restart_count"))},
-			{Expr: "max by (model_instance_name, runtime, runtime_version) (" + ofInstances("gpustack:model_instance_info") + ")"},
+			{Expr: `label_join(max by (model_instance_name, runtime, runtime_version) (` + ofInstances("gpustack:model_instance_info") + `), "engine", " ", "runtime", "runtime_version")`},
 		},
 		Columns: []Column{
 			{Title: "Instance", Label: "model_instance_name", Link: To("gpustack-model", "This instance alone", varCluster, "$cluster_name", varModel, "$model_name", varInstance, "${__data.fields.model_instance_name}")},
 			{Title: "Worker", Label: "worker_name", Link: toWorker()},
-			{Title: "Engine", Label: "runtime", Width: 75},
-			{Title: "Version", Label: "runtime_version", Width: 75},
-			{Title: "State", Label: "state", Width: 85},
+			{Title: "Engine", Label: "engine", Width: 115},
+			{Title: "State", Label: "state", Width: 90},
 			{Title: "Metrics", Query: 2, Width: 70, Values: []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "failed", Color: "red"}}},
-			{Title: "Stalled", Query: 3, Width: 65, Values: []Value{{Value: 0, Text: "no", Color: "green"}, {Value: 1, Text: "yes", Color: "red"}}},
-			{Title: "Running", Query: 4, Width: 70},
-			{Title: "Waiting", Query: 5, Width: 70},
-			{Title: "Finished", Query: 6, Unit: "reqps", Decimals: ptr(1), Width: 85},
-			{Title: "Generated", Query: 7, Unit: tokensPerSecond, Decimals: ptr(1), Width: 100},
-			{Title: "TTFT", Query: 8, Unit: "s", Decimals: ptr(2), Width: 75},
-			{Title: "KV cache", Query: 9, Unit: "percent", Decimals: ptr(0), Width: 75, Thresholds: limits(90, 98)},
-			{Title: "Cards", Query: 10, Width: 55},
-			{Title: "VRAM", Query: 11, Unit: "bytes", Decimals: ptr(0), Width: 75},
-			{Title: "Power", Query: 12, Unit: "watt", Decimals: ptr(0), Width: 70},
-			{Title: "Idle", Query: 13, Unit: "s", Decimals: ptr(0), Width: 60},
-			{Title: "Restarts", Query: 14, Width: 70, Thresholds: limits(1, 5)},
-			{Title: "engine", Query: 15, Hidden: true},
+			{Title: "Running", Query: 3, Width: 70},
+			{Title: "Waiting", Query: 4, Width: 70},
+			{Title: "Finished", Query: 5, Unit: "reqps", Decimals: ptr(1), Width: 90},
+			{Title: "Generated", Query: 6, Unit: tokensPerSecond, Decimals: ptr(1), Width: 100},
+			{Title: "TTFT", Query: 7, Unit: "s", Decimals: ptr(2), Width: 80},
+			{Title: "KV cache", Query: 8, Unit: "percent", Decimals: ptr(0), Width: 80, Thresholds: limits(90, 98)},
+			{Title: "Cards", Query: 9, Width: 60},
+			{Title: "Idle", Query: 10, Unit: "s", Decimals: ptr(0), Width: 60},
+			{Title: "Restarts", Query: 11, Width: 75, Thresholds: limits(1, 5)},
+			{Title: "info", Query: 12, Hidden: true},
 			{Title: "status", Query: 1, Hidden: true},
 		},
 		Overrides: []Override{words("state", "running", "green", "starting initializing downloading scheduled analyzing", "blue", "pending", "orange", "error unreachable", "red")},
@@ -112,7 +106,7 @@ func modelProgress() []Panel {
 	}
 	return []Panel{
 		{
-			Kind: StateTimeline, W: 12, Title: "Has work and makes no progress", NoValue: "not scraped", H: 7,
+			Kind: StateTimeline, NoLegend: true, W: 12, Title: "Has work and makes no progress", NoValue: "not scraped", H: 7,
 			Description: "Whether an instance had requests and moved no counter for too long. Red: the engine hangs. Restart it; before, take its log and the state of its cards (errors, links) for the cause.",
 			Values:      []Value{{Value: 0, Text: "fine", Color: "green"}, {Value: 1, Text: "stalled", Color: "red"}},
 			Queries:     []Query{{Expr: highestRank("gpustack:model_instance_stalled"), Legend: instanceLegend}},
@@ -138,7 +132,7 @@ func modelProgress() []Panel {
 		},
 		{
 			Kind: Table, W: 12, H: 8, Title: "Phases of starts", SortBy: "Mean", NoValue: "no worker saw one of them start since it began",
-			Description: "Mean time that each phase of an instance's starts took since its worker began: initializing (no memory of a card yet), loading (weights), starting (compiles and warms up), and all together. Long loading: the disk or network of the models; long starting: keep the engine's compile cache.",
+			Description: "Mean time that each phase of an instance's starts took since its worker began: initializing (no memory of a card yet), loading (weights), starting (compiles and warms up), and all together. No rows: no worker saw one of them start since it began. Long loading: the disk or network of the models; long starting: keep the engine's compile cache.",
 			Queries: []Query{
 				{Expr: phase("_sum") + " / " + phase("_count")},
 				{Expr: phase("_count")},
@@ -154,7 +148,7 @@ func modelProgress() []Panel {
 			Kind: TimeSeries, W: 24, H: 6, Title: "Changes of state that workers saw", Unit: "none", Min: ptr(0.0), NoValue: "not scraped", Overrides: []Override{stairs()},
 			Description: "Changes of an instance's state in each step, with the reason: refused and timeout are connections, process_ended and lost are ends, wrong_answer is a page that is not the engine's. Only those that happened in the time range are lines; none is good.",
 			Queries: []Query{{
-				Expr:   `sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__rate_interval])) and on (model_instance_name, from, to, reason) topk(20, sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__range] @ end())) > 0) or 0 * sum(` + ofInstances("gpustack:runtime_scrape_success") + `)`,
+				Expr:   `sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__rate_interval])) and on (model_instance_name, from, to, reason) topk(20, sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__range] @ end())) > 0) or label_replace(0 * sum(` + ofInstances("gpustack:runtime_scrape_success") + `), "reason", "none in the time range", "", "")`,
 				Legend: "{{model_instance_name}} {{from}} {{to}} {{reason}}",
 			}},
 		},
@@ -206,7 +200,7 @@ func modelCards() []Panel {
 func modelScrapes() []Panel {
 	return []Panel{
 		{
-			Kind: StateTimeline, W: 8, H: 7, Title: "The engine's metrics page", NoValue: "no worker reads an instance of this model",
+			Kind: StateTimeline, NoLegend: true, W: 8, H: 7, Title: "The engine's metrics page", NoValue: "no worker reads an instance of this model",
 			Description: "Whether the worker could read and translate each engine's page. Failed: everything about that instance is missing or old. The worker's log says why: wrong port, metrics switched off (SGLang wants --enable-metrics), a page that is none.",
 			Values:      []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "failed", Color: "red"}},
 			Queries:     []Query{{Expr: highestRank("gpustack:runtime_scrape_success"), Legend: instanceLegend}},

@@ -32,13 +32,14 @@ func latency(title, description, family, absent string) []Panel {
 }
 
 // spread is the heatmap of a histogram over instances. Instances whose bounds differ, as between versions of an engine, cannot be
-// added bucket by bucket: only bounds that all have are kept, which is coarser and true.
+// added bucket by bucket: only bounds that all have are kept, which is coarser and true. Grafana 10.0 reports an error for a heatmap
+// without any series, so there is always one.
 func spread(title, description, family, unit, absent string) Panel {
 	rate := fmt.Sprintf("rate(%s[$__rate_interval])", ofInstances(family+"_bucket"))
 	return Panel{
-		Kind: Heatmap, W: 12, H: 9, Title: title, Unit: unit, NoValue: absent,
-		Description: description + " Colour is requests a second. Where instances have different buckets, only bounds that all of them have are shown.",
-		Queries:     []Query{{Expr: fmt.Sprintf("sum by (le) (%[1]s) and on (le) count by (le) (%[1]s) == scalar(max(count by (le) (%[1]s)))", rate), Legend: "{{le}}"}},
+		Kind: Heatmap, W: 12, H: 9, Title: title, Unit: unit,
+		Description: description + " Colour is requests a second. Empty: " + absent + ". Where instances have different buckets, only bounds that all of them have are shown.",
+		Queries:     []Query{{Expr: fmt.Sprintf("sum by (le) (%[1]s) and on (le) count by (le) (%[1]s) == scalar(max(count by (le) (%[1]s))) or %[2]s", rate, `label_replace(vector(0), "le", "+Inf", "", "")`), Legend: "{{le}}"}},
 	}
 }
 
@@ -47,13 +48,17 @@ func modelLatency() []Panel {
 	itl := latency("Time between tokens", "Between two tokens of one request: how fluent an answer is. Grows with requests computed at once and with prompts that are computed in between.", "gpustack:inter_token_latency_seconds", "this engine does not measure it: see Time per output token")
 	tpot := latency("Time per output token", "Mean of a request's time per token after the first, one value a request. Hides single pauses, which the panel on the left shows.", "gpustack:time_per_output_token_seconds", "this engine has it not: vLLM from 0.11 on does, SGLang and MindIE do not")
 	e2e := latency("Whole request", "From a request's arrival to its last token. Depends on the length of answers most of all: read it beside Generated tokens a request.", "gpustack:e2e_request_latency_seconds", "this engine does not measure it, or no request ended")
-	return slices.Concat(ttft, itl, e2e, tpot, []Panel{latencyTable(), spread("Whole request, all of them", "How long requests took, from arrival to last token. Two bands are two kinds of requests; a band that rises is a queue.", "gpustack:e2e_request_latency_seconds", "s", "this engine does not measure it, or no request ended")})
+	return slices.Concat(ttft, itl, e2e, tpot, []Panel{
+		latencyTable(),
+		spread("Time to first token, all of them", "How long requests waited for their first token. A second band above is requests that queued, or prompts that the cache did not have.", "gpustack:time_to_first_token_seconds", "s", "this engine does not measure it, or no request came"),
+		spread("Whole request, all of them", "How long requests took, from arrival to last token. Two bands are two kinds of requests; a band that rises is a queue.", "gpustack:e2e_request_latency_seconds", "s", "this engine does not measure it, or no request ended"),
+	})
 }
 
 // latencyTable has the quantiles over the whole time range, beside the share of observations that they do not know.
 func latencyTable() Panel {
 	p := Panel{
-		Kind: Table, W: 12, H: 9, Title: "Over the time range", SortBy: "TTFT p95", NoValue: "no request ended in the time range",
+		Kind: Table, W: 24, H: 6, Title: "Over the time range", SortBy: "TTFT p95", NoValue: "no request ended in the time range",
 		Description: "Quantiles over the whole time range by instance: of the time to the first token (TTFT), between tokens (ITL) and of the whole request (E2E). Above is the share of whole requests above the engine's top bucket: over 5 %, p95 and p99 are that bucket and too low.",
 		Columns:     []Column{{Title: "Instance", Label: "model_instance_name", Width: 130}},
 	}
@@ -95,7 +100,7 @@ func modelLengths() []Panel {
 		spread("Prompt length", "Prompt tokens of requests. Long ones take the KV cache and the time to the first token of everybody.", "gpustack:request_prompt_tokens", "short", "this engine does not tell it, or no request ended"),
 		spread("Generated length", "Tokens generated for requests. A sharp upper edge is max_tokens cutting answers off.", "gpustack:request_generation_tokens", "short", "this engine does not tell it, or no request ended"),
 		spread("max_tokens", "The max_tokens parameter of requests. Far above what is generated: harmless in engines that reserve as they go. Below: answers are cut off.", "gpustack:request_params_max_tokens", "short", absent),
-		spread("n", "The n parameter of requests: answers asked for at once. Above 1 each costs as much as so many requests.", "gpustack:request_params_n", "short", absent),
+		spread("n: answers asked for at once", "The n parameter of requests. Above 1 each costs as much as so many requests.", "gpustack:request_params_n", "short", absent),
 	}
 }
 

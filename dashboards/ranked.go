@@ -52,8 +52,8 @@ func words(column string, colors ...string) Override {
 // totalLine draws the series with the legend "total" as a line above the stacked ones.
 func totalLine() Override {
 	return Override{Matching: "total", Properties: map[string]any{
-		"custom.stacking": object{"mode": "none", "group": "A"}, "custom.fillOpacity": 0, "custom.lineWidth": 2,
-		"custom.lineStyle": object{"fill": "dash", "dash": []int{6, 4}}, "color": object{"mode": "fixed", "fixedColor": "text"},
+		"custom.stacking": object{"mode": "none", "group": "A"}, "custom.fillOpacity": 0,
+		"color": object{"mode": "fixed", "fixedColor": "text"},
 	}}
 }
 

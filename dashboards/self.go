@@ -1,5 +1,7 @@
 package dashboards
 
+import "strings"
+
 func self() Dashboard {
 	return Dashboard{
 		UID: "stackscope-self", Title: "stackscope itself",
@@ -20,13 +22,13 @@ const noPrometheus = "Prometheus does not scrape itself"
 
 func ownNumbers() []Panel {
 	stat := func(title, description, unit, absent string, thresholds []Threshold, expr string) Panel {
-		return Panel{Kind: Stat, W: 3, H: 4, Title: title, Description: description, Unit: unit, NoValue: absent, Thresholds: thresholds, Queries: []Query{{Expr: expr, Legend: title}}}
+		return Panel{Kind: Stat, W: 4, H: 4, Title: title, Description: description, Unit: unit, NoValue: absent, Thresholds: thresholds, Queries: []Query{{Expr: expr, Legend: title}}}
 	}
 	calm := []Threshold{{Color: "text"}}
 	up := stat("Server up for", "Time since the server was started. Short though nobody restarted it: it crashed or was killed; look at its log and the kernel's for lack of memory.", "dtdurations", "not scraped", calm,
 		`time() - min(process_start_time_seconds{job="gpustack-server"})`)
 	up.Decimals = ptr(0)
-	grafana := stat("Grafana", "Whether the embedded Grafana answers its supervisor. Down: the server starts it again, slower each time; its log lines are in the server's. None: there is no Grafana on the server's machine, or an external one is in use.", "", "none", nil,
+	grafana := stat("Grafana", "Whether the embedded Grafana answers its supervisor. Down: the server starts it again, slower each time; its log lines are in the server's. None: there is no Grafana on the server's machine, or an external one is in use.", "", "none", calm,
 		"min(stackscope_grafana_up)")
 	grafana.Values = []Value{{Value: 1, Text: "up", Color: "green"}, {Value: 0, Text: "down", Color: "red"}}
 	return []Panel{
@@ -35,12 +37,8 @@ func ownNumbers() []Panel {
 			`count(count by (version, revision) (stackscope_build_info{job=~"gpustack-.*"}))`),
 		stat("Server memory", "Resident memory of the server with the embedded Prometheus. It grows with series; a steady climb without more of them is a leak: tell us.", "bytes", "not scraped", calm,
 			`max(process_resident_memory_bytes{job="gpustack-server"})`),
-		stat("Largest agent", "Resident memory of the largest worker process. Some tens of MB are normal; much more than the others: look at how many engines and series it has.", "bytes", "no worker", calm,
-			`max(process_resident_memory_bytes{`+workerTargets+`})`),
 		stat("Series", "Series that Prometheus holds in memory. About 2 kB each. A jump without new machines means that a label changes all the time: the mapping dashboard shows which target.", "short", noPrometheus, calm,
 			"max(prometheus_tsdb_head_series)"),
-		stat("Samples", "Samples that Prometheus takes in each second. It should be steady; a fall means that targets went away.", "cps", noPrometheus, calm,
-			"sum(rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))"),
 		stat("Data on disk", "Space that Prometheus' blocks and write-ahead log take. Bounded by --retention settings; compare with the free space of the disk that holds the data directory.", "bytes", noPrometheus, calm,
 			"max(prometheus_tsdb_storage_blocks_bytes + prometheus_tsdb_wal_storage_size_bytes)"),
 		grafana,
@@ -74,8 +72,8 @@ func agentTable() Panel {
 			{Expr: named("group by (cluster_name, instance, version) (stackscope_build_info{" + workerTargets + "})")},
 		},
 		Columns: []Column{
-			{Title: "Worker", Label: varWorker, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},
-			{Title: "Target", Label: "instance"},
+			{Title: "Worker", Label: varWorker, Width: 170, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},
+			{Title: "Target", Label: "instance", Width: 170},
 			{Title: "Cluster", Label: varCluster},
 			{Title: "Version", Label: "version"},
 			{Title: "CPU", Query: 1, Unit: "percentunit", Decimals: ptr(1), Thresholds: limits(0.1, 0.5)},
@@ -92,27 +90,32 @@ func agentTable() Panel {
 
 // processesOverTime shows the server and the workers that cost most.
 func processesOverTime() []Panel {
-	const (
-		by     = "job, instance"
-		chosen = ourTargets
-	)
-	panel := func(title, description, unit, shown, rank string) Panel {
+	const server = `job="gpustack-server"`
+	panel := func(title, description, unit, of, rank string) Panel {
+		byInstance := func(expr, selector string) string {
+			return "max by (instance) (" + strings.ReplaceAll(expr, "{}", "{"+selector+"}") + ")"
+		}
 		return Panel{
 			Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: ptr(0.0),
-			Queries: []Query{{Expr: top(10, by, "max by ("+by+") ("+shown+")", "max by ("+by+") ("+rank+")"), Legend: "{{job}} {{instance}}"}},
+			Queries: []Query{
+				{Expr: byInstance(of, server), Legend: "server {{instance}}"},
+				{Expr: named(top(7, "instance", byInstance(of, workerTargets), byInstance(rank, workerTargets))), Legend: "{{worker_name}}"},
+			},
 		}
 	}
 	gauge := func(title, description, unit, metric string) Panel {
-		return panel(title, description, unit, metric+"{"+chosen+"}", "max_over_time("+metric+"{"+chosen+"}[$__range] @ end())")
+		return panel(title, description, unit, metric+"{}", "max_over_time("+metric+"{}[$__range] @ end())")
 	}
-	cpu := "rate(process_cpu_seconds_total{" + chosen + "}[$__rate_interval])"
-	collected := "rate(go_gc_duration_seconds_sum{" + chosen + "}[$__rate_interval])"
+	counter := func(title, description, unit, metric string) Panel {
+		rate := "rate(" + metric + "{}[$__rate_interval])"
+		return panel(title, description, unit, rate, overRange(rate))
+	}
 	return []Panel{
-		panel("CPU, the ten busiest", "Cores that each process keeps busy; 100 % is one core. The server's peaks are queries and compactions. A worker above a tenth of a core: look at the size of its engines' pages.", "percentunit", cpu, overRange(cpu)),
-		gauge("Memory, the ten largest", "Resident memory of each process. It settles within an hour; one that climbs for days leaks, and a peak of the server is mostly a large query.", "bytes", "process_resident_memory_bytes"),
-		gauge("Heap in use, the ten largest", "Memory that Go's heap uses: what the process itself needs. Resident memory far above it is what the runtime keeps for later, and no harm.", "bytes", "go_memstats_heap_inuse_bytes"),
-		gauge("Goroutines, the ten most", "Threads of work in each process. They follow requests and targets; a line that only climbs means that something hangs: restart the process and tell us.", "short", "go_goroutines"),
-		panel("Garbage collection pauses", "Time in each second that a process stood still to collect garbage. Far below 1 % is normal; more: the machine is short of memory or CPU.", "percentunit", collected, overRange(collected)),
-		gauge("Open files, the ten most", "Files and connections that each process has open. Some hundreds at most; the limit is process_max_fds, and a climb towards it ends in refused connections.", "short", "process_open_fds"),
+		counter("CPU, server and busiest workers", "Cores that each process keeps busy; 100 % is one core. The server's peaks are queries and compactions. A worker above a tenth of a core: look at the size of its engines' pages.", "percentunit", "process_cpu_seconds_total"),
+		gauge("Memory, server and largest workers", "Resident memory of each process. It settles within an hour; one that climbs for days leaks, and a peak of the server is mostly a large query.", "bytes", "process_resident_memory_bytes"),
+		gauge("Heap in use", "Memory that Go's heap uses: what the process itself needs. Resident memory far above it is what the runtime keeps for later, and no harm.", "bytes", "go_memstats_heap_inuse_bytes"),
+		gauge("Goroutines", "Threads of work in each process. They follow requests and targets; a line that only climbs means that something hangs: restart the process and tell us.", "short", "go_goroutines"),
+		counter("Garbage collection pauses", "Time in each second that a process stood still to collect garbage. Far below 1 % is normal; more: the machine is short of memory or CPU.", "percentunit", "go_gc_duration_seconds_sum"),
+		gauge("Open files", "Files and connections that each process has open. Some hundreds at most; the limit is process_max_fds, and a climb towards it ends in refused connections.", "short", "process_open_fds"),
 	}
 }

@@ -4,7 +4,7 @@ import "slices"
 
 func storage() []Panel {
 	panel := func(title, description, unit string, queries ...Query) Panel {
-		return Panel{Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: ptr(0.0), NoValue: noPrometheus, Queries: queries}
+		return Panel{Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: ptr(0.0), NoValue: noPrometheus, Queries: queries, Overrides: []Override{rare()}}
 	}
 	rate := func(metric string) string { return "sum by (instance) (rate(" + metric + "[$__rate_interval]))" }
 	failures := func(legend, metric string) Query {
@@ -34,23 +34,22 @@ func storage() []Panel {
 }
 
 func queriesAndScrapes() []Panel {
-	const by = "instance"
 	answers := quantiles("Answers to queries", "Time until Prometheus answered queries, by way: query is one moment, query_range a span. Slow p99: a dashboard asks for too much at once; shorten its time range, or put the query on a recording rule.",
 		"prometheus_http_request_duration_seconds", `handler=~"/api/v1/query(_range)?"`, "s", "handler")
 	for i := range answers {
-		answers[i].NoValue = noPrometheus
+		answers[i].NoValue, answers[i].Interval = "No queries", tableInterval
 	}
 	return slices.Concat(answers, []Panel{
 		{
 			Kind: TimeSeries, W: 12, Title: "Queries at once", Unit: "short", Min: ptr(0.0), NoValue: noPrometheus,
 			Description: "Queries that Prometheus computes at this moment, and how many it may. Near the limit others wait for their turn and dashboards load slowly: fewer dashboards with short refresh, or a higher limit.",
 			Queries: []Query{
-				{Expr: "sum by (" + by + ") (prometheus_engine_queries)", Legend: "now {{instance}}"},
-				{Expr: "max by (" + by + ") (prometheus_engine_queries_concurrent_max)", Legend: "limit {{instance}}"},
+				{Expr: "sum by (instance) (prometheus_engine_queries)", Legend: "now {{instance}}"},
+				{Expr: "max by (instance) (prometheus_engine_queries_concurrent_max)", Legend: "limit {{instance}}"},
 			},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Where queries spend their time", Unit: "s", Min: ptr(0.0), NoValue: noPrometheus,
+			Kind: TimeSeries, W: 8, Title: "Where queries spend their time", Unit: "s", Min: ptr(0.0), NoValue: "No queries", Interval: tableInterval,
 			Description: "Mean time of a query by step: waiting for its turn (queue_time), reading the index (prepare_time), computing (inner_eval), sorting. Waiting that grows means too many queries at once.",
 			Queries: []Query{{
 				Expr:   "sum by (slice) (rate(prometheus_engine_query_duration_seconds_sum[$__rate_interval])) / (sum by (slice) (rate(prometheus_engine_query_duration_seconds_count[$__rate_interval])) > 0)",
@@ -77,17 +76,16 @@ func queriesAndScrapes() []Panel {
 }
 
 func eventBus() []Panel {
-	const by = "topic"
 	return []Panel{
 		{
 			Kind: TimeSeries, W: 8, Title: "Subscribers", Unit: "short", Decimals: ptr(0), Min: ptr(0.0), NoValue: "no server scraped",
 			Description: "Open watch streams by topic. Each worker watches the mapping: fewer than there are workers means that some poll or are cut off; look at proxies between them and the server.",
-			Queries:     []Query{{Expr: "sum by (" + by + ") (gpustack:bus_subscribers)", Legend: "{{topic}}"}},
+			Queries:     []Query{{Expr: "sum by (topic) (gpustack:bus_subscribers)", Legend: "{{topic}}"}},
 		},
 		{
 			Kind: TimeSeries, W: 8, Title: "Fullest queue", Unit: "percentunit", Min: ptr(0.0), Max: ptr(1.0), Thresholds: limits(0.8, 1), NoValue: "no server scraped",
 			Description: "How full the fullest queue of a subscriber is. Full for long: that subscriber does not read, mostly a dead connection; its events are merged, so none is lost, but it is late.",
-			Queries:     []Query{{Expr: "max by (" + by + ") (gpustack:bus_queue_saturation_ratio)", Legend: "{{topic}}"}},
+			Queries:     []Query{{Expr: "max by (topic) (gpustack:bus_queue_saturation_ratio)", Legend: "{{topic}}"}},
 		},
 		{
 			Kind: TimeSeries, W: 8, Title: "Events", Unit: "cps", Min: ptr(0.0), NoValue: "no server scraped",

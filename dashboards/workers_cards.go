@@ -27,8 +27,8 @@ func cardTable() Panel {
 			{Title: "Busy", Query: 1, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 110},
 			{Title: "SM active", Query: 2, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 110},
 			{Title: "VRAM", Query: 3, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 110},
-			{Title: "used", Query: 4, Unit: "bytes", Decimals: ptr(1), Width: 80},
-			{Title: "of", Query: 5, Unit: "bytes", Decimals: ptr(1), Width: 80},
+			{Title: "used", Query: 4, Unit: "bytes", Decimals: ptr(0), Width: 75},
+			{Title: "of", Query: 5, Unit: "bytes", Decimals: ptr(0), Width: 75},
 			{Title: "Core", Query: 6, Unit: "celsius", Decimals: ptr(0), Thresholds: limits(80, 90), Width: 62},
 			{Title: "Power", Query: 7, Unit: "watt", Decimals: ptr(0), Width: 70},
 			{Title: "Limit", Query: 8, Unit: "watt", Decimals: ptr(0), Width: 70},
@@ -63,14 +63,15 @@ func cardsOverTime() []Panel {
 	}
 	bands := Panel{
 		Kind: TimeSeries, Title: "Cards by how busy they are", Stacked: true, Unit: "none", Min: ptr(0.0), Decimals: ptr(0), NoValue: "not measured",
-		Description: "Number of cards in each band of utilization; stays readable for any number of them. Many idle cards while requests wait: instances are missing or badly spread.",
+		Description: "Number of cards in each band of utilization; stays readable for any number of them. Not told: the driver does not say, as with sliced cards. Many idle cards while requests wait: instances are missing or badly spread.",
 		Queries: []Query{
 			band("90 % and more", busy+` >= 90`), band("50 to 90 %", busy+` < 90 >= 50`),
 			band("5 to 50 %", busy+` < 50 >= 5`), band("idle", busy+` < 5`),
+			{Expr: `count(max by (` + cardBy + `) (` + onWorkers("gpustack:worker_node_gram_total_bytes") + `) unless on (` + cardBy + `) ` + busy + `)`, Legend: "not told"},
 		},
 	}
 	for _, c := range [][2]string{
-		{"90 % and more", "dark-green"}, {"50 to 90 %", "green"}, {"5 to 50 %", "light-green"}, {"idle", "blue"},
+		{"90 % and more", "dark-green"}, {"50 to 90 %", "green"}, {"5 to 50 %", "light-green"}, {"idle", "blue"}, {"not told", "text"},
 	} {
 		bands.Overrides = append(bands.Overrides, painted(c[0], c[1]))
 	}
@@ -121,8 +122,8 @@ func cardMemory() []Panel {
 			},
 			Columns: []Column{
 				{Title: "Worker", Label: "worker_name"},
-				{Title: "GPU", Label: "gpu_index", Width: 60},
-				{Title: "Chip", Label: "gpu_chip_index", Width: 60},
+				{Title: "Card", Label: "gpu_index", Width: 52},
+				{Title: "Chip", Label: "gpu_chip_index", Width: 52},
 				{Title: "Model", Label: "model_name", Link: toModel()},
 				{Title: "Instance", Label: "model_instance_name", Link: toInstance()},
 				{Title: "Memory", Query: 1, Unit: "bytes", Decimals: ptr(1), Width: 110},

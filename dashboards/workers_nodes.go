@@ -50,9 +50,18 @@ func nodesOverTime() []Panel {
 			Queries:     []Query{{Expr: topGauge(mostLines, byWorker, "max", "gpustack:worker_node_swap_used_bytes", workerSelector), Legend: "{{worker_name}}"}},
 		},
 		{
-			Kind: BarGauge, W: 8, Title: "Fullest filesystems (10)", Unit: "percent", Decimals: ptr(0), Min: ptr(0.0), Max: ptr(100.0), Thresholds: limits(80, 90),
-			Description: "The ten fullest filesystems. Orange from 80 %, red from 90 %: the next model may not fit; remove models that nobody runs, or move the cache.",
-			Queries:     []Query{{Expr: `topk(10, max by (worker_name, mountpoint) (` + onWorkers("gpustack:worker_node_filesystem_utilization_rate") + `))`, Legend: "{{worker_name}} {{mountpoint}}"}},
+			Kind: Table, W: 8, H: 8, Title: "Filesystems, the fullest first", SortBy: "Full",
+			Description: "Filesystems of the workers. Orange from 80 %, red from 90 % full: the next model may not fit; remove models that nobody runs, or move the cache.",
+			Queries: []Query{
+				{Expr: `max by (worker_name, mountpoint) (` + onWorkers("gpustack:worker_node_filesystem_utilization_rate") + `)`},
+				{Expr: `max by (worker_name, mountpoint) (` + onWorkers("gpustack:worker_node_filesystem_total_bytes") + `) - max by (worker_name, mountpoint) (` + onWorkers("gpustack:worker_node_filesystem_used_bytes") + `)`},
+			},
+			Columns: []Column{
+				{Title: "Worker", Label: "worker_name", Link: toWorker()},
+				{Title: "Mounted at", Label: "mountpoint"},
+				{Title: "Full", Query: 1, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Thresholds: limits(80, 90), Width: 120},
+				{Title: "Free", Query: 2, Unit: "bytes", Decimals: ptr(0), Width: 80},
+			},
 		},
 	}
 }
@@ -73,22 +82,6 @@ func nodeDisks() []Panel {
 			Kind: TimeSeries, W: 8, Title: "Disk busy", Unit: "percentunit", Min: ptr(0.0), Max: ptr(1.0), Thresholds: limits(0.8, 0.95), NoValue: "no disk of its own, as in most containers",
 			Description: "Share of time in which a disk had work; the 20 busiest in the time range. Near 100 % a spinning or network disk is at its end; an NVMe disk may still take more.",
 			Queries:     []Query{{Expr: topRate(mostLines, byDevice, rateBy(byDevice, "gpustack:worker_node_disk_io_time_seconds_total")), Legend: "{{worker_name}} {{device}}"}},
-		},
-		{
-			Kind: Table, Title: "Filesystems", H: 8, SortBy: "Full",
-			Description: "Every filesystem of the workers. Red from 90 % full: the next model may not fit.",
-			Queries: []Query{
-				{Expr: `max by (worker_name, mountpoint) (` + onWorkers("gpustack:worker_node_filesystem_utilization_rate") + `)`},
-				{Expr: `max by (worker_name, mountpoint) (` + onWorkers("gpustack:worker_node_filesystem_used_bytes") + `)`},
-				{Expr: `max by (worker_name, mountpoint) (` + onWorkers("gpustack:worker_node_filesystem_total_bytes") + `)`},
-			},
-			Columns: []Column{
-				{Title: "Worker", Label: "worker_name"},
-				{Title: "Mounted at", Label: "mountpoint"},
-				{Title: "Full", Query: 1, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Thresholds: limits(80, 90)},
-				{Title: "Used", Query: 2, Unit: "bytes"},
-				{Title: "Size", Query: 3, Unit: "bytes"},
-			},
 		},
 	}
 }

@@ -83,7 +83,7 @@ func flags() ([]byte, error) {
 	b.WriteString("# Flags\n\nGenerated from `--help` by `make gen`. Each flag is also a key of `--config-file`, in snake case.\n")
 	for _, command := range []string{
 		"stackscope", "stackscope start", "stackscope server", "stackscope worker", "stackscope demo", "stackscope mapping",
-		"stackscope mapping translate", "stackscope status", "stackscope-worker",
+		"stackscope mapping translate", "stackscope status", "stackscope grafana install", "stackscope-worker",
 	} {
 		words := strings.Fields(command)
 		cmd := exec.Command(filepath.Join(dir, words[0]), append(words[1:], "--help")...) //nolint:gosec // a fixed list

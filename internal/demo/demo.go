@@ -202,7 +202,7 @@ func (f *fleet) ready(ctx context.Context) error {
 	defer tick.Stop()
 	scraped := 0
 	// A data directory that was used before may hold fresh samples of engines that are gone.
-	fresh := fmt.Sprintf("timestamp(gpustack:num_requests_running) > %d", time.Now().Unix())
+	fresh := fmt.Sprintf("max by (model_instance_name) (timestamp(gpustack:num_requests_running)) > %d", time.Now().Unix())
 	for {
 		// Prometheus answers 503 until its database is open.
 		if got, err := ask(ctx, f.server.URL(), fresh); err == nil {

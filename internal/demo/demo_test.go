@@ -130,7 +130,7 @@ func TestDemo(t *testing.T) {
 	}
 
 	t.Run("three runtimes under one name", func(t *testing.T) {
-		got, err := ask(ctx, base, "count by (runtime)(gpustack:num_requests_running)")
+		got, err := ask(ctx, base, "count by (runtime)(group by (runtime, model_instance_name)(gpustack:num_requests_running))")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func (p *proxy) explain(s Status) notice {
 	switch s.Phase {
 	case PhaseAbsent:
 		n.Title = "There is no Grafana on this machine yet"
-		n.Text = "The dashboards come with stackscope; Grafana, which shows them, is a program of its own. Once it is there it starts by itself: the server needs no restart. Until then everything else works."
+		n.Text = "The dashboards come with stackscope; Grafana, which shows them, is a program of its own. Once it is there it starts by itself: the server needs no restart, only this page a reload. Until then everything else works."
 		n.Ways = []way{
 			{"To install it where this server looks for it, run on the server's machine", "stackscope grafana install"},
 			{"To use one that is elsewhere on the server's machine, start the server with", "--grafana-home DIR"},

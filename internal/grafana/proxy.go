@@ -61,7 +61,7 @@ func newProxy(o proxyOptions) http.Handler {
 			r.Out.URL.Scheme = "http"
 			r.Out.URL.Host, _ = r.In.Context().Value(upstreamKey{}).(string)
 			r.Out.URL.RawQuery = r.In.URL.RawQuery // as it came: nothing here depends on it
-			_ = own
+			own.strip(r.Out.Header)
 			dropIdentity(r.Out.Header)
 			setForwarded(r)
 		},

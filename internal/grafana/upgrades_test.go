@@ -138,7 +138,7 @@ func within(t *testing.T, what string, is func() bool) {
 func TestWebSocketsEndWithTheServer(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, first := range []string{"server", "grafana", "client"} {
-		upstream, hangUp := hangingUp(t)
+		upstream, left, hangUp := hangingUp(t)
 		o := proxyOptions{
 			Prefix: "/grafana", Logger: slog.New(slog.DiscardHandler),
 			Upstream: func() (string, bool) { return upstream.Listener.Addr().String(), true },
@@ -152,10 +152,13 @@ func TestWebSocketsEndWithTheServer(t *testing.T) {
 		go func() { served <- server.Serve(ln) }()
 		conn, _ := websocket(t, ln.Addr().String(), "/grafana/api/live/ws")
 		says(t, conn, "hello")
-		_, refused := websocket(t, ln.Addr().String(), "/grafana/api/live/ws", "X-Refuse: 1") // leaves an idle connection to the upstream
-		if refused.StatusCode != http.StatusBadRequest {
-			t.Fatal(refused.Status)
+		plain := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ln.Addr().String()+"/grafana/", http.NoBody)
+		refused, err := plain.Do(req) // leaves an idle connection to the upstream behind
+		if err != nil || refused.StatusCode != http.StatusBadRequest {
+			t.Fatal(refused, err)
 		}
+		_ = refused.Body.Close()
 
 		switch first {
 		case "grafana":
@@ -181,35 +184,39 @@ func TestWebSocketsEndWithTheServer(t *testing.T) {
 		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s first: the WebSocket is still open: %v", first, err)
 		}
+		within(t, "no connection to Grafana is left", func() bool { return left() == 0 })
 		upstream.Close()
 	}
 	within(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// hangingUp is an echo that can end all its connections, as a killed process does.
-func hangingUp(t *testing.T) (server *httptest.Server, hangUp func()) {
+// hangingUp is an echo that can end all its connections, as a killed process does, and knows how many others than WebSockets
+// are left.
+func hangingUp(t *testing.T) (server *httptest.Server, left func() int, hangUp func()) {
 	t.Helper()
 	var mu sync.Mutex
-	var conns []net.Conn
-	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Refuse") != "" {
-			http.Error(w, "refused", http.StatusBadRequest)
-			return
-		}
-		echo(t)(w, r)
-	}))
+	conns := map[net.Conn]http.ConnState{}
+	server = httptest.NewUnstartedServer(echo(t))
 	server.Config.ConnState = func(c net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			mu.Lock()
-			defer mu.Unlock()
-			conns = append(conns, c)
-		}
-	}
-	server.Start()
-	return server, func() {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, c := range conns {
+		conns[c] = state
+	}
+	server.Start()
+	left = func() (n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, state := range conns {
+			if state != http.StateHijacked && state != http.StateClosed {
+				n++
+			}
+		}
+		return n
+	}
+	return server, left, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for c := range conns {
 			_ = c.Close()
 		}
 	}

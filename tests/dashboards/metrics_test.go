@@ -51,8 +51,8 @@ func scraped(t *testing.T, prometheus viewer.Prometheus) exported {
 		metrics  []catalog.Metric
 		identity []string
 	}{
-		// Engines' own labels stand behind the identity: ranks have these.
-		{catalog.Runtime, append(slices.Clone(instance), "engine", "dp_rank", "tp_rank", "pp_rank")},
+		// Engines' own labels stand behind the identity: these are on engines with ranks, or with priorities.
+		{catalog.Runtime, append(slices.Clone(instance), "engine", "dp_rank", "tp_rank", "pp_rank", "moe_ep_rank", "priority")},
 		{catalog.Instance, instance},
 		{catalog.WorkerNode, worker},
 		{catalog.GPU, worker},
@@ -80,7 +80,7 @@ func checkMetrics(t *testing.T, prometheus viewer.Prometheus, list []*shown) {
 	t.Helper()
 	all := scraped(t, prometheus)
 	p := parser.NewParser(parser.Options{})
-	checked := 0
+	checked, told := 0, map[string]bool{}
 	for _, shown := range list {
 		for _, a := range shown.targets {
 			if len(a.answers) == 0 || shown.mode != viewer.ChooseAll {
@@ -91,6 +91,10 @@ func checkMetrics(t *testing.T, prometheus viewer.Prometheus, list []*shown) {
 				continue // it was asked, too, and that told
 			}
 			for _, fault := range all.check(expr) {
+				if told[shown.dashboard.UID+fault] {
+					continue
+				}
+				told[shown.dashboard.UID+fault] = true
 				t.Errorf("%s, query %s: %s:\n    %s", shown.name(), a.RefID, fault, a.Expr)
 			}
 			checked++

@@ -32,6 +32,20 @@ func mirror(t *testing.T) []string {
 	return []string{"GPUSTACK_DATA_DIR=" + dir}
 }
 
+// grafanaHome returns where a real Grafana is, or nothing.
+func grafanaHome(t *testing.T) string {
+	t.Helper()
+	home := os.Getenv("STACKSCOPE_GRAFANA_HOME")
+	if home == "" {
+		return ""
+	}
+	home, err := filepath.Abs(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
 // ownGrafana is a Grafana that isn't stackscope's.
 type ownGrafana struct{ url string }
 
@@ -74,7 +88,8 @@ func startOwnGrafana(t *testing.T, home string, s *server) *ownGrafana {
 
 // A real Grafana with the compose file's settings and provisioning shows the dashboards to a visitor.
 func TestComposeGrafana(t *testing.T) {
-	home := os.Getenv("STACKSCOPE_GRAFANA_HOME")
+	needPrograms(t)
+	home := grafanaHome(t)
 	if home == "" {
 		t.Skip("no real Grafana: STACKSCOPE_GRAFANA_HOME is not set; `make grafana-test` builds one and sets it")
 	}

@@ -56,7 +56,7 @@ type guide struct {
 
 func newGuide(t *testing.T, path string) *guide {
 	t.Helper()
-	g := &guide{t: t, path: path, dir: t.TempDir(), bin: programs(t), shims: t.TempDir(), home: os.Getenv("STACKSCOPE_GRAFANA_HOME"), servers: map[string]*server{}}
+	g := &guide{t: t, path: path, dir: t.TempDir(), bin: programs(t), shims: t.TempDir(), home: grafanaHome(t), servers: map[string]*server{}}
 	g.env = []string{"PATH=" + g.shims + ":" + g.bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8", "TMPDIR=" + t.TempDir()}
 	if g.home != "" {
 		g.env = append(g.env, "GPUSTACK_GRAFANA_HOME="+g.home)
@@ -235,8 +235,11 @@ func (g *guide) once(ctx context.Context, b *block, text string, env []string, l
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", text)
 	cmd.Dir, cmd.Env = filepath.Join(g.dir, b.in), env
 	out, err := cmd.CombinedOutput()
-	if (err != nil) != b.fails {
-		return fmt.Errorf("%v; it printed\n%s", err, out)
+	switch {
+	case err != nil && !b.fails:
+		return fmt.Errorf("%w; it printed\n%s", err, out)
+	case err == nil && b.fails:
+		return fmt.Errorf("it succeeds, but the page says that it fails; it printed\n%s", out)
 	}
 	for _, want := range b.expect {
 		if !strings.Contains(string(out), want) {

@@ -88,6 +88,7 @@ func value(base, query, want string) error {
 
 // A Prometheus' data directory is opened as it is, and by that Prometheus again afterwards.
 func TestOldPrometheusData(t *testing.T) {
+	needPrograms(t)
 	data := oldPrometheusData(t)
 	g := newGuide(t, "")
 	s := g.newServer()

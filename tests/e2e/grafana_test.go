@@ -17,6 +17,7 @@ import (
 	"time"
 
 	compose "github.com/stackscope/stackscope/docker-compose"
+	"github.com/stackscope/stackscope/tests/dashboards/viewer"
 )
 
 // TestGrafana runs the demo with a real Grafana, as hack/build-grafana makes one, and asks it through /grafana/ alone.
@@ -87,6 +88,7 @@ func TestGrafana(t *testing.T) {
 			t.Errorf("%q %v", line, err)
 		}
 	})
+	t.Run("every panel's expression is answered through Grafana", func(t *testing.T) { askEveryPanel(t, base) })
 	t.Run("killed Grafana is back in under 10 s", func(t *testing.T) {
 		pids := programs(t, home, mark)
 		if len(pids) == 0 {
@@ -164,4 +166,75 @@ func programs(t *testing.T, home, mark string) []int {
 		}
 	}
 	return pids
+}
+
+// askEveryPanel sends each panel's queries to Grafana's own query API, as its pages do. Whether the answers hold what they
+// should is tests/dashboards' subject; here none may fail, and most have to hold something.
+func askEveryPanel(t *testing.T, base string) {
+	list, err := viewer.Load(compose.Dashboards())
+	if err != nil {
+		t.Fatal(err)
+	}
+	prometheus := viewer.Prometheus{URL: base + "/prometheus", Client: http.DefaultClient}
+	asked, filled := 0, 0
+	for _, d := range list {
+		view := viewer.View{Now: time.Now(), Range: d.From}
+		values, err := prometheus.Default(t.Context(), d, view)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, p := range d.Panels {
+			for _, target := range p.Targets {
+				r := view.Request(p, target, values)
+				asked++
+				if askGrafana(t, base, d.UID+", "+p.Title+", "+target.RefID, r) {
+					filled++
+				}
+			}
+		}
+	}
+	t.Logf("%d of %d queries have data", filled, asked)
+	if asked < 100 || filled < asked/2 {
+		t.Errorf("%d queries, %d with data", asked, filled)
+	}
+}
+
+func askGrafana(t *testing.T, base, what string, r viewer.Request) (filled bool) {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{
+		"from": strconv.FormatInt(r.End.Add(-30*time.Minute).UnixMilli(), 10), "to": strconv.FormatInt(r.End.UnixMilli(), 10),
+		"queries": []map[string]any{{
+			"refId": "A", "datasource": map[string]string{"type": "prometheus", "uid": "prometheus"}, "expr": r.Expr,
+			"instant": r.Instant, "range": !r.Instant, "intervalMs": r.Step.Milliseconds(), "maxDataPoints": 1000,
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(base+"/grafana/api/ds/query", "application/json", bytes.NewReader(text)) //nolint:noctx // bounded by the test's own time
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Results map[string]struct {
+			Error  string `json:"error"`
+			Frames []struct {
+				Data struct {
+					Values [][]any `json:"values"`
+				} `json:"data"`
+			} `json:"frames"`
+		} `json:"results"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK || answer.Results["A"].Error != "" {
+		t.Errorf("%s: %s %v %s\n%s", what, resp.Status, err, answer.Results["A"].Error, r.Expr)
+		return false
+	}
+	for _, f := range answer.Results["A"].Frames {
+		if len(f.Data.Values) > 0 && len(f.Data.Values[0]) > 0 {
+			return true
+		}
+	}
+	return false
 }

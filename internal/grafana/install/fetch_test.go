@@ -2,20 +2,16 @@ package install
 
 import (
 	"bytes"
-	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -116,97 +112,6 @@ func TestFetch(t *testing.T) {
 	}
 	if r, err = Run(t.Context(), o); err != nil || !r.Already || m.asked.Load() != 1 {
 		t.Errorf("a second time: %+v, %v, %d requests", r, err, m.asked.Load())
-	}
-}
-
-// Connections break at random places, by ETag and by date: every byte comes once, however often.
-func TestFetchResumesBrokenConnections(t *testing.T) {
-	data := release(t, Version, 2<<20)
-	random := rand.New(rand.NewPCG(1, 2))
-	for _, etag := range []string{`"v1"`, "", `W/"weak"`} {
-		breaks := 0
-		m := &mirror{data: data, ranges: true, etag: etag}
-		m.cut = func() int64 {
-			breaks++
-			if breaks > 20 {
-				return 1 << 62
-			}
-			return 1 + random.Int64N(200_000)
-		}
-		o := quick(t, serve(t, m), data)
-		o.Attempts = 25 // breaks come sooner than a megabyte
-		r, err := Run(t.Context(), o)
-		if err != nil {
-			t.Fatalf("%s: %v", etag, err)
-		}
-		if m.starts.Load() != 1 || m.asked.Load() < 5 {
-			t.Errorf("%q: %d answers from the start of %d, want one", etag, m.starts.Load(), m.asked.Load())
-		}
-		// What a broken connection still carried may be lost; nothing else is sent twice.
-		if served := m.served.Load(); served < int64(len(data)) || served > int64(len(data))*5/4 {
-			t.Errorf("%q: %d bytes were sent for an archive of %d", etag, served, len(data))
-		}
-		if r.Fetched != int64(len(data)) {
-			t.Errorf("%q: %d bytes came, want %d", etag, r.Fetched, len(data))
-		}
-	}
-}
-
-// A run that is given up leaves what it has; the next one goes on.
-func TestFetchResumesEarlierRun(t *testing.T) {
-	data := release(t, Version, 1<<20)
-	const first = 600_000
-	m := &mirror{data: data, ranges: true, etag: `"v1"`, cut: func() int64 { return first }}
-	o := quick(t, serve(t, m), data)
-	o.Attempts = 1
-	_, err := Run(t.Context(), o)
-	if err == nil || !strings.Contains(err.Error(), "run the command again") || !strings.Contains(err.Error(), archivePath) {
-		t.Fatalf("got %v", err)
-	}
-	part, err := os.Stat(filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix))
-	if err != nil || part.Size() == 0 {
-		t.Fatalf("no part was kept: %v", err)
-	}
-	m.cut = nil
-	r, err := Run(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Resumed != part.Size() || r.Fetched != int64(len(data))-part.Size() || m.starts.Load() != 1 {
-		t.Errorf("got %+v, want %d bytes resumed", r, part.Size())
-	}
-}
-
-// The file changed between two runs, or another mirror is asked: nothing of the part is used.
-func TestFetchDropsStaleParts(t *testing.T) {
-	data := release(t, Version, 1<<20)
-	for name, change := range map[string]func(*mirror, *Options){
-		"other tag":   func(m *mirror, _ *Options) { m.etag = `"v2"` },
-		"other place": func(_ *mirror, o *Options) { o.Mirror = strings.Replace(o.Mirror, "127.0.0.1", "localhost", 1) },
-		"no state": func(_ *mirror, o *Options) {
-			_ = os.Remove(filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix+stateSuffix))
-		},
-		"damaged state": func(_ *mirror, o *Options) {
-			_ = os.WriteFile(filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix+stateSuffix), []byte("{"), 0o600)
-		},
-		"too long": func(_ *mirror, o *Options) {
-			_ = os.WriteFile(filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix), make([]byte, 3<<20), 0o600)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := &mirror{data: data, ranges: true, etag: `"v1"`, cut: func() int64 { return 600_000 }}
-			o := quick(t, serve(t, m), data)
-			o.Attempts = 1
-			if _, err := Run(t.Context(), o); err == nil {
-				t.Fatal("the first run was to fail")
-			}
-			m.cut = nil
-			change(m, &o)
-			r, err := Run(t.Context(), o)
-			if err != nil || r.Resumed != 0 || r.Fetched != int64(len(data)) {
-				t.Errorf("got %+v, %v", r, err)
-			}
-		})
 	}
 }
 
@@ -333,75 +238,6 @@ func TestFetchFollowsRedirects(t *testing.T) {
 	}
 }
 
-// A part that is whole already is only checked.
-func TestFetchNothingWhenThePartIsWhole(t *testing.T) {
-	data := release(t, Version, 1000)
-	m := &mirror{data: data, etag: `"v1"`}
-	o := quick(t, serve(t, m), data)
-	in := filepath.Join(o.Dir, filepath.Base(archivePath)+partSuffix)
-	if err := os.WriteFile(in, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	state := fmt.Sprintf(`{"url":%q,"validator":"\"v1\"","total":%d}`, o.Mirror+archivePath, len(data))
-	if err := os.WriteFile(in+stateSuffix, []byte(state), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if r, err := Run(t.Context(), o); err != nil || m.asked.Load() != 0 || r.Resumed != int64(len(data)) {
-		t.Errorf("got %+v, %v after %d requests", r, err, m.asked.Load())
-	}
-}
-
-// transport answers by a function; it lets time be simulated.
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// silence is a body that sends a little, and then nothing until the request is given up.
-type silence struct {
-	ctx  context.Context
-	sent bool
-}
-
-func (s *silence) Read(b []byte) (int, error) {
-	if !s.sent {
-		s.sent = true
-		return copy(b, "\x1f\x8b"), nil
-	}
-	<-s.ctx.Done()
-	return 0, s.ctx.Err()
-}
-func (*silence) Close() error { return nil }
-
-func TestFetchEndsStalls(t *testing.T) {
-	for _, answers := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			asked := 0
-			var told []string
-			o := Options{Dir: t.TempDir(), Platform: testPlatform, Transport: transport(func(r *http.Request) (*http.Response, error) {
-				asked++
-				if !answers {
-					<-r.Context().Done()
-					return nil, r.Context().Err()
-				}
-				return &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Body: &silence{ctx: r.Context()}, ContentLength: -1, Header: http.Header{}}, nil
-			}), Report: func(e Event) {
-				if e.Stage == StageRetry && strings.Contains(e.Text, "trying again") {
-					told = append(told, e.Text)
-				}
-			}}
-			begun := time.Now()
-			_, err := Run(t.Context(), o)
-			// Five minutes of silence, and pauses of 1, 2, 4 and 8 seconds.
-			if took := time.Since(begun); took != 5*time.Minute+15*time.Second {
-				t.Errorf("it took %s", took)
-			}
-			if asked != 5 || len(told) != 4 || err == nil || !strings.Contains(err.Error(), "nothing came for 1m0s") {
-				t.Errorf("%d attempts, told %q: %v", asked, told, err)
-			}
-		})
-	}
-}
-
 func TestPublishedChecksum(t *testing.T) {
 	data := release(t, "11.6.0", 1000)
 	sum := sha256Of(data)
@@ -451,26 +287,6 @@ func TestPublishedChecksum(t *testing.T) {
 	}
 }
 
-func TestCancelledDownloadKeepsItsPart(t *testing.T) {
-	data := release(t, Version, 1<<20)
-	m := &mirror{data: data, ranges: true, etag: `"v1"`, cut: func() int64 { return 600_000 }}
-	o := quick(t, serve(t, m), data)
-	o.RetryDelay = time.Hour
-	ctx, cancel := context.WithCancel(t.Context())
-	o.Report = func(e Event) {
-		if e.Stage == StageRetry {
-			cancel()
-		}
-	}
-	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
-		t.Fatalf("got %v", err)
-	}
-	m.cut, o.Report = nil, nil
-	if r, err := Run(t.Context(), o); err != nil || r.Resumed == 0 {
-		t.Errorf("got %+v, %v", r, err)
-	}
-}
-
 func TestContentRange(t *testing.T) {
 	for _, tc := range []struct {
 		in          string
@@ -489,5 +305,31 @@ func TestContentRange(t *testing.T) {
 		if from, total, ok := parseContentRange(tc.in); ok != tc.ok || from != tc.from || total != tc.total {
 			t.Errorf("%q: got %d, %d, %v", tc.in, from, total, ok)
 		}
+	}
+}
+
+// Several at once fetch it once.
+func TestFetchOnceForAll(t *testing.T) {
+	data := release(t, Version, 1<<20)
+	m := &mirror{data: data}
+	o := quick(t, serve(t, m), data)
+	var group sync.WaitGroup
+	var installed, already atomic.Int64
+	for range 4 {
+		group.Go(func() {
+			r, err := Run(t.Context(), o)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case r.Already:
+				already.Add(1)
+			default:
+				installed.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if installed.Load() != 1 || already.Load() != 3 || m.asked.Load() != 1 {
+		t.Errorf("%d installed it, %d found it installed, with %d downloads", installed.Load(), already.Load(), m.asked.Load())
 	}
 }

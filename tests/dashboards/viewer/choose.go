@@ -12,7 +12,7 @@ var labelValues = regexp.MustCompile(`^label_values\(\s*(?:(.*),)?\s*(\w+)\s*\)$
 // Options returns what a viewer can choose a variable from, with the variables before it set.
 func (p Prometheus) Options(ctx context.Context, v Variable, view View, values Values) ([]string, error) {
 	switch v.Type {
-	case "custom":
+	case "custom", "textbox":
 		return v.Options, nil
 	case "datasource":
 		return []string{"prometheus"}, nil

@@ -22,7 +22,7 @@ type Dashboard struct {
 type Variable struct {
 	Name, Type string
 	Query      string   // of type query
-	Options    []string // of type custom
+	Options    []string // of types custom and textbox
 	Multi, All bool
 	AllValue   string
 }

@@ -146,7 +146,9 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 		event(i, "94", at) // a memory error that one process has paid for
 		event(i, "63", at.Add(2*time.Second))
 	}
-	wait := b.o.ErrorEvery / 100
+	// Apart from the cards' own, so that how often they are read doesn't change what comes.
+	rng := rand.New(rand.NewPCG(b.o.Seed, 0xe44))
+	code, wait := "31", b.o.ErrorEvery/100
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -155,11 +157,8 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 			return nil
 		case <-timer.C:
 		}
-		b.mu.Lock()
-		i := b.rng.IntN(b.faults.fit(len(b.cards)))
-		code := []string{"31", "31", "43"}[b.rng.IntN(3)]
-		wait = time.Duration(b.rng.ExpFloat64() * float64(b.o.ErrorEvery))
-		b.mu.Unlock()
-		event(i, code, time.Now())
+		event(rng.IntN(b.faults.fit(len(b.cards))), code, time.Now())
+		code = []string{"31", "31", "43"}[rng.IntN(3)]
+		wait = time.Duration(rng.ExpFloat64() * float64(b.o.ErrorEvery))
 	}
 }
