@@ -103,9 +103,9 @@ func gpuToDo() Panel {
 			advised, cardBy, users)}},
 		Columns: cardColumns(
 			Column{Title: "Do", Query: 1, Values: actions(), Width: 100},
-			Column{Title: "Because", Label: "reason", Width: 230},
+			Column{Title: "Because", Label: "reason", Width: 215},
 			Column{Title: "Model", Label: "model_name", Link: To("gpustack-model", "Model ${__data.fields.model_name}", varCluster, "${cluster_name}", varModel, "${__data.fields.model_name}")},
-			Column{Title: "Instance there", Label: "model_instance_name"},
+			Column{Title: "Instance", Label: "model_instance_name"},
 		),
 		Overrides: []Override{{Matching: ".*", Properties: map[string]any{"noValue": "-"}}},
 	}
@@ -172,8 +172,10 @@ func gpuCards() Panel {
 			{Title: "Errors", Query: 7, Width: 66, Thresholds: limits(1, 10)},
 			{Title: "ECC", Query: 8, Width: 52, Thresholds: bad(1)},
 			{Title: "Rows", Query: 9, Width: 70, Values: []Value{
-				{Value: 0, Text: "fine", Color: "green"}, {Value: 1, Text: "reset", Color: "orange"},
-				{Value: 2, Text: "failed", Color: "red"}, {Value: 3, Text: "failed", Color: "red"},
+				{Value: 0, Text: "fine", Color: "green"},
+				{Value: 1, Text: "reset", Color: "orange"},
+				{Value: 2, Text: "failed", Color: "red"},
+				{Value: 3, Text: "failed", Color: "red"},
 			}},
 			{Title: "PCIe loss", Query: 10, Unit: "percentunit", Decimals: new(0), Width: 84, Thresholds: limits(0.01, 0.6)},
 			{Title: "Links down", Query: 11, Width: 92, Thresholds: bad(1)},

@@ -7,6 +7,7 @@ func gpuErrors() []Panel {
 	}
 	corrected, correctedScore := ecc("corrected")
 	uncorrected, uncorrectedScore := ecc("uncorrected")
+	last := ofCard(cards("gpu_error_last_timestamp_seconds"), "kind", "code")
 	return []Panel{
 		{
 			Kind: Table, Title: "Errors reported by drivers and kernel logs", W: 14, H: 9, SortBy: "Last", NoValue: "No error was ever reported for these cards.",
@@ -27,10 +28,10 @@ func gpuErrors() []Panel {
 		},
 		{
 			Kind: TimeSeries, Title: "When: cards with an error in the 10 minutes before", W: 10, H: 9, Unit: "none", Min: new(0.0), Stacked: true,
-			NoValue:     "No error was reported in the range.",
+			NoValue:     "No error was ever reported for these cards.",
 			Description: "How many cards had their last error of a kind and code less than 10 minutes before. A code that many cards have at once is an application or a driver; one that one card has again and again is the card.",
 			Queries: []Query{{
-				Expr:   "count by (kind, code) (time() - " + ofCard(cards("gpu_error_last_timestamp_seconds"), "kind", "code") + " < 600)",
+				Expr:   "count by (kind, code) (time() - " + last + " < 600) or 0 * count by (kind, code) (" + last + ")",
 				Legend: "{{kind}} {{code}}",
 			}},
 			Overrides: []Override{{Matching: ".*", Properties: map[string]any{"custom.lineInterpolation": "stepAfter", "custom.axisSoftMax": 4}}},

@@ -42,7 +42,9 @@ func elsewhere() string {
 
 // Power by what cards do.
 func wattsWorking() string { return fmt.Sprintf("%s and on (%s) %s > 0", watts(), cardBy, serving()) }
+
 func wattsWaiting() string { return fmt.Sprintf("%s and on (%s) %s == 0", watts(), cardBy, serving()) }
+
 func wattsEmpty() string {
 	return fmt.Sprintf("(%[1]s unless on (%[2]s) %[3]s) unless on (%[2]s) (%[4]s)", watts(), cardBy, tenanted(), elsewhere())
 }

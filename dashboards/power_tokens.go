@@ -152,8 +152,11 @@ func powerCards() Panel {
 			Column{Title: "Limit", Query: 5, Unit: "watt", Decimals: new(0), Width: 90},
 			Column{Title: "Of the limit", Query: 6, Unit: "percentunit", Decimals: new(0), Bar: true, Max: 1, Width: 160},
 			Column{Title: "Does", Query: 7, Width: 170, Values: []Value{
-				{Value: 0, Text: "computes requests", Color: "green"}, {Value: 1, Text: "instance, no request", Color: "orange"},
-				{Value: 2, Text: "no instance", Color: "red"}, {Value: 3, Text: "not told", Color: "text"}, {Value: 4, Text: "another program", Color: "purple"},
+				{Value: 0, Text: "computes requests", Color: "green"},
+				{Value: 1, Text: "instance, no request", Color: "orange"},
+				{Value: 2, Text: "no instance", Color: "red"},
+				{Value: 3, Text: "not told", Color: "text"},
+				{Value: 4, Text: "another program", Color: "purple"},
 			}},
 		),
 	}

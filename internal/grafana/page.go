@@ -29,6 +29,7 @@ type notice struct {
 	Text   string
 	Ways   []way // out of it
 
+	Aside      string // what only explains
 	Since      string // when it came to be so
 	Prometheus string // link to its pages, relative
 }
@@ -44,6 +45,7 @@ func (p *proxy) explain(s Status) notice {
 	}
 	switch s.Phase {
 	case PhaseAbsent:
+		n.Reason, n.Aside = "", s.Reason
 		n.Title = "There is no Grafana on this machine yet"
 		n.Text = "The dashboards come with stackscope; Grafana, which shows them, is a program of its own. Once it is there it starts by itself: the server needs no restart, only this page a reload. Until then everything else works."
 		n.Ways = []way{
@@ -110,6 +112,9 @@ func (n notice) detail() string {
 	}
 	for _, way := range n.Ways {
 		parts = append(parts, way.Text+": "+way.Command+".")
+	}
+	if n.Aside != "" {
+		parts = append(parts, "("+n.Aside+")")
 	}
 	return strings.Join(parts, " ")
 }

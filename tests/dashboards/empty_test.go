@@ -17,10 +17,29 @@ type empty struct {
 func (e empty) never() bool { return e.why != "" && !e.machine }
 
 func emptyOnDemo() []empty {
-	const worker = "gpustack-worker"
+	const (
+		worker, model, mapping, self = "gpustack-worker", "gpustack-model", "stackscope-mapping", "stackscope-self"
+		noGrafana                    = "this demo runs without a Grafana"
+		noStart                      = "the demo's engines run before it begins, and none restarts"
+	)
 	return []empty{
 		{uid: worker, row: "InfiniBand and RoCE", why: "few machines have InfiniBand", machine: true},
 		{uid: worker, panel: "Network devices", refID: "B", why: "virtual devices tell no speed", machine: true},
+		{uid: model, panel: "Restarts", refID: "B", why: noStart},
+		{uid: model, panel: "Phases of starts", why: noStart},
+		{uid: mapping, panel: "Left out by discovery", why: "the demo looks for no engines of the machine"},
+		{uid: self, panel: "Grafana", why: noGrafana},
+		{uid: self, row: "Grafana", why: noGrafana},
+	}
+}
+
+// unlabelledColumn is a table's column whose label no series of the demo has.
+type unlabelledColumn struct{ uid, panel, column string }
+
+func unlabelled() []unlabelledColumn {
+	return []unlabelledColumn{ // where a model's files came from, which nobody tells about declared engines
+		{"gpustack-model", "Model", "source"},
+		{"gpustack-model", "Model", "source_key"},
 	}
 }
 

@@ -140,10 +140,10 @@ func (e exported) check(expr parser.Expr) (faults []string) {
 		}
 		return nil
 	})
-	missing := func(where string, names []string, below parser.Node) {
+	missing := func(where string, names []string, below parser.Expr) {
 		for _, name := range names {
 			if !made[name] && !e.anyHas(below, name) {
-				faults = append(faults, fmt.Sprintf("%s names the label %s, which none of the series has", where, name))
+				faults = append(faults, fmt.Sprintf("%s names the label %s, which none of the series has of %s", where, name, below))
 			}
 		}
 	}
