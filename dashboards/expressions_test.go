@@ -20,6 +20,7 @@ const (
 	ratePlaceholder    = "433s" // of $__rate_interval: a window that nobody would write
 	rangePlaceholder   = "3607s"
 
+	nameLabel      = "__name__"
 	shortestWindow = 2 * time.Minute
 )
 
@@ -89,7 +90,7 @@ func (e expression) selectors(yield func(s *parser.VectorSelector, name string, 
 // namesOf returns the metric names that a selector asks for: its name, or the alternatives of its regular expression.
 func namesOf(s *parser.VectorSelector) []string {
 	for _, m := range s.LabelMatchers {
-		if m.Name != labels.MetricName {
+		if m.Name != nameLabel {
 			continue
 		}
 		switch m.Type {

@@ -87,7 +87,7 @@ func fleetNumbers() []Panel {
 
 func fleetOverTime() []Panel {
 	byModel := func(title, description, unit, expr string) Panel {
-		return Panel{Kind: TimeSeries, W: 12, Title: title, Description: description, Unit: unit, Min: ptr(0.0), Queries: []Query{{Expr: expr, Legend: "{{model_name}}"}}}
+		return Panel{Kind: TimeSeries, W: 12, Title: title, Description: description, Unit: unit, Min: new(0.0), Queries: []Query{{Expr: expr, Legend: "{{model_name}}"}}}
 	}
 	rate := func(family string) string {
 		return per("sum", "model_name", "rate("+inFleet(family)+"[$__rate_interval])")
@@ -99,7 +99,7 @@ func fleetOverTime() []Panel {
 		rate("generation_tokens_total"))
 	tokens.Stacked = true
 	busy := Panel{
-		Kind: TimeSeries, W: 12, Title: "GPU busy by worker, the ten busiest", Unit: "percent", Min: ptr(0.0), Max: ptr(100.0),
+		Kind: TimeSeries, W: 12, Title: "GPU busy by worker, the ten busiest", Unit: "percent", Min: new(0.0), Max: new(100.0),
 		Description: "Mean over a worker's cards of the time in which they had work. High while no request waits is fine; low while requests wait means that something else holds them up: CPU, network, or the engine's own limits.",
 		Queries: []Query{{
 			Expr:   top(10, "cluster_name, worker_name", per("avg", "worker_name", inFleet("worker_node_gpu_utilization_rate")), per("avg", "worker_name", "avg_over_time("+inFleet("worker_node_gpu_utilization_rate")+"[$__range] @ end())")),

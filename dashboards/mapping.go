@@ -73,7 +73,7 @@ func targetTable() Panel {
 			{Title: "Samples", Query: 4, Unit: "short"},
 			{Title: "Rejected", Query: 5, Unit: "short", Thresholds: bad(1)},
 			{Title: "New in 10 min", Query: 6, Unit: "short"},
-			{Title: "Scrapes failed", Query: 7, Unit: "percentunit", Decimals: ptr(1), Thresholds: limits(0.001, 0.05)},
+			{Title: "Scrapes failed", Query: 7, Unit: "percentunit", Decimals: new(1), Thresholds: limits(0.001, 0.05)},
 		},
 	}
 }
@@ -139,9 +139,9 @@ func engineTable() Panel {
 			{Title: "Page", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "unread", Color: "red"}}},
 			{Title: "Duration", Query: 2, Unit: "s", Width: 90, Thresholds: limits(1, 3)},
 			{Title: "Longest", Query: 3, Unit: "s", Width: 90, Thresholds: limits(1, 3)},
-			{Title: "Failed", Query: 4, Unit: "percentunit", Decimals: ptr(1), Width: 80, Thresholds: limits(0.001, 0.05)},
-			{Title: "Unreadable", Query: 5, Unit: "short", Decimals: ptr(0), Width: 94, Thresholds: bad(1)},
-			{Title: "Duplicates", Query: 6, Unit: "short", Decimals: ptr(0), Width: 94, Thresholds: []Threshold{{Color: "green"}, {Color: "orange", From: 1}}},
+			{Title: "Failed", Query: 4, Unit: "percentunit", Decimals: new(1), Width: 80, Thresholds: limits(0.001, 0.05)},
+			{Title: "Unreadable", Query: 5, Unit: "short", Decimals: new(0), Width: 94, Thresholds: bad(1)},
+			{Title: "Duplicates", Query: 6, Unit: "short", Decimals: new(0), Width: 94, Thresholds: []Threshold{{Color: "green"}, {Color: "orange", From: 1}}},
 		},
 	}
 }

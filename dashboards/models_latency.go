@@ -46,7 +46,7 @@ func spread(title, description, family, unit, absent string) Panel {
 func modelLatency() []Panel {
 	ttft := latency("Time to first token", "From a request's arrival to its first token, queue included. Grows with waiting requests and with long prompts: see Waiting, and Where the time goes.", "gpustack:time_to_first_token_seconds", "this engine does not measure it, or no request came")
 	itl := latency("Time between tokens", "Between two tokens of one request: how fluent an answer is. Grows with requests computed at once and with prompts that are computed in between.", "gpustack:inter_token_latency_seconds", "this engine does not measure it: see Time per output token")
-	tpot := latency("Time per output token", "Mean of a request's time per token after the first, one value a request. Hides single pauses, which the panel on the left shows.", "gpustack:time_per_output_token_seconds", "this engine has it not: vLLM from 0.11 on does, SGLang and MindIE do not")
+	tpot := latency("Time per output token", "Mean of a request's time per token after the first, one value a request. Hides single pauses, which the panel on the left shows.", "gpustack:time_per_output_token_seconds", "this engine does not measure it: vLLM from 0.11 on does")
 	e2e := latency("Whole request", "From a request's arrival to its last token. Depends on the length of answers most of all: read it beside Generated tokens a request.", "gpustack:e2e_request_latency_seconds", "this engine does not measure it, or no request ended")
 	return slices.Concat(ttft, itl, e2e, tpot, []Panel{
 		latencyTable(),
@@ -60,7 +60,7 @@ func latencyTable() Panel {
 	p := Panel{
 		Kind: Table, W: 24, H: 6, Title: "Over the time range", SortBy: "TTFT p95", NoValue: "no request ended in the time range",
 		Description: "Quantiles over the whole time range by instance: of the time to the first token (TTFT), between tokens (ITL) and of the whole request (E2E). Above is the share of whole requests above the engine's top bucket: over 5 %, p95 and p99 are that bucket and too low.",
-		Columns:     []Column{{Title: "Instance", Label: "model_instance_name", Width: 130}},
+		Columns:     []Column{{Title: "Instance", Label: "model_instance_name"}},
 	}
 	over := "[$__range]"
 	for _, f := range []struct {
@@ -69,7 +69,7 @@ func latencyTable() Panel {
 	}{{"TTFT", "time_to_first_token", []int{50, 95, 99}}, {"ITL", "inter_token_latency", []int{50, 95}}, {"E2E", "e2e_request_latency", []int{50, 95, 99}}} {
 		for _, percent := range f.percents {
 			p.Queries = append(p.Queries, Query{Expr: fmt.Sprintf("histogram_quantile(0.%d, sum by (le, %s) (rate(%s%s)))", percent, byInstance, ofInstances("gpustack:"+f.family+"_seconds_bucket"), over)})
-			p.Columns = append(p.Columns, Column{Title: fmt.Sprintf("%s p%d", f.title, percent), Query: len(p.Queries), Unit: "s", Decimals: ptr(2)})
+			p.Columns = append(p.Columns, Column{Title: fmt.Sprintf("%s p%d", f.title, percent), Query: len(p.Queries), Unit: "s", Decimals: ptr(2), Width: 88})
 		}
 	}
 	for _, f := range []string{"time_to_first_token", "inter_token_latency", "e2e_request_latency"} {
@@ -79,7 +79,7 @@ func latencyTable() Panel {
 	}
 	n := len(p.Queries)
 	for i, title := range []string{"TTFT above", "ITL above", "E2E above"} {
-		p.Columns = append(p.Columns, Column{Title: title, Query: n - 2 + i, Unit: "percent", Decimals: ptr(1), Thresholds: limits(1, 5)})
+		p.Columns = append(p.Columns, Column{Title: title, Query: n - 2 + i, Unit: "percent", Decimals: ptr(1), Thresholds: limits(1, 5), Width: 95})
 	}
 	return p
 }
@@ -112,7 +112,7 @@ func modelCache() []Panel {
 	rate := eachInstance("Prefix cache hit rate", "Share of looked-up prompt tokens that were in the prefix cache: from the engine's counters, or its own figure where it counts nothing. Low with like prompts: send requests of one talk to one instance, or give the cache more memory.", "percentunit", "the prefix cache is off, or this engine does not tell it",
 		top(mostLines, byInstance, "("+hits+")", "("+overRange(hits)+")"))
 	rate.Max = ptr(1.0)
-	computed := eachInstance("Computed prompt tokens a request", "Mean of a request's prompt tokens that were not in the cache. What prefix caching saves is the distance to Prompt tokens a request.", "short", "this engine does not tell it: vLLM from 0.13 on does",
+	computed := eachInstance("Computed prompt tokens a request", "Mean of a request's prompt tokens that were not in the cache. What prefix caching saves is the distance to Prompt tokens a request.", "short", "this engine does not tell it: vLLM from 0.13 on and SGLang do",
 		topRate(mostLines, byInstance, "("+flow("gpustack:request_prefill_kv_computed_tokens_sum")+" / "+flow("gpustack:request_prefill_kv_computed_tokens_count")+")"))
 	return []Panel{usage, rate, computed}
 }

@@ -27,7 +27,7 @@ func ownNumbers() []Panel {
 	calm := []Threshold{{Color: "text"}}
 	up := stat("Server up for", "Time since the server was started. Short though nobody restarted it: it crashed or was killed; look at its log and the kernel's for lack of memory.", "dtdurations", "not scraped", calm,
 		`time() - min(process_start_time_seconds{job="gpustack-server"})`)
-	up.Decimals = ptr(0)
+	up.Decimals = new(0)
 	grafana := stat("Grafana", "Whether the embedded Grafana answers its supervisor. Down: the server starts it again, slower each time; its log lines are in the server's. None: there is no Grafana on the server's machine, or an external one is in use.", "", "none", calm,
 		"min(stackscope_grafana_up)")
 	grafana.Values = []Value{{Value: 1, Text: "up", Color: "green"}, {Value: 0, Text: "down", Color: "red"}}
@@ -76,14 +76,14 @@ func agentTable() Panel {
 			{Title: "Target", Label: "instance", Width: 170},
 			{Title: "Cluster", Label: varCluster},
 			{Title: "Version", Label: "version"},
-			{Title: "CPU", Query: 1, Unit: "percentunit", Decimals: ptr(1), Thresholds: limits(0.1, 0.5)},
-			{Title: "Memory", Query: 2, Unit: "bytes", Decimals: ptr(0), Thresholds: limits(200<<20, 1<<30)},
-			{Title: "Heap", Query: 3, Unit: "bytes", Decimals: ptr(0)},
+			{Title: "CPU", Query: 1, Unit: "percentunit", Decimals: new(1), Thresholds: limits(0.1, 0.5)},
+			{Title: "Memory", Query: 2, Unit: "bytes", Decimals: new(0), Thresholds: limits(200<<20, 1<<30)},
+			{Title: "Heap", Query: 3, Unit: "bytes", Decimals: new(0)},
 			{Title: "Goroutines", Query: 4, Unit: "short"},
 			{Title: "Open files", Query: 5, Unit: "short"},
 			{Title: "Page", Query: 6, Unit: "short"},
 			{Title: "Scrape", Query: 7, Unit: "s", Thresholds: limits(2, 4)},
-			{Title: "Up for", Query: 8, Unit: "s", Decimals: ptr(0)},
+			{Title: "Up for", Query: 8, Unit: "s", Decimals: new(0)},
 		},
 	}
 }
@@ -96,7 +96,7 @@ func processesOverTime() []Panel {
 			return "max by (instance) (" + strings.ReplaceAll(expr, "{}", "{"+selector+"}") + ")"
 		}
 		return Panel{
-			Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: ptr(0.0),
+			Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: new(0.0),
 			Queries: []Query{
 				{Expr: byInstance(of, server), Legend: "server {{instance}}"},
 				{Expr: named(top(7, "instance", byInstance(of, workerTargets), byInstance(rank, workerTargets))), Legend: "{{worker_name}}"},

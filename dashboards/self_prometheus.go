@@ -4,7 +4,7 @@ import "slices"
 
 func storage() []Panel {
 	panel := func(title, description, unit string, queries ...Query) Panel {
-		return Panel{Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: ptr(0.0), NoValue: noPrometheus, Queries: queries, Overrides: []Override{rare()}}
+		return Panel{Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: new(0.0), NoValue: noPrometheus, Queries: queries, Overrides: []Override{rare()}}
 	}
 	rate := func(metric string) string { return "sum by (instance) (rate(" + metric + "[$__rate_interval]))" }
 	failures := func(legend, metric string) Query {
@@ -41,7 +41,7 @@ func queriesAndScrapes() []Panel {
 	}
 	return slices.Concat(answers, []Panel{
 		{
-			Kind: TimeSeries, W: 12, Title: "Queries at once", Unit: "short", Min: ptr(0.0), NoValue: noPrometheus,
+			Kind: TimeSeries, W: 12, Title: "Queries at once", Unit: "short", Min: new(0.0), NoValue: noPrometheus,
 			Description: "Queries that Prometheus computes at this moment, and how many it may. Near the limit others wait for their turn and dashboards load slowly: fewer dashboards with short refresh, or a higher limit.",
 			Queries: []Query{
 				{Expr: "sum by (instance) (prometheus_engine_queries)", Legend: "now {{instance}}"},
@@ -49,7 +49,7 @@ func queriesAndScrapes() []Panel {
 			},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Where queries spend their time", Unit: "s", Min: ptr(0.0), NoValue: "No queries", Interval: tableInterval,
+			Kind: TimeSeries, W: 8, Title: "Where queries spend their time", Unit: "s", Min: new(0.0), NoValue: "No queries", Interval: tableInterval,
 			Description: "Mean time of a query by step: waiting for its turn (queue_time), reading the index (prepare_time), computing (inner_eval), sorting. Waiting that grows means too many queries at once.",
 			Queries: []Query{{
 				Expr:   "sum by (slice) (rate(prometheus_engine_query_duration_seconds_sum[$__rate_interval])) / (sum by (slice) (rate(prometheus_engine_query_duration_seconds_count[$__rate_interval])) > 0)",
@@ -57,7 +57,7 @@ func queriesAndScrapes() []Panel {
 			}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Time between scrapes, p99", Unit: "s", Min: ptr(0.0), NoValue: noPrometheus,
+			Kind: TimeSeries, W: 8, Title: "Time between scrapes, p99", Unit: "s", Min: new(0.0), NoValue: noPrometheus,
 			Description: "What lies between two scrapes of a target, beside the interval that was asked for. More than a tenth above it: the server's CPU does not suffice, and rates get uneven.",
 			Queries: []Query{{
 				Expr:   `max by (interval) (prometheus_target_interval_length_seconds{quantile="0.99"})`,
@@ -65,7 +65,7 @@ func queriesAndScrapes() []Panel {
 			}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Targets and failed scrapes", Unit: "short", Min: ptr(0.0), NoValue: noPrometheus,
+			Kind: TimeSeries, W: 8, Title: "Targets and failed scrapes", Unit: "short", Min: new(0.0), NoValue: noPrometheus,
 			Description: "Targets of each job, and pages that were refused as too large in ten minutes. A job without targets: nobody registered, or discovery fails. Refused pages: an engine exports far too many series.",
 			Queries: []Query{
 				{Expr: "sum by (scrape_job) (prometheus_target_scrape_pool_targets)", Legend: "{{scrape_job}}"},
@@ -78,17 +78,17 @@ func queriesAndScrapes() []Panel {
 func eventBus() []Panel {
 	return []Panel{
 		{
-			Kind: TimeSeries, W: 8, Title: "Subscribers", Unit: "short", Decimals: ptr(0), Min: ptr(0.0), NoValue: "no server scraped",
+			Kind: TimeSeries, W: 8, Title: "Subscribers", Unit: "short", Decimals: new(0), Min: new(0.0), NoValue: "no server scraped",
 			Description: "Open watch streams by topic. Each worker watches the mapping: fewer than there are workers means that some poll or are cut off; look at proxies between them and the server.",
 			Queries:     []Query{{Expr: "sum by (topic) (gpustack:bus_subscribers)", Legend: "{{topic}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Fullest queue", Unit: "percentunit", Min: ptr(0.0), Max: ptr(1.0), Thresholds: limits(0.8, 1), NoValue: "no server scraped",
+			Kind: TimeSeries, W: 8, Title: "Fullest queue", Unit: "percentunit", Min: new(0.0), Max: new(1.0), Thresholds: limits(0.8, 1), NoValue: "no server scraped",
 			Description: "How full the fullest queue of a subscriber is. Full for long: that subscriber does not read, mostly a dead connection; its events are merged, so none is lost, but it is late.",
 			Queries:     []Query{{Expr: "max by (topic) (gpustack:bus_queue_saturation_ratio)", Legend: "{{topic}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Events", Unit: "cps", Min: ptr(0.0), NoValue: "no server scraped",
+			Kind: TimeSeries, W: 8, Title: "Events", Unit: "cps", Min: new(0.0), NoValue: "no server scraped",
 			Description: "Events on the server's bus each second by what became of them. Backpressured above 0 means that subscribers are slow; a steady stream of received means that somebody changes the mapping all the time.",
 			Queries:     []Query{{Expr: "sum by (kind) (rate(gpustack:bus_events_total[$__rate_interval]))", Legend: "{{kind}}"}},
 		},
@@ -99,13 +99,13 @@ func ownGrafana() []Panel {
 	const none = "no embedded Grafana"
 	return []Panel{
 		{
-			Kind: TimeSeries, W: 8, Title: "Grafana answers", Unit: "bool", Min: ptr(0.0), Max: ptr(1.0), NoValue: none,
+			Kind: TimeSeries, W: 8, Title: "Grafana answers", Unit: "bool", Min: new(0.0), Max: new(1.0), NoValue: none,
 			Description: "Whether the embedded Grafana answered its supervisor. Gaps are restarts: the server's log has Grafana's last lines, which say why.",
 			Queries:     []Query{{Expr: "min by (instance) (stackscope_grafana_up)", Legend: "{{instance}}"}},
 			Overrides:   []Override{{Matching: ".*", Properties: map[string]any{"custom.lineInterpolation": "stepAfter"}}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Starts and failures", Unit: "short", Decimals: ptr(0), Min: ptr(0.0), NoValue: none,
+			Kind: TimeSeries, W: 8, Title: "Starts and failures", Unit: "short", Decimals: new(0), Min: new(0.0), NoValue: none,
 			Description: "How often Grafana was started, and failed, within ten minutes. exit: it ended by itself. start: it never answered. unresponsive: it hung and was ended. Mostly its database or its port; --grafana-home names another Grafana.",
 			Queries: []Query{
 				{Expr: "sum(increase(stackscope_grafana_starts_total[10m]))", Legend: "started"},
@@ -113,7 +113,7 @@ func ownGrafana() []Panel {
 			},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Time to start", Unit: "s", Min: ptr(0.0), NoValue: none,
+			Kind: TimeSeries, W: 8, Title: "Time to start", Unit: "s", Min: new(0.0), NoValue: none,
 			Description: "How long the last start took until Grafana answered. Some seconds; the first one makes its database and takes longest. Near the limit: the machine is short of CPU or its disk is slow.",
 			Queries:     []Query{{Expr: "max by (instance) (stackscope_grafana_start_duration_seconds)", Legend: "{{instance}}"}},
 		},

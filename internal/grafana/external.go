@@ -28,7 +28,6 @@ type external struct {
 	target   *url.URL
 	marker   string // this handler's name in Via
 	reverse  *httputil.ReverseProxy
-	probe    *http.Client
 	upgrades *upgrades
 	logger   *slog.Logger
 	trouble  limited
@@ -46,10 +45,8 @@ func External(target *url.URL, tokens []string, logger *slog.Logger) http.Handle
 	transport.Proxy = http.ProxyFromEnvironment
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	e := &external{
-		target: target, marker: "stackscope-" + rand.Text(),
-		probe: &http.Client{Transport: transport, Timeout: probeTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		}},
+		target:   target,
+		marker:   "stackscope-" + rand.Text(),
 		upgrades: newUpgrades(maxUpgrades, transport.CloseIdleConnections),
 		logger:   logger.With(logging.KeyComponent, "grafana"),
 		trouble:  limited{every: logEvery},
@@ -139,12 +136,10 @@ func (e *external) isLoop(ctx context.Context) bool {
 	if !e.probed.IsZero() && time.Since(e.probed) < probeAgain {
 		return e.loops
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.target.String()+"/api/health", http.NoBody)
-	if err != nil {
-		return false
-	}
-	req.Header.Set("Via", e.via())
-	resp, err := e.probe.Do(req)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	probe := &http.Request{Method: http.MethodGet, URL: e.target.JoinPath("api", "health"), Header: http.Header{"Via": {e.via()}}}
+	resp, err := e.reverse.Transport.RoundTrip(probe.WithContext(ctx))
 	if err != nil {
 		return false // whether it loops is not known: asked again next time
 	}
