@@ -107,6 +107,9 @@ func TestPanelsExplainThemselves(t *testing.T) {
 				t.Errorf("%q: query %s has no legend", p.Title, refID(k))
 			}
 		}
+		if p.Kind == TimeSeries && p.NoValue != "" && p.Decimals != nil {
+			t.Errorf("%q has decimals and a text for no value: Grafana writes that text at the axis' ticks between whole numbers", p.Title)
+		}
 		if len(p.Queries) > 26 {
 			t.Errorf("%q has %d queries and Grafana's letters are 26", p.Title, len(p.Queries))
 		}

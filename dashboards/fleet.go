@@ -34,7 +34,7 @@ func problemTable() Panel {
 			{Title: "Cluster", Label: "cluster_name", Width: 86},
 			{Title: "Worker", Label: "worker_name", Width: 110},
 			{Title: "What", Label: "what", Width: 150},
-			{Title: "How much", Label: "how", Width: 150},
+			{Title: "How much", Label: "how", Width: 130},
 			{Title: "What to do", Label: "todo"},
 			{Title: "uid", Label: "uid", Hidden: true},
 			{Title: "at", Label: "at", Hidden: true},
@@ -61,7 +61,7 @@ func fleetNumbers() []Panel {
 		return Panel{Kind: Stat, W: 3, H: 4, Title: title, Description: description, Unit: "short", NoValue: "none", Thresholds: []Threshold{{Color: "text"}}, Queries: queries}
 	}
 	flow := func(title, description, unit, expr string) Panel {
-		return Panel{Kind: Stat, W: 4, H: 4, Title: title, Description: description, Unit: unit, Sparkline: true, NoValue: "none", Queries: []Query{{Expr: expr, Legend: title}}}
+		return Panel{Kind: Stat, W: 4, H: 4, Title: title, Description: description, Unit: unit, NoValue: "none", Thresholds: []Threshold{{Color: "text"}}, Links: []Link{*To("stackscope-power", "Power and tokens per joule")}, Queries: []Query{{Expr: expr, Legend: title}}}
 	}
 	return []Panel{
 		states("Workers", "Workers in state ready, of all that the server knows. Fewer ready than there are: the list above names them.",

@@ -104,7 +104,7 @@ func workerProblems() []problem {
 		},
 		{
 			severity: critical, title: "Target down", uid: "stackscope-mapping", by: "instance",
-			todo: "See that the process runs and Prometheus reaches its metrics port",
+			todo: "See that it runs, and that Prometheus reaches its metrics port",
 			expr: `up{job=~"gpustack-.*", cluster_name=~"$cluster_name"} == 0`,
 		},
 		{
@@ -203,7 +203,7 @@ func instanceProblems() []problem {
 			expr: status(`state=~"error|unreachable"`),
 		},
 		{
-			severity: warning, title: "Instance never gets ready", uid: uid, by: instance, how: "$1", howOf: "state",
+			severity: warning, title: "Instance does not start", uid: uid, by: instance, how: "$1", howOf: "state",
 			todo: "Not running for 10 minutes: read the engine's log",
 			expr: status(`state!~"running|error|unreachable"`) + " and " + status(`state!~"running|error|unreachable"`) + " offset 10m",
 		},

@@ -20,7 +20,7 @@ func modelTable() Panel {
 	const ttft, itl = "time_to_first_token_seconds", "inter_token_latency_seconds"
 	return Panel{
 		Kind: Table, H: 8, Title: "Each model", SortBy: "Running", Interval: tableInterval,
-		Description: "One row a model, over the last minute. TTFT is the time to the first token, ITL that between two tokens. Capped: share of either above the engine's top bucket; above 1 % that p99 is too low, so trust the queue instead. KV is the fullest instance's cache: from 95 % requests are preempted. Prefix hits: share of looked-up tokens that were cached. Click a model to see it.",
+		Description: "One row a model, over the last minute. Output is generated tokens. TTFT is the time to the first token, ITL that between two tokens. Capped: share of either above the engine's top bucket; above 1 % that p99 is too low, so trust the queue instead. KV is the fullest instance's cache: from 95 % requests are preempted. Prefix: share of looked-up tokens that were cached. Click a model to see it.",
 		Queries: []Query{
 			{Expr: byModel("max", inFleet("model_running_instances"))},
 			{Expr: byModel("max", inFleet("model_desired_instances"))},
@@ -37,7 +37,7 @@ func modelTable() Panel {
 			{Expr: byModel("count", "count by (cluster_name, model_name, "+perCard+") ("+inFleet("model_instance_gpu_memory_used_bytes")+")")},
 		},
 		Columns: []Column{
-			{Title: "Model", Label: varModel, Width: 220, Link: To("gpustack-model", "Show this model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
+			{Title: "Model", Label: varModel, Width: 200, Link: To("gpustack-model", "Show this model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
 			{Title: "Cluster", Label: varCluster, Width: 86},
 			{Title: "Instances", Query: 1},
 			{Title: "of", Query: 2, Width: 44},
@@ -45,12 +45,12 @@ func modelTable() Panel {
 			{Title: "Running", Query: 3},
 			{Title: "Waiting", Query: 4},
 			{Title: "Requests", Query: 5, Unit: "reqps", Decimals: new(1)},
-			{Title: "Generated", Query: 6, Unit: "count:tok/s", Decimals: new(0)},
+			{Title: "Output", Query: 6, Unit: "count:tok/s"},
 			{Title: "TTFT p99", Query: 7, Unit: "s"},
 			{Title: "ITL p99", Query: 8, Unit: "s"},
 			{Title: "Capped", Query: 9, Unit: "percentunit", Decimals: new(0), Thresholds: limits(0.01, 0.1)},
 			{Title: "KV", Query: 10, Unit: "percentunit", Decimals: new(0), Thresholds: limits(0.8, 0.95)},
-			{Title: "Prefix hits", Query: 11, Unit: "percentunit", Decimals: new(0)},
+			{Title: "Prefix", Query: 11, Unit: "percentunit", Decimals: new(0)},
 		},
 	}
 }
@@ -88,6 +88,6 @@ func workerFleetTable() Panel {
 			{Title: "Memory", Query: 9, Unit: "percent", Decimals: new(0), Width: 76, Thresholds: limits(85, 95)},
 			{Title: "Fullest disk", Query: 10, Unit: "percent", Decimals: new(0), Width: 96, Thresholds: limits(80, 90)},
 		},
-		Overrides: []Override{words("state", "ready", "green", "maintenance provisioning initializing pending", "blue", "not_ready deleting", "orange", "unreachable error", "red")},
+		Overrides: []Override{states("ready", "green", "maintenance provisioning initializing pending", "blue", "not_ready deleting", "orange", "unreachable error", "red")},
 	}
 }

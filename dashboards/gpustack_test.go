@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/prometheus/model/labels"
+	prommodel "github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -28,7 +28,7 @@ func gpustackAsks(t *testing.T) (all []asked) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	for s := bufio.NewScanner(file); s.Scan(); {
 		fields := strings.Fields(s.Text())
 		if len(fields) < 3 || strings.HasPrefix(fields[0], "#") {
@@ -185,13 +185,13 @@ func TestGPUStackDashboardsUseKnownLabels(t *testing.T) {
 				return
 			}
 			for _, m := range s.LabelMatchers {
-				if m.Name != labels.MetricName && !slices.Contains(have, m.Name) {
+				if m.Name != prommodel.MetricNameLabel && !slices.Contains(have, m.Name) {
 					e.errorf(t, "%s is selected by the label %s, which it doesn't have", name, m.Name)
 				}
 			}
 			if a := nearestAggregate(path); a != nil {
 				for _, l := range a.Grouping {
-					if !slices.Contains(have, l) && !(a.Without && slices.Contains(engineLabels, l)) {
+					if !slices.Contains(have, l) && (!a.Without || !slices.Contains(engineLabels, l)) {
 						e.errorf(t, "%s is grouped by the label %s, which it doesn't have", name, l)
 					}
 				}

@@ -26,7 +26,7 @@ func mappingNumbers() []Panel {
 	}
 	unread := inFleet("runtime_scrape_success")
 	applied := inFleet("metrics_config_applied_generation")
-	generation := stat("Mapping generation", "Generation of the metrics mapping in force on the server: 0 is the built-in one, each change makes a new one. It should be where you left it; POST /v2/metrics/config changes it.", "none", []Threshold{{Color: "text"}},
+	generation := stat("Generation", "Number of the metrics mapping in force on the server: 0 is the built-in one, each change makes a new one. It should be where you left it; POST /v2/metrics/config changes it.", "none", []Threshold{{Color: "text"}},
 		Query{Expr: "max(gpustack:metrics_config_generation)", Legend: "in force"})
 	generation.NoValue = "no server scraped"
 	return []Panel{
@@ -53,7 +53,7 @@ func targetTable() Panel {
 	}
 	return Panel{
 		Kind: Table, H: 8, Title: "Each target", SortBy: "Duration",
-		Description: "One row a server or worker that Prometheus scrapes. Duration counts against a timeout of 5 s for workers and 10 s for the server. Samples is the size of the page: a jump means that an engine began to export much more. New in 10 min (series) above 0 for long: something restarts, or a label changes with each request. Rejected: samples that Prometheus' own rules dropped.",
+		Description: "One row a server or worker that Prometheus scrapes. Duration counts against a timeout of 5 s for workers and 10 s for the server. Samples is the size of the page: a jump means that an engine began to export much more. New in 10 min, series, above 0 for long: something restarts, or a label changes with each request. Failed: share of scrapes in the time range. Rejected: samples that Prometheus' own rules dropped.",
 		Queries: []Query{
 			{Expr: by("up")},
 			{Expr: by("scrape_duration_seconds")},
@@ -64,8 +64,8 @@ func targetTable() Panel {
 			{Expr: "1 - max by (cluster_name, job, instance) (avg_over_time(up{" + ourTargets + "}[$__range]))"},
 		},
 		Columns: []Column{
-			{Title: "Job", Label: "job", Width: 220},
-			{Title: "Target", Label: "instance", Width: 180},
+			{Title: "Job", Label: "job", Width: 200},
+			{Title: "Target", Label: "instance", Width: 150},
 			{Title: "Cluster", Label: varCluster},
 			{Title: "State", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "up", Color: "green"}, {Value: 0, Text: "down", Color: "red"}}},
 			{Title: "Duration", Query: 2, Unit: "s", Thresholds: limits(2, 4)},
@@ -73,7 +73,7 @@ func targetTable() Panel {
 			{Title: "Samples", Query: 4, Unit: "short"},
 			{Title: "Rejected", Query: 5, Unit: "short", Thresholds: bad(1)},
 			{Title: "New in 10 min", Query: 6, Unit: "short"},
-			{Title: "Scrapes failed", Query: 7, Unit: "percentunit", Decimals: new(1), Thresholds: limits(0.001, 0.05)},
+			{Title: "Failed", Query: 7, Unit: "percentunit", Decimals: new(1), Thresholds: limits(0.001, 0.05)},
 		},
 	}
 }
@@ -130,12 +130,12 @@ func engineTable() Panel {
 			{Expr: per("max", perInstance+", runtime_version", inFleet("model_instance_info"))},
 		},
 		Columns: []Column{
-			{Title: "Worker", Label: varWorker, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},
-			{Title: "Instance", Label: varInstance, Width: 190, Link: To("gpustack-model", "Show its model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
+			{Title: "Worker", Label: varWorker, Width: 110, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},
+			{Title: "Instance", Label: varInstance, Width: 170, Link: To("gpustack-model", "Show its model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
 			{Title: "Model", Label: varModel},
 			{Title: "Cluster", Label: varCluster, Width: 90},
-			{Title: "Engine", Label: "runtime", Width: 90},
-			{Title: "Version", Label: "runtime_version", Width: 90},
+			{Title: "Engine", Label: "runtime", Width: 80},
+			{Title: "Version", Label: "runtime_version", Width: 80},
 			{Title: "Page", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "unread", Color: "red"}}},
 			{Title: "Duration", Query: 2, Unit: "s", Width: 90, Thresholds: limits(1, 3)},
 			{Title: "Longest", Query: 3, Unit: "s", Width: 90, Thresholds: limits(1, 3)},

@@ -67,8 +67,8 @@ func hitRate(part, whole, gauge string) string {
 }
 
 func modelCounts() []Panel {
-	count := func(title, description, unit, expr, absent string, t []Threshold) Panel {
-		return Panel{Kind: Stat, W: 4, Title: title, Description: description, Unit: unit, NoValue: absent, Thresholds: t, Queries: []Query{{Expr: expr, Legend: title}}}
+	count := func(title, description, expr, absent string, t []Threshold) Panel {
+		return Panel{Kind: Stat, W: 4, Title: title, Description: description, Unit: "none", NoValue: absent, Thresholds: t, Queries: []Query{{Expr: expr, Legend: title}}}
 	}
 	instances := func(family string) string {
 		return "sum(max by (cluster_id, cluster_name, model_id, model_name) (" + onModel(family) + "))"
@@ -76,19 +76,19 @@ func modelCounts() []Panel {
 	desired, running := instances("gpustack:model_desired_instances"), instances("gpustack:model_running_instances")
 	const unknown = "no server scraped"
 	return []Panel{
-		count("Desired", "Instances that the model should have, whatever is chosen above.", "none", desired, unknown, nil),
-		count("Running", "Instances of the model that run, whatever is chosen above. None: nobody gets an answer; the row Instances says which state they are in.", "none", running, unknown, []Threshold{{Color: "red"}, {Color: "green", From: 1}}),
-		count("Not running", "Desired minus running. Red from 1: see the states below; an error is in the instance's log, a pending one finds no worker with room.", "none", fmt.Sprintf("clamp_min(%s - %s, 0)", desired, running), unknown, bad(1)),
-		count("Stalled", thisModel+"Instances that have work and make no progress. Red from 1: the engine hangs; restart it, and keep its log and the state of its cards for the cause.", "none", "sum(max by (model_instance_name) ("+ofInstances("gpustack:model_instance_stalled")+"))", "not scraped", bad(1)),
-		count("Scrapes failing", thisModel+"Instances whose metrics page could not be read. Red from 1: what is missing below is missing for this reason; the last row has more.", "none", "count(max by (model_instance_name) ("+ofInstances("gpustack:runtime_scrape_success")+") == 0) or 0 * count("+ofInstances("gpustack:runtime_scrape_success")+")", "not scraped", bad(1)),
-		count("Restarts", thisModel+"Restarts in the time range. Orange from 1, red from 3: an engine that dies again and again; its log has the reason, often memory of the card.", "none",
+		count("Desired", "Instances that the model should have, whatever is chosen above.", desired, unknown, nil),
+		count("Running", "Instances of the model that run, whatever is chosen above. None: nobody gets an answer; the row Instances says which state they are in.", running, unknown, []Threshold{{Color: "red"}, {Color: "green", From: 1}}),
+		count("Not running", "Desired minus running. Red from 1: see the states below; an error is in the instance's log, a pending one finds no worker with room.", fmt.Sprintf("clamp_min(%s - %s, 0)", desired, running), unknown, bad(1)),
+		count("Stalled", thisModel+"Instances that have work and make no progress. Red from 1: the engine hangs; restart it, and keep its log and the state of its cards for the cause.", "sum(max by (model_instance_name) ("+ofInstances("gpustack:model_instance_stalled")+"))", "not scraped", bad(1)),
+		count("Scrapes failing", thisModel+"Instances whose metrics page could not be read. Red from 1: what is missing below is missing for this reason; the last row has more.", "count(max by (model_instance_name) ("+ofInstances("gpustack:runtime_scrape_success")+") == 0) or 0 * count("+ofInstances("gpustack:runtime_scrape_success")+")", "not scraped", bad(1)),
+		count("Restarts", thisModel+"Restarts in the time range. Orange from 1, red from 3: an engine that dies again and again; its log has the reason, often memory of the card.",
 			"sum(max by (model_instance_name) (max_over_time("+ofInstances("gpustack:model_instance_restart_count")+"[$__range]) - min_over_time("+ofInstances("gpustack:model_instance_restart_count")+"[$__range])))", unknown, limits(1, 3)),
 	}
 }
 
 func modelNow() []Panel {
 	now := func(title, description, unit, expr string, digits int) Panel {
-		return Panel{Kind: Stat, W: 4, Title: title, Description: thisModel + description, Unit: unit, Decimals: ptr(digits), Sparkline: true, Queries: []Query{{Expr: expr, Legend: title}}, NoValue: "not measured"}
+		return Panel{Kind: Stat, W: 4, Title: title, Description: thisModel + description, Unit: unit, Decimals: new(digits), Sparkline: true, Queries: []Query{{Expr: expr, Legend: title}}, NoValue: "not measured"}
 	}
 	return []Panel{
 		now("Running requests", "Requests that the engines compute now.", "none", "sum("+load("gpustack:num_requests_running")+")", 0),
@@ -109,7 +109,7 @@ func finished() string {
 // eachInstance is a panel with one line for each instance, at most [mostLines].
 func eachInstance(title, description, unit, absent, expr string) Panel {
 	return Panel{
-		Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: ptr(0.0), NoValue: absent,
+		Kind: TimeSeries, W: 8, Title: title, Description: description, Unit: unit, Min: new(0.0), NoValue: absent,
 		Queries: []Query{{Expr: expr, Legend: instanceLegend}}, Overrides: []Override{thin()},
 	}
 }
@@ -134,7 +134,7 @@ func modelRequests() []Panel {
 		eachInstance("Swapped out", "Requests whose KV cache was moved to CPU memory. Anything but 0: too many long requests at once for the card's memory.", "none", "this engine never swaps: vLLM from 0.9 on and SGLang preempt instead", gauge("gpustack:num_requests_swapped")),
 		eachInstance("Finished a second", "Requests that ended, a second, with any result where the engine measures their latency. Prometheus sees those that end between two scrapes as one step: engines with few long requests look ragged.", "reqps", "no request ended yet", topRate(mostLines, byInstance, "("+finished()+")")).withTotal(finished()),
 		{
-			Kind: TimeSeries, W: 8, Title: "Finished, by reason", Unit: "reqps", Min: ptr(0.0), Stacked: true, NoValue: "no request ended yet",
+			Kind: TimeSeries, W: 8, Title: "Finished, by reason", Unit: "reqps", Min: new(0.0), Stacked: true, NoValue: "no request ended yet",
 			Description: thisModel + "Why requests ended. length: max_tokens cut the answer off; many of them: raise it. abort: the client went away, often because it waited too long. error: see the engine's log. Engines that do not say why are “unsaid”.",
 			Queries:     []Query{{Expr: `label_replace(sum by (finished_reason) (` + reasons + `), "finished_reason", "unsaid", "finished_reason", "")`, Legend: "{{finished_reason}}"}},
 			Overrides:   []Override{painted("stop", "green"), painted("length", "yellow"), painted("abort", "orange"), painted("error", "red"), painted("repetition", "purple"), painted("unsaid", "blue")},

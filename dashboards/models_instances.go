@@ -83,17 +83,17 @@ func instanceTable() Panel {
 			{Title: "Metrics", Query: 2, Width: 70, Values: []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "failed", Color: "red"}}},
 			{Title: "Running", Query: 3, Width: 70},
 			{Title: "Waiting", Query: 4, Width: 70},
-			{Title: "Finished", Query: 5, Unit: "reqps", Decimals: ptr(1), Width: 90},
-			{Title: "Generated", Query: 6, Unit: tokensPerSecond, Decimals: ptr(1), Width: 100},
-			{Title: "TTFT", Query: 7, Unit: "s", Decimals: ptr(2), Width: 80},
-			{Title: "KV cache", Query: 8, Unit: "percent", Decimals: ptr(0), Width: 80, Thresholds: limits(90, 98)},
+			{Title: "Finished", Query: 5, Unit: "reqps", Decimals: new(1), Width: 90},
+			{Title: "Generated", Query: 6, Unit: tokensPerSecond, Decimals: new(1), Width: 100},
+			{Title: "TTFT", Query: 7, Unit: "s", Decimals: new(2), Width: 80},
+			{Title: "KV cache", Query: 8, Unit: "percent", Decimals: new(0), Width: 80, Thresholds: limits(90, 98)},
 			{Title: "Cards", Query: 9, Width: 60},
-			{Title: "Idle", Query: 10, Unit: "s", Decimals: ptr(0), Width: 60},
+			{Title: "Idle", Query: 10, Unit: "s", Decimals: new(0), Width: 60},
 			{Title: "Restarts", Query: 11, Width: 75, Thresholds: limits(1, 5)},
 			{Title: "info", Query: 12, Hidden: true},
 			{Title: "status", Query: 1, Hidden: true},
 		},
-		Overrides: []Override{words("state", "running", "green", "starting initializing downloading scheduled analyzing", "blue", "pending", "orange", "error unreachable", "red")},
+		Overrides: []Override{states("running", "green", "starting initializing downloading scheduled analyzing", "blue", "pending", "orange", "error unreachable", "red")},
 	}
 }
 
@@ -112,7 +112,7 @@ func modelProgress() []Panel {
 			Queries:     []Query{{Expr: highestRank("gpustack:model_instance_stalled"), Legend: instanceLegend}},
 		},
 		{
-			Kind: TimeSeries, W: 12, H: 7, Title: "Time since the last progress", Unit: "s", Min: ptr(0.0), NoValue: "not scraped", Overrides: []Override{thin()},
+			Kind: TimeSeries, W: 12, H: 7, Title: "Time since the last progress", Unit: "s", Min: new(0.0), NoValue: "not scraped", Overrides: []Override{thin()},
 			Description: "Time since a token or request counter of an instance moved; the 20 longest in the time range. Saw teeth of an instance without requests are normal; a ramp while requests run is a hang.",
 			Queries:     []Query{{Expr: top(mostLines, byInstance, age("gpustack:model_instance_last_progress_timestamp_seconds"), "max by (model_instance_name) (max_over_time(("+age("gpustack:model_instance_last_progress_timestamp_seconds")+")[$__range:1m] @ end()))"), Legend: instanceLegend}},
 		},
@@ -127,7 +127,7 @@ func modelProgress() []Panel {
 				{Title: "Instance", Label: "model_instance_name"},
 				{Title: "Worker", Label: "worker_name", Link: toWorker()},
 				{Title: "Restarts", Query: 1, Thresholds: limits(1, 5)},
-				{Title: "Last one ago", Query: 2, Unit: "s", Decimals: ptr(0)},
+				{Title: "Last one ago", Query: 2, Unit: "s", Decimals: new(0)},
 			},
 		},
 		{
@@ -140,12 +140,12 @@ func modelProgress() []Panel {
 			Columns: []Column{
 				{Title: "Instance", Label: "model_instance_name"},
 				{Title: "Phase", Label: "phase"},
-				{Title: "Mean", Query: 1, Unit: "s", Decimals: ptr(1)},
+				{Title: "Mean", Query: 1, Unit: "s", Decimals: new(1)},
 				{Title: "Starts seen", Query: 2},
 			},
 		},
 		{
-			Kind: TimeSeries, W: 24, H: 6, Title: "Changes of state that workers saw", Unit: "none", Min: ptr(0.0), NoValue: "not scraped", Overrides: []Override{stairs()},
+			Kind: TimeSeries, W: 24, H: 6, Title: "Changes of state that workers saw", Unit: "none", Min: new(0.0), NoValue: "not scraped", Overrides: []Override{stairs()},
 			Description: "Changes of an instance's state in each step, with the reason: refused and timeout are connections, process_ended and lost are ends, wrong_answer is a page that is not the engine's. Only those that happened in the time range are lines; none is good.",
 			Queries: []Query{{
 				Expr:   `sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__rate_interval])) and on (model_instance_name, from, to, reason) topk(20, sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__range] @ end())) > 0) or label_replace(0 * sum(` + ofInstances("gpustack:runtime_scrape_success") + `), "reason", "none in the time range", "", "")`,
@@ -180,13 +180,13 @@ func modelCards() []Panel {
 				{Title: "Worker", Label: "worker_name", Link: toWorker()},
 				{Title: "Card", Label: "gpu_index", Width: 60},
 				{Title: "Chip", Label: "gpu_chip_index", Width: 60},
-				{Title: "Memory", Query: 1, Unit: "bytes", Decimals: ptr(1), Width: 95},
-				{Title: "Card full", Query: 4, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 130},
-				{Title: "Card busy", Query: 3, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 130},
-				{Title: "Its use", Query: 2, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 130},
-				{Title: "Core", Query: 5, Unit: "celsius", Decimals: ptr(0), Thresholds: limits(80, 90), Width: 70},
-				{Title: "Card draws", Query: 6, Unit: "watt", Decimals: ptr(0), Width: 95},
-				{Title: "Its share", Query: 7, Unit: "watt", Decimals: ptr(0), Width: 95},
+				{Title: "Memory", Query: 1, Unit: "bytes", Decimals: new(1), Width: 95},
+				{Title: "Card full", Query: 4, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
+				{Title: "Card busy", Query: 3, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
+				{Title: "Its use", Query: 2, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
+				{Title: "Core", Query: 5, Unit: "celsius", Decimals: new(0), Thresholds: limits(80, 90), Width: 70},
+				{Title: "Card draws", Query: 6, Unit: "watt", Decimals: new(0), Width: 95},
+				{Title: "Its share", Query: 7, Unit: "watt", Decimals: new(0), Width: 95},
 			},
 		},
 		eachInstance("Memory of cards", "Memory of all cards that an instance holds. Engines take theirs at the start; growth after that is a leak, and ends in an error when the card is full.", "bytes", unseen,
@@ -212,7 +212,7 @@ func modelScrapes() []Panel {
 			return p
 		}(),
 		{
-			Kind: TimeSeries, W: 8, H: 7, Title: "Lines left out, a second", Unit: "cps", Min: ptr(0.0), NoValue: "no worker reads an instance of this model", Overrides: []Override{thin()},
+			Kind: TimeSeries, W: 8, H: 7, Title: "Lines left out, a second", Unit: "cps", Min: new(0.0), NoValue: "no worker reads an instance of this model", Overrides: []Override{thin()},
 			Description: "Lines of an engine's page that could not be read, and series that were there twice, each second; ten instances of each. Should be 0: the engine writes something wrong, and what it says there is missing. The worker's /metrics/raw shows it.",
 			Queries: []Query{
 				{Expr: topRate(mostLines/2, byInstance, "sum by (model_instance_name) (rate("+ofInstances("gpustack:runtime_parse_errors_total")+"[$__rate_interval]))"), Legend: instanceLegend + " unreadable"},

@@ -69,7 +69,7 @@ func latencyTable() Panel {
 	}{{"TTFT", "time_to_first_token", []int{50, 95, 99}}, {"ITL", "inter_token_latency", []int{50, 95}}, {"E2E", "e2e_request_latency", []int{50, 95, 99}}} {
 		for _, percent := range f.percents {
 			p.Queries = append(p.Queries, Query{Expr: fmt.Sprintf("histogram_quantile(0.%d, sum by (le, %s) (rate(%s%s)))", percent, byInstance, ofInstances("gpustack:"+f.family+"_seconds_bucket"), over)})
-			p.Columns = append(p.Columns, Column{Title: fmt.Sprintf("%s p%d", f.title, percent), Query: len(p.Queries), Unit: "s", Decimals: ptr(2), Width: 88})
+			p.Columns = append(p.Columns, Column{Title: fmt.Sprintf("%s p%d", f.title, percent), Query: len(p.Queries), Unit: "s", Decimals: new(2), Width: 88})
 		}
 	}
 	for _, f := range []string{"time_to_first_token", "inter_token_latency", "e2e_request_latency"} {
@@ -79,7 +79,7 @@ func latencyTable() Panel {
 	}
 	n := len(p.Queries)
 	for i, title := range []string{"TTFT above", "ITL above", "E2E above"} {
-		p.Columns = append(p.Columns, Column{Title: title, Query: n - 2 + i, Unit: "percent", Decimals: ptr(1), Thresholds: limits(1, 5), Width: 95})
+		p.Columns = append(p.Columns, Column{Title: title, Query: n - 2 + i, Unit: "percent", Decimals: new(1), Thresholds: limits(1, 5), Width: 95})
 	}
 	return p
 }
@@ -107,11 +107,11 @@ func modelLengths() []Panel {
 func modelCache() []Panel {
 	usage := eachInstance("KV cache in use", "Share of the KV cache in use; of several data-parallel ranks the fullest. Orange from 90 %, red from 98 %: requests wait or are preempted. Fewer at once, shorter contexts, more memory for the cache, or another instance.", "percentunit", "this engine does not tell it",
 		topGauge(mostLines, byInstance, "max", "gpustack:kv_cache_usage_ratio", instanceSelector))
-	usage.Max, usage.Thresholds = ptr(1.0), limits(0.9, 0.98)
+	usage.Max, usage.Thresholds = new(1.0), limits(0.9, 0.98)
 	hits := hitRate("gpustack:prefix_cache_hits_total", "gpustack:prefix_cache_queries_total", "gpustack:prefix_cache_hit_rate")
 	rate := eachInstance("Prefix cache hit rate", "Share of looked-up prompt tokens that were in the prefix cache: from the engine's counters, or its own figure where it counts nothing. Low with like prompts: send requests of one talk to one instance, or give the cache more memory.", "percentunit", "the prefix cache is off, or this engine does not tell it",
 		top(mostLines, byInstance, "("+hits+")", "("+overRange(hits)+")"))
-	rate.Max = ptr(1.0)
+	rate.Max = new(1.0)
 	computed := eachInstance("Computed prompt tokens a request", "Mean of a request's prompt tokens that were not in the cache. What prefix caching saves is the distance to Prompt tokens a request.", "short", "this engine does not tell it: vLLM from 0.13 on and SGLang do",
 		topRate(mostLines, byInstance, "("+flow("gpustack:request_prefill_kv_computed_tokens_sum")+" / "+flow("gpustack:request_prefill_kv_computed_tokens_count")+")"))
 	return []Panel{usage, rate, computed}
@@ -122,7 +122,7 @@ func modelSpeculation() []Panel {
 	accepted := hitRate("gpustack:spec_decode_accepted_tokens_total", "gpustack:spec_decode_draft_tokens_total", "gpustack:spec_decode_accept_rate")
 	share := eachInstance("Accepted share of drafted tokens", "Share of drafted tokens that the model accepted: from the engine's counters, or its own figure. Under about 40 % drafting costs more than it brings: fewer tokens a draft, or another draft model.", "percentunit", off,
 		top(mostLines, byInstance, "("+accepted+")", "("+overRange(accepted)+")"))
-	share.Max = ptr(1.0)
+	share.Max = new(1.0)
 	drafted := flow("gpustack:spec_decode_draft_tokens_total")
 	kept := flow("gpustack:spec_decode_accepted_tokens_total")
 	return []Panel{

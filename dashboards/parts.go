@@ -52,9 +52,6 @@ func instance() Variable {
 	}
 }
 
-// ptr returns a pointer to v, for the optional fields.
-func ptr[T any](v T) *T { return &v }
-
 // quantiles returns the panel of a histogram's quantiles and, beside it, the one of the share of observations above the
 // highest finite bucket: where that isn't 0, the quantiles are capped and lie. Both are grouped by the given labels.
 func quantiles(title, description, family, selector, unit string, by ...string) []Panel {
@@ -69,9 +66,9 @@ func quantiles(title, description, family, selector, unit string, by ...string) 
 	}
 	above := fmt.Sprintf(`clamp_min(1 - sum by (%[1]s) (max without (le) (rate(%[2]s_bucket{%[3]s, le!="+Inf"}[$__rate_interval]))) / sum by (%[1]s) (rate(%[2]s_count{%[3]s}[$__rate_interval]) > 0), 0)`, group, family, selector)
 	return []Panel{
-		{Kind: TimeSeries, Title: title, Description: description, W: 9, Unit: unit, Min: ptr(0.0), Queries: queries},
+		{Kind: TimeSeries, Title: title, Description: description, W: 9, Unit: unit, Min: new(0.0), Queries: queries},
 		{
-			Kind: TimeSeries, Title: "Overflow", W: 3, Unit: "percentunit", Min: ptr(0.0), Max: ptr(1.0), NoLegend: true,
+			Kind: TimeSeries, Title: "Overflow", W: 3, Unit: "percentunit", Min: new(0.0), Max: new(1.0), NoLegend: true,
 			Description: "Share of observations above the engine's highest finite bucket. Above 1 % the p99 on the left is capped at that bucket and too low; above 10 % the p90, too. The engine decides its buckets: look at the mean, or raise them there.",
 			Thresholds:  []Threshold{{Color: "green"}, {Color: "orange", From: 0.01}, {Color: "red", From: 0.1}},
 			Queries:     []Query{{Expr: above, Legend: legend}},

@@ -14,8 +14,8 @@ import (
 
 // What fits the table's columns on a laptop.
 const (
-	longestTitle = 26
-	longestTodo  = 68
+	longestTitle = 23
+	longestTodo  = 66
 )
 
 func TestProblems(t *testing.T) {
@@ -171,7 +171,7 @@ warning; Disk almost full; w1; /models; 98 %; gpustack-worker?a&var-worker_name=
 warning; Engine page unreadable; w1; m-0; ; stackscope-mapping?a
 warning; GPU link down; w1; GPU 0; 2 down; stackscope-gpus?a&var-worker_name=w1
 warning; Grafana does not answer; ; s:10161; ; stackscope-self?All
-warning; Instance never gets ready; w1; m-2; initializing; gpustack-model?a&var-model_name=m
+warning; Instance does not start; w1; m-2; initializing; gpustack-model?a&var-model_name=m
 warning; Instances missing; ; n; 2 missing; gpustack-model?a&var-model_name=n
 warning; KV cache full; w1; m-0; 99 %; gpustack-model?a&var-model_name=m
 warning; Memory almost full; w1; ; 98 %; gpustack-worker?a&var-worker_name=w1

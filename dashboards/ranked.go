@@ -31,17 +31,16 @@ func overRange(expr string) string {
 	return strings.ReplaceAll(expr, "[$__rate_interval]", "[$__range] @ end()")
 }
 
-// words colours a text column by what it says.
-func words(column string, colors ...string) Override {
+// states colours a table's label state by what it says: words, and the colour of them all, in turns.
+func states(colors ...string) Override {
 	options := object{}
 	for i := 0; i+1 < len(colors); i += 2 {
 		for word := range strings.FieldsSeq(colors[i]) {
 			options[word] = object{"text": strings.ReplaceAll(word, "_", " "), "color": colors[i+1], "index": len(options)}
 		}
 	}
-	first, rest := column[:1], column[1:]
 	return Override{
-		Matching: fmt.Sprintf("[%s%s]%s", strings.ToUpper(first), strings.ToLower(first), rest),
+		Matching: "[Ss]tate",
 		Properties: map[string]any{
 			"mappings":           []object{{"type": "value", "options": options}},
 			"custom.cellOptions": object{"type": "color-text"},

@@ -73,9 +73,9 @@ func agentTable() Panel {
 		},
 		Columns: []Column{
 			{Title: "Worker", Label: varWorker, Width: 170, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},
-			{Title: "Target", Label: "instance", Width: 170},
-			{Title: "Cluster", Label: varCluster},
-			{Title: "Version", Label: "version"},
+			{Title: "Target", Label: "instance", Width: 150},
+			{Title: "Cluster", Label: varCluster, Width: 86},
+			{Title: "Version", Label: "version", Width: 90},
 			{Title: "CPU", Query: 1, Unit: "percentunit", Decimals: new(1), Thresholds: limits(0.1, 0.5)},
 			{Title: "Memory", Query: 2, Unit: "bytes", Decimals: new(0), Thresholds: limits(200<<20, 1<<30)},
 			{Title: "Heap", Query: 3, Unit: "bytes", Decimals: new(0)},

@@ -78,7 +78,7 @@ func queriesAndScrapes() []Panel {
 func eventBus() []Panel {
 	return []Panel{
 		{
-			Kind: TimeSeries, W: 8, Title: "Subscribers", Unit: "short", Decimals: new(0), Min: new(0.0), NoValue: "no server scraped",
+			Kind: TimeSeries, W: 8, Title: "Subscribers", Unit: "short", Min: new(0.0), NoValue: "no server scraped", Overrides: []Override{stairs()},
 			Description: "Open watch streams by topic. Each worker watches the mapping: fewer than there are workers means that some poll or are cut off; look at proxies between them and the server.",
 			Queries:     []Query{{Expr: "sum by (topic) (gpustack:bus_subscribers)", Legend: "{{topic}}"}},
 		},
@@ -88,7 +88,7 @@ func eventBus() []Panel {
 			Queries:     []Query{{Expr: "max by (topic) (gpustack:bus_queue_saturation_ratio)", Legend: "{{topic}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Events", Unit: "cps", Min: new(0.0), NoValue: "no server scraped",
+			Kind: TimeSeries, W: 8, Title: "Events", Unit: "cps", Min: new(0.0), NoValue: "no server scraped", Overrides: []Override{rare()},
 			Description: "Events on the server's bus each second by what became of them. Backpressured above 0 means that subscribers are slow; a steady stream of received means that somebody changes the mapping all the time.",
 			Queries:     []Query{{Expr: "sum by (kind) (rate(gpustack:bus_events_total[$__rate_interval]))", Legend: "{{kind}}"}},
 		},
@@ -105,7 +105,7 @@ func ownGrafana() []Panel {
 			Overrides:   []Override{{Matching: ".*", Properties: map[string]any{"custom.lineInterpolation": "stepAfter"}}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Starts and failures", Unit: "short", Decimals: new(0), Min: new(0.0), NoValue: none,
+			Kind: TimeSeries, W: 8, Title: "Starts and failures", Unit: "short", Min: new(0.0), NoValue: none, Overrides: []Override{stairs()},
 			Description: "How often Grafana was started, and failed, within ten minutes. exit: it ended by itself. start: it never answered. unresponsive: it hung and was ended. Mostly its database or its port; --grafana-home names another Grafana.",
 			Queries: []Query{
 				{Expr: "sum(increase(stackscope_grafana_starts_total[10m]))", Legend: "started"},

@@ -3,6 +3,7 @@ package dashboards
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 const (
@@ -32,11 +33,7 @@ func workers() Dashboard {
 
 // onWorkers is a family's selector for the workers that were chosen, with more matchers where given.
 func onWorkers(family string, matchers ...string) string {
-	s := workerSelector
-	for _, m := range matchers {
-		s += ", " + m
-	}
-	return family + "{" + s + "}"
+	return family + "{" + strings.Join(append([]string{workerSelector}, matchers...), ", ") + "}"
 }
 
 func workerCounts() []Panel {
@@ -71,7 +68,7 @@ func workerCounts() []Panel {
 func workerGauges() []Panel {
 	gauge := func(title, description, unit, expr, absent string, t []Threshold) Panel {
 		return Panel{
-			Kind: BarGauge, W: 4, H: 3, Title: title, Description: description, Unit: unit, Decimals: ptr(0), Min: ptr(0.0), Max: ptr(100.0),
+			Kind: BarGauge, W: 4, H: 3, Title: title, Description: description, Unit: unit, Decimals: new(0), Min: new(0.0), Max: new(100.0),
 			Thresholds: t, NoValue: absent, Queries: []Query{{Expr: expr, Legend: title}},
 		}
 	}
@@ -117,18 +114,18 @@ func workerTable() Panel {
 		Columns: []Column{
 			{Title: "Worker", Label: "worker_name", Link: toWorker()},
 			{Title: "State", Label: "state", Width: 100},
-			{Title: "Heartbeat", Query: 2, Unit: "s", Decimals: ptr(0), Thresholds: limits(60, 150), Width: 90},
-			{Title: "CPU", Query: 3, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 140, Thresholds: limits(80, 95)},
+			{Title: "Heartbeat", Query: 2, Unit: "s", Decimals: new(0), Thresholds: limits(60, 150), Width: 90},
+			{Title: "CPU", Query: 3, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 140, Thresholds: limits(80, 95)},
 			{Title: "Cores", Query: 4, Width: 65},
-			{Title: "Load/core", Query: 5, Decimals: ptr(2), Thresholds: limits(1, 2), Width: 85},
-			{Title: "Memory", Query: 6, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Width: 140, Thresholds: limits(85, 95)},
-			{Title: "of", Query: 7, Unit: "bytes", Decimals: ptr(0), Width: 80},
-			{Title: "Fullest disk", Query: 8, Unit: "percent", Decimals: ptr(0), Thresholds: limits(80, 90), Width: 95},
+			{Title: "Load/core", Query: 5, Decimals: new(2), Thresholds: limits(1, 2), Width: 85},
+			{Title: "Memory", Query: 6, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 140, Thresholds: limits(85, 95)},
+			{Title: "of", Query: 7, Unit: "bytes", Decimals: new(0), Width: 80},
+			{Title: "Fullest disk", Query: 8, Unit: "percent", Decimals: new(0), Thresholds: limits(80, 90), Width: 95},
 			{Title: "Cards", Query: 9, Width: 65},
-			{Title: "Power", Query: 10, Unit: "watt", Decimals: ptr(0), Width: 80},
+			{Title: "Power", Query: 10, Unit: "watt", Decimals: new(0), Width: 80},
 			{Title: "Instances", Query: 11, Width: 85},
-			{Title: "Up for", Query: 12, Unit: "s", Decimals: ptr(0), Width: 85},
+			{Title: "Up for", Query: 12, Unit: "s", Decimals: new(0), Width: 85},
 		},
-		Overrides: []Override{words("state", "ready", "green", "maintenance provisioning initializing pending", "blue", "not_ready deleting", "orange", "unreachable error", "red")},
+		Overrides: []Override{states("ready", "green", "maintenance provisioning initializing pending", "blue", "not_ready deleting", "orange", "unreachable error", "red")},
 	}
 }

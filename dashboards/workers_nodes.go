@@ -24,28 +24,28 @@ func nodesOverTime() []Panel {
 	const at = "; the 20 workers with the highest maximum in the time range"
 	return []Panel{
 		{
-			Kind: TimeSeries, W: 8, Title: "CPU utilization", Unit: "percent", Min: ptr(0.0), Max: ptr(100.0), Thresholds: limits(80, 95),
+			Kind: TimeSeries, W: 8, Title: "CPU utilization", Unit: "percent", Min: new(0.0), Max: new(100.0), Thresholds: limits(80, 95),
 			Description: "Share of a worker's cores that worked" + at + ". Red from 95 %: tokenizing and scheduling wait, and cards with them.",
 			Queries:     []Query{{Expr: topGauge(mostLines, byWorker, "max", "gpustack:worker_node_cpu_utilization_rate", workerSelector), Legend: "{{worker_name}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Load for each core", Unit: "none", Min: ptr(0.0), Thresholds: limits(1, 2),
+			Kind: TimeSeries, W: 8, Title: "Load for each core", Unit: "none", Min: new(0.0), Thresholds: limits(1, 2),
 			Description: "Processes that run or wait, mean of one minute, divided by cores" + at + ". Above 1 something waits for a core or for a disk; pressure says for which.",
 			Queries:     []Query{{Expr: top(mostLines, byWorker, `max by (worker_name) (`+onWorkers("gpustack:worker_node_load1")+`) / `+cores, `max by (worker_name) (max_over_time(`+onWorkers("gpustack:worker_node_load1")+`[$__range] @ end())) / `+cores), Legend: "{{worker_name}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Pressure: time in which something waited", Unit: "percentunit", Min: ptr(0.0), Max: ptr(1.0), Thresholds: limits(0.2, 0.5),
+			Kind: TimeSeries, W: 8, Title: "Pressure: time in which something waited", Unit: "percentunit", Min: new(0.0), Max: new(1.0), Thresholds: limits(0.2, 0.5),
 			NoValue:     "this kernel keeps no pressure stall information, or it is switched off (psi=1)",
 			Description: "Share of time in which at least one task waited for CPU, memory or a disk, as the kernel counts it; the 20 highest in the time range. Memory above a few percent: swapping or reclaiming, engines stall. Disk: models load or a log fills. Orange from 20 %, red from 50 %: half of all time was lost for somebody.",
 			Queries:     []Query{{Expr: topRate(mostLines, "worker_name, resource", rateBy("worker_name, resource", "gpustack:worker_node_pressure_stalled_seconds_total", `share="some"`)), Legend: "{{worker_name}} {{resource}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Memory used", Unit: "bytes", Min: ptr(0.0),
+			Kind: TimeSeries, W: 8, Title: "Memory used", Unit: "bytes", Min: new(0.0),
 			Description: "Memory in use by worker; the 20 with the highest maximum in the time range. The table of workers has the share. Growth without end is a leak: compare with the instances' starts.",
 			Queries:     []Query{{Expr: topGauge(mostLines, byWorker, "max", "gpustack:worker_node_memory_used_bytes", workerSelector), Legend: "{{worker_name}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Swap used", Unit: "bytes", Min: ptr(0.0), NoValue: "no swap space here: memory that runs out ends processes",
+			Kind: TimeSeries, W: 8, Title: "Swap used", Unit: "bytes", Min: new(0.0), NoValue: "no swap space here: memory that runs out ends processes",
 			Description: "Swap space in use by worker; the 20 with the highest maximum in the time range. More than a little: memory is short; engines whose pages are swapped out answer late.",
 			Queries:     []Query{{Expr: topGauge(mostLines, byWorker, "max", "gpustack:worker_node_swap_used_bytes", workerSelector), Legend: "{{worker_name}}"}},
 		},
@@ -59,8 +59,8 @@ func nodesOverTime() []Panel {
 			Columns: []Column{
 				{Title: "Worker", Label: "worker_name", Link: toWorker()},
 				{Title: "Mounted at", Label: "mountpoint"},
-				{Title: "Full", Query: 1, Unit: "percent", Decimals: ptr(0), Bar: true, Max: 100, Thresholds: limits(80, 90), Width: 120},
-				{Title: "Free", Query: 2, Unit: "bytes", Decimals: ptr(0), Width: 80},
+				{Title: "Full", Query: 1, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Thresholds: limits(80, 90), Width: 120},
+				{Title: "Free", Query: 2, Unit: "bytes", Decimals: new(0), Width: 80},
 			},
 		},
 	}
@@ -79,7 +79,7 @@ func nodeDisks() []Panel {
 			Queries:     upAndDown(byDevice, "{{worker_name}} {{device}}", "gpustack:worker_node_disk_reads_completed_total", "reads", "gpustack:worker_node_disk_writes_completed_total", "writes"),
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Disk busy", Unit: "percentunit", Min: ptr(0.0), Max: ptr(1.0), Thresholds: limits(0.8, 0.95), NoValue: "no disk of its own, as in most containers",
+			Kind: TimeSeries, W: 8, Title: "Disk busy", Unit: "percentunit", Min: new(0.0), Max: new(1.0), Thresholds: limits(0.8, 0.95), NoValue: "no disk of its own, as in most containers",
 			Description: "Share of time in which a disk had work; the 20 busiest in the time range. Near 100 % a spinning or network disk is at its end; an NVMe disk may still take more.",
 			Queries:     []Query{{Expr: topRate(mostLines, byDevice, rateBy(byDevice, "gpustack:worker_node_disk_io_time_seconds_total")), Legend: "{{worker_name}} {{device}}"}},
 		},
@@ -133,7 +133,7 @@ func nodeInfiniBand() []Panel {
 			Queries:     upAndDown(byPort, "{{worker_name}} {{device}}/{{port}}", "gpustack:worker_node_infiniband_receive_bytes_total", "in", "gpustack:worker_node_infiniband_transmit_bytes_total", "out"),
 		},
 		{
-			Kind: TimeSeries, W: 12, Title: "Errors", Unit: "cps", Min: ptr(0.0), NoValue: none,
+			Kind: TimeSeries, W: 12, Title: "Errors", Unit: "cps", Min: new(0.0), NoValue: none,
 			Description: "Errors a second by kind, as the kernel names it; the 20 worst in the time range. Symbol errors and lost links: cable or transceiver. Discards and waits: the fabric is congested.",
 			Queries: []Query{{
 				Expr:   topRate(mostLines, byPort+", error", rateBy(byPort+", error", "gpustack:worker_node_infiniband_errors_total")),
@@ -157,9 +157,9 @@ func nodeInfiniBand() []Panel {
 				{Title: "State", Label: "state"},
 				{Title: "Up", Query: 2, Values: []Value{{Value: 1, Text: "up", Color: "green"}, {Value: 0, Text: "down", Color: "red"}}},
 				{Title: "Rate", Query: 3, Unit: "Bps"},
-				{Title: "Link lost", Query: 4, Decimals: ptr(0), Thresholds: bad(1)},
+				{Title: "Link lost", Query: 4, Decimals: new(0), Thresholds: bad(1)},
 			},
-			Overrides: []Override{words("state", "active", "green", "armed init", "orange", "down", "red")},
+			Overrides: []Override{states("active", "green", "armed init", "orange", "down", "red")},
 		},
 	}
 }

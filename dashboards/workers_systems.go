@@ -22,7 +22,7 @@ func workerSystems() []Panel {
 				{Title: "Architecture", Label: "architecture"},
 				{Title: "Cards", Label: "vendor"},
 				{Title: "Driver", Label: "driver_version"},
-				{Title: "Up for", Query: 4, Unit: "s", Decimals: ptr(1)},
+				{Title: "Up for", Query: 4, Unit: "s", Decimals: new(1)},
 				{Title: "os", Query: 1, Hidden: true},
 				{Title: "kernel", Query: 2, Hidden: true},
 				{Title: "driver", Query: 3, Hidden: true},

@@ -8,14 +8,21 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/simengine"
 )
 
-// history is how long the engines have been at work when the demo begins.
-const history = time.Hour
+const (
+	// history is how long the engines have been at work when the demo begins.
+	history = time.Hour
+	// One engine crashes now and then, the first time when somebody has looked around, and is started again.
+	firstCrash = 4 * time.Minute
+	crashEvery = 3 * time.Hour
+	crashLasts = 12 * time.Second
+)
 
 // simulated is an engine with its listener.
 type simulated struct {
@@ -23,9 +30,12 @@ type simulated struct {
 	ranks                           int // data-parallel; 0: one
 	// found: the worker is told nothing but the URL and finds the rest out.
 	found    bool
+	crashes  bool
 	url      string
 	listener net.Listener
+	engine   *simengine.Engine
 	handler  http.Handler
+	down     atomic.Bool
 	logger   *slog.Logger
 }
 
@@ -34,7 +44,7 @@ type simulated struct {
 func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 	engines := []*simulated{
 		{title: "vLLM", profile: simengine.ProfileVLLM, model: "qwen3-32b", ranks: 2, found: true},
-		{title: "vLLM 0.9", profile: simengine.ProfileVLLM09, model: "qwen3-32b", instance: "qwen3-32b-old"},
+		{title: "vLLM 0.9", profile: simengine.ProfileVLLM09, model: "qwen3-32b", instance: "qwen3-32b-old", crashes: true},
 		{title: "SGLang", profile: simengine.ProfileSGLang, model: "deepseek-v3.2", instance: "deepseek-v3.2-0"},
 		{title: "MindIE", profile: simengine.ProfileMindIE, model: "pangu-pro-moe", instance: "pangu-pro-moe-0"},
 	}
@@ -51,7 +61,7 @@ func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 				errs[i] = err
 				return
 			}
-			e.handler, e.logger = sim.Handler(), logger
+			e.engine, e.handler, e.logger = sim, sim.Handler(), logger
 			if e.listener, errs[i] = lifecycle.Listen(loopback, 0, ""); errs[i] == nil {
 				e.url = "http://" + e.listener.Addr().String()
 			}
@@ -77,9 +87,46 @@ func (e *simulated) declaration() string {
 	return fmt.Sprintf("url=%s,model=%s,instance=%s", e.url, e.model, e.instance)
 }
 
+// ServeHTTP implements http.Handler: the engine's own pages, or a connection that breaks while its process is gone.
+func (e *simulated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.down.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	e.handler.ServeHTTP(w, r)
+}
+
+// crash lets the engine's process end and begin anew now and then, until ctx ends.
+func (e *simulated) crash(ctx context.Context) {
+	pause := func(d time.Duration) bool {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for wait := firstCrash; pause(wait); wait = crashEvery {
+		e.down.Store(true)
+		if !pause(crashLasts) {
+			return
+		}
+		e.engine.Restart()
+		e.down.Store(false)
+	}
+}
+
 // run serves the engine until ctx ends.
 func (e *simulated) run(ctx context.Context) error {
-	srv := lifecycle.NewHTTPServer(e.handler, e.logger)
+	if e.crashes {
+		ctx, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() { e.crash(ctx) })
+	}
+	srv := lifecycle.NewHTTPServer(e, e.logger)
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
 	if err := srv.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -58,8 +58,11 @@ type Engine struct {
 	modelLabel string
 
 	mu      sync.Mutex
-	sim     *sim    // the first rank
-	ranks   []*sim  // all of them
+	sim     *sim   // the first rank
+	ranks   []*sim // all of them
+	fresh   func(rank, life int) *sim
+	life    int     // restarts so far
+	begun   float64 // simulated time of the latest
 	skipped float64 // simulated seconds that passed without being simulated
 	wedge   Wedge
 	stuckAt float64       // simulated time at which it got stuck
@@ -103,8 +106,9 @@ func New(o Options) (*Engine, error) {
 		now: o.Now, opened: opened, start: o.Start, speed: o.Speed,
 		models: models, modelLabel: strings.Join(models, " & "),
 	}
+	e.fresh = func(rank, life int) *sim { return newSim(p, o.LoadAt, o.Seed^uint64(rank)<<32^uint64(life)<<48) }
 	for rank := range max(1, o.Ranks) {
-		s := newSim(p, o.LoadAt, o.Seed^uint64(rank)<<32)
+		s := e.fresh(rank, 0)
 		if o.Idle {
 			s.load.close()
 		}
@@ -155,6 +159,25 @@ func (e *Engine) Burst(n int) {
 	}
 }
 
+// Restart ends the engine's process and begins a new one: what was running is lost and counters begin anew. An engine that was
+// stuck is free.
+func (e *Engine) Restart() {
+	e.SetWedge(Works)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := e.catchUp()
+	e.life++
+	for i, old := range e.ranks {
+		s := e.fresh(i, e.life)
+		s.clock, s.st.window.since, s.load.second = t, t, old.load.second
+		if s.load.open(t); old.load.closed() {
+			s.load.close()
+		}
+		e.ranks[i] = s
+	}
+	e.sim, e.begun = e.ranks[0], t
+}
+
 // page returns the metrics page of this moment.
 func (e *Engine) page() []byte {
 	e.mu.Lock()
@@ -173,4 +196,4 @@ func (e *Engine) page() []byte {
 }
 
 // born returns when the engine's process began, in Unix seconds.
-func (e *Engine) born() float64 { return float64(e.start.UnixMicro()) / 1e6 }
+func (e *Engine) born() float64 { return float64(e.start.UnixMicro())/1e6 + e.begun }

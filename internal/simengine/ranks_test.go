@@ -80,3 +80,28 @@ func TestOneRankIsTheDefault(t *testing.T) {
 		}
 	}
 }
+
+func TestRestart(t *testing.T) {
+	for _, profile := range Profiles() {
+		c := &clock{t: tuesday(15)}
+		e, err := New(Options{Profile: profile, Seed: 3, Now: c.now, Start: c.t.Add(-10 * time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := e.born()
+		received := e.sim.st.received
+		e.SetWedge(WedgeShown)
+		c.add(time.Minute)
+		e.Restart()
+		if e.page(); e.sim.st.received != 0 || len(e.sim.running) != 0 {
+			t.Errorf("%s: %d requests right after the restart", profile, e.sim.st.received)
+		}
+		c.add(time.Minute)
+		if e.page(); e.sim.st.received < 10 || e.sim.st.received >= received {
+			t.Errorf("%s: %d requests in the minute after the restart, %d in ten minutes before", profile, e.sim.st.received, received)
+		}
+		if e.born()-before < 9*60 {
+			t.Errorf("%s: born %v, before the restart %v", profile, e.born(), before)
+		}
+	}
+}
