@@ -112,15 +112,19 @@ func asked(t *testing.T, dashboards []viewer.Dashboard) func(name string) bool {
 		}
 	}
 	for _, d := range dashboards {
+		values := viewer.Values{}
 		for _, v := range d.Variables {
 			if match := v.Match(); match != "" {
 				collect(match)
+			}
+			if len(v.Options) > 0 {
+				values[v.Name] = viewer.Value{Chosen: v.Options[:1]}
 			}
 		}
 		for _, p := range d.Panels {
 			for _, target := range p.Targets {
 				view := viewer.View{Now: time.Now(), Range: fleetHistory}
-				collect(view.Request(p, target, viewer.Values{}).Expr)
+				collect(view.Request(p, target, values).Expr)
 			}
 		}
 	}

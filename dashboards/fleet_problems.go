@@ -19,6 +19,7 @@ type problem struct {
 	todo     string
 	uid      string // the dashboard that shows it
 	by       string // labels that tell its cases apart, besides the cluster
+	global   bool   // it belongs to no cluster
 	expr     string // one sample for each case
 	what     string // which part: $1 is the last label of by
 	how      string // how much: $1 is the value, or howOf's
@@ -28,6 +29,7 @@ type problem struct {
 const (
 	perCluster    = "cluster_name"
 	problemWindow = "[5m]" // long enough that a moment's peak is no problem
+	unwell        = `state=~"not_ready|unreachable|error"`
 )
 
 // inFleet selects a family in the chosen clusters.
@@ -59,10 +61,14 @@ func problemsExpr() string {
 }
 
 func (p problem) promql() string {
-	by := perCluster
-	if p.by != "" {
-		by += ", " + p.by
+	labels := []string{perCluster}
+	if p.global {
+		labels = nil
 	}
+	if p.by != "" {
+		labels = append(labels, strings.Split(p.by, ", ")...)
+	}
+	by := strings.Join(labels, ", ")
 	var e string
 	switch {
 	case p.howOf != "":
@@ -78,8 +84,7 @@ func (p problem) promql() string {
 	if p.how != "" {
 		relabel("how", p.how, or(p.howOf, "n"))
 	}
-	parts := strings.Split(by, ", ")
-	if last := parts[len(parts)-1]; last != perCluster && last != varWorker {
+	if last := labels[len(labels)-1]; last != perCluster && last != varWorker {
 		relabel("what", or(p.what, "$1"), last)
 	}
 	return fmt.Sprintf(`%d * label_replace(%s, "say", %q, "", "")`, p.severity, e, strings.Join([]string{p.title, p.todo, p.uid}, "|"))
@@ -100,7 +105,7 @@ func workerProblems() []problem {
 		{
 			severity: critical, title: "Worker not ready", uid: uid, by: varWorker, how: "$1", howOf: "state",
 			todo: "See that the node is up and reaches the server; read its log",
-			expr: inFleet("worker_status", `state=~"not_ready|unreachable|error"`),
+			expr: inFleet("worker_status", unwell),
 		},
 		{
 			severity: critical, title: "Target down", uid: "stackscope-mapping", by: "instance",
@@ -194,13 +199,14 @@ func instanceProblems() []problem {
 	return []problem{
 		{
 			severity: critical, title: "Instance stalled", uid: uid, by: instance,
-			todo: "It has work and makes no progress: restart it; see its GPUs and log",
+			todo: "It has work and makes no progress: see its log, restart it",
 			expr: inFleet("model_instance_stalled") + " == 1",
 		},
 		{
 			severity: critical, title: "Instance down", uid: uid, by: instance, how: "$1", howOf: "state",
 			todo: "Read the engine's log and start it again",
-			expr: status(`state=~"error|unreachable"`),
+			// Those of a worker that is away are its own problem, which has a row.
+			expr: status(`state=~"error|unreachable"`) + " unless on (cluster_name, worker_name) " + inFleet("worker_status", unwell),
 		},
 		{
 			severity: warning, title: "Instance does not start", uid: uid, by: instance, how: "$1", howOf: "state",
@@ -219,7 +225,7 @@ func instanceProblems() []problem {
 		},
 		{
 			severity: warning, title: "Engine page unreadable", uid: "stackscope-mapping", by: instance,
-			todo: "Open its /metrics from the worker; the worker's log says what failed",
+			todo: "The worker's log says why; open the engine's /metrics there",
 			expr: inFleet("runtime_scrape_success") + " == 0 unless on (cluster_name, worker_name, model_instance_name) " + status(`state!="running"`),
 		},
 		{
@@ -260,21 +266,21 @@ func ownProblems() []problem {
 		},
 		{
 			severity: warning, title: "Another mapping applied", uid: "stackscope-mapping", by: varWorker,
-			todo: "See that the worker reaches the server; its log says why it refused",
+			todo: "See that it reaches the server; its log says why it refused",
 			expr: differs("") + " and " + differs(" offset 1m"),
 		},
 		{
-			severity: warning, title: "Grafana does not answer", uid: "stackscope-self", by: "instance",
+			severity: warning, title: "Grafana does not answer", uid: "stackscope-self", by: "instance", global: true,
 			todo: "The server starts it again; its log lines are in the server's",
 			expr: "stackscope_grafana_up == 0",
 		},
 		{
-			severity: warning, title: "Compactions fail", uid: "stackscope-self", by: "instance", how: "$1 in an hour",
-			todo: "Look at the disk that holds Prometheus' data: its space, its health",
+			severity: warning, title: "Compactions fail", uid: "stackscope-self", by: "instance", global: true, how: "$1 in an hour",
+			todo: "Look at space and health of the disk with Prometheus' data",
 			expr: "increase(prometheus_tsdb_compactions_failed_total[1h]) > 0",
 		},
 		{
-			severity: critical, title: "Samples are lost", uid: "stackscope-self", by: "instance",
+			severity: critical, title: "Samples are lost", uid: "stackscope-self", by: "instance", global: true,
 			todo: "The write-ahead log is damaged: see to the disk, then restart",
 			expr: "increase(prometheus_tsdb_wal_corruptions_total[1h]) > 0",
 		},

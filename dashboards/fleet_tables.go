@@ -37,7 +37,7 @@ func modelTable() Panel {
 			{Expr: byModel("count", "count by (cluster_name, model_name, "+perCard+") ("+inFleet("model_instance_gpu_memory_used_bytes")+")")},
 		},
 		Columns: []Column{
-			{Title: "Model", Label: varModel, Width: 200, Link: To("gpustack-model", "Show this model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
+			{Title: "Model", Label: varModel, Width: 190, Link: To("gpustack-model", "Show this model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
 			{Title: "Cluster", Label: varCluster, Width: 86},
 			{Title: "Instances", Query: 1},
 			{Title: "of", Query: 2, Width: 44},
@@ -45,11 +45,11 @@ func modelTable() Panel {
 			{Title: "Running", Query: 3},
 			{Title: "Waiting", Query: 4},
 			{Title: "Requests", Query: 5, Unit: "reqps", Decimals: new(1)},
-			{Title: "Output", Query: 6, Unit: "count:tok/s"},
+			{Title: "Output", Query: 6, Unit: "count:tok/s", Width: 100},
 			{Title: "TTFT p99", Query: 7, Unit: "s"},
 			{Title: "ITL p99", Query: 8, Unit: "s"},
-			{Title: "Capped", Query: 9, Unit: "percentunit", Decimals: new(0), Thresholds: limits(0.01, 0.1)},
-			{Title: "KV", Query: 10, Unit: "percentunit", Decimals: new(0), Thresholds: limits(0.8, 0.95)},
+			{Title: "Capped", Query: 9, Unit: "percentunit", Decimals: new(0), Width: 72, Thresholds: limits(0.01, 0.1)},
+			{Title: "KV", Query: 10, Unit: "percentunit", Decimals: new(0), Width: 62, Thresholds: limits(0.8, 0.95)},
 			{Title: "Prefix", Query: 11, Unit: "percentunit", Decimals: new(0)},
 		},
 	}

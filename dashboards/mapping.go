@@ -1,6 +1,9 @@
 package dashboards
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 func mappingHealth() Dashboard {
 	return Dashboard{
@@ -64,7 +67,7 @@ func targetTable() Panel {
 			{Expr: "1 - max by (cluster_name, job, instance) (avg_over_time(up{" + ourTargets + "}[$__range]))"},
 		},
 		Columns: []Column{
-			{Title: "Job", Label: "job", Width: 200},
+			{Title: "Job", Label: "job", Width: 220},
 			{Title: "Target", Label: "instance", Width: 150},
 			{Title: "Cluster", Label: varCluster},
 			{Title: "State", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "up", Color: "green"}, {Value: 0, Text: "down", Color: "red"}}},
@@ -94,19 +97,16 @@ func coreFamilies() []struct{ name, title string } {
 }
 
 func familyMatrix() Panel {
-	expr := ""
-	for i, f := range coreFamilies() {
-		if i > 0 {
-			expr += "\nor "
-		}
+	var families []string
+	for _, f := range coreFamilies() {
 		// 1 where the family is, 0 where the engine is and the family is not.
-		expr += fmt.Sprintf(`label_replace(%s or 0 * %s, "family", "%s", "", "")`,
-			per("group", perInstance, inFleet(f.name)), per("group", perInstance, inFleet("runtime_scrape_success")), f.title)
+		families = append(families, fmt.Sprintf(`label_replace(%s or 0 * %s, "family", "%s", "", "")`,
+			per("group", perInstance, inFleet(f.name)), per("group", perInstance, inFleet("runtime_scrape_success")), f.title))
 	}
 	return Panel{
 		Kind: Table, H: 8, Title: "Who lacks which family",
 		Description: "The families that other dashboards need of each engine. Missing: the engine does not export it, or the mapping does not know the name that this version gives it: compare its /metrics page with GET /v2/metrics/config, and add the name there. An engine that lacks all of them cannot be read.",
-		Queries:     []Query{{Expr: `label_join(` + expr + `, "engine", " / ", "worker_name", "model_instance_name")`}},
+		Queries:     []Query{{Expr: `label_join(` + strings.Join(families, "\nor ") + `, "engine", " / ", "worker_name", "model_instance_name")`}},
 		Matrix:      &Matrix{Across: "family", Down: "engine", Title: "Worker / instance", Width: 260},
 		Values:      []Value{{Value: 1, Text: "there", Color: "green"}, {Value: 0, Text: "missing", Color: "red"}},
 		Overrides:   []Override{{Matching: "^(?!Worker).*$", Properties: map[string]any{"custom.cellOptions": object{"type": "color-text"}}}},
@@ -135,7 +135,7 @@ func engineTable() Panel {
 			{Title: "Model", Label: varModel},
 			{Title: "Cluster", Label: varCluster, Width: 90},
 			{Title: "Engine", Label: "runtime", Width: 80},
-			{Title: "Version", Label: "runtime_version", Width: 80},
+			{Title: "Version", Label: "runtime_version", Width: 90},
 			{Title: "Page", Query: 1, Width: 80, Values: []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "unread", Color: "red"}}},
 			{Title: "Duration", Query: 2, Unit: "s", Width: 90, Thresholds: limits(1, 3)},
 			{Title: "Longest", Query: 3, Unit: "s", Width: 90, Thresholds: limits(1, 3)},

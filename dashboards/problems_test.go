@@ -81,6 +81,7 @@ const sick = `load 1m
 	gpustack:model_instance_stalled{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-0"} 1x120
 	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-0", state="running"} 1x120
 	gpustack:model_instance_status{cluster_name="a", worker_name="w2", model_name="m", model_instance_name="m-1", state="unreachable"} 1x120
+	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-4", state="error"} 1x120
 	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-2", state="initializing"} 1x120
 	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-3", state="starting"} _x118 1x2
 	gpustack:model_desired_instances{cluster_name="a", model_name="m"} 4x120
@@ -150,7 +151,7 @@ func TestProblemsOfASickFleet(t *testing.T) {
 	want := strings.Split(strings.TrimSpace(`
 critical; Cards missing; w1; nvidia; 2 missing; stackscope-gpus?a&var-worker_name=w1
 critical; GPU driver hangs; w1; ascend; ; stackscope-gpus?a&var-worker_name=w1
-critical; Instance down; w2; m-1; unreachable; gpustack-model?a&var-model_name=m
+critical; Instance down; w1; m-4; error; gpustack-model?a&var-model_name=m
 critical; Instance stalled; w1; m-0; ; gpustack-model?a&var-model_name=m
 critical; Reboot or drain node; w1; GPU 2; driver recommends it; stackscope-gpus?a&var-worker_name=w1
 critical; Replace card; w1; GPU 1; broken; stackscope-gpus?a&var-worker_name=w1

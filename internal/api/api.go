@@ -136,7 +136,7 @@ func New(o Options) (*API, error) {
 	a.stop = sync.OnceFunc(func() { close(a.stopping) })
 	a.routes()
 	for pattern, h := range o.Mounts {
-		a.mux.Handle(pattern, a.guard(viewer, h))
+		a.mux.Handle(pattern, a.Reading(h))
 	}
 	return a, nil
 }
@@ -262,8 +262,8 @@ func (a *API) routes() {
 	if a.openapi, err = json.Marshal(document); err != nil {
 		panic(fmt.Sprintf("api: OpenAPI document: %v", err)) // the table above is wrong, as the tests would show
 	}
-	a.mux.Handle("GET /openapi.json", a.guard(viewer, http.HandlerFunc(a.serveOpenAPI)))
-	a.mux.Handle("GET /{$}", a.guard(viewer, http.HandlerFunc(a.index)))
+	a.mux.Handle("GET /openapi.json", a.Reading(http.HandlerFunc(a.serveOpenAPI)))
+	a.mux.Handle("GET /{$}", a.Reading(http.HandlerFunc(a.index)))
 }
 
 // register adds a route to the mux and to the OpenAPI document.
@@ -297,12 +297,9 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 }
 
 // Reading lets only those who may read through to next.
-func (a *API) Reading(next http.Handler) http.Handler { return a.guard(viewer, next) }
-
-// guard lets only requests with the given right through to next.
-func (a *API) guard(need access, next http.Handler) http.Handler {
+func (a *API) Reading(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := a.gate.refuse(r, need); p != nil {
+		if p := a.gate.refuse(r, viewer); p != nil {
 			a.refused(w, p)
 			return
 		}

@@ -160,7 +160,9 @@ func (p *Prometheus) Handler() http.Handler { return p.handler }
 
 // AppendMetrics writes Prometheus' own families, as they are at PathPrefix/metrics, in text format 0.0.4. What cannot be read is
 // left out; the error says what that was.
-func (p *Prometheus) AppendMetrics(dst *bytes.Buffer) error { return metricspage.Append(dst, p.registry) }
+func (p *Prometheus) AppendMetrics(dst *bytes.Buffer) error {
+	return metricspage.Append(dst, p.registry)
+}
 
 // Ready is closed when the TSDB is open and queries are answered.
 func (p *Prometheus) Ready() <-chan struct{} { return p.ready }

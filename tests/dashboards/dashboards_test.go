@@ -52,6 +52,7 @@ func untilFull(t *testing.T, prometheus viewer.Prometheus, list []*shown, end ti
 		if t.Failed() || len(list) == 0 || time.Now().After(end) {
 			return
 		}
+		t.Logf("%d panels are waited for, among them %s", len(list), list[0].name())
 		time.Sleep(pollEvery)
 	}
 }

@@ -33,14 +33,21 @@ func emptyOnDemo() []empty {
 	}
 }
 
-// unlabelledColumn is a table's column whose label no series of the demo has.
-type unlabelledColumn struct{ uid, panel, column string }
+// unlabelled is a label that a table or a legend shows and no series of the demo has.
+type unlabelled struct{ uid, panel, label string }
 
-func unlabelled() []unlabelledColumn {
-	return []unlabelledColumn{ // where a model's files came from, which nobody tells about declared engines
-		{"gpustack-model", "Model", "source"},
-		{"gpustack-model", "Model", "source_key"},
-	}
+// hasNot says whether a label is rightly on no series of a panel.
+func (s *shown) hasNot(label string) bool {
+	const model = "gpustack-model"
+	return slices.Contains([]unlabelled{
+		// Where a model's files came from, which nobody tells about declared engines.
+		{model, "Model", "source"},
+		{model, "Model", "source_key"},
+		// Until an engine restarts, one series stands in for what there is none of.
+		{model, "Changes of state that workers saw", "model_instance_name"},
+		{model, "Changes of state that workers saw", "from"},
+		{model, "Changes of state that workers saw", "to"},
+	}, unlabelled{s.dashboard.UID, s.panel.Title, label})
 }
 
 // emptyFor returns why a query may have no data, or a zero empty if it must have some.

@@ -64,7 +64,7 @@ func (s *shown) fields() map[string]bool {
 func (s *shown) tableFaults() (faults []string) {
 	has := s.fields()
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.panel.Columns, s.panel.Overridden)))) {
-		if !has[name] && !slices.Contains(unlabelled(), unlabelledColumn{s.dashboard.UID, s.panel.Title, name}) {
+		if !has[name] && !s.hasNot(name) {
 			faults = append(faults, fmt.Sprintf("column %q is in no answer:\n%s", name, s.targets[0].tell()))
 		}
 	}
@@ -89,7 +89,7 @@ func (s *shown) legendFaults() (faults []string) {
 	for _, a := range s.targets {
 		has := a.labels()
 		for _, m := range legendLabel.FindAllStringSubmatch(a.Legend, -1) {
-			if len(has) > 0 && !has[m[1]] { // what has no labels at all stands in for what there is none of
+			if len(has) > 0 && !has[m[1]] && !s.hasNot(m[1]) { // what has no labels at all stands in for what there is none of
 				faults = append(faults, fmt.Sprintf("query %s: the legend's label %s is on no series:\n%s", a.RefID, m[1], a.tell()))
 			}
 		}

@@ -171,6 +171,7 @@ func programs(t *testing.T, home, mark string) []int {
 // askEveryPanel sends each panel's queries to Grafana's own query API, as its pages do. Whether the answers hold what they
 // should is tests/dashboards' subject; here none may fail, and most have to hold something.
 func askEveryPanel(t *testing.T, base string) {
+	t.Helper()
 	list, err := viewer.Load(compose.Dashboards())
 	if err != nil {
 		t.Fatal(err)
