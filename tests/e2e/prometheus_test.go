@@ -130,7 +130,7 @@ func TestOutsidePrometheus(t *testing.T) {
 }
 
 // checkWithPromtool runs `promtool check metrics` on a page. The colon in the names is the specification's wish, and one
-// gauge is called restart_count because GPUStack calls it so.
+// gauge is called restart_count because GPUStack calls it so. The embedded Prometheus names its own families as it likes.
 func checkWithPromtool(t *testing.T, dir, page string) {
 	t.Helper()
 	text, err := get(page)
@@ -147,6 +147,9 @@ func checkWithPromtool(t *testing.T, dir, page string) {
 			continue
 		}
 		if strings.HasPrefix(line, catalog.ModelInstanceRestartCount.Name+` non-histogram and non-summary metrics should not have "_count" suffix`) {
+			continue
+		}
+		if strings.HasPrefix(line, "prometheus_") && strings.Contains(line, "metric name should not include type 'histogram'") {
 			continue
 		}
 		t.Errorf("%s: promtool check metrics: %s", page, line)
