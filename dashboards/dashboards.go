@@ -70,7 +70,7 @@ type Panel struct {
 	Background bool   // Stat: colour the background
 	Sparkline  bool   // Stat: with the history behind the value
 	ShowName   bool   // Stat: the legend, not the value, is what it says
-	Interval   string // smallest step, such as "1m"; empty: the datasource's
+	Interval   string // smallest step, such as "1m"; empty: 15s
 }
 
 // Query is a PromQL query. Expressions may use $cluster_name and the dashboard's other variables, $__rate_interval and

@@ -7,7 +7,7 @@ import (
 
 // What the panels about engines have in common.
 const (
-	engineSelector = `cluster_name="$cluster_name", model_name=~"$model_name", runtime=~"$runtime"`
+	engineSelector = `cluster_name="$cluster_name", model_name="$model_name", runtime=~"$runtime"`
 	engineBy       = "model_name, runtime, worker_name, model_instance_name" // tells instances apart
 	engineLegend   = "{{model_name}} {{runtime}} {{model_instance_name}}"
 	versionBy      = "model_name, runtime, runtime_version"
@@ -20,8 +20,8 @@ func engineComparison() Dashboard {
 		Description: "Runtimes and their versions side by side, one model at a time: throughput, latency, caches, what each of them exports, and how well its metrics can be read.",
 		Variables: []Variable{
 			datasource(), cluster(),
-			{Name: varModel, Label: "Model", Multi: true, Query: `label_values(gpustack:runtime_scrape_success{cluster_name="$cluster_name"}, model_name)`},
-			{Name: "runtime", Label: "Runtime", Multi: true, Query: `label_values(gpustack:runtime_scrape_success{cluster_name="$cluster_name", model_name=~"$model_name"}, runtime)`},
+			{Name: varModel, Label: "Model", Query: `label_values(gpustack:runtime_scrape_success{cluster_name="$cluster_name"}, model_name)`},
+			{Name: "runtime", Label: "Runtime", Multi: true, Query: `label_values(gpustack:runtime_scrape_success{cluster_name="$cluster_name", model_name="$model_name"}, runtime)`},
 			{Name: "quantile", Label: "Quantile", Custom: []string{"0.99", "0.95", "0.9", "0.5"}},
 		},
 		Rows: []Row{
@@ -49,7 +49,7 @@ func perSecond(family string) string { return "rate(" + engine(family) + "[$__ra
 // moment has one of the versions.
 func versioned(expr string) string {
 	const instance = "model_name, worker_name, model_instance_name"
-	return fmt.Sprintf(`(%s) * on (%s) group_left (runtime_version) topk by (%s) (1, max by (%s, runtime_version) (gpustack:model_instance_info{cluster_name="$cluster_name", model_name=~"$model_name"}))`,
+	return fmt.Sprintf(`(%s) * on (%s) group_left (runtime_version) topk by (%s) (1, max by (%s, runtime_version) (gpustack:model_instance_info{cluster_name="$cluster_name", model_name="$model_name"}))`,
 		expr, instance, instance, instance)
 }
 
@@ -165,7 +165,7 @@ func engineInstances() Panel {
 		Kind: Table, Title: "Instances", H: 8, SortBy: "Out/s per card", NoValue: "-",
 		Description: "Each instance with its version, its cards and what it did in the range. Instances of one model, version and card type should be alike: one that is slower per card at the same load has a sick card, a bad link or a worse cache. Follow the link to the instance.",
 		Queries: []Query{
-			{Expr: `max by (model_name, worker_name, model_instance_name, runtime_version) (gpustack:model_instance_info{cluster_name="$cluster_name", model_name=~"$model_name", runtime=~"$runtime"})`},
+			{Expr: `max by (model_name, worker_name, model_instance_name, runtime_version) (gpustack:model_instance_info{cluster_name="$cluster_name", model_name="$model_name", runtime=~"$runtime"})`},
 			{Expr: "count by (" + engineBy + ", gpu_name) (group by (" + engineBy + ", gpu_name, gpu_index, gpu_chip_index) (" + engine("model_instance_gpu_memory_used_bytes") + "))"},
 			{Expr: ofEngine(engine("num_requests_running"))},
 			{Expr: ofEngine(engine("num_requests_waiting"))},

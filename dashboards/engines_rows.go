@@ -16,13 +16,13 @@ func engineQuantiles(title, short, description, family string) []Panel {
 	const absent = "Not exported by these engines, or no requests."
 	return []Panel{
 		{
-			Kind: TimeSeries, Title: title, W: 8, H: 10, Unit: "s", Min: new(0.0), Links: lineToInstance(), NoValue: absent,
+			Kind: TimeSeries, Title: title, W: 8, H: 10, Unit: "s", Interval: "30s", Min: new(0.0), Links: lineToInstance(), NoValue: absent,
 			Description: description + " Shown is the quantile chosen above, for the 16 instances with most requests, as far as the engine's buckets can tell.",
 			Queries:     []Query{{Expr: top(mostEngines, engineBy, "histogram_quantile($quantile, "+buckets()+")", busiest), Legend: engineLegend}},
 			Overrides:   []Override{thin()},
 		},
 		{
-			Kind: TimeSeries, Title: short + " above top", W: 4, H: 10, Unit: "percentunit", Min: new(0.0), Max: new(1.0), NoLegend: true, Links: lineToInstance(), NoValue: absent,
+			Kind: TimeSeries, Title: short + " above top", W: 4, H: 10, Unit: "percentunit", Interval: "30s", Min: new(0.0), Max: new(1.0), NoLegend: true, Links: lineToInstance(), NoValue: absent,
 			Description: "Share of observations above the engine's highest finite bucket. Where it is more than what the chosen quantile leaves out (1 % for 0.99), the line on the left is capped at that bucket and too low. The engine decides its buckets: raise them there, or look at the mean.",
 			Thresholds:  limits(0.01, 0.1),
 			Queries: []Query{{

@@ -12,7 +12,7 @@ func gpuHealth() Dashboard {
 			{Title: "Errors and memory", Panels: gpuErrors()},
 			{Title: "Heat, power and speed: what holds cards back", Panels: gpuSpeed()},
 			{Title: "Busy is not busy: what utilization hides", Panels: gpuBusy()},
-			{Title: "PCIe and links between cards", Panels: gpuLinks()},
+			{Title: "PCIe and links between cards", Collapsed: true, Panels: gpuLinks()},
 			{Title: "Slices and what the cards tell", Panels: []Panel{gpuSlices(), gpuCoverage()}},
 		},
 	}

@@ -121,8 +121,8 @@ func (p Panel) json(id int, pos object) object {
 	o["datasource"] = source()
 	o["targets"] = p.targets()
 	o["fieldConfig"] = object{"defaults": p.defaults(), "overrides": p.overrides()}
-	if p.Interval != "" {
-		o["interval"] = p.Interval
+	if step := p.step(); step != "" {
+		o["interval"] = step
 	}
 	if p.Kind == Table {
 		o["transformations"] = p.transformations()
@@ -303,6 +303,17 @@ func (p Panel) options() object {
 	default:
 		return object{"mode": "markdown", "content": p.Markdown}
 	}
+}
+
+// leastStep keeps Grafana from asking for a point every 5 s, which nobody sees and a hundred workers take long to answer.
+const leastStep = "15s"
+
+// step is the smallest step of a panel that asks for more than the newest value.
+func (p Panel) step() string {
+	if p.Interval == "" && (p.Kind == TimeSeries || p.Kind == Heatmap || p.Kind == StateTimeline || p.Sparkline) {
+		return leastStep
+	}
+	return p.Interval
 }
 
 // field returns the name of a column's field after the merge of all queries.

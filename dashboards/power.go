@@ -95,14 +95,14 @@ func powerNow() []Panel {
 			Queries:     []Query{{Expr: energy("") + " * $price"}},
 		},
 		{
-			Kind: Stat, Title: "Burnt idle now", Unit: "watt", Sparkline: true, NoValue: "not told", Thresholds: limits(1, 1000),
+			Kind: Stat, Title: "Burnt idle now", Unit: "watt", Sparkline: true, Interval: "1m", NoValue: "not told", Thresholds: limits(1, 1000),
 			Description: "Power of cards that idle without an instance, or whose instances compute no request at this moment. Loaded models keep cards awake: scale idle models down, or put small ones together on a card. Below: which cards.",
 			Queries:     []Query{{Expr: wattsIdle()}},
 		},
 		{
 			Kind: Stat, Title: "Idle share", Unit: "percentunit", Decimals: new(0), NoValue: "not told", Thresholds: limits(0.2, 0.5),
 			Description: "Share of the range's power that cards drew while they did nothing: no instance, or no request at the moments looked at. That share of the cost buys nothing.",
-			Queries:     []Query{{Expr: fmt.Sprintf("avg_over_time(%s[$__range:$__rate_interval]) / avg_over_time(sum(%s)[$__range:$__rate_interval])", wattsIdle(), watts())}},
+			Queries:     []Query{{Expr: fmt.Sprintf("avg_over_time(%s[$__range:1m]) / avg_over_time(sum(%s)[$__range:1m])", wattsIdle(), watts())}},
 		},
 	}
 }
@@ -113,7 +113,7 @@ func powerOverTime() []Panel {
 	limit := cards("worker_node_gpu_power_limit_watts")
 	return []Panel{
 		{
-			Kind: TimeSeries, Title: "What it is spent on", Unit: "watt", Min: new(0.0), Stacked: true, NoValue: "These cards do not tell their power.",
+			Kind: TimeSeries, Title: "What it is spent on", Unit: "watt", Interval: "1m", Min: new(0.0), Stacked: true, NoValue: "These cards do not tell their power.",
 			Description: "The same power by what the cards do: compute requests; hold an instance that has none; hold no instance and idle; work for a program that is none of the known instances; hold an instance that does not tell how many requests it has, such as the other nodes of one that spans several. The second and third are what could be saved.",
 			Queries: []Query{
 				{Expr: orNone(wattsWorking()), Legend: "computing requests"},
@@ -125,7 +125,7 @@ func powerOverTime() []Panel {
 			Overrides: []Override{painted("computing requests", "green"), painted("instance, no request", "orange"), painted("no instance", "red"), painted("another program", "purple"), painted("instance, requests not told", "text")},
 		},
 		{
-			Kind: TimeSeries, Title: "By model", Unit: "watt", Min: new(0.0), Stacked: true, NoValue: "No energy is allocated to instances.",
+			Kind: TimeSeries, Interval: "30s", Title: "By model", Unit: "watt", Min: new(0.0), Stacked: true, NoValue: "No energy is allocated to instances.",
 			Description: "Power allocated to the instances of each model: a card's energy divided among its instances by their share of utilization, or of memory where the driver does not measure that for each process. An allocation, not a measurement. nobody's: what no known instance is charged for, such as empty cards.",
 			Queries: []Query{
 				{Expr: "sum by (model_name) (rate(" + attributed + "[$__rate_interval]))", Legend: "{{model_name}}"},
@@ -134,7 +134,7 @@ func powerOverTime() []Panel {
 			Overrides: []Override{painted("nobody's", "text")},
 		},
 		{
-			Kind: TimeSeries, Title: "By worker, against the limits", Unit: "watt", Min: new(0.0), Links: lineToWorker(), NoValue: "These cards do not tell their power.",
+			Kind: TimeSeries, Interval: "30s", Title: "By worker, against the limits", Unit: "watt", Min: new(0.0), Links: lineToWorker(), NoValue: "These cards do not tell their power.",
 			Description: "Power of each worker's cards (the 12 that draw most), and dashed what its cards may draw together. A worker whose limits exceed what its supply or rack can give needs lower limits.",
 			Queries: []Query{
 				{Expr: top(worstCards, "worker_name", "sum by (worker_name) ("+watts()+")", "sum by (worker_name) (max_over_time("+cards("worker_node_gpu_power_used_watts")+"[$__range] @ end()))"), Legend: "{{worker_name}}"},
@@ -143,7 +143,7 @@ func powerOverTime() []Panel {
 			Overrides: []Override{thin(), {Matching: ".* limit", Properties: map[string]any{"custom.lineStyle": object{"fill": "dash", "dash": []int{8, 6}}}}},
 		},
 		{
-			Kind: TimeSeries, Title: "By card", Unit: "watt", Min: new(0.0), Links: lineToWorker(), NoValue: "These cards do not tell their power.",
+			Kind: TimeSeries, Interval: "30s", Title: "By card", Unit: "watt", Min: new(0.0), Links: lineToWorker(), NoValue: "These cards do not tell their power.",
 			Description: "The 12 cards that drew most. Cards of one instance should draw alike; one that draws less is held back or starved, one that draws more at equal work is worse silicon or runs hotter.",
 			Queries:     []Query{{Expr: highest(cards("worker_node_gpu_power_used_watts")), Legend: cardLegend}},
 			Overrides:   []Override{thin()},

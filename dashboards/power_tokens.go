@@ -30,7 +30,7 @@ func tokenEnergy() []Panel {
 	const allocation = " Energy is allocated to instances by share of use, and idle time counts: a model without load looks dear."
 	line := func(title, unit, description, expr string) Panel {
 		return Panel{
-			Kind: TimeSeries, Title: title, Unit: unit, Min: new(0.0), Description: description + allocation, NoValue: "No energy is allocated to these models' instances, or they generate nothing.",
+			Kind: TimeSeries, Interval: "30s", Title: title, Unit: unit, Min: new(0.0), Description: description + allocation, NoValue: "No energy is allocated to these models' instances, or they generate nothing.",
 			Links:   []Link{*To("gpustack-model", "Model ${__field.labels.model_name}", varCluster, "$cluster_name", varModel, "${__field.labels.model_name}")},
 			Queries: []Query{{Expr: expr, Legend: "{{model_name}} {{runtime}}"}}, Overrides: []Override{thin()},
 		}
