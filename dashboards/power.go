@@ -95,14 +95,14 @@ func powerNow() []Panel {
 			Queries:     []Query{{Expr: energy("") + " * $price"}},
 		},
 		{
-			Kind: Stat, Title: "Burnt idle now", Unit: "watt", Sparkline: true, Interval: "1m", NoValue: "not told", Thresholds: limits(1, 1000),
+			Kind: Stat, Title: "Burnt idle now", Unit: "watt", Sparkline: true, Interval: "2m", NoValue: "not told", Thresholds: limits(1, 1000),
 			Description: "Power of cards that idle without an instance, or whose instances compute no request at this moment. Loaded models keep cards awake: scale idle models down, or put small ones together on a card. Below: which cards.",
 			Queries:     []Query{{Expr: wattsIdle()}},
 		},
 		{
 			Kind: Stat, Title: "Idle share", Unit: "percentunit", Decimals: new(0), NoValue: "not told", Thresholds: limits(0.2, 0.5),
 			Description: "Share of the range's power that cards drew while they did nothing: no instance, or no request at the moments looked at. That share of the cost buys nothing.",
-			Queries:     []Query{{Expr: fmt.Sprintf("avg_over_time(%s[$__range:1m]) / avg_over_time(sum(%s)[$__range:1m])", wattsIdle(), watts())}},
+			Queries:     []Query{{Expr: fmt.Sprintf("avg_over_time(%s[$__range:2m]) / avg_over_time(sum(%s)[$__range:2m])", wattsIdle(), watts())}},
 		},
 	}
 }
@@ -113,7 +113,7 @@ func powerOverTime() []Panel {
 	limit := cards("worker_node_gpu_power_limit_watts")
 	return []Panel{
 		{
-			Kind: TimeSeries, Title: "What it is spent on", Unit: "watt", Interval: "1m", Min: new(0.0), Stacked: true, NoValue: "These cards do not tell their power.",
+			Kind: TimeSeries, Title: "What it is spent on", Unit: "watt", Interval: "2m", Min: new(0.0), Stacked: true, NoValue: "These cards do not tell their power.",
 			Description: "The same power by what the cards do: compute requests; hold an instance that has none; hold no instance and idle; work for a program that is none of the known instances; hold an instance that does not tell how many requests it has, such as the other nodes of one that spans several. The second and third are what could be saved.",
 			Queries: []Query{
 				{Expr: orNone(wattsWorking()), Legend: "computing requests"},

@@ -1,6 +1,7 @@
 package grafana
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"net/url"
@@ -80,7 +81,7 @@ func (g *Grafana) defaults() map[string]string {
 	if g.env["GF_PLUGINS_PREINSTALL"] == "" && g.env["GF_PLUGINS_PREINSTALL_SYNC"] == "" {
 		d["GF_PLUGINS_PREINSTALL_DISABLED"] = "true" // from 11 on
 	}
-	if strings.HasPrefix(g.rootURL, "https://") {
+	if u := cmp.Or(g.rootURL, g.opts.PrometheusURL); strings.HasPrefix(u, "https://") { // Prometheus is reached at our own server, as users are
 		d["GF_SECURITY_COOKIE_SECURE"] = "true"
 	}
 	return d

@@ -61,6 +61,19 @@ func TestEnvironment(t *testing.T) {
 	golden(t, "environment-operator.txt", environment(t, o))
 }
 
+func TestCookiesAreSecureUnderTLS(t *testing.T) {
+	o := valid()
+	o.PrometheusURL, o.InsecureTLS = "https://127.0.0.1:8443/prometheus", true
+	const secure = "GF_SECURITY_COOKIE_SECURE=true\n"
+	if got := environment(t, o); !strings.Contains(got, secure) {
+		t.Errorf("our server speaks TLS, yet:\n%s", got)
+	}
+	o.ExternalURL = "http://obs.example.com/grafana"
+	if got := environment(t, o); strings.Contains(got, secure) {
+		t.Errorf("browsers come by HTTP, yet:\n%s", got)
+	}
+}
+
 func TestOperatorsRootURL(t *testing.T) {
 	o := valid()
 	o.Environ = []string{"GF_SERVER_ROOT_URL=https://grafana.example.com/grafana", "GF_SECURITY_ADMIN_PASSWORD=theirs"}

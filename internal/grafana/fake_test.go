@@ -49,6 +49,12 @@ func beGrafana(mode string) {
 		fmt.Println(`{"level":"error","logger":"migrator","msg":"Executing migration failed","error":"duplicate column name: help_flags1"}`)
 		fmt.Fprintln(os.Stderr, "Error: ✗ migration failed (id = Add column help_flags1 to user table): duplicate column name: help_flags1")
 		os.Exit(1)
+	case "full disk":
+		fmt.Fprintln(os.Stderr, "Error: ✗ migration failed (id = create index): database or disk is full")
+		os.Exit(1)
+	case "read-only":
+		fmt.Fprintln(os.Stderr, "Error: ✗ migration failed (id = create index): attempt to write a readonly database")
+		os.Exit(1)
 	case "loses its port":
 		fmt.Fprintf(os.Stderr, "Error: ✗ *api.HTTPServer run error: failed to open listener on address %s: listen tcp %[1]s: bind: address already in use\n", addr)
 		os.Exit(1)

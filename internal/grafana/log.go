@@ -28,7 +28,8 @@ const (
 )
 
 // output takes what Grafana writes, line by line, into our log. It keeps Grafana's levels except info, of which it has much to
-// say that concerns Grafana alone: that becomes debug, and so do warnings until it answers. From the last lines it knows why Grafana ended.
+// say that concerns Grafana alone: that becomes debug. So do, until it answers, warnings and what its parts say when they get into
+// each other's way. From the last lines it knows why Grafana ended.
 type output struct {
 	handler slog.Handler
 	secrets *strings.Replacer
@@ -112,7 +113,7 @@ func (o *output) take(line string) {
 			o.verdict = verdict
 		}
 	}
-	if e.level == slog.LevelWarn && !o.settled {
+	if !o.settled && (e.level == slog.LevelWarn || strings.Contains(e.text(), "database is locked")) {
 		e.level = slog.LevelDebug
 	}
 	o.log(now, e)

@@ -56,7 +56,11 @@ func (p *proxy) explain(s Status) notice {
 	case PhaseWaiting:
 		n.Retry = 5
 		n.Title = "Grafana does not run"
-		n.Text = "The server tries again by itself, and everything else works meanwhile. What Grafana wrote is in the server's log, in lines of the component grafana."
+		when := ""
+		if !s.Next.IsZero() {
+			when = ", at " + s.Next.UTC().Format(time.TimeOnly) + " UTC"
+		}
+		n.Text = "The server tries again by itself" + when + ", and everything else works meanwhile. What Grafana wrote is in the server's log, in lines of the component grafana."
 	case PhaseStopped:
 		n.Title = "Grafana is stopped"
 		n.Text = "The server that runs it is stopping, or has not begun."

@@ -24,7 +24,7 @@ func statuses() map[Phase]Status {
 	return map[Phase]Status{
 		PhaseAbsent:   {Phase: PhaseAbsent, Reason: "no Grafana was found; looked at /usr/share/grafana, PATH"},
 		PhaseStarting: {Phase: PhaseStarting, Since: since, PID: 7},
-		PhaseWaiting:  {Phase: PhaseWaiting, Since: since, Restarts: 3, Reason: `it ended: exit status 1: <script>alert("x")</script>; started again in 8s`},
+		PhaseWaiting:  {Phase: PhaseWaiting, Since: since, Next: since.Add(8 * time.Second), Restarts: 3, Reason: `it ended: exit status 1: <script>alert("x")</script>`},
 		PhaseStopped:  {Phase: PhaseStopped, Since: since},
 		PhaseRunning:  {Phase: PhaseRunning, Since: since}, // it has just come up, or is going down
 	}

@@ -22,5 +22,6 @@ type Status struct {
 	Version  string // as Grafana itself says; empty until it has answered once
 	PID      int    // of its process; 0 when there is none
 	Since    time.Time
+	Next     time.Time // of the start that it waits for; zero in the other phases
 	Restarts int // starts after the first
 }

@@ -52,7 +52,7 @@ func (g *Grafana) Run(ctx context.Context) error {
 		g.count(f.kind)
 		pause := wait.after(f.healthy)
 		g.logger.Error("grafana does not run", "reason", f.reason, "next_start_in", pause.String())
-		g.set(Status{Phase: PhaseWaiting, Reason: f.reason, Home: h.dir, Version: g.Status().Version})
+		g.set(Status{Phase: PhaseWaiting, Reason: f.reason, Home: h.dir, Version: g.Status().Version, Next: time.Now().Add(pause)})
 		sleep(ctx, pause)
 	}
 	g.set(Status{Phase: PhaseStopped, Home: g.Status().Home, Version: g.Status().Version})
@@ -121,6 +121,9 @@ func (g *Grafana) once(ctx context.Context, h home) *failure {
 	g.logger.Info("grafana answers", "version", *version, "pid", c.pid, "address", addr, "took", healthy.Sub(begun).Round(time.Millisecond).String())
 	f = g.watch(ctx, c, addr)
 	g.addr.Store(nil)
+	if f != nil { // ending what hangs takes a while
+		g.set(Status{Phase: PhaseStarting, Reason: f.reason + "; it is ended and started again", Home: h.dir, Version: *version, PID: c.pid})
+	}
 	return g.end(ctx, c, out, f, port, time.Since(healthy))
 }
 
@@ -207,6 +210,10 @@ func (g *Grafana) advise(reason string, port int) string {
 	switch {
 	case strings.Contains(reason, "address already in use"):
 		return g.taken(port)
+	case containsAny(reason, "disk is full", "no space left", "disk quota"):
+		return fmt.Sprintf("%s: make room on the disk that holds %s, or choose another with --data-dir", reason, g.opts.Dir)
+	case containsAny(reason, "readonly database", "read-only file system", "unable to open database file", "permission denied"):
+		return fmt.Sprintf("%s: let the user that stackscope runs as write to %s and all files in it, or choose another directory with --data-dir", reason, g.opts.Dir)
 	case containsAny(reason, "migration", "no such column", "no such table", "duplicate column", "not a database", "malformed"):
 		return fmt.Sprintf("%s: its database %s comes from another version or is damaged; run the Grafana that it belongs to (--grafana-home), or move it away to begin anew",
 			reason, g.database())

@@ -89,6 +89,8 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 	}{
 		"exits":          {"the cellar is under water", kindStart},
 		"newer":          {"duplicate column name: help_flags1: its database DIR/grafana.db comes from another version or is damaged; run the Grafana that it belongs to (--grafana-home)", kindStart},
+		"full disk":      {"database or disk is full: make room on the disk that holds DIR, or choose another with --data-dir", kindStart},
+		"read-only":      {"attempt to write a readonly database: let the user that stackscope runs as write to DIR", kindStart},
 		"loses its port": {"is taken by another program: stop that program or choose another port with --builtin-grafana-port", kindStart},
 		"hangs":          {"it did not answer within 700ms of its start: ", kindStart},
 		"sick":           {"it did not answer within 700ms of its start: it answers 503 Service Unavailable: its database is failing", kindStart},
@@ -105,6 +107,9 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 			want := strings.ReplaceAll(c.reason, "DIR", g.opts.Dir)
 			if !strings.Contains(s.Reason, want) || strings.Contains(s.Reason, "\n") {
 				t.Errorf("reason %q, want %q", s.Reason, want)
+			}
+			if s.Next.Before(s.Since) {
+				t.Errorf("waits since %s for a start at %s", s.Since, s.Next)
 			}
 			await(t, g, "started again", func(s Status) bool { return s.Restarts >= 1 })
 			stop()
@@ -160,6 +165,9 @@ func TestUnresponsiveIsEndedAndStartedAgain(t *testing.T) {
 	run(t, g)
 	s := await(t, g, "running", running)
 	touch(t, data(g, "deaf"))
+	await(t, g, "being ended", func(s Status) bool {
+		return s.Phase == PhaseStarting && strings.HasPrefix(s.Reason, "it failed 3 health checks in a row: ")
+	})
 	w := await(t, g, "waiting", waiting)
 	if !strings.HasPrefix(w.Reason, "it failed 3 health checks in a row: no answer within ") {
 		t.Errorf("reason %q", w.Reason)
