@@ -23,5 +23,5 @@ type Status struct {
 	PID      int    // of its process; 0 when there is none
 	Since    time.Time
 	Next     time.Time // of the start that it waits for; zero in the other phases
-	Restarts int // starts after the first
+	Restarts int       // starts after the first
 }

@@ -212,7 +212,7 @@ func (g *Grafana) advise(reason string, port int) string {
 		return g.taken(port)
 	case containsAny(reason, "disk is full", "no space left", "disk quota"):
 		return fmt.Sprintf("%s: make room on the disk that holds %s, or choose another with --data-dir", reason, g.opts.Dir)
-	case containsAny(reason, "readonly database", "read-only file system", "unable to open database file", "permission denied"):
+	case containsAny(reason, "readonly database", "read-only file system", "unable to open database file"):
 		return fmt.Sprintf("%s: let the user that stackscope runs as write to %s and all files in it, or choose another directory with --data-dir", reason, g.opts.Dir)
 	case containsAny(reason, "migration", "no such column", "no such table", "duplicate column", "not a database", "malformed"):
 		return fmt.Sprintf("%s: its database %s comes from another version or is damaged; run the Grafana that it belongs to (--grafana-home), or move it away to begin anew",

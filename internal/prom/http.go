@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -44,7 +45,7 @@ func (p *Prometheus) routes() (http.Handler, error) {
 		_, _ = fmt.Fprintln(w, "Prometheus is Ready.")
 	})
 	if prefix != "" {
-		mux.Handle("GET "+prefix, http.RedirectHandler(prefix+"/", http.StatusFound))
+		mux.Handle("GET "+prefix, redirect(path.Base(prefix)+"/"))
 	}
 	pages.register(mux)
 	return mux, nil

@@ -76,10 +76,8 @@ func (p *pages) register(mux *http.ServeMux) {
 		}
 		return
 	}
-	mux.Handle("GET "+p.prefix+"/{$}", http.RedirectHandler(p.prefix+"/query", http.StatusFound))
-	mux.HandleFunc("GET "+p.prefix+"/graph", func(w http.ResponseWriter, r *http.Request) { // the address of Prometheus 2
-		http.Redirect(w, r, p.prefix+"/query?"+r.URL.RawQuery, http.StatusFound) //nolint:gosec // a path of our own
-	})
+	mux.Handle("GET "+p.prefix+"/{$}", redirect("query"))
+	mux.Handle("GET "+p.prefix+"/graph", redirect("query")) // the address of Prometheus 2
 	for _, route := range uiRoutes() {
 		mux.HandleFunc("GET "+p.prefix+route, p.serveIndex)
 	}
@@ -92,6 +90,19 @@ func (p *pages) register(mux *http.ServeMux) {
 	mux.Handle("GET "+p.prefix+"/favicon.svg", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.serveFile(w, r, "favicon.svg", "public, max-age=3600")
 	}))
+}
+
+// redirect leads to another page beside the one that was asked for, with the same query. The address is a relative one, so that
+// it is right below any path that a proxy in front of us takes away.
+func redirect(page string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		target := page
+		if r.URL.RawQuery != "" {
+			target += "?" + r.URL.RawQuery
+		}
+		w.Header().Set("Location", target)
+		w.WriteHeader(http.StatusFound)
+	})
 }
 
 func (p *pages) serveIndex(w http.ResponseWriter, _ *http.Request) {

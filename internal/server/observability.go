@@ -118,8 +118,8 @@ func (s *Server) mounts() (map[string]http.Handler, []api.Link) {
 		links = slices.Insert(links, 0, api.Link{Href: grafanaPrefix + "/", Text: "Grafana: dashboards"})
 	}
 	return map[string]http.Handler{
-		prometheusPrefix + "/": prometheus,
-		grafanaPrefix + "/":    dashboards, grafanaPrefix: dashboards,
+		prometheusPrefix + "/": prometheus, prometheusPrefix: prometheus,
+		grafanaPrefix + "/": dashboards, grafanaPrefix: dashboards,
 	}, links
 }
 
