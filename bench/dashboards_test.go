@@ -28,7 +28,7 @@ const (
 	openWithin = 2 * time.Second
 	// browserConnections is how many requests a browser has under way to one server.
 	browserConnections = 6
-	opens              = 3
+	opens              = 5
 )
 
 // TestDashboards opens each dashboard on an hour of a fleet of a hundred workers, as a browser with Grafana does. Families for

@@ -102,7 +102,7 @@ func powerNow() []Panel {
 		{
 			Kind: Stat, Title: "Idle share", Unit: "percentunit", Decimals: new(0), NoValue: "not told", Thresholds: limits(0.2, 0.5),
 			Description: "Share of the range's power that cards drew while they did nothing: no instance, or no request at the moments looked at. That share of the cost buys nothing.",
-			Queries:     []Query{{Expr: fmt.Sprintf("avg_over_time(%s[$__range:2m]) / avg_over_time(sum(%s)[$__range:2m])", wattsIdle(), watts())}},
+			Queries:     []Query{{Expr: fmt.Sprintf("avg_over_time(%[1]s[$__range:2m]) / avg_over_time(sum(%[2]s)[$__range:2m]) or %[1]s / sum(%[2]s)", wattsIdle(), watts())}},
 		},
 	}
 }

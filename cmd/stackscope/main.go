@@ -8,7 +8,8 @@ import (
 )
 
 const description = `stackscope watches a fleet that serves large language models: the machines, and the inference engines
-(vLLM, SGLang, MindIE) in one vocabulary, gpustack:*, kept in an embedded Prometheus.
+(vLLM, SGLang, MindIE) in one vocabulary, gpustack:*, kept in an embedded Prometheus and shown in an
+embedded Grafana.
 
   stackscope demo                       see what it looks like, within a minute, without a GPU
   stackscope start --engine url=http://127.0.0.1:8000
@@ -21,7 +22,7 @@ A flag wins over the environment, the environment over the file, the file over t
 
 type cli struct {
 	Start   startCmd       `cmd:"" help:"Server and worker of this machine in one process."`
-	Server  serverCmd      `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus."`
+	Server  serverCmd      `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus, Grafana."`
 	Worker  worker.Command `cmd:"" help:"The worker: exports this machine and the engines on it."`
 	Demo    demoCmd        `cmd:"" help:"A server, a worker of this machine, four simulated engines and eight simulated cards."`
 	Mapping mappingCmd     `cmd:"" help:"Look at, check and change the metrics mapping."`

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -23,8 +22,8 @@ type serverFlags struct {
 
 	DisableBuiltinGrafana bool `help:"Run the embedded Prometheus without Grafana." env:"GPUSTACK_DISABLE_BUILTIN_GRAFANA" group:"Server"`
 
-	PrometheusRetentionTime time.Duration `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
-	PrometheusRetentionSize byteSize      `name:"builtin-prometheus-retention-size" help:"How much disk the embedded Prometheus uses at most, like 50GB; 0 is no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
+	PrometheusRetentionTime period   `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples, like 15d." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
+	PrometheusRetentionSize byteSize `name:"builtin-prometheus-retention-size" help:"How much disk the embedded Prometheus uses at most, like 50GB; 0 is no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
 
 	PrometheusPort       int      `name:"builtin-prometheus-port" help:"Port that serves /prometheus alone, besides --port; 0 is none (GPUStack's was 19090)." default:"0" env:"GPUSTACK_BUILTIN_PROMETHEUS_PORT" group:"Server"`
 	GrafanaPort          int      `name:"builtin-grafana-port" help:"Port of the embedded Grafana, on loopback alone; users reach it at /grafana." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT" group:"Server"`
@@ -51,7 +50,7 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.Host, o.Port, o.MetricsPort = f.Host, f.Port, f.MetricsPort
 	o.DisableMetrics = f.DisableMetrics
 	o.DisableBuiltinObservability = f.DisableBuiltinObservability
-	o.RetentionTime = f.PrometheusRetentionTime
+	o.RetentionTime = time.Duration(f.PrometheusRetentionTime)
 	o.RetentionSize = int64(f.PrometheusRetentionSize)
 	o.PrometheusPort = f.PrometheusPort
 	o.GrafanaURL = f.GrafanaURL
@@ -83,22 +82,4 @@ func (c *serverCmd) Run(e *command.Env) error {
 		return err
 	}
 	return srv.Run(e.Context)
-}
-
-// byteSize is a number of bytes, written like 50GB or 512MB (powers of 1024, as Prometheus counts them).
-type byteSize int64
-
-func (b *byteSize) UnmarshalText(text []byte) error {
-	var n float64
-	var unit string
-	if _, err := fmt.Sscanf(string(text), "%g%s", &n, &unit); err != nil && unit != "" {
-		return fmt.Errorf("%q is no size: write a number and B, KB, MB, GB or TB, like 50GB", text)
-	}
-	factors := map[string]float64{"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
-	factor, ok := factors[unit]
-	if !ok || n < 0 || n*factor > 1<<62 {
-		return fmt.Errorf("%q is no size: write a number and B, KB, MB, GB or TB, like 50GB", text)
-	}
-	*b = byteSize(n * factor)
-	return nil
 }

@@ -131,7 +131,7 @@ func (a *API) redirect(origin, uid, slug string, variables ...string) (*redirect
 	switch {
 	case base != "":
 	case d.Embedded == "":
-		return nil, &Problem{Status: http.StatusInternalServerError, Detail: "Grafana dashboard settings are not configured: set --grafana-url, or start the server without --disable-builtin-observability"}
+		return nil, &Problem{Status: http.StatusInternalServerError, Detail: "Grafana dashboard settings are not configured: set --grafana-url, or start the server without --disable-builtin-observability and --disable-builtin-grafana"}
 	case d.ServerURL != "":
 		base = d.ServerURL + d.Embedded
 	default:

@@ -63,6 +63,7 @@ func TestExternalGrafana(t *testing.T) {
 	o := options(t)
 	o.DisableBuiltinObservability, o.Grafana.Disabled = false, false
 	o.GrafanaURL = grafana.URL + "/team/"
+	o.Grafana.WorkerUID = "" // as a compose file passes on a variable that isn't set
 	s := start(t, o)
 	if status, _, body := get(t, s.URL()+"/prometheus/api/v1/query?query=up"); status != 404 || !strings.Contains(body, "--grafana-url") {
 		t.Errorf("prometheus: %d %s", status, body)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -86,16 +87,32 @@ func (o *Options) validate() error {
 	if o.DataDir == "" {
 		wrong("--data-dir is empty: give a directory")
 	}
-	for _, p := range []struct {
+	type port struct {
 		flag string
 		port int
-	}{{"--port", o.Port}, {"--tls-port", o.TLSPort}, {"--metrics-port", o.MetricsPort}, {"--builtin-prometheus-port", o.PrometheusPort}, {"--builtin-grafana-port", o.Grafana.Port}} {
+	}
+	for _, p := range []port{{"--port", o.Port}, {"--tls-port", o.TLSPort}, {"--metrics-port", o.MetricsPort}, {"--builtin-prometheus-port", o.PrometheusPort}, {"--builtin-grafana-port", o.Grafana.Port}} {
 		if p.port < 0 || p.port > 65535 {
 			wrong("%s %d: ports are 1 to 65535", p.flag, p.port)
 		}
 	}
-	if port, flag := o.apiPort(); port != 0 && port == o.MetricsPort && !o.DisableMetrics {
-		wrong("%s and --metrics-port are both %d: choose two ports", flag, port)
+	number, flag := o.apiPort()
+	opened := []port{{flag, number}}
+	if !o.DisableMetrics {
+		opened = append(opened, port{"--metrics-port", o.MetricsPort})
+	}
+	if !o.DisableBuiltinObservability && strings.TrimSpace(o.GrafanaURL) == "" {
+		opened = append(opened, port{"--builtin-prometheus-port", o.PrometheusPort})
+		if !o.Grafana.Disabled {
+			opened = append(opened, port{"--builtin-grafana-port", o.Grafana.Port})
+		}
+	}
+	for i, p := range opened {
+		for _, q := range opened[:i] {
+			if p.port != 0 && p.port == q.port {
+				wrong("%s and %s are both %d: choose two ports", q.flag, p.flag, p.port)
+			}
+		}
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		wrong("--tls-cert and --tls-key go together: give both or none")
@@ -122,9 +139,10 @@ func (o *Options) validate() error {
 		}
 		o.ServerExternalURL = strings.TrimRight(o.ServerExternalURL, "/")
 	}
-	if o.Grafana.WorkerUID == "" || o.Grafana.ModelUID == "" {
-		wrong("--grafana-worker-dashboard-uid and --grafana-model-dashboard-uid: give the uid of a dashboard, or leave them out")
-	}
+	// As GPUStack takes an empty uid; a compose file passes one on when its variable isn't set.
+	standard := DefaultOptions().Grafana
+	o.Grafana.WorkerUID = cmp.Or(o.Grafana.WorkerUID, standard.WorkerUID)
+	o.Grafana.ModelUID = cmp.Or(o.Grafana.ModelUID, standard.ModelUID)
 	return errors.Join(errs...)
 }
 

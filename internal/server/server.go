@@ -89,6 +89,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	for _, note := range notes {
 		s.logger.Warn("look at --grafana-url", "note", note)
 	}
+	if external != nil {
+		s.logger.Info("the embedded Prometheus and Grafana are off, because --grafana-url is given", "grafana", external.String())
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close(ctx))

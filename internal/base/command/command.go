@@ -64,6 +64,7 @@ func parseAndRun(name, description string, grammar any, args []string, env *Env)
 	build := buildinfo.Get()
 	parser, err := kong.New(grammar,
 		kong.Name(name), kong.Description(description), kong.Writers(env.Stdout, env.Stderr),
+		kong.ValueFormatter(explain),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 		kong.Vars{"version": fmt.Sprintf("%s %s (revision %s, %s)", name, build.Version, build.Revision, build.GoVersion)},
 		kong.Exit(func(code int) { panic(ended{code}) }),
@@ -78,6 +79,15 @@ func parseAndRun(name, description string, grammar any, args []string, env *Env)
 		return fmt.Errorf("%w; `%s --help` lists what there is", err, chosen(name, err))
 	}
 	return parsed.Run()
+}
+
+// explain is a flag's help. A default that a placeholder hides stands in it.
+func explain(v *kong.Value) string {
+	shown := *v
+	if v.Flag != nil && v.HasDefault && v.Flag.PlaceHolder != "" && !strings.Contains(v.Help, "Default:") {
+		shown.Help += " Default: " + v.Default + "."
+	}
+	return kong.DefaultHelpValueFormatter(&shown)
 }
 
 // chosen is the command that could not be parsed, as far as it was named.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -145,12 +146,21 @@ func (f *File) Validate(app *kong.Application) error { return f.check(app) }
 func (f *File) check(app *kong.Application) error {
 	flags := map[string]*kong.Flag{}
 	collect(app.Node, flags)
+	names := slices.Sorted(maps.Keys(flags))
 	var faults []string
+	listed := false // all keys are named once, however many are unknown
 	for _, e := range f.entries {
 		flag, ok := flags[e.key]
 		if !ok {
 			if !f.known(e.key) {
-				faults = append(faults, fmt.Sprintf("config file %s:%d: unknown key %q%s", f.path, e.line, e.key, suggest(e.key, flags)))
+				fault := fmt.Sprintf("config file %s:%d: unknown key %q", f.path, e.line, e.key)
+				if near := suggest(e.key, names); near != "" {
+					fault += fmt.Sprintf(": did you mean %q?", near)
+				} else if !listed {
+					listed = true
+					fault += ": known keys are " + strings.Join(names, ", ")
+				}
+				faults = append(faults, fault)
 			}
 			continue
 		}

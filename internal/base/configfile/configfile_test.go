@@ -106,6 +106,7 @@ func TestFaultsSayWhere(t *testing.T) {
 	for text, want := range map[string]string{
 		"name: x\nmetrics_prot: 5\n":          `F:2: unknown key "metrics_prot": did you mean "metrics_port"?`,
 		"zzzzzzzzzz: 5\n":                     `F:1: unknown key "zzzzzzzzzz": known keys are colour, disable_metrics, engines, every, format, labels, metrics_port, name`,
+		"zzzzzzzzzz: 5\nyyyyyyyyyy: 5\n":      `metrics_port, name; config file F:2: unknown key "yyyyyyyyyy"`,
 		"secret: x\n":                         `unknown key "secret"`,
 		"config_file: x\n":                    `unknown key "config_file"`,
 		"metrics_port: many\n":                `F:1: metrics_port: expected a valid 64 bit int but got "many"`,

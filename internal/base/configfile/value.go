@@ -49,7 +49,7 @@ func convert(flag *kong.Flag, n *yaml.Node) (any, error) {
 			return nil, fmt.Errorf("got %s, want one value", kindOf(n))
 		}
 		if t == reflect.TypeFor[time.Duration]() && n.Tag == "!!int" && n.Value != "0" {
-			return nil, fmt.Errorf("got %s, want a time with its unit, as in 30s or 15d", n.Value)
+			return nil, fmt.Errorf("got %s, want a time with its unit, as in 30s or 12h", n.Value)
 		}
 		return n.Value, nil
 	}
@@ -142,19 +142,15 @@ func kindOf(n *yaml.Node) string {
 	return fmt.Sprintf("%q", n.Value)
 }
 
-// suggest names the known key that is nearest to key, or all of them when none is near.
-func suggest(key string, flags map[string]*kong.Flag) string {
-	names := slices.Sorted(maps.Keys(flags))
+// suggest names the known key that is nearest to key, or "" when none is near.
+func suggest(key string, names []string) string {
 	best, distance := "", 3
 	for _, name := range names {
 		if d := edits(key, name); d < distance {
 			best, distance = name, d
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf(": did you mean %q?", best)
-	}
-	return ": known keys are " + strings.Join(names, ", ")
+	return best
 }
 
 // edits is the Levenshtein distance of two short ASCII words.
