@@ -47,6 +47,7 @@ grafana-test: ## the same as test with a real Grafana: builds one, without its p
 	home="$$(./hack/build-grafana --backend)" && STACKSCOPE_GRAFANA_HOME="$$home" $(MAKE) --no-print-directory test
 
 race: ## the tests of packages that share state between goroutines, under the race detector
+	CGO_ENABLED=1 $(GO) build -race ./internal/... # on all cores, which -p 1 below would not
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
 
 lint: tools ## golangci-lint, formatting, go fix, go.mod

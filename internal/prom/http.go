@@ -29,7 +29,7 @@ func (p *Prometheus) routes() (http.Handler, error) {
 	mux.Handle("GET "+prefix+"/federate", p.guarded(func(c *core) http.Handler {
 		return httputil.CompressionHandler{Handler: c.federate}
 	}))
-	mux.Handle("GET "+prefix+"/metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{
+	mux.Handle("GET "+prefix+"/metrics", promhttp.HandlerFor(p.families(), promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: maxGathers,

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/tsdb"
 
@@ -161,7 +162,17 @@ func (p *Prometheus) Handler() http.Handler { return p.handler }
 // AppendMetrics writes Prometheus' own families, as they are at PathPrefix/metrics, in text format 0.0.4. What cannot be read is
 // left out; the error says what that was.
 func (p *Prometheus) AppendMetrics(dst *bytes.Buffer) error {
-	return metricspage.Append(dst, p.registry)
+	return metricspage.Append(dst, p.families())
+}
+
+// families gathers Prometheus' own, none before all of its parts are there: it registers some that it goes on making.
+func (p *Prometheus) families() prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		if p.core.Load() == nil {
+			return nil, nil
+		}
+		return p.registry.Gather()
+	})
 }
 
 // Ready is closed when the TSDB is open and queries are answered.
