@@ -114,7 +114,7 @@ func modelProgress() []Panel {
 		{
 			Kind: TimeSeries, W: 12, H: 7, Title: "Time since the last progress", Unit: "s", Min: new(0.0), NoValue: "not scraped", Overrides: []Override{thin()},
 			Description: "Time since a token or request counter of an instance moved; the 20 longest in the time range. Saw teeth of an instance without requests are normal; a ramp while requests run is a hang.",
-			Queries:     []Query{{Expr: top(mostLines, byInstance, age("gpustack:model_instance_last_progress_timestamp_seconds"), "max by (model_instance_name) (max_over_time(("+age("gpustack:model_instance_last_progress_timestamp_seconds")+")[$__range:1m] @ end()))"), Legend: instanceLegend}},
+			Queries:     []Query{{Expr: top(mostLines, byInstance, age("gpustack:model_instance_last_progress_timestamp_seconds"), "max by (model_instance_name) (max_over_time(("+age("gpustack:model_instance_last_progress_timestamp_seconds")+")[$__range:15s] @ end()))"), Legend: instanceLegend}},
 		},
 		{
 			Kind: Table, W: 12, H: 8, Title: "Restarts", SortBy: "Restarts", NoValue: "no server scraped",

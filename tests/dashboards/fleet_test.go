@@ -18,9 +18,8 @@ import (
 
 const (
 	readyWithin = time.Minute
-	// fullWithin is how long after the start the last panel may take to have data: rates need some scrapes, and a subquery with a
-	// step of two minutes has its first point at the next even minute.
-	fullWithin = 130 * time.Second
+	// fullWithin is how long after the start the last panel may take to have data: rates need some scrapes.
+	fullWithin = 90 * time.Second
 	pollEvery  = 2 * time.Second
 	// connections are as many questions as a browser asks at a time.
 	connections = 6
