@@ -35,7 +35,6 @@ type Kind string
 // The panel types in use. All are in Grafana 10.0.
 const (
 	Stat          Kind = "stat"
-	Gauge         Kind = "gauge"
 	BarGauge      Kind = "bargauge"
 	TimeSeries    Kind = "timeseries"
 	Table         Kind = "table"
@@ -69,7 +68,6 @@ type Panel struct {
 	Overrides  []Override
 	Background bool   // Stat: colour the background
 	Sparkline  bool   // Stat: with the history behind the value
-	ShowName   bool   // Stat: the legend, not the value, is what it says
 	Interval   string // smallest step, such as "1m"; empty: 15s
 }
 
@@ -78,7 +76,7 @@ type Panel struct {
 type Query struct {
 	Expr    string
 	Legend  string // such as "{{worker_name}}"
-	Instant bool   // the newest value alone; implied by Stat, Gauge, BarGauge and Table unless Sparkline
+	Instant bool   // the newest value alone; implied by Stat, BarGauge and Table unless Sparkline
 }
 
 // Threshold colours values from From on. The first one's From is ignored: it is the base.

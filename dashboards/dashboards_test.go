@@ -93,7 +93,7 @@ func TestPanelsExplainThemselves(t *testing.T) {
 		case len(p.Queries) == 0:
 			t.Errorf("%q asks nothing", p.Title)
 		}
-		named := p.ShowName || len(p.Values) > 0 || p.Kind == Table || p.Kind == StateTimeline
+		named := len(p.Values) > 0 || p.Kind == Table || p.Kind == StateTimeline
 		if p.Unit == "" && !named {
 			t.Errorf("%q has no unit; say none or short where it counts things", p.Title)
 		}

@@ -90,7 +90,7 @@ func (d Dashboard) panels() []object {
 
 func (p Panel) size() (w, h int) {
 	switch p.Kind {
-	case Stat, Gauge:
+	case Stat:
 		w, h = 4, 4
 	case Table:
 		w, h = 24, 9
@@ -133,7 +133,7 @@ func (p Panel) json(id int, pos object) object {
 func (p Panel) targets() []object {
 	out := []object{}
 	for i, q := range p.Queries {
-		instant := q.Instant || p.Kind == Table || (slices.Contains([]Kind{Stat, Gauge, BarGauge}, p.Kind) && !p.Sparkline)
+		instant := q.Instant || p.Kind == Table || (slices.Contains([]Kind{Stat, BarGauge}, p.Kind) && !p.Sparkline)
 		format := "time_series"
 		switch p.Kind {
 		case Table:
@@ -255,19 +255,14 @@ func (p Panel) options() object {
 	tooltip := object{"mode": "multi", "sort": "desc"}
 	switch p.Kind {
 	case Stat:
-		color, graph, text := "value", "none", "auto"
+		color, graph := "value", "none"
 		if p.Background {
 			color = "background"
 		}
 		if p.Sparkline {
 			graph = "area"
 		}
-		if p.ShowName {
-			text = "name"
-		}
-		return object{"reduceOptions": reduce, "colorMode": color, "graphMode": graph, "textMode": text, "justifyMode": "auto", "orientation": "auto"}
-	case Gauge:
-		return object{"reduceOptions": reduce, "showThresholdLabels": false, "showThresholdMarkers": true, "orientation": "auto"}
+		return object{"reduceOptions": reduce, "colorMode": color, "graphMode": graph, "textMode": "auto", "justifyMode": "auto", "orientation": "auto"}
 	case BarGauge:
 		o := object{"reduceOptions": reduce, "displayMode": "gradient", "orientation": "horizontal", "showUnfilled": true, "valueMode": "color", "minVizHeight": 10, "minVizWidth": 0}
 		if p.H > 0 && p.H <= 3 {
