@@ -3,6 +3,7 @@ package mapping
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,6 +34,8 @@ type Compiled struct {
 	families []Family
 	index    map[string]int // of families, by name without _total
 	runtimes []runtimeMapping
+	aliases  map[string][]alias // by runtime in small letters
+	core     []int
 	empty    *Plan
 
 	mu       sync.RWMutex
@@ -54,6 +57,7 @@ func Compile(d *Document) (*Compiled, error) {
 		families: make([]Family, len(d.families)),
 		index:    make(map[string]int, len(d.families)),
 		runtimes: d.runtimes,
+		aliases:  d.aliases,
 		versions: map[versionKey]*Plan{},
 		plans:    map[string]*Plan{},
 	}
@@ -61,7 +65,9 @@ func Compile(d *Document) (*Compiled, error) {
 		c.families[i] = def.family()
 		c.index[withoutTotal(def.name)] = i
 	}
-	c.empty = &Plan{families: c.families}
+	c.markApproximate()
+	c.core = core(c.families)
+	c.empty = &Plan{families: c.families, core: c.core}
 	return c, nil
 }
 
@@ -71,12 +77,52 @@ func (d definition) family() Family {
 	if d.described {
 		return f
 	}
-	for _, m := range catalog.Runtime {
+	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra) {
 		if m.Name == d.name {
 			f.Help = m.Help
 		}
 	}
 	return f
+}
+
+// markApproximate says in the help of each family for which runtimes a target is close and not equal.
+func (c *Compiled) markApproximate() {
+	marked := make([][]string, len(c.families))
+	for _, r := range c.runtimes {
+		for _, ranges := range r.ranges {
+			for _, e := range ranges.entries {
+				for _, t := range e.targets {
+					if i := c.index[t.family]; t.approx != "" && !slices.Contains(marked[i], r.name) {
+						marked[i] = append(marked[i], r.name)
+					}
+				}
+			}
+		}
+	}
+	for i, runtimes := range marked {
+		if len(runtimes) > 0 {
+			help, stop := strings.CutSuffix(c.families[i].Help, ".")
+			c.families[i].Help = strings.TrimSpace(help + " (approximate: " + strings.Join(runtimes, ", ") + ")")
+			if stop {
+				c.families[i].Help += "."
+			}
+		}
+	}
+}
+
+// core returns the indexes of the families that count for coverage: GPUStack's or, in a document without one of them, all.
+func core(families []Family) []int {
+	var known, all []int
+	for i, f := range families {
+		all = append(all, i)
+		if slices.ContainsFunc(catalog.Runtime, func(m catalog.Metric) bool { return m.Name == f.Name }) {
+			known = append(known, i)
+		}
+	}
+	if len(known) > 0 {
+		return known
+	}
+	return all
 }
 
 // Families returns the unified families in document order. The result must not be changed.
@@ -125,9 +171,15 @@ func (c *Compiled) runtime(name string) int {
 	return folded
 }
 
-// matching returns the indexes of the ranges that a version is in, in the order in which they count: ranges as in the
-// document, then "*".
-func (c *Compiled) matching(runtime int, version string) []int {
+// choice is what a version selects of a runtime's mapping: entries in the order in which they count, of ranges as in the
+// document, then of "*", each with the targets that hold for the version.
+type choice struct {
+	entries []entry
+	key     string
+}
+
+// matching returns what a version selects.
+func (c *Compiled) matching(runtime int, version string) choice {
 	v := parseVersion(version)
 	ranges := c.runtimes[runtime].ranges
 	var matching []int
@@ -142,20 +194,41 @@ func (c *Compiled) matching(runtime int, version string) []int {
 	if star >= 0 {
 		matching = append(matching, star)
 	}
-	return matching
+	var chosen choice
+	var bounded []byte // which of the targets with since or until hold
+	for _, i := range matching {
+		for _, e := range ranges[i].entries {
+			targets := e.targets
+			if e.bounded() {
+				targets = nil
+				for _, t := range e.targets {
+					if t.versions == nil || t.versions.matches(v) {
+						targets = append(targets, t)
+						bounded = append(bounded, '1')
+					} else {
+						bounded = append(bounded, '0')
+					}
+				}
+			}
+			if len(targets) > 0 {
+				chosen.entries = append(chosen.entries, entry{native: e.native, targets: targets})
+			}
+		}
+	}
+	chosen.key = fmt.Sprint(runtime, matching, string(bounded))
+	return chosen
 }
 
-func (c *Compiled) cache(key versionKey, matching []int) *Plan {
-	id := planKey(key.runtime, matching)
+func (c *Compiled) cache(key versionKey, chosen choice) *Plan {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	plan := c.plans[id]
+	plan := c.plans[chosen.key]
 	if plan == nil {
-		plan = c.build(key.runtime, matching)
+		plan = c.build(key.runtime, chosen.entries)
 		if len(c.plans) >= maxCachedPlans {
 			clear(c.plans)
 		}
-		c.plans[id] = plan
+		c.plans[chosen.key] = plan
 	}
 	if len(c.versions) >= maxCachedVersions {
 		clear(c.versions)
@@ -164,31 +237,24 @@ func (c *Compiled) cache(key versionKey, matching []int) *Plan {
 	return plan
 }
 
-// planKey names the plan of a runtime under a set of ranges.
-func planKey(runtime int, matching []int) string {
-	return fmt.Sprint(runtime, matching)
-}
-
 // build resolves natives: the first range that names one wins. Ranks follow the order of ranges and entries.
-func (c *Compiled) build(runtime int, matching []int) *Plan {
-	plan := &Plan{families: c.families, natives: map[string][]Target{}}
+func (c *Compiled) build(runtime int, entries []entry) *Plan {
+	plan := &Plan{families: c.families, core: c.core, natives: map[string][]Target{}, aliases: c.aliases[strings.ToLower(c.runtimes[runtime].name)]}
 	candidates := make([]int, len(c.families))
 	claimed := map[string]bool{}
-	for _, i := range matching {
-		for _, e := range c.runtimes[runtime].ranges[i].entries {
-			if claimed[e.native] {
-				continue
-			}
-			claimed[e.native] = true
-			targets := make([]Target, len(e.targets))
-			for k, name := range e.targets {
-				family := c.index[name]
-				targets[k] = Target{Family: family, Rank: candidates[family]}
-				candidates[family]++
-			}
-			plan.add(e.native, targets)
-			plan.add(e.native+totalSuffix, targets)
+	for _, e := range entries {
+		if claimed[e.native] {
+			continue
 		}
+		claimed[e.native] = true
+		targets := make([]Target, len(e.targets))
+		for k, t := range e.targets {
+			family := c.index[t.family]
+			targets[k] = Target{Family: family, Rank: candidates[family], As: t.as, Change: t.change}
+			candidates[family]++
+		}
+		plan.add(e.native, targets)
+		plan.add(e.native+totalSuffix, targets)
 	}
 	return plan
 }

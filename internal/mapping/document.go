@@ -5,6 +5,7 @@ package mapping
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -19,7 +20,25 @@ const (
 	keyMapping     = "runtime_mapping"
 	keyType        = "type"
 	keyDescription = "description"
-	keyTo          = "to"
+	keyAliases     = "name_aliases"
+)
+
+// Keys of a target.
+const (
+	keyTo        = "to"
+	keyMatch     = "match"
+	keyScale     = "scale"
+	keyAs        = "as"
+	keySumOver   = "sum_over"
+	keyIgnore    = "ignore"
+	keyRename    = "rename"
+	keyDrop      = "drop"
+	keyKeep      = "keep"
+	keyAdd       = "add"
+	keyValueFrom = "value_from"
+	keySince     = "since"
+	keyUntil     = "until"
+	keyApprox    = "approx"
 )
 
 // Document is a valid mapping document. It is immutable and keeps its author's order and spelling.
@@ -27,6 +46,7 @@ type Document struct {
 	root     *node
 	families []definition
 	runtimes []runtimeMapping
+	aliases  map[string][]alias // by runtime
 }
 
 // definition is an entry of gpustack_metrics.
@@ -53,7 +73,23 @@ type rangeMapping struct {
 // entry maps a native family to unified ones. All names stand without _total.
 type entry struct {
 	native  string
-	targets []string
+	targets []target
+}
+
+// bounded reports whether a target holds for some versions only.
+func (e *entry) bounded() bool {
+	return slices.ContainsFunc(e.targets, func(t target) bool { return t.versions != nil })
+}
+
+// target is a unified family that a native one feeds, and how.
+type target struct {
+	family string
+	as     As
+	change *Change
+	// versions is in force besides the range that the entry stands in; nil: all of that.
+	versions *versionRange
+	// approx says why the two are close but not equal, "" if they are equal.
+	approx string
 }
 
 // Decode reads a document in JSON (its first byte is { or [) or YAML. It is strict: the error of a faulty document is

@@ -55,6 +55,8 @@ func appendJSON(b *bytes.Buffer, n *node) error {
 			return err
 		}
 		b.Truncate(b.Len() - 1) // Encode's newline
+	case kindNumber, kindBool:
+		b.WriteString(n.text) // checked when the document was
 	default:
 		return fmt.Errorf("a valid document holds no value like %s", n.what())
 	}
@@ -92,6 +94,8 @@ func toYAML(n *node) *yaml.Node {
 			y.Content = append(y.Content, toYAML(item))
 		}
 		return y
+	case kindNumber, kindBool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: n.text}
 	default:
 		y := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.text}
 		if n.text == anyVersion {

@@ -3,7 +3,7 @@ package mapping
 import (
 	"fmt"
 	"iter"
-	"slices"
+	"reflect"
 	"strings"
 
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -27,7 +27,8 @@ type validator struct {
 	// known holds the names of gpustack_metrics without _total, also of faulty definitions: a fault in a definition is
 	// not repeated at each target. It is nil without gpustack_metrics.
 	known map[string]bool
-	names []string // keys of gpustack_metrics, for suggestions
+	names []string                // keys of gpustack_metrics, for suggestions
+	types map[string]catalog.Type // by names without _total; those of faulty definitions are missing
 }
 
 // fault adds a fault. The node gives the line.
@@ -151,6 +152,7 @@ func (v *validator) document(root *node) *Document {
 	}
 	// The definitions may stand after the mapping that names them.
 	v.collect(root.get(keyMetrics))
+	v.doc.aliases = map[string][]alias{}
 	for _, key := range []string{keyMetrics, keyMapping} {
 		if root.get(key) == nil {
 			v.fault("", root, "found no key %q, required is an object of that name", key)
@@ -162,8 +164,10 @@ func (v *validator) document(root *node) *Document {
 			v.metrics(f.at, f.value)
 		case keyMapping:
 			v.mapping(f.at, f.value)
+		case keyAliases:
+			v.aliases(f.at, f.value)
 		default:
-			v.unknownKey(f, keyMetrics, keyMapping)
+			v.unknownKey(f, keyMetrics, keyMapping, keyAliases)
 		}
 	}
 	return v.doc
@@ -174,13 +178,16 @@ func (v *validator) collect(metrics *node) {
 	if metrics == nil || metrics.kind != kindObject {
 		return
 	}
-	v.known = map[string]bool{}
+	v.known, v.types = map[string]bool{}, map[string]catalog.Type{}
 	for _, m := range metrics.members {
 		if m.key.kind != kindString {
 			continue
 		}
 		if name := m.key.text; !v.known[withoutTotal(name)] {
 			v.known[withoutTotal(name)] = true
+			if n := m.value.get(keyType); n != nil && catalog.Type(strings.ToLower(n.text)).Valid() {
+				v.types[withoutTotal(name)] = catalog.Type(strings.ToLower(n.text))
+			}
 			v.names = append(v.names, name)
 		}
 	}
@@ -311,55 +318,67 @@ func (v *validator) entries(p pointer, n *node) []entry {
 
 const allowedTargets = "a metric name as a string, an object with " + keyTo + ", or a list of these"
 
-func (v *validator) targets(p pointer, n *node) []string {
+func (v *validator) targets(p pointer, n *node) []target {
 	if n.kind != kindArray {
 		return v.target(nil, p, n, allowedTargets)
 	}
 	if len(n.items) == 0 {
 		v.fault(p, n, "found an empty list, allowed is a list of at least one target")
 	}
-	var targets []string
+	var targets []target
 	for i, item := range n.items {
 		targets = v.target(targets, p.index(i), item, "a metric name as a string or an object with "+keyTo)
 	}
 	return targets
 }
 
-// target appends the name of the family that a target names, without _total.
-func (v *validator) target(targets []string, p pointer, n *node, allowed string) []string {
+// target appends a target, its family's name without _total.
+func (v *validator) target(targets []target, p pointer, n *node, allowed string) []target {
+	t := target{}
 	switch n.kind {
 	case kindString:
-		return v.reference(targets, p, n)
+		t.family = v.reference(p, n)
 	case kindObject:
-		for f := range v.fields(p, n, asWritten) {
-			if f.name != keyTo {
-				v.unknownKey(f, keyTo)
-			} else if v.is(kindString, f.at, f.value, "a metric name as a string") {
-				targets = v.reference(targets, f.at, f.value)
-			}
-		}
-		if n.get(keyTo) == nil {
-			v.fault(p, n, "found no key %q, required is the metric name of the target", keyTo)
-		}
+		t = v.targetObject(p, n)
 	default:
 		v.wrongType(p, n, allowed)
 	}
-	return targets
+	if t.family == "" {
+		return targets
+	}
+	for _, before := range targets {
+		if before.family == t.family && sameMatch(before, t) {
+			v.fault(p, n, "found the target %s again, allowed is each target once, or again with another %s", quote(t.family), keyMatch)
+			return targets
+		}
+	}
+	return append(targets, t)
 }
 
-// reference appends a name of gpustack_metrics, without _total.
-func (v *validator) reference(targets []string, p pointer, n *node) []string {
+// sameMatch reports whether two targets take the same samples, so that the second never has one of its own.
+func sameMatch(a, b target) bool {
+	if a.versions != nil || b.versions != nil {
+		return false
+	}
+	var one, other []Match
+	if a.change != nil {
+		one = a.change.Match
+	}
+	if b.change != nil {
+		other = b.change.Match
+	}
+	return one == nil || reflect.DeepEqual(one, other)
+}
+
+// reference returns a name of gpustack_metrics, without _total; "" for a fault.
+func (v *validator) reference(p pointer, n *node) string {
 	if !v.metricName(n.text, p, n) {
-		return targets
+		return ""
 	}
 	name := withoutTotal(n.text)
 	if v.known != nil && !v.known[name] {
 		v.fault(p, n, "found %s, which %s does not define%s", quote(n.text), keyMetrics, v.suggest(n.text, v.names))
-		return targets
+		return ""
 	}
-	if slices.Contains(targets, name) {
-		v.fault(p, n, "found the target %s again, allowed is each target once", quote(n.text))
-		return targets
-	}
-	return append(targets, name)
+	return name
 }

@@ -1,0 +1,131 @@
+package mapping
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const targetDocument = `
+gpustack_metrics:
+  running: {type: gauge, description: Running.}
+  requests: {type: counter, description: Requests.}
+  ttft: {type: histogram, description: TTFT.}
+runtime_mapping:
+  Engine:
+    "*":
+      a: {to: running, match: {x: ["1", "2"], y: "!z"}, ignore: [-1, 0.5], scale: 1e-3, rename: {x: w}, drop: y, add: {v: "7"}, approx: true}
+      b:
+        - {to: requests, match: {model: ensemble}}
+        - {to: requests, match: {model: ""}, sum_over: [a, b]}
+        - {to: running, value_from: [n, m], keep: k}
+      c_seconds: {to: requests, as: sum}
+      d: {to: running, since: "1.0", until: "2.0"}
+      e: [{to: running, until: "1.0"}, {to: requests, as: cumulative}]
+  Other:
+    "*": {f: {to: running, approx: another thing}}
+name_aliases:
+  engine: {"proxy_": "", "p:": "e"}
+`
+
+func TestTarget(t *testing.T) {
+	c := mustCompile(t, strings.Replace(targetDocument, `"proxy_": "", `, "", 1))
+	plan := c.Plan("Engine", "1.5")
+	for native, want := range map[string][]Target{
+		"a": {{Family: 0, Rank: 0, Change: &Change{
+			Match:  []Match{{Label: "x", Values: []string{"1", "2"}}, {Label: "y", Values: []string{"z"}, Not: true}},
+			Ignore: []float64{-1, 0.5}, Scale: 0.001, Drop: []string{"y"}, Rename: []Rename{{"x", "w"}}, Add: []Add{{"v", "7"}},
+		}}},
+		"b_total": {
+			{Family: 1, Rank: 0, Change: &Change{Match: []Match{{Label: "model", Values: []string{"ensemble"}}}, Scale: 1}},
+			{Family: 1, Rank: 1, Change: &Change{Match: []Match{{Label: "model", Values: []string{""}}}, Scale: 1, Drop: []string{"a", "b"}, Sum: true}},
+			{Family: 0, Rank: 1, Change: &Change{ValueFrom: []string{"n", "m"}, Scale: 1, Keep: []string{"k"}}},
+		},
+		"c_seconds": {{Family: 1, Rank: 2, As: AsSum}},
+		"d":         {{Family: 0, Rank: 2}},
+		"e":         {{Family: 1, Rank: 3}},
+		"p:":        {{Family: 1, Rank: 3}},
+		"p:x":       nil,
+		"f":         nil,
+	} {
+		if diff := cmp.Diff(want, plan.Lookup([]byte(native))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", native, diff)
+		}
+	}
+	for version, want := range map[string][2]bool{"0.9": {false, true}, "1.0": {true, false}, "2.0": {false, false}, "": {false, false}, "nightly": {false, false}} {
+		plan := c.Plan("Engine", version)
+		got := [2]bool{len(plan.Lookup([]byte("d"))) == 1, len(plan.Lookup([]byte("e"))) == 2}
+		if got != want {
+			t.Errorf("version %q: since 1.0 until 2.0, and until 1.0: %v, want %v", version, got, want)
+		}
+	}
+	if got := c.Families()[0].Help; got != "Running (approximate: Engine, Other)." {
+		t.Errorf("help: %q", got)
+	}
+	name := []byte("p:")
+	if n := testing.AllocsPerRun(100, func() { plan.Lookup(name) }); n != 0 {
+		t.Errorf("%v allocations to look an alias up", n)
+	}
+}
+
+func TestCore(t *testing.T) {
+	if got := compileDefault(t).Plan("vLLM", "").Core(); len(got) != 28 {
+		t.Errorf("%d families of the built-in document count", len(got))
+	}
+	own := "gpustack_metrics: {a: {type: gauge}, b: {type: gauge}}\nruntime_mapping: {}\n"
+	if diff := cmp.Diff([]int{0, 1}, mustCompile(t, own).Plan("vLLM", "").Core()); diff != "" {
+		t.Errorf("of a document with other families (-want +got):\n%s", diff)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	a, err := Decode([]byte("gpustack_metrics: {a: {type: gauge}, b: {type: gauge}}\nruntime_mapping: {E: {\"*\": {x: a, y: a, z: {to: b, scale: 2}}}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Decode([]byte("gpustack_metrics: {a: {type: gauge}, b: {type: counter}}\nruntime_mapping: {E: {\"*\": {x: a, z: {to: b, scale: 3}, w: a}}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Difference{
+		{"/gpustack_metrics/b/type", Changed, `"gauge"`, `"counter"`},
+		{"/runtime_mapping/E/*/y", Removed, `"a"`, ""},
+		{"/runtime_mapping/E/*/z", Changed, `{"to":"b","scale":2}`, `{"to":"b","scale":3}`},
+		{"/runtime_mapping/E/*/w", Added, "", `"a"`},
+	}
+	if diff := cmp.Diff(want, Diff(a, b)); diff != "" {
+		t.Errorf("differences (-want +got):\n%s", diff)
+	}
+	if got := Diff(a, a); len(got) != 0 {
+		t.Errorf("a document differs from itself: %v", got)
+	}
+}
+
+// TestSchema checks that the schema has the keys that the decoder has.
+func TestSchema(t *testing.T) {
+	var schema struct {
+		Properties map[string]any `json:"properties"`
+		Defs       struct {
+			Target struct {
+				Properties map[string]any `json:"properties"`
+			} `json:"target"`
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(targetKeys())), slices.Sorted(maps.Keys(schema.Defs.Target.Properties))); diff != "" {
+		t.Errorf("keys of a target (-decoder +schema):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{keyMetrics, keyAliases, keyMapping}, slices.Sorted(maps.Keys(schema.Properties))); diff != "" {
+		t.Errorf("keys of a document (-decoder +schema):\n%s", diff)
+	}
+	if !bytes.HasSuffix(Schema(), []byte("}\n")) {
+		t.Error("no newline at the end")
+	}
+}
