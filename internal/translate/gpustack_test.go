@@ -88,12 +88,12 @@ func TestGPUStackBug06_LabelsOfTwoRuntimesStayTheirOwn(t *testing.T) {
 }
 
 func TestGPUStackBug07_LabelsThatTheFirstSampleLacksAreKept(t *testing.T) {
-	page := translateAll(t, instance{"vLLM", "0.23.0", "vllm:request_success_total{engine=\"0\"} 1\n" +
-		"vllm:request_success_total{engine=\"0\",finished_reason=\"stop\"} 2\nvllm:request_success_total{engine=\"0\",finished_reason=\"length\"} 3\n", translate.Text})
+	page := translateAll(t, instance{"vLLM", "0.23.0", "vllm:prompt_tokens_total{engine=\"0\"} 1\n" +
+		"vllm:prompt_tokens_total{engine=\"0\",source=\"local\"} 2\nvllm:prompt_tokens_total{engine=\"0\",source=\"remote\"} 3\n", translate.Text})
 	wantLines(t, page,
-		`gpustack:request_success_total{model_instance_id="1",runtime="vLLM",engine="0"} 1`,
-		`gpustack:request_success_total{model_instance_id="1",runtime="vLLM",engine="0",finished_reason="stop"} 2`,
-		`gpustack:request_success_total{model_instance_id="1",runtime="vLLM",engine="0",finished_reason="length"} 3`)
+		`gpustack:prompt_tokens_total{model_instance_id="1",runtime="vLLM",engine="0"} 1`,
+		`gpustack:prompt_tokens_total{model_instance_id="1",runtime="vLLM",engine="0",source="local"} 2`,
+		`gpustack:prompt_tokens_total{model_instance_id="1",runtime="vLLM",engine="0",source="remote"} 3`)
 }
 
 func TestGPUStackBug22_BucketsOfTwoInstancesStayApartAndHelpIsTheMappings(t *testing.T) {

@@ -14,6 +14,16 @@ type block struct {
 	rank       int
 	duplicates int
 	seen       seen
+	check      histogramCheck
+	// Of a target that adds up: the sums, their bounds one after the other, and where they are. reserved is what they
+	// count for of MaxOutputBytes.
+	sums     []sum
+	les      []byte
+	summed   hashTable
+	reserved int
+	// The last line that was written: where it begins, and the length of what comes before its bound or value.
+	lastShape                    *shape
+	lastName, lastLine, lastHead int
 }
 
 // maxIdleBytes is how much memory a block may keep that its last page did not need.
@@ -30,8 +40,13 @@ func (b *block) reset() {
 
 // clear forgets the lines.
 func (b *block) clear() {
-	b.buf, b.samples, b.duplicates = b.buf[:0], 0, 0
+	b.buf, b.samples, b.duplicates, b.reserved = b.buf[:0], 0, 0, 0
 	b.seen.clear()
+	b.check = histogramCheck{}
+	b.lastShape = nil
+	clear(b.sums)
+	b.sums, b.les = b.sums[:0], b.les[:0]
+	b.summed.clear()
 }
 
 // add writes a sample unless its series is there already, and reports whether it did. The size is that of the line.
@@ -53,6 +68,7 @@ func (b *block) add(size int, name string, k kind, sh *shape, le, value []byte, 
 		return true
 	}
 	b.buf = b.buf[:start]
+	b.lastShape = nil
 	b.samples--
 	b.duplicates++
 	return false
@@ -61,15 +77,41 @@ func (b *block) add(size int, name string, k kind, sh *shape, le, value []byte, 
 // write appends a line.
 func (b *block) write(size int, name string, sh *shape, le, value []byte) {
 	n := len(b.buf)
-	b.buf = slices.Grow(b.buf, size)[:n+size]
-	line := b.buf[n:]
-	n = copy(line, name)
-	n += copy(line[n:], sh.head)
-	n += copy(line[n:], le)
-	n += copy(line[n:], sh.tail)
-	n += copy(line[n:], value)
-	line[n] = '\n'
+	if cap(b.buf)-n < size+shortBytes {
+		b.buf = slices.Grow(b.buf, size+shortBytes)
+	}
+	line := b.buf[n : n+size+shortBytes]
+	at := 0
+	if b.lastShape == sh && b.lastName == len(name) {
+		// The names of a block's samples all differ in length, so the line begins like the last one.
+		at = copy(line, b.buf[b.lastLine:b.lastLine+b.lastHead])
+	} else {
+		at = copy(line, name)
+		at += copy(line[at:], sh.head)
+		b.lastShape, b.lastName, b.lastHead = sh, len(name), at
+	}
+	b.lastLine = n
+	if len(sh.after) > 0 {
+		at += copyShort(line[at:], le)
+		at += copyShort(line[at:], sh.tail)
+	}
+	at += copyShort(line[at:], value)
+	line[at] = '\n'
+	b.buf = b.buf[:n+size]
 	b.samples++
+}
+
+// shortBytes is how many bytes copyShort writes beyond what it copies, at most.
+const shortBytes = 16
+
+// copyShort copies a few bytes, and bytes without meaning behind them: a copy of a length that the compiler knows takes no
+// call.
+func copyShort(dst, src []byte) int {
+	if len(src) <= shortBytes && cap(src) >= shortBytes {
+		*(*[shortBytes]byte)(dst) = *(*[shortBytes]byte)(src[:shortBytes])
+		return len(src)
+	}
+	return copy(dst, src)
 }
 
 // same reports whether the lines that begin at two places have the same series.

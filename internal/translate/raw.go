@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
 )
 
 // Raw is one page with the engine's own names and the labels of its instance. All samples are kept, _created and quantiles
@@ -26,6 +27,8 @@ type rawGroup struct {
 	// Parsers that know histograms and summaries refuse the whole page for such a sample, so a family that has one goes
 	// without its type.
 	noHistogram, noSummary bool
+	// negative is no more than a _sum may be.
+	negative bool
 }
 
 // A rawFamily is what a page says about a family, in text 0.0.4's terms.
@@ -39,6 +42,16 @@ const maxRawNames = 20_000
 
 // Collect takes a page. What the Raw held before is gone. Lines that cannot be read are left out and counted.
 func (r *Raw) Collect(page []byte, f Format, src *Source) Stats {
+	return r.collect(page, f, src, func([]byte) bool { return true })
+}
+
+// CollectUnmapped is Collect of the families that a mapping does not take.
+func (r *Raw) CollectUnmapped(page []byte, f Format, src *Source, plan *mapping.Plan) Stats {
+	return r.collect(page, f, src, func(name []byte) bool { return !mapped(plan, name) })
+}
+
+// collect takes the samples of a page whose names are wanted.
+func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byte) bool) Stats {
 	r.reset(src)
 	var stats Stats
 	room := MaxOutputBytes
@@ -65,7 +78,9 @@ func (r *Raw) Collect(page []byte, f Format, src *Source) Stats {
 			stats.fault(lines.Number(), line, err)
 			continue
 		}
-		r.add(line, &stats, &room)
+		if wanted(r.sample.Name) {
+			r.add(line, &stats, &room)
+		}
 	}
 	if f == OpenMetrics {
 		for i := range r.families {
@@ -91,7 +106,7 @@ func (r *Raw) reset(src *Source) {
 	clear(r.index)
 	clear(r.declared)
 	r.groups, r.families = r.groups[:0], r.families[:0]
-	r.shapes.use(src)
+	r.shapes.use(src, nil)
 }
 
 // family returns what is known about a family, nil if there are too many.
@@ -140,7 +155,7 @@ func (r *Raw) add(line []byte, stats *Stats, room *int) {
 	if bytes.HasSuffix(sample.Name, suffixes[kindBucket]) && exposition.ValidNumber(labelValue(sample.Labels, labelLE)) {
 		k = kindBucket
 	}
-	sh, le := r.shapes.find(line, sample, k == kindBucket)
+	sh, le := r.shapes.find(0, line, sample, k == kindBucket)
 	size := sh.lineSize(g.name, le, sample.Value)
 	if size > *room || stats.Samples == MaxSamples {
 		stats.OverLimit++
@@ -165,9 +180,7 @@ func (g *rawGroup) check(sample *exposition.Sample) {
 			g.noSummary = true
 		}
 	}
-	if sample.Value[0] == '-' && !bytes.HasSuffix(sample.Name, suffixes[kindSum]) && negative(sample.Value) {
-		g.noHistogram = true
-	}
+	g.negative = g.negative || sample.Value[0] == '-' && negative(sample.Value)
 }
 
 // convert turns what OpenMetrics says about a family into text 0.0.4's terms, where a family is named like its samples and

@@ -40,6 +40,7 @@ type mergedGroup struct {
 	name                   string
 	lines                  [][]byte
 	noHistogram, noSummary bool
+	negative               bool
 }
 
 type rawMerge struct {
@@ -103,6 +104,7 @@ func (m *rawMerge) collect(g *rawGroup, order []*mergedGroup) []*mergedGroup {
 	merged.lines = append(merged.lines, g.block.buf)
 	merged.noHistogram = merged.noHistogram || g.noHistogram
 	merged.noSummary = merged.noSummary || g.noSummary
+	merged.negative = merged.negative || g.negative
 	return order
 }
 
@@ -117,9 +119,11 @@ func (m *rawMerge) settleTypes() {
 		case "counter", "gauge", "untyped":
 			keep = true
 		case "histogram":
-			keep = m.all(name, suffixes[:], func(g *mergedGroup) bool { return !g.noHistogram })
+			keep = m.all(name, suffixes[:], func(g *mergedGroup, k kind) bool {
+				return !g.noHistogram && (k == kindSum || !g.negative)
+			})
 		case "summary":
-			keep = m.all(name, suffixes[:], func(g *mergedGroup) bool { return !g.noSummary })
+			keep = m.all(name, suffixes[:], func(g *mergedGroup, _ kind) bool { return !g.noSummary })
 		}
 		if f.conflict || !keep || m.owner(name) != name {
 			f.typ = ""
@@ -128,9 +132,9 @@ func (m *rawMerge) settleTypes() {
 }
 
 // all reports whether the samples of a family, with each of the suffixes, pass a test.
-func (m *rawMerge) all(family string, suffixes [][]byte, ok func(*mergedGroup) bool) bool {
-	for _, suffix := range suffixes {
-		if g := m.groups[family+string(suffix)]; g != nil && !ok(g) {
+func (m *rawMerge) all(family string, suffixes [][]byte, ok func(*mergedGroup, kind) bool) bool {
+	for k, suffix := range suffixes {
+		if g := m.groups[family+string(suffix)]; g != nil && !ok(g, kind(k)) {
 			return false
 		}
 	}

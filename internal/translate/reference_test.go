@@ -37,6 +37,7 @@ type refCandidate struct {
 	refSample
 	family int
 	rank   int
+	sum    bool // is added to others of its series
 }
 
 var (
@@ -170,6 +171,7 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 	var stats translate.Stats
 	families := plan.Families()
 	var candidates []refCandidate
+	unmapped := map[string]bool{}
 	lines, comments := refLines(page, f)
 	for _, line := range comments {
 		if m := refType.FindStringSubmatch(line); m != nil && refConflict(plan, strings.Trim(m[1], `"`), strings.Trim(m[2], " \t")) {
@@ -186,6 +188,10 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 		targets := refTargets(plan, name)
 		if len(targets) == 0 {
 			stats.Unmapped++
+			if family := refFamily(name); plan.Lookup([]byte(name)) == nil && plan.Lookup([]byte(family)) == nil && !unmapped[family] {
+				unmapped[family] = true
+				stats.UnmappedFamilies++
+			}
 			continue
 		}
 		set, value, ok := refParse(line)
@@ -193,9 +199,18 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 			stats.ParseErrors++
 			continue
 		}
-		refused := false
+		refused, selected := false, false
 		for _, t := range targets {
 			typ := families[t.Family].Type
+			if _, number := refNumber(set.Get("le")); t.suffix == "_bucket" && !number {
+				refused, selected = true, true
+				continue
+			}
+			changed, newValue, ok := refChange(t, set, value)
+			if !ok {
+				continue
+			}
+			selected = true
 			if t.suffix == "" && (set.Get("quantile") != "") != (typ == catalog.Summary) {
 				continue
 			}
@@ -204,13 +219,17 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 				continue
 			}
 			candidates = append(candidates, refCandidate{
-				refSample: refSample{Name: families[t.Family].WireName + t.suffix, Labels: refRender(refLabels(own, set)), Value: value},
+				refSample: refSample{Name: families[t.Family].WireName + t.suffix, Labels: refRender(refLabels(own, changed)), Value: newValue},
 				family:    t.Family,
 				rank:      t.Rank,
+				sum:       t.Change != nil && t.Change.Sum,
 			})
 		}
 		if refused {
 			stats.ParseErrors++
+		}
+		if !selected {
+			stats.Unselected++
 		}
 	}
 	samples := refSelect(candidates, len(families), &stats)
@@ -233,6 +252,12 @@ func refTargets(plan *mapping.Plan, name string) []refTarget {
 		for _, t := range plan.Lookup([]byte(native)) {
 			parts := map[catalog.Type][]string{
 				catalog.Gauge: {""}, catalog.Counter: {""}, catalog.Histogram: {"_bucket", "_sum", "_count"}, catalog.Summary: {"", "_sum", "_count"},
+			}
+			if t.As != mapping.AsDeclared {
+				if suffix == map[mapping.As]string{mapping.AsSum: "_sum", mapping.AsCount: "_count"}[t.As] {
+					targets = append(targets, refTarget{t, ""})
+				}
+				continue
 			}
 			if slices.Contains(parts[plan.Families()[t.Family].Type], suffix) {
 				targets = append(targets, refTarget{t, suffix})
@@ -262,7 +287,7 @@ func refFits(typ catalog.Type, suffix string, set labels.Labels, value string) b
 // refConflict reports whether one of the families that a native feeds cannot be fed by the type that the page declares.
 func refConflict(plan *mapping.Plan, native, typ string) bool {
 	return slices.ContainsFunc(plan.Lookup([]byte(native)), func(t mapping.Target) bool {
-		if wanted := plan.Families()[t.Family].Type; wanted == catalog.Histogram || wanted == catalog.Summary {
+		if wanted := plan.Families()[t.Family].Type; wanted == catalog.Histogram || wanted == catalog.Summary || t.As != mapping.AsDeclared {
 			return typ == "counter" || typ == "gauge"
 		}
 		return typ == "histogram" || typ == "summary"
@@ -280,11 +305,18 @@ func refSelect(candidates []refCandidate, families int, stats *translate.Stats) 
 			}
 		}
 		seen := map[[2]string]bool{}
+		sums := map[[2]string]int{}
 		for _, c := range candidates {
 			if c.family != family || c.rank != best {
 				continue
 			}
-			if key := [2]string{c.Name, c.Labels}; seen[key] {
+			key := [2]string{c.Name, c.Labels}
+			if c.sum && seen[key] {
+				refAdd(&samples[sums[key]], c.Value)
+				continue
+			}
+			sums[key] = len(samples)
+			if seen[key] {
 				stats.Duplicates++
 			} else {
 				seen[key] = true

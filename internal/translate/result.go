@@ -10,6 +10,9 @@ import (
 // Result is one page translated. It is for one goroutine at a time, and keeps its memory and what it learned about the
 // page's form for the next Translate, so an instance should have a Result of its own. The zero value is ready for use.
 type Result struct {
+	// MaxSamples bounds the samples of a page; 0: the constant of that name, which it cannot exceed.
+	MaxSamples int
+
 	families   []mapping.Family
 	blocks     []block // by family
 	vocabulary vocabulary
@@ -18,6 +21,9 @@ type Result struct {
 	stats      Stats
 	samples    int // in all blocks
 	room       int // bytes left of MaxOutputBytes
+	limit      int // of samples
+	// scratch holds what a target makes of a sample's value and bound.
+	scratch, bound []byte
 }
 
 // Translate translates a page. What the Result held before is gone. It does not fail: what cannot be read is left out and
@@ -48,6 +54,9 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 		if len(s.outputs) == 0 {
 			r.stats.Lines++
 			r.stats.Unmapped++
+			if s.page != r.vocabulary.page && r.vocabulary.countUnmapped(s) {
+				r.stats.UnmappedFamilies++
+			}
 			n := bytes.IndexByte(rest, '\n')
 			if n < 0 {
 				break
@@ -79,8 +88,12 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 		r.blocks[i].reset()
 	}
 	r.vocabulary.use(plan)
-	r.shapes.use(src)
+	r.shapes.use(src, plan)
 	r.stats = Stats{}
+	r.limit = MaxSamples
+	if r.MaxSamples > 0 {
+		r.limit = min(r.MaxSamples, MaxSamples)
+	}
 	r.samples, r.room = 0, MaxOutputBytes
 }
 
@@ -90,6 +103,10 @@ func (r *Result) finish() Stats {
 	r.shapes.forget()
 	for i := range r.blocks {
 		b := &r.blocks[i]
+		r.scratch = b.writeSums(r.scratch)
+		b.check.end()
+		r.stats.InvalidHistograms += b.check.invalid
+		b.check = histogramCheck{}
 		r.stats.Samples += b.samples
 		r.stats.Duplicates += b.duplicates
 		b.seen.forget()
@@ -133,7 +150,7 @@ func (r *Result) slowLine(page []byte, pos int, cur int32, f Format) (next int, 
 		r.fault(page, pos, line, exposition.ErrName)
 		return next, cur
 	}
-	found := r.vocabulary.find(name)
+	found := r.vocabulary.find(name, &r.shapes)
 	if int(cur) < len(r.vocabulary.list) {
 		r.vocabulary.list[cur].next = found
 	}
@@ -141,6 +158,9 @@ func (r *Result) slowLine(page []byte, pos int, cur int32, f Format) (next int, 
 	if len(s.outputs) == 0 {
 		r.stats.Lines++
 		r.stats.Unmapped++
+		if r.vocabulary.countUnmapped(s) {
+			r.stats.UnmappedFamilies++
+		}
 	} else {
 		r.parsedLine(s, page, pos, line)
 	}
@@ -157,7 +177,7 @@ func (r *Result) fastLine(s *series, rest []byte) int {
 	var sh *shape
 	var le []byte
 	if s.outputs[0].kind != kindBucket {
-		list := &r.shapes.plain
+		list := &r.shapes.forms[s.outputs[0].form].plain
 		sh = &list.list[list.cur]
 		if !hasPrefix(rest[n:], sh.before) {
 			next := sh.next
@@ -168,7 +188,7 @@ func (r *Result) fastLine(s *series, rest []byte) int {
 		}
 		n += len(sh.before)
 	} else {
-		list := &r.shapes.gapped
+		list := &r.shapes.forms[s.outputs[0].form].gapped
 		sh = &list.list[list.cur]
 		var m int
 		if le, m = sh.matchGap(rest[n:]); m == 0 {
@@ -196,10 +216,14 @@ func (r *Result) fastLine(s *series, rest []byte) int {
 	default:
 		return 0
 	}
+	what := taken
 	for i := range s.outputs {
-		if !r.write(&s.outputs[i], sh, le, value) {
+		if what = r.write(&s.outputs[i], sh, le, value); what == refused {
 			return 0
 		}
+	}
+	if what == unselected {
+		r.stats.Unselected++
 	}
 	return n
 }
@@ -235,16 +259,23 @@ func (r *Result) parsedLine(s *series, page []byte, pos int, line []byte) {
 		r.fault(page, pos, line, err)
 		return
 	}
-	refused := false
+	worst, selected := taken, false
 	for i := range s.outputs {
 		o := &s.outputs[i]
-		sh, le := r.shapes.find(line, &r.sample, o.kind == kindBucket)
-		if sh == nil || !r.write(o, sh, le, r.sample.Value) {
-			refused = true
+		what := refused
+		if sh, le := r.shapes.find(o.form, line, &r.sample, o.kind == kindBucket); sh != nil {
+			what = r.write(o, sh, le, r.sample.Value)
+		}
+		selected = selected || what != unselected
+		if what == refused {
+			worst = refused
 		}
 	}
-	if refused {
+	if worst == refused {
 		r.fault(page, pos, line, errHistogram)
+	}
+	if !selected {
+		r.stats.Unselected++
 	}
 }
 
@@ -259,37 +290,97 @@ func (r *Result) fault(page []byte, pos int, line []byte, err error) {
 
 const errHistogram exposition.LineError = "le or quantile is not a number, or a count is negative"
 
-// write writes a sample for one of its series' outputs. It returns false, and writes nothing, for a sample that no
-// histogram or summary can have.
-func (r *Result) write(o *output, sh *shape, le, value []byte) bool {
+// A fate is what becomes of a sample.
+type fate uint8
+
+const (
+	taken      fate = iota // also where another native's samples, or a limit, leave it out
+	refused                // no histogram or summary can have it
+	unselected             // the mapping's target does not take samples with these labels or this value
+)
+
+// write writes a sample for one of its series' outputs.
+func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
+	c := o.change
 	switch {
+	case sh.skip, c != nil && len(c.Ignore) > 0 && o.kind == kindValue && ignored(c.Ignore, value):
+		return unselected
 	case o.kind == kindValue && sh.quantile != o.summary:
-		return true
+		return taken
 	case o.summary && sh.badQuantile, !o.summary && o.kind != kindValue && sh.badLE:
-		return false
+		return refused
 	case (o.kind == kindBucket || o.kind == kindCount) && value[0] == '-' && negative(value):
-		return false
+		return refused
 	}
 	b := &r.blocks[o.family]
 	if b.samples > 0 && o.rank != b.rank {
 		if o.rank > b.rank {
-			return true
+			return taken
 		}
-		r.room += len(b.buf)
+		r.room += len(b.buf) + b.reserved
 		r.samples -= b.samples
 		b.clear()
 	}
-	size := sh.lineSize(o.name, le, value)
-	if size > r.room || r.samples == MaxSamples {
-		r.stats.OverLimit++
-		return true
-	}
 	b.rank = o.rank
+	switch {
+	case o.summary:
+	case o.kind == kindBucket:
+		b.check.bucket(sh, le, value)
+	case o.kind == kindCount:
+		b.check.total(sh, value)
+	}
+	if c != nil {
+		le, value = r.change(o, c, sh, le, value, b)
+	}
+	size := sh.lineSize(o.name, le, value)
+	if sh.sum {
+		size += max(0, maxValueBytes-len(value))
+	}
+	if size > r.room || r.samples == r.limit {
+		r.stats.OverLimit++
+		return taken
+	}
+	if sh.sum {
+		if b.addUp(o.name, o.kind, sh, le, value, c.Scale == 1, &r.shapes) {
+			r.samples++
+			r.room -= size
+			b.reserved += size
+		}
+		return taken
+	}
 	if b.add(size, o.name, o.kind, sh, le, value, &r.shapes) {
 		r.samples++
 		r.room -= size
 	}
-	return true
+	return taken
+}
+
+// change returns the bound and the value that a target makes of a sample's.
+func (r *Result) change(o *output, c *mapping.Change, sh *shape, le, value []byte, b *block) (newLE, newValue []byte) {
+	if sh.value != nil {
+		return le, sh.value
+	}
+	if c.Scale == 1 {
+		return le, value
+	}
+	if o.kind != kindCount && o.kind != kindBucket {
+		r.scratch = appendScaled(r.scratch[:0], value, c.Scale)
+		value = r.scratch
+	}
+	if o.kind == kindBucket {
+		r.bound = appendScaled(r.bound[:0], le, c.Scale)
+		le = r.bound
+		// Bounds that differ may be equal when they are scaled, and r.bound does not last.
+		if !b.seen.strict && !sh.sum {
+			b.makeStrict(&r.shapes)
+		}
+	}
+	return le, value
+}
+
+// Feeds reports whether the last page has samples of a family, given by its index in the plan's Families.
+func (r *Result) Feeds(family int) bool {
+	return family < len(r.blocks) && r.blocks[family].samples > 0
 }
 
 // negative reports whether a number that begins with a minus is less than zero.

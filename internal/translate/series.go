@@ -16,8 +16,13 @@ type series struct {
 	outputs []output
 	// next is the series that followed this one the last time.
 	next int32
-	// uniform says that all outputs take the same samples, so that a line is good for all of them or for none.
+	// uniform says that all outputs take the same samples in the same form, so that a line is good for all of them or for
+	// none.
 	uniform bool
+	// Of an unmapped name: the index of its family, -1 if the mapping has the family's other samples, and the page that
+	// has it.
+	family int32
+	page   uint32
 }
 
 // An output is one sample name of a unified family.
@@ -28,6 +33,9 @@ type output struct {
 	kind   kind
 	// summary says that the family is a summary: of the bare name it has the quantiles alone.
 	summary bool
+	// form is the index of what happens to labels, change what happens to values; nil: nothing.
+	form   int
+	change *mapping.Change
 }
 
 type kind uint8
@@ -57,6 +65,10 @@ type vocabulary struct {
 	// types are the TYPE lines of the last page, in their order and what they come to; nextType is the next one's index.
 	types    []typeLine
 	nextType int
+	// unmapped are the pages that have the families that no target takes, by name.
+	unmapped      []uint32
+	unmappedIndex map[string]int32
+	page          uint32
 }
 
 // A typeLine is a line that begins with "# TYPE" with what it comes to.
@@ -73,9 +85,12 @@ func (v *vocabulary) use(plan *mapping.Plan) {
 		v.reset()
 	}
 	v.nextType = 0
+	v.page++
 }
 
 func (v *vocabulary) reset() {
+	clear(v.unmappedIndex)
+	v.unmapped = v.unmapped[:0]
 	v.list = append(v.list[:0], series{name: "#"})
 	if v.index == nil {
 		v.index = map[string]int32{}
@@ -91,7 +106,7 @@ func (s *series) begins(line []byte) bool {
 }
 
 // find returns the series of a name.
-func (v *vocabulary) find(name []byte) int32 {
+func (v *vocabulary) find(name []byte, forms *shapes) int32 {
 	if i, ok := v.index[string(name)]; ok {
 		return i
 	}
@@ -99,7 +114,7 @@ func (v *vocabulary) find(name []byte) int32 {
 		v.reset()
 	}
 	i := int32(len(v.list))
-	s := v.resolve(string(name))
+	s := v.resolve(string(name), forms)
 	v.list = append(v.list, s)
 	v.index[s.name] = i
 	v.bytes += len(name)
@@ -108,39 +123,91 @@ func (v *vocabulary) find(name []byte) int32 {
 
 // resolve says what a sample name becomes. The type that the mapping declares decides, not the page's: histograms have the
 // names with suffixes, counters and gauges the bare one, summaries all but _bucket.
-func (v *vocabulary) resolve(name string) series {
-	s := series{name: name}
-	s.add(v.plan, []byte(name), kindValue)
+func (v *vocabulary) resolve(name string, forms *shapes) series {
+	s := series{name: name, family: -1}
+	s.add(v.plan, []byte(name), kindValue, forms)
 	for k, suffix := range suffixes {
 		if family, ok := bytes.CutSuffix([]byte(name), suffix); ok && len(suffix) > 0 {
-			s.add(v.plan, family, kind(k))
+			s.add(v.plan, family, kind(k), forms)
 		}
+	}
+	if len(s.outputs) == 0 && !mapped(v.plan, []byte(name)) {
+		s.family = v.unmappedFamily(string(familyName([]byte(name))))
 	}
 	return s
 }
 
-func (s *series) add(plan *mapping.Plan, native []byte, k kind) {
+// unmappedFamily returns the index of a family that no target takes.
+func (v *vocabulary) unmappedFamily(name string) int32 {
+	i, ok := v.unmappedIndex[name]
+	if !ok {
+		if v.unmappedIndex == nil {
+			v.unmappedIndex = map[string]int32{}
+		}
+		i = int32(len(v.unmapped))
+		v.unmapped = append(v.unmapped, v.page-1)
+		v.unmappedIndex[name] = i
+	}
+	return i
+}
+
+// countUnmapped notes that the page has an unmapped name and reports whether it is the first of its family.
+func (v *vocabulary) countUnmapped(s *series) bool {
+	if s.page == v.page {
+		return false
+	}
+	s.page = v.page
+	if s.family < 0 || v.unmapped[s.family] == v.page {
+		return false
+	}
+	v.unmapped[s.family] = v.page
+	return true
+}
+
+// partSuffixes are what the sample names of one family end in. _created is what Python clients write beside a counter or
+// a histogram.
+var partSuffixes = [...][]byte{[]byte("_bucket"), []byte("_sum"), []byte("_count"), []byte("_created")}
+
+// familyName returns the family of a sample name, as far as the name tells.
+func familyName(name []byte) []byte {
+	for _, suffix := range partSuffixes {
+		if family, ok := bytes.CutSuffix(name, suffix); ok && len(family) > 0 {
+			return family
+		}
+	}
+	return name
+}
+
+// mapped reports whether a mapping takes the family that a sample name belongs to.
+func mapped(plan *mapping.Plan, name []byte) bool {
+	return plan.Lookup(name) != nil || plan.Lookup(familyName(name)) != nil
+}
+
+func (s *series) add(plan *mapping.Plan, native []byte, k kind, forms *shapes) {
 	for _, t := range plan.Lookup(native) {
 		f := plan.Families()[t.Family]
-		summary := false
-		switch f.Type {
-		case catalog.Histogram:
+		o := output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k, change: t.Change}
+		switch {
+		case t.As == mapping.AsSum && k == kindSum, t.As == mapping.AsCount && k == kindCount:
+			o.name, o.kind = f.WireName, kindValue
+		case t.As != mapping.AsDeclared:
+			continue
+		case f.Type == catalog.Histogram:
 			if k == kindValue {
 				continue
 			}
-		case catalog.Summary:
+		case f.Type == catalog.Summary:
 			if k == kindBucket {
 				continue
 			}
-			summary = true
-		default:
-			if k != kindValue {
-				continue
-			}
+			o.summary = true
+		case k != kindValue:
+			continue
 		}
-		s.outputs = append(s.outputs, output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k, summary: summary})
+		o.form = forms.form(t.Change)
+		s.outputs = append(s.outputs, o)
 		first := s.outputs[0]
-		s.uniform = len(s.outputs) == 1 || s.uniform && first.kind == k && first.summary == summary
+		s.uniform = len(s.outputs) == 1 || s.uniform && first.kind == o.kind && first.summary == o.summary && first.form == o.form
 	}
 }
 
@@ -184,8 +251,8 @@ func conflicts(plan *mapping.Plan, native, typ []byte) bool {
 		return false
 	}
 	for _, t := range plan.Lookup(native) {
-		switch plan.Families()[t.Family].Type {
-		case catalog.Histogram, catalog.Summary:
+		switch declared := plan.Families()[t.Family].Type; {
+		case declared == catalog.Histogram, declared == catalog.Summary, t.As != mapping.AsDeclared:
 			if !parts {
 				return true
 			}

@@ -3,9 +3,11 @@ package translate
 import (
 	"bytes"
 	"hash/maphash"
+	"reflect"
 	"slices"
 
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
 )
 
 // A shape is a label block that was read once, with what it becomes in the output. The text between the name and the value
@@ -16,7 +18,8 @@ type shape struct {
 	// gap for le has no after.
 	before, after string
 	// head and tail are what the output has in their places, with the instance's labels.
-	head, tail string
+	head string
+	tail []byte
 	// hash depends on the set of labels, le left out, not on their order.
 	hash uint64
 	// next is the shape that followed this one the last time.
@@ -25,6 +28,10 @@ type shape struct {
 	quantile, badLE bool
 	// badQuantile says that the quantile is not a number.
 	badQuantile bool
+	// skip says that the mapping's target does not take samples with these labels, sum that it adds them up.
+	skip, sum bool
+	// value stands in the place of the sample's own; nil: that one counts.
+	value []byte
 }
 
 // Bounds of the shapes that are kept between lines. Beyond them all are forgotten.
@@ -33,18 +40,26 @@ const (
 	maxShapeBytes = 8 << 20
 )
 
-// shapes is the shapes known for one Source, gapped ones and others apart. The first of each is a placeholder that no line
-// matches.
+// shapes is the shapes known for one Source, those of each form apart.
 type shapes struct {
 	source *Source
+	plan   *mapping.Plan
 	seed   maphash.Seed
-	plain  shapeList
-	gapped shapeList
+	forms  []form
+	n      int // shapes in all forms
 	bytes  int
 	// Memory that is used again and again.
 	labels []exposition.Label
 	key    []byte
 	pair   [2]exposition.Sample
+}
+
+// A form is what a target does to label blocks, with the shapes of the blocks that it was done to, gapped ones and others
+// apart. The first shape of each list is a placeholder that no line matches. The first form changes nothing.
+type form struct {
+	change *mapping.Change
+	plain  shapeList
+	gapped shapeList
 }
 
 type shapeList struct {
@@ -63,22 +78,44 @@ func (l *shapeList) reset() {
 	l.cur = 0
 }
 
-// use makes the shapes ready for a page of src.
-func (s *shapes) use(src *Source) {
-	if s.source != src {
+// use makes the shapes ready for a page of src under plan.
+func (s *shapes) use(src *Source, plan *mapping.Plan) {
+	if s.source != src || s.plan != plan || s.forms == nil {
 		s.source = src
+		if s.forms == nil {
+			s.seed = maphash.MakeSeed()
+		}
+		if s.plan != plan || s.forms == nil {
+			s.plan = plan
+			s.forms = append(s.forms[:0], form{})
+		}
 		s.reset()
 	}
-	s.plain.cur, s.gapped.cur = 0, 0
+	for i := range s.forms {
+		s.forms[i].plain.cur, s.forms[i].gapped.cur = 0, 0
+	}
 }
 
 func (s *shapes) reset() {
-	if s.plain.list == nil {
-		s.seed = maphash.MakeSeed()
+	for i := range s.forms {
+		s.forms[i].plain.reset()
+		s.forms[i].gapped.reset()
 	}
-	s.plain.reset()
-	s.gapped.reset()
-	s.bytes = 0
+	s.n, s.bytes = 0, 0
+}
+
+// form returns the index of the form of a change.
+func (s *shapes) form(c *mapping.Change) int {
+	for i := range s.forms {
+		if s.forms[i].change == c || c != nil && s.forms[i].change != nil && reflect.DeepEqual(*s.forms[i].change, *c) {
+			return i
+		}
+	}
+	s.forms = append(s.forms, form{change: c})
+	f := &s.forms[len(s.forms)-1]
+	f.plain.reset()
+	f.gapped.reset()
+	return len(s.forms) - 1
 }
 
 // forget lets go of the page.
@@ -89,13 +126,13 @@ func (sh *shape) lineSize(name string, le, value []byte) int {
 	return len(name) + len(sh.head) + len(le) + len(sh.tail) + len(value) + 1
 }
 
-// find returns the shape of a line that was parsed, and for a gapped one the value of le; nil if a gap is asked for and
-// there is no le that is a number.
-func (s *shapes) find(line []byte, sample *exposition.Sample, gap bool) (sh *shape, le []byte) {
-	list := &s.plain
+// find returns the shape that a form makes of a line that was parsed, and for a gapped one the value of le; nil if a gap is
+// asked for and there is no le that is a number.
+func (s *shapes) find(formed int, line []byte, sample *exposition.Sample, gap bool) (sh *shape, le []byte) {
+	list := &s.forms[formed].plain
 	before, after := line[len(sample.Name):sample.At], []byte(nil)
 	if gap {
-		list = &s.gapped
+		list = &s.forms[formed].gapped
 		at := slices.IndexFunc(sample.Labels, func(l exposition.Label) bool { return string(l.Name) == labelLE })
 		if at < 0 || !exposition.ValidNumber(sample.Labels[at].Value) {
 			return nil, nil
@@ -106,10 +143,10 @@ func (s *shapes) find(line []byte, sample *exposition.Sample, gap bool) (sh *sha
 	s.key = append(append(append(s.key[:0], before...), 0), after...)
 	i, ok := list.index[string(s.key)]
 	if !ok {
-		if len(s.plain.list)+len(s.gapped.list) >= maxShapes || s.bytes > maxShapeBytes {
+		if s.n >= maxShapes || s.bytes > maxShapeBytes {
 			s.reset()
 		}
-		i = s.add(list, len(before), sample, gap)
+		i = s.add(list, s.forms[formed].change, len(before), sample, gap)
 	}
 	list.list[list.cur].next = i
 	list.cur = i
@@ -117,9 +154,13 @@ func (s *shapes) find(line []byte, sample *exposition.Sample, gap bool) (sh *sha
 }
 
 // add makes the shape of which s.key is the native text.
-func (s *shapes) add(list *shapeList, before int, sample *exposition.Sample, gap bool) int32 {
+func (s *shapes) add(list *shapeList, c *mapping.Change, before int, sample *exposition.Sample, gap bool) int32 {
 	var sh shape
-	labels := s.source.relabel(s.labels[:0], sample.Labels)
+	native := sample.Labels
+	if c != nil {
+		native = sh.changeLabels(c, native)
+	}
+	labels := s.source.relabel(s.labels[:0], native)
 	s.labels = labels
 	var head, tail []byte
 	out := &head
@@ -151,8 +192,9 @@ func (s *shapes) add(list *shapeList, before int, sample *exposition.Sample, gap
 	}
 	key := string(s.key)
 	sh.before, sh.after = key[:before], key[before+1:]
-	sh.head, sh.tail = string(head), string(tail)
+	sh.head, sh.tail = string(head), slices.Grow(tail, shortBytes)
 	s.bytes += len(key) + len(head) + len(tail)
+	s.n++
 	i := int32(len(list.list))
 	list.list = append(list.list, sh)
 	list.index[key] = i

@@ -59,6 +59,14 @@ type Stats struct {
 	// TypeConflicts is the number of mapped families whose TYPE in the page has none of the series that the mapping's
 	// type needs: a histogram where a counter is declared, or the other way round.
 	TypeConflicts int
+	// UnmappedFamilies is the number of families of which the mapping takes no sample, whatever its labels, as far as names
+	// tell which samples are one family's.
+	UnmappedFamilies int
+	// Unselected is the number of lines that the mapping names and that no target takes because of their labels or value.
+	Unselected int
+	// InvalidHistograms is the number of histograms that are passed on though their buckets fall from bound to bound, lack
+	// +Inf, or disagree with their count.
+	InvalidHistograms int
 	// OverLimit is the number of samples that were dropped because of MaxSamples or MaxOutputBytes.
 	OverLimit int
 	// FirstError says in which line the first parse error was and what was wrong; empty if there was none.

@@ -1,0 +1,182 @@
+package translate
+
+import (
+	"math"
+	"slices"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// changeLabels returns the labels that a target makes of native ones, and says in the shape what it does to the samples.
+func (sh *shape) changeLabels(c *mapping.Change, native []exposition.Label) []exposition.Label {
+	for i := range c.Match {
+		if !matches(&c.Match[i], native) {
+			sh.skip = true
+			return nil
+		}
+	}
+	if len(c.ValueFrom) > 0 {
+		value, ok := product(c.ValueFrom, native)
+		if !ok {
+			sh.skip = true
+			return nil
+		}
+		sh.value = exposition.AppendValue(nil, scaled(value, c.Scale))
+	}
+	sh.sum = c.Sum
+	labels := make([]exposition.Label, 0, len(native)+len(c.Add))
+	for _, l := range native {
+		name := string(l.Name)
+		if name != labelLE && name != labelQuantile &&
+			(c.Keep != nil && !slices.Contains(c.Keep, name) || slices.Contains(c.Drop, name) || slices.Contains(c.ValueFrom, name)) {
+			continue
+		}
+		labels = append(labels, l)
+	}
+	for _, r := range c.Rename {
+		at := slices.IndexFunc(labels, func(l exposition.Label) bool { return string(l.Name) == r.From && len(l.Value) > 0 })
+		if at < 0 {
+			continue
+		}
+		l := labels[at]
+		labels = displace(slices.Delete(labels, at, at+1), r.To)
+		labels = append(labels, exposition.Label{Name: []byte(r.To), Value: l.Value})
+	}
+	for _, a := range c.Add {
+		labels = append(displace(labels, a.Name), exposition.Label{Name: []byte(a.Name), Value: exposition.AppendLabelValue(nil, a.Value)})
+	}
+	return labels
+}
+
+// displace makes room for a label that the mapping names: one of the engine's own that has the name is kept as
+// exported_<name>.
+func displace(labels []exposition.Label, name string) []exposition.Label {
+	labels = slices.DeleteFunc(labels, func(l exposition.Label) bool { return string(l.Name) == name && len(l.Value) == 0 })
+	at := slices.IndexFunc(labels, func(l exposition.Label) bool { return string(l.Name) == name })
+	if at < 0 {
+		return labels
+	}
+	moved := prefixExported + name
+	for hasName(labels, moved) {
+		moved = prefixExported + moved
+	}
+	labels[at].Name = []byte(moved)
+	return slices.DeleteFunc(labels, func(l exposition.Label) bool { return string(l.Name) == moved && len(l.Value) == 0 })
+}
+
+func matches(m *mapping.Match, labels []exposition.Label) bool {
+	value := labelValue(labels, m.Label)
+	return slices.ContainsFunc(m.Values, func(want string) bool { return unescapesTo(value, want) }) != m.Not
+}
+
+// product multiplies what labels say.
+func product(names []string, labels []exposition.Label) (float64, bool) {
+	result := 1.0
+	for _, name := range names {
+		v, ok := exposition.ParseNumber(labelValue(labels, name))
+		if !ok {
+			return 0, false
+		}
+		result *= v
+	}
+	return result, !math.IsNaN(result) && !math.IsInf(result, 0)
+}
+
+// scaled multiplies. A scale such as 0.001 is a division, whose result has no rounding error of the scale's own: 9 ms are
+// 0.009 s and not 0.009000000000000001.
+func scaled(v, scale float64) float64 {
+	if inverse := math.Round(1 / scale); scale < 1 && 1/inverse == scale {
+		return v / inverse
+	}
+	return v * scale
+}
+
+// appendScaled appends a scaled number. Infinities and NaN stay as they are spelled.
+func appendScaled(dst, number []byte, scale float64) []byte {
+	v, _ := exposition.ParseNumber(number)
+	if math.IsInf(v, 0) || math.IsNaN(v) {
+		return append(dst, number...)
+	}
+	return exposition.AppendValue(dst, scaled(v, scale))
+}
+
+// ignored reports whether a value means that there is none.
+func ignored(values []float64, text []byte) bool {
+	v, _ := exposition.ParseNumber(text)
+	return slices.Contains(values, v)
+}
+
+// A sum adds up the samples of one series.
+type sum struct {
+	name   string
+	shape  *shape
+	le     int // its end in block.les; it begins where the sum before ends
+	value  float64
+	native []byte // the value of the only sample, as the page spells it; nil if there are more or it was scaled
+}
+
+// maxValueBytes bounds the text of a float64.
+const maxValueBytes = 24
+
+// addUp adds a sample to its series' sum and reports whether it is the first one.
+func (b *block) addUp(name string, k kind, sh *shape, le, value []byte, spelled bool, s *shapes) (first bool) {
+	hash := sh.hash + nameSalt(name)
+	if k == kindBucket {
+		hash += s.hash(exposition.Label{Name: nameLE, Value: le})
+	}
+	v, _ := exposition.ParseNumber(value)
+	short := shorten(hash)
+	t := &b.summed
+	t.grow()
+	at := t.probe(short, t.start(short))
+	for t.slots[at].hash != 0 {
+		i := int(t.slots[at].line)
+		if sum := &b.sums[i]; sum.name == name && sum.shape.hash == sh.hash && string(b.boundOf(i)) == string(le) {
+			sum.value += v
+			sum.native = nil
+			return false
+		}
+		at = t.probe(short, at+1)
+	}
+	t.set(at, short, len(b.sums))
+	b.les = append(b.les, le...)
+	added := sum{name: name, shape: sh, le: len(b.les), value: v}
+	if spelled {
+		added.native = value
+	}
+	b.sums = append(b.sums, added)
+	b.samples++
+	return true
+}
+
+// boundOf returns the le of a sum.
+func (b *block) boundOf(i int) []byte {
+	start := 0
+	if i > 0 {
+		start = b.sums[i-1].le
+	}
+	return b.les[start:b.sums[i].le]
+}
+
+// writeSums writes the sums, each where its series came first.
+func (b *block) writeSums(scratch []byte) []byte {
+	if len(b.sums) == 0 {
+		return scratch
+	}
+	b.samples = 0
+	for i := range b.sums {
+		s := &b.sums[i]
+		value := s.native
+		if value == nil {
+			scratch = exposition.AppendValue(scratch[:0], s.value)
+			value = scratch
+		}
+		le := b.boundOf(i)
+		b.write(s.shape.lineSize(s.name, le, value), s.name, s.shape, le, value)
+	}
+	clear(b.sums)
+	b.sums, b.les = b.sums[:0], b.les[:0]
+	b.summed.clear()
+	return scratch
+}

@@ -1,0 +1,370 @@
+package translate
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// Bounds of what Explain reports. The native families after them are left out.
+const (
+	MaxNatives  = 10_000
+	maxOutcomes = 50_000
+)
+
+// NativeReport says what became of a native family.
+type NativeReport struct {
+	Name string `json:"name"`
+	// Type is what the page declares; empty if it declares none.
+	Type    string `json:"type,omitempty"`
+	Samples int    `json:"samples"`
+	// Unreadable is the number of a mapped family's samples that cannot be read.
+	Unreadable int `json:"unreadable,omitempty"`
+	// Outcomes are the unified families that the mapping makes of it; none for an unmapped family.
+	Outcomes []Outcome `json:"outcomes,omitempty"`
+	// Why says why there is no outcome.
+	Why string `json:"why,omitempty"`
+}
+
+// Outcome is what a native family contributes to a unified one.
+type Outcome struct {
+	Family string `json:"family"`
+	// Samples is the number of the unified family's samples that came from the native.
+	Samples int `json:"samples"`
+	// Why says why there is none.
+	Why string `json:"why,omitempty"`
+}
+
+// unmapped is why a native has no outcome.
+const unmapped = "unmapped: the mapping does not name it for this version"
+
+// Explain says what becomes of each native family of a page, in the order of the page: what Translate makes of the whole
+// page is held against what it makes of each family alone. It is slow and meant for people who write mappings.
+func Explain(page []byte, f Format, plan *mapping.Plan) []NativeReport {
+	e := explanation{plan: plan, format: f, natives: split(page, f, plan)}
+	outcomes := 0
+	for i := range e.natives {
+		e.translateAlone(&e.natives[i])
+		if outcomes += len(e.natives[i].feeds); outcomes > maxOutcomes {
+			e.natives = e.natives[:i]
+			break
+		}
+	}
+	whole := new(Result)
+	whole.Translate(page, f, plan, nil)
+	e.award(whole)
+	reports := make([]NativeReport, len(e.natives))
+	for i := range e.natives {
+		reports[i] = e.report(&e.natives[i])
+	}
+	return reports
+}
+
+// Work returns how often Translate has to hold a sample of the page against a target of the mapping. Who takes both from
+// strangers should bound it: each may be small, and their product large.
+func Work(page []byte, f Format, plan *mapping.Plan) int {
+	work := 0
+	for lines := exposition.NewScanner(page, f); lines.Scan(); {
+		if lines.Kind() != exposition.SampleLine {
+			continue
+		}
+		name := lines.Name()
+		work += 1 + len(plan.Lookup(name))
+		for _, suffix := range suffixes {
+			if family, ok := bytes.CutSuffix(name, suffix); ok && len(suffix) > 0 {
+				work += len(plan.Lookup(family))
+			}
+		}
+	}
+	return work
+}
+
+// explanation is a call of Explain.
+type explanation struct {
+	plan    *mapping.Plan
+	format  Format
+	natives []native
+	result  Result // of one native after the other
+	page    []byte // of a native alone
+}
+
+// native is a native family of a page.
+type native struct {
+	name, typ string
+	samples   int
+	names     []string // of its samples, each once
+	lines     []byte   // of its samples
+	targets   []mapping.Target
+	stats     Stats // of the family alone
+	feeds     []feed
+}
+
+// feed is a unified family that a native is mapped to.
+type feed struct {
+	family int
+	rank   int    // the lowest of the native's targets that are this family
+	named  bool   // the mapping names the native or one of its samples
+	alone  int    // samples that the native alone would make
+	got    int    // samples that it made in the page
+	before string // the native that made them in its place
+}
+
+// split takes a page apart into its native families, with their types and samples.
+func split(page []byte, f Format, plan *mapping.Plan) []native {
+	types := map[string]string{}
+	for lines := exposition.NewScanner(page, f); lines.Scan(); {
+		if lines.Kind() == exposition.TypeLine && len(types) < MaxNatives {
+			types[string(lines.Name())] = string(lines.Text())
+		}
+	}
+	var natives []native
+	index := map[string]int{}
+	for lines := exposition.NewScanner(page, f); lines.Scan(); {
+		kind := lines.Kind()
+		if kind != exposition.TypeLine && kind != exposition.SampleLine {
+			continue
+		}
+		name := string(lines.Name())
+		if kind == exposition.SampleLine {
+			name = familyOf(name, types, plan)
+		}
+		i, known := index[name]
+		if !known {
+			if len(natives) == MaxNatives {
+				continue
+			}
+			i = len(natives)
+			index[name] = i
+			natives = append(natives, native{name: name, typ: types[name]})
+		}
+		if kind == exposition.SampleLine {
+			n := &natives[i]
+			n.samples++
+			if sample := lines.Name(); !slices.ContainsFunc(n.names, func(name string) bool { return name == string(sample) }) {
+				n.names = append(n.names, string(sample))
+			}
+			n.lines = append(append(n.lines, lines.Line()...), '\n')
+		}
+	}
+	return natives
+}
+
+// familyOf returns the family that a sample belongs to: the one that the page declares or, where it declares none, the one
+// that the mapping names.
+func familyOf(sample string, types map[string]string, plan *mapping.Plan) string {
+	if _, declared := types[sample]; declared {
+		return sample
+	}
+	for _, suffix := range []string{"_bucket", "_sum", "_count", "_total", "_created", "_info", "_gsum", "_gcount"} {
+		family, ok := strings.CutSuffix(sample, suffix)
+		if !ok || family == "" {
+			continue
+		}
+		if typ, declared := types[family]; declared && hasSuffix(typ, suffix) {
+			return family
+		}
+	}
+	if plan.Lookup([]byte(sample)) == nil {
+		if family := part(sample); family != "" && plan.Lookup([]byte(family)) != nil {
+			return family
+		}
+	}
+	return sample
+}
+
+// hasSuffix reports whether families of a type have samples with the suffix.
+func hasSuffix(typ, suffix string) bool {
+	switch suffix {
+	case "_total":
+		return typ == "counter"
+	case "_created":
+		return typ == "counter" || typ == "histogram" || typ == "summary"
+	case "_info":
+		return typ == "info"
+	case "_bucket":
+		return typ == "histogram" || typ == "gaugehistogram"
+	case "_gsum", "_gcount":
+		return typ == "gaugehistogram"
+	}
+	return typ == "histogram" || typ == "summary"
+}
+
+// part returns the family that a sample would belong to as a part of a histogram or summary, "" if it is none by its name.
+func part(sample string) string {
+	for _, suffix := range suffixes {
+		if family, ok := strings.CutSuffix(sample, string(suffix)); ok && len(suffix) > 0 {
+			return family
+		}
+	}
+	return ""
+}
+
+// translateAlone finds out what a native would make if it were alone.
+func (e *explanation) translateAlone(n *native) {
+	e.addTargets(n, n.name, true)
+	for _, sample := range n.names {
+		if sample != n.name {
+			e.addTargets(n, sample, true) // mappings may name a part of a histogram
+		}
+	}
+	e.addTargets(n, part(n.name), false) // names decide: a family of its own may pass for a part of another one
+	if len(n.targets) == 0 {
+		return
+	}
+	e.page = e.page[:0]
+	if n.typ != "" {
+		e.page = fmt.Appendf(e.page, "# TYPE %s %s\n", n.name, n.typ)
+	}
+	e.page = append(e.page, n.lines...)
+	n.lines = nil
+	n.stats = e.result.Translate(e.page, e.format, e.plan, nil)
+	for i := range n.feeds {
+		n.feeds[i].alone = e.result.blocks[n.feeds[i].family].samples
+	}
+}
+
+// addTargets adds the targets of a name in the mapping to those of a native.
+func (e *explanation) addTargets(n *native, name string, named bool) {
+	for _, t := range e.plan.Lookup([]byte(name)) {
+		n.targets = append(n.targets, t)
+		at := slices.IndexFunc(n.feeds, func(f feed) bool { return f.family == t.Family })
+		if at < 0 {
+			n.feeds = append(n.feeds, feed{family: t.Family, rank: t.Rank, named: named})
+			continue
+		}
+		n.feeds[at].rank = min(n.feeds[at].rank, t.Rank)
+	}
+}
+
+// award says which native made the samples of each unified family: of those that have any, the one that ranks first.
+func (e *explanation) award(whole *Result) {
+	type winner struct {
+		name string
+		rank int
+		left int // samples whose native is not found yet
+	}
+	winners := map[int]*winner{}
+	for i := range e.natives {
+		n := &e.natives[i]
+		for _, f := range n.feeds {
+			if f.alone == 0 {
+				continue
+			}
+			if w := winners[f.family]; w == nil {
+				winners[f.family] = &winner{n.name, f.rank, whole.blocks[f.family].samples}
+			} else if f.rank < w.rank {
+				w.name, w.rank = n.name, f.rank
+			}
+		}
+	}
+	for i := range e.natives {
+		n := &e.natives[i]
+		for k := range n.feeds {
+			f := &n.feeds[k]
+			w := winners[f.family]
+			if w == nil || f.alone == 0 {
+				continue
+			}
+			f.before = w.name
+			if f.rank == w.rank {
+				f.got = min(f.alone, w.left)
+				w.left -= f.got
+				f.before = ""
+			}
+		}
+	}
+}
+
+func (e *explanation) report(n *native) NativeReport {
+	r := NativeReport{Name: n.name, Type: n.typ, Samples: n.samples, Unreadable: n.stats.ParseErrors}
+	for i := range n.feeds {
+		f := &n.feeds[i]
+		if !f.named && f.alone == 0 {
+			continue
+		}
+		o := Outcome{Family: e.plan.Families()[f.family].WireName, Samples: f.got}
+		if f.got == 0 {
+			o.Why = e.why(n, f)
+		}
+		r.Outcomes = append(r.Outcomes, o)
+	}
+	if len(r.Outcomes) == 0 {
+		r.Why = unmapped
+	}
+	return r
+}
+
+// why says why a native made no sample of a unified family that it is mapped to.
+func (e *explanation) why(n *native, f *feed) string {
+	switch {
+	case n.samples == 0:
+		return "the page has no sample of it"
+	case f.before != "":
+		return fmt.Sprintf("another native family, %s, comes first in the mapping", f.before)
+	case f.alone > 0:
+		return "the same series stand in the page before, or the page is over its bounds"
+	case n.stats.ParseErrors > 0 && n.stats.ParseErrors == n.stats.Lines:
+		_, reason, _ := strings.Cut(n.stats.FirstError, ": ") // without the line number, which is that of the family alone
+		return "lines that cannot be read: " + reason
+	}
+	if why := e.otherType(n, f.family); why != "" {
+		return why
+	}
+	if why := selects(n.targets, f.family); why != "" {
+		return why
+	}
+	return fmt.Sprintf("none of its samples is one that the mapping's %s takes", e.plan.Families()[f.family].Type)
+}
+
+// otherType says how the page's type differs from the one that the mapping needs, "" if the difference explains nothing.
+func (e *explanation) otherType(n *native, family int) string {
+	single := n.typ == "counter" || n.typ == "gauge"
+	if !single && n.typ != "histogram" && n.typ != "summary" {
+		return ""
+	}
+	for _, t := range n.targets {
+		if t.Family != family || t.As == mapping.AsDeclared {
+			continue
+		}
+		if single {
+			return fmt.Sprintf("the page declares a %s, the mapping takes the sum or count of a histogram or summary", n.typ)
+		}
+		return ""
+	}
+	want := e.plan.Families()[family].Type
+	if string(want) == n.typ || single && (want == catalog.Counter || want == catalog.Gauge) {
+		return ""
+	}
+	return fmt.Sprintf("the page declares a %s, the mapping a %s", n.typ, want)
+}
+
+// selects says by which of its keys the targets of a family took no sample, "" if they have none that selects.
+func selects(targets []mapping.Target, family int) string {
+	var keys []string
+	for _, t := range targets {
+		if t.Family != family || t.Change == nil {
+			continue
+		}
+		for _, key := range []struct {
+			name string
+			set  bool
+		}{
+			{"match", len(t.Change.Match) > 0},
+			{"ignore", len(t.Change.Ignore) > 0},
+			{"value_from", len(t.Change.ValueFrom) > 0},
+		} {
+			if key.set && !slices.Contains(keys, key.name) {
+				keys = append(keys, key.name)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	return "no sample passes " + strings.Join(keys, " and ")
+}

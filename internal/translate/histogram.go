@@ -1,0 +1,88 @@
+package translate
+
+import "github.com/stackscope/stackscope/internal/exposition"
+
+// A histogramCheck looks whether the histograms of a block are what they should be: buckets that do not fall from bound to
+// bound and end in +Inf, which is as large as the count. It looks at runs, as engines write a histogram's buckets one after
+// the other; a histogram that is wrong is passed on as it is and counted.
+type histogramCheck struct {
+	shape    *shape // of the current run
+	last     float64
+	bad      bool
+	infinite bool
+	// The histogram whose count came last and waits for its buckets, and the one whose run ended last and waits for its
+	// count, by the hashes of their labels.
+	counted, ended   uint64
+	isCounted, isRun bool
+	count, inf       float64
+	invalid          int
+}
+
+// bucket takes a bucket.
+func (c *histogramCheck) bucket(sh *shape, le, value []byte) {
+	v := number(value)
+	if c.shape != sh {
+		c.end()
+		c.shape, c.bad, c.infinite = sh, false, false
+	} else if v < c.last {
+		c.bad = true
+	}
+	c.last = v
+	if le[0] == '+' && string(le) == "+Inf" {
+		c.infinite = true
+	}
+}
+
+// total takes a count.
+func (c *histogramCheck) total(sh *shape, value []byte) {
+	v := number(value)
+	c.end()
+	if c.isRun && c.ended == sh.hash {
+		if c.inf != v {
+			c.invalid++
+		}
+		c.isRun = false
+		return
+	}
+	c.counted, c.count, c.isCounted = sh.hash, v, true
+}
+
+// end ends a run.
+func (c *histogramCheck) end() {
+	if c.shape == nil {
+		return
+	}
+	counted := c.isCounted && c.counted == c.shape.hash
+	c.isRun = false
+	switch {
+	case c.bad, !c.infinite, counted && c.count != c.last:
+		c.invalid++
+	case !counted:
+		c.ended, c.inf, c.isRun = c.shape.hash, c.last, true
+	}
+	c.shape, c.isCounted = nil, false
+}
+
+// number reads a value that is known to be one.
+func number(text []byte) float64 {
+	if v, ok := whole(text); ok {
+		return v
+	}
+	v, _ := exposition.ParseNumber(text)
+	return v
+}
+
+// whole reads a whole number of few digits, which nearly all counts are, also with .0 behind it.
+func whole(b []byte) (float64, bool) {
+	n := uint64(0)
+	for i, d := range b {
+		if d -= '0'; d > 9 {
+			return float64(n), i > 0 && len(b) == i+2 && b[i] == '.' && b[i+1] == '0'
+		}
+		if i > 14 {
+			return 0, false
+		}
+		n = 10*n + uint64(d)
+	}
+	return float64(n), true
+}
