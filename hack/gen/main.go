@@ -28,11 +28,17 @@ func run() error {
 	if err := writeDashboards(filepath.Join("docker-compose", "grafana", "grafana_dashboards")); err != nil {
 		return err
 	}
+	if err := writeSchema(); err != nil {
+		return err
+	}
 	short, full, err := vendorTables()
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(splice("README.md", short), splice(filepath.Join("docs", "gpus.md"), full)); err != nil {
+		return err
+	}
+	if err := writeEngines(filepath.Join("docs", "engines.md")); err != nil {
 		return err
 	}
 	page, err := flags()
@@ -47,7 +53,8 @@ func metrics() []byte {
 	b.WriteString("# Metrics\n\nGenerated from `internal/catalog` by `make gen`.\n")
 	section(&b, "Inference engines", `On a worker's page, with cluster_id, cluster_name, worker_id, worker_name, model_id, model_name, model_instance_id,
 model_instance_name and runtime, and behind them the engine's own labels. What an engine doesn't measure is absent. These are
-the families of the built-in [mapping](mapping.md); another mapping can define others.`, catalog.Runtime)
+the families of the built-in [mapping](mapping.md); another mapping can define others. [Engines](engines.md) says which engine has what.`, catalog.Runtime)
+	section(&b, "Inference engines, beyond GPUStack", "As above; these are not counted in metrics_mapping_coverage_ratio.", catalog.RuntimeExtra)
 	section(&b, "Worker node", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. Rates are 0 to 100.", catalog.WorkerNode)
 	section(&b, "Cards", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. What a card doesn't offer is absent; [cards](gpus.md) has the vendors.", catalog.GPU)
 	section(&b, "Model instances", "On a worker's page, with the identity labels of the worker and the instance: what the worker measures itself.", catalog.Instance)

@@ -32,3 +32,15 @@ var Runtime = []Metric{
 	{Name: Prefix + "spec_decode_accepted_tokens", Type: Counter, Help: "Drafted tokens that speculative decoding accepted."},
 	{Name: Prefix + "spec_decode_draft_tokens", Type: Counter, Help: "Tokens drafted by speculative decoding."},
 }
+
+// RuntimeExtra holds what the built-in mapping tells besides: things that at least two kinds of engines have. They do not
+// count for an engine's coverage.
+var RuntimeExtra = []Metric{
+	{Name: Prefix + "request_received", Type: Counter, Help: "Requests that arrived."},
+	{Name: Prefix + "request_failed", Type: Counter, Help: "Requests that ended with an error."},
+	{Name: Prefix + "request_aborted", Type: Counter, Help: "Requests that were given up before their end."},
+	{Name: Prefix + "kv_cache_capacity_tokens", Type: Gauge, Help: "Tokens that the KV cache has room for."},
+	{Name: Prefix + "kv_cache_used_tokens", Type: Gauge, Help: "Tokens that the KV cache holds."},
+	{Name: Prefix + "kv_transfer_time_seconds", Type: Histogram, Help: "Time that a transfer of KV cache between engines took."},
+	{Name: Prefix + "spec_decode_drafts", Type: Counter, Help: "Times that speculative decoding drafted tokens."},
+}

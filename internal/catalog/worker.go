@@ -64,6 +64,12 @@ var (
 	RuntimeScrapeDuration = Metric{Name: Prefix + "runtime_scrape_duration_seconds", Type: Gauge, Help: "Time that fetching and translating the engine's metrics page took."}
 	RuntimeParseErrors    = Metric{Name: Prefix + "runtime_parse_errors", Type: Counter, Help: "Lines of the engine's metrics page that could not be read and were left out."}
 	RuntimeDuplicates     = Metric{Name: Prefix + "runtime_dropped_duplicates", Type: Counter, Help: "Samples of the engine's metrics page that were left out because their series was already there."}
+	RuntimeCoverage       = Metric{Name: Prefix + "metrics_mapping_coverage_ratio", Type: Gauge, Help: "Share of the specification's families, 0 to 1, that the engine's last metrics page had samples for.", Labels: []string{"runtime_version"}}
+	RuntimeUnmapped       = Metric{Name: Prefix + "runtime_unmapped_families", Type: Gauge, Help: "Families of the engine's last metrics page of which the mapping takes no sample."}
+	RuntimeSeries         = Metric{Name: Prefix + "runtime_series", Type: Gauge, Help: "Series in the unified vocabulary that the engine's last metrics page became."}
+	RuntimeTypeConflicts  = Metric{Name: Prefix + "runtime_type_conflicts", Type: Counter, Help: "Mapped families of the engine's metrics pages whose type has none of the series that the mapping needs."}
+	RuntimeHistograms     = Metric{Name: Prefix + "runtime_invalid_histograms", Type: Counter, Help: "Histograms of the engine's metrics pages that contradict themselves and were passed on unchanged."}
+	RuntimeDropped        = Metric{Name: Prefix + "runtime_dropped_samples", Type: Counter, Help: "Samples of the engine's metrics pages that were left out, by reason: series_limit is that the page has more series, or longer ones, than are taken.", Labels: []string{"reason"}}
 	CollectorSuccess      = Metric{Name: Prefix + "collector_success", Type: Gauge, Help: "Whether a collector of the worker succeeded (1) or not (0).", Labels: []string{"collector"}}
 	CollectorDuration     = Metric{Name: Prefix + "collector_duration_seconds", Type: Gauge, Help: "Time that a collector of the worker took.", Labels: []string{"collector"}}
 	DiscoveredEngines     = Metric{Name: Prefix + "discovered_engines", Type: Gauge, Help: "Engines that are there now, by how they were found (declared, docker, process).", Labels: []string{"source"}}
@@ -75,5 +81,6 @@ var (
 // WorkerOwn lists the families that a worker exports about its own work, in the order in which they are exported.
 var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
+	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeDropped,
 	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, MetricsConfigApplied, BuildInfo,
 }

@@ -40,7 +40,10 @@ type Runtime struct {
 // Runtimes lists the engines that are recognised, in the order in which they are tried. What re-exports another engine's
 // page beside its own comes behind it.
 func Runtimes() []Runtime {
-	return []Runtime{vllm(), sglang(), mindie(), tgi(), tei(), trtllm(), lmdeploy(), llamacpp(), nim(), dynamo(), triton()}
+	return []Runtime{
+		vllm(), sglang(), mindie(), tgi(), tei(), trtllm(), lmdeploy(), llamacpp(), fastdeploy(), lightllm(), xinference(),
+		nim(), dynamo(), triton(),
+	}
 }
 
 // Signs tells how the engines look from outside, in the order of Runtimes.

@@ -20,7 +20,8 @@ import (
 
 // Bounds of a fetch.
 const (
-	// DefaultMaxPageBytes bounds a metrics page, after inflation.
+	// DefaultMaxPageBytes bounds a metrics page, after inflation. What pages have beyond smallPageBytes is bounded for all
+	// of them together, too.
 	DefaultMaxPageBytes = 16 << 20
 	dialTimeout         = 2 * time.Second
 	maxHeaderBytes      = 64 << 10
@@ -43,6 +44,7 @@ type FetcherOptions struct {
 type Fetcher struct {
 	client  *http.Client
 	max     int64
+	large   *budget
 	buffers sync.Pool // of *[]byte
 	gzips   sync.Pool // of *gzip.Reader
 }
@@ -67,7 +69,8 @@ func NewFetcher(o FetcherOptions) *Fetcher {
 			Transport:     o.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		max: o.MaxPageBytes,
+		max:   o.MaxPageBytes,
+		large: newBudget(max(largePagesBytes, o.MaxPageBytes)), // one page always has room
 	}
 }
 
@@ -114,14 +117,18 @@ type Page struct {
 	Body        []byte
 	ContentType string
 
-	buf  *[]byte
-	pool *sync.Pool
+	buf   *[]byte
+	pool  *sync.Pool
+	share *share
 }
 
 // Release gives the page's memory back. Body must not be used any more. A second call does nothing.
 func (p *Page) Release() {
 	if p.buf != nil {
-		p.pool.Put(p.buf)
+		if cap(*p.buf) <= smallPageBytes {
+			p.pool.Put(p.buf)
+		}
+		p.share.release()
 	}
 	*p = Page{}
 }
@@ -218,9 +225,9 @@ func (f *Fetcher) read(ctx context.Context, resp *http.Response) (Page, error) {
 	if buf == nil {
 		buf = new(make([]byte, 0, firstBufferBytes))
 	}
-	page := Page{ContentType: resp.Header.Get("Content-Type"), buf: buf, pool: &f.buffers}
+	page := Page{ContentType: resp.Header.Get("Content-Type"), buf: buf, pool: &f.buffers, share: &share{budget: f.large}}
 	var err error
-	if *buf, err = readAll((*buf)[:0], body, size, f.max); err == nil {
+	if *buf, err = readAll(ctx, (*buf)[:0], body, size, f.max, page.share); err == nil {
 		page.Body = *buf
 		err = check(page.ContentType, page.Body)
 	}
@@ -243,14 +250,25 @@ func (f *Fetcher) inflater(r io.Reader) (*gzip.Reader, error) {
 
 var errTooLarge = errors.New("page is too large")
 
-// readAll appends all of r to b, at most limit bytes. size is how many there will be, or -1.
-func readAll(b []byte, r io.Reader, size, limit int64) ([]byte, error) {
-	if size >= 0 && int64(cap(b)) < size+1 {
-		b = make([]byte, 0, size+1)
+// readAll appends all of r to b, at most limit bytes. size is how many there will be, or -1. What b gets beyond
+// smallPageBytes is taken from s as it comes: an engine that announces much and sends little holds little.
+func readAll(ctx context.Context, b []byte, r io.Reader, size, limit int64, s *share) ([]byte, error) {
+	most := limit + 1 // the byte too many tells that the page is too large
+	if size >= 0 {
+		most = min(most, size+1)
+	}
+	if n := min(most, smallPageBytes); int64(cap(b)) < n && size >= 0 {
+		b = make([]byte, 0, n)
 	}
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			grown := nextCap(int64(cap(b)), most)
+			if more := grown - max(int64(cap(b)), smallPageBytes); more > 0 {
+				if err := s.grow(ctx, more); err != nil {
+					return b, err
+				}
+			}
+			b = append(make([]byte, 0, grown), b...)
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -265,6 +283,20 @@ func readAll(b []byte, r io.Reader, size, limit int64) ([]byte, error) {
 	}
 }
 
+// nextCap returns the size of the buffer that follows a full one.
+func nextCap(n, most int64) int64 {
+	grown := 2 * n
+	if n >= smallPageBytes {
+		grown = n + max(n/2, smallPageBytes)
+	} else {
+		grown = min(grown, smallPageBytes)
+	}
+	if grown > most && n < most {
+		return most
+	}
+	return grown
+}
+
 func (f *Fetcher) tooLarge() error {
 	return wrong(fmt.Sprintf("answered with a page of more than %d MiB", f.max>>20), "is the URL the engine's? A page of an engine has at most some MiB")
 }
@@ -275,6 +307,9 @@ func (f *Fetcher) readError(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, errTooLarge) {
 		return f.tooLarge()
+	}
+	if errors.Is(err, errNoRoom) {
+		return wrong("answered with a page of more than 1 MiB while "+errNoRoom.Error(), "are the URLs of all engines with large pages right? A page of an engine has at most some MiB")
 	}
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
 		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")

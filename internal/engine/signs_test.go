@@ -45,7 +45,8 @@ func TestSigns(t *testing.T) {
 		"huggingface/text-generation-inference": "TGI", "huggingface/text-embeddings-inference": "TEI", "nvidia/tritonserver": "Triton",
 		"nvidia/tensorrt-llm/release": "trtllm-serve", "openmmlab/lmdeploy": "LMDeploy", "ggml-org/llama.cpp:server-cuda": "llama.cpp",
 		"nvidia/ai-dynamo/dynamo-frontend": "Dynamo", "nvidia/ai-dynamo/vllm-runtime": "", "registry/nim/meta/llama-3.1-8b-instruct": "NIM",
-		"prom/prometheus": "", "nvidia/cuda": "",
+		"predibase/lorax": "TGI", "baidubce/paddlepaddle/fastdeploy-cuda-12.6": "FastDeploy", "modeltc/lightllm": "LightLLM", "xprobe/xinference": "Xinference",
+		"prom/prometheus": "", "nvidia/cuda": "", "paddlepaddle/paddle": "",
 	} {
 		var got []string
 		for _, s := range signs {
@@ -156,6 +157,36 @@ sglang:realtime_tokens_totally 99
 	}
 }
 
+func TestWorkOfOtherNames(t *testing.T) {
+	for page, want := range map[string]work{
+		"lorax_request_success 3\nlorax_batch_current_size 1\nlorax_queue_size 2\n":                        {counts: []float64{0, 3, 0}, load: 3},
+		"fastdeploy:generation_tokens_total 5\nfastdeploy:num_requests_running 1\n":                        {counts: []float64{5, 0, 0}, load: 1},
+		"lightllm_request_success_total 2\nlightllm_request_generated_tokens_sum 9\nlightllm_queue_size 4": {counts: []float64{2, 9}, load: 4},
+		"xinference:output_tokens_total_counter{model=\"a\"} 7\nxinference:model_serve_count 2\n":          {counts: []float64{7, 0}, load: 2},
+	} {
+		r, _ := byName(Recognise([]byte(page)))
+		want.known, want.ever, want.lag = true, true, r.lag
+		if diff := cmp.Diff(want, r.workOn([]byte(page)), cmp.AllowUnexported(work{})); diff != "" {
+			t.Errorf("%q: (-want +got)\n%s", page, diff)
+		}
+	}
+}
+
+// TestMindIEAndNIMAreToldApart holds that families which both have decide nothing.
+func TestMindIEAndNIMAreToldApart(t *testing.T) {
+	const shared = "num_requests_running 1\nprompt_tokens_total 2\n"
+	for page, want := range map[string]string{
+		shared:                            "",
+		shared + "npu_cache_usage_perc 0": "MindIE",
+		shared + "gpu_cache_usage_perc 0": "NIM",
+		shared + "num_request_max 8":      "NIM",
+	} {
+		if got := Recognise([]byte(page)); got != want {
+			t.Errorf("%q: got %q, want %q", page, got, want)
+		}
+	}
+}
+
 const (
 	tgiInfo    = `{"model_id":"org/chat","model_sha":null,"model_pipeline_tag":"text-generation","validation_workers":2,"router":"text-generation-router","version":"3.3.7","docker_label":null}`
 	teiInfo    = `{"model_id":"/data/gte","model_sha":null,"model_dtype":"float16","served_model_name":"gte-base","model_type":{"embedding":{"pooling":"cls"}},"tokenization_workers":4,"version":"1.9.3"}`
@@ -193,6 +224,14 @@ func TestMoreEnginesAreFoundOut(t *testing.T) {
 		"LMDeploy":  {"http://127.0.0.1:23333", map[string]string{"/metrics": "lmdeploy:num_requests_running{model_name=\"q\"} 1\n"}, Identity{"LMDeploy", "", "q"}},
 		"llama.cpp": {"http://127.0.0.1:8080", map[string]string{"/metrics": "llamacpp:n_decode_total 1\n", "/props": `{"build_info":"b6000-abc","model_alias":"x"}`, "/v1/models": `{"data":[{"id":"x"}]}`}, Identity{"llama.cpp", "b6000-abc", "x"}},
 		"Dynamo":    {"http://127.0.0.1:8000", map[string]string{"/metrics": "dynamo_frontend_active_requests{model=\"q\"} 1\n", "/v1/models": `{"data":[{"id":"q"}]}`}, Identity{"Dynamo", "", "q"}},
+		"FastDeploy": {
+			"http://127.0.0.1:8000",
+			map[string]string{"/metrics": "# TYPE fastdeploy:num_requests_running gauge\nfastdeploy:num_requests_running 1\n", "/v1/models": `{"data":[{"id":"q"}]}`},
+			Identity{"FastDeploy", "", "q"},
+		},
+		"LightLLM":   {"url=http://127.0.0.1:8000,model=q", map[string]string{"/metrics": "lightllm_queue_size 1\n"}, Identity{"LightLLM", "", "q"}},
+		"Xinference": {"http://127.0.0.1:8000", map[string]string{"/metrics": "xinference:model_serve_count{model=\"a\"} 1\n"}, Identity{"Xinference", "", "node-8000"}},
+		"LoRAX":      {"http://127.0.0.1:8080", map[string]string{"/metrics": "lorax_queue_size 0\n", "/info": tgiInfo}, Identity{"TGI", "3.3.7", "org/chat"}},
 		"NIM": {
 			"url=http://127.0.0.1:8000,runtime=nim",
 			map[string]string{"/v1/metrics": "num_request_max 1\n", "/v1/version": `{"release":"1.0.0","api":"0.1.0"}`, "/v1/models": `{"data":[{"id":"q"}]}`},

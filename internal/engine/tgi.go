@@ -6,13 +6,13 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// tgi is Hugging Face's Text Generation Inference. Its families of requests move when a request ends, those of batches,
+// tgi is Hugging Face's Text Generation Inference, and LoRAX, a fork that is called otherwise. Its families of requests move when a request ends, those of batches,
 // which only its own backend has, with each step.
 func tgi() Runtime {
 	return Runtime{
 		Name:     "TGI",
-		prefixes: []string{"tgi_"},
-		witness:  []string{"tgi_request_count", "tgi_request_success"},
+		prefixes: []string{"tgi_", "lorax_"},
+		witness:  []string{"tgi_request_count", "tgi_request_success", "lorax_request_count", "lorax_request_success"},
 		version: func(ctx context.Context, p prober) (string, error) {
 			return p.infoString(ctx, "TGI", "version")
 		},
@@ -22,13 +22,18 @@ func tgi() Runtime {
 		info: func(members map[string]bool) bool { return members["model_pipeline_tag"] && !members["models"] },
 		hint: noHint,
 		sign: fleet.Sign{
-			Commands: []string{"text-generation-launcher", "text-generation-router"},
-			Images:   []string{"text-generation-inference"},
+			Commands: []string{"text-generation-launcher", "text-generation-router", "lorax-launcher", "lorax-router"},
+			Images:   []string{"text-generation-inference", "predibase/lorax"},
 			Port:     3000, PortFlags: []string{"--port", "-p"}, PortEnv: []string{"PORT"},
 			ModelFlags: []string{"--model-id", "--tokenizer-name"},
 		},
-		steps: each("tgi_batch_inference_success"),
-		ends:  each("tgi_request_success", "tgi_request_generated_tokens_sum"),
-		load:  each("tgi_batch_current_size", "tgi_queue_size"),
+		steps: []quantity{tgiFamily("batch_inference_success")},
+		ends:  []quantity{tgiFamily("request_success"), tgiFamily("request_generated_tokens_sum")},
+		load:  []quantity{tgiFamily("batch_current_size"), tgiFamily("queue_size")},
 	}
+}
+
+// tgiFamily is a family of TGI's page or of LoRAX's.
+func tgiFamily(name string) quantity {
+	return firstOf("tgi_"+name, "lorax_"+name)
 }

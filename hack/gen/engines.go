@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+)
+
+// coverage is what the mapping's test lists: the families that an engine, or a recorded page of one, has.
+type coverage struct {
+	// title is a page's name and what it is read as, or an engine's name.
+	title, count string
+	// families holds cells by family.
+	families map[string]string
+}
+
+const (
+	cellEqual       = "●"
+	cellApproximate = "○"
+)
+
+// readCoverage reads the list of internal/mapping/testdata/coverage.txt.
+func readCoverage(path string) (pages, engines []coverage, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	var current *coverage
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if row, ok := strings.CutPrefix(line, "  "); ok {
+			family, natives, ok := strings.Cut(row, " <- ")
+			if !ok || current == nil {
+				return nil, nil, fmt.Errorf("%s: found %q, wanted is FAMILY <- NATIVE", path, line)
+			}
+			// The first candidate is the usual one.
+			first, _, _ := strings.Cut(natives, ", ")
+			current.families[family] = cellEqual
+			if strings.HasSuffix(first, " ~") {
+				current.families[family] = cellApproximate
+			}
+			continue
+		}
+		title, count, ok := strings.Cut(line, ": ")
+		if !ok {
+			return nil, nil, fmt.Errorf("%s: found %q, wanted is TITLE: COUNT", path, line)
+		}
+		list := &pages
+		if engine, ok := strings.CutSuffix(title, " in the document"); ok {
+			title, list = engine, &engines
+		}
+		*list = append(*list, coverage{title: title, count: count, families: map[string]string{}})
+		current = &(*list)[len(*list)-1]
+	}
+	return pages, engines, nil
+}
+
+// engineTables writes which unified families each engine has, and how many each recorded page has.
+func engineTables() ([]byte, error) {
+	pages, engines, err := readCoverage(filepath.Join("internal", "mapping", "testdata", "coverage.txt"))
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	b.WriteString("| family |")
+	for _, e := range engines {
+		fmt.Fprintf(&b, " %s |", e.title)
+	}
+	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(engines)) + "\n")
+	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra) {
+		fmt.Fprintf(&b, "| `%s` |", m.WireName())
+		for _, e := range engines {
+			fmt.Fprintf(&b, " %s |", e.families[m.Name])
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "| of GPUStack's %d |", len(catalog.Runtime))
+	for _, e := range engines {
+		count, _, _ := strings.Cut(e.count, " ")
+		fmt.Fprintf(&b, " %s |", count)
+	}
+	b.WriteString("\n\nOf these, recorded and documented pages have:\n\n| page | families |\n|---|---|\n")
+	for _, p := range pages {
+		fmt.Fprintf(&b, "| %s | %s |\n", p.title, p.count)
+	}
+	return b.Bytes(), nil
+}
+
+// writeEngines puts the tables between the marks of the page about engines.
+func writeEngines(page string) error {
+	const begin, end = "<!-- engines: written by `make gen` -->\n", "<!-- engines end -->"
+	tables, err := engineTables()
+	if err != nil {
+		return err
+	}
+	old, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(old), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		return fmt.Errorf("%s has no lines %q and %q", page, strings.TrimSpace(begin), end)
+	}
+	return os.WriteFile(page, []byte(before+begin+string(tables)+end+after), 0o644) //nolint:gosec // a page for everybody
+}

@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// xinference is a worker of Xinference, which serves any number of models and has a port of its own for its metrics: a
+// free one unless it is told. The supervisor's page has none of these families.
+func xinference() Runtime {
+	return Runtime{
+		Name:     "Xinference",
+		prefixes: []string{"xinference:"},
+		witness:  []string{"xinference:input_tokens_total_counter", "xinference:output_tokens_total_counter"},
+		model:    func(context.Context, prober) (string, error) { return "", errNoModel },
+		hint:     noHint,
+		sign: fleet.Sign{
+			Commands: []string{"xinference-worker", "xinference-local"},
+			Images:   []string{"xprobe/xinference"},
+			Port:     8000, PortFlags: []string{"--metrics-exporter-port"},
+		},
+		ends: each("xinference:output_tokens_total_counter", "xinference:input_tokens_total_counter"),
+		load: each("xinference:model_serve_count"),
+	}
+}
