@@ -31,7 +31,7 @@ type Instance struct {
 	ModelID  string
 	Model    string
 	Runtime  string
-	Version  string // chooses the mapping, is no label
+	Version  string // chooses the mapping
 }
 
 // Engine is an inference engine, a pointer, since state is kept by it. Its methods are called from several goroutines,
@@ -68,7 +68,7 @@ type Identity struct {
 	ClusterID, ClusterName string
 }
 
-// Options configure an Exporter. All but Collectors and Logger are required.
+// Options configure an Exporter. All but Collectors, MaxSeries and Logger are required.
 type Options struct {
 	// Engines returns the engines in the order in which they are exported. An engine that is no longer there leaves no
 	// series behind.
@@ -76,7 +76,10 @@ type Options struct {
 	Collectors []Collector
 	Mapping    MappingSource
 	Identity   func() Identity
-	Logger     *slog.Logger // nil: silent
+	// MaxSeries bounds the series of an engine's page in the unified vocabulary; 0: translate.MaxSamples, which it cannot
+	// exceed.
+	MaxSeries int
+	Logger    *slog.Logger // nil: silent
 }
 
 // maxScrapes bounds the pages that are made at a time.
@@ -88,6 +91,7 @@ type Exporter struct {
 	collectors []Collector
 	mapping    MappingSource
 	identity   func() Identity
+	maxSeries  int
 	logger     *slog.Logger
 	process    *metricspage.Process
 	scrapes    chan struct{}
@@ -113,7 +117,7 @@ func New(o Options) (*Exporter, error) {
 		return nil, err
 	}
 	return &Exporter{
-		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity,
+		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity, maxSeries: o.MaxSeries,
 		logger:   o.Logger.With(logging.KeyComponent, "exporter"),
 		process:  process,
 		scrapes:  make(chan struct{}, maxScrapes),
@@ -151,6 +155,7 @@ const rootPage = `<!doctype html>
 <ul>
 <li><a href="metrics">/metrics</a>: engines in one vocabulary, this machine, this worker
 <li><a href="metrics/raw">/metrics/raw</a>: the engines' own families
+<li><a href="metrics/raw?unmapped=1">/metrics/raw?unmapped=1</a>: those of them that the mapping does not take
 <li><a href="healthz">/healthz</a>
 </ul>
 </html>
@@ -165,7 +170,7 @@ func (e *Exporter) track() []*tracked {
 	for i, engine := range engines {
 		t, ok := e.tracked[engine]
 		if !ok {
-			t = &tracked{engine: engine}
+			t = &tracked{engine: engine, maxSeries: e.maxSeries}
 			e.tracked[engine] = t
 		}
 		list[i] = t

@@ -112,7 +112,7 @@ func get(tb testing.TB, h http.Handler, path string, header ...string) string {
 	return w.Body.String()
 }
 
-// series returns the sample lines whose names begin with prefix; values of durations are left out.
+// series returns the sample lines whose names begin with prefix; values of durations and coverage are left out.
 func series(page, prefix string) []string {
 	var lines []string
 	for line := range strings.Lines(page) {
@@ -120,7 +120,7 @@ func series(page, prefix string) []string {
 		if !strings.HasPrefix(line, prefix) {
 			continue
 		}
-		if strings.Contains(line, "duration_seconds{") {
+		if strings.Contains(line, "duration_seconds{") || strings.Contains(line, "coverage_ratio{") {
 			line = line[:strings.LastIndexByte(line, ' ')]
 		}
 		lines = append(lines, line)
@@ -164,6 +164,12 @@ func TestPage(t *testing.T) {
 		`gpustack:runtime_parse_errors_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "b") + `} 0`,
 		`gpustack:runtime_dropped_duplicates_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 0`,
 		`gpustack:runtime_dropped_duplicates_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "b") + `} 0`,
+		`gpustack:metrics_mapping_coverage_ratio{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `,runtime_version="0.11.0"}`,
+		`gpustack:runtime_unmapped_families{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 0`,
+		`gpustack:runtime_series{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 2`,
+		`gpustack:runtime_type_conflicts_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 0`,
+		`gpustack:runtime_invalid_histograms_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 0`,
+		`gpustack:runtime_dropped_samples_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `,reason="series_limit"} 0`,
 		`gpustack:collector_success{` + cluster + worker + `,collector="memory"} 1`,
 		`gpustack:collector_success{` + cluster + worker + `,collector="disk"} 0`,
 		`gpustack:collector_success{` + cluster + worker + `,collector="broken"} 0`,

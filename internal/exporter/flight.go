@@ -12,16 +12,16 @@ import (
 
 // tracked is what is kept about an engine from scrape to scrape.
 type tracked struct {
-	engine Engine
+	engine    Engine
+	maxSeries int // of a page
 
 	mu      sync.Mutex
 	flight  *flight // under way, or nil
 	results []*translate.Result
 	raws    []*translate.Raw
 	sources []source
-	// Totals of all pages.
-	parseErrors, duplicates uint64
-	faulty                  bool // its last page had lines that cannot be read
+	totals  totals
+	faulty  bool // its last page had lines that cannot be read
 }
 
 // flight is one fetch of an engine's page, shared by all scrapes that overlap with it. The page lives until the last of them
@@ -50,11 +50,15 @@ type variant struct {
 	compiled *mapping.Compiled
 	source   *translate.Source
 	result   *translate.Result
+	stats    translate.Stats
+	coverage float64 // negative: no family counts
 }
 
+// rawVariant is the page's own families with one set of labels: all of them or, with a mapping, those that it does not take.
 type rawVariant struct {
-	source *translate.Source
-	raw    *translate.Raw
+	unmappedBy *mapping.Compiled
+	source     *translate.Source
+	raw        *translate.Raw
 }
 
 var errStillFetching = errors.New("the engine's page did not come before the scrape's deadline")
@@ -168,33 +172,40 @@ func take[T any](t *tracked, spare *[]*T) *T {
 
 // unified translates the page, or returns the translation that another scrape made of it. first says that it is the first
 // one of this page, whose counts are the ones to add up.
-func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source) (r *translate.Result, stats translate.Stats, first bool) {
+func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source) (v variant, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, v := range f.variants {
 		if v.compiled == compiled && v.source == src {
-			return v.result, stats, false
+			return v, false
 		}
 	}
-	r = take(f.tracked, &f.tracked.results)
+	r := take(f.tracked, &f.tracked.results)
+	r.MaxSamples = f.tracked.maxSeries
 	plan := compiled.Plan(f.instance.Runtime, f.instance.Version)
-	stats = r.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
-	f.variants = append(f.variants, variant{compiled, src, r})
+	stats := r.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
+	v = variant{compiled, src, r, stats, coverage(plan.Core(), r)}
+	f.variants = append(f.variants, v)
 	first, f.counted = !f.counted, true
-	return r, stats, first
+	return v, first
 }
 
-// native adds the instance's labels to the page's own families.
-func (f *flight) native(src *translate.Source) *translate.Raw {
+// native adds the instance's labels to the page's own families: to all or, with a mapping, to those that it does not take.
+func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source) *translate.Raw {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, v := range f.raw {
-		if v.source == src {
+		if v.unmappedBy == unmappedBy && v.source == src {
 			return v.raw
 		}
 	}
 	r := take(f.tracked, &f.tracked.raws)
-	r.Collect(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), src)
-	f.raw = append(f.raw, rawVariant{src, r})
+	format := translate.DetectFormat(f.page.ContentType, f.page.Body)
+	if unmappedBy == nil {
+		r.Collect(f.page.Body, format, src)
+	} else {
+		r.CollectUnmapped(f.page.Body, format, src, unmappedBy.Plan(f.instance.Runtime, f.instance.Version))
+	}
+	f.raw = append(f.raw, rawVariant{unmappedBy, src, r})
 	return r
 }

@@ -12,6 +12,7 @@ type source struct {
 	instance Instance
 	src      *translate.Source
 	labels   exposition.Labels
+	version  exposition.Labels // of the runtime
 }
 
 // maxSources bounds the renderings that are kept for an engine: one with and one without cluster labels, before and after
@@ -20,7 +21,6 @@ const maxSources = 4
 
 // source returns the labels of the engine's samples.
 func (t *tracked) source(id Identity, in Instance) source {
-	in.Version = "" // is no label
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.sources {
@@ -33,7 +33,7 @@ func (t *tracked) source(id Identity, in Instance) source {
 	for i := 0; i < len(pairs); i += 2 {
 		labels = append(labels, translate.Label{Name: pairs[i], Value: pairs[i+1]})
 	}
-	s := source{identity: id, instance: in, src: translate.NewSource(labels), labels: exposition.RenderLabels(pairs...)}
+	s := source{identity: id, instance: in, src: translate.NewSource(labels), labels: exposition.RenderLabels(pairs...), version: exposition.RenderLabels("runtime_version", in.Version)}
 	if len(t.sources) == maxSources {
 		t.sources = append(t.sources[:0], t.sources[1:]...)
 	}

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/stackscope/stackscope/internal/base/buildinfo"
-	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/translate"
@@ -23,6 +22,7 @@ type scrape struct {
 	compiled *mapping.Compiled
 	// generation is that of compiled.
 	generation int64
+	unmapped   bool // of the engines' own families, only those that the mapping does not take
 }
 
 // outcome is what a scrape got from one engine.
@@ -33,15 +33,28 @@ type outcome struct {
 	flight  *flight // nil: no page
 	result  *translate.Result
 	raw     *translate.Raw
+	version exposition.Labels // of the runtime
+	// What the page was, where there is one.
+	stats    translate.Stats
+	coverage float64 // negative: no family counts
 }
 
 // clusterLabelsParameter is the URL parameter by which a target that carries cluster labels itself asks for samples without
 // them, so that Prometheus does not rename them.
 const clusterLabelsParameter = "cluster_labels"
 
+// unmappedParameter asks /metrics/raw for the families that the mapping does not take.
+const unmappedParameter = "unmapped"
+
 func (e *Exporter) page(write func(*exposition.Writer, scrape)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
+		query := r.URL.Query()
+		unmapped, err := parseSwitch(query, unmappedParameter)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 		select {
 		case e.scrapes <- struct{}{}:
 			defer func() { <-e.scrapes }()
@@ -49,9 +62,9 @@ func (e *Exporter) page(write func(*exposition.Writer, scrape)) http.Handler {
 			http.Error(w, fmt.Sprintf("%d scrapes are under way already: try again", maxScrapes), http.StatusServiceUnavailable)
 			return
 		}
-		s := scrape{deadline: start.Add(engineTime(r.Header)), identity: e.identity()}
+		s := scrape{deadline: start.Add(engineTime(r.Header)), identity: e.identity(), unmapped: unmapped}
 		s.compiled, s.generation = e.mapping.Current()
-		if r.URL.Query().Get(clusterLabelsParameter) == "target" {
+		if query.Get(clusterLabelsParameter) == "target" {
 			s.identity.ClusterID, s.identity.ClusterName = "", ""
 		}
 		page, _ := e.writers.Get().(*exposition.Writer)
@@ -62,13 +75,24 @@ func (e *Exporter) page(write func(*exposition.Writer, scrape)) http.Handler {
 	})
 }
 
+// parseSwitch reads a URL parameter that is 1 or 0.
+func parseSwitch(query url.Values, name string) (bool, error) {
+	switch value := query.Get(name); value {
+	case "1":
+		return true, nil
+	case "", "0":
+		return false, nil
+	default:
+		return false, fmt.Errorf("%s=%.40q: give 1 or 0", name, value)
+	}
+}
+
 func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) {
 	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
-		var stats translate.Stats
-		var first bool
-		o.result, stats, first = o.flight.unified(s.compiled, src)
+		v, first := o.flight.unified(s.compiled, src)
+		o.result, o.stats, o.coverage = v.result, v.stats, v.coverage
 		if first {
-			e.count(o.tracked, stats)
+			e.count(o.tracked, v.stats)
 		}
 	})
 	results := make([]*translate.Result, 0, len(outcomes))
@@ -86,7 +110,13 @@ func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) {
 }
 
 func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) {
-	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) { o.raw = o.flight.native(src) })
+	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
+		if s.unmapped {
+			o.raw = o.flight.native(s.compiled, src)
+		} else {
+			o.raw = o.flight.native(nil, src)
+		}
+	})
 	raws := make([]*translate.Raw, 0, len(outcomes))
 	for _, o := range outcomes {
 		if o.raw != nil {
@@ -129,7 +159,7 @@ func (e *Exporter) scrapeOne(o *outcome, t *tracked, s scrape, work func(*outcom
 	}
 	o.flight = f
 	src := t.source(s.identity, f.instance)
-	o.labels = src.labels
+	o.labels, o.version = src.labels, src.version
 	translating := time.Now()
 	work(o, src.src)
 	o.took = f.took + time.Since(translating)
@@ -146,8 +176,7 @@ func release(outcomes []outcome) {
 // count adds up what was wrong with a page and logs it when it begins.
 func (e *Exporter) count(t *tracked, stats translate.Stats) {
 	t.mu.Lock()
-	t.parseErrors += uint64(stats.ParseErrors)
-	t.duplicates += uint64(stats.Duplicates)
+	t.totals.add(stats)
 	faulty := stats.ParseErrors > 0 || stats.OverLimit > 0
 	begins := faulty && !t.faulty
 	t.faulty = faulty
@@ -156,52 +185,6 @@ func (e *Exporter) count(t *tracked, stats translate.Stats) {
 		e.logger.Warn("a part of an engine's page is left out", "instance", t.engine.Instance().Name,
 			"lines", stats.ParseErrors, "first", stats.FirstError, "over_limit", stats.OverLimit)
 	}
-}
-
-func writeOwn(w *exposition.Writer, worker exposition.Labels, outcomes []outcome, verdicts []verdict, generation int64) {
-	family := func(m catalog.Metric, n int, sample func(i int) (float64, exposition.Labels)) {
-		if n == 0 {
-			return
-		}
-		name := m.WireName()
-		w.Family(name, string(m.Type), m.Help)
-		for i := range n {
-			value, labels := sample(i)
-			w.Sample(name, value, labels)
-		}
-	}
-	engine := func(m catalog.Metric, value func(o *outcome) float64) {
-		family(m, len(outcomes), func(i int) (float64, exposition.Labels) { return value(&outcomes[i]), outcomes[i].labels })
-	}
-	engine(catalog.RuntimeScrapeSuccess, func(o *outcome) float64 { return boolean(o.result != nil) })
-	engine(catalog.RuntimeScrapeDuration, func(o *outcome) float64 { return o.took.Seconds() })
-	engine(catalog.RuntimeParseErrors, func(o *outcome) float64 { n, _ := o.tracked.totals(); return float64(n) })
-	engine(catalog.RuntimeDuplicates, func(o *outcome) float64 { _, n := o.tracked.totals(); return float64(n) })
-	collector := func(m catalog.Metric, value func(v verdict) float64) {
-		family(m, len(verdicts), func(i int) (float64, exposition.Labels) {
-			return value(verdicts[i]), worker.With(verdicts[i].labels)
-		})
-	}
-	collector(catalog.CollectorSuccess, func(v verdict) float64 { return boolean(v.err == nil) })
-	collector(catalog.CollectorDuration, func(v verdict) float64 { return v.took.Seconds() })
-	family(catalog.MetricsConfigApplied, 1, func(int) (float64, exposition.Labels) { return float64(generation), worker })
-	family(catalog.BuildInfo, 1, func(int) (float64, exposition.Labels) {
-		b := buildinfo.Get()
-		return 1, exposition.RenderLabels("version", b.Version, "revision", b.Revision, "goversion", b.GoVersion)
-	})
-}
-
-func (t *tracked) totals() (parseErrors, duplicates uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.parseErrors, t.duplicates
-}
-
-func boolean(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // writeProcess writes what Go and the system say about this process.

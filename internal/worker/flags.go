@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/translate"
 )
 
 // Flags are the flags of every command that runs a worker, with their kong tags. Names, environment variables and defaults
@@ -26,14 +27,15 @@ type Flags struct {
 	HostRoot             string            `help:"Where the machine's file system is mounted, as in a container that has it at /host." default:"/" placeholder:"DIR" env:"GPUSTACK_HOST_ROOT" group:"Worker"`
 	HostInterval         time.Duration     `help:"Time between two samples of the machine." default:"5s" placeholder:"DURATION" env:"GPUSTACK_HOST_INTERVAL" group:"Worker"`
 
-	Discover        []string      `help:"Where engines are looked for besides those declared: process, docker; none switches it off." default:"process,docker" placeholder:"SOURCE,..." env:"GPUSTACK_DISCOVER" group:"Worker"`
-	DockerHost      string        `help:"Address of the container daemon. Default: unix:///var/run/docker.sock." placeholder:"URL" env:"GPUSTACK_DOCKER_HOST,DOCKER_HOST" group:"Worker"`
-	EngineRetention time.Duration `help:"How long an engine that was found is shown after it ended." default:"5m" placeholder:"DURATION" env:"GPUSTACK_ENGINE_RETENTION" group:"Worker"`
-	StallAfter      time.Duration `help:"After how long without progress an engine that has work counts as stalled; 0 switches it off." default:"2m" placeholder:"DURATION" env:"GPUSTACK_STALL_AFTER" group:"Worker"`
-	GPUVendors      []string      `name:"gpu-vendors" help:"Vendors whose cards are read: nvidia, amd, ascend, intel, hygon, metax, mthreads, iluvatar, cambricon, thead; none reads no cards. Default: all." placeholder:"VENDOR,..." env:"GPUSTACK_GPU_VENDORS" group:"Worker"`
-	GPUInterval     time.Duration `name:"gpu-interval" help:"Time between two samples of the cards. Tools of some vendors are run less often." default:"1s" placeholder:"DURATION" env:"GPUSTACK_GPU_INTERVAL" group:"Worker"`
-	ExpectedGPUs    int           `name:"expected-gpus" help:"How many cards this node should have. Default: those that were once seen." placeholder:"N" env:"GPUSTACK_EXPECTED_GPUS" group:"Worker"`
-	FakeGPUs        int           `name:"fake-gpus" help:"Show this many simulated cards instead of real ones." placeholder:"N" env:"GPUSTACK_FAKE_GPUS" group:"Worker"`
+	Discover           []string      `help:"Where engines are looked for besides those declared: process, docker; none switches it off." default:"process,docker" placeholder:"SOURCE,..." env:"GPUSTACK_DISCOVER" group:"Worker"`
+	DockerHost         string        `help:"Address of the container daemon. Default: unix:///var/run/docker.sock." placeholder:"URL" env:"GPUSTACK_DOCKER_HOST,DOCKER_HOST" group:"Worker"`
+	EngineRetention    time.Duration `help:"How long an engine that was found is shown after it ended." default:"5m" placeholder:"DURATION" env:"GPUSTACK_ENGINE_RETENTION" group:"Worker"`
+	StallAfter         time.Duration `help:"After how long without progress an engine that has work counts as stalled; 0 switches it off." default:"2m" placeholder:"DURATION" env:"GPUSTACK_STALL_AFTER" group:"Worker"`
+	MaxSeriesPerEngine *int          `help:"How many series an engine may have in the unified vocabulary; what is beyond is left out and counted." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_SERIES_PER_ENGINE" group:"Worker"`
+	GPUVendors         []string      `name:"gpu-vendors" help:"Vendors whose cards are read: nvidia, amd, ascend, intel, hygon, metax, mthreads, iluvatar, cambricon, thead; none reads no cards. Default: all." placeholder:"VENDOR,..." env:"GPUSTACK_GPU_VENDORS" group:"Worker"`
+	GPUInterval        time.Duration `name:"gpu-interval" help:"Time between two samples of the cards. Tools of some vendors are run less often." default:"1s" placeholder:"DURATION" env:"GPUSTACK_GPU_INTERVAL" group:"Worker"`
+	ExpectedGPUs       int           `name:"expected-gpus" help:"How many cards this node should have. Default: those that were once seen." placeholder:"N" env:"GPUSTACK_EXPECTED_GPUS" group:"Worker"`
+	FakeGPUs           int           `name:"fake-gpus" help:"Show this many simulated cards instead of real ones." placeholder:"N" env:"GPUSTACK_FAKE_GPUS" group:"Worker"`
 }
 
 // JoinFlags are the flags of a worker that is not in the server's own process.
@@ -90,6 +92,9 @@ func (f *Flags) look(o *Options) error {
 	if f.StallAfter == 0 {
 		o.StallAfter = -1
 	}
+	if f.MaxSeriesPerEngine != nil {
+		o.MaxSeriesPerEngine = *f.MaxSeriesPerEngine
+	}
 	o.GPUInterval = cmp.Or(f.GPUInterval, o.GPUInterval)
 	o.GPUVendors, o.ExpectedGPUs, o.FakeGPUs = f.GPUVendors, f.ExpectedGPUs, f.FakeGPUs
 	switch {
@@ -97,6 +102,8 @@ func (f *Flags) look(o *Options) error {
 		return fmt.Errorf("--engine-retention %s: give 0 or more", f.EngineRetention)
 	case f.StallAfter != 0 && f.StallAfter < time.Second:
 		return fmt.Errorf("--stall-after %s: give at least 1s, or 0 to switch it off", f.StallAfter)
+	case o.MaxSeriesPerEngine < 1 || o.MaxSeriesPerEngine > translate.MaxSamples:
+		return fmt.Errorf("--max-series-per-engine %d: give 1 to %d", o.MaxSeriesPerEngine, translate.MaxSamples)
 	case o.GPUInterval < 100*time.Millisecond:
 		return fmt.Errorf("--gpu-interval %s: give at least 100ms", f.GPUInterval)
 	}

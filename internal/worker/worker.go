@@ -69,6 +69,8 @@ type Options struct {
 	EngineRetention time.Duration
 	// StallAfter is after how long without progress an engine that has work counts as stalled; negative: never.
 	StallAfter time.Duration
+	// MaxSeriesPerEngine bounds the series of an engine in the unified vocabulary; 0: as many as can be translated.
+	MaxSeriesPerEngine int
 	// GPUVendors names the vendors whose cards are read; empty: all; none: no cards.
 	GPUVendors []string
 	// GPUInterval is the time between two samples of the cards.
@@ -89,7 +91,7 @@ func DefaultOptions() Options {
 	return Options{
 		MetricsHost: "0.0.0.0", MetricsPort: 10151, DataDir: "/var/lib/stackscope", HostInterval: host.DefaultInterval,
 		Discover: []discovery.Source{discovery.SourceProcess, discovery.SourceDocker}, EngineRetention: 5 * time.Minute, StallAfter: 2 * time.Minute,
-		GPUInterval: time.Second,
+		MaxSeriesPerEngine: 50_000, GPUInterval: time.Second,
 	}
 }
 
@@ -262,6 +264,7 @@ func (w *Worker) export() error {
 		Collectors: collectors,
 		Mapping:    w.follower,
 		Identity:   func() exporter.Identity { return *w.identity.Load() },
+		MaxSeries:  w.opts.MaxSeriesPerEngine,
 		Logger:     w.opts.Logger,
 	})
 	if err != nil {

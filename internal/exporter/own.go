@@ -1,0 +1,119 @@
+package exporter
+
+import (
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/translate"
+)
+
+// totals is what was wrong with all pages of an engine.
+type totals struct {
+	parseErrors, duplicates, typeConflicts, invalidHistograms, overLimit uint64
+}
+
+func (t *totals) add(stats translate.Stats) {
+	t.parseErrors += uint64(stats.ParseErrors)
+	t.duplicates += uint64(stats.Duplicates)
+	t.typeConflicts += uint64(stats.TypeConflicts)
+	t.invalidHistograms += uint64(stats.InvalidHistograms)
+	t.overLimit += uint64(stats.OverLimit)
+}
+
+func (o *outcome) totals() totals {
+	o.tracked.mu.Lock()
+	defer o.tracked.mu.Unlock()
+	return o.tracked.totals
+}
+
+// seriesLimit is the reason for which RuntimeDropped counts samples.
+var seriesLimit = exposition.RenderLabels("reason", "series_limit")
+
+// writeOwn writes the families about the worker's own work.
+func writeOwn(w *exposition.Writer, worker exposition.Labels, outcomes []outcome, verdicts []verdict, generation int64) {
+	writeEngines(w, outcomes)
+	writePages(w, outcomes)
+	collector := func(m catalog.Metric, value func(v *verdict) float64) {
+		if len(verdicts) > 0 {
+			w.Family(m.WireName(), string(m.Type), m.Help)
+		}
+		for i := range verdicts {
+			w.Sample(m.WireName(), value(&verdicts[i]), worker, verdicts[i].labels)
+		}
+	}
+	collector(catalog.CollectorSuccess, func(v *verdict) float64 { return boolean(v.err == nil) })
+	collector(catalog.CollectorDuration, func(v *verdict) float64 { return v.took.Seconds() })
+	single := func(m catalog.Metric, value float64, labels exposition.Labels) {
+		w.Family(m.WireName(), string(m.Type), m.Help)
+		w.Sample(m.WireName(), value, labels)
+	}
+	single(catalog.MetricsConfigApplied, float64(generation), worker)
+	b := buildinfo.Get()
+	single(catalog.BuildInfo, 1, exposition.RenderLabels("version", b.Version, "revision", b.Revision, "goversion", b.GoVersion))
+}
+
+// writeEngines writes the families that every engine has.
+func writeEngines(w *exposition.Writer, outcomes []outcome) {
+	family := func(m catalog.Metric, value func(o *outcome) float64) {
+		name := m.WireName()
+		if len(outcomes) > 0 {
+			w.Family(name, string(m.Type), m.Help)
+		}
+		for i := range outcomes {
+			w.Sample(name, value(&outcomes[i]), outcomes[i].labels)
+		}
+	}
+	family(catalog.RuntimeScrapeSuccess, func(o *outcome) float64 { return boolean(o.result != nil) })
+	family(catalog.RuntimeScrapeDuration, func(o *outcome) float64 { return o.took.Seconds() })
+	family(catalog.RuntimeParseErrors, func(o *outcome) float64 { return float64(o.totals().parseErrors) })
+	family(catalog.RuntimeDuplicates, func(o *outcome) float64 { return float64(o.totals().duplicates) })
+}
+
+// writePages writes the families of engines that have a page now. A negative value is none.
+func writePages(w *exposition.Writer, outcomes []outcome) {
+	family := func(m catalog.Metric, value func(o *outcome) (float64, exposition.Labels)) {
+		name, begun := m.WireName(), false
+		for i := range outcomes {
+			o := &outcomes[i]
+			if o.result == nil {
+				continue
+			}
+			v, labels := value(o)
+			if v < 0 {
+				continue
+			}
+			if !begun {
+				w.Family(name, string(m.Type), m.Help)
+				begun = true
+			}
+			w.Sample(name, v, o.labels, labels)
+		}
+	}
+	family(catalog.RuntimeCoverage, func(o *outcome) (float64, exposition.Labels) { return o.coverage, o.version })
+	family(catalog.RuntimeUnmapped, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.UnmappedFamilies), "" })
+	family(catalog.RuntimeSeries, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.Samples), "" })
+	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().typeConflicts), "" })
+	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().invalidHistograms), "" })
+	family(catalog.RuntimeDropped, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().overLimit), seriesLimit })
+}
+
+// coverage returns the share of the families that count of which the page has samples; negative if none counts.
+func coverage(core []int, r *translate.Result) float64 {
+	if len(core) == 0 {
+		return -1
+	}
+	fed := 0
+	for _, family := range core {
+		if r.Feeds(family) {
+			fed++
+		}
+	}
+	return float64(fed) / float64(len(core))
+}
+
+func boolean(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

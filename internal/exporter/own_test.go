@@ -1,0 +1,124 @@
+package exporter
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// pageWithFaults has, for TestWhatAPageWasIsShown's mapping, two of four families, one unmapped family, a type that
+// contradicts the mapping, and a histogram whose buckets fall.
+const pageWithFaults = `# TYPE e:a gauge
+e:a 1
+# TYPE e:b gauge
+e:b 1
+# TYPE e:h histogram
+e:h_bucket{le="1"} 5
+e:h_bucket{le="+Inf"} 3
+e:h_sum 1
+e:h_count 3
+# TYPE e:other gauge
+e:other{x="1"} 1
+e:other{x="2"} 1
+`
+
+const smallMapping = `{"gpustack_metrics":{
+	"gpustack:a":{"type":"gauge","description":"A."},
+	"gpustack:b":{"type":"histogram","description":"B."},
+	"gpustack:h":{"type":"histogram","description":"H."},
+	"gpustack:n":{"type":"gauge","description":"N."}},
+	"runtime_mapping":{"vLLM":{"*":{"e:a":"gpustack:a","e:b":"gpustack:b","e:h":"gpustack:h","e:n":"gpustack:n"}}}}`
+
+// about returns the families about engines' pages, as name suffix and value.
+func about(page string) map[string]string {
+	got := map[string]string{}
+	for line := range strings.Lines(page) {
+		name, rest, _ := strings.Cut(line, "{")
+		for _, suffix := range []string{"metrics_mapping_coverage_ratio", "runtime_unmapped_families", "runtime_series", "runtime_type_conflicts_total", "runtime_invalid_histograms_total", "runtime_dropped_samples_total"} {
+			if name == "gpustack:"+suffix {
+				got[suffix] = strings.TrimSpace(rest[strings.LastIndexByte(rest, '}')+1:])
+			}
+		}
+	}
+	return got
+}
+
+func small(t *testing.T) *fakeMapping {
+	t.Helper()
+	doc, err := mapping.Decode([]byte(smallMapping))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := mapping.Compile(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fakeMapping{compiled, 1}
+}
+
+func TestWhatAPageWasIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newEngine("a")
+		a.delay = time.Second
+		a.set(pageWithFaults, nil)
+		e, _ := newExporter(t, a)
+		e.mapping, e.maxSeries = small(t), 4
+		h := e.Handler()
+		want := map[string]string{
+			"metrics_mapping_coverage_ratio": "0.5", "runtime_unmapped_families": "1", "runtime_series": "4",
+			"runtime_type_conflicts_total": "1", "runtime_invalid_histograms_total": "1", "runtime_dropped_samples_total": "1",
+		}
+		// All but one of them use what another made of the page.
+		var wg sync.WaitGroup
+		for _, path := range []string{"/metrics", "/metrics", "/metrics?cluster_labels=target"} {
+			wg.Go(func() {
+				page := get(t, h, path)
+				if diff := cmp.Diff(want, about(page)); diff != "" {
+					t.Errorf("%s: (-want +got)\n%s", path, diff)
+				}
+			})
+		}
+		wg.Wait()
+		if n := a.fetches.Load(); n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+		a.set("", errors.New("down"))
+		if got := about(get(t, h, "/metrics")); len(got) != 0 {
+			t.Errorf("without a page: got %v", got)
+		}
+		a.set(pageWithFaults, nil)
+		want["runtime_type_conflicts_total"], want["runtime_invalid_histograms_total"], want["runtime_dropped_samples_total"] = "2", "2", "2"
+		if diff := cmp.Diff(want, about(get(t, h, "/metrics"))); diff != "" {
+			t.Errorf("second page: (-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestRawOfWhatIsUnmapped(t *testing.T) {
+	a := newEngine("a")
+	a.set(pageWithFaults, nil)
+	e, _ := newExporter(t, a)
+	e.mapping = small(t)
+	h := e.Handler()
+	for path, want := range map[string]int{"/metrics/raw": 8, "/metrics/raw?unmapped=0": 8, "/metrics/raw?unmapped=1": 2, "/metrics/raw/?unmapped=1&cluster_labels=target": 2} {
+		page := get(t, h, path)
+		valid(t, page)
+		if got := series(page, "e:"); len(got) != want {
+			t.Errorf("%s: got %q", path, got)
+		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics/raw?unmapped=yes", nil))
+	if w.Code != http.StatusBadRequest || w.Body.String() != "unmapped=\"yes\": give 1 or 0\n" {
+		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+}
