@@ -73,7 +73,8 @@ check: lint gen ## all that CI does
 	git diff --exit-code -- docs docker-compose README.md
 	$(MAKE) --no-print-directory grafana-test
 	$(MAKE) --no-print-directory race
-	./hack/fuzz 3s
+	./hack/fuzz 10s $(FUZZ_HARD)
+	./hack/fuzz 2s $(FUZZ_HARD:%=':!%')
 
 tools: ## install the linter
 	@command -v $(GOLANGCI) >/dev/null && $(GOLANGCI) version | grep -q "$(GOLANGCI_VERSION:v%=%)" || \
@@ -84,4 +85,6 @@ clean: ## remove what was built
 
 # What has no goroutines: pure functions, and readers of cards that only one goroutine calls.
 RACE_NOT := /(catalog|exposition|fleet|translate|wire|targets)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
+# What reads documents and pages of others: fuzzed for longer.
+FUZZ_HARD := internal/mapping internal/translate internal/exposition
 BENCH_PACKAGES := ./internal/mapping/ ./internal/translate/ ./internal/exposition/ ./internal/inventory/

@@ -119,7 +119,7 @@ func engineTable() Panel {
 	}
 	return Panel{
 		Kind: Table, H: 8, Title: "Each engine", SortBy: "Duration",
-		Description: "One row an instance. Unreadable lines were not in Prometheus' text format: the engine has an error, and what they said is missing. Duplicates are series that the engine writes twice: mostly ranks without a label of their own. Both within the last hour. Click an instance to see its model.",
+		Description: "One row an instance. Unreadable lines were not in Prometheus' text format: the engine has an error, and what they said is missing. Duplicates are series that the engine writes twice: mostly ranks without a label of their own. Both within the last hour. Mapped is the share of the unified families that it feeds; it falls when a new version renames some. Unmapped are its own families that the mapping leaves out: the worker's /metrics/raw?unmapped=1 shows them. Click an instance to see its model.",
 		Queries: []Query{
 			{Expr: per("max", perInstance+", runtime", inFleet("runtime_scrape_success"))},
 			{Expr: per("max", perInstance, inFleet("runtime_scrape_duration_seconds"))},
@@ -128,6 +128,8 @@ func engineTable() Panel {
 			{Expr: lost("runtime_parse_errors_total")},
 			{Expr: lost("runtime_dropped_duplicates_total")},
 			{Expr: per("max", perInstance+", runtime_version", inFleet("model_instance_info"))},
+			{Expr: per("max", perInstance, inFleet("metrics_mapping_coverage_ratio"))},
+			{Expr: per("max", perInstance, inFleet("runtime_unmapped_families"))},
 		},
 		Columns: []Column{
 			{Title: "Worker", Label: varWorker, Width: 110, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},
@@ -142,6 +144,8 @@ func engineTable() Panel {
 			{Title: "Failed", Query: 4, Unit: "percentunit", Decimals: new(1), Width: 80, Thresholds: limits(0.001, 0.05)},
 			{Title: "Unreadable", Query: 5, Unit: "short", Decimals: new(0), Width: 94, Thresholds: bad(1)},
 			{Title: "Duplicates", Query: 6, Unit: "short", Decimals: new(0), Width: 94, Thresholds: []Threshold{{Color: "green"}, {Color: "orange", From: 1}}},
+			{Title: "Mapped", Query: 8, Unit: "percentunit", Decimals: new(0), Width: 80},
+			{Title: "Unmapped", Query: 9, Unit: "short", Decimals: new(0), Width: 90},
 		},
 	}
 }

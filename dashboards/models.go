@@ -126,7 +126,9 @@ func modelRequests() []Panel {
 	gauge := func(family string) string {
 		return top(mostLines, byInstance, load(family), "sum by ("+byInstance+") (max_over_time("+ofInstances(family)+"[$__range] @ end()))")
 	}
-	reasons := flow("gpustack:request_success_total", "finished_reason")
+	reasons := `label_replace(sum by (finished_reason) (` + flow("gpustack:request_success_total", "finished_reason") + `), "finished_reason", "unsaid", "finished_reason", "")` +
+		` or label_replace(sum(` + flow("gpustack:request_aborted_total") + `), "finished_reason", "abort", "", "")` +
+		` or label_replace(sum(` + flow("gpustack:request_failed_total") + `), "finished_reason", "error", "", "")`
 	preempted := flow("gpustack:request_preemptions_total")
 	return []Panel{
 		eachInstance("Running", "Requests that each instance computes. Very different ones: the load is badly spread.", "none", "not measured", gauge("gpustack:num_requests_running")).withTotal(load("gpustack:num_requests_running")),
@@ -136,7 +138,7 @@ func modelRequests() []Panel {
 		{
 			Kind: TimeSeries, W: 8, Title: "Finished, by reason", Unit: "reqps", Min: new(0.0), Stacked: true, NoValue: "no request ended yet",
 			Description: thisModel + "Why requests ended. length: max_tokens cut the answer off; many of them: raise it. abort: the client went away, often because it waited too long. error: see the engine's log. Engines that do not say why are “unsaid”.",
-			Queries:     []Query{{Expr: `label_replace(sum by (finished_reason) (` + reasons + `), "finished_reason", "unsaid", "finished_reason", "")`, Legend: "{{finished_reason}}"}},
+			Queries:     []Query{{Expr: reasons, Legend: "{{finished_reason}}"}},
 			Overrides:   []Override{painted("stop", "green"), painted("length", "yellow"), painted("abort", "orange"), painted("error", "red"), painted("repetition", "purple"), painted("unsaid", "blue")},
 		},
 		eachInstance("Preempted a second", "Requests that an instance stopped to free KV cache and computes again later: work done twice. More than now and then: fewer requests at once, or more memory for the cache.", "reqps", "this engine does not count preemptions", topRate(mostLines, byInstance, preempted)).withTotal(preempted),

@@ -11,9 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/client"
-	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
-	"github.com/stackscope/stackscope/internal/translate"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -29,11 +27,13 @@ func (r *remote) client() (*client.Client, error) {
 
 type mappingCmd struct {
 	Check     mappingCheck     `cmd:"" help:"Check a document, without a server."`
+	Diff      mappingDiff      `cmd:"" help:"Print how two documents differ."`
+	Schema    mappingSchema    `cmd:"" help:"Print the JSON Schema of documents."`
 	Default   mappingDefault   `cmd:"" help:"Print the built-in document."`
 	Get       mappingGet       `cmd:"" help:"Print the document in force on a server."`
 	Set       mappingSet       `cmd:"" help:"Put a document in force on a server, and so on all its workers."`
 	Reset     mappingReset     `cmd:"" help:"Put the built-in document in force again."`
-	Translate mappingTranslate `cmd:"" help:"Print what becomes of a metrics page."`
+	Translate mappingTranslate `cmd:"" help:"Print what becomes of a metrics page, and why."`
 }
 
 // maxPageBytes bounds a page read from a file; a worker has the same bound for an engine's page.
@@ -185,44 +185,4 @@ func printStatus(e *command.Env, s wire.MappingStatus) error {
 	}
 	_, err := fmt.Fprintf(e.Stdout, "generation %d is in force, sent to %d workers\n", s.Generation, s.Workers)
 	return err
-}
-
-type mappingTranslate struct {
-	Page    string `arg:"" help:"Metrics page; - is standard input."`
-	Runtime string `help:"The engine: vLLM, SGLang, MindIE." required:""`
-	Version string `help:"The engine's version; without one only entries for every version apply."`
-	Mapping string `help:"Document to use in place of the built-in one." placeholder:"FILE"`
-}
-
-func (c *mappingTranslate) Run(e *command.Env) error {
-	doc := mapping.Default()
-	if c.Mapping != "" {
-		var err error
-		if doc, _, err = readDocument(e, c.Mapping); err != nil {
-			return err
-		}
-	}
-	compiled, err := mapping.Compile(doc)
-	if err != nil {
-		return err
-	}
-	plan := compiled.Plan(c.Runtime, c.Version)
-	if plan.Empty() {
-		return fmt.Errorf("the mapping has nothing for runtime %q: is it one of its runtimes?", c.Runtime)
-	}
-	page, err := readFile(e, c.Page, maxPageBytes)
-	if err != nil {
-		return err
-	}
-	var result translate.Result
-	stats := result.Translate(page, translate.DetectFormat("", page), plan, translate.NewSource([]translate.Label{{Name: "runtime", Value: c.Runtime}}))
-	var w exposition.Writer
-	translate.Merge(&w, compiled.Families(), &result)
-	if _, err := e.Stdout.Write(w.Bytes()); err != nil {
-		return err
-	}
-	if stats.ParseErrors > 0 {
-		fmt.Fprintf(e.Stderr, "%d lines could not be read and were left out; the first: %s\n", stats.ParseErrors, stats.FirstError)
-	}
-	return nil
 }

@@ -181,6 +181,8 @@ type route struct {
 	maxBody          int64
 	status           int // of success; 0: 200
 	errors           []int
+	// slots, if there are any, are taken for as long as a request lasts; without a free one it is refused.
+	slots chan struct{}
 }
 
 // routes is the table of what the API serves.
@@ -222,6 +224,7 @@ func (a *API) routes() {
 		id: "post-default-metrics-config", method: "POST", path: "/v2/metrics/default-config", access: viewer, tag: mappingTag,
 		summary: "The built-in metrics mapping", description: "The same as GET; changes nothing.",
 	}, a.getDefaultConfig)
+	a.registerPreview(h, mappingTag)
 
 	register(a, h, route{
 		id: "register-worker", method: "POST", path: "/v2/workers/register", access: join, tag: workersTag, maxBody: 1 << 20,
@@ -279,6 +282,16 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 			if p := a.gate.refuse(req, r.access); p != nil {
 				a.refused(w, p)
 				return
+			}
+			if r.slots != nil {
+				select {
+				case r.slots <- struct{}{}:
+					defer func() { <-r.slots }()
+				default:
+					w.Header().Set("Retry-After", "1")
+					a.write(w, &Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d of these are under way already; try again in a moment", cap(r.slots))})
+					return
+				}
 			}
 			next(ctx)
 		}},

@@ -324,6 +324,8 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"DELETE /v2/metrics/config":       "adminToken adminBasic",
 		"GET /v2/metrics/default-config":  "",
 		"POST /v2/metrics/default-config": "",
+		"GET /v2/metrics/config/schema":   "",
+		"POST /v2/metrics/preview":        "",
 		"POST /v2/workers/register":       "workerToken",
 		"PUT /v2/workers/{id}/report":     "workerCredential",
 		"GET /v2/workers/{id}/watch":      "workerCredential",

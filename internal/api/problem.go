@@ -103,14 +103,17 @@ func (a *API) overtaken() *Problem {
 	return &Problem{Status: http.StatusPreconditionFailed, Detail: fmt.Sprintf("generation %d is in force, which If-Match does not name: read the mapping again and repeat the change", a.opts.Mapping.Current().Number)}
 }
 
+// unchanged is what a faulty mapping does to the one in force.
+const unchanged = "; the one in force is unchanged"
+
 func faultyDocument(faults mapping.Faults) *Problem {
 	p := &Problem{Status: http.StatusUnprocessableEntity, Errors: make([]wire.Fault, len(faults))}
 	for i, f := range faults {
 		p.Errors[i] = wire.Fault{Pointer: f.Pointer, Detail: f.Detail}
 	}
-	p.Detail = "the mapping has 1 fault; the one in force is unchanged"
+	p.Detail = "the mapping has 1 fault" + unchanged
 	if n := len(faults); n != 1 {
-		p.Detail = fmt.Sprintf("the mapping has %d faults; the one in force is unchanged", n)
+		p.Detail = fmt.Sprintf("the mapping has %d faults%s", n, unchanged)
 	}
 	return p
 }

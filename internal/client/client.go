@@ -3,6 +3,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,8 @@ const (
 	requestTimeout = 15 * time.Second
 	// maxBodyBytes bounds an answer: a mapping document is at most 4 MiB, its JSON may be somewhat longer.
 	maxBodyBytes = 8 << 20
+	// maxPreviewBytes bounds a preview, which holds a page of up to 32 MiB with its quotes escaped.
+	maxPreviewBytes = 80 << 20
 )
 
 // Options configure a Client.
@@ -142,6 +145,18 @@ func (c *Client) config(ctx context.Context, path string) (Config, error) {
 	return cfg, err
 }
 
+// ConfigSchema fetches the JSON Schema of mapping documents.
+func (c *Client) ConfigSchema(ctx context.Context) (json.RawMessage, error) {
+	return call[json.RawMessage](ctx, c, request{op: "get schema of metrics mappings", method: http.MethodGet, path: "/v2/metrics/config/schema", auth: authAdmin})
+}
+
+// Preview asks what a mapping would make of a metrics page. Nothing changes. Faults of the request are in the *Error.
+func (c *Client) Preview(ctx context.Context, req wire.PreviewRequest) (wire.Preview, error) {
+	return call[wire.Preview](ctx, c, request{
+		op: "preview metrics", method: http.MethodPost, path: "/v2/metrics/preview", body: req, maxAnswer: maxPreviewBytes, auth: authAdmin,
+	})
+}
+
 // AnyGeneration makes SetConfig and ResetConfig unconditional.
 const AnyGeneration int64 = -1
 
@@ -187,6 +202,7 @@ type request struct {
 	body             any    // sent as JSON
 	raw              []byte // sent as it is
 	ifGeneration     string
+	maxAnswer        int64 // 0: maxBodyBytes
 	auth             auth
 	header           func(http.Header) // sees the header of a successful answer
 }
@@ -242,13 +258,14 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return zero, c.answerError(r, resp)
 	}
-	data, err := httpjson.ReadAll(resp.Body, maxBodyBytes)
+	limit := cmp.Or(r.maxAnswer, maxBodyBytes)
+	data, err := httpjson.ReadAll(resp.Body, limit)
 	if err != nil {
 		return zero, c.transportError(ctx, r, err)
 	}
 	var v T
 	if len(data) > 0 || resp.StatusCode != http.StatusNoContent {
-		if v, err = httpjson.Decode[T](bytes.NewReader(data), maxBodyBytes); err != nil {
+		if v, err = httpjson.Decode[T](bytes.NewReader(data), limit); err != nil {
 			return zero, c.notOurs(r, resp, "its answer is no JSON of this API: "+err.Error())
 		}
 	}

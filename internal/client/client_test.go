@@ -102,6 +102,24 @@ func TestRequests(t *testing.T) {
 		t.Errorf("GetConfig = %s, generation %d, %v", cfg.Document, cfg.Generation, err)
 	}
 
+	answer = `{"unified":"# TYPE x gauge\n","coverage":{"families":1,"of":28},"native":[{"name":"e:x","samples":2,"outcomes":[{"family":"x","samples":2}]}]}`
+	preview, err := c.Preview(ctx, wire.PreviewRequest{Page: "e:x 1\n", Runtime: "engine", Mapping: json.RawMessage(`{"b":1,"a":2}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wire.Preview{
+		Unified: "# TYPE x gauge\n", Coverage: wire.Coverage{Families: 1, Of: 28},
+		Native: []wire.NativeReport{{Name: "e:x", Samples: 2, Outcomes: []wire.NativeOutcome{{Family: "x", Samples: 2}}}},
+	}, preview); diff != "" {
+		t.Error(diff)
+	}
+	check("Preview", seen{"POST", "/prefix/v2/metrics/preview", "Bearer join", "", "application/json", `{"page":"e:x 1\n","runtime":"engine","mapping":{"b":1,"a":2}}`})
+	answer = `{"$schema":"x"}`
+	if schema, err := c.ConfigSchema(ctx); err != nil || string(schema) != answer {
+		t.Errorf("ConfigSchema = %s, %v", schema, err)
+	}
+	check("ConfigSchema", seen{"GET", "/prefix/v2/metrics/config/schema", "Bearer join", "", "", ""})
+
 	status, answer = http.StatusNoContent, ""
 	if err := c.RemoveWorker(ctx, 9); err != nil {
 		t.Error(err)

@@ -89,6 +89,45 @@ type Fault struct {
 	Detail  string `json:"detail" doc:"What was found and what is allowed"`
 }
 
+// PreviewRequest is the body of POST /v2/metrics/preview.
+type PreviewRequest struct {
+	_       struct{}        `additionalProperties:"false"`
+	Page    string          `json:"page" minLength:"1" doc:"A metrics page of an engine, at most 16 MiB"`
+	Runtime string          `json:"runtime" minLength:"1" maxLength:"64" doc:"The engine, as the mapping names it"`
+	Version string          `json:"version,omitempty" maxLength:"128" doc:"The engine's version; without one only entries for every version apply"`
+	Mapping json.RawMessage `json:"mapping,omitempty" doc:"Mapping to use in place of the one in force: an object, or a string with JSON or YAML"`
+}
+
+// Preview answers PreviewRequest: what would become of the page.
+type Preview struct {
+	Unified  string         `json:"unified" doc:"The unified families, in text 0.0.4"`
+	Coverage Coverage       `json:"coverage"`
+	Native   []NativeReport `json:"native" doc:"The page's own families, in its order"`
+}
+
+// Coverage says how many of the unified families have samples.
+type Coverage struct {
+	Families int `json:"families"`
+	Of       int `json:"of"`
+}
+
+// NativeReport says what became of a native family.
+type NativeReport struct {
+	Name       string          `json:"name"`
+	Type       string          `json:"type,omitempty" doc:"What the page declares"`
+	Samples    int             `json:"samples"`
+	Unreadable int             `json:"unreadable,omitempty" doc:"Samples that cannot be read, of a mapped family"`
+	Outcomes   []NativeOutcome `json:"outcomes,omitempty" doc:"What the mapping makes of it; absent for an unmapped family"`
+	Why        string          `json:"why,omitempty" doc:"Why there is no outcome"`
+}
+
+// NativeOutcome is what a native family contributes to a unified one.
+type NativeOutcome struct {
+	Family  string `json:"family" doc:"The unified family"`
+	Samples int    `json:"samples" doc:"Samples of it that came from the native"`
+	Why     string `json:"why,omitempty" doc:"Why there is none"`
+}
+
 // Version answers GET /version.
 type Version struct {
 	Version   string `json:"version"`

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
+	"github.com/stackscope/stackscope/internal/translate"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+// Bounds of a preview.
+const (
+	// maxPageBytes bounds its page; a worker has the same bound for an engine's page.
+	maxPageBytes = 16 << 20
+	// maxPreviewBody leaves room for the escapes of the page, and for a mapping.
+	maxPreviewBody = 2*maxPageBytes + 2*mapping.MaxDocumentBytes
+	// maxUnifiedBytes bounds the page in the answer.
+	maxUnifiedBytes = 32 << 20
+	// maxPreviewWork bounds what translate.Work says; an engine's page of 16 MiB under the built-in mapping comes to less
+	// than a tenth.
+	maxPreviewWork = 10_000_000
+	// maxPreviews is how many are computed at a time, the reading of their bodies included.
+	maxPreviews = 2
+)
+
+func (a *API) registerPreview(h huma.API, tag string) {
+	register(a, h, route{
+		id: "get-metrics-config-schema", method: "GET", path: "/v2/metrics/config/schema", access: viewer, tag: tag,
+		summary: "The JSON Schema of metrics mappings",
+	}, a.getConfigSchema)
+	register(a, h, route{
+		id: "preview-metrics", method: "POST", path: "/v2/metrics/preview", access: viewer, tag: tag, maxBody: maxPreviewBody,
+		summary:     "What a mapping makes of a metrics page",
+		description: "Computes alone: nothing is fetched, kept or put in force. Two are computed at a time.",
+		errors:      []int{http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+		slots:       make(chan struct{}, maxPreviews),
+	}, a.preview)
+	h.OpenAPI().Paths["/v2/metrics/config/schema"].Get.Responses["200"].Content = map[string]*huma.MediaType{
+		schemaType: {Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}},
+	}
+}
+
+const schemaType = "application/schema+json"
+
+type schemaOutput struct {
+	ContentType string `header:"Content-Type"`
+	Cache       string `header:"Cache-Control"`
+	Body        []byte
+}
+
+func (a *API) getConfigSchema(context.Context, *none) (*schemaOutput, error) {
+	return &schemaOutput{ContentType: schemaType, Cache: "no-cache", Body: mapping.Schema()}, nil
+}
+
+type previewInput struct{ Body wire.PreviewRequest }
+
+type previewOutput struct{ Body wire.Preview }
+
+func (a *API) preview(ctx context.Context, in *previewInput) (*previewOutput, error) {
+	req := &in.Body
+	if len(req.Page) > maxPageBytes {
+		return nil, unfit("/page", fmt.Sprintf("found %d bytes, allowed are %d", len(req.Page), maxPageBytes))
+	}
+	compiled, err := a.previewMapping(req.Mapping)
+	if faults, ok := errors.AsType[mapping.Faults](err); ok {
+		return nil, faultyPreview(faults)
+	}
+	if err != nil {
+		return nil, a.problem(ctx, viewer, "preview", err)
+	}
+	plan := compiled.Plan(req.Runtime, req.Version)
+	if plan.Empty() {
+		return nil, unfit("/runtime", fmt.Sprintf("found %q, for which the mapping has nothing in this version", req.Runtime))
+	}
+	page := []byte(req.Page)
+	format := translate.DetectFormat("", page)
+	if work := translate.Work(page, format, plan); work > maxPreviewWork {
+		return nil, unfit("/page", fmt.Sprintf("found %d pairs of a sample and a target of the mapping, allowed are %d", work, maxPreviewWork))
+	}
+	var result translate.Result
+	result.Translate(page, format, plan, translate.NewSource([]translate.Label{{Name: "runtime", Value: req.Runtime}}))
+	var w exposition.Writer
+	translate.Merge(&w, compiled.Families(), &result)
+	if w.Len() > maxUnifiedBytes {
+		return nil, unfit("/page", fmt.Sprintf("it would become %d bytes, allowed are %d", w.Len(), maxUnifiedBytes))
+	}
+	answer := wire.Preview{Unified: string(w.Bytes()), Native: nativeReports(translate.Explain(page, format, plan))}
+	for _, family := range plan.Core() {
+		answer.Coverage.Of++
+		if result.Feeds(family) {
+			answer.Coverage.Families++
+		}
+	}
+	return &previewOutput{Body: answer}, nil
+}
+
+// previewMapping returns the mapping of a request, the one in force where it has none.
+func (a *API) previewMapping(document json.RawMessage) (*mapping.Compiled, error) {
+	data := []byte(document)
+	if len(data) == 0 {
+		data = a.opts.Mapping.Current().Document
+	}
+	if data[0] == '"' {
+		var text string
+		if err := json.Unmarshal(data, &text); err != nil {
+			return nil, mapping.Faults{{Detail: err.Error()}}
+		}
+		data = []byte(text)
+	}
+	doc, err := mapping.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	return mapping.Compile(doc)
+}
+
+func nativeReports(reports []translate.NativeReport) []wire.NativeReport {
+	list := make([]wire.NativeReport, len(reports))
+	for i, r := range reports {
+		list[i] = wire.NativeReport{Name: r.Name, Type: r.Type, Samples: r.Samples, Unreadable: r.Unreadable, Why: r.Why}
+		for _, o := range r.Outcomes {
+			list[i].Outcomes = append(list[i].Outcomes, wire.NativeOutcome(o))
+		}
+	}
+	return list
+}
+
+// unfit refuses a part of a request's body.
+func unfit(pointer, detail string) *Problem {
+	return &Problem{
+		Status: http.StatusUnprocessableEntity, Detail: strings.TrimPrefix(pointer, "/") + ": " + detail,
+		Errors: []wire.Fault{{Pointer: pointer, Detail: detail}},
+	}
+}
+
+// faultyPreview tells the faults of a mapping that stands in a request.
+func faultyPreview(faults mapping.Faults) *Problem {
+	p := faultyDocument(faults)
+	p.Detail = strings.TrimSuffix(p.Detail, unchanged)
+	for i := range p.Errors {
+		p.Errors[i].Pointer = "/mapping" + p.Errors[i].Pointer
+	}
+	return p
+}
