@@ -106,6 +106,13 @@ func samples(t *testing.T, page []byte) []string {
 			}
 			b.Set("le", strconv.FormatFloat(bound, 'g', -1, 64))
 		}
+		// Ours alone sorts ends by their reason; the others are spared selecting by labels.
+		switch name, reason := set.Get("__name__"), set.Get("finished_reason"); {
+		case name == "gpustack:request_aborted_total", name == "gpustack:request_failed_total":
+			b.Set("__name__", "gpustack:request_success_total")
+		case reason == "abort", reason == "error":
+			b.Del("finished_reason")
+		}
 		_, _, v := p.Series()
 		all = append(all, b.Labels().String()+strconv.FormatFloat(v, 'g', -1, 64))
 	}
