@@ -87,9 +87,10 @@ func (p *Plan) Lookup(native []byte) []Target {
 		return targets
 	}
 	for _, a := range p.aliases {
-		if rest, ok := bytes.CutPrefix(native, []byte(a.from)); ok {
-			var name [maxNameBytes]byte
-			if targets := p.natives[string(append(append(name[:0], a.to...), rest...))]; targets != nil { // longer ones are in no mapping
+		rest, ok := bytes.CutPrefix(native, []byte(a.from))
+		if ok && len(a.to)+len(rest) <= maxNameBytes+len(totalSuffix) {
+			var name [maxNameBytes + len(totalSuffix)]byte
+			if targets := p.natives[string(append(append(name[:0], a.to...), rest...))]; targets != nil {
 				return targets
 			}
 		}

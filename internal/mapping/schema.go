@@ -2,6 +2,9 @@ package mapping
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/stackscope/stackscope/internal/catalog"
 )
@@ -23,6 +26,19 @@ func oneOrList(item schemaObject) schemaObject {
 }
 
 func reference(to string) schemaObject { return schemaObject{"$ref": "#/$defs/" + to} }
+
+// typePattern allows the types in any letter case, in the regular expressions that every editor has.
+func typePattern() string {
+	var types []string
+	for _, t := range []catalog.Type{catalog.Gauge, catalog.Counter, catalog.Histogram, catalog.Summary} {
+		var b strings.Builder
+		for _, c := range string(t) {
+			fmt.Fprintf(&b, "[%c%c]", c, unicode.ToUpper(c))
+		}
+		types = append(types, b.String())
+	}
+	return "^(" + strings.Join(types, "|") + ")$"
+}
 
 // Schema returns a JSON Schema (draft 2020-12) of documents, for editors: keys, types and spellings. What it cannot say, such
 // as that a target must be defined, Decode checks.
@@ -61,7 +77,7 @@ func Schema() []byte {
 				"additionalProperties": schemaObject{
 					"type": "object", "additionalProperties": false, "required": []string{keyType},
 					"properties": schemaObject{
-						keyType:        schemaObject{"type": "string", "pattern": "^(?i:" + string(catalog.Gauge) + "|" + string(catalog.Counter) + "|" + string(catalog.Histogram) + "|" + string(catalog.Summary) + ")$"},
+						keyType:        schemaObject{"type": "string", "pattern": typePattern()},
 						keyDescription: schemaObject{"type": "string", "maxLength": maxHelpBytes},
 					},
 				},

@@ -319,6 +319,12 @@ func (r *targetReader) version(f field) string {
 }
 
 func (r *targetReader) versionBounds() *versionRange {
+	if r.since != "" && r.until != "" {
+		if before, err := orderClause("<", strings.ToLower(r.until)); err == nil && !before(parseVersion(r.since)) {
+			p := r.p.key(keyUntil)
+			r.fault(p, r.n.get(keyUntil), "found %s, which is not after since: no version is in between", quote(r.until))
+		}
+	}
 	var clauses []string
 	if r.since != "" {
 		clauses = append(clauses, ">="+r.since)
@@ -359,6 +365,9 @@ func (v *validator) aliases(p pointer, n *node) {
 		return
 	}
 	for f := range v.fields(p, n, asWritten) {
+		if f.name == "" || len(f.name) > maxNameBytes {
+			v.fault(f.at, f.key, "found a runtime name of %d bytes, allowed are 1 to %d", len(f.name), maxNameBytes)
+		}
 		if !v.is(kindObject, f.at, f.value, "an object of beginnings of names and what they stand for") {
 			continue
 		}
