@@ -44,15 +44,17 @@ func (c *mappingTranslate) Run(e *command.Env) error {
 	var result translate.Result
 	format := translate.DetectFormat("", page)
 	stats := result.Translate(page, format, plan, translate.NewSource([]translate.Label{{Name: "runtime", Value: c.Runtime}}))
+	var coverage wire.Coverage
+	coverage.Families, coverage.Of = result.Coverage(plan)
 	switch {
 	case c.JSON:
 		err = json.NewEncoder(e.Stdout).Encode(struct {
 			Unified  string                   `json:"unified"`
 			Coverage wire.Coverage            `json:"coverage"`
 			Native   []translate.NativeReport `json:"native"`
-		}{string(unified(&result, compiled)), coverage(&result, plan), translate.Explain(page, format, plan)})
+		}{string(unified(&result, compiled)), coverage, translate.Explain(page, format, plan)})
 	case c.Explain:
-		err = printExplanation(e, translate.Explain(page, format, plan), coverage(&result, plan))
+		err = printExplanation(e, translate.Explain(page, format, plan), coverage)
 	default:
 		_, err = e.Stdout.Write(unified(&result, compiled))
 	}
@@ -69,17 +71,6 @@ func unified(result *translate.Result, compiled *mapping.Compiled) []byte {
 	var w exposition.Writer
 	translate.Merge(&w, compiled.Families(), result)
 	return w.Bytes()
-}
-
-func coverage(result *translate.Result, plan *mapping.Plan) wire.Coverage {
-	core := plan.Core()
-	c := wire.Coverage{Of: len(core)}
-	for _, family := range core {
-		if result.Feeds(family) {
-			c.Families++
-		}
-	}
-	return c
 }
 
 func printExplanation(e *command.Env, reports []translate.NativeReport, c wire.Coverage) error {

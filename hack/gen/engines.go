@@ -90,22 +90,3 @@ func engineTables() ([]byte, error) {
 	}
 	return b.Bytes(), nil
 }
-
-// writeEngines puts the tables between the marks of the page about engines.
-func writeEngines(page string) error {
-	const begin, end = "<!-- engines: written by `make gen` -->\n", "<!-- engines end -->"
-	tables, err := engineTables()
-	if err != nil {
-		return err
-	}
-	old, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(old), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		return fmt.Errorf("%s has no lines %q and %q", page, strings.TrimSpace(begin), end)
-	}
-	return os.WriteFile(page, []byte(before+begin+string(tables)+end+after), 0o644) //nolint:gosec // a page for everybody
-}

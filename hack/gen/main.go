@@ -35,10 +35,14 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(splice("README.md", short), splice(filepath.Join("docs", "gpus.md"), full)); err != nil {
+	if err := errors.Join(splice("README.md", "vendors", short), splice(filepath.Join("docs", "gpus.md"), "vendors", full)); err != nil {
 		return err
 	}
-	if err := writeEngines(filepath.Join("docs", "engines.md")); err != nil {
+	engines, err := engineTables()
+	if err != nil {
+		return err
+	}
+	if err := splice(filepath.Join("docs", "engines.md"), "engines", engines); err != nil {
 		return err
 	}
 	page, err := flags()

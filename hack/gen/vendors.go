@@ -152,9 +152,9 @@ func cell(has bool) string {
 	return "   |"
 }
 
-// splice puts text between the marks of a page.
-func splice(page string, text []byte) error {
-	const begin, end = "<!-- vendors: written by `make gen` -->\n", "<!-- vendors end -->"
+// splice puts text between the marks of a page that name a subject.
+func splice(page, subject string, text []byte) error {
+	begin, end := "<!-- "+subject+": written by `make gen` -->\n", "<!-- "+subject+" end -->"
 	old, err := os.ReadFile(page)
 	if err != nil {
 		return err

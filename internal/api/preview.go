@@ -93,12 +93,7 @@ func (a *API) preview(ctx context.Context, in *previewInput) (*previewOutput, er
 		return nil, unfit("/page", fmt.Sprintf("it would become %d bytes, allowed are %d", w.Len(), maxUnifiedBytes))
 	}
 	answer := wire.Preview{Unified: string(w.Bytes()), Native: nativeReports(translate.Explain(page, format, plan))}
-	for _, family := range plan.Core() {
-		answer.Coverage.Of++
-		if result.Feeds(family) {
-			answer.Coverage.Families++
-		}
-	}
+	answer.Coverage.Families, answer.Coverage.Of = result.Coverage(plan)
 	return &previewOutput{Body: answer}, nil
 }
 

@@ -51,7 +51,8 @@ type variant struct {
 	source   *translate.Source
 	result   *translate.Result
 	stats    translate.Stats
-	coverage float64 // negative: no family counts
+	// Of the families that count for coverage: those that the page feeds, and all.
+	fed, countable int
 }
 
 // rawVariant is the page's own families with one set of labels: all of them or, with a mapping, those that it does not take.
@@ -184,7 +185,8 @@ func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source) (v v
 	r.MaxSamples = f.tracked.maxSeries
 	plan := compiled.Plan(f.instance.Runtime, f.instance.Version)
 	stats := r.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
-	v = variant{compiled, src, r, stats, coverage(plan.Core(), r)}
+	v = variant{compiled: compiled, source: src, result: r, stats: stats}
+	v.fed, v.countable = r.Coverage(plan)
 	f.variants = append(f.variants, v)
 	first, f.counted = !f.counted, true
 	return v, first

@@ -89,26 +89,17 @@ func writePages(w *exposition.Writer, outcomes []outcome) {
 			w.Sample(name, v, o.labels, labels)
 		}
 	}
-	family(catalog.RuntimeCoverage, func(o *outcome) (float64, exposition.Labels) { return o.coverage, o.version })
+	family(catalog.RuntimeCoverage, func(o *outcome) (float64, exposition.Labels) {
+		if o.countable == 0 {
+			return -1, ""
+		}
+		return float64(o.fed) / float64(o.countable), o.version
+	})
 	family(catalog.RuntimeUnmapped, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.UnmappedFamilies), "" })
 	family(catalog.RuntimeSeries, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.Samples), "" })
 	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().typeConflicts), "" })
 	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().invalidHistograms), "" })
 	family(catalog.RuntimeDropped, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().overLimit), seriesLimit })
-}
-
-// coverage returns the share of the families that count of which the page has samples; negative if none counts.
-func coverage(core []int, r *translate.Result) float64 {
-	if len(core) == 0 {
-		return -1
-	}
-	fed := 0
-	for _, family := range core {
-		if r.Feeds(family) {
-			fed++
-		}
-	}
-	return float64(fed) / float64(len(core))
 }
 
 func boolean(b bool) float64 {

@@ -35,8 +35,8 @@ type outcome struct {
 	raw     *translate.Raw
 	version exposition.Labels // of the runtime
 	// What the page was, where there is one.
-	stats    translate.Stats
-	coverage float64 // negative: no family counts
+	stats          translate.Stats
+	fed, countable int // of the families that count for coverage
 }
 
 // clusterLabelsParameter is the URL parameter by which a target that carries cluster labels itself asks for samples without
@@ -90,7 +90,7 @@ func parseSwitch(query url.Values, name string) (bool, error) {
 func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) {
 	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
 		v, first := o.flight.unified(s.compiled, src)
-		o.result, o.stats, o.coverage = v.result, v.stats, v.coverage
+		o.result, o.stats, o.fed, o.countable = v.result, v.stats, v.fed, v.countable
 		if first {
 			e.count(o.tracked, v.stats)
 		}

@@ -383,6 +383,17 @@ func (r *Result) Feeds(family int) bool {
 	return family < len(r.blocks) && r.blocks[family].samples > 0
 }
 
+// Coverage returns how many of the families that count (mapping.Plan.Core) the last page has samples of, and how many count.
+func (r *Result) Coverage(plan *mapping.Plan) (fed, of int) {
+	core := plan.Core()
+	for _, family := range core {
+		if r.Feeds(family) {
+			fed++
+		}
+	}
+	return fed, len(core)
+}
+
 // negative reports whether a number that begins with a minus is less than zero.
 func negative(value []byte) bool {
 	v, _ := exposition.ParseNumber(value)

@@ -80,15 +80,15 @@ func (l *shapeList) reset() {
 
 // use makes the shapes ready for a page of src under plan.
 func (s *shapes) use(src *Source, plan *mapping.Plan) {
-	if s.source != src || s.plan != plan || s.forms == nil {
-		s.source = src
-		if s.forms == nil {
-			s.seed = maphash.MakeSeed()
-		}
-		if s.plan != plan || s.forms == nil {
-			s.plan = plan
-			s.forms = append(s.forms[:0], form{})
-		}
+	first := s.forms == nil
+	if first {
+		s.seed = maphash.MakeSeed()
+	}
+	if first || s.plan != plan {
+		s.forms = append(s.forms[:0], form{})
+	}
+	if first || s.plan != plan || s.source != src {
+		s.source, s.plan = src, plan
 		s.reset()
 	}
 	for i := range s.forms {
