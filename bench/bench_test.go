@@ -26,9 +26,9 @@ var pages = []struct {
 	victoria float64
 	expfmt   float64
 }{
-	{"30KB", 1, false, 3, 30},
-	{"300KB", 9, true, 3, 30},
-	{"2MB", 60, true, 2, 20},
+	{"68KB", 2, false, 3.5, 40},
+	{"300KB", 9, true, 3.5, 40},
+	{"2.3MB", 65, true, 3, 35},
 }
 
 const (
@@ -121,17 +121,19 @@ func samples(t *testing.T, page []byte) []string {
 func BenchmarkTranslate(b *testing.B) {
 	m := compiled(b)
 	for _, p := range pages {
-		page := []byte(Page(p.ranks, p.created, 1))
+		pages := Pages(p.ranks, p.created)
 		for _, w := range ways {
 			b.Run(w.name+"/"+p.name, func(b *testing.B) {
 				way := w.make(m)
-				if _, err := way.Translate(page); err != nil {
-					b.Fatal(err)
-				}
-				b.SetBytes(int64(len(page)))
-				b.ReportAllocs()
-				for b.Loop() {
+				for _, page := range pages {
 					if _, err := way.Translate(page); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.SetBytes(int64(len(pages[0])))
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if _, err := way.Translate(pages[i%len(pages)]); err != nil {
 						b.Fatal(err)
 					}
 				}

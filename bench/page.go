@@ -82,6 +82,15 @@ func Page(ranks int, created bool, seed uint64) string {
 	return g.page.String()
 }
 
+// Pages returns four pages that differ in every value, as an engine's does from scrape to scrape at the most.
+func Pages(ranks int, created bool) [][]byte {
+	pages := make([][]byte, 4)
+	for i := range pages {
+		pages[i] = []byte(Page(ranks, created, uint64(i+1)))
+	}
+	return pages
+}
+
 type generator struct {
 	page   strings.Builder
 	random *rand.Rand

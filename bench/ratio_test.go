@@ -17,21 +17,21 @@ func TestRatios(t *testing.T) {
 	const rounds = 21
 	m := compiled(t)
 	for _, p := range pages {
-		page := []byte(Page(p.ranks, p.created, 1))
+		pages := Pages(p.ranks, p.created)
 		translators := make([]Translator, len(ways))
 		for i, w := range ways {
 			translators[i] = w.make(m)
-			run(t, translators[i], page, 1)
+			run(t, translators[i], pages, len(pages))
 		}
 		rates, ratios := map[string][]float64{}, map[string][]float64{}
 		for range rounds {
 			var ours float64
 			for i, w := range ways {
-				n := 1
+				n := len(pages)
 				if w.name == nameOurs || w.name == nameVictoria {
-					n = max(1, 8<<20/len(page))
+					n = max(len(pages), 8<<20/len(pages[0]))
 				}
-				rate := float64(n) * float64(len(page)) / run(t, translators[i], page, n).Seconds() / 1e6
+				rate := float64(n) * float64(len(pages[0])) / run(t, translators[i], pages, n).Seconds() / 1e6
 				if w.name == nameOurs {
 					ours = rate
 				}
@@ -39,7 +39,7 @@ func TestRatios(t *testing.T) {
 				ratios[w.name] = append(ratios[w.name], ours/rate)
 			}
 		}
-		t.Logf("%s (%d bytes): ours %.0f MB/s", p.name, len(page), median(rates[nameOurs]))
+		t.Logf("%s (%d bytes): ours %.0f MB/s", p.name, len(pages[0]), median(rates[nameOurs]))
 		for _, w := range ways[1:] {
 			t.Logf("  %-15s %4.0f MB/s, ours is %.1f times as fast", w.name, median(rates[w.name]), median(ratios[w.name]))
 		}
@@ -57,14 +57,14 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// run translates the page n times and returns the processor time of it.
-func run(t *testing.T, way Translator, page []byte, n int) time.Duration {
+// run translates n pages and returns the processor time of it.
+func run(t *testing.T, way Translator, pages [][]byte, n int) time.Duration {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start := threadTime(t)
-	for range n {
-		if _, err := way.Translate(page); err != nil {
+	for i := range n {
+		if _, err := way.Translate(pages[i%len(pages)]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,8 +18,8 @@ type histogramCheck struct {
 	invalid          int
 }
 
-// bucket takes a bucket.
-func (c *histogramCheck) bucket(sh *shape, le, value []byte) {
+// bucket takes a bucket, the last one being infinite.
+func (c *histogramCheck) bucket(sh *shape, infinite bool, value []byte) {
 	v := number(value)
 	if c.shape != sh {
 		c.end()
@@ -28,10 +28,13 @@ func (c *histogramCheck) bucket(sh *shape, le, value []byte) {
 		c.bad = true
 	}
 	c.last = v
-	if le[0] == '+' && string(le) == "+Inf" {
+	if infinite {
 		c.infinite = true
 	}
 }
+
+// unbounded reports whether a bucket has no bound.
+func unbounded(le []byte) bool { return le[0] == '+' && string(le) == "+Inf" }
 
 // total takes a count.
 func (c *histogramCheck) total(sh *shape, value []byte) {

@@ -75,3 +75,6 @@ func TestRisesIsAnOrder(t *testing.T) {
 		}
 	}
 }
+
+// Filled returns how many pages a Result has filled into its outline.
+func Filled(r *Result) int { return r.outline.filled }

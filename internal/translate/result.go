@@ -18,6 +18,7 @@ type Result struct {
 	vocabulary vocabulary
 	shapes     shapes
 	sample     exposition.Sample
+	outline    outline
 	stats      Stats
 	samples    int // in all blocks
 	room       int // bytes left of MaxOutputBytes
@@ -29,7 +30,28 @@ type Result struct {
 // Translate translates a page. What the Result held before is gone. It does not fail: what cannot be read is left out and
 // counted. The page is not kept.
 func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Source) Stats {
+	if r.outline.state == hasOutline {
+		if stats, ok := r.fill(page, f, plan, src); ok {
+			return stats
+		}
+		r.outline.drop()
+	}
 	r.reset(plan, src)
+	if r.outline.wanted(page, &r.shapes) {
+		r.outline.begin(page, f, r)
+		for pos, cur := 0, int32(0); pos < len(page); {
+			pos, cur = r.slowLine(page, pos, cur, f)
+		}
+	} else {
+		r.lines(page, f)
+	}
+	stats := r.finish()
+	r.outline.finish(stats, &r.shapes)
+	return stats
+}
+
+// lines takes all lines of a page.
+func (r *Result) lines(page []byte, f Format) {
 	cur := int32(0)
 	for pos := 0; pos < len(page); {
 		rest := page[pos:]
@@ -73,7 +95,6 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 		r.parsedLine(s, page, pos, line)
 		pos = next
 	}
-	return r.finish()
 }
 
 func (r *Result) reset(plan *mapping.Plan, src *Source) {
@@ -90,11 +111,15 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 	r.vocabulary.use(plan)
 	r.shapes.use(src, plan)
 	r.stats = Stats{}
-	r.limit = MaxSamples
-	if r.MaxSamples > 0 {
-		r.limit = min(r.MaxSamples, MaxSamples)
-	}
+	r.limit = r.sampleLimit()
 	r.samples, r.room = 0, MaxOutputBytes
+}
+
+func (r *Result) sampleLimit() int {
+	if r.MaxSamples > 0 {
+		return min(r.MaxSamples, MaxSamples)
+	}
+	return MaxSamples
 }
 
 // finish lets go of the page and adds up what became of it.
@@ -161,6 +186,7 @@ func (r *Result) slowLine(page []byte, pos int, cur int32, f Format) (next int, 
 		if r.vocabulary.countUnmapped(s) {
 			r.stats.UnmappedFamilies++
 		}
+		r.outline.skip(pos, name)
 	} else {
 		r.parsedLine(s, page, pos, line)
 	}
@@ -259,12 +285,13 @@ func (r *Result) parsedLine(s *series, page []byte, pos int, line []byte) {
 		r.fault(page, pos, line, err)
 		return
 	}
+	r.outline.take(pos, line, &r.sample)
 	worst, selected := taken, false
 	for i := range s.outputs {
 		o := &s.outputs[i]
 		what := refused
 		if sh, le := r.shapes.find(o.form, line, &r.sample, o.kind == kindBucket); sh != nil {
-			what = r.write(o, sh, le, r.sample.Value)
+			what = r.outline.write(r, o, sh, pos, le)
 		}
 		selected = selected || what != unselected
 		if what == refused {
@@ -276,6 +303,7 @@ func (r *Result) parsedLine(s *series, page []byte, pos int, line []byte) {
 	}
 	if !selected {
 		r.stats.Unselected++
+		r.outline.unselected()
 	}
 }
 
@@ -325,7 +353,7 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 	switch {
 	case o.summary:
 	case o.kind == kindBucket:
-		b.check.bucket(sh, le, value)
+		b.check.bucket(sh, unbounded(le), value)
 	case o.kind == kindCount:
 		b.check.total(sh, value)
 	}
@@ -409,7 +437,7 @@ func Merge(dst *exposition.Writer, families []mapping.Family, results ...*Result
 		f := &families[i]
 		begun := false
 		for _, r := range results {
-			lines := r.lines(f, i)
+			lines := r.familyLines(f, i)
 			if len(lines) == 0 {
 				continue
 			}
@@ -422,8 +450,8 @@ func Merge(dst *exposition.Writer, families []mapping.Family, results ...*Result
 	}
 }
 
-// lines returns the lines of a family, which is probably the one at index i.
-func (r *Result) lines(f *mapping.Family, i int) []byte {
+// familyLines returns the lines of a family, which is probably the one at index i.
+func (r *Result) familyLines(f *mapping.Family, i int) []byte {
 	if r == nil {
 		return nil
 	}

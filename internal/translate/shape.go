@@ -46,7 +46,8 @@ type shapes struct {
 	plan   *mapping.Plan
 	seed   maphash.Seed
 	forms  []form
-	n      int // shapes in all forms
+	n      int    // shapes in all forms
+	learnt uint64 // shapes ever added
 	bytes  int
 	// Memory that is used again and again.
 	labels []exposition.Label
@@ -195,6 +196,7 @@ func (s *shapes) add(list *shapeList, c *mapping.Change, before int, sample *exp
 	sh.head, sh.tail = string(head), slices.Grow(tail, shortBytes)
 	s.bytes += len(key) + len(head) + len(tail)
 	s.n++
+	s.learnt++
 	i := int32(len(list.list))
 	list.list = append(list.list, sh)
 	list.index[key] = i
