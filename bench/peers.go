@@ -48,6 +48,7 @@ type ours struct {
 	source   *translate.Source
 	result   translate.Result
 	page     exposition.Writer
+	out      bytes.Buffer
 }
 
 func newOurs(m *mapping.Compiled) *ours {
@@ -60,7 +61,11 @@ func (o *ours) Translate(page []byte) ([]byte, error) {
 		return nil, errors.New(s.FirstError)
 	}
 	translate.Merge(&o.page, o.families, &o.result)
-	return o.page.Bytes(), nil
+	o.out.Reset()
+	if _, err := o.page.WriteTo(&o.out); err != nil {
+		return nil, err
+	}
+	return o.out.Bytes(), nil
 }
 
 // renamer is what the other ways share: the mapping and the rules for labels, done simply.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -32,7 +33,7 @@ func NewMetrics(o MetricsOptions) http.Handler {
 	replier := new(metricspage.Replier)
 	mux := http.NewServeMux()
 	page := func(w http.ResponseWriter, r *http.Request) {
-		o.WritePage(func(page []byte) { replier.Reply(w, r, o.ContentType, page) })
+		o.WritePage(func(page []byte) { replier.Reply(w, r, o.ContentType, bytes.NewReader(page)) })
 	}
 	mux.HandleFunc("GET /metrics", page)
 	mux.HandleFunc("GET /metrics/{$}", page)

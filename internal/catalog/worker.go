@@ -69,7 +69,7 @@ var (
 	RuntimeSeries         = Metric{Name: Prefix + "runtime_series", Type: Gauge, Help: "Series in the unified vocabulary that the engine's last metrics page became."}
 	RuntimeTypeConflicts  = Metric{Name: Prefix + "runtime_type_conflicts", Type: Counter, Help: "Mapped families of the engine's metrics pages whose type has none of the series that the mapping needs."}
 	RuntimeHistograms     = Metric{Name: Prefix + "runtime_invalid_histograms", Type: Counter, Help: "Histograms of the engine's metrics pages that contradict themselves and were passed on unchanged."}
-	RuntimeDropped        = Metric{Name: Prefix + "runtime_dropped_samples", Type: Counter, Help: "Samples of the engine's metrics pages that were left out, by reason: series_limit is that the page has more series, or longer ones, than are taken.", Labels: []string{"reason"}}
+	RuntimeDropped        = Metric{Name: Prefix + "runtime_dropped_samples", Type: Counter, Help: "Samples of the engine's metrics pages that were left out, by reason: series_limit is that the page has more series than are taken, memory that large pages need more of it than there is for all of them.", Labels: []string{"reason"}}
 	CollectorSuccess      = Metric{Name: Prefix + "collector_success", Type: Gauge, Help: "Whether a collector of the worker succeeded (1) or not (0).", Labels: []string{"collector"}}
 	CollectorDuration     = Metric{Name: Prefix + "collector_duration_seconds", Type: Gauge, Help: "Time that a collector of the worker took.", Labels: []string{"collector"}}
 	DiscoveredEngines     = Metric{Name: Prefix + "discovered_engines", Type: Gauge, Help: "Engines that are there now, by how they were found (declared, docker, process).", Labels: []string{"source"}}

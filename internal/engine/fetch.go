@@ -26,7 +26,6 @@ const (
 	dialTimeout         = 2 * time.Second
 	maxHeaderBytes      = 64 << 10
 	maxDrainBytes       = 16 << 10
-	firstBufferBytes    = 64 << 10
 )
 
 // accept asks for the classic text format: it is what every engine has.
@@ -117,18 +116,13 @@ type Page struct {
 	Body        []byte
 	ContentType string
 
-	buf   *[]byte
-	pool  *sync.Pool
-	share *share
+	memory *pageMemory
 }
 
 // Release gives the page's memory back. Body must not be used any more. A second call does nothing.
 func (p *Page) Release() {
-	if p.buf != nil {
-		if cap(*p.buf) <= smallPageBytes {
-			p.pool.Put(p.buf)
-		}
-		p.share.release()
+	if p.memory != nil {
+		p.memory.release()
 	}
 	*p = Page{}
 }
@@ -221,14 +215,9 @@ func (f *Fetcher) read(ctx context.Context, resp *http.Response) (Page, error) {
 	default:
 		return Page{}, wrong(fmt.Sprintf("answered with Content-Encoding %q though none was asked for", clip(encoding, 40)), "switch that compression off in the engine or in the proxy before it")
 	}
-	buf, _ := f.buffers.Get().(*[]byte)
-	if buf == nil {
-		buf = new(make([]byte, 0, firstBufferBytes))
-	}
-	page := Page{ContentType: resp.Header.Get("Content-Type"), buf: buf, pool: &f.buffers, share: &share{budget: f.large}}
+	page := Page{ContentType: resp.Header.Get("Content-Type"), memory: f.memory()}
 	var err error
-	if *buf, err = readAll(ctx, (*buf)[:0], body, size, f.max, page.share); err == nil {
-		page.Body = *buf
+	if page.Body, err = page.memory.readAll(ctx, body, size, f.max); err == nil {
 		err = check(page.ContentType, page.Body)
 	}
 	if err != nil {
@@ -246,55 +235,6 @@ func (f *Fetcher) inflater(r io.Reader) (*gzip.Reader, error) {
 		return zr, nil
 	}
 	return gzip.NewReader(r)
-}
-
-var errTooLarge = errors.New("page is too large")
-
-// readAll appends all of r to b, at most limit bytes. size is how many there will be, or -1. What b gets beyond
-// smallPageBytes is taken from s as it comes: an engine that announces much and sends little holds little.
-func readAll(ctx context.Context, b []byte, r io.Reader, size, limit int64, s *share) ([]byte, error) {
-	most := limit + 1 // the byte too many tells that the page is too large
-	if size >= 0 {
-		most = min(most, size+1)
-	}
-	if n := min(most, smallPageBytes); int64(cap(b)) < n && size >= 0 {
-		b = make([]byte, 0, n)
-	}
-	for {
-		if len(b) == cap(b) {
-			grown := nextCap(int64(cap(b)), most)
-			if more := grown - max(int64(cap(b)), smallPageBytes); more > 0 {
-				if err := s.grow(ctx, more); err != nil {
-					return b, err
-				}
-			}
-			b = append(make([]byte, 0, grown), b...)
-		}
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		switch {
-		case int64(len(b)) > limit:
-			return b, errTooLarge
-		case errors.Is(err, io.EOF):
-			return b, nil
-		case err != nil:
-			return b, err
-		}
-	}
-}
-
-// nextCap returns the size of the buffer that follows a full one.
-func nextCap(n, most int64) int64 {
-	grown := 2 * n
-	if n >= smallPageBytes {
-		grown = n + max(n/2, smallPageBytes)
-	} else {
-		grown = min(grown, smallPageBytes)
-	}
-	if grown > most && n < most {
-		return most
-	}
-	return grown
 }
 
 func (f *Fetcher) tooLarge() error {

@@ -99,6 +99,7 @@ type Exporter struct {
 	gathered   sync.Pool // of *gathering
 	buffers    sync.Pool // of *bytes.Buffer
 	replier    metricspage.Replier
+	room       *room
 
 	mu      sync.Mutex
 	tracked map[Engine]*tracked
@@ -116,7 +117,7 @@ func New(o Options) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Exporter{
+	e := &Exporter{
 		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity, maxSeries: o.MaxSeries,
 		logger:   o.Logger.With(logging.KeyComponent, "exporter"),
 		process:  process,
@@ -125,7 +126,9 @@ func New(o Options) (*Exporter, error) {
 		gathered: sync.Pool{New: func() any { return new(gathering) }},
 		buffers:  sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		tracked:  map[Engine]*tracked{},
-	}, nil
+	}
+	e.room = &room{free: largeBytes, trim: e.trim}
+	return e, nil
 }
 
 // Handler serves /metrics and /metrics/raw, both also with a slash at their end, /healthz and a page with links.
@@ -170,16 +173,22 @@ func (e *Exporter) track() []*tracked {
 	for i, engine := range engines {
 		t, ok := e.tracked[engine]
 		if !ok {
-			t = &tracked{engine: engine, maxSeries: e.maxSeries}
+			t = &tracked{engine: engine, maxSeries: e.maxSeries, room: e.room}
 			e.tracked[engine] = t
 		}
 		list[i] = t
 	}
 	if len(e.tracked) > len(engines) {
-		clear(e.tracked)
+		there := make(map[Engine]*tracked, len(list))
 		for _, t := range list {
-			e.tracked[t.engine] = t
+			there[t.engine] = t
 		}
+		for engine, t := range e.tracked {
+			if there[engine] == nil {
+				t.forget()
+			}
+		}
+		e.tracked = there
 	}
 	return list
 }

@@ -170,6 +170,7 @@ func TestPage(t *testing.T) {
 		`gpustack:runtime_type_conflicts_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 0`,
 		`gpustack:runtime_invalid_histograms_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `} 0`,
 		`gpustack:runtime_dropped_samples_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `,reason="series_limit"} 0`,
+		`gpustack:runtime_dropped_samples_total{` + cluster + worker + `,` + fmt.Sprintf(instance, "a") + `,reason="memory"} 0`,
 		`gpustack:collector_success{` + cluster + worker + `,collector="memory"} 1`,
 		`gpustack:collector_success{` + cluster + worker + `,collector="disk"} 0`,
 		`gpustack:collector_success{` + cluster + worker + `,collector="broken"} 0`,

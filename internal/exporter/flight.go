@@ -3,6 +3,7 @@ package exporter
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,14 +15,15 @@ import (
 type tracked struct {
 	engine    Engine
 	maxSeries int // of a page
+	room      *room
 
 	mu      sync.Mutex
 	flight  *flight // under way, or nil
 	results []*translate.Result
-	raws    []*translate.Raw
 	sources []source
 	totals  totals
 	faulty  bool // its last page had lines that cannot be read
+	gone    bool
 }
 
 // flight is one fetch of an engine's page, shared by all scrapes that overlap with it. The page lives until the last of them
@@ -37,7 +39,8 @@ type flight struct {
 	took     time.Duration
 	err      error
 
-	refs int // guarded by tracked.mu
+	// Guarded by tracked.mu: who may look at what the page became, and who still needs the page itself.
+	refs, readers int
 
 	mu       sync.Mutex
 	variants []variant
@@ -70,6 +73,7 @@ func (t *tracked) board(deadline time.Time) (*flight, error) {
 	for {
 		f, joined := t.join(deadline)
 		if err := f.wait(deadline); err != nil {
+			f.hasRead()
 			f.release()
 			return nil, err
 		}
@@ -78,6 +82,7 @@ func (t *tracked) board(deadline time.Time) (*flight, error) {
 		}
 		err := f.err
 		cutShort := joined && !time.Now().Before(f.deadline)
+		f.hasRead()
 		f.release()
 		if !cutShort || !time.Now().Before(deadline) {
 			return nil, err
@@ -90,9 +95,10 @@ func (t *tracked) join(deadline time.Time) (f *flight, joined bool) {
 	defer t.mu.Unlock()
 	if f = t.flight; f != nil {
 		f.refs++
+		f.readers++
 		return f, true
 	}
-	f = &flight{tracked: t, deadline: deadline, done: make(chan struct{}), refs: 2}
+	f = &flight{tracked: t, deadline: deadline, done: make(chan struct{}), refs: 2, readers: 2}
 	t.flight = f
 	go f.fetch()
 	return f, false
@@ -107,6 +113,7 @@ func (f *flight) fetch() {
 	f.took = time.Since(start)
 	f.tracked.land()
 	close(f.done)
+	f.hasRead()
 	f.release()
 }
 
@@ -128,7 +135,22 @@ func (f *flight) wait(deadline time.Time) error {
 	}
 }
 
-// release lets go of the flight. The last one gives its memory back.
+// hasRead says that one of the scrapes needs the page no more. The last one gives the page's memory back: others may wait for
+// it.
+func (f *flight) hasRead() {
+	t := f.tracked
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.readers--; f.readers > 0 {
+		return
+	}
+	if f.err == nil && f.page.Release != nil {
+		f.page.Release()
+		f.page = Page{}
+	}
+}
+
+// release lets go of the flight. The last one leaves the memory of what the page became to the next flights.
 func (f *flight) release() {
 	t := f.tracked
 	t.mu.Lock()
@@ -136,14 +158,38 @@ func (f *flight) release() {
 	if f.refs--; f.refs > 0 {
 		return
 	}
-	if f.err == nil && f.page.Release != nil {
-		f.page.Release()
-	}
 	for _, v := range f.variants {
-		t.results = keep(t.results, v.result)
+		if t.gone || len(t.results) == maxSpare {
+			t.room.give(v.result.Trim())
+			continue
+		}
+		t.results = append(t.results, v.result)
 	}
 	for _, v := range f.raw {
-		t.raws = keep(t.raws, v.raw)
+		// Those who look at native families seldom come again soon.
+		t.room.give(v.raw.Trim())
+	}
+}
+
+// forget gives back what is kept for the next flights of an engine that is gone.
+func (t *tracked) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gone = true
+	for _, r := range t.results {
+		t.room.give(r.Trim())
+	}
+	t.results = nil
+}
+
+// trim gives back what is kept for the next flights, if it is more than a usual page needs.
+func (t *tracked) trim() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.results {
+		if r.Granted() > 0 {
+			t.room.give(r.Trim())
+		}
 	}
 }
 
@@ -151,24 +197,18 @@ func (f *flight) release() {
 // labels.
 const maxSpare = 2
 
-func keep[T any](spare []T, v T) []T {
-	if len(spare) < maxSpare {
-		spare = append(spare, v)
-	}
-	return spare
-}
-
-func take[T any](t *tracked, spare *[]*T) *T {
+// spare returns the memory of an earlier translation, the one that was made with the same labels if it is there.
+func (t *tracked) spare(src *translate.Source) *translate.Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := len(*spare)
+	n := len(t.results)
 	if n == 0 {
-		return new(T)
+		return &translate.Result{MaxSamples: t.maxSeries, More: t.room.take}
 	}
-	v := (*spare)[n-1]
-	(*spare)[n-1] = nil
-	*spare = (*spare)[:n-1]
-	return v
+	i := max(0, slices.IndexFunc(t.results, func(r *translate.Result) bool { return r.Source() == src }))
+	r := t.results[i]
+	t.results = slices.Delete(t.results, i, i+1)
+	return r
 }
 
 // unified translates the page, or returns the translation that another scrape made of it. first says that it is the first
@@ -181,8 +221,7 @@ func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source) (v v
 			return v, false
 		}
 	}
-	r := take(f.tracked, &f.tracked.results)
-	r.MaxSamples = f.tracked.maxSeries
+	r := f.tracked.spare(src)
 	plan := compiled.Plan(f.instance.Runtime, f.instance.Version)
 	stats := r.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
 	v = variant{compiled: compiled, source: src, result: r, stats: stats}
@@ -201,7 +240,7 @@ func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source) *tr
 			return v.raw
 		}
 	}
-	r := take(f.tracked, &f.tracked.raws)
+	r := &translate.Raw{MaxSamples: f.tracked.maxSeries, More: f.tracked.room.take}
 	format := translate.DetectFormat(f.page.ContentType, f.page.Body)
 	if unmappedBy == nil {
 		r.Collect(f.page.Body, format, src)

@@ -9,7 +9,7 @@ import (
 
 // totals is what was wrong with all pages of an engine.
 type totals struct {
-	parseErrors, duplicates, typeConflicts, invalidHistograms, overLimit uint64
+	parseErrors, duplicates, typeConflicts, invalidHistograms, overLimit, overMemory uint64
 }
 
 func (t *totals) add(stats translate.Stats) {
@@ -18,6 +18,7 @@ func (t *totals) add(stats translate.Stats) {
 	t.typeConflicts += uint64(stats.TypeConflicts)
 	t.invalidHistograms += uint64(stats.InvalidHistograms)
 	t.overLimit += uint64(stats.OverLimit)
+	t.overMemory += uint64(stats.OverMemory)
 }
 
 func (o *outcome) totals() totals {
@@ -26,8 +27,11 @@ func (o *outcome) totals() totals {
 	return o.tracked.totals
 }
 
-// seriesLimit is the reason for which RuntimeDropped counts samples.
-var seriesLimit = exposition.RenderLabels("reason", "series_limit")
+// The reasons for which RuntimeDropped counts samples.
+var (
+	seriesLimit = exposition.RenderLabels("reason", "series_limit")
+	memoryLimit = exposition.RenderLabels("reason", "memory")
+)
 
 // writeOwn writes the families about the worker's own work.
 func writeOwn(w *exposition.Writer, worker exposition.Labels, outcomes []outcome, verdicts []verdict, generation int64) {
@@ -99,7 +103,25 @@ func writePages(w *exposition.Writer, outcomes []outcome) {
 	family(catalog.RuntimeSeries, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.Samples), "" })
 	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().typeConflicts), "" })
 	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().invalidHistograms), "" })
-	family(catalog.RuntimeDropped, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().overLimit), seriesLimit })
+	writeDropped(w, outcomes)
+}
+
+// writeDropped writes how many samples were left out, for each reason.
+func writeDropped(w *exposition.Writer, outcomes []outcome) {
+	m, begun := catalog.RuntimeDropped, false
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.result == nil {
+			continue
+		}
+		if !begun {
+			w.Family(m.WireName(), string(m.Type), m.Help)
+			begun = true
+		}
+		t := o.totals()
+		w.Sample(m.WireName(), float64(t.overLimit), o.labels, seriesLimit)
+		w.Sample(m.WireName(), float64(t.overMemory), o.labels, memoryLimit)
+	}
 }
 
 func boolean(b bool) float64 {

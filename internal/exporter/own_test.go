@@ -44,7 +44,7 @@ func about(page string) map[string]string {
 	for line := range strings.Lines(page) {
 		name, rest, _ := strings.Cut(line, "{")
 		for _, suffix := range []string{"metrics_mapping_coverage_ratio", "runtime_unmapped_families", "runtime_series", "runtime_type_conflicts_total", "runtime_invalid_histograms_total", "runtime_dropped_samples_total"} {
-			if name == "gpustack:"+suffix {
+			if name == "gpustack:"+suffix && !strings.Contains(rest, `reason="memory"`) {
 				got[suffix] = strings.TrimSpace(rest[strings.LastIndexByte(rest, '}')+1:])
 			}
 		}

@@ -46,7 +46,7 @@ const clusterLabelsParameter = "cluster_labels"
 // unmappedParameter asks /metrics/raw for the families that the mapping does not take.
 const unmappedParameter = "unmapped"
 
-func (e *Exporter) page(write func(*exposition.Writer, scrape)) http.Handler {
+func (e *Exporter) page(write func(*exposition.Writer, scrape) []outcome) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		query := r.URL.Query()
@@ -68,10 +68,11 @@ func (e *Exporter) page(write func(*exposition.Writer, scrape)) http.Handler {
 			s.identity.ClusterID, s.identity.ClusterName = "", ""
 		}
 		page, _ := e.writers.Get().(*exposition.Writer)
-		page.Reset()
-		defer e.writers.Put(page)
-		write(page, s)
-		e.replier.Reply(w, r, exposition.ContentType, page.Bytes())
+		outcomes := write(page, s)
+		e.replier.Reply(w, r, exposition.ContentType, page)
+		page.Reset() // it refers to what is let go now
+		e.writers.Put(page)
+		release(outcomes)
 	})
 }
 
@@ -87,7 +88,7 @@ func parseSwitch(query url.Values, name string) (bool, error) {
 	}
 }
 
-func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) {
+func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) []outcome {
 	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
 		v, first := o.flight.unified(s.compiled, src)
 		o.result, o.stats, o.fed, o.countable = v.result, v.stats, v.fed, v.countable
@@ -102,14 +103,14 @@ func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) {
 		}
 	}
 	translate.Merge(w, s.compiled.Families(), results...)
-	release(outcomes)
 	worker := exposition.RenderLabels(identityPairs(s.identity)...)
 	verdicts := e.writeCollectors(w, worker)
 	writeOwn(w, worker, outcomes, verdicts, s.generation)
 	e.writeProcess(w)
+	return outcomes
 }
 
-func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) {
+func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {
 	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
 		if s.unmapped {
 			o.raw = o.flight.native(s.compiled, src)
@@ -124,7 +125,7 @@ func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) {
 		}
 	}
 	translate.MergeRaw(w, raws...)
-	release(outcomes)
+	return outcomes
 }
 
 // scrape gets the pages of all engines at once and works on each as it comes.
@@ -158,6 +159,7 @@ func (e *Exporter) scrapeOne(o *outcome, t *tracked, s scrape, work func(*outcom
 		return
 	}
 	o.flight = f
+	defer f.hasRead()
 	src := t.source(s.identity, f.instance)
 	o.labels, o.version = src.labels, src.version
 	translating := time.Now()
@@ -177,13 +179,13 @@ func release(outcomes []outcome) {
 func (e *Exporter) count(t *tracked, stats translate.Stats) {
 	t.mu.Lock()
 	t.totals.add(stats)
-	faulty := stats.ParseErrors > 0 || stats.OverLimit > 0
+	faulty := stats.ParseErrors > 0 || stats.OverLimit+stats.OverMemory > 0
 	begins := faulty && !t.faulty
 	t.faulty = faulty
 	t.mu.Unlock()
 	if begins {
 		e.logger.Warn("a part of an engine's page is left out", "instance", t.engine.Instance().Name,
-			"lines", stats.ParseErrors, "first", stats.FirstError, "over_limit", stats.OverLimit)
+			"lines", stats.ParseErrors, "first", stats.FirstError, "over_limit", stats.OverLimit, "over_memory", stats.OverMemory)
 	}
 }
 

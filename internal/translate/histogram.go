@@ -6,7 +6,8 @@ import "github.com/stackscope/stackscope/internal/exposition"
 // bound and end in +Inf, which is as large as the count. It looks at runs, as engines write a histogram's buckets one after
 // the other; a histogram that is wrong is passed on as it is and counted.
 type histogramCheck struct {
-	shape    *shape // of the current run
+	running  bool
+	series   uint64 // of the current run, by the hash of its labels
 	last     float64
 	bad      bool
 	infinite bool
@@ -21,9 +22,9 @@ type histogramCheck struct {
 // bucket takes a bucket, the last one being infinite.
 func (c *histogramCheck) bucket(sh *shape, infinite bool, value []byte) {
 	v := number(value)
-	if c.shape != sh {
+	if !c.running || c.series != sh.hash {
 		c.end()
-		c.shape, c.bad, c.infinite = sh, false, false
+		c.running, c.series, c.bad, c.infinite = true, sh.hash, false, false
 	} else if v < c.last {
 		c.bad = true
 	}
@@ -52,18 +53,18 @@ func (c *histogramCheck) total(sh *shape, value []byte) {
 
 // end ends a run.
 func (c *histogramCheck) end() {
-	if c.shape == nil {
+	if !c.running {
 		return
 	}
-	counted := c.isCounted && c.counted == c.shape.hash
+	counted := c.isCounted && c.counted == c.series
 	c.isRun = false
 	switch {
 	case c.bad, !c.infinite, counted && c.count != c.last:
 		c.invalid++
 	case !counted:
-		c.ended, c.inf, c.isRun = c.shape.hash, c.last, true
+		c.ended, c.inf, c.isRun = c.series, c.last, true
 	}
-	c.shape, c.isCounted = nil, false
+	c.running, c.isCounted = false, false
 }
 
 // number reads a value that is known to be one.

@@ -126,24 +126,24 @@ func TestMaxSamples(t *testing.T) {
 	}
 }
 
-func TestMaxOutputBytes(t *testing.T) {
+func TestMaxPageMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes much memory")
 	}
 	const label = 1 << 20
 	source := translate.NewSource([]translate.Label{{Name: "huge", Value: strings.Repeat("x", label)}})
 	var page bytes.Buffer
-	const lines = translate.MaxOutputBytes/label + 10
+	const lines = translate.MaxPageMemory/label + 10
 	for range lines {
 		fmt.Fprintf(&page, "engine:latency_seconds_bucket{a=\"%d\",le=\"1\"} 1\n", page.Len())
 	}
 	var result translate.Result
 	stats := result.Translate(page.Bytes(), translate.Text, testMapping(t).Plan("Test", ""), source)
-	if stats.OverLimit == 0 || stats.Samples+stats.OverLimit != lines || stats.Samples > translate.MaxOutputBytes/label {
+	if stats.OverMemory == 0 || stats.Samples+stats.OverMemory != lines {
 		t.Errorf("%+v of %d lines", stats, lines)
 	}
 	var raw translate.Raw
-	if stats := raw.Collect(page.Bytes(), translate.Text, source); stats.OverLimit == 0 || stats.Samples+stats.OverLimit != lines {
+	if stats := raw.Collect(page.Bytes(), translate.Text, source); stats.OverMemory == 0 || stats.Samples+stats.OverMemory != lines {
 		t.Errorf("raw: %+v of %d lines", stats, lines)
 	}
 }
@@ -193,5 +193,47 @@ func TestResultGivesMemoryBack(t *testing.T) {
 	}
 	if got := translate.OutputCapacity(&result); got > 2<<20 {
 		t.Errorf("%d bytes are held for a page of %d", got, len(small))
+	}
+}
+
+// TestMemoryIsAskedFor checks that a page takes no more than it is granted, keeps what it was granted for the next page and
+// gives it back when it is told to.
+func TestMemoryIsAskedFor(t *testing.T) {
+	var page bytes.Buffer
+	const lines = 100_000
+	for i := range lines {
+		fmt.Fprintf(&page, "engine:running{a=\"%d\"} 1\n", i)
+	}
+	plan, source := testMapping(t).Plan("Test", ""), translate.NewSource(instanceLabels("1"))
+	for _, budget := range []int{0, 4 << 20, 256 << 20} {
+		left := budget
+		more := func(n int) bool {
+			if n > left {
+				return false
+			}
+			left -= n
+			return true
+		}
+		result := translate.Result{More: more}
+		for range 3 {
+			stats := result.Translate(page.Bytes(), translate.Text, plan, source)
+			if cut := stats.OverMemory > 0; cut != (budget < 256<<20) || stats.Samples+stats.OverMemory != lines || stats.Samples < 5000 {
+				t.Errorf("of a budget of %d: %+v", budget, stats)
+			}
+		}
+		if result.Granted() != budget-left || result.Trim() != budget-left || result.Granted() != 0 {
+			t.Errorf("of a budget of %d %d are left", budget, left)
+		}
+		raw := translate.Raw{More: more}
+		if stats := raw.Collect(page.Bytes(), translate.Text, source); stats.Samples+stats.OverMemory != lines || left < 0 {
+			t.Errorf("raw, of a budget of %d: %+v", left, stats)
+		}
+		// A small page needs nothing of it.
+		small := translate.Result{More: func(int) bool { t.Error("asked for more"); return false }}
+		for range 3 {
+			if stats := small.Translate([]byte("engine:running{a=\"1\"} 1\n"), translate.Text, plan, source); stats.Samples != 1 {
+				t.Errorf("%+v", stats)
+			}
+		}
 	}
 }

@@ -3,6 +3,7 @@ package translate
 import (
 	"bytes"
 	"slices"
+	"unsafe"
 
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -112,7 +113,7 @@ func (o *outline) wanted(page []byte, s *shapes) bool {
 		o.rest--
 		return false
 	}
-	return true
+	return s.memory.take(len(page))
 }
 
 // begin begins to make an outline.
@@ -225,11 +226,11 @@ func (o *outline) unselected() {
 }
 
 // finish makes the outline ready, or drops one that would not do for the next page.
-func (o *outline) finish(stats Stats, s *shapes) {
+func (o *outline) finish(stats Stats, s *shapes, m *memory) {
 	if o.state != makingOutline {
 		return
 	}
-	if s.learnt != o.learnt || stats.ParseErrors+stats.OverLimit+stats.Duplicates > 0 {
+	if s.learnt != o.learnt || stats.ParseErrors+stats.OverLimit+stats.OverMemory+stats.Duplicates > 0 {
 		o.drop()
 		return
 	}
@@ -261,6 +262,18 @@ func (o *outline) finish(stats Stats, s *shapes) {
 	o.samples = stats.Samples
 	stats.Samples, stats.Families, stats.InvalidHistograms = 0, 0, 0 // blocks know
 	o.stats, o.state = stats, hasOutline
+	if !m.take(o.bytes() - len(o.page)) {
+		o.drop()
+	}
+}
+
+// bytes is what the outline holds.
+func (o *outline) bytes() int {
+	n := len(o.page) + len(o.gaps)*int(unsafe.Sizeof(gap{})+unsafe.Sizeof(span{})) + len(o.lines)*int(unsafe.Sizeof(outLine{})) + cap(o.scratch)
+	for i := range o.blocks {
+		n += len(o.blocks[i].values) * int(unsafe.Sizeof(outValue{}))
+	}
+	return n
 }
 
 // fits finds the values of a page, and reports whether the page is the outline's but for them.
@@ -301,7 +314,10 @@ func (r *Result) fill(page []byte, f Format, plan *mapping.Plan, src *Source) (S
 	}
 	o.filled++
 	r.stats, r.limit = o.stats, r.sampleLimit()
-	r.samples, r.room = 0, MaxOutputBytes
+	r.samples = 0
+	r.memory.reset(r.More)
+	r.shapes.charge(&r.memory)
+	r.memory.take(o.bytes())
 	for i := range o.blocks {
 		b := &r.blocks[i]
 		if o.blocks[i].redo {
@@ -310,7 +326,7 @@ func (r *Result) fill(page []byte, f Format, plan *mapping.Plan, src *Source) (S
 		}
 		b.fill(o.blocks[i].values, page, o)
 		r.samples += b.samples
-		r.room -= len(b.buf)
+		r.memory.left -= len(b.buf) + b.samples*seriesBytes
 	}
 	for i := range o.gaps {
 		if g := &o.gaps[i]; g.redo {

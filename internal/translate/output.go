@@ -16,7 +16,7 @@ type block struct {
 	seen       seen
 	check      histogramCheck
 	// Of a target that adds up: the sums, their bounds one after the other, and where they are. reserved is what they
-	// count for of MaxOutputBytes.
+	// count for of the memory.
 	sums     []sum
 	les      []byte
 	summed   hashTable

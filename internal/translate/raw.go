@@ -12,6 +12,12 @@ import (
 // too; timestamps and exemplars are not. It is for one goroutine at a time and keeps its memory for the next Collect. The
 // zero value is ready for use.
 type Raw struct {
+	// MaxSamples bounds the samples of a page; 0: the constant of that name, which it cannot exceed.
+	MaxSamples int
+	// More is asked for more memory, as Result.More is.
+	More func(bytes int) bool
+
+	memory   memory
 	groups   []rawGroup // by name, in the order of the page
 	index    map[string]int32
 	families []rawFamily // with HELP or TYPE, in the order of the page
@@ -54,7 +60,10 @@ func (r *Raw) CollectUnmapped(page []byte, f Format, src *Source, plan *mapping.
 func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byte) bool) Stats {
 	r.reset(src)
 	var stats Stats
-	room := MaxOutputBytes
+	limit := MaxSamples
+	if r.MaxSamples > 0 {
+		limit = min(r.MaxSamples, MaxSamples)
+	}
 	lines := exposition.NewScanner(page, f)
 	for lines.Scan() {
 		line := lines.Line()
@@ -79,7 +88,7 @@ func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byt
 			continue
 		}
 		if wanted(r.sample.Name) {
-			r.add(line, &stats, &room)
+			r.add(line, &stats, limit)
 		}
 	}
 	if f == OpenMetrics {
@@ -107,6 +116,8 @@ func (r *Raw) reset(src *Source) {
 	clear(r.declared)
 	r.groups, r.families = r.groups[:0], r.families[:0]
 	r.shapes.use(src, nil)
+	r.memory.reset(r.More)
+	r.shapes.charge(&r.memory)
 }
 
 // family returns what is known about a family, nil if there are too many.
@@ -144,7 +155,7 @@ func (r *Raw) group(name []byte) *rawGroup {
 }
 
 // add adds the sample that was parsed from line.
-func (r *Raw) add(line []byte, stats *Stats, room *int) {
+func (r *Raw) add(line []byte, stats *Stats, limit int) {
 	sample := &r.sample
 	g := r.group(sample.Name)
 	if g == nil {
@@ -157,18 +168,32 @@ func (r *Raw) add(line []byte, stats *Stats, room *int) {
 	}
 	sh, le := r.shapes.find(0, line, sample, k == kindBucket)
 	size := sh.lineSize(g.name, le, sample.Value)
-	if size > *room || stats.Samples == MaxSamples {
+	if stats.Samples == limit {
 		stats.OverLimit++
+		return
+	}
+	if !r.memory.take(size + seriesBytes) {
+		stats.OverMemory++
 		return
 	}
 	g.check(sample)
 	if !g.block.add(size, g.name, k, sh, le, sample.Value, &r.shapes) {
 		stats.Duplicates++
+		r.memory.give(size + seriesBytes)
 		return
 	}
 	stats.Samples++
-	*room -= size
 }
+
+// Trim gives all memory back, as Result.Trim does.
+func (r *Raw) Trim() (granted int) {
+	granted = r.memory.granted
+	*r = Raw{MaxSamples: r.MaxSamples, More: r.More}
+	return granted
+}
+
+// Granted returns how many bytes More has granted.
+func (r *Raw) Granted() int { return r.memory.granted }
 
 // check notes whether the sample forbids a type.
 func (g *rawGroup) check(sample *exposition.Sample) {

@@ -11,7 +11,7 @@ import (
 // MergeRaw writes the native families of all raws: HELP and TYPE once, then all lines of the family. The first HELP is
 // used. A family goes without TYPE where pages contradict each other, or where a sample would make parsers that check what
 // a type allows refuse the page; its samples then stand under their own names. Nil raws are skipped. The sources of the
-// others must differ, else series come twice.
+// others must differ, else series come twice. The lines are referred to, as by Merge.
 func MergeRaw(dst *exposition.Writer, raws ...*Raw) {
 	m := newRawMerge(raws)
 	for _, name := range m.names {
@@ -22,7 +22,7 @@ func MergeRaw(dst *exposition.Writer, raws ...*Raw) {
 		dst.Family(name, f.typ, f.help)
 		for _, g := range f.groups {
 			for _, lines := range g.lines {
-				dst.Raw(lines)
+				dst.Refer(lines)
 			}
 		}
 	}

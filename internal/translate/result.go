@@ -12,6 +12,9 @@ import (
 type Result struct {
 	// MaxSamples bounds the samples of a page; 0: the constant of that name, which it cannot exceed.
 	MaxSamples int
+	// More is asked for more memory, in bytes, when a page needs more than 2 MiB: for what it becomes and for what is
+	// remembered about it. What More grants stays granted until Trim; nil grants all.
+	More func(bytes int) bool
 
 	families   []mapping.Family
 	blocks     []block // by family
@@ -21,7 +24,7 @@ type Result struct {
 	outline    outline
 	stats      Stats
 	samples    int // in all blocks
-	room       int // bytes left of MaxOutputBytes
+	memory     memory
 	limit      int // of samples
 	// scratch holds what a target makes of a sample's value and bound.
 	scratch, bound []byte
@@ -46,7 +49,7 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 		r.lines(page, f)
 	}
 	stats := r.finish()
-	r.outline.finish(stats, &r.shapes)
+	r.outline.finish(stats, &r.shapes, &r.memory)
 	return stats
 }
 
@@ -112,8 +115,23 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 	r.shapes.use(src, plan)
 	r.stats = Stats{}
 	r.limit = r.sampleLimit()
-	r.samples, r.room = 0, MaxOutputBytes
+	r.samples = 0
+	r.memory.reset(r.More)
+	r.shapes.charge(&r.memory)
 }
+
+// Trim gives all memory back, so that the next page is as the first one. It returns how many bytes More had granted.
+func (r *Result) Trim() (granted int) {
+	granted = r.memory.granted
+	*r = Result{MaxSamples: r.MaxSamples, More: r.More}
+	return granted
+}
+
+// Source returns the source of the last page.
+func (r *Result) Source() *Source { return r.shapes.source }
+
+// Granted returns how many bytes More has granted.
+func (r *Result) Granted() int { return r.memory.granted }
 
 func (r *Result) sampleLimit() int {
 	if r.MaxSamples > 0 {
@@ -345,7 +363,7 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 		if o.rank > b.rank {
 			return taken
 		}
-		r.room += len(b.buf) + b.reserved
+		r.memory.give(len(b.buf) + b.reserved + b.samples*seriesBytes)
 		r.samples -= b.samples
 		b.clear()
 	}
@@ -364,24 +382,32 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 	if sh.sum {
 		size += max(0, maxValueBytes-len(value))
 	}
-	if size > r.room || r.samples == r.limit {
+	size += seriesBytes
+	if r.samples == r.limit {
 		r.stats.OverLimit++
+		return taken
+	}
+	if size > r.memory.left && !r.memory.ask(size) {
+		r.stats.OverMemory++
 		return taken
 	}
 	if sh.sum {
 		if b.addUp(o.name, o.kind, sh, le, value, c.Scale == 1, &r.shapes) {
 			r.samples++
-			r.room -= size
-			b.reserved += size
+			r.memory.left -= size
+			b.reserved += size - seriesBytes
 		}
 		return taken
 	}
-	if b.add(size, o.name, o.kind, sh, le, value, &r.shapes) {
+	if b.add(size-seriesBytes, o.name, o.kind, sh, le, value, &r.shapes) {
 		r.samples++
-		r.room -= size
+		r.memory.left -= size
 	}
 	return taken
 }
+
+// seriesBytes is about what is remembered of a series besides its line.
+const seriesBytes = 32
 
 // change returns the bound and the value that a target makes of a sample's.
 func (r *Result) change(o *output, c *mapping.Change, sh *shape, le, value []byte, b *block) (newLE, newValue []byte) {
@@ -431,7 +457,7 @@ func negative(value []byte) bool {
 // Merge writes the families that have samples in any of the results, in the order of families and within one in the
 // order of results: HELP and TYPE once, then all lines. Results of another generation of the mapping take part with the
 // families that have the same name and type there; nil results are skipped. The sources of the results must differ, else
-// series come twice.
+// series come twice. The lines are referred to: the results must stay as they are until dst is written.
 func Merge(dst *exposition.Writer, families []mapping.Family, results ...*Result) {
 	for i := range families {
 		f := &families[i]
@@ -445,7 +471,7 @@ func Merge(dst *exposition.Writer, families []mapping.Family, results ...*Result
 				dst.Family(f.WireName, string(f.Type), f.Help)
 				begun = true
 			}
-			dst.Raw(lines)
+			dst.Refer(lines)
 		}
 	}
 }

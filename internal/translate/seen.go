@@ -112,7 +112,7 @@ type hashTable struct {
 // A hashSlot holds so much of a hash that two different series seldom agree in it.
 type hashSlot struct {
 	hash uint32 // 0 is empty
-	line uint32 // MaxOutputBytes fits
+	line uint32 // MaxPageMemory fits
 }
 
 const minHashSlots = 16

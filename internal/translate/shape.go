@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"reflect"
 	"slices"
+	"unsafe"
 
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -46,6 +47,7 @@ type shapes struct {
 	plan   *mapping.Plan
 	seed   maphash.Seed
 	forms  []form
+	memory *memory
 	n      int    // shapes in all forms
 	learnt uint64 // shapes ever added
 	bytes  int
@@ -97,6 +99,17 @@ func (s *shapes) use(src *Source, plan *mapping.Plan) {
 	}
 }
 
+// charge makes the shapes take their memory from m, what they have first.
+func (s *shapes) charge(m *memory) {
+	s.memory = m
+	m.left -= s.held()
+}
+
+// held is what the shapes hold. shapeBytes is what one does besides its text.
+func (s *shapes) held() int { return s.bytes + s.n*shapeBytes }
+
+const shapeBytes = int(unsafe.Sizeof(shape{})) + 64
+
 func (s *shapes) reset() {
 	for i := range s.forms {
 		s.forms[i].plain.reset()
@@ -144,8 +157,10 @@ func (s *shapes) find(formed int, line []byte, sample *exposition.Sample, gap bo
 	s.key = append(append(append(s.key[:0], before...), 0), after...)
 	i, ok := list.index[string(s.key)]
 	if !ok {
-		if s.n >= maxShapes || s.bytes > maxShapeBytes {
+		if s.n >= maxShapes || s.bytes > maxShapeBytes || !s.memory.take(shapeBytes) {
+			s.memory.give(s.held())
 			s.reset()
+			s.memory.left -= shapeBytes
 		}
 		i = s.add(list, s.forms[formed].change, len(before), sample, gap)
 	}
@@ -195,6 +210,7 @@ func (s *shapes) add(list *shapeList, c *mapping.Change, before int, sample *exp
 	sh.before, sh.after = key[:before], key[before+1:]
 	sh.head, sh.tail = string(head), slices.Grow(tail, shortBytes)
 	s.bytes += len(key) + len(head) + len(tail)
+	s.memory.left -= len(key) + len(head) + len(tail) // it may come out below 0 by that much
 	s.n++
 	s.learnt++
 	i := int32(len(list.list))

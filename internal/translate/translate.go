@@ -37,8 +37,9 @@ func DetectFormat(contentType string, page []byte) Format {
 // Bounds of what one page may become. A page with more is cut: its first samples are kept, the others are counted in
 // Stats.OverLimit.
 const (
-	MaxSamples     = 250_000
-	MaxOutputBytes = 64 << 20
+	MaxSamples = 250_000
+	// MaxPageMemory bounds what a page becomes with all that is remembered about it, in bytes beyond 2 MiB.
+	MaxPageMemory = 64 << 20
 )
 
 // Stats counts what happened to a page.
@@ -67,8 +68,9 @@ type Stats struct {
 	// InvalidHistograms is the number of histograms that are passed on though their buckets fall from bound to bound, lack
 	// +Inf, or disagree with their count.
 	InvalidHistograms int
-	// OverLimit is the number of samples that were dropped because of MaxSamples or MaxOutputBytes.
-	OverLimit int
+	// OverLimit is the number of samples that were dropped because of MaxSamples, OverMemory of those for which there was no
+	// memory.
+	OverLimit, OverMemory int
 	// FirstError says in which line the first parse error was and what was wrong; empty if there was none.
 	FirstError string
 }

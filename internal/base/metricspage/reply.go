@@ -3,7 +3,9 @@
 package metricspage
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,12 +18,21 @@ import (
 // writeTimeout bounds how long a client may take to read its page.
 const writeTimeout = 30 * time.Second
 
+// maxIdleBytes bounds the memory for a compressed page that is kept for the next one.
+const maxIdleBytes = 1 << 20
+
+// Page is a page that is ready to be sent. It comes in parts of any size.
+type Page interface {
+	io.WriterTo
+	Len() int
+}
+
 // Replier answers with pages. It keeps the large state of compression from page to page. The zero value is ready for use, by
 // several goroutines.
-type Replier struct{ zippers sync.Pool }
+type Replier struct{ zippers, stages sync.Pool }
 
-// Reply answers with the page, compressed if the client asks for it.
-func (rp *Replier) Reply(w http.ResponseWriter, r *http.Request, contentType string, page []byte) {
+// Reply answers with the page, compressed if the client asks for it. The page is not needed any more when it returns.
+func (rp *Replier) Reply(w http.ResponseWriter, r *http.Request, contentType string, page Page) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Vary", "Accept-Encoding")
@@ -30,18 +41,38 @@ func (rp *Replier) Reply(w http.ResponseWriter, r *http.Request, contentType str
 		if !ok {
 			z = newZipper()
 		}
-		defer rp.zippers.Put(z)
+		defer func() {
+			if z.buf.Cap() <= maxIdleBytes {
+				rp.zippers.Put(z)
+			}
+		}()
 		if compressed, err := z.compress(page); err == nil {
 			h.Set("Content-Encoding", "gzip")
-			page = compressed
+			page = bytes.NewReader(compressed)
 		}
 	}
-	h.Set("Content-Length", strconv.Itoa(len(page)))
+	h.Set("Content-Length", strconv.Itoa(page.Len()))
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout)) // a recorder in a test has no deadlines
-	_, _ = w.Write(page)
+	rp.send(w, page)
 	_ = rc.Flush()
 	_ = rc.SetWriteDeadline(time.Time{})
+}
+
+// stageBytes is how much of a page goes to the system at once: parts are small, and each call costs.
+const stageBytes = 128 << 10
+
+func (rp *Replier) send(w io.Writer, page Page) {
+	stage, ok := rp.stages.Get().(*bufio.Writer)
+	if !ok {
+		stage = bufio.NewWriterSize(nil, stageBytes)
+	}
+	stage.Reset(w)
+	if _, err := page.WriteTo(stage); err == nil {
+		_ = stage.Flush()
+	}
+	stage.Reset(nil)
+	rp.stages.Put(stage)
 }
 
 // zipper compresses at level 1: higher ones would cost more than all the rest of a page.
@@ -57,10 +88,10 @@ func newZipper() *zipper {
 }
 
 // compress returns bytes that are valid until the next call.
-func (z *zipper) compress(page []byte) ([]byte, error) {
+func (z *zipper) compress(page Page) ([]byte, error) {
 	z.buf.Reset()
 	z.zw.Reset(&z.buf)
-	if _, err := z.zw.Write(page); err != nil {
+	if _, err := page.WriteTo(z.zw); err != nil {
 		return nil, err
 	}
 	if err := z.zw.Close(); err != nil {

@@ -20,7 +20,7 @@ func TestReply(t *testing.T) {
 			r := httptest.NewRequest("GET", "/metrics", nil)
 			r.Header.Set("Accept-Encoding", accept)
 			w := httptest.NewRecorder()
-			rp.Reply(w, r, "text/plain", []byte(page))
+			rp.Reply(w, r, "text/plain", strings.NewReader(page))
 			if got := w.Header().Get("Content-Length"); got != strconv.Itoa(w.Body.Len()) {
 				t.Errorf("%q: Content-Length %s of %d bytes", accept, got, w.Body.Len())
 			}

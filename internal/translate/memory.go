@@ -1,0 +1,45 @@
+package translate
+
+// memory is what a Result or a Raw may hold: some of its own, and more where its owner has it.
+type memory struct {
+	more    func(bytes int) bool
+	left    int
+	granted int
+}
+
+// Sizes of memory.
+const (
+	// ownBytes is what each may hold without asking.
+	ownBytes = 2 << 20
+	// grantBytes is how much is asked for at a time.
+	grantBytes = 1 << 20
+)
+
+// reset begins a page: nothing is held.
+func (m *memory) reset(more func(int) bool) {
+	m.more = more
+	m.left = ownBytes + m.granted
+}
+
+// take takes n bytes, if they are there.
+func (m *memory) take(n int) bool {
+	if n > m.left && !m.ask(n) {
+		return false
+	}
+	m.left -= n
+	return true
+}
+
+// ask gets more.
+func (m *memory) ask(n int) bool {
+	more := (n - m.left + grantBytes - 1) / grantBytes * grantBytes
+	if m.granted+more > MaxPageMemory || m.more != nil && !m.more(more) {
+		return false
+	}
+	m.granted += more
+	m.left += more
+	return true
+}
+
+// give gives n bytes back.
+func (m *memory) give(n int) { m.left += n }
