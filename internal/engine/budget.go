@@ -12,7 +12,7 @@ const (
 	// smallPageBytes is what every page may have without asking.
 	smallPageBytes = 1 << 20
 	// largePagesBytes bounds what pages that are read or translated at the same time have beyond it, together.
-	largePagesBytes = 24 << 20
+	largePagesBytes = 16 << 20
 )
 
 var errNoRoom = errors.New("other pages take all the memory for large pages")

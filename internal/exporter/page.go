@@ -17,9 +17,11 @@ import (
 
 // scrape is one request for a page.
 type scrape struct {
-	deadline time.Time
-	identity Identity
-	compiled *mapping.Compiled
+	start time.Time
+	// deadline is when the engines' pages must be there, closing when they must be translated.
+	deadline, closing time.Time
+	identity          Identity
+	compiled          *mapping.Compiled
 	// generation is that of compiled.
 	generation int64
 	unmapped   bool // of the engines' own families, only those that the mapping does not take
@@ -28,6 +30,7 @@ type scrape struct {
 // outcome is what a scrape got from one engine.
 type outcome struct {
 	tracked *tracked
+	arrived bool
 	labels  exposition.Labels
 	took    time.Duration
 	flight  *flight // nil: no page
@@ -62,7 +65,8 @@ func (e *Exporter) page(write func(*exposition.Writer, scrape) []outcome) http.H
 			http.Error(w, fmt.Sprintf("%d scrapes are under way already: try again", maxScrapes), http.StatusServiceUnavailable)
 			return
 		}
-		s := scrape{deadline: start.Add(engineTime(r.Header)), identity: e.identity(), unmapped: unmapped}
+		engines, margin := engineTime(r.Header)
+		s := scrape{start: start, deadline: start.Add(engines), closing: start.Add(engines + margin/2), identity: e.identity(), unmapped: unmapped}
 		s.compiled, s.generation = e.mapping.Current()
 		if query.Get(clusterLabelsParameter) == "target" {
 			s.identity.ClusterID, s.identity.ClusterName = "", ""
@@ -132,17 +136,75 @@ func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {
 func (e *Exporter) scrape(s scrape, work func(*outcome, *translate.Source)) []outcome {
 	engines := e.track()
 	outcomes := make([]outcome, len(engines))
-	var wg sync.WaitGroup
+	arrivals := make(chan arrival, len(engines))
+	var closed gate
 	for i, t := range engines {
-		wg.Go(func() { e.scrapeOne(&outcomes[i], t, s, work) })
+		outcomes[i].tracked = t
+		go func() {
+			o := e.scrapeOne(t, s, work)
+			if !closed.pass(func() { arrivals <- arrival{i, o} }) && o.flight != nil {
+				o.flight.release()
+			}
+		}()
 	}
-	wg.Wait()
+	late := time.NewTimer(time.Until(s.closing))
+	defer late.Stop()
+	for range engines {
+		select {
+		case a := <-arrivals:
+			outcomes[a.index] = a.outcome
+			continue
+		case <-late.C:
+		}
+		break
+	}
+	closed.close()
+	close(arrivals)
+	for a := range arrivals {
+		outcomes[a.index] = a.outcome
+	}
+	for i := range outcomes {
+		// A page that came in time and takes too long to translate costs the others nothing.
+		if o := &outcomes[i]; !o.arrived {
+			o.labels, o.took = o.tracked.source(s.identity, o.tracked.engine.Instance()).labels, time.Since(s.start)
+			e.logger.Debug("engine's page was not translated before the scrape's deadline", "instance", o.tracked.engine.Instance().Name)
+		}
+	}
 	return outcomes
 }
 
-func (e *Exporter) scrapeOne(o *outcome, t *tracked, s scrape, work func(*outcome, *translate.Source)) {
+// arrival is the outcome of the engine with an index.
+type arrival struct {
+	index   int
+	outcome outcome
+}
+
+// gate lets through until it is closed.
+type gate struct {
+	mu     sync.Mutex
+	closed bool
+}
+
+// pass calls do unless the gate is closed, and reports whether it did.
+func (g *gate) pass(do func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	do()
+	return true
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+}
+
+func (e *Exporter) scrapeOne(t *tracked, s scrape, work func(*outcome, *translate.Source)) (o outcome) {
 	start := time.Now()
-	o.tracked = t
+	o.tracked, o.arrived = t, true
 	defer func() {
 		// A page that makes the translator fail must not cost the other engines their data.
 		if p := recover(); p != nil {
@@ -156,15 +218,16 @@ func (e *Exporter) scrapeOne(o *outcome, t *tracked, s scrape, work func(*outcom
 		// The engine itself logs why, once.
 		o.labels = t.source(s.identity, t.engine.Instance()).labels
 		o.took = time.Since(start)
-		return
+		return o
 	}
 	o.flight = f
 	defer f.hasRead()
 	src := t.source(s.identity, f.instance)
 	o.labels, o.version = src.labels, src.version
 	translating := time.Now()
-	work(o, src.src)
+	work(&o, src.src)
 	o.took = f.took + time.Since(translating)
+	return o
 }
 
 func release(outcomes []outcome) {

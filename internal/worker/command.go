@@ -20,6 +20,7 @@ func (c *Command) Run(e *command.Env) error {
 		return err
 	}
 	c.Apply(&options)
+	options.LimitMemory = true
 	w, err := New(e.Context, options)
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type roster struct {
 	retention time.Duration
 	stall     time.Duration
 	onChange  func()
+	onCount   func(engines int) // nil: nobody wants to know
 	logger    *slog.Logger
 
 	mu     sync.Mutex
@@ -118,6 +119,9 @@ func (r *roster) publish() {
 	}
 	r.list.Store(&list)
 	r.listed.Store(&exported)
+	if r.onCount != nil {
+		r.onCount(len(list))
+	}
 }
 
 // run follows what discovery finds until ctx ends.

@@ -71,6 +71,9 @@ type Options struct {
 	StallAfter time.Duration
 	// MaxSeriesPerEngine bounds the series of an engine in the unified vocabulary; 0: as many as can be translated.
 	MaxSeriesPerEngine int
+	// LimitMemory makes Go collect garbage early enough for a process that is nothing but a worker, unless GOMEMLIMIT says
+	// how early.
+	LimitMemory bool
 	// GPUVendors names the vendors whose cards are read; empty: all; none: no cards.
 	GPUVendors []string
 	// GPUInterval is the time between two samples of the cards.
@@ -208,6 +211,9 @@ func (w *Worker) look(declared []engine.Declaration) (err error) {
 	w.roster = &roster{
 		worker: o.Name, fetcher: w.fetcher, keeper: w.keeper, retention: o.EngineRetention, stall: o.StallAfter, logger: o.Logger,
 		onChange: func() { w.saves.send(); w.reports.send() }, byKey: map[string]*watched{},
+	}
+	if o.LimitMemory && os.Getenv("GOMEMLIMIT") == "" {
+		w.roster.onCount = limitMemory
 	}
 	if err := w.roster.declare(declared); err != nil {
 		return err
