@@ -7,13 +7,8 @@ import (
 	"sync"
 )
 
-// Bounds of the memory of pages.
-const (
-	// smallPageBytes is what every page may have without asking.
-	smallPageBytes = 1 << 20
-	// largePagesBytes bounds what pages that are read or translated at the same time have beyond it, together.
-	largePagesBytes = 16 << 20
-)
+// smallPageBytes is what every page may have without asking.
+const smallPageBytes = 1 << 20
 
 var errNoRoom = errors.New("other pages take all the memory for large pages")
 

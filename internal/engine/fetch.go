@@ -34,6 +34,8 @@ const accept = "text/plain;version=0.0.4"
 // FetcherOptions configure a Fetcher.
 type FetcherOptions struct {
 	MaxPageBytes int64 // 0: DefaultMaxPageBytes
+	// LargePagesBytes bounds what pages have beyond smallPageBytes, together; 0 or less than one page may have: that.
+	LargePagesBytes int64
 	// Transport carries the requests; nil: one with connections of its own, which are kept open between scrapes and use no
 	// proxy.
 	Transport http.RoundTripper
@@ -69,7 +71,7 @@ func NewFetcher(o FetcherOptions) *Fetcher {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		max:   o.MaxPageBytes,
-		large: newBudget(max(largePagesBytes, o.MaxPageBytes)), // one page always has room
+		large: newBudget(max(o.LargePagesBytes, o.MaxPageBytes)), // one page always has room
 	}
 }
 

@@ -2,9 +2,7 @@ package exporter
 
 import "sync"
 
-// largeBytes bounds the memory of what large pages become, and of what is remembered about them for the next scrape. What a
-// usual page needs it has of its own.
-const largeBytes = 12 << 20
+const defaultLargeBytes = 12 << 20
 
 // room is memory that the translations of large pages share.
 type room struct {

@@ -32,6 +32,7 @@ type Flags struct {
 	EngineRetention    time.Duration `help:"How long an engine that was found is shown after it ended." default:"5m" placeholder:"DURATION" env:"GPUSTACK_ENGINE_RETENTION" group:"Worker"`
 	StallAfter         time.Duration `help:"After how long without progress an engine that has work counts as stalled; 0 switches it off." default:"2m" placeholder:"DURATION" env:"GPUSTACK_STALL_AFTER" group:"Worker"`
 	MaxSeriesPerEngine *int          `help:"How many series an engine may have in the unified vocabulary; what is beyond is left out and counted." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_SERIES_PER_ENGINE" group:"Worker"`
+	LargePagesMemory   int           `help:"MiB that engines' pages beyond 1 MiB, and what they become, may take together; what does not fit is left out and counted." default:"28" placeholder:"MIB" env:"GPUSTACK_LARGE_PAGES_MEMORY" group:"Worker"`
 	GPUVendors         []string      `name:"gpu-vendors" help:"Vendors whose cards are read: nvidia, amd, ascend, intel, hygon, metax, mthreads, iluvatar, cambricon, thead; none reads no cards. Default: all." placeholder:"VENDOR,..." env:"GPUSTACK_GPU_VENDORS" group:"Worker"`
 	GPUInterval        time.Duration `name:"gpu-interval" help:"Time between two samples of the cards. Tools of some vendors are run less often." default:"1s" placeholder:"DURATION" env:"GPUSTACK_GPU_INTERVAL" group:"Worker"`
 	ExpectedGPUs       int           `name:"expected-gpus" help:"How many cards this node should have. Default: those that were once seen." placeholder:"N" env:"GPUSTACK_EXPECTED_GPUS" group:"Worker"`
@@ -95,6 +96,7 @@ func (f *Flags) look(o *Options) error {
 	if f.MaxSeriesPerEngine != nil {
 		o.MaxSeriesPerEngine = *f.MaxSeriesPerEngine
 	}
+	o.LargePagesMemory = cmp.Or(f.LargePagesMemory, o.LargePagesMemory)
 	o.GPUInterval = cmp.Or(f.GPUInterval, o.GPUInterval)
 	o.GPUVendors, o.ExpectedGPUs, o.FakeGPUs = f.GPUVendors, f.ExpectedGPUs, f.FakeGPUs
 	switch {
@@ -104,6 +106,8 @@ func (f *Flags) look(o *Options) error {
 		return fmt.Errorf("--stall-after %s: give at least 1s, or 0 to switch it off", f.StallAfter)
 	case o.MaxSeriesPerEngine < 1 || o.MaxSeriesPerEngine > translate.MaxSamples:
 		return fmt.Errorf("--max-series-per-engine %d: give 1 to %d", o.MaxSeriesPerEngine, translate.MaxSamples)
+	case o.LargePagesMemory < minLargePagesMemory || o.LargePagesMemory > maxLargePagesMemory:
+		return fmt.Errorf("--large-pages-memory %d: give %d to %d MiB", o.LargePagesMemory, minLargePagesMemory, maxLargePagesMemory)
 	case o.GPUInterval < 100*time.Millisecond:
 		return fmt.Errorf("--gpu-interval %s: give at least 100ms", f.GPUInterval)
 	}

@@ -21,7 +21,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		WorkerName: "n", WorkerIP: "10.0.0.1", WorkerLabels: map[string]string{"a": "b"}, Cluster: "c",
 		WorkerMetricsHost: "127.0.0.1", WorkerMetricsPort: 1, DisableWorkerMetrics: true, HostRoot: "/host", HostInterval: time.Second,
 		Discover: []string{" docker"}, DockerHost: "unix:///run/podman.sock", EngineRetention: time.Minute,
-		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: new(70_000),
+		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: new(70_000), LargePagesMemory: 64,
 	}
 	got, err := f.Options(nil)
 	if err != nil {
@@ -34,7 +34,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		MetricsHost: "127.0.0.1", MetricsPort: 1, DisableWorkerMetrics: true, Labels: map[string]string{"a": "b"},
 		HostRoot: "/host", HostInterval: time.Second, StallAfter: -1, GPUInterval: time.Second,
 		Discover: []discovery.Source{discovery.SourceDocker}, DockerHost: "unix:///run/podman.sock", EngineRetention: time.Minute,
-		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: 70_000,
+		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: 70_000, LargePagesMemory: 64,
 		Engines: []engine.Declaration{
 			{URL: "http://a:1", Model: "x", Path: "/metrics"},
 			{URL: "http://b:2", Path: "/metrics"},
@@ -54,6 +54,8 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		{GPUInterval: time.Millisecond},
 		{MaxSeriesPerEngine: new(0)},
 		{MaxSeriesPerEngine: new(250_001)},
+		{LargePagesMemory: 27},
+		{LargePagesMemory: 1 << 20},
 	} {
 		if _, err := bad.Options(nil); err == nil {
 			t.Errorf("%+v: no error", bad)

@@ -71,6 +71,8 @@ type Options struct {
 	StallAfter time.Duration
 	// MaxSeriesPerEngine bounds the series of an engine in the unified vocabulary; 0: as many as can be translated.
 	MaxSeriesPerEngine int
+	// LargePagesMemory bounds, in MiB, what engines' pages beyond 1 MiB and what they become take together.
+	LargePagesMemory int
 	// LimitMemory makes Go collect garbage early enough for a process that is nothing but a worker, unless GOMEMLIMIT says
 	// how early.
 	LimitMemory bool
@@ -94,7 +96,7 @@ func DefaultOptions() Options {
 	return Options{
 		MetricsHost: "0.0.0.0", MetricsPort: 10151, DataDir: "/var/lib/stackscope", HostInterval: host.DefaultInterval,
 		Discover: []discovery.Source{discovery.SourceProcess, discovery.SourceDocker}, EngineRetention: 5 * time.Minute, StallAfter: 2 * time.Minute,
-		MaxSeriesPerEngine: 50_000, GPUInterval: time.Second,
+		MaxSeriesPerEngine: 50_000, LargePagesMemory: minLargePagesMemory, GPUInterval: time.Second,
 	}
 }
 
@@ -170,7 +172,7 @@ func New(_ context.Context, o Options) (*Worker, error) {
 		return nil, err
 	}
 	w.identify(w.keeper.current())
-	w.fetcher = engine.NewFetcher(engine.FetcherOptions{})
+	w.fetcher = engine.NewFetcher(engine.FetcherOptions{LargePagesBytes: largePages(o.LargePagesMemory)})
 	if err := w.look(engines); err != nil {
 		return nil, err
 	}
@@ -213,7 +215,7 @@ func (w *Worker) look(declared []engine.Declaration) (err error) {
 		onChange: func() { w.saves.send(); w.reports.send() }, byKey: map[string]*watched{},
 	}
 	if o.LimitMemory && os.Getenv("GOMEMLIMIT") == "" {
-		w.roster.onCount = limitMemory
+		w.roster.onCount = func(engines int) { limitMemory(engines, o.LargePagesMemory) }
 	}
 	if err := w.roster.declare(declared); err != nil {
 		return err
@@ -271,6 +273,7 @@ func (w *Worker) export() error {
 		Mapping:    w.follower,
 		Identity:   func() exporter.Identity { return *w.identity.Load() },
 		MaxSeries:  w.opts.MaxSeriesPerEngine,
+		LargeBytes: w.opts.LargePagesMemory<<20 - int(largePages(w.opts.LargePagesMemory)),
 		Logger:     w.opts.Logger,
 	})
 	if err != nil {
