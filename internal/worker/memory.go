@@ -5,7 +5,7 @@ import "runtime/debug"
 // Memory above which garbage is not left lying about: what the machine's and the cards' metrics and large pages need, and what
 // each engine may.
 const (
-	baseMemory   = 28 << 20
+	baseMemory   = 24 << 20
 	engineMemory = 2 << 20
 )
 
