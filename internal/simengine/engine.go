@@ -46,6 +46,8 @@ type Options struct {
 	Speed float64
 	// Idle: no users come before SetIdle(false).
 	Idle bool
+	// Gateway is what all requests come through; nil: users ask the engine itself.
+	Gateway *Gateway
 }
 
 // Engine is one simulated engine. Its methods may be called concurrently.
@@ -106,7 +108,13 @@ func New(o Options) (*Engine, error) {
 		now: o.Now, opened: opened, start: o.Start, speed: o.Speed,
 		models: models, modelLabel: strings.Join(models, " & "),
 	}
-	e.fresh = func(rank, life int) *sim { return newSim(p, o.LoadAt, o.Seed^uint64(rank)<<32^uint64(life)<<48) }
+	e.fresh = func(rank, life int) *sim {
+		s := newSim(p, o.LoadAt, o.Seed^uint64(rank)<<32^uint64(life)<<48)
+		if o.Gateway != nil {
+			s.onEnd = func(r *request, why reason, now float64) { o.Gateway.finished(models[0], r, why, now) }
+		}
+		return s
+	}
 	for rank := range max(1, o.Ranks) {
 		s := e.fresh(rank, 0)
 		if o.Idle {
@@ -116,6 +124,9 @@ func New(o Options) (*Engine, error) {
 		e.ranks = append(e.ranks, s)
 	}
 	e.sim = e.ranks[0]
+	if o.Gateway != nil {
+		o.Gateway.join(e)
+	}
 	return e, nil
 }
 
@@ -168,6 +179,7 @@ func (e *Engine) Restart() {
 	t := e.catchUp()
 	e.life++
 	for i, old := range e.ranks {
+		old.lose()
 		s := e.fresh(i, e.life)
 		s.clock, s.st.window.since, s.load.second = t, t, old.load.second
 		if s.load.open(t); old.load.closed() {

@@ -15,13 +15,15 @@ type sim struct {
 	cache  cache
 	st     stats
 
-	clock      float64 // end of the last step, seconds since load began
-	stepEnd    float64 // of the step in progress; 0: none
-	stepStart  float64
-	waiting    []*request
-	running    []*request
-	swapped    []*request
-	spare      []*request
+	clock     float64 // end of the last step, seconds since load began
+	stepEnd   float64 // of the step in progress; 0: none
+	stepStart float64
+	waiting   []*request
+	running   []*request
+	swapped   []*request
+	spare     []*request
+	// onEnd is told of requests that have ended; nil: nobody is.
+	onEnd      func(r *request, why reason, now float64)
 	blocksUsed int
 	hostUsed   int
 }
@@ -291,12 +293,27 @@ func (r *request) over() (reason, bool) {
 // finish ends r and frees what it held.
 func (s *sim) finish(r *request, why reason) {
 	s.st.finished(r, why, s.clock)
+	if s.onEnd != nil {
+		s.onEnd(r, why, s.clock)
+	}
 	s.blocksUsed -= r.blocks
 	s.cache.stamps[r.group] = s.cache.written
 	if why == ended || why == cutOff {
 		s.cache.remember(conversation{tokens: r.prompt + r.generated, group: r.group, stamp: s.cache.written})
 	}
 	s.spare = append(s.spare, r)
+}
+
+// lose lets all requests fail that are there, as the end of the engine's process does: the engine itself counts nothing more.
+func (s *sim) lose() {
+	if s.onEnd == nil {
+		return
+	}
+	for _, list := range [][]*request{s.running, s.waiting, s.swapped} {
+		for _, r := range list {
+			s.onEnd(r, failed, s.clock)
+		}
+	}
 }
 
 func (s *sim) blocksFor(tokens int) int { return (tokens + s.p.blockSize - 1) / s.p.blockSize }
