@@ -12,7 +12,7 @@ import (
 )
 
 func all() []catalog.Metric {
-	return slices.Concat(catalog.Runtime, catalog.RuntimeExtra, catalog.WorkerNode, catalog.GPU, catalog.Instance, catalog.WorkerOwn, catalog.Server, catalog.ServerOwn)
+	return slices.Concat(catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway, catalog.WorkerNode, catalog.GPU, catalog.Instance, catalog.WorkerOwn, catalog.Server, catalog.ServerOwn)
 }
 
 // The specification's "LLM Serving Runtime Metrics", in its order.

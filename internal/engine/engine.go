@@ -1,4 +1,4 @@
-// Package engine knows the inference engines that stackscope reads: how to fetch their metrics pages within bounds, how to
+// Package engine knows the inference engines that stackscope reads, and the gateways in front of them: how to fetch their metrics pages within bounds, how to
 // recognise which engine a page is from, how to ask it for its version and model, how it looks from outside, and by which
 // counters it can be told whether it gets on with its work. Each kind of engine has a file.
 package engine
@@ -16,8 +16,13 @@ import (
 type Runtime struct {
 	// Name is the value of label runtime, as GPUStack spells it.
 	Name string
-	// prefixes begin the names of families that no other engine has.
+	// gateway says that it stands in front of engines and has no model. Whether it gets on with its work is not watched: what
+	// its requests wait for is an engine.
+	gateway bool
+	// prefixes begin the names of families that no other engine has. A page with the family foreign is another's, whose names
+	// begin alike; "": there is none such.
 	prefixes []string
+	foreign  string
 	// witness is a counter that falls only when the engine restarts.
 	witness []string
 	// version asks the engine for its version; nil: it does not tell.
@@ -41,8 +46,9 @@ type Runtime struct {
 // page beside its own comes behind it.
 func Runtimes() []Runtime {
 	return []Runtime{
-		vllm(), sglang(), mindie(), tgi(), tei(), trtllm(), lmdeploy(), llamacpp(), fastdeploy(), lightllm(), xinference(),
+		productionStack(), vllm(), sglang(), mindie(), tgi(), tei(), trtllm(), lmdeploy(), llamacpp(), fastdeploy(), lightllm(), xinference(),
 		nim(), dynamo(), triton(),
+		litellm(), envoyAI(), higress(),
 	}
 }
 
@@ -68,6 +74,9 @@ func Recognise(page []byte) string {
 
 // wrote reports whether page has a family of this engine.
 func (r Runtime) wrote(page []byte) bool {
+	if r.foreign != "" && bytes.Contains(page, []byte("# TYPE "+r.foreign)) {
+		return false
+	}
 	for _, prefix := range r.prefixes {
 		if bytes.HasPrefix(page, []byte(prefix)) || bytes.Contains(page, []byte("\n"+prefix)) || bytes.Contains(page, []byte("# TYPE "+prefix)) {
 			return true

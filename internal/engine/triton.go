@@ -24,7 +24,7 @@ func triton() Runtime {
 			return p.beside(tritonMetricsPort, tritonHTTPPort).version(ctx, "/v2")
 		},
 		// It may serve any number of models, parts of one another among them: none of them names it.
-		model: func(context.Context, prober) (string, error) { return "", errNoModel },
+		model: noModel,
 		hint:  noHint,
 		sign: fleet.Sign{
 			Commands: []string{"tritonserver"},

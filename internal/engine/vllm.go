@@ -14,6 +14,7 @@ func vllm() Runtime {
 	return Runtime{
 		Name:     "vLLM",
 		prefixes: []string{"vllm:", "ray_vllm:", "ray_vllm_"},
+		foreign:  routerFamily,
 		witness:  []string{"vllm:prompt_tokens_total", "vllm:generation_tokens_total"},
 		version: func(ctx context.Context, p prober) (string, error) {
 			return p.version(ctx, "/version")

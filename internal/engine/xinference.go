@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"context"
-
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -13,7 +11,7 @@ func xinference() Runtime {
 		Name:     "Xinference",
 		prefixes: []string{"xinference:"},
 		witness:  []string{"xinference:input_tokens_total_counter", "xinference:output_tokens_total_counter"},
-		model:    func(context.Context, prober) (string, error) { return "", errNoModel },
+		model:    noModel,
 		hint:     noHint,
 		sign: fleet.Sign{
 			Commands: []string{"xinference-worker", "xinference-local"},

@@ -36,6 +36,7 @@ type Compiled struct {
 	runtimes []runtimeMapping
 	aliases  map[string][]alias // by runtime in small letters
 	core     []int
+	gateway  []int // of families, those of gateways
 	empty    *Plan
 
 	mu       sync.RWMutex
@@ -66,7 +67,7 @@ func Compile(d *Document) (*Compiled, error) {
 		c.index[withoutTotal(def.name)] = i
 	}
 	c.markApproximate()
-	c.core = core(c.families)
+	c.core, c.gateway = core(c.families), among(c.families, catalog.Gateway)
 	c.empty = &Plan{families: c.families, core: c.core}
 	return c, nil
 }
@@ -77,7 +78,7 @@ func (d definition) family() Family {
 	if d.described {
 		return f
 	}
-	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra) {
+	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway) {
 		if m.Name == d.name {
 			f.Help = m.Help
 		}
@@ -112,17 +113,25 @@ func (c *Compiled) markApproximate() {
 
 // core returns the indexes of the families that count for coverage: GPUStack's or, in a document without one of them, all.
 func core(families []Family) []int {
-	var known, all []int
-	for i, f := range families {
-		all = append(all, i)
-		if slices.ContainsFunc(catalog.Runtime, func(m catalog.Metric) bool { return m.Name == f.Name }) {
-			known = append(known, i)
-		}
-	}
-	if len(known) > 0 {
+	if known := among(families, catalog.Runtime); len(known) > 0 {
 		return known
 	}
+	all := make([]int, len(families))
+	for i := range families {
+		all[i] = i
+	}
 	return all
+}
+
+// among returns the indexes of the families that are in list.
+func among(families []Family, list []catalog.Metric) []int {
+	var indexes []int
+	for i, f := range families {
+		if slices.ContainsFunc(list, func(m catalog.Metric) bool { return m.Name == f.Name }) {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
 }
 
 // Families returns the unified families in document order. The result must not be changed.
@@ -256,5 +265,20 @@ func (c *Compiled) build(runtime int, entries []entry) *Plan {
 		plan.add(e.native, targets)
 		plan.add(e.native+totalSuffix, targets)
 	}
+	if c.feedsGateways(entries) {
+		plan.core = c.gateway
+	}
 	return plan
+}
+
+// feedsGateways reports whether all that is fed are families of gateways: the runtime is one.
+func (c *Compiled) feedsGateways(entries []entry) bool {
+	for _, e := range entries {
+		for _, t := range e.targets {
+			if !slices.Contains(c.gateway, c.index[t.family]) {
+				return false
+			}
+		}
+	}
+	return len(entries) > 0
 }

@@ -24,7 +24,7 @@ func compileDefault(t *testing.T) *Compiled {
 
 func TestDefault_DefinesTheCatalog(t *testing.T) {
 	var want []Family
-	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra) {
+	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway) {
 		want = append(want, Family{Name: m.Name, WireName: m.WireName(), Type: m.Type, Help: m.Help})
 	}
 	got := slices.Clone(compileDefault(t).Families())
@@ -42,12 +42,12 @@ func TestDefault_DefinesTheCatalog(t *testing.T) {
 	roundTrip(t, Default())
 }
 
-// TestDefault_FeedsEveryFamily also holds what RuntimeExtra says: at least two kinds of engines have each.
+// TestDefault_FeedsEveryFamily also holds what RuntimeExtra and Gateway say: at least two kinds have each.
 func TestDefault_FeedsEveryFamily(t *testing.T) {
 	c := compileDefault(t)
 	runtimes := []string{
 		"vLLM", "SGLang", "MindIE", "TGI", "TEI", "Triton", "trtllm-serve", "LMDeploy", "llama.cpp", "NIM", "Dynamo",
-		"FastDeploy", "LightLLM", "Xinference",
+		"FastDeploy", "LightLLM", "Xinference", "LiteLLM", "production-stack", "Envoy AI Gateway", "Higress",
 	}
 	fed := map[int][]string{}
 	for _, runtime := range runtimes {
@@ -69,7 +69,7 @@ func TestDefault_FeedsEveryFamily(t *testing.T) {
 			least = 2
 		}
 		if len(fed[i]) < least {
-			t.Errorf("%s is fed by %q, wanted are %d engines", family.Name, fed[i], least)
+			t.Errorf("%s is fed by %q, wanted are %d", family.Name, fed[i], least)
 		}
 	}
 }

@@ -30,6 +30,7 @@ const (
 	keyScale     = "scale"
 	keyAs        = "as"
 	keySumOver   = "sum_over"
+	keySumBy     = "sum_by"
 	keyIgnore    = "ignore"
 	keyRename    = "rename"
 	keyDrop      = "drop"

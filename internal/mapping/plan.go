@@ -44,7 +44,7 @@ type Change struct {
 	// Keep names the only native labels that stay; nil: all. Drop names labels that go. Samples that then have the same
 	// labels are added up if Sum is set, else the first one stays.
 	Keep, Drop []string
-	// Sum says that samples with the same labels are added up: the target has sum_over.
+	// Sum says that samples with the same labels are added up: the target has sum_over or sum_by.
 	Sum bool
 	// Rename gives native labels another name.
 	Rename []Rename
@@ -106,8 +106,9 @@ func (p *Plan) Families() []Family {
 	return p.families
 }
 
-// Core returns the indexes of the families that count for an engine's coverage: GPUStack's 28, as far as the document has
-// them, or all where it has none of them. The result must not be changed.
+// Core returns the indexes of the families that count for coverage: of an engine GPUStack's 28, as far as the document has
+// them, or all where it has none of them; of a gateway, which is a runtime that feeds families of gateways and no others,
+// those of gateways. The result must not be changed.
 func (p *Plan) Core() []int {
 	if p == nil {
 		return nil

@@ -56,6 +56,7 @@ func Schema() []byte {
 			keyAs:        described("sum and count make a counter or gauge of a histogram's _sum or _count; cumulative and gauge say that the engine's own type is wrong.", schemaObject{"enum": []string{asCumulative, asGauge, asSum, asCount}}),
 			keyScale:     described("Multiplies values, bounds and sums, not counts.", schemaObject{"type": "number", "exclusiveMinimum": 0}),
 			keySumOver:   described("Labels that go; samples that are then alike are added up.", labels),
+			keySumBy:     described("The only labels that stay; samples that are then alike are added up.", labels),
 			keyIgnore:    described("Values that mean that there is none.", oneOrList(schemaObject{"type": "number"})),
 			keyRename:    described("New names of labels.", labelled(reference("label"))),
 			keyDrop:      described("Labels that go; of samples that are then alike the first stays.", labels),

@@ -32,7 +32,7 @@ const (
 
 func targetKeys() []string {
 	return []string{
-		keyTo, keyMatch, keyAs, keyScale, keySumOver, keyIgnore, keyRename, keyDrop, keyKeep, keyAdd, keyValueFrom, keySince, keyUntil, keyApprox,
+		keyTo, keyMatch, keyAs, keyScale, keySumOver, keySumBy, keyIgnore, keyRename, keyDrop, keyKeep, keyAdd, keyValueFrom, keySince, keyUntil, keyApprox,
 	}
 }
 
@@ -105,6 +105,8 @@ func (r *targetReader) field(f field) {
 		}
 	case keySumOver:
 		r.change.Drop, r.change.Sum = append(r.change.Drop, r.labels(f)...), true
+	case keySumBy:
+		r.change.Keep, r.change.Sum = append([]string{}, r.labels(f)...), true
 	case keyDrop:
 		r.change.Drop = append(r.change.Drop, r.labels(f)...)
 	case keyKeep:
@@ -142,10 +144,18 @@ func (r *targetReader) combinations() {
 	refuse(r.target.as != AsDeclared && !single, keyAs, "makes a counter or gauge; the target is a "+string(typ))
 	refuse(!single, keyIgnore, "is for gauges and counters; the target is a "+string(typ))
 	refuse(typ != catalog.Gauge, keyValueFrom, "makes a gauge; the target is a "+string(typ))
-	refuse(typ == catalog.Summary, keySumOver, "is not for summaries: quantiles cannot be added up")
+	for _, key := range []string{keySumOver, keySumBy} {
+		refuse(typ == catalog.Summary, key, "is not for summaries: quantiles cannot be added up")
+	}
 	refuse(r.target.as == AsCount, keyScale, "does not go with as: count: numbers of observations have no unit")
-	refuse(r.change.Keep != nil, keyDrop, "does not go with keep, which says all about labels that stay")
-	refuse(r.change.Keep != nil, keySumOver, "does not go with keep, which says all about labels that stay")
+	keeps := keyKeep
+	if r.n.get(keySumBy) != nil {
+		keeps = keySumBy
+		refuse(r.n.get(keyKeep) != nil, keyKeep, "does not go with sum_by, which says all about labels that stay")
+	}
+	for _, key := range []string{keyDrop, keySumOver} {
+		refuse(r.change.Keep != nil, key, "does not go with "+keeps+", which says all about labels that stay")
+	}
 }
 
 // number reads a number and gives it a spelling that JSON has too.
