@@ -127,7 +127,7 @@ var foreignFamily = regexp.MustCompile(`^(up|scrape_\w+|process_\w+|go_\w+|prome
 // wireNames returns the names of all samples in the catalog.
 func wireNames() map[string]catalog.Metric {
 	names := map[string]catalog.Metric{}
-	for _, list := range [][]catalog.Metric{catalog.Server, catalog.ServerOwn, catalog.WorkerNode, catalog.WorkerOwn, catalog.GPU, catalog.Instance, catalog.Runtime, catalog.RuntimeExtra} {
+	for _, list := range [][]catalog.Metric{catalog.Server, catalog.ServerOwn, catalog.WorkerNode, catalog.WorkerOwn, catalog.GPU, catalog.Instance, catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway} {
 		for _, m := range list {
 			if m.Type != catalog.Histogram {
 				names[m.WireName()] = m

@@ -64,7 +64,7 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 	}
 	fmt.Fprintln(w, "\nINSTANCE\tMODEL\tWORKER\tSTATE\tRUNTIME\tVERSION\tRESTARTS\tWHY")
 	for _, i := range inv.Instances {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", i.Name, models[i.ModelID], workers[i.WorkerID], i.State,
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", i.Name, orDash(models[i.ModelID]), workers[i.WorkerID], i.State,
 			orDash(i.Runtime), orDash(i.RuntimeVersion), i.RestartCount, i.StateMessage)
 	}
 	if len(inv.Instances) == 0 {

@@ -60,25 +60,48 @@ func readCoverage(path string) (pages, engines []coverage, err error) {
 	return pages, engines, nil
 }
 
-// engineTables writes which unified families each engine has, and how many each recorded page has.
-func engineTables() ([]byte, error) {
-	pages, engines, err := readCoverage(filepath.Join("internal", "mapping", "testdata", "coverage.txt"))
+// gatewayTable writes which families each gateway has.
+func gatewayTable() ([]byte, error) {
+	_, all, err := readCoverage(coverageFile())
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
+	cells(&b, catalog.Gateway, slices.DeleteFunc(all, func(c coverage) bool { return !isGateway(c) }))
+	return b.Bytes(), nil
+}
+
+func isGateway(c coverage) bool {
+	return slices.ContainsFunc(catalog.Gateway, func(m catalog.Metric) bool { return c.families[m.Name] != "" })
+}
+
+// cells writes a table of families and who has them.
+func cells(b *bytes.Buffer, families []catalog.Metric, list []coverage) {
 	b.WriteString("| family |")
-	for _, e := range engines {
-		fmt.Fprintf(&b, " %s |", e.title)
+	for _, e := range list {
+		fmt.Fprintf(b, " %s |", e.title)
 	}
-	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(engines)) + "\n")
-	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra) {
-		fmt.Fprintf(&b, "| `%s` |", m.WireName())
-		for _, e := range engines {
-			fmt.Fprintf(&b, " %s |", e.families[m.Name])
+	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(list)) + "\n")
+	for _, m := range families {
+		fmt.Fprintf(b, "| `%s` |", m.WireName())
+		for _, e := range list {
+			fmt.Fprintf(b, " %s |", e.families[m.Name])
 		}
 		b.WriteString("\n")
 	}
+}
+
+func coverageFile() string { return filepath.Join("internal", "mapping", "testdata", "coverage.txt") }
+
+// engineTables writes which unified families each engine has, and how many each recorded page has.
+func engineTables() ([]byte, error) {
+	pages, engines, err := readCoverage(coverageFile())
+	if err != nil {
+		return nil, err
+	}
+	engines = slices.DeleteFunc(engines, isGateway)
+	var b bytes.Buffer
+	cells(&b, slices.Concat(catalog.Runtime, catalog.RuntimeExtra), engines)
 	fmt.Fprintf(&b, "| of GPUStack's %d |", len(catalog.Runtime))
 	for _, e := range engines {
 		count, _, _ := strings.Cut(e.count, " ")

@@ -42,14 +42,19 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	if err := splice(filepath.Join("docs", "engines.md"), "engines", engines); err != nil {
-		return err
-	}
-	page, err := flags()
+	gateways, err := gatewayTable()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join("docs", "flags.md"), page, 0o644) //nolint:gosec // a page for everybody
+	page := filepath.Join("docs", "engines.md")
+	if err := errors.Join(splice(page, "engines", engines), splice(page, "gateways", gateways)); err != nil {
+		return err
+	}
+	flagsPage, err := flags()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join("docs", "flags.md"), flagsPage, 0o644) //nolint:gosec // a page for everybody
 }
 
 func metrics() []byte {
@@ -59,6 +64,10 @@ func metrics() []byte {
 model_instance_name and runtime, and behind them the engine's own labels. What an engine doesn't measure is absent. These are
 the families of the built-in [mapping](mapping.md); another mapping can define others. [Engines](engines.md) says which engine has what.`, catalog.Runtime)
 	section(&b, "Inference engines, beyond GPUStack", "As above; these are not counted in metrics_mapping_coverage_ratio.", catalog.RuntimeExtra)
+	section(&b, "Gateways", `On a worker's page, with the identity labels of an engine but for model_id and model_name: a gateway has no model, model_name
+is the one of its requests. No other labels of the gateway's go out, and a label that it does not have is absent. They are apart
+from the engines' because an engine counts the requests that come by a gateway as well. [Engines](engines.md#gateways) says which gateway
+has what, and what status and user are.`, catalog.Gateway)
 	section(&b, "Worker node", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. Rates are 0 to 100.", catalog.WorkerNode)
 	section(&b, "Cards", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. What a card doesn't offer is absent; [cards](gpus.md) has the vendors.", catalog.GPU)
 	section(&b, "Model instances", "On a worker's page, with the identity labels of the worker and the instance: what the worker measures itself.", catalog.Instance)

@@ -118,7 +118,7 @@ func (a *API) instanceDashboard(_ context.Context, in *dashboardInput) (*redirec
 	}
 	m, ok := find(s.Models, i.ModelID, func(m *fleet.Model) int64 { return m.ID })
 	if !ok {
-		return nil, nothing("model of the instance", in.ID)
+		return nil, nothing("model of the instance (a gateway has none)", in.ID)
 	}
 	return a.redirect(in.origin, a.opts.Dashboards.ModelUID, modelSlug,
 		"cluster_name", clusterName(s, m.ClusterID), "model_name", m.Name, "model_instance_name", i.Name)

@@ -129,6 +129,9 @@ func (d *Declaration) complete() error {
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	d.Runtime = normalRuntime(d.Runtime)
+	if d.Model != "" && Gateway(d.Runtime) {
+		return fmt.Errorf("model is %q, and %s is a gateway, which has none of its own: leave model= out", d.Model, d.Runtime)
+	}
 	if d.Path == "" {
 		u.Path, d.Path = d.cutPage(u.Path)
 	}

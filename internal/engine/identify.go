@@ -37,6 +37,7 @@ func (e *Engine) identify(ctx context.Context) bool {
 	e.status.Version = cmp.Or(found.Version, was.Version)
 	// An engine whose model has no name anywhere goes by the name of its instance.
 	e.status.Model = cmp.Or(found.Model, was.Model, e.status.Name)
+	e.modelless()
 	if e.settle() {
 		e.logger.Info("engine is known", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)
 		if err != nil {
@@ -52,6 +53,9 @@ func (e *Engine) identify(ctx context.Context) bool {
 // complete asks for what found lacks. labelled is the model's name in the labels of the engine's page.
 func (p prober) complete(ctx context.Context, found *Identity, labelled string) error {
 	r, known := byName(found.Runtime)
+	if r.gateway {
+		found.Model, labelled = "", ""
+	}
 	model := p.model
 	if r.model != nil {
 		model = func(ctx context.Context) (string, error) { return r.model(ctx, p) }

@@ -123,6 +123,7 @@ func New(o Options) (*Engine, error) {
 		},
 		RestartCount: o.History.RestartCount, LastRestartAt: o.History.LastRestartAt,
 	}
+	e.modelless()
 	return e, nil
 }
 

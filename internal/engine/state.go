@@ -104,6 +104,7 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 		e.identified = make(chan struct{})
 		if now.runtime != "" {
 			e.status.Runtime = now.runtime
+			e.modelless()
 		}
 		e.labelled = ""
 		select {

@@ -120,7 +120,7 @@ type Model struct {
 // Instance is one running engine of a model on a worker.
 type Instance struct {
 	ID             int64
-	ModelID        int64
+	ModelID        int64 // 0: it is a gateway and has none
 	WorkerID       int64
 	Name           string
 	State          InstanceState

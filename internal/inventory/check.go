@@ -117,7 +117,7 @@ func instanceFault(in *fleet.ReportedInstance) string {
 		min, max    int
 	}{
 		{"name", in.Name, 1, maxName},
-		{"model", in.Model, 1, maxModelName},
+		{"model", in.Model, 0, maxModelName},
 		{"runtime", in.Runtime, 0, maxKind},
 		{"runtime_version", in.RuntimeVersion, 0, maxVersion},
 		{"source", in.Source, 0, maxKind},

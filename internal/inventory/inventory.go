@@ -150,7 +150,7 @@ func (i *Inventory) load(r fleet.Records) error {
 	}
 	for _, rec := range r.Instances {
 		w, m := i.workers[rec.WorkerID], i.models[rec.ModelID]
-		if w == nil || m == nil {
+		if w == nil || m == nil && rec.ModelID != 0 {
 			return fmt.Errorf("stored instance %d is of worker %d and model %d, which do not both exist: restore the data directory from a backup", rec.ID, rec.WorkerID, rec.ModelID)
 		}
 		i.insertInstance(&instance{InstanceRecord: rec, worker: w, model: m})

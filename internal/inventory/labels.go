@@ -35,7 +35,11 @@ func modelOnly(m *model) exposition.Labels {
 }
 
 func instanceLabels(in *instance) exposition.Labels {
-	return in.worker.labels.With(modelOnly(in.model)).With(exposition.RenderLabels(catalog.LabelModelInstanceName, in.Reported.Name))
+	labels := in.worker.labels
+	if in.model != nil {
+		labels = labels.With(modelOnly(in.model))
+	}
+	return labels.With(exposition.RenderLabels(catalog.LabelModelInstanceName, in.Reported.Name))
 }
 
 func stateLabel(s string) exposition.Labels { return exposition.RenderLabels("state", s) }

@@ -160,7 +160,9 @@ func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
 	}
 	touched := make(map[*model]struct{})
 	for _, in := range w.instances {
-		touched[in.model] = struct{}{}
+		if in.model != nil {
+			touched[in.model] = struct{}{}
+		}
 	}
 	i.removeWorker(w)
 	for m := range touched {

@@ -9,7 +9,7 @@ import (
 
 // Report takes what a worker says about itself and returns the ids of its instances, in the order of the report. The
 // worker is ready from then on. Instances that the report doesn't name are gone; a model is made when its first instance
-// is reported. The error is fleet.ErrNoWorker, fleet.ErrInvalid or the store's. A report that is refused for its
+// is reported. An instance without a model is a gateway's. The error is fleet.ErrNoWorker, fleet.ErrInvalid or the store's. A report that is refused for its
 // content is a sign of life nevertheless.
 func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) ([]fleet.ReportedIDs, error) {
 	r, invalid := checkReport(r)
@@ -100,7 +100,7 @@ func (i *Inventory) newIn(w *worker, reported []fleet.ReportedInstance) (want fl
 		if _, ok := w.instances[reported[k].Name]; !ok {
 			want.Instances++
 		}
-		if _, ok := i.modelNamed[modelKey{w.ClusterID, reported[k].Model}]; !ok {
+		if _, ok := i.modelNamed[modelKey{w.ClusterID, reported[k].Model}]; !ok && reported[k].Model != "" {
 			names[reported[k].Model] = struct{}{}
 		}
 	}
@@ -118,7 +118,7 @@ func (i *Inventory) take(w *worker, reported []fleet.ReportedInstance, next flee
 		rep := &reported[k]
 		named[rep.Name] = struct{}{}
 		m, ok := i.modelNamed[modelKey{w.ClusterID, rep.Model}]
-		if !ok {
+		if !ok && rep.Model != "" {
 			m = i.addModel(next.Models, w.cluster, rep.Model)
 			next.Models++
 		}
@@ -145,24 +145,29 @@ func (i *Inventory) update(in *instance, m *model, rep *fleet.ReportedInstance) 
 		in.Reported.Source != rep.Source || in.Reported.SourceKey != rep.SourceKey || in.Reported.Category != rep.Category
 	in.Reported = *rep
 	if old := in.model; old != m {
-		delete(old.instances, in.ID)
-		in.model, in.ModelID, in.labels = m, m.ID, ""
-		m.instances[in.ID] = in
+		in.detach()
+		in.attach(m)
 		i.lost(old)
 		i.gained(m)
 		described = true
 	}
 	if described {
 		i.adopt(m, rep)
-		i.describe(m)
+		if m != nil {
+			i.describe(m)
+		}
 	}
 	i.unsaved.instances[in.ID] = struct{}{}
 	i.changed(staleAll)
 }
 
 // adopt makes the model what its instance newly says. What the instance doesn't say stays. Only what changes speaks: in
-// a rolling update the instances disagree, and taking each report at its word would make the model change with each.
+// a rolling update the instances disagree, and taking each report at its word would make the model change with each. A
+// gateway has no model that could change.
 func (i *Inventory) adopt(m *model, rep *fleet.ReportedInstance) {
+	if m == nil {
+		return
+	}
 	before := m.Model
 	switch {
 	case rep.Runtime == "":

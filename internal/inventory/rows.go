@@ -136,7 +136,7 @@ func (r *rows) insertModel(m *model) {
 
 func (r *rows) insertInstance(in *instance) {
 	in.worker.instances[in.Reported.Name] = in
-	in.model.instances[in.ID] = in
+	in.attach(in.model)
 	r.instanceList = append(r.instanceList, in)
 }
 
@@ -174,7 +174,6 @@ func (i *Inventory) addInstance(id int64, w *worker, m *model, reported fleet.Re
 		worker:         w,
 		model:          m,
 	}
-	in.ModelID = m.ID
 	i.insertInstance(in)
 	i.unsaved.instances[id] = struct{}{}
 	i.gained(m)
@@ -186,22 +185,41 @@ func (i *Inventory) removeInstance(in *instance) {
 	in.gone = true
 	i.swept = false
 	delete(in.worker.instances, in.Reported.Name)
-	delete(in.model.instances, in.ID)
+	in.detach()
 	i.unsaved.instances[in.ID] = struct{}{}
 	i.lost(in.model)
 	i.changed(staleAll)
 }
 
-// gained is called after an instance was added to a model.
+// attach makes the instance one of m, or of none if m is nil: it is a gateway's.
+func (in *instance) attach(m *model) {
+	in.model, in.ModelID, in.labels = m, 0, ""
+	if m != nil {
+		in.ModelID = m.ID
+		m.instances[in.ID] = in
+	}
+}
+
+// detach takes the instance from its model, which it remembers.
+func (in *instance) detach() {
+	if in.model != nil {
+		delete(in.model.instances, in.ID)
+	}
+}
+
+// gained is called after an instance was added to a model; nil: it has none.
 func (i *Inventory) gained(m *model) {
-	if !m.EmptySince.IsZero() {
+	if m != nil && !m.EmptySince.IsZero() {
 		m.EmptySince = time.Time{}
 		i.unsaved.models[m.ID] = struct{}{}
 	}
 }
 
-// lost is called after an instance was taken from a model.
+// lost is called after an instance was taken from a model; nil: it had none.
 func (i *Inventory) lost(m *model) {
+	if m == nil {
+		return
+	}
 	if len(m.instances) == 0 {
 		m.EmptySince = time.Now()
 		i.unsaved.models[m.ID] = struct{}{}

@@ -94,7 +94,7 @@ func workerRow(r fleet.WorkerRecord) []any {
 func instanceRow(r fleet.InstanceRecord) []any {
 	in := &r.Reported
 	return []any{
-		r.ID, r.ModelID, r.WorkerID, in.Name, in.URL, in.Runtime, in.RuntimeVersion, string(in.State), in.StateMessage,
+		r.ID, sql.NullInt64{Int64: r.ModelID, Valid: r.ModelID != 0}, r.WorkerID, in.Name, in.URL, in.Runtime, in.RuntimeVersion, string(in.State), in.StateMessage,
 		in.Source, in.SourceKey, in.Category, in.RestartCount, toMillis(in.LastRestartAt),
 	}
 }
@@ -149,9 +149,9 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 			r.Models = append(r.Models, m)
 			return err
 		}),
-		s.scan(ctx, `SELECT i.id, i.model_id, i.worker_id, i.name, m.name, i.url, i.runtime, i.runtime_version, i.state, i.state_message,
+		s.scan(ctx, `SELECT i.id, COALESCE(i.model_id, 0), i.worker_id, i.name, COALESCE(m.name, ''), i.url, i.runtime, i.runtime_version, i.state, i.state_message,
 			i.source, i.source_key, i.category, i.restart_count, i.last_restart_at
-			FROM instances i JOIN models m ON m.id = i.model_id ORDER BY i.id`, func(scan scanFunc) error {
+			FROM instances i LEFT JOIN models m ON m.id = i.model_id ORDER BY i.id`, func(scan scanFunc) error {
 			var rec fleet.InstanceRecord
 			var restarted int64
 			in := &rec.Reported

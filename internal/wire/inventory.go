@@ -51,7 +51,7 @@ type Model struct {
 // ModelInstance is an item of GET /v2/model-instances.
 type ModelInstance struct {
 	ID             int64               `json:"id"`
-	ModelID        int64               `json:"model_id"`
+	ModelID        int64               `json:"model_id,omitempty" doc:"Absent of a gateway, which has no model"`
 	WorkerID       int64               `json:"worker_id"`
 	Name           string              `json:"name"`
 	State          fleet.InstanceState `json:"state"`

@@ -41,7 +41,7 @@ type ReportRequest struct {
 // InstanceReport is one engine as its worker sees it.
 type InstanceReport struct {
 	Name           string              `json:"name" minLength:"1" maxLength:"253" doc:"Instance name, unique on the worker"`
-	Model          string              `json:"model" minLength:"1" maxLength:"512"`
+	Model          string              `json:"model,omitempty" maxLength:"512" doc:"Absent of a gateway, which has none"`
 	URL            string              `json:"url,omitempty" maxLength:"2048"`
 	Runtime        string              `json:"runtime,omitempty" maxLength:"64"`
 	RuntimeVersion string              `json:"runtime_version,omitempty" maxLength:"128"`
@@ -63,7 +63,7 @@ type ReportResponse struct {
 type InstanceIDs struct {
 	Name       string `json:"name"`
 	InstanceID int64  `json:"instance_id"`
-	ModelID    int64  `json:"model_id"`
+	ModelID    int64  `json:"model_id,omitempty" doc:"Absent of a gateway"`
 }
 
 // MappingEvent is the data of an event named "mapping" on GET /v2/workers/{id}/watch?generation=N (server-sent events).

@@ -12,6 +12,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/client"
+	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -160,14 +161,14 @@ func (l *link) reportOnce(ctx context.Context, own *client.Client, workerID int6
 }
 
 // report is the whole truth about the worker. An engine whose model nobody knows yet is not in it: the server keeps
-// instances by model.
+// instances by model. A gateway has none.
 func (w *Worker) report() wire.ReportRequest {
 	const maxMessage = 1024
 	_, generation := w.follower.Current()
 	req := wire.ReportRequest{AppliedGeneration: generation, Instances: []wire.InstanceReport{}}
 	for _, e := range w.roster.engines() {
 		s := e.engine.Status()
-		if s.Model == "" {
+		if s.Model == "" && !engine.Gateway(s.Runtime) {
 			continue
 		}
 		in := wire.InstanceReport{

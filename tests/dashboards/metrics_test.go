@@ -53,6 +53,7 @@ func scraped(t *testing.T, prometheus viewer.Prometheus) exported {
 	}{
 		// Engines' own labels stand behind the identity: these are on engines with ranks, or with priorities.
 		{slices.Concat(catalog.Runtime, catalog.RuntimeExtra), append(slices.Clone(instance), "engine", "dp_rank", "tp_rank", "pp_rank", "moe_ep_rank", "priority")},
+		{catalog.Gateway, instance},
 		{catalog.Instance, instance},
 		{catalog.WorkerNode, worker},
 		{catalog.GPU, worker},
