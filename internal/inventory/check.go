@@ -117,7 +117,7 @@ func instanceFault(in *fleet.ReportedInstance) string {
 		min, max    int
 	}{
 		{"name", in.Name, 1, maxName},
-		{"model", in.Model, 0, maxModelName},
+		{"model", in.Model, 0, maxModelName}, // none: a gateway
 		{"runtime", in.Runtime, 0, maxKind},
 		{"runtime_version", in.RuntimeVersion, 0, maxVersion},
 		{"source", in.Source, 0, maxKind},
@@ -128,6 +128,9 @@ func instanceFault(in *fleet.ReportedInstance) string {
 		if fault := textFault(f.value, f.min, f.max); fault != "" {
 			return f.name + " " + fault
 		}
+	}
+	if in.Model == "" && in.Runtime == "" {
+		return "model and runtime are empty; one without a model is a gateway, which must say its runtime"
 	}
 	if !in.State.Valid() {
 		return fmt.Sprintf("state is %s; it must be pending, analyzing, scheduled, initializing, downloading, starting, running, error or unreachable", shown(string(in.State)))

@@ -193,7 +193,7 @@ func TestBadReportsAreExplained(t *testing.T) {
 		{"too many", fleet.Report{Instances: many}, []string{"1025 instances", "1024"}},
 		{"twice", fleet.Report{Instances: []fleet.ReportedInstance{engine("e", "m"), engine("f", "m"), engine("e", "n")}}, []string{"instances[2]", `"e"`, "instances[0]", "unique"}},
 		{"no name", one(func(in *fleet.ReportedInstance) { in.Name = "" }), []string{"instances[1]: name is empty"}},
-		{"no model", one(func(in *fleet.ReportedInstance) { in.Model = "" }), []string{"instances[1]: model is empty"}},
+		{"no model", one(func(in *fleet.ReportedInstance) { in.Model, in.Runtime = "", "" }), []string{"instances[1]: model and runtime are empty", "gateway"}},
 		{"long model", one(func(in *fleet.ReportedInstance) { in.Model = strings.Repeat("m", 513) }), []string{"model is 513 bytes long"}},
 		{"state", one(func(in *fleet.ReportedInstance) { in.State = "Running" }), []string{`state is "Running"`, "running"}},
 		{"no state", one(func(in *fleet.ReportedInstance) { in.State = "" }), []string{`state is ""`}},

@@ -29,11 +29,11 @@ func TestInventoryComesBackFromTheDatabase(t *testing.T) {
 	r.Labels = map[string]string{"rack": "7"}
 	a, b := join(t, inv, r), join(t, inv, registration("b"))
 	report(t, inv, a.Worker.ID, engine("e0", "m"), engine("e1", "n"), engine("e2", "m"))
-	report(t, inv, b.Worker.ID, engine("e0", "m"))
+	report(t, inv, b.Worker.ID, engine("e0", "m"), engine("gateway", ""))
 	report(t, inv, a.Worker.ID, engine("e2", "m"), engine("e3", "o"))
 	r.Cluster = "other"
 	a = join(t, inv, r)
-	report(t, inv, a.Worker.ID, engine("e2", "m"))
+	report(t, inv, a.Worker.ID, engine("e2", "m"), engine("gateway", ""))
 	if err := inv.RemoveWorker(t.Context(), b.Worker.ID); err != nil {
 		t.Fatal(err)
 	}

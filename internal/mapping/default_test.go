@@ -216,13 +216,13 @@ func TestDefault_CoversRecordedPages(t *testing.T) {
 // listCandidates lists the natives that a runtime has for each unified family, with ~ where the meaning is not equal.
 func listCandidates(text *strings.Builder, c *Compiled, r *runtimeMapping) {
 	natives := candidates(c, r)
-	mapped := 0
-	for i := range catalog.Runtime {
+	mapped, counted := 0, c.Plan(r.name, "").Core()
+	for _, i := range counted {
 		if natives[i] != nil {
 			mapped++
 		}
 	}
-	fmt.Fprintf(text, "%s in the document: %d of %d\n", r.name, mapped, len(catalog.Runtime))
+	fmt.Fprintf(text, "%s in the document: %d of %d\n", r.name, mapped, len(counted))
 	for i, family := range c.Families() {
 		if natives[i] != nil {
 			fmt.Fprintf(text, "  %s <- %s\n", family.Name, strings.Join(natives[i], ", "))

@@ -78,6 +78,7 @@ var (
 				Category: "llm", RestartCount: 3, LastRestartAt: day,
 			}},
 			{ID: 5, ModelID: 1, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "qwen-1", Model: "qwen", State: fleet.InstanceStarting}},
+			{ID: 6, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "proxy", Runtime: "LiteLLM", State: fleet.InstanceRunning}},
 		},
 	}
 	sampleChanges = fleet.Changes{Put: sample, Heartbeats: []fleet.Heartbeat{{WorkerID: 1, At: day.Add(1500 * time.Millisecond), AppliedGeneration: 7}}}
@@ -125,7 +126,7 @@ func TestApplyReplacesAndRemoves(t *testing.T) {
 	moved := sample.Instances[0]
 	moved.ModelID, moved.Reported.Model = 2, "gone"
 	apply(t, s, fleet.Changes{
-		RemovedInstances: []int64{5},
+		RemovedInstances: []int64{5, 6},
 		RemovedModels:    []int64{1},
 		Put:              fleet.Records{Workers: []fleet.WorkerRecord{w1, w2}, Instances: []fleet.InstanceRecord{moved}},
 	})
@@ -142,7 +143,7 @@ func TestApplyReplacesAndRemoves(t *testing.T) {
 func TestApplyIsAllOrNothing(t *testing.T) {
 	s := open(t, t.TempDir())
 	apply(t, s, sampleChanges)
-	orphan := fleet.InstanceRecord{ID: 6, ModelID: 99, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "x", State: fleet.InstanceRunning}}
+	orphan := fleet.InstanceRecord{ID: 7, ModelID: 99, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "x", State: fleet.InstanceRunning}}
 	err := s.Apply(t.Context(), &fleet.Changes{RemovedInstances: []int64{4}, Put: fleet.Records{Instances: []fleet.InstanceRecord{orphan}}})
 	if err == nil {
 		t.Fatal("an instance of a model that does not exist was stored")

@@ -103,7 +103,11 @@ func (f *fakeServer) report(w http.ResponseWriter, r *http.Request) {
 	}
 	resp := wire.ReportResponse{Instances: []wire.InstanceIDs{}}
 	for i, in := range req.Instances {
-		resp.Instances = append(resp.Instances, wire.InstanceIDs{Name: in.Name, InstanceID: int64(40 + i), ModelID: 5})
+		ids := wire.InstanceIDs{Name: in.Name, InstanceID: int64(40 + i)}
+		if in.Model != "" {
+			ids.ModelID = 5
+		}
+		resp.Instances = append(resp.Instances, ids)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

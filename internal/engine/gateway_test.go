@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// gatewayPages are pages that are also translated, by the gateway that wrote them.
+func gatewayPages(t *testing.T) map[string]string {
+	t.Helper()
+	pages := map[string]string{}
+	for runtime, name := range map[string]string{
+		"LiteLLM": "litellm", "production-stack": "production-stack", "Envoy AI Gateway": "envoy-ai-gateway", "Higress": "higress",
+	} {
+		a, err := txtar.ParseFile(filepath.Join("..", "translate", "testdata", "engines", name+".txtar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[runtime] = string(a.Files[0].Data)
+	}
+	return pages
+}
+
+func TestGatewaysAreRecognised(t *testing.T) {
+	for want, page := range gatewayPages(t) {
+		if got := Recognise([]byte(page)); got != want {
+			t.Errorf("%s: got %q", want, got)
+		}
+		if !Gateway(want) || !Gateway(strings.ToUpper(want)) {
+			t.Errorf("%s is no gateway", want)
+		}
+		for _, r := range Runtimes() {
+			if r.wrote([]byte(page)) != (r.Name == want) {
+				t.Errorf("%s: %s says %t", want, r.Name, r.wrote([]byte(page)))
+			}
+			if r.gateway && r.workOn([]byte(page)).known {
+				t.Errorf("%s is watched", r.Name)
+			}
+		}
+	}
+	for _, name := range []string{"vLLM", "Dynamo", "", "smg"} {
+		if Gateway(name) {
+			t.Errorf("%q is a gateway", name)
+		}
+	}
+	// SGLang's router is no engine and none of these.
+	if got := Recognise([]byte("# TYPE smg_http_requests_total counter\nsmg_http_requests_total 1\n")); got != "" {
+		t.Errorf("smg: got %q", got)
+	}
+}
+
+// TestGatewayTakenForAnEngine: a page that was read as vLLM's, as by a worker that did not know routers, is the router's, and
+// what was its model is forgotten.
+func TestGatewayTakenForAnEngine(t *testing.T) {
+	page := gatewayPages(t)["production-stack"]
+	synctest.Test(t, func(t *testing.T) {
+		d := Declaration{URL: "http://h:8001", Path: "/metrics", Instance: "router"}
+		pages := map[string]string{"/metrics": page, "/version": `{"version": "0.1.9"}`, "/v1/models": `{"data": [{"id": "qwen"}]}`}
+		e, err := New(Options{
+			Declaration: d, Fetcher: NewFetcher(FetcherOptions{Transport: &fake{pages: pages}}),
+			History: History{Identity: Identity{Runtime: "vLLM", Version: "0.1.8", Model: "router"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &harness{Engine: e}
+		h.run(t)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got, want := h.Status().Identity, (Identity{Runtime: "production-stack", Version: "0.1.9"}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestGatewayIsDeclaredWithoutModel(t *testing.T) {
+	_, err := ParseDeclaration("url=http://h:4000,runtime=litellm,model=qwen")
+	if err == nil || !strings.Contains(err.Error(), "LiteLLM is a gateway") || !strings.Contains(err.Error(), "leave model= out") {
+		t.Errorf("got %v", err)
+	}
+	d, err := ParseDeclaration("url=http://h:4000,runtime=litellm")
+	if err != nil || d.Path != "/metrics/" || d.URL != "http://h:4000" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if d, err = ParseDeclaration("url=http://h:15020/stats/prometheus,runtime=higress"); err != nil || d.Path != "/stats/prometheus" || d.URL != "http://h:15020" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	// What is not known to be a gateway may have a model. It goes when the page shows one.
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://h:4000,model=qwen", map[string]string{"/metrics": gatewayPages(t)["LiteLLM"]})
+		h.run(t)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := h.Status(); s.Runtime != "LiteLLM" || s.Model != "" {
+			t.Errorf("got %+v", s)
+		}
+		if n := strings.Count(h.log.String(), "gateway has no model of its own"); n != 1 {
+			t.Errorf("told %d times: %s", n, h.log)
+		}
+	})
+}

@@ -1,0 +1,52 @@
+package store_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pressly/goose/v3"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// TestFirstSchemaIsBroughtUpToDate: instances of a database from before gateways keep their models.
+func TestFirstSchemaIsBroughtUpToDate(t *testing.T) {
+	dir := t.TempDir()
+	closed(t, open(t, dir)) // makes the file
+	db := raw(t, dir)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.DownTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{
+		"INSERT INTO clusters (id, name, provider, state) VALUES (1, 'default', 'Docker', 'ready')",
+		`INSERT INTO workers (id, cluster_id, uuid, name, address, metrics_port, proxy_mode, state, labels, version, registered_at, credential_hash)
+			VALUES (1, 1, 'u', 'n', '10.0.0.1', 10151, 'direct', 'ready', '{}', '', 0, '` + "0000000000000000000000000000000000000000000000000000000000000000" + `')`,
+		"INSERT INTO models (id, cluster_id, name, runtime, runtime_version, source, source_key, category, empty_since) VALUES (3, 1, 'qwen', '', '', '', '', '', 0)",
+		`INSERT INTO instances (id, model_id, worker_id, name, url, runtime, runtime_version, state, state_message, source, source_key, category, restart_count, last_restart_at)
+			VALUES (4, 3, 1, 'q-0', 'http://h', 'vLLM', '0.11.0', 'running', 'm', 's', 'k', 'c', 2, 0)`,
+	} {
+		if _, err := db.ExecContext(t.Context(), q); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	want := []fleet.InstanceRecord{{ID: 4, ModelID: 3, WorkerID: 1, Reported: fleet.ReportedInstance{
+		Name: "q-0", Model: "qwen", URL: "http://h", Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning,
+		StateMessage: "m", Source: "s", SourceKey: "k", Category: "c", RestartCount: 2,
+	}}}
+	if diff := cmp.Diff(want, load(t, s).Instances); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	apply(t, s, fleet.Changes{Put: fleet.Records{Instances: []fleet.InstanceRecord{{ID: 5, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "proxy", State: fleet.InstanceRunning}}}}})
+	if got := load(t, s).Instances; len(got) != 2 || got[1].ModelID != 0 || got[1].Reported.Model != "" {
+		t.Errorf("got %+v", got)
+	}
+}
