@@ -46,7 +46,8 @@ func TestSigns(t *testing.T) {
 		"nvidia/tensorrt-llm/release": "trtllm-serve", "openmmlab/lmdeploy": "LMDeploy", "ggml-org/llama.cpp:server-cuda": "llama.cpp",
 		"nvidia/ai-dynamo/dynamo-frontend": "Dynamo", "nvidia/ai-dynamo/vllm-runtime": "", "registry/nim/meta/llama-3.1-8b-instruct": "NIM",
 		"predibase/lorax": "TGI", "baidubce/paddlepaddle/fastdeploy-cuda-12.6": "FastDeploy", "modeltc/lightllm": "LightLLM", "xprobe/xinference": "Xinference",
-		"prom/prometheus": "", "nvidia/cuda": "", "paddlepaddle/paddle": "",
+		"berriai/litellm": "LiteLLM", "lmcache/lmstack-router": "production-stack", "envoyproxy/ai-gateway-extproc": "Envoy AI Gateway", "higress/all-in-one": "Higress",
+		"envoyproxy/envoy": "", "lmcache/vllm-openai": "", "prom/prometheus": "", "nvidia/cuda": "", "paddlepaddle/paddle": "",
 	} {
 		var got []string
 		for _, s := range signs {

@@ -73,6 +73,30 @@ func TestTarget(t *testing.T) {
 	}
 }
 
+func TestSumBy(t *testing.T) {
+	document := func(target string) string {
+		return "gpustack_metrics: {c: {type: counter}, s: {type: summary}}\nruntime_mapping: {E: {\"*\": {n: " + target + "}}}\n"
+	}
+	c := mustCompile(t, document("{to: c, sum_by: [a, b], rename: {a: z}}"))
+	want := []Target{{Family: 0, Change: &Change{Scale: 1, Keep: []string{"a", "b"}, Sum: true, Rename: []Rename{{"a", "z"}}}}}
+	if diff := cmp.Diff(want, c.Plan("E", "").Lookup([]byte("n"))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for target, want := range map[string]string{
+		"{to: c, sum_by: a, keep: b}":     "keep",
+		"{to: c, sum_by: a, drop: b}":     "does not go with sum_by",
+		"{to: c, sum_by: a, sum_over: b}": "does not go with sum_by",
+		"{to: c, keep: a, sum_over: b}":   "does not go with keep",
+		"{to: s, sum_by: a}":              "quantiles cannot be added up",
+		"{to: c, sum_by: []}":             "found a list of 0",
+		"{to: c, sum_by: le}":             "le",
+	} {
+		if _, err := Decode([]byte(document(target))); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", target, err, want)
+		}
+	}
+}
+
 func TestCore(t *testing.T) {
 	if got := compileDefault(t).Plan("vLLM", "").Core(); len(got) != 28 {
 		t.Errorf("%d families of the built-in document count", len(got))

@@ -94,7 +94,9 @@ func workerRow(r fleet.WorkerRecord) []any {
 func instanceRow(r fleet.InstanceRecord) []any {
 	in := &r.Reported
 	return []any{
-		r.ID, sql.NullInt64{Int64: r.ModelID, Valid: r.ModelID != 0}, r.WorkerID, in.Name, in.URL, in.Runtime, in.RuntimeVersion, string(in.State), in.StateMessage,
+		r.ID,
+		sql.NullInt64{Int64: r.ModelID, Valid: r.ModelID != 0},
+		r.WorkerID, in.Name, in.URL, in.Runtime, in.RuntimeVersion, string(in.State), in.StateMessage,
 		in.Source, in.SourceKey, in.Category, in.RestartCount, toMillis(in.LastRestartAt),
 	}
 }
