@@ -24,7 +24,7 @@ type cli struct {
 	Start   startCmd       `cmd:"" help:"Server and worker of this machine in one process."`
 	Server  serverCmd      `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus, Grafana."`
 	Worker  worker.Command `cmd:"" help:"The worker: exports this machine and the engines on it."`
-	Demo    demoCmd        `cmd:"" help:"A server, a worker of this machine, four simulated engines and eight simulated cards."`
+	Demo    demoCmd        `cmd:"" help:"A server, a worker of this machine, four simulated engines behind a simulated gateway, and eight simulated cards."`
 	Mapping mappingCmd     `cmd:"" help:"Look at, check and change the metrics mapping."`
 	Grafana grafanaCmd     `cmd:"" help:"Install a Grafana for the dashboards."`
 	Status  statusCmd      `cmd:"" help:"What a server knows: workers, models, instances."`

@@ -1,4 +1,4 @@
-// Package demo runs a small fleet to look at: a server, a worker of this machine, and simulated engines and cards under load.
+// Package demo runs a small fleet to look at: a server, a worker of this machine, simulated engines behind a gateway, and cards under load.
 package demo
 
 import (
@@ -200,7 +200,12 @@ func (f *fleet) ready(ctx context.Context) error {
 	defer cancel()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	scraped := 0
+	scraped, engines := 0, 0
+	for _, e := range f.engines {
+		if !e.gateway {
+			engines++
+		}
+	}
 	// A data directory that was used before may hold fresh samples of engines that are gone.
 	fresh := fmt.Sprintf("max by (model_instance_name) (timestamp(gpustack:num_requests_running)) > %d", time.Now().Unix())
 	for {
@@ -208,14 +213,14 @@ func (f *fleet) ready(ctx context.Context) error {
 		if got, err := ask(ctx, f.server.URL(), fresh); err == nil {
 			scraped = len(got)
 		}
-		if scraped >= len(f.engines) {
+		if scraped >= engines {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errNotReady) {
-				return fmt.Errorf("after %s Prometheus has samples of %d of %d engines: the log says why (--debug shows all of it)", readyTimeout, scraped, len(f.engines))
+				return fmt.Errorf("after %s Prometheus has samples of %d of %d engines: the log says why (--debug shows all of it)", readyTimeout, scraped, engines)
 			}
 			return ctx.Err()
 		}

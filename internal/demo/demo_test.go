@@ -158,7 +158,7 @@ func TestDemo(t *testing.T) {
 		}
 	})
 	t.Run("the queries have answers", func(t *testing.T) {
-		if n := len(Queries()); n != 7 {
+		if n := len(Queries()); n != 8 {
 			t.Errorf("%d queries", n)
 		}
 		for _, q := range Queries() {
@@ -190,14 +190,14 @@ func TestDemo(t *testing.T) {
 		if len(groups) != 1 || len(groups[0].Targets) != 1 || worker != "http://"+groups[0].Targets[0]+"/metrics" {
 			t.Errorf("targets %v, the worker is at %s", groups, worker)
 		}
-		if page := get(t, address(t, summary, "the inventory")); strings.Count(page, "\ngpustack:model_instance_status{") != 4 {
-			t.Errorf("the inventory doesn't have four instances:\n%s", page)
+		if page := get(t, address(t, summary, "the inventory")); strings.Count(page, "\ngpustack:model_instance_status{") != 5 {
+			t.Errorf("the inventory doesn't have four engines and a gateway:\n%s", page)
 		}
 		if page := get(t, worker); !strings.Contains(page, "gpustack:worker_node_memory_used_bytes{") {
 			t.Error("the worker's page has nothing about this machine")
 		}
 		raw := get(t, address(t, summary, "the engines' own"))
-		for _, name := range []string{"vllm:num_requests_running{", "sglang:num_running_reqs{", "npu_cache_usage_perc{"} {
+		for _, name := range []string{"vllm:num_requests_running{", "sglang:num_running_reqs{", "npu_cache_usage_perc{", "litellm_output_tokens_metric_total{"} {
 			if !strings.Contains(raw, name) {
 				t.Errorf("no %s among the engines' own families", name)
 			}

@@ -29,8 +29,10 @@ type simulated struct {
 	title, profile, model, instance string
 	ranks                           int // data-parallel; 0: one
 	// found: the worker is told nothing but the URL and finds the rest out.
-	found    bool
-	crashes  bool
+	found   bool
+	crashes bool
+	// gateway: it is no engine but what all their requests come through.
+	gateway  bool
 	url      string
 	listener net.Listener
 	engine   *simengine.Engine
@@ -39,7 +41,7 @@ type simulated struct {
 	logger   *slog.Logger
 }
 
-// simulate makes the engines. Their users live on a Tuesday afternoon when the demo begins: then it is never dull, and a run
+// simulate makes the engines and the gateway before them. Their users live on a Tuesday afternoon when the demo begins: then it is never dull, and a run
 // can be repeated at another hour.
 func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 	engines := []*simulated{
@@ -48,6 +50,7 @@ func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 		{title: "SGLang", profile: simengine.ProfileSGLang, model: "deepseek-v3.2", instance: "deepseek-v3.2-0"},
 		{title: "MindIE", profile: simengine.ProfileMindIE, model: "pangu-pro-moe", instance: "pangu-pro-moe-0"},
 	}
+	proxy := &simengine.Gateway{}
 	now := time.Now()
 	afternoon := time.Date(2026, time.March, 3, 13, 30, 0, 0, time.UTC)
 	errs := make([]error, len(engines))
@@ -56,18 +59,26 @@ func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 		wg.Go(func() {
 			sim, err := simengine.New(simengine.Options{
 				Profile: e.profile, Model: e.model, Ranks: e.ranks, Seed: seed*uint64(len(engines)) + uint64(i), Start: now.Add(-history), LoadAt: afternoon,
+				Gateway: proxy,
 			})
 			if err != nil {
 				errs[i] = err
 				return
 			}
-			e.engine, e.handler, e.logger = sim, sim.Handler(), logger
-			if e.listener, errs[i] = lifecycle.Listen(loopback, 0, ""); errs[i] == nil {
-				e.url = "http://" + e.listener.Addr().String()
-			}
+			e.engine, e.handler = sim, sim.Handler()
 		})
 	}
 	wg.Wait()
+	engines = append(engines, &simulated{title: "LiteLLM", instance: "litellm-0", gateway: true, handler: proxy.Handler()})
+	for _, e := range engines {
+		e.logger = logger
+		var err error
+		if e.listener, err = lifecycle.Listen(loopback, 0, ""); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		e.url = "http://" + e.listener.Addr().String()
+	}
 	if err := errors.Join(errs...); err != nil {
 		for _, e := range engines {
 			if e.listener != nil {
@@ -83,6 +94,9 @@ func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 func (e *simulated) declaration() string {
 	if e.found {
 		return "url=" + e.url
+	}
+	if e.gateway {
+		return fmt.Sprintf("url=%s,instance=%s", e.url, e.instance)
 	}
 	return fmt.Sprintf("url=%s,model=%s,instance=%s", e.url, e.model, e.instance)
 }

@@ -45,6 +45,10 @@ func Queries() []Query {
 			"Mean time between two tokens",
 			`sum by (runtime) (rate(gpustack:inter_token_latency_seconds_sum[1m])) / sum by (runtime) (rate(gpustack:inter_token_latency_seconds_count[1m]))`,
 		},
+		{
+			"Who uses which model: tokens a second",
+			`sum by (user, model_name) (rate(gpustack:gateway_generation_tokens_total[1m]))`,
+		},
 	}
 }
 
