@@ -149,7 +149,7 @@ func (d *Declaration) cutPage(path string) (base, page string) {
 	if r, ok := byName(d.Runtime); ok {
 		page = r.path()
 	}
-	if base, ok := strings.CutSuffix(path, page); ok {
+	if base, ok := strings.CutSuffix(path, strings.TrimRight(page, "/")); ok {
 		return base, page
 	}
 	if base, ok := strings.CutSuffix(path, defaultPath); ok {

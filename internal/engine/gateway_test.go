@@ -87,6 +87,11 @@ func TestGatewayIsDeclaredWithoutModel(t *testing.T) {
 	if err != nil || d.Path != "/metrics/" || d.URL != "http://h:4000" {
 		t.Errorf("got %+v, %v", d, err)
 	}
+	for _, url := range []string{"http://h:4000/metrics/", "http://h:4000/metrics"} {
+		if d, err = ParseDeclaration("url=" + url + ",runtime=litellm"); err != nil || d.Path != "/metrics/" || d.URL != "http://h:4000" {
+			t.Errorf("%s: got %+v, %v", url, d, err)
+		}
+	}
 	if d, err = ParseDeclaration("url=http://h:15020/stats/prometheus,runtime=higress"); err != nil || d.Path != "/stats/prometheus" || d.URL != "http://h:15020" {
 		t.Errorf("got %+v, %v", d, err)
 	}

@@ -25,15 +25,7 @@ func litellm() Runtime {
 			return version, err
 		},
 		model: noModel,
-		hint: func(status int) string {
-			switch status {
-			case http.StatusNotFound:
-				return "LiteLLM serves metrics only with prometheus among the callbacks of litellm_settings"
-			case http.StatusTemporaryRedirect:
-				return "LiteLLM's metrics are at /metrics/, with a slash at the end"
-			}
-			return ""
-		},
+		hint:  hintAt(http.StatusNotFound, "LiteLLM serves metrics only with prometheus among the callbacks of litellm_settings"),
 		sign: fleet.Sign{
 			Commands: []string{"litellm", "litellm.proxy.proxy_cli"},
 			Images:   []string{"berriai/litellm"},
