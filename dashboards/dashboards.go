@@ -5,7 +5,7 @@ package dashboards
 
 // All returns every dashboard, in the order in which they are listed.
 func All() []Dashboard {
-	return []Dashboard{fleetOverview(), workers(), models(), gpuHealth(), engineComparison(), power(), mappingHealth(), self()}
+	return []Dashboard{fleetOverview(), workers(), models(), gpuHealth(), engineComparison(), users(), power(), mappingHealth(), self()}
 }
 
 // Tag marks our dashboards; the menu that links them to each other lists what carries it.
