@@ -99,6 +99,7 @@ type Exporter struct {
 	logger     *slog.Logger
 	process    *metricspage.Process
 	scrapes    chan struct{}
+	trials     chan struct{}
 	writers    sync.Pool // of *exposition.Writer
 	gathered   sync.Pool // of *gathering
 	buffers    sync.Pool // of *bytes.Buffer
@@ -126,6 +127,7 @@ func New(o Options) (*Exporter, error) {
 		logger:   o.Logger.With(logging.KeyComponent, "exporter"),
 		process:  process,
 		scrapes:  make(chan struct{}, maxScrapes),
+		trials:   make(chan struct{}, maxTrialTranslations),
 		writers:  sync.Pool{New: func() any { return new(exposition.Writer) }},
 		gathered: sync.Pool{New: func() any { return new(gathering) }},
 		buffers:  sync.Pool{New: func() any { return new(bytes.Buffer) }},

@@ -1,0 +1,128 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/mapping"
+	"github.com/stackscope/stackscope/internal/translate"
+)
+
+const proposal = `{"gpustack_metrics":{"gpustack:mine":{"type":"gauge","description":"Mine."},"gpustack:prompt_tokens":{"type":"counter","description":"Tokens."}},
+"runtime_mapping":{"vLLM":{"*":{"vllm:num_requests_running":"gpustack:mine","vllm:prompt_tokens":"gpustack:prompt_tokens"}}}}`
+
+func compileProposal(t *testing.T) *mapping.Compiled {
+	t.Helper()
+	doc, err := mapping.Decode([]byte(proposal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := mapping.Compile(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+func TestTry(t *testing.T) {
+	a, b := newEngine("a"), newEngine("b")
+	b.set("", errors.New("down"))
+	e, _ := newExporter(t, a, b)
+	page := get(t, e.Handler(), "/metrics")
+	trials, generation, err := e.Try(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
+	if err != nil || generation != 4 || len(trials) != 2 {
+		t.Fatalf("%d trials of generation %d: %v", len(trials), generation, err)
+	}
+	labels := "{" + cluster + worker + "," + fmt.Sprintf(instance, "a") + `,engine="0"`
+	want := translate.Difference{
+		Added: 1, Removed: 1,
+		Families: []translate.FamilyDifference{
+			{Name: "gpustack:mine", Added: 1},
+			{Name: "gpustack:num_requests_running", Removed: 1},
+			{Name: "gpustack:prompt_tokens_total"},
+		},
+		Series: []translate.SeriesDifference{
+			{Series: "gpustack:mine" + labels + "}", After: "3.0"},
+			{Series: "gpustack:num_requests_running" + labels + "}", Before: "3.0"},
+		},
+	}
+	got := trials[0].Difference
+	got.Families[2].HelpBefore, got.Families[2].HelpAfter = "", ""
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("difference (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(page, got.Series[1].Series+" 3.0\n") {
+		t.Errorf("%s is not on the page", got.Series[1].Series)
+	}
+	if p := trials[0].Before; p != (TrialPage{Fed: 2, Countable: 28, Series: 2}) {
+		t.Errorf("before: %+v", p)
+	}
+	if p := trials[0].After; p != (TrialPage{Fed: 1, Countable: 1, Series: 2}) {
+		t.Errorf("after: %+v", p)
+	}
+	if trials[1].Err == nil || trials[1].Instance.Name != "b" || !cmp.Equal(trials[1].Difference, translate.Difference{}) {
+		t.Errorf("an engine that is down: %+v", trials[1])
+	}
+	if a.fetches.Load() != 2 || a.released.Load() != 2 {
+		t.Errorf("%d fetches, %d pages given back, want 2 each: one of the scrape, one of the trial", a.fetches.Load(), a.released.Load())
+	}
+	if again := get(t, e.Handler(), "/metrics"); !cmp.Equal(series(page, "gpustack:runtime"), series(again, "gpustack:runtime")) {
+		t.Errorf("a trial changed the page:\n%s\n%s", page, again)
+	}
+}
+
+// Trials and scrapes that overlap have one fetch among them.
+func TestTrySharesTheFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newEngine("a")
+		a.delay = time.Second
+		e, _ := newExporter(t, a)
+		proposed := compileProposal(t)
+		var wg sync.WaitGroup
+		wg.Go(func() { get(t, e.Handler(), "/metrics") })
+		for range 8 {
+			wg.Go(func() {
+				trials, _, err := e.Try(t.Context(), proposed, time.Now().Add(2*time.Second))
+				if err != nil || trials[0].Err != nil || trials[0].Difference.Added != 1 || trials[0].Difference.Removed != 1 {
+					t.Errorf("%+v, %v", trials, err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := a.fetches.Load(); n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+func TestTryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung, good := newEngine("hung"), newEngine("good")
+		hung.delay = time.Hour
+		e, _ := newExporter(t, hung, good)
+		began := time.Now()
+		trials, _, err := e.Try(t.Context(), compileProposal(t), time.Now().Add(3*time.Second))
+		if took := time.Since(began); err != nil || took != 3*time.Second {
+			t.Errorf("it took %s: %v", took, err)
+		}
+		if trials[0].Err == nil || trials[1].Err != nil || trials[1].Difference.Added != 1 {
+			t.Errorf("%+v", trials)
+		}
+		stop := errors.New("stop")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(stop) })
+		began = time.Now()
+		if _, _, err := e.Try(ctx, compileProposal(t), time.Now().Add(time.Minute)); !errors.Is(err, stop) || time.Since(began) != time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		time.Sleep(time.Minute) // what was begun ends at its deadline
+	})
+}
