@@ -49,6 +49,8 @@ type Mapping interface {
 	Current() Generation
 	// Builtin returns the built-in default as canonical JSON.
 	Builtin() []byte
+	// Check returns the canonical JSON of a document that Publish would take, or the error that it would fail with.
+	Check(doc *mapping.Document) ([]byte, error)
 	// Publish and Reset return when the change is durable. They fail with ErrGeneration when ifGeneration is neither
 	// AnyGeneration nor the one in force, and Publish fails with mapping.Faults for a document that cannot be used.
 	Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Change, error)
@@ -105,6 +107,7 @@ type API struct {
 	mux      *http.ServeMux
 	openapi  []byte
 	streams  streams
+	dryRuns  dryRuns
 	stopping chan struct{}
 	stop     func()
 }
@@ -209,12 +212,13 @@ func (a *API) routes() {
 	register(a, h, route{
 		id: "set-metrics-config", method: "POST", path: "/v2/metrics/config", access: admin, tag: mappingTag, maxBody: configBytes,
 		summary:     "Put a metrics mapping in force for all workers",
-		description: "JSON or YAML, whatever the Content-Type says. If-Match makes it conditional on the generation in force. A faulty document is refused with every fault.",
-		errors:      []int{http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
+		description: "JSON or YAML, whatever the Content-Type says. If-Match makes it conditional on the generation in force. A faulty document is refused with every fault. " + dryRunDescription,
+		errors:      []int{http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, a.setConfig)
 	register(a, h, route{
 		id: "reset-metrics-config", method: "DELETE", path: "/v2/metrics/config", access: admin, tag: mappingTag,
-		summary: "Put the built-in metrics mapping in force for all workers", errors: []int{http.StatusPreconditionFailed},
+		summary: "Put the built-in metrics mapping in force for all workers", description: dryRunDescription,
+		errors: []int{http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, a.resetConfig)
 	register(a, h, route{
 		id: "get-default-metrics-config", method: "GET", path: "/v2/metrics/default-config", access: viewer, tag: mappingTag,
@@ -238,6 +242,11 @@ func (a *API) routes() {
 		id: "watch-worker", method: "GET", path: "/v2/workers/{id}/watch", access: self, tag: workersTag,
 		summary: "Follow the metrics mapping", description: watchDescription,
 	}, a.watch)
+	register(a, h, route{
+		id: "answer-dry-run", method: "POST", path: "/v2/workers/{id}/dry-runs/{run}", access: self, tag: workersTag, maxBody: maxDryRunBody,
+		status: http.StatusNoContent, summary: "Say what a mapping would change on a worker",
+		errors: []int{http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
+	}, a.answerDryRun)
 	register(a, h, route{
 		id: "remove-worker", method: "DELETE", path: "/v2/workers/{id}", access: admin, tag: workersTag,
 		summary: "Take a worker out of the inventory and out of the scrape targets", errors: []int{http.StatusNotFound},

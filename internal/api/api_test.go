@@ -55,6 +55,8 @@ func (m *fakeMapping) Current() api.Generation {
 	return m.gen
 }
 
+func (m *fakeMapping) Check(doc *mapping.Document) ([]byte, error) { return doc.MarshalJSON() }
+
 func (m *fakeMapping) Publish(_ context.Context, doc *mapping.Document, ifGeneration int64) (api.Change, error) {
 	data, err := doc.MarshalJSON()
 	if err != nil {
@@ -319,22 +321,23 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"GET /v2/metrics/config":          "",
-		"POST /v2/metrics/config":         "adminToken adminBasic",
-		"DELETE /v2/metrics/config":       "adminToken adminBasic",
-		"GET /v2/metrics/default-config":  "",
-		"POST /v2/metrics/default-config": "",
-		"GET /v2/metrics/config/schema":   "",
-		"POST /v2/metrics/preview":        "",
-		"POST /v2/workers/register":       "workerToken",
-		"PUT /v2/workers/{id}/report":     "workerCredential",
-		"GET /v2/workers/{id}/watch":      "workerCredential",
-		"DELETE /v2/workers/{id}":         "adminToken adminBasic",
-		"GET /v2/clusters":                "",
-		"GET /v2/workers":                 "",
-		"GET /v2/models":                  "",
-		"GET /v2/model-instances":         "",
-		"GET /v2/clusters/{id}/dashboard": "", "GET /v2/workers/{id}/dashboard": "",
+		"GET /v2/metrics/config":               "",
+		"POST /v2/metrics/config":              "adminToken adminBasic",
+		"DELETE /v2/metrics/config":            "adminToken adminBasic",
+		"GET /v2/metrics/default-config":       "",
+		"POST /v2/metrics/default-config":      "",
+		"GET /v2/metrics/config/schema":        "",
+		"POST /v2/metrics/preview":             "",
+		"POST /v2/workers/register":            "workerToken",
+		"POST /v2/workers/{id}/dry-runs/{run}": "workerCredential",
+		"PUT /v2/workers/{id}/report":          "workerCredential",
+		"GET /v2/workers/{id}/watch":           "workerCredential",
+		"DELETE /v2/workers/{id}":              "adminToken adminBasic",
+		"GET /v2/clusters":                     "",
+		"GET /v2/workers":                      "",
+		"GET /v2/models":                       "",
+		"GET /v2/model-instances":              "",
+		"GET /v2/clusters/{id}/dashboard":      "", "GET /v2/workers/{id}/dashboard": "",
 		"GET /v2/models/{id}/dashboard": "", "GET /v2/model-instances/{id}/dashboard": "",
 		"GET /healthz": "",
 		"GET /readyz":  "",

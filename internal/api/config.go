@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -54,6 +56,7 @@ func (a *API) getDefaultConfig(context.Context, *none) (*configOutput, error) {
 }
 
 type setConfigInput struct {
+	DryRunQuery
 	IfMatch string `header:"If-Match" doc:"Generations, one of which must be in force, as in the ETag of GET"`
 	RawBody []byte
 }
@@ -68,10 +71,32 @@ func configBody() *huma.RequestBody {
 }
 
 type resetConfigInput struct {
+	DryRunQuery
 	IfMatch string `header:"If-Match" doc:"Generations, one of which must be in force, as in the ETag of GET"`
 }
 
-type mappingOutput struct{ Body wire.MappingStatus }
+type mappingOutput struct{ Body mappingAnswer }
+
+// mappingAnswer is what a change did or, of a dry run, what it would do.
+type mappingAnswer struct {
+	status *wire.MappingStatus
+	dryRun *wire.MappingDryRun
+}
+
+func (m mappingAnswer) MarshalJSON() ([]byte, error) {
+	if m.dryRun != nil {
+		return json.Marshal(m.dryRun)
+	}
+	return json.Marshal(m.status)
+}
+
+// Schema describes both answers.
+func (mappingAnswer) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{
+		r.Schema(reflect.TypeFor[wire.MappingStatus](), true, "MappingStatus"),
+		r.Schema(reflect.TypeFor[wire.MappingDryRun](), true, "MappingDryRun"),
+	}}
+}
 
 func (a *API) setConfig(ctx context.Context, in *setConfigInput) (*mappingOutput, error) {
 	expect, err := a.expected(in.IfMatch)
@@ -82,6 +107,13 @@ func (a *API) setConfig(ctx context.Context, in *setConfigInput) (*mappingOutput
 	if err != nil {
 		return nil, a.problem(ctx, admin, "set metrics mapping", err)
 	}
+	if in.dry {
+		data, err := a.opts.Mapping.Check(doc)
+		if err != nil {
+			return nil, a.problem(ctx, admin, "try metrics mapping", err)
+		}
+		return a.dryRun(ctx, data, in.wait)
+	}
 	return a.changed(ctx, "set metrics mapping")(a.opts.Mapping.Publish(ctx, doc, expect))
 }
 
@@ -89,6 +121,9 @@ func (a *API) resetConfig(ctx context.Context, in *resetConfigInput) (*mappingOu
 	expect, err := a.expected(in.IfMatch)
 	if err != nil {
 		return nil, err
+	}
+	if in.dry {
+		return a.dryRun(ctx, nil, in.wait)
 	}
 	return a.changed(ctx, "reset metrics mapping")(a.opts.Mapping.Reset(ctx, expect))
 }
@@ -98,7 +133,7 @@ func (a *API) changed(ctx context.Context, doing string) func(Change, error) (*m
 		if err != nil {
 			return nil, a.problem(ctx, admin, doing, err)
 		}
-		return &mappingOutput{Body: wire.MappingStatus{Status: "ok", Generation: c.Generation, Workers: c.Workers, Unchanged: !c.Changed}}, nil
+		return &mappingOutput{Body: mappingAnswer{status: &wire.MappingStatus{Status: "ok", Generation: c.Generation, Workers: c.Workers, Unchanged: !c.Changed}}}, nil
 	}
 }
 

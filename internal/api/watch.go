@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +24,7 @@ const (
 	// writeTimeout bounds how long a peer may leave its receive window shut.
 	writeTimeout = 20 * time.Second
 
-	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the one in force is sent at once when it isn't the given one, then each new one. A comment is sent every 15 s. A second stream of the same worker ends the first."
+	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the one in force is sent at once when it isn't the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
 )
 
 var (
@@ -32,7 +34,7 @@ var (
 
 func watchResponse() *huma.Response {
 	return &huma.Response{Description: "Event stream", Content: map[string]*huma.MediaType{
-		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "Events named mapping; see MappingEvent"}},
+		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "Events named mapping and dry-run; see MappingEvent and DryRunEvent"}},
 	}}
 }
 
@@ -53,7 +55,7 @@ func (a *API) watch(_ context.Context, in *watchInput) (*huma.StreamResponse, er
 
 // stream sends mapping events until the worker leaves, opens another stream or is removed, or the server stops.
 func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64) error {
-	ctx, done := a.streams.begin(r.Context(), workerID)
+	ctx, dryRuns, done := a.streams.begin(r.Context(), workerID)
 	defer done()
 	changed, cancel := a.opts.Mapping.Subscribe()
 	defer cancel()
@@ -103,6 +105,10 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 		case <-a.stopping:
 			return errors.New("the server stops")
 		case <-changed:
+		case frame := <-dryRuns:
+			if err := send(frame); err != nil {
+				return err
+			}
 		case <-ping.C:
 			// Credentials change when a worker registers again; whoever holds the old one must not listen on.
 			if !a.gate.authenticate(workerID, credential) {
@@ -124,12 +130,15 @@ type streams struct {
 	last   []byte
 }
 
-type stream struct{ cancel context.CancelCauseFunc }
+type stream struct {
+	cancel  context.CancelCauseFunc
+	dryRuns chan []byte // events that are to be sent
+}
 
 // begin notes a stream and ends an older one of the same worker. done must be called at its end.
-func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context, done func()) {
+func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context, dryRuns <-chan []byte, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	me := &stream{cancel}
+	me := &stream{cancel, make(chan []byte, maxDryRuns)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID == nil {
@@ -139,12 +148,33 @@ func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context,
 		older.cancel(errReplaced)
 	}
 	s.byID[workerID] = me
-	return ctx, func() {
+	return ctx, me.dryRuns, func() {
 		cancel(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.byID[workerID] == me {
 			delete(s.byID, workerID)
+		}
+	}
+}
+
+// open returns the workers that have a stream.
+func (s *streams) open() []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.byID))
+}
+
+// ask queues the event of a dry run on the streams of these workers. One whose queue is full, because it takes nothing, misses it.
+func (s *streams) ask(workers []int64, frame []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range workers {
+		if st := s.byID[id]; st != nil {
+			select {
+			case st.dryRuns <- frame:
+			default:
+			}
 		}
 	}
 }
@@ -169,14 +199,24 @@ func (s *streams) frame(g Generation) ([]byte, error) {
 	if !g.Default {
 		ev.Document = g.Document
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "id: %d\nevent: mapping\ndata: ", g.Number)
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // escaped, a document could grow beyond what the worker takes
-	if err := enc.Encode(ev); err != nil {
+	frame, err := eventFrame(fmt.Sprintf("id: %d\nevent: mapping", g.Number), ev)
+	if err != nil {
 		return nil, fmt.Errorf("mapping event of generation %d: %w", g.Number, err)
 	}
-	b.WriteByte('\n')
-	s.number, s.last = g.Number, b.Bytes()
+	s.number, s.last = g.Number, frame
 	return s.last, nil
+}
+
+// eventFrame returns an event with the given fields and v as data.
+func eventFrame(fields string, v any) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString(fields)
+	b.WriteString("\ndata: ")
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // escaped, a document could grow beyond what the worker takes
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
 }

@@ -175,6 +175,37 @@ func (c *Client) ResetConfig(ctx context.Context, ifGeneration int64) (wire.Mapp
 	})
 }
 
+// maxDryRunBytes bounds a dry run's answer; the server holds about this much of it.
+const maxDryRunBytes = 128 << 20
+
+// TryConfig asks what document (JSON or YAML), or with nil the built-in default, would change on the workers if it were put in force.
+// Nothing changes. The server waits for its workers for as long as timeout, which it allows to be 1 s to 1 min. ifGeneration and
+// faults are as in SetConfig. Status 503 means that the server has enough dry runs under way.
+func (c *Client) TryConfig(ctx context.Context, document []byte, ifGeneration int64, timeout time.Duration) (wire.MappingDryRun, error) {
+	r := request{
+		op: "try metrics mapping", method: http.MethodPost, path: "/v2/metrics/config", raw: document,
+		query:        url.Values{"dry_run": {"1"}, "timeout": {timeout.String()}},
+		ifGeneration: ifMatch(ifGeneration), maxAnswer: maxDryRunBytes, timeout: timeout + requestTimeout, auth: authAdmin,
+	}
+	if document == nil {
+		r.method = http.MethodDelete
+	}
+	answer, err := call[wire.MappingDryRun](ctx, c, r)
+	if err == nil && answer.Status != "dry run" {
+		err = &Error{Op: r.op, URL: c.URL(), Detail: "the server is older and knows no dry runs: it has put the mapping in force", Hint: "put the one before back"}
+	}
+	return answer, err
+}
+
+// AnswerDryRun tells the server what a mapping would change on a worker; the client's token must be the worker's credential.
+// Status 410 means that nobody waits for it any more.
+func (c *Client) AnswerDryRun(ctx context.Context, workerID int64, run string, result wire.DryRunResult) error {
+	_, err := call[json.RawMessage](ctx, c, request{
+		op: "answer dry run", method: http.MethodPost, path: workerPath(workerID, "dry-runs/"+url.PathEscape(run)), body: result, auth: authWorker,
+	})
+	return err
+}
+
 func ifMatch(generation int64) string {
 	if generation < 0 {
 		return ""
@@ -202,7 +233,8 @@ type request struct {
 	body             any    // sent as JSON
 	raw              []byte // sent as it is
 	ifGeneration     string
-	maxAnswer        int64 // 0: maxBodyBytes
+	maxAnswer        int64         // 0: maxBodyBytes
+	timeout          time.Duration // 0: requestTimeout
 	auth             auth
 	header           func(http.Header) // sees the header of a successful answer
 }
@@ -244,13 +276,16 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 
 func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 	var zero T
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("no answer within %s", requestTimeout))
+	timeout := cmp.Or(r.timeout, requestTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
 	defer cancel()
 	req, err := c.newRequest(ctx, r)
 	if err != nil {
 		return zero, err
 	}
-	resp, err := c.http.Do(req)
+	hc, done := c.patient(timeout)
+	defer done()
+	resp, err := hc.Do(req)
 	if err != nil {
 		return zero, c.transportError(ctx, r, err)
 	}
@@ -273,4 +308,17 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 		r.header(resp.Header)
 	}
 	return v, nil
+}
+
+// patient returns a client whose transport waits for an answer for as long as timeout, and what ends it.
+func (c *Client) patient(timeout time.Duration) (_ *http.Client, done func()) {
+	t, ok := c.http.Transport.(*http.Transport)
+	if !ok || t.ResponseHeaderTimeout == 0 || t.ResponseHeaderTimeout >= timeout {
+		return c.http, func() {}
+	}
+	t = t.Clone()
+	t.ResponseHeaderTimeout = timeout
+	patient := *c.http
+	patient.Transport = t
+	return &patient, t.CloseIdleConnections
 }

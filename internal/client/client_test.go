@@ -168,7 +168,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		_, err := c.Report(t.Context(), 1, wire.ReportRequest{})
 		return err
 	}
-	watch := func(c *client.Client) error { return c.Watch(t.Context(), 1, 0, nil) }
+	watch := func(c *client.Client) error { return c.Watch(t.Context(), 1, 0, client.Events{}) }
 	unauthorized := problem(httpjson.Problem{Status: 401, Detail: "wrong token"})
 
 	for _, tt := range []struct {

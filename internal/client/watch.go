@@ -19,14 +19,21 @@ const silenceLimit = 45 * time.Second
 
 var errStreamEnded = errors.New("the server ended the stream")
 
-// Watch follows the mapping: it calls handle for each mapping event on the worker's watch stream, one at a time, until the
-// stream ends. generation is the one the worker has; the server then sends its own at once if it differs (-1 always
+// Events are what is done with the events of a watch stream, one at a time. An error of theirs ends the stream.
+type Events struct {
+	// Mapping takes each mapping that is put in force.
+	Mapping func(wire.MappingEvent) error
+	// DryRun takes each mapping that is only to be tried; nil: none are.
+	DryRun func(wire.DryRunEvent) error
+}
+
+// Watch follows the mapping: it passes the events on the worker's watch stream to handle until the stream ends. generation is the one the worker has; the server then sends its own at once if it differs (-1 always
 // differs: ask so after a registration, since a server that lost its database counts anew). The client's token must be
 // the worker's credential.
 //
 // Watch always returns an error: what handle returned, ctx's cause, or an *Error for a connection that failed, ended or was
 // silent for 45 s. Status 401 or 404 means that the worker must register again; anything else is worth another try after a pause.
-func (c *Client) Watch(ctx context.Context, workerID, generation int64, handle func(wire.MappingEvent) error) error {
+func (c *Client) Watch(ctx context.Context, workerID, generation int64, handle Events) error {
 	r := request{
 		op: "watch the metrics mapping", method: http.MethodGet, path: workerPath(workerID, "watch"), auth: authWorker,
 		query: url.Values{"generation": {strconv.FormatInt(generation, 10)}},
@@ -63,19 +70,27 @@ func (c *Client) Watch(ctx context.Context, workerID, generation int64, handle f
 			}
 			return c.streamError(ctx, streamCtx, r, err)
 		}
-		if ev.name != "mapping" {
-			continue // a newer server's
-		}
-		var me wire.MappingEvent
-		if err := json.Unmarshal(ev.data, &me); err != nil {
-			return &Error{Op: r.op, URL: c.URL(), Detail: "mapping event: " + oneLine(err.Error()), Err: err}
-		}
 		silence.Stop() // while the event is worked on, silence is ours
-		if err := handle(me); err != nil {
+		switch {
+		case ev.name == "mapping":
+			err = decode(c, r, ev, handle.Mapping)
+		case ev.name == "dry-run" && handle.DryRun != nil:
+			err = decode(c, r, ev, handle.DryRun)
+		default: // a newer server's
+		}
+		if err != nil {
 			return err
 		}
 		silence.Reset(silenceLimit)
 	}
+}
+
+func decode[T any](c *Client, r request, ev event, handle func(T) error) error {
+	var v T
+	if err := json.Unmarshal(ev.data, &v); err != nil {
+		return &Error{Op: r.op, URL: c.URL(), Detail: ev.name + " event: " + oneLine(err.Error()), Err: err}
+	}
+	return handle(v)
 }
 
 // streamError tells the end that the caller asked for from the others.

@@ -52,10 +52,10 @@ func TestWatchDeliversMappingEventsInOrder(t *testing.T) {
 			say(w, "event: mapping\ndata: {\"generation\":3")
 		})
 		var got []wire.MappingEvent
-		err := c.Watch(t.Context(), 1, -1, func(ev wire.MappingEvent) error {
+		err := c.Watch(t.Context(), 1, -1, client.Events{Mapping: func(ev wire.MappingEvent) error {
 			got = append(got, ev)
 			return nil
-		})
+		}})
 		want := []wire.MappingEvent{{Generation: 1, Document: []byte(`{"b":1,"a":2}`)}, {Generation: 2, Default: true}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
@@ -76,7 +76,7 @@ func TestWatchTakesSilenceForDeath(t *testing.T) {
 			time.Sleep(time.Hour)
 		})
 		start := time.Now()
-		err := c.Watch(t.Context(), 1, 0, nil)
+		err := c.Watch(t.Context(), 1, 0, client.Events{})
 		if err == nil || !strings.Contains(err.Error(), "nothing was heard for 45s") {
 			t.Errorf("error = %v", err)
 		}
@@ -95,11 +95,11 @@ func TestWatchGivesSlowHandlersTime(t *testing.T) {
 			say(w, "event: mapping\ndata: {\"generation\":2}\n\n")
 		})
 		var got []int64
-		err := c.Watch(t.Context(), 1, 0, func(ev wire.MappingEvent) error {
+		err := c.Watch(t.Context(), 1, 0, client.Events{Mapping: func(ev wire.MappingEvent) error {
 			got = append(got, ev.Generation)
 			time.Sleep(70 * time.Second)
 			return nil
-		})
+		}})
 		if diff := cmp.Diff([]int64{1, 2}, got); diff != "" {
 			t.Errorf("%s\n%v", diff, err)
 		}
@@ -115,13 +115,13 @@ func TestWatchEndsWithItsContextAndItsHandler(t *testing.T) {
 			<-done
 		})
 		boom := errors.New("boom")
-		if err := c.Watch(t.Context(), 1, 0, func(wire.MappingEvent) error { return boom }); !errors.Is(err, boom) {
+		if err := c.Watch(t.Context(), 1, 0, client.Events{Mapping: func(wire.MappingEvent) error { return boom }}); !errors.Is(err, boom) {
 			t.Errorf("error = %v, want the handler's", err)
 		}
 		stop := errors.New("told to stop")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(stop) })
-		if err := c.Watch(ctx, 1, 0, func(wire.MappingEvent) error { return nil }); !errors.Is(err, stop) {
+		if err := c.Watch(ctx, 1, 0, client.Events{Mapping: func(wire.MappingEvent) error { return nil }}); !errors.Is(err, stop) {
 			t.Errorf("error = %v, want the context's cause", err)
 		}
 	})
@@ -137,8 +137,38 @@ func TestWatchIsBounded(t *testing.T) {
 			}
 		}
 	})
-	err := c.Watch(t.Context(), 1, 0, nil)
+	err := c.Watch(t.Context(), 1, 0, client.Events{})
 	if err == nil || !strings.Contains(err.Error(), "8388608 bytes") {
 		t.Errorf("error = %v", err)
 	}
+}
+
+func TestWatchDeliversDryRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := stream(t, func(w io.Writer) {
+			say(w, "event: dry-run\ndata: {\"id\":\"a\",\"timeout_ms\":10000,\"document\":{\"b\":1}}\n\n")
+			say(w, "event: mapping\ndata: {\"generation\":1}\n\n")
+		})
+		for _, knows := range []bool{true, false} { // one that doesn't is a worker of before
+			var got []string
+			events := client.Events{Mapping: func(wire.MappingEvent) error {
+				got = append(got, "mapping")
+				return nil
+			}}
+			if knows {
+				events.DryRun = func(ev wire.DryRunEvent) error {
+					got = append(got, ev.ID+string(ev.Document))
+					return nil
+				}
+			}
+			err := c.Watch(t.Context(), 1, -1, events)
+			want := []string{"mapping"}
+			if knows {
+				want = []string{"a{\"b\":1}", "mapping"}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s\n%v", diff, err)
+			}
+		}
+	})
 }

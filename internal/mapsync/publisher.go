@@ -119,17 +119,26 @@ func (p *Publisher) Subscribe() (changed <-chan struct{}, cancel func()) { retur
 // document equal to the one in force changes nothing. When ifGeneration is not AnyGeneration and another generation is in force, it
 // fails with ErrGeneration. A document that doesn't compile fails with mapping.Faults.
 func (p *Publisher) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Result, error) {
-	data, err := doc.MarshalJSON()
+	data, err := p.Check(doc)
 	if err != nil {
-		return Result{}, fmt.Errorf("encode the metrics mapping: %w", err)
-	}
-	if len(data) > mapping.MaxDocumentBytes {
-		return Result{}, mapping.Faults{{Detail: fmt.Sprintf("found a document of %d bytes as JSON, allowed are %d", len(data), mapping.MaxDocumentBytes)}}
-	}
-	if _, err := mapping.Compile(doc); err != nil {
-		return Result{}, mapping.Faults{{Detail: err.Error()}}
+		return Result{}, err
 	}
 	return p.change(ctx, data, ifGeneration)
+}
+
+// Check says what Publish would of a document that it does not take, and returns the canonical JSON of one that it would.
+func (*Publisher) Check(doc *mapping.Document) ([]byte, error) {
+	data, err := doc.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("encode the metrics mapping: %w", err)
+	}
+	if len(data) > mapping.MaxDocumentBytes {
+		return nil, mapping.Faults{{Detail: fmt.Sprintf("found a document of %d bytes as JSON, allowed are %d", len(data), mapping.MaxDocumentBytes)}}
+	}
+	if _, err := mapping.Compile(doc); err != nil {
+		return nil, mapping.Faults{{Detail: err.Error()}}
+	}
+	return data, nil
 }
 
 // Reset puts the built-in default in force as a new generation, or changes nothing when it is in force. ifGeneration is as in Publish.

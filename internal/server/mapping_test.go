@@ -22,7 +22,7 @@ func follow(t *testing.T, c *client.Client, workerID int64, f *mapsync.Follower)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = c.Watch(ctx, workerID, -1, f.Apply) // ends with the server or the test
+		_ = c.Watch(ctx, workerID, -1, client.Events{Mapping: f.Apply}) // ends with the server or the test
 	}()
 	stopped := false
 	stop = func() {
@@ -114,7 +114,7 @@ func TestGPUStackBug02_WorkersGoOnWithoutTheServer(t *testing.T) {
 	if !readsOdd(again) || generationOf(again) != 1 {
 		t.Error("the worker dropped the mapping at its restart without the server")
 	}
-	err := c.Watch(t.Context(), joined.WorkerID, 1, again.Apply)
+	err := c.Watch(t.Context(), joined.WorkerID, 1, client.Events{Mapping: again.Apply})
 	if err == nil || !strings.Contains(err.Error(), "connection refused") || !readsOdd(again) {
 		t.Errorf("watching a dead server: %v", err)
 	}

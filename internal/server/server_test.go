@@ -267,7 +267,7 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 	c, joined := s.join(t, "worker")
 	ended := make(chan error, 1)
 	go func() {
-		ended <- c.Watch(context.WithoutCancel(t.Context()), joined.WorkerID, 0, func(wire.MappingEvent) error { return nil })
+		ended <- c.Watch(context.WithoutCancel(t.Context()), joined.WorkerID, 0, client.Events{Mapping: func(wire.MappingEvent) error { return nil }})
 	}()
 	admin := s.admin(t)
 	eventually(t, 5*time.Second, "watching", func() bool {

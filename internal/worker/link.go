@@ -188,13 +188,22 @@ func (l *link) watch(ctx context.Context, own *client.Client, workerID int64) er
 	const whatever = -1
 	generation := int64(whatever)
 	pauses := backoff{}
-	for ctx.Err() == nil {
-		opened := time.Now()
-		err := own.Watch(ctx, workerID, generation, func(ev wire.MappingEvent) error {
+	tries := newTries(l, own, workerID)
+	defer tries.wait()
+	events := client.Events{
+		Mapping: func(ev wire.MappingEvent) error {
 			l.note("watch", nil)
 			l.apply(ev)
 			return nil
-		})
+		},
+		DryRun: func(ev wire.DryRunEvent) error {
+			tries.begin(ctx, ev)
+			return nil
+		},
+	}
+	for ctx.Err() == nil {
+		opened := time.Now()
+		err := own.Watch(ctx, workerID, generation, events)
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -117,7 +117,8 @@ type Worker struct {
 	host      *host.Host
 	follower  *mapsync.Follower
 	fetcher   *engine.Fetcher
-	listener  net.Listener // nil: no metrics are served
+	listener  net.Listener       // nil: no metrics are served
+	exporter  *exporter.Exporter // nil: no metrics are served
 	handler   http.Handler
 	server    *client.Client // nil: stands alone
 	keeper    *keeper
@@ -279,7 +280,7 @@ func (w *Worker) export() error {
 	if err != nil {
 		return err
 	}
-	w.handler = x.Handler()
+	w.exporter, w.handler = x, x.Handler()
 	w.listener, err = lifecycle.Listen(w.opts.MetricsHost, w.opts.MetricsPort, "--worker-metrics-port")
 	return err
 }
