@@ -32,6 +32,7 @@ type mappingCmd struct {
 	Default   mappingDefault   `cmd:"" help:"Print the built-in document."`
 	Get       mappingGet       `cmd:"" help:"Print the document in force on a server."`
 	Set       mappingSet       `cmd:"" help:"Put a document in force on a server, and so on all its workers."`
+	DryRun    mappingDryRun    `cmd:"" help:"Print what a document would change on a server's workers, and change nothing."`
 	Reset     mappingReset     `cmd:"" help:"Put the built-in document in force again."`
 	Translate mappingTranslate `cmd:"" help:"Print what becomes of a metrics page, and why."`
 }
