@@ -37,15 +37,18 @@ type fakeServer struct {
 	event      wire.MappingEvent
 	forget     bool
 	changed    chan struct{} // closed at each change of event
+	dryRuns    chan wire.DryRunEvent
+	tried      map[string]wire.DryRunResult // by id
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
 	t.Helper()
-	f := &fakeServer{changed: make(chan struct{}), event: wire.MappingEvent{Default: true}}
+	f := &fakeServer{changed: make(chan struct{}), event: wire.MappingEvent{Default: true}, dryRuns: make(chan wire.DryRunEvent), tried: map[string]wire.DryRunResult{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2/workers/register", f.register)
 	mux.HandleFunc("PUT /v2/workers/7/report", f.report)
 	mux.HandleFunc("GET /v2/workers/7/watch", f.watch)
+	mux.HandleFunc("POST /v2/workers/7/dry-runs/{run}", f.answer)
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.requests++
@@ -123,19 +126,53 @@ func (f *fakeServer) watch(w http.ResponseWriter, r *http.Request) {
 	f.watched = append(f.watched, r.URL.Query().Get("generation"))
 	f.mu.Unlock()
 	w.Header().Set("Content-Type", "text/event-stream")
+	send := func(name string, v any) {
+		data, _ := json.Marshal(v)
+		_, _ = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, data)
+		_ = http.NewResponseController(w).Flush()
+	}
 	for {
 		f.mu.Lock()
-		data, _ := json.Marshal(f.event)
-		changed := f.changed
+		ev, changed := f.event, f.changed
 		f.mu.Unlock()
-		_, _ = fmt.Fprintf(w, "event: mapping\ndata: %s\n\n", data)
-		_ = http.NewResponseController(w).Flush()
+		send("mapping", ev)
 		select {
 		case <-changed:
+		case run := <-f.dryRuns:
+			send("dry-run", run)
 		case <-r.Context().Done():
 			return
 		}
 	}
+}
+
+func (f *fakeServer) answer(w http.ResponseWriter, r *http.Request) {
+	if f.refuses(w, r) {
+		return
+	}
+	result, err := httpjson.Decode[wire.DryRunResult](r.Body, 4<<20)
+	if err != nil {
+		refuse(w, http.StatusBadRequest)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tried[r.PathValue("run")] = result
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// try sends a dry run and returns its answer.
+func (f *fakeServer) try(t *testing.T, ev wire.DryRunEvent) wire.DryRunResult {
+	t.Helper()
+	f.dryRuns <- ev
+	var result wire.DryRunResult
+	eventually(t, "an answer to the dry run "+ev.ID, func() (ok bool) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		result, ok = f.tried[ev.ID]
+		return ok
+	})
+	return result
 }
 
 func (f *fakeServer) publish(ev wire.MappingEvent) {
