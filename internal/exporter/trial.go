@@ -67,7 +67,7 @@ func (e *Exporter) try(ctx context.Context, trial *Trial, t *tracked, s scrape, 
 			*trial = Trial{Instance: trial.Instance, Err: fmt.Errorf("the page could not be translated: %v", p)}
 		}
 	}()
-	f, err := t.board(s.deadline)
+	f, err := t.board(s.deadline) //nolint:contextcheck // the fetch is shared with scrapes, which go on without this trial
 	if err != nil {
 		trial.Instance, trial.Err = t.engine.Instance(), err
 		return
