@@ -3,6 +3,7 @@ package translate
 import (
 	"bytes"
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -39,16 +40,20 @@ type ListLimits struct{ Series, Bytes int }
 
 // line is a sample of a result.
 type line struct {
-	key    []byte // what tells the series from others: its text or, when texts differ, the text with its labels sorted
-	text   []byte // name and labels
-	value  []byte
-	family string
+	all    []byte // name, labels, a space and the value
+	at     int32  // of the space
+	family int32  // index into comparison.names
+	hash   uint64 // of name and labels in whatever order; see seriesHash
 }
+
+func (l line) series() []byte { return l.all[:l.at] }
+
+func (l line) value() []byte { return l.all[l.at+1:] }
 
 // Compare compares two translations of one page. Two series are the same if they have the same name and labels, in whatever
 // order; two values if they are the same number.
 func Compare(before, after *Result, limits ListLimits) Difference {
-	c := comparison{limits: limits, families: map[string]*FamilyDifference{}}
+	c := comparison{limits: limits, families: map[string]*FamilyDifference{}, seed: maphash.MakeSeed()}
 	was, is := before.present(), after.present()
 	var old, fresh []line
 	for name, i := range was {
@@ -60,27 +65,33 @@ func Compare(before, after *Result, limits ListLimits) Difference {
 				continue
 			}
 		}
-		old = appendLines(old, name, before.blocks[i].buf)
+		old = c.appendLines(old, name, before.blocks[i].buf)
 	}
 	for name, j := range is {
-		fresh = appendLines(fresh, name, after.blocks[j].buf)
+		fresh = c.appendLines(fresh, name, after.blocks[j].buf)
 	}
-	old, fresh = c.pair(old, fresh)
+	old, fresh = c.pair(old, fresh, func(a, b line) int { return bytes.Compare(a.series(), b.series()) })
 	for _, lines := range [][]line{old, fresh} {
 		for i := range lines {
-			lines[i].key = sortLabels(lines[i].text)
+			lines[i].hash = seriesHash(c.seed, lines[i].series())
 		}
 	}
-	old, fresh = c.pair(old, fresh)
+	old, fresh = c.pair(old, fresh, func(a, b line) int {
+		if a.hash != b.hash {
+			return cmp.Compare(a.hash, b.hash)
+		}
+		return bytes.Compare(sortLabels(a.series()), sortLabels(b.series()))
+	})
+	c.differing = slices.Grow(c.differing, len(old)+len(fresh))
 	for i := range old {
-		c.family(old[i].family).Removed++
+		c.family(&old[i]).Removed++
 		c.difference.Removed++
-		c.differing = append(c.differing, differing{was: &old[i]})
+		c.differing = append(c.differing, differing{was: old[i]})
 	}
 	for i := range fresh {
-		c.family(fresh[i].family).Added++
+		c.family(&fresh[i]).Added++
 		c.difference.Added++
-		c.differing = append(c.differing, differing{is: &fresh[i]})
+		c.differing = append(c.differing, differing{is: fresh[i]})
 	}
 	return c.finish()
 }
@@ -96,26 +107,31 @@ func (r *Result) present() map[string]int {
 	return families
 }
 
-func appendLines(list []line, family string, page []byte) []line {
-	for text := range bytes.Lines(page) {
-		text = bytes.TrimSuffix(text, []byte{'\n'})
-		at := bytes.LastIndexByte(text, ' ')
-		list = append(list, line{key: text[:at], text: text[:at], value: text[at+1:], family: family})
-	}
-	return list
-}
-
 type comparison struct {
 	limits     ListLimits
+	seed       maphash.Seed
+	names      []string // of families
 	families   map[string]*FamilyDifference
 	differing  []differing
 	difference Difference
 }
 
-// differing is a series on both sides, or on one.
-type differing struct{ was, is *line }
+// differing is a series on both sides, or on one. The side on which it is not is empty.
+type differing struct{ was, is line }
 
-func (c *comparison) family(name string) *FamilyDifference {
+func (c *comparison) appendLines(list []line, family string, page []byte) []line {
+	c.names = append(c.names, family)
+	list = slices.Grow(list, bytes.Count(page, []byte{'\n'}))
+	for text := range bytes.Lines(page) {
+		text = bytes.TrimSuffix(text, []byte{'\n'})
+		list = append(list, line{all: text, at: int32(bytes.LastIndexByte(text, ' ')), family: int32(len(c.names) - 1)})
+	}
+	return list
+}
+
+func (c *comparison) family(l *line) *FamilyDifference { return c.named(c.names[l.family]) }
+
+func (c *comparison) named(name string) *FamilyDifference {
 	f, ok := c.families[name]
 	if !ok {
 		f = &FamilyDifference{Name: name}
@@ -126,34 +142,34 @@ func (c *comparison) family(name string) *FamilyDifference {
 
 func (c *comparison) declarations(was, is *mapping.Family) {
 	if was.Type != is.Type {
-		f := c.family(is.WireName)
+		f := c.named(is.WireName)
 		f.TypeBefore, f.TypeAfter = string(was.Type), string(is.Type)
 	}
 	if was.Help != is.Help {
-		f := c.family(is.WireName)
+		f := c.named(is.WireName)
 		f.HelpBefore, f.HelpAfter = was.Help, is.Help
 	}
 }
 
 // pair takes the series that both sides have out of them and notes those whose values differ.
-func (c *comparison) pair(old, fresh []line) (onlyOld, onlyFresh []line) {
-	byKey := func(a, b line) int { return bytes.Compare(a.key, b.key) }
-	slices.SortFunc(old, byKey)
-	slices.SortFunc(fresh, byKey)
+func (c *comparison) pair(old, fresh []line, order func(a, b line) int) (onlyOld, onlyFresh []line) {
+	slices.SortFunc(old, order)
+	slices.SortFunc(fresh, order)
+	onlyOld, onlyFresh = old[:0], fresh[:0]
 	i, j := 0, 0
 	for i < len(old) && j < len(fresh) {
-		switch order := bytes.Compare(old[i].key, fresh[j].key); {
-		case order < 0:
+		switch n := order(old[i], fresh[j]); {
+		case n < 0:
 			onlyOld = append(onlyOld, old[i])
 			i++
-		case order > 0:
+		case n > 0:
 			onlyFresh = append(onlyFresh, fresh[j])
 			j++
 		default:
-			if !sameValue(old[i].value, fresh[j].value) {
-				c.family(fresh[j].family).Changed++
+			if !sameValue(old[i].value(), fresh[j].value()) {
+				c.family(&fresh[j]).Changed++
 				c.difference.Changed++
-				c.differing = append(c.differing, differing{&old[i], &fresh[j]})
+				c.differing = append(c.differing, differing{old[i], fresh[j]})
 			}
 			i++
 			j++
@@ -172,27 +188,40 @@ func sameValue(a, b []byte) bool {
 	return okX && okY && cmp.Compare(x, y) == 0
 }
 
-// sortLabels returns a series' text with its labels in the order of their names.
-func sortLabels(text []byte) []byte {
-	open := bytes.IndexByte(text, '{')
+// eachLabel calls take for each label of a series, as it is written, and returns what comes before them.
+func eachLabel(series []byte, take func(label []byte)) (name []byte) {
+	open := bytes.IndexByte(series, '{')
 	if open < 0 {
-		return text
+		return series
 	}
-	var labels [][]byte
 	start, quoted := open+1, false
-	for i := start; i < len(text); i++ {
+	for i := start; i < len(series); i++ {
 		switch {
-		case quoted && text[i] == '\\':
+		case quoted && series[i] == '\\':
 			i++
-		case text[i] == '"':
+		case series[i] == '"':
 			quoted = !quoted
-		case !quoted && (text[i] == ',' || text[i] == '}'):
-			labels = append(labels, text[start:i])
+		case !quoted && (series[i] == ',' || series[i] == '}'):
+			take(series[start:i])
 			start = i + 1
 		}
 	}
+	return series[:open]
+}
+
+// seriesHash is the same for series that differ in the order of their labels alone.
+func seriesHash(seed maphash.Seed, series []byte) uint64 {
+	sum := uint64(0)
+	name := eachLabel(series, func(label []byte) { sum += maphash.Bytes(seed, label) })
+	return sum ^ maphash.Bytes(seed, name)
+}
+
+// sortLabels returns a series with its labels in the order of their names.
+func sortLabels(series []byte) []byte {
+	var labels [][]byte
+	name := eachLabel(series, func(label []byte) { labels = append(labels, label) })
 	slices.SortFunc(labels, bytes.Compare)
-	return append(append(bytes.Clone(text[:open+1]), bytes.Join(labels, []byte{','})...), '}')
+	return append(append(bytes.Clone(name), '{'), bytes.Join(labels, []byte{','})...)
 }
 
 // finish sorts what differs and copies it as far as the limits go.
@@ -202,30 +231,28 @@ func (c *comparison) finish() Difference {
 		d.Families = append(d.Families, *f)
 	}
 	slices.SortFunc(d.Families, func(a, b FamilyDifference) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(c.differing, func(a, b differing) int { return bytes.Compare(a.text(), b.text()) })
+	slices.SortFunc(c.differing, func(a, b differing) int { return bytes.Compare(a.series(), b.series()) })
 	room := c.limits.Bytes
-	for _, s := range c.differing {
-		if len(d.Series) >= c.limits.Series {
+	for i := range c.differing {
+		s := &c.differing[i]
+		if room -= len(s.series()); len(d.Series) >= c.limits.Series || room < 0 {
 			break
 		}
-		if room -= len(s.text()); room < 0 {
-			break
+		listed := SeriesDifference{Series: string(s.series())}
+		if s.was.all != nil {
+			listed.Before = string(s.was.value())
 		}
-		listed := SeriesDifference{Series: string(s.text())}
-		if s.was != nil {
-			listed.Before = string(s.was.value)
-		}
-		if s.is != nil {
-			listed.After = string(s.is.value)
+		if s.is.all != nil {
+			listed.After = string(s.is.value())
 		}
 		d.Series = append(d.Series, listed)
 	}
 	return d
 }
 
-func (d differing) text() []byte {
-	if d.is != nil {
-		return d.is.text
+func (d differing) series() []byte {
+	if d.is.all != nil {
+		return d.is.series()
 	}
-	return d.was.text
+	return d.was.series()
 }
