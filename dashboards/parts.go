@@ -54,7 +54,7 @@ func instance() Variable {
 
 // quantiles returns the panel of a histogram's quantiles and, beside it, the one of the share of observations above the
 // highest finite bucket: where that isn't 0, the quantiles are capped and lie. Both are grouped by the given labels.
-func quantiles(title, description, family, selector, unit string, by ...string) []Panel {
+func quantiles(title, description, family, selector string, by ...string) []Panel {
 	group := strings.Join(by, ", ")
 	legend := legendOf(by)
 	var queries []Query
@@ -66,7 +66,7 @@ func quantiles(title, description, family, selector, unit string, by ...string) 
 	}
 	above := fmt.Sprintf(`clamp_min(1 - sum by (%[1]s) (max without (le) (rate(%[2]s_bucket{%[3]s, le!="+Inf"}[$__rate_interval]))) / sum by (%[1]s) (rate(%[2]s_count{%[3]s}[$__rate_interval]) > 0), 0)`, group, family, selector)
 	return []Panel{
-		{Kind: TimeSeries, Title: title, Description: description, W: 9, Unit: unit, Min: new(0.0), Queries: queries},
+		{Kind: TimeSeries, Title: title, Description: description, W: 9, Unit: "s", Min: new(0.0), Queries: queries},
 		{
 			Kind: TimeSeries, Title: "Overflow", W: 3, Unit: "percentunit", Min: new(0.0), Max: new(1.0), NoLegend: true,
 			Description: "Share of observations above the engine's highest finite bucket. Above 1 % the p99 on the left is capped at that bucket and too low; above 10 % the p90, too. The engine decides its buckets: look at the mean, or raise them there.",

@@ -35,7 +35,7 @@ func storage() []Panel {
 
 func queriesAndScrapes() []Panel {
 	answers := quantiles("Answers to queries", "Time until Prometheus answered queries, by way: query is one moment, query_range a span. Slow p99: a dashboard asks for too much at once; shorten its time range, or put the query on a recording rule.",
-		"prometheus_http_request_duration_seconds", `handler=~"/api/v1/query(_range)?"`, "s", "handler")
+		"prometheus_http_request_duration_seconds", `handler=~"/api/v1/query(_range)?"`, "handler")
 	for i := range answers {
 		answers[i].NoValue, answers[i].Interval = "No queries", tableInterval
 	}

@@ -91,8 +91,8 @@ func usersOverTime() []Panel {
 func usersLatency() []Panel {
 	selector := `cluster_name="$cluster_name", user=~"$user", model_name=~"$requested_model"`
 	panels := slices.Concat(
-		quantiles("Time to first token", "From the gateway's request to the answer's first token, of streamed answers, by model. More than the model's own dashboard says is time in the gateway or on the way.", "gpustack:gateway_time_to_first_token_seconds", selector, "s", "model_name"),
-		quantiles("Whole request", "From the request's arrival at the gateway to the end of its answer, by model: what users wait. It depends on the length of answers most of all.", "gpustack:gateway_request_duration_seconds", selector, "s", "model_name"),
+		quantiles("Time to first token", "From the gateway's request to the answer's first token, of streamed answers, by model. More than the model's own dashboard says is time in the gateway or on the way.", "gpustack:gateway_time_to_first_token_seconds", selector, "model_name"),
+		quantiles("Whole request", "From the request's arrival at the gateway to the end of its answer, by model: what users wait. It depends on the length of answers most of all.", "gpustack:gateway_request_duration_seconds", selector, "model_name"),
 	)
 	for i := range panels {
 		panels[i].NoValue, panels[i].Interval = noGateway, "30s"

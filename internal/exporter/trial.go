@@ -73,6 +73,7 @@ func (e *Exporter) try(ctx context.Context, trial *Trial, t *tracked, s scrape, 
 		return
 	}
 	defer f.release()
+	defer f.hasRead()
 	trial.Instance = f.instance
 	// The page waits in memory, its translations do not.
 	select {
@@ -87,7 +88,8 @@ func (e *Exporter) try(ctx context.Context, trial *Trial, t *tracked, s scrape, 
 		e.count(t, before.stats)
 	}
 	plan := proposed.Plan(f.instance.Runtime, f.instance.Version)
-	after := translate.Result{MaxSamples: t.maxSeries}
+	after := translate.Result{MaxSamples: t.maxSeries, More: t.room.take}
+	defer func() { t.room.give(after.Trim()) }()
 	stats := after.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
 	trial.Before = TrialPage{Fed: before.fed, Countable: before.countable, Series: before.stats.Samples, ParseErrors: before.stats.ParseErrors}
 	trial.After = TrialPage{Series: stats.Samples, ParseErrors: stats.ParseErrors}
