@@ -164,7 +164,7 @@ func (b *block) writeSums(scratch []byte) []byte {
 	if len(b.sums) == 0 {
 		return scratch
 	}
-	b.samples = 0
+	b.samples -= len(b.sums)
 	for i := range b.sums {
 		s := &b.sums[i]
 		value := s.native

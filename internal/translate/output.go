@@ -38,6 +38,14 @@ func (b *block) reset() {
 	b.clear()
 }
 
+// trim gives back what the lines do not need.
+func (b *block) trim() {
+	if cap(b.buf) > maxIdleBytes && cap(b.buf) > 4*len(b.buf) {
+		b.buf = append(make([]byte, 0, len(b.buf)+len(b.buf)/8), b.buf...)
+		b.lastShape = nil
+	}
+}
+
 // clear forgets the lines.
 func (b *block) clear() {
 	b.buf, b.samples, b.duplicates, b.reserved = b.buf[:0], 0, 0, 0

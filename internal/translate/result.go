@@ -16,6 +16,9 @@ type Result struct {
 	// remembered about it. What More grants stays granted until Trim; nil grants all.
 	More func(bytes int) bool
 
+	// Users decides what stands in label user; nil: what the page says.
+	Users *Users
+
 	families   []mapping.Family
 	blocks     []block // by family
 	vocabulary vocabulary
@@ -50,6 +53,11 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 	}
 	stats := r.finish()
 	r.outline.finish(stats, &r.shapes, &r.memory)
+	if r.outline.state == hasOutline {
+		for i := range r.blocks {
+			r.blocks[i].trim() // they may stay for long
+		}
+	}
 	return stats
 }
 
@@ -112,6 +120,7 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 		r.blocks[i].reset()
 	}
 	r.vocabulary.use(plan)
+	r.shapes.users = r.Users
 	r.shapes.use(src, plan)
 	r.stats = Stats{}
 	r.limit = r.sampleLimit()
@@ -123,7 +132,7 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 // Trim gives all memory back, so that the next page is as the first one. It returns how many bytes More had granted.
 func (r *Result) Trim() (granted int) {
 	granted = r.memory.granted
-	*r = Result{MaxSamples: r.MaxSamples, More: r.More}
+	*r = Result{MaxSamples: r.MaxSamples, More: r.More, Users: r.Users}
 	return granted
 }
 
@@ -392,7 +401,7 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 		return taken
 	}
 	if sh.sum {
-		if b.addUp(o.name, o.kind, sh, le, value, c.Scale == 1, &r.shapes) {
+		if b.addUp(o.name, o.kind, sh, le, value, c == nil || c.Scale == 1, &r.shapes) {
 			r.samples++
 			r.memory.left -= size
 			b.reserved += size - seriesBytes

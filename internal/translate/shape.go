@@ -31,14 +31,19 @@ type shape struct {
 	badQuantile bool
 	// skip says that the mapping's target does not take samples with these labels, sum that it adds them up.
 	skip, sum bool
+	// folded says that the sample's user is one of OtherUsers.
+	folded bool
 	// value stands in the place of the sample's own; nil: that one counts.
 	value []byte
 }
 
 // Bounds of the shapes that are kept between lines. Beyond them all are forgotten.
 const (
-	maxShapes     = 16 << 10
+	maxShapes     = 64 << 10
 	maxShapeBytes = 8 << 20
+	// maxNatives bounds the texts of folded users, which are many and small. Those beyond it are read anew each time.
+	maxNatives  = 256 << 10
+	nativeBytes = 32
 )
 
 // shapes is the shapes known for one Source, those of each form apart.
@@ -48,7 +53,9 @@ type shapes struct {
 	seed   maphash.Seed
 	forms  []form
 	memory *memory
+	users  *Users // nil: labels of users are as any other
 	n      int    // shapes in all forms
+	native int    // texts of folded users in all forms
 	learnt uint64 // shapes ever added
 	bytes  int
 	// Memory that is used again and again.
@@ -69,6 +76,10 @@ type shapeList struct {
 	list  []shape
 	index map[string]int32 // by before, NUL and after
 	cur   int32
+	// Users beyond a limit are many, and what becomes of them is the same: there is one shape for them all, which matches no
+	// line, and of each native text nothing but a hash is kept.
+	folded map[string]int32 // by what the output has
+	native map[uint64]int32
 }
 
 // reset forgets all shapes. The list is a new one: blocks hold on to shapes of the old.
@@ -79,6 +90,8 @@ func (l *shapeList) reset() {
 		l.index = map[string]int32{}
 	}
 	l.cur = 0
+	clear(l.folded)
+	clear(l.native)
 }
 
 // use makes the shapes ready for a page of src under plan.
@@ -106,7 +119,7 @@ func (s *shapes) charge(m *memory) {
 }
 
 // held is what the shapes hold. shapeBytes is what one does besides its text.
-func (s *shapes) held() int { return s.bytes + s.n*shapeBytes }
+func (s *shapes) held() int { return s.bytes + s.n*shapeBytes + s.native*nativeBytes }
 
 const shapeBytes = int(unsafe.Sizeof(shape{})) + 64
 
@@ -115,7 +128,7 @@ func (s *shapes) reset() {
 		s.forms[i].plain.reset()
 		s.forms[i].gapped.reset()
 	}
-	s.n, s.bytes = 0, 0
+	s.n, s.native, s.bytes = 0, 0, 0
 }
 
 // form returns the index of the form of a change.
@@ -156,6 +169,9 @@ func (s *shapes) find(formed int, line []byte, sample *exposition.Sample, gap bo
 	}
 	s.key = append(append(append(s.key[:0], before...), 0), after...)
 	i, ok := list.index[string(s.key)]
+	if !ok && len(list.native) > 0 {
+		i, ok = list.native[maphash.Bytes(s.seed, s.key)]
+	}
 	if !ok {
 		if s.n >= maxShapes || s.bytes > maxShapeBytes || !s.memory.take(shapeBytes) {
 			s.memory.give(s.held())
@@ -175,6 +191,9 @@ func (s *shapes) add(list *shapeList, c *mapping.Change, before int, sample *exp
 	native := sample.Labels
 	if c != nil {
 		native = sh.changeLabels(c, native)
+	}
+	if s.users != nil && !sh.skip {
+		native = s.users.apply(&sh, native)
 	}
 	labels := s.source.relabel(s.labels[:0], native)
 	s.labels = labels
@@ -206,6 +225,9 @@ func (s *shapes) add(list *shapeList, c *mapping.Change, before int, sample *exp
 	} else {
 		*out = append(*out, '}', ' ')
 	}
+	if sh.folded {
+		return s.addFolded(list, sh, head, tail, gap)
+	}
 	key := string(s.key)
 	sh.before, sh.after = key[:before], key[before+1:]
 	sh.head, sh.tail = string(head), slices.Grow(tail, shortBytes)
@@ -216,6 +238,33 @@ func (s *shapes) add(list *shapeList, c *mapping.Change, before int, sample *exp
 	i := int32(len(list.list))
 	list.list = append(list.list, sh)
 	list.index[key] = i
+	return i
+}
+
+// addFolded makes the shape of which s.key is one of the native texts, or finds it.
+func (s *shapes) addFolded(list *shapeList, sh shape, head, tail []byte, gap bool) int32 {
+	if list.folded == nil {
+		list.folded, list.native = map[string]int32{}, map[uint64]int32{}
+	}
+	out := string(head) + "\x00" + string(tail)
+	i, ok := list.folded[out]
+	if !ok {
+		i = int32(len(list.list))
+		sh.before, sh.head, sh.tail = "\x00", string(head), slices.Grow(tail, shortBytes)
+		if gap {
+			sh.after = sh.before
+		}
+		list.list = append(list.list, sh)
+		list.folded[out] = i
+		s.bytes += 2 * len(out)
+		s.memory.left -= 2 * len(out)
+	}
+	s.memory.give(shapeBytes)
+	if s.native < maxNatives && s.memory.take(nativeBytes) {
+		list.native[maphash.Bytes(s.seed, s.key)] = i
+		s.native++
+		s.learnt++
+	}
 	return i
 }
 
