@@ -70,6 +70,8 @@ var (
 	RuntimeTypeConflicts  = Metric{Name: Prefix + "runtime_type_conflicts", Type: Counter, Help: "Mapped families of the engine's metrics pages whose type has none of the series that the mapping needs."}
 	RuntimeHistograms     = Metric{Name: Prefix + "runtime_invalid_histograms", Type: Counter, Help: "Histograms of the engine's metrics pages that contradict themselves and were passed on unchanged."}
 	RuntimeDropped        = Metric{Name: Prefix + "runtime_dropped_samples", Type: Counter, Help: "Samples of the engine's metrics pages that were left out, by reason: series_limit is that the page has more series than are taken, memory that large pages need more of it than there is for all of them.", Labels: []string{"reason"}}
+	GatewayUsers          = Metric{Name: Prefix + "gateway_users", Type: Gauge, Help: "Users of the gateway that have series of their own."}
+	GatewayUsersFolded    = Metric{Name: Prefix + "gateway_users_folded", Type: Counter, Help: "Users of the gateway that came when --user-limit was reached, or whose names are too long, and are added up as user other."}
 	CollectorSuccess      = Metric{Name: Prefix + "collector_success", Type: Gauge, Help: "Whether a collector of the worker succeeded (1) or not (0).", Labels: []string{"collector"}}
 	CollectorDuration     = Metric{Name: Prefix + "collector_duration_seconds", Type: Gauge, Help: "Time that a collector of the worker took.", Labels: []string{"collector"}}
 	DiscoveredEngines     = Metric{Name: Prefix + "discovered_engines", Type: Gauge, Help: "Engines that are there now, by how they were found (declared, docker, process).", Labels: []string{"source"}}
@@ -82,5 +84,6 @@ var (
 var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
 	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeDropped,
+	GatewayUsers, GatewayUsersFolded,
 	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, MetricsConfigApplied, BuildInfo,
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
+	"github.com/stackscope/stackscope/internal/translate"
 )
 
 // Page is an engine's metrics page. Body may be read until Release, which is called once and may be nil.
@@ -33,6 +34,8 @@ type Instance struct {
 	Model    string
 	Runtime  string
 	Version  string // chooses the mapping
+	// Gateway: it is no engine but what stands before engines, and its page may name users.
+	Gateway bool
 }
 
 // Engine is an inference engine, a pointer, since state is kept by it. Its methods are called from several goroutines,
@@ -69,7 +72,7 @@ type Identity struct {
 	ClusterID, ClusterName string
 }
 
-// Options configure an Exporter. All but Collectors, MaxSeries, LargeBytes and Logger are required.
+// Options configure an Exporter. All but Collectors, MaxSeries, UserKey, LargeBytes and Logger are required.
 type Options struct {
 	// Engines returns the engines in the order in which they are exported. An engine that is no longer there leaves no
 	// series behind.
@@ -80,6 +83,10 @@ type Options struct {
 	// MaxSeries bounds the series of an engine's page in the unified vocabulary; 0: translate.MaxSamples, which it cannot
 	// exceed.
 	MaxSeries int
+	// UserLimit is how many users of each engine or gateway have series of their own, see translate.Users. With a UserKey
+	// their names are hashed, and the native families of gateways are not shown.
+	UserLimit int
+	UserKey   []byte
 	// LargeBytes bounds the memory of what large pages become, and of what is remembered about them for the next scrape,
 	// together. Each engine has 2 MiB of its own. 0: 12 MiB.
 	LargeBytes int
@@ -96,6 +103,8 @@ type Exporter struct {
 	mapping    MappingSource
 	identity   func() Identity
 	maxSeries  int
+	userLimit  int
+	userKey    []byte
 	logger     *slog.Logger
 	process    *metricspage.Process
 	scrapes    chan struct{}
@@ -123,7 +132,7 @@ func New(o Options) (*Exporter, error) {
 		return nil, err
 	}
 	e := &Exporter{
-		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity, maxSeries: o.MaxSeries,
+		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity, maxSeries: o.MaxSeries, userLimit: o.UserLimit, userKey: o.UserKey,
 		logger:   o.Logger.With(logging.KeyComponent, "exporter"),
 		process:  process,
 		scrapes:  make(chan struct{}, maxScrapes),
@@ -179,7 +188,7 @@ func (e *Exporter) track() []*tracked {
 	for i, engine := range engines {
 		t, ok := e.tracked[engine]
 		if !ok {
-			t = &tracked{engine: engine, maxSeries: e.maxSeries, room: e.room}
+			t = &tracked{engine: engine, maxSeries: e.maxSeries, room: e.room, users: translate.NewUsers(e.userLimit, e.userKey)}
 			e.tracked[engine] = t
 		}
 		list[i] = t

@@ -16,6 +16,7 @@ type tracked struct {
 	engine    Engine
 	maxSeries int // of a page
 	room      *room
+	users     *translate.Users
 
 	mu      sync.Mutex
 	flight  *flight // under way, or nil
@@ -203,7 +204,7 @@ func (t *tracked) spare(src *translate.Source) *translate.Result {
 	defer t.mu.Unlock()
 	n := len(t.results)
 	if n == 0 {
-		return &translate.Result{MaxSamples: t.maxSeries, More: t.room.take}
+		return &translate.Result{MaxSamples: t.maxSeries, More: t.room.take, Users: t.users}
 	}
 	i := max(0, slices.IndexFunc(t.results, func(r *translate.Result) bool { return r.Source() == src }))
 	r := t.results[i]

@@ -104,6 +104,17 @@ func writePages(w *exposition.Writer, outcomes []outcome) {
 	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().typeConflicts), "" })
 	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().invalidHistograms), "" })
 	writeDropped(w, outcomes)
+	users := func(m catalog.Metric, count func(kept, folded int) int) {
+		family(m, func(o *outcome) (float64, exposition.Labels) {
+			kept, folded := o.tracked.users.Counts()
+			if kept+folded == 0 && !o.flight.instance.Gateway {
+				return -1, ""
+			}
+			return float64(count(kept, folded)), ""
+		})
+	}
+	users(catalog.GatewayUsers, func(kept, _ int) int { return kept })
+	users(catalog.GatewayUsersFolded, func(_, folded int) int { return folded })
 }
 
 // writeDropped writes how many samples were left out, for each reason.

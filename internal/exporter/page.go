@@ -116,6 +116,9 @@ func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) []outcome {
 
 func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {
 	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
+		if e.userKey != nil && o.flight.instance.Gateway {
+			return // its labels name users in many ways
+		}
 		if s.unmapped {
 			o.raw = o.flight.native(s.compiled, src)
 		} else {
@@ -126,6 +129,11 @@ func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {
 	for _, o := range outcomes {
 		if o.raw != nil {
 			raws = append(raws, o.raw)
+		}
+	}
+	for _, o := range outcomes {
+		if o.flight != nil && e.userKey != nil && o.flight.instance.Gateway {
+			w.Raw([]byte("# Left out, since users' names are hashed: the gateway " + strings.ReplaceAll(o.flight.instance.Name, "\n", " ") + "\n"))
 		}
 	}
 	translate.MergeRaw(w, raws...)

@@ -88,7 +88,7 @@ func (e *Exporter) try(ctx context.Context, trial *Trial, t *tracked, s scrape, 
 		e.count(t, before.stats)
 	}
 	plan := proposed.Plan(f.instance.Runtime, f.instance.Version)
-	after := translate.Result{MaxSamples: t.maxSeries, More: t.room.take}
+	after := translate.Result{MaxSamples: t.maxSeries, More: t.room.take, Users: t.users.Clone()}
 	defer func() { t.room.give(after.Trim()) }()
 	stats := after.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
 	trial.Before = TrialPage{Fed: before.fed, Countable: before.countable, Series: before.stats.Samples, ParseErrors: before.stats.ParseErrors}

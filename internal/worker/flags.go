@@ -2,6 +2,7 @@ package worker
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -32,6 +33,9 @@ type Flags struct {
 	EngineRetention    time.Duration `help:"How long an engine that was found is shown after it ended." default:"5m" placeholder:"DURATION" env:"GPUSTACK_ENGINE_RETENTION" group:"Worker"`
 	StallAfter         time.Duration `help:"After how long without progress an engine that has work counts as stalled; 0 switches it off." default:"2m" placeholder:"DURATION" env:"GPUSTACK_STALL_AFTER" group:"Worker"`
 	MaxSeriesPerEngine *int          `help:"How many series an engine may have in the unified vocabulary; what is beyond is left out and counted." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_SERIES_PER_ENGINE" group:"Worker"`
+	UserLimit          *int          `help:"How many users of each gateway have series of their own; the others are added up as user other, 0: all are." default:"1000" placeholder:"N" env:"GPUSTACK_USER_LIMIT" group:"Worker"`
+	HashUsers          bool          `help:"Show hashes in place of users' names, and hide the gateways' own pages." env:"GPUSTACK_HASH_USERS" group:"Worker"`
+	UserHashKeyFile    string        `help:"File with the secret for --hash-users. Workers with the same secret show the same hashes. Default: DATA_DIR/user-hash-key, which is made." placeholder:"FILE" env:"GPUSTACK_USER_HASH_KEY_FILE" group:"Worker"`
 	LargePagesMemory   int           `help:"MiB that engines' pages beyond 1 MiB, and what they become, may take together; what does not fit is left out and counted." default:"28" placeholder:"MIB" env:"GPUSTACK_LARGE_PAGES_MEMORY" group:"Worker"`
 	GPUVendors         []string      `name:"gpu-vendors" help:"Vendors whose cards are read: nvidia, amd, ascend, intel, hygon, metax, mthreads, iluvatar, cambricon, thead; none reads no cards. Default: all." placeholder:"VENDOR,..." env:"GPUSTACK_GPU_VENDORS" group:"Worker"`
 	GPUInterval        time.Duration `name:"gpu-interval" help:"Time between two samples of the cards. Tools of some vendors are run less often." default:"1s" placeholder:"DURATION" env:"GPUSTACK_GPU_INTERVAL" group:"Worker"`
@@ -96,6 +100,10 @@ func (f *Flags) look(o *Options) error {
 	if f.MaxSeriesPerEngine != nil {
 		o.MaxSeriesPerEngine = *f.MaxSeriesPerEngine
 	}
+	if f.UserLimit != nil {
+		o.UserLimit = *f.UserLimit
+	}
+	o.HashUsers, o.UserHashKeyFile = f.HashUsers, f.UserHashKeyFile
 	o.LargePagesMemory = cmp.Or(f.LargePagesMemory, o.LargePagesMemory)
 	o.GPUInterval = cmp.Or(f.GPUInterval, o.GPUInterval)
 	o.GPUVendors, o.ExpectedGPUs, o.FakeGPUs = f.GPUVendors, f.ExpectedGPUs, f.FakeGPUs
@@ -106,6 +114,10 @@ func (f *Flags) look(o *Options) error {
 		return fmt.Errorf("--stall-after %s: give at least 1s, or 0 to switch it off", f.StallAfter)
 	case o.MaxSeriesPerEngine < 1 || o.MaxSeriesPerEngine > translate.MaxSamples:
 		return fmt.Errorf("--max-series-per-engine %d: give 1 to %d", o.MaxSeriesPerEngine, translate.MaxSamples)
+	case o.UserLimit < 0 || o.UserLimit > translate.MaxUsers:
+		return fmt.Errorf("--user-limit %d: give 0 to %d", o.UserLimit, translate.MaxUsers)
+	case o.UserHashKeyFile != "" && !o.HashUsers:
+		return errors.New("--user-hash-key-file is given without --hash-users: give both, or none to show users by name")
 	case o.LargePagesMemory < minLargePagesMemory || o.LargePagesMemory > maxLargePagesMemory:
 		return fmt.Errorf("--large-pages-memory %d: give %d to %d MiB", o.LargePagesMemory, minLargePagesMemory, maxLargePagesMemory)
 	case o.GPUInterval < 100*time.Millisecond:

@@ -21,7 +21,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		WorkerName: "n", WorkerIP: "10.0.0.1", WorkerLabels: map[string]string{"a": "b"}, Cluster: "c",
 		WorkerMetricsHost: "127.0.0.1", WorkerMetricsPort: 1, DisableWorkerMetrics: true, HostRoot: "/host", HostInterval: time.Second,
 		Discover: []string{" docker"}, DockerHost: "unix:///run/podman.sock", EngineRetention: time.Minute,
-		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: new(70_000), LargePagesMemory: 64,
+		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: new(70_000), LargePagesMemory: 64, UserLimit: new(0), HashUsers: true, UserHashKeyFile: "/k",
 	}
 	got, err := f.Options(nil)
 	if err != nil {
@@ -34,7 +34,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		MetricsHost: "127.0.0.1", MetricsPort: 1, DisableWorkerMetrics: true, Labels: map[string]string{"a": "b"},
 		HostRoot: "/host", HostInterval: time.Second, StallAfter: -1, GPUInterval: time.Second,
 		Discover: []discovery.Source{discovery.SourceDocker}, DockerHost: "unix:///run/podman.sock", EngineRetention: time.Minute,
-		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: 70_000, LargePagesMemory: 64,
+		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: 70_000, LargePagesMemory: 64, HashUsers: true, UserHashKeyFile: "/k",
 		Engines: []engine.Declaration{
 			{URL: "http://a:1", Model: "x", Path: "/metrics"},
 			{URL: "http://b:2", Path: "/metrics"},
@@ -55,13 +55,16 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		{MaxSeriesPerEngine: new(0)},
 		{MaxSeriesPerEngine: new(250_001)},
 		{LargePagesMemory: 27},
+		{UserLimit: new(-1)},
+		{UserLimit: new(100_001)},
+		{UserHashKeyFile: "/k"},
 		{LargePagesMemory: 1 << 20},
 	} {
 		if _, err := bad.Options(nil); err == nil {
 			t.Errorf("%+v: no error", bad)
 		}
 	}
-	if o, err := new(Flags).Options(nil); err != nil || o.MaxSeriesPerEngine != 50_000 {
+	if o, err := new(Flags).Options(nil); err != nil || o.MaxSeriesPerEngine != 50_000 || o.UserLimit != 1000 {
 		t.Errorf("without flags: %d series, %v", o.MaxSeriesPerEngine, err)
 	}
 }

@@ -45,6 +45,7 @@ func beWorker(engines []string) error {
 	defaults := DefaultOptions()
 	flags.HostInterval, flags.GPUInterval, flags.StallAfter, flags.EngineRetention = defaults.HostInterval, defaults.GPUInterval, defaults.StallAfter, defaults.EngineRetention
 	flags.MaxSeriesPerEngine = new(50_000)
+	flags.UserLimit = new(1000)
 	o, err := flags.Options(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err

@@ -326,7 +326,7 @@ func (w *watched) Fetch(ctx context.Context) (exporter.Page, error) {
 // Instance implements exporter.Engine.
 func (w *watched) Instance() exporter.Instance {
 	s := w.engine.Status()
-	in := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Version: s.Version}
+	in := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Version: s.Version, Gateway: engine.Gateway(s.Runtime)}
 	if known := w.keeper.engine(s.Name); known.IDs.Model == s.Model {
 		in.ID, in.ModelID = idText(known.IDs.InstanceID), idText(known.IDs.ModelID)
 	}

@@ -71,6 +71,11 @@ type Options struct {
 	StallAfter time.Duration
 	// MaxSeriesPerEngine bounds the series of an engine in the unified vocabulary; 0: as many as can be translated.
 	MaxSeriesPerEngine int
+	// UserLimit is how many users of each gateway have series of their own; all others are one.
+	UserLimit int
+	// HashUsers replaces users' names by hashes made with the key in UserHashKeyFile; empty: a file in DataDir, which is made.
+	HashUsers       bool
+	UserHashKeyFile string
 	// LargePagesMemory bounds, in MiB, what engines' pages beyond 1 MiB and what they become take together.
 	LargePagesMemory int
 	// LimitMemory makes Go collect garbage early enough for a process that is nothing but a worker, unless GOMEMLIMIT says
@@ -96,7 +101,7 @@ func DefaultOptions() Options {
 	return Options{
 		MetricsHost: "0.0.0.0", MetricsPort: 10151, DataDir: "/var/lib/stackscope", HostInterval: host.DefaultInterval,
 		Discover: []discovery.Source{discovery.SourceProcess, discovery.SourceDocker}, EngineRetention: 5 * time.Minute, StallAfter: 2 * time.Minute,
-		MaxSeriesPerEngine: 50_000, LargePagesMemory: minLargePagesMemory, GPUInterval: time.Second,
+		MaxSeriesPerEngine: 50_000, LargePagesMemory: minLargePagesMemory, UserLimit: 1000, GPUInterval: time.Second,
 	}
 }
 
@@ -268,12 +273,18 @@ func (w *Worker) export() error {
 	for _, c := range w.discovery.Collectors() {
 		collectors = append(collectors, c)
 	}
+	key, err := userKey(&w.opts)
+	if err != nil {
+		return err
+	}
 	x, err := exporter.New(exporter.Options{
 		Engines:    w.roster.exported,
 		Collectors: collectors,
 		Mapping:    w.follower,
 		Identity:   func() exporter.Identity { return *w.identity.Load() },
 		MaxSeries:  w.opts.MaxSeriesPerEngine,
+		UserLimit:  w.opts.UserLimit,
+		UserKey:    key,
 		LargeBytes: w.opts.LargePagesMemory<<20 - int(largePages(w.opts.LargePagesMemory)),
 		Logger:     w.opts.Logger,
 	})
