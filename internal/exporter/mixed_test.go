@@ -1,0 +1,168 @@
+package exporter
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/textparse"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// enginePages returns the translator's pages of engines: runtime, version and page by name.
+func enginePages(t *testing.T) map[string]*fakeEngine {
+	t.Helper()
+	pages := map[string]*fakeEngine{}
+	for _, pattern := range []string{"../translate/testdata/engines/*.txtar", "../translate/testdata/*.txtar"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("no pages in %s: %v", pattern, err)
+		}
+		for _, path := range paths {
+			a, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := &fakeEngine{page: string(a.Files[0].Data)}
+			for line := range strings.Lines(string(a.Comment)) {
+				key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+				switch key {
+				case "runtime":
+					e.instance.Runtime = strings.TrimSpace(value)
+				case "version":
+					e.instance.Version = strings.TrimSpace(value)
+				}
+			}
+			if e.instance.Runtime != "" {
+				e.instance.Gateway = engine.Gateway(e.instance.Runtime)
+				pages[strings.TrimSuffix(filepath.Base(path), ".txtar")] = e
+			}
+		}
+	}
+	return pages
+}
+
+// seriesOf returns the series of a page as Prometheus reads it, with their values in the page's order.
+func seriesOf(t *testing.T, what string, page []byte) (list []labels.Labels) {
+	t.Helper()
+	p := textparse.NewPromParser(bytes.Clone(page), labels.NewSymbolTable(), false)
+	for {
+		entry, err := p.Next()
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if entry == textparse.EntrySeries {
+			var l labels.Labels
+			p.Labels(&l)
+			list = append(list, l)
+		}
+	}
+}
+
+// TestMixedCluster runs two engines of each kind in one worker: no series comes twice, promtool has nothing to say, and all native
+// labels are there under their own names.
+func TestMixedCluster(t *testing.T) {
+	pages := enginePages(t)
+	var engines []Engine
+	runtimes := map[string]bool{}
+	for name, e := range pages {
+		runtimes[e.instance.Runtime] = true
+		for i := range 2 {
+			in := e.instance
+			in.Name, in.ID = fmt.Sprintf("%s-%d", name, i), fmt.Sprint(len(engines))
+			if !in.Gateway {
+				in.Model, in.ModelID = "served", "1"
+			}
+			engines = append(engines, &fakeEngine{page: e.page, instance: in})
+		}
+	}
+	if want := len(engine.Runtimes()); len(runtimes) < want {
+		t.Errorf("pages of %d runtimes, there are %d", len(runtimes), want)
+	}
+	compiled, err := mapping.Compile(mapping.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Options{
+		Engines: func() []Engine { return engines }, Mapping: &fakeMapping{compiled, 1}, UserLimit: 100,
+		Identity: func() Identity { return Identity{WorkerName: "node-1", WorkerID: "1", ClusterName: "c", ClusterID: "1"} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/metrics", "/metrics", "/metrics/raw", "/metrics/raw?unmapped=1"} {
+		page := get(t, e.Handler(), path)
+		byInstance := map[string][]labels.Labels{}
+		twice := map[string]bool{}
+		for _, l := range seriesOf(t, path, []byte(page)) {
+			if twice[l.String()] {
+				t.Errorf("%s: %s comes twice", path, l)
+			}
+			twice[l.String()] = true
+			key := l.Get("model_instance_name") + " " + l.Get(labels.MetricName)
+			byInstance[key] = append(byInstance[key], l)
+		}
+		if path == "/metrics" {
+			problems, err := promlint.New(strings.NewReader(page)).Lint()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range problems {
+				if !strings.Contains(p.Text, "':'") && !strings.Contains(p.Text, "label names should be written in 'snake_case'") {
+					t.Errorf("%s: %s: %s", path, p.Metric, p.Text)
+				}
+			}
+			for _, in := range engines {
+				if _, ok := byInstance[in.Instance().Name+" gpustack:runtime_scrape_success"]; !ok {
+					t.Errorf("%s has no verdict", in.Instance().Name)
+				}
+			}
+		}
+		if path == "/metrics/raw" {
+			for _, in := range engines {
+				nativeLabelsStay(t, in.(*fakeEngine), byInstance)
+			}
+		}
+	}
+}
+
+// nativeLabelsStay looks for each native series among those of its instance.
+func nativeLabelsStay(t *testing.T, e *fakeEngine, byInstance map[string][]labels.Labels) {
+	t.Helper()
+	if p := textparse.NewPromParser([]byte(e.page), labels.NewSymbolTable(), false); !readable(p) {
+		return // the page's faults are what it is for
+	}
+	for _, native := range seriesOf(t, e.instance.Name, []byte(e.page)) {
+		found := false
+		for _, l := range byInstance[e.instance.Name+" "+native.Get(labels.MetricName)] {
+			same := true
+			native.Range(func(n labels.Label) {
+				same = same && (n.Value == "" || l.Get(n.Name) == n.Value || l.Get("exported_"+n.Name) == n.Value || l.Get("native_"+n.Name) == n.Value)
+			})
+			found = found || same
+		}
+		if !found {
+			t.Errorf("%s: %s is not there", e.instance.Name, native)
+		}
+	}
+}
+
+func readable(p textparse.Parser) bool {
+	for {
+		if _, err := p.Next(); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+	}
+}
