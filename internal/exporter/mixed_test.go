@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -97,7 +98,9 @@ func TestMixedCluster(t *testing.T) {
 	}
 	e, err := New(Options{
 		Engines: func() []Engine { return engines }, Mapping: &fakeMapping{compiled, 1}, UserLimit: 100,
-		Identity: func() Identity { return Identity{WorkerName: "node-1", WorkerID: "1", ClusterName: "c", ClusterID: "1"} },
+		Identity: func() Identity {
+			return Identity{WorkerName: "node-1", WorkerID: "1", ClusterName: "c", ClusterID: "1"}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +114,7 @@ func TestMixedCluster(t *testing.T) {
 				t.Errorf("%s: %s comes twice", path, l)
 			}
 			twice[l.String()] = true
-			key := l.Get("model_instance_name") + " " + l.Get(labels.MetricName)
+			key := l.Get("model_instance_name") + " " + l.Get(model.MetricNameLabel)
 			byInstance[key] = append(byInstance[key], l)
 		}
 		if path == "/metrics" {
@@ -146,7 +149,7 @@ func nativeLabelsStay(t *testing.T, e *fakeEngine, byInstance map[string][]label
 	}
 	for _, native := range seriesOf(t, e.instance.Name, []byte(e.page)) {
 		found := false
-		for _, l := range byInstance[e.instance.Name+" "+native.Get(labels.MetricName)] {
+		for _, l := range byInstance[e.instance.Name+" "+native.Get(model.MetricNameLabel)] {
 			same := true
 			native.Range(func(n labels.Label) {
 				same = same && (n.Value == "" || l.Get(n.Name) == n.Value || l.Get("exported_"+n.Name) == n.Value || l.Get("native_"+n.Name) == n.Value)
