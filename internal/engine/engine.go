@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -40,11 +41,28 @@ type Runtime struct {
 	// load are gauges of the requests that it has, running and waiting. They may show requests that ended up to lag ago.
 	load []quantity
 	lag  time.Duration
+	// census looks for all of these at once; nil: it is to be made.
+	census *census
 }
 
 // Runtimes lists the engines that are recognised, in the order in which they are tried. What re-exports another engine's
-// page beside its own comes behind it.
+// page beside its own comes behind it. The list must not be changed.
 func Runtimes() []Runtime {
+	runtimes.once.Do(func() {
+		runtimes.list = listRuntimes()
+		for i := range runtimes.list {
+			runtimes.list[i].census = runtimes.list[i].newCensus()
+		}
+	})
+	return runtimes.list
+}
+
+var runtimes struct {
+	once sync.Once
+	list []Runtime
+}
+
+func listRuntimes() []Runtime {
 	return []Runtime{
 		productionStack(), vllm(), sglang(), mindie(), tgi(), tei(), trtllm(), lmdeploy(), llamacpp(), fastdeploy(), lightllm(), xinference(),
 		nim(), dynamo(), triton(),

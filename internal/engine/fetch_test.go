@@ -365,7 +365,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(_ *testing.T, contentType, body string) {
 		_ = check(contentType, []byte(body))
-		sumSamples([]byte(body), "a")
+		newCensus([]series{{name: "a"}, {name: "vllm:x", only: []string{"a", "b"}}}).sums([]byte(body))
 		labelValue([]byte(body), "b", []string{"a"})
 	})
 }

@@ -7,12 +7,6 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// sumSamples adds up the samples of the family name on a page, whatever their labels; 0 if there are none.
-func sumSamples(page []byte, name string) float64 {
-	sum, _ := series{name: name}.sum(page)
-	return sum
-}
-
 // linesWith yields the lines of a page that begin with prefix.
 func linesWith(page []byte, prefix string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"math"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/exposition"
@@ -35,30 +34,6 @@ func firstOf(names ...string) quantity {
 	return q
 }
 
-// sum adds up the quantity's samples on a page and reports whether there are any.
-func (q quantity) sum(page []byte) (sum float64, there bool) {
-	for _, s := range q {
-		if sum, there = s.sum(page); there {
-			return sum, true
-		}
-	}
-	return 0, false
-}
-
-// sum adds up the samples; values that are no finite number are not there.
-func (s series) sum(page []byte) (sum float64, there bool) {
-	var sample exposition.Sample
-	for line := range linesWith(page, s.name) {
-		if sample.Parse(line) != nil || string(sample.Name) != s.name || !s.selects(&sample) {
-			continue
-		}
-		if v, ok := exposition.ParseNumber(sample.Value); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
-			sum, there = sum+v, true
-		}
-	}
-	return sum, there
-}
-
 func (s series) selects(sample *exposition.Sample) bool {
 	for _, l := range sample.Labels {
 		for i := 0; i+1 < len(s.only); i += 2 {
@@ -78,24 +53,4 @@ type work struct {
 	counts []float64 // of all of the runtime's counters; 0 where one is not there
 	load   float64   // requests that it has
 	lag    time.Duration
-}
-
-// workOn reads a page.
-func (r Runtime) workOn(page []byte) work {
-	w := work{lag: r.lag, counts: make([]float64, 0, len(r.steps)+len(r.ends))}
-	for i, list := range [...][]quantity{r.steps, r.ends} {
-		for _, q := range list {
-			n, there := q.sum(page)
-			w.counts = append(w.counts, n)
-			w.known = w.known || there
-			w.live = w.live || there && i == 0
-			w.ever = w.ever || n > 0
-		}
-	}
-	for _, q := range r.load {
-		if n, there := q.sum(page); there && n > 0 {
-			w.load += n
-		}
-	}
-	return w
 }

@@ -13,6 +13,7 @@ type sighting struct {
 	runtime string
 	start   float64 // Unix seconds; 0: not on the page
 	witness float64
+	work    work
 }
 
 // sight looks on a page for what tells one process from the next.
@@ -25,12 +26,8 @@ func (e *Engine) sight(page []byte) sighting {
 			s.runtime = Recognise(page)
 		}
 	}
-	s.start = sumSamples(page, "process_start_time_seconds")
-	if r, ok := e.kind(cmp.Or(s.runtime, e.status.Runtime)); ok {
-		for _, name := range r.witness {
-			s.witness += sumSamples(page, name)
-		}
-	}
+	r, _ := e.kind(cmp.Or(s.runtime, e.status.Runtime))
+	s.start, s.witness, s.work = r.read(page)
 	return s
 }
 
@@ -56,15 +53,6 @@ func (e *Engine) modelLabel(page []byte) string {
 		return label
 	}
 	return ""
-}
-
-// work reads the page for the engine's progress.
-func (e *Engine) work(page []byte) work {
-	r, ok := e.kind(e.status.Runtime)
-	if !ok {
-		return work{}
-	}
-	return r.workOn(page)
 }
 
 // kind finds a runtime by its name and remembers the last one: each page asks for the same.

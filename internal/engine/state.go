@@ -120,7 +120,7 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 	}
 	e.answers, e.refused, e.gone, e.last = true, false, false, now
 	changed := e.turn(fleet.InstanceRunning, why, "") || again || recognised || first
-	e.watch.page(at, e.work(page))
+	e.watch.page(at, now.work)
 	if e.judge(at) || changed {
 		e.onChange()
 	}

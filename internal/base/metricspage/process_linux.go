@@ -1,9 +1,13 @@
 package metricspage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,16 +87,30 @@ func cpuSeconds() (float64, error) {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9, nil
 }
 
+// statm is opened once: this is read several times in each scrape.
+var statm = sync.OnceValues(func() (*os.File, error) { return os.Open("/proc/self/statm") })
+
 func memory() (virtual, resident float64, err error) {
-	text, err := os.ReadFile("/proc/self/statm")
+	f, err := statm()
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := fmt.Sscan(string(text), &virtual, &resident); err != nil {
+	var text [128]byte
+	n, err := f.ReadAt(text[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, 0, err
 	}
-	page := float64(os.Getpagesize())
-	return virtual * page, resident * page, nil
+	fields := bytes.Fields(text[:n])
+	if len(fields) < 2 {
+		return 0, 0, fmt.Errorf("/proc/self/statm: found %q", text[:n])
+	}
+	pages, err := strconv.ParseUint(string(fields[0]), 10, 64)
+	held, failed := strconv.ParseUint(string(fields[1]), 10, 64)
+	if err := errors.Join(err, failed); err != nil {
+		return 0, 0, fmt.Errorf("/proc/self/statm: %w", err)
+	}
+	size := float64(os.Getpagesize())
+	return float64(pages) * size, float64(held) * size, nil
 }
 
 func openFiles() (float64, error) {
