@@ -22,8 +22,11 @@ type Difference struct {
 
 // Diff tells where two documents differ: what the first has, in its order, then what only the second has. Objects are compared
 // key by key down to the entries of natives; that two spellings of a counter's name mean the same is not looked at, nor is the
-// order of keys.
+// order of keys. A document that is nil differs in nothing.
 func Diff(a, b *Document) []Difference {
+	if a == nil || b == nil || a.root == nil || b.root == nil {
+		return nil
+	}
 	var list []Difference
 	appendDifferences(&list, "", a.root, b.root, 0)
 	return list

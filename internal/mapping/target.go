@@ -19,6 +19,7 @@ const (
 	maxApproxBytes  = 512
 	maxNameAliases  = 64
 	negation        = "!"
+	escapedNegation = `\!` // a ! that belongs to the value
 	allowedVersions = "a version such as 0.10.0"
 )
 
@@ -148,6 +149,12 @@ func (r *targetReader) combinations() {
 		refuse(typ == catalog.Summary, key, "is not for summaries: quantiles cannot be added up")
 	}
 	refuse(r.target.as == AsCount, keyScale, "does not go with as: count: numbers of observations have no unit")
+	refuse(r.target.as != AsDeclared && r.change.ValueFrom != nil, keyValueFrom, "does not go with as: the value cannot come from labels and from a histogram")
+	for i, rename := range r.change.Rename {
+		if slices.Contains(r.change.Drop, rename.From) {
+			r.fault(r.p.key(keyRename), r.n.get(keyRename).members[i].key, "found the label %s, which is dropped: rename it or drop it", quote(rename.From))
+		}
+	}
 	keeps := keyKeep
 	if r.n.get(keySumBy) != nil {
 		keeps = keySumBy
@@ -163,6 +170,10 @@ func (v *validator) number(p pointer, n *node, allowed string) (float64, bool) {
 	number, ok := 0.0, false
 	if n.kind == kindNumber {
 		number, ok = exposition.ParseNumber([]byte(n.text))
+	}
+	if digits := strings.TrimLeft(n.text, "+-"); ok && len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		v.fault(p, n, "found %s, which some read as an octal number, allowed is %s without a 0 before it", n.text, allowed)
+		return 0, false
 	}
 	if !ok || math.IsNaN(number) || math.IsInf(number, 0) {
 		v.wrongType(p, n, allowed)
@@ -252,6 +263,8 @@ func (v *validator) pairs(f field, allowed string) func(yield func(field) bool) 
 
 func (v *validator) match(f field) []Match {
 	list := []Match{}
+	// Conditions hold in any order, so that targets that have the same are the same.
+	defer func() { slices.SortFunc(list, func(a, b Match) int { return strings.Compare(a.Label, b.Label) }) }()
 	for m := range v.pairs(f, "an object of labels and the values that they may have") {
 		one := Match{Label: m.name}
 		for at, item := range v.items(m, "a value or a list of values") {
@@ -259,6 +272,9 @@ func (v *validator) match(f field) []Match {
 				continue
 			}
 			value, not := strings.CutPrefix(item.text, negation)
+			if rest, escaped := strings.CutPrefix(value, escapedNegation); escaped {
+				value = negation + rest
+			}
 			if len(one.Values) > 0 && not != one.Not {
 				v.fault(at, item, "found %s among values of the other kind, allowed are values that all begin with ! (none of these) or all do not (one of these)", quote(item.text))
 				continue
@@ -379,6 +395,10 @@ func (v *validator) aliases(p pointer, n *node) {
 			v.fault(f.at, f.key, "found a runtime name of %d bytes, allowed are 1 to %d", len(f.name), maxNameBytes)
 		}
 		if !v.is(kindObject, f.at, f.value, "an object of beginnings of names and what they stand for") {
+			continue
+		}
+		if v.runtimes != nil && !v.runtimes[strings.ToLower(f.name)] {
+			v.fault(f.at, f.key, "found aliases for %s, allowed are the runtimes of %s%s", quote(f.name), keyMapping, v.suggest(f.name, v.runtimeNames))
 			continue
 		}
 		if len(f.value.members) > maxNameAliases {

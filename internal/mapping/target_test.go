@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -151,5 +152,33 @@ func TestSchema(t *testing.T) {
 	}
 	if !bytes.HasSuffix(Schema(), []byte("}\n")) {
 		t.Error("no newline at the end")
+	}
+}
+
+// A value that itself begins with ! is written with a backslash before it.
+func TestMatch_EscapedNegation(t *testing.T) {
+	c := mustCompile(t, `
+gpustack_metrics: {running: {type: gauge, description: Running.}}
+runtime_mapping: {Engine: {"*": {a: {to: running, match: {x: ["\\!y", z], w: "!\\!v"}}}}}`)
+	want := []Match{{Label: "w", Not: true, Values: []string{"!v"}}, {Label: "x", Values: []string{"!y", "z"}}}
+	if diff := cmp.Diff(want, c.Plan("Engine", "").Lookup([]byte("a"))[0].Change.Match); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The schema in docs is the one that the server gives.
+func TestSchema_IsInTheDocumentation(t *testing.T) {
+	committed, err := os.ReadFile("../../docs/metrics-config.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(Schema()), string(committed)); diff != "" {
+		t.Errorf("run make gen (-schema +docs):\n%s", diff)
+	}
+}
+
+func TestDiff_OfNoDocument(t *testing.T) {
+	if d := Diff(nil, Default()); d != nil {
+		t.Errorf("%v", d)
 	}
 }

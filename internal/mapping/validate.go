@@ -29,6 +29,9 @@ type validator struct {
 	known map[string]bool
 	names []string                // keys of gpustack_metrics, for suggestions
 	types map[string]catalog.Type // by names without _total; those of faulty definitions are missing
+	// runtimes holds the runtimes of runtime_mapping in small letters; nil without it.
+	runtimes     map[string]bool
+	runtimeNames []string
 }
 
 // fault adds a fault. The node gives the line.
@@ -152,6 +155,7 @@ func (v *validator) document(root *node) *Document {
 	}
 	// The definitions may stand after the mapping that names them.
 	v.collect(root.get(keyMetrics))
+	v.collectRuntimes(root.get(keyMapping))
 	v.doc.aliases = map[string][]alias{}
 	for _, key := range []string{keyMetrics, keyMapping} {
 		if root.get(key) == nil {
@@ -189,6 +193,20 @@ func (v *validator) collect(metrics *node) {
 				v.types[withoutTotal(name)] = catalog.Type(strings.ToLower(n.text))
 			}
 			v.names = append(v.names, name)
+		}
+	}
+}
+
+// collectRuntimes learns the mapped runtimes before aliases speak of them.
+func (v *validator) collectRuntimes(mapping *node) {
+	if mapping == nil || mapping.kind != kindObject {
+		return
+	}
+	v.runtimes = map[string]bool{}
+	for _, m := range mapping.members {
+		if m.key.kind == kindString {
+			v.runtimes[strings.ToLower(m.key.text)] = true
+			v.runtimeNames = append(v.runtimeNames, m.key.text)
 		}
 	}
 }
