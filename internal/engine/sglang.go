@@ -19,7 +19,7 @@ func sglang() Runtime {
 	once := []string{"priority", "", "tp_rank", "0", "pp_rank", "0"}
 	return Runtime{
 		Name:     "SGLang",
-		prefixes: []string{"sglang:"},
+		prefixes: []string{"sglang:", "sglang_num_"}, // its gateway writes the latter
 		witness:  []string{"sglang:prompt_tokens_total", "sglang:generation_tokens_total"},
 		version: func(ctx context.Context, p prober) (string, error) {
 			version, err := p.version(ctx, "/server_info")
