@@ -131,7 +131,7 @@ func userColumns(by string) ([]Query, []Column) {
 func userTable() Panel {
 	queries, columns := userColumns(varUser)
 	return Panel{
-		Kind: Table, W: 12, H: 9, Title: "Users", SortBy: "Output tokens", NoValue: "-", Queries: queries,
+		Kind: Table, H: 9, Title: "Users", SortBy: "Output tokens", NoValue: "-", Queries: queries,
 		Description: "One row a user, over the whole time range. Failed counts refusals, clients that left and failures. Cached is the share of prompt tokens that the engine had in its prefix cache. Times are means. An empty user is of gateways that know none.",
 		Columns:     append([]Column{{Title: "User", Label: varUser}}, columns...),
 	}
@@ -140,7 +140,7 @@ func userTable() Panel {
 func userModelTable() Panel {
 	queries, columns := userColumns("user, model_name")
 	return Panel{
-		Kind: Table, W: 12, H: 9, Title: "Users and models", SortBy: "Output tokens", NoValue: "-", Queries: queries,
+		Kind: Table, H: 9, Title: "Users and models", SortBy: "Output tokens", NoValue: "-", Queries: queries,
 		Description: "The same by user and the model that was asked for, which may be another name than that of the instances which serve it. Times are means over the whole time range.",
 		Columns:     append([]Column{{Title: "User", Label: varUser}, {Title: "Model", Label: varModel}}, columns...),
 	}
