@@ -136,11 +136,20 @@ func freeAddress(t *testing.T) string {
 
 func fetch(t *testing.T, url string) (int, error) {
 	t.Helper()
+	return fetchAs(t, url, "")
+}
+
+// fetchAs gets a page in an encoding, by default compressed on the way, and returns its size.
+func fetchAs(t *testing.T, url, encoding string) (int, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), agentEvery)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, err
+	}
+	if encoding != "" {
+		req.Header.Set("Accept-Encoding", encoding)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

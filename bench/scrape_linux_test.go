@@ -2,11 +2,7 @@ package bench
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -47,7 +43,8 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			err = http.ListenAndServe(settings[0], &relay{size: size, engines: settings[2:]})
 		}
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
@@ -63,7 +60,7 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	pages := make([]*bytes.Buffer, len(r.engines))
 	var wg sync.WaitGroup
 	for i, engine := range r.engines {
-		wg.Go(func() {
+		wg.Go(func() { //nolint:contextcheck // it has the request's
 			pages[i], _ = r.buffers.Get().(*bytes.Buffer)
 			if pages[i] == nil {
 				pages[i] = new(bytes.Buffer)
@@ -191,23 +188,7 @@ func (p *watchedProcess) scrapeAll(t *testing.T, n int) (size int, each time.Dur
 // fetchPlain is fetch without compression.
 func fetchPlain(t *testing.T, url string) (int, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), agentEvery)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	n, err := io.Copy(io.Discard, resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
-	}
-	return int(n), err
+	return fetchAs(t, url, "identity")
 }
 
 // TestScrape compares a whole scrape of eight engines with what a relay takes that gets the same pages and answers with as many

@@ -11,7 +11,6 @@ const slowest = 5
 
 // latency is quantiles() for each instance with the mean, which buckets cannot distort, and with the slowest instances alone.
 func latency(title, description, family, absent string) []Panel {
-	const unit = "s"
 	panels := quantiles(title, fmt.Sprintf("%s The mean is exact, quantiles are as good as the engine's buckets. Of more than %d instances the %d with the highest mean in the time range.", description, slowest, slowest), family, instanceSelector, byInstance)
 	mean := fmt.Sprintf("%s / %s", flow(family+"_sum"), flow(family+"_count"))
 	panels[0].Queries = append(panels[0].Queries, Query{Expr: mean, Legend: "mean " + instanceLegend})
