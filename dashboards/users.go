@@ -101,7 +101,7 @@ func usersLatency() []Panel {
 }
 
 // userColumns are what both tables say, behind their labels.
-func userColumns(by string) ([]Query, []Column) {
+func userColumns(by string) (queries []Query, columns []Column) {
 	over := func(family string, matchers ...string) string {
 		return "sum by (" + by + ") (increase(" + ofGateways(family, matchers...) + "[$__range]))"
 	}
@@ -109,23 +109,25 @@ func userColumns(by string) ([]Query, []Column) {
 		return over(family+"_sum") + " / (" + over(family+"_count") + " > 0)"
 	}
 	requests := over("requests_total")
-	return []Query{
-			{Expr: requests},
-			{Expr: fmt.Sprintf("(%s or 0 * %s) / (%s > 0)", over("requests_total", failedStatus), requests, requests)},
-			{Expr: over("prompt_tokens_total")},
-			{Expr: over("prompt_tokens_cached_total") + " / (" + over("prompt_tokens_total") + " > 0)"},
-			{Expr: over("generation_tokens_total")},
-			{Expr: mean("time_to_first_token_seconds")},
-			{Expr: mean("request_duration_seconds")},
-		}, []Column{
-			{Title: "Requests", Query: 1, Unit: "short", Decimals: new(0)},
-			{Title: "Failed", Query: 2, Unit: "percentunit", Decimals: new(1), Thresholds: limits(0.02, 0.1)},
-			{Title: "Prompt tokens", Query: 3, Unit: "short", Decimals: new(1)},
-			{Title: "Cached", Query: 4, Unit: "percentunit", Decimals: new(0)},
-			{Title: "Output tokens", Query: 5, Unit: "short", Decimals: new(1)},
-			{Title: "First token", Query: 6, Unit: "s", Decimals: new(2)},
-			{Title: "Whole request", Query: 7, Unit: "s", Decimals: new(1)},
-		}
+	queries = []Query{
+		{Expr: requests},
+		{Expr: fmt.Sprintf("(%s or 0 * %s) / (%s > 0)", over("requests_total", failedStatus), requests, requests)},
+		{Expr: over("prompt_tokens_total")},
+		{Expr: over("prompt_tokens_cached_total") + " / (" + over("prompt_tokens_total") + " > 0)"},
+		{Expr: over("generation_tokens_total")},
+		{Expr: mean("time_to_first_token_seconds")},
+		{Expr: mean("request_duration_seconds")},
+	}
+	columns = []Column{
+		{Title: "Requests", Query: 1, Unit: "short", Decimals: new(0)},
+		{Title: "Failed", Query: 2, Unit: "percentunit", Decimals: new(1), Thresholds: limits(0.02, 0.1)},
+		{Title: "Prompt tokens", Query: 3, Unit: "short", Decimals: new(1)},
+		{Title: "Cached", Query: 4, Unit: "percentunit", Decimals: new(0)},
+		{Title: "Output tokens", Query: 5, Unit: "short", Decimals: new(1)},
+		{Title: "First token", Query: 6, Unit: "s", Decimals: new(2)},
+		{Title: "Whole request", Query: 7, Unit: "s", Decimals: new(1)},
+	}
+	return queries, columns
 }
 
 func userTable() Panel {
