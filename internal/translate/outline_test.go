@@ -74,9 +74,9 @@ func TestOutline_ChangesNothing(t *testing.T) {
 			for range 3 {
 				sameAsFresh(t, &used, page, f, plan, source)
 			}
-			rounds := 16
-			if len(page) > 64<<10 {
-				rounds = 4
+			rounds := 12
+			if len(page) > 32<<10 {
+				rounds = 2
 			}
 			for i := range rounds {
 				other := otherValues(page, r)
