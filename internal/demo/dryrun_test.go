@@ -113,7 +113,7 @@ func (c changes) count() (added, removed, changed int) {
 
 func said(t *testing.T, run wire.MappingDryRun) changes {
 	t.Helper()
-	if len(run.Workers) != 1 || run.Workers[0].State != wire.DryRunAnswered || len(run.Workers[0].Instances) != 4 {
+	if len(run.Workers) != 1 || run.Workers[0].State != wire.DryRunAnswered || len(run.Workers[0].Instances) != 5 {
 		t.Fatalf("the dry run doesn't have a worker's four engines and gateway: %+v", run)
 	}
 	text := func(s *string) string {
