@@ -63,7 +63,7 @@ gen: ## regenerate what is generated (dashboards, docs/metrics.md, docs/flags.md
 	$(GO) run ./hack/gen
 
 bench: build ## benchmarks: the translator beside its peers, and the hot paths
-	cd bench && STACKSCOPE_BENCH=1 $(GO) test -run 'TestRatios|TestAgent|TestDashboards' -count=1 -v -timeout 20m . && $(GO) test -run '^$$' -bench . -benchtime 1s .
+	cd bench && STACKSCOPE_BENCH=1 $(GO) test -run 'TestRatios|TestScrape|TestManyEngines|TestAgent|TestDashboards' -count=1 -v -timeout 20m . && $(GO) test -run '^$$' -bench . -benchtime 1s .
 	$(GO) test -run '^$$' -bench . -benchtime 200ms $(BENCH_PACKAGES)
 
 fuzz: ## each fuzz target for FUZZTIME (1m)

