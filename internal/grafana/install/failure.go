@@ -12,7 +12,7 @@ import (
 func (in *installer) explain(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("the disk of %s is full (%w): free some 2 GB there or choose another directory with --dir; what was fetched is kept", in.Dir, bare(err))
+		return fmt.Errorf("the disk of %s is full (%w): free some 3 GB there or choose another directory with --dir; what was fetched is kept", in.Dir, bare(err))
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%s cannot be written (%w): choose another directory with --dir", in.Dir, bare(err))
 	case errors.Is(err, fs.ErrPermission):

@@ -142,7 +142,7 @@ func TestMistakes(t *testing.T) {
 		{"no directory", Options{Dir: "-", File: good}, []string{"--dir"}},
 		{"directory is a file", Options{Dir: filepath.Join(unreadable, "homes"), File: good}, []string{"not a directory", "--dir"}},
 		{"version", Options{Version: "twelve"}, []string{`--version "twelve"`, Version}},
-		{"version that climbs", Options{Version: "12.4.11/../../x"}, []string{"--version"}},
+		{"version that climbs", Options{Version: "13.2.2/../../x"}, []string{"--version"}},
 		{"security build", Options{Version: "12.4.3+security-02"}, []string{"--version 12.4.3+security-02", "--file", "--sha256"}},
 		{"checksum", Options{SHA256: "abc"}, []string{`--sha256 "abc"`, "64 hexadecimal digits"}},
 		{"machine", Options{Platform: "linux/riscv64"}, []string{"linux/riscv64", "--file", "--grafana-home"}},
@@ -203,7 +203,7 @@ func TestDiskErrors(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&os.PathError{Op: "write", Path: "/srv/homes/x.part", Err: syscall.ENOSPC}, "the disk of /srv/homes is full (no space left on device): free some 2 GB there or choose another directory with --dir; what was fetched is kept"},
+		{&os.PathError{Op: "write", Path: "/srv/homes/x.part", Err: syscall.ENOSPC}, "the disk of /srv/homes is full (no space left on device): free some 3 GB there or choose another directory with --dir; what was fetched is kept"},
 		{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.EROFS}, "/srv/homes cannot be written (read-only file system): choose another directory with --dir"},
 		{&os.PathError{Op: "open", Path: "/srv/homes/x.part", Err: syscall.EACCES}, "open /srv/homes/x.part: permission denied: run it as the owner of /srv/homes, or choose another directory with --dir"},
 	} {

@@ -11,7 +11,7 @@ import (
 )
 
 // Version is the Grafana release that is installed when no other is named.
-const Version = "12.4.11"
+const Version = "13.2.2"
 
 // officialHost serves Grafana's releases, each with a file that holds its SHA-256 beside it.
 const officialHost = "https://dl.grafana.com"
@@ -23,21 +23,21 @@ type pin struct {
 	size              int64 // bytes
 }
 
-// builtinPins are the archives of Version, https://grafana.com/grafana/download/12.4.11?edition=oss. SHA-512 and sizes are those
-// that Gentoo Linux publishes for its package www-apps/grafana-bin 12.4.11 (Manifest at commit
+// builtinPins are the archives of Version, https://grafana.com/grafana/download/13.2.2?edition=oss. SHA-512 and sizes are those
+// that Gentoo Linux publishes for its package www-apps/grafana-bin 13.2.2 (Manifest at commit
 // 7b27bc9ed26c358f4d63cdff6103ff9894d2458e of gentoo/gentoo), which fetches the same archives from the same host. No such list
 // has macOS' archives: for them, and for other versions, the checksum is the one that the official host publishes.
 func builtinPins() []pin {
 	return []pin{
 		{
 			Version, "linux/amd64",
-			checksum{sha512Name, "30e9bf73cde8a7a69e0612b6ff646fb7eaf357595affabac32f1ae28d4cdfc843ebd68feb0852d87ccd0a77527692083807c5466f94247184b812ceb810fb146"},
-			278432937,
+			checksum{sha512Name, "b10c597076a2ed1c8a7e1404860204f00841dc5ff800b2ce89309150a82143fe7e2795409bb4c58a65c4af751c4817e3bb771fefa6a839a202cf2a529191f6d6"},
+			457508545,
 		},
 		{
 			Version, "linux/arm64",
-			checksum{sha512Name, "8b8120c07835dee50856ce276c9f2fccce927998f84a3c67df4691abc560776bf18ca40f02e738afa8ed0a94a17256b2d55c55adcb5cb1d6257c2a2d75623e51"},
-			263008442,
+			checksum{sha512Name, "b221d7214cceb962d6c25259d81af73fa92b4161d730c3ae1f70bfd405ced00c28d8502380b5616bdb3700350ba2f5e2b447e964ef310a46fe4bb7df8d1a266c"},
+			427194660,
 		},
 	}
 }
