@@ -11,7 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/catalog"
 )
 
-// coverage is what the mapping's test lists: the families that an engine, or a recorded page of one, has.
+// coverage is what the mapping's tests list: the families that an engine, or a recorded page of one, has.
 type coverage struct {
 	// title is a page's name and what it is read as, or an engine's name.
 	title, count string
@@ -24,11 +24,12 @@ const (
 	cellApproximate = "○"
 )
 
-// readCoverage reads the list of internal/mapping/testdata/coverage.txt.
-func readCoverage(path string) (pages, engines []coverage, err error) {
+// readCoverage reads a list of internal/mapping/testdata.
+func readCoverage(name string) (list []coverage, err error) {
+	path := filepath.Join("internal", "mapping", "testdata", name)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var current *coverage
 	for line := range strings.Lines(string(text)) {
@@ -36,7 +37,7 @@ func readCoverage(path string) (pages, engines []coverage, err error) {
 		if row, ok := strings.CutPrefix(line, "  "); ok {
 			family, natives, ok := strings.Cut(row, " <- ")
 			if !ok || current == nil {
-				return nil, nil, fmt.Errorf("%s: found %q, wanted is FAMILY <- NATIVE", path, line)
+				return nil, fmt.Errorf("%s: found %q, wanted is FAMILY <- NATIVE", path, line)
 			}
 			// The first candidate is the usual one.
 			first, _, _ := strings.Cut(natives, ", ")
@@ -48,21 +49,23 @@ func readCoverage(path string) (pages, engines []coverage, err error) {
 		}
 		title, count, ok := strings.Cut(line, ": ")
 		if !ok {
-			return nil, nil, fmt.Errorf("%s: found %q, wanted is TITLE: COUNT", path, line)
+			return nil, fmt.Errorf("%s: found %q, wanted is TITLE: COUNT", path, line)
 		}
-		list := &pages
-		if engine, ok := strings.CutSuffix(title, " in the document"); ok {
-			title, list = engine, &engines
-		}
-		*list = append(*list, coverage{title: title, count: count, families: map[string]string{}})
-		current = &(*list)[len(*list)-1]
+		list = append(list, coverage{title: strings.TrimSuffix(title, " in the document"), count: count, families: map[string]string{}})
+		current = &list[len(list)-1]
 	}
-	return pages, engines, nil
+	return list, nil
 }
+
+// The lists.
+const (
+	candidates       = "candidates.txt"
+	coverageRecorded = "coverage-recorded.txt"
+)
 
 // gatewayTable writes which families each gateway has.
 func gatewayTable() ([]byte, error) {
-	_, all, err := readCoverage(coverageFile())
+	all, err := readCoverage(candidates)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +94,13 @@ func cells(b *bytes.Buffer, families []catalog.Metric, list []coverage) {
 	}
 }
 
-func coverageFile() string { return filepath.Join("internal", "mapping", "testdata", "coverage.txt") }
-
 // engineTables writes which unified families each engine has, and how many each recorded page has.
 func engineTables() ([]byte, error) {
-	pages, engines, err := readCoverage(coverageFile())
+	pages, err := readCoverage(coverageRecorded)
+	if err != nil {
+		return nil, err
+	}
+	engines, err := readCoverage(candidates)
 	if err != nil {
 		return nil, err
 	}

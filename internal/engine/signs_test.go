@@ -2,14 +2,14 @@ package engine
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/enginepages"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -63,79 +63,74 @@ func TestSigns(t *testing.T) {
 	}
 }
 
-func TestRecogniseCaptures(t *testing.T) {
-	const dir = "../../../shared/captures"
-	files, err := filepath.Glob(filepath.Join(dir, "*.prom"))
-	if err != nil || len(files) == 0 {
-		t.Skipf("no captures in %s", dir)
-	}
-	for _, file := range files {
-		name := filepath.Base(file)
-		page, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := ""
-		switch {
-		case strings.HasPrefix(name, "vllm-"), strings.HasPrefix(name, "triton-vllm"):
-			want = "vLLM"
-		case strings.HasPrefix(name, "sglang-"):
-			want = "SGLang"
-		case strings.HasPrefix(name, "mindie-"):
-			want = "MindIE"
-		case strings.HasPrefix(name, "tgi-"):
-			want = "TGI"
-		case strings.HasPrefix(name, "triton-"):
-			want = "Triton"
-		case strings.HasPrefix(name, "trtllm-"):
-			want = "trtllm-serve"
-		case strings.HasPrefix(name, "lmdeploy-"):
-			want = "LMDeploy"
-		case strings.HasPrefix(name, "nim-"):
-			want = "NIM"
-		}
-		if got := Recognise(page); got != want {
-			t.Errorf("%s: got %q, want %q", name, got, want)
+func TestRecognisePages(t *testing.T) {
+	enginepages.Each(t, func(t *testing.T, p enginepages.Page) {
+		if got := Recognise(p.Text); got != p.Runtime {
+			t.Errorf("got %q, want %q", got, p.Runtime)
 		}
 		for _, r := range Runtimes() {
-			if r.wrote(page) != (r.Name == want) {
-				t.Errorf("%s: %s says %t", name, r.Name, r.wrote(page))
+			if r.wrote(p.Text) != (r.Name == p.Runtime) {
+				t.Errorf("%s says %t", r.Name, r.wrote(p.Text))
 			}
-			if w := r.workOn(page); r.Name == want && !w.known && name != "triton-trtllm-backend-readme.prom" {
-				t.Errorf("%s: no counter of %s's progress is there", name, r.Name)
+			if w := r.workOn(p.Text); r.Name == p.Runtime && !r.gateway && !w.known && !slices.Contains(withoutProgress, p.Name) {
+				t.Errorf("no counter of %s's progress is there", r.Name)
 			}
 		}
-		if err := check("", page); err != nil {
-			t.Errorf("%s: %v", name, err)
+		if err := check("", p.Text); err != nil {
+			t.Error(err)
 		}
-	}
+	})
 }
 
-func TestWorkOnCaptures(t *testing.T) {
-	const dir = "../../../shared/captures"
-	for file, want := range map[string]work{
-		"vllm-0.6.x-ray-datadog.prom":            {live: true, counts: []float64{300, 58}},
-		"vllm-0.10.x-pymotor.prom":               {live: true, counts: []float64{26, 39}},
-		"sglang-0.4.3-docs.prom":                 {live: true, counts: []float64{0, 0, 11008, 7557572, 8128902}, load: 2988},
-		"mindie-3.0-motor-pd-node0.prom":         {live: true, counts: []float64{79600, 400, 80000, 78800, 0}},
-		"tgi-3.x-datadog.prom":                   {live: true, counts: []float64{1525, 109, 3423}},
-		"nim-1.0.0-datadog.prom":                 {live: true, counts: []float64{174, 109, 169}, load: 1},
-		"trtllm-dynamo-docs.prom":                {counts: []float64{0, 0, 155}},
-		"triton-trtllm-nv_inference-readme.prom": {live: true, counts: []float64{0, 0, 0, 0}},
-	} {
-		page, err := os.ReadFile(filepath.Join(dir, file))
-		if err != nil {
-			t.Skipf("no captures in %s", dir)
-		}
-		r, _ := byName(Recognise(page))
-		want.known, want.lag = true, r.lag
-		for _, n := range want.counts {
-			want.ever = want.ever || n > 0
-		}
-		if diff := cmp.Diff(want, r.workOn(page), cmp.AllowUnexported(work{})); diff != "" {
-			t.Errorf("%s: (-want +got)\n%s", file, diff)
+// withoutProgress are pages that lack the counters which tell whether their engine works.
+var withoutProgress = []string{"vllm-ray", "triton-trtllm-backend-readme"}
+
+func TestWorkOnPages(t *testing.T) {
+	compare := func(t *testing.T, pages []enginepages.Page, wants map[string]work) {
+		t.Helper()
+		for name, want := range wants {
+			i := slices.IndexFunc(pages, func(p enginepages.Page) bool { return p.Name == name })
+			if i < 0 {
+				t.Errorf("there is no page %s", name)
+				continue
+			}
+			r, _ := byName(Recognise(pages[i].Text))
+			want.known, want.lag = true, r.lag
+			for _, n := range want.counts {
+				want.ever = want.ever || n > 0
+			}
+			if diff := cmp.Diff(want, r.workOn(pages[i].Text), cmp.AllowUnexported(work{})); diff != "" {
+				t.Errorf("%s: (-want +got)\n%s", name, diff)
+			}
 		}
 	}
+	t.Run("own", func(t *testing.T) {
+		compare(t, enginepages.Own(t), map[string]work{
+			"vllm-0.8.5":        {live: true, counts: []float64{6328, 85319}, load: 4},
+			"vllm-current-dp2":  {live: true, counts: []float64{85703, 97757}, load: 10}, // of both ranks
+			"sglang":            {live: true, counts: []float64{0, 113, 158, 0, 32441834}, load: 12},
+			"sglang-priorities": {counts: []float64{0, 0, 0, 0, 120}, load: 5},
+			"mindie":            {live: true, counts: []float64{121, 109, 33914, 80441, 11}, load: 1},
+			"lorax":             {counts: []float64{0, 9, 512}, load: 7},
+			"nim":               {live: true, counts: []float64{174, 109, 3}, load: 1},
+			"triton-ensemble":   {counts: []float64{0, 0, 26, 0}, load: 1},
+			"trtllm-serve":      {counts: []float64{450, 900, 9}, load: 3},
+			"lmdeploy":          {live: true, counts: []float64{450, 900}, load: 3},
+			"llamacpp":          {counts: []float64{0, 3400, 1200}, load: 2},
+		})
+	})
+	t.Run("recorded", func(t *testing.T) {
+		compare(t, enginepages.Recorded(t), map[string]work{
+			"vllm-0.6.x-ray-datadog":            {live: true, counts: []float64{300, 58}},
+			"vllm-0.10.x-pymotor":               {live: true, counts: []float64{26, 39}},
+			"sglang-0.4.3-docs":                 {live: true, counts: []float64{0, 0, 11008, 7557572, 8128902}, load: 2988},
+			"mindie-3.0-motor-pd-node0":         {live: true, counts: []float64{79600, 400, 80000, 78800, 0}},
+			"tgi-3.x-datadog":                   {live: true, counts: []float64{1525, 109, 3423}},
+			"nim-1.0.0-datadog":                 {live: true, counts: []float64{174, 109, 169}, load: 1},
+			"trtllm-dynamo-docs":                {counts: []float64{0, 0, 155}},
+			"triton-trtllm-nv_inference-readme": {live: true, counts: []float64{0, 0, 0, 0}},
+		})
+	})
 }
 
 func TestWorkSelectsSeries(t *testing.T) {

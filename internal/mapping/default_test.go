@@ -2,8 +2,6 @@ package mapping
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/enginepages"
 )
 
 func compileDefault(t *testing.T) *Compiled {
@@ -148,21 +147,11 @@ func TestDefault_Choices(t *testing.T) {
 	}
 }
 
-// recordedRuntimes names the engine of a recorded page by the beginning of the page's name, the longest first.
-var recordedRuntimes = []struct{ prefix, runtime string }{
-	{"triton-vllm", "vLLM"},
-	{"vllm", "vLLM"},
-	{"sglang", "SGLang"},
-	{"mindie", "MindIE"},
-	{"tgi", "TGI"},
-	{"triton", "Triton"},
-	{"trtllm", "trtllm-serve"},
-	{"lmdeploy", "LMDeploy"},
-	{"nim", "NIM"},
-}
-
 // leastCoverage is how many of the specification's families a page must feed.
 var leastCoverage = map[string]int{
+	"sglang":                    13,
+	"vllm-current-dp2":          14,
+	"mindie":                    15,
 	"sglang-0.5.18-generated":   19,
 	"vllm-0.23.0-generated":     25,
 	"lmdeploy-0.10.0-generated": 16, // without cache hit rate, cached tokens and speculation, which came later
@@ -171,46 +160,54 @@ var leastCoverage = map[string]int{
 	"mindie-3.0-motor-pd-node0": 14,
 }
 
-// TestDefault_CoversRecordedPages lists, for each recorded page of an engine, which native family feeds which unified
-// one: a change of the built-in document shows here. Behind them stand the engines as the document has them, with the
-// candidates of each unified family. docs/engines.md is generated from the list.
-func TestDefault_CoversRecordedPages(t *testing.T) {
-	paths, err := filepath.Glob("../../../shared/captures/*.prom")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(paths) == 0 {
-		t.Skip("there are no recorded pages in ../../../shared/captures")
-	}
+// TestDefault_CoversPages lists, for each page of an engine, which native family feeds which unified one: a change of the
+// built-in document shows here. docs/engines.md has a table of the recorded ones.
+func TestDefault_CoversPages(t *testing.T) {
+	t.Run("own", func(t *testing.T) {
+		golden(t, "testdata/coverage-own.txt", listCoverage(t, enginepages.Own(t)))
+	})
+	t.Run("recorded", func(t *testing.T) {
+		golden(t, "testdata/coverage-recorded.txt", listCoverage(t, enginepages.Recorded(t)))
+	})
+}
+
+func listCoverage(t *testing.T, pages []enginepages.Page) string {
+	t.Helper()
 	c := compileDefault(t)
 	var text strings.Builder
-	for _, path := range paths {
-		name := strings.TrimSuffix(filepath.Base(path), ".prom")
-		runtime, version := recordedAs(name)
-		if runtime == "" {
+	for _, p := range pages {
+		if p.Runtime == "" {
 			continue
 		}
-		chosen := choose(t, path, c.Plan(runtime, version))
+		chosen := choose(p.Text, c.Plan(p.Runtime, p.Version))
 		covered := 0
 		for i := range catalog.Runtime {
 			if chosen[i] != "" {
 				covered++
 			}
 		}
-		if covered < leastCoverage[name] {
-			t.Errorf("%s feeds %d families, wanted are %d", name, covered, leastCoverage[name])
+		if covered < leastCoverage[p.Name] {
+			t.Errorf("%s feeds %d families, wanted are %d", p.Name, covered, leastCoverage[p.Name])
 		}
-		fmt.Fprintf(&text, "%s as %s: %d of %d\n", name, strings.TrimSpace(runtime+" "+version), covered, len(catalog.Runtime))
+		fmt.Fprintf(&text, "%s as %s: %d of %d\n", p.Name, strings.TrimSpace(p.Runtime+" "+p.Version), covered, len(catalog.Runtime))
 		for i, family := range c.Families() {
 			if native, ok := chosen[i]; ok {
 				fmt.Fprintf(&text, "  %s <- %s\n", family.Name, native)
 			}
 		}
 	}
+	return text.String()
+}
+
+// TestDefault_Candidates lists the engines as the built-in document has them, with the candidates of each unified family.
+// docs/engines.md has a table of it.
+func TestDefault_Candidates(t *testing.T) {
+	c := compileDefault(t)
+	var text strings.Builder
 	for i := range c.runtimes {
 		listCandidates(&text, c, &c.runtimes[i])
 	}
-	golden(t, "testdata/coverage.txt", text.String())
+	golden(t, "testdata/candidates.txt", text.String())
 }
 
 // listCandidates lists the natives that a runtime has for each unified family, with ~ where the meaning is not equal.
@@ -262,29 +259,8 @@ func TestDefault_MapsLMDeploy(t *testing.T) {
 	}
 }
 
-// recordedAs returns the engine and version of a recorded page, "" for what is no engine's.
-func recordedAs(name string) (runtime, version string) {
-	for _, r := range recordedRuntimes {
-		rest, ok := strings.CutPrefix(name, r.prefix+"-")
-		if !ok {
-			continue
-		}
-		version, _, _ = strings.Cut(rest, "-")
-		if version == "" || version[0] < '0' || version[0] > '9' {
-			return r.runtime, ""
-		}
-		return r.runtime, strings.Replace(version, ".x", ".0", 1)
-	}
-	return "", ""
-}
-
 // choose returns the native family that feeds each unified family, by the TYPE lines of a page.
-func choose(t *testing.T, path string, plan *Plan) map[int]string {
-	t.Helper()
-	page, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+func choose(page []byte, plan *Plan) map[int]string {
 	chosen, ranks := map[int]string{}, map[int]int{}
 	for line := range strings.Lines(string(page)) {
 		fields := strings.Fields(line)

@@ -7,8 +7,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +19,8 @@ import (
 	"github.com/prometheus/common/model"
 	promlabels "github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
+
+	"github.com/stackscope/stackscope/internal/enginepages"
 )
 
 // parse reads a page with both of Prometheus' parsers and refuses duplicate series.
@@ -291,11 +291,11 @@ func TestFirstMinute(t *testing.T) {
 	}
 }
 
-// TestLikeCaptures compares names, types, label names with their order, and latency buckets with pages of the real engines.
-func TestLikeCaptures(t *testing.T) {
-	captures := filepath.Join("..", "..", "..", "shared", "captures")
-	if _, err := os.Stat(captures); err != nil {
-		t.Skipf("no captures of real engines to compare with: %v", err)
+// TestLikeRecordedPages compares names, types, label names with their order, and latency buckets with pages of the real engines.
+func TestLikeRecordedPages(t *testing.T) {
+	recorded := map[string][]byte{}
+	for _, p := range enginepages.Recorded(t) {
+		recorded[p.Name] = p.Text
 	}
 	for _, c := range []struct {
 		profile string
@@ -304,16 +304,16 @@ func TestLikeCaptures(t *testing.T) {
 		labels  map[string]string // label names that differ from the capture, with good reason
 	}{
 		{
-			profile: ProfileVLLM, files: []string{"vllm-0.23.0-generated.prom", "vllm-0.10.x-pymotor.prom"},
+			profile: ProfileVLLM, files: []string{"vllm-0.23.0-generated", "vllm-0.10.x-pymotor"},
 			// The capture's settings are cut down.
 			labels: map[string]string{"vllm:cache_config_info": "block_size cache_dtype enable_prefix_caching engine gpu_memory_utilization num_cpu_blocks num_gpu_blocks num_gpu_blocks_override sliding_window"},
 		},
 		{
-			profile: ProfileVLLM09, files: []string{"vllm-0.9.2-generated.prom", "vllm-0.10.x-pymotor.prom"},
+			profile: ProfileVLLM09, files: []string{"vllm-0.9.2-generated", "vllm-0.10.x-pymotor"},
 			labels: map[string]string{"vllm:cache_config_info": "block_size cache_dtype enable_prefix_caching engine gpu_memory_utilization num_cpu_blocks num_gpu_blocks num_gpu_blocks_override sliding_window"},
 		},
 		{
-			profile: ProfileSGLang, files: []string{"sglang-0.5.18-generated.prom"},
+			profile: ProfileSGLang, files: []string{"sglang-0.5.18-generated"},
 			// The capture was made in one process and leaves stages out.
 			labels: map[string]string{
 				"sglang:num_retracted_reqs":            "engine_type model_name moe_ep_rank pid pp_rank tp_rank",
@@ -322,18 +322,17 @@ func TestLikeCaptures(t *testing.T) {
 				"sglang:num_aborted_requests_total":    "model_name",
 			},
 		},
-		{profile: ProfileMindIE, files: []string{"mindie-3.0-motor-pd-node0.prom"}, newer: []string{"all_radix_match_num", "npu_radix_match_hit_num"}},
+		{profile: ProfileMindIE, files: []string{"mindie-3.0-motor-pd-node0"}, newer: []string{"all_radix_match_num", "npu_radix_match_hit_num"}},
 	} {
 		t.Run(c.profile, func(t *testing.T) {
 			e, clk := open(t, c.profile, 2, tuesday(15))
 			clk.add(5 * time.Minute)
 			got, real := outline(e.page()), map[string]family{}
 			for _, file := range slices.Backward(c.files) {
-				data, err := os.ReadFile(filepath.Join(captures, file))
-				if err != nil {
-					t.Fatal(err)
+				if recorded[file] == nil {
+					t.Fatalf("there is no recorded page %s", file)
 				}
-				maps.Copy(real, outline(data))
+				maps.Copy(real, outline(recorded[file]))
 			}
 			for name, f := range got {
 				want, there := real[name]
@@ -357,6 +356,39 @@ func TestLikeCaptures(t *testing.T) {
 			}
 			if len(got) < 20 {
 				t.Errorf("only %d families", len(got))
+			}
+		})
+	}
+}
+
+// TestLikeOwnPages compares what a simulated page and the repository's page of the same version both have: types and label names
+// with their order. The repository's pages have fewer buckets than the engines'.
+func TestLikeOwnPages(t *testing.T) {
+	own := map[string][]byte{}
+	for _, p := range enginepages.Own(t) {
+		own[p.Name] = p.Text
+	}
+	for profile, name := range map[string]string{
+		ProfileVLLM: "vllm-current-dp2", ProfileVLLM09: "vllm-0.9.2", ProfileSGLang: "sglang", ProfileMindIE: "mindie",
+	} {
+		t.Run(profile, func(t *testing.T) {
+			e, clk := open(t, profile, 2, tuesday(15))
+			clk.add(5 * time.Minute)
+			got, want := outline(e.page()), outline(own[name])
+			common := 0
+			for name, f := range got {
+				w, there := want[name]
+				if !there {
+					continue
+				}
+				common++
+				// SGLang's labels depend on its settings, and the page is of others.
+				if f.typ != w.typ || f.labels != w.labels && profile != ProfileSGLang {
+					t.Errorf("%s: %s with labels %q, want %s with %q", name, f.typ, f.labels, w.typ, w.labels)
+				}
+			}
+			if common < 10 {
+				t.Errorf("only %d families are on both pages", common)
 			}
 		})
 	}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,13 +11,11 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/stackscope/stackscope/internal/enginepages"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/translate"
 )
-
-// captures is where pages of real engines lie, outside the repository.
-const captures = "../../../shared/captures"
 
 // compare translates a page with a new Result, twice, and with one that has seen another page, and compares each with the
 // reference.
@@ -140,52 +136,35 @@ func TestReferenceAgreesOnTestdata(t *testing.T) {
 	}
 }
 
-func TestReferenceAgreesOnCaptures(t *testing.T) {
-	paths, _ := filepath.Glob(filepath.Join(captures, "*.prom"))
-	if len(paths) == 0 {
-		t.Skipf("no pages of real engines in %s", captures)
-	}
-	for _, path := range paths {
-		page, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		base := filepath.Base(path)
-		f := translate.DetectFormat("", page)
-		for name, plan := range plansFor(t, base) {
-			t.Run(base+"/"+name, func(t *testing.T) {
-				compare(t, page, f, plan, instanceLabels("1"))
-				samples, _ := reference(page, f, plan, nil)
-				if len(samples) == 0 && name != "test" && !strings.Contains(base, "-vllm-backend") {
+func TestReferenceAgreesOnEnginePages(t *testing.T) {
+	enginepages.Each(t, func(t *testing.T, p enginepages.Page) {
+		f := translate.DetectFormat("", p.Text)
+		for name, plan := range plansFor(t, p.Name) {
+			t.Run(name, func(t *testing.T) {
+				compare(t, p.Text, f, plan, instanceLabels("1"))
+				samples, _ := reference(p.Text, f, plan, nil)
+				if len(samples) == 0 && name != "test" && !strings.Contains(p.Name, "-vllm-backend") {
 					t.Error("nothing is mapped")
 				}
 			})
 		}
-	}
+	})
 }
 
 // TestReferenceReadsPagesLikePrometheus checks the reference itself: a page that Prometheus reads as a whole has the same
 // samples when it is read line by line.
 func TestReferenceReadsPagesLikePrometheus(t *testing.T) {
-	paths, _ := filepath.Glob(filepath.Join(captures, "*.prom"))
-	if len(paths) == 0 {
-		t.Skipf("no pages of real engines in %s", captures)
-	}
-	for _, path := range paths {
-		page, err := os.ReadFile(path)
+	enginepages.Each(t, func(t *testing.T, p enginepages.Page) {
+		n, err := wholePage(p.Text)
 		if err != nil {
-			t.Fatal(err)
+			t.Logf("Prometheus does not read it as a whole: %v", err)
+			return
 		}
-		n, err := wholePage(page)
-		if err != nil {
-			t.Logf("%s: %v", filepath.Base(path), err)
-			continue
-		}
-		samples, err := readBack(page)
+		samples, err := readBack(p.Text)
 		if err != nil || len(samples) != n {
-			t.Errorf("%s: %d samples, as a whole %d: %v", filepath.Base(path), len(samples), n, err)
+			t.Errorf("%d samples, as a whole %d: %v", len(samples), n, err)
 		}
-	}
+	})
 }
 
 // ownLabels are sets of labels that fuzzing chooses from.
@@ -297,20 +276,17 @@ func TestRawAgreesWithPrometheus(t *testing.T) {
 	for _, p := range pageFiles(t) {
 		t.Run(p.name, func(t *testing.T) { collectRaw(t, p.format, p.page) })
 	}
-	paths, _ := filepath.Glob(filepath.Join(captures, "*.prom"))
-	if len(paths) == 0 {
-		t.Logf("no pages of real engines in %s", captures)
-	}
-	var pages [][]byte
-	for _, path := range paths {
-		page, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
+	together := func(t *testing.T, list []enginepages.Page) {
+		t.Helper()
+		var pages [][]byte
+		for _, p := range list {
+			pages = append(pages, p.Text)
 		}
-		pages = append(pages, page)
+		raws, total := collectRaw(t, translate.Text, pages...)
+		var w exposition.Writer
+		translate.MergeRaw(&w, raws...)
+		checkPage(t, w.Bytes(), total)
 	}
-	raws, total := collectRaw(t, translate.Text, pages...)
-	var w exposition.Writer
-	translate.MergeRaw(&w, raws...)
-	checkPage(t, w.Bytes(), total)
+	t.Run("together", func(t *testing.T) { together(t, enginepages.Own(t)) })
+	t.Run("recorded together", func(t *testing.T) { together(t, enginepages.Recorded(t)) })
 }

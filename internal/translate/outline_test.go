@@ -3,8 +3,6 @@ package translate_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/enginepages"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/translate"
@@ -44,7 +43,7 @@ func otherValues(page []byte, r *rand.Rand) []byte {
 }
 
 // sameAsFresh compares what a Result with a past makes of a page with what a new one makes of it.
-func sameAsFresh(t *testing.T, used *translate.Result, page []byte, f translate.Format, plan *mapping.Plan, source *translate.Source) {
+func sameAsFresh(t *testing.T, used *translate.Result, page []byte, f translate.Format, plan *mapping.Plan, source *translate.Source) translate.Stats {
 	t.Helper()
 	var fresh translate.Result
 	fresh.MaxSamples = used.MaxSamples
@@ -58,65 +57,51 @@ func sameAsFresh(t *testing.T, used *translate.Result, page []byte, f translate.
 	if diff := cmp.Diff(strings.Split(string(w.Bytes()), "\n"), strings.Split(string(g.Bytes()), "\n")); diff != "" {
 		t.Fatalf("page (-new +with outline):\n%s\n%s", diff, page)
 	}
+	return got
 }
 
 // TestOutline_ChangesNothing translates pages of which the values change, and now and then the lines, with a Result that
 // makes outlines of them.
 func TestOutline_ChangesNothing(t *testing.T) {
-	pages := pagesOfTestdata(t)
-	source := translate.NewSource([]translate.Label{{Name: "worker_name", Value: "node-1"}, {Name: "model_name", Value: "qwen"}})
-	filled := 0
-	for name, page := range pages {
-		for title, plan := range plansFor(t, name) {
-			r := rand.New(rand.NewPCG(uint64(len(page)), 1))
-			f := translate.DetectFormat("", page)
-			var used translate.Result
-			for range 3 {
-				sameAsFresh(t, &used, page, f, plan, source)
-			}
-			rounds := 12
-			if len(page) > 32<<10 {
-				rounds = 2
-			}
-			for i := range rounds {
-				other := otherValues(page, r)
-				if i%8 == 3 {
-					at := r.IntN(len(other) + 1)
-					other = append(other[:at:at], append([]byte("\nengine:running{a=\"9\"} 3\n"), other[at:]...)...)
-				}
-				sameAsFresh(t, &used, other, f, plan, source)
-				if t.Failed() {
-					t.Fatalf("%s under %s", name, title)
-				}
-				if n := translate.Filled(&used); n > 0 {
-					filled++
-				}
-			}
-		}
+	for _, p := range pageFiles(t) { // those of no engine, too
+		t.Run(p.name, func(t *testing.T) { outlineChangesNothing(t, p.name, p.page) })
 	}
-	if filled < len(pages) {
-		t.Errorf("only %d pages were filled in", filled)
-	}
+	enginepages.Each(t, func(t *testing.T, p enginepages.Page) { outlineChangesNothing(t, p.Name, p.Text) })
 }
 
-// pagesOfTestdata returns real pages where they are, and the pages of testdata.
-func pagesOfTestdata(t *testing.T) map[string][]byte {
+func outlineChangesNothing(t *testing.T, name string, page []byte) {
 	t.Helper()
-	pages := map[string][]byte{}
-	for _, pattern := range []string{"testdata/*.txtar", "testdata/engines/*.txtar", captures + "/*"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
+	source := translate.NewSource([]translate.Label{{Name: "worker_name", Value: "node-1"}, {Name: "model_name", Value: "qwen"}})
+	f := translate.DetectFormat("", page)
+	for title, plan := range plansFor(t, name) {
+		r := rand.New(rand.NewPCG(uint64(len(page)), 1))
+		var used translate.Result
+		var stats translate.Stats
+		for range 3 {
+			stats = sameAsFresh(t, &used, page, f, plan, source)
 		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				continue // a folder
+		whole := stats.ParseErrors+stats.Duplicates+stats.OverLimit+stats.OverMemory == 0
+		if n := translate.Filled(&used); whole && stats.Samples > 0 && n != 1 {
+			t.Errorf("under %s: of 3 equal pages, %d were filled into an outline, want the third", title, n)
+		} else if !whole && n > 0 {
+			t.Errorf("under %s: a page of which something was left out became an outline: %+v", title, stats)
+		}
+		rounds := 12
+		if len(page) > 32<<10 {
+			rounds = 2
+		}
+		for i := range rounds {
+			other := otherValues(page, r)
+			if i%8 == 3 {
+				at := r.IntN(len(other) + 1)
+				other = append(other[:at:at], append([]byte("\nengine:running{a=\"9\"} 3\n"), other[at:]...)...)
 			}
-			pages[filepath.Base(file)] = text
+			sameAsFresh(t, &used, other, f, plan, source)
+			if t.Failed() {
+				t.Fatalf("under %s", title)
+			}
 		}
 	}
-	return pages
 }
 
 // What an outline is for: a page like the last one costs no allocation, and its outline is used.

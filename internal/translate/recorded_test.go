@@ -15,27 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/stackscope/stackscope/internal/enginepages"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/translate"
 )
-
-var recordedRuntimes = map[string]string{
-	"vllm": "vLLM", "sglang": "SGLang", "mindie": "MindIE", "nim": "NIM", "tgi": "TGI", "triton": "Triton", "trtllm": "trtllm-serve", "lmdeploy": "LMDeploy",
-}
-
-// recordedAs returns the engine and version of a recorded page by its file's name, "" for what is no engine's.
-func recordedAs(name string) (runtime, version string) {
-	if strings.HasPrefix(name, "triton-vllm-") { // Triton with vLLM in it has vLLM's names
-		return "vLLM", ""
-	}
-	prefix, rest, _ := strings.Cut(name, "-")
-	version, _, _ = strings.Cut(rest, "-")
-	if version == "" || version[0] < '0' || version[0] > '9' {
-		version = ""
-	}
-	return recordedRuntimes[prefix], strings.Replace(version, ".x", ".0", 1)
-}
 
 // lintFaults returns what "promtool check metrics" says about a page, but for the colon that the specification asks for in names
 // and for the spelling of engines' own labels, which are kept as they are.
@@ -55,37 +39,27 @@ func lintFaults(t *testing.T, page []byte) (faults []string) {
 
 // TestRecordedPages holds what becomes of each recorded page of an engine: a file each with its coverage and, of each unified
 // family, the type, how many series, their labels and a checksum of the lines in any order. The pages themselves lie outside of
-// the repository.
+// the repository, whose own have all that becomes of them beside them.
 func TestRecordedPages(t *testing.T) {
-	paths, _ := filepath.Glob(filepath.Join(captures, "*.prom"))
-	if len(paths) == 0 {
-		t.Skipf("no pages of real engines in %s", captures)
-	}
 	const folder = "testdata/captures"
 	seen := map[string]bool{}
-	for _, path := range paths {
-		name := strings.TrimSuffix(filepath.Base(path), ".prom")
-		runtime, version := recordedAs(name)
-		if runtime == "" {
+	for _, p := range enginepages.Recorded(t) {
+		if p.Runtime == "" {
 			continue
 		}
-		seen[name+".txt"] = true
-		t.Run(name, func(t *testing.T) {
-			page, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			plan := defaultMapping(t).Plan(runtime, version)
+		seen[p.Name+".txt"] = true
+		t.Run(p.Name, func(t *testing.T) {
+			plan := defaultMapping(t).Plan(p.Runtime, p.Version)
 			var r translate.Result
-			stats := r.Translate(page, translate.DetectFormat("", page), plan, translate.NewSource(instanceLabels("1")))
+			stats := r.Translate(p.Text, translate.DetectFormat("", p.Text), plan, translate.NewSource(instanceLabels("1")))
 			var w exposition.Writer
 			translate.Merge(&w, plan.Families(), &r)
 			for _, fault := range lintFaults(t, w.Bytes()) {
 				t.Error(fault)
 			}
 			fed, of := r.Coverage(plan)
-			got := fmt.Sprintf("%s: %d of %d\n%s\n%s", strings.TrimSpace(runtime+" "+version), fed, of, describeStats(stats), digest(plan, w.Bytes()))
-			file := filepath.Join(folder, name+".txt")
+			got := fmt.Sprintf("%s: %d of %d\n%s\n%s", strings.TrimSpace(p.Runtime+" "+p.Version), fed, of, describeStats(stats), digest(plan, w.Bytes()))
+			file := filepath.Join(folder, p.Name+".txt")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
