@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
 GO           ?= go
+# Runs go test, and lists at the end what was skipped and why.
+TEST         := $(GO) tool -modfile=$(CURDIR)/hack/tools/go.mod gotestsum --format standard-quiet --
 GOLANGCI     := golangci-lint
 GOLANGCI_VERSION := v2.15.0
 GOBIN        := $(shell $(GO) env GOPATH)/bin
@@ -18,7 +20,7 @@ export PATH  := $(GOBIN):$(PATH)
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
-.PHONY: help build run test e2e grafana-test race lint bench fuzz gen check ui tools clean
+.PHONY: help build run test clone-test e2e grafana-test race lint bench fuzz gen check ui tools clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,13 +37,17 @@ ui: ## build Prometheus' web UI into the binary (needs Node.js; without it the A
 	@./hack/build-prometheus-ui
 
 test: ## every test, with the end-to-end tests
-	$(GO) test -shuffle=on ./...
-	cd bench && $(GO) test ./...
-	cd tests/compose && $(GO) test ./...
+	$(TEST) -shuffle=on ./...
+	cd bench && $(TEST) ./...
+	cd tests/compose && $(TEST) ./...
 	$(MAKE) --no-print-directory e2e
 
+clone-test: ## the tests as a user has them: in a clone of the last commit with nothing beside it
+	@dir="$$(mktemp -d)" && trap 'rm -rf "$$dir"' EXIT && git clone --quiet . "$$dir/stackscope" && \
+	  env -u STACKSCOPE_RECORDED_PAGES $(MAKE) --no-print-directory -C "$$dir/stackscope" test
+
 e2e: build ## the real binaries, a separate real Prometheus, and the specification's commands
-	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 10m ./tests/e2e/... ./tests/docs/...
+	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(TEST) -count=1 -timeout 10m ./tests/e2e/... ./tests/docs/...
 
 grafana-test: ## the same as test with a real Grafana: builds one, without its pages (about 4 minutes, once)
 	home="$$(./hack/build-grafana --backend)" && STACKSCOPE_GRAFANA_HOME="$$home" $(MAKE) --no-print-directory test
@@ -57,6 +63,7 @@ lint: tools ## golangci-lint, formatting, go fix, go.mod
 	$(GO) mod tidy -diff
 	cd bench && $(GO) mod tidy -diff
 	cd tests/compose && $(GO) mod tidy -diff
+	cd hack/tools && $(GO) mod tidy -diff
 	$(GO) fix -diff ./...
 
 gen: ## regenerate what is generated (dashboards, docs/metrics.md, docs/flags.md, the tables of vendors)
@@ -72,6 +79,7 @@ fuzz: ## each fuzz target for FUZZTIME (1m)
 check: lint gen ## all that CI does
 	git diff --exit-code -- docs docker-compose README.md
 	$(MAKE) --no-print-directory grafana-test
+	$(MAKE) --no-print-directory clone-test
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 10s $(FUZZ_HARD)
 	./hack/fuzz 2s $(FUZZ_HARD:%=':!%')
