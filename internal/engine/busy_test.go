@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/simengine"
+)
+
+// Cards turn busy at the half and idle at the quarter of the window: what lies between changes nothing.
+func TestBusyMeter(t *testing.T) {
+	m := busyMeter{full: 40 * time.Second}
+	now := time.Unix(1_700_000_000, 0)
+	for i, step := range []struct {
+		busy    bool
+		seconds int
+		want    bool
+	}{
+		{true, 19, false}, {true, 1, true}, // up to the half
+		{false, 9, true}, {false, 1, false}, // down to the quarter
+		{true, 9, false}, {true, 1, true}, // up again
+		{false, 5, true}, {true, 5, true}, {false, 5, true}, // between both
+		{true, 60, true}, {false, 29, true}, {false, 1, false}, // what is full is no fuller
+		{false, 60, false}, {true, 19, false}, {true, 1, true}, // and what is empty no emptier
+	} {
+		m.see(now, step.busy)
+		for range step.seconds {
+			now = now.Add(time.Second)
+			m.see(now, step.busy)
+		}
+		if got := !m.since(now).IsZero(); got != step.want {
+			t.Errorf("step %d, %d s of busy %t: busy is %t, at %s of %s", i, step.seconds, step.busy, got, m.level, m.full)
+		}
+	}
+	if began := m.since(now); now.Sub(began) != 20*time.Second {
+		t.Errorf("it works since %s, want 20 s", now.Sub(began))
+	}
+	if late := m.since(now.Add(2*busyGap + 1)); !late.IsZero() {
+		t.Error("cards that nobody has looked at lately are busy")
+	}
+	m.reset()
+	m.see(now, true)
+	m.see(now.Add(time.Hour), true)
+	if m.level != busyGap {
+		t.Errorf("two looks an hour apart count for %s, want %s", m.level, busyGap)
+	}
+}
+
+// A wedged engine burns its card without a pause or with many: as long as it works half of the time, that is one piece of work.
+func TestWedgeWithACardThatFlickers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, sim := simulate(t, simengine.ProfileVLLM, time.Minute)
+		h.look(time.Minute, always)
+		sim.SetWedge(simengine.WedgeHidden)
+		time.Sleep(time.Second)
+		h.look(30*time.Second, never) // what was before is over
+		h.look(16*time.Second, always)
+		h.look(80*time.Second, func(second int) bool { return second%8 >= 4 })
+		h.wantStalled(t, true, "with a card at work half of the time")
+	})
+}
