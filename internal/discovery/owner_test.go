@@ -1,6 +1,9 @@
 package discovery
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +35,52 @@ func TestOwner(t *testing.T) {
 			if key, ok := d.Owner(pid); key != want || ok != (want != "") {
 				t.Errorf("%d: %q %t, want %q", pid, key, ok, want)
 			}
+		}
+	}
+}
+
+// A container with two engines has no owner of its own: a process in it is an engine's by its ancestors alone. One that is no
+// descendant of either, such as a helper, is nobody's.
+func TestOwnerInAContainerWithSeveralEngines(t *testing.T) {
+	in := func(pid, ppid int, argv ...string) fakeProcess {
+		return fakeProcess{pid: pid, ppid: ppid, argv: argv, net: otherNet, cgroup: "0::/docker/" + idA, trie: podTrie("172.17.0.5")}
+	}
+	for name, engines := range map[string]int{"one": 1, "two": 2, "three": 3} {
+		for _, docker := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, by the daemon %t", name, docker), func(t *testing.T) {
+				m, fake := newTree(t), newDaemon(t)
+				fake.put(fakeContainer{id: idA, name: "q", address: "172.17.0.5", pid: 70})
+				m.add(in(70, 1, "supervisord"))
+				m.add(in(90, 70, "helper"))
+				m.add(in(91, 1, "from", "outside"))
+				for i := range engines {
+					m.add(in(100+10*i, 70, "vllm", "serve", "m", "--port", strconv.Itoa(8000+i)))
+					m.add(in(101+10*i, 100+10*i, "worker"))
+				}
+				d, _ := m.discover(func(o *Options) { o.Docker, o.DockerHost = docker, "unix://"+fake.socket })
+				if docker {
+					if err := m.sync(t.Context(), d); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					d.round()
+				}
+				if len(d.Engines()) != engines {
+					t.Fatalf("%+v", d.Engines())
+				}
+				for i := range engines {
+					for _, pid := range []int{100 + 10*i, 101 + 10*i} {
+						if key, _ := d.Owner(pid); !strings.HasSuffix(key, strconv.Itoa(8000+i)) {
+							t.Errorf("%d is %q's", pid, key)
+						}
+					}
+				}
+				for _, pid := range []int{90, 91} {
+					if key, ok := d.Owner(pid); ok != (engines == 1) {
+						t.Errorf("%d is %q's", pid, key)
+					}
+				}
+			})
 		}
 	}
 }

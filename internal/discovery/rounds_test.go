@@ -1,8 +1,11 @@
 package discovery
 
 import (
+	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -53,6 +56,42 @@ func TestManyProcessesAreSharedByTwoRounds(t *testing.T) {
 	}
 	if keys(d.Engines()) != "process:8000" {
 		t.Errorf("%+v", d.Engines())
+	}
+}
+
+// A child that is listed before its parent is no engine while its parent was not looked at: it may be one itself.
+func TestChildThatIsListedBeforeItsParent(t *testing.T) {
+	m := newTree(t)
+	crowd(m, 38)
+	d, _ := m.discover(nil)
+	listed, err := d.processes.fs.pids(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed = slices.DeleteFunc(listed, func(pid int) bool { return pid == 1 })
+	d.processes.maxNew = len(listed)/2 + 1
+	child, orphan, parent := listed[0], listed[1], listed[len(listed)-1]
+	// Files are written in place, which leaves the order as it is.
+	become := func(pid, ppid int, port string) {
+		m.write(fmt.Sprintf("proc/%d/stat", pid), statLine(pid, "vllm", ppid, uint64(pid)))
+		m.write(fmt.Sprintf("proc/%d/cmdline", pid), strings.Join(vllm(0, "m", "--port", port).argv, "\x00")+"\x00")
+	}
+	become(child, parent, "8000")
+	become(parent, 1, "8000")
+	become(orphan, 0, "9000") // has no parent that could be one
+	d.round()
+	if got := d.Engines(); !d.processes.partial || keys(got) != "process:9000" {
+		t.Errorf("when a part was looked at (%t): %+v", d.processes.partial, got)
+	}
+	d.round()
+	if got := d.Engines(); d.processes.partial || keys(got) != "process:8000 process:9000" || got[0].PID != parent {
+		t.Errorf("when all were looked at: %+v", got)
+	}
+	// A parent that is gone is not one that was not looked at.
+	m.remove(parent)
+	d.round()
+	if got := d.Engines(); keys(got) != "process:8000 process:9000" || got[0].PID != child {
+		t.Errorf("when the parent has ended: %+v", got)
 	}
 }
 
