@@ -104,6 +104,32 @@ func TestProcessListedTwiceCountsOnce(t *testing.T) {
 		`model_instance_gpu_memory_used_bytes{model_instance_name="a",gpu_index="0",gpu_name="H100",gpu_chip_index="0"} 30`)
 }
 
+// A process may hold memory of several slices of a card, and a process that stands for several instances is one of each.
+func TestProcessOfSeveralSlicesCountsInEach(t *testing.T) {
+	on := func(p gpu.Process, slice, instance string) gpu.Process {
+		p.Slice, p.Instance = slice, instance
+		return p
+	}
+	a := New(func(p gpu.Process) (string, bool) {
+		if p.Instance != "" {
+			return p.Instance, true
+		}
+		return owners(p)
+	})
+	a.Observe("nvidia", time.Now(), []gpu.Device{device(0, 75,
+		on(process(100, 10), "MIG-1", ""), on(process(100, 20), "MIG-2", ""), on(process(100, 10), "MIG-1", ""), process(101, 5),
+		on(process(1, 8), "", "b"), on(process(1, 16), "", "c"), on(process(1, 8), "", "b"),
+	)})
+	const card = `gpu_index="0",gpu_name="H100",gpu_chip_index="0"`
+	want(t, lines(a, "a", "b", "c"),
+		`worker_node_gram_allocated_bytes{`+card+`} 59`,
+		`gpu_memory_unaccounted_bytes{`+card+`} 16`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+card+`} 35`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="b",`+card+`} 8`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="c",`+card+`} 16`,
+	)
+}
+
 func TestEnergyIsAllocated(t *testing.T) {
 	use := func(p gpu.Process, share float64) gpu.Process { p.Use = gpu.Known(share); return p }
 	for _, c := range []struct {
