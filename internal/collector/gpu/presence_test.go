@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,46 @@ func TestLostAndBack(t *testing.T) {
 		time.Sleep(time.Second)
 		samples, _ = collect(t, s)
 		want(t, "back", samples, map[string]float64{"gpu_up{1}": 1, "gpu_up{2}": 1, "gpu_present{vendor=nvidia}": 3, "gpu_lost_total{vendor=nvidia}": 1})
+		stop()
+	})
+}
+
+// TestMissedByChance: a card that readings with an error lack now and then is not lost; one that several in a row lack is.
+func TestMissedByChance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newStub("nvidia", "a", "b")
+		s, stop := start(t, Options{Backends: []Backend{b}})
+		broken := errors.New("one card could not be read")
+		all, one := []Device{b.card(0, "a"), b.card(1, "b")}, []Device{b.card(0, "a")}
+		time.Sleep(500 * time.Millisecond) // between two readings
+		miss := func(n int) {
+			b.gives(one, broken)
+			time.Sleep(time.Duration(n) * time.Second)
+		}
+		there, lost := map[string]float64{"gpu_lost_total{vendor=nvidia}": 0}, map[string]float64{"gpu_lost_total{vendor=nvidia}": 1}
+		check := func(step string, wanted map[string]float64) {
+			t.Helper()
+			samples, _ := collect(t, s)
+			want(t, step, samples, wanted)
+		}
+		for _, err := range []error{nil, broken} {
+			for range 4 {
+				miss(missedReadings - 1)
+				check("missed", there)
+				b.gives(all, err)
+				time.Sleep(time.Second)
+			}
+		}
+		miss(missedReadings - 1)
+		check("missed before it is lost", there)
+		miss(1)
+		check("missed in a row", lost)
+		b.gives(all, nil)
+		time.Sleep(time.Second)
+		miss(missedReadings - 1)
+		check("back, and missed anew", lost)
+		miss(1)
+		check("lost again", map[string]float64{"gpu_lost_total{vendor=nvidia}": 2})
 		stop()
 	})
 }
