@@ -198,6 +198,54 @@ func TestThrottledTime(t *testing.T) {
 	}
 }
 
+// TestThrottledTimeBetweenReadings: a share of cycles stands for the time between two looks unless that is too long, or is none.
+func TestThrottledTimeBetweenReadings(t *testing.T) {
+	for name, c := range map[string]struct {
+		from    uint64 // the driver's clock at the first reading
+		gap     time.Duration
+		held    uint32 // of 1000 cycles
+		want    time.Duration
+		reasons int
+	}{
+		"a second":              {1, time.Second, 500, 500 * time.Millisecond, 1},
+		"as long as may be":     {1, maxGap, 500, maxGap / 2, 1},
+		"too long":              {1, maxGap + 1, 500, 0, 0},
+		"days":                  {1, 72 * time.Hour, 500, 0, 0},
+		"all of it":             {1, time.Second, 1000, time.Second, 1},
+		"more than all of it":   {1, time.Second, 1001, 0, 0},
+		"none of it":            {1, time.Second, 0, 0, 0},
+		"the clock stands":      {1, 0, 500, 0, 0},
+		"the clock went back":   {uint64(time.Hour), -time.Second, 500, 0, 0},
+		"the clock was not set": {0, time.Second, 500, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var h history
+			m := metrics{clock: c.from}
+			m.residency.cycles[0], m.residency.cycles[2] = count{5000, true}, count{70, true}
+			h.follow(&m)
+			m.clock += uint64(c.gap)
+			m.residency.cycles[0].n += 1000
+			m.residency.cycles[2].n += c.held
+			h.follow(&m)
+			want := []gpu.ThrottleTime{{Reason: gpu.ThrottlePowerCap, Time: c.want}}
+			if diff := cmp.Diff(want, h.times()); diff != "" || len(h.now.list()) != c.reasons {
+				t.Errorf("held back now: %v; -want +got:\n%s", h.now.list(), diff)
+			}
+			// What comes after it counts again.
+			m.clock = uint64(2*time.Hour) + uint64(c.gap)
+			h.follow(&m)
+			m.clock += uint64(time.Second)
+			m.residency.cycles[0].n += 1000
+			m.residency.cycles[2].n += 100
+			h.follow(&m)
+			want[0].Time += 100 * time.Millisecond
+			if diff := cmp.Diff(want, h.times()); diff != "" {
+				t.Errorf("a second later: -want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
 func FuzzMetrics(f *testing.F) {
 	for _, l := range layouts {
 		f.Add(blob(l.size, 1, uint8(l.content)))
