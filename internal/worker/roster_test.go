@@ -1,10 +1,16 @@
 package worker
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/attribution"
@@ -31,6 +37,25 @@ func newRoster(t *testing.T, dir string) *roster {
 	}
 	t.Cleanup(r.wg.Wait)
 	return r
+}
+
+// network is one in which all engines answer with a page, or none listens.
+type network struct{ up atomic.Bool }
+
+func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !n.up.Load() {
+		return nil, syscall.ECONNREFUSED
+	}
+	return reply(req, http.StatusOK, "text/plain", io.NopCloser(strings.NewReader(vllmPage))), nil
+}
+
+// newRosterInABubble makes one for simulated time.
+func newRosterInABubble(t *testing.T, retention time.Duration) (*roster, *network) {
+	t.Helper()
+	n := &network{}
+	r := newRoster(t, t.TempDir())
+	r.fetcher, r.retention = engine.NewFetcher(engine.FetcherOptions{Transport: n}), retention
+	return r, n
 }
 
 // meets follows what was found and returns the instances' names with their states.
@@ -78,6 +103,63 @@ func TestAnotherModelAtAnEnginesPort(t *testing.T) {
 		}
 		if got := r.meets(t, at(10, "qwen")); got != "qwen-n1-1" {
 			t.Errorf("the first one again, gap %t: %s", gap, got)
+		}
+	}
+}
+
+// An engine that comes back while it is remembered is there again, with what is known of it, and is remembered for as long as
+// ever when it goes once more.
+func TestEngineThatComesBack(t *testing.T) {
+	for name, back := range map[string]struct {
+		pid      int
+		restarts int
+	}{"as the same process": {7, 0}, "as another process": {8, 1}} {
+		for _, declared := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, declared %t", name, declared), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const retention = 10 * time.Minute
+					r, n := newRosterInABubble(t, retention)
+					here, again, ended := at(7, "qwen"), at(back.pid, "qwen"), []discovery.Found(nil)
+					name, forgotten := "qwen-n1-1", ""
+					if declared {
+						d, err := engine.CheckDeclarations([]engine.Declaration{{URL: here.URL, Model: "qwen", Instance: "own"}}, "n1")
+						if err != nil {
+							t.Fatal(err)
+						}
+						if err := r.declare(d); err != nil {
+							t.Fatal(err)
+						}
+						// Discovery goes on to list it when its process has ended.
+						place := discovery.Found{Key: "own", Source: discovery.SourceDeclared, URL: here.URL}
+						here.Key, again.Key, here.Source, again.Source, ended = "own", "own", place.Source, place.Source, []discovery.Found{place}
+						name, forgotten = "own", "own (ended)"
+					}
+					meets := func(when, want string, found ...discovery.Found) {
+						t.Helper()
+						n.up.Store(!strings.HasSuffix(want, "(ended)"))
+						r.meets(t, found...)
+						synctest.Wait()
+						if got := r.meets(t, found...); got != want {
+							t.Errorf("%s: %q, want %q", when, got, want)
+						}
+					}
+					meets("at first", name, here)
+					for range 3 {
+						meets("it ended", name+" (ended)", ended...)
+						time.Sleep(retention - time.Second)
+						meets("long ago", name+" (ended)", ended...)
+						meets("it is back", name, again)
+						time.Sleep(time.Minute)
+						meets("and stays", name, again)
+					}
+					if n := r.engines()[0].engine.Status().RestartCount; n != back.restarts {
+						t.Errorf("%d restarts, want %d", n, back.restarts)
+					}
+					meets("it ended for good", name+" (ended)", ended...)
+					time.Sleep(retention)
+					meets("and is forgotten", forgotten, ended...)
+				})
+			})
 		}
 	}
 }

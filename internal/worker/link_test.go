@@ -1,0 +1,202 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+// remote is a server in memory, for tests in which time is simulated. What it answers is set by the last part of a path:
+// register, report or watch.
+type remote struct {
+	mu       sync.Mutex
+	status   map[string]int // 0: as it should be, -1: no connection
+	times    map[string][]time.Time
+	interval int           // of reports, in seconds
+	event    string        // that a stream begins with
+	stream   time.Duration // after which a stream is cut; 0: never
+	asked    []string      // generations that streams asked for
+	reports  []wire.ReportRequest
+}
+
+func newRemote() *remote {
+	ev, _ := json.Marshal(wire.MappingEvent{Default: true})
+	return &remote{status: map[string]int{}, times: map[string][]time.Time{}, interval: 60, event: string(ev)}
+}
+
+func (r *remote) set(change func(*remote)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r)
+}
+
+// of returns when something was asked, and forgets it.
+func (r *remote) of(what string) []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	times := r.times[what]
+	r.times[what] = nil
+	return times
+}
+
+func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	what := path.Base(req.URL.Path)
+	r.times[what] = append(r.times[what], time.Now())
+	status := r.status[what]
+	var answer any
+	switch {
+	case req.Context().Err() != nil:
+		return nil, req.Context().Err()
+	case status < 0:
+		return nil, errors.New("no route")
+	case status > 0:
+		answer = httpjson.Problem{Status: status, Detail: "refused"}
+	case what == "register":
+		answer = wire.RegisterResponse{WorkerID: 7, WorkerName: "w", ClusterID: 2, ClusterName: "lab", Credential: credential, ReportIntervalSeconds: r.interval}
+	case what == "report":
+		report, err := httpjson.Decode[wire.ReportRequest](req.Body, 1<<20)
+		if err != nil {
+			return nil, err
+		}
+		r.reports = append(r.reports, report)
+		answer = wire.ReportResponse{Instances: []wire.InstanceIDs{}}
+	case what == "watch":
+		r.asked = append(r.asked, req.URL.Query().Get("generation"))
+		return reply(req, http.StatusOK, "text/event-stream", r.open(req.Context())), nil
+	}
+	data, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	if status == 0 {
+		return reply(req, http.StatusOK, "application/json", io.NopCloser(strings.NewReader(string(data)))), nil
+	}
+	return reply(req, status, "application/problem+json", io.NopCloser(strings.NewReader(string(data)))), nil
+}
+
+func reply(req *http.Request, status int, contentType string, body io.ReadCloser) *http.Response {
+	return &http.Response{StatusCode: status, Status: fmt.Sprint(status, " ", http.StatusText(status)), Header: http.Header{"Content-Type": {contentType}}, Body: body, ContentLength: -1, Request: req}
+}
+
+// open begins a stream: an event, and something now and then that says that it lives.
+func (r *remote) open(ctx context.Context) io.ReadCloser {
+	out, in := io.Pipe()
+	text, cut := "event: mapping\ndata: "+r.event+"\n\n", r.stream
+	go func() {
+		var ended <-chan time.Time
+		if cut > 0 {
+			ended = time.After(cut)
+		}
+		for {
+			if _, err := io.WriteString(in, text); err != nil {
+				return
+			}
+			text = ": here\n\n"
+			select {
+			case <-ctx.Done():
+				_ = in.CloseWithError(ctx.Err())
+				return
+			case <-ended:
+				_ = in.Close()
+				return
+			case <-time.After(15 * time.Second):
+			}
+		}
+	}()
+	return out
+}
+
+// linked runs a worker's link to r within a synctest bubble and returns what ended it when the worker ends.
+func linked(t *testing.T, r *remote) (w *Worker, log *logBuffer, end func() error) {
+	t.Helper()
+	log = &logBuffer{}
+	o := options(t)
+	o.ServerURL, o.Token, o.HTTPClient, o.Address = "http://server", joinToken, &http.Client{Transport: r}, "10.0.0.1"
+	o.DisableWorkerMetrics, o.Logger = true, slog.New(slog.NewTextHandler(log, nil))
+	w, err := New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- newLink(w).run(ctx) }()
+	synctest.Wait()
+	end = sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+	t.Cleanup(func() { _ = end() })
+	return w, log, end
+}
+
+// A server that is away is tried again soon; one that answers and refuses is left in peace, as somebody must change something.
+func TestPausesOfTheLink(t *testing.T) {
+	for _, what := range []string{"register", "report", "watch"} {
+		for status, slow := range map[int]bool{
+			-1: false, 500: false, 502: false, 503: false, 504: false, 400: true, 403: true, 409: true, 413: true, 422: true, 429: true,
+		} {
+			if what == "register" && status == http.StatusForbidden {
+				continue // ends the worker, as the token is wrong
+			}
+			t.Run(fmt.Sprint(what, " ", status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRemote()
+					r.status[what] = status
+					_, log, _ := linked(t, r)
+					time.Sleep(30 * time.Minute)
+					pause, last := firstPause, lastPause
+					if slow {
+						pause, last = firstSlowPause, lastSlowPause
+					}
+					times := r.of(what)
+					if least := int(30 * time.Minute / last); len(times) < least {
+						t.Errorf("%d tries, want at least %d", len(times), least)
+					}
+					for i := range times[1:] {
+						if got := times[i+1].Sub(times[i]); got < pause/2 || got > pause {
+							t.Errorf("pause %d is %s, want %s to %s", i, got, pause/2, pause)
+						}
+						pause = min(2*pause, last)
+					}
+					if n := len(r.of("register")); what != "register" && n != 1 {
+						t.Errorf("%d registrations", n)
+					}
+					// When it works again, the next failure begins with the shortest pause.
+					r.set(func(r *remote) { r.status[what], r.stream = 0, time.Minute })
+					time.Sleep(5 * time.Minute)
+					r.set(func(r *remote) { r.status[what], r.interval = -1, 60 })
+					if what == "register" {
+						r.set(func(r *remote) { r.status["report"] = http.StatusNotFound })
+					}
+					r.of(what)
+					time.Sleep(3 * time.Minute)
+					shortest := firstPause
+					if what == "watch" {
+						shortest *= 2 // the end of a stream is a failure, too
+					}
+					if times := r.of(what); len(times) < 3 || times[1].Sub(times[0]) > shortest || times[2].Sub(times[1]) > 2*shortest {
+						t.Errorf("after it worked: tried at %v", times)
+					}
+					if n := strings.Count(log.String(), "level=WARN"); n > 4 {
+						t.Errorf("%d warnings:\n%s", n, log)
+					}
+				})
+			})
+		}
+	}
+}
