@@ -388,3 +388,32 @@ func TestGaugesThatLag(t *testing.T) {
 		h.wantStalled(t, true, "with requests that stay")
 	})
 }
+
+// A new process that loads its model and compiles for its first requests burns its cards and brings forth nothing. It has the
+// patience that one has which was never seen before, counted from its own beginning.
+func TestNewProcessThatLoads(t *testing.T) {
+	for name, ended := range map[string]bool{"its end was seen": true, "its end was not seen": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{pages: map[string]string{"/metrics": vllmAt(1, 5)}}
+				h := newHarnessOf(t, "url=http://127.0.0.1:8000,model=q,version=1", f, time.Minute)
+				h.run(t)
+				h.look(50*time.Second, always)
+				if ended {
+					h.See(Outside{PID: 7, Gone: true})
+				}
+				f.fail(refused)
+				look := func(d time.Duration) {
+					for range int(d / time.Second) {
+						h.See(Outside{PID: 8, GPUKnown: true, HoldsGPU: true, GPUBusy: true})
+						time.Sleep(time.Second)
+					}
+				}
+				look(patience - 5*time.Second)
+				h.wantStalled(t, false, "before its patience is over")
+				look(2 * checkInterval)
+				h.wantStalled(t, true, "after it")
+			})
+		})
+	}
+}

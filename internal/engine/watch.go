@@ -80,8 +80,9 @@ func (w *watch) look(now time.Time, o Outside) {
 	w.flight(now)
 }
 
-// restart forgets the work of a process that is no more.
+// restart forgets the work of a process that is no more. The next one has brought forth nothing yet.
 func (w *watch) restart() {
+	w.ever = false
 	w.load, w.since, w.stalled, w.message = 0, time.Time{}, false, ""
 	w.cards.reset()
 }
