@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // room returns what is left of a fetcher's budget and whether nobody holds or waits for any of it.
@@ -272,5 +274,45 @@ func TestLargePagesWaitForEachOther(t *testing.T) {
 		if buf, _ := f.buffers.Get().(*[]byte); buf != nil && cap(*buf) > smallPageBytes {
 			t.Errorf("a buffer of %d bytes is kept", cap(*buf))
 		}
+	})
+}
+
+// A page of exactly the limit is taken, one with a byte more is not, whatever is known of its size before.
+func TestPageOfTheLimit(t *testing.T) {
+	for _, limit := range []int64{100, firstBufferBytes, smallPageBytes - 1, smallPageBytes, smallPageBytes + 1, largeStep + smallPageBytes, 3*largeStep + 7} {
+		for _, more := range []int64{-1, 0, 1} {
+			for _, announced := range []bool{true, false} {
+				page := bytes.Repeat([]byte("#"), int(limit+more))
+				synctest.Test(t, func(t *testing.T) {
+					f := NewFetcher(FetcherOptions{MaxPageBytes: limit, Transport: pages{"a": func(context.Context) (io.Reader, int64) {
+						if announced {
+							return bytes.NewReader(page), int64(len(page))
+						}
+						return bytes.NewReader(page), -1
+					}}})
+					got, err := f.Fetch(t.Context(), target(t, "http://a"))
+					if (err == nil) != (more <= 0) || err == nil && !bytes.Equal(got.Body, page) {
+						t.Errorf("limit %d, %d bytes, announced %t: got %d, %v", limit, len(page), announced, len(got.Body), err)
+					}
+					got.Release()
+					full(t, f)
+				})
+			}
+		}
+	}
+}
+
+// What is read for the state's sake gives its memory back, as what is scraped does.
+func TestLargePageThatNobodyScrapes(t *testing.T) {
+	large := strings.Repeat("vllm:x 1\n", 400_000) // 3.6 MB
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": large})
+		h.run(t)
+		time.Sleep(5 * time.Minute)
+		h.want(t, fleet.InstanceRunning, "", 0)
+		if n := h.fake.count("/metrics"); n < 10 {
+			t.Errorf("%d reads", n)
+		}
+		full(t, h.fetcher)
 	})
 }

@@ -107,6 +107,7 @@ func (r *record) String() string {
 
 type harness struct {
 	*Engine
+	t       *testing.T
 	fake    *fake
 	log     *record
 	changes int
@@ -131,7 +132,7 @@ func newHarnessOf(t *testing.T, declaration string, transport http.RoundTripper,
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{log: &record{}}
+	h := &harness{t: t, log: &record{}}
 	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}

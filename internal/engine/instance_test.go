@@ -349,6 +349,33 @@ func FuzzTopLevelString(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, body string) { _, _ = topLevelString(strings.NewReader(body), "version") })
 }
 
+// An answer about an engine that is too long to be one is not read to its end.
+func TestAnswersAboutAnEngineAreBounded(t *testing.T) {
+	padding := `"padding":"` + strings.Repeat("x", maxProbeBytes) + `"`
+	long := func(n int) string { return strings.Repeat("v", n) }
+	for name, c := range map[string]struct {
+		version, models string
+		want            Identity
+	}{
+		"short":             {`{"version":"1"}`, `{"data":[{"id":"m"}]}`, Identity{"vLLM", "1", "m"}},
+		"padded before":     {`{` + padding + `,"version":"1"}`, `{` + padding + `,"data":[{"id":"m"}]}`, Identity{"vLLM", "", "qwen"}},
+		"padded behind":     {`{"version":"1",` + padding + `}`, `{"data":[{"id":"m"}],` + padding + `}`, Identity{"vLLM", "1", "qwen"}},
+		"as long as may be": {`{"version":"` + long(maxVersionBytes) + `"}`, `{"data":[{"id":"` + long(maxModelBytes) + `"}]}`, Identity{"vLLM", long(maxVersionBytes), long(maxModelBytes)}},
+		"a byte too long":   {`{"version":"` + long(maxVersionBytes+1) + `"}`, `{"data":[{"id":"` + long(maxModelBytes+1) + `"}]}`, Identity{"vLLM", "", "qwen"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, "http://127.0.0.1:8000", map[string]string{"/metrics": vllmPage, "/version": c.version, "/v1/models": c.models})
+				h.run(t)
+				time.Sleep(time.Second)
+				if diff := cmp.Diff(c.want, h.Status().Identity); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 func TestHintIsTheFoundRuntimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, err := ParseDeclaration("url=http://127.0.0.1:30000,instance=s")

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -387,6 +388,72 @@ func TestGaugesThatLag(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		h.wantStalled(t, true, "with requests that stay")
 	})
+}
+
+// What an engine answers says whether the requests of its last page are still there; its silence says nothing.
+func TestRequestsOfAnEngineWithoutAPage(t *testing.T) {
+	for name, c := range map[string]struct {
+		turn func(*fake)
+		want bool
+	}{
+		"HTML":    {func(f *fake) { f.set("/metrics", "<html>") }, false},
+		"503":     {func(f *fake) { f.status = http.StatusServiceUnavailable }, false},
+		"refused": {func(f *fake) { f.fail(refused) }, false},
+		"lost":    {func(f *fake) { f.fail(io.EOF) }, true},
+		"hangs":   {(*fake).hang, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmAt(1, 5)})
+				h.run(t)
+				time.Sleep(time.Second)
+				c.turn(h.fake)
+				time.Sleep(3 * DefaultStallAfter)
+				h.wantStalled(t, c.want, name)
+			})
+		})
+	}
+}
+
+// Gauges that lag are no reason to wait where cards show that the requests are there.
+func TestGaugesThatLagWithACardAtWork(t *testing.T) {
+	const page = "# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs 3\n# TYPE sglang:realtime_tokens_total counter\nsglang:realtime_tokens_total 5\n"
+	for busy, want := range map[bool]bool{true: true, false: false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHarnessOf(t, "url=http://127.0.0.1:30000,model=q,version=1", &fake{pages: map[string]string{"/metrics": page}}, 6*time.Second)
+			h.run(t)
+			h.look(20*time.Second, func(int) bool { return busy })
+			h.wantStalled(t, want, fmt.Sprintf("after 20 s with cards at work %t", busy))
+			h.look(time.Minute, func(int) bool { return busy })
+			h.wantStalled(t, true, "after more than the gauges lag")
+		})
+	}
+}
+
+// However short a stall may be, an engine is read once a second at most.
+func TestReadNotTooOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{pages: map[string]string{"/metrics": vllmAt(1, 5)}}
+		h := newHarnessOf(t, "url=http://127.0.0.1:8000,model=q,version=1", f, time.Second)
+		h.run(t)
+		time.Sleep(time.Minute)
+		if n := f.count("/metrics"); n < 55 || n > 65 {
+			t.Errorf("%d reads in a minute, want one in a second", n)
+		}
+	})
+}
+
+// A counter that is no number moves never.
+func TestCountersThatAreNoNumbers(t *testing.T) {
+	for _, value := range []string{"NaN", "+Inf", "-Inf", "many"} {
+		synctest.Test(t, func(t *testing.T) {
+			page := "vllm:num_requests_running{model_name=\"q\"} 1\nvllm:prompt_tokens_total{model_name=\"q\"} 5\nvllm:generation_tokens_total{model_name=\"q\"} " + value + "\n"
+			h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": page})
+			h.run(t)
+			time.Sleep(3 * DefaultStallAfter)
+			h.wantStalled(t, true, value)
+		})
+	}
 }
 
 // A new process that loads its model and compiles for its first requests burns its cards and brings forth nothing. It has the
