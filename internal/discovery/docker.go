@@ -247,11 +247,14 @@ func (d *docker) sync(ctx context.Context) error {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if next[i] = d.inspect(ctx, item.ID); next[i] == nil {
-				d.mu.Lock()
-				defer d.mu.Unlock()
-				mute[item.ID] = true
+			if c := d.inspect(ctx, item.ID); c != nil {
+				next[i] = c
+				return
 			}
+			// What was known of it stands: it is in the list.
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			mute[item.ID] = true
 		})
 	}
 	wg.Wait()
