@@ -76,3 +76,25 @@ func TestLate(t *testing.T) {
 		}
 	})
 }
+
+// The daemon is asked more seldom than the processes, so a round of it is late only later.
+func TestDaemonIsLateLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := New(Options{Interval: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, after := range []time.Duration{lateAfter * time.Minute, lateAfter * (resyncEvery + callTimeout)} {
+			c, tally := d.Collectors()[i], []*tally{d.processTally, d.dockerTally}[i]
+			tally.verdict(time.Millisecond, nil)
+			time.Sleep(after)
+			if _, err := c.Collect(discard); err != nil {
+				t.Errorf("%s after %s: %v", c.Name(), after, err)
+			}
+			time.Sleep(1)
+			if _, err := c.Collect(discard); err == nil {
+				t.Errorf("%s is not late after %s", c.Name(), after)
+			}
+		}
+	})
+}

@@ -1,10 +1,13 @@
 package discovery
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -99,6 +102,71 @@ func TestDeclaredInOtherNetwork(t *testing.T) {
 	if got := d.Engines(); len(got) != 2 || got[1].Key != "pod" || got[1].PID != 100 || got[0].PID != 0 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// An engine is one of the declared ones at most.
+func TestDeclaredTwice(t *testing.T) {
+	m := newTree(t)
+	m.add(vllm(100, "m"))
+	d, _ := m.discover(func(o *Options) {
+		o.Declared = []Declared{{Key: "b", URL: "http://127.0.0.1:8000"}, {Key: "a", URL: "http://localhost:8000/prefix"}}
+	})
+	d.round()
+	got := d.Engines()
+	if keys(got) != "a b" || got[0].PID != 0 || got[1].PID != 100 {
+		t.Errorf("%+v", got)
+	}
+	if key, _ := d.Owner(100); key != "b" {
+		t.Errorf("owner is %q", key)
+	}
+}
+
+// The addresses of a name stand for a while, and longer where the name server fails.
+func TestNamesAreLookedForNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, fails, addr := 0, false, "192.0.2.1"
+		r := newResolver()
+		r.lookup = func(string) ([]netip.Addr, error) {
+			asked++
+			if fails {
+				return nil, errors.New("no name server")
+			}
+			return []netip.Addr{netip.MustParseAddr(addr)}, nil
+		}
+		check := func(when, want string, lookups int) {
+			t.Helper()
+			got := fmt.Sprint(r.addresses("engine.example"))
+			synctest.Wait()
+			if got != want || asked != lookups {
+				t.Errorf("%s: %s after %d lookups, want %s after %d", when, got, asked, want, lookups)
+			}
+		}
+		check("at first", "[]", 1)
+		check("then", "[192.0.2.1]", 1)
+		addr = "192.0.2.2"
+		time.Sleep(resolvedFor)
+		check("while they stand", "[192.0.2.1]", 1)
+		time.Sleep(1)
+		check("when they are old", "[192.0.2.1]", 2)
+		check("when they were asked for", "[192.0.2.2]", 2)
+		fails = true
+		for i := range 3 {
+			time.Sleep(resolvedFor + 1)
+			check("when the name server fails", "[192.0.2.2]", 3+i)
+			check("and after that", "[192.0.2.2]", 3+i)
+		}
+		fails, addr = false, "192.0.2.3"
+		time.Sleep(resolvedFor + 1)
+		check("when it answers", "[192.0.2.2]", 6)
+		check("again", "[192.0.2.3]", 6)
+		for i := range 2 * maxNames {
+			r.addresses(fmt.Sprint("name-", i))
+		}
+		if len(r.names) > maxNames {
+			t.Errorf("%d names are kept", len(r.names))
+		}
+		check("among many names", "[192.0.2.3]", 6+maxNames-1)
+	})
 }
 
 func TestDeclaredWrong(t *testing.T) {

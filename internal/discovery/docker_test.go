@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -199,6 +198,26 @@ func TestDocker(t *testing.T) {
 		"only the runtime is said": {
 			containers: []fakeContainer{{id: idA, name: "own", image: "x", address: "172.17.0.4", labels: map[string]string{labelRuntime: "Other"}, ports: object{"99/tcp": nil}}},
 			want:       []Found{{Key: "docker:own:99", Source: SourceDocker, Runtime: "Other", URL: "http://172.17.0.4:99", Container: idA[:12], Started: started}},
+		},
+		"published over UDP alone": {
+			containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", network: "none", ports: publish("8000/udp", "", "18000")}},
+			skipped:    reasonNoAddress,
+		},
+		"published over UDP too": {
+			containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", ports: object{"8000/udp": []object{{"HostPort": "18001"}}, "8000/tcp": []object{{"HostPort": "18000"}}}}},
+			want:       []Found{{Key: "docker:own:8000", Source: SourceDocker, Runtime: "NIM", URL: "http://127.0.0.1:18000", Path: "/v1/metrics", Container: idA[:12], Started: started}},
+		},
+		"its only port is one of UDP": {
+			containers: []fakeContainer{{id: idA, name: "own", address: "172.17.0.4", labels: map[string]string{labelRuntime: "Other"}, ports: object{"99/udp": nil}}},
+			skipped:    reasonNoPort,
+		},
+		"published on several addresses": {
+			containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", ports: object{"8000/tcp": []object{{"HostIp": "192.0.2.9", "HostPort": "6"}, {"HostIp": "127.0.0.1", "HostPort": "7"}, {"HostIp": "192.0.2.8", "HostPort": "8"}}}}},
+			want:       []Found{{Key: "docker:own:8000", Source: SourceDocker, Runtime: "NIM", URL: "http://127.0.0.1:7", Path: "/v1/metrics", Container: idA[:12], Started: started}},
+		},
+		"published on several addresses, the best one first": {
+			containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", ports: object{"8000/tcp": []object{{"HostIp": "192.0.2.8", "HostPort": "8"}, {"HostIp": "192.0.2.9", "HostPort": "6"}, {"HostIp": "2001:db8::1", "HostPort": "7"}}}}},
+			want:       []Found{{Key: "docker:own:8000", Source: SourceDocker, Runtime: "NIM", URL: "http://192.0.2.8:8", Path: "/v1/metrics", Container: idA[:12], Started: started}},
 		},
 		"no port":          {containers: []fakeContainer{{id: idA, name: "own", address: "172.17.0.4", labels: map[string]string{labelRuntime: "Other"}}}, skipped: reasonNoPort},
 		"no address":       {containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", network: "none"}}, skipped: reasonNoAddress},
@@ -436,32 +455,6 @@ func TestDockerFaults(t *testing.T) {
 				t.Errorf("logged %s", log)
 			}
 		})
-	}
-}
-
-func TestDockerDialErrors(t *testing.T) {
-	known := compiled(t)
-	d, err := newDocker("unix:///nowhere/docker.sock", known, newTally(SourceDocker, (&output{}).logger()), func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.explain(d.sync(t.Context())); !os.IsNotExist(err) {
-		t.Errorf("a missing socket: %v", err)
-	}
-	denied := error(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
-	d.dialed.Store(&denied)
-	if err := d.explain(denied); err == nil || !strings.Contains(err.Error(), "group docker") {
-		t.Errorf("no permission: %v", err)
-	}
-	refused := error(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)})
-	d.dialed.Store(&refused)
-	if err := d.explain(refused); err == nil || !strings.Contains(err.Error(), "start the daemon") {
-		t.Errorf("refused: %v", err)
-	}
-	for _, bad := range []string{"ssh://host", "nonsense", "npipe:////./pipe/x"} {
-		if _, err := newDocker(bad, known, nil, nil); err == nil || !strings.Contains(err.Error(), "give --docker-host as unix://") {
-			t.Errorf("%s: %v", bad, err)
-		}
 	}
 }
 

@@ -123,6 +123,51 @@ func TestOwnerIsKept(t *testing.T) {
 	find(101, time.Hour, "")
 }
 
+// What was said of a process stands as long as the engines are the same.
+func TestOwnerOfAnEngineThatChanged(t *testing.T) {
+	m := newTree(t)
+	p := vllm(100, "m")
+	m.add(p)
+	m.add(fakeProcess{pid: 101, ppid: 100, argv: []string{"worker"}})
+	d, _ := m.discover(nil)
+	for i, want := range []string{"process:8000", "process:9", "", "process:8000"} {
+		p.start = uint64(i + 1)
+		switch want {
+		case "process:8000":
+			p.argv = vllm(0, "m").argv
+		case "process:9":
+			p.argv = vllm(0, "m", "--port", "9").argv
+		default:
+			p.argv = []string{"cat"}
+		}
+		m.add(p)
+		d.round()
+		for _, pid := range []int{100, 101} {
+			if key, ok := d.Owner(pid); key != want || ok != (want != "") {
+				t.Errorf("%d: %q, want %q at once", pid, key, want)
+			}
+		}
+	}
+}
+
+func TestOwnersAreBounded(t *testing.T) {
+	m := newTree(t)
+	m.add(vllm(100, "m"))
+	d, _ := m.discover(nil)
+	d.round()
+	for pid := range maxOwners {
+		d.Owner(100)
+		d.owners.answers[1000+pid] = answer{until: time.Now().Add(time.Hour)}
+	}
+	m.add(fakeProcess{pid: 101, ppid: 100, argv: []string{"worker"}})
+	if key, _ := d.Owner(101); key != "process:8000" {
+		t.Errorf("owner is %q", key)
+	}
+	if n := len(d.owners.answers); n > maxOwners {
+		t.Errorf("%d answers are kept", n)
+	}
+}
+
 func TestOwnerIsSafe(t *testing.T) {
 	m := newTree(t)
 	m.add(vllm(100, "m"))

@@ -1,12 +1,18 @@
 package discovery
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestOtherNetworkOfIPv6(t *testing.T) {
@@ -144,6 +150,170 @@ func TestEngineThatStartsWithTheWorker(t *testing.T) {
 			if got := keys(d.Engines()); got != test.found {
 				t.Errorf("found %q, want %q", got, test.found)
 			}
+		})
+	}
+}
+
+// A process that ended after the list was made is none in this round already.
+func TestProcessThatEndsWhileItIsListed(t *testing.T) {
+	m := newTree(t)
+	m.add(vllm(100, "m"))
+	m.add(vllm(200, "n", "--port", "9"))
+	d, _ := m.discover(nil)
+	d.round()
+	d.processes.fs.fail = func(pid int, _ string) error {
+		if pid == 100 {
+			return syscall.ESRCH
+		}
+		return nil
+	}
+	d.round()
+	if got := keys(d.Engines()); got != "process:9" {
+		t.Errorf("found %q", got)
+	}
+}
+
+// A worker of an engine may get the number of another engine that has ended. Its title does not make it that engine.
+func TestTitleOfAReusedID(t *testing.T) {
+	for _, title := range []string{"VLLM::EngineCore", "sglang::scheduler_TP0"} {
+		m := newTree(t)
+		m.add(vllm(100, "m"))
+		d, _ := m.discover(nil)
+		d.round()
+		m.add(fakeProcess{pid: 100, ppid: 1, start: 77, argv: []string{title}})
+		for range 3 {
+			d.round()
+			if got := d.Engines(); len(got) != 0 {
+				t.Errorf("%s: %+v", title, got)
+			}
+		}
+	}
+}
+
+// Of two engines at one port that do not listen yet, the older one has it, whichever is listed first.
+func TestOlderEngineHasThePort(t *testing.T) {
+	for _, older := range []int{100, 200} {
+		m := newTree(t)
+		for _, pid := range []int{100, 200} {
+			p := vllm(pid, fmt.Sprint("model-", pid))
+			p.start = 900
+			if pid == older {
+				p.start = 400
+			}
+			m.add(p)
+		}
+		d, _ := m.discover(nil)
+		d.round()
+		if got := d.Engines(); len(got) != 1 || got[0].PID != older || got[0].Model != fmt.Sprint("model-", older) {
+			t.Errorf("%d is older: %+v", older, got)
+		}
+	}
+}
+
+// A socket that somebody else holds may be handed to the engine, as by a supervisor that opens it.
+func TestSocketThatIsHandedOver(t *testing.T) {
+	m := newTree(t)
+	p := vllm(100, "m", "--port", "9")
+	p.listen = []listener{anywhere(9, 5)}
+	m.add(p)
+	d, _ := m.discover(nil)
+	d.round()
+	if got := d.Engines(); len(got) != 1 || got[0].Listening {
+		t.Fatalf("while it is somebody else's: %+v", got)
+	}
+	m.link("proc/100/fd/7", "socket:[5]")
+	for range d.processes.slots {
+		d.round()
+	}
+	if got := d.Engines(); len(got) != 1 || !got[0].Listening || got[0].URL != "http://127.0.0.1:9" {
+		t.Errorf("when it was handed over: %+v", got)
+	}
+}
+
+// Where the network of a process may not be looked at, a container's is another one than ours.
+func TestNetworkThatIsHidden(t *testing.T) {
+	for cgroup, want := range map[string]string{
+		"":                                 "http://127.0.0.1:8000",
+		"0::/docker/" + idA:                "http://10.42.0.9:8000",
+		"0::/user.slice/session-3.scope\n": "http://127.0.0.1:8000",
+		"0::/kubepods.slice/crio-" + idA + ".scope": "http://10.42.0.9:8000",
+	} {
+		m := newTree(t)
+		p := vllm(100, "m")
+		p.cgroup, p.trie = cgroup, podTrie("10.42.0.9")
+		m.add(p)
+		for _, name := range []string{"ns/net", "net/tcp", "net/tcp6"} {
+			if err := os.Remove(filepath.Join(m.root, "proc/100", name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, _ := m.discover(nil)
+		d.round()
+		if got := d.Engines(); len(got) != 1 || got[0].URL != want {
+			t.Errorf("in %q: %+v, want %s", cgroup, got, want)
+		}
+	}
+}
+
+// What comes back is left out anew; what stays was counted before. The log names the first few.
+func TestWhatIsLeftOutCountsOnce(t *testing.T) {
+	m := newTree(t)
+	off := func(pid int) fakeProcess {
+		p := vllm(pid, "m", "--port", strconv.Itoa(pid))
+		p.env = []string{"STACKSCOPE_DISABLE=1"}
+		return p
+	}
+	m.add(off(100))
+	d, log := m.discover(nil)
+	check := func(want float64) {
+		t.Helper()
+		for range 3 {
+			d.round()
+		}
+		if n := skippedBy(d, SourceProcess, reasonDisabled); n != want {
+			t.Errorf("%g counted, want %g", n, want)
+		}
+	}
+	check(1)
+	m.remove(100)
+	check(1)
+	m.add(off(100))
+	check(2)
+	for pid := range 2 * maxNamed {
+		m.add(off(1000 + pid))
+	}
+	check(2 + 2*maxNamed)
+	if n := strings.Count(log.String(), "left out of discovery"); n != maxNamed {
+		t.Errorf("%d are named in the log, want %d", n, maxNamed)
+	}
+	if n := strings.Count(log.String(), "last_one_named=true"); n != 1 {
+		t.Errorf("said %d times that more are not named", n)
+	}
+}
+
+// The first round waits for what the daemon says, for a while.
+func TestFirstRoundWaitsForTheDaemon(t *testing.T) {
+	for name, answers := range map[string]time.Duration{"it answers": dockerFirst / 2, "it does not answer": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			m := newTree(t)
+			m.add(vllm(100, "m"))
+			synctest.Test(t, func(t *testing.T) {
+				d, _ := m.discover(func(o *Options) { o.Docker, o.DockerHost = true, "unix:///nowhere/docker.sock" })
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go d.rounds(ctx)
+				time.AfterFunc(answers, func() { close(d.docker.asked) })
+				wait := min(answers, dockerFirst)
+				time.Sleep(wait - 1)
+				if got := d.Engines(); len(got) != 0 {
+					t.Errorf("before: %+v", got)
+				}
+				time.Sleep(1)
+				synctest.Wait()
+				if keys(d.Engines()) != "process:8000" {
+					t.Errorf("after %s: %+v", wait, d.Engines())
+				}
+			})
 		})
 	}
 }
