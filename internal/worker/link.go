@@ -130,6 +130,10 @@ func (l *link) report(ctx context.Context, own *client.Client, joined wire.Regis
 		select {
 		case <-l.w.reports:
 			sleep(ctx, settleTime)
+			select {
+			case <-l.w.reports: // what came meanwhile goes into the same
+			default:
+			}
 		case <-timer.C:
 		case <-ctx.Done():
 		}

@@ -29,6 +29,7 @@ type remote struct {
 	event    string        // that a stream begins with
 	stream   time.Duration // after which a stream is cut; 0: never
 	asked    []string      // generations that streams asked for
+	most     int           // requests that are answered at one time; 0: all
 	reports  []wire.ReportRequest
 }
 
@@ -59,6 +60,11 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.times[what] = append(r.times[what], time.Now())
 	status := r.status[what]
 	var answer any
+	if n := len(r.times[what]); r.most > 0 && n > r.most && r.times[what][n-r.most].Equal(time.Now()) {
+		r.mu.Unlock()
+		<-req.Context().Done() // somebody asks without a pause, for ever
+		r.mu.Lock()
+	}
 	switch {
 	case req.Context().Err() != nil:
 		return nil, req.Context().Err()
@@ -122,10 +128,13 @@ func (r *remote) open(ctx context.Context) io.ReadCloser {
 }
 
 // linked runs a worker's link to r within a synctest bubble and returns what ended it when the worker ends.
-func linked(t *testing.T, r *remote) (w *Worker, log *logBuffer, end func() error) {
+func linked(t *testing.T, r *remote, change ...func(*Options)) (w *Worker, log *logBuffer, end func() error) {
 	t.Helper()
 	log = &logBuffer{}
 	o := options(t)
+	for _, c := range change {
+		c(&o)
+	}
 	o.ServerURL, o.Token, o.HTTPClient, o.Address = "http://server", joinToken, &http.Client{Transport: r}, "10.0.0.1"
 	o.DisableWorkerMetrics, o.Logger = true, slog.New(slog.NewTextHandler(log, nil))
 	w, err := New(t.Context(), o)
@@ -198,5 +207,50 @@ func TestPausesOfTheLink(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Reports come at the pace that the worker was told, else the server, else neither, and soon after changes, however many.
+func TestPaceOfReports(t *testing.T) {
+	for name, c := range map[string]struct {
+		told   time.Duration
+		server int
+		want   time.Duration
+	}{
+		"by the server":      {0, 60, time.Minute},
+		"by the worker":      {5 * time.Second, 60, 5 * time.Second},
+		"by nobody":          {0, 0, defaultReportInterval},
+		"by a broken server": {0, -5, defaultReportInterval},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRemote()
+				r.interval = c.server
+				w, _, _ := linked(t, r, func(o *Options) { o.ReportInterval = c.told })
+				time.Sleep(time.Second)
+				r.of("report")
+				time.Sleep(10 * c.want)
+				times := r.of("report")
+				if n := len(times); n < 9 || n > 10 {
+					t.Errorf("%d reports in 10 intervals", n)
+				}
+				for i := range len(times) - 1 {
+					if got := times[i+1].Sub(times[i]); got != c.want {
+						t.Errorf("%s after the one before, want %s", got, c.want)
+					}
+				}
+				time.Sleep(c.want / 2) // between two of them
+				r.of("report")
+				changed := time.Now()
+				for range 4 {
+					w.reports.send()
+					time.Sleep(settleTime / 5)
+				}
+				time.Sleep(time.Second)
+				if times := r.of("report"); len(times) != 1 || times[0].Sub(changed) > settleTime {
+					t.Errorf("changes at %s were reported at %s", changed, times)
+				}
+			})
+		})
 	}
 }
