@@ -54,6 +54,11 @@ func TestDryRun(t *testing.T) {
 	if !strings.Contains(bad.Error, "would refuse") || !strings.Contains(bad.Error, "spiral") {
 		t.Errorf("%+v", bad)
 	}
+	for i := range 3 * maxTries { // each makes room for the next
+		if result := f.try(t, wire.DryRunEvent{ID: fmt.Sprint("run-", i), TimeoutMillis: 8000, Default: true}); len(result.Instances) != 2 {
+			t.Errorf("run %d: %+v", i, result)
+		}
+	}
 	same := f.try(t, wire.DryRunEvent{ID: "same", TimeoutMillis: 8000, Default: true})
 	if same.Error != "" || len(same.Instances) != 2 || same.Instances[0].Added+same.Instances[0].Removed+same.Instances[0].Changed+len(same.Instances[0].Families) != 0 {
 		t.Errorf("the mapping in force: %+v", same)
@@ -121,5 +126,18 @@ func TestDryRunAnswerIsBounded(t *testing.T) {
 	}
 	if first := result.Instances[0]; len(first.Families) == 0 {
 		t.Error("the first instance has no list")
+	}
+}
+
+func TestFamiliesOfADryRunAreBounded(t *testing.T) {
+	for n, want := range map[int]int{maxTryFamilies - 1: 0, maxTryFamilies: 0, maxTryFamilies + 1: 1, 3 * maxTryFamilies: 2 * maxTryFamilies} {
+		trial := exporter.Trial{}
+		for i := range n {
+			trial.Difference.Families = append(trial.Difference.Families, translate.FamilyDifference{Name: fmt.Sprint("gpustack:f", i), Added: 1})
+		}
+		left := room(1 << 20)
+		if in := left.instance(&trial); len(in.Families) != n-want || in.FamiliesLeftOut != want {
+			t.Errorf("%d families: %d are listed and %d left out, want %d left out", n, len(in.Families), in.FamiliesLeftOut, want)
+		}
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -210,6 +212,34 @@ func TestPausesOfTheLink(t *testing.T) {
 	}
 }
 
+// Who the worker is comes from the server, once it has said so, and is on disk before the server hears of it.
+func TestServerNamesTheWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		o := options(t)
+		o.DataDir, o.Cluster, o.DisableWorkerMetrics = dir, "wanted", true
+		alone, err := New(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uuid := alone.keeper.current().UUID
+		data, err := os.ReadFile(filepath.Join(dir, "worker.json"))
+		if err != nil || uuid == "" || !strings.Contains(string(data), uuid) {
+			t.Errorf("before it ran: %v, %s", err, data)
+		}
+		if id := alone.identity.Load(); id.WorkerName != "node-1" || id.ClusterName != "wanted" || id.WorkerID != "" {
+			t.Errorf("alone: %+v", id)
+		}
+		w, _, _ := linked(t, newRemote(), func(o *Options) { o.DataDir, o.Cluster = dir, "wanted" })
+		if got := w.keeper.current().UUID; got != uuid {
+			t.Error("it came as another machine")
+		}
+		if id := w.identity.Load(); id.WorkerName != "w" || id.WorkerID != "7" || id.ClusterName != "lab" || id.ClusterID != "2" {
+			t.Errorf("with a server: %+v", id)
+		}
+	})
+}
+
 // Reports come at the pace that the worker was told, else the server, else neither, and soon after changes, however many.
 func TestPaceOfReports(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -251,6 +281,106 @@ func TestPaceOfReports(t *testing.T) {
 					t.Errorf("changes at %s were reported at %s", changed, times)
 				}
 			})
+		})
+	}
+}
+
+// A stream that is opened again asks for what is newer than what is in force. After a registration it asks for whatever there
+// is, for the server may be one that counts anew.
+func TestStreamsAskForWhatIsNewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote()
+		event := func(generation int64) {
+			ev, err := json.Marshal(wire.MappingEvent{Generation: generation, Document: json.RawMessage(mineJSON)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.set(func(r *remote) { r.event = string(ev) })
+		}
+		event(3)
+		r.stream = time.Minute
+		linked(t, r)
+		time.Sleep(30 * time.Second)
+		event(4)
+		time.Sleep(time.Minute)
+		event(5)
+		time.Sleep(time.Minute)
+		r.set(func(r *remote) { r.status["report"] = http.StatusNotFound })
+		time.Sleep(time.Minute)
+		r.set(func(r *remote) { r.status["report"], r.asked = 0, append(r.asked, "forgotten") })
+		event(1) // it lost its database
+		time.Sleep(2 * time.Minute)
+		r.set(func(r *remote) {
+			got := strings.Join(r.asked, " ")
+			if !strings.HasPrefix(got, "-1 3 4 ") || !strings.HasSuffix(got, " 1") {
+				t.Errorf("streams asked for %s", got)
+			}
+			// Each session begins with -1, those of a server that forgets at once too.
+			if strings.Contains(got, " 5 5") {
+				t.Errorf("streams asked for %s, which nothing is newer than", got)
+			}
+		})
+	})
+}
+
+// A server that forgets the worker again and again is not flooded with registrations.
+func TestServerThatForgetsAtOnce(t *testing.T) {
+	for _, what := range []string{"report", "watch"} {
+		for _, status := range []int{http.StatusUnauthorized, http.StatusNotFound} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRemote()
+				r.most = 1000
+				r.status[what] = status
+				linked(t, r)
+				time.Sleep(time.Minute)
+				times := r.of("register")
+				if n := len(times); n < 10 || n > int(time.Minute/firstPause)+1 {
+					t.Errorf("%s %d: %d registrations in a minute", what, status, n)
+				}
+				r.set(func(r *remote) { r.status[what] = 0 })
+				time.Sleep(time.Minute)
+				if n := len(r.of("register")); n > 1 {
+					t.Errorf("%s %d: %d registrations when it remembers", what, status, n)
+				}
+			})
+		}
+	}
+}
+
+// A token that is wrong ends a worker that has just begun. One that ran goes on with what it knows and joins again when the
+// token is right again.
+func TestTokenThatIsWrongLater(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRemote()
+			r.status["register"] = status
+			_, _, end := linked(t, r)
+			time.Sleep(time.Hour)
+			if n := len(r.of("register")); n != 1 {
+				t.Errorf("%d: %d tries with a token that never was right", status, n)
+			}
+			if err := end(); statusOf(err) != status {
+				t.Errorf("%d: ended with %v", status, err)
+			}
+
+			r = newRemote()
+			_, _, end = linked(t, r)
+			time.Sleep(time.Second)
+			r.set(func(r *remote) { r.status["report"], r.status["register"] = http.StatusNotFound, status })
+			time.Sleep(time.Hour)
+			if n := len(r.of("register")); n < 30 {
+				t.Errorf("%d: %d tries after the token changed", status, n)
+			}
+			r.set(func(r *remote) { r.status["report"], r.status["register"] = 0, 0 })
+			time.Sleep(lastSlowPause)
+			r.of("report")
+			time.Sleep(2 * time.Minute)
+			if n := len(r.of("report")); n < 2 {
+				t.Errorf("%d: %d reports when the token is right again", status, n)
+			}
+			if err := end(); err != nil {
+				t.Errorf("%d: ended with %v", status, err)
+			}
 		})
 	}
 }

@@ -40,9 +40,15 @@ func newRoster(t *testing.T, dir string) *roster {
 }
 
 // network is one in which all engines answer with a page, or none listens.
-type network struct{ up atomic.Bool }
+type network struct {
+	up    atomic.Bool
+	pages atomic.Int64 // that were asked for
+}
 
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Path == "/metrics" {
+		n.pages.Add(1)
+	}
 	if !n.up.Load() {
 		return nil, syscall.ECONNREFUSED
 	}
@@ -200,5 +206,123 @@ func TestNamesStayOverARestartOfTheWorker(t *testing.T) {
 	}
 	if got := r.meets(t, second, first); got != "twin-2, twin" {
 		t.Errorf("both: %s", got)
+	}
+}
+
+// An engine that is forgotten, or another one than before, is read no more.
+func TestEnginesThatAreNoMoreAreNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const retention = time.Minute
+		r, n := newRosterInABubble(t, retention)
+		n.up.Store(true)
+		reads := func() int64 {
+			time.Sleep(time.Minute) // what changed has settled
+			before := n.pages.Load()
+			time.Sleep(time.Hour)
+			return n.pages.Load() - before
+		}
+		other, moved := at(9, "llama"), at(9, "llama")
+		moved.URL = "http://127.0.0.1:2"
+		var one int64
+		for i, found := range []discovery.Found{at(7, "qwen"), other, moved, at(7, "qwen")} {
+			r.meets(t, found)
+			got := reads()
+			if i == 0 {
+				one = got
+			}
+			if got > one*5/4 || got < one*3/4 {
+				t.Errorf("step %d: %d reads in an hour, want those of one engine, %d", i, got, one)
+			}
+		}
+		r.meets(t)
+		time.Sleep(retention)
+		r.meets(t)
+		if got := reads(); got != 0 || len(r.engines()) != 0 {
+			t.Errorf("%d reads of %d engines when all are forgotten", got, len(r.engines()))
+		}
+	})
+}
+
+func TestEnginesOfAWorkerAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logBuffer{}
+		r, _ := newRosterInABubble(t, time.Minute)
+		r.logger = slog.New(slog.NewTextHandler(log, nil))
+		var found []discovery.Found
+		for i := range maxEngines + 3 {
+			f := at(i+1, "qwen")
+			f.Key, f.URL = fmt.Sprint("process:", i+1), fmt.Sprint("http://127.0.0.1:", i+1)
+			found = append(found, f)
+		}
+		for range 3 {
+			r.meets(t, found...)
+			if n := len(r.engines()); n != maxEngines {
+				t.Errorf("%d engines, want %d", n, maxEngines)
+			}
+		}
+		if n := strings.Count(log.String(), "more engines than a worker takes"); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+		// There is room again when some are forgotten.
+		for range 3 {
+			r.meets(t, found[10:]...)
+			time.Sleep(time.Minute)
+		}
+		if n := len(r.engines()); n != len(found)-10 {
+			t.Errorf("%d engines, want %d", n, len(found)-10)
+		}
+	})
+}
+
+// What is learned of an engine later, or cannot be read for once, does not make it another one.
+func TestEngineOfWhichMoreIsLearned(t *testing.T) {
+	plain, named, given := at(7, ""), at(7, "qwen"), at(7, "qwen")
+	given.Instance = "mine"
+	unknown := plain
+	unknown.Runtime = ""
+	r := newRoster(t, t.TempDir())
+	want := r.meets(t, plain)
+	for i, f := range []discovery.Found{named, plain, given, unknown, named} {
+		if got := r.meets(t, f); got != want || len(r.engines()) != 1 || r.engines()[0].engine.Status().RestartCount != 0 {
+			t.Errorf("step %d: %s, want %s", i, got, want)
+		}
+	}
+}
+
+// The number of a process that ended may be another's: only the same start makes it the same engine found in another way.
+func TestNumberOfAProcessIsUsedAgain(t *testing.T) {
+	for later, want := range map[time.Duration]string{0: "serve", time.Hour: "qwen-n1-1 (ended), serve"} {
+		r := newRoster(t, t.TempDir())
+		process := at(7, "qwen")
+		r.meets(t, process)
+		container := process
+		container.Key, container.Source, container.URL = "docker:serve:1", discovery.SourceDocker, "http://127.0.0.1:2"
+		container.Started = process.Started.Add(later)
+		if got := r.meets(t, container); got != want {
+			t.Errorf("started %s later: %q, want %q", later, got, want)
+		}
+	}
+}
+
+// A name that was made for an engine once may be somebody else's by now.
+func TestKeptNameThatIsTaken(t *testing.T) {
+	dir := t.TempDir()
+	first, second := at(7, ""), at(8, "")
+	first.Key, first.Instance = "docker:c:1", "twin"
+	second.Key, second.Instance, second.URL = "docker:c:2", "twin", "http://127.0.0.1:2"
+	r := newRoster(t, dir)
+	r.meets(t, first, second)
+	r.keeper.save(r.engines())
+	r = newRoster(t, dir)
+	other := at(9, "")
+	other.Key, other.Instance, other.URL = "docker:d:3", "twin-2", "http://127.0.0.1:3"
+	if got := r.meets(t, other); got != "twin-2" {
+		t.Fatal(got)
+	}
+	if got := r.meets(t, other, second); got != "twin-2, twin" {
+		t.Errorf("%s: want each to have a name of its own", got)
+	}
+	if got := r.meets(t, other, second, first); got != "twin-2, twin, twin-3" {
+		t.Errorf("%s: want each to have a name of its own", got)
 	}
 }

@@ -333,13 +333,26 @@ func TestIDsAreThoseOfTheModel(t *testing.T) {
 	}
 	k := &keeper{}
 	w := &watched{engine: e, keeper: k}
-	k.identified("a", ids{"other", 4, 5})
-	if in := w.Instance(); in.ID != "" || in.ModelID != "" || in.Model != "m" {
-		t.Errorf("got %+v", in)
-	}
-	k.identified("a", ids{"m", 6, 7})
-	if in := w.Instance(); in.ID != "6" || in.ModelID != "7" {
-		t.Errorf("got %+v", in)
+	for _, c := range []struct {
+		given  ids
+		id     string
+		model  string
+		labels string
+	}{
+		{ids{"other", 4, 5}, "", "", `model_name="m",model_instance_name="a"`},
+		{ids{"m", 6, 7}, "6", "7", `model_id="7",model_name="m",model_instance_id="6",model_instance_name="a"`},
+		{ids{"m", 6, 8}, "6", "8", `model_id="8",model_name="m",model_instance_id="6",model_instance_name="a"`},
+		{ids{"other", 4, 5}, "", "", `model_name="m",model_instance_name="a"`},
+	} {
+		k.identified("a", c.given)
+		if in := w.Instance(); in.ID != c.id || in.ModelID != c.model || in.Model != "m" {
+			t.Errorf("got %+v", in)
+		}
+		for range 2 { // the labels of the engine's own samples are kept
+			if got := string(w.instance()); got != c.labels {
+				t.Errorf("with %+v: got %s, want %s", c.given, got, c.labels)
+			}
+		}
 	}
 }
 
