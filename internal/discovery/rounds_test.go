@@ -308,7 +308,7 @@ func TestFirstRoundWaitsForTheDaemon(t *testing.T) {
 				if got := d.Engines(); len(got) != 0 {
 					t.Errorf("before: %+v", got)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				if keys(d.Engines()) != "process:8000" {
 					t.Errorf("after %s: %+v", wait, d.Engines())
