@@ -32,6 +32,13 @@ func (f *fake) set(path, body string) {
 	f.pages[path], f.err, f.hangs = body, nil, false
 }
 
+// answers has it answer with a status; 0: as usual.
+func (f *fake) answers(status int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status = status
+}
+
 // hang lets it answer no more.
 func (f *fake) hang() {
 	f.mu.Lock()

@@ -397,7 +397,7 @@ func TestRequestsOfAnEngineWithoutAPage(t *testing.T) {
 		want bool
 	}{
 		"HTML":    {func(f *fake) { f.set("/metrics", "<html>") }, false},
-		"503":     {func(f *fake) { f.status = http.StatusServiceUnavailable }, false},
+		"503":     {func(f *fake) { f.answers(http.StatusServiceUnavailable) }, false},
 		"refused": {func(f *fake) { f.fail(refused) }, false},
 		"lost":    {func(f *fake) { f.fail(io.EOF) }, true},
 		"hangs":   {(*fake).hang, true},
