@@ -170,10 +170,10 @@ func TestLongAnswersOfADaemon(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := read(maxAnswerBytes >> 20); err != nil {
-			t.Errorf("answer %d: %v", i, err)
+			t.Fatalf("answer %d: %v", i, err)
 		}
 		if err := read(2); !errors.Is(err, errTooLong) {
-			t.Errorf("answer %d, which is too long: %v", i, err)
+			t.Fatalf("answer %d, which is too long: %v", i, err)
 		}
 		_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(end, 1<<20), buf) // the rest of it
 	}
