@@ -31,7 +31,6 @@ type remote struct {
 	event    string        // that a stream begins with
 	stream   time.Duration // after which a stream is cut; 0: never
 	asked    []string      // generations that streams asked for
-	most     int           // requests that are answered at one time; 0: all
 	reports  []wire.ReportRequest
 }
 
@@ -62,7 +61,8 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.times[what] = append(r.times[what], time.Now())
 	status := r.status[what]
 	var answer any
-	if n := len(r.times[what]); r.most > 0 && n > r.most && r.times[what][n-r.most].Equal(time.Now()) {
+	const most = 1000 // at one time
+	if n := len(r.times[what]); n > most && r.times[what][n-most].Equal(time.Now()) {
 		r.mu.Unlock()
 		<-req.Context().Done() // somebody asks without a pause, for ever
 		r.mu.Lock()
@@ -329,7 +329,6 @@ func TestServerThatForgetsAtOnce(t *testing.T) {
 		for _, status := range []int{http.StatusUnauthorized, http.StatusNotFound} {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRemote()
-				r.most = 1000
 				r.status[what] = status
 				linked(t, r)
 				time.Sleep(time.Minute)
