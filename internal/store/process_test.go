@@ -60,6 +60,9 @@ func play(role, dir string) error {
 			return err
 		}
 	}
+	if role == unsyncedRole {
+		return playUnsynced(ctx, s)
+	}
 	fmt.Println("ready")
 	if role == "poster" {
 		for {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,21 @@ func TestInventorySurvivesReopening(t *testing.T) {
 	closed(t, s)
 	if diff := cmp.Diff(sample, load(t, open(t, dir))); diff != "" {
 		t.Errorf("stored and loaded inventory differ (-want +got):\n%s", diff)
+	}
+}
+
+// A worker's second report overwrites its first, and nobody else's.
+func TestLatestReportSurvivesReopening(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	apply(t, s, sampleChanges)
+	apply(t, s, fleet.Changes{Heartbeats: []fleet.Heartbeat{{WorkerID: 2, At: day.Add(time.Minute), AppliedGeneration: 1}}})
+	apply(t, s, fleet.Changes{Heartbeats: []fleet.Heartbeat{{WorkerID: 2, At: day.Add(time.Hour), AppliedGeneration: 8}}})
+	closed(t, s)
+	want := slices.Clone(sample.Workers)
+	want[1].LastReportAt, want[1].AppliedGeneration = day.Add(time.Hour), 8
+	if diff := cmp.Diff(want, load(t, open(t, dir)).Workers); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
