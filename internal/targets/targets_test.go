@@ -33,6 +33,9 @@ var snapshot = &fleet.Snapshot{
 		{ID: 7, ClusterID: 1, Address: "10.0.0.4", MetricsPort: 10151, State: fleet.WorkerReady},
 		{ID: 8, ClusterID: 7, Address: "10.0.0.8", MetricsPort: 10151, State: fleet.WorkerReady},
 		{ID: 9, ClusterID: 1, Address: "10.0.0.5", MetricsPort: -1, State: fleet.WorkerReady},
+		{ID: 10, ClusterID: 1, Address: "", MetricsPort: 10151, State: fleet.WorkerReady},
+		{ID: 11, ClusterID: 1, Address: "", MetricsPort: 10151, State: fleet.WorkerReady, ProxyMode: fleet.ProxyTunnel},
+		{ID: 12, ClusterID: 3, Address: "", MetricsPort: 10151, State: fleet.WorkerReady},
 	},
 }
 
