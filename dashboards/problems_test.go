@@ -1,13 +1,14 @@
 package dashboards
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 )
@@ -137,6 +138,9 @@ func found(t *testing.T, series, cluster string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !slices.IsSortedFunc(rows, func(a, b promql.Sample) int { return cmp.Compare(b.F, a.F) }) {
+		t.Error("the worst doesn't come first")
+	}
 	var lines []string
 	for _, row := range rows {
 		l := row.Metric
@@ -180,7 +184,7 @@ warning; Queue grows; w1; m-0; 33 waiting; gpustack-model?a&var-model_name=m
 warning; Reset card; w1; GPU 3; rows; stackscope-gpus?a&var-worker_name=w1
 `), "\n")
 	got := found(t, sick, ".*")
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("rows of the table (-want +got):\n%s", diff)
 	}
 	// Each problem has its row, but for the one that is the absence of all others' source.
@@ -206,7 +210,7 @@ func TestProblemsOfOthers(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, found(t, test.series, test.cluster)); diff != "" {
+			if diff := gocmp.Diff(test.want, found(t, test.series, test.cluster)); diff != "" {
 				t.Errorf("rows of the table (-want +got):\n%s", diff)
 			}
 		})
