@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -286,26 +285,6 @@ func TestRootPrefix(t *testing.T) {
 	}
 }
 
-func TestFederation(t *testing.T) {
-	t.Parallel()
-	in := start(t, Options{})
-	worker := newTarget(t, workerPage)
-	in.SetTargets(JobWorkers, worker.group(map[string]string{"cluster_name": "default"}))
-	in.await(t, `gpustack:num_requests_running`, some)
-	_, body := get(t, in.url+"/federate?match[]=gpustack:num_requests_running&match[]=%7Bruntime%3D%22vLLM%22%7D")
-	if n := strings.Count(body, "# TYPE gpustack:num_requests_running untyped\n"); n != 1 {
-		t.Errorf("%d families for the gauge, want 1:\n%s", n, body)
-	}
-	want := `gpustack:num_requests_running{cluster_name="default",instance="` + worker.Listener.Addr().String() +
-		`",job="gpustack-worker-discovery",model_name="qwen",runtime="vLLM"} 3 1`
-	if !strings.Contains(body, want) {
-		t.Errorf("no line %s in\n%s", want, body)
-	}
-	if status, _ := get(t, in.url+"/federate?match[]=%7B"); status != http.StatusBadRequest {
-		t.Errorf("a bad selector: %d, want 400", status)
-	}
-}
-
 func TestReleaseVersion(t *testing.T) {
 	t.Parallel()
 	for module, want := range map[string]string{
@@ -316,56 +295,4 @@ func TestReleaseVersion(t *testing.T) {
 			t.Errorf("%q: got %s, want %s", module, got, want)
 		}
 	}
-}
-
-func TestGateCancelsWhoStaysTooLong(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
-		left := make(chan time.Duration, 2)
-		serve := func(work time.Duration) {
-			begin := time.Now()
-			g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				select {
-				case <-time.After(work):
-				case <-r.Context().Done():
-				}
-				left <- time.Since(begin)
-			}), httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
-		}
-		for range 2 {
-			if !g.enter() {
-				t.Fatal("the open gate lets nobody in")
-			}
-		}
-		go serve(100 * time.Millisecond)
-		go serve(time.Hour)
-		synctest.Wait()
-		begin := time.Now()
-		g.shut(drainTime)
-		if took := time.Since(begin); took != drainTime {
-			t.Errorf("shut took %v, want %v", took, drainTime)
-		}
-		if first, second := <-left, <-left; first != 100*time.Millisecond || second != drainTime {
-			t.Errorf("requests ended after %v and %v", first, second)
-		}
-		if g.enter() {
-			t.Error("the shut gate lets somebody in")
-		}
-	})
-}
-
-func TestRequestsAreBounded(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
-		defer g.shut(0)
-		g.enter()
-		begin := time.Now()
-		g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
-			httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
-		if took := time.Since(begin); took != requestLimit {
-			t.Errorf("a request that never ends was ended after %v, want %v", took, requestLimit)
-		}
-	})
 }

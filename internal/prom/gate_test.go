@@ -1,0 +1,120 @@
+package prom
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestGateCancelsWhoStaysTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		left := make(chan time.Duration, 2)
+		serve := func(work time.Duration) {
+			begin := time.Now()
+			g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				select {
+				case <-time.After(work):
+				case <-r.Context().Done():
+				}
+				left <- time.Since(begin)
+			}), httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+		}
+		for range 2 {
+			if !g.enter() {
+				t.Fatal("the open gate lets nobody in")
+			}
+		}
+		go serve(100 * time.Millisecond)
+		go serve(time.Hour)
+		synctest.Wait()
+		begin := time.Now()
+		g.shut(drainTime)
+		if took := time.Since(begin); took != drainTime {
+			t.Errorf("shut took %v, want %v", took, drainTime)
+		}
+		if first, second := <-left, <-left; first != 100*time.Millisecond || second != drainTime {
+			t.Errorf("requests ended after %v and %v", first, second)
+		}
+		if g.enter() {
+			t.Error("the shut gate lets somebody in")
+		}
+	})
+}
+
+func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	t.Run("time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate()
+			defer g.shut(0)
+			g.enter()
+			begin := time.Now()
+			g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
+				httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+			if took := time.Since(begin); took != requestLimit {
+				t.Errorf("a request that never ends was ended after %v, want %v", took, requestLimit)
+			}
+		})
+	})
+	for name, tc := range map[string]struct {
+		size int64
+		fits bool
+	}{"largest body": {maxRequestBytes, true}, "larger body": {maxRequestBytes + 1, false}} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate()
+			defer g.shut(0)
+			g.enter()
+			g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				n, err := io.Copy(io.Discard, r.Body)
+				_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+				if n != min(tc.size, maxRequestBytes) || tooLarge == tc.fits {
+					t.Errorf("of %d bytes %d were read: %v", tc.size, n, err)
+				}
+			}), httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", io.LimitReader(zeros{}, tc.size)))
+		})
+	}
+}
+
+// zeros is a body without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// No route of the API reads a body that never ends.
+func TestBodiesAreBounded(t *testing.T) {
+	t.Parallel()
+	in := start(t, Options{})
+	for _, path := range []string{"/query", "/series", "/read"} {
+		body := &counted{}
+		r := httptest.NewRequest(http.MethodPost, testPrefix+"/api/v1"+path, body)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		in.Handler().ServeHTTP(w, r)
+		if w.Code < 400 || body.read > maxRequestBytes+1 {
+			t.Errorf("%s: %d after %d bytes: %s", path, w.Code, body.read, w.Body)
+		}
+	}
+}
+
+// counted counts what is read of a body without an end, which it ends where reading on would take all memory.
+type counted struct{ read int64 }
+
+func (c *counted) Read(p []byte) (int, error) {
+	if c.read > 8*maxRequestBytes {
+		return 0, io.EOF
+	}
+	for i := range p {
+		p[i] = 'a'
+	}
+	c.read += int64(len(p))
+	return len(p), nil
+}
