@@ -97,22 +97,29 @@ func TestLoadAt(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
+	play := func(profile string, length time.Duration) (took time.Duration, requests float64) {
+		began := time.Now()
+		e, err := New(Options{Profile: profile, Start: tuesday(15).Add(-length), Now: func() time.Time { return tuesday(15) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began), float64(e.sim.st.received)
+	}
 	for _, profile := range Profiles() {
-		best := time.Hour
-		for range 3 {
-			began := time.Now()
-			e, err := New(Options{Profile: profile, Start: tuesday(14), Now: func() time.Time { return tuesday(15) }})
-			if err != nil {
-				t.Fatal(err)
-			}
-			best = min(best, time.Since(began))
-			if e.sim.st.received < 3600 {
-				t.Errorf("%s: %d requests in an hour of history, want one a second at least", profile, e.sim.st.received)
+		short, long := time.Hour, time.Hour
+		for range 4 {
+			took, _ := play(profile, 3*time.Minute)
+			short = min(short, took)
+			took, requests := play(profile, time.Hour)
+			long = min(long, took)
+			if requests < 3600 {
+				t.Errorf("%s: %v requests in an hour of history, want one a second at least", profile, requests)
 			}
 		}
-		// 300 ms is the aim, some 60 ms what it takes; the race detector and a busy machine get room.
-		if best > 3*time.Second {
-			t.Errorf("%s: an hour of history took %s", profile, best)
+		// 300 ms is the aim, some 60 ms what an idle machine takes. What holds on any: the cost grows with the length, twenty
+		// times here, and not with its square.
+		if long > 150*short || long > time.Hour/100 {
+			t.Errorf("%s: an hour of history took %s, three minutes %s", profile, long, short)
 		}
 	}
 }
@@ -122,11 +129,7 @@ func TestLongSleepIsSkipped(t *testing.T) {
 	c.add(time.Minute)
 	e.page()
 	c.add(90 * 24 * time.Hour)
-	began := time.Now()
 	e.page()
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("catching up took %s", took)
-	}
 	before := e.sim.st.received
 	if before > 40_000 {
 		t.Errorf("%d requests: more than an hour was caught up", before)
