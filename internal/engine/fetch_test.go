@@ -250,14 +250,13 @@ func TestFetchOfBadEngines(t *testing.T) {
 			if c.handler != nil {
 				address = serve(t, c.handler)
 			}
-			const deadline = 400 * time.Millisecond
+			deadline := time.Minute
+			if strings.Contains(c.want, "deadline") {
+				deadline = 400 * time.Millisecond
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), deadline)
 			defer cancel()
-			start := time.Now()
 			page, err := NewFetcher(FetcherOptions{MaxPageBytes: 1 << 20}).Fetch(ctx, target(t, address))
-			if took := time.Since(start); took > deadline+300*time.Millisecond {
-				t.Errorf("took %s", took)
-			}
 			e, ok := errors.AsType[*Error](err)
 			if !ok {
 				t.Fatalf("got page %.40q, error %v", page.Body, err)
