@@ -128,7 +128,7 @@ func TestRealProcesses(t *testing.T) {
 	sglang := startEngine(t, nil, []string{childEnv + "=" + port}, "python3.12", "-m", "sglang.launch_server", "--model-path", "org/s", "--port", port)
 	wait := func(what string, done func() bool) {
 		t.Helper()
-		late := time.After(5 * time.Second)
+		late := time.After(30 * time.Second)
 		for !done() {
 			select {
 			case <-changed:
@@ -150,9 +150,9 @@ func TestRealProcesses(t *testing.T) {
 	if b.URL != "http://127.0.0.1:"+port || b.Model != "org/s" || b.Key != "process:"+port {
 		t.Errorf("%+v", b)
 	}
-	for _, f := range []Found{a, b} {
-		if off := f.Started.Sub(before); off < -2*time.Second || off > 5*time.Second {
-			t.Errorf("started %s after it was started", off)
+	for _, f := range []Found{a, b} { // the kernel's clock ticks in hundredths, and its start is known to a second
+		if f.Started.Before(before.Add(-2*time.Second)) || f.Started.After(time.Now().Add(2*time.Second)) {
+			t.Errorf("started at %s, it was started after %s", f.Started, before)
 		}
 	}
 	if key, _ := d.Owner(vllm.cmd.Process.Pid); key != a.Key {
