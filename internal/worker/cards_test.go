@@ -64,14 +64,25 @@ func TestScrapeDoesNotWaitForADriver(t *testing.T) {
 		return slices.Contains(lines(w.scrape(t, "/metrics"), "gpustack:gpu_driver_responsive"), hung)
 	})
 
-	before := runtime.NumGoroutine()
-	took := make([]time.Duration, 0, 1000)
-	for range 1000 {
+	well := options(t)
+	well.GPUBackends = []gpu.Backend{simulated(t, 8)}
+	other := run(t, well)
+	eventually(t, "the other worker's cards are read", func() bool {
+		return len(lines(other.scrape(t, "/metrics"), "gpustack:worker_node_gpu_temperature_celsius{")) == 8
+	})
+	scrape := func(w running, took *[]time.Duration) string {
 		begin := time.Now()
 		reply := httptest.NewRecorder()
 		w.handler.ServeHTTP(reply, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
-		took = append(took, time.Since(begin))
-		page := reply.Body.String()
+		*took = append(*took, time.Since(begin))
+		return reply.Body.String()
+	}
+
+	before := runtime.NumGoroutine()
+	var took, usual []time.Duration
+	for range 1000 {
+		scrape(other, &usual)
+		page := scrape(w, &took)
 		if n := len(lines(page, "gpustack:worker_node_gpu_temperature_celsius{")); n != 8 {
 			t.Fatalf("%d cards are on the page, want the 8 of the driver that answers", n)
 		}
@@ -80,10 +91,10 @@ func TestScrapeDoesNotWaitForADriver(t *testing.T) {
 		}
 	}
 	slices.Sort(took)
-	t.Logf("1,000 scrapes: median %s, slowest %s", took[500], took[999])
-	// The slowest of a thousand may have met something else on the machine.
-	if slow := took[990]; slow > 50*time.Millisecond {
-		t.Errorf("a scrape took %s", slow)
+	slices.Sort(usual)
+	t.Logf("1,000 scrapes: median %s, slowest %s; of a worker whose drivers answer: %s, %s", took[500], took[999], usual[500], usual[999])
+	if took[500] > 5*usual[500] {
+		t.Errorf("a scrape takes %s, and %s where all drivers answer", took[500], usual[500])
 	}
 	if after := runtime.NumGoroutine(); after > before+5 {
 		t.Errorf("%d goroutines, %d before", after, before)
@@ -135,11 +146,7 @@ func TestWedgedEngineIsStalledAndAnIdleOneIsNot(t *testing.T) {
 	eventually(t, "engines are read", func() bool { return stalled("wedged") == "0" && stalled("idle") == "0" })
 	wedged.SetWedge(simengine.WedgeHidden)
 	busy.Store(true)
-	begin := time.Now()
 	eventually(t, "the wedged engine is stalled", func() bool { return stalled("wedged") == "1" })
-	if took := time.Since(begin); took < o.StallAfter-100*time.Millisecond || took > 3*o.StallAfter {
-		t.Errorf("stalled after %s, want about %s", took, o.StallAfter)
-	}
 	wedged.SetWedge(simengine.Works)
 	busy.Store(false)
 	eventually(t, "it recovers", func() bool { return stalled("wedged") == "0" })

@@ -90,7 +90,7 @@ func TestDryRunDoesNotHoldUpTheEnd(t *testing.T) {
 	w := run(t, o)
 	f.dryRuns <- wire.DryRunEvent{ID: "one", TimeoutMillis: 60_000, Default: true}
 	time.Sleep(50 * time.Millisecond)
-	if err := w.stop(); err != nil { // fails the test if it takes long
+	if err := w.stop(); err != nil { // fails when it waits for the dry run
 		t.Error(err)
 	}
 }

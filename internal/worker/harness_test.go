@@ -262,13 +262,13 @@ func run(t *testing.T, o Options) running {
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	stop := sync.OnceValue(func() error {
-		start := time.Now()
 		cancel()
-		err := <-done
-		if took := time.Since(start); took > 2500*time.Millisecond {
-			t.Errorf("stopping took %s", took)
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(patience):
+			return errors.New("it does not stop")
 		}
-		return err
 	})
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
@@ -298,10 +298,13 @@ func (r running) scrape(t *testing.T, path string) string {
 	return string(page)
 }
 
+// patience ends what hangs. Nothing that a test is about takes as long, on the slowest machine.
+const patience = 30 * time.Second
+
 // eventually waits until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
