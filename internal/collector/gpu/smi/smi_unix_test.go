@@ -29,8 +29,8 @@ func tool(t *testing.T, script string) string {
 	return "test-smi"
 }
 
-// ended waits until no process has the id that stands in file.
-func ended(t *testing.T, file string) {
+// processIn returns the id that stands in file.
+func processIn(t *testing.T, file string) int {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -40,8 +40,17 @@ func ended(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) {
+	return pid
+}
+
+func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) }
+
+// ended waits until no process has the id that stands in file.
+func ended(t *testing.T, file string) {
+	t.Helper()
+	pid := processIn(t, file)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if gone(pid) {
 			return
 		}
 	}
@@ -104,16 +113,12 @@ func TestRunKillsHangingToolWithItsChildren(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			name := tool(t, test.script)
-			start := time.Now()
 			out, err := runner{300 * time.Millisecond, 100 * time.Millisecond}.run(t.Context(), name, "info")
 			if want := "test-smi info: killed, it did not end within 300ms: the driver or tool does not answer"; !errors.Is(err, gpu.ErrHangs) || err.Error() != want {
 				t.Errorf("got %v, want %q", err, want)
 			}
 			if out != nil {
 				t.Errorf("got output %q of a tool that was killed", out)
-			}
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("took %s", took)
 			}
 			ended(t, filepath.Join(dir, "tool"))
 			ended(t, filepath.Join(dir, "child"))
@@ -133,26 +138,22 @@ func TestRunEndsWithItsContext(t *testing.T) {
 func TestRunToolThatLeavesADaemonBehind(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("DIR", dir)
-	name := tool(t, `echo card 0; sleep 3 & echo $! >"$DIR/child"`)
-	start := time.Now()
-	out, err := runner{10 * time.Second, 50 * time.Millisecond}.run(t.Context(), name)
+	name := tool(t, `echo card 0; sleep 300 & echo $! >"$DIR/child"`)
+	out, err := runner{time.Hour, 50 * time.Millisecond}.run(t.Context(), name)
 	if err != nil || string(out) != "card 0\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("waited %s for what the tool left behind", took)
+	pid := processIn(t, filepath.Join(dir, "child"))
+	if gone(pid) {
+		t.Error("waited for what the tool left behind")
 	}
-	ended(t, filepath.Join(dir, "child"))
+	_ = syscall.Kill(pid, syscall.SIGKILL)
 }
 
 func TestRunBoundsOutput(t *testing.T) {
-	start := time.Now()
 	out, err := Run(t.Context(), tool(t, `exec yes "too much of it"`))
 	if err == nil || !strings.Contains(err.Error(), "printed more than 4194304 bytes") || out != nil {
 		t.Errorf("got %d bytes, %v", len(out), err)
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("took %s", took)
 	}
 	out, err = Run(t.Context(), tool(t, `head -c 1000000 /dev/zero >&2; echo fine`))
 	if err != nil || !bytes.Equal(out, []byte("fine\n")) {
