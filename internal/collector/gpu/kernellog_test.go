@@ -117,9 +117,11 @@ func TestManyRecordsAtOnce(t *testing.T) {
 	if l.next != 0 {
 		t.Errorf("read to %d though nobody wants it any more", l.next)
 	}
-	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	k.run(ctx)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		k.run(ctx)
+	})
 	n := uint64(0)
 	for _, e := range l.entries {
 		n += e.base + e.kernel

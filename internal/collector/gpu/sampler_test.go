@@ -121,41 +121,31 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// TestHangInRealTime is the same without fake time: how long a scrape takes.
-func TestHangInRealTime(t *testing.T) {
-	sick := newStub("nvidia")
-	release := make(chan struct{})
-	defer close(release)
-	sick.answers(func(context.Context) (Reading, error) { <-release; return Reading{}, nil })
-	s, err := New(Options{Backends: []Backend{sick, newStub("amd", "a")}, Root: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan time.Duration)
-	go func() {
-		s.Run(ctx)
-		done <- 0
-	}()
-	for s.samplers[1].page.Load() == nil {
-		time.Sleep(time.Millisecond)
-	}
-	begin := time.Now()
-	for range 1000 {
-		collect(t, s)
-	}
-	if each := time.Since(begin) / 1000; each > 50*time.Millisecond {
-		t.Errorf("a scrape takes %s", each)
-	}
-	begin = time.Now()
-	cancel()
-	<-done
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("Run took %s to end", took)
-	}
-	if _, closed := sick.count(); closed != 0 {
-		t.Error("a backend was closed while it was read")
-	}
+// TestHangCostsNoTime: neither a scrape nor the end waits for a driver that hangs.
+func TestHangCostsNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sick := newStub("nvidia")
+		release := make(chan struct{})
+		sick.answers(func(context.Context) (Reading, error) { <-release; return Reading{}, nil })
+		s, stop := start(t, Options{Backends: []Backend{sick, newStub("amd", "a")}})
+		for range 1000 {
+			begin := time.Now()
+			collect(t, s)
+			if took := time.Since(begin); took != 0 {
+				t.Fatalf("a scrape took %s", took)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		begin := time.Now()
+		stop()
+		if took := time.Since(begin); took > patience {
+			t.Errorf("Run took %s to end, want at most %s", took, patience)
+		}
+		if _, closed := sick.count(); closed != 0 {
+			t.Error("a backend was closed while it was read")
+		}
+		close(release)
+	})
 }
 
 func TestHangFromTheStart(t *testing.T) {
