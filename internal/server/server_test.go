@@ -32,7 +32,7 @@ import (
 
 func TestServerShowsAWorker(t *testing.T) {
 	s := start(t, options(t))
-	eventually(t, time.Second, "ready", func() bool { status, _, _ := get(t, s.URL()+"/readyz"); return status == 200 })
+	eventually(t, patience, "ready", func() bool { status, _, _ := get(t, s.URL()+"/readyz"); return status == 200 })
 	if _, _, body := get(t, s.metricsURL()+"/metrics/targets"); body != "[]" {
 		t.Errorf("targets at first: %s", body)
 	}
@@ -92,7 +92,7 @@ func TestPagesBesideTheAPI(t *testing.T) {
 
 func TestEmbeddedPrometheusGetsItsTargets(t *testing.T) {
 	o := options(t)
-	o.DisableBuiltinObservability, o.StopTimeout = false, server.DefaultOptions().StopTimeout
+	o.DisableBuiltinObservability = false
 	s := start(t, o)
 	s.join(t, "worker-1")
 	type active struct {
@@ -270,7 +270,7 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 		ended <- c.Watch(context.WithoutCancel(t.Context()), joined.WorkerID, 0, client.Events{Mapping: func(wire.MappingEvent) error { return nil }})
 	}()
 	admin := s.admin(t)
-	eventually(t, 5*time.Second, "watching", func() bool {
+	eventually(t, patience, "watching", func() bool {
 		st, err := admin.ResetConfig(t.Context(), client.AnyGeneration)
 		return err == nil && st.Workers == 1
 	})
@@ -283,7 +283,7 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond)
-	if err := s.stop(); err != nil { // fails the test when it takes longer than StopTimeout
+	if err := s.stop(); err != nil { // fails the test when something uses StopTimeout up
 		t.Error(err)
 	}
 	select {
@@ -291,14 +291,14 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 		if !strings.Contains(err.Error(), "ended the stream") {
 			t.Errorf("the watcher was told %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("the watcher still waits")
 	}
 }
 
 func TestRunEndsWhenAPartFails(t *testing.T) {
 	o := options(t)
-	o.DisableBuiltinObservability, o.StopTimeout = false, server.DefaultOptions().StopTimeout
+	o.DisableBuiltinObservability = false
 	// A TSDB whose write-ahead log is a file cannot be opened.
 	if err := os.MkdirAll(filepath.Join(o.DataDir, "prometheus"), 0o750); err != nil {
 		t.Fatal(err)
@@ -350,7 +350,7 @@ func TestTLS(t *testing.T) {
 	if _, err := c.WithToken(string(token)).SetConfig(t.Context(), []byte(custom), client.AnyGeneration); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Second, "told over TLS", func() bool { return generationOf(f) == 1 })
+	eventually(t, patience, "told over TLS", func() bool { return generationOf(f) == 1 })
 
 	own, err := client.New(client.Options{BaseURL: s.URL(), HTTPClient: s.Client()})
 	if err != nil {
