@@ -227,13 +227,14 @@ func TestDemo(t *testing.T) {
 		t.Error("SGLang's key is in the log")
 	}
 
-	began := time.Now()
 	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
-	if took := time.Since(began); took > 3*time.Second*slowness {
-		t.Errorf("stopping took %s", took)
+	select {
+	case err := <-done: // the server says so when a part of it did not stop in time
+		if err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the demo does not stop")
 	}
 	left, err := os.ReadDir(os.Getenv("TMPDIR"))
 	if err != nil || len(left) > 0 {
@@ -262,16 +263,24 @@ func TestPortTaken(t *testing.T) {
 
 // TestStopBeforeReady: Ctrl-C works at any moment.
 func TestStopBeforeReady(t *testing.T) {
-	o := DefaultOptions()
-	o.NoGrafana = true
-	o.Port, o.MetricsPort, o.WorkerMetricsPort, o.DataDir = 0, 0, 0, t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
-	defer cancel()
-	began := time.Now()
-	if err := Run(ctx, o); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(began); took > 4*time.Second*slowness {
-		t.Errorf("it took %s", took)
+	for _, after := range []time.Duration{0, 100 * time.Millisecond, 700 * time.Millisecond} {
+		t.Run(after.String(), func(t *testing.T) {
+			t.Parallel()
+			o := DefaultOptions()
+			o.NoGrafana = true
+			o.Port, o.MetricsPort, o.WorkerMetricsPort, o.DataDir = 0, 0, 0, t.TempDir()
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- Run(ctx, o) }()
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(time.Minute):
+				t.Fatal("it does not stop")
+			}
+		})
 	}
 }
