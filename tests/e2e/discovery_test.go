@@ -79,7 +79,7 @@ func TestEnginesAreFound(t *testing.T) {
 	data := t.TempDir()
 	worker := start(t, binary(t, "stackscope"), "worker", "--fake-gpus", "8", "--data-dir", data, "--worker-name", "node-1",
 		"--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", portOf(metrics), "--engine-retention", "4s")
-	eventually(t, 10*time.Second, "worker", contains(metrics, "gpustack:worker_node_uptime_seconds"))
+	eventually(t, 30*time.Second, "worker", contains(metrics, "gpustack:worker_node_uptime_seconds"))
 
 	first, second := freePort(t), freePort(t)
 	vllm := engineProcess(t, simengine.ProfileVLLM, first, "vllm",
@@ -90,7 +90,7 @@ func TestEnginesAreFound(t *testing.T) {
 		return fmt.Sprintf(`model_name="qwen3-8b",model_instance_name="%s-node-1-%d"`, instance, port)
 	}
 	vllmLabels, sglangLabels := running("qwen3-8b", first), running("sglang", second)
-	took := eventually(t, 5*time.Second, "both engines are found, named and read", func() error {
+	took := eventually(t, 30*time.Second, "both engines are found, named and read", func() error {
 		page, err := get(metrics)
 		if err != nil {
 			return err
@@ -107,7 +107,7 @@ func TestEnginesAreFound(t *testing.T) {
 	})
 	t.Logf("found, named and read after %v", took)
 
-	eventually(t, 10*time.Second, "cards are dealt to both", func() error {
+	eventually(t, 30*time.Second, "cards are dealt to both", func() error {
 		page, err := get(metrics)
 		if err != nil {
 			return err
@@ -128,8 +128,8 @@ func TestEnginesAreFound(t *testing.T) {
 	}
 	_ = vllm.Wait()
 	gone := `gpustack:model_instance_state_transitions_total{cluster_name="default",worker_name="node-1",` + vllmLabels + `,runtime="vLLM",from="running",to="unreachable"`
-	eventually(t, 5*time.Second, "the killed engine is unreachable", contains(metrics, gone))
-	eventually(t, 10*time.Second, "the killed engine is gone", func() error {
+	eventually(t, 30*time.Second, "the killed engine is unreachable", contains(metrics, gone))
+	eventually(t, 30*time.Second, "the killed engine is gone", func() error {
 		page, err := get(metrics)
 		if err != nil {
 			return err
