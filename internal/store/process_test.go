@@ -60,8 +60,11 @@ func play(role, dir string) error {
 			return err
 		}
 	}
-	if role == unsyncedRole {
-		return playUnsynced(ctx, s)
+	switch role {
+	case unsyncedRole:
+		return playUnsynced(ctx, s, dir)
+	case fullRole:
+		return playFull(ctx, s)
 	}
 	fmt.Println("ready")
 	if role == "poster" {
@@ -107,9 +110,13 @@ func kill(cmd *exec.Cmd) {
 
 func TestSecondServerOnTheDirectoryIsRefused(t *testing.T) {
 	dir := t.TempDir()
+	// What a server of before has left says nothing about the one that runs.
+	if err := os.WriteFile(filepath.Join(dir, "stackscope.lock"), []byte("1234567890123456\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cmd, _ := start(t, "server", dir)
 	_, err := store.Open(t.Context(), store.Options{Dir: dir})
-	wantError(t, err, dir, "locked by another process", strconv.Itoa(cmd.Process.Pid), "--data-dir")
+	wantError(t, err, dir, "locked by another process", "(pid "+strconv.Itoa(cmd.Process.Pid)+")", "--data-dir")
 	kill(cmd)
 	open(t, dir) // a killed server leaves no lock behind
 }

@@ -1,13 +1,16 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,18 +162,48 @@ func TestApplyReplacesAndRemoves(t *testing.T) {
 func TestApplyIsAllOrNothing(t *testing.T) {
 	s := open(t, t.TempDir())
 	apply(t, s, sampleChanges)
-	orphan := fleet.InstanceRecord{ID: 7, ModelID: 99, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "x", State: fleet.InstanceRunning}}
-	err := s.Apply(t.Context(), &fleet.Changes{RemovedInstances: []int64{4}, Put: fleet.Records{Instances: []fleet.InstanceRecord{orphan}}})
-	if err == nil {
-		t.Fatal("an instance of a model that does not exist was stored")
+	twin := func(w fleet.WorkerRecord, change func(*fleet.WorkerRecord)) fleet.Changes {
+		w.ID = 9
+		change(&w)
+		return fleet.Changes{Put: fleet.Records{Workers: []fleet.WorkerRecord{w}}}
 	}
-	if diff := cmp.Diff(sample, load(t, s)); diff != "" {
-		t.Errorf("a refused change left traces (-want +got):\n%s", diff)
+	instance := func(r fleet.InstanceRecord) fleet.Changes {
+		r.Reported.State = fleet.InstanceRunning
+		return fleet.Changes{Put: fleet.Records{Instances: []fleet.InstanceRecord{r}}}
+	}
+	for what, c := range map[string]fleet.Changes{
+		"an instance of a model that does not exist":  instance(fleet.InstanceRecord{ID: 7, ModelID: 99, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "x"}}),
+		"an instance of a worker that does not exist": instance(fleet.InstanceRecord{ID: 7, ModelID: 1, WorkerID: 99, Reported: fleet.ReportedInstance{Name: "x"}}),
+		"an instance of a name that its worker has":   instance(fleet.InstanceRecord{ID: 7, ModelID: 1, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "qwen-1"}}),
+		"a worker of a UUID that is taken":            twin(sample.Workers[0], func(w *fleet.WorkerRecord) { w.Name = "other" }),
+		"a worker of a name that its cluster has":     twin(sample.Workers[0], func(w *fleet.WorkerRecord) { w.UUID = "other" }),
+		"a worker of a cluster that does not exist":   twin(sample.Workers[0], func(w *fleet.WorkerRecord) { w.UUID, w.ClusterID = "other", 99 }),
+		"a model of a name that its cluster has":      {Put: fleet.Records{Models: []fleet.ModelRecord{{Model: fleet.Model{ID: 9, ClusterID: 1, Name: "qwen"}}}}},
+		"a cluster of a name that is taken":           {Put: fleet.Records{Clusters: []fleet.Cluster{{ID: 9, Name: "default"}}}},
+		"a report of a worker that does not exist":    {Heartbeats: []fleet.Heartbeat{{WorkerID: 1, At: day.Add(time.Hour)}, {WorkerID: 99, At: day}}},
+		"the removal of a worker that has instances":  {RemovedWorkers: []int64{1}},
+	} {
+		c.RemovedInstances = append(c.RemovedInstances, 4)
+		if err := s.Apply(t.Context(), &c); err == nil {
+			t.Errorf("stored: %s", what)
+		}
+		if diff := cmp.Diff(sample, load(t, s)); diff != "" {
+			t.Fatalf("%s was refused and left traces (-want +got):\n%s", what, diff)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Apply(ctx, &fleet.Changes{RemovedInstances: []int64{4}}); err == nil {
-		t.Error("Apply ignores that its context has ended")
+	if err := s.Apply(ctx, &fleet.Changes{RemovedInstances: []int64{4}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Apply though its context has ended: %v", err)
+	}
+	if _, err := s.NewIDs(ctx, fleet.IDs{Workers: 1}); !errors.Is(err, context.Canceled) {
+		t.Errorf("NewIDs though its context has ended: %v", err)
+	}
+	if _, err := s.Load(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Load though its context has ended: %v", err)
+	}
+	if _, err := s.AppendGeneration(ctx, nil, day); !errors.Is(err, context.Canceled) {
+		t.Errorf("AppendGeneration though its context has ended: %v", err)
 	}
 	apply(t, s, fleet.Changes{RemovedInstances: []int64{4}}) // the connection is in order
 }
@@ -222,13 +255,20 @@ func TestGenerations(t *testing.T) {
 			t.Errorf("latest (-want +got):\n%s", diff)
 		}
 	}
+	// The newest is the one of the highest number, also when the clock was set back.
+	if _, err := s.AppendGeneration(t.Context(), []byte("late"), day.Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if g, _, err := s.LatestGeneration(t.Context()); err != nil || g.Number != 6 || string(g.Document) != "late" {
+		t.Errorf("latest after the clock was set back: %d, %v", g.Number, err)
+	}
 	closed(t, s)
 	db := raw(t, dir)
 	var n, lowest int
 	if err := db.QueryRow("SELECT COUNT(*), MIN(number) FROM mapping_generations").Scan(&n, &lowest); err != nil {
 		t.Fatal(err)
 	}
-	if n != 3 || lowest != 3 {
+	if n != 3 || lowest != 4 {
 		t.Errorf("%d generations kept from %d on, want the newest 3", n, lowest)
 	}
 }
@@ -236,7 +276,12 @@ func TestGenerations(t *testing.T) {
 // raw opens the database as another program would.
 func raw(t *testing.T, dir string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(dir, store.FileName))
+	return rawAt(t, filepath.Join(dir, store.FileName))
+}
+
+func rawAt(t *testing.T, name string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,87 +289,75 @@ func raw(t *testing.T, dir string) *sql.DB {
 	return db
 }
 
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no error")
+// One connection does all the work, so that methods that are called at the same time are never in each other's way.
+func TestMethodsMayBeCalledAtTheSameTime(t *testing.T) {
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), BusyTimeout: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
 	}
-	text := err.Error()
-	for _, p := range parts {
-		if !strings.Contains(text, p) {
-			t.Errorf("error lacks %q: %s", p, text)
-		}
+	t.Cleanup(func() { _ = s.Close() })
+	apply(t, s, sampleChanges)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 20 {
+				_, ids := s.NewIDs(t.Context(), fleet.IDs{Instances: 1})
+				_, generation := s.AppendGeneration(t.Context(), nil, day)
+				_, read := s.Load(t.Context())
+				beat := s.Apply(t.Context(), &fleet.Changes{Heartbeats: []fleet.Heartbeat{{WorkerID: int64(i%2 + 1), At: day}}})
+				if err := errors.Join(ids, generation, read, beat); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
 	}
-	if strings.Contains(text, "\n") {
-		t.Errorf("error has more than one line: %s", text)
+	wg.Wait()
+	if g, _, err := s.LatestGeneration(t.Context()); err != nil || g.Number != 160 {
+		t.Errorf("generation %d, %v; want 160", g.Number, err)
 	}
 }
 
-func TestNewerSchemaIsRefused(t *testing.T) {
+// A transaction of somebody else that ends in time is waited for.
+func TestForeignTransactionIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
-	closed(t, open(t, dir))
-	db := raw(t, dir)
-	if _, err := db.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)"); err != nil {
+	s, err := store.Open(t.Context(), store.Options{Dir: dir, BusyTimeout: time.Minute})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
+	t.Cleanup(func() { _ = s.Close() })
+	other, err := rawAt(t, filepath.Join(dir, store.FileName)+"?_txlock=exclusive").BeginTx(t.Context(), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := store.Open(t.Context(), store.Options{Dir: dir})
-	wantError(t, err, filepath.Join(dir, store.FileName), "schema version 99", "newer stackscope", "backup")
-	// The refused file is as it was, and the directory is free again.
-	if _, err := raw(t, dir).Exec("DELETE FROM goose_db_version WHERE version_id = 99"); err != nil {
-		t.Fatal(err)
-	}
-	open(t, dir)
+	time.AfterFunc(300*time.Millisecond, func() { _ = other.Rollback() })
+	apply(t, s, sampleChanges)
 }
 
-func TestDamagedFileIsRefused(t *testing.T) {
-	t.Run("no database", func(t *testing.T) {
-		dir := t.TempDir()
-		path := filepath.Join(dir, store.FileName)
-		if err := os.WriteFile(path, []byte(strings.Repeat("this is a text ", 1000)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := store.Open(t.Context(), store.Options{Dir: dir})
-		wantError(t, err, path, "damaged", "not a database", "backup")
-	})
-	t.Run("page overwritten", func(t *testing.T) {
-		dir := t.TempDir()
-		s := open(t, dir)
-		c := fleet.Changes{Put: fleet.Records{Clusters: sample.Clusters[:1]}}
-		for i := range int64(500) {
-			c.Put.Models = append(c.Put.Models, fleet.ModelRecord{Model: fleet.Model{ID: i + 1, ClusterID: 1, Name: fmt.Sprintf("model-%d", i)}})
-		}
-		apply(t, s, c)
-		closed(t, s)
-		path := filepath.Join(dir, store.FileName)
-		data, err := os.ReadFile(path)
+// The log shrinks again after a large write.
+func TestLogIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	log := func() int64 {
+		t.Helper()
+		info, err := os.Stat(filepath.Join(dir, store.FileName+"-wal"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := len(data) / 2; i < len(data)/2+8192; i++ {
-			data[i] = 0xa5
-		}
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err = store.Open(t.Context(), store.Options{Dir: dir})
-		wantError(t, err, path, "damaged", "backup")
-	})
-}
-
-func TestUnusableDirectoryIsNamed(t *testing.T) {
-	missing := filepath.Join(t.TempDir(), "missing")
-	_, err := store.Open(t.Context(), store.Options{Dir: missing})
-	wantError(t, err, missing, "--data-dir")
-
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, store.FileName), 0o750); err != nil {
+		return info.Size()
+	}
+	if _, err := s.AppendGeneration(t.Context(), bytes.Repeat([]byte("x"), 40<<20), day); err != nil {
 		t.Fatal(err)
 	}
-	_, err = store.Open(t.Context(), store.Options{Dir: dir})
-	wantError(t, err, filepath.Join(dir, store.FileName), "cannot be opened for writing", "--data-dir")
+	if log() < 40<<20 {
+		t.Fatalf("the log has %d bytes: the test shows nothing", log())
+	}
+	for range 3 {
+		apply(t, s, sampleChanges)
+	}
+	if got := log(); got > 17<<20 {
+		t.Errorf("the log still has %d MiB", got>>20)
+	}
 }
 
 func BenchmarkApplyOneReport(b *testing.B) {

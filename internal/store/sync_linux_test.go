@@ -2,13 +2,17 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,34 +21,68 @@ import (
 	"github.com/stackscope/stackscope/internal/store"
 )
 
-// unsyncedRole is a server on a disk that fails to sync.
-const unsyncedRole = "unsynced"
+// Servers on a disk that fails to sync, and on a full one.
+const (
+	unsyncedRole = "unsynced"
+	fullRole     = "full"
+)
 
 // What hands out numbers is on the disk when it returns, and what is written every minute doesn't wait for the disk. Whether a
 // write was synced shows where syncing fails.
 func TestWhatIsSyncedToTheDisk(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"="+unsyncedRole, dirEnv+"="+t.TempDir())
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if reason, ok := strings.CutPrefix(string(out), "skip: "); ok {
-		t.Skip("the system refuses the filter that makes syncing fail: ", reason)
-	}
 	want := `inventory: stored
 ids: refused
 inventory: stored
 generation: refused
 inventory: stored
+given up: refused
+inventory: stored
 `
-	if diff := cmp.Diff(want, string(out)); diff != "" {
+	if diff := cmp.Diff(want, played(t, unsyncedRole)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-func playUnsynced(ctx context.Context, s *store.Store) error {
-	if err := failSyncs(); err != nil {
+func TestFullDiskIsNamed(t *testing.T) {
+	lines := strings.Split(strings.TrimSpace(played(t, fullRole)), "\n")
+	if len(lines) != 3 {
+		t.Errorf("got %q", lines)
+	}
+	for _, line := range lines {
+		wantError(t, errors.New(line), store.FileName, "no space is left", "free space on that disk")
+	}
+}
+
+// played returns what a server in the role prints.
+func played(t *testing.T, role string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), roleEnv+"="+role, dirEnv+"="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if reason, ok := strings.CutPrefix(string(out), "skip: "); ok {
+		t.Skip("the system refuses the filter that makes calls fail: ", reason)
+	}
+	return string(out)
+}
+
+func playFull(ctx context.Context, s *store.Store) error {
+	if err := fail(syscall.ENOSPC, syscall.SYS_PWRITE64); err != nil {
+		fmt.Println("skip:", err)
+		return nil
+	}
+	fmt.Println(s.Apply(ctx, &sampleChanges))
+	_, err := s.NewIDs(ctx, fleet.IDs{Workers: 1})
+	fmt.Println(err)
+	_, err = s.AppendGeneration(ctx, nil, day)
+	fmt.Println(err)
+	return nil
+}
+
+func playUnsynced(ctx context.Context, s *store.Store, dir string) error {
+	if err := fail(syscall.EIO, syscall.SYS_FSYNC, syscall.SYS_FDATASYNC); err != nil {
 		fmt.Println("skip:", err)
 		return nil
 	}
@@ -62,11 +100,29 @@ func playUnsynced(ctx context.Context, s *store.Store) error {
 	_, err = s.AppendGeneration(ctx, []byte("{}"), day)
 	say("generation", err)
 	say("inventory", s.Apply(ctx, &fleet.Changes{RemovedInstances: []int64{5}}))
+
+	// Somebody else's transaction keeps ids waiting until nobody wants them any more.
+	db, err := sql.Open("sqlite", filepath.Join(dir, store.FileName)+"?_txlock=exclusive")
+	if err != nil {
+		return err
+	}
+	other, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	_, err = s.NewIDs(short, fleet.IDs{Workers: 1})
+	say("given up", err)
+	if err := errors.Join(other.Rollback(), db.Close()); err != nil {
+		return err
+	}
+	say("inventory", s.Apply(ctx, &fleet.Changes{RemovedInstances: []int64{6}}))
 	return nil
 }
 
-// failSyncs makes fsync and fdatasync fail in this process from now on.
-func failSyncs() error {
+// fail makes system calls fail in this process from now on.
+func fail(errno syscall.Errno, calls ...uint32) error {
 	const (
 		setNoNewPrivileges = 38 // of prctl
 		setModeFilter      = 1  // of seccomp
@@ -75,19 +131,17 @@ func failSyncs() error {
 		jumpIfEqual        = 0x15 // BPF_JMP | BPF_JEQ | BPF_K
 		answer             = 0x06 // BPF_RET | BPF_K
 		allow              = 0x7fff0000
-		fail               = 0x00050000
+		failWith           = 0x00050000
 	)
 	seccomp, ok := map[string]uintptr{"amd64": 317, "arm64": 277}[runtime.GOARCH]
 	if !ok {
 		return fmt.Errorf("the number of seccomp on %s isn't known here", runtime.GOARCH)
 	}
-	program := []syscall.SockFilter{
-		{Code: loadWord, K: 0}, // the call's number
-		{Code: jumpIfEqual, K: syscall.SYS_FSYNC, Jt: 2},
-		{Code: jumpIfEqual, K: syscall.SYS_FDATASYNC, Jt: 1},
-		{Code: answer, K: allow},
-		{Code: answer, K: fail | uint32(syscall.EIO)},
+	program := []syscall.SockFilter{{Code: loadWord, K: 0}} // the call's number
+	for i, call := range calls {
+		program = append(program, syscall.SockFilter{Code: jumpIfEqual, K: call, Jt: uint8(len(calls) - i)})
 	}
+	program = append(program, syscall.SockFilter{Code: answer, K: allow}, syscall.SockFilter{Code: answer, K: failWith | uint32(errno)})
 	filter := syscall.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	runtime.LockOSThread() // the first call is for the thread that makes the second
 	defer runtime.UnlockOSThread()

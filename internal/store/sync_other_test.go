@@ -9,6 +9,11 @@ import (
 	"github.com/stackscope/stackscope/internal/store"
 )
 
-const unsyncedRole = "unsynced"
+const (
+	unsyncedRole = "unsynced"
+	fullRole     = "full"
+)
 
-func playUnsynced(context.Context, *store.Store) error { return errors.ErrUnsupported }
+func playUnsynced(context.Context, *store.Store, string) error { return errors.ErrUnsupported }
+
+func playFull(context.Context, *store.Store) error { return errors.ErrUnsupported }
