@@ -330,6 +330,12 @@ func TestForeignTransactionIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = s.NewIDs(short, fleet.IDs{Workers: 1})
+	if wantError(t, err, store.FileName, "deadline exceeded"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("whoever gives up is told %v", err)
+	}
 	time.AfterFunc(300*time.Millisecond, func() { _ = other.Rollback() })
 	apply(t, s, sampleChanges)
 }
