@@ -47,6 +47,33 @@ func TestGateCancelsWhoStaysTooLong(t *testing.T) {
 	})
 }
 
+// A request that ends in a panic, as that of a client that has gone does, has left.
+func TestPanicLeavesTheGate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		g.enter()
+		func() {
+			defer func() { _ = recover() }()
+			g.through(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
+				httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+		}()
+		left := make(chan struct{})
+		go func() {
+			g.shut(drainTime)
+			close(left)
+		}()
+		time.Sleep(2 * drainTime)
+		select {
+		case <-left:
+		default:
+			g.leave()
+			t.Error("the gate waits for a request that has ended")
+		}
+		<-left
+	})
+}
+
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	t.Run("time", func(t *testing.T) {

@@ -91,7 +91,8 @@ func TestEveryEndpointThatTheUICalls(t *testing.T) {
 
 func TestConfigIsThatOfTheSpecification(t *testing.T) {
 	t.Parallel()
-	in := start(t, Options{Jobs: DefaultJobs(), RetentionTime: 36 * time.Hour, RetentionBytes: 512 << 20})
+	jobs := append(DefaultJobs(), Job{"slow", time.Minute})
+	in := start(t, Options{Jobs: jobs, RetentionTime: 36 * time.Hour, RetentionBytes: 512 << 20})
 	_, body := get(t, in.url+"/api/v1/status/config")
 	var answer struct{ Data struct{ YAML string } }
 	if err := json.Unmarshal([]byte(body), &answer); err != nil {
@@ -112,6 +113,9 @@ func TestConfigIsThatOfTheSpecification(t *testing.T) {
 			Interval string `yaml:"scrape_interval"`
 			Timeout  string `yaml:"scrape_timeout"`
 			Scheme   string `yaml:"metric_name_validation_scheme"`
+			Body     string `yaml:"body_size_limit"`
+			Samples  int    `yaml:"sample_limit"`
+			Dropped  int    `yaml:"keep_dropped_targets"`
 		}
 		Scrapes []scrape       `yaml:"scrape_configs"`
 		Storage map[string]any `yaml:"storage"`
@@ -123,11 +127,13 @@ func TestConfigIsThatOfTheSpecification(t *testing.T) {
 	want := []scrape{
 		{"gpustack-worker-discovery", "5s", "5s", "/metrics", false, true, true, true},
 		{"gpustack-server", "10s", "10s", "/metrics", false, true, true, true},
+		{"slow", "1m", "10s", "/metrics", false, true, true, true},
 	}
 	if diff := cmp.Diff(want, got.Scrapes); diff != "" {
 		t.Errorf("scrape_configs (-want +got):\n%s", diff)
 	}
-	if got.Global.Interval != "15s" || got.Global.Timeout != "10s" || got.Global.Scheme != "utf8" {
+	if got.Global.Interval != "15s" || got.Global.Timeout != "10s" || got.Global.Scheme != "utf8" ||
+		got.Global.Body != "256MiB" || got.Global.Samples != 2_000_000 || got.Global.Dropped != 100 {
 		t.Errorf("global: %+v", got.Global)
 	}
 	retention := map[string]any{"tsdb": map[string]any{"outofordertimewindow": 0, "retention": map[string]any{"time": "1d12h", "size": "512MiB"}}}
@@ -158,6 +164,14 @@ func TestNothingCanBeChangedOverHTTP(t *testing.T) {
 		{http.MethodPost, "/-/reload", http.StatusNotFound},
 		{http.MethodPut, "/-/quit", http.StatusNotFound},
 		{http.MethodPost, "/-/healthy", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/-/ready", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/metrics", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/federate?match[]=up", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/api/v1/status/walreplay", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/api/v1/status/config", http.StatusMethodNotAllowed},
+		{http.MethodDelete, "/api/v1/series?match[]=up", http.StatusMethodNotAllowed},
+		{http.MethodPut, "/api/v1/query?query=up", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/query", http.StatusMethodNotAllowed},
 		{http.MethodGet, "/debug/pprof/", http.StatusNotFound},
 		{http.MethodGet, "/consoles/index.html", http.StatusNotFound},
 	} {
@@ -188,7 +202,7 @@ func TestStartingAndStopped(t *testing.T) {
 		return w
 	}
 	for _, path := range []string{"/api/v1/query?query=up", "/federate?match[]=up", "/-/ready"} {
-		if w := ask(path); w.Code != http.StatusServiceUnavailable || w.Header().Get("X-Prometheus-Stopping") != "false" {
+		if w := ask(path); w.Code != http.StatusServiceUnavailable || w.Header().Get("X-Prometheus-Stopping") != "false" || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("while starting, %s: %d %v", path, w.Code, w.Header())
 		}
 	}
@@ -228,6 +242,7 @@ func TestPagesWithUI(t *testing.T) {
 		if status, body := get(t, in.url+route); status != http.StatusOK || body != index {
 			t.Errorf("%s: %d %s, want %s", route, status, body, index)
 		}
+		checkPage(t, in.Handler(), route)
 	}
 	for path, want := range map[string]int{
 		"/assets/index-abc.js": http.StatusOK,
@@ -254,6 +269,16 @@ func TestPagesWithUI(t *testing.T) {
 	}
 }
 
+// checkPage holds that a page is asked for anew after an upgrade.
+func checkPage(t *testing.T, h http.Handler, path string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, testPrefix+path, nil))
+	if w.Header().Get("Content-Type") != "text/html; charset=utf-8" || w.Header().Get("Cache-Control") != "no-cache" {
+		t.Errorf("%s: %v", path, w.Header())
+	}
+}
+
 func TestPagesWithoutUI(t *testing.T) {
 	t.Parallel()
 	in := start(t, Options{})
@@ -263,6 +288,7 @@ func TestPagesWithoutUI(t *testing.T) {
 			!strings.Contains(body, `href="/prometheus/api/v1/query?query=up"`) {
 			t.Errorf("%s: %d, want %d and a page that says how to get the UI: %s", path, status, want, body)
 		}
+		checkPage(t, in.Handler(), path)
 	}
 	if status, _ := get(t, in.url+"/api/v1/query?query=up"); status != http.StatusOK {
 		t.Errorf("the API answers %d", status)

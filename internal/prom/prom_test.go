@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -240,6 +239,20 @@ func TestTargetThatIsDownAndTargetThatIsGone(t *testing.T) {
 	in.await(t, `up`, none)
 }
 
+func TestGroupsOfAJobAreAllScraped(t *testing.T) {
+	t.Parallel()
+	in := start(t, Options{})
+	first, second := newTarget(t, "a 1\n"), newTarget(t, "a 2\n")
+	groups := append(first.group(map[string]string{"cluster_name": "a"}), second.group(map[string]string{"cluster_name": "b"})...)
+	in.SetTargets(JobWorkers, groups)
+	in.await(t, `a{cluster_name="a"} == 1 and on () a{cluster_name="b"} == 2`, some)
+	in.SetTargets(JobWorkers, groups[1:])
+	in.await(t, `up{cluster_name="a"}`, none)
+	if got := in.query(t, `up`); len(got) != 1 {
+		t.Errorf("%v is up, want the second target alone", got)
+	}
+}
+
 func TestSetTargetsKeepsTheLastCall(t *testing.T) {
 	t.Parallel()
 	first, last := newTarget(t, "a 1\n"), newTarget(t, "b 1\n")
@@ -365,14 +378,14 @@ func TestRestartKeepsSamples(t *testing.T) {
 	}
 }
 
-// writeTSDB makes the data directory of a Prometheus that has run before: a block of three hours ago, and a sample in the head.
-func writeTSDB(t *testing.T, dir string) {
+// writeTSDB makes the data directory of a Prometheus that has run before: blocks with a sample of each age, and one in the head.
+func writeTSDB(t *testing.T, dir string, ages ...time.Duration) {
 	t.Helper()
 	db, err := tsdb.Open(dir, nil, nil, tsdb.DefaultOptions(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, age := range []time.Duration{8 * time.Hour, time.Minute} {
+	for _, age := range ages {
 		app := db.Appender(t.Context())
 		if _, err := app.Append(0, labels.FromStrings("__name__", "inherited"), time.Now().Add(-age).UnixMilli(), age.Minutes()); err != nil {
 			t.Fatal(err)
@@ -384,8 +397,8 @@ func writeTSDB(t *testing.T, dir string) {
 	if err := db.Compact(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(db.Blocks()) == 0 {
-		t.Fatal("no block was written")
+	if n := len(db.Blocks()); n != len(ages)-1 {
+		t.Fatalf("%d blocks were written", n)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -395,7 +408,7 @@ func writeTSDB(t *testing.T, dir string) {
 func TestDirectoryOfASeparatePrometheusIsTakenOver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeTSDB(t, dir)
+	writeTSDB(t, dir, 8*time.Hour, time.Minute)
 	in := start(t, Options{Dir: dir})
 	if got := in.query(t, `inherited`); len(got) != 1 || got[0].Value[1] != "1" {
 		t.Errorf("from the head: %v, want 1", got)
@@ -405,10 +418,35 @@ func TestDirectoryOfASeparatePrometheusIsTakenOver(t *testing.T) {
 	}
 }
 
+func TestOldBlocksGo(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		Options
+		left int
+	}{
+		"none yet": {Options{}, 2},
+		"by age":   {Options{RetentionTime: 10 * time.Hour}, 1},
+		"by size":  {Options{RetentionBytes: 1}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.Dir = t.TempDir()
+			writeTSDB(t, tc.Dir, 30*time.Hour, 8*time.Hour, time.Minute)
+			in := start(t, tc.Options)
+			_, body := get(t, in.url+"/api/v1/status/tsdb/blocks")
+			if n := strings.Count(body, `"ulid"`); n != tc.left {
+				t.Errorf("%d blocks are left, want %d: %s", n, tc.left, body)
+			}
+			if got := in.query(t, `inherited`); len(got) != 1 {
+				t.Errorf("the newest sample: %v", got)
+			}
+		})
+	}
+}
+
 func TestCorruptedWriteAheadLogIsRepairedAndLogged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writeTSDB(t, dir)
+	writeTSDB(t, dir, 8*time.Hour, time.Minute)
 	segments, err := filepath.Glob(filepath.Join(dir, "wal", "0*"))
 	if err != nil || len(segments) == 0 {
 		t.Fatalf("no write-ahead log: %v", err)
@@ -436,74 +474,4 @@ func TestCorruptedWriteAheadLogIsRepairedAndLogged(t *testing.T) {
 	if !strings.Contains(body, `"corruptionCount":1`) {
 		t.Errorf("the status page doesn't know of the corruption: %s", body)
 	}
-}
-
-func TestHangingTargetDoesNotHoldTheStop(t *testing.T) {
-	t.Parallel()
-	release, asked := make(chan struct{}), make(chan struct{}, 100)
-	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		asked <- struct{}{}
-		select {
-		case <-r.Context().Done():
-		case <-release:
-		}
-	}))
-	t.Cleanup(func() { close(release); hanging.Close() })
-	dir := t.TempDir()
-	in := start(t, Options{Dir: dir, Jobs: []Job{{JobWorkers, 10 * time.Second}}})
-	in.SetTargets(JobWorkers, []targets.Group{{Targets: []string{hanging.Listener.Addr().String()}}})
-	select {
-	case <-asked:
-	case <-time.After(30 * time.Second):
-		t.Fatal("never scraped")
-	}
-	in.stop()
-
-	// A stop that waited for the scrape's own end, after ten seconds, would have seen it fail and stored that.
-	in = start(t, Options{Dir: dir})
-	if got := in.query(t, `count_over_time(up[5m])`); len(got) != 0 {
-		t.Errorf("the scrape that was cut off left %v: its target would count as down", got)
-	}
-}
-
-func TestStopWhileOpening(t *testing.T) {
-	t.Parallel()
-	p, err := New(Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.opts.StopTimeout = 20 * time.Second
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := p.Run(ctx); err != nil {
-		t.Errorf("Run: %v", err)
-	}
-	if err := p.Run(t.Context()); err == nil {
-		t.Error("a second Run was let through")
-	}
-	if err := p.Close(); err != nil {
-		t.Errorf("Close after Run: %v", err)
-	}
-}
-
-func TestStopIsBounded(t *testing.T) {
-	t.Parallel()
-	const limit = 1800 * time.Millisecond
-	p, err := New(Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	synctest.Test(t, func(t *testing.T) {
-		stuck := make(chan struct{})
-		defer close(stuck)
-		begin := time.Now()
-		err := p.bounded(limit, func() error { <-stuck; return nil })
-		if took := time.Since(begin); took != limit {
-			t.Errorf("returned after %v, want %v", took, limit)
-		}
-		if err == nil || !strings.Contains(err.Error(), "was not closed within 1.8s; the next start recovers it") {
-			t.Errorf("got %v", err)
-		}
-	})
 }
