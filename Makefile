@@ -20,7 +20,7 @@ export PATH  := $(GOBIN):$(PATH)
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
-.PHONY: help build run test clone-test e2e grafana-test race lint bench fuzz gen check ui tools clean
+.PHONY: help build run test clone-test e2e race lint bench fuzz gen check ui tools clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,9 +49,6 @@ clone-test: ## the tests as a user has them: in a clone of the last commit with 
 e2e: build ## the real binaries, a separate real Prometheus, and the specification's commands
 	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(TEST) -count=1 -timeout 10m ./tests/e2e/... ./tests/docs/...
 
-grafana-test: ## the same as test with a real Grafana: builds one, without its pages (about 4 minutes, once)
-	home="$$(./hack/build-grafana --backend)" && STACKSCOPE_GRAFANA_HOME="$$home" $(MAKE) --no-print-directory test
-
 race: ## the tests of packages that share state between goroutines, under the race detector
 	CGO_ENABLED=1 $(GO) build -race ./internal/... # on all cores, which -p 1 below would not
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
@@ -78,7 +75,7 @@ fuzz: ## each fuzz target for FUZZTIME (1m)
 
 check: lint gen ## all that CI does
 	git diff --exit-code -- docs docker-compose README.md
-	$(MAKE) --no-print-directory grafana-test
+	$(MAKE) --no-print-directory test
 	$(MAKE) --no-print-directory clone-test
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 10s $(FUZZ_HARD)

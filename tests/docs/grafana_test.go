@@ -91,7 +91,7 @@ func TestComposeGrafana(t *testing.T) {
 	needPrograms(t)
 	home := grafanaHome(t)
 	if home == "" {
-		t.Skip("no real Grafana: STACKSCOPE_GRAFANA_HOME is not set; `make grafana-test` builds one and sets it")
+		t.Skip("no real Grafana: set STACKSCOPE_GRAFANA_HOME to the home of an installed one")
 	}
 	demo := newGuide(t, "").server("demo")
 	dashboards, err := filepath.Abs(filepath.Join("..", "..", "docker-compose", "grafana", "grafana_dashboards"))

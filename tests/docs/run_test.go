@@ -135,7 +135,7 @@ func (g *guide) follow() {
 				t.Fatalf("%s:%d: nothing says how this block is tried: put <!-- test: ... --> above it", g.path, b.line)
 			}
 			if b.grafana && g.home == "" {
-				t.Skip("no real Grafana: STACKSCOPE_GRAFANA_HOME is not set; `make grafana-test` builds one and sets it")
+				t.Skip("no real Grafana: set STACKSCOPE_GRAFANA_HOME to the home of an installed one")
 			}
 			if err := g.try(t, b); err != nil {
 				t.Errorf("%s:%d: %v", g.path, b.line, err)
