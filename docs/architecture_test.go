@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,13 +55,15 @@ func readTable(t *testing.T) []row {
 }
 
 type pkg struct {
-	ImportPath string
-	Imports    []string
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
 }
 
 func listPackages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
 	cmd.Dir = ".."
 	out, err := cmd.Output()
 	if err != nil {
@@ -190,4 +193,60 @@ func TestSealedDependencies(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTestsAlone holds what only tests may use: no package imports it, and so no program links it.
+func TestTestsAlone(t *testing.T) {
+	forbidden := []string{module + "internal/simgrafana"}
+	tested := map[string]bool{}
+	for _, p := range listPackages(t) {
+		for _, prefix := range forbidden {
+			is := func(imp string) bool { return strings.HasPrefix(imp, prefix) }
+			if slices.ContainsFunc(p.Imports, is) {
+				t.Errorf("%s imports %s: only tests may", p.ImportPath, prefix)
+			}
+			if slices.ContainsFunc(p.TestImports, is) || slices.ContainsFunc(p.XTestImports, is) {
+				tested[prefix] = true
+			}
+		}
+	}
+	for _, prefix := range forbidden {
+		if !tested[prefix] {
+			t.Errorf("no test imports %s any more: the rule guards nothing", prefix)
+		}
+	}
+}
+
+// TestGrafanaIsNotBroughtIn: Grafana is AGPL and a program of its own. No module of the repository may require its source.
+func TestGrafanaIsNotBroughtIn(t *testing.T) {
+	files, err := filepath.Glob("../go.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"../*/go.*", "../*/*/go.*", "../*/*/*/go.*"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, more...)
+	}
+	if len(files) < 6 {
+		t.Fatalf("only %q: where are the modules?", files)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if slices.ContainsFunc(strings.Fields(line), isGrafana) {
+				t.Errorf("%s: %s", file, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
+// isGrafana tells Grafana's own module, in any version and with what lies in it, from others of the same people.
+func isGrafana(path string) bool {
+	return path == "github.com/grafana/grafana" || strings.HasPrefix(path, "github.com/grafana/grafana/")
 }

@@ -13,13 +13,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/simgrafana"
 )
 
-// TestRealGrafanaThroughTheProxy logs in, looks and listens as browsers do: straight, under TLS, and behind proxies.
-func TestRealGrafanaThroughTheProxy(t *testing.T) {
+// TestGrafanaThroughTheProxy logs in, looks and listens as browsers do: straight, under TLS, and behind proxies.
+func TestGrafanaThroughTheProxy(t *testing.T) { simgrafana.Each(t, testGrafanaThroughTheProxy) }
+
+func testGrafanaThroughTheProxy(t *testing.T, home string) {
+	t.Helper()
 	o := valid()
-	o.Home, o.Dir, o.Tokens = realHome(t), t.TempDir(), []string{"a-token-of-ours"}
-	o.Environ = append(os.Environ(), "GF_AUTH_DISABLE_LOGIN_FORM=false", "GF_AUTH_PROXY_ENABLED=true") // the worst that an operator may set
+	o.Home, o.Dir, o.Tokens = home, t.TempDir(), []string{"a-token-of-ours"}
+	o.Environ = append(simgrafana.Environ(), "GF_AUTH_DISABLE_LOGIN_FORM=false", "GF_AUTH_PROXY_ENABLED=true") // the worst that an operator may set
 	g, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -116,16 +121,16 @@ func browse(t *testing.T, server *httptest.Server) {
 	}
 	origin := "Origin: " + server.URL
 	resp, body := ask(t, server, "POST", "/grafana/login", strings.NewReader(`{"user":"admin","password":"grafana"}`), "Content-Type: application/json", origin)
-	session := ""
-	for _, c := range resp.Cookies() {
-		if c.Name == "grafana_session" {
-			if session = c.Name + "=" + c.Value; !strings.HasPrefix("/grafana/", c.Path) || !c.HttpOnly {
-				t.Errorf("cookie %s", c)
-			}
-		}
-	}
-	if resp.StatusCode != http.StatusOK || session == "" {
+	cookie := sessionOf(resp)
+	if resp.StatusCode != http.StatusOK || cookie == nil {
 		t.Fatalf("login: %d %s %v", resp.StatusCode, body, resp.Header)
+	}
+	if strings.TrimSuffix(cookie.Path, "/") != "/grafana" || !cookie.HttpOnly || cookie.Secure {
+		t.Errorf("cookie %s", cookie)
+	}
+	session := cookie.Name + "=" + cookie.Value
+	if resp, body := ask(t, server, "POST", "/grafana/login", strings.NewReader(`{"user":"admin","password":"guessed"}`), "Content-Type: application/json", origin); resp.StatusCode != http.StatusUnauthorized || sessionOf(resp) != nil {
+		t.Errorf("login with a wrong password: %d %s", resp.StatusCode, body)
 	}
 	for method, wants := range map[string]struct {
 		path, body string
@@ -152,4 +157,17 @@ func browse(t *testing.T, server *httptest.Server) {
 	if got := resp.Header.Get("Location"); resp.StatusCode != http.StatusFound || !strings.HasPrefix(got, "/grafana/login") {
 		t.Errorf("logout: %d to %q", resp.StatusCode, got)
 	}
+	if resp, _ := ask(t, server, "GET", "/grafana/api/user", nil, "Cookie: "+session); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("after the logout its cookie still holds: %d", resp.StatusCode)
+	}
+}
+
+// sessionOf returns the cookie that a login sets.
+func sessionOf(resp *http.Response) *http.Cookie {
+	for _, c := range resp.Cookies() {
+		if c.Name == "grafana_session" {
+			return c
+		}
+	}
+	return nil
 }

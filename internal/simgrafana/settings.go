@@ -1,0 +1,95 @@
+package simgrafana
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// settings are by section and key: the defaults of the home, and over them the environment.
+type settings map[string]map[string]string
+
+func loadSettings(home string) (settings, error) {
+	text, err := os.ReadFile(filepath.Join(home, "conf", "defaults.ini"))
+	if err != nil {
+		return nil, err
+	}
+	s, section := settings{}, "DEFAULT"
+	variable := strings.NewReplacer(".", "_", "-", "_")
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "["); ok {
+			section = strings.TrimSuffix(name, "]")
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+		if set := os.Getenv("GF_" + strings.ToUpper(variable.Replace(section+"_"+key))); set != "" {
+			value = set
+		}
+		if s[section] == nil {
+			s[section] = map[string]string{}
+		}
+		if s[section][key], err = expand(value); err != nil {
+			return nil, fmt.Errorf("%s.%s: %w", section, key, err)
+		}
+	}
+	return s, nil
+}
+
+var (
+	fromFile  = regexp.MustCompile(`^\$__file\{(.*)\}$`)
+	fromEnv   = regexp.MustCompile(`^\$(?:__env)?\{(.*)\}$`)
+	reference = regexp.MustCompile(`%\((\w+)\)s`)
+)
+
+// expand reads a value that is somewhere else.
+func expand(value string) (string, error) {
+	if m := fromFile.FindStringSubmatch(value); m != nil {
+		text, err := os.ReadFile(m[1])
+		return strings.TrimSpace(string(text)), err
+	}
+	if m := fromEnv.FindStringSubmatch(value); m != nil {
+		return os.Getenv(m[1]), nil
+	}
+	return value, nil
+}
+
+// get returns a value, with those of its section that it refers to.
+func (s settings) get(section, key string) string {
+	return reference.ReplaceAllStringFunc(s[section][key], func(name string) string {
+		return s.get(section, reference.FindStringSubmatch(name)[1])
+	})
+}
+
+func (s settings) on(section, key string) bool { return s.get(section, key) == "true" }
+
+// rootURL is where users see Grafana, without a slash at the end.
+func (s settings) rootURL() *url.URL {
+	u, err := url.Parse(strings.TrimRight(s.get("server", "root_url"), "/"))
+	if err != nil {
+		return new(url.URL)
+	}
+	return u
+}
+
+// redacted are all settings as an administrator sees them.
+func (s settings) redacted() map[string]map[string]string {
+	all := map[string]map[string]string{}
+	for section, keys := range s {
+		all[section] = map[string]string{}
+		for key := range keys {
+			all[section][key] = s.get(section, key)
+			if strings.Contains(key, "password") {
+				all[section][key] = "*********"
+			}
+		}
+	}
+	return all
+}
