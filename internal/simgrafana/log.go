@@ -27,11 +27,12 @@ func newLogger(s settings) logger {
 func (l logger) line(level, name, message string, pairs ...string) {
 	now := time.Now().Format(time.RFC3339Nano)
 	if !l.json {
-		text := fmt.Sprintf("logger=%s t=%s level=%s msg=%q", name, now, level, message)
+		var text strings.Builder
+		fmt.Fprintf(&text, "logger=%s t=%s level=%s msg=%q", name, now, level, message)
 		for i := 0; i+1 < len(pairs); i += 2 {
-			text += fmt.Sprintf(" %s=%q", pairs[i], pairs[i+1])
+			fmt.Fprintf(&text, " %s=%q", pairs[i], pairs[i+1])
 		}
-		fmt.Fprintln(l.out, text)
+		fmt.Fprintln(l.out, text.String())
 		return
 	}
 	fields := map[string]string{"level": level, "logger": name, "msg": message, "t": now}

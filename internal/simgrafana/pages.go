@@ -1,7 +1,7 @@
 package simgrafana
 
 import (
-	"crypto/sha1" //nolint:gosec // WebSockets are made with it
+	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
 	"io"

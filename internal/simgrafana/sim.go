@@ -81,7 +81,7 @@ func Furnish(dir string) error {
 }
 
 // Home returns a new home.
-func Home(t testing.TB) string {
+func Home(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := Furnish(dir); err != nil {
@@ -91,7 +91,7 @@ func Home(t testing.TB) string {
 }
 
 // Set has the Grafana of a home behave as p says, also one that runs.
-func Set(t testing.TB, dir string, p Play) {
+func Set(t *testing.T, dir string, p Play) {
 	t.Helper()
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -126,7 +126,7 @@ func readPlay(dir string) (p Play, err error) {
 var realHomes = [...]string{"STACKSCOPE_GRAFANA_HOME", "GF_PATHS_HOME"}
 
 // RealHome returns the home of the real Grafana, 10.0 or newer, that this machine names, and skips the test where it names none.
-func RealHome(t testing.TB) string {
+func RealHome(t *testing.T) string {
 	t.Helper()
 	for _, name := range realHomes {
 		if dir := os.Getenv(name); dir != "" {
