@@ -277,7 +277,7 @@ func (p Panel) options() object {
 	case StateTimeline:
 		return object{
 			"showValue": "auto", "mergeValues": true, "alignValue": "left", "rowHeight": 0.9,
-			"legend": object{"showLegend": !p.NoLegend, "displayMode": "list", "placement": "bottom"}, "tooltip": tooltip,
+			"legend": object{"showLegend": !p.NoLegend, "displayMode": "list", "placement": "bottom", "calcs": []string{}}, "tooltip": tooltip,
 		}
 	case Heatmap:
 		return object{
@@ -294,7 +294,7 @@ func (p Panel) options() object {
 		case p.SortBy != "":
 			sort = append(sort, object{"displayName": p.SortBy, "desc": true})
 		}
-		return object{"showHeader": true, "cellHeight": "sm", "sortBy": sort, "footer": object{"show": false, "reducer": []string{"sum"}, "countRows": false, "fields": ""}}
+		return object{"frameIndex": 0, "showHeader": true, "cellHeight": "sm", "sortBy": sort, "footer": object{"show": false, "reducer": []string{"sum"}, "countRows": false, "fields": ""}}
 	default:
 		return object{"mode": "markdown", "content": p.Markdown}
 	}

@@ -197,7 +197,7 @@ func TestSealedDependencies(t *testing.T) {
 
 // TestTestsAlone holds what only tests may use: no package imports it, and so no program links it.
 func TestTestsAlone(t *testing.T) {
-	forbidden := []string{module + "internal/simgrafana"}
+	forbidden := []string{module + "internal/simgrafana", "github.com/grafana/grafana-foundation-sdk/"}
 	tested := map[string]bool{}
 	for _, p := range listPackages(t) {
 		for _, prefix := range forbidden {
