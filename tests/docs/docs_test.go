@@ -1,13 +1,21 @@
 // Package docs_test follows the pages in docs/ as a reader does: it runs every command that stands there, against the real
 // programs, and compares what they print. That runs when STACKSCOPE_E2E is set; `make e2e` sets it and builds the programs first.
-// What needs a real Grafana runs when STACKSCOPE_GRAFANA_HOME names one. Names on the pages are always compared.
+// Their Grafana is a stand-in; where the machine names a real one, what needs a Grafana runs again with that. Names on the pages
+// are always compared.
 package docs_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/stackscope/stackscope/internal/simgrafana"
 )
+
+func TestMain(m *testing.M) {
+	simgrafana.Main()
+	os.Exit(m.Run())
+}
 
 // needPrograms skips a test where the programs were not built for it.
 func needPrograms(t *testing.T) {
@@ -19,12 +27,12 @@ func needPrograms(t *testing.T) {
 
 func TestObservabilityPage(t *testing.T) {
 	needPrograms(t)
-	newGuide(t, page("observability.md")).follow()
+	simgrafana.Each(t, func(t *testing.T, home string) { newGuide(t, page("observability.md"), home).follow() })
 }
 
 func TestMigrationPage(t *testing.T) {
 	needPrograms(t)
-	g := newGuide(t, page("migration.md"))
+	g := newGuide(t, page("migration.md"), simgrafana.Home(t))
 	g.oldData = oldPrometheusData(t)
 	for _, path := range []string{"gpustack/var/lib/gpustack/prometheus", "gpustack-prometheus/prometheus/data"} {
 		if err := os.CopyFS(filepath.Join(g.containers, path), os.DirFS(g.oldData)); err != nil {

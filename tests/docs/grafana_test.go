@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/grafana/install"
+	"github.com/stackscope/stackscope/internal/simgrafana"
 )
 
 // mirror returns settings with which `stackscope grafana install` finds its release in place: what it fetches, and from where,
@@ -32,24 +33,10 @@ func mirror(t *testing.T) []string {
 	return []string{"GPUSTACK_DATA_DIR=" + dir}
 }
 
-// grafanaHome returns where a real Grafana is, or nothing.
-func grafanaHome(t *testing.T) string {
-	t.Helper()
-	home := os.Getenv("STACKSCOPE_GRAFANA_HOME")
-	if home == "" {
-		return ""
-	}
-	home, err := filepath.Abs(home)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return home
-}
-
 // ownGrafana is a Grafana that isn't stackscope's.
 type ownGrafana struct{ url string }
 
-// startGrafana runs a real Grafana with the given settings and provisioning.
+// startGrafana runs a Grafana with the given settings and provisioning.
 func startGrafana(t *testing.T, home, provisioning string, env []string) *ownGrafana {
 	t.Helper()
 	port := freePort(t)
@@ -86,14 +73,15 @@ func startOwnGrafana(t *testing.T, home string, s *server) *ownGrafana {
 	return startGrafana(t, home, provisioning, []string{"GF_SECURITY_ADMIN_PASSWORD=secret"})
 }
 
-// A real Grafana with the compose file's settings and provisioning shows the dashboards to a visitor.
+// A Grafana with the compose file's settings and provisioning shows the dashboards to a visitor.
 func TestComposeGrafana(t *testing.T) {
 	needPrograms(t)
-	home := grafanaHome(t)
-	if home == "" {
-		t.Skip("no real Grafana: set STACKSCOPE_GRAFANA_HOME to the home of an installed one")
-	}
-	demo := newGuide(t, "").server("demo")
+	simgrafana.Each(t, testComposeGrafana)
+}
+
+func testComposeGrafana(t *testing.T, home string) {
+	t.Helper()
+	demo := newGuide(t, "", home).server("demo")
 	dashboards, err := filepath.Abs(filepath.Join("..", "..", "docker-compose", "grafana", "grafana_dashboards"))
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,6 @@ type directive struct {
 	expect  []string // texts that it prints
 	fails   bool     // it ends with an error
 	retry   bool     // what it prints needs time to come
-	grafana bool     // it needs a real Grafana
 	own     bool     // it needs a Grafana of the user's own
 	install bool     // Grafana's release is in place
 }
@@ -54,13 +53,11 @@ func (d *directive) set(key, value string) error {
 		d.fails = true
 	case "retry":
 		d.retry = true
-	case "grafana":
-		d.grafana = true
 	case "own":
 		d.own = true
 	case "install":
 		d.install = true
-	case "promtool", "promql": // a reminder for readers; the language says it
+	case "promtool", "promql", "grafana": // a reminder for readers of what it takes
 	default:
 		return fmt.Errorf("unknown key %q", key)
 	}

@@ -46,7 +46,7 @@ type guide struct {
 	dir     string // where the commands run
 	bin     string
 	shims   string
-	home    string // of a real Grafana; empty: there is none here
+	home    string // of a Grafana
 	servers map[string]*server
 	own     *ownGrafana
 	env     []string
@@ -54,13 +54,10 @@ type guide struct {
 	oldData, containers string
 }
 
-func newGuide(t *testing.T, path string) *guide {
+func newGuide(t *testing.T, path, home string) *guide {
 	t.Helper()
-	g := &guide{t: t, path: path, dir: t.TempDir(), bin: programs(t), shims: t.TempDir(), home: grafanaHome(t), servers: map[string]*server{}}
-	g.env = []string{"PATH=" + g.shims + ":" + g.bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8", "TMPDIR=" + t.TempDir()}
-	if g.home != "" {
-		g.env = append(g.env, "GPUSTACK_GRAFANA_HOME="+g.home)
-	}
+	g := &guide{t: t, path: path, dir: t.TempDir(), bin: programs(t), shims: t.TempDir(), home: home, servers: map[string]*server{}}
+	g.env = []string{"PATH=" + g.shims + ":" + g.bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8", "TMPDIR=" + t.TempDir(), "GPUSTACK_GRAFANA_HOME=" + home}
 	g.env = append(g.env, release(t)...)
 	g.shim("sudo", `exec env -i PATH="$PATH" HOME="$HOME" "$@"`) // as sudo does it: variables stay behind
 	g.docker()
@@ -133,9 +130,6 @@ func (g *guide) follow() {
 		g.t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) {
 			if !b.given {
 				t.Fatalf("%s:%d: nothing says how this block is tried: put <!-- test: ... --> above it", g.path, b.line)
-			}
-			if b.grafana && g.home == "" {
-				t.Skip("no real Grafana: set STACKSCOPE_GRAFANA_HOME to the home of an installed one")
 			}
 			if err := g.try(t, b); err != nil {
 				t.Errorf("%s:%d: %v", g.path, b.line, err)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/simgrafana"
 )
 
 // The series of the old data directory: one in blocks, one in the write-ahead log alone.
@@ -90,7 +92,7 @@ func value(base, query, want string) error {
 func TestOldPrometheusData(t *testing.T) {
 	needPrograms(t)
 	data := oldPrometheusData(t)
-	g := newGuide(t, "")
+	g := newGuide(t, "", simgrafana.Home(t))
 	s := g.newServer()
 	if err := os.Rename(data, filepath.Join(s.dir, "prometheus")); err != nil {
 		t.Fatal(err)

@@ -17,15 +17,15 @@ import (
 	"time"
 
 	compose "github.com/stackscope/stackscope/docker-compose"
+	"github.com/stackscope/stackscope/internal/simgrafana"
 	"github.com/stackscope/stackscope/tests/dashboards/viewer"
 )
 
-// TestGrafana runs the demo with a real Grafana and asks it through /grafana/ alone.
-func TestGrafana(t *testing.T) {
-	home := os.Getenv("STACKSCOPE_GRAFANA_HOME")
-	if home == "" {
-		t.Skip("no real Grafana: set STACKSCOPE_GRAFANA_HOME to the home of an installed one")
-	}
+// TestGrafana runs the demo with a Grafana and asks that through /grafana/ alone.
+func TestGrafana(t *testing.T) { simgrafana.Each(t, testGrafana) }
+
+func testGrafana(t *testing.T, home string) {
+	t.Helper()
 	port := strconv.Itoa(freePort(t))
 	base := "http://127.0.0.1:" + port
 	began := time.Now()
@@ -146,7 +146,7 @@ func post(t *testing.T, url, body, user string) int {
 	return resp.StatusCode
 }
 
-// programs returns the processes, zombies apart, that run a program under home with mark in their environment.
+// programs returns the processes, zombies apart, that run a program of home with mark in their environment.
 func programs(t *testing.T, home, mark string) []int {
 	t.Helper()
 	dirs, err := os.ReadDir("/proc")
@@ -159,9 +159,9 @@ func programs(t *testing.T, home, mark string) []int {
 		if err != nil {
 			continue
 		}
-		exe, err := os.Readlink("/proc/" + d.Name() + "/exe")
+		called, err := os.ReadFile("/proc/" + d.Name() + "/cmdline")
 		env, _ := os.ReadFile("/proc/" + d.Name() + "/environ")
-		if err == nil && strings.HasPrefix(exe, home+"/") && bytes.Contains(env, []byte(mark+"\x00")) {
+		if err == nil && bytes.HasPrefix(called, []byte(home+"/")) && bytes.Contains(env, []byte(mark+"\x00")) {
 			pids = append(pids, pid)
 		}
 	}

@@ -23,9 +23,11 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/simengine"
+	"github.com/stackscope/stackscope/internal/simgrafana"
 )
 
 func TestMain(m *testing.M) {
+	simgrafana.Main()
 	if what := os.Getenv(playEngine); what != "" {
 		fmt.Fprintln(os.Stderr, play(what))
 		os.Exit(1)
@@ -85,7 +87,7 @@ func startWith(t *testing.T, env []string, name string, args ...string) *process
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.Env = append(append(os.Environ(), "HOME="+t.TempDir()), env...)
+	p.cmd.Env = append(append(simgrafana.Environ(), "HOME="+t.TempDir()), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
