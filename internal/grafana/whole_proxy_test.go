@@ -20,8 +20,7 @@ import (
 // TestGrafanaThroughTheProxy logs in, looks and listens as browsers do: straight, under TLS, and behind proxies.
 func TestGrafanaThroughTheProxy(t *testing.T) { simgrafana.Each(t, testGrafanaThroughTheProxy) }
 
-func testGrafanaThroughTheProxy(t *testing.T, home string) {
-	t.Helper()
+func testGrafanaThroughTheProxy(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
 	o := valid()
 	o.Home, o.Dir, o.Tokens = home, t.TempDir(), []string{"a-token-of-ours"}
 	o.Environ = append(simgrafana.Environ(), "GF_AUTH_DISABLE_LOGIN_FORM=false", "GF_AUTH_PROXY_ENABLED=true") // the worst that an operator may set

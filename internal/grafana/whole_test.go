@@ -92,8 +92,7 @@ func dig(answer any, path ...string) any {
 // What follows is asked of the stand-in always, and of a real Grafana where the machine has one.
 func TestGrafana(t *testing.T) { simgrafana.Each(t, testGrafana) }
 
-func testGrafana(t *testing.T, home string) {
-	t.Helper()
+func testGrafana(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
 	lines := new(logLines)
 	url, asked := prometheus(t)
 	o := Options{
@@ -240,8 +239,7 @@ func testGrafana(t *testing.T, home string) {
 // chosen password from the first start on.
 func TestGrafanaElsewhere(t *testing.T) { simgrafana.Each(t, testGrafanaElsewhere) }
 
-func testGrafanaElsewhere(t *testing.T, home string) {
-	t.Helper()
+func testGrafanaElsewhere(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
 	theirs := filepath.Join(t.TempDir(), "theirs.db")
 	for _, c := range []struct{ external, path, password string }{
 		{"https://obs.example.com/a/b/grafana", "/a/b/grafana", "correct horse"},
@@ -278,8 +276,7 @@ func testGrafanaElsewhere(t *testing.T, home string) {
 // A database that Grafana can't go on with is a reason, not a riddle.
 func TestGrafanaWithABrokenDatabase(t *testing.T) { simgrafana.Each(t, testGrafanaWithABrokenDatabase) }
 
-func testGrafanaWithABrokenDatabase(t *testing.T, home string) {
-	t.Helper()
+func testGrafanaWithABrokenDatabase(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
 	o := valid()
 	o.Home, o.Dir, o.Environ = home, t.TempDir(), simgrafana.Environ()
 	if err := os.WriteFile(filepath.Join(o.Dir, "grafana.db"), []byte("this is no database at all, by any means"), 0o600); err != nil {
@@ -300,8 +297,7 @@ func testGrafanaWithABrokenDatabase(t *testing.T, home string) {
 // Each setting of ours is one that this Grafana has, except those that came after 10.0.
 func TestGrafanaHasOurSettings(t *testing.T) { simgrafana.Each(t, testGrafanaHasOurSettings) }
 
-func testGrafanaHasOurSettings(t *testing.T, home string) {
-	t.Helper()
+func testGrafanaHasOurSettings(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
 	text, err := os.ReadFile(filepath.Join(home, "conf", "defaults.ini"))
 	if err != nil {
 		t.Fatal(err)

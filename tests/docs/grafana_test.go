@@ -79,8 +79,7 @@ func TestComposeGrafana(t *testing.T) {
 	simgrafana.Each(t, testComposeGrafana)
 }
 
-func testComposeGrafana(t *testing.T, home string) {
-	t.Helper()
+func testComposeGrafana(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
 	demo := newGuide(t, "", home).server("demo")
 	dashboards, err := filepath.Abs(filepath.Join("..", "..", "docker-compose", "grafana", "grafana_dashboards"))
 	if err != nil {

@@ -24,8 +24,7 @@ import (
 // TestGrafana runs the demo with a Grafana and asks that through /grafana/ alone.
 func TestGrafana(t *testing.T) { simgrafana.Each(t, testGrafana) }
 
-func testGrafana(t *testing.T, home string) {
-	t.Helper()
+func testGrafana(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
 	port := strconv.Itoa(freePort(t))
 	base := "http://127.0.0.1:" + port
 	began := time.Now()
