@@ -27,7 +27,11 @@ func needPrograms(t *testing.T) {
 
 func TestObservabilityPage(t *testing.T) {
 	needPrograms(t)
-	simgrafana.Each(t, func(t *testing.T, home string) { newGuide(t, page("observability.md"), home).follow() })
+	simgrafana.Each(t, testObservabilityPage)
+}
+
+func testObservabilityPage(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
+	newGuide(t, page("observability.md"), home).follow()
 }
 
 func TestMigrationPage(t *testing.T) {
