@@ -15,6 +15,8 @@ import (
 const (
 	envAdminPassword = "GF_SECURITY_ADMIN_PASSWORD" //nolint:gosec // the name of a variable
 	envRootURL       = "GF_SERVER_ROOT_URL"
+	// A Grafana before 13.2.1 does not know it; 13.2.0 has no other way, and packages of it fail without help, too.
+	envBundledPlugins = "GF_PATHS_BUNDLED_PLUGINS"
 )
 
 func parseEnviron(environ []string) map[string]string {

@@ -16,6 +16,13 @@ var usualHomes = [...]string{
 	"/opt/homebrew/share/grafana", "/usr/local/opt/grafana/share/grafana",
 }
 
+// Grafana 13.2 and newer have the Prometheus datasource as a plugin in a folder of the home. Debian and RPM packages put these
+// elsewhere and name that place in their own unit alone.
+const (
+	homePlugins     = "data/plugins-bundled"
+	packagedPlugins = "/var/lib/grafana/plugins-bundled"
+)
+
 // home is a Grafana that can be started.
 type home struct {
 	dir     string
@@ -29,6 +36,19 @@ func (h home) command(words ...string) (program string, args []string) {
 		return h.program, append([]string{words[0]}, args...)
 	}
 	return filepath.Join(filepath.Dir(h.program), "grafana-"+words[0]), args // before 9.4, server and cli are programs of their own
+}
+
+// pluginsElsewhere returns the folder of a package's plugins where the home has none and the package does; else nothing.
+func (h home) pluginsElsewhere(packaged string) string {
+	if hasEntries(filepath.Join(h.dir, filepath.FromSlash(homePlugins))) || !hasEntries(packaged) {
+		return ""
+	}
+	return packaged
+}
+
+func hasEntries(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) > 0
 }
 
 // absentError says that this machine has no Grafana.

@@ -62,9 +62,11 @@ type Grafana struct {
 	served   string            // path under which Grafana serves; that of rootURL
 	password string            // the chosen one; empty: nobody chose any
 	timing   timing
-	logger   *slog.Logger
-	handler  http.Handler
-	client   *http.Client
+	// packagedPlugins is where packages of Grafana put plugins that belong to the home.
+	packagedPlugins string
+	logger          *slog.Logger
+	handler         http.Handler
+	client          *http.Client
 
 	status atomic.Pointer[Status]
 	addr   atomic.Pointer[string] // where it answers; nil: nowhere
@@ -80,7 +82,7 @@ func New(o Options) (*Grafana, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("grafana: %w", err)
 	}
-	g := &Grafana{opts: o, env: parseEnviron(o.Environ), timing: defaultTiming(), logger: o.Logger.With(logging.KeyComponent, "grafana"), client: newHealthClient()}
+	g := &Grafana{opts: o, env: parseEnviron(o.Environ), timing: defaultTiming(), packagedPlugins: packagedPlugins, logger: o.Logger.With(logging.KeyComponent, "grafana"), client: newHealthClient()}
 	g.rootURL, g.served = rootURL(o, g.env)
 	g.password = o.AdminPassword
 	if operators := g.env[envAdminPassword]; g.password == "" && !expands(operators) {

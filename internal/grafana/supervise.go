@@ -79,6 +79,9 @@ func (g *Grafana) once(ctx context.Context, h home) *failure {
 		return fail(err)
 	}
 	environ := g.environment(port)
+	if dir := h.pluginsElsewhere(g.packagedPlugins); dir != "" && g.env[envBundledPlugins] == "" {
+		environ = append(environ, envBundledPlugins+"="+dir)
+	}
 	made, err := g.applyPassword(ctx, h, environ)
 	if err != nil {
 		return fail(errors.New(g.advise(err.Error(), port)))

@@ -3,8 +3,10 @@ package grafana
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -543,5 +545,46 @@ func TestHealthCheckKnowsGrafanaFromOthers(t *testing.T) {
 	}
 	if _, err := g.check(t.Context(), "127.0.0.1:1", time.Second); err == nil || strings.Contains(err.Error(), "http://") {
 		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// Packages of Grafana 13.2 and newer keep the plugin of our datasource outside the home, where Grafana finds it only when told.
+func TestPluginsOfAPackage(t *testing.T) {
+	packaged := t.TempDir()
+	for _, c := range []struct {
+		name    string
+		inHome  bool
+		set     string
+		known   bool
+		version string
+	}{
+		{"in the home", true, "", true, "13.2.2"},
+		{"beside it", false, "", true, "13.2.2"},
+		{"where the operator says", false, t.TempDir(), false, "13.2.2"},
+		{"a part of the program", false, t.TempDir(), true, "12.4.0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g, _ := newFake(t, simgrafana.Play{Version: c.version}, func(o *Options) {
+				if c.set != "" {
+					o.Environ = append(o.Environ, envBundledPlugins+"="+c.set)
+				}
+			})
+			g.packagedPlugins = packaged
+			if !c.inHome {
+				from := filepath.Join(g.opts.Home, "data", "plugins-bundled", "prometheus")
+				if err := os.CopyFS(filepath.Join(packaged, "prometheus"), os.DirFS(from)); err != nil && !errors.Is(err, fs.ErrExist) {
+					t.Fatal(err)
+				}
+				if err := os.RemoveAll(from); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run(t, g)
+			await(t, g, "running", running)
+			status, d := call(t, g, "admin:grafana", http.MethodGet, "/api/datasources/uid/prometheus", "")
+			if known := status == http.StatusOK && d["type"] == "prometheus"; known != c.known {
+				t.Errorf("the datasource: %d %v", status, d)
+			}
+		})
 	}
 }

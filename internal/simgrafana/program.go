@@ -105,6 +105,7 @@ func runServer(args []string) int {
 	if err != nil {
 		return verdict(err)
 	}
+	provisioned.load(s.under(home, "paths", "bundled_plugins"), p.Version)
 	ln, err := listen(s, p.Robbed)
 	if err != nil {
 		return verdict(err)

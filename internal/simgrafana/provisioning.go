@@ -103,6 +103,21 @@ func loadProvisioning(dir string, l logger) (*provisioned, error) {
 	return p, nil
 }
 
+// load leaves only those datasources whose plugin is there. From 13.2 on, each lies in a folder of its own; before, they are
+// a part of the program.
+func (p *provisioned) load(dir, version string) {
+	var major, minor int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n == 2 && (major < 13 || major == 13 && minor < 2) {
+		return
+	}
+	for uid, d := range p.datasources {
+		if _, err := os.Stat(filepath.Join(dir, d.Type, "plugin.json")); err != nil {
+			p.log.line("error", "datasources", "Could not find plugin definition for data source", "datasource_type", d.Type, "error", err.Error())
+			delete(p.datasources, uid)
+		}
+	}
+}
+
 func (p *provisioned) checkDatasources() error {
 	var defaults []string
 	for _, d := range p.datasources {

@@ -68,6 +68,14 @@ func (s settings) get(section, key string) string {
 	})
 }
 
+// under returns a path, a relative one from the home.
+func (s settings) under(home, section, key string) string {
+	if path := s.get(section, key); filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(home, s.get(section, key))
+}
+
 func (s settings) on(section, key string) bool { return s.get(section, key) == "true" }
 
 // rootURL is where users see Grafana, without a slash at the end.

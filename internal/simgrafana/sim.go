@@ -16,7 +16,7 @@ import (
 )
 
 // defaultVersion is what it says it is, unless the Play says otherwise.
-const defaultVersion = "12.3.1"
+const defaultVersion = "13.2.2"
 
 // Play says how the Grafana of a home behaves. The zero value is one that is well.
 type Play struct {
