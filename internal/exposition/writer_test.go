@@ -54,6 +54,31 @@ plain NaN
 	}
 }
 
+// A Writer that is used again has nothing of the page before, also of what that one referred to.
+func TestWriter_UsedAgain(t *testing.T) {
+	var w exposition.Writer
+	large, small := strings.Repeat("large 1\n", 1000), "small 1\n"
+	for i, parts := range [][]string{{large, small, large}, {small}, {large}, {}, {small, large}} {
+		w.Reset()
+		for _, part := range parts {
+			w.Refer([]byte(part))
+			w.Sample("own", float64(i))
+		}
+		want := ""
+		for _, part := range parts {
+			want += part + "own " + string(rune('0'+i)) + "\n"
+		}
+		var written strings.Builder
+		n, err := w.WriteTo(&written)
+		if err != nil || written.String() != want || string(w.Bytes()) != want {
+			t.Errorf("page %d: %v (-want +got):\n%s", i, err, cmp.Diff(want, written.String()))
+		}
+		if w.Len() != len(want) || n != int64(len(want)) {
+			t.Errorf("page %d has %d bytes, Len says %d, WriteTo %d", i, len(want), w.Len(), n)
+		}
+	}
+}
+
 func TestAppendValue(t *testing.T) {
 	for _, c := range []struct {
 		v    float64
