@@ -86,6 +86,47 @@ func TestFollowerApplies(t *testing.T) {
 	wantMapping(t, newFollower(t, path, nil), "a", 1)
 }
 
+// A server that lost its database counts anew, and may come to the number that the worker has with another mapping.
+func TestFollowerTakesAnotherMappingOfTheSameGeneration(t *testing.T) {
+	events := map[string]wire.MappingEvent{"a": custom(3, customA), "b": custom(3, customB), "default": {Generation: 3, Default: true}}
+	for before, first := range events {
+		for after, second := range events {
+			path := filepath.Join(t.TempDir(), "mapping.json")
+			f := newFollower(t, path, nil)
+			apply(t, f, first)
+			changed, cancel := f.Changed()
+			apply(t, f, second)
+			if told := len(changed) == 1; told != (before != after) {
+				t.Errorf("%s after %s: a change is told: %t", after, before, told)
+			}
+			cancel()
+			wantMapping(t, f, after, 3)
+			wantMapping(t, newFollower(t, path, nil), after, 3)
+		}
+	}
+}
+
+// The same mapping under another number is another generation.
+func TestFollowerCountsGenerations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mapping.json")
+	f := newFollower(t, path, nil)
+	for _, generation := range []int64{7, 8, 1} {
+		for name, ev := range map[string]wire.MappingEvent{"a": custom(generation, customA), "default": {Generation: generation, Default: true}} {
+			apply(t, f, ev)
+			wantMapping(t, f, name, generation)
+			wantMapping(t, newFollower(t, path, nil), name, generation)
+		}
+	}
+	apply(t, f, custom(7, customA))
+	apply(t, f, custom(8, customA))
+	wantMapping(t, f, "a", 8)
+	wantMapping(t, newFollower(t, path, nil), "a", 8)
+	apply(t, f, wire.MappingEvent{Generation: 8, Default: true})
+	apply(t, f, wire.MappingEvent{Generation: 9, Default: true})
+	wantMapping(t, f, "default", 9)
+	wantMapping(t, newFollower(t, path, nil), "default", 9)
+}
+
 func TestFollowerRefusesWhatItCannotCompile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mapping.json")
 	f := newFollower(t, path, nil)
