@@ -17,7 +17,7 @@ func OutputCapacity(r *Result) (n int) {
 // TestEqualHashes checks that lines whose hashes are equal are told apart by their text.
 func TestEqualHashes(t *testing.T) {
 	var s shapes
-	s.use(NewSource(nil), nil)
+	s.use(NewSource(nil), nil, nil)
 	var b block
 	const hash = 7
 	enter := func(line string) bool {

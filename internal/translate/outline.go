@@ -309,7 +309,7 @@ func (o *outline) fits(page []byte) bool {
 // fill translates a page that fits the outline, if it does.
 func (r *Result) fill(page []byte, f Format, plan *mapping.Plan, src *Source) (Stats, bool) {
 	o := &r.outline
-	if o.plan != plan || o.source != src || o.format != f || o.samples > r.sampleLimit() || len(page) > 2*maxOutlineBytes || !o.fits(page) {
+	if o.plan != plan || o.source != src || r.shapes.users != r.Users || o.format != f || o.samples > r.sampleLimit() || len(page) > 2*maxOutlineBytes || !o.fits(page) {
 		return Stats{}, false
 	}
 	o.filled++

@@ -115,7 +115,7 @@ func (r *Raw) reset(src *Source) {
 	clear(r.index)
 	clear(r.declared)
 	r.groups, r.families = r.groups[:0], r.families[:0]
-	r.shapes.use(src, nil)
+	r.shapes.use(src, nil, nil)
 	r.memory.reset(r.More)
 	r.shapes.charge(&r.memory)
 }

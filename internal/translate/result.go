@@ -120,8 +120,7 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 		r.blocks[i].reset()
 	}
 	r.vocabulary.use(plan)
-	r.shapes.users = r.Users
-	r.shapes.use(src, plan)
+	r.shapes.use(src, plan, r.Users)
 	r.stats = Stats{}
 	r.limit = r.sampleLimit()
 	r.samples = 0
@@ -334,11 +333,15 @@ func (r *Result) parsedLine(s *series, page []byte, pos int, line []byte) {
 	}
 }
 
-// fault counts a parse error in the line that begins at pos. Its number is worked out only where it is wanted.
+// fault counts a parse error in the line that begins at pos. Its number is worked out only where it is wanted. Where users'
+// names are hashed the line is shown by its metric's name alone: a log reads it.
 func (r *Result) fault(page []byte, pos int, line []byte, err error) {
 	number := 0
 	if r.stats.FirstError == "" {
 		number = bytes.Count(page[:pos], []byte{'\n'}) + 1
+	}
+	if r.Users.hashes() {
+		line = line[:exposition.MetricNameLen(line)]
 	}
 	r.stats.fault(number, line, err)
 }

@@ -94,8 +94,8 @@ func (l *shapeList) reset() {
 	clear(l.native)
 }
 
-// use makes the shapes ready for a page of src under plan.
-func (s *shapes) use(src *Source, plan *mapping.Plan) {
+// use makes the shapes ready for a page of src under plan, with what users decide.
+func (s *shapes) use(src *Source, plan *mapping.Plan, users *Users) {
 	first := s.forms == nil
 	if first {
 		s.seed = maphash.MakeSeed()
@@ -103,8 +103,8 @@ func (s *shapes) use(src *Source, plan *mapping.Plan) {
 	if first || s.plan != plan {
 		s.forms = append(s.forms[:0], form{})
 	}
-	if first || s.plan != plan || s.source != src {
-		s.source, s.plan = src, plan
+	if first || s.plan != plan || s.source != src || s.users != users {
+		s.source, s.plan, s.users = src, plan, users
 		s.reset()
 	}
 	for i := range s.forms {

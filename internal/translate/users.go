@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -93,18 +94,37 @@ func (u *Users) show(name []byte) (shown string, fold bool) {
 	return OtherUsers, true
 }
 
+// hashes reports whether names are secret.
+func (u *Users) hashes() bool { return u != nil && u.key != nil }
+
 // apply returns the labels as they go out, and says in the shape whether samples are added up. Quantiles cannot be, and stay out.
 func (u *Users) apply(sh *shape, labels []exposition.Label) []exposition.Label {
-	at := slices.IndexFunc(labels, func(l exposition.Label) bool { return string(l.Name) == catalog.LabelUser && len(l.Value) > 0 })
-	if at < 0 {
+	if !slices.ContainsFunc(labels, namesUser) {
 		return labels
 	}
-	shown, fold := u.show(exposition.Unescape(nil, labels[at].Value))
 	labels = slices.Clone(labels)
-	labels[at].Value = exposition.AppendLabelValue(nil, shown)
-	if fold {
-		sh.sum, sh.folded = true, true
-		sh.skip = sh.skip || hasName(labels, labelQuantile)
+	for i := range labels {
+		if !namesUser(labels[i]) {
+			continue
+		}
+		shown, fold := u.show(exposition.Unescape(nil, labels[i].Value))
+		labels[i].Value = exposition.AppendLabelValue(nil, shown)
+		if fold {
+			sh.sum, sh.folded = true, true
+			sh.skip = sh.skip || hasName(labels, labelQuantile)
+		}
 	}
 	return labels
+}
+
+// namesUser reports whether a label names a user: user, or what it is called where the mapping gives another label that name.
+func namesUser(l exposition.Label) bool {
+	name := l.Name
+	for {
+		rest, ok := bytes.CutPrefix(name, []byte(prefixExported))
+		if !ok {
+			return string(name) == catalog.LabelUser && len(l.Value) > 0
+		}
+		name = rest
+	}
 }
