@@ -237,3 +237,68 @@ func TestMemoryIsAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryIsUsedAgain checks that what a page no longer needs serves the rest of the page: nearly all of the memory ends
+// up in lines.
+func TestMemoryIsUsedAgain(t *testing.T) {
+	plan := testMapping(t).Plan("Test", "")
+	refuse := func(int) bool { return false }
+	const own, remembered = 2 << 20, 32
+	t.Run("of label blocks", func(t *testing.T) {
+		var page bytes.Buffer
+		const lines = 100_000
+		for i := range lines {
+			fmt.Fprintf(&page, "engine:running{a=\"%05d\"} 1\n", i)
+		}
+		line := len("gpustack:running{a=\"00000\"} 1\n")
+		least := own / (line + remembered) * 9 / 10
+		result := translate.Result{More: refuse}
+		for range 3 {
+			stats := result.Translate(page.Bytes(), translate.Text, plan, nil)
+			if stats.Samples < least || stats.Samples+stats.OverMemory != lines {
+				t.Errorf("%+v, want at least %d samples", stats, least)
+			}
+		}
+		for range 3 { // a page whose lines alone fit
+			native := len("engine:running{a=\"00000\"} 1\n")
+			if stats := result.Translate(page.Bytes()[:native*least], translate.Text, plan, nil); stats.Samples != least || stats.OverMemory > 0 {
+				t.Errorf("%+v, want %d samples", stats, least)
+			}
+		}
+	})
+	t.Run("of a native that another one replaces", func(t *testing.T) {
+		var page bytes.Buffer
+		const lines = 20_000
+		for _, native := range []string{"engine:usage_old", "engine:usage"} {
+			for i := range lines {
+				fmt.Fprintf(&page, "%s{a=\"%05d\"} 1\n", native, i)
+			}
+		}
+		result := translate.Result{More: refuse}
+		for range 3 {
+			if stats := result.Translate(page.Bytes(), translate.Text, plan, nil); stats.Samples != lines || stats.OverMemory > 0 {
+				t.Errorf("%+v, want %d samples of the better native", stats, lines)
+			}
+		}
+	})
+	t.Run("of users beyond the limit", func(t *testing.T) {
+		const many = 20_000
+		users := userPlan(t)
+		result := translate.Result{More: refuse, Users: translate.NewUsers(0, nil)}
+		for range 3 {
+			stats := result.Translate(usersPage(many, 1), translate.Text, users, nil)
+			if want := fmt.Sprintf("user=\"other\"} %d\n", many*(many+1)/2); stats.OverMemory > 0 || !strings.Contains(unified(users, &result), want) {
+				t.Errorf("%+v, want %s in\n%s", stats, want, unified(users, &result))
+			}
+		}
+	})
+	t.Run("of duplicates of a native page", func(t *testing.T) {
+		page := strings.Repeat("a{b=\"1\"} 1\n", 100_000) + "c 2\n"
+		raw := translate.Raw{More: refuse}
+		for range 3 {
+			if stats := raw.Collect([]byte(page), translate.Text, nil); stats.Samples != 2 || stats.OverMemory > 0 {
+				t.Errorf("%+v, want 2 samples", stats)
+			}
+		}
+	})
+}

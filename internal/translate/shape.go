@@ -121,6 +121,16 @@ func (s *shapes) charge(m *memory) {
 // held is what the shapes hold. shapeBytes is what one does besides its text.
 func (s *shapes) held() int { return s.bytes + s.n*shapeBytes + s.native*nativeBytes }
 
+// yield forgets all shapes if that frees n bytes for lines, which cannot be made anew.
+func (s *shapes) yield(n int) bool {
+	if s.memory.left+s.held() < n {
+		return false
+	}
+	s.memory.give(s.held())
+	s.reset()
+	return true
+}
+
 const shapeBytes = int(unsafe.Sizeof(shape{})) + 64
 
 func (s *shapes) reset() {
