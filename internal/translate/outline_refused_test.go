@@ -1,0 +1,94 @@
+package translate_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/translate"
+)
+
+// A page of which something is left out is read anew each time: what is left out may be something else then.
+func TestOutline_IsNotMadeOfAPageThatIsCut(t *testing.T) {
+	plan := testMapping(t).Plan("Test", "")
+	var many strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&many, "engine:latency_seconds_bucket{le=\"%d\"} %%[1]d\n", i)
+	}
+	for what, c := range map[string]struct {
+		page   string
+		max    int    // samples
+		filler string // a label of the instance
+		left   func(translate.Stats) int
+	}{
+		"duplicates": {
+			page: "engine:running{a=\"1\"} %[1]d\nengine:running{a=\"2\"} 5\nengine:running{a=\"1\"} 7\n",
+			left: func(s translate.Stats) int { return s.Duplicates },
+		},
+		"duplicates in another order": {
+			page: "engine:running{a=\"1\",b=\"2\"} %[1]d\nengine:running{b=\"2\",a=\"1\"} 7\n",
+			left: func(s translate.Stats) int { return s.Duplicates },
+		},
+		"duplicates of buckets": {
+			page: "engine:latency_seconds_bucket{le=\"1\"} %[1]d\nengine:latency_seconds_bucket{le=\"1\"} 7\nengine:latency_seconds_bucket{le=\"+Inf\"} %[1]d\n",
+			left: func(s translate.Stats) int { return s.Duplicates },
+		},
+		"duplicates under two names": {
+			page: "engine:tokens %[1]d\nengine:tokens_total 7\nengine:tokens 8\n",
+			left: func(s translate.Stats) int { return s.Duplicates },
+		},
+		"broken lines": {
+			page: "engine:running{a=\"1\"} %[1]d\nengine:running{a=\"2\"} x\n",
+			left: func(s translate.Stats) int { return s.ParseErrors },
+		},
+		"more samples than are allowed": {
+			page: "engine:running{a=\"1\"} %[1]d\nengine:running{a=\"2\"} %[1]d\nengine:running{a=\"3\"} %[1]d\n", max: 2,
+			left: func(s translate.Stats) int { return s.OverLimit },
+		},
+		"more than there is memory for": {
+			page: many.String(), filler: strings.Repeat("x", 100<<10),
+			left: func(s translate.Stats) int { return s.OverMemory },
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			source := translate.NewSource([]translate.Label{{Name: "filler", Value: c.filler}})
+			granted := false
+			more := func(int) bool { return granted }
+			used := translate.Result{MaxSamples: c.max, More: more}
+			for n := range 8 {
+				page := fmt.Appendf(nil, c.page, 10+n)
+				fresh := translate.Result{MaxSamples: c.max, More: more}
+				want, got := fresh.Translate(page, translate.Text, plan, source), used.Translate(page, translate.Text, plan, source)
+				if c.left(want) == 0 {
+					t.Fatalf("nothing is left out: %+v", want)
+				}
+				if want.OverMemory > 0 && got.OverMemory > 0 { // what is remembered takes some of it
+					want.OverMemory, want.Samples = want.OverMemory+want.Samples-got.Samples, got.Samples
+				} else if diff := cmp.Diff(unified(plan, &fresh), unified(plan, &used)); diff != "" {
+					t.Fatalf("page %d (-new +with a past):\n%s", n, diff)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Fatalf("page %d: stats (-new +with a past):\n%s", n, diff)
+				}
+				if lines := strings.Count(unified(plan, &used), "\n"); lines != got.Samples {
+					t.Fatalf("page %d: %d lines of %d samples", n, lines, got.Samples)
+				}
+				if n := translate.Filled(&used); n > 0 {
+					t.Fatalf("%d pages were filled into an outline", n)
+				}
+			}
+			var fresh translate.Result
+			used.MaxSamples, granted = 0, true
+			page := fmt.Appendf(nil, c.page, 20)
+			want, got := fresh.Translate(page, translate.Text, plan, source), used.Translate(page, translate.Text, plan, source)
+			if diff := cmp.Diff(want, got); diff != "" || got.OverLimit+got.OverMemory > 0 {
+				t.Errorf("without bounds: stats (-new +with a past):\n%s", diff)
+			}
+			if diff := cmp.Diff(unified(plan, &fresh), unified(plan, &used)); diff != "" {
+				t.Errorf("without bounds (-new +with a past):\n%s", diff)
+			}
+		})
+	}
+}
