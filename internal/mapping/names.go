@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -21,7 +22,7 @@ func withoutTotal(name string) string {
 func reservedFor(name string) string {
 	for _, own := range [][]catalog.Metric{catalog.WorkerNode, catalog.GPU, catalog.Instance, catalog.WorkerOwn} {
 		for _, m := range own {
-			if withoutTotal(name) == m.Name {
+			if withoutTotal(name) == m.Name || m.Type == catalog.Histogram && slices.Contains(histogramNames(m.Name), name) {
 				return "the worker exports itself"
 			}
 		}
@@ -34,6 +35,10 @@ func reservedFor(name string) string {
 	return ""
 }
 
+func histogramNames(family string) []string {
+	return []string{family + "_bucket", family + "_sum", family + "_count"}
+}
+
 // sampleNames maps the names of samples to the family that writes them.
 type sampleNames map[string]string
 
@@ -42,7 +47,7 @@ func (s sampleNames) add(f Family) (taken string) {
 	names := []string{f.WireName}
 	switch f.Type {
 	case catalog.Histogram:
-		names = append(names, f.Name+"_bucket", f.Name+"_sum", f.Name+"_count")
+		names = append(names, histogramNames(f.Name)...)
 	case catalog.Summary:
 		names = append(names, f.Name+"_sum", f.Name+"_count")
 	}

@@ -80,6 +80,16 @@ func (n *node) get(key string) *node {
 	return nil
 }
 
+// key returns the first key of that name, or nil.
+func (n *node) key(name string) *node {
+	for _, m := range n.members {
+		if m.key.kind == kindString && m.key.text == name {
+			return m.key
+		}
+	}
+	return nil
+}
+
 // equal compares two trees, lines left out.
 func (n *node) equal(o *node) bool {
 	if n.kind != o.kind || n.text != o.text || n.tag != o.tag || len(n.members) != len(o.members) || len(n.items) != len(o.items) {

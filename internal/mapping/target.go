@@ -150,9 +150,10 @@ func (r *targetReader) combinations() {
 	}
 	refuse(r.target.as == AsCount, keyScale, "does not go with as: count: numbers of observations have no unit")
 	refuse(r.target.as != AsDeclared && r.change.ValueFrom != nil, keyValueFrom, "does not go with as: the value cannot come from labels and from a histogram")
-	for i, rename := range r.change.Rename {
+	for _, rename := range r.change.Rename {
 		if slices.Contains(r.change.Drop, rename.From) {
-			r.fault(r.p.key(keyRename), r.n.get(keyRename).members[i].key, "found the label %s, which is dropped: rename it or drop it", quote(rename.From))
+			p, n := at(keyRename)
+			r.fault(p.key(rename.From), n.key(rename.From), "found the label %s, which is dropped: rename it or drop it", quote(rename.From))
 		}
 	}
 	keeps := keyKeep
@@ -263,7 +264,7 @@ func (v *validator) pairs(f field, allowed string) func(yield func(field) bool) 
 
 func (v *validator) match(f field) []Match {
 	list := []Match{}
-	// Conditions hold in any order, so that targets that have the same are the same.
+	// Conditions and values hold in any order, so that targets that have the same are the same.
 	defer func() { slices.SortFunc(list, func(a, b Match) int { return strings.Compare(a.Label, b.Label) }) }()
 	for m := range v.pairs(f, "an object of labels and the values that they may have") {
 		one := Match{Label: m.name}
@@ -282,6 +283,8 @@ func (v *validator) match(f field) []Match {
 			one.Not = not
 			one.Values = append(one.Values, value)
 		}
+		slices.Sort(one.Values)
+		one.Values = slices.Compact(one.Values)
 		list = append(list, one)
 	}
 	return list
