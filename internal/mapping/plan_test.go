@@ -159,6 +159,15 @@ func TestNil(t *testing.T) {
 	if data, err := d.MarshalJSON(); err != nil || string(data) != "null" {
 		t.Errorf("MarshalJSON of nil = %s, %v", data, err)
 	}
+	if data, err := d.EncodeYAML(); err != nil || string(data) != "null\n" {
+		t.Errorf("EncodeYAML of nil = %q, %v", data, err)
+	}
+}
+
+func TestDefault_IsDecodedOnce(t *testing.T) {
+	if first := Default(); first != Default() {
+		t.Error("the built-in document is decoded again")
+	}
 }
 
 func TestCompiled_CacheIsBounded(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/catalog"
 )
 
 const targetDocument = `
@@ -106,6 +108,23 @@ func TestCore(t *testing.T) {
 	if diff := cmp.Diff([]int{0, 1}, mustCompile(t, own).Plan("vLLM", "").Core()); diff != "" {
 		t.Errorf("of a document with other families (-want +got):\n%s", diff)
 	}
+	mixed := mustCompile(t, `
+gpustack_metrics: {gpustack:gateway_requests: {type: counter}, gpustack:num_requests_running: {type: gauge}, other: {type: gauge}, gpustack:gateway_prompt_tokens: {type: counter}}
+runtime_mapping:
+  Gateway: {"*": {a: gpustack:gateway_requests, b: gpustack:gateway_requests}}
+  Both: {"*": {a: gpustack:gateway_requests, b: gpustack:num_requests_running}}
+  List: {"*": {a: [gpustack:gateway_requests, other]}}
+  Later: {"<2": {a: gpustack:num_requests_running}, "*": {b: gpustack:gateway_requests}}
+  Nothing: {}
+`)
+	for runtime, want := range map[string][]int{"Gateway": {0, 3}, "Both": {1}, "List": {1}, "Later": {0, 3}, "Nothing": {1}, "unknown": {1}} {
+		if diff := cmp.Diff(want, mixed.Plan(runtime, "2.0").Core()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", runtime, diff)
+		}
+	}
+	if diff := cmp.Diff([]int{1}, mixed.Plan("Later", "1.0").Core()); diff != "" {
+		t.Errorf("a version that feeds both (-want +got):\n%s", diff)
+	}
 }
 
 func TestDiff(t *testing.T) {
@@ -177,8 +196,85 @@ func TestSchema_IsInTheDocumentation(t *testing.T) {
 	}
 }
 
+// Pointers of what was added, removed and changed are escaped, and what is in lists counts.
+func TestDiff_Places(t *testing.T) {
+	const families = "gpustack_metrics: {a: {type: gauge}, b: {type: gauge}}\n"
+	a := mustDecode(t, families+"runtime_mapping: {E/1~: {\"*\": {x: [a, b], y: [a], z: [a, b], v: [a, b], u: {to: a, match: {l: [k]}}}}, F/: {}}\n")
+	b := mustDecode(t, families+"name_aliases: {}\nruntime_mapping: {E/1~: {\"*\": {x: [a], y: [a, b], z: [b, a], v: [a, b], u: {to: a, match: {l: [k, j]}}}}, G~: {}}\n")
+	want := []Difference{
+		{"/runtime_mapping/E~11~0/*/x", Changed, `["a","b"]`, `["a"]`},
+		{"/runtime_mapping/E~11~0/*/y", Changed, `["a"]`, `["a","b"]`},
+		{"/runtime_mapping/E~11~0/*/z", Changed, `["a","b"]`, `["b","a"]`},
+		{"/runtime_mapping/E~11~0/*/u", Changed, `{"to":"a","match":{"l":["k"]}}`, `{"to":"a","match":{"l":["k","j"]}}`},
+		{"/runtime_mapping/F~1", Removed, `{}`, ""},
+		{"/runtime_mapping/G~0", Added, "", `{}`},
+		{"/name_aliases", Added, "", `{}`},
+	}
+	if diff := cmp.Diff(want, Diff(a, b)); diff != "" {
+		t.Errorf("differences (-want +got):\n%s", diff)
+	}
+}
+
 func TestDiff_OfNoDocument(t *testing.T) {
 	if d := Diff(nil, Default()); d != nil {
 		t.Errorf("%v", d)
 	}
+}
+
+// Of a target and its aliases: the first alias that leads to a native counts, in their order.
+func TestAliases(t *testing.T) {
+	long := strings.Repeat("n", maxNameBytes-1)
+	c := mustCompile(t, `
+gpustack_metrics: {one: {type: gauge}, two: {type: gauge}, three: {type: counter}}
+runtime_mapping:
+  Engine: {"*": {a_x: one, b_x: two, b_y: two, p_direct: three, e`+long+`: three}}
+  Other: {"*": {a_x: one}}
+name_aliases:
+  ENGINE: {p_: a_, p_p: b_, p: b, proxy_: e}
+`)
+	want := map[string]string{
+		"p_x": "one/0", "p_y": "two/1", "p_px": "two/0", "p_direct": "three/0", "p_z": "", "x": "", "p_": "", "P_x": "",
+		"proxy_" + long: "three/1", "proxy_" + long + "_total": "three/1", "proxy_" + long + "n": "", "proxy_" + long + "_total_total": "", "proxy_" + strings.Repeat(long, 5): "",
+	}
+	natives := slices.Collect(maps.Keys(want))
+	if diff := cmp.Diff(want, lookups(c.Plan("Engine", ""), natives...)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := c.Plan("Other", "").Lookup([]byte("p_x")); got != nil {
+		t.Errorf("another runtime's alias leads to %v", got)
+	}
+}
+
+// A runtime is named once for each family that a target of it is close to, in the order of the document.
+func TestHelp_Approximate(t *testing.T) {
+	c := mustCompile(t, `
+gpustack_metrics:
+  running: {type: gauge, description: Running.}
+  waiting: {type: gauge, description: Waiting}
+  swapped: {type: gauge}
+  gpustack:num_requests_running: {type: gauge}
+  gpustack:num_requests_waiting: {type: gauge, description: ""}
+runtime_mapping:
+  Second: {"<1": {a: {to: running, approx: true}}, "*": {a: {to: running, approx: true}, b: {to: running, approx: why}}}
+  First: {"*": {a: [{to: running, approx: yes}, {to: waiting, approx: false}, {to: swapped, approx: true}]}}
+`)
+	var got []string
+	for _, f := range c.Families() {
+		got = append(got, f.Help)
+	}
+	want := []string{"Running (approximate: Second, First).", "Waiting", "(approximate: First)", catalogHelp(t, "gpustack:num_requests_running"), ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("help (-want +got):\n%s", diff)
+	}
+}
+
+func catalogHelp(t *testing.T, name string) string {
+	t.Helper()
+	for _, m := range catalog.Runtime {
+		if m.Name == name {
+			return m.Help
+		}
+	}
+	t.Fatalf("%s is not in the catalog", name)
+	return ""
 }
