@@ -1,10 +1,16 @@
 package exporter
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/mapping"
 )
@@ -81,10 +87,150 @@ func TestManyUsersOfAGateway(t *testing.T) {
 				t.Error("an engine has users")
 			}
 		}
-		raw := get(t, h, "/metrics/raw")
 		hidden := "# Left out, since users' names are hashed: the gateway proxy\n"
-		if strings.Contains(raw, hidden) != (key != nil) || strings.Contains(raw, "litellm_") != (key == nil) || !strings.Contains(raw, "vllm:num_requests_running{") {
-			t.Errorf("with key %q the native families are\n%.300s", key, raw)
+		for path, mapped := range map[string]bool{"/metrics/raw": true, "/metrics/raw/?cluster_labels=target": true, "/metrics/raw?unmapped=1": false} {
+			gateway.set(userPage(many, 5)+"litellm_new_family{user=\"user-00001\"} 1\n", nil)
+			raw := get(t, h, path)
+			if strings.Contains(raw, hidden) != (key != nil) || strings.Contains(raw, "litellm_new_family{") != (key == nil) || strings.Contains(raw, "user-00") != (key == nil) {
+				t.Errorf("%s: with key %q the native families are\n%.300s", path, key, raw)
+			}
+			if strings.Contains(raw, "vllm:num_requests_running{") != mapped {
+				t.Errorf("%s: the engine's families are\n%.300s", path, raw)
+			}
+		}
+	}
+}
+
+const (
+	twoFamilies = `{"gpustack_metrics":{"in":{"type":"counter","description":"I."},"out":{"type":"counter","description":"O."}},
+		"runtime_mapping":{"Gate":{"*":{"g_in":"in","g_out":{"to":"out","rename":{"who":"user"}}}}}}`
+	oneFamily = `{"gpustack_metrics":{"in":{"type":"counter","description":"I."}},"runtime_mapping":{"Gate":{"*":{"g_in":"in"}}}}`
+)
+
+// newGateway returns an exporter with a gateway that has a mapping of its own, and its log.
+func newGateway(t *testing.T, text string, o Options, others ...Engine) (*Exporter, *fakeEngine, *strings.Builder) {
+	t.Helper()
+	gateway := &fakeEngine{instance: Instance{Name: "proxy", Runtime: "Gate", Gateway: true}}
+	log := &strings.Builder{}
+	o.Engines = func() []Engine { return append([]Engine{gateway}, others...) }
+	o.Mapping, o.Identity, o.Logger = compileGate(t, text), func() Identity { return Identity{} }, slog.New(slog.NewTextHandler(log, nil))
+	e, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, gateway, log
+}
+
+func compileGate(t *testing.T, text string) *fakeMapping {
+	t.Helper()
+	doc, err := mapping.Decode([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := mapping.Compile(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fakeMapping{compiled, 1}
+}
+
+// usersOf returns the values of label user of a family, in order.
+func usersOf(lines []string) []string {
+	var names []string
+	for _, line := range lines {
+		if _, rest, ok := strings.Cut(line, `user="`); ok {
+			name, _, _ := strings.Cut(rest, `"`)
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Users of a gateway whose memory went to another engine are hashed as before, and nobody else is named.
+func TestUsersOutliveTheMemoryOfTheirPage(t *testing.T) {
+	var many strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&many, "g_in{team=\"%05d\",user=\"user-%d\"} 1\n", i, i%10)
+	}
+	var large strings.Builder
+	for i := range 30_000 {
+		fmt.Fprintf(&large, "g_in{number=\"%05d\"} 1\n", i)
+	}
+	other := &fakeEngine{instance: Instance{Name: "other", Runtime: "Gate"}, err: errors.New("down")}
+	e, gateway, _ := newGateway(t, oneFamily, Options{UserLimit: 3, UserKey: []byte("a secret of workers"), LargeBytes: grantedFor(t, compileGate(t, oneFamily), "Gate", large.String())}, other)
+	h := e.Handler()
+	gateway.set(many.String(), nil)
+	first := usersOf(series(get(t, h, "/metrics"), `in_total{model_instance_name="proxy"`))
+	slices.Sort(first)
+	first = slices.Compact(first)
+	if len(first) != 4 || !slices.Contains(first, "other") || strings.Contains(fmt.Sprint(first), "user-") {
+		t.Fatalf("users %q", first)
+	}
+	gateway.set("", errors.New("down"))
+	other.set(large.String(), nil)
+	if got := series(get(t, h, "/metrics"), "in_total{"); len(got) != 30_000 {
+		t.Fatalf("the other engine's page has %d series", len(got))
+	}
+	for range 5 {
+		gateway.set("g_in{user=\"new\"} 1\n"+many.String(), nil)
+		other.set("", errors.New("down"))
+		again := usersOf(series(get(t, h, "/metrics"), `in_total{model_instance_name="proxy"`))
+		slices.Sort(again)
+		if diff := cmp.Diff(first, slices.Compact(again)); diff != "" {
+			t.Errorf("users (-before +after):\n%s", diff)
+		}
+	}
+}
+
+// A trial names users as the page would, and decides about nobody.
+func TestTryDecidesAboutNoUser(t *testing.T) {
+	for _, key := range [][]byte{nil, []byte("a secret of workers")} {
+		e, gateway, _ := newGateway(t, oneFamily, Options{UserLimit: 2, UserKey: key})
+		h := e.Handler()
+		count := func(kept, folded int) {
+			t.Helper()
+			page := get(t, h, "/metrics")
+			want := []string{fmt.Sprintf(`gpustack:gateway_users{model_instance_name="proxy",runtime="Gate"} %d`, kept), fmt.Sprintf(`gpustack:gateway_users_folded_total{model_instance_name="proxy",runtime="Gate"} %d`, folded)}
+			if diff := cmp.Diff(want, series(page, "gpustack:gateway_users")); diff != "" {
+				t.Errorf("with key %q (-want +got):\n%s", key, diff)
+			}
+		}
+		gateway.set("g_in{user=\"ann@x\"} 1\ng_out{who=\"xi@x\"} 1\ng_out{who=\"yu@x\"} 2\ng_out{who=\"zoe@x\"} 3\n", nil)
+		count(1, 0)
+		for range 2 {
+			trials, _, err := e.Try(t.Context(), compileGate(t, twoFamilies).compiled, time.Now().Add(time.Minute))
+			if err != nil || trials[0].Err != nil {
+				t.Fatalf("%+v, %v", trials, err)
+			}
+			var lines []string
+			for _, s := range trials[0].Difference.Series {
+				lines = append(lines, s.Series)
+			}
+			// There is room for one more; the other two are others.
+			shown := usersOf(lines)
+			if len(shown) != 2 || !slices.Contains(shown, "other") || strings.Contains(fmt.Sprint(lines), "xi@x") != (key == nil) || strings.Contains(fmt.Sprint(lines), "yu@x") {
+				t.Errorf("with key %q a trial shows %q", key, lines)
+			}
+			count(1, 0)
+		}
+		gateway.set("g_in{user=\"ann@x\"} 1\ng_in{user=\"bob@x\"} 2\n", nil)
+		count(2, 0)
+		gateway.set("g_in{user=\"ann@x\"} 1\ng_in{user=\"bob@x\"} 2\ng_in{user=\"cy@x\"} 2\n", nil)
+		count(2, 1)
+	}
+}
+
+// What the log shows of a line that cannot be read holds no name where names are hashed.
+func TestLogNamesNobody(t *testing.T) {
+	for _, key := range [][]byte{nil, []byte("a secret of workers")} {
+		e, gateway, log := newGateway(t, twoFamilies, Options{UserLimit: 2, UserKey: key})
+		gateway.set("g_in{user=\"ann@x\"} 1\ng_out{who=\"bob@x\"} x\n", nil)
+		get(t, e.Handler(), "/metrics")
+		if _, _, err := e.Try(t.Context(), compileGate(t, oneFamily).compiled, time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if text := log.String(); !strings.Contains(text, "line 2") || !strings.Contains(text, "g_out") || strings.Contains(text, "@x") != (key == nil) {
+			t.Errorf("with key %q the log is\n%s", key, text)
 		}
 	}
 }
