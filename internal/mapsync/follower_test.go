@@ -208,6 +208,27 @@ func TestFollowerAppliesWithoutADisk(t *testing.T) {
 	wantMapping(t, newFollower(t, "", nil), "default", 0)
 }
 
+// The follower's mapping is its own: the event's memory may be used again, and other users of the machine do not read the file.
+func TestFollowerKeepsACopy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mapping.json")
+	f := newFollower(t, path, nil)
+	document := []byte(customA)
+	apply(t, f, wire.MappingEvent{Generation: 1, Document: document})
+	for i := range document {
+		document[i] = ' '
+	}
+	changed, cancel := f.Changed()
+	defer cancel()
+	apply(t, f, custom(1, customA))
+	if len(changed) != 0 {
+		t.Error("the same event again counts as a change")
+	}
+	wantMapping(t, newFollower(t, path, nil), "a", 1)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 func TestFollowerTakesTheLargestDocument(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mapping.json")
 	f := newFollower(t, path, nil)

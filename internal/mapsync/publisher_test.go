@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -76,7 +78,13 @@ func TestPublisherKeepsTheOldOneOnFailure(t *testing.T) {
 	if _, err := p.Publish(t.Context(), decode(t, customB), 0); !errors.Is(err, mapsync.ErrGeneration) || !strings.Contains(err.Error(), "1, not 0") {
 		t.Errorf("wrong condition: %v", err)
 	}
+	if _, err := p.Reset(t.Context(), 0); !errors.Is(err, mapsync.ErrGeneration) || !strings.Contains(err.Error(), "1, not 0") {
+		t.Errorf("reset under a wrong condition: %v", err)
+	}
 	store.fail = errors.New("disk full")
+	if _, err := p.Reset(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "disk full") {
+		t.Errorf("store fails at a reset: %v", err)
+	}
 	if _, err := p.Publish(t.Context(), decode(t, customB), 1); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("store fails: %v", err)
 	}
@@ -99,6 +107,50 @@ func TestPublishGoesOnWhenItsCallerLeaves(t *testing.T) {
 	cancel()
 	if _, err := p.Publish(ctx, decode(t, customA), mapsync.AnyGeneration); err != nil || p.Current().Number != 1 {
 		t.Errorf("generation %d, %v", p.Current().Number, err)
+	}
+}
+
+// hungStore answers no write before it is given up.
+type hungStore struct{ memStore }
+
+func (*hungStore) AppendGeneration(ctx context.Context, _ []byte, _ time.Time) (mapsync.Generation, error) {
+	<-ctx.Done()
+	return mapsync.Generation{}, ctx.Err()
+}
+
+// A store that hangs is given up, so that the next change is not behind it for ever.
+func TestPublishGivesAHungStoreUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublisher(t, &hungStore{})
+		for range 2 {
+			if _, err := p.Publish(t.Context(), decode(t, customA), mapsync.AnyGeneration); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("publish: %v", err)
+			}
+			if _, err := p.Reset(t.Context(), 0); err != nil { // nothing to store
+				t.Errorf("reset: %v", err)
+			}
+		}
+		if g := p.Current(); g.Number != 0 || !g.Default {
+			t.Errorf("generation %d is in force", g.Number)
+		}
+	})
+}
+
+// Conditions hold for a reset as for a document.
+func TestResetUnderACondition(t *testing.T) {
+	p := newPublisher(t, &memStore{})
+	publish(t, p, customA)
+	publish(t, p, customB)
+	for _, condition := range []int64{0, 1, 3} {
+		if res, err := p.Reset(t.Context(), condition); !errors.Is(err, mapsync.ErrGeneration) || res.Changed {
+			t.Errorf("if generation %d: %+v, %v", condition, res, err)
+		}
+	}
+	if g := p.Current(); g.Number != 2 || g.Default || string(g.Document) != customB {
+		t.Errorf("generation %d is in force, default %t", g.Number, g.Default)
+	}
+	if res, err := p.Reset(t.Context(), 2); err != nil || !res.Changed || res.Generation.Number != 3 || !res.Generation.Default {
+		t.Errorf("if generation 2: %+v, %v", res.Generation.Number, err)
 	}
 }
 
