@@ -2,8 +2,10 @@ package exporter
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
@@ -120,5 +124,86 @@ func TestRawOfWhatIsUnmapped(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics/raw?unmapped=yes", nil))
 	if w.Code != http.StatusBadRequest || w.Body.String() != "unmapped=\"yes\": give 1 or 0\n" {
 		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+}
+
+// A page that is cut is logged when that begins, and what it lost is added up from page to page.
+func TestCutPagesAreLoggedAndAddedUp(t *testing.T) {
+	dropped := func(page, reason string) string {
+		for _, line := range series(page, "gpustack:runtime_dropped_samples_total{") {
+			if strings.Contains(line, `reason="`+reason+`"`) {
+				return line[strings.LastIndexByte(line, ' ')+1:]
+			}
+		}
+		return ""
+	}
+	large := largePage(1)
+	for reason, c := range map[string]struct {
+		maxSeries, largeBytes int
+	}{
+		"series_limit": {24_990, 64 << 20},
+		"memory":       {0, 1},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			a := newEngine("a")
+			e, log := newExporter(t, a)
+			e.mapping, e.maxSeries, e.room.free = small(t), c.maxSeries, c.largeBytes
+			h := e.Handler()
+			a.set(large, nil)
+			first, err := strconv.Atoi(dropped(get(t, h, "/metrics"), reason))
+			if err != nil || first < 10 {
+				t.Fatalf("%d samples are dropped: %v", first, err)
+			}
+			if second, err := strconv.Atoi(dropped(get(t, h, "/metrics"), reason)); err != nil || second < first+first/2 {
+				t.Errorf("%d samples are dropped in all after %d of the first page: %v", second, first, err)
+			}
+			other := map[string]string{"series_limit": "memory", "memory": "series_limit"}[reason]
+			if got := dropped(get(t, h, "/metrics"), other); got != "0" {
+				t.Errorf("%s samples are dropped for the other reason", got)
+			}
+			if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "instance=a") {
+				t.Errorf("logged %d times:\n%s", n, log)
+			}
+			a.set("e:a 1\n", nil)
+			get(t, h, "/metrics")
+			a.set(large, nil)
+			get(t, h, "/metrics")
+			if n := strings.Count(log.String(), "level=WARN"); n != 2 {
+				t.Errorf("logged %d times in all:\n%s", n, log)
+			}
+		})
+	}
+}
+
+// fadingCollector has fewer samples each time.
+type fadingCollector struct{ left int }
+
+func (*fadingCollector) Name() string { return "fading" }
+
+func (f *fadingCollector) Collect(emit Emit) (time.Duration, error) {
+	for i := range f.left {
+		emit(&catalog.WorkerNodeFilesystemTotal, "", float64(f.left), exposition.RenderLabels("mountpoint", fmt.Sprint("/", i)))
+	}
+	f.left--
+	return time.Millisecond, nil
+}
+
+// What a collector no longer says is not on the page.
+func TestCollectorsSamplesAreThoseOfThePage(t *testing.T) {
+	e, _ := newExporter(t)
+	e.collectors = []Collector{&fadingCollector{3}}
+	for left := 3; left >= 0; left-- {
+		page := get(t, e.Handler(), "/metrics")
+		valid(t, page)
+		var want []string
+		for i := range left {
+			want = append(want, fmt.Sprintf(`gpustack:worker_node_filesystem_total_bytes{%s%s,mountpoint="/%d"} %d`, cluster, worker, i, left))
+		}
+		if diff := cmp.Diff(want, series(page, "gpustack:worker_node_")); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if strings.Contains(page, "TYPE gpustack:worker_node_filesystem") != (left > 0) {
+			t.Errorf("with %d samples the family's head is wrong", left)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,3 +127,86 @@ func TestTryIsBounded(t *testing.T) {
 		time.Sleep(time.Minute) // what was begun ends at its deadline
 	})
 }
+
+// A trial's page counts as any page does, once, whoever else has it.
+func TestTryCountsItsPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newEngine("a")
+		a.delay = time.Second
+		a.set(vllmPage+"vllm:num_requests_running x\n", nil)
+		e, log := newExporter(t, a)
+		errorsOf := func() string {
+			lines := series(get(t, e.Handler(), "/metrics"), "gpustack:runtime_parse_errors_total")
+			return lines[0][strings.LastIndexByte(lines[0], ' ')+1:]
+		}
+		try := func() {
+			trials, _, err := e.Try(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
+			if err != nil || trials[0].Err != nil || trials[0].Before.ParseErrors != 1 || trials[0].After.ParseErrors != 1 {
+				t.Errorf("%+v, %v", trials, err)
+			}
+		}
+		try()
+		if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, log)
+		}
+		if got := errorsOf(); got != "2" {
+			t.Errorf("%s errors after a trial and a scrape, want 2", got)
+		}
+		var wg sync.WaitGroup
+		wg.Go(try)
+		wg.Go(try)
+		wg.Go(func() {
+			if got := errorsOf(); got != "3" {
+				t.Errorf("%s errors after a page more, want 3", got)
+			}
+		})
+		wg.Wait()
+	})
+}
+
+// brokenEngine is one whose page is faulty and that panics when it is asked for its name in order to log that.
+type brokenEngine struct {
+	*fakeEngine
+	asked atomic.Int32
+}
+
+func (b *brokenEngine) Instance() Instance {
+	if b.asked.Add(1) > 1 {
+		panic("a fault of ours")
+	}
+	return b.fakeEngine.Instance()
+}
+
+// What fails in a trial costs the others nothing, however many of them fail.
+func TestTrySurvivesFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var engines []Engine
+		for i := range maxTrialTranslations + 2 {
+			b := &brokenEngine{fakeEngine: newEngine(fmt.Sprint("broken-", i))}
+			b.set(vllmPage+"vllm:num_requests_running x\n", nil)
+			engines = append(engines, b)
+		}
+		engines = append(engines, newEngine("good"))
+		e, log := newExporter(t, engines...)
+		trials, _, err := e.Try(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range trials {
+			name := engines[i].(interface{ name() string }).name()
+			if failed := trials[i].Err != nil; failed != strings.HasPrefix(name, "broken") || trials[i].Instance.Name != name {
+				t.Errorf("%s: %+v", name, trials[i])
+			}
+			if f, r := engines[i].(interface{ pages() (int32, int32) }).pages(); f != 1 || r != 1 {
+				t.Errorf("%s: %d fetches, %d pages given back", name, f, r)
+			}
+		}
+		if n := strings.Count(log.String(), "could not be tried"); n != maxTrialTranslations+2 {
+			t.Errorf("logged %d times:\n%s", n, log)
+		}
+	})
+}
+
+func (f *fakeEngine) name() string { return f.instance.Name }
+
+func (f *fakeEngine) pages() (fetched, released int32) { return f.fetches.Load(), f.released.Load() }
