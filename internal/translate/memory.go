@@ -41,5 +41,14 @@ func (m *memory) ask(n int) bool {
 	return true
 }
 
+// makeRoom forgets what serves the next page, if that leaves n bytes for lines of this one.
+func (r *Result) makeRoom(n int) bool {
+	if o := &r.outline; o.state == makingOutline {
+		r.memory.give(len(o.page))
+		o.drop()
+	}
+	return n <= r.memory.left || r.shapes.yield(n)
+}
+
 // give gives n bytes back.
 func (m *memory) give(n int) { m.left += n }

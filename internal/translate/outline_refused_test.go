@@ -92,3 +92,27 @@ func TestOutline_IsNotMadeOfAPageThatIsCut(t *testing.T) {
 		})
 	}
 }
+
+// Nor of a page that fits alone and not with its outline: that would cost it lines.
+func TestOutline_TakesNoMemoryFromLines(t *testing.T) {
+	plan, source := testMapping(t).Plan("Test", ""), translate.NewSource(nil)
+	var page strings.Builder
+	const lines = 40
+	for i := range lines {
+		fmt.Fprintf(&page, "engine:latency_seconds_bucket{le=\"%s%02d\"} %%[1]d\n", strings.Repeat("0", 60_000), i)
+	}
+	left := 2 << 20 // beside the 2 MiB that are its own
+	used := translate.Result{More: func(n int) bool {
+		if n > left {
+			return false
+		}
+		left -= n
+		return true
+	}}
+	for n := range 6 {
+		stats := used.Translate(fmt.Appendf(nil, page.String(), 10+n), translate.Text, plan, source)
+		if stats.Samples != lines || stats.OverMemory > 0 {
+			t.Errorf("page %d: %+v", n, stats)
+		}
+	}
+}

@@ -399,7 +399,7 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 		r.stats.OverLimit++
 		return taken
 	}
-	if size > r.memory.left && !r.memory.ask(size) && !r.shapes.yield(size) {
+	if size > r.memory.left && !r.memory.ask(size) && !r.makeRoom(size) {
 		r.stats.OverMemory++
 		return taken
 	}
