@@ -23,7 +23,7 @@ func options(t *testing.T) server.Options {
 	o.DataDir = t.TempDir()
 	o.Host, o.Port, o.TLSPort, o.MetricsPort = "127.0.0.1", 0, 0, 0
 	o.DisableBuiltinObservability, o.Grafana.Disabled = true, true // also where a test has Prometheus
-	o.StopTimeout = time.Minute                                    // nothing here may need it
+	o.StopTimeout = 20 * time.Second                               // nothing here may need it; a slow client is given 30
 	o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return o
 }
