@@ -113,8 +113,8 @@ func TestRunKillsHangingToolWithItsChildren(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			name := tool(t, test.script)
-			out, err := runner{300 * time.Millisecond, 100 * time.Millisecond}.run(t.Context(), name, "info")
-			if want := "test-smi info: killed, it did not end within 300ms: the driver or tool does not answer"; !errors.Is(err, gpu.ErrHangs) || err.Error() != want {
+			out, err := runner{2 * time.Second, 100 * time.Millisecond}.run(t.Context(), name, "info")
+			if want := "test-smi info: killed, it did not end within 2s: the driver or tool does not answer"; !errors.Is(err, gpu.ErrHangs) || err.Error() != want {
 				t.Errorf("got %v, want %q", err, want)
 			}
 			if out != nil {
