@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,41 +12,20 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/enginepages"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// enginePages returns the translator's pages of engines: runtime, version and page by name.
+// enginePages returns the repository's pages of engines by name.
 func enginePages(t *testing.T) map[string]*fakeEngine {
 	t.Helper()
 	pages := map[string]*fakeEngine{}
-	for _, pattern := range []string{"../translate/testdata/engines/*.txtar", "../translate/testdata/*.txtar"} {
-		paths, err := filepath.Glob(pattern)
-		if err != nil || len(paths) == 0 {
-			t.Fatalf("no pages in %s: %v", pattern, err)
-		}
-		for _, path := range paths {
-			a, err := txtar.ParseFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e := &fakeEngine{page: string(a.Files[0].Data)}
-			for line := range strings.Lines(string(a.Comment)) {
-				key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-				switch key {
-				case "runtime":
-					e.instance.Runtime = strings.TrimSpace(value)
-				case "version":
-					e.instance.Version = strings.TrimSpace(value)
-				}
-			}
-			if e.instance.Runtime != "" {
-				e.instance.Gateway = engine.Gateway(e.instance.Runtime)
-				pages[strings.TrimSuffix(filepath.Base(path), ".txtar")] = e
-			}
-		}
+	for _, p := range enginepages.Own(t) {
+		e := &fakeEngine{page: string(p.Text)}
+		e.instance.Runtime, e.instance.Version, e.instance.Gateway = p.Runtime, p.Version, engine.Gateway(p.Runtime)
+		pages[p.Name] = e
 	}
 	return pages
 }
