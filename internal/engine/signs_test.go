@@ -64,7 +64,7 @@ func TestSigns(t *testing.T) {
 }
 
 func TestRecognisePages(t *testing.T) {
-	enginepages.Each(t, func(t *testing.T, p enginepages.Page) {
+	enginepages.Each(t, func(t *testing.T, p enginepages.Page) { //nolint:thelper // the body of a test: its own lines are wanted
 		if got := Recognise(p.Text); got != p.Runtime {
 			t.Errorf("got %q, want %q", got, p.Runtime)
 		}

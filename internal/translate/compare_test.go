@@ -137,7 +137,7 @@ func TestReferenceAgreesOnTestdata(t *testing.T) {
 }
 
 func TestReferenceAgreesOnEnginePages(t *testing.T) {
-	enginepages.Each(t, func(t *testing.T, p enginepages.Page) {
+	enginepages.Each(t, func(t *testing.T, p enginepages.Page) { //nolint:thelper // the body of a test: its own lines are wanted
 		f := translate.DetectFormat("", p.Text)
 		for name, plan := range plansFor(t, p.Name) {
 			t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestReferenceAgreesOnEnginePages(t *testing.T) {
 // TestReferenceReadsPagesLikePrometheus checks the reference itself: a page that Prometheus reads as a whole has the same
 // samples when it is read line by line.
 func TestReferenceReadsPagesLikePrometheus(t *testing.T) {
-	enginepages.Each(t, func(t *testing.T, p enginepages.Page) {
+	enginepages.Each(t, func(t *testing.T, p enginepages.Page) { //nolint:thelper // the body of a test: its own lines are wanted
 		n, err := wholePage(p.Text)
 		if err != nil {
 			t.Logf("Prometheus does not read it as a whole: %v", err)
