@@ -128,7 +128,7 @@ func TestLongSleepIsSkipped(t *testing.T) {
 	e, c := open(t, ProfileVLLM, 1, tuesday(9))
 	c.add(time.Minute)
 	e.page()
-	c.add(90 * 24 * time.Hour)
+	c.add(3 * 24 * time.Hour)
 	e.page()
 	before := e.sim.st.received
 	if before > 40_000 {
