@@ -59,7 +59,7 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 	c := &core{
 		logger:   logger,
 		features: features.NewRegistry(),
-		parser:   parser.NewParser(parser.Options{}),
+		parser:   newBoundedParser(),
 		cutoff:   newCutoff(),
 		stop:     make(chan struct{}),
 		scraped:  make(chan struct{}),

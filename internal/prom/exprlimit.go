@@ -1,0 +1,163 @@
+package prom
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// Bounds of what a request gives PromQL's parser. Its time grows with the square of the operators and of the nesting, and in
+// proportion to the rest; at these bounds it takes some tens of milliseconds.
+const (
+	maxExprBytes     = 256 << 10
+	maxExprOperators = 3000 // with brackets and modifiers; our largest panel has 800
+	maxExprCommas    = 20_000
+	maxExprNesting   = 200
+	// smallExpr is how many operators are parsed without waiting for a slot.
+	smallExpr = 100
+)
+
+// boundedParser is the only way to PromQL's parser: of the API, of federation, and of the engine. It refuses what is too large
+// before a byte is parsed, and lets as many parse at once as there are processors.
+type boundedParser struct {
+	parser.Parser
+	slots chan struct{}
+}
+
+func newBoundedParser() parser.Parser {
+	return &boundedParser{parser.NewParser(parser.Options{}), make(chan struct{}, runtime.GOMAXPROCS(0))}
+}
+
+// guarded runs parse when the texts together are within bounds.
+func (p *boundedParser) guarded(parse func(), texts ...string) error {
+	var size exprSize
+	for _, text := range texts {
+		if err := size.add(text); err != nil {
+			return err
+		}
+	}
+	if size.operators+size.commas > smallExpr {
+		p.slots <- struct{}{}
+		defer func() { <-p.slots }()
+	}
+	parse()
+	return nil
+}
+
+func (p *boundedParser) ParseExpr(input string) (expr parser.Expr, err error) {
+	if refused := p.guarded(func() { expr, err = p.Parser.ParseExpr(input) }, input); refused != nil {
+		return nil, refused
+	}
+	return expr, err
+}
+
+func (p *boundedParser) ParseMetric(input string) (metric labels.Labels, err error) {
+	if refused := p.guarded(func() { metric, err = p.Parser.ParseMetric(input) }, input); refused != nil {
+		return labels.EmptyLabels(), refused
+	}
+	return metric, err
+}
+
+func (p *boundedParser) ParseMetricSelector(input string) (matchers []*labels.Matcher, err error) {
+	if refused := p.guarded(func() { matchers, err = p.Parser.ParseMetricSelector(input) }, input); refused != nil {
+		return nil, refused
+	}
+	return matchers, err
+}
+
+func (p *boundedParser) ParseMetricSelectors(inputs []string) (sets [][]*labels.Matcher, err error) {
+	if refused := p.guarded(func() { sets, err = p.Parser.ParseMetricSelectors(inputs) }, inputs...); refused != nil {
+		return nil, refused
+	}
+	return sets, err
+}
+
+func (p *boundedParser) ParseSeriesDesc(string) (labels.Labels, []parser.SequenceValue, error) {
+	return labels.EmptyLabels(), nil, errors.New("descriptions of series are for tests alone")
+}
+
+// exprSize is how large the texts of one call are.
+type exprSize struct{ bytes, operators, commas int }
+
+// add counts a text, in one pass that looks into neither strings nor comments. Where it and the parser could disagree about
+// where a string ends, the parser stops with an error.
+func (s *exprSize) add(text string) error {
+	if s.bytes += len(text); s.bytes > maxExprBytes {
+		return fmt.Errorf("the expression has more than %d bytes (%d): select by fewer or shorter matchers, or ask in several queries", maxExprBytes, s.bytes)
+	}
+	nesting := 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '"', '\'', '`':
+			i = skipString(text, i)
+		case '#':
+			if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
+				i += n
+			} else {
+				i = len(text)
+			}
+		case '(', '[', '{':
+			s.operators++
+			if nesting++; nesting > maxExprNesting {
+				return fmt.Errorf("the expression is nested more than %d deep, at byte %d: split it into several queries", maxExprNesting, i)
+			}
+		case ')', ']', '}':
+			nesting--
+		case ',':
+			s.commas++
+		case '+', '-', '*', '/', '%', '^', '@', '=', '!', '<', '>':
+			s.operators++
+			if i+1 < len(text) && strings.IndexByte("=~/", text[i+1]) >= 0 { // such as ==, !=, =~ and </ are one
+				i++
+			}
+		default:
+			if end := wordEnd(text, i); end > i {
+				if operatorWord(text[i:end]) {
+					s.operators++
+				}
+				i = end - 1
+			}
+		}
+		if s.operators > maxExprOperators {
+			return fmt.Errorf("the expression has more than %d operators and brackets, at byte %d: split it into several queries", maxExprOperators, i)
+		}
+		if s.commas > maxExprCommas {
+			return fmt.Errorf("the expression has more than %d commas, at byte %d: split it into several queries", maxExprCommas, i)
+		}
+	}
+	return nil
+}
+
+// skipString returns where the string that begins at i ends: at its quote, or at the end of the text.
+func skipString(text string, i int) int {
+	quote := text[i]
+	for i++; i < len(text) && text[i] != quote; i++ {
+		if text[i] == '\\' && quote != '`' {
+			i++
+		}
+	}
+	return i
+}
+
+func wordEnd(text string, i int) int {
+	for i < len(text) && (text[i] == '_' || text[i] == ':' || text[i] == '.' || '0' <= text[i] && text[i] <= '9' || 'a' <= text[i]|0x20 && text[i]|0x20 <= 'z') {
+		i++
+	}
+	return i
+}
+
+// operatorWord reports whether a word is an operator or a modifier, in any case.
+func operatorWord(word string) bool {
+	if len(word) > len("group_right") {
+		return false
+	}
+	switch strings.ToLower(word) {
+	case "and", "or", "unless", "atan2", "offset", "bool", "on", "ignoring", "by", "without", "group_left", "group_right", "anchored", "smoothed", "fill", "fill_left", "fill_right":
+		return true
+	}
+	return false
+}
