@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/util/compression"
 	"github.com/prometheus/prometheus/util/features"
+
+	"github.com/stackscope/stackscope/internal/prom/guard"
 )
 
 const (
@@ -59,7 +61,7 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 	c := &core{
 		logger:   logger,
 		features: features.NewRegistry(),
-		parser:   newBoundedParser(),
+		parser:   guard.NewParser(),
 		cutoff:   newCutoff(),
 		stop:     make(chan struct{}),
 		scraped:  make(chan struct{}),

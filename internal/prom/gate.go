@@ -10,8 +10,8 @@ import (
 // requestLimit ends a request that PromQL's own timeout does not, like a listing of label values.
 const requestLimit = queryTimeout + 10*time.Second
 
-// maxRequestBytes bounds the body of a request. The largest are queries sent as forms and remote reads.
-const maxRequestBytes = 16 << 20
+// maxRequestBytes bounds the body of a request. The largest are expressions of guard.MaxBytes, three bytes each in a form.
+const maxRequestBytes = 1 << 20
 
 // gate counts the requests that use the storage, so that it is closed behind the last of them.
 type gate struct {

@@ -1,4 +1,5 @@
-package prom
+// Package guard stands before PromQL's parser: whatever is too large costs a scan of its text and no more.
+package guard
 
 import (
 	"errors"
@@ -10,13 +11,15 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
+// MaxBytes bounds the length of an expression, and of all selectors of a request together.
+const MaxBytes = 256 << 10
+
 // Bounds of what a request gives PromQL's parser. Its time grows with the square of the operators and of the nesting, and in
 // proportion to the rest; at these bounds it takes some tens of milliseconds.
 const (
-	maxExprBytes     = 256 << 10
-	maxExprOperators = 3000 // with brackets and modifiers; our largest panel has 800
-	maxExprCommas    = 20_000
-	maxExprNesting   = 200
+	maxOperators = 3000 // with brackets and modifiers; the largest panel of the dashboards has fewer than 1,100
+	maxCommas    = 20_000
+	maxNesting   = 200
 	// smallExpr is how many operators are parsed without waiting for a slot.
 	smallExpr = 100
 )
@@ -28,7 +31,9 @@ type boundedParser struct {
 	slots chan struct{}
 }
 
-func newBoundedParser() parser.Parser {
+// NewParser returns a parser of PromQL that refuses texts beyond the bounds with an error that says which one and where. It has no
+// experimental features.
+func NewParser() parser.Parser {
 	return &boundedParser{parser.NewParser(parser.Options{}), make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
@@ -86,8 +91,8 @@ type exprSize struct{ bytes, operators, commas int }
 // add counts a text, in one pass that looks into neither strings nor comments. Where it and the parser could disagree about
 // where a string ends, the parser stops with an error.
 func (s *exprSize) add(text string) error {
-	if s.bytes += len(text); s.bytes > maxExprBytes {
-		return fmt.Errorf("the expression has more than %d bytes (%d): select by fewer or shorter matchers, or ask in several queries", maxExprBytes, s.bytes)
+	if s.bytes += len(text); s.bytes > MaxBytes {
+		return fmt.Errorf("the expression has more than %d bytes (%d): select by fewer or shorter matchers, or ask in several queries", MaxBytes, s.bytes)
 	}
 	nesting := 0
 	for i := 0; i < len(text); i++ {
@@ -102,8 +107,8 @@ func (s *exprSize) add(text string) error {
 			}
 		case '(', '[', '{':
 			s.operators++
-			if nesting++; nesting > maxExprNesting {
-				return fmt.Errorf("the expression is nested more than %d deep, at byte %d: split it into several queries", maxExprNesting, i)
+			if nesting++; nesting > maxNesting {
+				return fmt.Errorf("the expression is nested more than %d deep, at byte %d: split it into several queries", maxNesting, i)
 			}
 		case ')', ']', '}':
 			nesting--
@@ -122,11 +127,11 @@ func (s *exprSize) add(text string) error {
 				i = end - 1
 			}
 		}
-		if s.operators > maxExprOperators {
-			return fmt.Errorf("the expression has more than %d operators and brackets, at byte %d: split it into several queries", maxExprOperators, i)
+		if s.operators > maxOperators {
+			return fmt.Errorf("the expression has more than %d operators and brackets, at byte %d: split it into several queries", maxOperators, i)
 		}
-		if s.commas > maxExprCommas {
-			return fmt.Errorf("the expression has more than %d commas, at byte %d: split it into several queries", maxExprCommas, i)
+		if s.commas > maxCommas {
+			return fmt.Errorf("the expression has more than %d commas, at byte %d: split it into several queries", maxCommas, i)
 		}
 	}
 	return nil
