@@ -17,7 +17,7 @@ const MaxBytes = 256 << 10
 // Bounds of what a request gives PromQL's parser. Its time grows with the square of the operators and of the nesting, and in
 // proportion to the rest; at these bounds it takes some tens of milliseconds.
 const (
-	maxOperators = 3000 // with brackets and modifiers; the largest panel of the dashboards has fewer than 1,100
+	maxOperators = 3000 // with brackets and modifiers; the largest panel of the dashboards has fewer than 1,200
 	maxCommas    = 20_000
 	maxNesting   = 200
 	// smallExpr is how many operators are parsed without waiting for a slot.
@@ -100,7 +100,7 @@ func (s *exprSize) add(text string) error {
 		case '"', '\'', '`':
 			i = skipString(text, i)
 		case '#':
-			if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
+			if n := strings.IndexAny(text[i:], "\r\n"); n >= 0 {
 				i += n
 			} else {
 				i = len(text)
@@ -116,9 +116,6 @@ func (s *exprSize) add(text string) error {
 			s.commas++
 		case '+', '-', '*', '/', '%', '^', '@', '=', '!', '<', '>':
 			s.operators++
-			if i+1 < len(text) && strings.IndexByte("=~/", text[i+1]) >= 0 { // such as ==, !=, =~ and </ are one
-				i++
-			}
 		default:
 			if end := wordEnd(text, i); end > i {
 				if operatorWord(text[i:end]) {
@@ -149,7 +146,7 @@ func skipString(text string, i int) int {
 }
 
 func wordEnd(text string, i int) int {
-	for i < len(text) && (text[i] == '_' || text[i] == ':' || text[i] == '.' || '0' <= text[i] && text[i] <= '9' || 'a' <= text[i]|0x20 && text[i]|0x20 <= 'z') {
+	for i < len(text) && (text[i] == '_' || text[i] == ':' || '0' <= text[i] && text[i] <= '9' || 'a' <= text[i]|0x20 && text[i]|0x20 <= 'z') {
 		i++
 	}
 	return i

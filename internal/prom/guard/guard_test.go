@@ -70,8 +70,17 @@ func TestParserTakesWhatPeopleAsk(t *testing.T) {
 	accept("sum by (" + strings.Repeat("a,", 10_000) + "a)(b)")
 	accept("1 # " + strings.Repeat("(-", 5000) + "\n + 1")
 	accept("`" + strings.Repeat(`(\`, 5000) + "`")
+	most := 0
 	for _, text := range panels(t) {
 		accept(text)
+		var size exprSize
+		if err := size.add(text); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, size.operators)
+	}
+	if most < 100 || most > maxOperators/2 {
+		t.Errorf("the largest panel has %d operators: too near the bound of %d, or none were found", most, maxOperators)
 	}
 }
 
