@@ -152,7 +152,7 @@ func TestProblemsBeginAtTheirLimits(t *testing.T) {
 		{"same mapping", generation + "7x120\n" + gauge("metrics_config_applied_generation", limitWorker, 7), ""},
 		{"mapping older", generation + "7x120\n" + gauge("metrics_config_applied_generation", limitWorker, 6), "Another mapping applied; "},
 		{"mapping newer", generation + "7x120\n" + gauge("metrics_config_applied_generation", limitWorker, 8), "Another mapping applied; "},
-		{"mapping changed just now", generation + "6x119 7x1\n" + gauge("metrics_config_applied_generation", limitWorker, 6), ""},
+		{"mapping changed half a minute ago", gauge("metrics_config_applied_generation", limitWorker, 6) + "\nload 10s\n" + generation + "6x716 7x10\n", ""},
 		{"mapping changed two minutes ago", generation + "6x117 7x3\n" + gauge("metrics_config_applied_generation", limitWorker, 6), "Another mapping applied; "},
 		{"Grafana answers", "stackscope_grafana_up{instance=\"s\"} 1x120\n", ""},
 		{"compaction failed an hour ago", jumps("prometheus_tsdb_compactions_failed_total", `instance="s"`, 62), ""},
