@@ -138,16 +138,16 @@ func TestRunEndsWithItsContext(t *testing.T) {
 func TestRunToolThatLeavesADaemonBehind(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("DIR", dir)
-	name := tool(t, `echo card 0; sleep 300 & echo $! >"$DIR/child"`)
+	name := tool(t, `echo card 0; (trap 'kill $!' TERM; sleep 300 & wait; echo >"$DIR/over") & echo $! >"$DIR/child"`)
 	out, err := runner{time.Hour, 50 * time.Millisecond}.run(t.Context(), name)
 	if err != nil || string(out) != "card 0\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
-	pid := processIn(t, filepath.Join(dir, "child"))
-	if gone(pid) {
+	if _, err := os.Stat(filepath.Join(dir, "over")); err == nil {
 		t.Error("waited for what the tool left behind")
 	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
+	_ = syscall.Kill(processIn(t, filepath.Join(dir, "child")), syscall.SIGTERM)
+	ended(t, filepath.Join(dir, "child"))
 }
 
 func TestRunBoundsOutput(t *testing.T) {
