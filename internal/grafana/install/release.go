@@ -62,7 +62,7 @@ func archiveName(version, platform string) (string, error) {
 	switch platform {
 	case "linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64":
 	default:
-		return "", fmt.Errorf("no archive of Grafana is published for %s: build one and give it with --file and --sha256, or start the server with --grafana-home", platform)
+		return "", fmt.Errorf("no archive of Grafana is published for %s: start the server with the --grafana-home of one from your system's packages, or give an archive with --file and --sha256", platform)
 	}
 	if strings.Contains(version, "+") {
 		return "", fmt.Errorf("--version %s: builds with a + are published under addresses that don't follow from the version: fetch the archive and give it with --file and --sha256", version)
