@@ -14,6 +14,7 @@ REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BUILDINFO    := github.com/stackscope/stackscope/internal/base/buildinfo
 LDFLAGS      := -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).revision=$(REVISION)
 FUZZTIME     ?= 1m
+PORT         ?= 8080
 export PATH  := $(GOBIN):$(PATH)
 # With a C compiler the worker reads NVIDIA cards through their driver's library (docs/adr/0004); without one Go leaves cgo and
 # those cards out by itself. Names and users are looked up without C in both.
@@ -25,8 +26,8 @@ export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## build all it needs and run the demo fleet on http://localhost:8080
-	@./bin/stackscope demo --port 8080
+run: build ## build all it needs and run the demo fleet on http://localhost:8080 (another port: make run PORT=8081)
+	@./bin/stackscope demo --port $(PORT)
 
 build: ui ## build bin/stackscope and bin/stackscope-worker
 	@mkdir -p bin

@@ -61,14 +61,24 @@ type pkg struct {
 	XTestImports []string
 }
 
+// output runs a program, whose own complaint a failure shows.
+func output(t *testing.T, cmd *exec.Cmd) []byte {
+	t.Helper()
+	out, err := cmd.Output()
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		t.Fatalf("%v: %v\n%s", cmd, err, failed.Stderr)
+	}
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	return out
+}
+
 func listPackages(t *testing.T) []pkg {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
 	cmd.Dir = ".."
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
+	out := output(t, cmd)
 	var pkgs []pkg
 	dec := json.NewDecoder(strings.NewReader(string(out)))
 	for {
@@ -175,10 +185,7 @@ func TestSealedDependencies(t *testing.T) {
 
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/stackscope-worker")
 	cmd.Dir = ".."
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list -deps: %v", err)
-	}
+	out := output(t, cmd)
 	deps := strings.Fields(string(out))
 	if !slices.Contains(deps, module+"internal/translate") {
 		t.Fatal("go list -deps ./cmd/stackscope-worker doesn't even name internal/translate")

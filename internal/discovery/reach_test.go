@@ -32,12 +32,12 @@ func TestDockerFromAnotherNetwork(t *testing.T) {
 			if err := m.sync(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
-			at := ""
+			var at strings.Builder
 			for _, f := range d.Engines() {
-				at += strings.TrimPrefix(f.URL, "http://")
+				at.WriteString(strings.TrimPrefix(f.URL, "http://"))
 			}
-			if at != test.at {
-				t.Errorf("reached at %q, want %q", at, test.at)
+			if at.String() != test.at {
+				t.Errorf("reached at %q, want %q", at.String(), test.at)
 			}
 			if n := skippedBy(d, SourceDocker, reasonNoAddress); (n == 1) != (test.at == "") {
 				t.Errorf("%g left out for want of an address", n)

@@ -65,11 +65,11 @@ func TestOrderOfSeriesIsNoRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
 		for _, order := range []string{"0.1 0.2 0.3", "0.3 0.2 0.1", "0.2 0.3 0.1", "0.1 0.2 0.3"} {
-			page := ""
+			var page strings.Builder
 			for n := range strings.FieldsSeq(order) {
-				page += "vllm:prompt_tokens_total{model_name=\"q\",engine=\"" + n + "\"} " + n + "\n"
+				page.WriteString("vllm:prompt_tokens_total{model_name=\"q\",engine=\"" + n + "\"} " + n + "\n")
 			}
-			h.fake.set("/metrics", page)
+			h.fake.set("/metrics", page.String())
 			_ = h.scrape(t)
 			h.want(t, fleet.InstanceRunning, "", 0)
 		}

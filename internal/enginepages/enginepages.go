@@ -11,8 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// EnvRecorded names the variable that holds the folder of recorded pages, *.prom. Without it they are looked for in
-// shared/captures beside the checkout.
+// EnvRecorded names the variable that holds the folder of recorded pages, *.prom. Without it they are looked for beside the
+// checkout, in shared/captures.
 const EnvRecorded = "STACKSCOPE_RECORDED_PAGES"
 
 // ownFolder is where the repository's own pages are, from its root.
@@ -73,7 +73,7 @@ func Recorded(tb testing.TB) []Page {
 	paths := glob(tb, filepath.Join(dir, "*.prom"))
 	if len(paths) == 0 {
 		if os.Getenv(EnvRecorded) != "" {
-			tb.Fatalf("%s=%s: there are no *.prom files", EnvRecorded, dir)
+			tb.Fatalf("%s=%s: found no *.prom files there: name a folder that has some, or unset it", EnvRecorded, dir)
 		}
 		tb.Skipf("no recorded pages of engines: set %s to a folder of them", EnvRecorded)
 	}

@@ -64,17 +64,17 @@ func TestWriter_UsedAgain(t *testing.T) {
 			w.Refer([]byte(part))
 			w.Sample("own", float64(i))
 		}
-		want := ""
+		var want strings.Builder
 		for _, part := range parts {
-			want += part + "own " + string(rune('0'+i)) + "\n"
+			want.WriteString(part + "own " + string(rune('0'+i)) + "\n")
 		}
 		var written strings.Builder
 		n, err := w.WriteTo(&written)
-		if err != nil || written.String() != want || string(w.Bytes()) != want {
-			t.Errorf("page %d: %v (-want +got):\n%s", i, err, cmp.Diff(want, written.String()))
+		if err != nil || written.String() != want.String() || string(w.Bytes()) != want.String() {
+			t.Errorf("page %d: %v (-want +got):\n%s", i, err, cmp.Diff(want.String(), written.String()))
 		}
-		if w.Len() != len(want) || n != int64(len(want)) {
-			t.Errorf("page %d has %d bytes, Len says %d, WriteTo %d", i, len(want), w.Len(), n)
+		if w.Len() != len(want.String()) || n != int64(len(want.String())) {
+			t.Errorf("page %d has %d bytes, Len says %d, WriteTo %d", i, len(want.String()), w.Len(), n)
 		}
 	}
 }

@@ -131,8 +131,11 @@ func RealHome(t *testing.T) string {
 	for _, name := range realHomes {
 		if dir := os.Getenv(name); dir != "" {
 			dir, err := filepath.Abs(dir)
+			if err == nil {
+				_, err = os.Stat(filepath.Join(dir, "conf", "defaults.ini"))
+			}
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%s: %v; name the folder that holds Grafana's conf and public, or unset it", name, err)
 			}
 			return dir
 		}

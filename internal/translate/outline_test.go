@@ -66,7 +66,9 @@ func TestOutline_ChangesNothing(t *testing.T) {
 	for _, p := range pageFiles(t) { // those of no engine, too
 		t.Run(p.name, func(t *testing.T) { outlineChangesNothing(t, p.name, p.page) })
 	}
-	enginepages.Each(t, func(t *testing.T, p enginepages.Page) { outlineChangesNothing(t, p.Name, p.Text) })
+	enginepages.Each(t, func(t *testing.T, p enginepages.Page) { //nolint:thelper // the body of a test: its own lines are wanted
+		outlineChangesNothing(t, p.Name, p.Text)
+	})
 }
 
 func outlineChangesNothing(t *testing.T, name string, page []byte) {

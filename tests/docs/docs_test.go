@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 func needPrograms(t *testing.T) {
 	t.Helper()
 	if os.Getenv("STACKSCOPE_E2E") == "" {
-		t.Skip("runs the real programs: run `make e2e`")
+		t.Skip("comes after the other tests: `make e2e` builds the programs that it needs")
 	}
 }
 

@@ -29,7 +29,7 @@ func testGrafana(t *testing.T, home string) { //nolint:thelper // the body of a 
 	base := "http://127.0.0.1:" + port
 	began := time.Now()
 	mark := "E2E_MARK=" + port // Grafana inherits it
-	demo := startWith(t, []string{mark}, binary(t, "stackscope"), "demo", "--port", port, "--grafana-home", home, "--builtin-grafana-port", strconv.Itoa(freePort(t)),
+	demo := startWith(t, []string{mark}, binary(t, "stackscope"), "demo", "--data-dir", t.TempDir(), "--port", port, "--grafana-home", home, "--builtin-grafana-port", strconv.Itoa(freePort(t)),
 		"--metrics-port", strconv.Itoa(freePort(t)), "--worker-metrics-port", strconv.Itoa(freePort(t)))
 	eventually(t, 90*time.Second, "Grafana is ready", func() error {
 		if !strings.Contains(demo.output(), "Grafana is ready") {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if os.Getenv("STACKSCOPE_E2E") == "" {
-		fmt.Println("end-to-end tests are skipped: run `make e2e`")
+		fmt.Println("the end-to-end tests come after the others: `make e2e` builds the programs that they need")
 		return
 	}
 	os.Exit(m.Run())

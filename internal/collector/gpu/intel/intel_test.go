@@ -316,9 +316,11 @@ func TestNotAllowedToLook(t *testing.T) {
 	}
 	root := t.TempDir()
 	sysfstest.Add(t, root, oneCard+clientOf(77, "4", "0", "1")+"[proc/1/fd]\n0 -> /dev/null")
-	if err := os.Chmod(filepath.Join(root, "proc/1/fd"), 0); err != nil {
+	closed := filepath.Join(root, "proc/1/fd")
+	if err := os.Chmod(closed, 0); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = os.Chmod(closed, 0o700) }) // else it cannot be removed
 	if d := sysfstest.Read(t, backend.Open(t, root))[0]; d.ProcessesKnown || d.MemoryUsed != (gpu.Value{}) || len(d.Processes) != 1 {
 		t.Errorf("got %+v", d)
 	}
