@@ -231,6 +231,42 @@ func TestProcessWithoutANumber(t *testing.T) {
 	})
 }
 
+// What is learned of a process later, its number or its start time, tells it from the next one too, however it is seen then.
+func TestProcessOfWhichMoreIsLearned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		number, start := Outside{PID: 7}, Outside{Started: began}
+		both := Outside{PID: 7, Started: began}
+		nextNumber, nextStart := Outside{PID: 8}, Outside{Started: began.Add(time.Minute)}
+		for name, c := range map[string]struct {
+			seen, next []Outside
+		}{
+			"its number":                       {[]Outside{number}, []Outside{nextNumber}},
+			"its start":                        {[]Outside{start}, []Outside{nextStart}},
+			"both":                             {[]Outside{both}, []Outside{nextNumber, nextStart}},
+			"its number, then both":            {[]Outside{number, both}, []Outside{nextNumber, nextStart}},
+			"its start, then both":             {[]Outside{start, both}, []Outside{nextNumber, nextStart}},
+			"its number, then its start":       {[]Outside{number, start}, []Outside{nextNumber, nextStart}},
+			"its start, then its number":       {[]Outside{start, number}, []Outside{nextNumber, nextStart}},
+			"both, then neither":               {[]Outside{both, {}}, []Outside{nextNumber, nextStart}},
+			"both, then less, again and again": {[]Outside{both, number, start, both, start, number}, []Outside{nextNumber, nextStart}},
+		} {
+			for _, next := range c.next {
+				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
+				_ = h.scrape(t)
+				for _, o := range c.seen {
+					h.See(o)
+					h.want(t, fleet.InstanceRunning, "", 0)
+				}
+				h.See(next)
+				if n := h.Status().RestartCount; n != 1 {
+					t.Errorf("%s: %d restarts when another one is seen: %+v", name, n, next)
+				}
+			}
+		}
+	})
+}
+
 func TestEngineThatIsLoading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})

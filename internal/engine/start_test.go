@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // sums returns the sum of each phase.
@@ -147,21 +149,85 @@ func TestPhasesWhenTheClockSteps(t *testing.T) {
 	})
 }
 
-// The page of a young process may be read before anybody looks at the process.
+// The page of a young process may be read before anybody looks at the process, and whether it listens is not always known.
 func TestPageBeforeTheFirstLook(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for age, want := range map[time.Duration]map[string]float64{3 * time.Second: {"all": 2}, time.Minute: {}} {
-			h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
-			began := time.Now()
-			time.Sleep(2 * time.Second)
-			h.answered(h.begin(), []byte(vllmPage))
-			time.Sleep(age - 2*time.Second)
-			for range 3 {
-				h.See(Outside{PID: 7, Started: began, Listening: true})
-			}
-			if diff := cmp.Diff(want, h.sums()); diff != "" {
-				t.Errorf("seen at the age of %s: (-want +got)\n%s", age, diff)
-			}
+	for age, want := range map[time.Duration]map[string]float64{
+		3 * time.Second: {"all": 2}, freshStart - 1: {"all": 2}, freshStart: {}, time.Minute: {},
+	} {
+		for _, listening := range []bool{true, false} {
+			t.Run(fmt.Sprintf("seen at the age of %s, listening %t", age, listening), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
+					began := time.Now()
+					time.Sleep(2 * time.Second)
+					h.answered(h.begin(), []byte(vllmPage))
+					time.Sleep(age - 2*time.Second)
+					for range 3 {
+						h.See(Outside{PID: 7, Started: began, Listening: listening})
+						h.answered(h.begin(), []byte(vllmPage))
+					}
+					if diff := cmp.Diff(want, h.sums()); diff != "" {
+						t.Errorf("(-want +got)\n%s", diff)
+					}
+				})
+			})
 		}
-	})
+	}
+}
+
+// A restart that the page shows before anybody looks at the new process has a start of its own.
+func TestPageOfARestartBeforeTheFirstLook(t *testing.T) {
+	for name, page := range map[string]func(run, tokens int) string{
+		"its page tells when it started": func(run, tokens int) string { return startedAt(int64(1000*run), tokens) },
+		"its counters fell":              func(_, tokens int) string { return startedAt(0, tokens) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
+				h.See(Outside{PID: 1, Started: time.Now().Add(-time.Hour), Listening: true})
+				h.answered(h.begin(), []byte(page(1, 90)))
+				for run := 2; run < 4; run++ {
+					time.Sleep(time.Hour)
+					began := time.Now()
+					time.Sleep(3 * time.Second)
+					h.answered(h.begin(), []byte(page(run, 90/run)))
+					time.Sleep(time.Second)
+					for range 3 {
+						h.See(Outside{PID: run, Started: began, Listening: true})
+						h.answered(h.begin(), []byte(page(run, 90/run)))
+					}
+				}
+				h.want(t, fleet.InstanceRunning, "", 2)
+				if diff := cmp.Diff(map[string]float64{"all": 6}, h.sums()); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// How long a start took is not known of a process that ended meanwhile, or seemed to: the page may be another's.
+func TestStartOfAProcessThatEnded(t *testing.T) {
+	for name, after := range map[string]func(h *harness, began time.Time){
+		"nothing is seen":      func(*harness, time.Time) {},
+		"it is there again":    func(h *harness, began time.Time) { h.See(Outside{PID: 7, Started: began, Listening: true}) },
+		"it is told once more": func(h *harness, began time.Time) { h.See(Outside{PID: 7, Started: began, Gone: true}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
+				began := time.Now()
+				h.See(Outside{PID: 7, Started: began})
+				time.Sleep(time.Minute)
+				h.See(Outside{PID: 7, Started: began, Gone: true})
+				time.Sleep(time.Hour)
+				after(h, began)
+				h.answered(h.begin(), []byte(vllmPage))
+				h.want(t, fleet.InstanceRunning, "", 0)
+				if sums := h.sums(); len(sums) != 0 {
+					t.Errorf("phases took %v", sums)
+				}
+			})
+		})
+	}
 }
