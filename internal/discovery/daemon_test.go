@@ -40,20 +40,12 @@ func TestDockerIsAskedAboutAllAfterAFailure(t *testing.T) {
 	defer cancel()
 	wait := func(want string) {
 		t.Helper()
-		for late := time.After(10 * time.Second); ; {
-			if list := d.Engines(); len(list) == 1 && list[0].URL == want {
-				return
-			}
-			select {
-			case <-changed:
-			case <-late:
-				t.Fatalf("%+v; want %s", d.Engines(), want)
-			}
-		}
+		await(t, d, changed, want, func() bool {
+			list := d.Engines()
+			return len(list) == 1 && list[0].URL == want
+		})
 	}
-	for !d.docker.streaming.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	awaitStream(t, d)
 	fake.put(fakeContainer{id: idA, name: "a", image: "nvcr.io/nim/x", address: "172.17.0.2"})
 	fake.events <- idA
 	wait("http://172.17.0.2:8000")
@@ -63,7 +55,11 @@ func TestDockerIsAskedAboutAllAfterAFailure(t *testing.T) {
 		failed <- struct{}{}
 	})
 	fake.events <- idB
-	<-failed
+	select {
+	case <-failed:
+	case <-time.After(patience):
+		t.Fatal("it was not asked for its containers when something happened to one")
+	}
 	fake.put(fakeContainer{id: idA, name: "a", image: "nvcr.io/nim/x", address: "172.17.0.3"})
 	fake.answers(nil)
 	wait("http://172.17.0.3:8000")

@@ -366,18 +366,9 @@ func TestDockerFollows(t *testing.T) {
 	wg.Go(func() { d.Run(ctx) })
 	wait := func(want string) {
 		t.Helper()
-		late := time.After(10 * time.Second)
-		for keys(d.Engines()) != want {
-			select {
-			case <-changed:
-			case <-late:
-				t.Fatalf("%+v; want %s", d.Engines(), want)
-			}
-		}
+		await(t, d, changed, want, func() bool { return keys(d.Engines()) == want })
 	}
-	for !d.docker.streaming.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	awaitStream(t, d)
 	fake.put(fakeContainer{id: idA, name: "a", image: "nvcr.io/nim/x", address: "172.17.0.2"})
 	fake.events <- idA
 	wait("docker:a:8000")

@@ -128,14 +128,7 @@ func TestRealProcesses(t *testing.T) {
 	sglang := startEngine(t, nil, []string{childEnv + "=" + port}, "python3.12", "-m", "sglang.launch_server", "--model-path", "org/s", "--port", port)
 	wait := func(what string, done func() bool) {
 		t.Helper()
-		late := time.After(30 * time.Second)
-		for !done() {
-			select {
-			case <-changed:
-			case <-late:
-				t.Fatalf("%s: %+v", what, d.Engines())
-			}
-		}
+		await(t, d, changed, what, done)
 	}
 	wait("found", func() bool {
 		a, ok := of(d, vllm.cmd.Process.Pid)
