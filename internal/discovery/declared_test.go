@@ -59,35 +59,30 @@ func TestDeclaredByName(t *testing.T) {
 		{"127.0.0.1", "http://inference.example:8001", false},
 		{"", "http://inference.example:8000", false},
 	} {
-		m := newTree(t)
-		m.add(vllm(100, "m"))
-		d, _ := m.discover(func(o *Options) { o.Declared = []Declared{{Key: "mine", URL: test.url}} })
-		asked := make(chan string, 1)
-		d.machine.names.lookup = func(host string) ([]netip.Addr, error) {
-			asked <- host
-			addr, err := netip.ParseAddr(test.resolves)
-			return []netip.Addr{addr}, err
-		}
-		d.round()
-		if !strings.HasSuffix(test.url, ":8000") {
-			if len(asked) > 0 {
-				t.Error("a name is looked for though no engine has its port")
+		synctest.Test(t, func(t *testing.T) {
+			m := newTree(t)
+			m.add(vllm(100, "m"))
+			d, _ := m.discover(func(o *Options) { o.Declared = []Declared{{Key: "mine", URL: test.url}} })
+			var asked atomic.Pointer[string]
+			d.machine.names.lookup = func(host string) ([]netip.Addr, error) {
+				asked.Store(&host)
+				addr, err := netip.ParseAddr(test.resolves)
+				return []netip.Addr{addr}, err
 			}
-			continue
-		}
-		if host := <-asked; host != "inference.example" {
-			t.Errorf("asked for %s", host)
-		}
-		for range 100 {
 			d.round()
-			if (d.Engines()[0].PID == 100) == test.merged {
-				break
+			synctest.Wait() // for the name server
+			if host := asked.Load(); !strings.HasSuffix(test.url, ":8000") {
+				if host != nil {
+					t.Error("a name is looked for though no engine has its port")
+				}
+			} else if host == nil || *host != "inference.example" {
+				t.Errorf("%+v: not asked for its host", test)
 			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		if got := d.Engines(); got[0].Key != "mine" || (got[0].PID == 100) != test.merged {
-			t.Errorf("%+v: %+v", test, got)
-		}
+			d.round()
+			if got := d.Engines(); got[0].Key != "mine" || (got[0].PID == 100) != test.merged {
+				t.Errorf("%+v: %+v", test, got)
+			}
+		})
 	}
 }
 
@@ -119,6 +114,26 @@ func TestDeclaredTwice(t *testing.T) {
 	}
 	if key, _ := d.Owner(100); key != "b" {
 		t.Errorf("owner is %q", key)
+	}
+}
+
+// An engine that is found and has the key of a declared one elsewhere is left out: its cards and processes are not that one's.
+func TestDeclaredHasTheKeyOfAnother(t *testing.T) {
+	m := newTree(t)
+	m.add(vllm(100, "m"))
+	m.add(vllm(200, "n", "--port", "9"))
+	d, _ := m.discover(func(o *Options) {
+		o.Declared = []Declared{{Key: "process:8000", URL: "http://192.0.2.200:8000"}}
+	})
+	d.round()
+	if got := d.Engines(); keys(got) != "process:8000 process:9" || got[0] != (Found{Key: "process:8000", Source: SourceDeclared, URL: "http://192.0.2.200:8000"}) {
+		t.Errorf("%+v", got)
+	}
+	if key, ok := d.Owner(100); ok {
+		t.Errorf("the one that is left out is %q's", key)
+	}
+	if key, _ := d.Owner(200); key != "process:9" {
+		t.Errorf("the other one is %q's", key)
 	}
 }
 

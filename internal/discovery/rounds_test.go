@@ -190,26 +190,6 @@ func TestTitleOfAReusedID(t *testing.T) {
 	}
 }
 
-// Of two engines at one port that do not listen yet, the older one has it, whichever is listed first.
-func TestOlderEngineHasThePort(t *testing.T) {
-	for _, older := range []int{100, 200} {
-		m := newTree(t)
-		for _, pid := range []int{100, 200} {
-			p := vllm(pid, fmt.Sprint("model-", pid))
-			p.start = 900
-			if pid == older {
-				p.start = 400
-			}
-			m.add(p)
-		}
-		d, _ := m.discover(nil)
-		d.round()
-		if got := d.Engines(); len(got) != 1 || got[0].PID != older || got[0].Model != fmt.Sprint("model-", older) {
-			t.Errorf("%d is older: %+v", older, got)
-		}
-	}
-}
-
 // A socket that somebody else holds may be handed to the engine, as by a supervisor that opens it.
 func TestSocketThatIsHandedOver(t *testing.T) {
 	m := newTree(t)
