@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/logging"
@@ -167,7 +169,6 @@ func (l *link) reportOnce(ctx context.Context, own *client.Client, workerID int6
 // report is the whole truth about the worker. An engine whose model nobody knows yet is not in it: the server keeps
 // instances by model. A gateway has none.
 func (w *Worker) report() wire.ReportRequest {
-	const maxMessage = 1024
 	_, generation := w.follower.Current()
 	req := wire.ReportRequest{AppliedGeneration: generation, Instances: []wire.InstanceReport{}}
 	for _, e := range w.roster.engines() {
@@ -177,7 +178,7 @@ func (w *Worker) report() wire.ReportRequest {
 		}
 		in := wire.InstanceReport{
 			Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
-			State: s.State, StateMessage: s.Message[:min(len(s.Message), maxMessage)], RestartCount: s.RestartCount,
+			State: s.State, StateMessage: stateMessage(s.Message), RestartCount: s.RestartCount,
 		}
 		if !s.LastRestartAt.IsZero() {
 			in.LastRestartAt = s.LastRestartAt.Unix()
@@ -185,6 +186,16 @@ func (w *Worker) report() wire.ReportRequest {
 		req.Instances = append(req.Instances, in)
 	}
 	return req
+}
+
+// stateMessage makes a message fit for a report: a server refuses one that is longer, and the whole report with it.
+func stateMessage(s string) string {
+	const maxMessage, dots = 1024, len("...")
+	s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	if len(s) <= maxMessage {
+		return s
+	}
+	return clip(s, maxMessage-dots) // which adds the dots
 }
 
 // watch follows the mapping. The first stream asks for whatever is in force: a server that lost its database counts anew.

@@ -11,13 +11,17 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -32,6 +36,7 @@ type remote struct {
 	stream   time.Duration // after which a stream is cut; 0: never
 	asked    []string      // generations that streams asked for
 	reports  []wire.ReportRequest
+	given    []wire.InstanceIDs // with each answer to a report
 }
 
 func newRemote() *remote {
@@ -82,7 +87,7 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		r.reports = append(r.reports, report)
-		answer = wire.ReportResponse{Instances: []wire.InstanceIDs{}}
+		answer = wire.ReportResponse{Instances: append([]wire.InstanceIDs{}, r.given...)}
 	case what == "watch":
 		r.asked = append(r.asked, req.URL.Query().Get("generation"))
 		return reply(req, http.StatusOK, "text/event-stream", r.open(req.Context())), nil
@@ -282,6 +287,53 @@ func TestPaceOfReports(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Ids are taken for the instances that were reported, whatever else a server gives any to.
+func TestIDsAreThoseOfReportedInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote()
+		r.given = []wire.InstanceIDs{{Name: "ghost", InstanceID: 41, ModelID: 6}, {Name: "own", InstanceID: 40, ModelID: 5}, {InstanceID: 42}}
+		w, _, _ := linked(t, r, func(o *Options) {
+			o.Engines = []engine.Declaration{{URL: "http://127.0.0.1:1", Instance: "own", Model: "qwen"}, {URL: "http://127.0.0.1:2", Instance: "mute"}}
+			r.given = append(r.given, wire.InstanceIDs{Name: "mute", InstanceID: 43}) // is not reported before its model is known
+		})
+		time.Sleep(time.Second)
+		for name, want := range map[string]ids{"own": {"qwen", 40, 5}, "ghost": {}, "mute": {}, "": {}} {
+			if got := w.keeper.engine(name).IDs; got != want {
+				t.Errorf("%q has %+v, want %+v", name, got, want)
+			}
+		}
+		for i, want := range []string{"40", ""} {
+			if in := w.roster.engines()[i].Instance(); in.ID != want {
+				t.Errorf("samples of %s have the id %q, want %q", in.Name, in.ID, want)
+			}
+		}
+	})
+}
+
+// The server refuses a report whose messages are longer than it says, and all engines with it.
+func TestMessagesOfAReportAreShort(t *testing.T) {
+	field, _ := reflect.TypeFor[wire.InstanceReport]().FieldByName("StateMessage")
+	most, err := strconv.Atoi(field.Tag.Get("maxLength"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, piece := range []string{"x", "ü", "語", "🙂", "\xff"} {
+		for length := most - 8; length <= most+8; length++ {
+			long := strings.Repeat("x", length%len(piece)) + strings.Repeat(piece, length/len(piece))
+			got := stateMessage(long)
+			if len(got) > most || !utf8.ValidString(got) {
+				t.Errorf("%d bytes of %q become %d: %q", length, piece, len(got), got[len(got)-8:])
+			}
+			if utf8.ValidString(long) && length <= most && got != long {
+				t.Errorf("%d bytes of %q are cut to %d", length, piece, len(got))
+			}
+			if utf8.ValidString(long) && len(got) < min(length, most-8) {
+				t.Errorf("%d bytes of %q are cut to %d", length, piece, len(got))
+			}
+		}
 	}
 }
 
