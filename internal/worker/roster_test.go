@@ -274,6 +274,38 @@ func TestEnginesOfAWorkerAreBounded(t *testing.T) {
 	})
 }
 
+// An engine that is found at another address was restarted when its process started, or now if nobody knows when that was,
+// and not at all if it is the same process.
+func TestRestartOfAnEngineThatMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		unknown := at(9, "qwen")
+		unknown.Started = time.Time{}
+		for name, c := range map[string]struct {
+			found    discovery.Found
+			restarts int
+			at       time.Time
+		}{
+			"another process":                  {at(8, "qwen"), 1, at(8, "qwen").Started},
+			"another process, start not known": {unknown, 1, now},
+			"the same process":                 {at(7, "qwen"), 0, time.Time{}},
+		} {
+			for _, move := range []func(*discovery.Found){
+				func(f *discovery.Found) { f.URL = "http://127.0.0.1:2" },
+				func(f *discovery.Found) { f.Path = "/m" },
+			} {
+				r, _ := newRosterInABubble(t, time.Hour)
+				r.meets(t, at(7, "qwen"))
+				move(&c.found)
+				r.meets(t, c.found)
+				if s := r.engines()[0].engine.Status(); len(r.engines()) != 1 || s.RestartCount != c.restarts || !s.LastRestartAt.Equal(c.at) {
+					t.Errorf("%s: %d restarts, the last at %s, want %d and %s", name, s.RestartCount, s.LastRestartAt, c.restarts, c.at)
+				}
+			}
+		}
+	})
+}
+
 // What is learned of an engine later, or cannot be read for once, does not make it another one.
 func TestEngineOfWhichMoreIsLearned(t *testing.T) {
 	plain, named, given := at(7, ""), at(7, "qwen"), at(7, "qwen")

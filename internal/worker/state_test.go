@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -48,6 +49,48 @@ func TestEnginesAreKeptForAWhile(t *testing.T) {
 		}
 		if k.engine("a").RestartCount != 2 {
 			t.Error("the one that is there is not kept")
+		}
+	})
+}
+
+// The file is not written again and again for engines that are merely still there.
+func TestStateIsWrittenWhenItChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "worker.json")
+		k, err := openKeeper(path, "", slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := engine.New(engine.Options{Declaration: engine.Declaration{URL: "http://h:1", Path: "/metrics", Instance: "a", Model: "m"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		here := []*watched{{engine: e, keeper: k, key: "process:1"}}
+		save := func() os.FileInfo {
+			t.Helper()
+			k.save(here)
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info
+		}
+		const step = time.Minute
+		written, last := 0, save()
+		for range 10 * time.Hour / step {
+			time.Sleep(step)
+			now := save()
+			if !os.SameFile(now, last) {
+				written++
+			}
+			last = now
+		}
+		if written > 10 {
+			t.Errorf("written %d times in 10 hours in which nothing changed", written)
+		}
+		k.identified("a", ids{"m", 1, 2})
+		if os.SameFile(save(), last) {
+			t.Error("not written though it changed")
 		}
 	})
 }
