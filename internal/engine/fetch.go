@@ -140,7 +140,7 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	if location := redirect(resp); location != nil {
 		drain(resp)
 		if !sameHost(t.page, location) {
-			return Page{}, wrong(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", location.Host), "declare that address if it is the engine's")
+			return Page{}, wrong(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", clip(location.Host, 253)), "declare that address if it is the engine's")
 		}
 		if resp, err = f.get(ctx, t, location, accept); err != nil {
 			return Page{}, err
@@ -160,7 +160,7 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 func (f *Fetcher) get(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, wrong("cannot be asked: "+err.Error(), "")
+		return nil, wrong("cannot be asked: "+clip(err.Error(), 200), "")
 	}
 	req.Header.Set("Accept", accept)
 	// Engines compress in the process that serves requests: asking for it would slow them down.

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 const vllmPage = `# HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -195,6 +196,12 @@ func TestFetchOfBadEngines(t *testing.T) {
 			_, _ = w.Write(body)
 		}
 	}
+	redirectTo := func(location string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", location)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}
+	}
 	endless := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := io.WriteString(w, "vllm:x 1\n"); err != nil {
@@ -232,6 +239,8 @@ func TestFetchOfBadEngines(t *testing.T) {
 		"other scheme": {handler: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://"+r.Host+"/", http.StatusTemporaryRedirect)
 		}, want: "another host"},
+		"long host":         {handler: redirectTo("http://" + strings.Repeat("ü", 4000) + "/"), want: "another host"},
+		"host of odd bytes": {handler: redirectTo("http://a\xffb/"), want: "another host, a\uFFFDb, "},
 		"redirect loop":     {handler: http.RedirectHandler("/metrics", http.StatusTemporaryRedirect).ServeHTTP, want: "answered with a second redirect"},
 		"no gzip":           {handler: encoded("gzip", []byte(vllmPage)), want: "said to be gzip and is not"},
 		"damaged gzip":      {handler: encoded("gzip", damaged), want: "said to be gzip and is not, or is damaged"},
@@ -263,6 +272,9 @@ func TestFetchOfBadEngines(t *testing.T) {
 			}
 			if e.Kind != c.kind || !strings.Contains(e.Error(), c.want) || strings.Contains(e.Error(), "\n") {
 				t.Errorf("got kind %d, %q; want kind %d, %q", e.Kind, e, c.kind, c.want)
+			}
+			if text := e.Error(); len(text) > 500 || !utf8.ValidString(text) {
+				t.Errorf("what an engine sends makes a message of %d bytes: %.600q", len(text), text)
 			}
 		})
 	}
