@@ -208,9 +208,6 @@ func TestUsers_AreNotInErrors(t *testing.T) {
 
 // Both sets of names are bounded, and beyond the bound all counts are still added up.
 func TestUsers_AreBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a large page")
-	}
 	const most = 128 << 10 // of the names that are known to be folded
 	plan := userPlan(t)
 	for _, c := range []struct{ names, limit, kept, folded int }{
