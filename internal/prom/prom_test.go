@@ -347,19 +347,23 @@ func TestDataDirectoryUnusable(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
+	dir := t.TempDir()
 	for want, o := range map[string]Options{
 		"no data directory given":            {},
-		"retention time -1s: use a time":     {Dir: "x", RetentionTime: -time.Second},
-		"retention time 1752000h0m0s: use a": {Dir: "x", RetentionTime: 200 * 365 * 24 * time.Hour},
-		"retention size -1: use a number":    {Dir: "x", RetentionBytes: -1},
-		`path prefix "prometheus": begin it`: {Dir: "x", PathPrefix: "prometheus"},
-		`path prefix "/prometheus/": begin`:  {Dir: "x", PathPrefix: "/prometheus/"},
-		"web UI: open index.html: file does": {Dir: "x", UI: os.DirFS(t.TempDir())},
+		"retention time -1s: use a time":     {Dir: dir, RetentionTime: -time.Second},
+		"retention time 1752000h0m0s: use a": {Dir: dir, RetentionTime: 200 * 365 * 24 * time.Hour},
+		"retention size -1: use a number":    {Dir: dir, RetentionBytes: -1},
+		`path prefix "prometheus": begin it`: {Dir: dir, PathPrefix: "prometheus"},
+		`path prefix "/prometheus/": begin`:  {Dir: dir, PathPrefix: "/prometheus/"},
+		"web UI: open index.html: file does": {Dir: dir, UI: os.DirFS(t.TempDir())},
 	} {
 		_, err := New(o)
 		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), "no such file", "file does"), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
 		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
