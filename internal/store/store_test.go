@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -318,26 +319,51 @@ func TestMethodsMayBeCalledAtTheSameTime(t *testing.T) {
 	}
 }
 
-// A transaction of somebody else that ends in time is waited for.
+// A transaction of somebody else that ends in time is waited for, and no longer than was told. Time goes on while the store
+// waits and only then.
 func TestForeignTransactionIsWaitedFor(t *testing.T) {
-	dir := t.TempDir()
-	s, err := store.Open(t.Context(), store.Options{Dir: dir, BusyTimeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
+	const slack = 250 * time.Millisecond // SQLite tries again now and then
+	for told, want := range map[time.Duration]time.Duration{
+		0: 5 * time.Second, time.Millisecond: time.Millisecond, time.Second: time.Second, time.Minute: time.Minute,
+	} {
+		t.Run(told.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				s, err := store.Open(t.Context(), store.Options{Dir: dir, BusyTimeout: told})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = s.Close() })
+				other, err := rawAt(t, filepath.Join(dir, store.FileName)+"?_txlock=exclusive").BeginTx(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				took := func(what string, want time.Duration, do func()) {
+					t.Helper()
+					begin := time.Now()
+					do()
+					if got := time.Since(begin); got < want || got > want+slack {
+						t.Errorf("%s took %s, want %s", what, got, want)
+					}
+				}
+				took("the end of its patience", want, func() {
+					wantError(t, s.Apply(t.Context(), &sampleChanges), store.FileName, "another process has locked it")
+				})
+				took("the end of its caller's", want/2, func() {
+					short, cancel := context.WithTimeout(t.Context(), want/2)
+					defer cancel()
+					_, err := s.NewIDs(short, fleet.IDs{Workers: 1})
+					if wantError(t, err, store.FileName, "deadline exceeded"); !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("whoever gives up is told %v", err)
+					}
+				})
+				took("the end of the transaction", want/2, func() {
+					time.AfterFunc(want/2, func() { _ = other.Rollback() })
+					apply(t, s, sampleChanges)
+				})
+			})
+		})
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	other, err := rawAt(t, filepath.Join(dir, store.FileName)+"?_txlock=exclusive").BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err = s.NewIDs(short, fleet.IDs{Workers: 1})
-	if wantError(t, err, store.FileName, "deadline exceeded"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("whoever gives up is told %v", err)
-	}
-	time.AfterFunc(300*time.Millisecond, func() { _ = other.Rollback() })
-	apply(t, s, sampleChanges)
 }
 
 // The log shrinks again after a large write.
