@@ -193,6 +193,34 @@ func TestCompiled_CacheIsBounded(t *testing.T) {
 	}
 }
 
+// A version that is too long is one that is not known, and is not kept: engines say what they like.
+func TestCompiled_LongVersions(t *testing.T) {
+	c := mustCompile(t, planDocument)
+	long := func(n, bytes int) string {
+		start := fmt.Sprintf("0.9.1+g%d.", n)
+		return start + strings.Repeat("g", bytes-len(start))
+	}
+	for bytes, want := range map[int]*Plan{
+		maxVersionBytes - 1: c.Plan("vLLM", "0.9.1"), maxVersionBytes: c.Plan("vLLM", "0.9.1"),
+		maxVersionBytes + 1: c.Plan("vLLM", ""), 1 << 20: c.Plan("vLLM", ""),
+	} {
+		if got := c.Plan("vLLM", long(0, bytes)); got != want {
+			t.Errorf("a version of %d bytes has a plan that feeds %v", bytes, lookups(got, "gpu_kv"))
+		}
+	}
+	var versions []string
+	for i := range 200 {
+		versions = append(versions, long(i, maxVersionBytes+1))
+	}
+	next := 0
+	if n := testing.AllocsPerRun(len(versions)-1, func() { // and once before
+		c.Plan("vLLM", versions[next])
+		next++
+	}); n != 0 {
+		t.Errorf("%v allocations for a version that is too long: it is kept", n)
+	}
+}
+
 func TestCompiled_PlansAreBounded(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("gpustack_metrics: {a: {type: gauge}}\nruntime_mapping:\n")
