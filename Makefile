@@ -21,7 +21,7 @@ export PATH  := $(GOBIN):$(PATH)
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
-.PHONY: help build run test clone-test e2e race lint bench fuzz gen check ui tools clean
+.PHONY: help build run test clone-test e2e race no-race lint bench fuzz gen check ui tools clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,10 @@ e2e: build ## the real binaries, a separate real Prometheus, and the specificati
 	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(TEST) -count=1 -timeout 10m ./tests/e2e/... ./tests/docs/...
 
 race: ## the tests of packages that share state between goroutines, under the race detector
-	CGO_ENABLED=1 $(GO) build -race ./internal/... # on all cores, which -p 1 below would not
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -p 1 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
+	CGO_ENABLED=1 $(TEST) -race -shuffle=on -p 2 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
+
+no-race: ## the tests of all other packages
+	$(TEST) -shuffle=on $$($(GO) list ./... | grep -vE '/stackscope/internal/') $$($(GO) list ./internal/... | grep -E '$(RACE_NOT)')
 
 lint: tools ## golangci-lint, formatting, go fix, go.mod
 	$(GOLANGCI) run ./...
@@ -74,10 +76,10 @@ bench: build ## benchmarks: the translator beside its peers, and the hot paths
 fuzz: ## each fuzz target for FUZZTIME (1m)
 	./hack/fuzz $(FUZZTIME)
 
-check: lint gen ## all that CI does
+check: lint gen ## all that CI does: every test as a user has it, and here, under the race detector where there are goroutines
 	git diff --exit-code -- docs docker-compose README.md
-	$(MAKE) --no-print-directory test
 	$(MAKE) --no-print-directory clone-test
+	$(MAKE) --no-print-directory no-race
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 10s $(FUZZ_HARD)
 	./hack/fuzz 2s $(FUZZ_HARD:%=':!%')
@@ -90,7 +92,7 @@ clean: ## remove what was built
 	rm -rf bin web/prometheus/static
 
 # What has no goroutines: pure functions, and readers of cards that only one goroutine calls.
-RACE_NOT := /(catalog|exposition|fleet|translate|wire|targets)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
+RACE_NOT := /(catalog|exposition|fleet|translate|wire|targets|enginepages)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
 # What reads documents and pages of others: fuzzed for longer.
 FUZZ_HARD := internal/mapping internal/translate internal/exposition
 BENCH_PACKAGES := ./internal/mapping/ ./internal/translate/ ./internal/exposition/ ./internal/inventory/
