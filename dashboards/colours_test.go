@@ -1,7 +1,6 @@
 package dashboards
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/promql/promqltest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -172,21 +169,9 @@ func panel(t *testing.T, uid, title string) Panel {
 // evaluated returns the values of the expression on cluster a, an hour after the first samples, by the label.
 func evaluated(t *testing.T, series, expr, label string) map[string]float64 {
 	t.Helper()
-	storage := promqltest.LoadedStorage(t, series)
-	defer func() { _ = storage.Close() }()
 	expr = strings.NewReplacer("$cluster_name", "a", "$worker_name", ".*", "$__rate_interval", "5m", "$__range", "30m").Replace(expr)
-	query, err := promqltest.NewTestEngine(t, false, 0, 1e6).
-		NewInstantQuery(context.WithoutCancel(t.Context()), storage, promql.NewPrometheusQueryOpts(false, 0), expr, time.Unix(3600, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer query.Close()
-	rows, err := query.Exec(t.Context()).Vector()
-	if err != nil {
-		t.Fatal(err)
-	}
 	got := map[string]float64{}
-	for _, row := range rows {
+	for _, row := range answer(t, series, expr, time.Unix(3600, 0)) {
 		got[row.Metric.Get(label)] = row.F
 	}
 	return got

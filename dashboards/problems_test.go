@@ -122,14 +122,13 @@ const well = `load 1m
 	gpustack:model_instance_latest_restart_time{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-0"} 0x120
 `
 
-// found returns what the table shows two hours after the series' first samples, a row a line.
-func found(t *testing.T, series, cluster string) []string {
+// answer returns what PromQL makes of an expression at a time, on series that begin at 0.
+func answer(t *testing.T, series, expr string, at time.Time) promql.Vector {
 	t.Helper()
 	storage := promqltest.LoadedStorage(t, series)
 	defer func() { _ = storage.Close() }()
-	engine := promqltest.NewTestEngine(t, false, 0, 1e6)
-	expr := strings.ReplaceAll(problemsExpr(), "$"+varCluster, cluster)
-	query, err := engine.NewInstantQuery(context.WithoutCancel(t.Context()), storage, promql.NewPrometheusQueryOpts(false, 0), expr, time.Unix(7200, 0))
+	query, err := promqltest.NewTestEngine(t, false, 0, 1e6).
+		NewInstantQuery(context.WithoutCancel(t.Context()), storage, promql.NewPrometheusQueryOpts(false, 0), expr, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,6 +137,13 @@ func found(t *testing.T, series, cluster string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return slices.Clone(rows)
+}
+
+// found returns what the table shows two hours after the series' first samples, a row a line.
+func found(t *testing.T, series, cluster string) []string {
+	t.Helper()
+	rows := answer(t, series, strings.ReplaceAll(problemsExpr(), "$"+varCluster, cluster), time.Unix(7200, 0))
 	if !slices.IsSortedFunc(rows, func(a, b promql.Sample) int { return cmp.Compare(b.F, a.F) }) {
 		t.Error("the worst doesn't come first")
 	}

@@ -57,7 +57,7 @@ func readCoverage(name string) (list []coverage, err error) {
 	return list, nil
 }
 
-// The lists.
+// Lists that the tests of internal/mapping write.
 const (
 	candidates       = "candidates.txt"
 	coverageRecorded = "coverage-recorded.txt"

@@ -80,7 +80,7 @@ func (w *watch) look(now time.Time, o Outside) {
 	w.flight(now)
 }
 
-// restart forgets the work of a process that is no more. The next one has brought forth nothing yet.
+// restart forgets the work of a process that is no more. The next one has generated nothing yet.
 func (w *watch) restart() {
 	w.ever = false
 	w.load, w.since, w.stalled, w.message = 0, time.Time{}, false, ""

@@ -16,7 +16,6 @@ import (
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
-	"github.com/stackscope/stackscope/internal/mapping"
 )
 
 // pageWithFaults has, for TestWhatAPageWasIsShown's mapping, two of four families, one unmapped family, a type that
@@ -58,15 +57,7 @@ func about(page string) map[string]string {
 
 func small(t *testing.T) *fakeMapping {
 	t.Helper()
-	doc, err := mapping.Decode([]byte(smallMapping))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled, err := mapping.Compile(doc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &fakeMapping{compiled, 1}
+	return compiledMapping(t, smallMapping)
 }
 
 func TestWhatAPageWasIsShown(t *testing.T) {

@@ -113,7 +113,7 @@ func newGateway(t *testing.T, text string, o Options, others ...Engine) (*Export
 	gateway := &fakeEngine{instance: Instance{Name: "proxy", Runtime: "Gate", Gateway: true}}
 	log := &strings.Builder{}
 	o.Engines = func() []Engine { return append([]Engine{gateway}, others...) }
-	o.Mapping, o.Identity, o.Logger = compileGate(t, text), func() Identity { return Identity{} }, slog.New(slog.NewTextHandler(log, nil))
+	o.Mapping, o.Identity, o.Logger = compiledMapping(t, text), func() Identity { return Identity{} }, slog.New(slog.NewTextHandler(log, nil))
 	e, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func newGateway(t *testing.T, text string, o Options, others ...Engine) (*Export
 	return e, gateway, log
 }
 
-func compileGate(t *testing.T, text string) *fakeMapping {
+func compiledMapping(t *testing.T, text string) *fakeMapping {
 	t.Helper()
 	doc, err := mapping.Decode([]byte(text))
 	if err != nil {
@@ -157,7 +157,7 @@ func TestUsersOutliveTheMemoryOfTheirPage(t *testing.T) {
 		fmt.Fprintf(&large, "g_in{number=\"%05d\"} 1\n", i)
 	}
 	other := &fakeEngine{instance: Instance{Name: "other", Runtime: "Gate"}, err: errors.New("down")}
-	e, gateway, _ := newGateway(t, oneFamily, Options{UserLimit: 3, UserKey: []byte("a secret of workers"), LargeBytes: grantedFor(t, compileGate(t, oneFamily), "Gate", large.String())}, other)
+	e, gateway, _ := newGateway(t, oneFamily, Options{UserLimit: 3, UserKey: []byte("a secret of workers"), LargeBytes: grantedFor(t, compiledMapping(t, oneFamily), "Gate", large.String())}, other)
 	h := e.Handler()
 	gateway.set(many.String(), nil)
 	first := usersOf(series(get(t, h, "/metrics"), `in_total{model_instance_name="proxy"`))
@@ -198,7 +198,7 @@ func TestTryDecidesAboutNoUser(t *testing.T) {
 		gateway.set("g_in{user=\"ann@x\"} 1\ng_out{who=\"xi@x\"} 1\ng_out{who=\"yu@x\"} 2\ng_out{who=\"zoe@x\"} 3\n", nil)
 		count(1, 0)
 		for range 2 {
-			trials, _, err := e.Try(t.Context(), compileGate(t, twoFamilies).compiled, time.Now().Add(time.Minute))
+			trials, _, err := e.Try(t.Context(), compiledMapping(t, twoFamilies).compiled, time.Now().Add(time.Minute))
 			if err != nil || trials[0].Err != nil {
 				t.Fatalf("%+v, %v", trials, err)
 			}
@@ -226,7 +226,7 @@ func TestLogNamesNobody(t *testing.T) {
 		e, gateway, log := newGateway(t, twoFamilies, Options{UserLimit: 2, UserKey: key})
 		gateway.set("g_in{user=\"ann@x\"} 1\ng_out{who=\"bob@x\"} x\n", nil)
 		get(t, e.Handler(), "/metrics")
-		if _, _, err := e.Try(t.Context(), compileGate(t, oneFamily).compiled, time.Now().Add(time.Minute)); err != nil {
+		if _, _, err := e.Try(t.Context(), compiledMapping(t, oneFamily).compiled, time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if text := log.String(); !strings.Contains(text, "line 2") || !strings.Contains(text, "g_out") || strings.Contains(text, "@x") != (key == nil) {

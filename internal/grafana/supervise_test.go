@@ -123,7 +123,7 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 		},
 		"full disk":           {play: simgrafana.Play{Disk: simgrafana.DiskFull}, reason: "database or disk is full: make room on the disk that holds DIR, or choose another with --data-dir"},
 		"read-only":           {play: simgrafana.Play{Disk: simgrafana.DiskReadOnly}, reason: "attempt to write a readonly database: let the user that stackscope runs as write to DIR"},
-		"loses its port":      {play: simgrafana.Play{Robbed: true}, reason: "is taken by another program: stop that program or choose another port with --builtin-grafana-port"},
+		"loses its port":      {play: simgrafana.Play{PortTaken: true}, reason: "is taken by another program: stop that program or choose another port with --builtin-grafana-port"},
 		"hangs":               {play: simgrafana.Play{Hangs: true}, reason: "it did not answer within 700ms of its start: "},
 		"sick":                {play: simgrafana.Play{Sick: true}, reason: "it did not answer within 700ms of its start: it answers 503 Service Unavailable: its database is failing"},
 		"deaf from the start": {play: simgrafana.Play{Deaf: true}, reason: "it did not answer within 700ms of its start: "},

@@ -59,14 +59,21 @@ func TestFailedStartGivesTheDirectoryBack(t *testing.T) {
 	free(t, dir)
 }
 
-func TestStopWhileOpening(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+// unhurried returns a Prometheus, and its directory, that has a minute to stop.
+func unhurried(t *testing.T) (p *Prometheus, dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	p, err := New(Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.opts.StopTimeout = time.Minute
+	return p, dir
+}
+
+func TestStopWhileOpening(t *testing.T) {
+	t.Parallel()
+	p, dir := unhurried(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := p.Run(ctx); err != nil {
@@ -127,12 +134,7 @@ func TestStorageOutlivesRequests(t *testing.T) {
 // Whatever fails at the end, Run says so: it may have cost samples.
 func TestFailingCloseIsTold(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	p, err := New(Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.opts.StopTimeout = time.Minute
+	p, dir := unhurried(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)

@@ -46,8 +46,8 @@ func (l logger) line(level, name, message string, pairs ...string) {
 	fmt.Fprintln(l.out, string(text))
 }
 
-// verdict prints what a Grafana ends with, and returns the exit code.
-func verdict(err error) int {
+// fail prints what a Grafana ends with, and returns the exit code.
+func fail(err error) int {
 	fmt.Fprintf(os.Stderr, "Error: ✗ %v\n", err)
 	return 1
 }

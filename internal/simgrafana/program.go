@@ -50,28 +50,28 @@ func begin(args []string) (home string, words []string, s settings, p Play, err 
 func runCLI(args []string) int {
 	_, words, s, p, err := begin(args)
 	if err != nil {
-		return verdict(err)
+		return fail(err)
 	}
 	if note, err := os.OpenFile(s.get("paths", "data")+"/cli.log", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
 		fmt.Fprintln(note, strings.Join(words, " "))
 		_ = note.Close()
 	}
 	if p.CLIEnds != "" {
-		return verdict(errors.New(p.CLIEnds))
+		return fail(errors.New(p.CLIEnds))
 	}
 	if !slices.Equal(words, []string{"admin", "reset-admin-password", "--password-from-stdin"}) {
-		return verdict(fmt.Errorf("unknown command %q", words))
+		return fail(fmt.Errorf("unknown command %q", words))
 	}
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return verdict(err)
+		return fail(err)
 	}
 	db, err := openDatabase(s, p, newLogger(s))
 	if err != nil {
-		return verdict(err)
+		return fail(err)
 	}
 	if err := db.setPassword(strings.TrimRight(line, "\r\n")); err != nil {
-		return verdict(err)
+		return fail(err)
 	}
 	fmt.Println("Admin password changed successfully ✔")
 	return 0
@@ -81,14 +81,14 @@ func runCLI(args []string) int {
 func runServer(args []string) int {
 	home, _, s, p, err := begin(args)
 	if err != nil {
-		return verdict(err)
+		return fail(err)
 	}
 	l := newLogger(s)
 	go endBySignal(l, p.Stubborn)
 	l.line("info", "settings", "Starting Grafana", "version", p.Version, "commit", "stand-in")
 	if p.Ends != "" {
 		l.line("error", "server", "Something small", "error", "context canceled")
-		return verdict(errors.New(p.Ends))
+		return fail(errors.New(p.Ends))
 	}
 	time.Sleep(p.StartUp)
 	for p.Hangs {
@@ -96,33 +96,33 @@ func runServer(args []string) int {
 	}
 	db, err := openDatabase(s, p, l)
 	if err != nil {
-		return verdict(err)
+		return fail(err)
 	}
 	if p.Locked {
 		l.line("error", "ngalert.state.manager", "Failed to save the state", "error", "database is locked (5) (SQLITE_BUSY)")
 	}
 	provisioned, err := loadProvisioning(s.get("paths", "provisioning"), l)
 	if err != nil {
-		return verdict(err)
+		return fail(err)
 	}
 	provisioned.load(s.under(home, "paths", "bundled_plugins"), p.Version)
-	ln, err := listen(s, p.Robbed)
+	ln, err := listen(s, p.PortTaken)
 	if err != nil {
-		return verdict(err)
+		return fail(err)
 	}
 	l.line("info", "http.server", "HTTP Server Listen", "address", ln.Addr().String(), "protocol", "http", "subUrl", s.rootURL().Path)
 	server := &http.Server{Handler: newHandler(home, s, db, provisioned, l), ReadHeaderTimeout: time.Minute}
-	return verdict(server.Serve(ln))
+	return fail(server.Serve(ln))
 }
 
-func listen(s settings, robbed bool) (net.Listener, error) {
+func listen(s settings, taken bool) (net.Listener, error) {
 	addr := net.JoinHostPort(s.get("server", "http_addr"), s.get("server", "http_port"))
-	if robbed {
-		thief, err := net.Listen("tcp", addr)
+	if taken {
+		other, err := net.Listen("tcp", addr)
 		if err != nil {
 			return nil, err
 		}
-		defer thief.Close()
+		defer other.Close()
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

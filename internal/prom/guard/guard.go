@@ -37,48 +37,35 @@ func NewParser() parser.Parser {
 	return &boundedParser{parser.NewParser(parser.Options{}), make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
-// guarded runs parse when the texts together are within bounds.
-func (p *boundedParser) guarded(parse func(), texts ...string) error {
+// guarded parses if the texts together are within bounds.
+func guarded[T any](p *boundedParser, parse func() (T, error), texts ...string) (T, error) {
 	var size exprSize
 	for _, text := range texts {
 		if err := size.add(text); err != nil {
-			return err
+			return *new(T), err
 		}
 	}
 	if size.operators+size.commas > smallExpr {
 		p.slots <- struct{}{}
 		defer func() { <-p.slots }()
 	}
-	parse()
-	return nil
+	return parse()
 }
 
-func (p *boundedParser) ParseExpr(input string) (expr parser.Expr, err error) {
-	if refused := p.guarded(func() { expr, err = p.Parser.ParseExpr(input) }, input); refused != nil {
-		return nil, refused
-	}
-	return expr, err
+func (p *boundedParser) ParseExpr(input string) (parser.Expr, error) {
+	return guarded(p, func() (parser.Expr, error) { return p.Parser.ParseExpr(input) }, input)
 }
 
-func (p *boundedParser) ParseMetric(input string) (metric labels.Labels, err error) {
-	if refused := p.guarded(func() { metric, err = p.Parser.ParseMetric(input) }, input); refused != nil {
-		return labels.EmptyLabels(), refused
-	}
-	return metric, err
+func (p *boundedParser) ParseMetric(input string) (labels.Labels, error) {
+	return guarded(p, func() (labels.Labels, error) { return p.Parser.ParseMetric(input) }, input)
 }
 
-func (p *boundedParser) ParseMetricSelector(input string) (matchers []*labels.Matcher, err error) {
-	if refused := p.guarded(func() { matchers, err = p.Parser.ParseMetricSelector(input) }, input); refused != nil {
-		return nil, refused
-	}
-	return matchers, err
+func (p *boundedParser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
+	return guarded(p, func() ([]*labels.Matcher, error) { return p.Parser.ParseMetricSelector(input) }, input)
 }
 
-func (p *boundedParser) ParseMetricSelectors(inputs []string) (sets [][]*labels.Matcher, err error) {
-	if refused := p.guarded(func() { sets, err = p.Parser.ParseMetricSelectors(inputs) }, inputs...); refused != nil {
-		return nil, refused
-	}
-	return sets, err
+func (p *boundedParser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, error) {
+	return guarded(p, func() ([][]*labels.Matcher, error) { return p.Parser.ParseMetricSelectors(inputs) }, inputs...)
 }
 
 func (p *boundedParser) ParseSeriesDesc(string) (labels.Labels, []parser.SequenceValue, error) {
