@@ -57,7 +57,7 @@ func TestDockerIsAskedAboutAllAfterAFailure(t *testing.T) {
 	fake.events <- idB
 	select {
 	case <-failed:
-	case <-time.After(patience):
+	case <-time.After(hangTimeout):
 		t.Fatal("it was not asked for its containers when something happened to one")
 	}
 	fake.put(fakeContainer{id: idA, name: "a", image: "nvcr.io/nim/x", address: "172.17.0.3"})

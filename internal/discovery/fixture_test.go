@@ -225,13 +225,13 @@ func (m *machineTree) discover(edit func(*Options)) (*Discovery, *output) {
 	return d, log
 }
 
-// patience ends what hangs. Nothing that a test is about takes as long, on the slowest machine.
-const patience = 30 * time.Second
+// hangTimeout ends what hangs. Nothing that a test is about takes as long, on the slowest machine.
+const hangTimeout = 30 * time.Second
 
 // await waits until ok holds, which it may when d tells of a change.
 func await(t *testing.T, d *Discovery, changed <-chan struct{}, what string, ok func() bool) {
 	t.Helper()
-	for late := time.After(patience); !ok(); {
+	for late := time.After(hangTimeout); !ok(); {
 		select {
 		case <-changed:
 		case <-late:
@@ -243,7 +243,7 @@ func await(t *testing.T, d *Discovery, changed <-chan struct{}, what string, ok 
 // awaitStream waits until a daemon tells what happens to its containers.
 func awaitStream(t *testing.T, d *Discovery) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !d.docker.streaming.Load(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(hangTimeout); !d.docker.streaming.Load(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the stream of events never began")
 		}

@@ -111,7 +111,7 @@ func TestReasonOfAnEnd(t *testing.T) {
 		err   error
 		want  string
 	}{
-		{"verdict", []string{fresh, "Error: ✗ the cellar is under water"}, 0, failed, "the cellar is under water"},
+		{"verdict", []string{fresh, "Error: ✗ the listener has no certificate"}, 0, failed, "the listener has no certificate"},
 		{"error", []string{old, fresh, `{"level":"error","msg":"late","error":"context canceled"}`}, 0, failed, "no table: gone"},
 		{"old error", []string{old}, time.Minute, failed, "exit status 1"},
 		{"plain", []string{"Segmentation fault"}, 0, failed, "exit status 1; the last that it said: Segmentation fault"},

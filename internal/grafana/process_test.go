@@ -18,7 +18,7 @@ import (
 )
 
 func TestStopKillsWhatIgnoresTheSignal(t *testing.T) {
-	g, lines := newFake(t, simgrafana.Play{Stubborn: true}, func(o *Options) { o.StopTimeout = 500 * time.Millisecond })
+	g, lines := newFake(t, simgrafana.Play{IgnoresSIGTERM: true}, func(o *Options) { o.StopTimeout = 500 * time.Millisecond })
 	stop := run(t, g)
 	s := await(t, g, "running", running)
 	stop()
@@ -101,7 +101,7 @@ func TestKilledParentLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	home := simgrafana.Home(t)
-	simgrafana.Set(t, home, simgrafana.Play{Stubborn: true})
+	simgrafana.Set(t, home, simgrafana.Play{IgnoresSIGTERM: true})
 	parent := exec.Command(self)
 	parent.Env = append(simgrafana.Environ(), envParent+"="+home)
 	out, err := parent.StdoutPipe()

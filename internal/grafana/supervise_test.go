@@ -100,7 +100,7 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 		reason string
 		kind   kind
 	}{
-		"exits": {play: simgrafana.Play{Ends: "the cellar is under water"}, reason: "the cellar is under water"},
+		"exits": {play: simgrafana.Play{Ends: "the listener has no certificate"}, reason: "the listener has no certificate"},
 		"newer database": {
 			before: func(t *testing.T, g *Grafana) {
 				t.Helper()
@@ -121,13 +121,13 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 			},
 			reason: "let the user that stackscope runs as write to DIR",
 		},
-		"full disk":           {play: simgrafana.Play{Disk: simgrafana.DiskFull}, reason: "database or disk is full: make room on the disk that holds DIR, or choose another with --data-dir"},
-		"read-only":           {play: simgrafana.Play{Disk: simgrafana.DiskReadOnly}, reason: "attempt to write a readonly database: let the user that stackscope runs as write to DIR"},
-		"loses its port":      {play: simgrafana.Play{PortTaken: true}, reason: "is taken by another program: stop that program or choose another port with --builtin-grafana-port"},
-		"hangs":               {play: simgrafana.Play{Hangs: true}, reason: "it did not answer within 700ms of its start: "},
-		"sick":                {play: simgrafana.Play{Sick: true}, reason: "it did not answer within 700ms of its start: it answers 503 Service Unavailable: its database is failing"},
-		"deaf from the start": {play: simgrafana.Play{Deaf: true}, reason: "it did not answer within 700ms of its start: "},
-		"dies":                {later: simgrafana.Play{Dies: "snow on the roof"}, reason: "A service failed: snow on the roof", kind: kindExit},
+		"full disk":                   {play: simgrafana.Play{Disk: simgrafana.DiskFull}, reason: "database or disk is full: make room on the disk that holds DIR, or choose another with --data-dir"},
+		"read-only":                   {play: simgrafana.Play{Disk: simgrafana.DiskReadOnly}, reason: "attempt to write a readonly database: let the user that stackscope runs as write to DIR"},
+		"loses its port":              {play: simgrafana.Play{PortTaken: true}, reason: "is taken by another program: stop that program or choose another port with --builtin-grafana-port"},
+		"hangs":                       {play: simgrafana.Play{Hangs: true}, reason: "it did not answer within 700ms of its start: "},
+		"unhealthy":                   {play: simgrafana.Play{Unhealthy: true}, reason: "it did not answer within 700ms of its start: it answers 503 Service Unavailable: its database is failing"},
+		"unresponsive from the start": {play: simgrafana.Play{Unresponsive: true}, reason: "it did not answer within 700ms of its start: "},
+		"dies":                        {later: simgrafana.Play{Dies: "the scheduler panicked"}, reason: "A service failed: the scheduler panicked", kind: kindExit},
 		"operator's provisioning": {
 			before: func(t *testing.T, g *Grafana) {
 				t.Helper()
@@ -218,11 +218,11 @@ func TestStopDuringStart(t *testing.T) {
 }
 
 func TestUnresponsiveIsEndedAndStartedAgain(t *testing.T) {
-	g, _ := newFake(t, simgrafana.Play{Stubborn: true})
+	g, _ := newFake(t, simgrafana.Play{IgnoresSIGTERM: true})
 	g.timing.deadline = 500 * time.Millisecond
 	run(t, g)
 	s := await(t, g, "running", running)
-	simgrafana.Set(t, g.opts.Home, simgrafana.Play{Stubborn: true, Deaf: true})
+	simgrafana.Set(t, g.opts.Home, simgrafana.Play{IgnoresSIGTERM: true, Unresponsive: true})
 	await(t, g, "being ended", func(s Status) bool {
 		return s.Phase == PhaseStarting && strings.HasPrefix(s.Reason, "it failed 3 health checks in a row: ")
 	})

@@ -123,8 +123,8 @@ func send(t *testing.T, method, url string, body []byte, headers ...string) (int
 	return resp.StatusCode, resp.Header, strings.TrimSpace(string(data))
 }
 
-// patience ends a wait for what never comes. Nothing takes as long, on the slowest machine.
-const patience = 30 * time.Second
+// hangTimeout ends a wait for what never comes. Nothing takes as long, on the slowest machine.
+const hangTimeout = 30 * time.Second
 
 // eventually waits until ok returns true.
 func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {

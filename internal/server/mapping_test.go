@@ -65,7 +65,7 @@ func TestGPUStackBug01_MappingReachesWorkersAtOnce(t *testing.T) {
 		follow(t, c, joined.WorkerID, followers[i])
 	}
 	admin := s.admin(t)
-	eventually(t, patience, "every worker watches", func() bool {
+	eventually(t, hangTimeout, "every worker watches", func() bool {
 		st, err := admin.ResetConfig(t.Context(), client.AnyGeneration)
 		return err == nil && st.Workers == len(followers)
 	})
@@ -75,7 +75,7 @@ func TestGPUStackBug01_MappingReachesWorkersAtOnce(t *testing.T) {
 			t.Fatalf("%+v, %v", st, err)
 		}
 		for _, f := range followers {
-			eventually(t, patience, "the worker applies it", func() bool { return generationOf(f) == i+1 })
+			eventually(t, hangTimeout, "the worker applies it", func() bool { return generationOf(f) == i+1 })
 		}
 	}
 	for _, f := range followers {
@@ -95,7 +95,7 @@ func TestGPUStackBug02_WorkersGoOnWithoutTheServer(t *testing.T) {
 	if _, err := s.admin(t).SetConfig(t.Context(), []byte(custom), client.AnyGeneration); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, "applied", func() bool { return generationOf(f) == 1 })
+	eventually(t, hangTimeout, "applied", func() bool { return generationOf(f) == 1 })
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestMappingSurvivesKill(t *testing.T) {
 		// The worker's credential is still good, and it is told what it lacks.
 		f := newFollower(t, "")
 		follow(t, newClient(t, after.URL(), joined.Credential), joined.WorkerID, f)
-		eventually(t, patience, "told after the restart", func() bool { return generationOf(f) == int64(i)+1 })
+		eventually(t, hangTimeout, "told after the restart", func() bool { return generationOf(f) == int64(i)+1 })
 		if readsOdd(f) != (i == 0) {
 			t.Error("the worker was told another mapping")
 		}

@@ -32,7 +32,7 @@ import (
 
 func TestServerShowsAWorker(t *testing.T) {
 	s := start(t, options(t))
-	eventually(t, patience, "ready", func() bool { status, _, _ := get(t, s.URL()+"/readyz"); return status == 200 })
+	eventually(t, hangTimeout, "ready", func() bool { status, _, _ := get(t, s.URL()+"/readyz"); return status == 200 })
 	if _, _, body := get(t, s.metricsURL()+"/metrics/targets"); body != "[]" {
 		t.Errorf("targets at first: %s", body)
 	}
@@ -270,7 +270,7 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 		ended <- c.Watch(context.WithoutCancel(t.Context()), joined.WorkerID, 0, client.Events{Mapping: func(wire.MappingEvent) error { return nil }})
 	}()
 	admin := s.admin(t)
-	eventually(t, patience, "watching", func() bool {
+	eventually(t, hangTimeout, "watching", func() bool {
 		st, err := admin.ResetConfig(t.Context(), client.AnyGeneration)
 		return err == nil && st.Workers == 1
 	})
@@ -291,7 +291,7 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 		if !strings.Contains(err.Error(), "ended the stream") {
 			t.Errorf("the watcher was told %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(hangTimeout):
 		t.Error("the watcher still waits")
 	}
 }
@@ -350,7 +350,7 @@ func TestTLS(t *testing.T) {
 	if _, err := c.WithToken(string(token)).SetConfig(t.Context(), []byte(custom), client.AnyGeneration); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, "told over TLS", func() bool { return generationOf(f) == 1 })
+	eventually(t, hangTimeout, "told over TLS", func() bool { return generationOf(f) == 1 })
 
 	own, err := client.New(client.Options{BaseURL: s.URL(), HTTPClient: s.Client()})
 	if err != nil {

@@ -108,12 +108,12 @@ func (h *handler) play() Play {
 
 func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	p := h.play()
-	if p.Deaf {
+	if p.Unresponsive {
 		<-r.Context().Done()
 		return
 	}
 	status, state := http.StatusOK, "ok"
-	if p.Sick {
+	if p.Unhealthy {
 		status, state = http.StatusServiceUnavailable, "failing"
 	}
 	answer(w, status, map[string]string{"commit": "stand-in", "database": state, "version": p.Version})

@@ -84,7 +84,7 @@ func runServer(args []string) int {
 		return fail(err)
 	}
 	l := newLogger(s)
-	go endBySignal(l, p.Stubborn)
+	go endBySignal(l, p.IgnoresSIGTERM)
 	l.line("info", "settings", "Starting Grafana", "version", p.Version, "commit", "stand-in")
 	if p.Ends != "" {
 		l.line("error", "server", "Something small", "error", "context canceled")
@@ -131,12 +131,12 @@ func listen(s settings, taken bool) (net.Listener, error) {
 	return ln, nil
 }
 
-func endBySignal(l logger, stubborn bool) {
+func endBySignal(l logger, ignore bool) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	for sig := range signals {
 		l.line("info", "server", "Shutdown started", "reason", "System signal: "+sig.String())
-		if !stubborn {
+		if !ignore {
 			os.Exit(0)
 		}
 	}

@@ -25,18 +25,18 @@ type Play struct {
 	Migration time.Duration `json:",omitempty"` // how much longer that is while there is no database
 	Takes     int           `json:",omitempty"` // searches that it answers before it takes up the dashboards; below zero: it never does
 
-	Ends      string `json:",omitempty"` // why it ends at its start
-	Disk      string `json:",omitempty"` // DiskFull or DiskReadOnly
-	CLIEnds   string `json:",omitempty"` // why its command line fails
-	Hangs     bool   `json:",omitempty"` // it never listens
-	PortTaken bool   `json:",omitempty"` // another program takes its port between our look and its own
-	Locked    bool   `json:",omitempty"` // its parts find the database locked while it starts
-	Stubborn  bool   `json:",omitempty"` // SIGTERM doesn't end it
+	Ends           string `json:",omitempty"` // why it ends at its start
+	Disk           string `json:",omitempty"` // DiskFull or DiskReadOnly
+	CLIEnds        string `json:",omitempty"` // why its command line fails
+	Hangs          bool   `json:",omitempty"` // it never listens
+	PortTaken      bool   `json:",omitempty"` // another program takes its port between our look and its own
+	Locked         bool   `json:",omitempty"` // its parts find the database locked while it starts
+	IgnoresSIGTERM bool   `json:",omitempty"` // SIGTERM doesn't end it
 
 	// These are looked at with each request.
-	Sick bool   `json:",omitempty"` // its database fails
-	Deaf bool   `json:",omitempty"` // it no longer answers /api/health
-	Dies string `json:",omitempty"` // the error that it ends with once it has answered /api/health
+	Unhealthy    bool   `json:",omitempty"` // its database fails
+	Unresponsive bool   `json:",omitempty"` // it no longer answers /api/health
+	Dies         string `json:",omitempty"` // the error that it ends with once it has answered /api/health
 }
 
 // What Play.Disk may be.

@@ -346,7 +346,7 @@ func TestForeignTransactionIsWaitedFor(t *testing.T) {
 						t.Errorf("%s took %s, want %s", what, got, want)
 					}
 				}
-				took("the end of its patience", want, func() {
+				took("the end of its timeout", want, func() {
 					wantError(t, s.Apply(t.Context(), &sampleChanges), store.FileName, "another process has locked it")
 				})
 				took("the end of its caller's", want/2, func() {

@@ -266,7 +266,7 @@ func run(t *testing.T, o Options) running {
 		select {
 		case err := <-done:
 			return err
-		case <-time.After(patience):
+		case <-time.After(hangTimeout):
 			return errors.New("it does not stop")
 		}
 	})
@@ -298,13 +298,13 @@ func (r running) scrape(t *testing.T, path string) string {
 	return string(page)
 }
 
-// patience ends what hangs. Nothing that a test is about takes as long, on the slowest machine.
-const patience = 30 * time.Second
+// hangTimeout ends what hangs. Nothing that a test is about takes as long, on the slowest machine.
+const hangTimeout = 30 * time.Second
 
 // eventually waits until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(hangTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
