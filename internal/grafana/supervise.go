@@ -213,7 +213,7 @@ func (g *Grafana) advise(reason string, port int) string {
 	switch {
 	case strings.Contains(reason, "address already in use"):
 		return g.taken(port)
-	case containsAny(reason, "disk is full", "no space left", "disk quota"):
+	case containsAny(reason, "disk is full", "no space left", "disk quota", "disc quota"):
 		return fmt.Sprintf("%s: make room on the disk that holds %s, or choose another with --data-dir", reason, g.opts.Dir)
 	case containsAny(reason, "readonly database", "read-only file system", "unable to open database file"):
 		return fmt.Sprintf("%s: let the user that stackscope runs as write to %s and all files in it, or choose another directory with --data-dir", reason, g.opts.Dir)
