@@ -54,7 +54,9 @@ func TestPasswordIsAppliedOnce(t *testing.T) {
 		{"a database that isn't there yet", func(o *Options) { o.AdminPassword = "first one" }, "", "first one"},
 		{"the same again", func(o *Options) { o.AdminPassword = "first one" }, "", "first one"},
 		{"another one", func(o *Options) { o.AdminPassword = "second one" }, reset, "second one"},
+		{"that one again", func(o *Options) { o.AdminPassword = "second one" }, "", "second one"},
 		{"the operator's", func(o *Options) { o.Environ = append(o.Environ, envAdminPassword+"=the operator's") }, reset, "the operator's"},
+		{"the operator's again", func(o *Options) { o.Environ = append(o.Environ, envAdminPassword+"=the operator's") }, "", "the operator's"},
 		{"none: the well-known one must not come back", func(*Options) {}, "", "the operator's"},
 		{"one that only Grafana can read", func(o *Options) { o.Environ = append(o.Environ, envAdminPassword+"=$__file{"+secret+"}") }, "", "the operator's"},
 	} {
