@@ -14,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -40,8 +39,10 @@ func TestStartsAnswersAndStops(t *testing.T) {
 	if s := g.Status(); s.Phase != PhaseStopped || s.Home == "" {
 		t.Errorf("before Run: %+v", s)
 	}
+	begun := time.Now()
 	stop := run(t, g)
 	s := await(t, g, "running", running)
+	most := time.Since(begun).Seconds()
 	if s.Version != "10.4.2" || s.PID == 0 || s.Restarts != 0 || s.Reason != "" || s.Since.IsZero() {
 		t.Errorf("running: %+v", s)
 	}
@@ -50,8 +51,8 @@ func TestStartsAnswersAndStops(t *testing.T) {
 		t.Errorf("upstream %q, %v", addr, ok)
 	}
 	m := samples(g)
-	if m["start_duration_seconds"] == "" {
-		t.Error("no start duration")
+	if took, err := strconv.ParseFloat(m["start_duration_seconds"], 64); err != nil || took < 0.1 || took > most {
+		t.Errorf("its start took %q s, want at least the 0.1 s of it and at most %g s", m["start_duration_seconds"], most)
 	}
 	delete(m, "start_duration_seconds")
 	want := map[string]string{"up": "1", "starts_total": "1", `failures_total{reason="start"}`: "0", `failures_total{reason="exit"}`: "0", `failures_total{reason="unresponsive"}`: "0"}
@@ -68,7 +69,7 @@ func TestStartsAnswersAndStops(t *testing.T) {
 	if !strings.Contains(lines.String(), "System signal: terminated") {
 		t.Error("it was not asked to end")
 	}
-	if s := g.Status(); s.Phase != PhaseStopped || s.PID != 0 || samples(g)["up"] != "0" {
+	if s := g.Status(); s.Phase != PhaseStopped || s.PID != 0 || s.Version != "10.4.2" || s.Home != g.opts.Home || samples(g)["up"] != "0" {
 		t.Errorf("stopped: %+v", s)
 	}
 	if _, ok := g.upstream(); ok {
@@ -172,6 +173,43 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 	}
 }
 
+// Whatever words the system, SQLite and Grafana have for it, what can be done is said with it.
+func TestAdvice(t *testing.T) {
+	g := &Grafana{opts: Options{Dir: "/data/grafana"}}
+	const (
+		room    = ": make room on the disk that holds /data/grafana, or choose another with --data-dir"
+		rights  = ": let the user that stackscope runs as write to /data/grafana and all files in it, or choose another directory with --data-dir"
+		another = ": its database /data/grafana/grafana.db comes from another version or is damaged; run the Grafana that it belongs to (--grafana-home), or move it away to begin anew"
+	)
+	for reason, advice := range map[string]string{
+		"database or disk is full (13)":                             room,
+		"write /data/grafana/grafana.db: no space left on device":   room,
+		"write /data/grafana/grafana.db: disk quota exceeded":       room,
+		"write /data/grafana/grafana.db: disc quota exceeded":       room, // macOS
+		"migration failed (id = a): database or disk is full":       room,
+		"attempt to write a readonly database (8)":                  rights,
+		"mkdir /data/grafana/plugins: read-only file system":        rights,
+		"unable to open database file: out of memory (14)":          rights,
+		"migration failed (id = a): something":                      another,
+		"SQL logic error: no such column: is_service_account (1)":   another,
+		"SQL logic error: no such table: migration_log (1)":         another,
+		"SQL logic error: duplicate column name: help_flags1 (1)":   another,
+		"file is not a database (26)":                               another,
+		"database disk image is malformed (11)":                     another,
+		"exit status 1; the last that it said: Segmentation fault":  "",
+		"it was ended from outside (signal: killed)":                "",
+		"the disk is slow, and the database is locked, but not bad": "",
+	} {
+		if got := g.advise(reason, 3000); got != reason+advice {
+			t.Errorf("%s: %q, want %q", reason, strings.TrimPrefix(got, reason), advice)
+		}
+	}
+	const taken = "listen tcp 127.0.0.1:3000: bind: address already in use"
+	if got := g.advise(taken, 3000); !strings.Contains(got, "port 3000 on 127.0.0.1 is taken by another program: ") {
+		t.Errorf("%s: %q", taken, got)
+	}
+}
+
 // What its parts say when they get into each other's way while it starts is nothing to be told of: it runs.
 func TestRunsThoughItsDatabaseIsLockedAtTheStart(t *testing.T) {
 	g, lines := newFake(t, simgrafana.Play{Locked: true})
@@ -223,12 +261,19 @@ func TestUnresponsiveIsEndedAndStartedAgain(t *testing.T) {
 	run(t, g)
 	s := await(t, g, "running", running)
 	simgrafana.Set(t, g.opts.Home, simgrafana.Play{IgnoresSIGTERM: true, Unresponsive: true})
-	await(t, g, "being ended", func(s Status) bool {
-		return s.Phase == PhaseStarting && strings.HasPrefix(s.Reason, "it failed 3 health checks in a row: ")
-	})
+	e := await(t, g, "being ended", func(s Status) bool { return !running(s) })
+	if e.Phase != PhaseStarting || e.Version != s.Version || e.Home != s.Home || e.PID != s.PID {
+		t.Errorf("while it is ended: %+v", e)
+	}
+	if !strings.HasPrefix(e.Reason, "it failed 3 health checks in a row: ") || !strings.HasSuffix(e.Reason, "; it is ended and started again") {
+		t.Errorf("while it is ended: reason %q", e.Reason)
+	}
 	w := await(t, g, "waiting", waiting)
 	if !strings.HasPrefix(w.Reason, "it failed 3 health checks in a row: no answer within ") {
 		t.Errorf("reason %q", w.Reason)
+	}
+	if w.Version != s.Version || w.Home != s.Home || w.PID != 0 {
+		t.Errorf("waiting: %+v", w)
 	}
 	if alive(s.PID) {
 		t.Error("the first is still there")
@@ -340,56 +385,6 @@ func TestDataDirectoryThatCannotBeMade(t *testing.T) {
 	if s := await(t, g, "waiting", waiting); !strings.Contains(s.Reason, "cannot be made (not a directory)") {
 		t.Errorf("reason %q", s.Reason)
 	}
-}
-
-func TestBackoff(t *testing.T) {
-	b := backoff{timing: defaultTiming()}
-	var got []time.Duration
-	for _, healthy := range []time.Duration{0, 0, 0, 10 * time.Second, 0, 0, 0, 0, 5 * time.Minute, 0} {
-		got = append(got, b.after(healthy))
-	}
-	s := time.Second
-	if d := cmp.Diff([]time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 32 * s, 60 * s, 60 * s, s, 2 * s}, got); d != "" {
-		t.Errorf("waits (-want +got):\n%s", d)
-	}
-}
-
-// While there is no Grafana, Run looks for one every 15 s and says what it found instead.
-func TestLooksAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "later")
-		lines := new(logLines)
-		g, err := New(Options{Dir: t.TempDir(), Searched: []string{dir}, PathPrefix: "/grafana", PrometheusURL: "http://127.0.0.1:1", Environ: []string{}, Logger: lines.logger()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if g.Status().Phase != PhaseAbsent {
-			t.Skip("this machine has a Grafana of its own")
-		}
-		stop := run(t, g)
-		synctest.Wait()
-		since := g.Status().Since
-		if err := os.MkdirAll(filepath.Join(dir, "public"), 0o750); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(14 * time.Second)
-		if strings.Contains(g.Status().Reason, "lacks") {
-			t.Error("it looked too early")
-		}
-		time.Sleep(2 * time.Second)
-		s := g.Status()
-		if want := dir + " (lacks conf/defaults.ini and an executable bin/grafana)"; !strings.Contains(s.Reason, want) || !s.Since.Equal(since) {
-			t.Errorf("%+v, want %q", s, want)
-		}
-		time.Sleep(time.Minute)
-		if n := strings.Count(lines.String(), "there is no grafana"); n != 2 {
-			t.Errorf("it was said %d times", n)
-		}
-		stop()
-		if s := g.Status(); s.Phase != PhaseStopped {
-			t.Errorf("after the end: %+v", s)
-		}
-	})
 }
 
 func TestHealthCheckKnowsGrafanaFromOthers(t *testing.T) {
