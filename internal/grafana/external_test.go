@@ -42,6 +42,9 @@ func TestPeopleAreRedirected(t *testing.T) {
 					if got := resp.Header.Get("Location"); resp.StatusCode != http.StatusFound || got != target+want {
 						t.Errorf("%s %s (%s): %d to %q, want %q", method, path, header, resp.StatusCode, got, target+want)
 					}
+					if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Vary") != "Accept, Sec-Fetch-Mode" {
+						t.Errorf("%s %s (%s): a browser may keep it when the setting is another, or for a script: %v", method, path, header, resp.Header)
+					}
 				}
 			}
 		}
