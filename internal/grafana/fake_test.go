@@ -68,6 +68,21 @@ func (l *logLines) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
+// awaitLine waits for a line of the log that has the part.
+func awaitLine(t *testing.T, l *logLines, part string) string {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for line := range strings.Lines(l.String()) {
+			if strings.Contains(line, part) {
+				return line
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatalf("never logged %q", part)
+		}
+	}
+}
+
 // newFake makes a supervisor, with short times, of a stand-in that plays p.
 func newFake(t *testing.T, p simgrafana.Play, change ...func(*Options)) (*Grafana, *logLines) {
 	t.Helper()

@@ -6,9 +6,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func valid() Options {
@@ -149,6 +152,12 @@ func TestFind(t *testing.T) {
 		if got, err := find(c.given, c.searched, c.env...); got != c.want {
 			t.Errorf("%s: %q, %v, want %q", c.name, got, err, c.want)
 		}
+	}
+	// Where the server installs one wins over a package's: who did that wants it.
+	g := &Grafana{opts: Options{Searched: []string{at("new"), at("deb", "share", "grafana")}}, env: parseEnviron([]string{"GF_PATHS_HOME=" + at("old"), "PATH=" + at("path")})}
+	order := slices.Concat([]string{at("old"), at("new"), at("deb", "share", "grafana")}, usualHomes[:], []string{at("brew", "share", "grafana")})
+	if d := cmp.Diff(order, g.candidates()); d != "" {
+		t.Errorf("looks at (-want +got):\n%s", d)
 	}
 	h, _ := inspect(at("old"))
 	if name, args := h.command("cli", "admin"); name != at("old", "bin", "grafana-cli") || strings.Join(args, " ") != "--homepath "+at("old")+" admin" {

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/simgrafana"
 )
 
 // testOutput returns an output, what it logs (without times) and a clock for it.
@@ -126,6 +129,47 @@ func TestReasonOfAnEnd(t *testing.T) {
 		*now = now.Add(c.after)
 		if got := o.reason(c.err); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// A line without an end must not fill the memory, and what comes after it is whole.
+func TestLineWithoutEndIsBounded(t *testing.T) {
+	o, text, _ := testOutput(slog.LevelDebug)
+	const pieces = 4096
+	piece := []byte(strings.Repeat("x", maxLine))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range pieces {
+		if n, err := o.Write(piece); n != len(piece) || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took, said := after.TotalAlloc-before.TotalAlloc, uint64(pieces*len(piece)); took > said/10 {
+		t.Errorf("%d bytes of memory for a line of %d", took, said)
+	}
+	fmt.Fprintln(o, "\nthe next")
+	if got := text.String(); strings.Count(got, "\n") != 2 || !strings.HasPrefix(got, "level=DEBUG msg=xxx") || !strings.HasSuffix(got, `msg="the next" component=grafana`+"\n") {
+		t.Errorf("logged %q", got)
+	}
+}
+
+// Once Grafana answers, its warnings are warnings.
+func TestWarningsOfOneThatRuns(t *testing.T) {
+	g, lines := newFake(t, simgrafana.Play{})
+	run(t, g)
+	pid := 0
+	for _, warning := range []string{"the first is short of memory", "the second is short of memory"} {
+		simgrafana.Set(t, g.opts.Home, simgrafana.Play{})
+		s := await(t, g, "running", func(s Status) bool { return running(s) && s.PID != pid })
+		simgrafana.Set(t, g.opts.Home, simgrafana.Play{Warns: warning})
+		if line := awaitLine(t, lines, warning); !strings.Contains(line, "level=WARN") {
+			t.Errorf("logged %s", line)
+		}
+		pid = s.PID
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -112,6 +112,9 @@ func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		return
 	}
+	if p.Warns != "" {
+		h.log.line("warn", "server", p.Warns)
+	}
 	status, state := http.StatusOK, "ok"
 	if p.Unhealthy {
 		status, state = http.StatusServiceUnavailable, "failing"

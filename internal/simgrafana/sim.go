@@ -36,6 +36,7 @@ type Play struct {
 	// These are looked at with each request.
 	Unhealthy    bool   `json:",omitempty"` // its database fails
 	Unresponsive bool   `json:",omitempty"` // it no longer answers /api/health
+	Warns        string `json:",omitempty"` // the warning that it logs with each answer to /api/health
 	Dies         string `json:",omitempty"` // the error that it ends with once it has answered /api/health
 }
 
