@@ -34,6 +34,10 @@ func TestSchemaFindsFaults(t *testing.T) {
 		{"", "templating.list.1.type", "querry", `Type: "querry" is none of`},
 		{"", "templating.list.1.refresh", 9, `Refresh: "9" is none of`},
 		{"", "templating.list.1.current", object{"text": 1, "value": "a"}, "current"},
+		{"", "templating.list.1.query.qry", "up", "unexpected field 'qry'"},
+		{"", "templating.list.1.query.query", 5, "query.query: 5 is no string"},
+		{"", "templating.list.1.query", object{"refId": "x"}, "query: lacks query"},
+		{"", "templating.list.0.query", object{"query": "prometheus", "refId": "x"}, "an object, which a variable of type datasource doesn't have"},
 		// panels
 		{"timeseries", "type", "graphic", "no kind of panel is called graphic"},
 		{"timeseries", "type", nil, "type: required field is null"},
@@ -68,6 +72,25 @@ func TestSchemaFindsFaults(t *testing.T) {
 		{"timeseries", "targets.0.format", "timeseries", `Format: "timeseries" is none of`},
 		{"timeseries", "targets.0.datasource.kind", "x", "unexpected field 'kind'"},
 		{"timeseries", "datasource.type", "graphite", "queries of graphite"},
+		// transformations
+		{"table", "transformations.0.id", "orgnaize", `no transformation is called "orgnaize"`},
+		{"table", "transformations.0.optons", object{}, "unexpected field 'optons'"},
+		{"table", "transformations.0.options", object{"reducers": []any{}}, "unexpected field 'reducers'"},
+		{"table", "transformations.0.options", nil, "is no object"},
+		{"table", "transformations.0.filter", object{"id": "byRefID", "options": "A"}, `no matcher is called "byRefID"`},
+		{"table", "transformations.1.options.include.name", "x", "unexpected field 'name'"},
+		{"table", "transformations.1.options.include.names", "x", "names: x is no list"},
+		{"table", "transformations.1.options.include.names", []any{1}, "names[0]: 1 is no string"},
+		{"table", "transformations.2.options.renamByName", object{}, "unexpected field 'renamByName'"},
+		{"table", "transformations.2.options.RenameByName", object{}, "unexpected field 'RenameByName'"},
+		{"table", "transformations.2.options.renameByName.a", 1, "renameByName.a: 1 is no string"},
+		{"table", "transformations.2.options.indexByName.a", "1", "indexByName.a: 1 is no number"},
+		{"table", "transformations.2.options.excludeByName.a", "true", "excludeByName.a: true is no boolean"},
+		{"table", "transformations", []any{object{"id": "groupingToMatrix", "options": object{"emptyValue": "nul"}}}, "emptyValue: nul is none of"},
+		{"table", "transformations", []any{object{"id": "groupingToMatrix", "options": object{"rowsField": "a"}}}, "unexpected field 'rowsField'"},
+		// custom fields of panels that have none
+		{"bargauge", "fieldConfig.defaults.custom.zzz", 1, "unexpected field 'zzz'"},
+		{"stat", "fieldConfig.defaults.custom", "zzz", "no custom fields: zzz is no object"},
 		// overrides
 		{"table", "fieldConfig.overrides", override("colour", "blue"), "unexpected field 'colour'"},
 		{"table", "fieldConfig.overrides", override("unit", 5), "unit: json: cannot unmarshal number"},
@@ -77,6 +100,9 @@ func TestSchemaFindsFaults(t *testing.T) {
 		{"table", "fieldConfig.overrides", override("custom.cellOptions", object{"type": "blink"}), "cellOptions"},
 		{"table", "fieldConfig.overrides", override("custom.cellOptions", object{"type": "gauge", "mode": "loud"}), `Mode: "loud" is none of`},
 		{"table", "fieldConfig.overrides", []any{object{"matcher": object{"id": "byName", "name": "x"}, "properties": []any{}}}, "unexpected field 'name'"},
+		{"timeseries", "fieldConfig.overrides", []any{object{"matcher": object{"id": "byNam", "options": "x"}, "properties": []any{}}}, `no matcher is called "byNam"`},
+		{"timeseries", "fieldConfig.overrides", []any{object{"matcher": object{"id": "byName", "options": object{"name": "x"}}, "properties": []any{}}}, "options: map[name:x] is no string"},
+		{"timeseries", "fieldConfig.overrides", []any{object{"matcher": object{"id": "byRegexp"}, "properties": []any{}}}, "options: <nil> is no string"},
 	} {
 		found := schemaFaults(t, spoil(t, c.panel, c.path, c.value))
 		if !slices.ContainsFunc(found, func(fault string) bool { return strings.Contains(fault, c.want) }) {
