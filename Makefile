@@ -15,13 +15,14 @@ BUILDINFO    := github.com/stackscope/stackscope/internal/base/buildinfo
 LDFLAGS      := -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).revision=$(REVISION)
 FUZZTIME     ?= 1m
 PORT         ?= 8080
+ATTACK       ?= 1
 export PATH  := $(GOBIN):$(PATH)
 # With a C compiler the worker reads NVIDIA cards through their driver's library (docs/adr/0004); without one Go leaves cgo and
 # those cards out by itself. Names and users are looked up without C in both.
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
-.PHONY: help build run test clone-test e2e race no-race lint bench fuzz gen check ui tools clean
+.PHONY: help build run test clone-test e2e attack race no-race lint bench fuzz gen check ui tools clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ clone-test: ## the tests as a user has them: in a clone of the last commit with 
 e2e: build ## the real binaries, a separate real Prometheus, and the specification's commands
 	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(TEST) -count=1 -timeout 10m ./tests/e2e/... ./tests/docs/...
 
+attack: build ## attacks on the real programs over loopback; ATTACK=reduced is what CI does
+	STACKSCOPE_ATTACK=$(ATTACK) STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 30m -v ./tests/attack/
+
 race: ## the tests of packages that share state between goroutines, under the race detector
 	CGO_ENABLED=1 $(TEST) -race -shuffle=on -p 2 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
 
@@ -76,9 +80,10 @@ bench: build ## benchmarks: the translator beside its peers, and the hot paths
 fuzz: ## each fuzz target for FUZZTIME (1m)
 	./hack/fuzz $(FUZZTIME)
 
-check: lint gen ## all that CI does: every test as a user has it, and here, under the race detector where there are goroutines
+check: lint gen ## all that CI does: every test as a user has it, the attacks, and here, under the race detector where there are goroutines
 	git diff --exit-code -- docs docker-compose README.md
 	$(MAKE) --no-print-directory clone-test
+	$(MAKE) --no-print-directory attack ATTACK=reduced
 	$(MAKE) --no-print-directory no-race
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 5s $(FUZZ_HARD)
