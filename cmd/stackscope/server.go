@@ -40,7 +40,8 @@ type serverFlags struct {
 
 	ServerExternalURL      string `help:"URL under which users reach the server, when it isn't plain from their requests." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
 	DisableAnonymousViewer bool   `help:"Ask for the admin token also for reading." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
-	NoTrustLoopback        bool   `help:"Ask for the admin token also from this machine." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
+	NoTrustLoopback        bool   `help:"Ask for the admin token also from the server's own user on this machine." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
+	TrustLoopbackRoot      bool   `help:"Do not ask root on this machine for the admin token, where the server runs as another user. A proxy that runs as root then passes everybody in." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`
 }
 
 func (f *serverFlags) options(logger *slog.Logger) server.Options {
@@ -63,7 +64,7 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.TLSCert, o.TLSKey, o.TLSPort = f.TLSCert, f.TLSKey, f.TLSPort
 	o.ServerExternalURL = f.ServerExternalURL
 	o.DisableAnonymousViewer = f.DisableAnonymousViewer
-	o.NoTrustLoopback = f.NoTrustLoopback
+	o.NoTrustLoopback, o.TrustLoopbackRoot = f.NoTrustLoopback, f.TrustLoopbackRoot
 	return o
 }
 

@@ -4,9 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -34,7 +32,7 @@ type gate struct {
 	adminPath, joinPath string
 	authenticate        func(workerID int64, credential string) bool
 	anonymousViewer     bool
-	trustLoopback       bool
+	loopback            *loopbackTrust // nil: nobody on this machine is trusted for that
 	crossOrigin         *http.CrossOriginProtection
 }
 
@@ -45,8 +43,10 @@ func newGate(o Options) *gate {
 		adminPath: o.AdminTokenPath, joinPath: o.WorkerTokenPath,
 		authenticate:    o.Inventory.Authenticate,
 		anonymousViewer: !o.DisableAnonymousViewer,
-		trustLoopback:   !o.NoTrustLoopback,
 		crossOrigin:     http.NewCrossOriginProtection(),
+	}
+	if !o.NoTrustLoopback {
+		g.loopback = newLoopbackTrust(o)
 	}
 	if g.adminPath == "" {
 		g.adminPath = "DATA_DIR/admin-token"
@@ -95,11 +95,15 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 		}
 		return &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true}
 	}
-	if g.trustLoopback {
-		if isLocal(r) {
+	if g.loopback != nil {
+		reason := g.loopback.refuse(r)
+		if reason == "" {
 			return nil
 		}
-		hint += "; only a request made on the server's own machine, straight to http://localhost, needs none"
+		hint += "; only a request of the server's own user on its own machine, straight to http://localhost, needs none"
+		if isLocal(r) {
+			hint += ", and this one is not taken for one: " + reason
+		}
 	}
 	return &Problem{Status: http.StatusUnauthorized, Detail: doing + " needs the admin token: " + hint, basic: true}
 }
@@ -139,49 +143,6 @@ func same(token string, want [sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
-// isLocal reports whether r was made on this machine and for this machine: from a loopback address, to a loopback name
-// (a page elsewhere that rebinds its DNS name to 127.0.0.1 keeps its own name in Host), and through no proxy, which would
-// lend its own loopback address to strangers. HTTP/1.0 isn't trusted because nginx, which by default adds no header that
-// gives it away, speaks that to what lies behind it.
-func isLocal(r *http.Request) bool {
-	if !r.ProtoAtLeast(1, 1) {
-		return false
-	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
-		return false
-	}
-	return isLoopbackHost(r.Host) && !isForwarded(r.Header)
-}
-
-func isLoopbackHost(hostport string) bool {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	} else {
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
-
-func isForwarded(h http.Header) bool {
-	for name := range h {
-		switch {
-		case strings.HasPrefix(name, "X-Forwarded"), strings.HasPrefix(name, "X-Original-"):
-			return true
-		}
-		switch name {
-		case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip":
-			return true
-		}
-	}
-	return false
-}
-
 // Names of the security schemes in the OpenAPI document.
 const (
 	schemeAdmin      = "adminToken"
@@ -192,7 +153,7 @@ const (
 
 func securitySchemes() map[string]*huma.SecurityScheme {
 	return map[string]*huma.SecurityScheme{
-		schemeAdmin:      {Type: "http", Scheme: "bearer", Description: "Content of DATA_DIR/admin-token. On the server's own machine, straight to http://localhost, nothing is needed."},
+		schemeAdmin:      {Type: "http", Scheme: "bearer", Description: "Content of DATA_DIR/admin-token. The server's own user needs none on its own machine, straight to http://localhost."},
 		schemeAdminBasic: {Type: "http", Scheme: "basic", Description: "User admin, the admin token as password."},
 		schemeJoin:       {Type: "http", Scheme: "bearer", Description: "Content of DATA_DIR/worker-token."},
 		schemeWorker:     {Type: "http", Scheme: "bearer", Description: "The credential from the worker's registration."},

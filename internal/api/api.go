@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -79,8 +80,13 @@ type Options struct {
 	AdminTokenPath, WorkerTokenPath string
 	// DisableAnonymousViewer makes reading need the admin token.
 	DisableAnonymousViewer bool
-	// NoTrustLoopback makes changes need the admin token also on the server's own machine.
-	NoTrustLoopback bool
+	// NoTrustLoopback makes changes need the admin token also on the server's own machine. Otherwise requests from there need none
+	// that come from the user UID, which is the server's own, or with TrustLoopbackRoot from root. OwnerUID tells whose a connection
+	// is; nil asks the system.
+	NoTrustLoopback   bool
+	TrustLoopbackRoot bool
+	UID               int
+	OwnerUID          func(client, server netip.AddrPort) (uint32, error)
 	// ReportInterval is how often workers are told to report, 10 s by default.
 	ReportInterval time.Duration
 	// Dashboards says where the redirects to dashboards lead.

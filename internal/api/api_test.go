@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +27,10 @@ import (
 const (
 	adminToken  = "admin-secret"
 	workerToken = "join-secret"
+	serverUID   = 4200
 )
+
+var serverAddr = netip.MustParseAddrPort("127.0.0.1:80")
 
 // fakeMapping is a mapping in memory.
 type fakeMapping struct {
@@ -169,6 +174,7 @@ func newAPI(t *testing.T, change ...func(*api.Options)) harness {
 	o := api.Options{
 		Mapping: h.mapping, Inventory: h.inventory, AdminToken: adminToken, WorkerToken: workerToken,
 		AdminTokenPath: "/data/admin-token", WorkerTokenPath: "/data/worker-token",
+		UID: serverUID, OwnerUID: func(netip.AddrPort, netip.AddrPort) (uint32, error) { return serverUID, nil },
 		Logger: slog.New(slog.NewTextHandler(io.MultiWriter(h.log, t.Output()), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {
@@ -184,6 +190,7 @@ func newAPI(t *testing.T, change ...func(*api.Options)) harness {
 // request is made from another machine unless the test changes that.
 func request(method, path, body string, headers ...string) *http.Request {
 	r := httptest.NewRequest(method, "http://gpu-head"+path, strings.NewReader(body))
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.TCPAddrFromAddrPort(serverAddr)))
 	r.RemoteAddr = "192.0.2.7:1234"
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])

@@ -234,6 +234,8 @@ func (f *procfs) sockets(pid int, name string) ([]byte, error) {
 	return f.read(f.path(pid, name), maxSocketBytes, endsOtherwise)
 }
 
+const stateListen = "0A"
+
 // endsOtherwise reports whether the last whole line of a list of sockets is neither a listening one nor the header.
 func endsOtherwise(text []byte, _ bool) bool {
 	end := bytes.LastIndexByte(text, '\n')

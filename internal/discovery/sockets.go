@@ -2,10 +2,11 @@ package discovery
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"math"
 	"net/netip"
+
+	"github.com/stackscope/stackscope/internal/base/procnet"
 )
 
 // maxListeners bounds the listening sockets of one network namespace that are looked at.
@@ -18,67 +19,23 @@ type listener struct {
 	inode uint64
 }
 
-const stateListen = "0A"
-
 // appendListeners takes the listening sockets from the text of /proc/PID/net/tcp or tcp6. A line that isn't understood is
 // left out.
 func appendListeners(dst []listener, text []byte) []listener {
-	const (
-		fieldLocal = 1
-		fieldState = 3
-		fieldInode = 9
-	)
-	for line := range bytes.Lines(text) {
+	for s := range procnet.Sockets(text) {
 		if len(dst) == maxListeners {
 			break
 		}
-		var local, inode []byte
-		field, listens := 0, true
-		for word := range bytes.FieldsSeq(line) {
-			switch field {
-			case fieldLocal:
-				local = word
-			case fieldState:
-				listens = string(word) == stateListen
-			case fieldInode:
-				inode = word
-			}
-			if field++; field > fieldInode || !listens {
-				break
-			}
-		}
-		if !listens || inode == nil {
+		if !s.Listens() {
 			continue
 		}
-		addr, ok := parseLocal(local)
-		number, ok2 := parseUint(inode)
+		addr, ok := s.Local()
+		inode, ok2 := s.Inode()
 		if ok && ok2 && addr.Port() != 0 {
-			dst = append(dst, listener{addr.Addr(), int(addr.Port()), number})
+			dst = append(dst, listener{addr.Addr(), int(addr.Port()), inode})
 		}
 	}
 	return dst
-}
-
-// parseLocal reads an address as 0100007F:1F40: words of 32 bits in the machine's byte order, and the port.
-func parseLocal(text []byte) (netip.AddrPort, bool) {
-	address, port, ok := bytes.Cut(text, []byte(":"))
-	if !ok || (len(address) != 8 && len(address) != 32) || len(port) != 4 {
-		return netip.AddrPort{}, false
-	}
-	var raw [16]byte
-	n, err := hex.Decode(raw[:], address)
-	if err != nil {
-		return netip.AddrPort{}, false
-	}
-	for i := 0; i < n; i += 4 {
-		binary.NativeEndian.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
-	}
-	var number [2]byte
-	if _, err := hex.Decode(number[:], port); err != nil {
-		return netip.AddrPort{}, false
-	}
-	addr, ok := netip.AddrFromSlice(raw[:n])
-	return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(number[:])), ok
 }
 
 // socketInode reads where a file descriptor's link points to: socket:[12345].

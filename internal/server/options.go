@@ -34,9 +34,11 @@ type Options struct {
 	// RetentionTime and RetentionSize (bytes; 0: no limit) bound what the embedded Prometheus keeps.
 	RetentionTime time.Duration
 	RetentionSize int64
-	// DisableAnonymousViewer makes reading need the admin token, NoTrustLoopback changes from this machine too.
+	// DisableAnonymousViewer makes reading need the admin token, NoTrustLoopback changes from this machine too. Without that the
+	// server's own user needs none on this machine, and with TrustLoopbackRoot nor does root.
 	DisableAnonymousViewer bool
 	NoTrustLoopback        bool
+	TrustLoopbackRoot      bool
 	// ServerExternalURL is where users' browsers reach the server; empty: under the address that they used.
 	ServerExternalURL string
 	// HeartbeatGrace is how long a worker may be silent before it isn't ready any more.
@@ -128,6 +130,9 @@ func (o *Options) validate() error {
 	}
 	if o.ReportInterval < time.Second || o.ReportInterval > o.HeartbeatGrace {
 		wrong("report interval %s: give 1s or more and at most the heartbeat grace, %s", o.ReportInterval, o.HeartbeatGrace)
+	}
+	if o.NoTrustLoopback && o.TrustLoopbackRoot {
+		wrong("--no-trust-loopback and --trust-loopback-root exclude each other: give one of them")
 	}
 	if o.StopTimeout < drainTimeout+closeTime {
 		wrong("stop timeout %s: give at least %s", o.StopTimeout, drainTimeout+closeTime)

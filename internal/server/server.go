@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -191,6 +192,7 @@ func (s *Server) assemble() error {
 		AdminToken: s.adminToken, AdminTokenPath: s.AdminTokenPath(),
 		WorkerToken: s.workerToken, WorkerTokenPath: filepath.Join(s.opts.DataDir, workerTokenFile),
 		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
+		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(),
 		ReportInterval: s.opts.ReportInterval, Ready: s.ready,
 		ReadToken: s.readToken, Dashboards: s.dashboards(),
 		Mounts: mounts, Links: links, Logger: s.opts.Logger,

@@ -23,6 +23,13 @@ import (
 const wholeAttack = "1"
 
 func TestMain(m *testing.M) {
+	if what := os.Getenv(playPart); what != "" {
+		if err := play(what); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if os.Getenv("STACKSCOPE_ATTACK") == "" {
 		fmt.Println("the attacks come after the other tests: `make attack` builds the programs that they need")
 		return
@@ -165,6 +172,12 @@ func serve(t *testing.T, flags ...string) *server {
 // serveIn does so in a given data directory and environment.
 func serveIn(t *testing.T, dir string, env []string, flags ...string) *server {
 	t.Helper()
+	return serveAs(t, nil, dir, env, flags...)
+}
+
+// serveAs does so as another user; nil is the test's own.
+func serveAs(t *testing.T, user *syscall.Credential, dir string, env []string, flags ...string) *server {
+	t.Helper()
 	s := &server{dir: dir}
 	port, metricsPort := freePort(t), freePort(t)
 	s.url, s.metrics = fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", metricsPort)
@@ -173,6 +186,7 @@ func serveIn(t *testing.T, dir string, env []string, flags ...string) *server {
 		"--disable-builtin-grafana",
 	}, flags...)...)
 	cmd.Env = append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	s.process = run(t, cmd)
 	s.await(t, "/healthz")
 	s.adminToken, s.joinToken = s.token(t, "admin-token"), s.token(t, "worker-token")

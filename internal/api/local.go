@@ -1,0 +1,126 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/base/procnet"
+)
+
+const rootUID = 0
+
+// loopbackTrust decides which requests of this machine need no token: those of the server's own user.
+type loopbackTrust struct {
+	uid      uint32 // the server's own user
+	name     string // and its name, for sudo -u
+	root     bool   // root is trusted too
+	ownerUID func(client, server netip.AddrPort) (uint32, error)
+}
+
+func newLoopbackTrust(o Options) *loopbackTrust {
+	l := &loopbackTrust{uid: uint32(max(0, o.UID)), root: o.TrustLoopbackRoot, ownerUID: o.OwnerUID}
+	if l.ownerUID == nil {
+		l.ownerUID = procnet.Owner
+	}
+	l.name = "'#" + strconv.Itoa(o.UID) + "'"
+	if u, err := user.LookupId(strconv.Itoa(o.UID)); err == nil {
+		l.name = u.Username
+	}
+	return l
+}
+
+// refuse returns why a request isn't taken for one of the server's own user on its own machine; nothing when it is.
+//
+// That a request comes from a loopback address says little: a TCP proxy on this machine lends its own to strangers, and so does
+// ssh -R. The system tells whose the connection is. A connection whose owner has closed it is shown as root's.
+func (l *loopbackTrust) refuse(r *http.Request) string {
+	if reason := notLocal(r); reason != "" {
+		return reason
+	}
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return "it came from no address"
+	}
+	bound, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return "it came over no connection that could be looked up"
+	}
+	server, err := netip.ParseAddrPort(bound.String())
+	if err != nil {
+		return "it came over no connection that could be looked up"
+	}
+	uid, err := l.ownerUID(client, server)
+	switch {
+	case errors.Is(err, procnet.ErrNotHere):
+		return err.Error()
+	case err != nil:
+		return fmt.Sprintf("whose it was could not be found out: %v", err)
+	case uid == l.uid, uid == rootUID && l.root:
+		return ""
+	case uid == rootUID:
+		return fmt.Sprintf("it came from root and the server runs as another user: send it with sudo -u %s, or start the server with --trust-loopback-root", l.name)
+	}
+	return fmt.Sprintf("it came from user %d and the server runs as another: send it with sudo -u %s", uid, l.name)
+}
+
+// isLocal reports whether r looks as if it was made on this machine and for this machine. A proxy that speaks TCP alone makes every
+// request look so.
+func isLocal(r *http.Request) bool { return notLocal(r) == "" }
+
+// notLocal returns why r doesn't look as if it was made on this machine and for this machine: from a loopback address, to a
+// loopback name (a page elsewhere that rebinds its DNS name to 127.0.0.1 keeps its own name in Host), and through no proxy that
+// gives itself away by a header. HTTP/1.0 isn't trusted because nginx, which by default adds no header, speaks that to what lies
+// behind it.
+func notLocal(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	switch {
+	case err != nil || !peer.Addr().Unmap().IsLoopback():
+		return "it came from another machine"
+	case !isLoopbackHost(r.Host):
+		return fmt.Sprintf("it was sent to %.100q and not to localhost", r.Host)
+	case !r.ProtoAtLeast(1, 1):
+		return "it was sent as HTTP/1.0, which proxies do"
+	}
+	for name := range r.Header {
+		if !sentByClients(name) {
+			return fmt.Sprintf("it has the header %.100q, which a proxy may have added", name)
+		}
+	}
+	return ""
+}
+
+// sentByClients reports whether browsers and command-line programs send a header of their own accord. There are more names of
+// headers that proxies add than anybody can list.
+func sentByClients(header string) bool {
+	for _, prefix := range []string{"Accept", "Content-", "Sec-", "If-"} {
+		if strings.HasPrefix(header, prefix) {
+			return true
+		}
+	}
+	switch header {
+	case "Authorization", "Cache-Control", "Connection", "Cookie", "Dnt", "Expect", "Origin", "Pragma", "Priority", "Range", "Referer",
+		"Te", "Upgrade", "Upgrade-Insecure-Requests", "User-Agent":
+		return true
+	}
+	return false
+}
+
+func isLoopbackHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
