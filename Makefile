@@ -22,7 +22,7 @@ export PATH  := $(GOBIN):$(PATH)
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
-.PHONY: help build run test clone-test e2e attack race no-race lint bench fuzz gen check ui tools clean
+.PHONY: help build run test clone-test e2e attack race no-race lint bench fuzz gen check vulncheck ui tools clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,12 +82,16 @@ fuzz: ## each fuzz target for FUZZTIME (1m)
 
 check: lint gen ## all that CI does: every test as a user has it, the attacks, and here, under the race detector where there are goroutines
 	git diff --exit-code -- docs docker-compose README.md
+	$(MAKE) --no-print-directory vulncheck
 	$(MAKE) --no-print-directory clone-test
 	$(MAKE) --no-print-directory attack ATTACK=reduced
 	$(MAKE) --no-print-directory no-race
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 5s $(FUZZ_HARD)
 	./hack/fuzz 2s $(FUZZ_HARD:%=':!%')
+
+vulncheck: ## known vulnerabilities in what the programs call; says so where their database cannot be reached
+	@./hack/vulncheck
 
 tools: ## install the linter
 	@command -v $(GOLANGCI) >/dev/null && $(GOLANGCI) version | grep -q "$(GOLANGCI_VERSION:v%=%)" || \
