@@ -14,8 +14,8 @@ vocabulary, gpustack:*.
 
   stackscope-worker --engine url=http://127.0.0.1:8000
                         stand alone; metrics on port 10151
-  stackscope-worker --server-url http://SERVER --token TOKEN --engine url=http://127.0.0.1:8000
-                        join a server; TOKEN is in DATA_DIR/worker-token there
+  stackscope-worker --server-url http://SERVER --token-file FILE --engine url=http://127.0.0.1:8000
+                        join a server; FILE is a copy of DATA_DIR/worker-token there
 
 Every flag can also be given as an environment variable (in brackets below) or as a key of --config-file, in snake case.
 A flag wins over the environment, the environment over the file, the file over the default.`

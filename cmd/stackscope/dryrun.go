@@ -38,7 +38,7 @@ func (c *mappingDryRun) Run(e *command.Env) error {
 			return err
 		}
 	}
-	cl, err := c.client()
+	cl, err := c.client(e)
 	if err != nil {
 		return err
 	}

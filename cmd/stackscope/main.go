@@ -15,7 +15,7 @@ embedded Grafana.
   stackscope start --engine url=http://127.0.0.1:8000
                                         watch this machine and an engine on it
   stackscope server                     the server alone; workers join with DATA_DIR/worker-token
-  stackscope worker --server-url http://SERVER --token TOKEN --engine url=http://127.0.0.1:8000
+  stackscope worker --server-url http://SERVER --token-file FILE --engine url=http://127.0.0.1:8000
 
 Every flag can also be given as an environment variable (in brackets below) or as a key of --config-file, in snake case.
 A flag wins over the environment, the environment over the file, the file over the default.`

@@ -17,12 +17,20 @@ import (
 
 // remote are the flags of commands that ask a server.
 type remote struct {
-	ServerURL string `help:"The server's address." default:"http://127.0.0.1" placeholder:"URL" env:"GPUSTACK_SERVER_URL"`
-	Token     string `help:"Admin token; not needed on the server's own machine." placeholder:"TOKEN" env:"GPUSTACK_TOKEN"`
+	ServerURL string        `help:"The server's address." default:"http://127.0.0.1" placeholder:"URL" env:"GPUSTACK_SERVER_URL"`
+	TokenFile string        `help:"File with the admin token, a copy of DATA_DIR/admin-token there. The server's own user needs none on its own machine." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE"`
+	Token     command.Token `help:"The admin token itself. On the command line others on this machine see it: use --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN"`
 }
 
-func (r *remote) client() (*client.Client, error) {
-	return client.New(client.Options{BaseURL: r.ServerURL, Token: r.Token})
+func (r *remote) client(e *command.Env) (*client.Client, error) {
+	if r.Token.Shown {
+		fmt.Fprintln(e.Stderr, "warning: others on this machine see --token in the list of processes: put it into a file and give --token-file FILE")
+	}
+	token, err := r.Token.Value(r.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Options{BaseURL: r.ServerURL, Token: token})
 }
 
 type mappingCmd struct {
@@ -129,7 +137,7 @@ type mappingGet struct {
 }
 
 func (c *mappingGet) Run(e *command.Env) error {
-	cl, err := c.client()
+	cl, err := c.client(e)
 	if err != nil {
 		return err
 	}
@@ -154,7 +162,7 @@ func (c *mappingSet) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	cl, err := c.client()
+	cl, err := c.client(e)
 	if err != nil {
 		return err
 	}
@@ -168,7 +176,7 @@ func (c *mappingSet) Run(e *command.Env) error {
 type mappingReset struct{ remote }
 
 func (c *mappingReset) Run(e *command.Env) error {
-	cl, err := c.client()
+	cl, err := c.client(e)
 	if err != nil {
 		return err
 	}

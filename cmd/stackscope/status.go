@@ -16,7 +16,7 @@ type statusCmd struct {
 }
 
 func (c *statusCmd) Run(e *command.Env) error {
-	cl, err := c.client()
+	cl, err := c.client(e)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 		fmt.Fprintf(w, "%s\t%s\t%s:%d\t%d\t%s\n", worker.Name, worker.State, worker.Address, worker.MetricsPort, worker.AppliedGeneration, last)
 	}
 	if len(inv.Workers) == 0 {
-		fmt.Fprintln(w, "none: start one with `stackscope worker --server-url URL --token TOKEN`")
+		fmt.Fprintln(w, "none: start one with `stackscope worker --server-url URL --token-file FILE`")
 	}
 	fmt.Fprintln(w, "\nINSTANCE\tMODEL\tWORKER\tSTATE\tRUNTIME\tVERSION\tRESTARTS\tWHY")
 	for _, i := range inv.Instances {

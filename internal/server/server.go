@@ -149,8 +149,14 @@ func (s *Server) readTokens() (err error) {
 	if s.adminToken, err = token(s.opts.DataDir, adminTokenFile, s.logger); err != nil {
 		return err
 	}
-	s.workerToken, err = token(s.opts.DataDir, workerTokenFile, s.logger)
-	return err
+	if s.workerToken, err = token(s.opts.DataDir, workerTokenFile, s.logger); err != nil {
+		return err
+	}
+	if s.adminToken == s.workerToken {
+		return fmt.Errorf("%s and %s in %s hold the same token, so that every worker could change everything: write another one into one of them, or remove it and one is made",
+			adminTokenFile, workerTokenFile, s.opts.DataDir)
+	}
+	return nil
 }
 
 func (s *Server) listen(name string, port int, flag string) (*listener, error) {

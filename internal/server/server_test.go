@@ -183,6 +183,16 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%.20q: %v", content, err)
 		}
 	}
+	admin, err := os.ReadFile(filepath.Join(o.DataDir, "admin-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.DataDir, "worker-token"), admin, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "same token") || !strings.Contains(err.Error(), o.DataDir) {
+		t.Errorf("the same token for both: %v", err)
+	}
 	const own = "a-token-of-the-operators-own"
 	if err := os.WriteFile(filepath.Join(o.DataDir, "worker-token"), []byte(own), 0o600); err != nil {
 		t.Fatal(err)

@@ -8,48 +8,33 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/stackscope/stackscope/internal/base/durable"
-	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/base/secret"
 )
 
 const (
 	adminTokenFile  = "admin-token"
 	workerTokenFile = "worker-token"
 	minTokenLength  = 16
-	maxTokenBytes   = 4096
 )
 
 // token reads the token in DIR/name, or makes it at the first start.
 func token(dir, name string, logger *slog.Logger) (string, error) {
 	path := filepath.Join(dir, name)
-	text, err := readToken(path)
+	text, err := secret.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		text = rand.Text()
 		return text, durable.WriteFile(path, []byte(text+"\n"), 0o600)
 	}
 	if err != nil {
-		return "", fmt.Errorf("token file %s: %w", path, err)
+		return "", fmt.Errorf("token file %s: %w; a token is made where there is no file", path, err)
 	}
 	if len(text) < minTokenLength {
 		return "", fmt.Errorf("token file %s holds %d characters: write at least %d, or remove the file and a token is made", path, len(text), minTokenLength)
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("token file %s holds more than one word of plain ASCII: write one, or remove the file and a token is made", path)
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		logger.Warn("token file can be read by others on this machine; make it private with chmod 600", "file", path, "mode", info.Mode().Perm())
 	}
 	return text, nil
-}
-
-func readToken(path string) (text string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	data, err := httpjson.ReadAll(f, maxTokenBytes)
-	return strings.TrimSpace(string(data)), err
 }

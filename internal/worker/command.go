@@ -19,7 +19,9 @@ func (c *Command) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	c.Apply(&options)
+	if err := c.Apply(&options); err != nil {
+		return err
+	}
 	options.LimitMemory = true
 	w, err := New(e.Context, options)
 	if err != nil {

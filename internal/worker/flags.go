@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/translate"
@@ -45,9 +47,10 @@ type Flags struct {
 
 // JoinFlags are the flags of a worker that is not in the server's own process.
 type JoinFlags struct {
-	ServerURL string `name:"server-url" short:"s" help:"Address of the server, http://HOST:PORT. Without it the worker stands alone." placeholder:"URL" env:"GPUSTACK_SERVER_URL" group:"Worker"`
-	Token     string `short:"t" help:"The server's join token: the content of DATA_DIR/worker-token there." placeholder:"TOKEN" env:"GPUSTACK_TOKEN" group:"Worker"`
-	DataDir   string `help:"Directory for what the worker is and the last mapping it knows." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Worker"`
+	ServerURL string        `name:"server-url" short:"s" help:"Address of the server, http://HOST:PORT. Without it the worker stands alone." placeholder:"URL" env:"GPUSTACK_SERVER_URL" group:"Worker"`
+	TokenFile string        `help:"File with the server's join token: a copy of DATA_DIR/worker-token there." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE" group:"Worker"`
+	Token     command.Token `short:"t" help:"The join token itself. On the command line others on this machine see it: use --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN" group:"Worker"`
+	DataDir   string        `help:"Directory for what the worker is and the last mapping it knows." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Worker"`
 }
 
 // Options returns the settings that the flags describe.
@@ -126,7 +129,12 @@ func (f *Flags) look(o *Options) error {
 	return nil
 }
 
-// Apply adds the flags to o.
-func (f *JoinFlags) Apply(o *Options) {
-	o.ServerURL, o.Token, o.DataDir = strings.TrimSpace(f.ServerURL), strings.TrimSpace(f.Token), f.DataDir
+// Apply adds the flags to o. It fails when the token's file can't be used.
+func (f *JoinFlags) Apply(o *Options) (err error) {
+	if f.Token.Shown {
+		o.Logger.Warn("others on this machine see --token in the list of processes; put it into a file and give --token-file FILE", logging.KeyComponent, "worker")
+	}
+	o.ServerURL, o.DataDir = strings.TrimSpace(f.ServerURL), f.DataDir
+	o.Token, err = f.Token.Value(f.TokenFile)
+	return err
 }

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"bytes"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 )
@@ -27,8 +30,10 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := JoinFlags{ServerURL: " http://s ", Token: "t\n", DataDir: "/d"}
-	j.Apply(&got)
+	j := JoinFlags{ServerURL: " http://s ", Token: command.Token{Text: "t\n"}, DataDir: "/d"}
+	if err := j.Apply(&got); err != nil {
+		t.Fatal(err)
+	}
 	want := Options{
 		ServerURL: "http://s", Token: "t", DataDir: "/d", Name: "n", Cluster: "c", Address: "10.0.0.1",
 		MetricsHost: "127.0.0.1", MetricsPort: 1, DisableWorkerMetrics: true, Labels: map[string]string{"a": "b"},
@@ -94,5 +99,21 @@ func TestFlagsHaveTheirEnvironmentVariables(t *testing.T) {
 				t.Errorf("--%s has %s, want %s", name, got, want)
 			}
 		}
+	}
+}
+
+// TestTokenOnTheCommandLine: it works as in GPUStack, with a warning that doesn't repeat it.
+func TestTokenOnTheCommandLine(t *testing.T) {
+	var log bytes.Buffer
+	o := Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	j := JoinFlags{Token: command.Token{Text: "a-secret", Shown: true}}
+	if err := j.Apply(&o); err != nil || o.Token != "a-secret" {
+		t.Errorf("%q, %v", o.Token, err)
+	}
+	if text := log.String(); !strings.Contains(text, "WARN") || !strings.Contains(text, "--token-file") || strings.Contains(text, "a-secret") {
+		t.Errorf("log %q", text)
+	}
+	if err := (&JoinFlags{TokenFile: "/no/such/file"}).Apply(&o); err == nil || !strings.Contains(err.Error(), "/no/such/file") {
+		t.Errorf("%v", err)
 	}
 }

@@ -203,9 +203,9 @@ func (o *Options) check() ([]engine.Declaration, error) {
 	case len(o.Engines) > maxEngines:
 		return nil, fmt.Errorf("%d engines are declared: a worker takes at most %d", len(o.Engines), maxEngines)
 	case o.ServerURL != "" && strings.TrimSpace(o.Token) == "":
-		return nil, errors.New("--token is missing: use the content of the file worker-token in the server's data directory")
+		return nil, errors.New("--token-file is missing: give a file with the content of worker-token in the server's data directory")
 	case o.ServerURL == "" && o.Token != "":
-		return nil, errors.New("--token is given without --server-url: give both, or none for a worker that stands alone")
+		return nil, errors.New("a token is given without --server-url: give both, or none for a worker that stands alone")
 	}
 	if err := o.checkCards(); err != nil {
 		return nil, err

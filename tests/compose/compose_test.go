@@ -119,7 +119,7 @@ func load(t *testing.T, env []string, files ...string) project {
 var required = map[string][]string{
 	serverFile:   nil,
 	externalFile: {"GPUSTACK_GRAFANA_URL=http://192.0.2.10:3000"},
-	workerFile:   {"GPUSTACK_SERVER_URL=http://192.0.2.10", "GPUSTACK_TOKEN=0123456789abcdef"},
+	workerFile:   {"GPUSTACK_SERVER_URL=http://192.0.2.10", "GPUSTACK_TOKEN_FILE=./worker-token"},
 }
 
 // all returns every project that can be started.
