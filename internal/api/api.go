@@ -238,11 +238,13 @@ func (a *API) routes() {
 
 	register(a, h, route{
 		id: "register-worker", method: "POST", path: "/v2/workers/register", access: join, tag: workersTag, maxBody: 1 << 20,
-		summary: "Join the fleet", errors: []int{http.StatusConflict, http.StatusUnprocessableEntity},
+		summary: "Join the fleet", description: "The address must be a host name or a unicast IP address that is not link-local. A loopback one is taken only from this machine.",
+		errors: []int{http.StatusConflict, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, a.register)
 	register(a, h, route{
 		id: "report-worker", method: "PUT", path: "/v2/workers/{id}/report", access: self, tag: workersTag, maxBody: 16 << 20,
-		summary: "Report the whole truth about a worker", errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+		summary: "Report the whole truth about a worker", description: "A report that is refused changes nothing. One that brings news is answered when they are stored; 503 says that they are not, and is to be answered by reporting again.",
+		errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, a.report)
 	register(a, h, route{
 		id: "watch-worker", method: "GET", path: "/v2/workers/{id}/watch", access: self, tag: workersTag,
@@ -255,7 +257,7 @@ func (a *API) routes() {
 	}, a.answerDryRun)
 	register(a, h, route{
 		id: "remove-worker", method: "DELETE", path: "/v2/workers/{id}", access: admin, tag: workersTag,
-		summary: "Take a worker out of the inventory and out of the scrape targets", errors: []int{http.StatusNotFound},
+		summary: "Take a worker out of the inventory and out of the scrape targets", errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
 	}, a.removeWorker)
 
 	register(a, h, route{id: "list-clusters", method: "GET", path: "/v2/clusters", access: viewer, tag: inventoryTag, summary: "Clusters"}, a.clusters)

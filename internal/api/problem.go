@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -89,6 +91,9 @@ func (a *API) problem(ctx context.Context, need access, doing string, err error)
 	case errors.Is(err, fleet.ErrInvalid):
 		return &Problem{Status: http.StatusUnprocessableEntity, Detail: err.Error()}
 	}
+	if errors.Is(err, fleet.ErrNotStored) && !errors.Is(err, fleet.ErrDamaged) {
+		return notStored(need, doing, err)
+	}
 	if need == admin {
 		return &Problem{Status: http.StatusInternalServerError, Detail: doing + ": " + err.Error()}
 	}
@@ -96,6 +101,22 @@ func (a *API) problem(ctx context.Context, need access, doing string, err error)
 		a.logger.Error("request failed", "doing", doing, "error", err)
 	}
 	return &Problem{Status: http.StatusInternalServerError, Detail: doing + " failed; the server's log says why"}
+}
+
+// storeRetry is how long clients are asked to wait when something could not be stored.
+const storeRetry = 10 * time.Second
+
+// notStored explains that what was asked for could not be stored, which may pass. Whoever stores logs it, once.
+func notStored(need access, doing string, err error) error {
+	p := &Problem{Status: http.StatusServiceUnavailable, Detail: doing + ": " + err.Error() + "; then do it again"}
+	if need != admin {
+		reason := "its log says why"
+		if errors.Is(err, fleet.ErrNoSpace) {
+			reason = fleet.ErrNoSpace.Error() + " on the disk of its data directory, free space there"
+		}
+		p.Detail = doing + ": the server cannot store this: " + reason + "; workers try again by themselves"
+	}
+	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(storeRetry.Seconds()))}})
 }
 
 // overtaken answers a change whose If-Match names another generation than the one in force.

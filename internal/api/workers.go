@@ -4,11 +4,24 @@ import (
 	"context"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
-type registerInput struct{ Body wire.RegisterRequest }
+type registerInput struct {
+	Body  wire.RegisterRequest
+	local bool // made on this machine
+}
+
+// Resolve makes huma say where the request comes from.
+func (in *registerInput) Resolve(ctx huma.Context) []error {
+	r, _ := humago.Unwrap(ctx)
+	in.local = isLocal(r)
+	return nil
+}
 
 type registerOutput struct{ Body wire.RegisterResponse }
 
@@ -16,7 +29,7 @@ func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput,
 	b := in.Body
 	joined, err := a.opts.Inventory.Register(ctx, fleet.Registration{
 		UUID: b.UUID, Name: b.Name, Cluster: b.Cluster, Address: b.Address, MetricsPort: b.MetricsPort,
-		ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version,
+		ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: in.local,
 	})
 	if err != nil {
 		return nil, a.problem(ctx, join, "register worker", err)

@@ -23,6 +23,9 @@ var (
 	BusQueueSaturation             = Metric{Name: Prefix + "bus_queue_saturation_ratio", Type: Gauge, Help: "Fill of the fullest subscriber queue, 0 to 1.", Labels: []string{"topic", "source"}}
 	BusSubscriberLatestKeys        = Metric{Name: Prefix + "bus_subscriber_latest_keys", Type: Gauge, Help: "Distinct keys for which the bus' subscribers hold a coalesced event.", Labels: []string{"topic", "source"}}
 	BusEvents                      = Metric{Name: Prefix + "bus_events", Type: Counter, Help: "Events on the server's event bus.", Labels: []string{"topic", "source", "kind", "event_type"}}
+	InventoryStored                = Metric{Name: "stackscope_inventory_stored", Type: Gauge, Help: "Whether the inventory could be stored when that was last tried (1) or not (0), as on a full disk."}
+	InventoryUnsaved               = Metric{Name: "stackscope_inventory_unsaved_rows", Type: Gauge, Help: "Rows of the inventory that are in memory and not yet stored."}
+	InventoryStoreFailures         = Metric{Name: "stackscope_inventory_store_failures", Type: Counter, Help: "Attempts to store the inventory or the metrics mapping that failed."}
 	GrafanaUp                      = Metric{Name: "stackscope_grafana_up", Type: Gauge, Help: "Whether the embedded Grafana answers (1) or not (0); absent where there is none."}
 	GrafanaStarts                  = Metric{Name: "stackscope_grafana_starts", Type: Counter, Help: "Times that the embedded Grafana was started."}
 	GrafanaFailures                = Metric{Name: "stackscope_grafana_failures", Type: Counter, Help: "Times that the embedded Grafana failed, by reason: start (it never answered), exit (it ended by itself), unresponsive (it stopped answering and was ended).", Labels: []string{"reason"}}
@@ -36,5 +39,5 @@ var Server = []Metric{
 	BusSubscribers, BusQueueDepth, BusQueueCapacity, BusQueueFull, BusQueueSaturation, BusSubscriberLatestKeys, BusEvents,
 }
 
-// ServerOwn lists what the server says about the programs that it runs.
-var ServerOwn = []Metric{GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration}
+// ServerOwn lists what the server says about its store and about the programs that it runs.
+var ServerOwn = []Metric{InventoryStored, InventoryUnsaved, InventoryStoreFailures, GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration}

@@ -90,7 +90,9 @@ type Worker struct {
 	UUID string
 	Name string
 	// Address is the host name or IP address, without port and without brackets, under which the worker is scraped.
-	Address     string
+	Address string
+	// Loopback says that Address is this machine's own, which was allowed because the worker came from here.
+	Loopback    bool
 	MetricsPort int // 0: the worker exports no metrics
 	ProxyMode   ProxyMode
 	State       WorkerState

@@ -56,7 +56,10 @@ type Changes struct {
 }
 
 // Empty reports whether there is nothing to store.
-func (c *Changes) Empty() bool {
-	return len(c.RemovedInstances)+len(c.RemovedModels)+len(c.RemovedWorkers)+len(c.Heartbeats)+
+func (c *Changes) Empty() bool { return len(c.Heartbeats) == 0 && c.HeartbeatsAlone() }
+
+// HeartbeatsAlone reports whether there is nothing to store but heartbeats.
+func (c *Changes) HeartbeatsAlone() bool {
+	return len(c.RemovedInstances)+len(c.RemovedModels)+len(c.RemovedWorkers)+
 		len(c.Put.Clusters)+len(c.Put.Workers)+len(c.Put.Models)+len(c.Put.Instances) == 0
 }

@@ -15,6 +15,8 @@ type Registration struct {
 	ProxyMode   ProxyMode // empty: ProxyDirect
 	Labels      map[string]string
 	Version     string
+	// Local says that the request came from this machine itself. Only then may the address be a loopback one.
+	Local bool
 }
 
 // Joined is what a worker learns when it joins.
@@ -62,4 +64,10 @@ var (
 	ErrNoWorker = errors.New("no such worker")
 	// ErrInvalid: the registration or report breaks a rule; the error's text says which.
 	ErrInvalid = errors.New("invalid")
+	// ErrNotStored: what was asked for could not be stored. It may work later.
+	ErrNotStored = errors.New("not stored")
+	// ErrNoSpace is the cause of an ErrNotStored when the disk is full.
+	ErrNoSpace = errors.New("no space is left")
+	// ErrDamaged is the cause of an ErrNotStored that won't pass by itself: the database's file is damaged.
+	ErrDamaged = errors.New("damaged")
 )

@@ -15,43 +15,68 @@ const maxSilentLogged = 10
 func (i *Inventory) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	nextSave := time.Now().Add(i.opts.HeartbeatSaveInterval)
+	due, nextSave := time.Now(), time.Now().Add(i.opts.HeartbeatSaveInterval)
 	for {
 		select {
 		case <-ctx.Done():
 			return i.finish(ctx)
 		case <-timer.C:
+		case <-i.retry:
+			if i.Err() != nil { // it has just failed
+				if soon := time.Now().Add(retryInterval); soon.Before(due) {
+					due = soon
+				}
+				timer.Reset(time.Until(due))
+				continue
+			}
 		}
-		release, err := i.hold(ctx)
+		next, err := i.expire(ctx)
 		if err != nil {
 			return i.finish(ctx)
 		}
-		i.mu.Lock()
-		next := min(i.silence(), i.forget())
-		i.mu.Unlock()
+		done, err := take(ctx, i.saving)
+		if err != nil {
+			return i.finish(ctx)
+		}
 		heartbeats := !time.Now().Before(nextSave)
 		if heartbeats {
 			nextSave = time.Now().Add(i.opts.HeartbeatSaveInterval)
 		}
-		i.save(ctx, heartbeats)
-		if i.Err() != nil {
+		if i.save(ctx, heartbeats) != nil {
 			next = min(next, retryInterval)
 		}
-		release()
-		timer.Reset(min(next, time.Until(nextSave)))
+		done()
+		due = time.Now().Add(min(next, time.Until(nextSave)))
+		timer.Reset(time.Until(due))
 	}
+}
+
+// expire does what time brings about and returns how long it takes until it may have to again.
+func (i *Inventory) expire(ctx context.Context) (next time.Duration, err error) {
+	release, err := i.hold(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return min(i.silence(), i.forget()), nil
 }
 
 // finish stores what memory alone knows.
 func (i *Inventory) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	release, err := i.hold(ctx)
+	done, err := take(ctx, i.saving)
 	if err != nil {
 		return err
 	}
-	defer release()
-	i.save(ctx, true)
+	defer done()
+	if err := i.save(ctx, true); err != nil {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.log.ErrorContext(ctx, "the server ends with changes that workers reported and that are not stored; they report them again", "rows", i.unsaved.count(), "error", err)
+	}
 	return nil
 }
 

@@ -94,20 +94,41 @@ func TestSilentWorkerIsNotReady(t *testing.T) {
 	})
 }
 
-func TestRefusedReportIsASignOfLife(t *testing.T) {
+// What a report says that breaks a rule is not believed, not even that its worker lives.
+func TestRefusedReportIsNoSignOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inv := newInventory(t, newMemory())
+		s := newMemory()
+		inv := newInventory(t, s)
 		stop := run(t, inv)
 		defer stop()
-		id := join(t, inv, registration("a")).Worker.ID
-		report(t, inv, id)
-		for range 30 {
+		a, b := join(t, inv, registration("a")).Worker.ID, join(t, inv, registration("b")).Worker.ID
+		report(t, inv, a)
+		before, page := s.written(), writeMetrics(inv)
+		bad := []fleet.Report{
+			{AppliedGeneration: 3, Instances: make([]fleet.ReportedInstance, 1)},
+			{AppliedGeneration: -1},
+			{Instances: []fleet.ReportedInstance{engine("e", "m"), engine("e", "n")}},
+		}
+		for _, r := range bad {
+			for _, id := range []int64{a, b} {
+				if _, err := inv.Report(t.Context(), id, r); !errors.Is(err, fleet.ErrInvalid) {
+					t.Fatalf("%+v: %v", r, err)
+				}
+			}
+		}
+		if got := writeMetrics(inv); got != page {
+			t.Errorf("the page changed to\n%s\nfrom\n%s", got, page)
+		}
+		if s.written() != before {
+			t.Error("a refused report was written")
+		}
+		for range 15 {
 			pass(10 * time.Second)
-			if _, err := inv.Report(t.Context(), id, fleet.Report{Instances: make([]fleet.ReportedInstance, 1)}); err == nil {
+			if _, err := inv.Report(t.Context(), a, bad[0]); err == nil {
 				t.Fatal("an empty instance was accepted")
 			}
 		}
-		if got := stateOf(inv, id); got != fleet.WorkerReady {
+		if got := stateOf(inv, a); got != fleet.WorkerNotReady {
 			t.Errorf("state = %s", got)
 		}
 	})

@@ -1,5 +1,10 @@
 // Package inventory knows the fleet: which workers joined, what they report and which of them fell silent. It keeps the
 // truth in memory, writes it through to a store and hands it out as immutable snapshots and as the server's metrics.
+//
+// What is acknowledged is stored. Joining and removing are requests: they happen in memory when they are stored, and one that
+// could not be stored has changed nothing. Reports are observations: memory shows them at once, and one whose news could not
+// be stored is answered with fleet.ErrNotStored, as are all of that worker's that follow until they are. Heartbeats bring no
+// news. When a worker last reported and which mapping it applies is stored every minute and isn't waited for.
 package inventory
 
 import (
@@ -53,15 +58,19 @@ type Inventory struct {
 	log   *slog.Logger
 	epoch time.Time // start, with the monotonic clock: silence is measured from here
 
-	// writing holds a token while nobody changes which rows there are. Storing happens under it, so that the store sees
-	// changes in their order.
+	// writing holds a token while nobody changes which rows there are.
 	writing chan struct{}
+	// saving holds a token while nothing is being stored, so that the store sees changes in their order. Who takes both takes
+	// writing first.
+	saving chan struct{}
+	retry  chan struct{} // wakes Run
 
 	mu sync.Mutex // guards what follows; never held while storing
 	rows
-	unsaved unsaved
-	saveErr error
-	bell    bell
+	unsaved   unsaved
+	saved     saved
+	rehearsal rehearsal
+	bell      bell
 
 	// view is what readers get while stale says that it is fresh. Both change under mu only.
 	view  atomic.Pointer[view]
@@ -85,11 +94,15 @@ func New(ctx context.Context, opts Options) (*Inventory, error) {
 		log:     opts.Logger.With(logging.KeyComponent, "inventory"),
 		epoch:   time.Now(),
 		writing: make(chan struct{}, 1),
+		saving:  make(chan struct{}, 1),
+		retry:   make(chan struct{}, 1),
 		rows:    newRows(),
 		unsaved: newUnsaved(),
+		saved:   saved{ended: make(chan struct{})},
 		bell:    newBell(),
 	}
 	i.writing <- struct{}{}
+	i.saving <- struct{}{}
 	records, err := opts.Store.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -160,9 +173,13 @@ func (i *Inventory) load(r fleet.Records) error {
 
 // hold takes the right to change which rows there are, and returns what gives it back.
 func (i *Inventory) hold(ctx context.Context) (release func(), err error) {
+	return take(ctx, i.writing)
+}
+
+func take(ctx context.Context, token chan struct{}) (giveBack func(), err error) {
 	select {
-	case <-i.writing:
-		return func() { i.writing <- struct{}{} }, nil
+	case <-token:
+		return func() { token <- struct{}{} }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -176,7 +193,7 @@ func (i *Inventory) Snapshot() *fleet.Snapshot { return &i.current(fresh).snapsh
 func (i *Inventory) Err() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.saveErr
+	return i.saved.err
 }
 
 // Changed returns a channel that is signalled after the snapshot changed, at most ten times a second, and a function
@@ -204,12 +221,17 @@ type bell struct {
 func newBell() bell { return bell{subscribers: make(map[chan struct{}]struct{})} }
 
 // outdate marks the view as out of date. i.mu is held.
-func (i *Inventory) outdate(what staleness) { i.stale.Store(max(i.stale.Load(), int32(what))) }
+func (i *Inventory) outdate(what staleness) {
+	if i.rehearsal.on {
+		return
+	}
+	i.stale.Store(max(i.stale.Load(), int32(what)))
+}
 
 // changed marks the view as out of date and rings the bell. i.mu is held.
 func (i *Inventory) changed(what staleness) {
 	i.outdate(what)
-	if i.bell.waiting {
+	if i.bell.waiting || i.rehearsal.on {
 		return
 	}
 	if wait := notifyInterval - time.Since(i.bell.last); wait > 0 {

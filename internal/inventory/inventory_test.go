@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type memory struct {
 	beats     map[int64]fleet.Heartbeat
 	writes    int   // calls that changed something
 	fail      error // what all calls that write answer, if not nil
+	failApply error // what Apply alone answers, if not nil
 }
 
 func newMemory() *memory {
@@ -81,8 +83,8 @@ func put[T any](to map[int64]T, removed []int64, rows []T, id func(T) int64) {
 func (m *memory) Apply(_ context.Context, c *fleet.Changes) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.fail != nil {
-		return m.fail
+	if err := cmp.Or(m.fail, m.failApply); err != nil {
+		return err
 	}
 	m.writes++
 	put(m.clusters, nil, c.Put.Clusters, func(r fleet.Cluster) int64 { return r.ID })
@@ -97,6 +99,12 @@ func (m *memory) setFail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fail = err
+}
+
+func (m *memory) setFailApply(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failApply = err
 }
 
 func (m *memory) written() int {

@@ -17,6 +17,24 @@ func (i *Inventory) WriteMetrics(w *exposition.Writer) {
 	writeInstances(w, v)
 }
 
+// WriteStoring appends the families of catalog.ServerOwn that say whether the inventory is stored.
+func (i *Inventory) WriteStoring(w *exposition.Writer) {
+	i.mu.Lock()
+	stored, unsaved, failures := 1.0, i.unsaved.count()+i.saved.underWay, i.saved.failures
+	if i.saved.err != nil {
+		stored = 0
+	}
+	i.mu.Unlock()
+	single(w, &catalog.InventoryStored, stored)
+	single(w, &catalog.InventoryUnsaved, float64(unsaved))
+	single(w, &catalog.InventoryStoreFailures, float64(failures))
+}
+
+func single(w *exposition.Writer, m *catalog.Metric, v float64) {
+	w.Family(m.WireName(), string(m.Type), m.Help)
+	w.Sample(m.WireName(), v)
+}
+
 // family writes a family's head before its first sample.
 type family struct {
 	w     *exposition.Writer

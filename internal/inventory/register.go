@@ -12,11 +12,12 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// Register admits a worker and gives it a new credential. A known UUID is the same worker again: it keeps its id and what
-// it said is replaced. A known name with another UUID is a machine that was set up anew and takes over the worker of that
-// name, unless that one is ready (fleet.ErrNameTaken). Other errors are fleet.ErrInvalid or the store's.
+// Register admits a worker and gives it a new credential once that is stored. A known UUID is the same worker again: it keeps
+// its id and what it said is replaced. A known name with another UUID is a machine that was set up anew and takes over the
+// worker of that name, unless that one is ready (fleet.ErrNameTaken). Other errors are fleet.ErrInvalid and
+// fleet.ErrNotStored. A registration that fails changes nothing.
 func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.Joined, error) {
-	r, err := checkRegistration(r)
+	r, err := fleet.CheckRegistration(r)
 	if err != nil {
 		return fleet.Joined{}, err
 	}
@@ -32,20 +33,19 @@ func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.J
 	if err != nil {
 		return fleet.Joined{}, err
 	}
-	var first fleet.IDs
-	if want != (fleet.IDs{}) {
-		if first, err = i.opts.Store.NewIDs(ctx, want); err != nil {
-			return fleet.Joined{}, err
-		}
+	first, err := i.newIDs(ctx, want)
+	if err != nil {
+		return fleet.Joined{}, err
 	}
 	credential, hash := newCredential()
-
-	i.mu.Lock()
-	w := i.enter(r, first)
-	w.CredentialHash = hash
-	joined := fleet.Joined{Worker: w.Worker, ClusterName: w.cluster.Name, Credential: credential}
-	i.mu.Unlock()
-	i.save(ctx, false)
+	var joined fleet.Joined
+	if err := i.commit(ctx, func() {
+		w := i.enter(r, first)
+		w.CredentialHash = hash
+		joined = fleet.Joined{Worker: w.Worker, ClusterName: w.cluster.Name, Credential: credential}
+	}); err != nil {
+		return fleet.Joined{}, err
+	}
 	return joined, nil
 }
 
@@ -55,18 +55,22 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 	if c, ok := i.clusterNamed[r.Cluster]; ok {
 		named = i.workerNamed[modelKey{c.ID, r.Name}]
 	} else if len(i.clusterList) >= i.opts.MaxClusters {
-		return want, invalid("registration", "cluster %q is new, and there are %d clusters already, the limit", r.Cluster, len(i.clusterList))
+		return want, fleet.Invalid("registration", "cluster %q is new, and there are %d clusters already, the limit", r.Cluster, len(i.clusterList))
 	} else {
 		want.Clusters = 1
 	}
 	known := i.workerUUID[r.UUID]
+	letIn := known != nil && known.Loopback && known.Address == r.Address && known.MetricsPort == r.MetricsPort
+	if fleet.IsLoopback(r.Address) && !r.Local && !letIn {
+		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the worker came from another one or through a proxy; give the worker the address under which this server reaches it with --worker-ip, or, if it is on the server's machine, let it join at http://localhost with --server-url", r.Address)
+	}
 	if named != nil && named != known && named.State == fleet.WorkerReady {
 		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s, that last reported %s ago; choose another worker name, or stop that worker and wait until it is not ready",
 			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address, time.Since(i.wall(named.lastSeen.Load())).Round(time.Second))
 	}
 	if known == nil && named == nil {
 		if len(i.workers) >= i.opts.MaxWorkers {
-			return want, invalid("registration", "worker %q is new, and there are %d workers already, the limit; remove those that are gone", r.Name, len(i.workers))
+			return want, fleet.Invalid("registration", "worker %q is new, and there are %d workers already, the limit; remove those that are gone", r.Name, len(i.workers))
 		}
 		want.Workers = 1
 	}
@@ -78,37 +82,48 @@ func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
 	c, ok := i.clusterNamed[r.Cluster]
 	if !ok {
 		c = i.addCluster(first.Clusters, r.Cluster)
-		i.log.Info("cluster made", "cluster", c.Name, "cluster_id", c.ID)
+		i.events().Info("cluster made", "cluster", c.Name, "cluster_id", c.ID)
 	}
 	known, named := i.workerUUID[r.UUID], i.workerNamed[modelKey{c.ID, r.Name}]
 	w := known
 	switch {
 	case known == nil && named == nil:
 		w = &worker{cluster: c, instances: make(map[string]*instance)}
-		w.ID, w.State, w.RegisteredAt = first.Workers, fleet.WorkerNotReady, time.Now()
+		w.ID, w.State, w.RegisteredAt = first.Workers, fleet.WorkerNotReady, i.now()
 		w.lastSeen.Store(never)
 		w.savedSeen = never
 		i.describeWorker(w, c, r)
+		i.undoing(func() {
+			i.unindexWorker(w)
+			delete(i.workers, w.ID)
+			i.workerList = i.workerList[:len(i.workerList)-1]
+		})
 		i.insertWorker(w)
-		i.log.Info("worker joined", "worker", w.Name, "worker_id", w.ID, "cluster", c.Name, "address", w.Address)
+		i.events().Info("worker joined", "worker", w.Name, "worker_id", w.ID, "cluster", c.Name, "address", w.Address)
 		return w
 	case known == nil:
 		w = named
-		w.RegisteredAt = time.Now()
-		i.log.Info("another machine took over a worker that is not ready", "worker", w.Name, "worker_id", w.ID, "address", r.Address, "old_address", w.Address)
+		i.events().Info("another machine took over a worker that is not ready", "worker", w.Name, "worker_id", w.ID, "address", r.Address, "old_address", w.Address)
 	case named != nil && named != known:
-		i.log.Info("a worker took over the name of one that is not ready", "worker", r.Name, "worker_id", known.ID, "removed_worker_id", named.ID)
+		i.events().Info("a worker took over the name of one that is not ready", "worker", r.Name, "worker_id", known.ID, "removed_worker_id", named.ID)
 		i.removeWorker(named)
 	}
 	if known != nil && known.State == fleet.WorkerReady && (known.Address != r.Address || known.Name != r.Name) {
-		i.log.Warn("a ready worker registers with another name or address: if these are two machines, one has a copy of the other's data directory and must get a new one",
+		i.events().Warn("a ready worker registers with another name or address: if these are two machines, one has a copy of the other's data directory and must get a new one",
 			"worker_id", known.ID, "worker", r.Name, "address", r.Address, "old_worker", known.Name, "old_address", known.Address)
 	}
+	before, was := w.WorkerRecord, w.cluster
+	i.undoing(func() {
+		i.unindexWorker(w)
+		w.WorkerRecord, w.cluster = before, was
+		i.indexWorker(w)
+	})
 	i.unindexWorker(w)
+	if known == nil {
+		w.RegisteredAt = i.now()
+	}
 	if w.cluster != c { // its models were those of the other cluster
-		for _, in := range w.instances {
-			i.removeInstance(in)
-		}
+		i.removeInstances(w)
 	}
 	i.describeWorker(w, c, r)
 	i.indexWorker(w)
@@ -118,6 +133,7 @@ func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
 func (i *Inventory) describeWorker(w *worker, c *cluster, r fleet.Registration) {
 	w.cluster, w.ClusterID = c, c.ID
 	w.UUID, w.Name, w.Address, w.MetricsPort = r.UUID, r.Name, r.Address, r.MetricsPort
+	w.Loopback = fleet.IsLoopback(r.Address)
 	w.ProxyMode, w.Labels, w.Version = r.ProxyMode, r.Labels, r.Version
 	i.unsaved.workers[w.ID] = struct{}{}
 	i.changed(staleAll)
@@ -144,8 +160,9 @@ func (i *Inventory) Authenticate(workerID int64, credential string) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
 }
 
-// RemoveWorker forgets a worker, its instances, and the models that have no others. A worker that is still alive is
-// refused from then on and joins again under a new id. The error is fleet.ErrNoWorker if there is none.
+// RemoveWorker forgets a worker, its instances, and the models that have no others, once that is stored. A worker that is
+// still alive is refused from then on and joins again under a new id. The error is fleet.ErrNoWorker if there is none, or
+// fleet.ErrNotStored; the worker is still there then.
 func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
 	release, err := i.hold(ctx)
 	if err != nil {
@@ -154,26 +171,25 @@ func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
 	defer release()
 	i.mu.Lock()
 	w, ok := i.workers[id]
+	i.mu.Unlock()
 	if !ok {
-		i.mu.Unlock()
 		return noWorker(id)
 	}
-	touched := make(map[*model]struct{})
-	for _, in := range w.instances {
-		if in.model != nil {
-			touched[in.model] = struct{}{}
+	return i.commit(ctx, func() {
+		touched := make(map[*model]struct{})
+		for _, in := range w.instances {
+			if in.model != nil {
+				touched[in.model] = struct{}{}
+			}
 		}
-	}
-	i.removeWorker(w)
-	for m := range touched {
-		if len(m.instances) == 0 {
-			i.removeModel(m)
+		i.removeWorker(w)
+		for m := range touched {
+			if len(m.instances) == 0 {
+				i.removeModel(m)
+			}
 		}
-	}
-	i.mu.Unlock()
-	i.log.InfoContext(ctx, "worker removed", "worker", w.Name, "worker_id", id)
-	i.save(ctx, false)
-	return nil
+		i.events().Info("worker removed", "worker", w.Name, "worker_id", id)
+	})
 }
 
 func noWorker(id int64) error {

@@ -208,7 +208,7 @@ func TestBadRegistrationsAreExplained(t *testing.T) {
 		{"bad utf-8", func(r *fleet.Registration) { r.Name = "a\xff" }, []string{"name", `"a\xff"`, "UTF-8"}},
 		{"newline", func(r *fleet.Registration) { r.Name = "a\nb" }, []string{"name", `"a\nb"`, "control characters"}},
 		{"long cluster", func(r *fleet.Registration) { r.Cluster = strings.Repeat("c", 254) }, []string{"cluster is 254 bytes long"}},
-		{"no address", func(r *fleet.Registration) { r.Address = "" }, []string{"address", "host name or an IP address"}},
+		{"no address", func(r *fleet.Registration) { r.Address = "" }, []string{"address", "host name or a unicast IP address", "--worker-ip"}},
 		{"port in address", func(r *fleet.Registration) { r.Address = "10.0.0.1:10151" }, []string{`"10.0.0.1:10151"`, "without a port"}},
 		{"url as address", func(r *fleet.Registration) { r.Address = "http://a" }, []string{`"http://a"`}},
 		{"any address", func(r *fleet.Registration) { r.Address = "0.0.0.0" }, []string{`"0.0.0.0"`, "every address"}},
@@ -244,7 +244,6 @@ func TestAddressesInNormalForm(t *testing.T) {
 		"[2001:DB8::1]":    "2001:db8::1",
 		"2001:db8:0:0::1":  "2001:db8::1",
 		"::ffff:10.1.2.3":  "10.1.2.3",
-		"127.0.0.1":        "127.0.0.1",
 		"gpu_1.dc-2.local": "gpu_1.dc-2.local",
 		"GPU-1.":           "GPU-1.",
 	} {
@@ -269,5 +268,58 @@ func TestFleetIsBounded(t *testing.T) {
 	wantError(t, err, fleet.ErrInvalid, `cluster "third"`, "2 clusters already, the limit")
 	_, err = inv.Report(t.Context(), id, fleet.Report{Instances: []fleet.ReportedInstance{engine("a", "1"), engine("b", "2"), engine("c", "3")}})
 	wantError(t, err, fleet.ErrInvalid, "3 new models", "the limit is 2")
+	if got := stateOf(inv, id); got != fleet.WorkerNotReady {
+		t.Errorf("a report that was refused made the worker %s", got)
+	}
 	report(t, inv, id, engine("a", "1"), engine("b", "2"))
+}
+
+// The server's own machine is scraped only for workers that came from there. Those that were let in go on as they are.
+func TestLoopbackOnlyFromThisMachine(t *testing.T) {
+	s := newMemory()
+	inv := newInventory(t, s)
+	here := registration("here")
+	here.Address, here.Local = "127.0.0.1", true
+	if w := join(t, inv, here).Worker; !w.Loopback {
+		t.Errorf("worker = %+v", w)
+	}
+	before := summary(inv.Snapshot())
+	for _, address := range []string{"127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1", "localhost", "LOCALHOST.", "a.localhost", "ip6-localhost"} {
+		there := registration("there")
+		there.Address = address
+		_, err := inv.Register(t.Context(), there)
+		wantError(t, err, fleet.ErrInvalid, "server's own machine", "--worker-ip", "http://localhost")
+	}
+	inv = newInventory(t, s) // a restart keeps the rule
+	if got := summary(inv.Snapshot()); got != before {
+		t.Errorf("refused registrations changed the inventory to\n%s", got)
+	}
+	here.Local = false
+	if w := join(t, inv, here).Worker; w.ID != 1 || !w.Loopback {
+		t.Errorf("the worker that was let in came back as %+v", w)
+	}
+	for name, change := range map[string]func(*fleet.Registration){
+		"another port":    func(r *fleet.Registration) { r.MetricsPort++ },
+		"another address": func(r *fleet.Registration) { r.Address = "127.0.0.2" },
+		"another machine": func(r *fleet.Registration) { r.UUID = "stranger" },
+	} {
+		r := here
+		change(&r)
+		_, err := inv.Register(t.Context(), r)
+		if wantError(t, err, fleet.ErrInvalid, "server's own machine"); !inv.Snapshot().Workers[0].Loopback {
+			t.Errorf("%s: changed the worker", name)
+		}
+	}
+	w := s.workers[1]
+	w.Loopback = false
+	s.workers[1] = w
+	_, err := newInventory(t, s).Register(t.Context(), here) // nobody let it in
+	wantError(t, err, fleet.ErrInvalid, "server's own machine")
+	away := here
+	away.Address = "10.0.0.1"
+	if w := join(t, inv, away).Worker; w.Loopback {
+		t.Errorf("worker = %+v", w)
+	}
+	_, err = inv.Register(t.Context(), here) // it is not what was let in any more
+	wantError(t, err, fleet.ErrInvalid, "server's own machine")
 }

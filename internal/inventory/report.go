@@ -9,72 +9,109 @@ import (
 
 // Report takes what a worker says about itself and returns the ids of its instances, in the order of the report. The
 // worker is ready from then on. Instances that the report doesn't name are gone; a model is made when its first instance
-// is reported. An instance without a model is a gateway's. The error is fleet.ErrNoWorker, fleet.ErrInvalid or the store's. A report that is refused for its
-// content is a sign of life nevertheless.
+// is reported. An instance without a model is a gateway's.
+//
+// The error is fleet.ErrNoWorker, fleet.ErrInvalid or fleet.ErrNotStored. A report that is invalid changes nothing. One that
+// could not be stored is shown all the same, but for instances that would need a new id, and the worker must say it again.
 func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) ([]fleet.ReportedIDs, error) {
-	r, invalid := checkReport(r)
+	r, err := fleet.CheckReport(r)
+	if err != nil {
+		return nil, err
+	}
 	i.mu.Lock()
 	w, ok := i.workers[workerID]
 	if !ok {
 		i.mu.Unlock()
 		return nil, noWorker(workerID)
 	}
-	woke := i.seen(w, r.AppliedGeneration, invalid == nil)
 	known, same := reportedIDs(w, r.Instances)
-	i.mu.Unlock()
-	if invalid == nil && same && !woke {
-		return known, nil // a heartbeat: nothing to store
-	}
-
-	release, err := i.hold(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	if invalid != nil {
-		i.save(ctx, false)
-		return nil, invalid
-	}
-	i.mu.Lock()
-	if i.workers[workerID] != w {
-		i.mu.Unlock()
-		return nil, noWorker(workerID)
-	}
-	want, err := i.newIn(w, r.Instances)
-	i.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	var first fleet.IDs
-	if want != (fleet.IDs{}) {
-		if first, err = i.opts.Store.NewIDs(ctx, want); err != nil {
+	if !same {
+		if _, err := i.newIn(w, r.Instances); err != nil {
+			i.mu.Unlock()
 			return nil, err
 		}
 	}
-	i.mu.Lock()
-	i.take(w, r.Instances, first)
-	known, _ = reportedIDs(w, r.Instances)
+	i.seen(w, r.AppliedGeneration)
+	clock, stored := w.changed, w.changed <= i.saved.through
 	i.mu.Unlock()
-	i.save(ctx, false)
+	if same && stored {
+		return known, nil // a heartbeat: nothing to store
+	}
+	if !same {
+		if known, clock, err = i.news(ctx, w, r.Instances); err != nil {
+			return nil, err
+		}
+	}
+	if err := i.secure(ctx, clock); err != nil {
+		return nil, err
+	}
 	return known, nil
 }
 
-// seen notes a sign of life and reports whether the worker became ready by it.
-func (i *Inventory) seen(w *worker, applied int64, valid bool) (woke bool) {
+// news takes a report that says something new and returns the time of the change.
+func (i *Inventory) news(ctx context.Context, w *worker, reported []fleet.ReportedInstance) (known []fleet.ReportedIDs, clock int64, err error) {
+	release, err := i.hold(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer release()
+	i.mu.Lock()
+	if i.workers[w.ID] != w {
+		i.mu.Unlock()
+		return nil, 0, noWorker(w.ID)
+	}
+	want, err := i.newIn(w, reported)
+	i.mu.Unlock()
+	if err != nil {
+		return nil, 0, err
+	}
+	first, err := i.newIDs(ctx, want)
+
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err != nil {
+		i.take(w, i.withoutNew(w, reported), fleet.IDs{})
+	} else {
+		i.take(w, reported, first)
+	}
+	i.touch(w)
+	known, _ = reportedIDs(w, reported)
+	return known, w.changed, err
+}
+
+// withoutNew returns what a report says about instances and models that have an id. An instance that got a model which has
+// none keeps the one before.
+func (i *Inventory) withoutNew(w *worker, reported []fleet.ReportedInstance) []fleet.ReportedInstance {
+	var out []fleet.ReportedInstance
+	for _, rep := range reported {
+		in, ok := w.instances[rep.Name]
+		if !ok {
+			continue
+		}
+		if _, ok := i.modelNamed[modelKey{w.ClusterID, rep.Model}]; !ok && rep.Model != "" {
+			rep.Model = in.Reported.Model
+		}
+		out = append(out, rep)
+	}
+	return out
+}
+
+// seen notes a sign of life, by which a worker becomes ready.
+func (i *Inventory) seen(w *worker, applied int64) {
 	w.lastSeen.Store(int64(time.Since(i.epoch)))
 	i.outdate(staleHeartbeats)
-	if valid && w.AppliedGeneration != applied {
+	if w.AppliedGeneration != applied {
 		w.AppliedGeneration = applied
 		i.changed(staleWorkers)
 	}
 	if w.State == fleet.WorkerReady {
-		return false
+		return
 	}
 	w.State = fleet.WorkerReady
 	i.unsaved.workers[w.ID] = struct{}{}
+	i.touch(w)
 	i.changed(staleAll)
 	i.log.Info("worker is ready", "worker", w.Name, "worker_id", w.ID, "cluster", w.cluster.Name)
-	return true
 }
 
 // reportedIDs returns the ids of what was reported. same is false when the report says something new.
@@ -106,7 +143,7 @@ func (i *Inventory) newIn(w *worker, reported []fleet.ReportedInstance) (want fl
 	}
 	want.Models = int64(len(names))
 	if have := len(i.models); want.Models > 0 && have+len(names) > i.opts.MaxModels {
-		return want, invalid("report", "it names %d new models, and there are %d already; the limit is %d", len(names), have, i.opts.MaxModels)
+		return want, fleet.Invalid("report", "it names %d new models, and there are %d already; the limit is %d", len(names), have, i.opts.MaxModels)
 	}
 	return want, nil
 }

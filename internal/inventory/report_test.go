@@ -1,7 +1,6 @@
 package inventory_test
 
 import (
-	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -234,49 +233,4 @@ func TestSecretsAndLongMessagesAreCut(t *testing.T) {
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the error shows a password: %v", err)
 	}
-}
-
-func TestStoreFailure(t *testing.T) {
-	s := newMemory()
-	inv := newInventory(t, s)
-	id := join(t, inv, registration("a")).Worker.ID
-	report(t, inv, id, engine("e0", "m"), engine("e1", "m"))
-	full := errors.New("disk is full")
-	s.setFail(full)
-
-	// What needs no new id goes on in memory.
-	stopped := engine("e0", "m")
-	stopped.State = fleet.InstanceError
-	report(t, inv, id, stopped)
-	want := `
-		cluster 1 default Docker ready
-		worker 1 c1 a uuid-a ready
-		model 1 c1 m vLLM 0.11.0 desired=1
-		instance 1 m1 w1 e0 error
-	`
-	wantSummary(t, inv, want)
-	if !errors.Is(inv.Err(), full) {
-		t.Errorf("Err = %v", inv.Err())
-	}
-	// A new id must be safe before it is given.
-	if _, err := inv.Report(t.Context(), id, fleet.Report{Instances: []fleet.ReportedInstance{engine("new", "m")}}); !errors.Is(err, full) {
-		t.Errorf("error = %v, want the store's", err)
-	}
-	if _, err := inv.Register(t.Context(), registration("b")); !errors.Is(err, full) {
-		t.Errorf("error = %v, want the store's", err)
-	}
-	wantSummary(t, inv, want)
-
-	s.setFail(nil)
-	report(t, inv, id, stopped, engine("e2", "m"))
-	if err := inv.Err(); err != nil {
-		t.Errorf("Err = %v after storing worked again", err)
-	}
-	wantSummary(t, newInventory(t, s), `
-		cluster 1 default Docker ready
-		worker 1 c1 a uuid-a ready
-		model 1 c1 m vLLM 0.11.0 desired=2
-		instance 1 m1 w1 e0 error
-		instance 3 m1 w1 e2 running
-	`)
 }

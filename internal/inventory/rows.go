@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -25,6 +27,7 @@ type worker struct {
 	// lastSeen is when the worker last reported, in nanoseconds after the inventory's epoch.
 	lastSeen                atomic.Int64
 	savedSeen, savedApplied int64
+	changed                 int64 // saved.clock at its last change
 	labels, info            exposition.Labels
 }
 
@@ -142,6 +145,11 @@ func (r *rows) insertInstance(in *instance) {
 
 func (i *Inventory) addCluster(id int64, name string) *cluster {
 	c := &cluster{Cluster: fleet.Cluster{ID: id, Name: name, Provider: fleet.ProviderDocker, State: fleet.ClusterReady}}
+	i.undoing(func() {
+		delete(i.clusters, id)
+		delete(i.clusterNamed, name)
+		i.clusterList = i.clusterList[:len(i.clusterList)-1]
+	})
 	i.insertCluster(c)
 	i.unsaved.clusters[id] = struct{}{}
 	i.changed(staleAll)
@@ -160,6 +168,10 @@ func (i *Inventory) addModel(id int64, c *cluster, name string) *model {
 }
 
 func (i *Inventory) removeModel(m *model) {
+	i.undoing(func() {
+		i.models[m.ID], i.modelNamed[modelKey{m.ClusterID, m.Name}] = m, m
+		m.gone = false
+	})
 	delete(i.models, m.ID)
 	delete(i.modelNamed, modelKey{m.ClusterID, m.Name})
 	m.gone = true
@@ -182,6 +194,17 @@ func (i *Inventory) addInstance(id int64, w *worker, m *model, reported fleet.Re
 }
 
 func (i *Inventory) removeInstance(in *instance) {
+	if m := in.model; m != nil {
+		before, labels, info := m.ModelRecord, m.labels, m.info
+		i.undoing(func() {
+			m.ModelRecord, m.labels, m.info = before, labels, info
+			m.instances[in.ID] = in
+		})
+	}
+	i.undoing(func() {
+		in.gone = false
+		in.worker.instances[in.Reported.Name] = in
+	})
 	in.gone = true
 	i.swept = false
 	delete(in.worker.instances, in.Reported.Name)
@@ -221,7 +244,7 @@ func (i *Inventory) lost(m *model) {
 		return
 	}
 	if len(m.instances) == 0 {
-		m.EmptySince = time.Now()
+		m.EmptySince = i.now()
 		i.unsaved.models[m.ID] = struct{}{}
 		return
 	}
@@ -229,12 +252,23 @@ func (i *Inventory) lost(m *model) {
 }
 
 func (i *Inventory) removeWorker(w *worker) {
-	for _, in := range w.instances {
-		i.removeInstance(in)
-	}
+	i.removeInstances(w)
+	at := slices.Index(i.workerList, w)
+	i.undoing(func() {
+		i.workers[w.ID] = w
+		i.workerList = slices.Insert(i.workerList, at, w)
+		i.indexWorker(w)
+	})
 	i.unindexWorker(w)
 	delete(i.workers, w.ID)
-	i.workerList = slices.DeleteFunc(i.workerList, func(x *worker) bool { return x == w })
+	i.workerList = slices.Delete(i.workerList, at, at+1)
 	i.unsaved.workers[w.ID] = struct{}{}
 	i.changed(staleAll)
+}
+
+// removeInstances removes all of a worker's instances, always in the same order: what a model is then may depend on it.
+func (i *Inventory) removeInstances(w *worker) {
+	for _, in := range slices.SortedFunc(maps.Values(w.instances), func(a, b *instance) int { return cmp.Compare(a.ID, b.ID) }) {
+		i.removeInstance(in)
+	}
 }

@@ -3,6 +3,8 @@ package inventory
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -10,7 +12,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// unsaved holds the ids of rows that differ from the stored ones; those that are no more in the inventory are to be
+// unsaved holds the ids of rows that may differ from the stored ones; those that are no more in the inventory are to be
 // removed. What could not be stored stays here, so that trying again needs nothing else.
 type unsaved struct {
 	clusters, workers, models, instances map[int64]struct{}
@@ -25,8 +27,8 @@ func newUnsaved() unsaved {
 	}
 }
 
-func (u *unsaved) empty() bool {
-	return len(u.clusters)+len(u.workers)+len(u.models)+len(u.instances) == 0
+func (u *unsaved) count() int {
+	return len(u.clusters) + len(u.workers) + len(u.models) + len(u.instances)
 }
 
 func (u *unsaved) add(other unsaved) {
@@ -36,49 +38,186 @@ func (u *unsaved) add(other unsaved) {
 	maps.Copy(u.instances, other.instances)
 }
 
-// save stores what is unsaved, and the heartbeats too if asked. A failure costs nothing but durability: memory holds the
-// truth and the next save tries again. The caller holds i.writing.
-func (i *Inventory) save(ctx context.Context, heartbeats bool) {
+// saved is what is known about storing. i.mu guards it.
+type saved struct {
+	// clock counts the changes that somebody waits for, through is the last of them that is stored.
+	clock, through int64
+	err            error // of the last attempt
+	attempts       int64
+	failures       int64
+	underWay       int           // rows that are being stored
+	ended          chan struct{} // closed when the attempt that is under way has ended
+	// failed says which attempt was the last to fail, and up to which change it had.
+	failed struct{ attempt, clock int64 }
+}
+
+// touch notes a change of what the worker's reports say. They are not acknowledged before it is stored. i.mu is held.
+func (i *Inventory) touch(w *worker) {
+	i.saved.clock++
+	w.changed = i.saved.clock
+}
+
+// secure returns when the change of the clock's time is stored, or why it is not: it stays in memory then and is tried again.
+// Changes of several that wait are stored at once.
+func (i *Inventory) secure(ctx context.Context, clock int64) error {
+	i.mu.Lock()
+	begun := i.saved.attempts
+	i.mu.Unlock()
+	for {
+		settled, ended, err := i.settled(clock, begun)
+		if settled {
+			return err
+		}
+		if ctx.Err() != nil {
+			i.wake() // nobody waits for the change any more, but it is to be stored
+			return context.Cause(ctx)
+		}
+		select {
+		case <-ended:
+			continue
+		case <-ctx.Done():
+			continue
+		case <-i.saving:
+		}
+		if settled, _, err = i.settled(clock, begun); !settled {
+			err = i.save(ctx, false)
+		}
+		i.saving <- struct{}{}
+		return err
+	}
+}
+
+// settled reports whether it is known what became of a change that has been waited for since the attempt begun: it is stored,
+// or an attempt to store it has failed since, with err. ended is closed when the attempt that is under way has ended.
+func (i *Inventory) settled(clock, begun int64) (settled bool, ended <-chan struct{}, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := &i.saved
+	switch {
+	case s.through >= clock:
+		return true, nil, nil
+	case s.failed.attempt > begun && s.failed.clock >= clock:
+		return true, nil, s.err
+	}
+	return false, s.ended, nil
+}
+
+// save stores what is unsaved, and the heartbeats too if asked. A failure leaves it unsaved. After one, something is always
+// written, to find out whether storing works again. The caller holds i.saving.
+func (i *Inventory) save(ctx context.Context, heartbeats bool) error {
 	i.mu.Lock()
 	changes, taken := i.takeUnsaved()
 	if heartbeats {
 		i.addHeartbeats(changes)
 	}
-	i.mu.Unlock()
-	if changes.Empty() {
-		return
+	if changes.Empty() && i.saved.err != nil {
+		changes.Put.Clusters = append(changes.Put.Clusters, i.clusterNamed[fleet.DefaultClusterName].Cluster)
 	}
+	return i.apply(ctx, changes, taken, nil)
+}
+
+// apply stores changes and calls then, if there is one, with i.mu held when they are stored. i.mu is held when it is called,
+// and not when it returns.
+func (i *Inventory) apply(ctx context.Context, changes *fleet.Changes, taken unsaved, then func()) error {
+	s := &i.saved
+	clock := s.clock
+	if changes.Empty() {
+		s.through = clock
+		if then != nil {
+			then()
+		}
+		i.mu.Unlock()
+		return nil
+	}
+	s.attempts++
+	attempt := s.attempts
+	s.underWay = taken.count()
+	i.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	err := i.opts.Store.Apply(ctx, changes)
 
 	i.mu.Lock()
-	before := i.saveErr
-	i.saveErr = err
+	defer i.mu.Unlock()
+	s.underWay = 0
+	close(s.ended)
+	s.ended = make(chan struct{})
 	if err != nil {
 		i.unsaved.add(taken)
-	} else {
-		i.markSaved(changes.Heartbeats)
+		s.failed.attempt, s.failed.clock = attempt, clock
+		return i.notStored(ctx, err)
 	}
-	i.mu.Unlock()
-	switch {
-	case err != nil && before == nil:
-		i.log.ErrorContext(ctx, "the inventory cannot be stored; it goes on in memory and is stored when that works again", "error", err)
-	case err == nil && before != nil:
+	s.through = clock
+	if then != nil {
+		then()
+	}
+	i.markSaved(changes.Heartbeats)
+	if s.err != nil {
+		s.err = nil
 		i.log.InfoContext(ctx, "the inventory is stored again")
 	}
+	return nil
+}
+
+// notStored notes that storing failed and returns the error to answer with. i.mu is held.
+func (i *Inventory) notStored(ctx context.Context, err error) error {
+	s := &i.saved
+	if !errors.Is(err, fleet.ErrNotStored) {
+		err = fmt.Errorf("%w: %w", fleet.ErrNotStored, err)
+	}
+	if s.err == nil {
+		i.log.ErrorContext(ctx, "the inventory cannot be stored; what workers report goes on in memory and is stored when that works again, and other changes are refused", "error", err)
+		i.wake()
+	}
+	s.failures++
+	s.err = err
+	return err
+}
+
+// Suspect notes that something else could not be written to where the inventory is stored. Whether that works again is then
+// found out soon.
+func (i *Inventory) Suspect(ctx context.Context, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	_ = i.notStored(ctx, err)
+}
+
+// wake makes Run try to store what is unsaved soon.
+func (i *Inventory) wake() {
+	select {
+	case i.retry <- struct{}{}:
+	default:
+	}
+}
+
+// newIDs reserves ids. It goes on when the request that wants them is gone.
+func (i *Inventory) newIDs(ctx context.Context, want fleet.IDs) (fleet.IDs, error) {
+	if want == (fleet.IDs{}) {
+		return fleet.IDs{}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	first, err := i.opts.Store.NewIDs(ctx, want)
+	if err != nil {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		return fleet.IDs{}, i.notStored(ctx, err)
+	}
+	return first, nil
 }
 
 // takeUnsaved returns the unsaved rows and forgets that they are unsaved. i.mu is held.
 func (i *Inventory) takeUnsaved() (*fleet.Changes, unsaved) {
 	taken := i.unsaved
-	if taken.empty() {
+	if taken.count() == 0 {
 		return &fleet.Changes{}, taken
 	}
 	i.unsaved = newUnsaved()
 	c := &fleet.Changes{}
 	for _, id := range ids(taken.clusters) {
-		c.Put.Clusters = append(c.Put.Clusters, i.clusters[id].Cluster)
+		if k, ok := i.clusters[id]; ok { // one that was not made in the end was not stored either
+			c.Put.Clusters = append(c.Put.Clusters, k.Cluster)
+		}
 	}
 	for _, id := range ids(taken.workers) {
 		w, ok := i.workers[id]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/api"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/inventory"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/mapsync"
@@ -18,8 +19,11 @@ var (
 	_ inventory.Store = (*store.Store)(nil)
 )
 
-// generations lets the publisher keep its generations in the store.
-type generations struct{ *store.Store }
+// generations lets the publisher keep its generations in the store, and the inventory know when that fails.
+type generations struct {
+	*store.Store
+	suspect func(context.Context, error)
+}
 
 // LatestGeneration implements mapsync.Store.
 func (g generations) LatestGeneration(ctx context.Context) (mapsync.Generation, bool, error) {
@@ -30,6 +34,10 @@ func (g generations) LatestGeneration(ctx context.Context) (mapsync.Generation, 
 // AppendGeneration implements mapsync.Store.
 func (g generations) AppendGeneration(ctx context.Context, doc []byte, at time.Time) (mapsync.Generation, error) {
 	row, err := g.Store.AppendGeneration(ctx, doc, at)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", fleet.ErrNotStored, err)
+		g.suspect(ctx, err)
+	}
 	return generation(row), err
 }
 

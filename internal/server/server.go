@@ -185,7 +185,7 @@ func (s *Server) open(ctx context.Context) error {
 	if s.inventory, err = inventory.New(ctx, inventory.Options{Store: st, Logger: s.opts.Logger, HeartbeatGrace: s.opts.HeartbeatGrace}); err != nil {
 		return err
 	}
-	s.publisher, err = mapsync.NewPublisher(ctx, mapsync.PublisherOptions{Store: generations{st}, Logger: s.opts.Logger})
+	s.publisher, err = mapsync.NewPublisher(ctx, mapsync.PublisherOptions{Store: generations{st, s.inventory.Suspect}, Logger: s.opts.Logger})
 	return err
 }
 
@@ -211,7 +211,7 @@ func (s *Server) assemble() error {
 		s.promPort.srv.Handler = s.api.Reading(s.prom.Handler())
 	}
 	if s.metrics != nil {
-		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics)
+		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring)
 		if err != nil {
 			return err
 		}

@@ -7,10 +7,12 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // ErrDamaged says that the database file cannot be read as one.
-var ErrDamaged = errors.New("damaged")
+var ErrDamaged = fleet.ErrDamaged
 
 func (s *Store) damaged(detail error) error {
 	return fmt.Errorf("database %s is %w (%w): put a backup in its place, or move it away to begin anew; workers then register again by themselves, and a metrics mapping of your own must be posted again", s.path, ErrDamaged, detail)
@@ -32,7 +34,7 @@ func (s *Store) explain(op string, err error) error {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return s.damaged(err)
 	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%s database %s: no space is left (%w): free space on that disk", op, s.path, err)
+		return fmt.Errorf("%s database %s: %w (%w): free space on that disk", op, s.path, fleet.ErrNoSpace, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
 		return fmt.Errorf("%s database %s: it cannot be written (%w): change the owner of the directory and of its files, or choose another directory with --data-dir", op, s.path, err)
 	}

@@ -50,3 +50,37 @@ func TestFirstSchemaIsBroughtUpToDate(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// TestLoopbackWorkersOfBeforeGoOn: those that were registered under the server's own machine before that needed leave have it.
+func TestLoopbackWorkersOfBeforeGoOn(t *testing.T) {
+	dir := t.TempDir()
+	closed(t, open(t, dir))
+	db := raw(t, dir)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.DownTo(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO clusters (id, name, provider, state) VALUES (1, 'default', 'Docker', 'ready')"); err != nil {
+		t.Fatal(err)
+	}
+	addresses := []string{"127.0.0.1", "127.0.1.1", "::1", "localhost", "LOCALHOST.", "a.localhost", "10.0.0.1", "2001:db8::1", "gpu-1.example", "localhost.example"}
+	const local = 6 // of them
+	for k, a := range addresses {
+		if _, err := db.ExecContext(t.Context(), `INSERT INTO workers (id, cluster_id, uuid, name, address, metrics_port, proxy_mode, state, labels, version, registered_at, credential_hash)
+			VALUES (?, 1, ?, ?, ?, 10151, 'direct', 'ready', '{}', '', 0, '')`, k+1, a, a, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	for k, w := range load(t, s).Workers {
+		if w.Loopback != (k < local) {
+			t.Errorf("%s: loopback = %v", w.Address, w.Loopback)
+		}
+	}
+}

@@ -1,9 +1,9 @@
 // Package store keeps the server's state in SQLite: the inventory's rows and the generations of the metrics mapping.
 //
 // One connection does all the work: the inventory is read once, when the server starts, and is written in batches, so
-// readers never need a pool. Every write is a transaction in the write-ahead log and survives the death of the process;
-// writes that hand out numbers (ids, generations) are synced to the disk before they return and survive the loss of
-// power too.
+// readers never need a pool. Every write is a transaction in the write-ahead log, which is synced to the disk before the write
+// returns, so that it survives the loss of power. Heartbeats alone, which are written every minute, aren't waited for: they
+// survive the death of the process only.
 package store
 
 import (
@@ -24,6 +24,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 
+	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
@@ -132,14 +133,14 @@ func (s *Store) dsn() string {
 	return u.String()
 }
 
-// makeFile makes the database file private, which SQLite itself does not do, and finds out early, in the operating
+// makeFile makes the database file, private, which SQLite itself does not do, for good, and finds out early, in the operating
 // system's words, when it cannot be written.
 func makeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("database %s cannot be opened for writing (%w): change its owner or choose another directory with --data-dir", path, cause(err))
 	}
-	return f.Close()
+	return errors.Join(f.Close(), durable.SyncDir(filepath.Dir(path)))
 }
 
 func cause(err error) error {
@@ -207,9 +208,8 @@ func (s *Store) write(ctx context.Context, d durability, fn func(*sql.Tx) error)
 		if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
 			return err
 		}
-		defer func() {
-			_, e := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL")
-			err = errors.Join(err, e)
+		defer func() { // failing, it costs time alone, and what is committed is committed
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL")
 		}()
 	}
 	tx, err := conn.BeginTx(ctx, nil)

@@ -33,7 +33,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
 func writeSynced(f *os.File, data []byte, perm fs.FileMode) error {
@@ -46,7 +46,8 @@ func writeSynced(f *os.File, data []byte, perm fs.FileMode) error {
 	return f.Sync()
 }
 
-func syncDir(dir string) error {
+// SyncDir writes to the disk which files a directory has.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

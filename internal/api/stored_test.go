@@ -1,0 +1,74 @@
+package api_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// What could not be stored is not acknowledged: every change answers 503, says why and when to try again.
+func TestChangesThatAreNotStored(t *testing.T) {
+	full := fmt.Errorf("%w: store the inventory in database /secret/stackscope.db: %w (disk full): free space on that disk", fleet.ErrNotStored, fleet.ErrNoSpace)
+	other := fmt.Errorf("%w: store the inventory in database /secret/stackscope.db: it is locked", fleet.ErrNotStored)
+	for _, c := range []struct {
+		method, path, body, token string
+		admin                     bool
+	}{
+		{"POST", "/v2/workers/register", `{"uuid":"u","name":"n","address":"a","metrics_port":0}`, workerToken, false},
+		{"PUT", "/v2/workers/1/report", `{"applied_generation":0,"instances":[]}`, "cred-1", false},
+		{"DELETE", "/v2/workers/1", "", adminToken, true},
+		{"POST", "/v2/metrics/config", `{"gpustack_metrics":{"gpustack:a":{"type":"gauge","description":"A."}},"runtime_mapping":{}}`, adminToken, true},
+		{"DELETE", "/v2/metrics/config", "", adminToken, true},
+	} {
+		for _, err := range []error{full, other} {
+			h := newAPI(t)
+			h.inventory.fail, h.mapping.fail = err, err
+			w := h.do(request(c.method, c.path, c.body, "Authorization", "Bearer "+c.token))
+			p := problemOf(t, w, 503)
+			if w.Header().Get("Retry-After") != "10" {
+				t.Errorf("%s %s: Retry-After %q", c.method, c.path, w.Header().Get("Retry-After"))
+			}
+			if c.admin != strings.Contains(p.Detail, "/secret/") {
+				t.Errorf("%s %s: %s", c.method, c.path, p.Detail)
+			}
+			if isFull := strings.Contains(p.Detail, "no space is left") && strings.Contains(p.Detail, "free space"); isFull != errors.Is(err, fleet.ErrNoSpace) {
+				t.Errorf("%s %s: %s", c.method, c.path, p.Detail)
+			}
+		}
+		h := newAPI(t)
+		damaged := fmt.Errorf("%w: database is %w", fleet.ErrNotStored, fleet.ErrDamaged)
+		h.inventory.fail, h.mapping.fail = damaged, damaged
+		w := h.do(request(c.method, c.path, c.body, "Authorization", "Bearer "+c.token))
+		if problemOf(t, w, 500); w.Header().Get("Retry-After") != "" {
+			t.Errorf("%s %s: damage does not pass", c.method, c.path)
+		}
+	}
+}
+
+// The inventory is told which registrations come from the server's own machine.
+func TestWhereRegistrationsComeFrom(t *testing.T) {
+	for name, c := range map[string]struct {
+		peer, host string
+		headers    []string
+		want       bool
+	}{
+		"here":            {"127.0.0.1:5", "127.0.0.1", nil, true},
+		"here over IPv6":  {"[::1]:5", "localhost:80", nil, true},
+		"elsewhere":       {"192.0.2.1:5", "127.0.0.1", nil, false},
+		"through a proxy": {"127.0.0.1:5", "localhost", []string{"X-Forwarded-For", "192.0.2.1"}, false},
+	} {
+		h := newAPI(t)
+		r := request("POST", "/v2/workers/register", `{"uuid":"u","name":"n","address":"127.0.0.1","metrics_port":1,"local":true,"Local":true}`,
+			append([]string{"Authorization", "Bearer " + workerToken}, c.headers...)...)
+		r.RemoteAddr, r.Host = c.peer, c.host
+		if w := h.do(r); w.Code != 200 {
+			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if got := h.inventory.registered.Local; got != c.want {
+			t.Errorf("%s: local = %v", name, got)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package fleet
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of what workers say. Lengths are in bytes. The server refuses what is beyond, and workers leave it out.
+const (
+	MaxName         = 253 // a DNS name
+	MaxUUID         = 64
+	MaxModelName    = 512
+	MaxVersion      = 128
+	MaxKind         = 64 // runtime, source, category
+	MaxURL          = 2048
+	MaxSourceKey    = 1024
+	MaxStateMessage = 1024
+	MaxLabels       = 64
+	MaxLabelKey     = 317 // a Kubernetes label key: prefix, slash, name
+	MaxLabelValue   = 1024
+	MaxInstances    = 1024
+)
+
+const maxShown = 64 // of a bad value, in an error
+
+// Invalid says what about a registration or report breaks a rule.
+func Invalid(what, format string, args ...any) error {
+	return fmt.Errorf("%w %s: %s", ErrInvalid, what, fmt.Sprintf(format, args...))
+}
+
+// Fault is a rule that a field breaks. Field and Detail, with a space between them, are a sentence.
+type Fault struct{ Field, Detail string }
+
+func (f *Fault) String() string { return f.Field + " " + f.Detail }
+
+// CheckRegistration returns r in normal form, or the first rule that it breaks. Whether an address on this machine itself is
+// allowed is for the caller to say.
+func CheckRegistration(r Registration) (Registration, error) {
+	const what = "registration"
+	if r.Cluster == "" {
+		r.Cluster = DefaultClusterName
+	}
+	if r.ProxyMode == "" {
+		r.ProxyMode = ProxyDirect
+	}
+	for _, f := range []struct {
+		name, value string
+		min, max    int
+	}{
+		{"uuid", r.UUID, 1, MaxUUID},
+		{"name", r.Name, 1, MaxName},
+		{"cluster", r.Cluster, 1, MaxName},
+		{"version", r.Version, 0, MaxVersion},
+	} {
+		if fault := textFault(f.value, f.min, f.max); fault != "" {
+			return r, Invalid(what, "%s %s", f.name, fault)
+		}
+	}
+	var fault string
+	if r.Address, fault = normalAddress(r.Address); fault != "" {
+		return r, Invalid(what, "address %s", fault)
+	}
+	if r.MetricsPort < 0 || r.MetricsPort > 65535 {
+		return r, Invalid(what, "metrics_port is %d; it must be 1 to 65535, or 0 if the worker exports no metrics", r.MetricsPort)
+	}
+	if r.ProxyMode != ProxyDirect && r.ProxyMode != ProxyTunnel {
+		return r, Invalid(what, "proxy_mode is %s; it must be %q or %q", shown(string(r.ProxyMode)), ProxyDirect, ProxyTunnel)
+	}
+	if len(r.Labels) > MaxLabels {
+		return r, Invalid(what, "it has %d labels; at most %d are allowed", len(r.Labels), MaxLabels)
+	}
+	for k, v := range r.Labels {
+		if fault := textFault(k, 1, MaxLabelKey); fault != "" {
+			return r, Invalid(what, "label key %s", fault)
+		}
+		if fault := textFault(v, 0, MaxLabelValue); fault != "" {
+			return r, Invalid(what, "label %q: its value %s", k, fault)
+		}
+	}
+	r.Labels = maps.Clone(r.Labels) // snapshots share it
+	return r, nil
+}
+
+// CheckReport returns r in normal form, or the first rule that it breaks.
+func CheckReport(r Report) (Report, error) {
+	const what = "report"
+	if r.AppliedGeneration < 0 {
+		return r, Invalid(what, "applied_generation is %d; it must not be negative", r.AppliedGeneration)
+	}
+	if len(r.Instances) > MaxInstances {
+		return r, Invalid(what, "it has %d instances; at most %d are allowed on a worker", len(r.Instances), MaxInstances)
+	}
+	seen := make(map[string]int, len(r.Instances))
+	out := make([]ReportedInstance, len(r.Instances))
+	for k, in := range r.Instances {
+		fault := CheckInstance(&in)
+		if fault == nil {
+			if before, ok := seen[in.Name]; ok {
+				fault = &Fault{"name", fmt.Sprintf("%s is that of instances[%d] too; names must be unique on a worker", shown(in.Name), before)}
+			}
+			seen[in.Name] = k
+		}
+		if fault != nil {
+			return r, Invalid(what, "instances[%d]: %s", k, fault)
+		}
+		out[k] = in
+	}
+	r.Instances = out
+	return r, nil
+}
+
+// CheckInstance brings in into normal form and returns the first rule that it breaks.
+func CheckInstance(in *ReportedInstance) *Fault {
+	for _, f := range []struct {
+		name, value string
+		min, max    int
+	}{
+		{"name", in.Name, 1, MaxName},
+		{"model", in.Model, 0, MaxModelName}, // none: a gateway
+		{"runtime", in.Runtime, 0, MaxKind},
+		{"runtime_version", in.RuntimeVersion, 0, MaxVersion},
+		{"source", in.Source, 0, MaxKind},
+		{"source_key", in.SourceKey, 0, MaxSourceKey},
+		{"category", in.Category, 0, MaxKind},
+		{"url", in.URL, 0, MaxURL},
+	} {
+		if fault := textFault(f.value, f.min, f.max); fault != "" {
+			return &Fault{f.name, fault}
+		}
+	}
+	if in.Model == "" && in.Runtime == "" {
+		return &Fault{"model", "and runtime are empty; one without a model is a gateway, which must say its runtime"}
+	}
+	if !in.State.Valid() {
+		return &Fault{"state", fmt.Sprintf("is %s; it must be pending, analyzing, scheduled, initializing, downloading, starting, running, error or unreachable", shown(string(in.State)))}
+	}
+	if in.RestartCount < 0 {
+		return &Fault{"restart_count", fmt.Sprintf("is %d; it must not be negative", in.RestartCount)}
+	}
+	if !in.LastRestartAt.IsZero() {
+		// The form in which it is stored, so that equal reports are equal.
+		ms := in.LastRestartAt.UnixMilli()
+		if ms < 0 || in.LastRestartAt.Year() > 9999 {
+			return &Fault{"last_restart_at", fmt.Sprintf("is %d; it must be a time in seconds since 1970", in.LastRestartAt.Unix())}
+		}
+		in.LastRestartAt = time.Time{}
+		if ms > 0 {
+			in.LastRestartAt = time.UnixMilli(ms).UTC()
+		}
+	}
+	in.StateMessage = Cut(strings.ToValidUTF8(in.StateMessage, string(utf8.RuneError)), MaxStateMessage)
+	var fault string
+	if in.URL, fault = bareURL(in.URL); fault != "" {
+		return &Fault{"url", fault}
+	}
+	return nil
+}
+
+// textFault says what is wrong with a text, or nothing.
+func textFault(s string, shortest, longest int) string {
+	switch {
+	case len(s) > longest:
+		return fmt.Sprintf("is %d bytes long; at most %d are allowed", len(s), longest)
+	case !utf8.ValidString(s):
+		return fmt.Sprintf("is %s; it must be UTF-8", shown(s))
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return fmt.Sprintf("is %s; control characters are not allowed", shown(s))
+	case shortest > 0 && strings.TrimSpace(s) == "":
+		return "is empty; it must be given"
+	}
+	return ""
+}
+
+func shown(s string) string {
+	if c := Cut(s, maxShown); c != s {
+		return fmt.Sprintf("%q...", c)
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// Cut shortens s to at most n bytes and leaves characters whole.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// bareURL takes out of an engine's URL what may be secret: user, password, query and fragment.
+func bareURL(s string) (bare, fault string) {
+	if s == "" {
+		return "", ""
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		// The value is not shown: it may hold a password.
+		return "", "cannot be read; it must begin with http:// or https:// and name a host"
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	return u.String(), ""
+}

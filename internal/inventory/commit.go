@@ -1,0 +1,65 @@
+package inventory
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// rehearsal is a change that is made to see which rows it changes, and unmade before anybody else sees it.
+type rehearsal struct {
+	on   bool
+	undo []func()
+	at   time.Time // the time at which the change happens, while one is rehearsed or made
+}
+
+// undoing notes how to unmake what is done next, if it is only rehearsed.
+func (i *Inventory) undoing(undo func()) {
+	if i.rehearsal.on {
+		i.rehearsal.undo = append(i.rehearsal.undo, undo)
+	}
+}
+
+// events is where it is logged that something happens.
+func (i *Inventory) events() *slog.Logger {
+	if i.rehearsal.on {
+		return slog.New(slog.DiscardHandler)
+	}
+	return i.log
+}
+
+// now is the time of the change that is under way.
+func (i *Inventory) now() time.Time {
+	if at := i.rehearsal.at; !at.IsZero() {
+		return at
+	}
+	return time.Now()
+}
+
+// commit makes a change in memory once it is stored, so that what is refused has changed nothing and nobody sees what is not
+// stored. change is called with i.mu held, and twice: it must do the same both times. The caller holds i.writing.
+func (i *Inventory) commit(ctx context.Context, change func()) error {
+	done, err := take(ctx, i.saving)
+	if err != nil {
+		return err
+	}
+	defer done()
+	i.mu.Lock()
+	at := time.Now()
+	i.rehearsal = rehearsal{on: true, at: at}
+	change()
+	changes, taken := i.takeUnsaved()
+	for _, undo := range slices.Backward(i.rehearsal.undo) {
+		undo()
+	}
+	i.rehearsal = rehearsal{}
+	return i.apply(ctx, changes, taken, func() {
+		meanwhile := i.unsaved
+		i.unsaved = newUnsaved()
+		i.rehearsal.at = at
+		change()
+		i.rehearsal.at = time.Time{}
+		i.unsaved = meanwhile
+	})
+}
