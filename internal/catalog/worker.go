@@ -76,6 +76,7 @@ var (
 	CollectorDuration     = Metric{Name: Prefix + "collector_duration_seconds", Type: Gauge, Help: "Time that a collector of the worker took.", Labels: []string{"collector"}}
 	DiscoveredEngines     = Metric{Name: Prefix + "discovered_engines", Type: Gauge, Help: "Engines that are there now, by how they were found (declared, docker, process).", Labels: []string{"source"}}
 	DiscoverySkipped      = Metric{Name: Prefix + "discovery_skipped", Type: Counter, Help: "Processes and containers that discovery had to leave out, by reason.", Labels: []string{"source", "reason"}}
+	UnreportedInstances   = Metric{Name: "stackscope_unreported_instances", Type: Gauge, Help: "Model instances that the worker leaves out of its reports, because the server would refuse what they say; the worker's log says what that is."}
 	MetricsConfigApplied  = Metric{Name: Prefix + "metrics_config_applied_generation", Type: Gauge, Help: "Generation of the metrics mapping that the worker applies; 0 is the built-in default."}
 	BuildInfo             = Metric{Name: "stackscope_build_info", Type: Gauge, Help: "Build of this stackscope; the value is 1.", Labels: []string{"version", "revision", "goversion"}}
 )
@@ -85,5 +86,5 @@ var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
 	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeDropped,
 	GatewayUsers, GatewayUsersFolded,
-	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, MetricsConfigApplied, BuildInfo,
+	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, UnreportedInstances, MetricsConfigApplied, BuildInfo,
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // Declaration is an engine that the user named. Only URL is required; what else is empty is found out.
@@ -35,11 +37,11 @@ type field struct {
 
 func fields() []field {
 	return []field{
-		{"url", 2048, func(d *Declaration) *string { return &d.URL }},
-		{"model", 512, func(d *Declaration) *string { return &d.Model }},
-		{"instance", 253, func(d *Declaration) *string { return &d.Instance }},
-		{"runtime", 64, func(d *Declaration) *string { return &d.Runtime }},
-		{"version", 128, func(d *Declaration) *string { return &d.Version }},
+		{"url", fleet.MaxURL, func(d *Declaration) *string { return &d.URL }},
+		{"model", fleet.MaxModelName, func(d *Declaration) *string { return &d.Model }},
+		{"instance", fleet.MaxName, func(d *Declaration) *string { return &d.Instance }},
+		{"runtime", fleet.MaxKind, func(d *Declaration) *string { return &d.Runtime }},
+		{"version", fleet.MaxVersion, func(d *Declaration) *string { return &d.Version }},
 		{"path", 1024, func(d *Declaration) *string { return &d.Path }},
 	}
 }

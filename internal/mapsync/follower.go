@@ -38,6 +38,7 @@ type Follower struct {
 	changed fanout
 	mu      sync.Mutex     // serialises Apply
 	file    durable.Mirror // guarded by mu
+	unkept  bool           // the file does not hold what is in force; guarded by mu
 }
 
 // applied is immutable.
@@ -81,7 +82,7 @@ func (f *Follower) Changed() (changed <-chan struct{}, cancel func()) { return f
 
 // Apply puts the mapping of ev in force for the next scrape and on disk. A document that this worker cannot compile, such
 // as a newer server's, is refused with an error and the mapping before stays. When only the disk fails, the mapping is
-// in force all the same and the failure is logged.
+// in force all the same, the failure is logged, and Keep tries again.
 func (f *Follower) Apply(ev wire.MappingEvent) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,6 +102,15 @@ func (f *Follower) Apply(ev wire.MappingEvent) error {
 		f.changed.send()
 	}
 	return nil
+}
+
+// Keep tries again to keep the mapping in force on disk, if that failed.
+func (f *Follower) Keep() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unkept {
+		f.save(f.current.Load().event)
+	}
 }
 
 func (f *Follower) compile(ev wire.MappingEvent) (*mapping.Compiled, error) {
@@ -136,6 +146,7 @@ func (f *Follower) save(ev wire.MappingEvent) {
 	if err == nil {
 		err = f.file.Update(data)
 	}
+	f.unkept = err != nil || !f.file.Kept(data)
 	if err != nil {
 		f.logger.Warn("metrics mapping is in force but not kept on disk; a restart without the server would use an older one",
 			"generation", ev.Generation, "error", err)

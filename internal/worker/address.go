@@ -20,7 +20,7 @@ func (w *Worker) address(ctx context.Context) string {
 		return ip.String()
 	}
 	if u, err := url.Parse(w.opts.ServerURL); err == nil && u.Hostname() != "" {
-		if ip := route(ctx, u.Hostname()); ip != nil && !ip.IsLoopback() {
+		if ip := route(ctx, u.Hostname()); ip != nil && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
 			return ip.String()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/translate"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -117,7 +118,10 @@ func (r *room) take(n int) bool {
 }
 
 func (r *room) instance(t *exporter.Trial) wire.InstanceDryRun {
-	in := wire.InstanceDryRun{Name: t.Instance.Name, Runtime: t.Instance.Runtime, RuntimeVersion: t.Instance.Version}
+	in := wire.InstanceDryRun{ // a server refuses the answer for a text that is longer, and what it says of the other instances
+		Name: fleet.Cut(t.Instance.Name, fleet.MaxName), Runtime: fleet.Cut(t.Instance.Runtime, fleet.MaxKind),
+		RuntimeVersion: fleet.Cut(t.Instance.Version, fleet.MaxVersion),
+	}
 	if t.Err != nil {
 		in.Error = clip(t.Err.Error(), maxTryError)
 		return in

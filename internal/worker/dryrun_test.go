@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/translate"
 	"github.com/stackscope/stackscope/internal/wire"
 )
@@ -138,6 +139,18 @@ func TestFamiliesOfADryRunAreBounded(t *testing.T) {
 		left := room(1 << 20)
 		if in := left.instance(&trial); len(in.Families) != n-want || in.FamiliesLeftOut != want {
 			t.Errorf("%d families: %d are listed and %d left out, want %d left out", n, len(in.Families), in.FamiliesLeftOut, want)
+		}
+	}
+}
+
+// An instance whose name the server would refuse costs the others' answer nothing.
+func TestNamesInADryRunAreShort(t *testing.T) {
+	r := room(1 << 20)
+	long := strings.Repeat("ü", 400)
+	in := r.instance(&exporter.Trial{Instance: exporter.Instance{Name: long, Runtime: long, Version: long}})
+	for field, most := range map[string]int{in.Name: fleet.MaxName, in.Runtime: fleet.MaxKind, in.RuntimeVersion: fleet.MaxVersion} {
+		if len(field) > most || len(field) < most-1 || !strings.HasPrefix(long, field) {
+			t.Errorf("%d bytes, at most %d are allowed: %q", len(field), most, field)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -81,7 +82,9 @@ func (l *link) register(ctx context.Context) (wire.RegisterResponse, error) {
 	}
 	w.keeper.joined(w.opts.ServerURL, resp)
 	w.identify(w.keeper.current())
-	w.saves.send()
+	if !w.keeper.save(w.roster.engines()) {
+		w.saves.send() // it is tried again
+	}
 	l.logger.Info("worker is registered", "worker_id", resp.WorkerID, "worker", resp.WorkerName, "cluster", resp.ClusterName, "address", req.Address)
 	return resp, nil
 }
@@ -171,14 +174,21 @@ func (l *link) reportOnce(ctx context.Context, own *client.Client, workerID int6
 func (w *Worker) report() wire.ReportRequest {
 	_, generation := w.follower.Current()
 	req := wire.ReportRequest{AppliedGeneration: generation, Instances: []wire.InstanceReport{}}
+	var instances []fleet.ReportedInstance
 	for _, e := range w.roster.engines() {
 		s := e.engine.Status()
 		if s.Model == "" && !engine.Gateway(s.Runtime) {
 			continue
 		}
-		in := wire.InstanceReport{
+		instances = append(instances, fleet.ReportedInstance{
 			Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
-			State: s.State, StateMessage: stateMessage(s.Message), RestartCount: s.RestartCount,
+			State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
+		})
+	}
+	for _, s := range w.fitting.fit(instances) {
+		in := wire.InstanceReport{
+			Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.RuntimeVersion,
+			State: s.State, StateMessage: s.StateMessage, RestartCount: s.RestartCount,
 		}
 		if !s.LastRestartAt.IsZero() {
 			in.LastRestartAt = s.LastRestartAt.Unix()
@@ -190,7 +200,7 @@ func (w *Worker) report() wire.ReportRequest {
 
 // stateMessage makes a message fit for a report: a server refuses one that is longer, and the whole report with it.
 func stateMessage(s string) string {
-	const maxMessage, dots = 1024, len("...")
+	const maxMessage, dots = fleet.MaxStateMessage, len("...")
 	s = strings.ToValidUTF8(s, string(utf8.RuneError))
 	if len(s) <= maxMessage {
 		return s

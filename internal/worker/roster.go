@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/attribution"
+	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/collector/gpu/fake"
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
@@ -347,8 +348,9 @@ func (w *watched) instance() exposition.Labels {
 
 // instances is the collector of what the worker itself measures of its engines.
 type instances struct {
-	roster *roster
-	cards  *attribution.Attribution
+	roster     *roster
+	cards      *attribution.Attribution
+	unreported func() int // nil: there are no reports
 }
 
 var _ exporter.Collector = instances{}
@@ -362,6 +364,9 @@ func (i instances) Collect(emit exporter.Emit) (time.Duration, error) {
 		labels := w.instance()
 		w.engine.Collect(emit, labels)
 		i.cards.CollectInstance(w.key, emit, labels)
+	}
+	if i.unreported != nil {
+		emit(&catalog.UnreportedInstances, "", float64(i.unreported()), "")
 	}
 	return -1, nil
 }

@@ -159,8 +159,9 @@ func (k *keeper) identified(name string, given ids) bool {
 	return true
 }
 
-// save writes the state with the engines as they are now. The worker goes on when that fails.
-func (k *keeper) save(engines []*watched) {
+// save writes the state with the engines as they are now and reports whether the file holds it. The worker goes on when it
+// doesn't.
+func (k *keeper) save(engines []*watched) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	kept := make(map[string]engineState, len(engines))
@@ -180,16 +181,29 @@ func (k *keeper) save(engines []*watched) {
 		err = k.file.Update(data)
 	}
 	if err != nil {
-		k.logger.Warn("worker state is not kept on disk; a restart without the server would lose ids", "error", err)
+		k.logger.Warn("worker state is not kept on disk; a restart without the server would lose ids. It is tried again; look whether the disk of --data-dir is full", "error", err)
 	}
+	return err == nil && k.file.Kept(data)
 }
 
-// keep saves the state whenever it may have changed, and once more at the end.
+// retrySaving is when what could not be kept on disk is tried again.
+const retrySaving = 30 * time.Second
+
+// keep saves the state whenever it may have changed, and once more at the end. What could not be saved, the mapping too, it
+// tries again.
 func (w *Worker) keep(ctx context.Context) {
+	retry := time.NewTicker(retrySaving)
+	defer retry.Stop()
+	saved := w.keeper.save(w.roster.engines())
 	for {
 		select {
 		case <-w.saves:
-			w.keeper.save(w.roster.engines())
+			saved = w.keeper.save(w.roster.engines())
+		case <-retry.C:
+			if !saved {
+				saved = w.keeper.save(w.roster.engines())
+			}
+			w.follower.Keep()
 		case <-ctx.Done():
 			w.keeper.save(w.roster.engines())
 			return

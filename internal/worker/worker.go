@@ -127,6 +127,7 @@ type Worker struct {
 	handler   http.Handler
 	server    *client.Client // nil: stands alone
 	keeper    *keeper
+	fitting   fitting
 	identity  atomic.Pointer[exporter.Identity]
 	found     signal // what discovery finds may have changed
 	saves     signal // something worth keeping may have changed
@@ -163,6 +164,7 @@ func New(_ context.Context, o Options) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(), reports: newSignal()}
+	w.fitting.logger = w.logger
 	if o.ServerURL != "" {
 		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, HTTPClient: o.HTTPClient, Logger: o.Logger}); err != nil {
 			return nil, err
@@ -269,7 +271,7 @@ func (w *Worker) export() error {
 	for _, c := range w.cards.Collectors() {
 		collectors = append(collectors, c)
 	}
-	collectors = append(collectors, w.shares, instances{w.roster, w.shares})
+	collectors = append(collectors, w.shares, instances{w.roster, w.shares, w.unreported()})
 	for _, c := range w.discovery.Collectors() {
 		collectors = append(collectors, c)
 	}
@@ -369,6 +371,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	default:
 		return nil
 	}
+}
+
+// unreported returns what says how many instances reports leave out; nil: there are no reports.
+func (w *Worker) unreported() func() int {
+	if w.server == nil {
+		return nil
+	}
+	return w.fitting.leftOut
 }
 
 // identify makes the next scrape use the labels of s.

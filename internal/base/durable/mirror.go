@@ -34,3 +34,6 @@ func (m *Mirror) Update(data []byte) error {
 	m.held, m.reason = bytes.Clone(data), ""
 	return nil
 }
+
+// Kept reports whether the file holds data.
+func (m *Mirror) Kept(data []byte) bool { return bytes.Equal(data, m.held) }
