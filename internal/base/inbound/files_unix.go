@@ -1,0 +1,15 @@
+//go:build unix
+
+package inbound
+
+import "syscall"
+
+// Files returns how many files this process may have open, connections among them; 0 if that isn't known.
+func Files() int {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 0
+	}
+	const plenty = 1 << 30 // "unlimited" does not fit an int everywhere
+	return int(min(uint64(l.Cur), plenty))
+}
