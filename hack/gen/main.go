@@ -73,7 +73,7 @@ has what, and what status and user are.`, catalog.Gateway)
 	section(&b, "Model instances", "On a worker's page, with the identity labels of the worker and the instance: what the worker measures itself.", catalog.Instance)
 	section(&b, "The worker about itself", "On a worker's page; the runtime families carry the identity labels of the engine. Go's and the process' own families are there too.", catalog.WorkerOwn)
 	section(&b, "Server", "On the server's metrics page. Go's, the process' and the embedded Prometheus' own families (prometheus_*) are there too.", catalog.Server)
-	section(&b, "The server about itself", "On the server's metrics page; what is about a Grafana while the server looks after one.", catalog.ServerOwn)
+	section(&b, "The server about itself", "On the server's metrics page; those of Grafana while it looks after one.", catalog.ServerOwn)
 	return b.Bytes()
 }
 

@@ -1,15 +1,23 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 
+	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/logging"
-	"github.com/stackscope/stackscope/internal/base/metricspage"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// Bounds of the metrics listener's answers.
+const (
+	// maxPageHold bounds the answers that are being read, but for the newest one.
+	maxPageHold = 96 << 20
+	// maxPageReaders bounds those who read.
+	maxPageReaders = 512
 )
 
 // MetricsOptions configure the pages of the metrics listener. All but Logger are required.
@@ -18,27 +26,45 @@ type MetricsOptions struct {
 	WritePage func(send func(page []byte))
 	// ContentType is the page's.
 	ContentType string
+	// Snapshot returns what the targets are made from; it is immutable.
+	Snapshot func() *fleet.Snapshot
 	// Targets and ProxyTargets return lists of target groups as HTTP service discovery encodes them; nil is an empty list.
-	Targets, ProxyTargets func() any
+	Targets, ProxyTargets func(*fleet.Snapshot) any
 	Logger                *slog.Logger // nil: silent
 }
 
 // NewMetrics returns the handler of the metrics listener: /metrics, /metrics/targets, /metrics/proxy-targets and a page
-// that links them. It is open to everybody.
+// that links them. It is open to everybody. All who ask at the same time get the same encoding.
 func NewMetrics(o MetricsOptions) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	logger := o.Logger.With(logging.KeyComponent, "metrics")
-	replier := new(metricspage.Replier)
-	mux := http.NewServeMux()
-	page := func(w http.ResponseWriter, r *http.Request) {
-		o.WritePage(func(page []byte) { replier.Reply(w, r, o.ContentType, bytes.NewReader(page)) })
+	store := answer.NewStore(answer.Options{MaxBytes: maxPageHold, MaxReaders: maxPageReaders})
+	page := answer.NewSource(answer.SourceOptions[struct{}]{
+		Store: store, ContentType: o.ContentType, Compress: true,
+		Make: func(_ struct{}, w io.Writer) (err error) {
+			o.WritePage(func(page []byte) { _, err = w.Write(page) })
+			return err
+		},
+	})
+	targets := func(list func(*fleet.Snapshot) any) http.Handler {
+		return answer.NewSource(answer.SourceOptions[*fleet.Snapshot]{
+			Store: store, ContentType: "application/json", Current: o.Snapshot,
+			Make: func(s *fleet.Snapshot, w io.Writer) error {
+				err := writeTargets(w, list(s))
+				if err != nil {
+					logger.Error("targets cannot be encoded", "error", err)
+				}
+				return err
+			},
+		})
 	}
-	mux.HandleFunc("GET /metrics", page)
-	mux.HandleFunc("GET /metrics/{$}", page)
-	mux.HandleFunc("GET /metrics/targets", func(w http.ResponseWriter, _ *http.Request) { writeTargets(w, o.Targets(), logger) })
-	mux.HandleFunc("GET /metrics/proxy-targets", func(w http.ResponseWriter, _ *http.Request) { writeTargets(w, o.ProxyTargets(), logger) })
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", page)
+	mux.Handle("GET /metrics/{$}", page)
+	mux.Handle("GET /metrics/targets", targets(o.Targets))
+	mux.Handle("GET /metrics/proxy-targets", targets(o.ProxyTargets))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		writePage(w, indexPage{Title: "stackscope server metrics", Version: buildinfo.Get().Version, Links: []Link{
 			{"/metrics", "Metrics"},
@@ -49,17 +75,14 @@ func NewMetrics(o MetricsOptions) http.Handler {
 	return mux
 }
 
-func writeTargets(w http.ResponseWriter, groups any, logger *slog.Logger) {
+func writeTargets(w io.Writer, groups any) error {
 	data, err := json.Marshal(groups)
 	if err != nil {
-		http.Error(w, "targets cannot be encoded", http.StatusInternalServerError)
-		logger.Error("targets cannot be encoded", "error", err)
-		return
+		return err
 	}
 	if string(data) == "null" {
 		data = []byte("[]")
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-	_, _ = w.Write(data)
+	_, err = w.Write(data)
+	return err
 }

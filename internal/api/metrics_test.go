@@ -10,13 +10,15 @@ import (
 	"testing"
 
 	"github.com/stackscope/stackscope/internal/api"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 func newMetrics(page string, groups any) http.Handler {
 	return api.NewMetrics(api.MetricsOptions{
 		WritePage:   func(send func([]byte)) { send([]byte(page)) },
 		ContentType: "text/plain; version=0.0.4; charset=utf-8",
-		Targets:     func() any { return groups }, ProxyTargets: func() any { return nil },
+		Snapshot:    func() *fleet.Snapshot { return nil },
+		Targets:     func(*fleet.Snapshot) any { return groups }, ProxyTargets: func(*fleet.Snapshot) any { return nil },
 	})
 }
 

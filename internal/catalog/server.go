@@ -29,6 +29,9 @@ var (
 	GrafanaUp                      = Metric{Name: "stackscope_grafana_up", Type: Gauge, Help: "Whether the embedded Grafana answers (1) or not (0); absent where there is none."}
 	GrafanaStarts                  = Metric{Name: "stackscope_grafana_starts", Type: Counter, Help: "Times that the embedded Grafana was started."}
 	GrafanaFailures                = Metric{Name: "stackscope_grafana_failures", Type: Counter, Help: "Times that the embedded Grafana failed, by reason: start (it never answered), exit (it ended by itself), unresponsive (it stopped answering and was ended).", Labels: []string{"reason"}}
+	Connections                    = Metric{Name: "stackscope_connections", Type: Gauge, Help: "Connections that a listener has open.", Labels: []string{"listener"}}
+	ConnectionsMax                 = Metric{Name: "stackscope_connections_max", Type: Gauge, Help: "Connections that a listener may have open.", Labels: []string{"listener"}}
+	ConnectionsClosed              = Metric{Name: "stackscope_connections_closed", Type: Counter, Help: "Connections that a listener closed for want of room, by reason: evicted (idle and without a credential, it gave way to another), refused (no other could give way).", Labels: []string{"listener", "reason"}}
 	GrafanaStartDuration           = Metric{Name: "stackscope_grafana_start_duration_seconds", Type: Gauge, Help: "Time that the last start of the embedded Grafana took until it answered."}
 )
 
@@ -39,5 +42,5 @@ var Server = []Metric{
 	BusSubscribers, BusQueueDepth, BusQueueCapacity, BusQueueFull, BusQueueSaturation, BusSubscriberLatestKeys, BusEvents,
 }
 
-// ServerOwn lists what the server says about its store and about the programs that it runs.
-var ServerOwn = []Metric{InventoryStored, InventoryUnsaved, InventoryStoreFailures, GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration}
+// ServerOwn lists what the server says about itself and the programs that it runs.
+var ServerOwn = []Metric{InventoryStored, InventoryUnsaved, InventoryStoreFailures, GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration, Connections, ConnectionsMax, ConnectionsClosed}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/simengine"
 )
@@ -140,7 +141,7 @@ func (e *simulated) run(ctx context.Context) error {
 		defer cancel()
 		wg.Go(func() { e.crash(ctx) })
 	}
-	srv := lifecycle.NewHTTPServer(e, e.logger)
+	srv := inbound.New(e, inbound.Options{Logger: e.logger})
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
 	if err := srv.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {

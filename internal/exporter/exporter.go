@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/metricspage"
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -93,8 +94,13 @@ type Options struct {
 	Logger     *slog.Logger // nil: silent
 }
 
-// maxScrapes bounds the pages that are made at a time.
-const maxScrapes = 32
+const (
+	// maxScrapes bounds the pages that are made at a time.
+	maxScrapes = 32
+	// maxHeldBytes bounds the pages that are being read, but for the newest one, and maxReaders their readers.
+	maxHeldBytes = 24 << 20
+	maxReaders   = 256
+)
 
 // Exporter makes metrics pages. It is safe for concurrent use.
 type Exporter struct {
@@ -112,7 +118,7 @@ type Exporter struct {
 	writers    sync.Pool // of *exposition.Writer
 	gathered   sync.Pool // of *gathering
 	buffers    sync.Pool // of *bytes.Buffer
-	replier    metricspage.Replier
+	answers    *answer.Store
 	room       *room
 
 	mu      sync.Mutex
@@ -140,6 +146,7 @@ func New(o Options) (*Exporter, error) {
 		writers:  sync.Pool{New: func() any { return new(exposition.Writer) }},
 		gathered: sync.Pool{New: func() any { return new(gathering) }},
 		buffers:  sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		answers:  answer.NewStore(answer.Options{MaxBytes: maxHeldBytes, MaxReaders: maxReaders}),
 		tracked:  map[Engine]*tracked{},
 	}
 	e.room = &room{free: cmp.Or(o.LargeBytes, defaultLargeBytes), trim: e.trim}

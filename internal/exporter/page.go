@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/translate"
@@ -60,8 +61,8 @@ func (e *Exporter) page(write func(*exposition.Writer, scrape) []outcome) http.H
 		}
 		select {
 		case e.scrapes <- struct{}{}:
-			defer func() { <-e.scrapes }()
 		default:
+			w.Header().Set("Retry-After", "1")
 			http.Error(w, fmt.Sprintf("%d scrapes are under way already: try again", maxScrapes), http.StatusServiceUnavailable)
 			return
 		}
@@ -71,13 +72,27 @@ func (e *Exporter) page(write func(*exposition.Writer, scrape) []outcome) http.H
 		if query.Get(clusterLabelsParameter) == "target" {
 			s.identity.ClusterID, s.identity.ClusterName = "", ""
 		}
-		page, _ := e.writers.Get().(*exposition.Writer)
-		outcomes := write(page, s)
-		e.replier.Reply(w, r, exposition.ContentType, page)
+		page, err := e.take(r, write, s)
+		if err != nil {
+			http.Error(w, "the page could not be made: "+err.Error(), http.StatusInternalServerError)
+			return
+		}
+		defer page.Release()
+		page.Send(w)
+	})
+}
+
+// take makes a page in the slot that its request has. Who reads it slowly holds that page alone.
+func (e *Exporter) take(r *http.Request, write func(*exposition.Writer, scrape) []outcome, s scrape) (*answer.Answer, error) {
+	defer func() { <-e.scrapes }()
+	page, _ := e.writers.Get().(*exposition.Writer)
+	outcomes := write(page, s)
+	defer func() {
 		page.Reset() // it refers to what is let go now
 		e.writers.Put(page)
 		release(outcomes)
-	})
+	}()
+	return e.answers.Take(r, exposition.ContentType, page)
 }
 
 // parseSwitch reads a URL parameter that is 1 or 0.

@@ -20,9 +20,11 @@ import (
 
 	"github.com/stackscope/stackscope/internal/api"
 	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/grafana"
 	"github.com/stackscope/stackscope/internal/inventory"
 	"github.com/stackscope/stackscope/internal/mapsync"
@@ -69,7 +71,7 @@ const (
 type listener struct {
 	name   string
 	ln     net.Listener
-	srv    *http.Server
+	srv    *inbound.Server
 	secure bool // serves TLS
 }
 
@@ -105,6 +107,10 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := durable.MkdirAll(o.DataDir, "--data-dir"); err != nil {
 		return nil, err
 	}
+	if files := inbound.Files(); files > 0 && files < enoughFiles {
+		s.logger.Warn("this process may open few files, which bounds its connections: raise the limit with ulimit -n or LimitNOFILE=",
+			"files", files, "enough", enoughFiles, "api_connections", inbound.Share(maxAPIConnections, apiFiles))
+	}
 	if err := s.bind(tlsConfig); err != nil {
 		return nil, err
 	}
@@ -127,17 +133,17 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 func (s *Server) bind(tlsConfig *tls.Config) error {
 	port, flag := s.opts.apiPort()
 	var err error
-	if s.main, err = s.listen("API", port, flag); err != nil {
+	if s.main, err = s.listen("API", port, flag, inbound.Share(maxAPIConnections, apiFiles)); err != nil {
 		return err
 	}
 	s.main.srv.TLSConfig, s.main.secure = tlsConfig, tlsConfig != nil
 	if !s.opts.DisableMetrics {
-		if s.metrics, err = s.listen("metrics", s.opts.MetricsPort, "--metrics-port"); err != nil {
+		if s.metrics, err = s.listen("metrics", s.opts.MetricsPort, "--metrics-port", inbound.Share(inbound.DefaultMaxConnections, otherFiles)); err != nil {
 			return err
 		}
 	}
 	if s.builtin() && s.opts.PrometheusPort != 0 {
-		s.promPort, err = s.listen("Prometheus", s.opts.PrometheusPort, "--builtin-prometheus-port")
+		s.promPort, err = s.listen("Prometheus", s.opts.PrometheusPort, "--builtin-prometheus-port", inbound.Share(inbound.DefaultMaxConnections, otherFiles))
 	}
 	return err
 }
@@ -159,12 +165,12 @@ func (s *Server) readTokens() (err error) {
 	return nil
 }
 
-func (s *Server) listen(name string, port int, flag string) (*listener, error) {
+func (s *Server) listen(name string, port int, flag string, connections int) (*listener, error) {
 	ln, err := lifecycle.Listen(s.opts.Host, port, flag)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{name: name, ln: ln, srv: lifecycle.NewHTTPServer(nil, s.logger)}
+	l := &listener{name: name, ln: ln, srv: inbound.New(nil, inbound.Options{MaxConnections: connections, Logger: s.logger})}
 	s.stack.Push(name+" listener", func(context.Context) error {
 		err := errors.Join(l.srv.Close(), ln.Close())
 		if errors.Is(err, net.ErrClosed) {
@@ -211,7 +217,7 @@ func (s *Server) assemble() error {
 		s.promPort.srv.Handler = s.api.Reading(s.prom.Handler())
 	}
 	if s.metrics != nil {
-		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring)
+		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections)
 		if err != nil {
 			return err
 		}
@@ -224,8 +230,9 @@ func (s *Server) assemble() error {
 		s.metrics.srv.Handler = api.NewMetrics(api.MetricsOptions{
 			WritePage:    page.write,
 			ContentType:  exposition.ContentType,
-			Targets:      func() any { return targets.Workers(s.inventory.Snapshot()) },
-			ProxyTargets: func() any { return targets.ProxyWorkers(s.inventory.Snapshot()) },
+			Snapshot:     s.inventory.Snapshot,
+			Targets:      func(sn *fleet.Snapshot) any { return targets.Workers(sn) },
+			ProxyTargets: func(sn *fleet.Snapshot) any { return targets.ProxyWorkers(sn) },
 			Logger:       s.opts.Logger,
 		})
 	}
@@ -361,7 +368,7 @@ func (s *Server) listeners() []*listener {
 func (l *listener) serve() error {
 	var err error
 	if l.secure {
-		err = l.srv.ServeTLS(l.ln, "", "")
+		err = l.srv.ServeTLS(l.ln)
 	} else {
 		err = l.srv.Serve(l.ln)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/attribution"
 	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/client"
@@ -107,6 +108,12 @@ func DefaultOptions() Options {
 
 // maxEngines bounds the engines of a worker.
 const maxEngines = 512
+
+// maxConnections bounds the connections to the metrics listener; where the process may not open many files, they are percentOfFiles.
+const (
+	maxConnections = 512
+	percentOfFiles = 25
+)
 
 // shutdownTime bounds how long scrapes under way may take when the worker ends.
 const shutdownTime = time.Second
@@ -338,7 +345,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	wg.Go(func() { w.keep(ctx) })
 	failed := make(chan error, 2)
 	if w.listener != nil {
-		srv := lifecycle.NewHTTPServer(w.handler, w.logger)
+		srv := inbound.New(w.handler, inbound.Options{MaxConnections: inbound.Share(maxConnections, percentOfFiles), Logger: w.logger})
 		wg.Go(func() {
 			if err := srv.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serve worker metrics on %s: %w", w.Addr(), err)

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -83,15 +81,4 @@ func Listen(host string, port int, flag string) (net.Listener, error) {
 		return nil, fmt.Errorf("port %d needs root: choose a port above 1023 with %s", port, flag)
 	}
 	return nil, fmt.Errorf("listen on %s: %w; choose another address or port with %s", addr, err, flag)
-}
-
-// NewHTTPServer returns a server with this project's timeouts. It has no write timeout, because watch streams stay open.
-func NewHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
 }

@@ -1,3 +1,4 @@
+// Package metricspage writes what every metrics page says about the process that serves it.
 package metricspage
 
 import (
