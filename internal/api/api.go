@@ -16,9 +16,12 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/sync/semaphore"
 
+	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -114,6 +117,8 @@ type API struct {
 	openapi  []byte
 	streams  streams
 	dryRuns  dryRuns
+	answers  *answer.Store
+	parsing  *semaphore.Weighted
 	stopping chan struct{}
 	stop     func()
 }
@@ -140,9 +145,13 @@ func New(o Options) (*API, error) {
 		logger:   o.Logger.With(logging.KeyComponent, "api"),
 		gate:     newGate(o),
 		mux:      http.NewServeMux(),
+		parsing:  semaphore.NewWeighted(maxParsing),
 		stopping: make(chan struct{}),
 	}
 	a.stop = sync.OnceFunc(func() { close(a.stopping) })
+	a.answers = answer.NewStore(answer.Options{MaxBytes: maxListHold, MaxReaders: maxListReaders, Refuse: func(w http.ResponseWriter, why string) {
+		a.write(w, &Problem{Status: http.StatusServiceUnavailable, Detail: why})
+	}})
 	a.routes()
 	for pattern, h := range o.Mounts {
 		a.mux.Handle(pattern, a.Reading(h))
@@ -190,7 +199,8 @@ type route struct {
 	maxBody          int64
 	status           int // of success; 0: 200
 	errors           []int
-	// slots, if there are any, are taken for as long as a request lasts; without a free one it is refused.
+	// slots, if there are any, are taken once the body is there and for as long as the request lasts; without a free one it is
+	// refused.
 	slots chan struct{}
 }
 
@@ -260,10 +270,7 @@ func (a *API) routes() {
 		summary: "Take a worker out of the inventory and out of the scrape targets", errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
 	}, a.removeWorker)
 
-	register(a, h, route{id: "list-clusters", method: "GET", path: "/v2/clusters", access: viewer, tag: inventoryTag, summary: "Clusters"}, a.clusters)
-	register(a, h, route{id: "list-workers", method: "GET", path: "/v2/workers", access: viewer, tag: inventoryTag, summary: "Workers"}, a.workers)
-	register(a, h, route{id: "list-models", method: "GET", path: "/v2/models", access: viewer, tag: inventoryTag, summary: "Models"}, a.models)
-	register(a, h, route{id: "list-model-instances", method: "GET", path: "/v2/model-instances", access: viewer, tag: inventoryTag, summary: "Model instances"}, a.instances)
+	a.registerLists(h, inventoryTag)
 	a.registerDashboards(h, inventoryTag)
 
 	register(a, h, route{id: "healthz", method: "GET", path: "/healthz", access: open, tag: probesTag, summary: "Whether the process is alive"}, a.healthz)
@@ -274,6 +281,9 @@ func (a *API) routes() {
 	register(a, h, route{id: "version", method: "GET", path: "/version", access: open, tag: probesTag, summary: "Which build this is"}, a.version)
 
 	document := h.OpenAPI()
+	for _, op := range []*huma.Operation{document.Paths["/v2/metrics/config"].Get, document.Paths["/v2/metrics/default-config"].Get, document.Paths["/v2/metrics/default-config"].Post} {
+		op.Responses["200"] = configResponse()
+	}
 	document.Paths["/v2/metrics/config"].Post.RequestBody = configBody() // after the route is made: huma would check bodies by it
 	for _, unused := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(document.Components.Schemas.Map(), unused)
@@ -291,7 +301,7 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 	problem := problemResponse(h.OpenAPI().Components.Schemas)
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Tags: []string{r.tag}, Summary: r.summary, Description: r.description,
-		DefaultStatus: r.status, MaxBodyBytes: r.maxBody, BodyReadTimeout: 30 * time.Second,
+		DefaultStatus: r.status, MaxBodyBytes: r.maxBody, BodyReadTimeout: -1, // receive has read it
 		Security:  r.access.security(a.opts.DisableAnonymousViewer),
 		Responses: map[string]*huma.Response{"default": problem("Any other problem")},
 		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
@@ -300,16 +310,14 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 				a.refused(w, p)
 				return
 			}
-			if r.slots != nil {
-				select {
-				case r.slots <- struct{}{}:
-					defer func() { <-r.slots }()
-				default:
-					w.Header().Set("Retry-After", "1")
-					a.write(w, &Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d of these are under way already; try again in a moment", cap(r.slots))})
-					return
-				}
+			a.trust(req, r.access)
+			done, p := a.receive(req, r)
+			if p != nil {
+				w.Header().Set("Retry-After", "1")
+				a.write(w, p)
+				return
 			}
+			defer done()
 			next(ctx)
 		}},
 	}
@@ -333,8 +341,16 @@ func (a *API) Reading(next http.Handler) http.Handler {
 			a.refused(w, p)
 			return
 		}
+		a.trust(r, viewer)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// trust notes that r, which has the right that it needs, came with a credential, if that right needs one.
+func (a *API) trust(r *http.Request, need access) {
+	if need != open && (need != viewer || a.opts.DisableAnonymousViewer) {
+		inbound.Trust(r.Context())
+	}
 }
 
 func (a *API) write(w http.ResponseWriter, p *Problem) {

@@ -159,7 +159,10 @@ func (i *fakeInventory) RemoveWorker(_ context.Context, id int64) error {
 	return i.fail
 }
 
-func (i *fakeInventory) Snapshot() *fleet.Snapshot { return &i.snapshot }
+func (i *fakeInventory) Snapshot() *fleet.Snapshot {
+	s := i.snapshot
+	return &s
+}
 
 type harness struct {
 	*api.API

@@ -9,19 +9,13 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
 type none struct{}
-
-type configOutput struct {
-	ContentType string `header:"Content-Type"`
-	ETag        string `header:"ETag"`
-	Cache       string `header:"Cache-Control"`
-	Body        document
-}
 
 // document is JSON that is sent as it is.
 type document []byte
@@ -42,17 +36,39 @@ func (document) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
-func configAnswer(doc []byte, generation int64) *configOutput {
-	return &configOutput{ContentType: "application/json", ETag: strconv.Quote(strconv.FormatInt(generation, 10)), Cache: "no-cache", Body: doc}
+// configAnswer sends a document from where it lies: however many clients read it slowly, it is there once.
+func configAnswer(doc []byte, generation int64) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		_, w := humago.Unwrap(hc)
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		h.Set("Content-Length", strconv.Itoa(len(doc)+1))
+		h.Set("ETag", strconv.Quote(strconv.FormatInt(generation, 10)))
+		h.Set("Cache-Control", "no-cache")
+		if _, err := w.Write(doc); err == nil {
+			_, _ = w.Write([]byte{'\n'})
+		}
+	}}
 }
 
-func (a *API) getConfig(context.Context, *none) (*configOutput, error) {
+func (a *API) getConfig(context.Context, *none) (*huma.StreamResponse, error) {
 	g := a.opts.Mapping.Current()
 	return configAnswer(g.Document, g.Number), nil
 }
 
-func (a *API) getDefaultConfig(context.Context, *none) (*configOutput, error) {
+func (a *API) getDefaultConfig(context.Context, *none) (*huma.StreamResponse, error) {
 	return configAnswer(a.opts.Mapping.Builtin(), 0), nil
+}
+
+// configResponse documents what configAnswer sends.
+func configResponse() *huma.Response {
+	text := func(description string) *huma.Param {
+		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	return &huma.Response{
+		Description: "OK", Content: map[string]*huma.MediaType{"application/json": {Schema: document(nil).Schema(nil)}},
+		Headers: map[string]*huma.Param{"ETag": text("The generation"), "Cache-Control": text("no-cache")},
+	}
 }
 
 type setConfigInput struct {

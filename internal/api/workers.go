@@ -83,50 +83,6 @@ func (a *API) removeWorker(ctx context.Context, in *workerInput) (*struct{}, err
 	return nil, nil
 }
 
-type listOutput[T any] struct{ Body wire.List[T] }
-
-func list[F, T any](from []F, convert func(*F) T) *listOutput[T] {
-	out := &listOutput[T]{Body: wire.List[T]{Items: make([]T, len(from))}}
-	for i := range from {
-		out.Body.Items[i] = convert(&from[i])
-	}
-	return out
-}
-
-func (a *API) clusters(context.Context, *none) (*listOutput[wire.Cluster], error) {
-	return list(a.opts.Inventory.Snapshot().Clusters, func(c *fleet.Cluster) wire.Cluster {
-		return wire.Cluster{ID: c.ID, Name: c.Name, Provider: c.Provider, State: c.State}
-	}), nil
-}
-
-func (a *API) workers(context.Context, *none) (*listOutput[wire.Worker], error) {
-	return list(a.opts.Inventory.Snapshot().Workers, func(w *fleet.Worker) wire.Worker {
-		return wire.Worker{
-			ID: w.ID, ClusterID: w.ClusterID, Name: w.Name, Address: w.Address, MetricsPort: w.MetricsPort, ProxyMode: w.ProxyMode,
-			State: w.State, Labels: orEmpty(w.Labels), Version: w.Version, AppliedGeneration: w.AppliedGeneration,
-			RegisteredAt: w.RegisteredAt, LastReportAt: optional(w.LastReportAt),
-		}
-	}), nil
-}
-
-func (a *API) models(context.Context, *none) (*listOutput[wire.Model], error) {
-	return list(a.opts.Inventory.Snapshot().Models, func(m *fleet.Model) wire.Model {
-		return wire.Model{
-			ID: m.ID, ClusterID: m.ClusterID, Name: m.Name, Runtime: m.Runtime, RuntimeVersion: m.RuntimeVersion,
-			Source: m.Source, SourceKey: m.SourceKey, Category: m.Category, DesiredInstances: m.DesiredInstances,
-		}
-	}), nil
-}
-
-func (a *API) instances(context.Context, *none) (*listOutput[wire.ModelInstance], error) {
-	return list(a.opts.Inventory.Snapshot().Instances, func(i *fleet.Instance) wire.ModelInstance {
-		return wire.ModelInstance{
-			ID: i.ID, ModelID: i.ModelID, WorkerID: i.WorkerID, Name: i.Name, State: i.State, StateMessage: i.StateMessage, URL: i.URL,
-			Runtime: i.Runtime, RuntimeVersion: i.RuntimeVersion, RestartCount: i.RestartCount, LastRestartAt: optional(i.LastRestartAt),
-		}
-	}), nil
-}
-
 // orEmpty makes a missing map an empty JSON object instead of null.
 func orEmpty(m map[string]string) map[string]string {
 	if m == nil {

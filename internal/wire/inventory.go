@@ -8,7 +8,16 @@ import (
 
 // List is the answer of an inventory read.
 type List[T any] struct {
-	Items []T `json:"items"`
+	Items      []T         `json:"items"`
+	Pagination *Pagination `json:"pagination,omitempty" doc:"Absent where everything was asked for"`
+}
+
+// Pagination says which part of a list an answer is.
+type Pagination struct {
+	Page      int `json:"page"`
+	PerPage   int `json:"perPage"`
+	Total     int `json:"total" doc:"Items of the whole list"`
+	TotalPage int `json:"totalPage" doc:"Pages of the whole list"`
 }
 
 // Cluster is an item of GET /v2/clusters.
