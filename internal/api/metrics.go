@@ -17,7 +17,7 @@ const (
 	// maxPageHold bounds the answers that are being read, but for the newest one.
 	maxPageHold = 96 << 20
 	// maxPageReaders bounds those who read.
-	maxPageReaders = 512
+	maxPageReaders = 1024
 )
 
 // MetricsOptions configure the pages of the metrics listener. All but Logger are required.

@@ -262,10 +262,12 @@ type joined struct {
 
 // join registers a worker whose metrics are at 127.0.0.1:port; 0 is none.
 func (s *server) join(name string, port int) (joined, error) {
+	return s.register(name, map[string]any{"uuid": "uuid-" + name, "name": name, "address": "127.0.0.1", "metrics_port": port})
+}
+
+func (s *server) register(name string, body map[string]any) (joined, error) {
 	var w joined
-	status, answer, err := s.send(http.MethodPost, "/v2/workers/register", s.joinToken, map[string]any{
-		"uuid": "uuid-" + name, "name": name, "address": "127.0.0.1", "metrics_port": port,
-	})
+	status, answer, err := s.send(http.MethodPost, "/v2/workers/register", s.joinToken, body)
 	if err != nil {
 		return w, err
 	}

@@ -218,13 +218,13 @@ func TestReadersHaveABound(t *testing.T) {
 		made := 0
 		s := momentary(answer.Options{MaxBytes: 1 << 20, MaxReaders: 2}, 10, &made)
 		first := stall(s)
-		time.Sleep(time.Second)
+		time.Sleep(answer.PatientTime / 2)
 		second := stall(s)
 		w := httptest.NewRecorder()
 		if ask(s, w); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("one too many: %d %v", w.Code, w.Header())
 		}
-		time.Sleep(answer.PatientTime)
+		time.Sleep(answer.PatientTime / 2)
 		w = httptest.NewRecorder()
 		if ask(s, w); w.Code != http.StatusOK || !first.isCut() || second.isCut() {
 			t.Errorf("%d; the first is cut off: %t, the second: %t", w.Code, first.isCut(), second.isCut())

@@ -18,15 +18,16 @@ import (
 type Options struct {
 	// MaxBytes bounds the answers that are held, but for the newest one. Beyond it those who read the oldest are cut off.
 	MaxBytes int64
-	// MaxReaders bounds those who are being answered. Beyond it the one who has read longest is cut off, after PatientTime.
+	// MaxReaders bounds those who are being answered. Beyond it the one who has taken nothing for longest is cut off, after
+	// PatientTime.
 	MaxReaders int
 	// Refuse answers a request that can't be served now; nil: in plain text. Retry-After is set.
 	Refuse func(w http.ResponseWriter, why string)
 }
 
 const (
-	// PatientTime is how long a client may read before others are more important.
-	PatientTime = 5 * time.Second
+	// PatientTime is how long a client may take nothing before others are more important.
+	PatientTime = time.Second
 	// sharedTime is how old an answer may be that is sent while slow readers hold much.
 	sharedTime = time.Second
 	retryAfter = "1"
@@ -143,7 +144,7 @@ func (a *Answer) Release() {
 // reader is a client that is being answered.
 type reader struct {
 	answer *Answer
-	began  time.Time
+	took   atomic.Pointer[time.Time] // when the client last took a piece
 	gone   atomic.Bool
 
 	mu   sync.Mutex
@@ -168,11 +169,11 @@ func (s *Store) begin(a *Answer, w http.ResponseWriter) (*reader, bool) {
 	if len(s.readers) >= s.o.MaxReaders {
 		var longest *reader
 		for r := range s.readers {
-			if longest == nil || r.began.Before(longest.began) {
+			if longest == nil || r.took.Load().Before(*longest.took.Load()) {
 				longest = r
 			}
 		}
-		if longest == nil || now.Sub(longest.began) < PatientTime {
+		if longest == nil || now.Sub(*longest.took.Load()) < PatientTime {
 			return nil, false
 		}
 		delete(s.readers, longest)
@@ -181,7 +182,8 @@ func (s *Store) begin(a *Answer, w http.ResponseWriter) (*reader, bool) {
 	if a.givenUp {
 		return nil, false
 	}
-	r := &reader{answer: a, began: now, rc: http.NewResponseController(w)}
+	r := &reader{answer: a, rc: http.NewResponseController(w)}
+	r.took.Store(&now)
 	s.readers[r] = struct{}{}
 	return r, true
 }
@@ -225,6 +227,8 @@ func (a *Answer) send(w http.ResponseWriter, body *pieces) {
 		if _, err := w.Write(*piece); err != nil {
 			return
 		}
+		now := time.Now()
+		rd.took.Store(&now)
 	}
 }
 

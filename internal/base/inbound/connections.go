@@ -14,7 +14,7 @@ import (
 
 const (
 	// stallTime is after how long a client that takes nothing of its answer may lose its connection to others.
-	stallTime = 5 * time.Second
+	stallTime = time.Second
 	// evictionShare is how much of all connections is given up at once when there is no room: looking for them costs time.
 	evictionShare = 64
 )

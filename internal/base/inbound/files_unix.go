@@ -11,5 +11,5 @@ func Files() int {
 		return 0
 	}
 	const plenty = 1 << 30 // "unlimited" does not fit an int everywhere
-	return int(min(uint64(l.Cur), plenty))
+	return int(min(l.Cur, plenty))
 }

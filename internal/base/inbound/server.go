@@ -20,7 +20,7 @@ type Options struct {
 }
 
 // DefaultMaxConnections is for listeners that few speak to.
-const DefaultMaxConnections = 1024
+const DefaultMaxConnections = 2048
 
 // Server is an http.Server within bounds. Its Handler is set before Serve.
 type Server struct {
