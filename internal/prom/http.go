@@ -1,8 +1,9 @@
 package prom
 
 import (
+	"bytes"
 	"fmt"
-	"log/slog"
+	"io"
 	"net/http"
 	"path"
 
@@ -10,29 +11,40 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/prometheus/util/httputil"
 
+	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 )
 
-// maxGathers bounds how many may read Prometheus' own metrics at once.
-const maxGathers = 10
+const (
+	// maxHeldBytes bounds the answers that are being read, but for the newest one, and maxReaders their readers.
+	maxHeldBytes = 96 << 20
+	maxReaders   = 2048
+)
 
 // routes is the table of everything under PathPrefix. There is no way here to reload, stop or delete anything.
 func (p *Prometheus) routes() (http.Handler, error) {
-	pages, err := newPages(p.opts.UI, p.opts.PathPrefix, p.isReady)
+	answers := answer.NewStore(answer.Options{MaxBytes: maxHeldBytes, MaxReaders: maxReaders})
+	pages, err := newPages(p.opts.UI, p.opts.PathPrefix, p.isReady, answers)
 	if err != nil {
 		return nil, err
 	}
 	prefix := p.opts.PathPrefix
 	mux := http.NewServeMux()
-	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", p.guarded(func(c *core) http.Handler { return c.api })))
+	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Whole(p.guarded(func(c *core) http.Handler { return c.api }))))
 	mux.HandleFunc("GET "+prefix+"/api/v1/status/walreplay", p.walReplay)
-	mux.Handle("GET "+prefix+"/federate", p.guarded(func(c *core) http.Handler {
+	mux.Handle("GET "+prefix+"/federate", answers.Whole(p.guarded(func(c *core) http.Handler {
 		return httputil.CompressionHandler{Handler: c.federate}
-	}))
-	mux.Handle("GET "+prefix+"/metrics", promhttp.HandlerFor(p.families(), promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(p.logger.Handler(), slog.LevelWarn),
-		ErrorHandling:       promhttp.ContinueOnError,
-		MaxRequestsInFlight: maxGathers,
+	})))
+	mux.Handle("GET "+prefix+"/metrics", answer.NewSource(answer.SourceOptions[struct{}]{
+		Store: answers, ContentType: "text/plain; version=0.0.4; charset=utf-8", Compress: true,
+		Make: func(_ struct{}, w io.Writer) error {
+			var page bytes.Buffer
+			if err := p.AppendMetrics(&page); err != nil {
+				p.logger.Warn("some of Prometheus' own metrics cannot be read", "error", err)
+			}
+			_, err := page.WriteTo(w)
+			return err
+		},
 	}))
 	mux.HandleFunc("GET "+prefix+"/-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "Prometheus is Healthy.")

@@ -2,17 +2,22 @@ package prom
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
+	"mime"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/util/httputil"
+
+	"github.com/stackscope/stackscope/internal/base/answer"
 )
 
 const pageTitle = "Prometheus in stackscope"
@@ -27,6 +32,7 @@ type pages struct {
 	index  map[bool][]byte // by readiness
 	noUI   []byte
 	ready  func() bool
+	assets map[string]http.Handler // by the file's path
 }
 
 // uiRoutes are the addresses that the UI's own router knows; each is answered with the same page.
@@ -37,8 +43,8 @@ func uiRoutes() []string {
 	}
 }
 
-func newPages(files fs.FS, prefix string, ready func() bool) (*pages, error) {
-	p := &pages{prefix: prefix, files: files, ready: ready}
+func newPages(files fs.FS, prefix string, ready func() bool, answers *answer.Store) (*pages, error) {
+	p := &pages{prefix: prefix, files: files, ready: ready, assets: map[string]http.Handler{}}
 	if files == nil {
 		t, err := template.ParseFS(templates, "noui.html")
 		if err != nil {
@@ -54,6 +60,11 @@ func newPages(files fs.FS, prefix string, ready func() bool) (*pages, error) {
 	index, err := fs.ReadFile(files, "index.html")
 	if err != nil {
 		return nil, fmt.Errorf("prometheus: web UI: %w", err)
+	}
+	for _, dir := range []string{".", assetsDir} {
+		if err := p.addAssets(dir, answers); err != nil {
+			return nil, err
+		}
 	}
 	p.index = map[bool][]byte{}
 	for _, ready := range []bool{false, true} {
@@ -81,15 +92,44 @@ func (p *pages) register(mux *http.ServeMux) {
 	for _, route := range uiRoutes() {
 		mux.HandleFunc("GET "+p.prefix+route, p.serveIndex)
 	}
-	asset := func(dir, caching string) http.Handler {
-		return httputil.CompressionHandler{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p.serveFile(w, r, path.Join(dir, r.PathValue("file")), caching)
-		})}
+	mux.HandleFunc("GET "+p.prefix+"/assets/{file}", func(w http.ResponseWriter, r *http.Request) {
+		p.serveAsset(w, r, assetsDir+"/"+r.PathValue("file"), "public, max-age=31536000, immutable") // named by their content
+	})
+	mux.HandleFunc("GET "+p.prefix+"/favicon.svg", func(w http.ResponseWriter, r *http.Request) {
+		p.serveAsset(w, r, "favicon.svg", "public, max-age=3600")
+	})
+}
+
+// assetsDir holds the scripts and styles.
+const assetsDir = "assets"
+
+// addAssets makes the files of a directory ready to be served, each compressed once for all who load it at the same time.
+func (p *pages) addAssets(dir string, answers *answer.Store) error {
+	entries, err := fs.ReadDir(p.files, dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("prometheus: web UI: %w", err)
 	}
-	mux.Handle("GET "+p.prefix+"/assets/{file}", asset("assets", "public, max-age=31536000, immutable")) // named by their content
-	mux.Handle("GET "+p.prefix+"/favicon.svg", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.serveFile(w, r, "favicon.svg", "public, max-age=3600")
-	}))
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		name := path.Join(dir, entry.Name())
+		p.assets[name] = answer.NewSource(answer.SourceOptions[string]{
+			Store: answers, Compress: true,
+			ContentType: cmp.Or(mime.TypeByExtension(path.Ext(name)), "application/octet-stream"),
+			Current:     func() string { return name },
+			Make: func(name string, w io.Writer) error {
+				f, err := p.files.Open(name)
+				if err != nil {
+					return err
+				}
+				defer func() { _ = f.Close() }() // it was only read
+				_, err = io.Copy(w, f)
+				return err
+			},
+		})
+	}
+	return nil
 }
 
 // redirect leads to another page beside the one that was asked for, with the same query. The address is a relative one, so that
@@ -111,15 +151,18 @@ func (p *pages) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(p.index[p.ready()])
 }
 
-func (p *pages) serveFile(w http.ResponseWriter, r *http.Request, name, caching string) {
-	info, err := fs.Stat(p.files, name)
-	if err != nil || !info.Mode().IsRegular() {
+func (p *pages) serveAsset(w http.ResponseWriter, r *http.Request, name, caching string) {
+	asset := p.assets[name]
+	switch {
+	case !fs.ValidPath(name):
+		http.Error(w, "invalid URL path", http.StatusBadRequest)
+		return
+	case asset == nil:
 		http.NotFound(w, r)
 		return
 	}
-	r.Header.Del("Range") // of the compressed form nobody knows the ranges
 	w.Header().Set("Cache-Control", caching)
-	http.ServeFileFS(w, r, p.files, name) //nolint:gosec // an fs.FS takes no path that leaves it
+	asset.ServeHTTP(w, r)
 }
 
 func (p *pages) serveNoUI(status int) http.HandlerFunc {

@@ -291,3 +291,52 @@ func TestFailureIsToldToAllWhoWait(t *testing.T) {
 		}
 	}
 }
+
+// A handler is done when its answer is made, not when the answer has been read.
+func TestWholeAnswerNeedsNoHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := answer.NewStore(answer.Options{MaxBytes: 1 << 20, MaxReaders: 10})
+		inside := 0
+		h := store.Whole(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			inside++
+			defer func() { inside-- }()
+			w.Header().Set("Content-Type", "text/odd")
+			w.WriteHeader(http.StatusTeapot)
+			for range 10 {
+				_, _ = w.Write(make([]byte, 50_000))
+				_ = http.NewResponseController(w).Flush()
+			}
+		}))
+		c := stall(h)
+		if inside != 0 {
+			t.Error("the handler waits for the client")
+		}
+		close(c.open)
+		synctest.Wait()
+		if c.status != http.StatusTeapot || c.body.Len() != 500_000 || c.header.Get("Content-Type") != "text/odd" || c.header.Get("Content-Length") != "500000" {
+			t.Errorf("%d, %d bytes, %v", c.status, c.body.Len(), c.header)
+		}
+	})
+}
+
+// What is too large to be kept goes to the client as it is made.
+func TestVeryLargeAnswerIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := answer.NewStore(answer.Options{MaxBytes: 1 << 20, MaxReaders: 10})
+		made := 0
+		h := store.Whole(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for ; made < 40; made++ {
+				_, _ = w.Write(make([]byte, 1<<20))
+			}
+		}))
+		c := stall(h)
+		if made != 16 {
+			t.Errorf("%d MiB were made for a client that takes nothing", made)
+		}
+		close(c.open)
+		synctest.Wait()
+		if c.status != http.StatusOK || c.body.Len() != 40<<20 {
+			t.Errorf("%d, %d bytes", c.status, c.body.Len())
+		}
+	})
+}

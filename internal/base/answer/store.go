@@ -54,7 +54,8 @@ func NewStore(o Options) *Store {
 // Answer is one that may have several readers. It is released once by each that it was given to.
 type Answer struct {
 	store       *Store
-	contentType string
+	contentType string // empty: who made it has set it
+	status      int    // 0: 200
 	made        time.Time
 	plain       pieces // empty: only the compressed form is there
 	tag         string
@@ -218,8 +219,15 @@ func (a *Answer) send(w http.ResponseWriter, body *pieces) {
 		return
 	}
 	defer a.store.end(rd)
-	w.Header().Set("Content-Type", a.contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(body.size))
+	if a.contentType != "" {
+		w.Header().Set("Content-Type", a.contentType)
+	}
+	if body.size > 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(body.size))
+	}
+	if a.status != 0 {
+		w.WriteHeader(a.status)
+	}
 	for _, piece := range body.list {
 		if rd.gone.Load() {
 			return // net/http closes the connection, as the answer is shorter than was said
