@@ -90,6 +90,19 @@ func TestPagesBesideTheAPI(t *testing.T) {
 	}
 }
 
+func TestPageCountsConnections(t *testing.T) {
+	s := start(t, options(t))
+	_, _, page := get(t, s.metricsURL()+"/metrics")
+	for _, want := range []string{
+		`stackscope_connections{listener="api"} `, `stackscope_connections{listener="metrics"} 1`, `stackscope_connections_max{listener="api"} `,
+		`stackscope_connections_closed_total{listener="api",reason="evicted"} 0`, `stackscope_connections_closed_total{listener="metrics",reason="refused"} 0`,
+	} {
+		if !strings.Contains(page, "\n"+want) {
+			t.Errorf("the page lacks %s:\n%s", want, page)
+		}
+	}
+}
+
 func TestEmbeddedPrometheusGetsItsTargets(t *testing.T) {
 	o := options(t)
 	o.DisableBuiltinObservability = false

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +127,25 @@ func TestNetworksOfIPv6CountAsOne(t *testing.T) {
 			if !alive(c) {
 				t.Error("an address with few connections gave way to a network with many")
 			}
+		}
+	})
+}
+
+// When the process can open no more files, a connection is given up for the one that waits.
+func TestServerWithoutFilesMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, s := serve(t, inbound.Options{}, visit)
+		idle := n.dial(t, "10.0.0.2")
+		n.failures <- &net.OpError{Op: "accept", Err: syscall.EMFILE}
+		synctest.Wait()
+		if alive(idle) {
+			t.Error("the idle connection has its file still")
+		}
+		if !alive(n.dial(t, "10.0.0.3")) {
+			t.Error("the next one is not served")
+		}
+		if got := s.Stats(); got.Evicted != 1 {
+			t.Errorf("%+v", got)
 		}
 	})
 }

@@ -15,12 +15,13 @@ import (
 // it is read.
 type network struct {
 	incoming chan net.Conn
+	failures chan error
 	closed   chan struct{}
 	close    func()
 }
 
 func newNetwork() *network {
-	n := &network{incoming: make(chan net.Conn), closed: make(chan struct{})}
+	n := &network{incoming: make(chan net.Conn), failures: make(chan error), closed: make(chan struct{})}
 	n.close = sync.OnceFunc(func() { close(n.closed) })
 	return n
 }
@@ -29,6 +30,8 @@ func (n *network) Accept() (net.Conn, error) {
 	select {
 	case c := <-n.incoming:
 		return c, nil
+	case err := <-n.failures:
+		return nil, err
 	case <-n.closed:
 		return nil, net.ErrClosed
 	}
