@@ -14,8 +14,8 @@ const (
 	// Where the process may open only few files, a listener's connections are that percentage of them.
 	apiFiles   = 50
 	otherFiles = 8
-	// enoughFiles is what all bounds fit in, with the scrapes of as many workers.
-	enoughFiles = 65536
+	// enoughFiles is how many files 2,000 workers need, each for its reports, its watch stream and its scrape.
+	enoughFiles = 8192
 )
 
 // writeConnections writes the families of the listeners' connections.

@@ -85,10 +85,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		b.settle()
-		if errors.Is(err, io.EOF) {
-			b.complete = true
-			b.setDeadline(time.Time{}) // what comes next on the connection is none of ours
-		}
+		b.complete = errors.Is(err, io.EOF) // net/http has taken the deadline away
 	}
 	if n > 0 && !b.hold(int64(n)) {
 		return n, fmt.Errorf("body: %w", ErrBusy)

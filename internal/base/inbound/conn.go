@@ -99,9 +99,6 @@ func (c *conn) Close() error {
 // idle reports whether nothing would be lost with the connection but a client's patience: it carries no request, or its requests
 // wait for bodies, or its client has taken nothing of an answer for long.
 func (c *conn) idle(now time.Duration) bool {
-	if c.trusted.Load() {
-		return false
-	}
 	if c.inside.Load() <= c.awaiting.Load() {
 		return true
 	}

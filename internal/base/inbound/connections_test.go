@@ -21,6 +21,7 @@ func visit(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/wait":
+		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	case "/much":
 		_, _ = w.Write(make([]byte, 1<<20))
@@ -78,9 +79,15 @@ func TestFullServerGivesUpIdleConnections(t *testing.T) {
 func TestFullServerRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, s := serve(t, inbound.Options{MaxConnections: 3}, visit)
-		for i := range 3 {
-			send(t, n.dial(t, fmt.Sprint("10.0.1.", i)), "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+		const wait = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"
+		send(t, n.dial(t, "10.0.1.1"), wait)
+		send(t, n.dial(t, "10.0.1.2"), "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx") // its body has come
+		again := n.dial(t, "10.0.1.3")
+		send(t, again, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx") // its body is not wanted
+		if _, err := http.ReadResponse(bufio.NewReader(again), nil); err != nil {
+			t.Fatal(err)
 		}
+		send(t, again, wait)
 		synctest.Wait()
 		if alive(n.dial(t, "10.0.0.2")) {
 			t.Error("one too many is served")

@@ -181,6 +181,23 @@ func TestUnreadBodyEndsToo(t *testing.T) {
 	})
 }
 
+// A client that asks before it sends is told at once.
+func TestUnwantedBodyIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, _ := serve(t, inbound.Options{}, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+		c := n.dial(t, "10.0.0.2")
+		began := time.Now()
+		send(t, c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || answer.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("%v, %v", answer, err)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the answer came after %s", took)
+		}
+	})
+}
+
 func TestSlowBodyComesThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 16 << 20
