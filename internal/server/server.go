@@ -133,17 +133,19 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 func (s *Server) bind(tlsConfig *tls.Config) error {
 	port, flag := s.opts.apiPort()
 	var err error
-	if s.main, err = s.listen("API", port, flag, inbound.Share(maxAPIConnections, apiFiles)); err != nil {
+	if s.main, err = s.listen("API", port, flag, inbound.Options{MaxConnections: inbound.Share(maxAPIConnections, apiFiles)}); err != nil {
 		return err
 	}
 	s.main.srv.TLSConfig, s.main.secure = tlsConfig, tlsConfig != nil
 	if !s.opts.DisableMetrics {
-		if s.metrics, err = s.listen("metrics", s.opts.MetricsPort, "--metrics-port", inbound.Share(inbound.DefaultMaxConnections, otherFiles)); err != nil {
+		if s.metrics, err = s.listen("metrics", s.opts.MetricsPort, "--metrics-port", inbound.Options{
+			MaxConnections: inbound.Share(inbound.DefaultMaxConnections, otherFiles), SendBuffer: inbound.NearSendBuffer,
+		}); err != nil {
 			return err
 		}
 	}
 	if s.builtin() && s.opts.PrometheusPort != 0 {
-		s.promPort, err = s.listen("Prometheus", s.opts.PrometheusPort, "--builtin-prometheus-port", inbound.Share(inbound.DefaultMaxConnections, otherFiles))
+		s.promPort, err = s.listen("Prometheus", s.opts.PrometheusPort, "--builtin-prometheus-port", inbound.Options{MaxConnections: inbound.Share(inbound.DefaultMaxConnections, otherFiles)})
 	}
 	return err
 }
@@ -165,12 +167,13 @@ func (s *Server) readTokens() (err error) {
 	return nil
 }
 
-func (s *Server) listen(name string, port int, flag string, connections int) (*listener, error) {
+func (s *Server) listen(name string, port int, flag string, o inbound.Options) (*listener, error) {
 	ln, err := lifecycle.Listen(s.opts.Host, port, flag)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{name: name, ln: ln, srv: inbound.New(nil, inbound.Options{MaxConnections: connections, Logger: s.logger})}
+	o.Logger = s.logger
+	l := &listener{name: name, ln: ln, srv: inbound.New(nil, o)}
 	s.stack.Push(name+" listener", func(context.Context) error {
 		err := errors.Join(l.srv.Close(), ln.Close())
 		if errors.Is(err, net.ErrClosed) {

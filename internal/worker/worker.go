@@ -345,7 +345,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	wg.Go(func() { w.keep(ctx) })
 	failed := make(chan error, 2)
 	if w.listener != nil {
-		srv := inbound.New(w.handler, inbound.Options{MaxConnections: inbound.Share(maxConnections, percentOfFiles), Logger: w.logger})
+		srv := inbound.New(w.handler, inbound.Options{
+			MaxConnections: inbound.Share(maxConnections, percentOfFiles), SendBuffer: inbound.NearSendBuffer, Logger: w.logger,
+		})
 		wg.Go(func() {
 			if err := srv.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serve worker metrics on %s: %w", w.Addr(), err)

@@ -23,7 +23,8 @@ const (
 // and idle. Clients that share an address have no bound of their own, as many may stand behind one; only when there is no room, the
 // address that has most gives way first.
 type connections struct {
-	max int
+	max        int
+	sendBuffer int // 0: the system's
 
 	mu   sync.Mutex
 	last uint64
@@ -32,8 +33,8 @@ type connections struct {
 	evicted, refused atomic.Int64
 }
 
-func newConnections(most int) *connections {
-	return &connections{max: most, open: make(map[*conn]struct{})}
+func newConnections(most, sendBuffer int) *connections {
+	return &connections{max: most, sendBuffer: sendBuffer, open: make(map[*conn]struct{})}
 }
 
 // Stats counts a server's connections.
@@ -90,6 +91,9 @@ func (cs *connections) admit(c net.Conn) *conn {
 	cs.open[admitted] = struct{}{}
 	cs.mu.Unlock()
 	cs.evict(idle)
+	if tcp, ok := c.(*net.TCPConn); ok && cs.sendBuffer > 0 {
+		_ = tcp.SetWriteBuffer(cs.sendBuffer) // it works without, too
+	}
 	return admitted
 }
 

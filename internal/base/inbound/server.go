@@ -16,11 +16,17 @@ import (
 type Options struct {
 	// MaxConnections bounds the connections that are open at once; 0: DefaultMaxConnections.
 	MaxConnections int
-	Logger         *slog.Logger // nil: silent
+	// SendBuffer bounds what the system takes of an answer before the client does, which by default is megabytes. A small one slows
+	// clients that are far away. 0: the default.
+	SendBuffer int
+	Logger     *slog.Logger // nil: silent
 }
 
 // DefaultMaxConnections is for listeners that few speak to.
 const DefaultMaxConnections = 2048
+
+// NearSendBuffer is a SendBuffer for clients in the same network, as those that scrape are.
+const NearSendBuffer = 128 << 10
 
 // Server is an http.Server within bounds. Its Handler is set before Serve.
 type Server struct {
@@ -47,7 +53,7 @@ func New(h http.Handler, o Options) *Server {
 			MaxHeaderBytes:    64 << 10,
 			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		},
-		conns: newConnections(o.MaxConnections),
+		conns: newConnections(o.MaxConnections, o.SendBuffer),
 	}
 }
 
