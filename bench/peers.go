@@ -41,6 +41,9 @@ var identity = []translate.Label{
 
 const version = "0.23.0"
 
+// newSeries is more than the pages have.
+const newSeries = 50_000
+
 // ours is the project's translator.
 type ours struct {
 	families []mapping.Family
@@ -52,7 +55,9 @@ type ours struct {
 }
 
 func newOurs(m *mapping.Compiled) *ours {
-	return &ours{families: m.Families(), plan: m.Plan("vLLM", version), source: translate.NewSource(identity)}
+	o := &ours{families: m.Families(), plan: m.Plan("vLLM", version), source: translate.NewSource(identity)}
+	o.result.Growth = translate.NewGrowth(newSeries, newSeries) // as the worker has it
+	return o
 }
 
 func (o *ours) Translate(page []byte) ([]byte, error) {

@@ -24,6 +24,7 @@ type block struct {
 	// The last line that was written: where it begins, and the length of what comes before its bound or value.
 	lastShape                    *shape
 	lastName, lastLine, lastHead int
+	growing                      growing
 }
 
 // maxIdleBytes is how much memory a block may keep that its last page did not need.

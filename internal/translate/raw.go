@@ -16,6 +16,8 @@ type Raw struct {
 	MaxSamples int
 	// More is asked for more memory, as Result.More is.
 	More func(bytes int) bool
+	// Growth decides which new series are let through, as Result.Growth does.
+	Growth *Growth
 
 	memory   memory
 	groups   []rawGroup // by name, in the order of the page
@@ -24,17 +26,28 @@ type Raw struct {
 	declared map[string]int32
 	shapes   shapes
 	sample   exposition.Sample
+	leftOut  []LeftOut
 }
 
 // A rawGroup is the samples of one name.
 type rawGroup struct {
 	name  string
 	block block
+	// family is what the name says that the family is, part that the name has more than it.
+	family string
+	part   bool
 	// Parsers that know histograms and summaries refuse the whole page for such a sample, so a family that has one goes
 	// without its type.
 	noHistogram, noSummary bool
 	// negative is no more than a _sum may be.
 	negative bool
+}
+
+func newRawGroup(name []byte, b block) rawGroup {
+	g := rawGroup{name: string(name), block: b}
+	g.family = g.name[:len(familyName(name))]
+	g.part = len(g.family) < len(g.name)
+	return g
 }
 
 // A rawFamily is what a page says about a family, in text 0.0.4's terms.
@@ -58,6 +71,10 @@ func (r *Raw) CollectUnmapped(page []byte, f Format, src *Source, plan *mapping.
 
 // collect takes the samples of a page whose names are wanted.
 func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byte) bool) Stats {
+	if r.Growth != nil {
+		r.Growth.begin()
+		defer r.Growth.end()
+	}
 	r.reset(src)
 	var stats Stats
 	limit := MaxSamples
@@ -99,7 +116,12 @@ func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byt
 	r.sample.Forget()
 	r.shapes.forget()
 	for i := range r.groups {
-		r.groups[i].block.seen.forget()
+		b := &r.groups[i].block
+		b.seen.forget()
+		if b.growing.account != nil {
+			r.leftOut = r.Growth.leftOut(r.leftOut, &b.growing, r.groups[i].name)
+			b.growing.endPage()
+		}
 	}
 	stats.Families = len(r.groups)
 	return stats
@@ -114,7 +136,10 @@ func (r *Raw) reset(src *Source) {
 	}
 	clear(r.index)
 	clear(r.declared)
-	r.groups, r.families = r.groups[:0], r.families[:0]
+	r.groups, r.families, r.leftOut = r.groups[:0], r.families[:0], r.leftOut[:0]
+	if r.Growth != nil {
+		r.shapes.seed = r.Growth.seed
+	}
 	r.shapes.use(src, nil, nil)
 	r.memory.reset(r.More)
 	r.shapes.charge(&r.memory)
@@ -145,9 +170,10 @@ func (r *Raw) group(name []byte) *rawGroup {
 		if cap(r.groups) > len(r.groups) {
 			r.groups = r.groups[:i+1] // with the memory of an earlier page
 			r.groups[i].block.reset()
-			r.groups[i] = rawGroup{name: string(name), block: r.groups[i].block}
+			r.groups[i].block.growing = growing{}
+			r.groups[i] = newRawGroup(name, r.groups[i].block)
 		} else {
-			r.groups = append(r.groups, rawGroup{name: string(name)})
+			r.groups = append(r.groups, newRawGroup(name, block{}))
 		}
 		r.index[r.groups[i].name] = i
 	}
@@ -172,6 +198,10 @@ func (r *Raw) add(line []byte, stats *Stats, limit int) {
 		stats.OverLimit++
 		return
 	}
+	if r.Growth != nil && !r.admits(g, k, sh, le) {
+		g.block.growing.note(sh, le, r.shapes.source)
+		return
+	}
 	if !r.memory.take(size + seriesBytes) {
 		stats.OverMemory++
 		return
@@ -185,10 +215,33 @@ func (r *Raw) add(line []byte, stats *Stats, limit int) {
 	stats.Samples++
 }
 
+// admits decides about a sample. The parts of a family have one account.
+func (r *Raw) admits(g *rawGroup, k kind, sh *shape, le []byte) bool {
+	lines := 1
+	switch {
+	case k == kindBucket, g.part && r.isHistogram(g.family):
+		lines = assumedSize
+	case g.part, sh.quantile:
+		lines = partLines
+	}
+	if k == kindValue && g.part && !sh.quantile {
+		k = kindCount
+	}
+	return r.Growth.admits(&g.block.growing, g.family, k, lines, sh, le)
+}
+
+func (r *Raw) isHistogram(family string) bool {
+	i, ok := r.declared[family]
+	return ok && r.families[i].typ == "histogram"
+}
+
+// LeftOut says what was left out of the last page because of Growth.
+func (r *Raw) LeftOut() []LeftOut { return r.leftOut }
+
 // Trim gives all memory back, as Result.Trim does.
 func (r *Raw) Trim() (granted int) {
 	granted = r.memory.granted
-	*r = Raw{MaxSamples: r.MaxSamples, More: r.More}
+	*r = Raw{MaxSamples: r.MaxSamples, More: r.More, Growth: r.Growth}
 	return granted
 }
 

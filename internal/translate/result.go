@@ -18,6 +18,8 @@ type Result struct {
 
 	// Users decides what stands in label user; nil: what the page says.
 	Users *Users
+	// Growth decides which new series are let through; nil: all.
+	Growth *Growth
 
 	families   []mapping.Family
 	blocks     []block // by family
@@ -31,6 +33,7 @@ type Result struct {
 	limit      int // of samples
 	// scratch holds what a target makes of a sample's value and bound.
 	scratch, bound []byte
+	leftOut        []LeftOut
 }
 
 // Translate translates a page. What the Result held before is gone. It does not fail: what cannot be read is left out and
@@ -42,6 +45,10 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 		}
 		r.outline.drop()
 	}
+	if r.Growth != nil {
+		r.Growth.begin()
+		defer r.Growth.end()
+	}
 	r.reset(plan, src)
 	if r.outline.wanted(page, &r.shapes) {
 		r.outline.begin(page, f, r)
@@ -52,6 +59,9 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 		r.lines(page, f)
 	}
 	stats := r.finish()
+	if len(r.leftOut) > 0 {
+		r.outline.drop() // what is left out may be let through in the next page
+	}
 	r.outline.finish(stats, &r.shapes, &r.memory)
 	if r.outline.state == hasOutline {
 		for i := range r.blocks {
@@ -118,8 +128,12 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 	}
 	for i := range r.blocks {
 		r.blocks[i].reset()
+		r.blocks[i].growing = growing{}
 	}
 	r.vocabulary.use(plan)
+	if r.Growth != nil {
+		r.shapes.seed = r.Growth.seed
+	}
 	r.shapes.use(src, plan, r.Users)
 	r.stats = Stats{}
 	r.limit = r.sampleLimit()
@@ -131,9 +145,12 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 // Trim gives all memory back, so that the next page is as the first one. It returns how many bytes More had granted.
 func (r *Result) Trim() (granted int) {
 	granted = r.memory.granted
-	*r = Result{MaxSamples: r.MaxSamples, More: r.More, Users: r.Users}
+	*r = Result{MaxSamples: r.MaxSamples, More: r.More, Users: r.Users, Growth: r.Growth}
 	return granted
 }
+
+// LeftOut says what was left out of the last page because of Growth. It is valid until the next Translate.
+func (r *Result) LeftOut() []LeftOut { return r.leftOut }
 
 // Source returns the source of the last page.
 func (r *Result) Source() *Source { return r.shapes.source }
@@ -152,8 +169,13 @@ func (r *Result) sampleLimit() int {
 func (r *Result) finish() Stats {
 	r.sample.Forget()
 	r.shapes.forget()
+	r.leftOut = r.leftOut[:0]
 	for i := range r.blocks {
 		b := &r.blocks[i]
+		if b.growing.account != nil {
+			r.leftOut = r.Growth.leftOut(r.leftOut, &b.growing, r.families[i].WireName)
+			b.growing.endPage()
+		}
 		r.scratch = b.writeSums(r.scratch)
 		b.check.end()
 		r.stats.InvalidHistograms += b.check.invalid
@@ -397,6 +419,10 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 	size += seriesBytes
 	if r.samples == r.limit {
 		r.stats.OverLimit++
+		return taken
+	}
+	if r.Growth != nil && !r.Growth.admits(&b.growing, r.families[o.family].WireName, o.kind, o.lines(), sh, le) {
+		b.growing.note(sh, le, r.shapes.source)
 		return taken
 	}
 	if size > r.memory.left && !r.memory.ask(size) && !r.makeRoom(size) {

@@ -38,6 +38,17 @@ type output struct {
 	change *mapping.Change
 }
 
+// lines is how many samples a family has with the same labels, as far as the mapping tells.
+func (o *output) lines() int {
+	switch {
+	case o.summary:
+		return partLines
+	case o.kind == kindValue:
+		return 1
+	}
+	return assumedSize
+}
+
 type kind uint8
 
 const (

@@ -21,8 +21,8 @@ type shape struct {
 	// head and tail are what the output has in their places, with the instance's labels.
 	head string
 	tail []byte
-	// hash depends on the set of labels, le left out, not on their order.
-	hash uint64
+	// hash depends on the set of labels, le left out, not on their order, group also not on quantile.
+	hash, group uint64
 	// next is the shape that followed this one the last time.
 	next int32
 	// quantile says that the labels have a quantile, badLE that they have an le, outside a gap, that is not a number.
@@ -97,7 +97,7 @@ func (l *shapeList) reset() {
 // use makes the shapes ready for a page of src under plan, with what users decide.
 func (s *shapes) use(src *Source, plan *mapping.Plan, users *Users) {
 	first := s.forms == nil
-	if first {
+	if first && s.seed == (maphash.Seed{}) {
 		s.seed = maphash.MakeSeed()
 	}
 	if first || s.plan != plan {
@@ -226,7 +226,11 @@ func (s *shapes) add(list *shapeList, c *mapping.Change, before int, sample *exp
 				sh.quantile, sh.badQuantile = true, !exposition.ValidNumber(l.Value)
 			}
 			sh.badLE = sh.badLE || string(l.Name) == labelLE && !exposition.ValidNumber(l.Value)
-			sh.hash += s.hash(l)
+			h := s.hash(l)
+			sh.hash += h
+			if string(l.Name) != labelQuantile {
+				sh.group += h
+			}
 		}
 		*out = append(*out, '"')
 	}
