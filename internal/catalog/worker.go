@@ -70,6 +70,7 @@ var (
 	RuntimeTypeConflicts  = Metric{Name: Prefix + "runtime_type_conflicts", Type: Counter, Help: "Mapped families of the engine's metrics pages whose type has none of the series that the mapping needs."}
 	RuntimeHistograms     = Metric{Name: Prefix + "runtime_invalid_histograms", Type: Counter, Help: "Histograms of the engine's metrics pages that contradict themselves and were passed on unchanged."}
 	RuntimeDropped        = Metric{Name: Prefix + "runtime_dropped_samples", Type: Counter, Help: "Samples of the engine's metrics pages that were left out, by reason: series_limit is that the page has more series than are taken, memory that large pages need more of it than there is for all of them.", Labels: []string{"reason"}}
+	RuntimeNewLeftOut     = Metric{Name: Prefix + "runtime_new_series_left_out", Type: Counter, Help: "Samples of the engine's metrics pages that were left out because their series were new and --max-new-series-per-engine was reached, by their family and the label that had the most values among them. Of a family that is known the known series go on.", Labels: []string{"family", "label"}}
 	GatewayUsers          = Metric{Name: Prefix + "gateway_users", Type: Gauge, Help: "Users of the gateway that have series of their own."}
 	GatewayUsersFolded    = Metric{Name: Prefix + "gateway_users_folded", Type: Counter, Help: "Users of the gateway that came when --user-limit was reached, or whose names are too long, and are added up as user other."}
 	CollectorSuccess      = Metric{Name: Prefix + "collector_success", Type: Gauge, Help: "Whether a collector of the worker succeeded (1) or not (0).", Labels: []string{"collector"}}
@@ -84,7 +85,7 @@ var (
 // WorkerOwn lists the families that a worker exports about its own work, in the order in which they are exported.
 var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
-	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeDropped,
+	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeDropped, RuntimeNewLeftOut,
 	GatewayUsers, GatewayUsersFolded,
 	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, UnreportedInstances, MetricsConfigApplied, BuildInfo,
 }

@@ -73,7 +73,7 @@ type Identity struct {
 	ClusterID, ClusterName string
 }
 
-// Options configure an Exporter. All but Collectors, MaxSeries, UserKey, LargeBytes and Logger are required.
+// Options configure an Exporter. All but Collectors, MaxSeries, NewSeries, UserKey, LargeBytes and Logger are required.
 type Options struct {
 	// Engines returns the engines in the order in which they are exported. An engine that is no longer there leaves no
 	// series behind.
@@ -84,6 +84,8 @@ type Options struct {
 	// MaxSeries bounds the series of an engine's page in the unified vocabulary; 0: translate.MaxSamples, which it cannot
 	// exceed.
 	MaxSeries int
+	// NewSeries bounds the series of an engine that are new in an hour, see translate.Growth; 0: they are not bounded.
+	NewSeries int
 	// UserLimit is how many users of each engine or gateway have series of their own, see translate.Users. With a UserKey
 	// their names are hashed, and the native families of gateways are not shown.
 	UserLimit int
@@ -109,6 +111,7 @@ type Exporter struct {
 	mapping    MappingSource
 	identity   func() Identity
 	maxSeries  int
+	newSeries  int
 	userLimit  int
 	userKey    []byte
 	logger     *slog.Logger
@@ -138,7 +141,7 @@ func New(o Options) (*Exporter, error) {
 		return nil, err
 	}
 	e := &Exporter{
-		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity, maxSeries: o.MaxSeries, userLimit: o.UserLimit, userKey: o.UserKey,
+		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity, maxSeries: o.MaxSeries, newSeries: o.NewSeries, userLimit: o.UserLimit, userKey: o.UserKey,
 		logger:   o.Logger.With(logging.KeyComponent, "exporter"),
 		process:  process,
 		scrapes:  make(chan struct{}, maxScrapes),
@@ -195,7 +198,7 @@ func (e *Exporter) track() []*tracked {
 	for i, engine := range engines {
 		t, ok := e.tracked[engine]
 		if !ok {
-			t = &tracked{engine: engine, maxSeries: e.maxSeries, room: e.room, users: translate.NewUsers(e.userLimit, e.userKey)}
+			t = &tracked{engine: engine, maxSeries: e.maxSeries, newSeries: e.newSeries, room: e.room, users: translate.NewUsers(e.userLimit, e.userKey)}
 			e.tracked[engine] = t
 		}
 		list[i] = t

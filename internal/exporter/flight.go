@@ -15,6 +15,7 @@ import (
 type tracked struct {
 	engine    Engine
 	maxSeries int // of a page
+	newSeries int // in an hour; 0: not bounded
 	room      *room
 	users     *translate.Users
 
@@ -23,8 +24,11 @@ type tracked struct {
 	results []*translate.Result
 	sources []source
 	totals  totals
-	faulty  bool // its last page had lines that cannot be read
-	gone    bool
+	// What was new, nil where no page was looked at.
+	unifiedGrowth, nativeGrowth *translate.Growth
+	churning                    churning
+	faulty                      bool // its last page had lines that cannot be read
+	gone                        bool
 }
 
 // flight is one fetch of an engine's page, shared by all scrapes that overlap with it. The page lives until the last of them
@@ -223,6 +227,7 @@ func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source) (v v
 		}
 	}
 	r := f.tracked.spare(src)
+	r.Growth = f.tracked.growth(false, f.instance.Gateway)
 	plan := compiled.Plan(f.instance.Runtime, f.instance.Version)
 	stats := r.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
 	v = variant{compiled: compiled, source: src, result: r, stats: stats}
@@ -232,16 +237,17 @@ func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source) (v v
 	return v, first
 }
 
-// native adds the instance's labels to the page's own families: to all or, with a mapping, to those that it does not take.
-func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source) *translate.Raw {
+// native adds the instance's labels to the page's own families: to all or, with a mapping, to those that it does not take. first
+// says that nobody did that before with this page.
+func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source) (raw *translate.Raw, first bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, v := range f.raw {
 		if v.unmappedBy == unmappedBy && v.source == src {
-			return v.raw
+			return v.raw, false
 		}
 	}
-	r := &translate.Raw{MaxSamples: f.tracked.maxSeries, More: f.tracked.room.take}
+	r := &translate.Raw{MaxSamples: f.tracked.maxSeries, More: f.tracked.room.take, Growth: f.tracked.growth(true, f.instance.Gateway)}
 	format := translate.DetectFormat(f.page.ContentType, f.page.Body)
 	if unmappedBy == nil {
 		r.Collect(f.page.Body, format, src)
@@ -249,5 +255,5 @@ func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source) *tr
 		r.CollectUnmapped(f.page.Body, format, src, unmappedBy.Plan(f.instance.Runtime, f.instance.Version))
 	}
 	f.raw = append(f.raw, rawVariant{unmappedBy, src, r})
-	return r
+	return r, len(f.raw) == 1
 }

@@ -104,6 +104,7 @@ func writePages(w *exposition.Writer, outcomes []outcome) {
 	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().typeConflicts), "" })
 	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().invalidHistograms), "" })
 	writeDropped(w, outcomes)
+	writeChurning(w, outcomes)
 	users := func(m catalog.Metric, count func(kept, folded int) int) {
 		family(m, func(o *outcome) (float64, exposition.Labels) {
 			kept, folded := o.tracked.users.Counts()

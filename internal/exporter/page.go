@@ -113,6 +113,7 @@ func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) []outcome {
 		o.result, o.stats, o.fed, o.countable = v.result, v.stats, v.fed, v.countable
 		if first {
 			e.count(o.tracked, v.stats)
+			e.countLeftOut(o.tracked, v.result.LeftOut(), v.result.Growth)
 		}
 	})
 	results := make([]*translate.Result, 0, len(outcomes))
@@ -134,10 +135,14 @@ func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {
 		if e.userKey != nil && o.flight.instance.Gateway {
 			return // its labels name users in many ways
 		}
-		if s.unmapped {
-			o.raw = o.flight.native(s.compiled, src)
-		} else {
-			o.raw = o.flight.native(nil, src)
+		by := s.compiled
+		if !s.unmapped {
+			by = nil
+		}
+		raw, first := o.flight.native(by, src)
+		o.raw = raw
+		if first {
+			e.countLeftOut(o.tracked, raw.LeftOut(), raw.Growth)
 		}
 	})
 	raws := make([]*translate.Raw, 0, len(outcomes))

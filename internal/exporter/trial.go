@@ -86,6 +86,7 @@ func (e *Exporter) try(ctx context.Context, trial *Trial, t *tracked, s scrape, 
 	before, first := f.unified(s.compiled, src)
 	if first {
 		e.count(t, before.stats)
+		e.countLeftOut(t, before.result.LeftOut(), before.result.Growth)
 	}
 	plan := proposed.Plan(f.instance.Runtime, f.instance.Version)
 	after := translate.Result{MaxSamples: t.maxSeries, More: t.room.take, Users: t.users.Clone()}

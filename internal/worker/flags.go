@@ -35,6 +35,7 @@ type Flags struct {
 	EngineRetention    time.Duration `help:"How long an engine that was found is shown after it ended." default:"5m" placeholder:"DURATION" env:"GPUSTACK_ENGINE_RETENTION" group:"Worker"`
 	StallAfter         time.Duration `help:"After how long without progress an engine that has work counts as stalled; 0 switches it off." default:"2m" placeholder:"DURATION" env:"GPUSTACK_STALL_AFTER" group:"Worker"`
 	MaxSeriesPerEngine *int          `help:"How many series an engine may have in the unified vocabulary; what is beyond is left out and counted." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_SERIES_PER_ENGINE" group:"Worker"`
+	MaxNewSeries       *int          `name:"max-new-series-per-engine" help:"How many series of an engine may be new in an hour, in the unified vocabulary and again on /metrics/raw. Beyond it those that are known go on, families that do not churn stay whole, and the rest is left out and counted; 0: not bounded. Gateways, whose users come all at once, may have twice --max-series-per-engine." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_NEW_SERIES_PER_ENGINE" group:"Worker"`
 	UserLimit          *int          `help:"How many users of each gateway have series of their own; the others are added up as user other, 0: all are." default:"1000" placeholder:"N" env:"GPUSTACK_USER_LIMIT" group:"Worker"`
 	HashUsers          bool          `help:"Show hashes in place of users' names, and hide the gateways' own pages." env:"GPUSTACK_HASH_USERS" group:"Worker"`
 	UserHashKeyFile    string        `help:"File with the secret for --hash-users. Workers with the same secret show the same hashes. Default: DATA_DIR/user-hash-key, which is made." placeholder:"FILE" env:"GPUSTACK_USER_HASH_KEY_FILE" group:"Worker"`
@@ -103,6 +104,9 @@ func (f *Flags) look(o *Options) error {
 	if f.MaxSeriesPerEngine != nil {
 		o.MaxSeriesPerEngine = *f.MaxSeriesPerEngine
 	}
+	if f.MaxNewSeries != nil {
+		o.MaxNewSeriesPerEngine = *f.MaxNewSeries
+	}
 	if f.UserLimit != nil {
 		o.UserLimit = *f.UserLimit
 	}
@@ -117,6 +121,8 @@ func (f *Flags) look(o *Options) error {
 		return fmt.Errorf("--stall-after %s: give at least 1s, or 0 to switch it off", f.StallAfter)
 	case o.MaxSeriesPerEngine < 1 || o.MaxSeriesPerEngine > translate.MaxSamples:
 		return fmt.Errorf("--max-series-per-engine %d: give 1 to %d", o.MaxSeriesPerEngine, translate.MaxSamples)
+	case o.MaxNewSeriesPerEngine < 0 || o.MaxNewSeriesPerEngine > maxNewSeries:
+		return fmt.Errorf("--max-new-series-per-engine %d: give 1 to %d, or 0 for no bound", o.MaxNewSeriesPerEngine, maxNewSeries)
 	case o.UserLimit < 0 || o.UserLimit > translate.MaxUsers:
 		return fmt.Errorf("--user-limit %d: give 0 to %d", o.UserLimit, translate.MaxUsers)
 	case o.UserHashKeyFile != "" && !o.HashUsers:
@@ -128,6 +134,9 @@ func (f *Flags) look(o *Options) error {
 	}
 	return nil
 }
+
+// maxNewSeries bounds MaxNewSeriesPerEngine, as what is known of an engine's series takes memory.
+const maxNewSeries = 10_000_000
 
 // Apply adds the flags to o. It fails when the token's file can't be used.
 func (f *JoinFlags) Apply(o *Options) (err error) {

@@ -24,7 +24,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		WorkerName: "n", WorkerIP: "10.0.0.1", WorkerLabels: map[string]string{"a": "b"}, Cluster: "c",
 		WorkerMetricsHost: "127.0.0.1", WorkerMetricsPort: 1, DisableWorkerMetrics: true, HostRoot: "/host", HostInterval: time.Second,
 		Discover: []string{" docker"}, DockerHost: "unix:///run/podman.sock", EngineRetention: time.Minute,
-		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: new(70_000), LargePagesMemory: 64, UserLimit: new(0), HashUsers: true, UserHashKeyFile: "/k",
+		GPUVendors: []string{"amd", "nvidia"}, ExpectedGPUs: 8, FakeGPUs: 2, MaxSeriesPerEngine: new(70_000), MaxNewSeries: new(0), LargePagesMemory: 64, UserLimit: new(0), HashUsers: true, UserHashKeyFile: "/k",
 	}
 	got, err := f.Options(nil)
 	if err != nil {
@@ -59,6 +59,8 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		{GPUInterval: time.Millisecond},
 		{MaxSeriesPerEngine: new(0)},
 		{MaxSeriesPerEngine: new(250_001)},
+		{MaxNewSeries: new(-1)},
+		{MaxNewSeries: new(10_000_001)},
 		{LargePagesMemory: 27},
 		{UserLimit: new(-1)},
 		{UserLimit: new(100_001)},
@@ -69,7 +71,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 			t.Errorf("%+v: no error", bad)
 		}
 	}
-	if o, err := new(Flags).Options(nil); err != nil || o.MaxSeriesPerEngine != 50_000 || o.UserLimit != 1000 {
+	if o, err := new(Flags).Options(nil); err != nil || o.MaxSeriesPerEngine != 50_000 || o.MaxNewSeriesPerEngine != 50_000 || o.UserLimit != 1000 {
 		t.Errorf("without flags: %d series, %v", o.MaxSeriesPerEngine, err)
 	}
 }

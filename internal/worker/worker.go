@@ -72,6 +72,8 @@ type Options struct {
 	StallAfter time.Duration
 	// MaxSeriesPerEngine bounds the series of an engine in the unified vocabulary; 0: as many as can be translated.
 	MaxSeriesPerEngine int
+	// MaxNewSeriesPerEngine bounds the series of an engine that are new in an hour; 0: not bounded.
+	MaxNewSeriesPerEngine int
 	// UserLimit is how many users of each gateway have series of their own; all others are one.
 	UserLimit int
 	// HashUsers replaces users' names by hashes made with the key in UserHashKeyFile; empty: a file in DataDir, which is made.
@@ -102,7 +104,7 @@ func DefaultOptions() Options {
 	return Options{
 		MetricsHost: "0.0.0.0", MetricsPort: 10151, DataDir: "/var/lib/stackscope", HostInterval: host.DefaultInterval,
 		Discover: []discovery.Source{discovery.SourceProcess, discovery.SourceDocker}, EngineRetention: 5 * time.Minute, StallAfter: 2 * time.Minute,
-		MaxSeriesPerEngine: 50_000, LargePagesMemory: minLargePagesMemory, UserLimit: 1000, GPUInterval: time.Second,
+		MaxSeriesPerEngine: 50_000, MaxNewSeriesPerEngine: 50_000, LargePagesMemory: minLargePagesMemory, UserLimit: 1000, GPUInterval: time.Second,
 	}
 }
 
@@ -292,6 +294,7 @@ func (w *Worker) export() error {
 		Mapping:    w.follower,
 		Identity:   func() exporter.Identity { return *w.identity.Load() },
 		MaxSeries:  w.opts.MaxSeriesPerEngine,
+		NewSeries:  w.opts.MaxNewSeriesPerEngine,
 		UserLimit:  w.opts.UserLimit,
 		UserKey:    key,
 		LargeBytes: w.opts.LargePagesMemory<<20 - int(largePages(w.opts.LargePagesMemory)),
