@@ -133,6 +133,8 @@ func (p *Page) Release() {
 // same host, as mounted applications answer /metrics with one to /metrics/. An empty page is a page: the engine has just
 // started. Errors are of type *Error.
 func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	resp, err := f.get(ctx, t, t.page, accept)
 	if err != nil {
 		return Page{}, err
@@ -154,7 +156,7 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	if resp.StatusCode != http.StatusOK {
 		return Page{}, wrongStatus(t.runtime, resp)
 	}
-	return f.read(ctx, resp)
+	return f.read(ctx, resp, giveUp)
 }
 
 func (f *Fetcher) get(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
@@ -200,7 +202,7 @@ func drain(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-func (f *Fetcher) read(ctx context.Context, resp *http.Response) (Page, error) {
+func (f *Fetcher) read(ctx context.Context, resp *http.Response, giveUp func(error)) (Page, error) {
 	body, size := io.Reader(resp.Body), resp.ContentLength
 	if size > f.max {
 		return Page{}, f.tooLarge()
@@ -217,7 +219,7 @@ func (f *Fetcher) read(ctx context.Context, resp *http.Response) (Page, error) {
 	default:
 		return Page{}, wrong(fmt.Sprintf("answered with Content-Encoding %q though none was asked for", clip(encoding, 40)), "switch that compression off in the engine or in the proxy before it")
 	}
-	page := Page{ContentType: resp.Header.Get("Content-Type"), memory: f.memory()}
+	page := Page{ContentType: resp.Header.Get("Content-Type"), memory: f.memory(giveUp)}
 	var err error
 	if page.Body, err = page.memory.readAll(ctx, body, size, f.max); err == nil {
 		err = check(page.ContentType, page.Body)
@@ -249,6 +251,9 @@ func (f *Fetcher) readError(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, errTooLarge) {
 		return f.tooLarge()
+	}
+	if errors.Is(context.Cause(ctx), errSlow) {
+		return late("its page of more than 1 MiB was not complete after "+largePatience.String()+" while others waited for the memory", "is it overloaded? --large-pages-memory is how much there is for all")
 	}
 	if errors.Is(err, errNoRoom) {
 		return wrong("answered with a page of more than 1 MiB while "+errNoRoom.Error(), "are the URLs of all engines with large pages right? A page of an engine has at most some MiB")

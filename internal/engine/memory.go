@@ -25,13 +25,13 @@ type pageMemory struct {
 	large []byte // nil: the page is in buf
 }
 
-// memory returns memory for a page.
-func (f *Fetcher) memory() *pageMemory {
+// memory returns memory for a page, whose reading giveUp ends.
+func (f *Fetcher) memory(giveUp func(error)) *pageMemory {
 	buf, _ := f.buffers.Get().(*[]byte)
 	if buf == nil {
 		buf = new(make([]byte, 0, firstBufferBytes))
 	}
-	return &pageMemory{buf: buf, pool: &f.buffers, share: share{budget: f.large}}
+	return &pageMemory{buf: buf, pool: &f.buffers, share: share{budget: f.large, giveUp: giveUp}}
 }
 
 // release gives the memory back. A second call does nothing.
@@ -73,6 +73,7 @@ func (m *pageMemory) readAll(ctx context.Context, r io.Reader, size, limit int64
 		case int64(len(b)) > limit:
 			return nil, errTooLarge // the byte too many tells
 		case errors.Is(err, io.EOF):
+			m.share.complete()
 			return b, nil
 		case err != nil:
 			return nil, err

@@ -14,20 +14,32 @@ type sighting struct {
 	start   float64 // Unix seconds; 0: not on the page
 	witness float64
 	work    work
+	model   string // in the labels, if it was looked for
 }
 
-// sight looks on a page for what tells one process from the next.
+// sight looks on a page for what tells one process from the next, and for the model if that is not known. A large page takes a
+// while, and whoever asks how the engine is does not wait for it.
 func (e *Engine) sight(page []byte) sighting {
+	e.mu.Lock()
+	known, ok := e.kind(e.status.Runtime)
+	before, labelled := e.status.Runtime, e.labelled
+	e.mu.Unlock()
 	s := sighting{runtime: e.declared.Runtime}
 	if s.runtime == "" {
-		if r, ok := e.kind(e.status.Runtime); ok && r.wrote(page) {
-			s.runtime = r.Name
+		if ok && known.wrote(page) {
+			s.runtime = known.Name
 		} else {
 			s.runtime = Recognise(page)
 		}
 	}
-	r, _ := e.kind(cmp.Or(s.runtime, e.status.Runtime))
+	r := known
+	if name := cmp.Or(s.runtime, before); name != known.Name {
+		r, _ = byName(name)
+	}
 	s.start, s.witness, s.work = r.read(page)
+	if labelled == "" {
+		s.model = r.modelLabel(page)
+	}
 	return s
 }
 
@@ -44,11 +56,7 @@ func (e *Engine) restarted(now sighting) bool {
 	return e.refused || now.witness < e.last.witness*(1-rounding)
 }
 
-func (e *Engine) modelLabel(page []byte) string {
-	r, ok := e.kind(e.status.Runtime)
-	if !ok {
-		return ""
-	}
+func (r Runtime) modelLabel(page []byte) string {
 	if label := labelValue(page, "model_name", r.prefixes); len(label) <= maxModelBytes {
 		return label
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"time"
@@ -68,6 +69,7 @@ func (e *Engine) stateOf(fe *Error, loading bool) (fleet.InstanceState, reason) 
 
 // answered notes a page and returns the channel that is closed when it is known what the engine is.
 func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
+	now := e.sight(page)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if begun < e.seen {
@@ -75,7 +77,6 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 	}
 	e.seen = begun
 	at := time.Now()
-	now := e.sight(page)
 	first, why := !e.answers, becauseAgain
 	again := !first && e.restarted(now)
 	switch {
@@ -107,14 +108,15 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 			e.modelless()
 		}
 		e.labelled = ""
+		if r, ok := e.kind(e.status.Runtime); ok && now.model == "" {
+			e.labelled = r.modelLabel(page) // it was not looked for
+		}
 		select {
 		case e.ask <- struct{}{}:
 		default:
 		}
 	}
-	if e.labelled == "" {
-		e.labelled = e.modelLabel(page)
-	}
+	e.labelled = cmp.Or(e.labelled, now.model)
 	if e.status.State != fleet.InstanceRunning {
 		e.logger.Info("engine is read", "runtime", e.status.Runtime)
 	}
