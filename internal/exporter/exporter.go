@@ -118,6 +118,7 @@ type Exporter struct {
 	process    *metricspage.Process
 	scrapes    chan struct{}
 	trials     chan struct{}
+	turns      *turns
 	writers    sync.Pool // of *exposition.Writer
 	gathered   sync.Pool // of *gathering
 	buffers    sync.Pool // of *bytes.Buffer
@@ -146,6 +147,7 @@ func New(o Options) (*Exporter, error) {
 		process:  process,
 		scrapes:  make(chan struct{}, maxScrapes),
 		trials:   make(chan struct{}, maxTrialTranslations),
+		turns:    newTurns(),
 		writers:  sync.Pool{New: func() any { return new(exposition.Writer) }},
 		gathered: sync.Pool{New: func() any { return new(gathering) }},
 		buffers:  sync.Pool{New: func() any { return new(bytes.Buffer) }},

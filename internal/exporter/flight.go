@@ -70,6 +70,10 @@ type rawVariant struct {
 	raw        *translate.Raw
 }
 
+// leastFetch is what a fetch may take however little time the scrape has that began it, which need not wait for it: else one
+// with a millisecond would make an engine look dead.
+const leastFetch = 2 * time.Second
+
 var errStillFetching = errors.New("the engine's page did not come before the scrape's deadline")
 
 // board joins the fetch under way or begins one, and waits for it until deadline. On success the caller must call release.
@@ -102,6 +106,9 @@ func (t *tracked) join(deadline time.Time) (f *flight, joined bool) {
 		f.refs++
 		f.readers++
 		return f, true
+	}
+	if soonest := time.Now().Add(leastFetch); deadline.Before(soonest) {
+		deadline = soonest
 	}
 	f = &flight{tracked: t, deadline: deadline, done: make(chan struct{}), refs: 2, readers: 2}
 	t.flight = f

@@ -66,8 +66,8 @@ func (e *Exporter) page(write func(*exposition.Writer, scrape) []outcome) http.H
 			http.Error(w, fmt.Sprintf("%d scrapes are under way already: try again", maxScrapes), http.StatusServiceUnavailable)
 			return
 		}
-		engines, margin := engineTime(r.Header)
-		s := scrape{start: start, deadline: start.Add(engines), closing: start.Add(engines + margin/2), identity: e.identity(), unmapped: unmapped}
+		engines, closing := engineTime(r.Header)
+		s := scrape{start: start, deadline: start.Add(engines), closing: start.Add(closing), identity: e.identity(), unmapped: unmapped}
 		s.compiled, s.generation = e.mapping.Current()
 		if query.Get(clusterLabelsParameter) == "target" {
 			s.identity.ClusterID, s.identity.ClusterName = "", ""
@@ -250,6 +250,11 @@ func (e *Exporter) scrapeOne(t *tracked, s scrape, work func(*outcome, *translat
 	}
 	o.flight = f
 	defer f.hasRead()
+	done, err := e.turns.wait(len(f.page.Body), s.closing)
+	if err != nil {
+		return outcome{tracked: t, flight: f} // which did not arrive
+	}
+	defer done()
 	src := t.source(s.identity, f.instance)
 	o.labels, o.version = src.labels, src.version
 	translating := time.Now()

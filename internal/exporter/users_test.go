@@ -47,7 +47,7 @@ func TestManyUsersOfAGateway(t *testing.T) {
 		last := map[string]float64{}
 		for n := range 4 {
 			gateway.set(userPage(many, n), nil)
-			page := get(t, h, "/metrics")
+			page := get(t, h, "/metrics", timeoutHeader, "30")
 			sums, seen := map[string]float64{}, map[string]float64{}
 			for line := range strings.Lines(page) {
 				name, _, ok := strings.Cut(line, "{")
@@ -90,7 +90,7 @@ func TestManyUsersOfAGateway(t *testing.T) {
 		hidden := "# Left out, since users' names are hashed: the gateway proxy\n"
 		for path, mapped := range map[string]bool{"/metrics/raw": true, "/metrics/raw/?cluster_labels=target": true, "/metrics/raw?unmapped=1": false} {
 			gateway.set(userPage(many, 5)+"litellm_new_family{user=\"user-00001\"} 1\n", nil)
-			raw := get(t, h, path)
+			raw := get(t, h, path, timeoutHeader, "30")
 			if strings.Contains(raw, hidden) != (key != nil) || strings.Contains(raw, "litellm_new_family{") != (key == nil) || strings.Contains(raw, "user-00") != (key == nil) {
 				t.Errorf("%s: with key %q the native families are\n%.300s", path, key, raw)
 			}
