@@ -34,9 +34,8 @@ func (e *Engine) identify(ctx context.Context) bool {
 	}
 	was := e.status.Identity
 	e.status.Runtime = cmp.Or(was.Runtime, found.Runtime)
-	e.status.Version = cmp.Or(found.Version, was.Version)
 	// An engine whose model has no name anywhere goes by the name of its instance.
-	e.status.Model = cmp.Or(found.Model, was.Model, e.status.Name)
+	e.rename(cmp.Or(found.Version, was.Version), cmp.Or(found.Model, was.Model, e.status.Name))
 	e.modelless()
 	if e.settle() {
 		e.logger.Info("engine is known", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)

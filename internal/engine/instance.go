@@ -85,6 +85,7 @@ type Engine struct {
 	start                    start
 	phases                   [phases]durations
 	transitions              tally
+	renames                  renames
 	watch                    watch
 	rendered                 []*rendered
 	// epoch counts the engine's starts; identified is closed when the question what it is was answered for this epoch.

@@ -1,0 +1,42 @@
+package engine
+
+import "time"
+
+// maxRenames is how often an engine's model or version may change in renameWindow. All of its series carry the model.
+const (
+	maxRenames   = 20
+	renameWindow = time.Hour
+)
+
+// renames counts the changes of what an engine is.
+type renames struct {
+	began time.Time
+	n     int
+}
+
+// allow reports whether one more change is taken. first says that it is the first one that is not.
+func (r *renames) allow(now time.Time) (ok, first bool) {
+	if r.began.IsZero() || now.Sub(r.began) >= renameWindow {
+		*r = renames{began: now}
+	}
+	r.n++
+	return r.n <= maxRenames, r.n == maxRenames+1
+}
+
+// rename notes what the engine says about itself, unless that changes too often. The caller holds e.mu.
+func (e *Engine) rename(version, model string) {
+	if Gateway(e.status.Runtime) {
+		model = e.status.Model // it has none
+	}
+	if version == e.status.Version && model == e.status.Model {
+		return
+	}
+	ok, first := e.renames.allow(time.Now())
+	if ok {
+		e.status.Version, e.status.Model = version, model
+	}
+	if first {
+		e.logger.Warn("engine keeps changing its model or version: it goes by the last ones for up to an hour, since each is a label of all its series; declare model= and version=",
+			"most", maxRenames, "model", e.status.Model, "version", e.status.Version, "now", clip(model, 100))
+	}
+}
