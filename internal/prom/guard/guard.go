@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -20,62 +21,103 @@ const (
 	maxOperators = 3000 // with brackets and modifiers; the largest panel of the dashboards has fewer than 1,200
 	maxCommas    = 20_000
 	maxNesting   = 200
-	// smallExpr is how many operators are parsed without waiting for a slot.
-	smallExpr = 100
+	// smallExpr is how many operators, and smallBytes how many bytes, are parsed without waiting for a slot.
+	smallExpr  = 100
+	smallBytes = 4 << 10
+	maxSlots   = 4
+	// maxWaiting is how many requests wait for a slot.
+	maxWaiting = 64
 )
 
-// boundedParser is the only way to PromQL's parser: of the API, of federation, and of the engine. It refuses what is too large
-// before a byte is parsed, and lets as many parse at once as there are processors.
-type boundedParser struct {
+// Parser is the only way to PromQL's parser: of the API, of federation, and of the engine. It refuses what is too large before a
+// byte is parsed, and lets few parse at once what is not small.
+type Parser struct {
 	parser.Parser
-	slots chan struct{}
+	slots   chan struct{}
+	waiting atomic.Int64
+
+	exprs, selectors store
 }
+
+var _ parser.Parser = (*Parser)(nil)
 
 // NewParser returns a parser of PromQL that refuses texts beyond the bounds with an error that says which one and where. It has no
 // experimental features.
-func NewParser() parser.Parser {
-	return &boundedParser{parser.NewParser(parser.Options{}), make(chan struct{}, runtime.GOMAXPROCS(0))}
+func NewParser() *Parser {
+	return &Parser{
+		Parser: parser.NewParser(parser.Options{}),
+		slots:  make(chan struct{}, min(runtime.GOMAXPROCS(0), maxSlots)),
+	}
 }
 
 // guarded parses if the texts together are within bounds.
-func guarded[T any](p *boundedParser, parse func() (T, error), texts ...string) (T, error) {
-	var size exprSize
-	for _, text := range texts {
-		if err := size.add(text); err != nil {
-			return *new(T), err
-		}
+func guarded[T any](p *Parser, parse func() (T, error), texts ...string) (T, error) {
+	size, err := measure(texts)
+	if err != nil {
+		return *new(T), err
 	}
-	if size.operators+size.commas > smallExpr {
+	if size.large() {
 		p.slots <- struct{}{}
 		defer func() { <-p.slots }()
 	}
 	return parse()
 }
 
-func (p *boundedParser) ParseExpr(input string) (parser.Expr, error) {
+func measure(texts []string) (exprSize, error) {
+	var size exprSize
+	for i, text := range texts {
+		if i > 0 {
+			size.operators++ // the storage is asked once more
+		}
+		if err := size.add(text); err != nil {
+			return size, err
+		}
+	}
+	return size, nil
+}
+
+// ParseExpr implements parser.Parser.
+func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
+	if ready := p.exprs.take(input); ready != nil {
+		return ready.expr, ready.err
+	}
 	return guarded(p, func() (parser.Expr, error) { return p.Parser.ParseExpr(input) }, input)
 }
 
-func (p *boundedParser) ParseMetric(input string) (labels.Labels, error) {
+// ParseMetric implements parser.Parser.
+func (p *Parser) ParseMetric(input string) (labels.Labels, error) {
 	return guarded(p, func() (labels.Labels, error) { return p.Parser.ParseMetric(input) }, input)
 }
 
-func (p *boundedParser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
+// ParseMetricSelector implements parser.Parser.
+func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
 	return guarded(p, func() ([]*labels.Matcher, error) { return p.Parser.ParseMetricSelector(input) }, input)
 }
 
-func (p *boundedParser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, error) {
+// ParseMetricSelectors implements parser.Parser.
+func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, error) {
+	if ready := p.selectors.take(inputs...); ready != nil {
+		return ready.selectors, ready.err
+	}
 	return guarded(p, func() ([][]*labels.Matcher, error) { return p.Parser.ParseMetricSelectors(inputs) }, inputs...)
 }
 
-func (p *boundedParser) ParseSeriesDesc(string) (labels.Labels, []parser.SequenceValue, error) {
+// ParseSeriesDesc implements parser.Parser.
+func (p *Parser) ParseSeriesDesc(string) (labels.Labels, []parser.SequenceValue, error) {
 	return labels.EmptyLabels(), nil, errors.New("descriptions of series are for tests alone")
 }
 
 // exprSize is how large the texts of one call are.
-type exprSize struct{ bytes, operators, commas int }
+type exprSize struct {
+	bytes, operators, commas int
+	regexps                  int64 // what the strings cost as regular expressions
+}
 
-// add counts a text, in one pass that looks into neither strings nor comments. Where it and the parser could disagree about
+func (s *exprSize) large() bool {
+	return s.operators+s.commas > smallExpr || s.bytes > smallBytes || s.regexps > smallRegexp
+}
+
+// add counts a text, in one pass that skips comments, and in strings looks only for what a regular expression costs. Where it and the parser could disagree about
 // where a string ends, the parser stops with an error.
 func (s *exprSize) add(text string) error {
 	if s.bytes += len(text); s.bytes > MaxBytes {
@@ -85,7 +127,11 @@ func (s *exprSize) add(text string) error {
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; c {
 		case '"', '\'', '`':
+			begin := i
 			i = skipString(text, i)
+			if s.regexps += quotedCost(text[begin:min(i+1, len(text))]); s.regexps > maxRegexp {
+				return errRegexp(s.regexps)
+			}
 		case '#':
 			if n := strings.IndexAny(text[i:], "\r\n"); n >= 0 {
 				i += n
