@@ -91,6 +91,12 @@ func (p *Parser) ParseMetric(input string) (labels.Labels, error) {
 
 // ParseMetricSelector implements parser.Parser.
 func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
+	if ready := p.selectors.take(input); ready != nil {
+		if ready.err != nil {
+			return nil, ready.err
+		}
+		return ready.selectors[0], nil
+	}
 	return guarded(p, func() ([]*labels.Matcher, error) { return p.Parser.ParseMetricSelector(input) }, input)
 }
 

@@ -116,6 +116,11 @@ func TestPreparedIsParsedOnce(t *testing.T) {
 	if got, err := p.ParseMetricSelectors(selectors); err != nil || len(got) != 2 {
 		t.Errorf("prepared selectors: %d, %v", len(got), err)
 	}
+	if done, err := NewParser().PrepareSelectors(t.Context(), selectors[1:]); err != nil {
+		t.Error(err)
+	} else {
+		done()
+	}
 	if p.exprs.take(largeText) != nil || p.selectors.take(selectors...) != nil {
 		t.Error("a text that was prepared once serves twice")
 	}
