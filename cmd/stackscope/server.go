@@ -25,6 +25,10 @@ type serverFlags struct {
 	PrometheusRetentionTime period   `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples, like 15d." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
 	PrometheusRetentionSize byteSize `name:"builtin-prometheus-retention-size" help:"How much disk the embedded Prometheus uses at most, like 50GB; 0 is no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
 
+	PrometheusQueryMaxSamples     int           `name:"builtin-prometheus-query-max-samples" help:"How many samples one query of the embedded Prometheus may hold at once. It is bounded by the memory: all queries together take at most a quarter of what the process may use (control group, GOMEMLIMIT, machine), one at most half of that; /prometheus/flags shows the bound in force." default:"50000000" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_SAMPLES" group:"Server"`
+	PrometheusQueryMaxConcurrency int           `name:"builtin-prometheus-query-max-concurrency" help:"How many queries of the embedded Prometheus run at once, 5 at least; the others wait, then get 503." default:"20" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_CONCURRENCY" group:"Server"`
+	PrometheusQueryTimeout        time.Duration `name:"builtin-prometheus-query-timeout" help:"How long a query of the embedded Prometheus may take, with its waiting, like 2m." default:"2m" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_TIMEOUT" group:"Server"`
+
 	PrometheusPort       int      `name:"builtin-prometheus-port" help:"Port that serves /prometheus alone, besides --port; 0 is none (GPUStack's was 19090)." default:"0" env:"GPUSTACK_BUILTIN_PROMETHEUS_PORT" group:"Server"`
 	GrafanaPort          int      `name:"builtin-grafana-port" help:"Port of the embedded Grafana, on loopback alone; users reach it at /grafana." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT" group:"Server"`
 	GrafanaHome          string   `help:"Home directory of the Grafana to embed. Default: the one that 'stackscope grafana install' put there, or the system's." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME" group:"Server"`
@@ -53,6 +57,9 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.DisableBuiltinObservability = f.DisableBuiltinObservability
 	o.RetentionTime = time.Duration(f.PrometheusRetentionTime)
 	o.RetentionSize = int64(f.PrometheusRetentionSize)
+	o.Queries = server.QueryOptions{
+		MaxSamples: f.PrometheusQueryMaxSamples, MaxConcurrency: f.PrometheusQueryMaxConcurrency, Timeout: f.PrometheusQueryTimeout,
+	}
 	o.PrometheusPort = f.PrometheusPort
 	o.GrafanaURL = f.GrafanaURL
 	o.Grafana.Disabled = f.DisableBuiltinGrafana

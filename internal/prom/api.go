@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	remoteReadSamples     = 50_000_000
 	remoteReadConcurrency = 10
 	remoteReadFrameBytes  = 1 << 20
 	searchLimit           = 10_000
@@ -24,15 +23,15 @@ const (
 func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) http.Handler {
 	version := buildInfo()
 	a := api.NewAPI(
-		c.engine,
-		c.db,
+		c.budget.users,
+		metered{c.db},
 		nil, nil, // appenders for remote write and OTLP
 		c.db,
 		func(context.Context) api.ScrapePoolsRetriever { return c.scrape },
 		func(context.Context) api.TargetRetriever { return c.scrape },
 		func(context.Context) api.AlertmanagerRetriever { return noAlertmanagers{} },
 		func() config.Config { return *c.config },
-		flagValues(o),
+		flagValues(o, c.budget.sizes),
 		api.GlobalURLOptions{ListenAddress: ":0", Host: o.ExternalURL.Host, Scheme: o.ExternalURL.Scheme},
 		func(f http.HandlerFunc) http.HandlerFunc { return f }, // readiness: the gate has looked already
 		stats,
@@ -42,7 +41,7 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) ht
 		searchLimit,
 		c.logger,
 		func(context.Context) api.RulesRetriever { return c.rules },
-		remoteReadSamples, remoteReadConcurrency, remoteReadFrameBytes,
+		c.budget.readSamples(), remoteReadConcurrency, remoteReadFrameBytes,
 		false,                            // agent
 		relabel.MustNewRegexp("").Regexp, // CORS: matches no origin
 		newRuntimeInfo(o, reg),
@@ -69,5 +68,5 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) ht
 	)
 	router := route.New().WithInstrumentation(newHTTPMetrics(reg).instrument)
 	a.Register(router)
-	return router
+	return &admission{parser: c.parser, budget: c.budget, next: router}
 }

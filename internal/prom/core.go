@@ -14,21 +14,19 @@ import (
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/util/compression"
 	"github.com/prometheus/prometheus/util/features"
 
+	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/prom/guard"
 )
 
 const (
-	queryTimeout     = 2 * time.Minute
-	queryMaxSamples  = 50_000_000
-	queryConcurrency = 20
-	queryLookback    = 5 * time.Minute
+	queryLookback = 5 * time.Minute
 
 	// targetDelay is the longest time from SetTargets to the scraper's taking it up.
 	targetDelay = time.Second
@@ -41,10 +39,10 @@ type core struct {
 	logger   *slog.Logger
 	config   *config.Config
 	features features.Collector
-	parser   parser.Parser
+	parser   *guard.Parser
 	db       *tsdb.DB
-	queries  *promql.ActiveQueryTracker
-	engine   *promql.Engine
+	active   *promql.ActiveQueryTracker
+	budget   *queryBudget
 	rules    *rules.Manager
 	scrape   *scrape.Manager
 	api      http.Handler
@@ -75,18 +73,18 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 		}
 	}()
 
-	if c.queries, err = promql.NewActiveQueryTracker(o.Dir, queryConcurrency, logger); err != nil {
+	sizes := newSizes(memory.Limit(), o)
+	if c.active, err = promql.NewActiveQueryTracker(o.Dir, sizes.slots+ruleQueries, logger); err != nil {
 		return nil, fmt.Errorf("prometheus: data directory %s: %w", o.Dir, err)
 	}
 	if c.db, err = tsdb.Open(o.Dir, logger, reg, storageOptions(o, c.features), stats); err != nil {
 		return nil, fmt.Errorf("prometheus: data directory %s can't be opened: %w", o.Dir, err)
 	}
-	c.engine = promql.NewEngine(promql.EngineOpts{
+	sizes.log(o.Logger.With(logging.KeyComponent, "prometheus"), o)
+	c.budget = newQueryBudget(sizes, c.active, promql.EngineOpts{
 		Logger:                   logger,
 		Reg:                      reg,
-		MaxSamples:               queryMaxSamples,
-		Timeout:                  queryTimeout,
-		ActiveQueryTracker:       c.queries,
+		Timeout:                  o.QueryTimeout,
 		LookbackDelta:            queryLookback,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return scrapeInterval.Milliseconds() },
 		EnableAtModifier:         true,
@@ -97,7 +95,7 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 	c.rules = rules.NewManager(&rules.ManagerOptions{
 		NameValidationScheme:   c.config.GlobalConfig.MetricNameValidationScheme,
 		ExternalURL:            o.ExternalURL,
-		QueryFunc:              rules.EngineQueryFunc(c.engine, c.db),
+		QueryFunc:              rules.EngineQueryFunc(c.budget.rules, metered{c.db}),
 		NotifyFunc:             func(context.Context, string, ...*rules.Alert) {},
 		Context:                context.Background(), // groups end by Stop
 		Appendable:             c.db,
@@ -118,7 +116,7 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 		return nil, fmt.Errorf("prometheus: %w", err)
 	}
 	c.api = newAPI(o, c, reg, storageStats{c.db, stats})
-	c.federate = &federation{db: c.db, parser: c.parser, queries: c.queries, logger: logger}
+	c.federate = &federation{db: metered{c.db}, parser: c.parser, budget: c.budget, logger: logger}
 	return c, nil
 }
 
@@ -179,8 +177,8 @@ func (c *core) closeStorage() error {
 	if c.db != nil {
 		errs = append(errs, c.db.Close())
 	}
-	if c.queries != nil {
-		errs = append(errs, c.queries.Close())
+	if c.active != nil {
+		errs = append(errs, c.active.Close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("prometheus: close storage: %w", err)

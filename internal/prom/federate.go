@@ -1,7 +1,8 @@
 package prom
 
 import (
-	"fmt"
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -15,18 +16,19 @@ import (
 	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/stackscope/stackscope/internal/prom/guard"
 )
 
 // federation answers /federate: the newest sample of each series that a match[] parameter selects, for another Prometheus to
-// scrape. It takes one of the slots that queries take. Native histograms are left out; none are scraped.
+// scrape. It takes memory from the budget of queries. Native histograms are left out; none are scraped.
 type federation struct {
-	db      storage.Queryable
-	parser  parser.Parser
-	queries promql.QueryTracker
-	logger  *slog.Logger
+	db     storage.Queryable
+	parser *guard.Parser
+	budget *queryBudget
+	logger *slog.Logger
 }
 
 type sample struct {
@@ -41,35 +43,43 @@ func (f *federation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	selectors := r.Form["match[]"]
+	parsed, err := f.parser.PrepareSelectors(r.Context(), selectors)
+	if err != nil {
+		apiRefusal(w, err)
+		return
+	}
+	defer parsed()
 	matchers, err := f.parser.ParseMetricSelectors(selectors)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	slot, err := f.queries.Insert(r.Context(), fmt.Sprintf("federate %q", selectors))
-	if err != nil {
-		http.Error(w, "too many queries at once", http.StatusServiceUnavailable)
-		return
-	}
-	defer f.queries.Delete(slot)
-
 	now := time.Now()
 	hints := &storage.SelectHints{Start: timestamp.FromTime(now.Add(-queryLookback)), End: timestamp.FromTime(now)}
-	querier, err := f.db.Querier(hints.Start, hints.End)
+	slot, ctx, err := f.budget.listing(r.Context(), 0)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		apiRefusal(w, err)
 		return
 	}
-	defer func() { _ = querier.Close() }() // after the labels have been written: they lie in its memory
-	sets := make([]storage.SeriesSet, len(matchers))
-	for i, m := range matchers {
-		sets[i] = querier.Select(r.Context(), true, hints, m...)
+	samples, done, err := f.selected(ctx, hints, matchers)
+	if _, tooMany := errors.AsType[promql.ErrTooManySamples](err); tooMany {
+		slot.Release()
+		if slot, ctx, err = f.budget.large(r.Context()); err != nil {
+			apiRefusal(w, err)
+			return
+		}
+		samples, done, err = f.selected(ctx, hints, matchers)
 	}
-	samples, err := newest(storage.NewMergeSeriesSet(sets, 0, storage.ChainedSeriesMerge), hints)
+	defer slot.Release()
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		status := http.StatusInternalServerError
+		if _, tooMany := errors.AsType[promql.ErrTooManySamples](err); tooMany {
+			status = http.StatusUnprocessableEntity
+		}
+		http.Error(w, err.Error(), status)
 		return
 	}
+	defer done() // after the labels have been written: they lie in the querier's memory
 
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
@@ -86,6 +96,25 @@ func (f *federation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		samples = samples[n:]
 	}
+}
+
+// selected returns the newest samples of what matches, and what gives their memory back.
+func (f *federation) selected(ctx context.Context, hints *storage.SelectHints, matchers [][]*labels.Matcher) ([]sample, func(), error) {
+	querier, err := f.db.Querier(hints.Start, hints.End)
+	if err != nil {
+		return nil, nil, err
+	}
+	done := func() { _ = querier.Close() }
+	sets := make([]storage.SeriesSet, len(matchers))
+	for i, m := range matchers {
+		sets[i] = querier.Select(ctx, true, hints, m...)
+	}
+	samples, err := newest(storage.NewMergeSeriesSet(sets, 0, storage.ChainedSeriesMerge), hints)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return samples, done, nil
 }
 
 // newest returns the last sample of each series within hints, sorted by name. Series that have ended are left out.

@@ -2,7 +2,6 @@ package prom
 
 import (
 	"compress/gzip"
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -19,9 +18,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
-	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
+
+	"github.com/stackscope/stackscope/internal/prom/budget"
+	"github.com/stackscope/stackscope/internal/prom/guard"
 )
 
 func TestFederation(t *testing.T) {
@@ -106,21 +107,6 @@ func (q closing) Close() error {
 	return q.Querier.Close()
 }
 
-// slots counts the queries that run at once, of which there may be one.
-type slots struct{ taken int }
-
-func (*slots) GetMaxConcurrent() int { return 1 }
-func (*slots) Close() error          { return nil }
-func (s *slots) Delete(int)          { s.taken-- }
-
-func (s *slots) Insert(context.Context, string) (int, error) {
-	if s.taken == 1 {
-		return 0, errors.New("none is free")
-	}
-	s.taken++
-	return s.taken, nil
-}
-
 // TestFederatedSamples looks at which sample of a series is handed out, and that nothing is kept of a request.
 func TestFederatedSamples(t *testing.T) {
 	t.Parallel()
@@ -157,13 +143,14 @@ func TestFederatedSamples(t *testing.T) {
 		if err := app.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		queryable, queries := &counting{Queryable: db}, &slots{}
-		f := &federation{db: queryable, parser: parser.NewParser(parser.Options{}), queries: queries, logger: slog.New(slog.DiscardHandler)}
+		queryable, b := &counting{Queryable: db}, newTestBudget(Options{})
+		taken := func() int { return b.listed.State().Taken }
+		f := &federation{db: queryable, parser: guard.NewParser(), budget: b, logger: slog.New(slog.DiscardHandler)}
 		ask := func(match ...string) *httptest.ResponseRecorder {
 			w := httptest.NewRecorder()
 			f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/federate?"+url.Values{"match[]": match}.Encode(), nil))
-			if queries.taken != 0 || queryable.open.Load() != 0 {
-				t.Errorf("%q: %d slots and %d queriers are kept", match, queries.taken, queryable.open.Load())
+			if taken() != 0 || queryable.open.Load() != 0 {
+				t.Errorf("%q: %d slots and %d queriers are kept", match, taken(), queryable.open.Load())
 			}
 			return w
 		}
@@ -188,11 +175,23 @@ func TestFederatedSamples(t *testing.T) {
 			t.Errorf("nothing selected: %d %s", w.Code, w.Body)
 		}
 
-		queries.taken = 1
-		w := httptest.NewRecorder()
-		f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/federate?match[]=up", nil))
-		if queries.taken--; w.Code != http.StatusServiceUnavailable || queries.taken != 0 {
-			t.Errorf("without a free slot: %d, %d slots are kept", w.Code, queries.taken)
+		var slots []*budget.Slot
+		for range listings {
+			slot, _, err := b.listing(t.Context(), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slots = append(slots, slot)
+		}
+		{
+			w := httptest.NewRecorder()
+			f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/federate?match[]=up", nil))
+			if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "ask again later") || taken() != listings {
+				t.Errorf("without a free slot: %d %s, %d slots are kept", w.Code, w.Body, taken())
+			}
+		}
+		for _, slot := range slots {
+			slot.Release()
 		}
 		queryable.failing = errors.New("closing")
 		if w := ask("up"); w.Code != http.StatusInternalServerError {

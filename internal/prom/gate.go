@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// requestLimit ends a request that PromQL's own timeout does not, like a listing of label values.
-const requestLimit = queryTimeout + 10*time.Second
+// requestGrace is how much longer than a query's timeout a request may take, like a listing of label values.
+const requestGrace = 10 * time.Second
 
 // maxRequestBytes bounds the body of a request. The largest are expressions of guard.MaxBytes, three bytes each in a form.
 const maxRequestBytes = 1 << 20
 
 // gate counts the requests that use the storage, so that it is closed behind the last of them.
 type gate struct {
+	limit  time.Duration   // of one request
 	ctx    context.Context // ends when what is still running is to be cancelled
 	cancel context.CancelFunc
 
@@ -24,9 +25,9 @@ type gate struct {
 	idle   chan struct{} // closed when the gate is and nobody is inside
 }
 
-func newGate() *gate {
+func newGate(limit time.Duration) *gate {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &gate{ctx: ctx, cancel: cancel, idle: make(chan struct{})}
+	return &gate{limit: limit, ctx: ctx, cancel: cancel, idle: make(chan struct{})}
 }
 
 func (g *gate) enter() bool {
@@ -71,7 +72,7 @@ func (g *gate) shut(grace time.Duration) {
 // through runs next for one request that has entered: bounded in time and size, cancelled when the gate shuts.
 func (g *gate) through(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	defer g.leave()
-	ctx, cancel := context.WithTimeout(r.Context(), requestLimit)
+	ctx, cancel := context.WithTimeout(r.Context(), g.limit)
 	defer cancel()
 	defer context.AfterFunc(g.ctx, cancel)() //nolint:contextcheck // joins two contexts
 	r = r.WithContext(ctx)

@@ -10,10 +10,13 @@ import (
 	"time"
 )
 
+// requestLimit is how long a request may take in these tests.
+const requestLimit = 2 * time.Minute
+
 func TestGateCancelsWhoStaysTooLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
+		g := newGate(requestLimit)
 		left := make(chan time.Duration, 2)
 		serve := func(work time.Duration) {
 			begin := time.Now()
@@ -51,7 +54,7 @@ func TestGateCancelsWhoStaysTooLong(t *testing.T) {
 func TestPanicLeavesTheGate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
+		g := newGate(requestLimit)
 		g.enter()
 		func() {
 			defer func() { _ = recover() }()
@@ -78,7 +81,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	t.Run("time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			g := newGate()
+			g := newGate(requestLimit)
 			defer g.shut(0)
 			g.enter()
 			begin := time.Now()
@@ -94,7 +97,7 @@ func TestRequestsAreBounded(t *testing.T) {
 		fits bool
 	}{"largest body": {maxRequestBytes, true}, "larger body": {maxRequestBytes + 1, false}} {
 		t.Run(name, func(t *testing.T) {
-			g := newGate()
+			g := newGate(requestLimit)
 			defer g.shut(0)
 			g.enter()
 			g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

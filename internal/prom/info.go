@@ -44,12 +44,12 @@ func releaseVersion(module string) string {
 }
 
 // flagValues names what is set here by the flags of a separate Prometheus.
-func flagValues(o Options) map[string]string {
+func flagValues(o Options, s sizes) map[string]string {
 	return map[string]string{
 		"query.lookback-delta":             model.Duration(queryLookback).String(),
-		"query.max-concurrency":            strconv.Itoa(queryConcurrency),
-		"query.max-samples":                strconv.Itoa(queryMaxSamples),
-		"query.timeout":                    model.Duration(queryTimeout).String(),
+		"query.max-concurrency":            strconv.Itoa(s.slots),
+		"query.max-samples":                strconv.Itoa(s.most()),
+		"query.timeout":                    model.Duration(o.QueryTimeout).String(),
 		"storage.tsdb.path":                o.Dir,
 		"storage.tsdb.retention.size":      units.Base2Bytes(o.RetentionBytes).String(),
 		"storage.tsdb.retention.time":      model.Duration(o.RetentionTime).String(),

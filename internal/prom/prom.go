@@ -4,6 +4,7 @@ package prom
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,10 @@ const (
 	defaultRetention = 15 * 24 * time.Hour
 	maxRetention     = 100 * 365 * 24 * time.Hour // the TSDB computes in milliseconds around now
 
+	defaultQueryMaxSamples  = 50_000_000
+	defaultQueryConcurrency = 20
+	defaultQueryTimeout     = 2 * time.Minute
+
 	defaultStopTimeout = 9 * time.Second
 	// drainTime is how long scrapes in flight may go on before they are cut off, and after them queries.
 	drainTime = 500 * time.Millisecond
@@ -65,7 +70,12 @@ type Options struct {
 	ExternalURL    *url.URL      // how users reach PathPrefix; nil means http://HOSTNAME/PathPrefix
 	UI             fs.FS         // the built web UI, index.html at its root; nil when it was not built
 	Jobs           []Job         // nil means DefaultJobs
-	Logger         *slog.Logger  // nil discards
+
+	QueryMaxSamples  int           // that one query may hold, bounded by the memory; 0 means 50 million
+	QueryConcurrency int           // how many queries run at once; 0 means 20
+	QueryTimeout     time.Duration // of one query, with its waiting; 0 means 2 minutes
+
+	Logger *slog.Logger // nil discards
 }
 
 // Prometheus is an embedded Prometheus. New makes one, Run brings it to life.
@@ -98,7 +108,7 @@ func New(o Options) (*Prometheus, error) {
 		logger:   o.Logger.With(logging.KeyComponent, "prometheus"),
 		registry: prometheus.NewRegistry(),
 		stats:    tsdb.NewDBStats(),
-		requests: newGate(),
+		requests: newGate(o.QueryTimeout + requestGrace),
 		ready:    make(chan struct{}),
 		groups:   map[string][]*targetgroup.Group{},
 		updates:  make(chan map[string][]*targetgroup.Group, 1),
@@ -125,6 +135,12 @@ func (o *Options) complete() error {
 		return fmt.Errorf("prometheus: retention time %v: use a time above 0 and up to 100 years", o.RetentionTime)
 	case o.RetentionBytes < 0:
 		return fmt.Errorf("prometheus: retention size %d: use a number of bytes, or 0 for no limit", o.RetentionBytes)
+	case o.QueryMaxSamples < 0:
+		return fmt.Errorf("prometheus: %d samples for a query: use a number above 0", o.QueryMaxSamples)
+	case o.QueryConcurrency < 0:
+		return fmt.Errorf("prometheus: %d queries at once: use a number above 0", o.QueryConcurrency)
+	case o.QueryTimeout < 0:
+		return fmt.Errorf("prometheus: query timeout %v: use a time above 0", o.QueryTimeout)
 	case o.PathPrefix != "" && (!strings.HasPrefix(o.PathPrefix, "/") || strings.HasSuffix(o.PathPrefix, "/")):
 		return fmt.Errorf("prometheus: path prefix %q: begin it with a slash, end it without one", o.PathPrefix)
 	}
@@ -136,6 +152,9 @@ func (o *Options) complete() error {
 	if o.RetentionTime == 0 {
 		o.RetentionTime = defaultRetention
 	}
+	o.QueryMaxSamples = cmp.Or(o.QueryMaxSamples, defaultQueryMaxSamples)
+	o.QueryConcurrency = cmp.Or(o.QueryConcurrency, defaultQueryConcurrency)
+	o.QueryTimeout = cmp.Or(o.QueryTimeout, defaultQueryTimeout)
 	if o.StopTimeout == 0 {
 		o.StopTimeout = defaultStopTimeout
 	}

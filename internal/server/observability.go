@@ -62,7 +62,12 @@ func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 		RetentionBytes: s.opts.RetentionSize,
 		StopTimeout:    s.opts.StopTimeout - closeTime,
 		PathPrefix:     prometheusPrefix,
-		Logger:         s.opts.Logger,
+
+		QueryMaxSamples:  s.opts.Queries.MaxSamples,
+		QueryConcurrency: s.opts.Queries.MaxConcurrency,
+		QueryTimeout:     s.opts.Queries.Timeout,
+
+		Logger: s.opts.Logger,
 	}
 	if ui, ok := web.PrometheusUI(); ok {
 		o.UI = ui

@@ -34,6 +34,8 @@ type Options struct {
 	// RetentionTime and RetentionSize (bytes; 0: no limit) bound what the embedded Prometheus keeps.
 	RetentionTime time.Duration
 	RetentionSize int64
+	// Queries bounds the queries of the embedded Prometheus.
+	Queries QueryOptions
 	// DisableAnonymousViewer makes reading need the admin token, NoTrustLoopback changes from this machine too. Without that the
 	// server's own user needs none on this machine, and with TrustLoopbackRoot nor does root.
 	DisableAnonymousViewer bool
@@ -48,6 +50,16 @@ type Options struct {
 	// StopTimeout bounds how long Run takes to end. What Prometheus has not closed by then it recovers at the next start.
 	StopTimeout time.Duration
 	Logger      *slog.Logger // nil: silent
+}
+
+// QueryOptions bound the queries of the embedded Prometheus.
+type QueryOptions struct {
+	// MaxSamples is how many samples one query may hold. What the memory has no room for is bounded further.
+	MaxSamples int
+	// MaxConcurrency is how many queries run at once.
+	MaxConcurrency int
+	// Timeout is how long a query takes at most, with its waiting.
+	Timeout time.Duration
 }
 
 // GrafanaOptions are the settings of the embedded Grafana, and of the dashboards that redirects lead to.
@@ -76,6 +88,7 @@ func DefaultOptions() Options {
 		MetricsPort:    10161,
 		Grafana:        GrafanaOptions{Port: 13000, WorkerUID: "gpustack-worker", ModelUID: "gpustack-model"},
 		RetentionTime:  15 * 24 * time.Hour,
+		Queries:        QueryOptions{MaxSamples: 50_000_000, MaxConcurrency: 20, Timeout: 2 * time.Minute},
 		HeartbeatGrace: 150 * time.Second,
 		ReportInterval: 10 * time.Second,
 		StopTimeout:    9 * time.Second, // container engines kill after 10
@@ -124,6 +137,15 @@ func (o *Options) validate() error {
 	}
 	if o.RetentionSize < 0 {
 		wrong("retention size %d: give bytes, or 0 for no limit", o.RetentionSize)
+	}
+	if o.Queries.MaxSamples <= 0 {
+		wrong("--builtin-prometheus-query-max-samples %d: give a number above 0", o.Queries.MaxSamples)
+	}
+	if o.Queries.MaxConcurrency <= 0 {
+		wrong("--builtin-prometheus-query-max-concurrency %d: give a number above 0", o.Queries.MaxConcurrency)
+	}
+	if o.Queries.Timeout <= 0 {
+		wrong("--builtin-prometheus-query-timeout %s: give a time above 0, like 2m", o.Queries.Timeout)
 	}
 	if o.HeartbeatGrace < time.Second {
 		wrong("heartbeat grace %s: give at least 1s", o.HeartbeatGrace)
