@@ -28,7 +28,7 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) ht
 		nil, nil, // appenders for remote write and OTLP
 		c.db,
 		func(context.Context) api.ScrapePoolsRetriever { return c.scrape },
-		func(context.Context) api.TargetRetriever { return c.scrape },
+		func(context.Context) api.TargetRetriever { return shownTargets{c.scrape} },
 		func(context.Context) api.AlertmanagerRetriever { return noAlertmanagers{} },
 		func() config.Config { return *c.config },
 		flagValues(o, c.budget.sizes),

@@ -47,6 +47,7 @@ func newConfig(o Options, logger *slog.Logger) (*config.Config, error) {
 		sc.JobName = job.Name
 		sc.ScrapeInterval = model.Duration(job.Interval)
 		sc.ScrapeTimeout = model.Duration(min(job.Interval, scrapeTimeout))
+		sc.HTTPClientConfig.FollowRedirects = false // a target that isn't ours to scrape may be behind it
 		cfg.ScrapeConfigs = append(cfg.ScrapeConfigs, &sc)
 	}
 	loaded, err := config.Load(cfg.String(), logger)

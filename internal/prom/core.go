@@ -48,19 +48,21 @@ type core struct {
 	api      http.Handler
 	federate http.Handler
 
-	cutoff  *cutoff
-	stop    chan struct{} // closed to end the feeding of targets
-	scraped chan struct{} // closed when the scrape manager's loop has ended
+	registry *prometheus.Registry // of Prometheus' own families
+	cutoff   *cutoff
+	stop     chan struct{} // closed to end the feeding of targets
+	scraped  chan struct{} // closed when the scrape manager's loop has ended
 }
 
 // openCore opens the TSDB and builds everything on top of it. On an error nothing stays open.
-func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *tsdb.DBStats) (_ *core, err error) {
-	logger = quieter(logger)
+func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *tsdb.DBStats, around *surroundings) (_ *core, err error) {
+	logger = around.health.listening(quieter(logger))
 	c := &core{
 		logger:   logger,
 		features: features.NewRegistry(),
 		parser:   guard.NewParser(),
-		cutoff:   newCutoff(),
+		registry: reg,
+		cutoff:   newCutoff(around.reach),
 		stop:     make(chan struct{}),
 		scraped:  make(chan struct{}),
 	}
@@ -111,7 +113,8 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 		DiscoveryReloadOnStartup: true,
 		FeatureRegistry:          c.features,
 		HTTPClientOptions:        []commonconfig.HTTPClientOption{commonconfig.WithDialContextFunc(c.cutoff.dial)},
-	}, logger, nil, nil, guardedAppends{c.db, c.cutoff}, reg)
+		PassMetadataInContext:    true, // the target, for admission
+	}, slog.New(scrapeLog{logger.Handler()}), nil, nil, guardedAppends{c.db, c.cutoff, around, c.db.Head().NumSeries}, reg)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus: %w", err)
 	}

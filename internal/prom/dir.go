@@ -16,6 +16,8 @@ type dirLock struct {
 	releaser fileutil.Releaser
 }
 
+var errInUse = errors.New("in use by another process")
+
 // lockDir makes the directory, an absolute path, where it is absent and locks it.
 func lockDir(dir string) (*dirLock, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -27,7 +29,7 @@ func lockDir(dir string) (*dirLock, error) {
 	case err == nil:
 		return &dirLock{path, releaser}, nil
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		return nil, fmt.Errorf("prometheus: data directory %s is in use by another process: stop that one or choose another directory", dir)
+		return nil, fmt.Errorf("prometheus: data directory %s is %w: stop that one or choose another directory", dir, errInUse)
 	}
 	return nil, fmt.Errorf("prometheus: data directory %s can't be written to: %w; give this user the right to, or choose another one",
 		dir, reason(err))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"runtime/debug"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -60,7 +61,20 @@ func (p *Prometheus) routes() (http.Handler, error) {
 		mux.Handle("GET "+prefix, redirect(path.Base(prefix)+"/"))
 	}
 	pages.register(mux)
-	return mux, nil
+	return p.whileOut(mux), nil
+}
+
+// whileOut answers 503 everywhere but at the metrics while the data can't be opened, and says why.
+func (p *Prometheus) whileOut(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := p.health.out.Load()
+		if out == nil || r.URL.Path == p.opts.PathPrefix+"/metrics" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		text := fmt.Sprintf("The embedded Prometheus is out of service: %v.\nWhat to do: %s.\nThe API, service discovery and Grafana go on.", out, out.way())
+		http.Error(w, text, http.StatusServiceUnavailable)
+	})
 }
 
 // guarded serves a request by a handler of the core, while there is one.
@@ -71,6 +85,7 @@ func (p *Prometheus) guarded(handler func(*core) http.Handler) http.Handler {
 			p.unavailable(w)
 			return
 		}
+		debug.SetPanicOnFault(true) // a mapped file that the disk doesn't give back fails this request alone
 		p.requests.through(handler(c), w, r)
 	})
 }

@@ -125,9 +125,9 @@ func TestConfigIsThatOfTheSpecification(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []scrape{
-		{"gpustack-worker-discovery", "5s", "5s", "/metrics", false, true, true, true},
-		{"gpustack-server", "10s", "10s", "/metrics", false, true, true, true},
-		{"slow", "1m", "10s", "/metrics", false, true, true, true},
+		{"gpustack-worker-discovery", "5s", "5s", "/metrics", false, true, true, false},
+		{"gpustack-server", "10s", "10s", "/metrics", false, true, true, false},
+		{"slow", "1m", "10s", "/metrics", false, true, true, false},
 	}
 	if diff := cmp.Diff(want, got.Scrapes); diff != "" {
 		t.Errorf("scrape_configs (-want +got):\n%s", diff)

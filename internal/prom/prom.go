@@ -70,6 +70,10 @@ type Options struct {
 	ExternalURL    *url.URL      // how users reach PathPrefix; nil means http://HOSTNAME/PathPrefix
 	UI             fs.FS         // the built web UI, index.html at its root; nil when it was not built
 	Jobs           []Job         // nil means DefaultJobs
+	Repair         bool          // move damaged data aside and go on without it; else it stays as it is, and Prometheus out of service
+	MaxSeries      int64         // new series beyond that many in the head are refused; 0 means what half of Memory has room for
+	Memory         func() int64  // bytes that this process may use; nil or 0 means that nobody knows
+	ServerFamilies []string      // names of families that only the server's own page may have
 
 	QueryMaxSamples  int           // that one query may hold, bounded by the memory; 0 means 50 million
 	QueryConcurrency int           // how many queries run at once; 0 means 20
@@ -82,9 +86,8 @@ type Options struct {
 type Prometheus struct {
 	opts     Options
 	logger   *slog.Logger
-	registry *prometheus.Registry
 	stats    *tsdb.DBStats
-	lock     *dirLock
+	lock     *dirLock // nil: not taken yet
 	handler  http.Handler
 	requests *gate
 	started  atomic.Bool
@@ -94,11 +97,15 @@ type Prometheus struct {
 	mu      sync.Mutex // guards groups, and orders the senders on updates
 	groups  map[string][]*targetgroup.Group
 	updates chan map[string][]*targetgroup.Group // capacity 1, holds the newest only
+
+	around *surroundings
+	health *health
+	space  *space
 }
 
 // New checks the options and takes the data directory, which stays locked against other processes until Run returns or Close
-// is called. Its error says what is wrong with the directory. Targets may be set at once; the API answers 503 until Run has
-// opened the TSDB.
+// is called. It is an error when another process has it; where it can't be taken for another reason, Run goes on trying. Targets
+// may be set at once; the API answers 503 until Run has opened the TSDB.
 func New(o Options) (*Prometheus, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -106,7 +113,6 @@ func New(o Options) (*Prometheus, error) {
 	p := &Prometheus{
 		opts:     o,
 		logger:   o.Logger.With(logging.KeyComponent, "prometheus"),
-		registry: prometheus.NewRegistry(),
 		stats:    tsdb.NewDBStats(),
 		requests: newGate(o.QueryTimeout + requestGrace),
 		ready:    make(chan struct{}),
@@ -117,11 +123,13 @@ func New(o Options) (*Prometheus, error) {
 		p.groups[job.Name] = nil
 	}
 	p.updates <- maps.Clone(p.groups)
+	p.around = newSurroundings(o, p.logger)
+	p.health, p.space = p.around.health, p.around.space
 	var err error
 	if p.handler, err = p.routes(); err != nil {
 		return nil, err
 	}
-	if p.lock, err = lockDir(o.Dir); err != nil {
+	if p.lock, err = lockDir(o.Dir); errors.Is(err, errInUse) {
 		return nil, err
 	}
 	return p, nil
@@ -184,15 +192,19 @@ func (p *Prometheus) AppendMetrics(dst *bytes.Buffer) error {
 	return metricspage.Append(dst, p.families())
 }
 
-// families gathers Prometheus' own, none before all of its parts are there: it registers some that it goes on making.
+// families gathers Prometheus' own and what we say about it. Its own aren't there before all of its parts are: it registers some
+// that it goes on making.
 func (p *Prometheus) families() prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		if p.core.Load() == nil {
-			return nil, nil
+		if c := p.core.Load(); c != nil {
+			return prometheus.Gatherers{p.around.registry, c.registry}.Gather()
 		}
-		return p.registry.Gather()
+		return p.around.registry.Gather()
 	})
 }
+
+// Err returns all that is wrong with the embedded Prometheus, nil when it is well or still opens its data.
+func (p *Prometheus) Err() error { return p.health.err() }
 
 // Ready is closed when the TSDB is open and queries are answered.
 func (p *Prometheus) Ready() <-chan struct{} { return p.ready }
@@ -201,6 +213,9 @@ func (p *Prometheus) Ready() <-chan struct{} { return p.ready }
 // begins with __param_ reach the target as URL parameters. A job that is not among Options.Jobs is logged and ignored.
 func (p *Prometheus) SetTargets(job string, groups []targets.Group) {
 	converted := convertGroups(job, groups)
+	if job == JobServer {
+		p.around.reach.allow(addresses(groups))
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, ok := p.groups[job]; !ok {
@@ -215,29 +230,34 @@ func (p *Prometheus) SetTargets(job string, groups []targets.Group) {
 	p.updates <- maps.Clone(p.groups) // senders hold the lock and made room, so there is some
 }
 
+// SetWorkers says whose samples come from which target, by its host:port. A sample of JobWorkers that names another worker is not
+// stored. A target that isn't among them may name any.
+func (p *Prometheus) SetWorkers(workers map[string][]Worker) {
+	known := identities(workers)
+	p.around.admission.workers.Store(&known)
+}
+
 // Run opens the TSDB (after a crash it reads its write-ahead log first), scrapes and answers queries until ctx ends. Then it
-// returns within Options.StopTimeout. Run may be called once.
+// returns within Options.StopTimeout. Data that can't be opened is no error: it is logged, the API and Err say so, and Run waits
+// for the end. Run may be called once.
 func (p *Prometheus) Run(ctx context.Context) error {
 	if !p.started.CompareAndSwap(false, true) {
 		return errors.New("prometheus: Run was called twice or after Close")
 	}
 	begin := time.Now()
-	opened := make(chan error, 1)
-	var c *core
-	go func() {
-		var err error
-		c, err = openCore(p.opts, p.logger, p.registry, p.stats)
-		opened <- err
-	}()
+	opened := make(chan *core, 1)
+	go func() { opened <- p.open(ctx) }()
 
+	var c *core
 	select {
-	case err := <-opened:
-		if err != nil {
-			return errors.Join(err, p.lock.release())
-		}
+	case c = <-opened:
 	case <-ctx.Done():
 		p.requests.shut(0)
-		return p.giveUp(opened, &c)
+		return p.giveUp(opened)
+	}
+	if c == nil { // ctx has ended
+		p.requests.shut(0)
+		return p.release()
 	}
 
 	p.core.Store(c)
@@ -245,6 +265,7 @@ func (p *Prometheus) Run(ctx context.Context) error {
 	p.opts.Logger.Info("Prometheus is ready", logging.KeyComponent, "prometheus", "dir", p.opts.Dir,
 		"blocks", len(c.db.Blocks()), "series", c.db.Head().NumSeries(), "duration", time.Since(begin).Round(time.Millisecond))
 
+	go p.health.watch(ctx, c.registry, p.opts.Dir)
 	failed := c.scrapeFrom(p.updates)
 	var err error
 	select {
@@ -254,20 +275,20 @@ func (p *Prometheus) Run(ctx context.Context) error {
 	return errors.Join(err, p.bounded(p.opts.StopTimeout, func() error {
 		c.stopScraping(drainTime)
 		p.requests.shut(drainTime) // before the storage goes: its files are mapped into memory
-		return errors.Join(c.closeStorage(), p.lock.release())
+		return errors.Join(c.closeStorage(), p.release())
 	}))
 }
 
 // giveUp ends a start that is no longer wanted. A database that opens slowly is left to the end of the process: nothing was
 // written to it yet.
-func (p *Prometheus) giveUp(opened <-chan error, c **core) error {
+func (p *Prometheus) giveUp(opened <-chan *core) error {
 	half := p.opts.StopTimeout / 2
 	select {
-	case err := <-opened:
-		if err != nil {
-			return errors.Join(err, p.lock.release())
+	case c := <-opened:
+		if c == nil {
+			return p.release()
 		}
-		return p.bounded(half, func() error { return errors.Join((*c).closeStorage(), p.lock.release()) })
+		return p.bounded(half, func() error { return errors.Join(c.closeStorage(), p.release()) })
 	case <-time.After(half):
 		p.opts.Logger.Warn("Prometheus was stopped while it opened its data", logging.KeyComponent, "prometheus", "dir", p.opts.Dir)
 		return nil
@@ -278,7 +299,7 @@ func (p *Prometheus) giveUp(opened <-chan error, c **core) error {
 // log, and the lock goes with the process that held it.
 func (p *Prometheus) bounded(limit time.Duration, stop func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- stop() }()
+	go func() { done <- caught(stop) }()
 	select {
 	case err := <-done:
 		return err
@@ -290,6 +311,14 @@ func (p *Prometheus) bounded(limit time.Duration, stop func() error) error {
 // Close gives the data directory back when Run was never called; otherwise Run does that, and Close does nothing.
 func (p *Prometheus) Close() error {
 	if !p.started.CompareAndSwap(false, true) {
+		return nil
+	}
+	return p.release()
+}
+
+// release gives the directory back, where it was taken.
+func (p *Prometheus) release() error {
+	if p.lock == nil {
 		return nil
 	}
 	return p.lock.release()

@@ -39,6 +39,18 @@ type instance struct {
 
 func start(t *testing.T, o Options) *instance {
 	t.Helper()
+	in := launch(t, o)
+	select {
+	case <-in.Ready():
+	case <-time.After(20 * time.Second):
+		t.Fatalf("not ready within 20 s: %v", in.Err())
+	}
+	return in
+}
+
+// launch starts one without waiting for its data.
+func launch(t *testing.T, o Options) *instance {
+	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
@@ -68,14 +80,6 @@ func start(t *testing.T, o Options) *instance {
 		server.Close()
 	}
 	t.Cleanup(in.stop)
-	select {
-	case <-p.Ready():
-	case err := <-done:
-		stopped.Store(true)
-		t.Fatalf("Run: %v", err)
-	case <-time.After(20 * time.Second):
-		t.Fatal("not ready within 20 s")
-	}
 	return in
 }
 
@@ -337,9 +341,13 @@ func TestDataDirectoryUnusable(t *testing.T) {
 			if strings.Contains(name, "read-only") && os.Geteuid() == 0 {
 				t.Skip("root may write everywhere")
 			}
-			_, err := New(Options{Dir: tc.dir})
-			if want := "prometheus: data directory " + tc.dir + " " + tc.want; err == nil || err.Error() != want {
-				t.Errorf("got  %v\nwant %s", err, want)
+			p, err := New(Options{Dir: tc.dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, out := p.tryOpen()
+			if want := "prometheus: data directory " + tc.dir + " " + tc.want; out == nil || out.Error() != want || !out.passes {
+				t.Errorf("got  %v\nwant %s", out, want)
 			}
 		})
 	}

@@ -48,7 +48,12 @@ func TestFailedStartGivesTheDirectoryBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "data directory "+dir+" can't be opened") {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	await(t, "it says that the data can't be opened", func() bool { return p.Err() != nil })
+	cancel()
+	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
 	select {
@@ -167,7 +172,7 @@ func TestScrapeInFlightMayEnd(t *testing.T) {
 	if err := o.complete(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := openCore(o, o.Logger, prometheus.NewRegistry(), tsdb.NewDBStats())
+	c, err := openCore(o, o.Logger, prometheus.NewRegistry(), tsdb.NewDBStats(), newSurroundings(o, o.Logger))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +207,7 @@ func TestCutoffEndsConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	c := newCutoff()
+	c := newCutoff(newReach())
 	dial := func() (net.Conn, error) { return c.dial(t.Context(), "tcp", l.Addr().String()) }
 	conn, err := dial()
 	if err != nil {

@@ -28,3 +28,11 @@ func convertGroups(job string, groups []targets.Group) []*targetgroup.Group {
 	}
 	return out
 }
+
+// addresses returns the targets of groups.
+func addresses(groups []targets.Group) (all []string) {
+	for _, g := range groups {
+		all = append(all, g.Targets...)
+	}
+	return all
+}

@@ -60,6 +60,10 @@ func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 		Dir:            filepath.Join(s.opts.DataDir, "prometheus"),
 		RetentionTime:  s.opts.RetentionTime,
 		RetentionBytes: s.opts.RetentionSize,
+		Repair:         s.opts.PrometheusRepair,
+		MaxSeries:      s.opts.PrometheusMaxSeries,
+		Memory:         s.opts.Memory,
+		ServerFamilies: serverFamilies(),
 		StopTimeout:    s.opts.StopTimeout - closeTime,
 		PathPrefix:     prometheusPrefix,
 
@@ -96,7 +100,9 @@ func (s *Server) followTargets(ctx context.Context) error {
 		s.prom.SetTargets(prom.JobServer, []targets.Group{{Targets: []string{reachable(s.metrics.ln)}, Labels: map[string]string{}}})
 	}
 	for {
-		s.prom.SetTargets(prom.JobWorkers, targets.Workers(s.inventory.Snapshot()))
+		snapshot := s.inventory.Snapshot()
+		s.prom.SetWorkers(workersAt(snapshot))
+		s.prom.SetTargets(prom.JobWorkers, targets.Workers(snapshot))
 		select {
 		case <-ctx.Done():
 			return nil

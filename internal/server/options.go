@@ -36,6 +36,12 @@ type Options struct {
 	RetentionSize int64
 	// Queries bounds the queries of the embedded Prometheus.
 	Queries QueryOptions
+	// PrometheusRepair moves data that the embedded Prometheus can't read aside; else it stays, and Prometheus is out of service.
+	PrometheusRepair bool
+	// PrometheusMaxSeries is how many series its head may have until new ones are refused; 0: what half of Memory has room for.
+	PrometheusMaxSeries int64
+	// Memory returns the bytes that this process may use; nil or 0: nobody knows.
+	Memory func() int64
 	// DisableAnonymousViewer makes reading need the admin token, NoTrustLoopback changes from this machine too. Without that the
 	// server's own user needs none on this machine, and with TrustLoopbackRoot nor does root.
 	DisableAnonymousViewer bool
@@ -146,6 +152,9 @@ func (o *Options) validate() error {
 	}
 	if o.Queries.Timeout <= 0 {
 		wrong("--builtin-prometheus-query-timeout %s: give a time above 0, like 2m", o.Queries.Timeout)
+	}
+	if o.PrometheusMaxSeries < 0 {
+		wrong("--builtin-prometheus-max-series %d: give a number of series, or 0 for what the memory has room for", o.PrometheusMaxSeries)
 	}
 	if o.HeartbeatGrace < time.Second {
 		wrong("heartbeat grace %s: give at least 1s", o.HeartbeatGrace)

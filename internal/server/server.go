@@ -260,7 +260,7 @@ func (s *Server) ready() error {
 	case stopping:
 		return errors.New("the server is stopping")
 	}
-	return s.inventory.Err()
+	return s.troubles()
 }
 
 // Addr returns the API's address as bound, such as "[::]:80".

@@ -319,27 +319,6 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 	}
 }
 
-func TestRunEndsWhenAPartFails(t *testing.T) {
-	o := options(t)
-	o.DisableBuiltinObservability = false
-	// A TSDB whose write-ahead log is a file cannot be opened.
-	if err := os.MkdirAll(filepath.Join(o.DataDir, "prometheus"), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(o.DataDir, "prometheus", "wal"), []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if err := s.Run(ctx); err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "Prometheus") {
-		t.Errorf("Run = %v, context %v", err, ctx.Err())
-	}
-}
-
 func TestTLS(t *testing.T) {
 	o := options(t)
 	cert, pool := selfSigned(t)

@@ -1,0 +1,189 @@
+package prom
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
+)
+
+const (
+	labelWorkerID   = "worker_id"
+	labelWorkerName = "worker_name"
+
+	// bytesPerSeries is what a series of the head is counted with. It takes about half of that.
+	bytesPerSeries = 4 << 10
+	// ceilingInterval is how often it is logged that new series are refused.
+	ceilingInterval = 10 * time.Minute
+)
+
+// sampleAdmission decides which series may come into being. Samples of series that are there already pass it without a look.
+type sampleAdmission struct {
+	logger    *slog.Logger
+	maxSeries uint64 // 0: no ceiling
+	families  map[string]bool
+	workers   atomic.Pointer[map[string]identity] // by target, host:port
+
+	refused        *prometheus.CounterVec
+	foreign, owned prometheus.Counter
+	beyond         prometheus.Counter
+	told           atomic.Int64 // when the ceiling was last logged, in Unix nanoseconds
+}
+
+func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registerer) *sampleAdmission {
+	a := &sampleAdmission{
+		logger: logger, families: map[string]bool{}, maxSeries: maxSeries(o),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stackscope_prometheus_samples_refused_total",
+			Help: "Scraped samples that the embedded Prometheus did not take, by reason: worker (its worker_id or worker_name is another " +
+				"worker's), family (a worker has a family of the server's), series (it would be a new series beyond the ceiling).",
+		}, []string{"reason"}),
+	}
+	for _, name := range o.ServerFamilies {
+		a.families[name] = true
+	}
+	for _, name := range []string{
+		"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added",
+	} {
+		a.families[name] = true // the scraper's own, about the target
+	}
+	a.workers.Store(&map[string]identity{})
+	a.foreign, a.owned, a.beyond = a.refused.WithLabelValues("worker"), a.refused.WithLabelValues("family"), a.refused.WithLabelValues("series")
+	reg.MustRegister(a.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "stackscope_prometheus_max_series",
+		Help: "Series in the head of the embedded Prometheus from which on new ones are refused; 0 is no ceiling.",
+	}, func() float64 { return float64(a.maxSeries) }))
+	return a
+}
+
+// maxSeries returns the ceiling: what was asked for, or what half of the process' memory has room for.
+func maxSeries(o Options) uint64 {
+	if o.MaxSeries > 0 {
+		return uint64(o.MaxSeries)
+	}
+	if o.Memory == nil {
+		return 0
+	}
+	return uint64(max(o.Memory(), 0)) / 2 / bytesPerSeries
+}
+
+// guardedAppends stores what is scraped, in the bounds that cutoff, space and admission set.
+type guardedAppends struct {
+	storage.AppendableV2
+	cutoff *cutoff
+	around *surroundings
+	series func() uint64 // in the head
+}
+
+// AppenderV2 implements storage.AppendableV2, once a scrape.
+func (g guardedAppends) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	if g.around.space != nil && !g.around.space.enough(g.series()) {
+		return unstored{g.around.health}
+	}
+	app := g.AppendableV2.AppenderV2(ctx)
+	a := &guardedAppender{AppenderV2: app, cutoff: g.cutoff, around: g.around, series: g.series, worker: true}
+	a.refs, _ = app.(storage.GetRef)
+	if t, ok := scrape.TargetFromContext(ctx); ok {
+		a.worker = t.GetValue(model.JobLabel) == JobWorkers
+		a.who = (*g.around.admission.workers.Load())[t.GetValue(model.AddressLabel)]
+	}
+	return a
+}
+
+type guardedAppender struct {
+	storage.AppenderV2
+	cutoff *cutoff
+	around *surroundings
+	series func() uint64
+	refs   storage.GetRef // nil: can't say whether a series is there
+
+	worker bool     // the target is a worker
+	who    identity // which one
+}
+
+// Append implements storage.AppenderV2. A refused sample gets no error, as the scraper would log it with words that don't fit, and
+// no reference, so that it is looked at again.
+func (a *guardedAppender) Append(
+	ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, o storage.AppendV2Options,
+) (storage.SeriesRef, error) {
+	if ref == 0 && a.worker && !scraperOwn(o) {
+		if refused := a.refuse(ls); refused != nil {
+			refused.Inc()
+			return 0, nil
+		}
+	}
+	return a.AppenderV2.Append(ref, ls, st, t, v, h, fh, o)
+}
+
+// scraperOwn tells up and its like from samples of the page: the scraper marks their names with a byte that no name has.
+func scraperOwn(o storage.AppendV2Options) bool { return strings.HasSuffix(o.MetricFamilyName, "\xff") }
+
+// refuse returns what counts the refusal of a series that this target had not, nil when it may be there.
+func (a *guardedAppender) refuse(ls labels.Labels) prometheus.Counter {
+	adm := a.around.admission
+	if adm.families[ls.Get(model.MetricNameLabel)] {
+		return adm.owned
+	}
+	if a.who.ids != nil {
+		if id := ls.Get(labelWorkerID); id != "" && !a.who.ids[id] {
+			return adm.foreign
+		}
+		if name := ls.Get(labelWorkerName); name != "" && !a.who.names[name] {
+			return adm.foreign
+		}
+	}
+	if adm.maxSeries == 0 || a.series() < adm.maxSeries {
+		return nil
+	}
+	if a.refs != nil {
+		if known, _ := a.refs.GetRef(ls, ls.Hash()); known != 0 {
+			return nil
+		}
+	}
+	adm.tell(a.series(), ls)
+	return adm.beyond
+}
+
+// tell logs, now and then, that the ceiling is reached.
+func (a *sampleAdmission) tell(series uint64, ls labels.Labels) {
+	now, told := time.Now().UnixNano(), a.told.Load()
+	if now-told < int64(ceilingInterval) || !a.told.CompareAndSwap(told, now) {
+		return
+	}
+	a.logger.Warn("new series are refused, those that are there go on: look for the family whose labels change, give the server more memory, "+
+		"or raise --builtin-prometheus-max-series", "series", series, "max", a.maxSeries,
+		"family", ls.Get(model.MetricNameLabel), "target", ls.Get(model.InstanceLabel))
+}
+
+// Commit implements storage.AppenderV2. The scraper only logs its error, for each target: health has told it once.
+func (a *guardedAppender) Commit() error {
+	if a.cutoff.ctx.Err() != nil {
+		return a.Rollback()
+	}
+	a.around.health.committed(a.AppenderV2.Commit())
+	return nil
+}
+
+// unstored takes samples while the disk is full. It gives references back as they came: the series go on afterwards.
+type unstored struct{ health *health }
+
+func (unstored) Append(
+	ref storage.SeriesRef, _ labels.Labels, _, _ int64, _ float64, _ *histogram.Histogram, _ *histogram.FloatHistogram, _ storage.AppendV2Options,
+) (storage.SeriesRef, error) {
+	return ref, nil
+}
+
+func (u unstored) Commit() error {
+	u.health.unsaved.Inc()
+	return nil
+}
+
+func (unstored) Rollback() error { return nil }

@@ -1,0 +1,13 @@
+//go:build linux || darwin
+
+package prom
+
+import "syscall"
+
+func freeSpace(dir string) (uint64, bool) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return uint64(s.Bavail) * uint64(s.Bsize), true //nolint:gosec,unconvert // signed on some systems; never negative
+}

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"strconv"
+
+	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/prom"
+)
+
+// workersAt returns whose samples come from which target. Several workers may have registered with one address.
+func workersAt(s *fleet.Snapshot) map[string][]prom.Worker {
+	at := make(map[string][]prom.Worker, len(s.Workers))
+	for _, w := range s.Workers {
+		address := net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort))
+		at[address] = append(at[address], prom.Worker{ID: strconv.FormatInt(w.ID, 10), Name: w.Name})
+	}
+	return at
+}
+
+// serverFamilies returns the names of the families that only the server has.
+func serverFamilies() []string {
+	workers := map[string]bool{}
+	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway, catalog.WorkerNode, catalog.GPU, catalog.Instance, catalog.WorkerOwn) {
+		workers[m.WireName()] = true
+	}
+	var names []string
+	for _, m := range slices.Concat(catalog.Server, catalog.ServerOwn) {
+		if !workers[m.WireName()] {
+			names = append(names, m.WireName())
+		}
+	}
+	return names
+}
+
+// troubles returns all that keeps the server from being ready, beside its start and its end.
+func (s *Server) troubles() error {
+	err := s.inventory.Err()
+	if s.prom != nil {
+		err = errors.Join(err, s.prom.Err())
+	}
+	return err
+}
