@@ -95,6 +95,11 @@ func (h *health) lastError(message string) error {
 	return errors.New("the log says why")
 }
 
+// Enabled lets errors in even where nobody logs them.
+func (l failureLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelError || l.Handler.Enabled(ctx, level)
+}
+
 func (l failureLog) Handle(ctx context.Context, r slog.Record) error {
 	for _, b := range background {
 		if r.Level < slog.LevelError || r.Message != b.message {
@@ -108,6 +113,9 @@ func (l failureLog) Handle(ctx context.Context, r slog.Record) error {
 			}
 			return true
 		})
+	}
+	if !l.Handler.Enabled(ctx, r.Level) {
+		return nil
 	}
 	return l.Handler.Handle(ctx, r)
 }

@@ -80,7 +80,7 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 		return nil, fmt.Errorf("prometheus: data directory %s: %w", o.Dir, err)
 	}
 	if c.db, err = tsdb.Open(o.Dir, logger, reg, storageOptions(o, c.features), stats); err != nil {
-		return nil, fmt.Errorf("prometheus: data directory %s can't be opened: %w", o.Dir, err)
+		return nil, fmt.Errorf("prometheus: data directory %s can't be opened: %w", o.Dir, &dataError{err})
 	}
 	sizes.log(o.Logger.With(logging.KeyComponent, "prometheus"), o)
 	c.budget = newQueryBudget(sizes, c.active, promql.EngineOpts{

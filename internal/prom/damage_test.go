@@ -133,20 +133,25 @@ var damages = []struct {
 	keeps string
 }{
 	{"block without chunks", func(t *testing.T, dir string) string {
+		t.Helper()
 		return gone(t, filepath.Join(first(t, dir, anyBlock), "chunks"), 1)
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"block without index", func(t *testing.T, dir string) string {
+		t.Helper()
 		return gone(t, filepath.Join(first(t, dir, anyBlock), "index"), 1)
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"block whose index is garbage", func(t *testing.T, dir string) string {
+		t.Helper()
 		path := filepath.Join(first(t, dir, anyBlock), "index")
 		return garbage(t, path, filepath.Dir(path))
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"garbage in chunks_head", func(t *testing.T, dir string) string {
+		t.Helper()
 		path := first(t, dir, "chunks_head/0*")
 		return garbage(t, path, path)
 	}, `count_over_time(whole{n="1"}[10h]) > 900`},
 	{"gap in chunks_head", func(t *testing.T, dir string) string {
+		t.Helper()
 		path := first(t, dir, "chunks_head/0*")
 		later := filepath.Join(filepath.Dir(path), "000900")
 		if err := os.WriteFile(later, []byte("\x01\x30\xBC\x91\x01\x00\x00\x00rest"), 0o600); err != nil {
@@ -155,6 +160,7 @@ var damages = []struct {
 		return later
 	}, `count_over_time(whole{n="1"}[10h]) > 900`},
 	{"gap in the log", func(t *testing.T, dir string) string {
+		t.Helper()
 		segments, err := filepath.Glob(filepath.Join(dir, "wal/0*"))
 		if err != nil || len(segments) < 3 {
 			t.Fatal(segments, err)
@@ -162,18 +168,22 @@ var damages = []struct {
 		return gone(t, segments[len(segments)-2], 0)
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"checkpoint is garbage", func(t *testing.T, dir string) string {
+		t.Helper()
 		path := first(t, dir, "wal/checkpoint.*/0*")
 		return garbage(t, path, filepath.Dir(path))
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"checkpoint is gone", func(t *testing.T, dir string) string {
+		t.Helper()
 		return gone(t, first(t, dir, "wal/checkpoint.*"), 0)
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"log is a file", func(t *testing.T, dir string) string {
+		t.Helper()
 		path := filepath.Join(dir, "wal")
 		gone(t, path, 0)
 		return garbage(t, path, path)
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"segment is a directory", func(t *testing.T, dir string) string {
+		t.Helper()
 		path := first(t, dir, "wal/0*")
 		gone(t, path, 0)
 		if err := os.Mkdir(path, 0o750); err != nil {
@@ -182,6 +192,7 @@ var damages = []struct {
 		return path
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"chunks_head is a file", func(t *testing.T, dir string) string {
+		t.Helper()
 		path := filepath.Join(dir, "chunks_head")
 		gone(t, path, 0)
 		return garbage(t, path, path)

@@ -147,7 +147,7 @@ func inspectBlock(path string, deep bool) error {
 // without them it takes longer to read, and nothing is lost where it is whole.
 func inspectHeadChunks(dir string) []fault {
 	const lost = "its samples come from the write-ahead log"
-	files, faults, err := numbered(dir, 10)
+	files, faults, err := numbered(dir)
 	if err != nil || len(faults) > 0 {
 		return absentOr(fault{path: dir, what: "chunks of the head", err: err, lost: lost}.moved(), faults)
 	}
@@ -196,7 +196,7 @@ func inspectHeadChunkFile(path string, last bool) error {
 }
 
 // numbered returns the files of a directory whose names are numbers. A number that is a directory is a fault.
-func numbered(dir string, base int) (map[int]string, []fault, error) {
+func numbered(dir string) (map[int]string, []fault, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
@@ -207,7 +207,7 @@ func numbered(dir string, base int) (map[int]string, []fault, error) {
 	files := map[int]string{}
 	var faults []fault
 	for _, e := range entries {
-		n, err := strconv.ParseInt(e.Name(), base, 64)
+		n, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
@@ -216,7 +216,7 @@ func numbered(dir string, base int) (map[int]string, []fault, error) {
 			faults = append(faults, fault{path: path, what: "file", err: errNoFile}.moved())
 			continue
 		}
-		files[int(n)] = path
+		files[n] = path
 	}
 	return files, faults, nil
 }

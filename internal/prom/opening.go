@@ -67,7 +67,7 @@ func (p *Prometheus) open(ctx context.Context) *core {
 		if text := out.Error(); text != told {
 			told = text
 			p.opts.Logger.Error("the embedded Prometheus is out of service; everything else goes on", logging.KeyComponent, "prometheus",
-				"error", out, "what to do", out.way())
+				"error", out, "do", out.way())
 		}
 		p.health.closed(out)
 		if !out.passes {
@@ -128,7 +128,7 @@ func (p *Prometheus) tryOpen() (*core, *outage) {
 // one registered stays.
 func (p *Prometheus) openOnce() (c *core, err error) {
 	wal := filepath.Join(p.opts.Dir, "wal")
-	before, _, _ := numbered(wal, 10)
+	before, _, _ := numbered(wal)
 	err = caught(func() (err error) {
 		c, err = openCore(p.opts, p.logger, prometheus.NewRegistry(), p.stats, p.around)
 		return err
@@ -136,7 +136,10 @@ func (p *Prometheus) openOnce() (c *core, err error) {
 	if err == nil {
 		return c, nil
 	}
-	after, _, _ := numbered(wal, 10)
+	if c == nil && errors.Is(err, errPanic) {
+		err = &dataError{err}
+	}
+	after, _, _ := numbered(wal)
 	for n, path := range after {
 		if info, statErr := os.Stat(path); before[n] == "" && statErr == nil && info.Size() == 0 {
 			err = errors.Join(err, os.Remove(path))
@@ -145,12 +148,20 @@ func (p *Prometheus) openOnce() (c *core, err error) {
 	return nil, err
 }
 
+// dataError is one of the TSDB about what it reads, as opposed to one of what is built on top of it.
+type dataError struct{ err error }
+
+func (e *dataError) Error() string { return e.err.Error() }
+func (e *dataError) Unwrap() error { return e.err }
+
+var errPanic = errors.New("reading it failed")
+
 // caught turns a panic, and an access to a mapped file that the disk doesn't give back, into an error.
 func caught(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if e := recover(); e != nil {
-			err = fmt.Errorf("reading it failed: %v", e)
+			err = fmt.Errorf("%w: %v", errPanic, e)
 		}
 	}()
 	return do()
@@ -163,6 +174,9 @@ func diagnose(dir string, err error) []fault {
 	}
 	if faults := inspect(dir, true); len(faults) > 0 {
 		return faults
+	}
+	if _, ok := errors.AsType[*dataError](err); !ok {
+		return []fault{{path: dir, what: "data directory", err: err}}
 	}
 	for _, part := range []struct{ name, what, lost string }{
 		{"chunks_head", "chunks of the head", "its samples come from the write-ahead log"},

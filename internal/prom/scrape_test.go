@@ -289,7 +289,7 @@ func TestCeilingComesFromMemory(t *testing.T) {
 		want uint64
 	}{
 		{Options{}, 0},
-		{Options{Memory: func() int64 { return 2 << 30 }}, 262_144},
+		{Options{Memory: func() int64 { return 2 << 30 }}, 174_762},
 		{Options{Memory: func() int64 { return 0 }}, 0},
 		{Options{Memory: func() int64 { return 2 << 30 }, MaxSeries: 7}, 7},
 	} {
@@ -309,6 +309,37 @@ func TestKnownSeriesCostNothing(t *testing.T) {
 	for _, ref := range []uint64{0, 7} {
 		if n := testing.AllocsPerRun(1000, func() { _, _ = app.Append(seriesRef(ref), ls, 0, now, 1, nil, nil, options{}) }); n != 0 {
 			t.Errorf("%v allocations for a sample of reference %d", n, ref)
+		}
+	}
+}
+
+// The API shows each target as it is, but for its error.
+func TestShownTargetsAreTheTargets(t *testing.T) {
+	t.Parallel()
+	in := start(t, Options{})
+	worker := newTarget(t, workerPage)
+	in.SetTargets(JobWorkers, worker.group(map[string]string{"cluster_name": "a b", "__param_cluster_labels": "target", "__meta_x": "y"}))
+	in.await(t, "up", some)
+	manager := in.core.Load().scrape
+	b := labels.NewBuilder(labels.EmptyLabels())
+	was, shown := manager.TargetsActive()[JobWorkers], shownTargets{manager}.TargetsActive()[JobWorkers]
+	if len(was) != 1 || len(shown) != 1 {
+		t.Fatalf("%v, %v", was, shown)
+	}
+	for what, of := range map[string]func(int) string{
+		"URL":    func(i int) string { return [2]string{was[0].String(), shown[0].String()}[i] },
+		"labels": func(i int) string { return [2]string{was[0].Labels(b).String(), shown[0].Labels(b).String()}[i] },
+		"discovered labels": func(i int) string {
+			return [2]string{was[0].DiscoveredLabels(b).String(), shown[0].DiscoveredLabels(b).String()}[i]
+		},
+		"interval": func(i int) string {
+			return [2]string{was[0].GetValue("__scrape_interval__"), shown[0].GetValue("__scrape_interval__")}[i]
+		},
+		"health":   func(i int) string { return [2]string{string(was[0].Health()), string(shown[0].Health())}[i] },
+		"metadata": func(i int) string { return fmt.Sprint([2]int{was[0].LengthMetadata(), shown[0].LengthMetadata()}[i]) },
+	} {
+		if of(0) != of(1) || of(0) == "" {
+			t.Errorf("%s: %s, shown as %s", what, of(0), of(1))
 		}
 	}
 }

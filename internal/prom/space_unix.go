@@ -9,5 +9,5 @@ func freeSpace(dir string) (uint64, bool) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, false
 	}
-	return uint64(s.Bavail) * uint64(s.Bsize), true //nolint:gosec,unconvert // signed on some systems; never negative
+	return s.Bavail * uint64(s.Bsize), true
 }

@@ -97,6 +97,7 @@ func DefaultOptions() Options {
 		Queries:        QueryOptions{MaxSamples: 50_000_000, MaxConcurrency: 20, Timeout: 2 * time.Minute},
 		HeartbeatGrace: 150 * time.Second,
 		ReportInterval: 10 * time.Second,
+		Memory:         runtimeLimit,
 		StopTimeout:    9 * time.Second, // container engines kill after 10
 	}
 }

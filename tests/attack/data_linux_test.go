@@ -29,19 +29,23 @@ func damage() map[string]func(t *testing.T, dir string) string {
 	}
 	return map[string]func(t *testing.T, dir string) string{
 		"block without chunks": func(t *testing.T, dir string) string {
+			t.Helper()
 			write(t, filepath.Join(dir, block, "index"), "index")
 			meta := `{"ulid":"` + block + `","minTime":1700000000000,"maxTime":1700007200000,"stats":{},"compaction":{"level":1},"version":1}`
 			return filepath.Dir(write(t, filepath.Join(dir, block, "meta.json"), meta))
 		},
 		"garbage in chunks_head": func(t *testing.T, dir string) string {
+			t.Helper()
 			return write(t, filepath.Join(dir, "chunks_head", "000001"), strings.Repeat("garbage ", 1000))
 		},
 		"gap in the log": func(t *testing.T, dir string) string {
+			t.Helper()
 			write(t, filepath.Join(dir, "wal", "00000000"), "")
 			write(t, filepath.Join(dir, "wal", "00000002"), "")
 			return filepath.Join(dir, "wal", "00000001")
 		},
 		"checkpoint is garbage": func(t *testing.T, dir string) string {
+			t.Helper()
 			write(t, filepath.Join(dir, "wal", "00000001"), "")
 			return filepath.Dir(write(t, filepath.Join(dir, "wal", "checkpoint.00000000", "00000000"), strings.Repeat("garbage ", 8000)))
 		},
