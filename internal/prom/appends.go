@@ -1,6 +1,7 @@
 package prom
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
+
+	"github.com/stackscope/stackscope/internal/base/memory"
 )
 
 const (
@@ -41,7 +44,7 @@ type sampleAdmission struct {
 
 func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registerer) *sampleAdmission {
 	a := &sampleAdmission{
-		logger: logger, families: map[string]bool{}, maxSeries: maxSeries(o),
+		logger: logger, families: map[string]bool{}, maxSeries: maxSeries(o.MaxSeries, memory.Limit()),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stackscope_prometheus_samples_refused_total",
 			Help: "Scraped samples that the embedded Prometheus did not take, by reason: worker (its worker_id or worker_name is another " +
@@ -66,14 +69,11 @@ func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registere
 }
 
 // maxSeries returns the ceiling: what was asked for, or what half of the process' memory has room for.
-func maxSeries(o Options) uint64 {
-	if o.MaxSeries > 0 {
-		return uint64(o.MaxSeries)
+func maxSeries(asked int64, limit memory.Bound) uint64 {
+	if asked > 0 {
+		return uint64(asked)
 	}
-	if o.Memory == nil {
-		return 0
-	}
-	return uint64(max(o.Memory(), 0)) / 2 / bytesPerSeries
+	return uint64(max(cmp.Or(limit.Bytes, assumedMemory), 0)) / 2 / bytesPerSeries
 }
 
 // guardedAppends stores what is scraped, in the bounds that cutoff, space and admission set.

@@ -52,9 +52,9 @@ func tree(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// filled returns a data directory with blocks, a checkpoint, several segments of the log and files of head chunks. The metric
+// filledDir returns a data directory with blocks, a checkpoint, several segments of the log and files of head chunks. The metric
 // "whole" has samples in each.
-func filled(t *testing.T) string {
+func filledDir(t *testing.T) string {
 	t.Helper()
 	filledOnce.once.Do(func() { filledOnce.files = tree(t, fill(t)) })
 	dir := t.TempDir()
@@ -224,7 +224,7 @@ func TestDamageIsToldAndLeftUntouched(t *testing.T) {
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			dir := filled(t)
+			dir := filledDir(t)
 			damaged := d.do(t, dir)
 			before := tree(t, dir)
 			var log recorded
@@ -269,7 +269,7 @@ func TestRepairMovesDamageAsideAndGoesOn(t *testing.T) {
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			dir := filled(t)
+			dir := filledDir(t)
 			damaged := d.do(t, dir)
 			whole := tree(t, dir)
 			var log recorded
@@ -330,7 +330,7 @@ func (r *recorded) String() string {
 // What the TSDB's own repair mends is mended without asking, as in a separate Prometheus.
 func TestOwnRepairOfTheTSDBIsTried(t *testing.T) {
 	t.Parallel()
-	dir := filled(t)
+	dir := filledDir(t)
 	segments, err := filepath.Glob(filepath.Join(dir, "wal/0*"))
 	if err != nil {
 		t.Fatal(err)

@@ -71,8 +71,7 @@ type Options struct {
 	UI             fs.FS         // the built web UI, index.html at its root; nil when it was not built
 	Jobs           []Job         // nil means DefaultJobs
 	Repair         bool          // move damaged data aside and go on without it; else it stays as it is, and Prometheus out of service
-	MaxSeries      int64         // new series beyond that many in the head are refused; 0 means what half of Memory has room for
-	Memory         func() int64  // bytes that this process may use; nil or 0 means that nobody knows
+	MaxSeries      int64         // new series beyond that many in the head are refused; 0 means what half of the memory has room for
 	ServerFamilies []string      // names of families that only the server's own page may have
 
 	QueryMaxSamples  int           // that one query may hold, bounded by the memory; 0 means 50 million

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 
+	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/targets"
 )
 
@@ -285,16 +286,16 @@ func TestCeilingOfSeries(t *testing.T) {
 
 func TestCeilingComesFromMemory(t *testing.T) {
 	for _, tc := range []struct {
-		o    Options
-		want uint64
+		asked int64
+		limit int64
+		want  uint64
 	}{
-		{Options{}, 0},
-		{Options{Memory: func() int64 { return 2 << 30 }}, 174_762},
-		{Options{Memory: func() int64 { return 0 }}, 0},
-		{Options{Memory: func() int64 { return 2 << 30 }, MaxSeries: 7}, 7},
+		{0, 2 << 30, 174_762},
+		{0, 0, 349_525}, // nobody knows the limit
+		{7, 2 << 30, 7},
 	} {
-		if got := maxSeries(tc.o); got != tc.want {
-			t.Errorf("%d, want %d", got, tc.want)
+		if got := maxSeries(tc.asked, memory.Bound{Bytes: tc.limit}); got != tc.want {
+			t.Errorf("%+v: %d", tc, got)
 		}
 	}
 }

@@ -62,7 +62,6 @@ func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 		RetentionBytes: s.opts.RetentionSize,
 		Repair:         s.opts.PrometheusRepair,
 		MaxSeries:      s.opts.PrometheusMaxSeries,
-		Memory:         s.opts.Memory,
 		ServerFamilies: serverFamilies(),
 		StopTimeout:    s.opts.StopTimeout - closeTime,
 		PathPrefix:     prometheusPrefix,

@@ -38,10 +38,8 @@ type Options struct {
 	Queries QueryOptions
 	// PrometheusRepair moves data that the embedded Prometheus can't read aside; else it stays, and Prometheus is out of service.
 	PrometheusRepair bool
-	// PrometheusMaxSeries is how many series its head may have until new ones are refused; 0: what half of Memory has room for.
+	// PrometheusMaxSeries is how many series its head may have until new ones are refused; 0: what half of the memory has room for.
 	PrometheusMaxSeries int64
-	// Memory returns the bytes that this process may use; nil or 0: nobody knows.
-	Memory func() int64
 	// DisableAnonymousViewer makes reading need the admin token, NoTrustLoopback changes from this machine too. Without that the
 	// server's own user needs none on this machine, and with TrustLoopbackRoot nor does root.
 	DisableAnonymousViewer bool
@@ -97,7 +95,6 @@ func DefaultOptions() Options {
 		Queries:        QueryOptions{MaxSamples: 50_000_000, MaxConcurrency: 20, Timeout: 2 * time.Minute},
 		HeartbeatGrace: 150 * time.Second,
 		ReportInterval: 10 * time.Second,
-		Memory:         runtimeLimit,
 		StopTimeout:    9 * time.Second, // container engines kill after 10
 	}
 }

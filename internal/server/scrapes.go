@@ -2,9 +2,7 @@ package server
 
 import (
 	"errors"
-	"math"
 	"net"
-	"runtime/debug"
 	"slices"
 	"strconv"
 
@@ -36,14 +34,6 @@ func serverFamilies() []string {
 		}
 	}
 	return names
-}
-
-// runtimeLimit returns GOMEMLIMIT in bytes, 0 when it isn't set.
-func runtimeLimit() int64 {
-	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-		return limit
-	}
-	return 0
 }
 
 // troubles returns all that keeps the server from being ready, beside its start and its end.
