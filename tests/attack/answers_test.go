@@ -1,3 +1,5 @@
+//go:build linux
+
 package attack
 
 import (
@@ -22,7 +24,7 @@ func TestPagesThatNobodyReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s.attack(t, func() {
 				scrapes := s.scrapeMeanwhile(t)
-				s.leaveUnread(t, s.metrics, "/metrics", count(2000, 500), read, 10*time.Second)
+				s.leaveUnread(t, s.metrics, "/metrics", count(2000, 500), read, seconds(10, 3))
 				scrapes()
 			})
 		})
@@ -62,7 +64,7 @@ func TestListsThatNobodyReads(t *testing.T) {
 				}
 			}
 		})
-		s.leaveUnread(t, s.url, "/v2/workers", 60, 0, 10*time.Second)
+		s.leaveUnread(t, s.url, "/v2/workers", 60, 0, seconds(10, 3))
 		if _, err := get(s.url + "/v2/workers?page=2&perPage=10"); err != nil {
 			t.Error(err)
 		}
@@ -89,7 +91,7 @@ func TestBodiesThatDoNotCome(t *testing.T) {
 						open = append(open, c)
 					}
 				}
-				time.Sleep(8 * time.Second)
+				time.Sleep(seconds(8, 3))
 				scrapes()
 				for _, c := range open {
 					c.Close()

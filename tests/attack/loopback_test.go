@@ -1,3 +1,5 @@
+//go:build linux
+
 package attack
 
 import (
@@ -146,6 +148,7 @@ func TestAnotherUserOnLoopback(t *testing.T) {
 
 // TestTCPProxyOnLoopback: a proxy that adds nothing to a request lends strangers its own address, and no more.
 func TestTCPProxyOnLoopback(t *testing.T) {
+	t.Parallel()
 	other := nobody(t)
 	s := serve(t)
 	if _, err := s.join("node-1", 0); err != nil {
@@ -182,6 +185,7 @@ func TestTCPProxyOnLoopback(t *testing.T) {
 
 // TestRootIsNotTheServersUser: where the server isn't root, root needs the token or --trust-loopback-root.
 func TestRootIsNotTheServersUser(t *testing.T) {
+	t.Parallel()
 	other := nobody(t)
 	for flag, want := range map[string]int{"": http.StatusUnauthorized, "--trust-loopback-root": http.StatusNoContent} {
 		dir := filepath.Join(publicDir(t), "data")

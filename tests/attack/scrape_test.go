@@ -1,3 +1,5 @@
+//go:build linux
+
 package attack
 
 import (
@@ -38,6 +40,7 @@ func (s *server) lastError(t *testing.T) string {
 
 // A worker can't make the server read what it may not, nor show it to anonymous readers.
 func TestWorkerLeadsTheScraperNowhere(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int64
 	secret := target(t, func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
@@ -76,6 +79,7 @@ func TestWorkerLeadsTheScraperNowhere(t *testing.T) {
 
 // A worker speaks for itself alone, and not for the server.
 func TestWorkerSpeaksForItself(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	var id atomic.Int64
 	port := target(t, func(w http.ResponseWriter, _ *http.Request) {

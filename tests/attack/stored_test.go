@@ -1,3 +1,5 @@
+//go:build linux
+
 package attack
 
 import (
@@ -34,6 +36,7 @@ func mappingNamed(name string) map[string]any {
 
 // TestFullDisk: what the server cannot store it does not acknowledge, and it goes on serving what it knows.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	disk := onSmallDisk(t, 32<<20)
 	if disk == "" {
 		return
@@ -155,6 +158,7 @@ func (s *server) exports(t *testing.T, line string) {
 // TestMalformedReportChangesNothing: a report that is refused is not even a sign of life, and one that is bad in one instance is
 // refused with its place.
 func TestMalformedReportChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "--disable-builtin-observability")
 	w, err := s.join("node-1", 0)
 	if err != nil {
@@ -190,6 +194,7 @@ func TestMalformedReportChangesNothing(t *testing.T) {
 
 // TestAddressesOfRegistrations: the server is led to no address that is nobody's own, and to its own machine only by workers there.
 func TestAddressesOfRegistrations(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "--disable-builtin-observability")
 	register := func(address string, headers ...string) int {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v2/workers/register",

@@ -1,3 +1,5 @@
+//go:build linux
+
 package attack
 
 import (
@@ -44,7 +46,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	s.queryable(t)
 
 	s.attack(t, func() {
-		lasts := time.Duration(count(60, 5)) * time.Second
+		lasts := seconds(60, 5)
 		end := time.Now().Add(lasts)
 		var all sync.WaitGroup
 		again := func(clients int, do func()) {

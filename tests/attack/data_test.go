@@ -1,3 +1,5 @@
+//go:build linux
+
 package attack
 
 import (
@@ -117,6 +119,7 @@ func (s *server) endsWell(t *testing.T) {
 }
 
 func TestDamagedPrometheusDataLeavesTheRest(t *testing.T) {
+	t.Parallel()
 	for name, do := range damage() {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -148,6 +151,7 @@ func TestDamagedPrometheusDataLeavesTheRest(t *testing.T) {
 }
 
 func TestPrometheusDirectoryThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	data := filepath.Join(dir, "prometheus")
 	if err := os.WriteFile(data, []byte("a file"), 0o600); err != nil {
@@ -161,17 +165,6 @@ func TestPrometheusDirectoryThatCannotBeUsed(t *testing.T) {
 	s.queryable(t) // without a restart
 	s.await(t, "/readyz")
 	s.endsWell(t)
-}
-
-// diskOf returns a directory on a disk of its own, or skips the test.
-func diskOf(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("no disk of our own: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
 }
 
 // fill leaves so many bytes free below dir and returns the file that takes the rest.
@@ -189,7 +182,11 @@ func fill(t *testing.T, dir string, leave int64) string {
 }
 
 func TestFullDiskUnderPrometheus(t *testing.T) {
-	dir := diskOf(t, "64m")
+	t.Parallel()
+	dir := onSmallDisk(t, 64<<20)
+	if dir == "" {
+		return
+	}
 	s := serveIn(t, dir, nil)
 	s.queryable(t)
 	full := fill(t, dir, 1<<20)
