@@ -4,6 +4,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/configfile"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/demo"
 )
 
@@ -28,6 +29,7 @@ func (c *demoCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	memory.Tune()
 	o := demo.DefaultOptions()
 	o.Host, o.Port, o.MetricsPort, o.WorkerMetricsPort = c.Host, c.Port, c.MetricsPort, c.WorkerMetricsPort
 	o.GrafanaHome, o.GrafanaSearched, o.GrafanaPort, o.NoGrafana = c.GrafanaHome, grafanaHomes(), c.GrafanaPort, c.NoGrafana

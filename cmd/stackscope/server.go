@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/grafana/install"
 	"github.com/stackscope/stackscope/internal/server"
 )
@@ -25,7 +26,7 @@ type serverFlags struct {
 	PrometheusRetentionTime period   `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples, like 15d." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
 	PrometheusRetentionSize byteSize `name:"builtin-prometheus-retention-size" help:"How much disk the embedded Prometheus uses at most, like 50GB; 0 is no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
 	PrometheusRepair        bool     `name:"builtin-prometheus-repair" help:"Move data that the embedded Prometheus can't read to DATA-DIR/prometheus/damaged-TIME and go on without it; nothing is deleted. Without this flag damaged data stays as it is and /prometheus answers 503." env:"GPUSTACK_BUILTIN_PROMETHEUS_REPAIR" group:"Server"`
-	PrometheusMaxSeries     int64    `name:"builtin-prometheus-max-series" help:"Series that the embedded Prometheus holds in memory until it refuses new ones; those that are there go on. 0 is what half of the memory that this process may use has room for, 6 KiB each." default:"0" placeholder:"N" env:"GPUSTACK_BUILTIN_PROMETHEUS_MAX_SERIES" group:"Server"`
+	PrometheusMaxSeries     int64    `name:"builtin-prometheus-max-series" help:"Series that the embedded Prometheus holds in memory until it refuses new ones; those that are there go on. 0 is what half of the memory that this process may use has room for, 8 KiB each." default:"0" placeholder:"N" env:"GPUSTACK_BUILTIN_PROMETHEUS_MAX_SERIES" group:"Server"`
 
 	PrometheusQueryMaxSamples     int           `name:"builtin-prometheus-query-max-samples" help:"How many samples one query of the embedded Prometheus may hold at once. It is bounded by the memory: all queries together take at most a quarter of what the process may use (control group, GOMEMLIMIT, machine), one at most half of that; /prometheus/flags shows the bound in force." default:"50000000" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_SAMPLES" group:"Server"`
 	PrometheusQueryMaxConcurrency int           `name:"builtin-prometheus-query-max-concurrency" help:"How many queries of the embedded Prometheus run at once, 5 at least; the others wait, then get 503." default:"20" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_CONCURRENCY" group:"Server"`
@@ -89,6 +90,7 @@ func (c *serverCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	memory.Tune()
 	srv, err := server.New(e.Context, c.options(logger))
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/memory"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,6 +24,7 @@ func (c *startCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	memory.Tune()
 	options, err := c.Worker.Options(logger)
 	if err != nil {
 		return err

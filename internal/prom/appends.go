@@ -22,9 +22,9 @@ const (
 	labelWorkerID   = "worker_id"
 	labelWorkerName = "worker_name"
 
-	// bytesPerSeries is what a series of the head is counted with. While series churn it takes a third of that, with what the
+	// bytesPerSeries is what a series of the head is counted with. While series churn it takes a quarter of that, with what the
 	// garbage collector has not taken yet.
-	bytesPerSeries = 6 << 10
+	bytesPerSeries = 8 << 10
 	// ceilingInterval is how often it is logged that new series are refused.
 	ceilingInterval = 10 * time.Minute
 )

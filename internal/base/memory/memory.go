@@ -15,6 +15,7 @@ import (
 type Bound struct {
 	Bytes  int64
 	Source string
+	Group  bool // a control group set it: beyond it the process is killed
 }
 
 // Limit returns the smallest bound on this process' memory: of its control groups, of Go's runtime (GOMEMLIMIT) and of the
@@ -25,17 +26,17 @@ func Limit() Bound {
 
 func limit(root fs.FS, runtimeLimit int64) Bound {
 	var least Bound
-	consider := func(bytes int64, source string) {
+	consider := func(bytes int64, source string, group bool) {
 		if bytes > 0 && (least.Bytes == 0 || bytes < least.Bytes) {
-			least = Bound{bytes, source}
+			least = Bound{bytes, source, group}
 		}
 	}
-	consider(machine(root), "the machine's memory")
+	consider(machine(root), "the machine's memory", false)
 	if runtimeLimit < math.MaxInt64 {
-		consider(runtimeLimit, "GOMEMLIMIT")
+		consider(runtimeLimit, "GOMEMLIMIT", false)
 	}
 	for _, file := range groupFiles(root) {
-		consider(number(root, file), "/"+file)
+		consider(number(root, file), "/"+file, true)
 	}
 	return least
 }
