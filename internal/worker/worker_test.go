@@ -227,9 +227,9 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		"--token-file is missing":                             func(o *Options) { o.ServerURL = "http://127.0.0.1:1" },
 		"without --server-url":                                func(o *Options) { o.Token = "x" },
 		`server URL "127.0.0.1": give it as http://HOST:PORT`: func(o *Options) { o.ServerURL, o.Token = "127.0.0.1", "x" },
-		"at most 512":                func(o *Options) { o.Engines = make([]engine.Declaration, 513) },
-		`engine 1: key "url" is mis`: func(o *Options) { o.Engines = make([]engine.Declaration, 1) },
-		"--data-dir is empty":        func(o *Options) { o.DataDir = "" },
+		"at most 512":                                         func(o *Options) { o.Engines = make([]engine.Declaration, 513) },
+		`engine 1: key "url" is mis`:                          func(o *Options) { o.Engines = make([]engine.Declaration, 1) },
+		"--data-dir is empty":                                 func(o *Options) { o.DataDir = "" },
 	} {
 		o := options(t)
 		change(&o)
