@@ -224,7 +224,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		"port " + fmt.Sprint(port) + " is taken by another program: stop that program or choose another port with --worker-metrics-port": func(o *Options) { o.MetricsPort = port },
 		"data directory " + file + " cannot be made":          func(o *Options) { o.DataDir = file },
 		"--worker-metrics-port 70000":                         func(o *Options) { o.MetricsPort = 70000 },
-		"--token-file is missing":                             func(o *Options) { o.ServerURL = "http://127.0.0.1:1" },
+		"--token-file is mi":                                  func(o *Options) { o.ServerURL = "http://127.0.0.1:1" },
 		"without --server-url":                                func(o *Options) { o.Token = "x" },
 		`server URL "127.0.0.1": give it as http://HOST:PORT`: func(o *Options) { o.ServerURL, o.Token = "127.0.0.1", "x" },
 		"at most 512":                                         func(o *Options) { o.Engines = make([]engine.Declaration, 513) },
