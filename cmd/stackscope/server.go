@@ -25,7 +25,7 @@ type serverFlags struct {
 
 	PrometheusRetentionTime period   `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples, like 15d." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
 	PrometheusRetentionSize byteSize `name:"builtin-prometheus-retention-size" help:"How much disk the embedded Prometheus uses at most, like 50GB; 0 is no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
-	PrometheusRepair        bool     `name:"builtin-prometheus-repair" help:"Move data that the embedded Prometheus can't read to DATA-DIR/prometheus/damaged-TIME and go on without it; nothing is deleted. Without this flag damaged data stays as it is and /prometheus answers 503." env:"GPUSTACK_BUILTIN_PROMETHEUS_REPAIR" group:"Server"`
+	PrometheusRepair        bool     `name:"builtin-prometheus-repair" help:"Move data that the embedded Prometheus can't read to DATA_DIR/prometheus/damaged-TIME and go on without it; nothing is deleted. Without this flag damaged data stays as it is and /prometheus answers 503." env:"GPUSTACK_BUILTIN_PROMETHEUS_REPAIR" group:"Server"`
 	PrometheusMaxSeries     int64    `name:"builtin-prometheus-max-series" help:"Series that the embedded Prometheus holds in memory until it refuses new ones; those that are there go on. 0 is what half of the memory that this process may use has room for, 8 KiB each." default:"0" placeholder:"N" env:"GPUSTACK_BUILTIN_PROMETHEUS_MAX_SERIES" group:"Server"`
 
 	PrometheusQueryMaxSamples     int           `name:"builtin-prometheus-query-max-samples" help:"How many samples one query of the embedded Prometheus may hold at once. It is bounded by the memory: all queries together take at most a quarter of what the process may use (control group, GOMEMLIMIT, machine), one at most half of that; /prometheus/flags shows the bound in force." default:"50000000" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_SAMPLES" group:"Server"`
@@ -48,7 +48,7 @@ type serverFlags struct {
 	ServerExternalURL      string `help:"URL under which users reach the server, when it isn't plain from their requests." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
 	DisableAnonymousViewer bool   `help:"Ask for the admin token also for reading." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
 	NoTrustLoopback        bool   `help:"Ask for the admin token also from the server's own user on this machine." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
-	TrustLoopbackRoot      bool   `help:"Do not ask root on this machine for the admin token, where the server runs as another user. A proxy that runs as root then passes everybody in." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`
+	TrustLoopbackRoot      bool   `help:"Do not ask root on this machine for the admin token, where the server runs as another user. Whoever comes through a proxy that runs as root is then trusted, too." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`
 }
 
 func (f *serverFlags) options(logger *slog.Logger) server.Options {

@@ -74,6 +74,8 @@ has what, and what status and user are.`, catalog.Gateway)
 	section(&b, "The worker about itself", "On a worker's page; the runtime families carry the identity labels of the engine. Go's and the process' own families are there too.", catalog.WorkerOwn)
 	section(&b, "Server", "On the server's metrics page. Go's, the process' and the embedded Prometheus' own families (prometheus_*) are there too.", catalog.Server)
 	section(&b, "The server about itself", "On the server's metrics page; those of Grafana while it looks after one.", catalog.ServerOwn)
+	section(&b, "The embedded Prometheus", `On the server's metrics page and at /prometheus/metrics. A class is small, medium or large for users' queries, by the memory
+that they need; listings for series, labels, federation and remote read; rules for those of rules; answers for what clients are still reading.`, catalog.EmbeddedPrometheus)
 	return b.Bytes()
 }
 

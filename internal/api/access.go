@@ -101,7 +101,7 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 			return nil
 		}
 		hint += "; only a request of the server's own user on its own machine, straight to http://localhost, needs none"
-		if isLocal(r) {
+		if fromLoopback(r) {
 			hint += ", and this one is not taken for one: " + reason
 		}
 	}

@@ -78,9 +78,8 @@ func isLocal(r *http.Request) bool { return notLocal(r) == "" }
 // gives itself away by a header. HTTP/1.0 isn't trusted because nginx, which by default adds no header, speaks that to what lies
 // behind it.
 func notLocal(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	switch {
-	case err != nil || !peer.Addr().Unmap().IsLoopback():
+	case !fromLoopback(r):
 		return "it came from another machine"
 	case !isLoopbackHost(r.Host):
 		return fmt.Sprintf("it was sent to %.100q and not to localhost", r.Host)
@@ -109,6 +108,11 @@ func sentByClients(header string) bool {
 		return true
 	}
 	return false
+}
+
+func fromLoopback(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 func isLoopbackHost(hostport string) bool {

@@ -121,9 +121,9 @@ func (c *Client) answerError(r request, resp *http.Response) error {
 		}
 		return c.notOurs(r, resp, text)
 	}
-	e := &Error{Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: oneLine(p.Detail), Faults: p.Errors}
+	e := &Error{Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: clean(p.Detail, maxDetail), Faults: p.Errors}
 	if e.Detail == "" {
-		e.Detail = oneLine(p.Title)
+		e.Detail = clean(p.Title, maxDetail)
 	}
 	if e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden {
 		e.Hint = c.tokenHint(r.auth)
@@ -154,8 +154,17 @@ func (c *Client) notOurs(r request, resp *http.Response, detail string) error {
 	}
 }
 
-// oneLine makes foreign text fit for one line of a log: control characters become spaces, at most 300 bytes.
-func oneLine(s string) string {
+// Bounds of texts in one line, in bytes: of our own server, whose last words are what to do, and of others.
+const (
+	maxDetail  = 2048
+	maxForeign = 300
+)
+
+// oneLine makes foreign text fit for one line of a log.
+func oneLine(s string) string { return clean(s, maxForeign) }
+
+// clean makes control characters spaces and cuts a text to limit bytes.
+func clean(s string, limit int) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -163,8 +172,8 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s)
-	if len(s) > 300 {
-		s = strings.ToValidUTF8(s[:300], "") + "..."
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "..."
 	}
 	return s
 }

@@ -62,7 +62,7 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 	known := i.workerUUID[r.UUID]
 	letIn := known != nil && known.Loopback && known.Address == r.Address && known.MetricsPort == r.MetricsPort
 	if fleet.IsLoopback(r.Address) && !r.Local && !letIn {
-		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the worker came from another one or through a proxy; give the worker the address under which this server reaches it with --worker-ip, or, if it is on the server's machine, let it join at http://localhost with --server-url", r.Address)
+		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the worker came from another one or through a proxy; give the worker the address under which this server reaches it with --worker-ip, or, if it is on the server's machine, let it join at http://localhost:PORT, with the port of this server, by --server-url", r.Address)
 	}
 	if named != nil && named != known && named.State == fleet.WorkerReady {
 		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s, that last reported %s ago; choose another worker name, or stop that worker and wait until it is not ready",

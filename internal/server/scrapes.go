@@ -28,7 +28,7 @@ func serverFamilies() []string {
 		workers[m.WireName()] = true
 	}
 	var names []string
-	for _, m := range slices.Concat(catalog.Server, catalog.ServerOwn) {
+	for _, m := range slices.Concat(catalog.Server, catalog.ServerOwn, catalog.EmbeddedPrometheus) {
 		if !workers[m.WireName()] {
 			names = append(names, m.WireName())
 		}
