@@ -85,6 +85,21 @@ func TestOnlyTheServersUserIsTrusted(t *testing.T) {
 			t.Errorf("names nobody to send it as: %s", p.Detail)
 		}
 	})
+	for because, r := range map[string]*http.Request{
+		`"X-Request-Id"`: local(request("DELETE", "/v2/workers/1", "", "X-Request-Id", "1")),
+		"HTTP/1.0":       oldHTTP(local(request("DELETE", "/v2/workers/1", ""))),
+		`"gpu-head"`: func() *http.Request {
+			r := local(request("DELETE", "/v2/workers/1", ""))
+			r.Host = "gpu-head"
+			return r
+		}(),
+	} {
+		t.Run(because, func(t *testing.T) {
+			if p := problemOf(t, newAPI(t).do(r), 401); !strings.Contains(p.Detail, because) {
+				t.Errorf("does not say why: %s", p.Detail)
+			}
+		})
+	}
 	t.Run("no connection", func(t *testing.T) {
 		r := request("DELETE", "/v2/workers/1", "")
 		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, nil))

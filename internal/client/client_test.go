@@ -215,6 +215,23 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// TestAdviceIsWhole: the last words of our own server's answer are what to do.
+func TestAdviceIsWhole(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"detail":"`+strings.Repeat("because ", 200)+`send it with sudo"}`)
+	}))
+	defer s.Close()
+	c, err := client.New(client.Options{BaseURL: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RemoveWorker(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "send it with sudo") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestFaultsComeBack(t *testing.T) {
 	faults := []wire.Fault{{Pointer: "/a", Detail: "x"}, {Pointer: "/b", Detail: "y"}}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -29,6 +29,8 @@ func (t *Token) AfterApply(ctx *kong.Context) error {
 	return nil
 }
 
+const wanted = "give a copy of worker-token, or for commands of admin-token, in the server's data directory that this user may read"
+
 // Value returns the token, from file if one is given; empty if there is neither.
 func (t *Token) Value(file string) (string, error) {
 	text := strings.TrimSpace(t.Text)
@@ -40,10 +42,10 @@ func (t *Token) Value(file string) (string, error) {
 	}
 	text, err := secret.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("--token-file %s: %w", file, err)
+		return "", fmt.Errorf("--token-file %s: %w; %s", file, err, wanted)
 	}
 	if text == "" {
-		return "", fmt.Errorf("--token-file %s: it is empty", file)
+		return "", fmt.Errorf("--token-file %s: it is empty; %s", file, wanted)
 	}
 	return text, nil
 }
