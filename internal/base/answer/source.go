@@ -179,8 +179,8 @@ func (s *Source[V]) fly(f *flight) {
 		s.mu.Lock()
 		if a := s.newest; a != nil && from == s.from && a.hold() { // made for the flight before
 			s.land(f, a, nil)
-			s.o.Store.share(a, f.waiting-1)
 			s.mu.Unlock()
+			a.Release()
 			return
 		}
 		s.mu.Unlock()
@@ -196,16 +196,21 @@ func (s *Source[V]) fly(f *flight) {
 		s.newest.Release()
 	}
 	s.newest, s.from, s.kept = a, from, s.o.Current != nil && a.plain.size <= keepBytes
-	refs := f.waiting
+	refs := 1 // ours, until all have theirs
 	if s.kept {
 		refs++
 	}
-	s.o.Store.add(a, refs+1) // one is ours until all have theirs
+	s.o.Store.add(a, refs)
 	s.land(f, a, nil)
 	a.Release()
 }
 
+// land gives all who wait for f its answer. The caller has a reference of its own meanwhile. Those who wait have theirs before they
+// are told, as they may give them back at once. s.mu is held.
 func (s *Source[V]) land(f *flight, a *Answer, err error) {
+	if a != nil {
+		s.o.Store.share(a, f.waiting)
+	}
 	f.landed, f.answer, f.err = true, a, err
 	close(f.done)
 }
@@ -227,12 +232,8 @@ func (s *Source[V]) make(from V) (a *Answer, err error) {
 	return a, s.o.Make(from, &a.plain)
 }
 
-// share adds references for n more readers; n may be negative.
+// share adds references for n more readers.
 func (s *Store) share(a *Answer, n int) {
-	if n < 0 {
-		a.Release()
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a.refs += n

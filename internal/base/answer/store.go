@@ -124,22 +124,24 @@ func (a *Answer) hold() bool {
 
 // Release lets go of the answer. The last one gives its memory back.
 func (a *Answer) Release() {
-	s := a.store
-	s.mu.Lock()
-	a.refs--
-	last := a.refs == 0
-	if last {
-		if !a.givenUp {
-			s.held -= a.size
-		}
-		i := slices.Index(s.alive, a)
-		s.alive = slices.Delete(s.alive, i, i+1)
-	}
-	s.mu.Unlock()
-	if last {
+	if a.store.drop(a) {
 		a.plain.free()
 		a.zip.free()
 	}
+}
+
+// drop takes a reference back and reports whether it was the last one.
+func (s *Store) drop(a *Answer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.refs--; a.refs != 0 {
+		return false
+	}
+	if !a.givenUp {
+		s.held -= a.size
+	}
+	s.alive = slices.DeleteFunc(s.alive, func(other *Answer) bool { return other == a })
+	return true
 }
 
 // reader is a client that is being answered.
