@@ -32,7 +32,8 @@ type gate struct {
 	adminPath, joinPath string
 	authenticate        func(workerID int64, credential string) bool
 	anonymousViewer     bool
-	loopback            *loopbackTrust // nil: nobody on this machine is trusted for that
+	loopback            *loopbackTrust
+	trustLoopback       bool
 	crossOrigin         *http.CrossOriginProtection
 }
 
@@ -43,10 +44,9 @@ func newGate(o Options) *gate {
 		adminPath: o.AdminTokenPath, joinPath: o.WorkerTokenPath,
 		authenticate:    o.Inventory.Authenticate,
 		anonymousViewer: !o.DisableAnonymousViewer,
+		loopback:        newLoopbackTrust(o),
+		trustLoopback:   !o.NoTrustLoopback,
 		crossOrigin:     http.NewCrossOriginProtection(),
-	}
-	if !o.NoTrustLoopback {
-		g.loopback = newLoopbackTrust(o)
 	}
 	if g.adminPath == "" {
 		g.adminPath = "DATA_DIR/admin-token"
@@ -95,7 +95,7 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 		}
 		return &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true}
 	}
-	if g.loopback != nil {
+	if g.trustLoopback {
 		reason := g.loopback.refuse(r)
 		if reason == "" {
 			return nil

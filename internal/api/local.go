@@ -43,19 +43,7 @@ func (l *loopbackTrust) refuse(r *http.Request) string {
 	if reason := notLocal(r); reason != "" {
 		return reason
 	}
-	client, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return "it came from no address"
-	}
-	bound, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return "it came over no connection that could be looked up"
-	}
-	server, err := netip.ParseAddrPort(bound.String())
-	if err != nil {
-		return "it came over no connection that could be looked up"
-	}
-	uid, err := l.ownerUID(client, server)
+	uid, err := l.user(r)
 	switch {
 	case errors.Is(err, procnet.ErrNotHere):
 		return err.Error()
@@ -67,6 +55,33 @@ func (l *loopbackTrust) refuse(r *http.Request) string {
 		return fmt.Sprintf("it came from root and the server runs as another user: send it with sudo -u %s, or start the server with --trust-loopback-root", l.name)
 	}
 	return fmt.Sprintf("it came from user %d and the server runs as another: send it with sudo -u %s", uid, l.name)
+}
+
+// joins reports whether a worker that registers by r is on this machine: a program of the server's user, or of root, as workers often
+// are. Where the system doesn't say whose it is, looks decide.
+func (l *loopbackTrust) joins(r *http.Request) bool {
+	if !isLocal(r) {
+		return false
+	}
+	uid, err := l.user(r)
+	return errors.Is(err, procnet.ErrNotHere) || err == nil && (uid == l.uid || uid == rootUID)
+}
+
+// user returns whose the connection is over which r came from this machine.
+func (l *loopbackTrust) user(r *http.Request) (uint32, error) {
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return 0, err
+	}
+	bound, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return 0, procnet.ErrUnknown
+	}
+	server, err := netip.ParseAddrPort(bound.String())
+	if err != nil {
+		return 0, err
+	}
+	return l.ownerUID(client, server)
 }
 
 // isLocal reports whether r looks as if it was made on this machine and for this machine. A proxy that speaks TCP alone makes every

@@ -115,7 +115,7 @@ func TestNobodyIsLookedUpInVain(t *testing.T) {
 		"with a token":    asAdmin(local(request("DELETE", "/v2/workers/1", ""))),
 		"a wrong token":   local(request("DELETE", "/v2/workers/1", "", "Authorization", "Bearer x")),
 		"through a proxy": local(request("DELETE", "/v2/workers/1", "", "Via", "1.1 x")),
-		"joining":         local(request("POST", "/v2/workers/register", "{}")),
+		"joining in vain": local(request("POST", "/v2/workers/register", "{}")),
 	} {
 		h := newAPI(t, func(o *api.Options) {
 			o.OwnerUID = func(netip.AddrPort, netip.AddrPort) (uint32, error) {

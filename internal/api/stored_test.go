@@ -3,9 +3,12 @@ package api_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/stackscope/stackscope/internal/api"
+	"github.com/stackscope/stackscope/internal/base/procnet"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -53,14 +56,23 @@ func TestWhereRegistrationsComeFrom(t *testing.T) {
 	for name, c := range map[string]struct {
 		peer, host string
 		headers    []string
+		uid        uint32
+		err        error
 		want       bool
 	}{
-		"here":            {"127.0.0.1:5", "127.0.0.1", nil, true},
-		"here over IPv6":  {"[::1]:5", "localhost:80", nil, true},
-		"elsewhere":       {"192.0.2.1:5", "127.0.0.1", nil, false},
-		"through a proxy": {"127.0.0.1:5", "localhost", []string{"X-Forwarded-For", "192.0.2.1"}, false},
+		"here":                {"127.0.0.1:5", "127.0.0.1", nil, serverUID, nil, true},
+		"here over IPv6":      {"[::1]:5", "localhost:80", nil, serverUID, nil, true},
+		"here, as root":       {"127.0.0.1:5", "127.0.0.1", nil, 0, nil, true},
+		"elsewhere":           {"192.0.2.1:5", "127.0.0.1", nil, serverUID, nil, false},
+		"through a proxy":     {"127.0.0.1:5", "localhost", []string{"X-Forwarded-For", "192.0.2.1"}, serverUID, nil, false},
+		"through a TCP proxy": {"127.0.0.1:5", "localhost", nil, 33, nil, false},
+		"closed":              {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrClosed, false},
+		"no Linux":            {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrNotHere, true},
 	} {
-		h := newAPI(t)
+		h := newAPI(t, func(o *api.Options) {
+			o.NoTrustLoopback = true // concerns tokens alone
+			o.OwnerUID = func(netip.AddrPort, netip.AddrPort) (uint32, error) { return c.uid, c.err }
+		})
 		r := request("POST", "/v2/workers/register", `{"uuid":"u","name":"n","address":"127.0.0.1","metrics_port":1,"local":true,"Local":true}`,
 			append([]string{"Authorization", "Bearer " + workerToken}, c.headers...)...)
 		r.RemoteAddr, r.Host = c.peer, c.host

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -12,14 +13,13 @@ import (
 )
 
 type registerInput struct {
-	Body  wire.RegisterRequest
-	local bool // made on this machine
+	Body    wire.RegisterRequest
+	request *http.Request
 }
 
 // Resolve makes huma say where the request comes from.
 func (in *registerInput) Resolve(ctx huma.Context) []error {
-	r, _ := humago.Unwrap(ctx)
-	in.local = isLocal(r)
+	in.request, _ = humago.Unwrap(ctx)
 	return nil
 }
 
@@ -29,7 +29,7 @@ func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput,
 	b := in.Body
 	joined, err := a.opts.Inventory.Register(ctx, fleet.Registration{
 		UUID: b.UUID, Name: b.Name, Cluster: b.Cluster, Address: b.Address, MetricsPort: b.MetricsPort,
-		ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: in.local,
+		ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: a.gate.loopback.joins(in.request),
 	})
 	if err != nil {
 		return nil, a.problem(ctx, join, "register worker", err)

@@ -27,11 +27,14 @@ type space struct {
 	health *health
 	free   func(dir string) (bytes uint64, ok bool) // not ok: the system doesn't say
 
-	next atomic.Int64 // when to look again, in Unix nanoseconds
-	low  atomic.Bool
+	start time.Time    // for the monotonic clock: the other may be set back
+	next  atomic.Int64 // when to look again, since start
+	low   atomic.Bool
 }
 
-func newSpace(dir string, h *health) *space { return &space{dir: dir, health: h, free: freeSpace} }
+func newSpace(dir string, h *health) *space {
+	return &space{dir: dir, health: h, free: freeSpace, start: time.Now()}
+}
 
 // faults returns one when too little is left to open the data.
 func (s *space) faults() []fault {
@@ -48,7 +51,7 @@ func tooLittle(free, need uint64) error {
 
 // enough reports whether what is scraped may be stored while the head has that many series. It asks the system once a second.
 func (s *space) enough(series uint64) bool {
-	now := time.Now().UnixNano()
+	now := int64(time.Since(s.start))
 	next := s.next.Load()
 	if now < next || !s.next.CompareAndSwap(next, now+int64(spaceInterval)) {
 		return !s.low.Load()

@@ -35,7 +35,7 @@ type Flags struct {
 	EngineRetention    time.Duration `help:"How long an engine that was found is shown after it ended." default:"5m" placeholder:"DURATION" env:"GPUSTACK_ENGINE_RETENTION" group:"Worker"`
 	StallAfter         time.Duration `help:"After how long without progress an engine that has work counts as stalled; 0 switches it off." default:"2m" placeholder:"DURATION" env:"GPUSTACK_STALL_AFTER" group:"Worker"`
 	MaxSeriesPerEngine *int          `help:"How many series an engine may have in the unified vocabulary; what is beyond is left out and counted." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_SERIES_PER_ENGINE" group:"Worker"`
-	MaxNewSeries       *int          `name:"max-new-series-per-engine" help:"How many series of an engine may be new in an hour, in the unified vocabulary and again on /metrics/raw. Beyond it those that are known go on, families that do not churn stay whole, and the rest is left out and counted; 0: not bounded. Gateways, whose users come all at once, may have twice --max-series-per-engine." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_NEW_SERIES_PER_ENGINE" group:"Worker"`
+	MaxNewSeries       *int          `name:"max-new-series-per-engine" help:"How many series of an engine may be new in an hour, in the unified vocabulary and again on /metrics/raw. Beyond it those that are known go on, families that do not churn stay whole, and the rest is left out and counted; 0: not bounded. Where it is not given it is 50000, or twice a --max-series-per-engine that is larger than that; gateways, whose users come all at once, may always have twice --max-series-per-engine." placeholder:"N" env:"GPUSTACK_MAX_NEW_SERIES_PER_ENGINE" group:"Worker"`
 	UserLimit          *int          `help:"How many users of each gateway have series of their own; the others are added up as user other, 0: all are." default:"1000" placeholder:"N" env:"GPUSTACK_USER_LIMIT" group:"Worker"`
 	HashUsers          bool          `help:"Show hashes in place of users' names, and hide the gateways' own pages." env:"GPUSTACK_HASH_USERS" group:"Worker"`
 	UserHashKeyFile    string        `help:"File with the secret for --hash-users. Workers with the same secret show the same hashes. Default: DATA_DIR/user-hash-key, which is made." placeholder:"FILE" env:"GPUSTACK_USER_HASH_KEY_FILE" group:"Worker"`
@@ -103,6 +103,10 @@ func (f *Flags) look(o *Options) error {
 	}
 	if f.MaxSeriesPerEngine != nil {
 		o.MaxSeriesPerEngine = *f.MaxSeriesPerEngine
+	}
+	// Who lets an engine have many series lets it begin with them.
+	if o.MaxSeriesPerEngine > o.MaxNewSeriesPerEngine {
+		o.MaxNewSeriesPerEngine = min(2*o.MaxSeriesPerEngine, maxNewSeries)
 	}
 	if f.MaxNewSeries != nil {
 		o.MaxNewSeriesPerEngine = *f.MaxNewSeries

@@ -59,7 +59,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		{GPUInterval: time.Millisecond},
 		{MaxSeriesPerEngine: new(0)},
 		{MaxSeriesPerEngine: new(250_001)},
-		{MaxNewSeries: new(-1)},
+		{MaxNewSeries: new(-1)}, {MaxSeriesPerEngine: new(70_000), MaxNewSeries: new(-1)},
 		{MaxNewSeries: new(10_000_001)},
 		{LargePagesMemory: 27},
 		{UserLimit: new(-1)},
@@ -117,5 +117,23 @@ func TestTokenOnTheCommandLine(t *testing.T) {
 	}
 	if err := (&JoinFlags{TokenFile: "/no/such/file"}).Apply(&o); err == nil || !strings.Contains(err.Error(), "/no/such/file") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestManySeriesMayBeNewAtOnce: an engine that may have many series has them all at its start.
+func TestManySeriesMayBeNewAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		f    Flags
+		want int
+	}{
+		{Flags{}, 50_000},
+		{Flags{MaxSeriesPerEngine: new(1000)}, 50_000},
+		{Flags{MaxSeriesPerEngine: new(100_000)}, 200_000},
+		{Flags{MaxSeriesPerEngine: new(100_000), MaxNewSeries: new(7)}, 7},
+		{Flags{MaxSeriesPerEngine: new(100_000), MaxNewSeries: new(0)}, 0},
+	} {
+		if o, err := tt.f.Options(nil); err != nil || o.MaxNewSeriesPerEngine != tt.want {
+			t.Errorf("%d, %v; want %d", o.MaxNewSeriesPerEngine, err, tt.want)
+		}
 	}
 }

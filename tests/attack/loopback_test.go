@@ -178,6 +178,9 @@ func TestTCPProxyOnLoopback(t *testing.T) {
 		}
 	}
 	s.mustHaveWorker(t)
+	if _, err := behind.join("stranger", 10151); err == nil || !strings.Contains(err.Error(), "server's own machine") {
+		t.Errorf("a worker behind the proxy may have the server's own loopback address scraped: %v", err)
+	}
 	if status, answer, err := behind.send(http.MethodDelete, "/v2/workers/1", s.adminToken, nil); err != nil || status != http.StatusNoContent {
 		t.Errorf("with the token, through the proxy: %d %s, %v", status, answer, err)
 	}
