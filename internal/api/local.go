@@ -118,7 +118,7 @@ func sentByClients(header string) bool {
 		}
 	}
 	switch header {
-	case "Authorization", "Cache-Control", "Connection", "Cookie", "Dnt", "Expect", "Origin", "Pragma", "Priority", "Range", "Referer",
+	case "Authorization", "Cache-Control", "Connection", "Cookie", "Dnt", "Expect", "Http2-Settings", "Origin", "Pragma", "Priority", "Range", "Referer",
 		"Te", "Upgrade", "Upgrade-Insecure-Requests", "User-Agent":
 		return true
 	}
