@@ -45,7 +45,7 @@ func (h *health) watch(ctx context.Context, gatherer prometheus.Gatherer, dir st
 			switch {
 			case !first && failures > seen[b.problem], first && failures > 0:
 				last[b.problem] = time.Now()
-				h.set(b.problem, fmt.Errorf("prometheus: %s: %w; look at the disk and the rights under %s", b.what, h.lastError(b.message), dir))
+				h.set(b.problem, fmt.Errorf("prometheus: %s: %w; look at the disk and the rights under %s; a start names what is damaged there", b.what, h.lastError(b.message), dir))
 			case time.Since(last[b.problem]) >= failureMemory:
 				if lasted, was := h.clear(b.problem); was {
 					h.logger.Warn("no failure any more", "problem", b.problem, "after", lasted.Round(time.Second))

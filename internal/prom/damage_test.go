@@ -145,6 +145,27 @@ var damages = []struct {
 		path := filepath.Join(first(t, dir, anyBlock), "index")
 		return garbage(t, path, filepath.Dir(path))
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
+	{"block whose chunks' file is gone", func(t *testing.T, dir string) string {
+		t.Helper()
+		return gone(t, first(t, dir, anyBlock+"/chunks/000001"), 2)
+	}, `count_over_time(whole{n="1"}[10h]) > 400`},
+	{"block whose chunks are cut off", func(t *testing.T, dir string) string {
+		t.Helper()
+		path := first(t, dir, anyBlock+"/chunks/000001")
+		if err := os.Truncate(path, 20); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Dir(filepath.Dir(path))
+	}, `count_over_time(whole{n="1"}[10h]) > 400`},
+	{"block without meta.json", func(t *testing.T, dir string) string {
+		t.Helper()
+		return gone(t, first(t, dir, anyBlock+"/meta.json"), 1)
+	}, `count_over_time(whole{n="1"}[10h]) > 400`},
+	{"block whose meta.json is garbage", func(t *testing.T, dir string) string {
+		t.Helper()
+		path := first(t, dir, anyBlock+"/meta.json")
+		return garbage(t, path, filepath.Dir(path))
+	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"garbage in chunks_head", func(t *testing.T, dir string) string {
 		t.Helper()
 		path := first(t, dir, "chunks_head/0*")

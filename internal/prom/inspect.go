@@ -75,8 +75,8 @@ func unmendable(faults []fault) []fault {
 // blockName is how the directory of a block is called: a ULID.
 var blockName = regexp.MustCompile(`^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$`)
 
-// inspectBlocks returns the blocks that would keep the TSDB from opening. One without a readable meta.json isn't among them: the
-// TSDB leaves it out by itself. Neither is one whose samples are in another block already: the TSDB deletes it.
+// inspectBlocks returns the blocks that would keep the TSDB from opening, from answering or, without a meta.json, from making blocks.
+// One whose samples are in another block already isn't among them: the TSDB deletes it.
 func inspectBlocks(dir string, deep bool) []fault {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -91,9 +91,11 @@ func inspectBlocks(dir string, deep bool) []fault {
 		path := filepath.Join(dir, e.Name())
 		meta, err := readMeta(path)
 		if err != nil {
+			id, made := blockMade(e.Name())
+			damaged[id] = fault{path: path, what: "block", err: fmt.Errorf("meta.json: %w", reason(err)), lost: "samples of a block made at " + made}.moved()
 			continue
 		}
-		if err := inspectBlock(path, deep); err != nil {
+		if err := inspectBlock(path, meta, deep); err != nil {
 			damaged[meta.ULID.String()] = fault{path: path, what: "block", err: err, lost: between(meta.MinTime, meta.MaxTime)}.moved()
 			continue
 		}
@@ -103,6 +105,15 @@ func inspectBlocks(dir string, deep bool) []fault {
 	}
 	maps.DeleteFunc(damaged, func(id string, _ fault) bool { return replaced[id] })
 	return slices.SortedFunc(maps.Values(damaged), func(a, b fault) int { return cmp.Compare(a.path, b.path) })
+}
+
+// blockMade returns the ID that a block's name stands for, and when it was made.
+func blockMade(name string) (id, made string) {
+	var meta tsdb.BlockMeta
+	if err := meta.ULID.UnmarshalText([]byte(name)); err != nil {
+		return name, "an unknown time"
+	}
+	return meta.ULID.String(), moment(meta.ULID.Timestamp())
 }
 
 func readMeta(block string) (*tsdb.BlockMeta, error) {
@@ -115,12 +126,12 @@ func readMeta(block string) (*tsdb.BlockMeta, error) {
 		return nil, err
 	}
 	if meta.Version != 1 {
-		return nil, fmt.Errorf("version %d", meta.Version)
+		return nil, fmt.Errorf("its format's version is %d, known is 1", meta.Version)
 	}
 	return &meta, nil
 }
 
-func inspectBlock(path string, deep bool) error {
+func inspectBlock(path string, meta *tsdb.BlockMeta, deep bool) error {
 	if info, err := os.Stat(filepath.Join(path, "chunks")); err != nil {
 		return fmt.Errorf("chunks: %w", reason(err))
 	} else if !info.IsDir() {
@@ -131,8 +142,8 @@ func inspectBlock(path string, deep bool) error {
 	} else if info.IsDir() {
 		return fmt.Errorf("index: %w", errNoFile)
 	}
-	if !deep {
-		return nil
+	if err := inspectSegments(path, meta); err != nil || !deep {
+		return err
 	}
 	return caught(func() error {
 		block, err := tsdb.OpenBlock(slog.New(slog.DiscardHandler), path, nil, nil)
