@@ -39,7 +39,7 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.read(w, r)
 		return
 	}
-	if err := r.ParseMultipartForm(maxRequestBytes); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+	if err := parseForm(r); err != nil {
 		apiRefusal(w, err)
 		return
 	}
@@ -58,6 +58,19 @@ func (a *admission) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		a.next.ServeHTTP(w, r)
 	}
+}
+
+// parseForm reads the parameters of a request. As in a separate Prometheus, the ones that can't be read are absent, unless the body
+// is too large.
+func parseForm(r *http.Request) error {
+	err := r.ParseForm() // by itself, because the next one hides its error
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return err
+	}
+	if err := r.ParseMultipartForm(maxRequestBytes); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+		return err
+	}
+	return nil
 }
 
 // parse has the PromQL of a request parsed: under a slot, for as long as the client is there.
@@ -139,7 +152,8 @@ func apiRefusal(w http.ResponseWriter, err error) {
 	case errors.Is(err, context.Canceled):
 		apiError(w, statusClientGone, "canceled", promql.ErrQueryCanceled("waiting for room"))
 	case errors.As(err, &tooLarge):
-		apiError(w, http.StatusRequestEntityTooLarge, "bad_data", err)
+		apiError(w, http.StatusRequestEntityTooLarge, "bad_data", fmt.Errorf(
+			"the request's body has more than %d bytes: select by fewer or shorter matchers, or ask in several requests", tooLarge.Limit))
 	default:
 		apiError(w, http.StatusBadRequest, "bad_data", err)
 	}

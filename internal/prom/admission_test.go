@@ -3,6 +3,7 @@ package prom
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -130,6 +131,36 @@ func TestRemoteReadIsBounded(t *testing.T) {
 	taken := in.core.Load().budget.listed.State().Taken
 	if taken != 0 {
 		t.Errorf("%d slots are kept", taken)
+	}
+}
+
+// A body that is too large is refused for that, not for the parameters that were not read.
+func TestBodyThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	in := start(t, Options{})
+	large := strings.Repeat("a", maxRequestBytes)
+	var parts bytes.Buffer
+	form := multipart.NewWriter(&parts)
+	if err := errors.Join(form.WriteField("query", large), form.Close()); err != nil {
+		t.Fatal(err)
+	}
+	bodies := map[string]string{
+		"application/x-www-form-urlencoded": "query=" + large + "&match[]=up",
+		form.FormDataContentType():          parts.String(),
+	}
+	for _, path := range []string{"query", "query_range", "query_exemplars", "format_query", "parse_query", "series", "labels", "read"} {
+		for contentType, body := range bodies {
+			r := httptest.NewRequest(http.MethodPost, testPrefix+"/api/v1/"+path, strings.NewReader(body))
+			r.Header.Set("Content-Type", contentType)
+			w := httptest.NewRecorder()
+			in.Handler().ServeHTTP(w, r)
+			if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), "more than 1048576 bytes: select by fewer") {
+				t.Errorf("%s as %s: %d %s", path, contentType, w.Code, w.Body)
+			}
+		}
+	}
+	if status, body := get(t, in.url+"/api/v1/query?query=vector(1)&other=%zz"); status != http.StatusOK {
+		t.Errorf("a parameter that nobody asks for: %d %s", status, body)
 	}
 }
 
