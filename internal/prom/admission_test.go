@@ -265,7 +265,7 @@ func TestFlagsSayWhatIsInForce(t *testing.T) {
 	if limit := memory.Limit().Bytes; int64(most)*sampleBytes > limit/8 {
 		t.Errorf("%d samples do not fit into an eighth of %d bytes", most, limit)
 	}
-	for _, o := range []Options{{QueryMaxSamples: -1}, {QueryConcurrency: -1}, {QueryTimeout: -1}} {
+	for _, o := range []Options{{QueryMaxSamples: -1}, {QueryConcurrency: -1}, {QueryConcurrency: 1}, {QueryConcurrency: MinQueryConcurrency - 1}, {QueryTimeout: -1}} {
 		o.Dir = t.TempDir()
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v is taken", o)

@@ -75,7 +75,7 @@ type Options struct {
 	ServerFamilies []string      // names of families that only the server's own page may have
 
 	QueryMaxSamples  int           // that one query may hold, bounded by the memory; 0 means 50 million
-	QueryConcurrency int           // how many queries run at once; 0 means 20
+	QueryConcurrency int           // how many queries run at once, MinQueryConcurrency or more; 0 means 20
 	QueryTimeout     time.Duration // of one query, with its waiting; 0 means 2 minutes
 
 	Logger *slog.Logger // nil discards
@@ -144,8 +144,8 @@ func (o *Options) complete() error {
 		return fmt.Errorf("prometheus: retention size %d: use a number of bytes, or 0 for no limit", o.RetentionBytes)
 	case o.QueryMaxSamples < 0:
 		return fmt.Errorf("prometheus: %d samples for a query: use a number above 0", o.QueryMaxSamples)
-	case o.QueryConcurrency < 0:
-		return fmt.Errorf("prometheus: %d queries at once: use a number above 0", o.QueryConcurrency)
+	case o.QueryConcurrency != 0 && o.QueryConcurrency < MinQueryConcurrency:
+		return fmt.Errorf("prometheus: %d queries at once: use %d or more", o.QueryConcurrency, MinQueryConcurrency)
 	case o.QueryTimeout < 0:
 		return fmt.Errorf("prometheus: query timeout %v: use a time above 0", o.QueryTimeout)
 	case o.PathPrefix != "" && (!strings.HasPrefix(o.PathPrefix, "/") || strings.HasSuffix(o.PathPrefix, "/")):

@@ -25,6 +25,9 @@ const (
 	minQueries    = largeQueries + mediumQueries + 1
 )
 
+// MinQueryConcurrency is the least that Options.QueryConcurrency may be: a small query runs beside all medium and large ones.
+const MinQueryConcurrency = minQueries
+
 // sizes is how much memory there is for queries, and how it is shared out. Of its 32 parts one large query
 // has 16, medium ones 6, small ones 4, what no engine runs 4; rules and answers that are being read have one each.
 type sizes struct {

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/prom"
 )
 
 // Options are the settings of a server. Start from DefaultOptions.
@@ -60,7 +62,7 @@ type Options struct {
 type QueryOptions struct {
 	// MaxSamples is how many samples one query may hold. What the memory has no room for is bounded further.
 	MaxSamples int
-	// MaxConcurrency is how many queries run at once.
+	// MaxConcurrency is how many queries run at once, 5 or more.
 	MaxConcurrency int
 	// Timeout is how long a query takes at most, with its waiting.
 	Timeout time.Duration
@@ -145,8 +147,8 @@ func (o *Options) validate() error {
 	if o.Queries.MaxSamples <= 0 {
 		wrong("--builtin-prometheus-query-max-samples %d: give a number above 0", o.Queries.MaxSamples)
 	}
-	if o.Queries.MaxConcurrency <= 0 {
-		wrong("--builtin-prometheus-query-max-concurrency %d: give a number above 0", o.Queries.MaxConcurrency)
+	if o.Queries.MaxConcurrency < prom.MinQueryConcurrency {
+		wrong("--builtin-prometheus-query-max-concurrency %d: give %d or more", o.Queries.MaxConcurrency, prom.MinQueryConcurrency)
 	}
 	if o.Queries.Timeout <= 0 {
 		wrong("--builtin-prometheus-query-timeout %s: give a time above 0, like 2m", o.Queries.Timeout)
