@@ -26,7 +26,7 @@ const (
 // outage says why the data can't be opened.
 type outage struct {
 	dir    string
-	cause  error // nil: the faults are
+	cause  *dirError // nil: the faults are
 	faults []fault
 	passes bool // may pass without a restart
 	repair bool // the repair was allowed, and did not help
@@ -34,7 +34,7 @@ type outage struct {
 
 func (o *outage) Error() string {
 	if o.cause != nil {
-		return o.cause.Error()
+		return o.cause.err.Error()
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "prometheus: the data in %s can't be opened", o.dir)
@@ -47,6 +47,8 @@ func (o *outage) Error() string {
 // way says what to do about it.
 func (o *outage) way() string {
 	switch {
+	case o.cause != nil:
+		return fmt.Sprintf("%s; it is tried again every %v", o.cause.do, reopenInterval)
 	case o.passes:
 		return fmt.Sprintf("put that right; it is tried again every %v", reopenInterval)
 	case o.repair:

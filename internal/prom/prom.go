@@ -128,9 +128,11 @@ func New(o Options) (*Prometheus, error) {
 	if p.handler, err = p.routes(); err != nil {
 		return nil, err
 	}
-	if p.lock, err = lockDir(o.Dir); errors.Is(err, errInUse) {
-		return nil, err
+	lock, unusable := lockDir(o.Dir)
+	if unusable != nil && errors.Is(unusable, errInUse) {
+		return nil, unusable
 	}
+	p.lock = lock
 	return p, nil
 }
 

@@ -296,7 +296,7 @@ func TestDataDirectoryInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = New(Options{Dir: dir})
-	want := "prometheus: data directory " + dir + " is in use by another process: stop that one or choose another directory"
+	want := "prometheus: data directory " + dir + " is in use by another process; stop that one, or give another --data-dir"
 	if err == nil || err.Error() != want {
 		t.Errorf("second New: got %v, want %s", err, want)
 	}
@@ -330,12 +330,11 @@ func TestDataDirectoryUnusable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct{ dir, want string }{
-		"a file is in the way": {filepath.Join(file, "prometheus"), "can't be made: not a directory; choose another one"},
-		"below a read-only one": {
-			filepath.Join(readOnly, "prometheus"), "can't be made: permission denied; choose another one",
-		},
-		"read-only":                 {readOnly, "can't be written to: permission denied; give this user the right to, or choose another one"},
-		"lock file can't be opened": {taken, "can't be written to: is a directory; give this user the right to, or choose another one"},
+		"a file is above":          {filepath.Join(file, "prometheus"), "can't be made: " + file + " is a file; move it away"},
+		"a file is in its place":   {file, "can't be made: " + file + " is a file; move it away"},
+		"below a read-only one":    {filepath.Join(readOnly, "prometheus"), "can't be made: permission denied; give this user the right to, or another --data-dir"},
+		"read-only":                {readOnly, "can't be written to: permission denied; give this user the right to, or another --data-dir"},
+		"lock file is a directory": {taken, "can't be written to: " + filepath.Join(taken, "lock") + " is a directory; move it away"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if strings.Contains(name, "read-only") && os.Geteuid() == 0 {
@@ -346,8 +345,9 @@ func TestDataDirectoryUnusable(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, out := p.tryOpen()
-			if want := "prometheus: data directory " + tc.dir + " " + tc.want; out == nil || out.Error() != want || !out.passes {
-				t.Errorf("got  %v\nwant %s", out, want)
+			want := "prometheus: data directory " + tc.dir + " " + tc.want + "; it is tried again every 15s"
+			if p.health.closed(out); p.Err() == nil || p.Err().Error() != want || !out.passes {
+				t.Errorf("got  %v\nwant %s", p.Err(), want)
 			}
 		})
 	}
