@@ -447,6 +447,22 @@ func TestPanicWhileOpeningIsAnError(t *testing.T) {
 	}
 }
 
+func TestWhatToDoAboutDamage(t *testing.T) {
+	faults := []fault{{path: "/data/x", what: "block", err: errNoFile, lost: "samples of a day"}}
+	for want, o := range map[string]outage{
+		"restore from a backup what is damaged, or start the server with --builtin-prometheus-repair, which moves it to /data/damaged-TIME " +
+			"and goes on without it; nothing has been changed": {dir: "/data", faults: faults},
+		"move the directory away or restore it from a backup, and start the server again; the repair did not help": {dir: "/data", faults: faults, repair: true},
+	} {
+		if got := o.way(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		if want := "block /data/x: it is a directory where a file belongs (lost: samples of a day)"; !strings.HasSuffix(o.Error(), want) {
+			t.Errorf("got  %v\nwant %s", o.Error(), want)
+		}
+	}
+}
+
 func TestFailuresThatMayPass(t *testing.T) {
 	for _, err := range []error{syscall.ENOSPC, fmt.Errorf("open: %w", &os.PathError{Op: "open", Path: "x", Err: syscall.EACCES})} {
 		if !surroundingsFail(err) {

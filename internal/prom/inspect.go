@@ -34,7 +34,7 @@ type fault struct {
 func (f fault) String() string {
 	s := fmt.Sprintf("%s %s: %v", f.what, f.path, f.err)
 	if f.lost != "" {
-		s += " (" + f.lost + ")"
+		s += " (lost: " + f.lost + ")"
 	}
 	return s
 }
@@ -154,13 +154,15 @@ func inspectBlock(path string, meta *tsdb.BlockMeta, deep bool) error {
 	})
 }
 
+// lostNothing is what goes with chunks of the head.
+const lostNothing = "nothing, its samples come from the write-ahead log"
+
 // inspectHeadChunks looks at the files of chunks that belong to no block yet. Their samples are in the write-ahead log as well:
 // without them it takes longer to read, and nothing is lost where it is whole.
 func inspectHeadChunks(dir string) []fault {
-	const lost = "its samples come from the write-ahead log"
 	files, faults, err := numbered(dir)
 	if err != nil || len(faults) > 0 {
-		return absentOr(fault{path: dir, what: "chunks of the head", err: err, lost: lost}.moved(), faults)
+		return absentOr(fault{path: dir, what: "chunks of the head", err: err, lost: lostNothing}.moved(), faults)
 	}
 	numbers := slices.Sorted(maps.Keys(files))
 	for i, n := range numbers {
@@ -173,7 +175,7 @@ func inspectHeadChunks(dir string) []fault {
 		}
 		// What follows the first that can't be read would leave a gap behind it.
 		for _, later := range numbers[i:] {
-			faults = append(faults, fault{path: files[later], what: "chunks of the head", err: err, lost: lost}.moved())
+			faults = append(faults, fault{path: files[later], what: "chunks of the head", err: err, lost: lostNothing}.moved())
 			err = fmt.Errorf("%06d before it is damaged", n)
 		}
 		return faults

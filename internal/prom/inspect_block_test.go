@@ -170,7 +170,7 @@ func TestBlocksThatTheTSDBDeletes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if faults := inspectBlocks(dir, false); len(faults) != 1 || filepath.Base(faults[0].path) != parent || !strings.Contains(faults[0].String(), "meta.json: no such file or directory (samples of a block made at ") {
+	if faults := inspectBlocks(dir, false); len(faults) != 1 || filepath.Base(faults[0].path) != parent || !strings.Contains(faults[0].String(), "meta.json: no such file or directory (lost: samples of a block made at ") {
 		t.Errorf("a block that is nowhere else: %v", faults)
 	}
 	listed := strings.Replace(string(meta), `"compaction": {`, `"compaction": {"parents": [{"ulid": "`+parent+`", "minTime": 1, "maxTime": 2}],`, 1)

@@ -52,10 +52,10 @@ func (o *outage) way() string {
 	case o.passes:
 		return fmt.Sprintf("put that right; it is tried again every %v", reopenInterval)
 	case o.repair:
-		return "the repair did not help: move the directory away or restore it from a backup, and start the server again"
+		return "move the directory away or restore it from a backup, and start the server again; the repair did not help"
 	}
-	return "nothing was changed: restore it from a backup, or start the server with --builtin-prometheus-repair, which moves what is damaged to " +
-		filepath.Join(o.dir, "damaged-TIME") + " and goes on without it"
+	return "restore from a backup what is damaged, or start the server with --builtin-prometheus-repair, which moves it to " +
+		filepath.Join(o.dir, "damaged-TIME") + " and goes on without it; nothing has been changed"
 }
 
 // open opens the data, as soon as that is possible. It returns nil when ctx ended before.
@@ -181,7 +181,7 @@ func diagnose(dir string, err error) []fault {
 		return []fault{{path: dir, what: "data directory", err: err}}
 	}
 	for _, part := range []struct{ name, what, lost string }{
-		{"chunks_head", "chunks of the head", "its samples come from the write-ahead log"},
+		{"chunks_head", "chunks of the head", lostNothing},
 		{"wbl", "log of samples out of order", "samples out of order in no block yet"},
 		{"wal", "write-ahead log", "all samples that are in no block yet"},
 	} {
