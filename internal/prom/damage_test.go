@@ -188,6 +188,17 @@ var damages = []struct {
 		}
 		return gone(t, segments[len(segments)-2], 0)
 	}, `count_over_time(whole{n="1"}[10h]) > 400`},
+	{"first segments are gone", func(t *testing.T, dir string) string {
+		t.Helper()
+		firstSegments(t, dir, 3)
+		gone(t, filepath.Join(dir, "wal/00000000"), 0)
+		return gone(t, filepath.Join(dir, "wal/00000001"), 1)
+	}, `count_over_time(whole{n="1"}[10h]) > 400`},
+	{"first segment is gone", func(t *testing.T, dir string) string {
+		t.Helper()
+		firstSegments(t, dir, 2)
+		return gone(t, filepath.Join(dir, "wal/00000000"), 0)
+	}, `count_over_time(whole{n="1"}[10h]) > 400`},
 	{"checkpoint is garbage", func(t *testing.T, dir string) string {
 		t.Helper()
 		path := first(t, dir, "wal/checkpoint.*/0*")
@@ -218,6 +229,23 @@ var damages = []struct {
 		gone(t, path, 0)
 		return garbage(t, path, path)
 	}, `count_over_time(whole{n="1"}[10h]) > 900`},
+}
+
+// firstSegments makes the log one that was never cut, of the last n segments.
+func firstSegments(t *testing.T, dir string, n int) {
+	t.Helper()
+	gone(t, first(t, dir, "wal/checkpoint.*"), 0)
+	segments, err := filepath.Glob(filepath.Join(dir, "wal/0*"))
+	if err != nil || len(segments) < n {
+		t.Fatal(segments, err)
+	}
+	for i, path := range segments {
+		if kept := i - (len(segments) - n); kept < 0 {
+			gone(t, path, 0)
+		} else if err := os.Rename(path, wlog.SegmentName(filepath.Join(dir, "wal"), kept)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // gone deletes path and returns it, or one of its parents.
@@ -444,6 +472,32 @@ func TestPanicWhileOpeningIsAnError(t *testing.T) {
 	err := caught(func() error { panic("out of range") })
 	if err == nil || !strings.Contains(err.Error(), "out of range") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Where only the first segment is gone there was no checkpoint, and none is spoken of.
+func TestMissingBeginningOfTheLog(t *testing.T) {
+	t.Parallel()
+	for segments, want := range map[[3]bool]string{
+		{true, true, true}:   "",
+		{false, true, true}:  "DIR/00000000: it is missing",
+		{false, false, true}: "DIR: it begins with 00000002: DIR/checkpoint.00000001 or the segments before are missing",
+	} {
+		dir := t.TempDir()
+		for n, there := range segments {
+			if there {
+				if err := os.WriteFile(wlog.SegmentName(dir, n), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var got []string
+		for _, f := range inspectWAL(dir) {
+			got = append(got, strings.ReplaceAll(f.String(), dir, "DIR"))
+		}
+		if text := strings.Join(got, "; "); !strings.Contains(text, want) || (want == "") != (text == "") || len(got) > 1 || want != "" && !strings.Contains(text, "(lost: samples ") {
+			t.Errorf("%v: %q, want %q", segments, text, want)
+		}
 	}
 }
 

@@ -49,12 +49,13 @@ func missingSegments(dir string, segments map[int]string, first int) []fault {
 	if len(numbers) == 0 {
 		return nil
 	}
-	if numbers[0] > first && first == 0 { // the checkpoint that says where the log begins is gone
-		before := numbers[0] - 1
-		path := filepath.Join(dir, fmt.Sprintf("%s%08d", checkpointPrefix, before))
+	// A log that was cut has a checkpoint of its first two segments at least: where only the first is gone, there never was one.
+	if numbers[0] > 1 && first == 0 {
+		path := filepath.Join(dir, fmt.Sprintf("%s%08d", checkpointPrefix, numbers[0]-1))
 		return []fault{{
-			path: path, what: "checkpoint of the write-ahead log", err: fmt.Errorf("it is missing, and the log begins with %s", filepath.Base(segments[numbers[0]])),
-			lost: "samples in no block yet of the series that it listed",
+			path: dir, what: "write-ahead log",
+			err:  fmt.Errorf("it begins with %s: %s or the segments before are missing", filepath.Base(segments[numbers[0]]), path),
+			lost: "samples in no block yet: older ones, and newer ones of the same series",
 			mend: func(a *aside) error { return a.emptyCheckpoint(path) },
 		}}
 	}
@@ -82,7 +83,7 @@ func written(before, after string) string {
 	}
 	from, err := os.Stat(before)
 	if err != nil {
-		return "samples scraped before " + moment(until.ModTime())
+		return "samples in no block yet: those scraped before " + moment(until.ModTime()) + ", and newer ones of the same series"
 	}
 	return "samples scraped between " + moment(from.ModTime()) + " and " + moment(until.ModTime())
 }
