@@ -3,6 +3,7 @@ package prom
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -139,6 +140,7 @@ var (
 
 // Exec implements promql.Query. The time for waiting counts.
 func (b *budgeted) Exec(ctx context.Context) *promql.Result {
+	asked := b.asked(ctx)
 	ctx, cancel := context.WithTimeout(ctx, b.queries.opts.Timeout)
 	defer cancel()
 	b.cancel.Store(&cancel)
@@ -166,11 +168,32 @@ func (b *budgeted) Exec(ctx context.Context) *promql.Result {
 		case tooMany:
 			result.Err = b.queries.budget.sizes.explain(result.Err, class)
 			return result
+		case tooLong:
+			result.Err = b.explainTimeout(result.Err, asked)
+			return result
 		default:
 			return result
 		}
 	}
 	panic("unreachable: the last class returns")
+}
+
+// asked returns how long the query may take by its request, 0 where that is no less than the flag allows.
+func (b *budgeted) asked(ctx context.Context) time.Duration {
+	end, ok := ctx.Deadline()
+	if left := time.Until(end); ok && left < b.queries.opts.Timeout {
+		return left
+	}
+	return 0
+}
+
+// explainTimeout adds to the error of a query that took too long what bounded it.
+func (b *budgeted) explainTimeout(err error, asked time.Duration) error {
+	const advice = "select fewer series, a shorter time or larger steps"
+	if asked > 0 {
+		return fmt.Errorf("%w: the request's timeout was %v; give it more, or %s", err, asked.Round(time.Millisecond), advice)
+	}
+	return fmt.Errorf("%w: --builtin-prometheus-query-timeout allows %v; %s", err, b.queries.opts.Timeout, advice)
 }
 
 // fits tells whether the query may fit into a class, as far as its text says.

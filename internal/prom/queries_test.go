@@ -317,6 +317,20 @@ func TestSlowQueriesLeaveTheirClass(t *testing.T) {
 				t.Errorf("attempt %d took %v, want %v", i, took, want[i])
 			}
 		}
+		if want := "query timed out in expression evaluation: --builtin-prometheus-query-timeout allows 2m0s; select fewer series"; !strings.Contains(r.Err.Error(), want) {
+			t.Errorf("got %v, want %s", r.Err, want)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // as the API does with the parameter timeout
+		defer cancel()
+		q, err := b.users.NewInstantQuery(ctx, slow, nil, "down", testStart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer q.Close()
+		short := q.Exec(ctx).Err
+		if _, ok := errors.AsType[promql.ErrQueryTimeout](short); !ok || !strings.Contains(short.Error(), "the request's timeout was 3s; give it more, or select fewer series") {
+			t.Errorf("a request with a timeout of its own: %v", short)
+		}
 		holding(t, b)
 	})
 }
