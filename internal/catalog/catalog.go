@@ -38,6 +38,18 @@ func (m Metric) WireName() string {
 	return m.Name
 }
 
+// SampleNames returns the names of the family's samples.
+func (m Metric) SampleNames() []string {
+	switch m.Type {
+	case Histogram:
+		return []string{m.Name + "_bucket", m.Name + "_sum", m.Name + "_count"}
+	case Summary:
+		return []string{m.Name, m.Name + "_sum", m.Name + "_count"}
+	default:
+		return []string{m.WireName()}
+	}
+}
+
 // Identity labels. They describe where a sample comes from and are rendered once for each source.
 const (
 	LabelClusterID         = "cluster_id"

@@ -82,3 +82,13 @@ func TestGPUStackBug10_EveryFamilyHasThePrefix(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesOfSamples(t *testing.T) {
+	for typ, want := range map[catalog.Type][]string{
+		catalog.Gauge: {"a"}, catalog.Counter: {"a_total"}, catalog.Histogram: {"a_bucket", "a_sum", "a_count"}, catalog.Summary: {"a", "a_sum", "a_count"},
+	} {
+		if diff := cmp.Diff(want, catalog.Metric{Name: "a", Type: typ}.SampleNames()); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", typ, diff)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
 
@@ -19,9 +21,8 @@ import (
 )
 
 const (
-	labelWorkerID   = "worker_id"
-	labelWorkerName = "worker_name"
-
+	// maxLabelBytes bounds the names and values of a series' labels together.
+	maxLabelBytes = 4 << 10
 	// bytesPerSeries is what a series of the head is counted with. While series churn it takes a quarter of that, with what the
 	// garbage collector has not taken yet.
 	bytesPerSeries = 8 << 10
@@ -29,17 +30,19 @@ const (
 	ceilingInterval = 10 * time.Minute
 )
 
-// sampleAdmission decides which series may come into being. Samples of series that are there already pass it without a look.
+// sampleAdmission decides which series may come into being. Samples of series that are there already pass it without a look, but for
+// the first ones after another worker has come to their target's address.
 type sampleAdmission struct {
 	logger    *slog.Logger
 	maxSeries uint64 // 0: no ceiling
 	families  map[string]bool
-	workers   atomic.Pointer[map[string]identity] // by target, host:port
+	workers   atomic.Pointer[map[string]*identity] // by target, host:port; nil: not known yet
+	looked    sync.Map                             // *looked by weak.Pointer[scrape.Target]
 
-	refused        *prometheus.CounterVec
-	foreign, owned prometheus.Counter
-	beyond         prometheus.Counter
-	told           atomic.Int64 // when the ceiling was last logged, in Unix nanoseconds
+	refused              *prometheus.CounterVec
+	foreign, owned, long prometheus.Counter
+	beyond               prometheus.Counter
+	told                 atomic.Int64 // when the ceiling was last logged, in Unix nanoseconds
 }
 
 func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registerer) *sampleAdmission {
@@ -47,8 +50,9 @@ func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registere
 		logger: logger, families: map[string]bool{}, maxSeries: maxSeries(o.MaxSeries, memory.Limit()),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stackscope_prometheus_samples_refused_total",
-			Help: "Scraped samples that the embedded Prometheus did not take, by reason: worker (its worker_id or worker_name is another " +
-				"worker's), family (a worker has a family of the server's), series (it would be a new series beyond the ceiling).",
+			Help: "Scraped samples that the embedded Prometheus did not take, by reason: worker (its worker_id and worker_name are not " +
+				"those of one worker that is registered at its address in its cluster), family (a worker has a family of the server's), " +
+				"labels (its labels take more than 4 KiB), series (it would be a new series beyond the ceiling).",
 		}, []string{"reason"}),
 	}
 	for _, name := range o.ServerFamilies {
@@ -59,8 +63,8 @@ func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registere
 	} {
 		a.families[name] = true // the scraper's own, about the target
 	}
-	a.workers.Store(&map[string]identity{})
-	a.foreign, a.owned, a.beyond = a.refused.WithLabelValues("worker"), a.refused.WithLabelValues("family"), a.refused.WithLabelValues("series")
+	a.foreign, a.owned = a.refused.WithLabelValues("worker"), a.refused.WithLabelValues("family")
+	a.long, a.beyond = a.refused.WithLabelValues("labels"), a.refused.WithLabelValues("series")
 	reg.MustRegister(a.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "stackscope_prometheus_max_series",
 		Help: "Series in the head of the embedded Prometheus from which on new ones are refused; 0 is no ceiling.",
@@ -94,7 +98,10 @@ func (g guardedAppends) AppenderV2(ctx context.Context) storage.AppenderV2 {
 	a.refs, _ = app.(storage.GetRef)
 	if t, ok := scrape.TargetFromContext(ctx); ok {
 		a.worker = t.GetValue(model.JobLabel) == JobWorkers
-		a.who = (*g.around.admission.workers.Load())[t.GetValue(model.AddressLabel)]
+		if a.worker {
+			a.from = g.around.admission.source(t)
+			a.settled = a.from.settled()
+		}
 	}
 	return a
 }
@@ -106,8 +113,10 @@ type guardedAppender struct {
 	series func() uint64
 	refs   storage.GetRef // nil: can't say whether a series is there
 
-	worker bool     // the target is a worker
-	who    identity // which one
+	worker  bool // the target is a worker
+	from    source
+	settled bool // what the scraper remembers was looked at
+	out     lookOut
 }
 
 // Append implements storage.AppenderV2. A refused sample gets no error, as the scraper would log it with words that don't fit, and
@@ -115,9 +124,22 @@ type guardedAppender struct {
 func (a *guardedAppender) Append(
 	ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, o storage.AppendV2Options,
 ) (storage.SeriesRef, error) {
-	if ref == 0 && a.worker && !scraperOwn(o) {
+	switch {
+	case !a.worker || value.IsStaleNaN(v) && ref != 0:
+	case scraperOwn(o):
+		if !a.settled && o.MetricFamilyName == samplesScraped {
+			a.out.scraped = int(v)
+		}
+	case ref == 0:
+		a.out.samples++
 		if refused := a.refuse(ls); refused != nil {
 			refused.Inc()
+			return 0, nil
+		}
+	case !a.settled:
+		a.out.samples++
+		if !a.from.has(ls) {
+			a.stop(ref, ls, t)
 			return 0, nil
 		}
 	}
@@ -130,16 +152,13 @@ func scraperOwn(o storage.AppendV2Options) bool { return strings.HasSuffix(o.Met
 // refuse returns what counts the refusal of a series that this target had not, nil when it may be there.
 func (a *guardedAppender) refuse(ls labels.Labels) prometheus.Counter {
 	adm := a.around.admission
-	if adm.families[ls.Get(model.MetricNameLabel)] {
-		return adm.owned
-	}
-	if a.who.ids != nil {
-		if id := ls.Get(labelWorkerID); id != "" && !a.who.ids[id] {
-			return adm.foreign
-		}
-		if name := ls.Get(labelWorkerName); name != "" && !a.who.names[name] {
-			return adm.foreign
-		}
+	switch name := ls.Get(model.MetricNameLabel); {
+	case adm.families[name], strings.HasPrefix(name, "prometheus_"), strings.HasPrefix(name, "net_conntrack_"):
+		return adm.owned // the latter two begin the embedded Prometheus' own
+	case !a.from.has(ls):
+		return adm.foreign
+	case ls.ByteSize() > maxLabelBytes:
+		return adm.long
 	}
 	if adm.maxSeries == 0 || a.series() < adm.maxSeries {
 		return nil
@@ -166,6 +185,7 @@ func (a *sampleAdmission) tell(series uint64, ls labels.Labels) {
 
 // Commit implements storage.AppenderV2. The scraper only logs its error, for each target: health has told it once.
 func (a *guardedAppender) Commit() error {
+	a.conclude()
 	if a.cutoff.ctx.Err() != nil {
 		return a.Rollback()
 	}

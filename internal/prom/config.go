@@ -16,7 +16,7 @@ const (
 
 	// A page over these limits fails its scrape instead of filling the memory. They lie far above what a worker with
 	// sixteen engines writes (5 MB, 50 000 samples).
-	maxPageBytes       = 256 << 20
+	maxPageBytes       = 64 << 20
 	maxPageSamples     = 2_000_000
 	keepDroppedTargets = 100
 )

@@ -232,9 +232,14 @@ func (p *Prometheus) SetTargets(job string, groups []targets.Group) {
 }
 
 // SetWorkers says whose samples come from which target, by its host:port. A sample of JobWorkers that names another worker is not
-// stored. A target that isn't among them may name any.
+// stored, and one of a target that isn't among them may name none. Before the first call any may be named. A worker's cluster counts where
+// the target or the sample has a cluster_id. Only one goroutine may call it.
 func (p *Prometheus) SetWorkers(workers map[string][]Worker) {
-	known := identities(workers)
+	var before map[string]*identity
+	if known := p.around.admission.workers.Load(); known != nil {
+		before = *known
+	}
+	known := identities(workers, before)
 	p.around.admission.workers.Store(&known)
 }
 

@@ -90,21 +90,3 @@ func namesLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
 }
-
-// identity is the worker that a target belongs to.
-type identity struct{ ids, names map[string]bool }
-
-// Worker is what a worker's samples may say that they come from.
-type Worker struct{ ID, Name string }
-
-func identities(workers map[string][]Worker) map[string]identity {
-	out := make(map[string]identity, len(workers))
-	for address, at := range workers {
-		who := identity{map[string]bool{}, map[string]bool{}}
-		for _, w := range at {
-			who.ids[w.ID], who.names[w.Name] = true, true
-		}
-		out[address] = who
-	}
-	return out
-}

@@ -212,7 +212,7 @@ up{x="y"} 1
 plain 1
 `)
 	at := worker.Listener.Addr().String()
-	in.SetWorkers(map[string][]Worker{at: {{"1", "one"}, {"7", "seven"}}})
+	in.SetWorkers(map[string][]Worker{at: {{ID: "1", Name: "one"}, {ID: "7", Name: "seven"}}})
 	in.SetTargets(JobWorkers, worker.group(nil))
 	own := newTarget(t, `gpustack:cluster_status{state="ready"} 1
 a{worker_id="9"} 1
@@ -305,6 +305,7 @@ func TestKnownSeriesCostNothing(t *testing.T) {
 	o := Options{Dir: t.TempDir()}
 	around := newSurroundings(o, slog.New(slog.DiscardHandler))
 	app := &guardedAppender{AppenderV2: nothing{}, cutoff: newCutoff(around.reach), around: around, series: func() uint64 { return 0 }, worker: true}
+	app.from.anyone, app.settled = true, true
 	ls := labels.FromStrings("__name__", "a", "worker_id", "1")
 	now := time.Now().UnixMilli()
 	for _, ref := range []uint64{0, 7} {

@@ -16,12 +16,14 @@ func workersAt(s *fleet.Snapshot) map[string][]prom.Worker {
 	at := make(map[string][]prom.Worker, len(s.Workers))
 	for _, w := range s.Workers {
 		address := net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort))
-		at[address] = append(at[address], prom.Worker{ID: strconv.FormatInt(w.ID, 10), Name: w.Name})
+		at[address] = append(at[address], prom.Worker{
+			ID: strconv.FormatInt(w.ID, 10), Name: w.Name, ClusterID: strconv.FormatInt(w.ClusterID, 10),
+		})
 	}
 	return at
 }
 
-// serverFamilies returns the names of the families that only the server has.
+// serverFamilies returns the names of families that only the server has, and of their samples.
 func serverFamilies() []string {
 	workers := map[string]bool{}
 	for _, m := range slices.Concat(catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway, catalog.WorkerNode, catalog.GPU, catalog.Instance, catalog.WorkerOwn) {
@@ -30,7 +32,7 @@ func serverFamilies() []string {
 	var names []string
 	for _, m := range slices.Concat(catalog.Server, catalog.ServerOwn, catalog.EmbeddedPrometheus) {
 		if !workers[m.WireName()] {
-			names = append(names, m.WireName())
+			names = append(append(names, m.WireName()), m.SampleNames()...)
 		}
 	}
 	return names

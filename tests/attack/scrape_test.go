@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -85,10 +86,19 @@ func TestWorkerSpeaksForItself(t *testing.T) {
 	port := target(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "own{worker_id=\"%d\",worker_name=\"liar\"} 1\n", id.Load())
 		fmt.Fprintln(w, `forged{worker_id="4711",worker_name="victim"} 1`)
+		fmt.Fprintln(w, `forged{worker_name="victim"} 1`)
+		fmt.Fprintf(w, "forged{worker_id=\"%d\",worker_name=\"victim\"} 1\n", id.Load())
 		fmt.Fprintln(w, `gpustack:cluster_status{cluster_name="default",state="ready"} 0`)
+		fmt.Fprintln(w, `stackscope_query_wait_seconds_bucket{forged="yes",le="+Inf"} 0`)
+		fmt.Fprintln(w, `stackscope_prometheus_up{forged="yes"} 0`)
+		fmt.Fprintln(w, `prometheus_tsdb_head_series{forged="yes"} 0`)
 	})
 	w, err := s.join("liar", port)
 	if err != nil {
+		t.Fatal(err)
+	}
+	// The address in another cluster gives it no name in its own.
+	if _, err := s.register("victim", map[string]any{"name": "victim", "address": "127.0.0.1", "metrics_port": port, "cluster": "other", "uuid": "another"}); err != nil {
 		t.Fatal(err)
 	}
 	id.Store(w.ID)
@@ -102,9 +112,78 @@ func TestWorkerSpeaksForItself(t *testing.T) {
 		}
 		return nil
 	})
-	for _, expr := range []string{"forged", "gpustack:cluster_status{job=\"gpustack-worker-discovery\"}"} {
-		if has(strings.ReplaceAll(expr, `"`, "%22")) {
+	for _, expr := range []string{`forged{cluster_name="default"}`, `{forged="yes"}`, "gpustack:cluster_status{job=\"gpustack-worker-discovery\"}"} {
+		if has(url.QueryEscape(expr)) {
 			t.Errorf("%s came in", expr)
 		}
+	}
+}
+
+// A worker that takes another name does not go on under the one that it had.
+func TestWorkerKeepsNoNameThatItGaveUp(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	var scrapes atomic.Int64
+	port := target(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "scrapes %d\n", scrapes.Add(1))
+		fmt.Fprintln(w, `forged{worker_name="later"} 1`)
+	})
+	as := func(name string) {
+		t.Helper()
+		if _, err := s.register(name, map[string]any{"name": name, "address": "127.0.0.1", "metrics_port": port, "uuid": "the-same"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored := func(expr string) bool {
+		body, err := get(s.url + "/prometheus/api/v1/query?query=" + url.QueryEscape(expr))
+		return err == nil && strings.Contains(body, `"metric":{`)
+	}
+	wait := func(expr string) {
+		t.Helper()
+		eventually(t, 40*time.Second, expr+" is there", func() error {
+			if !stored(expr) {
+				return fmt.Errorf("it is not")
+			}
+			return nil
+		})
+	}
+	as("later")
+	wait("forged")
+	as("evil")
+	wait(fmt.Sprintf("scrapes > %d", scrapes.Load()+1))
+	if stored("forged") {
+		t.Error("the series goes on under the name that the worker had")
+	}
+}
+
+// Labels of a page fill no memory: a series whose labels are too large is left out, and the others stay.
+func TestLargeLabelsAreLeftOut(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.queryable(t)
+	var round atomic.Int64
+	port := target(t, func(w http.ResponseWriter, _ *http.Request) {
+		n := round.Add(1)
+		fmt.Fprintf(w, "steady %d\n", n)
+		large := strings.Repeat("x", 1<<20)
+		for i := range count(20, 5) {
+			fmt.Fprintf(w, "large{v=\"%d-%d-%s\"} 1\n", n, i, large)
+		}
+	})
+	if _, err := s.join("large", port); err != nil {
+		t.Fatal(err)
+	}
+	s.attack(t, func() {
+		eventually(t, 2*time.Minute, "pages are stored", func() error {
+			body, err := get(s.url + "/prometheus/api/v1/query?query=" + url.QueryEscape(fmt.Sprintf("steady > %d", count(8, 1))))
+			if err == nil && !strings.Contains(body, `"metric":{`) {
+				err = fmt.Errorf("%s", body)
+			}
+			return err
+		})
+	})
+	body, err := get(s.url + "/prometheus/api/v1/query?query=count(large)")
+	if err != nil || strings.Contains(body, `"metric":{`) {
+		t.Errorf("large labels are stored: %.200s, %v", body, err)
 	}
 }
