@@ -15,4 +15,5 @@ var EmbeddedPrometheus = []Metric{
 	{Name: "stackscope_query_wait_seconds", Type: Histogram, Help: "Time that queries waited for memory."},
 	{Name: "stackscope_query_refused", Type: Counter, Labels: []string{"class", "reason"}, Help: "Queries that were answered with 503, by reason: queue, as many waited as may; timeout, no room became free in time."},
 	{Name: "stackscope_query_restarts", Type: Counter, Help: "Queries that began again in a larger class because they needed more memory or time than their own allows."},
+	{Name: "stackscope_query_slow_readers_cut", Type: Counter, Help: "Answers beyond 16 MiB that were cut off because their client took less than 1 MiB a second while other queries of the class waited."},
 }

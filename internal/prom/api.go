@@ -68,5 +68,5 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) ht
 	)
 	router := route.New().WithInstrumentation(newHTTPMetrics(reg).instrument)
 	a.Register(router)
-	return &admission{parser: c.parser, budget: c.budget, next: router}
+	return newOneRead(c.budget, &admission{parser: c.parser, budget: c.budget, next: router})
 }

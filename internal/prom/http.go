@@ -30,12 +30,13 @@ func (p *Prometheus) routes() (http.Handler, error) {
 		return nil, err
 	}
 	prefix := p.opts.PathPrefix
+	passing := newPassing(p.around.registry)
 	mux := http.NewServeMux()
-	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Whole(p.guarded(func(c *core) http.Handler { return c.api }))))
+	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Whole(p.guarded(func(c *core) http.Handler { return c.api }), passing)))
 	mux.HandleFunc("GET "+prefix+"/api/v1/status/walreplay", p.walReplay)
 	mux.Handle("GET "+prefix+"/federate", answers.Whole(p.guarded(func(c *core) http.Handler {
 		return httputil.CompressionHandler{Handler: c.federate}
-	})))
+	}), passing))
 	mux.Handle("GET "+prefix+"/metrics", answer.NewSource(answer.SourceOptions[struct{}]{
 		Store: answers, ContentType: "text/plain; version=0.0.4; charset=utf-8", Compress: true,
 		Make: func(_ struct{}, w io.Writer) error {

@@ -306,7 +306,7 @@ func TestWholeAnswerNeedsNoHandler(t *testing.T) {
 				_, _ = w.Write(make([]byte, 50_000))
 				_ = http.NewResponseController(w).Flush()
 			}
-		}))
+		}), answer.Passing{})
 		c := stall(h)
 		if inside != 0 {
 			t.Error("the handler waits for the client")
@@ -328,7 +328,7 @@ func TestVeryLargeAnswerIsNotKept(t *testing.T) {
 			for ; made < 40; made++ {
 				_, _ = w.Write(make([]byte, 1<<20))
 			}
-		}))
+		}), answer.Passing{})
 		c := stall(h)
 		if made != 16 {
 			t.Errorf("%d MiB were made for a client that takes nothing", made)

@@ -64,6 +64,11 @@ func (p *Pool) Class() Class { return p.class }
 
 // Take waits for a slot until ctx ends. Its error is an ErrFull, or that of ctx when it was cancelled.
 func (p *Pool) Take(ctx context.Context) (*Slot, error) {
+	s, err := p.wait(ctx)
+	return followed(ctx, s, err)
+}
+
+func (p *Pool) wait(ctx context.Context) (*Slot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, p.gaveUp(err)
 	}
@@ -135,6 +140,7 @@ type Slot struct {
 	pool     *Pool
 	bytes    int64
 	released bool
+	holder   *Holder // nil: nobody asks
 }
 
 // Release gives the room back. It may be called more than once, by one goroutine at a time.
@@ -143,6 +149,7 @@ func (s *Slot) Release() {
 		return
 	}
 	s.released = true
+	s.holder.drop(s)
 	p := s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,0 +1,81 @@
+package answer_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/answer"
+)
+
+// slowClient takes a piece of an answer in each interval.
+type slowClient struct {
+	*client
+	each time.Duration
+}
+
+func (c *slowClient) Write(p []byte) (int, error) {
+	select {
+	case <-c.cut:
+	case <-time.After(c.each):
+	}
+	return c.client.Write(p)
+}
+
+func TestSlowReaderOfWhatOthersWaitForIsCutOff(t *testing.T) {
+	for name, tt := range map[string]struct {
+		each, making time.Duration // 16 pieces are a MiB
+		waited       time.Duration // after which others wait
+		cut          bool
+	}{
+		"slow, nobody waits":       {each: time.Second, waited: time.Hour},
+		"slow, others wait":        {each: time.Second, cut: true},
+		"slow, others come":        {each: time.Second, waited: time.Minute, cut: true},
+		"nothing is taken":         {each: time.Hour, waited: time.Minute, cut: true},
+		"fast enough, others wait": {each: time.Second / 20},
+		"the handler is slow":      {each: time.Second / 20, making: 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const size = 24 << 20
+				var cuts atomic.Int32
+				began := time.Now()
+				var left time.Duration
+				h := answer.NewStore(answer.Options{MaxBytes: 1 << 20, MaxReaders: 10}).Whole(
+					http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						defer func() { left = time.Since(began) }()
+						for range size >> 20 {
+							time.Sleep(tt.making)
+							if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+								return
+							}
+						}
+					}), answer.Passing{
+						Follow: func(r *http.Request) (*http.Request, func() bool) {
+							return r, func() bool { return time.Since(began) >= tt.waited }
+						},
+						Cut: func() { cuts.Add(1) },
+					})
+				c := &slowClient{newClient(), tt.each}
+				close(c.open)
+				var aborted any
+				func() {
+					defer func() { aborted = recover() }()
+					h.ServeHTTP(c, httptest.NewRequest("GET", "/", nil))
+				}()
+				if got := cuts.Load() == 1; got != tt.cut || c.isCut() != tt.cut || (aborted == http.ErrAbortHandler) != tt.cut {
+					t.Errorf("cut off: %d, %t, %v; want %t", cuts.Load(), c.isCut(), aborted, tt.cut)
+				}
+				if !tt.cut && c.body.Len() != size {
+					t.Errorf("%d bytes", c.body.Len())
+				}
+				if tt.cut && left > tt.waited+4*time.Second {
+					t.Errorf("the handler ended after %s", left)
+				}
+			})
+		})
+	}
+}
