@@ -28,6 +28,9 @@ const DefaultMaxConnections = 2048
 // NearSendBuffer is a SendBuffer for clients in the same network, as those that scrape are.
 const NearSendBuffer = 128 << 10
 
+// maxStreams bounds the requests that a connection over HTTP/2 carries at once, each of which takes memory.
+const maxStreams = 32
+
 // Server is an http.Server within bounds. Its Handler is set before Serve.
 type Server struct {
 	*http.Server
@@ -51,6 +54,7 @@ func New(h http.Handler, o Options) *Server {
 			ReadHeaderTimeout: 10 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    64 << 10,
+			HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		},
 		conns: newConnections(o.MaxConnections, o.SendBuffer),
