@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -44,7 +45,10 @@ type watchInput struct {
 	Credential string `header:"Authorization" hidden:"true"`
 }
 
-func (a *API) watch(_ context.Context, in *watchInput) (*huma.StreamResponse, error) {
+func (a *API) watch(ctx context.Context, in *watchInput) (*huma.StreamResponse, error) {
+	if inbound.Spare(ctx) {
+		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: inbound.ErrFull.Error()}
+	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
 		if err := a.stream(w, r, in.ID, in.Generation); err != nil {

@@ -9,10 +9,12 @@ import (
 )
 
 const (
-	// maxAPIConnections bounds those to the API: each worker has two, one of them its watch stream.
-	maxAPIConnections = 16384
+	// maxAPIConnections bounds those to the API: each of the inventory's 20,000 workers has two, one of them its watch stream.
+	maxAPIConnections = 2*20_000 + 2_000
+	// reservedConnections are left for short answers when watch streams hold all others.
+	reservedConnections = 64
 	// Where the process may open only few files, a listener's connections are that percentage of them.
-	apiFiles   = 50
+	apiFiles   = 70
 	otherFiles = 8
 	// enoughFiles is how many files 2,000 workers need, each for its reports, its watch stream and its scrape.
 	enoughFiles = 8192

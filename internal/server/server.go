@@ -133,7 +133,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 func (s *Server) bind(tlsConfig *tls.Config) error {
 	port, flag := s.opts.apiPort()
 	var err error
-	if s.main, err = s.listen("API", port, flag, inbound.Options{MaxConnections: inbound.Share(maxAPIConnections, apiFiles)}); err != nil {
+	if s.main, err = s.listen("API", port, flag, inbound.Options{
+		MaxConnections: inbound.Share(maxAPIConnections, apiFiles), Reserve: reservedConnections,
+	}); err != nil {
 		return err
 	}
 	s.main.srv.TLSConfig, s.main.secure = tlsConfig, tlsConfig != nil
@@ -145,7 +147,9 @@ func (s *Server) bind(tlsConfig *tls.Config) error {
 		}
 	}
 	if s.builtin() && s.opts.PrometheusPort != 0 {
-		s.promPort, err = s.listen("Prometheus", s.opts.PrometheusPort, "--builtin-prometheus-port", inbound.Options{MaxConnections: inbound.Share(inbound.DefaultMaxConnections, otherFiles)})
+		s.promPort, err = s.listen("Prometheus", s.opts.PrometheusPort, "--builtin-prometheus-port", inbound.Options{
+			MaxConnections: inbound.Share(inbound.DefaultMaxConnections, otherFiles),
+		})
 	}
 	return err
 }

@@ -21,6 +21,7 @@ type conn struct {
 	owner *connections
 	peer  netip.Addr
 	order uint64 // of acceptance
+	spare bool   // beyond the bound: it gets one answer
 
 	trusted  atomic.Bool  // a credential came over it
 	inside   atomic.Int32 // requests in the handler

@@ -24,6 +24,7 @@ const (
 // address that has most gives way first.
 type connections struct {
 	max        int
+	reserve    int // for those that get one answer
 	sendBuffer int // 0: the system's
 
 	mu   sync.Mutex
@@ -33,8 +34,8 @@ type connections struct {
 	evicted, refused atomic.Int64
 }
 
-func newConnections(most, sendBuffer int) *connections {
-	return &connections{max: most, sendBuffer: sendBuffer, open: make(map[*conn]struct{})}
+func newConnections(o Options) *connections {
+	return &connections{max: o.MaxConnections, reserve: o.Reserve, sendBuffer: o.SendBuffer, open: make(map[*conn]struct{})}
 }
 
 // Stats counts a server's connections.
@@ -80,14 +81,16 @@ func (l *listener) Accept() (net.Conn, error) {
 func (cs *connections) admit(c net.Conn) *conn {
 	cs.mu.Lock()
 	var idle []*conn
+	spare := false
 	if len(cs.open) >= cs.max {
-		if idle = cs.choose(); len(idle) == 0 {
+		if idle = cs.choose(); len(idle) == 0 && len(cs.open) >= cs.max+cs.reserve {
 			cs.mu.Unlock()
 			return nil
 		}
+		spare = len(cs.open) >= cs.max
 	}
 	cs.last++
-	admitted := &conn{Conn: c, owner: cs, peer: peer(c.RemoteAddr()), order: cs.last}
+	admitted := &conn{Conn: c, owner: cs, peer: peer(c.RemoteAddr()), order: cs.last, spare: spare}
 	cs.open[admitted] = struct{}{}
 	cs.mu.Unlock()
 	cs.evict(idle)

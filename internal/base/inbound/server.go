@@ -16,6 +16,9 @@ import (
 type Options struct {
 	// MaxConnections bounds the connections that are open at once; 0: DefaultMaxConnections.
 	MaxConnections int
+	// Reserve is how many connections more there may be when none of the others can give way. Each gets one answer; Spare tells
+	// handlers not to make that a long one.
+	Reserve int
 	// SendBuffer bounds what the system takes of an answer before the client does, which by default is megabytes. A small one slows
 	// clients that are far away. 0: the default.
 	SendBuffer int
@@ -57,7 +60,7 @@ func New(h http.Handler, o Options) *Server {
 			HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		},
-		conns: newConnections(o.MaxConnections, o.SendBuffer),
+		conns: newConnections(o),
 	}
 }
 
@@ -102,6 +105,14 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 		c, _ := r.Context().Value(connKey{}).(*conn)
 		if c == nil {
 			c = &conn{} // a test that calls the handler itself
+		}
+		if c.spare {
+			w.Header().Set("Connection", "close")
+			if r.Header.Get("Upgrade") != "" {
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, ErrFull.Error(), http.StatusServiceUnavailable)
+				return
+			}
 		}
 		c.inside.Add(1)
 		defer c.inside.Add(-1)
