@@ -13,6 +13,9 @@ const (
 	maxAPIConnections = 2*20_000 + 2_000
 	// reservedConnections are left for short answers when watch streams hold all others.
 	reservedConnections = 64
+	// sendBuffer is what the system takes of an answer before the client does. It wakes a writer when a third is free: by default, of
+	// megabytes, which a slow client doesn't read within the deadline.
+	sendBuffer = 512 << 10
 	// Where the process may open only few files, a listener's connections are that percentage of them.
 	apiFiles   = 70
 	otherFiles = 8

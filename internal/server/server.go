@@ -134,7 +134,7 @@ func (s *Server) bind(tlsConfig *tls.Config) error {
 	port, flag := s.opts.apiPort()
 	var err error
 	if s.main, err = s.listen("API", port, flag, inbound.Options{
-		MaxConnections: inbound.Share(maxAPIConnections, apiFiles), Reserve: reservedConnections,
+		MaxConnections: inbound.Share(maxAPIConnections, apiFiles), Reserve: reservedConnections, SendBuffer: sendBuffer,
 	}); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *Server) bind(tlsConfig *tls.Config) error {
 	}
 	if s.builtin() && s.opts.PrometheusPort != 0 {
 		s.promPort, err = s.listen("Prometheus", s.opts.PrometheusPort, "--builtin-prometheus-port", inbound.Options{
-			MaxConnections: inbound.Share(inbound.DefaultMaxConnections, otherFiles),
+			MaxConnections: inbound.Share(inbound.DefaultMaxConnections, otherFiles), SendBuffer: sendBuffer,
 		})
 	}
 	return err
