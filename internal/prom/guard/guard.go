@@ -117,6 +117,7 @@ func (p *Parser) ParseSeriesDesc(string) (labels.Labels, []parser.SequenceValue,
 type exprSize struct {
 	bytes, operators, commas int
 	regexps                  int64 // what the strings cost as regular expressions
+	patterns                 int64 // of that, those that are more than alternatives
 }
 
 func (s *exprSize) large() bool {
@@ -135,8 +136,8 @@ func (s *exprSize) add(text string) error {
 		case '"', '\'', '`':
 			begin := i
 			i = skipString(text, i)
-			if s.regexps += quotedCost(text[begin:min(i+1, len(text))]); s.regexps > maxRegexp {
-				return errRegexp(s.regexps)
+			if err := s.addRegexp(unquoted(text[begin:min(i+1, len(text))])); err != nil {
+				return err
 			}
 		case '#':
 			if n := strings.IndexAny(text[i:], "\r\n"); n >= 0 {

@@ -157,11 +157,37 @@ func TestRegexpsAreBounded(t *testing.T) {
 	}
 	for _, re := range []string{
 		`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`, `(?i)gpu-\d{1,3}|[[:alpha:]]+|[^]]|\p{Lu}.*`, `a{,5}{`, `)(*?`, `[`, `\`, `{5}`, ``,
-		strings.Repeat(`host-\d+\.example\.com|`, 5000),
+		strings.Repeat(`host-\d+\.example\.com|`, 300), strings.Repeat(`.+|.*|`, 300),
+		strings.Repeat(`10\.1\.2\.3:8080|host-[0-9]\d.example.com|`, 2500), `^(?i)(?:` + strings.Repeat(`worker-a(1|2)|`, 5000) + `x)$`,
 	} {
 		if err := CheckMatchers([]string{re}); err != nil {
 			t.Errorf("%.40q: %v", re, err)
 		}
+	}
+}
+
+// What may take a value as long as there are instructions, for each of its letters, is bounded far lower than names.
+func TestPatternsAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, re := range map[string]string{
+		"repeated":         strings.Repeat(`(.?){1000}`, 2),
+		"optional":         strings.Repeat(`a?`, 5000),
+		"groups in a row":  strings.Repeat(`(a|aa)`, 5000),
+		"empty ways":       strings.Repeat(`(|a)`, 5000),
+		"flags of a group": strings.Repeat(`(?i:a|aa)`, 5000),
+		"quoted bracket":   `\Q[\E` + strings.Repeat(`(a|aa)`, 5000) + `]`,
+		"named":            strings.Repeat(`(?P<a>a|aa)`, 5000),
+	} {
+		if _, err := NewParser().ParseExpr("{a=~`" + re + "`}"); err == nil || !strings.Contains(err.Error(), "more than 10000 instructions") {
+			t.Errorf("%s: %.200v", name, err)
+		}
+		if err := CheckMatchers([]string{re}); err == nil {
+			t.Errorf("%s passes as a matcher of remote read", name)
+		}
+	}
+	// All of an expression count together.
+	if _, err := NewParser().ParseExpr("{" + strings.Repeat(`a=~"(.?){400}",`, 5) + "}"); err == nil {
+		t.Error("five patterns of 3,600 instructions pass")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 // Costs of a regular expression, in instructions: of some 150 bytes each, while it is compiled.
 const (
 	maxRegexp       = 300_000 // of all of a request; 5,000 alternatives in 128 KiB cost half as much
+	maxPattern      = 10_000  // of those that are more than alternatives: a value may pass each instruction at each letter
 	smallRegexp     = 4000    // compiled without waiting for a slot
 	quantifierCost  = 7
 	classCost       = 4
@@ -26,26 +27,74 @@ func CheckMatchers(texts []string) error {
 		if size.bytes += len(text); size.bytes > MaxBytes {
 			return fmt.Errorf("the matchers have more than %d bytes: select by fewer or shorter ones, or ask in several requests", MaxBytes)
 		}
-		if size.regexps += regexpCost(text); size.regexps > maxRegexp {
-			return errRegexp(size.regexps)
+		if err := size.addRegexp(text); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// addRegexp counts a text that may be a regular expression.
+func (s *exprSize) addRegexp(text string) error {
+	cost := regexpCost(text)
+	if s.regexps += cost; s.regexps > maxRegexp {
+		return errRegexp(s.regexps)
+	}
+	if !alternatives(text) {
+		if s.patterns += cost; s.patterns > maxPattern {
+			return fmt.Errorf("the regular expressions would compile to more than %d instructions (%d or more), and some repeat: "+
+				"repeat less by {n}, match names alone, as in a|b|c, or ask in several queries", maxPattern, s.patterns)
+		}
+	}
+	return nil
+}
+
+// alternatives reports whether a text matches as a tree of texts does, like a|b\.c|d(e|f): a value passes each instruction once at
+// most. Groups end their alternative; what comes behind one could be reached in several ways.
+func alternatives(text string) bool {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '+', '*', '?', '{':
+			return false
+		case '\\':
+			if i++; i < len(text) && (text[i] == 'Q' || text[i] == 'p' || text[i] == 'P') {
+				return false
+			}
+		case '[':
+			i = classEnd(text, i) - 1
+		case '(':
+			if strings.HasPrefix(text[i+1:], "?") {
+				end := len(text) - len(strings.TrimLeft(text[i+2:], "is"))
+				if end == len(text) || text[end] != ':' && text[end] != ')' {
+					return false
+				}
+				i = end
+			}
+		case ')':
+			switch rest := text[i+1:]; {
+			case rest == "$":
+				return true
+			case rest != "" && rest[0] != '|' && rest[0] != ')':
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func errRegexp(cost int64) error {
 	return fmt.Errorf("the regular expressions would compile to more than %d instructions (%d or more): repeat less by {n}, use fewer classes like \\pL, or ask in several queries", maxRegexp, cost)
 }
 
-// quotedCost is regexpCost for a string of PromQL, with its quotes.
-func quotedCost(quoted string) int64 {
+// unquoted returns what a string of PromQL means that has its quotes.
+func unquoted(quoted string) string {
 	text := strings.Trim(quoted, "\"'`")
 	if quoted[0] != '`' && strings.Contains(quoted, `\`) {
 		if plain, err := strutil.Unquote(quoted); err == nil {
 			text = plain
 		}
 	}
-	return regexpCost(text)
+	return text
 }
 
 // regexpCost returns at least about how many instructions a text is compiled to when it is a regular expression. It goes over the
