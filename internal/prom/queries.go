@@ -144,6 +144,9 @@ func (b *budgeted) Exec(ctx context.Context) *promql.Result {
 	ctx, cancel := context.WithTimeout(ctx, b.queries.opts.Timeout)
 	defer cancel()
 	b.cancel.Store(&cancel)
+	if err := b.weight.tooLong(); err != nil {
+		return &promql.Result{Err: err}
+	}
 	last := len(b.queries.classes) - 1
 	first := b.queries.known.class(b.text, b.weight.steps)
 	for i, class := range b.queries.classes {

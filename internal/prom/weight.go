@@ -21,10 +21,17 @@ const (
 
 // weight is what of a query's cost is plain from its text.
 type weight struct {
-	steps         int64 // most points of time at which a part is evaluated
-	subquerySteps int64 // those of all subqueries
-	labelGrowth   int64 // bytes that are written into the labels of one series
-	countValues   bool  // values become labels: each sample may become a series
+	steps         int64   // most points of time at which a part is evaluated
+	subquerySteps int64   // those of all subqueries
+	labelGrowth   int64   // bytes that are written into the labels of one series
+	countValues   bool    // values become labels: each sample may become a series
+	visits        float64 // most samples at which a function of a range looks for one series
+}
+
+// scope is where an expression is evaluated.
+type scope struct {
+	span  time.Duration
+	steps int64
 }
 
 // weigh looks at an expression that the engine has prepared.
@@ -33,7 +40,7 @@ func weigh(s *parser.EvalStmt) (weight, error) {
 	if s.Interval > 0 {
 		w.steps = int64(s.End.Sub(s.Start)/s.Interval) + 1
 	}
-	w.labelGrowth, _ = w.walk(s.Expr, s.End.Sub(s.Start))
+	w.labelGrowth, _ = w.walk(s.Expr, scope{s.End.Sub(s.Start), w.steps})
 	if w.labelGrowth > maxLabelGrowth {
 		return w, fmt.Errorf("label_replace and label_join would write %d bytes into the labels of a series, at most %d are allowed: "+
 			"use shorter texts, and do not nest them so deeply", w.labelGrowth, maxLabelGrowth)
@@ -41,54 +48,50 @@ func weigh(s *parser.EvalStmt) (weight, error) {
 	return w, nil
 }
 
-// walk returns what an expression adds to the labels of a series, and how long the longest value may be. Span is the time over
-// which it is evaluated.
-func (w *weight) walk(e parser.Expr, span time.Duration) (growth, longest int64) {
+// walk returns what an expression adds to the labels of a series, and how long the longest value may be.
+func (w *weight) walk(e parser.Expr, in scope) (growth, longest int64) {
 	switch n := e.(type) {
 	case *parser.StepInvariantExpr:
-		return w.walk(n.Expr, 0)
+		return w.walk(n.Expr, scope{0, 1})
 	case *parser.ParenExpr:
-		return w.walk(n.Expr, span)
+		return w.walk(n.Expr, in)
 	case *parser.UnaryExpr:
-		return w.walk(n.Expr, span)
+		return w.walk(n.Expr, in)
 	case *parser.SubqueryExpr:
 		if n.Timestamp != nil {
-			span = 0
+			in.span = 0
 		}
-		span += n.Range
-		step := n.Step
-		if step <= 0 {
-			step = scrapeInterval
-		}
-		steps := int64(span/step) + 1
-		w.steps = max(w.steps, steps)
-		w.subquerySteps += steps
-		return w.walk(n.Expr, span)
+		in.span += n.Range
+		in.steps = int64(in.span/subqueryStep(n)) + 1
+		w.steps = max(w.steps, in.steps)
+		w.subquerySteps += in.steps
+		return w.walk(n.Expr, in)
 	case *parser.AggregateExpr:
 		w.countValues = w.countValues || n.Op == parser.COUNT_VALUES
-		growth, longest = w.walk(n.Expr, span)
+		growth, longest = w.walk(n.Expr, in)
 		if n.Param != nil {
-			w.walk(n.Param, span)
+			w.walk(n.Param, in)
 		}
 		return growth, longest
 	case *parser.BinaryExpr:
-		left, leftLongest := w.walk(n.LHS, span)
-		right, rightLongest := w.walk(n.RHS, span)
+		left, leftLongest := w.walk(n.LHS, in)
+		right, rightLongest := w.walk(n.RHS, in)
 		longest = max(leftLongest, rightLongest)
 		if n.Op.IsSetOperator() {
 			return max(left, right), longest // a series comes from one side
 		}
 		return saturated(left + right), longest
 	case *parser.Call:
-		return w.walkCall(n, span)
+		return w.walkCall(n, in)
 	}
 	return 0, nominalValue
 }
 
-func (w *weight) walkCall(n *parser.Call, span time.Duration) (growth, longest int64) {
+func (w *weight) walkCall(n *parser.Call, in scope) (growth, longest int64) {
 	longest = nominalValue
+	w.visits = max(w.visits, float64(in.steps)*visitsPerStep(n))
 	for _, arg := range n.Args {
-		g, l := w.walk(arg, span)
+		g, l := w.walk(arg, in)
 		growth, longest = max(growth, g), max(longest, l)
 	}
 	var written int64
