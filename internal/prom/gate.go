@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/prom/budget"
 )
 
 // requestGrace is how much longer than a query's timeout a request may take, like a listing of label values.
@@ -75,7 +77,7 @@ func (g *gate) through(next http.Handler, w http.ResponseWriter, r *http.Request
 	ctx, cancel := context.WithTimeout(r.Context(), g.limit)
 	defer cancel()
 	defer context.AfterFunc(g.ctx, cancel)() //nolint:contextcheck // joins two contexts
-	r = r.WithContext(ctx)
+	r = r.WithContext(budget.WithPeer(ctx, r.RemoteAddr))
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)
 	next.ServeHTTP(w, r)
 }

@@ -40,7 +40,7 @@ func (e ErrFull) Error() string {
 		e.Class.Slots, e.Class.Bytes>>20, e.Class.Name, what)
 }
 
-// Pool gives out the slots of one class, in the order of asking.
+// Pool gives out the slots of one class: to peers in turn, and to each in the order of asking.
 type Pool struct {
 	class Class
 	queue int // how many may wait
@@ -48,15 +48,14 @@ type Pool struct {
 	mu      sync.Mutex
 	taken   int
 	held    int64
-	waiting []*waiter
+	waiting line
+	holders map[Peer]int // slots that are taken
 	refused map[Reason]int64
 }
 
-type waiter struct{ turn chan struct{} }
-
 // NewPool returns a pool in which at most queue requests wait.
 func NewPool(class Class, queue int) *Pool {
-	return &Pool{class: class, queue: queue, refused: map[Reason]int64{ReasonQueue: 0, ReasonTimeout: 0}}
+	return &Pool{class: class, queue: queue, holders: map[Peer]int{}, refused: map[Reason]int64{ReasonQueue: 0, ReasonTimeout: 0}}
 }
 
 // Class returns what one slot is.
@@ -72,36 +71,64 @@ func (p *Pool) wait(ctx context.Context) (*Slot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, p.gaveUp(err)
 	}
+	peer := peerOf(ctx)
 	p.mu.Lock()
-	if p.taken < p.class.Slots && len(p.waiting) == 0 {
+	if p.taken < p.class.Slots && !p.waiting.has(peer) && (p.waiting.len == 0 || !p.hasShare(peer)) {
 		defer p.mu.Unlock()
-		return p.take(), nil
+		return p.take(peer), nil
 	}
-	if len(p.waiting) >= p.queue {
+	if p.waiting.len >= p.queue && !p.displace(peer) {
 		p.refused[ReasonQueue]++
 		p.mu.Unlock()
 		return nil, ErrFull{p.class, ReasonQueue}
 	}
-	w := &waiter{make(chan struct{})}
-	p.waiting = append(p.waiting, w)
+	w := &waiter{peer: peer, turn: make(chan *Slot, 1)}
+	p.waiting.push(w)
 	p.mu.Unlock()
 
 	select {
-	case <-w.turn:
-		return &Slot{pool: p, bytes: p.class.Bytes}, nil
+	case slot := <-w.turn:
+		if slot == nil {
+			return nil, ErrFull{p.class, ReasonQueue} // it made room for another peer
+		}
+		return slot, nil
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
-	for i, other := range p.waiting {
-		if other == w {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			p.mu.Unlock()
-			return nil, p.gaveUp(ctx.Err())
-		}
-	}
+	waited := p.waiting.remove(w)
 	p.mu.Unlock()
-	(&Slot{pool: p, bytes: p.class.Bytes}).Release() // its turn came meanwhile
+	if !waited {
+		(<-w.turn).Release() // its turn came meanwhile
+	}
 	return nil, p.gaveUp(ctx.Err())
+}
+
+// displace refuses the last one of the peer of which most wait, when fewer of the one who asks do. The caller holds the lock.
+func (p *Pool) displace(peer Peer) bool {
+	w := p.waiting.last(p.waiting.longest())
+	if w == nil || p.waiting.of(w.peer) <= p.waiting.of(peer)+1 {
+		return false
+	}
+	p.waiting.remove(w)
+	p.refused[ReasonQueue]++
+	w.turn <- nil
+	return true
+}
+
+// hasShare tells whether a peer holds as many slots as one may while others wait. The caller holds the lock.
+func (p *Pool) hasShare(peer Peer) bool {
+	return peer.one() && p.holders[peer] >= (p.class.Slots+1)/2
+}
+
+// serve gives the slots that are free to those who wait. The caller holds the lock.
+func (p *Pool) serve() {
+	for p.taken < p.class.Slots {
+		w := p.waiting.next(p.hasShare)
+		if w == nil {
+			return
+		}
+		w.turn <- p.take(w.peer)
+	}
 }
 
 func (p *Pool) gaveUp(err error) error {
@@ -115,10 +142,11 @@ func (p *Pool) gaveUp(err error) error {
 }
 
 // take counts a slot as taken. The caller holds the lock.
-func (p *Pool) take() *Slot {
+func (p *Pool) take(peer Peer) *Slot {
 	p.taken++
+	p.holders[peer]++
 	p.held += p.class.Bytes
-	return &Slot{pool: p, bytes: p.class.Bytes}
+	return &Slot{pool: p, peer: peer, bytes: p.class.Bytes}
 }
 
 // State is what a pool tells of itself.
@@ -132,12 +160,13 @@ type State struct {
 func (p *Pool) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return State{Taken: p.taken, Waiting: len(p.waiting), Held: p.held, Refused: maps.Clone(p.refused)}
+	return State{Taken: p.taken, Waiting: p.waiting.len, Held: p.held, Refused: maps.Clone(p.refused)}
 }
 
 // Slot is room for one query.
 type Slot struct {
 	pool     *Pool
+	peer     Peer
 	bytes    int64
 	released bool
 	holder   *Holder // nil: nobody asks
@@ -155,10 +184,8 @@ func (s *Slot) Release() {
 	defer p.mu.Unlock()
 	p.taken--
 	p.held -= s.bytes
-	for len(p.waiting) > 0 && p.taken < p.class.Slots {
-		next := p.waiting[0]
-		p.waiting = p.waiting[1:]
-		p.take()
-		close(next.turn)
+	if p.holders[s.peer]--; p.holders[s.peer] == 0 {
+		delete(p.holders, s.peer)
 	}
+	p.serve()
 }
