@@ -29,6 +29,7 @@ func newAsker(slots, queue int) *asker {
 
 // ask asks n times for a peer, and returns when each has got a slot, waits or is refused.
 func (a *asker) ask(t *testing.T, peer string, n int) {
+	t.Helper()
 	for range n {
 		go func() {
 			slot, err := a.pool.Take(WithPeer(t.Context(), peer))
