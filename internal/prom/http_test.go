@@ -133,7 +133,7 @@ func TestConfigIsThatOfTheSpecification(t *testing.T) {
 		t.Errorf("scrape_configs (-want +got):\n%s", diff)
 	}
 	if got.Global.Interval != "15s" || got.Global.Timeout != "10s" || got.Global.Scheme != "utf8" ||
-		got.Global.Body != "64<<20" || got.Global.Samples != 2_000_000 || got.Global.Dropped != 100 {
+		got.Global.Body != "64MiB" || got.Global.Samples != 2_000_000 || got.Global.Dropped != 100 {
 		t.Errorf("global: %+v", got.Global)
 	}
 	retention := map[string]any{"tsdb": map[string]any{"outofordertimewindow": 0, "retention": map[string]any{"time": "1d12h", "size": "512MiB"}}}

@@ -84,6 +84,7 @@ type changing struct {
 }
 
 func newChanging(t *testing.T, page string) *changing {
+	t.Helper()
 	c := &changing{}
 	c.page.Store(&page)
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
