@@ -27,8 +27,7 @@ func TestReserveIsForShortAnswers(t *testing.T) {
 			b := bufio.NewReader(c)
 			answer, err := http.ReadResponse(b, nil)
 			if err != nil {
-				t.Error(err)
-				return nil
+				t.Fatal(err)
 			}
 			_, _ = io.Copy(io.Discard, answer.Body)
 			if _, err := b.ReadByte(); err == nil || !answer.Close {
