@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -16,7 +17,7 @@ func TestOneRemoteReadAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newTestBudget(Options{})
 		end := make(chan struct{})
-		inside := 0
+		var inside atomic.Int32
 		o := newOneRead(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			slot, _, err := b.listing(r.Context(), 0)
 			if err != nil {
@@ -24,8 +25,8 @@ func TestOneRemoteReadAtATime(t *testing.T) {
 				return
 			}
 			defer slot.Release()
-			inside++
-			defer func() { inside-- }()
+			inside.Add(1)
+			defer inside.Add(-1)
 			<-end
 		}))
 		ask := func(path string) (wanted func() bool) {
@@ -39,17 +40,17 @@ func TestOneRemoteReadAtATime(t *testing.T) {
 			t.Error("somebody waits")
 		}
 		ask("/read/")
-		if inside != 1 || !wanted() {
-			t.Errorf("%d remote reads are served at once; the second waits: %t", inside, wanted())
+		if inside.Load() != 1 || !wanted() {
+			t.Errorf("%d remote reads are served at once; the second waits: %t", inside.Load(), wanted())
 		}
 		ask("/labels")
-		if inside != 2 {
+		if inside.Load() != 2 {
 			t.Error("a listing waits for remote read")
 		}
 		close(end)
 		synctest.Wait()
-		if s := o.turn.State(); inside != 0 || s.Taken != 0 || s.Waiting != 0 {
-			t.Errorf("%d inside, %+v", inside, s)
+		if s := o.turn.State(); inside.Load() != 0 || s.Taken != 0 || s.Waiting != 0 {
+			t.Errorf("%d inside, %+v", inside.Load(), s)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
