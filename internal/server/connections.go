@@ -17,8 +17,8 @@ const (
 	// megabytes, which a slow client doesn't read within the deadline.
 	sendBuffer = 512 << 10
 	// Where the process may open only few files, a listener's connections are that percentage of them.
-	apiFiles   = 70
-	otherFiles = 8
+	apiFiles   = 60
+	otherFiles = 5
 	// enoughFiles is how many files 2,000 workers need, each for its reports, its watch stream and its scrape.
 	enoughFiles = 8192
 )

@@ -59,7 +59,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		{GPUInterval: time.Millisecond},
 		{MaxSeriesPerEngine: new(0)},
 		{MaxSeriesPerEngine: new(250_001)},
-		{MaxNewSeries: new(-1)}, {MaxSeriesPerEngine: new(70_000), MaxNewSeries: new(-1)},
+		{MaxNewSeries: new(-1)},
 		{MaxNewSeries: new(10_000_001)},
 		{LargePagesMemory: 27},
 		{UserLimit: new(-1)},
