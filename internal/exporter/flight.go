@@ -223,35 +223,38 @@ func (t *tracked) spare(src *translate.Source) *translate.Result {
 	return r
 }
 
-// unified translates the page, or returns the translation that another scrape made of it. first says that it is the first
-// one of this page, whose counts are the ones to add up.
-func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source) (v variant, first bool) {
+// unified translates the page, or returns the translation that another scrape made of it. count is called with the first one of
+// this page, whose counts are the ones to add up, before another scrape gets it.
+func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source, count func(variant)) variant {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, v := range f.variants {
 		if v.compiled == compiled && v.source == src {
-			return v, false
+			return v
 		}
 	}
 	r := f.tracked.spare(src)
 	r.Growth = f.tracked.growth(false, f.instance.Gateway)
 	plan := compiled.Plan(f.instance.Runtime, f.instance.Version)
 	stats := r.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
-	v = variant{compiled: compiled, source: src, result: r, stats: stats}
+	v := variant{compiled: compiled, source: src, result: r, stats: stats}
 	v.fed, v.countable = r.Coverage(plan)
 	f.variants = append(f.variants, v)
-	first, f.counted = !f.counted, true
-	return v, first
+	if !f.counted {
+		f.counted = true
+		count(v)
+	}
+	return v
 }
 
-// native adds the instance's labels to the page's own families: to all or, with a mapping, to those that it does not take. first
-// says that nobody did that before with this page.
-func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source) (raw *translate.Raw, first bool) {
+// native adds the instance's labels to the page's own families: to all or, with a mapping, to those that it does not take. count is
+// called with the first one of this page, before another scrape gets it.
+func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source, count func(*translate.Raw)) *translate.Raw {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, v := range f.raw {
 		if v.unmappedBy == unmappedBy && v.source == src {
-			return v.raw, false
+			return v.raw
 		}
 	}
 	r := &translate.Raw{MaxSamples: f.tracked.maxSeries, More: f.tracked.room.take, Growth: f.tracked.growth(true, f.instance.Gateway)}
@@ -262,5 +265,8 @@ func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source) (ra
 		r.CollectUnmapped(f.page.Body, format, src, unmappedBy.Plan(f.instance.Runtime, f.instance.Version))
 	}
 	f.raw = append(f.raw, rawVariant{unmappedBy, src, r})
-	return r, len(f.raw) == 1
+	if len(f.raw) == 1 {
+		count(r)
+	}
+	return r
 }

@@ -24,7 +24,7 @@ func TestScrapeDoesNotWaitForATranslation(t *testing.T) {
 			if o.tracked.engine == Engine(slow) {
 				time.Sleep(5 * time.Second)
 			}
-			v, _ := o.flight.unified(small(t).compiled, src)
+			v := o.flight.unified(small(t).compiled, src, func(variant) {})
 			o.result = v.result
 		})
 		if took := time.Since(start); took != 950*time.Millisecond {

@@ -109,12 +109,8 @@ func parseSwitch(query url.Values, name string) (bool, error) {
 
 func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) []outcome {
 	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
-		v, first := o.flight.unified(s.compiled, src)
+		v := o.flight.unified(s.compiled, src, func(v variant) { e.countPage(o.tracked, v) })
 		o.result, o.stats, o.fed, o.countable = v.result, v.stats, v.fed, v.countable
-		if first {
-			e.count(o.tracked, v.stats)
-			e.countLeftOut(o.tracked, v.result.LeftOut(), v.result.Growth)
-		}
 	})
 	results := make([]*translate.Result, 0, len(outcomes))
 	for _, o := range outcomes {
@@ -139,11 +135,7 @@ func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {
 		if !s.unmapped {
 			by = nil
 		}
-		raw, first := o.flight.native(by, src)
-		o.raw = raw
-		if first {
-			e.countLeftOut(o.tracked, raw.LeftOut(), raw.Growth)
-		}
+		o.raw = o.flight.native(by, src, func(raw *translate.Raw) { e.countLeftOut(o.tracked, raw.LeftOut(), raw.Growth) })
 	})
 	raws := make([]*translate.Raw, 0, len(outcomes))
 	for _, o := range outcomes {
@@ -269,6 +261,12 @@ func release(outcomes []outcome) {
 			o.flight.release()
 		}
 	}
+}
+
+// countPage adds up what one translation of a page says.
+func (e *Exporter) countPage(t *tracked, v variant) {
+	e.count(t, v.stats)
+	e.countLeftOut(t, v.result.LeftOut(), v.result.Growth)
 }
 
 // count adds up what was wrong with a page and logs it when it begins.

@@ -83,11 +83,7 @@ func (e *Exporter) try(ctx context.Context, trial *Trial, t *tracked, s scrape, 
 		return
 	}
 	src := t.source(s.identity, f.instance).src
-	before, first := f.unified(s.compiled, src)
-	if first {
-		e.count(t, before.stats)
-		e.countLeftOut(t, before.result.LeftOut(), before.result.Growth)
-	}
+	before := f.unified(s.compiled, src, func(v variant) { e.countPage(t, v) })
 	plan := proposed.Plan(f.instance.Runtime, f.instance.Version)
 	after := translate.Result{MaxSamples: t.maxSeries, More: t.room.take, Users: t.users.Clone()}
 	defer func() { t.room.give(after.Trim()) }()

@@ -27,6 +27,10 @@ func (c *cutoff) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
+	if err := c.ctx.Err(); err != nil { // a connection within this machine may be there before ctx ends
+		_ = conn.Close()
+		return nil, err
+	}
 	//nolint:contextcheck // the connection outlives the dialling
 	return &cuttable{conn, context.AfterFunc(c.ctx, func() { _ = conn.Close() })}, nil
 }
