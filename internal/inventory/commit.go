@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// rehearsal is a change that is made to see which rows it changes, and unmade before anybody else sees it.
-type rehearsal struct {
+// dryRun is a change that is made to see which rows it changes, and undone before anybody else sees it.
+type dryRun struct {
 	on   bool
 	undo []func()
-	at   time.Time // the time at which the change happens, while one is rehearsed or made
+	at   time.Time // the time at which the change happens, in a dry run and when it is made
 }
 
-// undoing notes how to unmake what is done next, if it is only rehearsed.
+// undoing notes how to undo what is done next, in a dry run.
 func (i *Inventory) undoing(undo func()) {
-	if i.rehearsal.on {
-		i.rehearsal.undo = append(i.rehearsal.undo, undo)
+	if i.dryRun.on {
+		i.dryRun.undo = append(i.dryRun.undo, undo)
 	}
 }
 
 // events is where it is logged that something happens.
 func (i *Inventory) events() *slog.Logger {
-	if i.rehearsal.on {
+	if i.dryRun.on {
 		return slog.New(slog.DiscardHandler)
 	}
 	return i.log
@@ -31,7 +31,7 @@ func (i *Inventory) events() *slog.Logger {
 
 // now is the time of the change that is under way.
 func (i *Inventory) now() time.Time {
-	if at := i.rehearsal.at; !at.IsZero() {
+	if at := i.dryRun.at; !at.IsZero() {
 		return at
 	}
 	return time.Now()
@@ -47,19 +47,19 @@ func (i *Inventory) commit(ctx context.Context, change func()) error {
 	defer done()
 	i.mu.Lock()
 	at := time.Now()
-	i.rehearsal = rehearsal{on: true, at: at}
+	i.dryRun = dryRun{on: true, at: at}
 	change()
 	changes, taken := i.takeUnsaved()
-	for _, undo := range slices.Backward(i.rehearsal.undo) {
+	for _, undo := range slices.Backward(i.dryRun.undo) {
 		undo()
 	}
-	i.rehearsal = rehearsal{}
+	i.dryRun = dryRun{}
 	return i.apply(ctx, changes, taken, func() {
 		meanwhile := i.unsaved
 		i.unsaved = newUnsaved()
-		i.rehearsal.at = at
+		i.dryRun.at = at
 		change()
-		i.rehearsal.at = time.Time{}
+		i.dryRun.at = time.Time{}
 		i.unsaved = meanwhile
 	})
 }

@@ -67,10 +67,10 @@ type Inventory struct {
 
 	mu sync.Mutex // guards what follows; never held while storing
 	rows
-	unsaved   unsaved
-	saved     saved
-	rehearsal rehearsal
-	bell      bell
+	unsaved unsaved
+	saved   saved
+	dryRun  dryRun
+	bell    bell
 
 	// view is what readers get while stale says that it is fresh. Both change under mu only.
 	view  atomic.Pointer[view]
@@ -222,7 +222,7 @@ func newBell() bell { return bell{subscribers: make(map[chan struct{}]struct{})}
 
 // outdate marks the view as out of date. i.mu is held.
 func (i *Inventory) outdate(what staleness) {
-	if i.rehearsal.on {
+	if i.dryRun.on {
 		return
 	}
 	i.stale.Store(max(i.stale.Load(), int32(what)))
@@ -231,7 +231,7 @@ func (i *Inventory) outdate(what staleness) {
 // changed marks the view as out of date and rings the bell. i.mu is held.
 func (i *Inventory) changed(what staleness) {
 	i.outdate(what)
-	if i.bell.waiting || i.rehearsal.on {
+	if i.bell.waiting || i.dryRun.on {
 		return
 	}
 	if wait := notifyInterval - time.Since(i.bell.last); wait > 0 {

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // reach says which addresses the scraper may connect to. A worker names its own address, and a name can lead anywhere by the time
@@ -75,18 +76,8 @@ func unfit(host string, ip netip.Addr) string {
 		return "it leads to the multicast or broadcast address " + ip.String()
 	case ip.IsLinkLocalUnicast():
 		return "it leads to the link-local address " + ip.String()
-	case ip.IsLoopback() && !namesLoopback(host):
+	case ip.IsLoopback() && !fleet.IsLoopback(host):
 		return "it leads to the loopback address " + ip.String() + ", and only a worker that names loopback itself is scraped there"
 	}
 	return ""
-}
-
-// namesLoopback reports whether a registered host is a loopback address as it stands. The inventory takes one only from a worker
-// that came over loopback.
-func namesLoopback(host string) bool {
-	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
