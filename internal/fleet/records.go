@@ -8,6 +8,7 @@ type Records struct {
 	Workers   []WorkerRecord
 	Models    []ModelRecord
 	Instances []InstanceRecord
+	Revoked   []RevokedWorker
 }
 
 // WorkerRecord is a worker as it is stored.
@@ -50,6 +51,7 @@ type Changes struct {
 	RemovedInstances []int64
 	RemovedModels    []int64
 	RemovedWorkers   []int64
+	RemovedRevoked   []int64
 	// Put holds whole rows, new or to be replaced by their id.
 	Put        Records
 	Heartbeats []Heartbeat
@@ -60,6 +62,6 @@ func (c *Changes) Empty() bool { return len(c.Heartbeats) == 0 && c.HeartbeatsAl
 
 // HeartbeatsAlone reports whether there is nothing to store but heartbeats.
 func (c *Changes) HeartbeatsAlone() bool {
-	return len(c.RemovedInstances)+len(c.RemovedModels)+len(c.RemovedWorkers)+
-		len(c.Put.Clusters)+len(c.Put.Workers)+len(c.Put.Models)+len(c.Put.Instances) == 0
+	return len(c.RemovedInstances)+len(c.RemovedModels)+len(c.RemovedWorkers)+len(c.RemovedRevoked)+
+		len(c.Put.Clusters)+len(c.Put.Workers)+len(c.Put.Models)+len(c.Put.Instances)+len(c.Put.Revoked) == 0
 }

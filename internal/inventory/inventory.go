@@ -41,6 +41,8 @@ type Options struct {
 	HeartbeatSaveInterval time.Duration
 	// MaxWorkers, MaxClusters and MaxModels bound the fleet: 20,000, 1,000 and 100,000 by default.
 	MaxWorkers, MaxClusters, MaxModels int
+	// MaxRevoked bounds the workers that are kept out after they were removed: 10,000 by default.
+	MaxRevoked int
 }
 
 const (
@@ -67,6 +69,7 @@ type Inventory struct {
 
 	mu sync.Mutex // guards what follows; never held while storing
 	rows
+	revoked revoked
 	unsaved unsaved
 	saved   saved
 	dryRun  dryRun
@@ -86,6 +89,7 @@ func New(ctx context.Context, opts Options) (*Inventory, error) {
 	opts.MaxWorkers = orDefault(opts.MaxWorkers, 20_000)
 	opts.MaxClusters = orDefault(opts.MaxClusters, 1_000)
 	opts.MaxModels = orDefault(opts.MaxModels, 100_000)
+	opts.MaxRevoked = orDefault(opts.MaxRevoked, 10_000)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -97,6 +101,7 @@ func New(ctx context.Context, opts Options) (*Inventory, error) {
 		saving:  make(chan struct{}, 1),
 		retry:   make(chan struct{}, 1),
 		rows:    newRows(),
+		revoked: newRevoked(),
 		unsaved: newUnsaved(),
 		saved:   saved{ended: make(chan struct{})},
 		bell:    newBell(),
@@ -167,6 +172,9 @@ func (i *Inventory) load(r fleet.Records) error {
 			return fmt.Errorf("stored instance %d is of worker %d and model %d, which do not both exist: restore the data directory from a backup", rec.ID, rec.WorkerID, rec.ModelID)
 		}
 		i.insertInstance(&instance{InstanceRecord: rec, worker: w, model: m})
+	}
+	for k := range r.Revoked {
+		i.revoked.insert(&r.Revoked[k])
 	}
 	return nil
 }

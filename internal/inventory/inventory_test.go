@@ -25,6 +25,7 @@ type memory struct {
 	models    map[int64]fleet.ModelRecord
 	instances map[int64]fleet.InstanceRecord
 	beats     map[int64]fleet.Heartbeat
+	revoked   map[int64]fleet.RevokedWorker
 	writes    int   // calls that changed something
 	fail      error // what all calls that write answer, if not nil
 	failApply error // what Apply alone answers, if not nil
@@ -34,6 +35,7 @@ func newMemory() *memory {
 	return &memory{
 		clusters: make(map[int64]fleet.Cluster), workers: make(map[int64]fleet.WorkerRecord), models: make(map[int64]fleet.ModelRecord),
 		instances: make(map[int64]fleet.InstanceRecord), beats: make(map[int64]fleet.Heartbeat),
+		revoked: make(map[int64]fleet.RevokedWorker),
 	}
 }
 
@@ -48,7 +50,7 @@ func sorted[T any](m map[int64]T) []T {
 func (m *memory) Load(context.Context) (fleet.Records, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := fleet.Records{Clusters: sorted(m.clusters), Workers: sorted(m.workers), Models: sorted(m.models), Instances: sorted(m.instances)}
+	r := fleet.Records{Clusters: sorted(m.clusters), Workers: sorted(m.workers), Models: sorted(m.models), Instances: sorted(m.instances), Revoked: sorted(m.revoked)}
 	for k := range r.Workers {
 		h := m.beats[r.Workers[k].ID]
 		r.Workers[k].LastReportAt, r.Workers[k].AppliedGeneration = h.At.Round(0), h.AppliedGeneration
@@ -91,6 +93,7 @@ func (m *memory) Apply(_ context.Context, c *fleet.Changes) error {
 	put(m.workers, c.RemovedWorkers, c.Put.Workers, func(r fleet.WorkerRecord) int64 { return r.ID })
 	put(m.models, c.RemovedModels, c.Put.Models, func(r fleet.ModelRecord) int64 { return r.ID })
 	put(m.instances, c.RemovedInstances, c.Put.Instances, func(r fleet.InstanceRecord) int64 { return r.ID })
+	put(m.revoked, c.RemovedRevoked, c.Put.Revoked, func(r fleet.RevokedWorker) int64 { return r.ID })
 	put(m.beats, c.RemovedWorkers, c.Heartbeats, func(h fleet.Heartbeat) int64 { return h.WorkerID })
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 
 // Register admits a worker and gives it a new credential once that is stored. A known UUID is the same worker again: it keeps
 // its id and what it said is replaced. A known name with another UUID is a machine that was set up anew and takes over the
-// worker of that name, unless that one is ready (fleet.ErrNameTaken). Other errors are fleet.ErrInvalid and
-// fleet.ErrNotStored. A registration that fails changes nothing.
+// worker of that name, unless that one is ready (fleet.ErrNameTaken). A worker that an operator removed is kept out
+// (fleet.ErrRevoked). Other errors are fleet.ErrInvalid and fleet.ErrNotStored. A registration that fails changes nothing.
 func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.Joined, error) {
 	r, err := fleet.CheckRegistration(r)
 	if err != nil {
@@ -51,6 +51,9 @@ func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.J
 
 // admit says which ids the registration needs, or why it is refused.
 func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
+	if err := i.refuseRevoked(&r); err != nil {
+		return want, err
+	}
 	var named *worker
 	if c, ok := i.clusterNamed[r.Cluster]; ok {
 		named = i.workerNamed[modelKey{c.ID, r.Name}]
@@ -161,8 +164,8 @@ func (i *Inventory) Authenticate(workerID int64, credential string) bool {
 }
 
 // RemoveWorker forgets a worker, its instances, and the models that have no others, once that is stored. A worker that is
-// still alive is refused from then on and joins again under a new id. The error is fleet.ErrNoWorker if there is none, or
-// fleet.ErrNotStored; the worker is still there then.
+// still alive is revoked: it is kept out from then on until Allow lets it in. The error is fleet.ErrNoWorker if there is none,
+// fleet.ErrRevokedFull, or fleet.ErrNotStored; the worker is still there then.
 func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
 	release, err := i.hold(ctx)
 	if err != nil {
@@ -171,9 +174,16 @@ func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
 	defer release()
 	i.mu.Lock()
 	w, ok := i.workers[id]
+	alive := ok && i.alive(w)
+	if alive {
+		err = i.mayRevoke(w)
+	}
 	i.mu.Unlock()
-	if !ok {
+	switch {
+	case !ok:
 		return noWorker(id)
+	case err != nil:
+		return err
 	}
 	return i.commit(ctx, func() {
 		touched := make(map[*model]struct{})
@@ -188,7 +198,10 @@ func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
 				i.removeModel(m)
 			}
 		}
-		i.events().Info("worker removed", "worker", w.Name, "worker_id", id)
+		if alive {
+			i.revoke(w)
+		}
+		i.events().Info("worker removed", "worker", w.Name, "worker_id", id, "kept_out", alive)
 	})
 }
 

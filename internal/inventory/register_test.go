@@ -190,6 +190,9 @@ func TestRemoveWorker(t *testing.T) {
 	wantError(t, inv.RemoveWorker(t.Context(), a.Worker.ID), fleet.ErrNoWorker, "worker 1")
 	_, err := inv.Report(t.Context(), a.Worker.ID, fleet.Report{})
 	wantError(t, err, fleet.ErrNoWorker, "worker 1")
+	if err := inv.Allow(t.Context(), a.Worker.ID); err != nil { // it was alive
+		t.Fatal(err)
+	}
 	if got := join(t, inv, registration("a")).Worker.ID; got != 3 {
 		t.Errorf("id = %d; an id must not be given twice", got)
 	}

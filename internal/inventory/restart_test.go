@@ -65,6 +65,11 @@ func TestInventoryComesBackFromTheDatabase(t *testing.T) {
 	if !inv.Authenticate(a.Worker.ID, a.Credential) {
 		t.Error("the credential does not hold after a restart")
 	}
+	_, err := inv.Register(t.Context(), registration("b"))
+	wantError(t, err, fleet.ErrRevoked) // it was alive when it was removed
+	if err := inv.Allow(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
 	if got := join(t, inv, registration("b")).Worker.ID; got != 3 {
 		t.Errorf("id = %d, want a new one", got)
 	}

@@ -15,7 +15,7 @@ import (
 // unsaved holds the ids of rows that may differ from the stored ones; those that are no more in the inventory are to be
 // removed. What could not be stored stays here, so that trying again needs nothing else.
 type unsaved struct {
-	clusters, workers, models, instances map[int64]struct{}
+	clusters, workers, models, instances, revoked map[int64]struct{}
 }
 
 func newUnsaved() unsaved {
@@ -24,11 +24,12 @@ func newUnsaved() unsaved {
 		workers:   make(map[int64]struct{}),
 		models:    make(map[int64]struct{}),
 		instances: make(map[int64]struct{}),
+		revoked:   make(map[int64]struct{}),
 	}
 }
 
 func (u *unsaved) count() int {
-	return len(u.clusters) + len(u.workers) + len(u.models) + len(u.instances)
+	return len(u.clusters) + len(u.workers) + len(u.models) + len(u.instances) + len(u.revoked)
 }
 
 func (u *unsaved) add(other unsaved) {
@@ -36,6 +37,7 @@ func (u *unsaved) add(other unsaved) {
 	maps.Copy(u.workers, other.workers)
 	maps.Copy(u.models, other.models)
 	maps.Copy(u.instances, other.instances)
+	maps.Copy(u.revoked, other.revoked)
 }
 
 // saved is what is known about storing. i.mu guards it.
@@ -242,6 +244,13 @@ func (i *Inventory) takeUnsaved() (*fleet.Changes, unsaved) {
 			c.Put.Instances = append(c.Put.Instances, in.InstanceRecord)
 		} else {
 			c.RemovedInstances = append(c.RemovedInstances, id)
+		}
+	}
+	for _, id := range ids(taken.revoked) {
+		if w, ok := i.revoked.byID[id]; ok {
+			c.Put.Revoked = append(c.Put.Revoked, *w)
+		} else {
+			c.RemovedRevoked = append(c.RemovedRevoked, id)
 		}
 	}
 	return c, taken

@@ -79,6 +79,7 @@ func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
 		each(b, `INSERT INTO worker_heartbeats (worker_id, last_report_at, applied_generation) VALUES (?, ?, ?)
 			ON CONFLICT (worker_id) DO UPDATE SET last_report_at = excluded.last_report_at, applied_generation = excluded.applied_generation`,
 			c.Heartbeats, func(h fleet.Heartbeat) []any { return []any{h.WorkerID, toMillis(h.At), h.AppliedGeneration} })
+		applyRevoked(b, c)
 		return b.err
 	})
 	return s.explain("store the inventory in", err)
@@ -167,6 +168,7 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 			r.Instances = append(r.Instances, rec)
 			return err
 		}),
+		s.loadRevoked(ctx, &r),
 	)
 	if err != nil {
 		return fleet.Records{}, s.explain("read the inventory from", err)

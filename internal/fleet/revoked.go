@@ -1,0 +1,41 @@
+package fleet
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// RevokedWorker is a worker that an operator removed while it was alive. No worker of its UUID is let in until an operator says so.
+type RevokedWorker struct {
+	ID        int64 // that the worker had; no other gets it
+	UUID      string
+	Name      string
+	Cluster   string // its name
+	Address   string
+	RevokedAt time.Time
+}
+
+var (
+	// ErrRevoked: an operator removed the worker of that UUID.
+	ErrRevoked = errors.New("worker was removed")
+	// ErrRevokedFull: as many workers are revoked as may be.
+	ErrRevokedFull = errors.New("too many workers are kept out")
+)
+
+// PlainName reports whether a worker's name can be given on a command line as it is, and isn't taken for an id.
+func PlainName(s string) bool {
+	const others = "0123456789._-"
+	letter := func(c rune) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+	return s != "" && s[0] != '-' && strings.ContainsFunc(s, letter) &&
+		!strings.ContainsFunc(s, func(c rune) bool { return !letter(c) && !strings.ContainsRune(others, c) })
+}
+
+// ShownName is a worker's name for a sentence: in quotes where it isn't plain.
+func ShownName(s string) string {
+	if PlainName(s) {
+		return s
+	}
+	return strconv.Quote(s)
+}

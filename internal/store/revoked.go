@@ -1,0 +1,27 @@
+package store
+
+import (
+	"context"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+func applyRevoked(b *batch, c *fleet.Changes) {
+	each(b, "DELETE FROM revoked_workers WHERE worker_id = ?", c.RemovedRevoked, func(id int64) []any { return []any{id} })
+	each(b, "DELETE FROM revoked_workers WHERE worker_id = ?", c.Put.Revoked, func(r fleet.RevokedWorker) []any { return []any{r.ID} })
+	each(b, "INSERT INTO revoked_workers (worker_id, uuid, name, cluster, address, revoked_at) VALUES (?, ?, ?, ?, ?, ?)", c.Put.Revoked,
+		func(r fleet.RevokedWorker) []any {
+			return []any{r.ID, r.UUID, r.Name, r.Cluster, r.Address, toMillis(r.RevokedAt)}
+		})
+}
+
+func (s *Store) loadRevoked(ctx context.Context, r *fleet.Records) error {
+	return s.scan(ctx, "SELECT worker_id, uuid, name, cluster, address, revoked_at FROM revoked_workers ORDER BY worker_id", func(scan scanFunc) error {
+		var w fleet.RevokedWorker
+		var at int64
+		err := scan(&w.ID, &w.UUID, &w.Name, &w.Cluster, &w.Address, &at)
+		w.RevokedAt = fromMillis(at)
+		r.Revoked = append(r.Revoked, w)
+		return err
+	})
+}
