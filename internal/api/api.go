@@ -69,7 +69,10 @@ type Inventory interface {
 	// Report returns ids in the order of the report's instances.
 	Report(ctx context.Context, workerID int64, r fleet.Report) ([]fleet.ReportedIDs, error)
 	Authenticate(workerID int64, credential string) bool
+	// RemoveWorker keeps out a worker that is alive, until Allow. Revoked returns those that are kept out, by their ids.
 	RemoveWorker(ctx context.Context, workerID int64) error
+	Revoked() []fleet.RevokedWorker
+	Allow(ctx context.Context, workerID int64) error
 	// Snapshot returns the whole inventory; it is immutable.
 	Snapshot() *fleet.Snapshot
 }
@@ -267,8 +270,11 @@ func (a *API) routes() {
 	}, a.answerDryRun)
 	register(a, h, route{
 		id: "remove-worker", method: "DELETE", path: "/v2/workers/{id}", access: admin, tag: workersTag,
-		summary: "Take a worker out of the inventory and out of the scrape targets", errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
+		summary:     "Take a worker out of the inventory and out of the scrape targets",
+		description: "One that is alive, which is ready or reported within the grace period, is kept out from then on: DELETE /v2/revoked-workers/{id} lets it in again. Others may join again. Samples stay.",
+		errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 	}, a.removeWorker)
+	a.registerRevoked(h, workersTag)
 
 	a.registerLists(h, inventoryTag)
 	a.registerDashboards(h, inventoryTag)

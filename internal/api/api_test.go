@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +121,7 @@ type fakeInventory struct {
 	reported   fleet.Report
 	removed    map[int64]bool
 	fail       error
+	revoked    []fleet.RevokedWorker
 	snapshot   fleet.Snapshot
 }
 
@@ -157,6 +159,20 @@ func (i *fakeInventory) RemoveWorker(_ context.Context, id int64) error {
 	}
 	i.removed[id] = true
 	return i.fail
+}
+
+func (i *fakeInventory) Revoked() []fleet.RevokedWorker { return i.revoked }
+
+func (i *fakeInventory) Allow(_ context.Context, id int64) error {
+	n := slices.IndexFunc(i.revoked, func(w fleet.RevokedWorker) bool { return w.ID == id })
+	switch {
+	case i.fail != nil:
+		return i.fail
+	case n < 0:
+		return fleet.ErrNoWorker
+	}
+	i.revoked = slices.Delete(i.revoked, n, n+1)
+	return nil
 }
 
 func (i *fakeInventory) Snapshot() *fleet.Snapshot {
@@ -343,6 +359,8 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"PUT /v2/workers/{id}/report":          "workerCredential",
 		"GET /v2/workers/{id}/watch":           "workerCredential",
 		"DELETE /v2/workers/{id}":              "adminToken adminBasic",
+		"GET /v2/revoked-workers":              "adminToken adminBasic",
+		"DELETE /v2/revoked-workers/{id}":      "adminToken adminBasic",
 		"GET /v2/clusters":                     "",
 		"GET /v2/workers":                      "",
 		"GET /v2/models":                       "",
@@ -419,7 +437,7 @@ func TestFaultyRequestsAreExplained(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
 		status int
-	}{{fleet.ErrNameTaken, 409}, {fleet.ErrNoWorker, 404}, {fleet.ErrInvalid, 422}, {errors.New("secret detail"), 500}} {
+	}{{fleet.ErrRevoked, 403}, {fleet.ErrNameTaken, 409}, {fleet.ErrNoWorker, 404}, {fleet.ErrInvalid, 422}, {errors.New("secret detail"), 500}} {
 		h.inventory.fail = tt.err
 		p := problemOf(t, h.do(request("POST", "/v2/workers/register", `{"uuid":"u","name":"n","address":"a","metrics_port":0}`, "Authorization", "Bearer "+workerToken)), tt.status)
 		if strings.Contains(p.Detail, "secret") {

@@ -84,7 +84,9 @@ func (a *API) problem(ctx context.Context, need access, doing string, err error)
 	switch {
 	case errors.Is(err, ErrGeneration):
 		return a.overtaken()
-	case errors.Is(err, fleet.ErrNameTaken):
+	case errors.Is(err, fleet.ErrRevoked):
+		return &Problem{Status: http.StatusForbidden, Detail: err.Error()}
+	case errors.Is(err, fleet.ErrNameTaken), errors.Is(err, fleet.ErrRevokedFull):
 		return &Problem{Status: http.StatusConflict, Detail: err.Error()}
 	case errors.Is(err, fleet.ErrNoWorker):
 		return &Problem{Status: http.StatusNotFound, Detail: err.Error()}

@@ -23,6 +23,7 @@ func TestChangesThatAreNotStored(t *testing.T) {
 		{"POST", "/v2/workers/register", `{"uuid":"u","name":"n","address":"a","metrics_port":0}`, workerToken, false},
 		{"PUT", "/v2/workers/1/report", `{"applied_generation":0,"instances":[]}`, "cred-1", false},
 		{"DELETE", "/v2/workers/1", "", adminToken, true},
+		{"DELETE", "/v2/revoked-workers/3", "", adminToken, true},
 		{"POST", "/v2/metrics/config", `{"gpustack_metrics":{"gpustack:a":{"type":"gauge","description":"A."}},"runtime_mapping":{}}`, adminToken, true},
 		{"DELETE", "/v2/metrics/config", "", adminToken, true},
 	} {

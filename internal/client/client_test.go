@@ -10,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -125,6 +127,16 @@ func TestRequests(t *testing.T) {
 		t.Error(err)
 	}
 	check("RemoveWorker", seen{"DELETE", "/prefix/v2/workers/9", "Bearer join", "", "", ""})
+	if err := c.AllowWorker(ctx, 9); err != nil {
+		t.Error(err)
+	}
+	check("AllowWorker", seen{"DELETE", "/prefix/v2/revoked-workers/9", "Bearer join", "", "", ""})
+	status, answer = http.StatusOK, `{"items":[{"id":9,"name":"a","cluster_name":"lab","address":"10.0.0.9","revoked_at":"2026-11-30T01:02:03Z"}]}`
+	revoked, err := c.Revoked(ctx)
+	if want := (wire.RevokedWorker{ID: 9, Name: "a", ClusterName: "lab", Address: "10.0.0.9", RevokedAt: time.Date(2026, 11, 30, 1, 2, 3, 0, time.UTC)}); err != nil || !slices.Equal(revoked, []wire.RevokedWorker{want}) {
+		t.Errorf("Revoked = %+v, %v", revoked, err)
+	}
+	check("Revoked", seen{"GET", "/prefix/v2/revoked-workers", "Bearer join", "", "", ""})
 }
 
 func TestErrorsSayWhatToDo(t *testing.T) {
@@ -212,6 +224,19 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 				t.Errorf("error is no decent line: %q", err.Error())
 			}
 		})
+	}
+}
+
+// TestRefusalIsNoMatterOfTheToken: a worker that is kept out has the right one.
+func TestRefusalIsNoMatterOfTheToken(t *testing.T) {
+	const why = "worker a was removed by an operator"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = httpjson.WriteProblem(w, httpjson.Problem{Status: http.StatusForbidden, Detail: why})
+	}))
+	defer s.Close()
+	_, err := newClient(t, client.Options{BaseURL: s.URL, Token: "right"}).Register(t.Context(), wire.RegisterRequest{})
+	if err == nil || !strings.HasSuffix(err.Error(), "403 Forbidden: "+why) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -125,7 +125,7 @@ func (c *Client) answerError(r request, resp *http.Response) error {
 	if e.Detail == "" {
 		e.Detail = clean(p.Title, maxDetail)
 	}
-	if e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden {
+	if e.Status == http.StatusUnauthorized {
 		e.Hint = c.tokenHint(r.auth)
 	}
 	return e

@@ -2,10 +2,15 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"github.com/stackscope/stackscope/internal/wire"
 )
+
+// maxListBytes bounds a list: 20,000 workers with a few labels have some 10 MB.
+const maxListBytes = 96 << 20
 
 // Inventory is what a server knows, as one answer of each list has it.
 type Inventory struct {
@@ -17,10 +22,10 @@ type Inventory struct {
 
 // Inventory reads all lists. They are read one after the other, so an instance may name a worker that is not there yet.
 func (c *Client) Inventory(ctx context.Context) (inv Inventory, err error) {
-	if inv.Clusters, err = list[wire.Cluster](ctx, c, "/v2/clusters"); err != nil {
+	if inv.Clusters, err = c.Clusters(ctx); err != nil {
 		return inv, err
 	}
-	if inv.Workers, err = list[wire.Worker](ctx, c, "/v2/workers"); err != nil {
+	if inv.Workers, err = c.Workers(ctx); err != nil {
 		return inv, err
 	}
 	if inv.Models, err = list[wire.Model](ctx, c, "/v2/models"); err != nil {
@@ -30,7 +35,31 @@ func (c *Client) Inventory(ctx context.Context) (inv Inventory, err error) {
 	return inv, err
 }
 
+// Clusters reads the list of clusters.
+func (c *Client) Clusters(ctx context.Context) ([]wire.Cluster, error) {
+	return list[wire.Cluster](ctx, c, "/v2/clusters")
+}
+
+// Workers reads the list of workers.
+func (c *Client) Workers(ctx context.Context) ([]wire.Worker, error) {
+	return list[wire.Worker](ctx, c, "/v2/workers")
+}
+
 func list[T any](ctx context.Context, c *Client, path string) ([]T, error) {
-	answer, err := call[wire.List[T]](ctx, c, request{op: "read the inventory", method: http.MethodGet, path: path, auth: authAdmin})
+	answer, err := call[wire.List[T]](ctx, c, request{op: "read the inventory", method: http.MethodGet, path: path, maxAnswer: maxListBytes, auth: authAdmin})
 	return answer.Items, err
+}
+
+// Revoked reads which workers are kept out because they were removed while they were alive; the client's token must be the admin
+// token. An *Error with status 404 means that the server is older and keeps nobody out.
+func (c *Client) Revoked(ctx context.Context) ([]wire.RevokedWorker, error) {
+	return list[wire.RevokedWorker](ctx, c, "/v2/revoked-workers")
+}
+
+// AllowWorker lets a worker in again that is kept out; workerID is the one that it had.
+func (c *Client) AllowWorker(ctx context.Context, workerID int64) error {
+	_, err := call[json.RawMessage](ctx, c, request{
+		op: "let worker in", method: http.MethodDelete, path: "/v2/revoked-workers/" + strconv.FormatInt(workerID, 10), auth: authAdmin,
+	})
+	return err
 }
