@@ -86,7 +86,7 @@ func (a *API) problem(ctx context.Context, need access, doing string, err error)
 		return a.overtaken()
 	case errors.Is(err, fleet.ErrRevoked):
 		return &Problem{Status: http.StatusForbidden, Detail: err.Error()}
-	case errors.Is(err, fleet.ErrNameTaken), errors.Is(err, fleet.ErrRevokedFull):
+	case errors.Is(err, fleet.ErrNameTaken), errors.Is(err, fleet.ErrTwoWorkers), errors.Is(err, fleet.ErrRevokedFull):
 		return &Problem{Status: http.StatusConflict, Detail: err.Error()}
 	case errors.Is(err, fleet.ErrNoWorker):
 		return &Problem{Status: http.StatusNotFound, Detail: err.Error()}

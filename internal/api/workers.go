@@ -29,7 +29,7 @@ func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput,
 	b := in.Body
 	joined, err := a.opts.Inventory.Register(ctx, fleet.Registration{
 		UUID: b.UUID, Name: b.Name, Cluster: b.Cluster, Address: b.Address, MetricsPort: b.MetricsPort,
-		ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: a.gate.loopback.joins(in.request),
+		ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: a.gate.loopback.joins(in.request), Run: b.Run,
 	})
 	if err != nil {
 		return nil, a.problem(ctx, join, "register worker", err)
@@ -53,7 +53,7 @@ type reportInput struct {
 type reportOutput struct{ Body wire.ReportResponse }
 
 func (a *API) report(ctx context.Context, in *reportInput) (*reportOutput, error) {
-	r := fleet.Report{AppliedGeneration: in.Body.AppliedGeneration, Instances: make([]fleet.ReportedInstance, len(in.Body.Instances))}
+	r := fleet.Report{AppliedGeneration: in.Body.AppliedGeneration, Stopping: in.Body.Stopping, Instances: make([]fleet.ReportedInstance, len(in.Body.Instances))}
 	for i, b := range in.Body.Instances {
 		r.Instances[i] = fleet.ReportedInstance{
 			Name: b.Name, Model: b.Model, URL: b.URL, Runtime: b.Runtime, RuntimeVersion: b.RuntimeVersion,

@@ -56,6 +56,7 @@ func CheckRegistration(r Registration) (Registration, error) {
 		{"name", r.Name, 1, MaxName},
 		{"cluster", r.Cluster, 1, MaxName},
 		{"version", r.Version, 0, MaxVersion},
+		{"run", r.Run, 0, MaxUUID},
 	} {
 		if fault := textFault(f.value, f.min, f.max); fault != "" {
 			return r, Invalid(what, "%s %s", f.name, fault)

@@ -96,8 +96,10 @@ type Worker struct {
 	MetricsPort int // 0: the worker exports no metrics
 	ProxyMode   ProxyMode
 	State       WorkerState
-	Labels      map[string]string
-	Version     string
+	// StateMessage says why the worker is not ready.
+	StateMessage string
+	Labels       map[string]string
+	Version      string
 	// AppliedGeneration is the mapping generation that the worker said it applies.
 	AppliedGeneration int64
 	RegisteredAt      time.Time

@@ -11,11 +11,13 @@ type Records struct {
 	Revoked   []RevokedWorker
 }
 
-// WorkerRecord is a worker as it is stored.
+// WorkerRecord is a worker as it is stored. StateMessage is not: it follows from the rest.
 type WorkerRecord struct {
 	Worker
 	// CredentialHash is the SHA-256 of the worker's credential.
 	CredentialHash [32]byte
+	// LeftAt is when the worker said that it stops; zero if it didn't, or joined again since.
+	LeftAt time.Time
 }
 
 // ModelRecord is a model as it is stored. DesiredInstances is not: it follows from the instances.

@@ -17,6 +17,8 @@ type Registration struct {
 	Version     string
 	// Local says that the request came from this machine itself. Only then may the address be a loopback one.
 	Local bool
+	// Run is made by the worker at each of its starts and tells two processes of one UUID apart; empty: it is not told.
+	Run string
 }
 
 // Joined is what a worker learns when it joins.
@@ -31,6 +33,8 @@ type Joined struct {
 type Report struct {
 	AppliedGeneration int64
 	Instances         []ReportedInstance
+	// Stopping says that the worker stops: it is its last report.
+	Stopping bool
 }
 
 // ReportedInstance is one engine as its worker sees it.
@@ -60,6 +64,8 @@ type ReportedIDs struct {
 var (
 	// ErrNameTaken: another machine of that name is reporting.
 	ErrNameTaken = errors.New("worker name is taken")
+	// ErrTwoWorkers: another live worker has the same identity.
+	ErrTwoWorkers = errors.New("two live workers have one identity")
 	// ErrNoWorker: no worker has that id, or it was removed.
 	ErrNoWorker = errors.New("no such worker")
 	// ErrInvalid: the registration or report breaks a rule; the error's text says which.

@@ -35,6 +35,8 @@ type Options struct {
 	Logger *slog.Logger
 	// HeartbeatGrace is how long a worker may be silent before it is not ready any more, 150 s by default (GPUStack's).
 	HeartbeatGrace time.Duration
+	// ReportInterval is how often workers are told to report, 10 s by default.
+	ReportInterval time.Duration
 	// ModelRetention is how long a model is kept without instances, 24 h by default.
 	ModelRetention time.Duration
 	// HeartbeatSaveInterval is how often the times of heartbeats are stored, every minute by default.
@@ -84,6 +86,7 @@ type Inventory struct {
 // stored with and have one grace period, counted from now, to report again.
 func New(ctx context.Context, opts Options) (*Inventory, error) {
 	opts.HeartbeatGrace = orDefault(opts.HeartbeatGrace, 150*time.Second)
+	opts.ReportInterval = orDefault(opts.ReportInterval, 10*time.Second)
 	opts.ModelRetention = orDefault(opts.ModelRetention, 24*time.Hour)
 	opts.HeartbeatSaveInterval = orDefault(opts.HeartbeatSaveInterval, time.Minute)
 	opts.MaxWorkers = orDefault(opts.MaxWorkers, 20_000)
@@ -153,6 +156,10 @@ func (i *Inventory) load(r fleet.Records) error {
 		}
 		w := &worker{WorkerRecord: rec, cluster: c, instances: make(map[string]*instance)}
 		w.lastSeen.Store(never)
+		w.joined = never
+		if rec.State == fleet.WorkerReady {
+			w.joined = 0 // it has as long to report again as one that joins now
+		}
 		if !rec.LastReportAt.IsZero() {
 			w.lastSeen.Store(int64(min(rec.LastReportAt.Sub(i.epoch), 0)))
 		}

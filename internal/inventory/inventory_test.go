@@ -133,9 +133,9 @@ func newWith(tb testing.TB, opts inventory.Options) *inventory.Inventory {
 	return inv
 }
 
-// registration is that of a worker called name.
+// registration is that of a worker called name, always of the same run.
 func registration(name string) fleet.Registration {
-	return fleet.Registration{UUID: "uuid-" + name, Name: name, Address: name + ".example", MetricsPort: 10151}
+	return fleet.Registration{UUID: "uuid-" + name, Name: name, Address: name + ".example", MetricsPort: 10151, Run: "run-" + name}
 }
 
 func join(tb testing.TB, inv *inventory.Inventory, r fleet.Registration) fleet.Joined {

@@ -14,8 +14,9 @@ import (
 
 // Register admits a worker and gives it a new credential once that is stored. A known UUID is the same worker again: it keeps
 // its id and what it said is replaced. A known name with another UUID is a machine that was set up anew and takes over the
-// worker of that name, unless that one is ready (fleet.ErrNameTaken). A worker that an operator removed is kept out
-// (fleet.ErrRevoked). Other errors are fleet.ErrInvalid and fleet.ErrNotStored. A registration that fails changes nothing.
+// worker of that name, unless that one is ready or has only just stopped (fleet.ErrNameTaken). A second live process with a
+// known UUID is refused (fleet.ErrTwoWorkers), and so is a worker that an operator removed (fleet.ErrRevoked). Other errors are
+// fleet.ErrInvalid and fleet.ErrNotStored. A registration that fails changes nothing.
 func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.Joined, error) {
 	r, err := fleet.CheckRegistration(r)
 	if err != nil {
@@ -67,7 +68,10 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 	if fleet.IsLoopback(r.Address) && !r.Local && !letIn {
 		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the worker came from another one or through a proxy; give the worker the address under which this server reaches it with --worker-ip, or, if it is on the server's machine, let it join at http://localhost:PORT, with the port of this server, by --server-url", r.Address)
 	}
-	if named != nil && named != known && named.State == fleet.WorkerReady {
+	if err := i.twins(known, r); err != nil {
+		return want, err
+	}
+	if named != nil && named != known && i.holds(named, r) {
 		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s, that last reported %s ago; choose another worker name, or stop that worker and wait until it is not ready",
 			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address, time.Since(i.wall(named.lastSeen.Load())).Round(time.Second))
 	}
@@ -95,6 +99,7 @@ func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
 		w.ID, w.State, w.RegisteredAt = first.Workers, fleet.WorkerNotReady, i.now()
 		w.lastSeen.Store(never)
 		w.savedSeen = never
+		i.begin(w, r)
 		i.describeWorker(w, c, r)
 		i.undoing(func() {
 			i.unindexWorker(w)
@@ -115,10 +120,10 @@ func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
 		i.events().Warn("a ready worker registers with another name or address: if these are two machines, one has a copy of the other's data directory and must get a new one",
 			"worker_id", known.ID, "worker", r.Name, "address", r.Address, "old_worker", known.Name, "old_address", known.Address)
 	}
-	before, was := w.WorkerRecord, w.cluster
+	before, was, process := w.WorkerRecord, w.cluster, w.process
 	i.undoing(func() {
 		i.unindexWorker(w)
-		w.WorkerRecord, w.cluster = before, was
+		w.WorkerRecord, w.cluster, w.process = before, was, process
 		i.indexWorker(w)
 	})
 	i.unindexWorker(w)
@@ -128,6 +133,7 @@ func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
 	if w.cluster != c { // its models were those of the other cluster
 		i.removeInstances(w)
 	}
+	i.begin(w, r)
 	i.describeWorker(w, c, r)
 	i.indexWorker(w)
 	return w

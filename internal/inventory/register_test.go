@@ -93,7 +93,7 @@ func TestSameMachineKeepsItsIDWhateverItSays(t *testing.T) {
 	a := join(t, inv, registration("a"))
 	report(t, inv, a.Worker.ID, engine("e", "m"))
 	r := registration("renamed")
-	r.UUID, r.Address, r.MetricsPort = "uuid-a", "10.0.0.1", 9
+	r.UUID, r.Run, r.Address, r.MetricsPort = "uuid-a", "run-a", "10.0.0.1", 9
 	if got := join(t, inv, r).Worker; got.ID != a.Worker.ID || got.Name != "renamed" || got.Address != "10.0.0.1" || got.MetricsPort != 9 {
 		t.Errorf("worker = %+v", got)
 	}
@@ -155,7 +155,7 @@ func TestRenamedMachineReplacesASilentOne(t *testing.T) {
 	b := join(t, inv, registration("b"))
 	report(t, inv, b.Worker.ID, engine("e", "m"))
 	r := registration("a")
-	r.UUID = "uuid-b"
+	r.UUID, r.Run = "uuid-b", "run-b"
 	join(t, inv, r)
 	want := `
 		cluster 1 default Docker ready

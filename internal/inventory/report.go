@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -9,7 +10,8 @@ import (
 
 // Report takes what a worker says about itself and returns the ids of its instances, in the order of the report. The
 // worker is ready from then on. Instances that the report doesn't name are gone; a model is made when its first instance
-// is reported. An instance without a model is a gateway's.
+// is reported. An instance without a model is a gateway's. After a report that says that the worker stops it isn't ready, and
+// others are refused until it registers again: they are older.
 //
 // The error is fleet.ErrNoWorker, fleet.ErrInvalid or fleet.ErrNotStored. A report that is invalid changes nothing. One that
 // could not be stored is shown all the same, but for instances that would need a new id, and the worker must say it again.
@@ -24,6 +26,10 @@ func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) 
 		i.mu.Unlock()
 		return nil, noWorker(workerID)
 	}
+	if !w.LeftAt.IsZero() && !r.Stopping {
+		i.mu.Unlock()
+		return nil, fmt.Errorf("%w: worker %d said that it stops; it must register again", fleet.ErrNoWorker, workerID)
+	}
 	known, same := reportedIDs(w, r.Instances)
 	if !same {
 		if _, err := i.newIn(w, r.Instances); err != nil {
@@ -31,7 +37,11 @@ func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) 
 			return nil, err
 		}
 	}
-	i.seen(w, r.AppliedGeneration)
+	if r.Stopping {
+		i.left(w, r.AppliedGeneration)
+	} else {
+		i.seen(w, r.AppliedGeneration)
+	}
 	clock, stored := w.changed, w.changed <= i.saved.through
 	i.mu.Unlock()
 	if same && stored {

@@ -22,6 +22,7 @@ type cluster struct {
 
 type worker struct {
 	fleet.WorkerRecord
+	process
 	cluster   *cluster
 	instances map[string]*instance // by name
 	// lastSeen is when the worker last reported, in nanoseconds after the inventory's epoch.

@@ -38,6 +38,7 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 			case 0:
 				r := registration(some(5))
 				r.UUID, r.Cluster = "uuid-"+some(5), "cluster-"+some(2)
+				r.Run = "run-" + r.UUID
 				j, err := inv.Register(t.Context(), r)
 				if _, ok := keptOut[r.UUID]; ok != errors.Is(err, fleet.ErrRevoked) {
 					t.Fatalf("seed %d, step %d: registered with %v, and kept out is %v", seed, step, err, keptOut)
@@ -92,7 +93,7 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 					in.RuntimeVersion, in.RestartCount = "0."+some(3), rnd.IntN(2)
 					said = append(said, in)
 				}
-				if tryReport(t, inv, id, said...) == nil {
+				if _, err := inv.Report(t.Context(), id, fleet.Report{Instances: said, Stopping: rnd.IntN(8) == 0}); err == nil {
 					var stored, shown []string
 					for line := range strings.Lines(summary(newInventory(t, s).Snapshot())) {
 						if strings.Contains(line, fmt.Sprintf(" w%d ", id)) || strings.HasPrefix(line, fmt.Sprintf("worker %d ", id)) {

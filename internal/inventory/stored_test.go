@@ -144,13 +144,13 @@ func TestRegistrationThatCannotBeStored(t *testing.T) {
 		{"new", func() fleet.Registration { return registration("new") }},
 		{"new in a new cluster", func() fleet.Registration { r := registration("new"); r.Cluster = "new"; return r }},
 		{"again", func() fleet.Registration { r := registration("a"); r.Address = "10.9.9.9"; return r }},
-		{"renamed", func() fleet.Registration { r := registration("new"); r.UUID = "uuid-a"; return r }},
+		{"renamed", func() fleet.Registration { r := registration("new"); r.UUID, r.Run = "uuid-a", "run-a"; return r }},
 		{"another cluster", func() fleet.Registration { r := registration("a"); r.Cluster = "new"; return r }},
 		{"takes over", func() fleet.Registration { r := registration("idle"); r.UUID = "uuid-new"; return r }},
-		{"replaces", func() fleet.Registration { r := registration("idle"); r.UUID = "uuid-a"; return r }},
+		{"replaces", func() fleet.Registration { r := registration("idle"); r.UUID, r.Run = "uuid-a", "run-a"; return r }},
 		{"replaces elsewhere", func() fleet.Registration {
 			r := registration("idle")
-			r.UUID, r.Cluster = "uuid-a", "second"
+			r.UUID, r.Run, r.Cluster = "uuid-a", "run-a", "second"
 			return r
 		}},
 	} {

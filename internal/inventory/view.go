@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -114,6 +115,7 @@ func (i *Inventory) viewWorkers(v *view, states map[string]exposition.Labels) {
 		if seen := w.lastSeen.Load(); seen != never {
 			out.LastReportAt = i.wall(seen).Round(0).UTC()
 		}
+		out.StateMessage = i.whyNotReady(w)
 		v.workers[k] = workerLine{labels: w.labels, info: w.info, state: rendered(states, w.State), live: w}
 	}
 }
@@ -129,8 +131,9 @@ func (i *Inventory) viewInstances(v *view, states map[string]exposition.Labels) 
 			running[in.ModelID]++
 		}
 		v.snapshot.Instances[k] = fleet.Instance{
-			ID: in.ID, ModelID: in.ModelID, WorkerID: in.WorkerID, Name: rep.Name, State: state, StateMessage: rep.StateMessage,
-			URL: rep.URL, Runtime: rep.Runtime, RuntimeVersion: rep.RuntimeVersion, RestartCount: rep.RestartCount, LastRestartAt: rep.LastRestartAt,
+			ID: in.ID, ModelID: in.ModelID, WorkerID: in.WorkerID, Name: rep.Name, State: state,
+			StateMessage: cmp.Or(i.whyNotReady(in.worker), rep.StateMessage),
+			URL:          rep.URL, Runtime: rep.Runtime, RuntimeVersion: rep.RuntimeVersion, RestartCount: rep.RestartCount, LastRestartAt: rep.LastRestartAt,
 		}
 		if in.labels == "" {
 			in.labels = instanceLabels(in)

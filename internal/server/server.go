@@ -195,7 +195,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.stack.Push("store", func(context.Context) error { return st.Close() })
-	if s.inventory, err = inventory.New(ctx, inventory.Options{Store: st, Logger: s.opts.Logger, HeartbeatGrace: s.opts.HeartbeatGrace}); err != nil {
+	if s.inventory, err = inventory.New(ctx, inventory.Options{Store: st, Logger: s.opts.Logger, HeartbeatGrace: s.opts.HeartbeatGrace, ReportInterval: s.opts.ReportInterval}); err != nil {
 		return err
 	}
 	s.publisher, err = mapsync.NewPublisher(ctx, mapsync.PublisherOptions{Store: generations{st, s.inventory.Suspect}, Logger: s.opts.Logger})

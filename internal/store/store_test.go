@@ -66,7 +66,7 @@ var (
 				ID: 1, ClusterID: 1, UUID: "u-1", Name: "gpu-1", Address: "127.0.0.1", Loopback: true, MetricsPort: 10151, ProxyMode: fleet.ProxyDirect,
 				State: fleet.WorkerReady, Labels: map[string]string{"rack": `a"b\`, "zone/x": "é"}, Version: "1.2", RegisteredAt: day,
 				LastReportAt: day.Add(1500 * time.Millisecond), AppliedGeneration: 7,
-			}, CredentialHash: [32]byte{1, 2, 3}},
+			}, CredentialHash: [32]byte{1, 2, 3}, LeftAt: time.UnixMilli(1_700_000_000_123).UTC()},
 			{Worker: fleet.Worker{
 				ID: 2, ClusterID: 2, UUID: "u-2", Name: "gpu-1", Address: "2001:db8::2", ProxyMode: fleet.ProxyTunnel,
 				State: fleet.WorkerNotReady, RegisteredAt: day,

@@ -37,6 +37,7 @@ type Worker struct {
 	MetricsPort       int               `json:"metrics_port" doc:"0 if the worker exports no metrics"`
 	ProxyMode         fleet.ProxyMode   `json:"proxy_mode"`
 	State             fleet.WorkerState `json:"state"`
+	StateMessage      string            `json:"state_message,omitempty" doc:"Why the worker is not ready"`
 	Labels            map[string]string `json:"labels"`
 	Version           string            `json:"version"`
 	AppliedGeneration int64             `json:"applied_generation" doc:"Generation of the metrics mapping that the worker said it applies"`

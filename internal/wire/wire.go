@@ -17,6 +17,7 @@ type RegisterRequest struct {
 	ProxyMode   fleet.ProxyMode   `json:"proxy_mode,omitempty" enum:"direct,tunnel"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Version     string            `json:"version,omitempty" maxLength:"128"`
+	Run         string            `json:"run,omitempty" maxLength:"64" doc:"Made anew at each start of the worker; tells two workers of one uuid apart"`
 }
 
 // RegisterResponse answers RegisterRequest.
@@ -36,6 +37,7 @@ type RegisterResponse struct {
 type ReportRequest struct {
 	AppliedGeneration int64            `json:"applied_generation" minimum:"0"`
 	Instances         []InstanceReport `json:"instances"`
+	Stopping          bool             `json:"stopping,omitempty" doc:"The worker stops: this is its last report until it registers again"`
 }
 
 // InstanceReport is one engine as its worker sees it.

@@ -1,0 +1,114 @@
+package inventory
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+const (
+	// liveReports is within how many report intervals of its last sign of life a worker counts as live.
+	liveReports = 3
+	// maxSuperseded bounds the runs that are remembered of a worker.
+	maxSuperseded = 8
+)
+
+// process is what is known of the process that is the worker now. It isn't stored.
+type process struct {
+	run        string   // empty: not known
+	superseded []string // the runs that another one took the worker over from, the latest first; never changed in place
+	joined     int64    // when it registered, as lastSeen; never: before this server began
+	refused    string   // who was last refused for its sake and logged
+}
+
+// begin makes the process that registers the worker from now on. The worker's own entries are those of before.
+func (i *Inventory) begin(w *worker, r fleet.Registration) {
+	next := process{run: r.Run, joined: int64(i.now().Sub(i.epoch))}
+	if w.UUID == r.UUID {
+		if w.run != "" && w.run != r.Run {
+			next.superseded = append(next.superseded, w.run)
+		}
+		for _, run := range w.superseded {
+			if run != r.Run && len(next.superseded) < maxSuperseded {
+				next.superseded = append(next.superseded, run)
+			}
+		}
+	}
+	w.process = next
+	w.LeftAt = time.Time{}
+}
+
+// live reports whether the worker's process is taken to run still.
+func (i *Inventory) live(w *worker) bool {
+	last := max(w.joined, w.lastSeen.Load())
+	return w.LeftAt.IsZero() && last != never && time.Since(i.epoch)-time.Duration(last) < i.liveFor()
+}
+
+func (i *Inventory) liveFor() time.Duration {
+	return min(liveReports*i.opts.ReportInterval, i.opts.HeartbeatGrace)
+}
+
+// twins returns fleet.ErrTwoWorkers when the registration shows that two live processes have the identity of a known worker:
+// it comes from elsewhere while the worker lives, or it is of a run that another one took the worker over from. One that comes
+// from where the worker was is the worker started again.
+func (i *Inventory) twins(known *worker, r fleet.Registration) error {
+	if known == nil || r.Run != "" && r.Run == known.run || !i.live(known) {
+		return nil
+	}
+	had, comes := place(known.Address, known.MetricsPort), place(r.Address, r.MetricsPort)
+	if had == comes && !slices.Contains(known.superseded, r.Run) {
+		return nil
+	}
+	if who := r.Run + " " + comes; known.refused != who {
+		known.refused = who
+		i.log.Warn("a second live worker has the identity of another and is refused: one of the two has a copy of the other's data directory",
+			"worker", known.Name, "worker_id", known.ID, "address", had, "refused", r.Name, "refused_address", comes)
+	}
+	return fmt.Errorf("%w: worker %d, %q, at %s has it and goes on; this one, %q, comes from %s: stop one of the two; if this one's machine or data directory is a copy, "+
+		"stop this worker, remove worker.json in its data directory and start it again: it gets an identity of its own; if the other one has ended without saying so, this one is taken %s after its last report",
+		fleet.ErrTwoWorkers, known.ID, known.Name, had, r.Name, comes, i.liveFor())
+}
+
+func place(address string, port int) string {
+	if port == 0 {
+		return address
+	}
+	return net.JoinHostPort(address, strconv.Itoa(port))
+}
+
+// holds reports whether a worker keeps its name from another machine that wants it: one that is ready, and one that has only
+// just stopped, as it may come back. A machine of its address is the same one set up anew.
+func (i *Inventory) holds(w *worker, r fleet.Registration) bool {
+	return w.State == fleet.WorkerReady ||
+		!w.LeftAt.IsZero() && time.Since(w.LeftAt) < i.opts.HeartbeatGrace && w.Address != r.Address
+}
+
+// left notes that the worker said that it stops.
+func (i *Inventory) left(w *worker, applied int64) {
+	w.lastSeen.Store(int64(time.Since(i.epoch)))
+	w.AppliedGeneration = applied
+	w.State, w.LeftAt = fleet.WorkerNotReady, time.Now()
+	i.unsaved.workers[w.ID] = struct{}{}
+	i.touch(w)
+	i.changed(staleAll)
+	i.log.Info("worker stopped", "worker", w.Name, "worker_id", w.ID, "cluster", w.cluster.Name)
+}
+
+// whyNotReady says why the worker isn't ready, and so why its instances are unreachable; empty: it is ready. It stays the same
+// as long as the reason does.
+func (i *Inventory) whyNotReady(w *worker) string {
+	switch seen := w.lastSeen.Load(); {
+	case w.State == fleet.WorkerReady:
+		return ""
+	case !w.LeftAt.IsZero():
+		return "worker stopped"
+	case seen == never, w.joined > seen:
+		return "worker joined and has not reported yet"
+	default:
+		return "worker stopped reporting at " + i.wall(seen).UTC().Format(time.RFC3339)
+	}
+}
