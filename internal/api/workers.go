@@ -29,7 +29,7 @@ func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput,
 	b := in.Body
 	joined, err := a.opts.Inventory.Register(ctx, fleet.Registration{
 		UUID: b.UUID, Name: b.Name, Cluster: b.Cluster, Address: b.Address, MetricsPort: b.MetricsPort,
-		ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: a.gate.loopback.joins(in.request), Run: b.Run,
+		MetricsScheme: b.MetricsScheme, ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: a.gate.loopback.joins(in.request), Run: b.Run,
 	})
 	if err != nil {
 		return nil, a.problem(ctx, join, "register worker", err)

@@ -48,6 +48,9 @@ func CheckRegistration(r Registration) (Registration, error) {
 	if r.ProxyMode == "" {
 		r.ProxyMode = ProxyDirect
 	}
+	if r.MetricsScheme == "http" {
+		r.MetricsScheme = MetricsHTTP
+	}
 	for _, f := range []struct {
 		name, value string
 		min, max    int
@@ -71,6 +74,9 @@ func CheckRegistration(r Registration) (Registration, error) {
 	}
 	if r.ProxyMode != ProxyDirect && r.ProxyMode != ProxyTunnel {
 		return r, Invalid(what, "proxy_mode is %s; it must be %q or %q", shown(string(r.ProxyMode)), ProxyDirect, ProxyTunnel)
+	}
+	if r.MetricsScheme != MetricsHTTP && r.MetricsScheme != MetricsHTTPS {
+		return r, Invalid(what, "metrics_scheme is %s; it must be %q or %q, or absent for the first", shown(string(r.MetricsScheme)), "http", MetricsHTTPS)
 	}
 	if len(r.Labels) > MaxLabels {
 		return r, Invalid(what, "it has %d labels; at most %d are allowed", len(r.Labels), MaxLabels)

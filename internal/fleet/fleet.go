@@ -65,6 +65,15 @@ const (
 	ProxyTunnel ProxyMode = "tunnel"
 )
 
+// MetricsScheme says how a worker's metrics are served.
+type MetricsScheme string
+
+// Schemes of a worker's metrics.
+const (
+	MetricsHTTP  MetricsScheme = "" // sent as absent, or as "http"
+	MetricsHTTPS MetricsScheme = "https"
+)
+
 // Unknown is the label value for a runtime, version, category or worker that nobody named.
 const Unknown = "unknown"
 
@@ -94,8 +103,10 @@ type Worker struct {
 	// Loopback says that Address is this machine's own, which was allowed because the worker came from here.
 	Loopback    bool
 	MetricsPort int // 0: the worker exports no metrics
-	ProxyMode   ProxyMode
-	State       WorkerState
+	// MetricsScheme is how they are served.
+	MetricsScheme MetricsScheme
+	ProxyMode     ProxyMode
+	State         WorkerState
 	// StateMessage says why the worker is not ready.
 	StateMessage string
 	Labels       map[string]string

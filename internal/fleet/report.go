@@ -12,9 +12,11 @@ type Registration struct {
 	Cluster     string // empty: the default cluster
 	Address     string
 	MetricsPort int
-	ProxyMode   ProxyMode // empty: ProxyDirect
-	Labels      map[string]string
-	Version     string
+	// MetricsScheme may also be "http".
+	MetricsScheme MetricsScheme
+	ProxyMode     ProxyMode // empty: ProxyDirect
+	Labels        map[string]string
+	Version       string
 	// Local says that the request came from this machine itself. Only then may the address be a loopback one.
 	Local bool
 	// Run is made by the worker at each of its starts and tells two processes of one UUID apart; empty: it is not told.

@@ -143,7 +143,7 @@ func (i *Inventory) describeWorker(w *worker, c *cluster, r fleet.Registration) 
 	w.cluster, w.ClusterID = c, c.ID
 	w.UUID, w.Name, w.Address, w.MetricsPort = r.UUID, r.Name, r.Address, r.MetricsPort
 	w.Loopback = fleet.IsLoopback(r.Address)
-	w.ProxyMode, w.Labels, w.Version = r.ProxyMode, r.Labels, r.Version
+	w.MetricsScheme, w.ProxyMode, w.Labels, w.Version = r.MetricsScheme, r.ProxyMode, r.Labels, r.Version
 	i.unsaved.workers[w.ID] = struct{}{}
 	i.changed(staleAll)
 }

@@ -33,6 +33,25 @@ func TestDefaultClusterIsMadeOnce(t *testing.T) {
 	wantSummary(t, newInventory(t, s), "cluster 1 default Docker ready\n")
 }
 
+// A worker whose metrics port is given a certificate says so when it registers again.
+func TestMetricsSchemeIsOfTheLastRegistration(t *testing.T) {
+	s := newMemory()
+	inv := newInventory(t, s)
+	r := registration("a")
+	for _, tt := range []struct{ said, want fleet.MetricsScheme }{
+		{"", fleet.MetricsHTTP}, {fleet.MetricsHTTPS, fleet.MetricsHTTPS}, {"http", fleet.MetricsHTTP}, {fleet.MetricsHTTPS, fleet.MetricsHTTPS},
+	} {
+		r.MetricsScheme = tt.said
+		join(t, inv, r)
+		if got := inv.Snapshot().Workers[0].MetricsScheme; got != tt.want {
+			t.Errorf("said %q: %q, want %q", tt.said, got, tt.want)
+		}
+	}
+	if got := newInventory(t, s).Snapshot().Workers[0].MetricsScheme; got != fleet.MetricsHTTPS {
+		t.Errorf("after a restart: %q", got)
+	}
+}
+
 func TestRegister(t *testing.T) {
 	inv := newInventory(t, newMemory())
 	a := join(t, inv, registration("a"))
@@ -220,6 +239,7 @@ func TestBadRegistrationsAreExplained(t *testing.T) {
 		{"long address", func(r *fleet.Registration) { r.Address = strings.Repeat("a.", 200) + "a" }, []string{`"a.a.`, `"...`}},
 		{"negative port", func(r *fleet.Registration) { r.MetricsPort = -1 }, []string{"metrics_port is -1", "65535"}},
 		{"high port", func(r *fleet.Registration) { r.MetricsPort = 65536 }, []string{"metrics_port is 65536"}},
+		{"metrics scheme", func(r *fleet.Registration) { r.MetricsScheme = "ftp" }, []string{`metrics_scheme is "ftp"`, `"http" or "https"`}},
 		{"proxy mode", func(r *fleet.Registration) { r.ProxyMode = "worker" }, []string{`proxy_mode is "worker"`, `"direct" or "tunnel"`}},
 		{"version", func(r *fleet.Registration) { r.Version = strings.Repeat("v", 129) }, []string{"version is 129 bytes"}},
 		{"labels", func(r *fleet.Registration) {

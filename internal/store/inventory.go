@@ -69,7 +69,7 @@ func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
 			return []any{r.ID, r.Name, r.Provider, string(r.State)}
 		})
 		each(b, `INSERT INTO workers (id, cluster_id, uuid, name, address, metrics_port, proxy_mode, state, labels, version,
-			registered_at, credential_hash, loopback, left_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Workers, workerRow)
+			registered_at, credential_hash, loopback, metrics_scheme, left_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Workers, workerRow)
 		each(b, `INSERT INTO models (id, cluster_id, name, runtime, runtime_version, source, source_key, category, empty_since)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Models, func(r fleet.ModelRecord) []any {
 			return []any{r.ID, r.ClusterID, r.Name, r.Runtime, r.RuntimeVersion, r.Source, r.SourceKey, r.Category, toMillis(r.EmptySince)}
@@ -92,7 +92,8 @@ func workerRow(r fleet.WorkerRecord) []any {
 	}
 	return []any{
 		r.ID, r.ClusterID, r.UUID, r.Name, r.Address, r.MetricsPort, string(r.ProxyMode), string(r.State),
-		string(labels), r.Version, toMillis(r.RegisteredAt), hex.EncodeToString(r.CredentialHash[:]), r.Loopback, toMillis(r.LeftAt),
+		string(labels), r.Version, toMillis(r.RegisteredAt), hex.EncodeToString(r.CredentialHash[:]), r.Loopback,
+		string(r.MetricsScheme), toMillis(r.LeftAt),
 	}
 }
 
@@ -142,7 +143,7 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 			return err
 		}),
 		s.scan(ctx, `SELECT w.id, w.cluster_id, w.uuid, w.name, w.address, w.metrics_port, w.proxy_mode, w.state, w.labels, w.version,
-			w.registered_at, w.credential_hash, w.loopback, w.left_at, COALESCE(h.last_report_at, 0), COALESCE(h.applied_generation, 0)
+			w.registered_at, w.credential_hash, w.loopback, w.metrics_scheme, w.left_at, COALESCE(h.last_report_at, 0), COALESCE(h.applied_generation, 0)
 			FROM workers w LEFT JOIN worker_heartbeats h ON h.worker_id = w.id ORDER BY w.id`, func(scan scanFunc) error {
 			w, err := scanWorker(scan)
 			r.Workers = append(r.Workers, w)
@@ -183,7 +184,7 @@ func scanWorker(scan scanFunc) (fleet.WorkerRecord, error) {
 	var labels, hash string
 	var registered, left, reported int64
 	if err := scan(&w.ID, &w.ClusterID, &w.UUID, &w.Name, &w.Address, &w.MetricsPort, &w.ProxyMode, &w.State, &labels, &w.Version,
-		&registered, &hash, &w.Loopback, &left, &reported, &w.AppliedGeneration); err != nil {
+		&registered, &hash, &w.Loopback, &w.MetricsScheme, &left, &reported, &w.AppliedGeneration); err != nil {
 		return w, err
 	}
 	w.RegisteredAt, w.LeftAt, w.LastReportAt = fromMillis(registered), fromMillis(left), fromMillis(reported)

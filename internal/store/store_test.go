@@ -63,7 +63,7 @@ var (
 		},
 		Workers: []fleet.WorkerRecord{
 			{Worker: fleet.Worker{
-				ID: 1, ClusterID: 1, UUID: "u-1", Name: "gpu-1", Address: "127.0.0.1", Loopback: true, MetricsPort: 10151, ProxyMode: fleet.ProxyDirect,
+				ID: 1, ClusterID: 1, UUID: "u-1", Name: "gpu-1", Address: "127.0.0.1", Loopback: true, MetricsPort: 10151, MetricsScheme: fleet.MetricsHTTPS, ProxyMode: fleet.ProxyDirect,
 				State: fleet.WorkerReady, Labels: map[string]string{"rack": `a"b\`, "zone/x": "é"}, Version: "1.2", RegisteredAt: day,
 				LastReportAt: day.Add(1500 * time.Millisecond), AppliedGeneration: 7,
 			}, CredentialHash: [32]byte{1, 2, 3}, LeftAt: time.UnixMilli(1_700_000_000_123).UTC()},

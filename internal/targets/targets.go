@@ -2,6 +2,7 @@
 package targets
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"slices"
@@ -24,9 +25,11 @@ const (
 	// labels out of its samples, since the target carries them: Prometheus would rename a sample's own to exported_....
 	labelClusterLabels = "__param_cluster_labels"
 	fromTarget         = "target"
+	// LabelScheme is on targets that are scraped over TLS alone: others are as GPUStack has them.
+	LabelScheme = "__scheme__"
 )
 
-// Workers returns the workers that are scraped directly, one group for each cluster. A worker is listed as long as it is
+// Workers returns the workers that are scraped directly, one group for each cluster, and one more for those of it with TLS. A worker is listed as long as it is
 // registered, whatever its state, because a target that disappears has no up series that could be 0. Without any worker
 // the result is empty, never nil.
 func Workers(s *fleet.Snapshot) []Group {
@@ -39,26 +42,35 @@ func ProxyWorkers(s *fleet.Snapshot) []Group {
 }
 
 func groups(s *fleet.Snapshot, want func(*fleet.Worker) bool) []Group {
-	addresses := make(map[int64][]string)
+	type key struct {
+		cluster int64
+		scheme  fleet.MetricsScheme
+	}
+	addresses := make(map[key][]string)
 	for i := range s.Workers {
 		w := &s.Workers[i]
 		if w.MetricsPort <= 0 || w.Address == "" || !want(w) {
 			continue
 		}
-		addresses[w.ClusterID] = append(addresses[w.ClusterID], net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort)))
+		k := key{w.ClusterID, w.MetricsScheme}
+		addresses[k] = append(addresses[k], net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort)))
 	}
 	names := make(map[int64]string, len(s.Clusters))
 	for _, c := range s.Clusters {
 		names[c.ID] = c.Name
 	}
 	out := make([]Group, 0, len(addresses))
-	for _, id := range slices.Sorted(maps.Keys(addresses)) {
-		slices.Sort(addresses[id])
-		labels := map[string]string{labelClusterID: strconv.FormatInt(id, 10), labelClusterLabels: fromTarget}
-		if name, ok := names[id]; ok {
+	inOrder := func(a, b key) int { return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.scheme, b.scheme)) }
+	for _, k := range slices.SortedFunc(maps.Keys(addresses), inOrder) {
+		slices.Sort(addresses[k])
+		labels := map[string]string{labelClusterID: strconv.FormatInt(k.cluster, 10), labelClusterLabels: fromTarget}
+		if name, ok := names[k.cluster]; ok {
 			labels[labelClusterName] = name
 		}
-		out = append(out, Group{Targets: slices.Compact(addresses[id]), Labels: labels})
+		if k.scheme != fleet.MetricsHTTP {
+			labels[LabelScheme] = string(k.scheme)
+		}
+		out = append(out, Group{Targets: slices.Compact(addresses[k]), Labels: labels})
 	}
 	return out
 }

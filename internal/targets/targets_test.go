@@ -56,6 +56,27 @@ func TestGPUStackBug14_IPv6AndSilentWorkersStayTargets(t *testing.T) {
 	}
 }
 
+// Only targets with TLS have a label that says so.
+func TestSchemeIsTold(t *testing.T) {
+	s := &fleet.Snapshot{
+		Clusters: []fleet.Cluster{{ID: 1, Name: "a"}},
+		Workers: []fleet.Worker{
+			{ID: 1, ClusterID: 1, Address: "10.0.0.3", MetricsPort: 10151, MetricsScheme: fleet.MetricsHTTPS},
+			{ID: 2, ClusterID: 1, Address: "10.0.0.2", MetricsPort: 10151},
+			{ID: 3, ClusterID: 1, Address: "10.0.0.1", MetricsPort: 10151, MetricsScheme: fleet.MetricsHTTPS},
+		},
+	}
+	secure := labels("1", "a")
+	secure["__scheme__"] = "https"
+	want := []targets.Group{
+		{Targets: []string{"10.0.0.2:10151"}, Labels: labels("1", "a")},
+		{Targets: []string{"10.0.0.1:10151", "10.0.0.3:10151"}, Labels: secure},
+	}
+	if diff := cmp.Diff(want, targets.Workers(s)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestOrderOfWorkersDoesNotMatter(t *testing.T) {
 	reversed := *snapshot
 	reversed.Workers = slices.Clone(snapshot.Workers)

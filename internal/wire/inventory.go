@@ -30,19 +30,20 @@ type Cluster struct {
 
 // Worker is an item of GET /v2/workers.
 type Worker struct {
-	ID                int64             `json:"id"`
-	ClusterID         int64             `json:"cluster_id"`
-	Name              string            `json:"name"`
-	Address           string            `json:"address" doc:"Host name or IP address under which the worker is scraped"`
-	MetricsPort       int               `json:"metrics_port" doc:"0 if the worker exports no metrics"`
-	ProxyMode         fleet.ProxyMode   `json:"proxy_mode"`
-	State             fleet.WorkerState `json:"state"`
-	StateMessage      string            `json:"state_message,omitempty" doc:"Why the worker is not ready"`
-	Labels            map[string]string `json:"labels"`
-	Version           string            `json:"version"`
-	AppliedGeneration int64             `json:"applied_generation" doc:"Generation of the metrics mapping that the worker said it applies"`
-	RegisteredAt      time.Time         `json:"registered_at"`
-	LastReportAt      *time.Time        `json:"last_report_at,omitempty" doc:"Absent before the first report"`
+	ID                int64               `json:"id"`
+	ClusterID         int64               `json:"cluster_id"`
+	Name              string              `json:"name"`
+	Address           string              `json:"address" doc:"Host name or IP address under which the worker is scraped"`
+	MetricsPort       int                 `json:"metrics_port" doc:"0 if the worker exports no metrics"`
+	MetricsScheme     fleet.MetricsScheme `json:"metrics_scheme,omitempty" enum:"http,https" doc:"How the worker's metrics are served; absent: http"`
+	ProxyMode         fleet.ProxyMode     `json:"proxy_mode"`
+	State             fleet.WorkerState   `json:"state"`
+	StateMessage      string              `json:"state_message,omitempty" doc:"Why the worker is not ready"`
+	Labels            map[string]string   `json:"labels"`
+	Version           string              `json:"version"`
+	AppliedGeneration int64               `json:"applied_generation" doc:"Generation of the metrics mapping that the worker said it applies"`
+	RegisteredAt      time.Time           `json:"registered_at"`
+	LastReportAt      *time.Time          `json:"last_report_at,omitempty" doc:"Absent before the first report"`
 }
 
 // Model is an item of GET /v2/models.

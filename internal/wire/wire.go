@@ -9,15 +9,17 @@ import (
 
 // RegisterRequest is the body of POST /v2/workers/register, authorised by the join token.
 type RegisterRequest struct {
-	UUID        string            `json:"uuid" minLength:"1" maxLength:"64" doc:"Identity that the worker made for itself and keeps on disk"`
-	Name        string            `json:"name" minLength:"1" maxLength:"253" doc:"Worker name, by default the host name"`
-	Cluster     string            `json:"cluster,omitempty" maxLength:"253" doc:"Cluster name; empty is the default cluster"`
-	Address     string            `json:"address" minLength:"1" maxLength:"253" doc:"Host name or IP address under which the worker is scraped"`
-	MetricsPort int               `json:"metrics_port" minimum:"0" maximum:"65535" doc:"Port of the worker's metrics; 0 if it exports none"`
-	ProxyMode   fleet.ProxyMode   `json:"proxy_mode,omitempty" enum:"direct,tunnel"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	Version     string            `json:"version,omitempty" maxLength:"128"`
-	Run         string            `json:"run,omitempty" maxLength:"64" doc:"Made anew at each start of the worker; tells two workers of one uuid apart"`
+	UUID        string `json:"uuid" minLength:"1" maxLength:"64" doc:"Identity that the worker made for itself and keeps on disk"`
+	Name        string `json:"name" minLength:"1" maxLength:"253" doc:"Worker name, by default the host name"`
+	Cluster     string `json:"cluster,omitempty" maxLength:"253" doc:"Cluster name; empty is the default cluster"`
+	Address     string `json:"address" minLength:"1" maxLength:"253" doc:"Host name or IP address under which the worker is scraped"`
+	MetricsPort int    `json:"metrics_port" minimum:"0" maximum:"65535" doc:"Port of the worker's metrics; 0 if it exports none"`
+	// MetricsScheme is absent for http, so that an older server takes the request.
+	MetricsScheme fleet.MetricsScheme `json:"metrics_scheme,omitempty" enum:"http,https" doc:"How the worker's metrics are served; absent: http"`
+	ProxyMode     fleet.ProxyMode     `json:"proxy_mode,omitempty" enum:"direct,tunnel"`
+	Labels        map[string]string   `json:"labels,omitempty"`
+	Version       string              `json:"version,omitempty" maxLength:"128"`
+	Run           string              `json:"run,omitempty" maxLength:"64" doc:"Made anew at each start of the worker; tells two workers of one uuid apart"`
 }
 
 // RegisterResponse answers RegisterRequest.
