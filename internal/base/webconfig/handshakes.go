@@ -1,0 +1,53 @@
+package webconfig
+
+import (
+	"crypto/tls"
+	"errors"
+	"sync/atomic"
+)
+
+// handshakes gives each connection the certificates that the files hold then. While they can't be used, as when one of a pair has been
+// written and the other has not, it is what could be used last.
+type handshakes struct {
+	file      *File
+	toolkit   func(*tls.ClientHelloInfo) (*tls.Config, error)
+	protocols []string
+	last      atomic.Pointer[tls.Config]
+}
+
+func (h *handshakes) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	config, err := h.read(hello)
+	h.file.mu.Lock()
+	h.file.note("certificates", err, "certificates of the web configuration file can't be used: the ones before stay in use", "certificates of the web configuration file are used again")
+	h.file.mu.Unlock()
+	if err == nil {
+		h.last.Store(config)
+		return config, nil
+	}
+	if last := h.last.Load(); last != nil {
+		return last, nil
+	}
+	return nil, err
+}
+
+func (h *handshakes) read(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	seen, err := h.file.look()
+	if err != nil {
+		return nil, err
+	}
+	config, err := h.toolkit(hello)
+	if err != nil {
+		return nil, oneLine(err)
+	}
+	certificate, err := config.GetCertificate(hello)
+	if err != nil {
+		return nil, oneLine(err)
+	}
+	if !h.file.unmoved(seen.info) {
+		return nil, errors.New("the file was changed while it was read")
+	}
+	// One reading is of both: the pair that is shown is the one that was checked.
+	config.Certificates, config.GetCertificate = []tls.Certificate{*certificate}, nil
+	config.NextProtos = h.protocols
+	return config, nil
+}

@@ -1,0 +1,117 @@
+package webconfig
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v2"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// maxBytes bounds a web configuration file, which is read with each request.
+const maxBytes = 1 << 20
+
+// protection is what a file protects by.
+type protection struct {
+	tls, users  bool
+	certificate bool // clients must have one
+	verified    bool // by an authority
+}
+
+// opens says what a file no longer protects by that it did at the start. A file that is cut off while it is written looks so, too.
+func (p protection) opens(first protection) error {
+	lost := ""
+	switch {
+	case first.tls != p.tls && first.tls:
+		lost = "tls_server_config is gone from it"
+	case first.tls != p.tls:
+		return errors.New("tls_server_config is new in it, and TLS is turned on by a restart alone: restart this program, or take it out again")
+	case first.users && !p.users:
+		lost = "basic_auth_users is gone from it, or empty"
+	case first.verified && !p.verified, first.certificate && !p.certificate:
+		lost = "client_auth_type asks for less than before"
+	default:
+		return nil
+	}
+	return errors.New(lost + ", and what opens a port takes a restart: restart this program if that is meant, or put it back")
+}
+
+// read returns what the file at path protects by, after the toolkit's own checks and some that it leaves out.
+func read(path string) (protection, error) {
+	var p protection
+	file, err := os.Open(path)
+	if err != nil {
+		return p, bare(err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	data, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
+	if err != nil {
+		return p, bare(err)
+	}
+	if len(data) > maxBytes {
+		return p, fmt.Errorf("it is larger than %d bytes", maxBytes)
+	}
+	var c web.Config
+	if err := yaml.UnmarshalStrict(data, &c); err != nil {
+		return p, oneLine(err)
+	}
+	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
+		if _, err := bcrypt.Cost([]byte(c.Users[user])); err != nil {
+			return p, fmt.Errorf("basic_auth_users: the password of %q is no bcrypt hash: make one with `htpasswd -nBC 10 \"\"`", user)
+		}
+	}
+	c.TLSConfig.SetDirectory(filepath.Dir(path))
+	if err := checkAuthorities(&c.TLSConfig); err != nil {
+		return p, err
+	}
+	if err := web.Validate(path); err != nil {
+		return p, oneLine(fmt.Errorf("tls_server_config or http_server_config: %w", err))
+	}
+	p.tls, p.users = c.TLSConfig.IsEnabled(), len(c.Users) > 0
+	switch c.TLSConfig.ClientAuth {
+	case "RequireAndVerifyClientCert":
+		p.certificate, p.verified = true, true
+	case "RequireAnyClientCert", "RequireClientCert":
+		p.certificate = true
+	}
+	return p, nil
+}
+
+// checkAuthorities says what is wrong with the authorities of clients' certificates, of which the toolkit leaves out what it can't read.
+func checkAuthorities(c *web.TLSConfig) error {
+	text, where := []byte(c.ClientCAsText), "client_ca"
+	if c.ClientCAs != "" {
+		where = "client_ca_file " + c.ClientCAs
+		var err error
+		if text, err = os.ReadFile(c.ClientCAs); err != nil {
+			return fmt.Errorf("tls_server_config: %s: %w", where, bare(err))
+		}
+	}
+	if len(text) == 0 && c.ClientCAs == "" {
+		return nil
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return fmt.Errorf("tls_server_config: %s holds no certificate: give one in PEM", where)
+	}
+	return nil
+}
+
+// bare is the reason of an error without its path, which whoever calls names.
+func bare(err error) error {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+func oneLine(err error) error {
+	return errors.New(strings.Join(strings.Fields(err.Error()), " "))
+}

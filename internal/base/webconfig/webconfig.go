@@ -1,0 +1,183 @@
+// Package webconfig protects an HTTP server by a web configuration file, Prometheus' own for TLS and passwords. exporter-toolkit parses
+// it and serves by it. Added is what a server needs that must not open by mistake: a file that became faulty refuses all requests, and
+// certificates that do not fit leave the ones before in use.
+package webconfig
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+
+	"github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/stackscope/stackscope/internal/base/logging"
+)
+
+// Flags is the flag of every command that serves metrics.
+type Flags struct {
+	WebConfigFile string `name:"web.config.file" help:"Prometheus' web configuration file, for TLS, users and headers on the metrics ports, and on --builtin-prometheus-port. Without one these answer everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
+}
+
+const flag = "--web.config.file"
+
+// File is a web configuration file in use. Nil protects nothing.
+type File struct {
+	path   string
+	logger *slog.Logger
+	tls    bool // fixed by the first look
+
+	mu    sync.Mutex
+	first protection
+	last  sight
+	fault error
+	told  map[string]string // last logged fault by what it is of
+}
+
+// sight is what a look at the file has found.
+type sight struct {
+	protection
+	number int         // of the reading
+	info   os.FileInfo // nil: it has to be read again
+}
+
+// Load reads the file at path, and what it names. An empty path gives nil.
+func Load(path string, logger *slog.Logger) (*File, error) {
+	if path == "" {
+		return nil, nil
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	f := &File{path: path, logger: logger.With(logging.KeyComponent, "web configuration", "file", path), told: map[string]string{}}
+	now, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", flag, path, err)
+	}
+	f.first, f.tls = now, now.tls
+	if _, err := f.look(); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", flag, path, err)
+	}
+	return f, nil
+}
+
+// TLS reports whether servers speak TLS. It doesn't change while they run.
+func (f *File) TLS() bool { return f != nil && f.tls }
+
+// Users reports whether a password is asked for.
+func (f *File) Users() bool {
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last.users
+}
+
+// errUnserved ends the serving that only sets a server up.
+var errUnserved = errors.New("nothing is served")
+
+type unserved struct{}
+
+func (unserved) Accept() (net.Conn, error) { return nil, errUnserved }
+func (unserved) Close() error              { return nil }
+func (unserved) Addr() net.Addr            { return &net.TCPAddr{} }
+
+// Protect puts the file's rules around the handler that srv has, and into its TLS configuration. It comes before srv serves, by TLS if
+// that is on. Requests for a path in open need no password.
+//
+// The toolkit sets a server up and serves in one step. Here it does so with a server that gets no connection, so that its handler
+// and its TLS can be put inside of the bounds that srv has.
+func (f *File) Protect(srv *http.Server, open ...string) error {
+	if f == nil {
+		return nil
+	}
+	inner := srv.Handler
+	d := &door{file: f, inner: inner, open: open}
+	s := &http.Server{Handler: http.HandlerFunc(d.serve)} //nolint:gosec // serves nothing
+	noSocket := false
+	err := web.Serve(unserved{}, s, &web.FlagConfig{WebConfigFile: &f.path, WebSystemdSocket: &noSocket}, slog.New(slog.DiscardHandler))
+	if !errors.Is(err, errUnserved) {
+		return fmt.Errorf("%s %s: %w", flag, f.path, err)
+	}
+	d.toolkit = s.Handler
+	srv.Handler = d
+	if !f.tls {
+		return nil
+	}
+	if s.TLSConfig == nil || s.TLSConfig.GetConfigForClient == nil {
+		return fmt.Errorf("%s %s: it was changed while it was read: start again", flag, f.path)
+	}
+	t := &handshakes{file: f, toolkit: s.TLSConfig.GetConfigForClient, protocols: []string{"h2", "http/1.1"}}
+	if s.TLSNextProto != nil && len(s.TLSNextProto) == 0 { // HTTP/2 is off
+		srv.TLSNextProto, t.protocols = map[string]func(*http.Server, *tls.Conn, http.Handler){}, t.protocols[1:]
+	}
+	if _, err := t.config(nil); err != nil {
+		return fmt.Errorf("%s %s: %w", flag, f.path, err)
+	}
+	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: t.config, NextProtos: t.protocols}
+	return nil
+}
+
+// look returns what the file says now, or what is wrong with it. A file that didn't change isn't read again.
+func (f *File) look() (sight, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	info, err := os.Stat(f.path)
+	if err == nil && same(info, f.last.info) {
+		return f.last, f.fault
+	}
+	f.last.info = nil
+	var now protection
+	if err == nil {
+		now, err = read(f.path)
+	} else {
+		err = bare(err)
+	}
+	if err == nil {
+		err = now.opens(f.first)
+	}
+	if f.unmoved(info) {
+		f.last.info = info
+	} else if err == nil {
+		err = errors.New("it is being written")
+	}
+	f.fault = err
+	f.last.number++
+	if err == nil {
+		f.last.protection = now
+	}
+	f.note("file", err, "web configuration file can't be used: requests are refused until it is mended", "web configuration file is read again")
+	return f.last, err
+}
+
+// unmoved reports whether the file is still the one that info is of.
+func (f *File) unmoved(info os.FileInfo) bool {
+	now, err := os.Stat(f.path)
+	return err == nil && same(now, info)
+}
+
+// note logs a fault once, and once that it is gone. f.mu is held.
+func (f *File) note(what string, err error, is, was string) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if f.told[what] == text {
+		return
+	}
+	f.told[what] = text
+	if err != nil {
+		f.logger.Error(is, "error", text)
+	} else {
+		f.logger.Info(was)
+	}
+}
+
+func same(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
