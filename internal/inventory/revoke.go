@@ -53,8 +53,8 @@ func (*refusal) Unwrap() error   { return fleet.ErrRevoked }
 
 // alive reports whether the worker would soon come back if it were forgotten. i.mu is held.
 func (i *Inventory) alive(w *worker) bool {
-	seen := w.lastSeen.Load()
-	return w.State == fleet.WorkerReady || seen != never && time.Since(i.epoch)-time.Duration(seen) < i.opts.HeartbeatGrace
+	last := max(w.joined, w.lastSeen.Load())
+	return w.State == fleet.WorkerReady || w.LeftAt.IsZero() && last != never && time.Since(i.epoch)-time.Duration(last) < i.opts.HeartbeatGrace
 }
 
 // mayRevoke says why no more workers can be revoked. i.mu is held.

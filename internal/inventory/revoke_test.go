@@ -72,16 +72,19 @@ func TestRemovedWorkerIsKeptOut(t *testing.T) {
 // Who can't come back by itself is forgotten.
 func TestRemovedWorkerThatIsNotAlive(t *testing.T) {
 	for name, c := range map[string]struct {
-		silent  time.Duration
-		reports bool
-		restart bool
-		want    bool
+		silent           time.Duration
+		reports, stopped bool
+		restart          bool
+		want             bool
 	}{
-		"never reported":          {0, false, false, false},
-		"ready":                   {149 * time.Second, true, false, true},
-		"not ready":               {151 * time.Second, true, false, false},
-		"ready before a restart":  {time.Second, true, true, true},
-		"silent before a restart": {151 * time.Second, true, true, false},
+		"has joined":               {silent: time.Second, want: true},
+		"has joined long ago":      {silent: 151 * time.Second},
+		"ready":                    {silent: 149 * time.Second, reports: true, want: true},
+		"not ready":                {silent: 151 * time.Second, reports: true},
+		"stopped":                  {silent: time.Second, reports: true, stopped: true},
+		"ready before a restart":   {silent: time.Second, reports: true, restart: true, want: true},
+		"silent before a restart":  {silent: 151 * time.Second, reports: true, restart: true},
+		"stopped before a restart": {silent: time.Second, reports: true, stopped: true, restart: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -91,6 +94,11 @@ func TestRemovedWorkerThatIsNotAlive(t *testing.T) {
 				a := join(t, inv, registration("a")).Worker.ID
 				if c.reports {
 					report(t, inv, a)
+				}
+				if c.stopped {
+					if _, err := inv.Report(t.Context(), a, fleet.Report{Stopping: true}); err != nil {
+						t.Fatal(err)
+					}
 				}
 				pass(c.silent)
 				stop()
@@ -111,7 +119,7 @@ func TestRemovedWorkerThatIsNotAlive(t *testing.T) {
 	}
 }
 
-// What says that it leaves, or is not ready for another reason, comes back all the same if it reported a moment ago.
+// What is not ready comes back all the same if it reported a moment ago.
 func TestRemovedWorkerThatReportedAMomentAgo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemory()
@@ -141,6 +149,9 @@ func TestKeptOutWorkersAreBounded(t *testing.T) {
 	a, b, c := join(t, inv, registration("a")).Worker.ID, join(t, inv, registration("b")).Worker.ID, join(t, inv, registration("c")).Worker.ID
 	report(t, inv, a)
 	report(t, inv, b)
+	if _, err := inv.Report(t.Context(), c, fleet.Report{Stopping: true}); err != nil {
+		t.Fatal(err)
+	}
 	if err := inv.RemoveWorker(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}

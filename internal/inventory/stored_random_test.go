@@ -64,7 +64,7 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 					}
 				} else if got := stateOf(newInventory(t, s), id); got != "gone" {
 					t.Fatalf("seed %d, step %d: worker %d was removed and is stored", seed, step, id)
-				} else if w.State == fleet.WorkerReady { // else it never reported
+				} else if !strings.HasPrefix(w.StateMessage, "worker stopped") {
 					keptOut[w.UUID] = id
 				}
 			case 2:
