@@ -56,7 +56,7 @@ func (l *link) run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			if status := statusOf(err); first && (status == http.StatusUnauthorized || status == http.StatusForbidden) {
+			if first && statusOf(err) == http.StatusUnauthorized {
 				return err
 			}
 			l.note("register", err)
@@ -272,6 +272,8 @@ func (l *link) note(what string, err error) {
 	switch {
 	case err == nil:
 		l.logger.Info("server answers again", "to", what)
+	case what == "register" && statusOf(err) == http.StatusForbidden:
+		l.logger.Warn("server keeps this worker out until an operator lets it in; the worker goes on exporting and asks again at least every "+lastPause.String(), "error", err)
 	case what == "watch":
 		l.logger.Info("stream of the metrics mapping ended; it is opened again", "reason", reason)
 	default:
@@ -300,6 +302,9 @@ func (b *backoff) wait(ctx context.Context, err error) {
 	first, last := firstPause, lastPause
 	if status := statusOf(err); status >= 400 && status < 500 {
 		first, last = firstSlowPause, lastSlowPause
+		if status == http.StatusForbidden { // an operator who lets the worker in waits for it
+			last = lastPause
+		}
 	}
 	b.last = min(max(2*b.last, first), last)
 	sleep(ctx, b.last/2+rand.N(b.last/2))
