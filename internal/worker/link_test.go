@@ -235,6 +235,9 @@ func TestServerNamesTheWorker(t *testing.T) {
 		if id := alone.identity.Load(); id.WorkerName != "node-1" || id.ClusterName != "wanted" || id.WorkerID != "" {
 			t.Errorf("alone: %+v", id)
 		}
+		if err := alone.Close(); err != nil {
+			t.Fatal(err)
+		}
 		w, _, _ := linked(t, newRemote(), func(o *Options) { o.DataDir, o.Cluster = dir, "wanted" })
 		if got := w.keeper.current().UUID; got != uuid {
 			t.Error("it came as another machine")

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/attribution"
+	"github.com/stackscope/stackscope/internal/base/dirlock"
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
@@ -136,6 +137,7 @@ type Worker struct {
 	handler   http.Handler
 	server    *client.Client // nil: stands alone
 	keeper    *keeper
+	lock      *dirlock.Lock // nil: the data directory cannot be locked
 	fitting   fitting
 	identity  atomic.Pointer[exporter.Identity]
 	found     signal // what discovery finds may have changed
@@ -157,7 +159,7 @@ func (s signal) send() {
 
 // New checks the options, opens the data directory and the metrics port and puts the worker together. It does not connect to
 // anything. Close or Run ends what it opened.
-func New(_ context.Context, o Options) (*Worker, error) {
+func New(_ context.Context, o Options) (_ *Worker, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -182,6 +184,14 @@ func New(_ context.Context, o Options) (*Worker, error) {
 	if err := durable.MkdirAll(o.DataDir, "--data-dir"); err != nil {
 		return nil, err
 	}
+	if err := w.lockDir(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.unlockDir())
+		}
+	}()
 	if w.keeper, err = openKeeper(filepath.Join(o.DataDir, "worker.json"), o.ServerURL, w.logger); err != nil {
 		return nil, err
 	}
@@ -330,9 +340,9 @@ func (w *Worker) metricsPort() int {
 func (w *Worker) Close() error {
 	w.fetcher.Close()
 	if w.listener == nil {
-		return nil
+		return w.unlockDir()
 	}
-	return w.listener.Close()
+	return errors.Join(w.listener.Close(), w.unlockDir())
 }
 
 // Run serves metrics and follows the server until ctx ends. It returns an error when the metrics can no longer be served,
@@ -377,11 +387,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	wg.Wait()
 	w.fetcher.Close()
+	unlocked := w.unlockDir()
 	select {
 	case err := <-failed:
-		return err
+		return errors.Join(err, unlocked)
 	default:
-		return nil
+		return unlocked
 	}
 }
 
