@@ -168,10 +168,14 @@ func (cs *connections) forget(c *conn) {
 	delete(cs.open, c)
 }
 
-// peer is the address that connections are counted by: of IPv6 the network, as one machine has all of it.
-func peer(addr net.Addr) netip.Addr {
+// peer is the address that connections are counted by.
+func peer(addr net.Addr) netip.Addr { return Peer(addr.String()) }
+
+// Peer is the address by which clients are counted, of a connection's remote end, HOST:PORT: of IPv6 the network, as one machine has
+// all of it. It is the zero Addr where there is none, as on a Unix socket.
+func Peer(remote string) netip.Addr {
 	const network = 64
-	ap, err := netip.ParseAddrPort(addr.String())
+	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
 	}
