@@ -35,9 +35,10 @@ type gate struct {
 	loopback            *loopbackTrust
 	trustLoopback       bool
 	crossOrigin         *http.CrossOriginProtection
+	failures            *failures
 }
 
-func newGate(o Options) *gate {
+func newGate(o Options, failures *failures) *gate {
 	g := &gate{
 		admin: sha256.Sum256([]byte(o.AdminToken)), join: sha256.Sum256([]byte(o.WorkerToken)),
 		read: sha256.Sum256([]byte(o.ReadToken)), hasRead: o.ReadToken != "",
@@ -47,6 +48,7 @@ func newGate(o Options) *gate {
 		loopback:        newLoopbackTrust(o),
 		trustLoopback:   !o.NoTrustLoopback,
 		crossOrigin:     http.NewCrossOriginProtection(),
+		failures:        failures,
 	}
 	if g.adminPath == "" {
 		g.adminPath = "DATA_DIR/admin-token"
@@ -68,14 +70,14 @@ func (g *gate) refuse(r *http.Request, need access) *Problem {
 	switch need {
 	case join:
 		if token, ok := bearer(r); !ok || !same(token, g.join) {
-			return &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the worker token: send Authorization: Bearer with the content of the file %s on the server", where(r, g.joinPath))}
+			return g.failures.wrongToken(r, neededJoin, &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the worker token: send Authorization: Bearer with the content of the file %s on the server", where(r, g.joinPath))})
 		}
 		return nil
 	case self:
 		token, ok := bearer(r)
 		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 		if !ok || err != nil || !g.authenticate(id, token) {
-			return &Problem{Status: http.StatusUnauthorized, Detail: "this needs the credential that the worker got when it registered, and the worker may have been removed since: register again"}
+			return g.failures.wrongToken(r, neededWorker, &Problem{Status: http.StatusUnauthorized, Detail: "this needs the credential that the worker got when it registered, and the worker may have been removed since: register again"})
 		}
 		return nil
 	}
@@ -93,7 +95,7 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 		if g.isAdmin(r) || (need == viewer && g.isReader(r)) {
 			return nil
 		}
-		return &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true}
+		return g.failures.wrongToken(r, neededAdmin, &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true})
 	}
 	if g.trustLoopback {
 		reason := g.loopback.refuse(r)

@@ -146,7 +146,7 @@ func New(o Options) (*API, error) {
 	a := &API{
 		opts:     o,
 		logger:   o.Logger.With(logging.KeyComponent, "api"),
-		gate:     newGate(o),
+		gate:     newGate(o, newFailures(o.Logger.With(logging.KeyComponent, "api"), o.Inventory)),
 		mux:      http.NewServeMux(),
 		parsing:  semaphore.NewWeighted(maxParsing),
 		stopping: make(chan struct{}),
@@ -324,12 +324,15 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 				return
 			}
 			defer done()
+			if r.access == join {
+				ctx = &registering{humaContext: ctx, failures: a.gate.failures}
+			}
 			next(ctx)
 		}},
 	}
 	codes := r.errors
 	if r.access != open && len(op.Security) > 0 {
-		codes = append(slices.Clone(codes), http.StatusUnauthorized, http.StatusForbidden)
+		codes = append(slices.Clone(codes), http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
 	}
 	for _, code := range codes {
 		op.Responses[fmt.Sprint(code)] = problem(http.StatusText(code))
@@ -367,11 +370,18 @@ func (a *API) write(w http.ResponseWriter, p *Problem) {
 
 // refused answers with p and says how to authenticate.
 func (a *API) refused(w http.ResponseWriter, p *Problem) {
-	if p.Status == http.StatusUnauthorized {
-		w.Header().Add("WWW-Authenticate", `Bearer realm="stackscope"`)
-		if p.basic {
-			w.Header().Add("WWW-Authenticate", `Basic realm="stackscope", charset="UTF-8"`)
-		}
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", seconds(p.retryAfter))
+	}
+	challenge := `Bearer realm="stackscope"`
+	if p.wrongToken {
+		challenge += `, error="invalid_token"` // by which workers tell a 429 for their credential from others
+	}
+	if p.wrongToken || p.Status == http.StatusUnauthorized {
+		w.Header().Add("WWW-Authenticate", challenge)
+	}
+	if p.basic && p.Status == http.StatusUnauthorized {
+		w.Header().Add("WWW-Authenticate", `Basic realm="stackscope", charset="UTF-8"`)
 	}
 	a.write(w, p)
 }

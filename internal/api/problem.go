@@ -26,7 +26,9 @@ type Problem struct {
 	Detail string       `json:"detail,omitempty" doc:"What was wrong and what to do"`
 	Errors []wire.Fault `json:"errors,omitempty" doc:"Every fault of the request's body"`
 
-	basic bool // a browser may ask its user for a password
+	basic      bool // a browser may ask its user for a password
+	wrongToken bool // it is about a token that was wrong
+	retryAfter time.Duration
 }
 
 func (p *Problem) Error() string { return p.Detail }
@@ -46,20 +48,28 @@ func problemResponse(schemas huma.Registry) func(description string) *huma.Respo
 }
 
 // problems gives huma's own errors, which are about parameters and bodies, the form of all others.
-func problems(_ huma.Context, _ string, v any) (any, error) {
+func problems(ctx huma.Context, _ string, v any) (any, error) {
 	switch e := v.(type) {
 	case *Problem:
 		if e.Title == "" {
 			e.Title = http.StatusText(e.Status)
 		}
+		bound(ctx, e)
 	case *huma.ErrorModel:
 		p := &Problem{Title: http.StatusText(e.Status), Status: e.Status, Detail: e.Detail}
 		for _, d := range e.Errors {
 			p.Errors = append(p.Errors, fault(d))
 		}
+		bound(ctx, p)
 		return p, nil
 	}
 	return v, nil
+}
+
+func bound(ctx huma.Context, p *Problem) {
+	if c, ok := ctx.(*registering); ok {
+		c.refused(p)
+	}
 }
 
 // fault turns a place such as body.instances[0].name into a pointer such as /instances/0/name. Other places than the body

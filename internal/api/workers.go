@@ -27,6 +27,9 @@ type registerOutput struct{ Body wire.RegisterResponse }
 
 func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput, error) {
 	b := in.Body
+	if err := a.gate.failures.tooOften(b.UUID); err != nil {
+		return nil, err
+	}
 	joined, err := a.opts.Inventory.Register(ctx, fleet.Registration{
 		UUID: b.UUID, Name: b.Name, Cluster: b.Cluster, Address: b.Address, MetricsPort: b.MetricsPort,
 		MetricsScheme: b.MetricsScheme, ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: a.gate.loopback.joins(in.request), Run: b.Run,
@@ -34,6 +37,7 @@ func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput,
 	if err != nil {
 		return nil, a.problem(ctx, join, "register worker", err)
 	}
+	a.gate.failures.rejoined(b.UUID)
 	return &registerOutput{Body: wire.RegisterResponse{
 		WorkerID: joined.Worker.ID, WorkerName: joined.Worker.Name,
 		ClusterID: joined.Worker.ClusterID, ClusterName: joined.ClusterName,

@@ -224,7 +224,7 @@ func (s *Server) assemble() error {
 		s.promPort.srv.Handler = s.api.Reading(s.prom.Handler())
 	}
 	if s.metrics != nil {
-		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections)
+		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections, s.api.WriteFailures)
 		if err != nil {
 			return err
 		}
