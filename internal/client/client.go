@@ -103,7 +103,7 @@ func (c *Client) Register(ctx context.Context, req wire.RegisterRequest) (wire.R
 }
 
 // Report tells the server the whole truth about a worker; the client's token must be the worker's credential. An *Error with
-// status 401 or 404 means that the server doesn't know the worker any more: register again.
+// TokenRefused or status 404 means that the server doesn't know the worker any more: register again.
 func (c *Client) Report(ctx context.Context, workerID int64, req wire.ReportRequest) (wire.ReportResponse, error) {
 	return call[wire.ReportResponse](ctx, c, request{op: "report", method: http.MethodPut, path: workerPath(workerID, "report"), body: req, auth: authWorker})
 }

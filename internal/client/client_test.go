@@ -240,6 +240,45 @@ func TestRefusalIsNoMatterOfTheToken(t *testing.T) {
 	}
 }
 
+// Of a 429 the challenge says whether the token was the cause.
+func TestTooManyRequests(t *testing.T) {
+	inAMinute := time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)
+	for _, tt := range []struct {
+		status           int
+		challenge, after string
+		refused          bool
+		least, most      time.Duration
+		hint             string
+	}{
+		{401, `Bearer realm="stackscope"`, "", true, 0, 0, "register again"},
+		{429, `Bearer realm="stackscope", error="invalid_token"`, "42", true, 42 * time.Second, 42 * time.Second, "register again"},
+		{429, "", "42", false, 42 * time.Second, 42 * time.Second, ""},
+		{429, `Bearer realm="x"`, inAMinute, false, 50 * time.Second, time.Minute, ""},
+		{429, "", "soon", false, 0, 0, ""},
+		{429, "", "-5", false, 0, 0, ""},
+		{429, "", "Mon, 01 Jan 2001 00:00:00 GMT", false, 0, 0, ""},
+		{503, `Bearer error="invalid_token"`, "10", false, 10 * time.Second, 10 * time.Second, ""},
+	} {
+		for _, problem := range []bool{true, false} { // the other is a proxy's
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Www-Authenticate", tt.challenge)
+				w.Header().Set("Retry-After", tt.after)
+				if !problem {
+					w.WriteHeader(tt.status)
+					return
+				}
+				_ = httpjson.WriteProblem(w, httpjson.Problem{Status: tt.status, Detail: "no"})
+			}))
+			_, err := newClient(t, client.Options{BaseURL: s.URL, Token: "t"}).Report(t.Context(), 1, wire.ReportRequest{})
+			s.Close()
+			e, ok := errors.AsType[*client.Error](err)
+			if !ok || e.Status != tt.status || e.TokenRefused != tt.refused || e.RetryAfter < tt.least || e.RetryAfter > tt.most || problem && e.Hint != tt.hint && e.Hint != "the worker must "+tt.hint {
+				t.Errorf("%+v became %#v", tt, err)
+			}
+		}
+	}
+}
+
 // TestAdviceIsWhole: the last words of our own server's answer are what to do.
 func TestAdviceIsWhole(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

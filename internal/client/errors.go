@@ -10,8 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -23,6 +26,10 @@ type Error struct {
 	URL string // the server's address
 	// Status is the answer's HTTP status; 0 when there was no answer.
 	Status int
+	// TokenRefused says that the token is not the right one, whatever the status: 401, or 429 after too many such requests.
+	TokenRefused bool
+	// RetryAfter is how long the server wants to be left in peace; 0: it doesn't say.
+	RetryAfter time.Duration
 	// Detail is the server's own explanation, or the cause for which there was no answer.
 	Detail string
 	// Faults are the faults of a mapping document that was refused, in the order of the document.
@@ -121,14 +128,38 @@ func (c *Client) answerError(r request, resp *http.Response) error {
 		}
 		return c.notOurs(r, resp, text)
 	}
-	e := &Error{Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: clean(p.Detail, maxDetail), Faults: p.Errors}
+	e := &Error{
+		Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: clean(p.Detail, maxDetail), Faults: p.Errors,
+		TokenRefused: tokenRefused(resp), RetryAfter: retryAfter(resp.Header.Get("Retry-After")),
+	}
 	if e.Detail == "" {
 		e.Detail = clean(p.Title, maxDetail)
 	}
-	if e.Status == http.StatusUnauthorized {
+	if e.TokenRefused {
 		e.Hint = c.tokenHint(r.auth)
 	}
 	return e
+}
+
+// tokenRefused reports whether an answer says that the token is wrong. Of a 429 its challenge says so (RFC 6750).
+func tokenRefused(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusTooManyRequests {
+		return resp.StatusCode == http.StatusUnauthorized
+	}
+	return slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), func(challenge string) bool {
+		return strings.Contains(challenge, `error="invalid_token"`)
+	})
+}
+
+// retryAfter reads a header Retry-After: seconds, or a date.
+func retryAfter(s string) time.Duration {
+	if n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
 }
 
 func (c *Client) tokenHint(a auth) string {
@@ -150,6 +181,7 @@ func (c *Client) tokenHint(a auth) string {
 func (c *Client) notOurs(r request, resp *http.Response, detail string) error {
 	return &Error{
 		Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: detail,
+		TokenRefused: tokenRefused(resp), RetryAfter: retryAfter(resp.Header.Get("Retry-After")),
 		Hint: "check that the URL is a stackscope server's and not another program's or a proxy's",
 	}
 }

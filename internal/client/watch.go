@@ -32,7 +32,7 @@ type Events struct {
 // the worker's credential.
 //
 // Watch always returns an error: what handle returned, ctx's cause, or an *Error for a connection that failed, ended or was
-// silent for 45 s. Status 401 or 404 means that the worker must register again; anything else is worth another try after a pause.
+// silent for 45 s. TokenRefused or status 404 means that the worker must register again; anything else is worth another try after a pause.
 func (c *Client) Watch(ctx context.Context, workerID, generation int64, handle Events) error {
 	r := request{
 		op: "watch the metrics mapping", method: http.MethodGet, path: workerPath(workerID, "watch"), auth: authWorker,

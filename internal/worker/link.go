@@ -56,7 +56,7 @@ func (l *link) run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			if first && statusOf(err) == http.StatusUnauthorized {
+			if first && tokenRefused(err) {
 				return err
 			}
 			l.note("register", err)
@@ -288,16 +288,22 @@ func statusOf(err error) int {
 	return 0
 }
 
-func forgotten(err error) bool {
-	status := statusOf(err)
-	return status == http.StatusUnauthorized || status == http.StatusNotFound
+// tokenRefused reports whether the server says that the token, or the credential, is wrong.
+func tokenRefused(err error) bool {
+	e, ok := errors.AsType[*client.Error](err)
+	return ok && e.TokenRefused
 }
+
+// forgotten reports whether the server doesn't know the worker any more. After its database was lost, a whole fleet may be refused
+// from one address, and most of it with 429.
+func forgotten(err error) bool { return tokenRefused(err) || statusOf(err) == http.StatusNotFound }
 
 // backoff is the pauses between attempts, each up to twice as long as the one before. The zero value begins with the
 // shortest.
 type backoff struct{ last time.Duration }
 
-// wait waits for the next pause, shortened by up to a half at random so that workers do not come all at once.
+// wait waits for the next pause, shortened by up to a half at random so that workers do not come all at once. A server that has had
+// too many requests says itself how long.
 func (b *backoff) wait(ctx context.Context, err error) {
 	first, last := firstPause, lastPause
 	if status := statusOf(err); status >= 400 && status < 500 {
@@ -307,6 +313,12 @@ func (b *backoff) wait(ctx context.Context, err error) {
 		}
 	}
 	b.last = min(max(2*b.last, first), last)
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusTooManyRequests && e.RetryAfter > 0 {
+		// Not before that, and not all at once.
+		least := min(e.RetryAfter, lastSlowPause)
+		sleep(ctx, least+rand.N(least/2+time.Second))
+		return
+	}
 	sleep(ctx, b.last/2+rand.N(b.last/2))
 }
 

@@ -30,6 +30,7 @@ import (
 type remote struct {
 	mu       sync.Mutex
 	status   map[string]int // 0: as it should be, -1: no connection
+	header   http.Header    // of answers with another status
 	times    map[string][]time.Time
 	interval int           // of reports, in seconds
 	event    string        // that a stream begins with
@@ -99,7 +100,11 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 	if status == 0 {
 		return reply(req, http.StatusOK, "application/json", io.NopCloser(strings.NewReader(string(data)))), nil
 	}
-	return reply(req, status, "application/problem+json", io.NopCloser(strings.NewReader(string(data)))), nil
+	resp := reply(req, status, "application/problem+json", io.NopCloser(strings.NewReader(string(data))))
+	for name, values := range r.header {
+		resp.Header[name] = values
+	}
+	return resp, nil
 }
 
 func reply(req *http.Request, status int, contentType string, body io.ReadCloser) *http.Response {
