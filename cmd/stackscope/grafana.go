@@ -103,9 +103,13 @@ func grafanaHomes() []string {
 	return homes
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" {
+// isTerminal reports whether progress can be shown on w.
+func isTerminal(w io.Writer) bool { return os.Getenv("TERM") != "dumb" && isDevice(w) }
+
+// isDevice reports whether file, an *os.File perhaps, is a terminal or the null device, which looks like one.
+func isDevice(file any) bool {
+	f, ok := file.(*os.File)
+	if !ok {
 		return false
 	}
 	info, err := f.Stat()

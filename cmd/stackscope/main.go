@@ -4,7 +4,6 @@ package main
 
 import (
 	"github.com/stackscope/stackscope/internal/base/command"
-	"github.com/stackscope/stackscope/internal/worker"
 )
 
 const description = `stackscope watches a fleet that serves large language models: the machines, and the inference engines
@@ -16,19 +15,20 @@ embedded Grafana.
                                         watch this machine and an engine on it
   stackscope server                     the server alone; workers join with DATA_DIR/worker-token
   stackscope worker --server-url http://SERVER --token-file FILE --engine url=http://127.0.0.1:8000
+  stackscope worker list                a server's workers; remove and allow take one out and let it in again
 
 Every flag can also be given as an environment variable (in brackets below) or as a key of --config-file, in snake case.
 A flag wins over the environment, the environment over the file, the file over the default.`
 
 type cli struct {
-	Start   startCmd       `cmd:"" help:"Server and worker of this machine in one process."`
-	Server  serverCmd      `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus, Grafana."`
-	Worker  worker.Command `cmd:"" help:"The worker: exports this machine and the engines on it."`
-	Demo    demoCmd        `cmd:"" help:"A server, a worker of this machine, four simulated engines behind a simulated gateway, and eight simulated cards."`
-	Mapping mappingCmd     `cmd:"" help:"Look at, check and change the metrics mapping."`
-	Grafana grafanaCmd     `cmd:"" help:"Install a Grafana for the dashboards."`
-	Status  statusCmd      `cmd:"" help:"What a server knows: workers, models, instances."`
-	Version versionCmd     `cmd:"" help:"Say which build this is."`
+	Start   startCmd   `cmd:"" help:"Server and worker of this machine in one process."`
+	Server  serverCmd  `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus, Grafana."`
+	Worker  workerCmd  `cmd:"" help:"The worker, and a server's workers."`
+	Demo    demoCmd    `cmd:"" help:"A server, a worker of this machine, four simulated engines behind a simulated gateway, and eight simulated cards."`
+	Mapping mappingCmd `cmd:"" help:"Look at, check and change the metrics mapping."`
+	Grafana grafanaCmd `cmd:"" help:"Install a Grafana for the dashboards."`
+	Status  statusCmd  `cmd:"" help:"What a server knows: workers, models, instances."`
+	Version versionCmd `cmd:"" help:"Say which build this is."`
 }
 
 func main() { command.Main("stackscope", description, &cli{}) }

@@ -104,7 +104,8 @@ func flags() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("# Flags\n\nGenerated from `--help` by `make gen`. Each flag is also a key of `--config-file`, in snake case.\n")
 	for _, command := range []string{
-		"stackscope", "stackscope start", "stackscope server", "stackscope worker", "stackscope demo", "stackscope mapping",
+		"stackscope", "stackscope start", "stackscope server", "stackscope worker", "stackscope worker run",
+		"stackscope worker list", "stackscope worker remove", "stackscope worker allow", "stackscope demo", "stackscope mapping",
 		"stackscope mapping translate", "stackscope status", "stackscope grafana install", "stackscope-worker",
 	} {
 		words := strings.Fields(command)

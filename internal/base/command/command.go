@@ -90,10 +90,19 @@ func explain(v *kong.Value) string {
 	return kong.DefaultHelpValueFormatter(&shown)
 }
 
-// chosen is the command that could not be parsed, as far as it was named.
+// chosen is the command that could not be parsed, as far as it was named. Flags are those of a default command, and a word that
+// nothing takes may have been meant for one of the commands beside it.
 func chosen(name string, err error) string {
-	if pe, ok := errors.AsType[*kong.ParseError](err); ok && pe.Context.Selected() != nil {
-		return name + " " + pe.Context.Selected().Path()
+	pe, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || pe.Context.Selected() == nil {
+		return name
 	}
-	return name
+	node := pe.Context.Selected()
+	switch word := strings.HasPrefix(err.Error(), "unexpected argument"); {
+	case word && node.Parent != nil && node.Parent.DefaultCmd == node:
+		node = node.Parent
+	case !word && node.DefaultCmd != nil:
+		node = node.DefaultCmd
+	}
+	return name + " " + node.Path()
 }

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+// pick finds the one item that an argument names, by its id or its name; none is an index of -1.
+func pick[T any](arg string, items []T, id func(*T) int64, name, describe func(*T) string) (int, error) {
+	byID := -1
+	var byName []int
+	number, err := strconv.ParseInt(arg, 10, 64)
+	for i := range items {
+		switch {
+		case err == nil && id(&items[i]) == number:
+			byID = i
+		case name(&items[i]) == arg:
+			byName = append(byName, i)
+		}
+	}
+	if byID >= 0 && len(byName) == 0 {
+		return byID, nil
+	}
+	if byID >= 0 {
+		return -1, fmt.Errorf("%s is the id of %s, and the name of another: name the one by its name, the other by its id, which is %s",
+			arg, describe(&items[byID]), idsOf(items, byName, id, describe))
+	}
+	switch len(byName) {
+	case 0:
+		return -1, nil
+	case 1:
+		return byName[0], nil
+	}
+	return -1, fmt.Errorf("%d workers have the name %s: give the id of one of them, which are %s", len(byName), arg, idsOf(items, byName, id, describe))
+}
+
+// idsOf says which ids the items have and what they are of.
+func idsOf[T any](items []T, which []int, id func(*T) int64, describe func(*T) string) string {
+	const most = 10
+	var texts []string
+	for _, i := range which[:min(most, len(which))] {
+		texts = append(texts, fmt.Sprintf("%d: %s", id(&items[i]), describe(&items[i])))
+	}
+	if left := len(which) - most; left > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", left))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (k *known) worker(arg string) (int, error) {
+	return pick(arg, k.workers, func(w *listedWorker) int64 { return w.ID }, func(w *listedWorker) string { return w.Name }, (*listedWorker).String)
+}
+
+func (k *known) kept(arg string) (int, error) {
+	return pick(arg, k.revoked, func(w *wire.RevokedWorker) int64 { return w.ID }, func(w *wire.RevokedWorker) string { return w.Name },
+		func(w *wire.RevokedWorker) string { return describeRevoked(w) + " removed " + ago(w.RevokedAt) })
+}
+
+type workerRemove struct {
+	remote
+	Worker string `arg:"" help:"Id or name of the worker."`
+	Yes    bool   `short:"y" help:"Do not ask. Only a terminal is asked, about a worker that is alive." key:"-"`
+	JSON   bool   `help:"Print JSON."`
+}
+
+// Help says what removing means.
+func (*workerRemove) Help() string {
+	return "The worker and its instances leave the inventory and the scrape targets. Its samples stay.\n\n" +
+		"One that is alive, which is ready or reported in the last two and a half minutes, is kept out from then on: it goes on exporting, and the server " +
+		"refuses it until 'stackscope worker allow'. Others are forgotten, and join under a new id should they start again.\n\n" +
+		"A worker is known by an identity in its data directory. To keep out a machine that you don't trust, replace the worker token as well: with it, it can come as another."
+}
+
+func (c *workerRemove) Run(e *command.Env) error {
+	cl, err := c.client(e)
+	if err != nil {
+		return err
+	}
+	k, err := readWorkers(e, cl)
+	if err != nil {
+		return err
+	}
+	i, err := k.worker(c.Worker)
+	if err != nil {
+		return err
+	}
+	if i < 0 {
+		if i, err := k.kept(c.Worker); err == nil && i >= 0 {
+			return fmt.Errorf("%s was removed %s already, and is kept out until `stackscope worker allow %d`", describeRevoked(&k.revoked[i]), ago(k.revoked[i].RevokedAt), k.revoked[i].ID)
+		}
+		return fmt.Errorf("no worker has the id or the name %s: `stackscope worker list` prints those that there are", c.Worker)
+	}
+	w := &k.workers[i]
+	if !c.Yes && maybeAlive(&w.Worker) && atTerminal(e) {
+		fmt.Fprintf(e.Stderr, "%s is %s and reported %s.\nIt and its instances leave the inventory and the scrape targets, and it is kept out until `stackscope worker allow %d`. Its samples stay.\n",
+			w, w.State, lastReport(&w.Worker), w.ID)
+		if !confirm(e.Context, e.Stdin, e.Stderr, "Remove it? [y/N] ") {
+			return errors.New("nothing was removed")
+		}
+	}
+	if err := cl.RemoveWorker(e.Context, w.ID); err != nil {
+		return err
+	}
+	revoked, err := cl.Revoked(e.Context)
+	if err != nil && statusOf(err) != http.StatusNotFound {
+		return fmt.Errorf("%s is removed; whether it is kept out is not known: %w", w, err)
+	}
+	kept := slices.ContainsFunc(revoked, func(r wire.RevokedWorker) bool { return r.ID == w.ID })
+	if c.JSON {
+		return json.NewEncoder(e.Stdout).Encode(struct {
+			ID          int64  `json:"id"`
+			Name        string `json:"name"`
+			ClusterName string `json:"cluster_name"`
+			KeptOut     bool   `json:"kept_out"`
+		}{w.ID, w.Name, w.ClusterName, kept})
+	}
+	next := "It wasn't alive, so it isn't kept out: should it start again, it joins under a new id."
+	switch {
+	case kept:
+		next = fmt.Sprintf("It is kept out: if it runs, it goes on exporting, and this server refuses it until `stackscope worker allow %d`.", w.ID)
+	case err != nil:
+		next = "This server is older and keeps nobody out: if the worker runs, it is back under a new id. Stop it first."
+	}
+	_, err = fmt.Fprintf(e.Stdout, "%s is removed. Its samples stay.\n%s\n", w, next)
+	return err
+}
+
+type workerAllow struct {
+	remote
+	Worker string `arg:"" help:"Id or name that the worker had."`
+	JSON   bool   `help:"Print JSON."`
+}
+
+// Help says what comes of it.
+func (*workerAllow) Help() string {
+	return "If the worker runs, it joins by itself, within half a minute, under a new id. Nothing is to be done on its machine."
+}
+
+func (c *workerAllow) Run(e *command.Env) error {
+	cl, err := c.client(e)
+	if err != nil {
+		return err
+	}
+	k, err := readWorkers(e, cl)
+	switch {
+	case err != nil:
+		return err
+	case statusOf(k.hidden) == http.StatusNotFound:
+		return fmt.Errorf("the server at %s is older and keeps nobody out: %w", cl.URL(), k.hidden)
+	case k.hidden != nil:
+		return k.hidden
+	}
+	i, err := k.kept(c.Worker)
+	if err != nil {
+		return err
+	}
+	if i < 0 {
+		if i, err := k.worker(c.Worker); err == nil && i >= 0 {
+			return fmt.Errorf("%s isn't kept out: it is %s and reported %s", &k.workers[i], k.workers[i].State, lastReport(&k.workers[i].Worker))
+		}
+		return fmt.Errorf("no worker that is kept out has the id or the name %s: `stackscope worker list` prints those that there are", c.Worker)
+	}
+	w := &k.revoked[i]
+	if err := cl.AllowWorker(e.Context, w.ID); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.Stdout).Encode(w)
+	}
+	_, err = fmt.Fprintf(e.Stdout, "%s may join again.\nIf it runs, it is back within half a minute, under a new id; `stackscope worker list` shows it.\n", describeRevoked(w))
+	return err
+}
+
+// maybeAlive reports whether a server would keep the worker out when it is removed; with another grace period it decides otherwise.
+func maybeAlive(w *wire.Worker) bool {
+	const grace = 150 * time.Second // a server's
+	return w.State == "ready" || w.LastReportAt != nil && time.Since(*w.LastReportAt) < grace
+}
+
+// atTerminal reports whether somebody reads what is asked and can answer.
+func atTerminal(e *command.Env) bool {
+	if !isDevice(e.Stdin) || !isDevice(e.Stderr) {
+		return false
+	}
+	have, err := e.Stdin.(*os.File).Stat()
+	null, errNull := os.Stat(os.DevNull)
+	return err == nil && errNull == nil && !os.SameFile(have, null)
+}
+
+// confirm asks a question and reports whether the answer was yes.
+func confirm(ctx context.Context, in io.Reader, out io.Writer, question string) bool {
+	fmt.Fprint(out, question)
+	answer := make(chan string, 1)
+	go func() { // ends with the process when nobody answers
+		line, _ := bufio.NewReader(in).ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(out)
+		return false
+	case line := <-answer:
+		line = strings.ToLower(strings.TrimSpace(line))
+		return line == "y" || line == "yes"
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/client"
+	"github.com/stackscope/stackscope/internal/wire"
+	"github.com/stackscope/stackscope/internal/worker"
+)
+
+// workerCmd runs a worker, as it does in GPUStack, unless one of the other words follows.
+type workerCmd struct {
+	Run    worker.Command `cmd:"" default:"withargs" help:"The worker: exports this machine and the engines on it. The word run may be left out."`
+	List   workerList     `cmd:"" help:"Print a server's workers, and those that it keeps out."`
+	Remove workerRemove   `cmd:"" help:"Take a worker out of a server's inventory and scrape targets, and keep it out."`
+	Allow  workerAllow    `cmd:"" help:"Let a worker in again that was removed."`
+}
+
+// Help says where the flags are.
+func (*workerCmd) Help() string {
+	return "Without another word, stackscope worker runs a worker: stackscope worker run --help lists its flags."
+}
+
+// stateRevoked is shown beside the states of workers that are in the inventory.
+const stateRevoked = "revoked"
+
+// known are a server's workers, and those that it keeps out.
+type known struct {
+	workers []listedWorker
+	revoked []wire.RevokedWorker // nil: not to be known
+	hidden  error                // why
+}
+
+type listedWorker struct {
+	wire.Worker
+	ClusterName string `json:"cluster_name"`
+}
+
+func (w *listedWorker) String() string {
+	return fmt.Sprintf("worker %s (id %d, cluster %s, %s)", w.Name, w.ID, w.ClusterName, metricsAt(&w.Worker))
+}
+
+func describeRevoked(w *wire.RevokedWorker) string {
+	return fmt.Sprintf("worker %s (id %d, cluster %s, %s)", w.Name, w.ID, w.ClusterName, w.Address)
+}
+
+// metricsAt is where a worker is scraped.
+func metricsAt(w *wire.Worker) string {
+	if w.MetricsPort == 0 {
+		return w.Address
+	}
+	return net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort))
+}
+
+func statusOf(err error) int {
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		return e.Status
+	}
+	return 0
+}
+
+// readWorkers asks a server for both lists. Everybody may read the first one.
+func readWorkers(e *command.Env, cl *client.Client) (k known, err error) {
+	clusters, err := cl.Clusters(e.Context)
+	if err != nil {
+		return k, err
+	}
+	workers, err := cl.Workers(e.Context)
+	if err != nil {
+		return k, err
+	}
+	names := map[int64]string{}
+	for _, c := range clusters {
+		names[c.ID] = c.Name
+	}
+	k.workers = make([]listedWorker, len(workers))
+	for i, w := range workers {
+		k.workers[i] = listedWorker{w, names[w.ClusterID]}
+	}
+	slices.SortFunc(k.workers, func(a, b listedWorker) int {
+		return cmp.Or(cmp.Compare(a.ClusterName, b.ClusterName), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	revoked, err := cl.Revoked(e.Context)
+	switch statusOf(err) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		k.hidden = err
+		return k, nil
+	}
+	k.revoked = append([]wire.RevokedWorker{}, revoked...)
+	slices.SortFunc(k.revoked, func(a, b wire.RevokedWorker) int {
+		return cmp.Or(cmp.Compare(a.ClusterName, b.ClusterName), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return k, err
+}
+
+type workerList struct {
+	remote
+	JSON bool `help:"Print JSON: an object with workers, and revoked_workers unless only admins may see them."`
+}
+
+func (c *workerList) Run(e *command.Env) error {
+	cl, err := c.client(e)
+	if err != nil {
+		return err
+	}
+	k, err := readWorkers(e, cl)
+	if err != nil {
+		return err
+	}
+	if k.hidden != nil {
+		fmt.Fprintln(e.Stderr, "warning: workers that are kept out are not shown:", k.hidden)
+	}
+	if c.JSON {
+		return json.NewEncoder(e.Stdout).Encode(struct {
+			Workers []listedWorker       `json:"workers"`
+			Revoked []wire.RevokedWorker `json:"revoked_workers,omitzero"`
+		}{k.workers, k.revoked})
+	}
+	return printWorkers(e, &k)
+}
+
+func printWorkers(e *command.Env, k *known) error {
+	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tWORKER\tCLUSTER\tSTATE\tMETRICS\tVERSION\tLAST REPORT")
+	for i := range k.workers {
+		it := &k.workers[i]
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", it.ID, it.Name, it.ClusterName, it.State, metricsAt(&it.Worker), orDash(it.Version), lastReport(&it.Worker))
+	}
+	for i := range k.revoked {
+		it := &k.revoked[i]
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t-\tremoved %s\n", it.ID, it.Name, it.ClusterName, stateRevoked, it.Address, ago(it.RevokedAt))
+	}
+	if len(k.workers) == 0 {
+		fmt.Fprintln(w, "none has joined: start one with `stackscope worker --server-url URL --token-file FILE`")
+	}
+	if len(k.revoked) > 0 {
+		fmt.Fprintln(w, "\nrevoked: it was removed and is kept out until `stackscope worker allow ID`")
+	}
+	return w.Flush()
+}
+
+func ago(t time.Time) string { return time.Since(t).Round(time.Second).String() + " ago" }
+
+func lastReport(w *wire.Worker) string {
+	if w.LastReportAt == nil {
+		return "never"
+	}
+	return ago(*w.LastReportAt)
+}
