@@ -82,7 +82,7 @@ func TestDurability(t *testing.T) {
 	}
 	mapping.check(t, s)
 	t.Logf("| %s | %d kills | %s | %.0f s |", t.Name(), kills, counts.String(), time.Since(began).Seconds())
-	for _, what := range []string{"register", "report", "remove", "post"} {
+	for _, what := range []string{"register", "report", "remove", "allow", "post"} {
 		if counts.of(what, outcomeDone) == 0 || counts.of(what, outcomeRefused) == 0 && count(1, 0) == 1 {
 			t.Errorf("%s: not tried in every way: %s", what, counts.String())
 		}

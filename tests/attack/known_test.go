@@ -81,6 +81,11 @@ type knownWorker struct {
 	acknowledged        int   // restarts that were acknowledged last
 	tried               []int // restarts that were said since, and may be there
 	wrong               string
+
+	alive bool // it reported since it joined
+	// out is the id under which it may be kept out, because it was removed; outSure: it is.
+	out     int64
+	outSure bool
 }
 
 // extraOf says which reports have a second instance.
@@ -120,10 +125,17 @@ func (w *knownWorker) register(s *server, counts *tally) (unknown bool) {
 	})
 	o := outcomeOf(status, err)
 	counts.add("register", o)
-	switch o {
-	case outcomeUnknown:
+	switch {
+	case o == outcomeUnknown:
 		w.mayBeNew = true
-	case outcomeDone:
+	case status == http.StatusForbidden && w.out != 0:
+		return w.allow(s, counts)
+	case o == outcomeDone:
+		if w.outSure {
+			w.wrong = fmt.Sprintf("worker %d was removed and registers again: %d %s", w.out, status, answer)
+			return true
+		}
+		w.out = 0
 		if status != http.StatusOK || json.Unmarshal(answer, &w.is) != nil {
 			w.wrong = fmt.Sprintf("registering: %d %s", status, answer)
 			return true
@@ -136,8 +148,25 @@ func (w *knownWorker) register(s *server, counts *tally) (unknown bool) {
 // hasID notes under which id the worker is there; 0 is none.
 func (w *knownWorker) hasID(id int64) {
 	if id != w.lastID {
-		w.lastID, w.acknowledged, w.tried = id, 0, nil
+		w.lastID, w.acknowledged, w.tried, w.alive = id, 0, nil, false
 	}
+}
+
+// allow lets the worker in again.
+func (w *knownWorker) allow(s *server, counts *tally) (unknown bool) {
+	status, answer, err := s.send(http.MethodDelete, fmt.Sprint("/v2/revoked-workers/", w.out), s.adminToken, nil)
+	o := outcomeOf(status, err)
+	counts.add("allow", o)
+	switch {
+	case o == outcomeUnknown:
+		w.outSure = false
+	case o == outcomeDone && status != http.StatusNoContent:
+		w.wrong = fmt.Sprintf("letting worker %d in: %d %s", w.out, status, answer)
+		return true
+	case o == outcomeDone:
+		w.out, w.outSure = 0, false
+	}
+	return o == outcomeUnknown
 }
 
 func (w *knownWorker) remove(s *server, counts *tally) (unknown bool) {
@@ -147,11 +176,13 @@ func (w *knownWorker) remove(s *server, counts *tally) (unknown bool) {
 	switch o {
 	case outcomeUnknown:
 		w.mayBeGone = true
+		w.out, w.outSure = w.is.ID, false
 	case outcomeDone:
 		if status != http.StatusNoContent {
 			w.wrong = fmt.Sprintf("removing worker %d: %d %s", w.is.ID, status, answer)
 			return true
 		}
+		w.out, w.outSure = w.is.ID, w.alive
 		w.is = joined{}
 		w.hasID(0)
 	}
@@ -172,7 +203,7 @@ func (w *knownWorker) say(s *server, counts *tally) (unknown bool) {
 		w.wrong = fmt.Sprintf("reporting as worker %d: %d %s", w.is.ID, status, answer)
 		return true
 	default:
-		w.acknowledged, w.tried = w.restarts, nil
+		w.acknowledged, w.tried, w.alive = w.restarts, nil, true
 	}
 	return o == outcomeUnknown
 }
@@ -190,6 +221,36 @@ func list[T any](t *testing.T, s *server, path string) []T {
 		t.Fatal(err)
 	}
 	return l.Items
+}
+
+// checkOut compares whether the worker is kept out with what is known; found is the id under which it is there.
+func (w *knownWorker) checkOut(t *testing.T, s *server, found int64) {
+	t.Helper()
+	status, answer, err := s.send(http.MethodGet, "/v2/revoked-workers", s.adminToken, nil)
+	var kept listed[struct {
+		ID   int64  `json:"id"`
+		Name string `json:"name"`
+	}]
+	if err != nil || status != http.StatusOK || json.Unmarshal(answer, &kept) != nil {
+		t.Fatalf("those that are kept out: %d %s %v", status, answer, err)
+	}
+	var out int64
+	for _, item := range kept.Items {
+		if item.Name == w.name {
+			out = item.ID
+		}
+	}
+	switch {
+	case out != 0 && found != 0:
+		t.Errorf("worker %s is there as %d, and kept out as %d", w.name, found, out)
+	case out != 0 && out != w.out:
+		t.Errorf("worker %s is kept out as %d, and nobody removed that one", w.name, out)
+	case out == 0 && w.outSure:
+		t.Errorf("worker %s is not kept out, and its removal as %d was acknowledged", w.name, w.out)
+	case out == 0 && found == 0 && w.is.ID != 0 && w.alive:
+		t.Errorf("worker %s was removed as %d and is not kept out", w.name, w.is.ID)
+	}
+	w.out, w.outSure = out, out != 0
 }
 
 // check compares a server that was started anew with what is known, and takes what it has for known.
@@ -216,6 +277,7 @@ func (w *knownWorker) check(t *testing.T, s *server) {
 	case found != 0 && w.is.ID != 0 && found != w.is.ID:
 		t.Errorf("worker %s is %d, and was acknowledged as %d", w.name, found, w.is.ID)
 	}
+	w.checkOut(t, s, found)
 	if w.is.ID != 0 && found == w.is.ID {
 		w.checkInstances(t, s)
 		// The credential, by which the server is asked for the mapping: a report would change what there is.

@@ -1,0 +1,147 @@
+//go:build linux
+
+package attack
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// workerItem is what these tests look at of GET /v2/workers.
+type workerItem struct {
+	ID    int64  `json:"id"`
+	Name  string `json:"name"`
+	State string `json:"state"`
+}
+
+// named returns the worker of a name, if the server has it.
+func (s *server) named(t *testing.T, name string) (workerItem, bool) {
+	t.Helper()
+	for _, w := range list[workerItem](t, s, "/v2/workers") {
+		if w.Name == name {
+			return w, true
+		}
+	}
+	return workerItem{}, false
+}
+
+// joins waits until the worker of a name is ready.
+func (s *server) joins(t *testing.T, name string, limit time.Duration) workerItem {
+	t.Helper()
+	var w workerItem
+	eventually(t, limit, name+" is ready", func() error {
+		if w, _ = s.named(t, name); w.State != "ready" {
+			return fmt.Errorf("it is %+v", w)
+		}
+		return nil
+	})
+	return w
+}
+
+// staysOut fails the test if the worker of a name comes back.
+func (s *server) staysOut(t *testing.T, name string) {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < seconds(20, 1); time.Sleep(50 * time.Millisecond) {
+		if w, ok := s.named(t, name); ok {
+			t.Fatalf("the worker that was removed is back after %v: %+v", time.Since(begin).Round(time.Millisecond), w)
+		}
+	}
+	if body, err := get(s.metrics + "/metrics/targets"); err != nil || strings.Contains(body, name) {
+		t.Errorf("targets: %v: %s", err, body)
+	}
+}
+
+// TestRemovedWorkerStaysOut removes a worker that runs. It does not come back, also not when it or the server starts again; it goes
+// on exporting; and it is back once it is let in.
+func TestRemovedWorkerStaysOut(t *testing.T) {
+	dir := t.TempDir()
+	s := serveIn(t, dir, nil, "--disable-builtin-observability")
+	const name = "removed-node"
+	data, port := t.TempDir(), freePort(t)
+	runWorker := func() *process {
+		return run(t, exec.Command(binary(t, "stackscope-worker"), "--server-url", s.url, "--token-file", filepath.Join(dir, "worker-token"),
+			"--data-dir", data, "--worker-name", name, "--worker-ip", "127.0.0.1", "--worker-metrics-host", "127.0.0.1",
+			"--worker-metrics-port", strconv.Itoa(port), "--discover", "none", "--gpu-vendors", "none"))
+	}
+	exports := func(p *process) {
+		t.Helper()
+		eventually(t, 10*time.Second, "the worker exports", func() error {
+			if p.ended() {
+				t.Fatalf("the worker has ended: %v", p.cmd.ProcessState)
+			}
+			_, err := get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
+			return err
+		})
+	}
+	told := func(p *process) {
+		t.Helper()
+		const sentence = "worker " + name + " was removed by an operator at "
+		eventually(t, 10*time.Second, "the worker is told", func() error {
+			if log := p.output(); strings.Count(log, sentence) != 1 || !strings.Contains(log, "let it in again with stackscope worker allow "+name) {
+				return fmt.Errorf("its log: %s", log)
+			}
+			return nil
+		})
+	}
+	w := runWorker()
+	before := s.joins(t, name, 20*time.Second)
+	remove := func(id int64) (int, string) {
+		t.Helper()
+		status, answer, err := s.send(http.MethodDelete, fmt.Sprint("/v2/workers/", id), s.adminToken, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status, string(answer)
+	}
+	if status, answer := remove(before.ID); status != http.StatusNoContent {
+		t.Fatalf("DELETE: %d %s", status, answer)
+	}
+	s.staysOut(t, name)
+	told(w)
+	exports(w)
+
+	w.stop(syscall.SIGTERM)
+	s.stop(syscall.SIGKILL)
+	s = serveIn(t, dir, nil, "--disable-builtin-observability")
+	w = runWorker()
+	told(w)
+	exports(w)
+	s.staysOut(t, name)
+	status, answer, err := s.send(http.MethodGet, "/v2/revoked-workers", s.adminToken, nil)
+	if want := fmt.Sprintf(`{"items":[{"id":%d,"name":%q,"cluster_name":"default","address":"127.0.0.1","revoked_at":"`, before.ID, name); err != nil || status != http.StatusOK || !strings.HasPrefix(string(answer), want) {
+		t.Errorf("%d %s %v, want %s", status, answer, err, want)
+	}
+
+	// A machine that was set up anew may have the name. It is not alive, so that it is forgotten.
+	anew, err := s.register(name, map[string]any{"uuid": "anew", "name": name, "address": "127.0.0.1", "metrics_port": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := remove(anew.ID); status != http.StatusNoContent {
+		t.Fatalf("DELETE: %d %s", status, answer)
+	}
+	if _, err := s.register(name, map[string]any{"uuid": "anew", "name": name, "address": "127.0.0.1", "metrics_port": 1}); err != nil {
+		t.Errorf("one that was forgotten: %v", err)
+	}
+
+	for _, want := range []int{http.StatusNoContent, http.StatusNotFound} {
+		if status, answer, err := s.send(http.MethodDelete, fmt.Sprint("/v2/revoked-workers/", before.ID), s.adminToken, nil); err != nil || status != want {
+			t.Fatalf("letting it in: %d %s %v, want %d", status, answer, err, want)
+		}
+	}
+	if count(1, 0) == 0 { // else it asks by itself
+		w.stop(syscall.SIGTERM)
+		w = runWorker()
+	}
+	if after := s.joins(t, name, 40*time.Second); after.ID <= before.ID {
+		t.Errorf("it is %d, and was %d", after.ID, before.ID)
+	}
+	exports(w)
+}
