@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -81,12 +81,9 @@ func CheckRegistration(r Registration) (Registration, error) {
 	if len(r.Labels) > MaxLabels {
 		return r, Invalid(what, "it has %d labels; at most %d are allowed", len(r.Labels), MaxLabels)
 	}
-	for k, v := range r.Labels {
-		if fault := textFault(k, 1, MaxLabelKey); fault != "" {
-			return r, Invalid(what, "label key %s", fault)
-		}
-		if fault := textFault(v, 0, MaxLabelValue); fault != "" {
-			return r, Invalid(what, "label %q: its value %s", k, fault)
+	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
+		if fault := LabelFault(k, r.Labels[k]); fault != "" {
+			return r, Invalid(what, "%s", fault)
 		}
 	}
 	r.Labels = maps.Clone(r.Labels) // snapshots share it
@@ -160,27 +157,12 @@ func CheckInstance(in *ReportedInstance) *Fault {
 			in.LastRestartAt = time.UnixMilli(ms).UTC()
 		}
 	}
-	in.StateMessage = Cut(strings.ToValidUTF8(in.StateMessage, string(utf8.RuneError)), MaxStateMessage)
+	in.StateMessage = Cut(Visible(strings.Join(strings.Fields(strings.ToValidUTF8(in.StateMessage, string(utf8.RuneError))), " ")), MaxStateMessage)
 	var fault string
 	if in.URL, fault = bareURL(in.URL); fault != "" {
 		return &Fault{"url", fault}
 	}
 	return nil
-}
-
-// textFault says what is wrong with a text, or nothing.
-func textFault(s string, shortest, longest int) string {
-	switch {
-	case len(s) > longest:
-		return fmt.Sprintf("is %d bytes long; at most %d are allowed", len(s), longest)
-	case !utf8.ValidString(s):
-		return fmt.Sprintf("is %s; it must be UTF-8", shown(s))
-	case strings.ContainsFunc(s, unicode.IsControl):
-		return fmt.Sprintf("is %s; control characters are not allowed", shown(s))
-	case shortest > 0 && strings.TrimSpace(s) == "":
-		return "is empty; it must be given"
-	}
-	return ""
 }
 
 func shown(s string) string {

@@ -55,8 +55,8 @@ func orUnknown(s string) string {
 const keptApart = "label_"
 
 // ownLabels returns the labels of a worker as pairs for its info sample, in the order of their names. No key is
-// dropped for its spelling: characters that Prometheus has no place for become underscores, and a key that would collide
-// with an identity label or with a name that Prometheus uses itself is prefixed. Of two keys that become the same name,
+// dropped for its spelling: characters that Prometheus has no place for become underscores, and a key that would become a
+// reserved name is prefixed. Of two keys that become the same name,
 // the one that needed no change is kept, otherwise the first.
 func ownLabels(labels map[string]string) []string {
 	byName := make(map[string]string, len(labels)) // name -> key
@@ -90,11 +90,19 @@ func labelName(key string) string {
 	if name == "" || '0' <= name[0] && name[0] <= '9' {
 		name = "_" + name
 	}
-	switch {
-	case name == catalog.LabelClusterID, name == catalog.LabelClusterName, name == catalog.LabelWorkerID, name == catalog.LabelWorkerName,
-		// Set by Prometheus on what it scrapes, or reserved by it.
-		name == "job", name == "instance", strings.HasPrefix(name, "__"), strings.HasPrefix(name, "exported_"):
+	if catalog.Reserved(name) != "" {
 		return keptApart + name
 	}
 	return name
+}
+
+// checkKeys refuses labels that a worker may not be given. A key that is spelled otherwise but becomes the name of such a one is kept apart
+// instead.
+func checkKeys(labels map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if why := catalog.Reserved(key); why != "" {
+			return fleet.Invalid("registration", "label %q is reserved: %s; give it another name", key, why)
+		}
+	}
+	return nil
 }

@@ -91,7 +91,7 @@ func odd(t *testing.T) *inventory.Inventory {
 	t.Helper()
 	inv := newInventory(t, newMemory())
 	r := registration("gpu-1")
-	r.Labels = map[string]string{"rack": "7", "topology.kubernetes.io/zone": `a"\b`, "worker_id": "mine"}
+	r.Labels = map[string]string{"rack": "7", "topology.kubernetes.io/zone": `a"\b`, "worker-id": "mine"}
 	a := join(t, inv, r).Worker.ID
 	r = fleet.Registration{UUID: "b", Name: `gpu "2"`, Cluster: "süd", Address: "fd00::2", MetricsPort: 10151}
 	b := join(t, inv, r).Worker.ID
@@ -179,11 +179,13 @@ func TestGPUStackBug12_ModelWithoutRuntimeKeepsThePage(t *testing.T) {
 	}
 }
 
-// GPUStack drops label keys with / . - silently and lets a user's worker_id overwrite its own.
+// GPUStack drops label keys with / . - silently and lets a user's worker_id overwrite its own. Reserved keys are refused; a worker that
+// was stored with some keeps them, under other names.
 func TestGPUStackBug13_NoWorkerLabelIsLostOrOverwritesOurs(t *testing.T) {
-	inv := newInventory(t, newMemory())
-	r := registration("a")
-	r.Labels = map[string]string{
+	s := newMemory()
+	id := join(t, newInventory(t, s), registration("a")).Worker.ID
+	row := s.workers[id]
+	row.Labels = map[string]string{
 		"rack":                        "7",
 		"topology.kubernetes.io/zone": "z",
 		"worker_id":                   "mine",
@@ -202,15 +204,19 @@ func TestGPUStackBug13_NoWorkerLabelIsLostOrOverwritesOurs(t *testing.T) {
 		"empty":                       "",
 		"label_worker_name":           "taken",
 		"worker_name":                 "not this",
+		"le":                          "1",
+		"model_name":                  "m",
 	}
-	id := join(t, inv, r).Worker.ID
+	s.workers[id] = row
+	inv := newInventory(t, s)
 	report(t, inv, id)
 	all := series(t, writeMetrics(inv))
 	want := labels.FromStrings(model.MetricNameLabel, "gpustack:worker_info",
 		"cluster_id", "1", "cluster_name", "default", "worker_id", "1", "worker_name", "a",
 		"rack", "7", "topology_kubernetes_io_zone", "z", "label_worker_id", "mine", "label_cluster_name", "theirs",
 		"label_exported_cluster_id", "x", "label___name__", "evil", "label_instance", "i", "label_job", "j", "_9lives", "cat", "a_b", "colon",
-		"clash", "exact", "cl_ash", "first", "gr__e", "xl", "label_worker_name", "taken")
+		"clash", "exact", "cl_ash", "first", "gr__e", "xl", "label_worker_name", "taken",
+		"label_le", "1", "label_model_name", "m")
 	if diff := cmp.Diff([]string{want.String()}, []string{fmt.Sprint(find(all, "gpustack:worker_info")[0])}); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

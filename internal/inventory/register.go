@@ -19,6 +19,9 @@ import (
 // fleet.ErrInvalid and fleet.ErrNotStored. A registration that fails changes nothing.
 func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.Joined, error) {
 	r, err := fleet.CheckRegistration(r)
+	if err == nil {
+		err = checkKeys(r.Labels)
+	}
 	if err != nil {
 		return fleet.Joined{}, err
 	}
