@@ -62,7 +62,7 @@ func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 		wrongTokens: map[refusal]int{
 			{neededAdmin, 401}: 0, {neededAdmin, 429}: 0, {neededJoin, 401}: 0, {neededJoin, 429}: 0, {neededWorker, 401}: 0, {neededWorker, 429}: 0,
 		},
-		notRegistered: map[refusal]int{{"invalid", 422}: 0, {"invalid", 429}: 0, {"conflict", 409}: 0, {"conflict", 429}: 0, {"too_often", 429}: 0},
+		notRegistered: map[refusal]int{{"invalid", 422}: 0, {"invalid", 429}: 0, {"conflict", 409}: 0, {"conflict", 429}: 0, {"revoked", 403}: 0, {"revoked", 429}: 0, {"too_often", 429}: 0},
 	}
 	byPeer := func(what string) *quota.Quota[netip.Addr] {
 		return quota.New(quota.Options[netip.Addr]{
@@ -157,6 +157,8 @@ func (c *registering) refused(p *Problem) {
 		why = "too_often"
 	case p.Status == http.StatusConflict:
 		why = "conflict"
+	case p.Status == http.StatusForbidden:
+		why = "revoked"
 	case p.Status == http.StatusUnprocessableEntity, p.Status == http.StatusBadRequest, p.Status == http.StatusRequestEntityTooLarge:
 		why = "invalid"
 	default:

@@ -181,6 +181,7 @@ func TestRefusedRegistrationsAreBounded(t *testing.T) {
 	}{
 		{"invalid", joinBody("u", "n"), fleet.Invalid("registration", "name is odd"), 422, "invalid"},
 		{"conflict", joinBody("u", "n"), fmt.Errorf("%w: name is odd", fleet.ErrNameTaken), 409, "conflict"},
+		{"revoked", joinBody("u", "n"), fmt.Errorf("%w: name is odd", fleet.ErrRevoked), 403, "revoked"},
 		{"schema", `{"uuid":"u"}`, nil, 422, "invalid"},
 		{"no JSON", `{`, nil, 400, "invalid"},
 	} {

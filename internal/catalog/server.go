@@ -33,7 +33,7 @@ var (
 	ConnectionsMax                 = Metric{Name: "stackscope_connections_max", Type: Gauge, Help: "Connections that a listener may have open.", Labels: []string{"listener"}}
 	ConnectionsClosed              = Metric{Name: "stackscope_connections_closed", Type: Counter, Help: "Connections that a listener closed for want of room, by reason: evicted (idle and without a credential, it gave way to another), refused (no other could give way).", Labels: []string{"listener", "reason"}}
 	WrongTokens                    = Metric{Name: "stackscope_wrong_tokens", Type: Counter, Help: "Requests with a token that was wrong, by the one that was needed: admin (for reading too), join, worker (a worker's credential); and by the answer's status: 401, or 429 to an address with too many of them.", Labels: []string{"needed", "status"}}
-	RegistrationsRefused           = Metric{Name: "stackscope_registrations_refused", Type: Counter, Help: "Registrations of workers that were refused although their token was right, by reason: invalid, conflict (with another worker), too_often (of one worker), other; and by the answer's status.", Labels: []string{"reason", "status"}}
+	RegistrationsRefused           = Metric{Name: "stackscope_registrations_refused", Type: Counter, Help: "Registrations of workers that were refused although their token was right, by reason: invalid, conflict (with another worker), revoked (kept out by an operator), too_often (of one worker), other; and by the answer's status.", Labels: []string{"reason", "status"}}
 	GrafanaStartDuration           = Metric{Name: "stackscope_grafana_start_duration_seconds", Type: Gauge, Help: "Time that the last start of the embedded Grafana took until it answered."}
 )
 

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -83,8 +82,8 @@ func (d *Declaration) parse(s string) error {
 			return fmt.Errorf("key %q has no value: leave it out or give it one", key)
 		case len(value) > known[at].limit:
 			return fmt.Errorf("the value of %q has %d bytes, allowed are %d", key, len(value), known[at].limit)
-		case strings.ContainsFunc(value, unicode.IsControl):
-			return fmt.Errorf("the value of %q holds a control character", key)
+		case fleet.TextFault(value) != "":
+			return fmt.Errorf("the value of %q %s", key, fleet.TextFault(value))
 		}
 		seen[key] = true
 		*known[at].at(d) = value

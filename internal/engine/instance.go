@@ -118,9 +118,9 @@ func New(o Options) (*Engine, error) {
 	e.status = Status{
 		Name: d.Instance, URL: target.URL(), State: fleet.InstanceStarting,
 		Identity: Identity{
-			Runtime: cmp.Or(d.Runtime, o.History.Runtime),
-			Version: cmp.Or(d.Version, o.History.Version),
-			Model:   cmp.Or(d.Model, o.History.Model),
+			Runtime: fleet.Visible(cmp.Or(d.Runtime, o.History.Runtime)),
+			Version: fleet.Visible(cmp.Or(d.Version, o.History.Version)),
+			Model:   fleet.Visible(cmp.Or(d.Model, o.History.Model)),
 		},
 		RestartCount: o.History.RestartCount, LastRestartAt: o.History.LastRestartAt,
 	}

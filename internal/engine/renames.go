@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
 
 // maxRenames is how often an engine's model or version may change in renameWindow. All of its series carry the model.
 const (
@@ -25,6 +29,8 @@ func (r *renames) allow(now time.Time) (ok, first bool) {
 
 // rename notes what the engine says about itself, unless that changes too often. The caller holds e.mu.
 func (e *Engine) rename(version, model string) {
+	// Engines are programs of others: what doesn't show in a name is written out, here and so on all pages and in all reports.
+	version, model = fleet.Visible(version), fleet.Visible(model)
 	if Gateway(e.status.Runtime) {
 		model = e.status.Model // it has none
 	}

@@ -33,6 +33,9 @@ func textFault(s string, shortest, longest int) string {
 // NameFault says what is wrong with the name of a worker or cluster, or nothing. With the name before it, it is a sentence.
 func NameFault(s string) string { return textFault(s, 1, MaxName) }
 
+// TextFault says what of a text of any length doesn't show what it is, or nothing.
+func TextFault(s string) string { return textFault(s, 0, len(s)) }
+
 // LabelFault says what is wrong with a label of a worker, or nothing. It is a sentence.
 func LabelFault(key, value string) string {
 	if fault := textFault(key, 1, MaxLabelKey); fault != "" {
@@ -72,7 +75,7 @@ func unseen(r rune) string {
 // Visible returns s with all that textFault refuses of its characters written out, as in <U+200B>, or <0xFF> where it is no UTF-8: what
 // engines say of themselves is shown for what it is, and two models don't become one.
 func Visible(s string) string {
-	if textFault(s, 0, len(s)) == "" {
+	if TextFault(s) == "" {
 		return s
 	}
 	var b strings.Builder

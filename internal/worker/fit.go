@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -74,12 +73,7 @@ func (f *fitting) tell(name string, fault *fleet.Fault, faults map[string]string
 // instance.
 func mend(in *fleet.ReportedInstance) {
 	in.StateMessage = stateMessage(in.StateMessage)
-	in.RuntimeVersion = fleet.Cut(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(in.RuntimeVersion, "")), fleet.MaxVersion)
+	in.RuntimeVersion = strings.TrimRight(fleet.Cut(fleet.Visible(in.RuntimeVersion), fleet.MaxVersion), " ")
 	in.RestartCount = max(in.RestartCount, 0)
 	if in.LastRestartAt.Before(time.Unix(0, 0)) || in.LastRestartAt.Year() > 9999 {
 		in.LastRestartAt = time.Time{}

@@ -29,9 +29,11 @@ func TestMisfitsAreLeftOut(t *testing.T) {
 	}{
 		"long name":       {func(in *fleet.ReportedInstance) { in.Name = strings.Repeat("n", 254) }, []string{"field=name", "254 bytes", "253", "instance there"}},
 		"no name":         {func(in *fleet.ReportedInstance) { in.Name = "" }, []string{"field=name", "is empty"}},
-		"control in name": {func(in *fleet.ReportedInstance) { in.Name = "a\x1bb" }, []string{"field=name", "control characters", `\x1b`}},
+		"control in name": {func(in *fleet.ReportedInstance) { in.Name = "a\x1bb" }, []string{"field=name", "a control character", "U+001B", `\x1b`}},
+		"direction":       {func(in *fleet.ReportedInstance) { in.Name = "a\u202eb" }, []string{"field=name", "character 2 is U+202E"}},
 		"long model":      {func(in *fleet.ReportedInstance) { in.Model = strings.Repeat("m", 513) }, []string{"field=model", "513 bytes", "512", "model there"}},
-		"control":         {func(in *fleet.ReportedInstance) { in.Model = "a\nb" }, []string{"field=model", "control characters"}},
+		"control":         {func(in *fleet.ReportedInstance) { in.Model = "a\nb" }, []string{"field=model", "a control character"}},
+		"invisible":       {func(in *fleet.ReportedInstance) { in.Model = "qwen\u200b" }, []string{"field=model", "character 5 is U+200B"}},
 		"no UTF-8":        {func(in *fleet.ReportedInstance) { in.Model = "a\xff" }, []string{"field=model", "UTF-8"}},
 		"runtime":         {func(in *fleet.ReportedInstance) { in.Runtime = strings.Repeat("r", 65) }, []string{"field=runtime", "65 bytes", "64"}},
 		"long url":        {func(in *fleet.ReportedInstance) { in.URL = "http://h/" + strings.Repeat("u", 2048) }, []string{"field=url", "2057 bytes", "2048"}},
@@ -39,7 +41,8 @@ func TestMisfitsAreLeftOut(t *testing.T) {
 		"state":           {func(in *fleet.ReportedInstance) { in.State = "dancing" }, []string{"field=state", "dancing"}},
 		"the same name":   {func(in *fleet.ReportedInstance) { in.Name = "first" }, []string{"field=name", "another instance too"}},
 		"long version":    {func(in *fleet.ReportedInstance) { in.RuntimeVersion = strings.Repeat("ü", 128) }, nil},
-		"odd version":     {func(in *fleet.ReportedInstance) { in.RuntimeVersion = "0.1\n\xff1" }, nil},
+		"odd version":     {func(in *fleet.ReportedInstance) { in.RuntimeVersion = "0.1\n\xff1\u202e" }, nil},
+		"version cut":     {func(in *fleet.ReportedInstance) { in.RuntimeVersion = strings.Repeat("v", 127) + " 1" }, nil},
 		"long message":    {func(in *fleet.ReportedInstance) { in.StateMessage = strings.Repeat("語\x00", 5000) }, nil},
 		"restarts":        {func(in *fleet.ReportedInstance) { in.RestartCount = -1 }, nil},
 		"before 1970":     {func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Unix(-1, 0) }, nil},
@@ -101,10 +104,9 @@ func TestInstancesBeyondTheServersBoundAreLeftOut(t *testing.T) {
 // A worker with an engine whose model's name is not one reports the others, and says on its page that one is left out.
 func TestWorkerReportsAroundAMisfit(t *testing.T) {
 	server := newFakeServer(t)
-	pages := map[string]string{"/metrics": vllmPage, "/v1/models": `{"data":[{"id":"a\u0007b"}]}`}
 	o := options(t)
 	o.ServerURL, o.Token = server.URL, joinToken
-	o.Engines = []engine.Declaration{{URL: vllm(t), Instance: "well"}, {URL: fakeEngine(t, pages), Instance: "odd", Runtime: "vLLM", Model: "a\ab"}}
+	o.Engines = []engine.Declaration{{URL: vllm(t), Instance: "well"}, {URL: vllm(t), Instance: "odd", Runtime: "vLLM", Model: strings.Repeat("m", fleet.MaxModelName+1)}}
 	w := run(t, o)
 	eventually(t, "a report of the engine that is well", func() bool {
 		r, _ := server.lastReport()

@@ -265,8 +265,8 @@ func (l *link) note(what string, err error) {
 	if err != nil {
 		reason = err.Error()
 	}
-	if l.faults[what] == reason {
-		return
+	if l.faults[what] == reason || l.faults[what] != "" && statusOf(err) == http.StatusTooManyRequests {
+		return // it was said why; that there are many of its address is no other reason
 	}
 	l.faults[what] = reason
 	switch {

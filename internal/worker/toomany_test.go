@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,4 +74,28 @@ func TestWorkerWaitsForAsLongAsTheServerSays(t *testing.T) {
 			})
 		}
 	}
+}
+
+// That many of an address are refused is no other reason for which this one is, and no news.
+func TestWorkerThatIsRefusedAmongMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote()
+		r.header = http.Header{"Retry-After": {"60"}}
+		r.status["register"] = http.StatusForbidden
+		_, log, _ := linked(t, r)
+		for range 20 {
+			time.Sleep(5 * time.Minute)
+			r.set(func(r *remote) { r.status["register"] = http.StatusTooManyRequests })
+			time.Sleep(5 * time.Minute)
+			r.set(func(r *remote) { r.status["register"] = http.StatusForbidden })
+		}
+		if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+			t.Errorf("%d warnings:\n%s", n, log)
+		}
+		r.set(func(r *remote) { delete(r.status, "register") })
+		time.Sleep(5 * time.Minute)
+		if n := len(r.of("report")); n == 0 {
+			t.Error("it isn't in again")
+		}
+	})
 }

@@ -163,12 +163,16 @@ func New(_ context.Context, o Options) (_ *Worker, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	given := o.Name
 	if o.Name == "" {
 		name, err := os.Hostname()
 		if err != nil {
 			return nil, fmt.Errorf("host name: %w; name the worker with --worker-name", err)
 		}
 		o.Name = name
+	}
+	if err := o.checkNames(given); err != nil {
+		return nil, err
 	}
 	engines, err := o.check()
 	if err != nil {
