@@ -45,6 +45,7 @@ type Server struct {
 	opts      Options
 	logger    *slog.Logger
 	stack     lifecycle.Stack
+	store     *store.Store
 	inventory *inventory.Inventory
 	publisher *mapsync.Publisher
 	prom      *prom.Prometheus // nil: disabled
@@ -190,10 +191,11 @@ func (s *Server) listen(name string, port int, flag string, o inbound.Options) (
 
 // open opens the store and what lives on it.
 func (s *Server) open(ctx context.Context) error {
-	st, err := store.Open(ctx, store.Options{Dir: s.opts.DataDir, Logger: s.opts.Logger})
+	st, err := store.Open(ctx, store.Options{Dir: s.opts.DataDir, Tokens: []string{adminTokenFile, workerTokenFile}, Logger: s.opts.Logger})
 	if err != nil {
 		return err
 	}
+	s.store = st
 	s.stack.Push("store", func(context.Context) error { return st.Close() })
 	if s.inventory, err = inventory.New(ctx, inventory.Options{Store: st, Logger: s.opts.Logger, HeartbeatGrace: s.opts.HeartbeatGrace, ReportInterval: s.opts.ReportInterval}); err != nil {
 		return err
@@ -325,6 +327,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		})
 	}
 	start("inventory", s.inventory.Run)
+	start("store", s.store.Run)
 	if s.prom != nil {
 		start("Prometheus", s.prom.Run)
 		start("scrape targets", s.followTargets)

@@ -24,6 +24,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 
+	"github.com/stackscope/stackscope/internal/base/dirlock"
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
@@ -41,6 +42,8 @@ var migrationFiles embed.FS
 type Options struct {
 	// Dir is the data directory. It must exist.
 	Dir string
+	// Tokens are the names of the files there that a server makes or is given. An empty database beside them is a lost one.
+	Tokens []string
 	// BusyTimeout bounds the wait for another process that locks the database, 5 s by default.
 	BusyTimeout time.Duration
 	// KeepGenerations bounds the history of the metrics mapping, 1000 generations by default.
@@ -53,13 +56,15 @@ type Store struct {
 	opts Options
 	path string
 	db   *sql.DB
-	lock *os.File
-	log  *slog.Logger
+	lock *dirlock.Lock
+	// lagging says that the last checkpoint failed. Only Open and Run touch it.
+	lagging bool
+	log     *slog.Logger
 }
 
 // Open opens the database in opts.Dir, makes it where there is none and brings its schema up to date. It fails, with a
 // sentence that says what to do, when another server uses the directory, when the file cannot be written or is damaged,
-// and when a newer stackscope has written it.
+// when one was there and is lost (ErrMissing), and when a newer stackscope has written it.
 func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if opts.BusyTimeout <= 0 {
 		opts.BusyTimeout = 5 * time.Second
@@ -79,14 +84,29 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		path: filepath.Join(dir, FileName),
 		log:  opts.Logger.With(logging.KeyComponent, "store"),
 	}
-	if s.lock, err = lockDir(dir); err != nil {
+	if s.lock, err = dirlock.Take(dir, lockName, "server"); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.Close())
+			err = errors.Join(err, s.closeDB(), s.lock.Abandon())
 		}
 	}()
+	there, err := s.inspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.tellLog(&there.log)
+	if there.log.applied {
+		if err := s.setAside(); err != nil {
+			return nil, err
+		}
+	}
+	if there.fresh {
+		if err := s.mark(being + "\n"); err != nil {
+			return nil, fmt.Errorf("make database %s: %w", s.path, err)
+		}
+	}
 	if err := makeFile(s.path); err != nil {
 		return nil, err
 	}
@@ -100,22 +120,31 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
+	if there.toCheck {
+		inside := func(ctx context.Context) ([]string, error) { return tablesOf(ctx, s.db) }
+		if err := s.checkTables(ctx, inside, &there); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.migrate(ctx); err != nil {
 		return nil, err
 	}
+	if !there.expected {
+		s.expect()
+	}
+	s.checkpoint(ctx)
 	return s, nil
 }
 
 // Close closes the database and gives the data directory free.
-func (s *Store) Close() error {
-	var errs []error
-	if s.db != nil {
-		errs = append(errs, s.explain("close", s.db.Close()))
+func (s *Store) Close() error { return errors.Join(s.closeDB(), s.lock.Release()) }
+
+// closeDB writes what is in the log into the database's file and removes the log.
+func (s *Store) closeDB() error {
+	if s.db == nil {
+		return nil
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
-	}
-	return errors.Join(errs...)
+	return s.explain("close", s.db.Close())
 }
 
 func (s *Store) dsn() string {

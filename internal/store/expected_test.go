@@ -1,0 +1,211 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackscope/stackscope/internal/store"
+)
+
+const expected = store.FileName + ".expected"
+
+var tokens = []string{"admin-token", "worker-token"}
+
+func put(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// content returns what is in dir.
+func content(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[e.Name()] = string(data)
+	}
+	return files
+}
+
+// schemaless is a SQLite database without a table.
+func schemaless(t *testing.T, statements ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	db := raw(t, dir)
+	for _, s := range append([]string{"CREATE TABLE x (y)", "DROP TABLE x"}, statements...) {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return content(t, dir)[store.FileName]
+}
+
+// A database that was there and is lost is refused, and nothing in the directory is changed then.
+func TestLostDatabaseIsRefused(t *testing.T) {
+	empty := schemaless(t)
+	for name, c := range map[string]struct {
+		arrange func(t *testing.T, dir string) // in a directory with a database and tokens
+		want    []string
+	}{
+		"missing":       {func(t *testing.T, dir string) { remove(t, dir, store.FileName) }, []string{"is missing", "used this data directory before", "move away " + expected + "."}},
+		"emptied":       {func(t *testing.T, dir string) { put(t, dir, store.FileName, "") }, []string{"is empty (0 bytes)", "move away " + store.FileName + ", " + expected + "."}},
+		"without table": {func(t *testing.T, dir string) { put(t, dir, store.FileName, empty) }, []string{"is empty (it has no table)"}},
+		"emptied, of an older version": {func(t *testing.T, dir string) {
+			put(t, dir, store.FileName, "")
+			remove(t, dir, expected)
+		}, []string{"is empty (0 bytes)", "move away " + store.FileName + "."}},
+		"log alone": {func(t *testing.T, dir string) {
+			remove(t, dir, store.FileName, expected)
+			put(t, dir, store.FileName+"-wal", "x")
+		}, []string{"is missing", store.FileName + "-wal beside it"}},
+		"log and index alone": {func(t *testing.T, dir string) {
+			remove(t, dir, append(tokens, store.FileName, expected)...)
+			put(t, dir, store.FileName+"-wal", "")
+			put(t, dir, store.FileName+"-shm", "")
+		}, []string{"is missing", store.FileName + "-wal and " + store.FileName + "-shm beside it"}},
+		"emptied, with its log": {func(t *testing.T, dir string) {
+			remove(t, dir, append(tokens, expected)...)
+			put(t, dir, store.FileName, "")
+			put(t, dir, store.FileName+"-wal", "x")
+		}, []string{"is empty (0 bytes)", store.FileName + "-wal beside it"}},
+		"another program's": {func(t *testing.T, dir string) {
+			remove(t, dir, append(tokens, expected)...)
+			put(t, dir, store.FileName, schemaless(t, "CREATE TABLE theirs (x)"))
+		}, []string{"no table of stackscope", `"theirs"`, "--data-dir"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			closed(t, open(t, dir))
+			for _, token := range tokens {
+				put(t, dir, token, strings.Repeat("t", 20))
+			}
+			remove(t, dir, "stackscope.lock")
+			c.arrange(t, dir)
+			before := content(t, dir)
+			_, err := store.Open(t.Context(), store.Options{Dir: dir, Tokens: tokens})
+			wantError(t, err, append(c.want, filepath.Join(dir, store.FileName), "put a backup in its place")...)
+			if !errors.Is(err, store.ErrMissing) {
+				t.Errorf("%v is not ErrMissing", err)
+			}
+			if diff := cmp.Diff(before, content(t, dir)); diff != "" {
+				t.Errorf("the directory was changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What is no sign of a lost database: tokens that an operator wrote, and what a server left that died while it made one.
+func TestFirstStarts(t *testing.T) {
+	for name, arrange := range map[string]func(t *testing.T, dir string){
+		"nothing": func(*testing.T, string) {},
+		"tokens": func(t *testing.T, dir string) {
+			for _, token := range tokens {
+				put(t, dir, token, "x")
+			}
+		},
+		"empty file":                      func(t *testing.T, dir string) { put(t, dir, store.FileName, "") },
+		"file without a table":            func(t *testing.T, dir string) { put(t, dir, store.FileName, schemaless(t)) },
+		"died before the file was made":   func(t *testing.T, dir string) { put(t, dir, expected, "being made\n") },
+		"died before the schema was made": func(t *testing.T, dir string) { put(t, dir, expected, "being made\n"); put(t, dir, store.FileName, "") },
+		"died while the schema was made": func(t *testing.T, dir string) {
+			put(t, dir, expected, "being made\n")
+			put(t, dir, store.FileName, schemaless(t))
+		},
+		"database of an older version": func(t *testing.T, dir string) { closed(t, open(t, dir)); remove(t, dir, expected) },
+		"died, with tokens, before it ended": func(t *testing.T, dir string) {
+			put(t, dir, expected, "being made\n")
+			put(t, dir, store.FileName, "")
+			put(t, dir, tokens[0], "x")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			arrange(t, dir)
+			s, err := store.Open(t.Context(), store.Options{Dir: dir, Tokens: tokens})
+			if err != nil {
+				t.Fatal(err)
+			}
+			closed(t, s)
+			if text := content(t, dir)[expected]; !strings.HasPrefix(text, "made ") || !strings.Contains(text, "remove this file") {
+				t.Errorf("%s: %q", expected, text)
+			}
+			remove(t, dir, store.FileName)
+			if _, err := store.Open(t.Context(), store.Options{Dir: dir, Tokens: tokens}); !errors.Is(err, store.ErrMissing) {
+				t.Errorf("the database was removed: %v", err)
+			}
+			remove(t, dir, expected) // the way out
+			closed(t, open(t, dir))
+		})
+	}
+}
+
+// What was stored last is in the log; one that is cut is told, and the rest is there.
+func TestCutLogIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		cut  func(t *testing.T, dir string, log string)
+		want string
+	}{
+		"cut": {func(t *testing.T, dir, log string) { put(t, dir, store.FileName+"-wal", log[:len(log)-100]) }, "is missing or damaged"},
+		"cut, without index": {func(t *testing.T, dir, log string) {
+			put(t, dir, store.FileName+"-wal", log[:len(log)-100])
+			remove(t, dir, store.FileName+"-shm")
+		}, "does not end with a whole transaction"},
+		"emptied": {func(t *testing.T, dir, _ string) { put(t, dir, store.FileName+"-wal", "") }, "is missing or damaged"},
+		"damaged within": {func(t *testing.T, dir, log string) {
+			put(t, dir, store.FileName+"-wal", log[:50]+"x"+log[51:])
+			remove(t, dir, store.FileName+"-shm")
+		}, "is missing or damaged"},
+		"unfinished": {func(t *testing.T, dir, log string) { put(t, dir, store.FileName+"-wal", log+log[32:132]) }, "nobody was told that it was stored"},
+		"whole":      {func(*testing.T, string, string) {}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			cmd, lines := start(t, "poster", dir)
+			for range 5 {
+				lines.Scan()
+			}
+			kill(cmd)
+			c.cut(t, dir, content(t, dir)[store.FileName+"-wal"])
+			var log bytes.Buffer
+			s, err := store.Open(t.Context(), store.Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			if c.want == "" && strings.Contains(log.String(), "transaction") || !strings.Contains(log.String(), c.want) {
+				t.Errorf("log:\n%s", log.String())
+			}
+			if told := strings.Contains(log.String(), "level=WARN"); told == (name == "whole" || name == "unfinished") {
+				t.Errorf("warned: %v:\n%s", told, log.String())
+			}
+		})
+	}
+}
