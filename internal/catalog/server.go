@@ -26,6 +26,7 @@ var (
 	InventoryStored                = Metric{Name: "stackscope_inventory_stored", Type: Gauge, Help: "Whether the inventory could be stored when that was last tried (1) or not (0), as on a full disk."}
 	InventoryUnsaved               = Metric{Name: "stackscope_inventory_unsaved_rows", Type: Gauge, Help: "Rows of the inventory that are in memory and not yet stored."}
 	InventoryStoreFailures         = Metric{Name: "stackscope_inventory_store_failures", Type: Counter, Help: "Attempts to store the inventory or the metrics mapping that failed."}
+	MetricsConfigPassedOver        = Metric{Name: "stackscope_metrics_config_passed_over_generations", Type: Gauge, Help: "Stored generations of the metrics mapping, newer than the one in force, that could not be read at the start: they are damaged, or a newer version wrote them."}
 	GrafanaUp                      = Metric{Name: "stackscope_grafana_up", Type: Gauge, Help: "Whether the embedded Grafana answers (1) or not (0); absent where there is none."}
 	GrafanaStarts                  = Metric{Name: "stackscope_grafana_starts", Type: Counter, Help: "Times that the embedded Grafana was started."}
 	GrafanaFailures                = Metric{Name: "stackscope_grafana_failures", Type: Counter, Help: "Times that the embedded Grafana failed, by reason: start (it never answered), exit (it ended by itself), unresponsive (it stopped answering and was ended).", Labels: []string{"reason"}}
@@ -45,4 +46,4 @@ var Server = []Metric{
 }
 
 // ServerOwn lists what the server says about itself and the programs that it runs.
-var ServerOwn = []Metric{InventoryStored, InventoryUnsaved, InventoryStoreFailures, GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration, Connections, ConnectionsMax, ConnectionsClosed, WrongTokens, RegistrationsRefused}
+var ServerOwn = []Metric{InventoryStored, InventoryUnsaved, InventoryStoreFailures, MetricsConfigPassedOver, GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration, Connections, ConnectionsMax, ConnectionsClosed, WrongTokens, RegistrationsRefused}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,20 @@ func (s *memStore) LatestGeneration(context.Context) (mapsync.Generation, bool, 
 		return mapsync.Generation{}, false, nil
 	}
 	return s.gens[len(s.gens)-1], true, nil
+}
+
+func (s *memStore) GenerationBefore(_ context.Context, number int64) (mapsync.Generation, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return mapsync.Generation{}, false, s.fail
+	}
+	for _, g := range slices.Backward(s.gens) {
+		if g.Number < number {
+			return g, true, nil
+		}
+	}
+	return mapsync.Generation{}, false, nil
 }
 
 func (s *memStore) AppendGeneration(ctx context.Context, doc []byte, at time.Time) (mapsync.Generation, error) {

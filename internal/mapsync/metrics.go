@@ -83,4 +83,5 @@ func (p *Publisher) WriteMetrics(w *exposition.Writer) {
 			w.Sample(m.WireName(), float64(counted[k][t]), bus.With(exposition.RenderLabels("kind", k.String(), "event_type", t.String())))
 		}
 	}
+	gauge(catalog.MetricsConfigPassedOver, float64(p.passedOver.Load()))
 }

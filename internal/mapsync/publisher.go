@@ -33,6 +33,8 @@ type Generation struct {
 type Store interface {
 	// LatestGeneration returns the generation with the highest number, or false when there is none.
 	LatestGeneration(ctx context.Context) (Generation, bool, error)
+	// GenerationBefore returns the generation with the highest number below the given one, or false when there is none.
+	GenerationBefore(ctx context.Context, number int64) (Generation, bool, error)
 	// AppendGeneration stores a generation under the next number, counting from 1. A nil doc is a default generation.
 	AppendGeneration(ctx context.Context, doc []byte, at time.Time) (Generation, error)
 }
@@ -59,6 +61,8 @@ type Publisher struct {
 	out     fanout
 	mu      sync.Mutex // serialises changes
 	counts  counts
+	// passedOver is how many generations that are stored after the current one cannot be used.
+	passedOver atomic.Int64
 }
 
 // Result says what a change did.
@@ -68,7 +72,9 @@ type Result struct {
 	Told       int        // subscribers that were told of the change; when nothing changed, subscribers that hold it
 }
 
-// NewPublisher reads the latest generation from the store.
+// NewPublisher reads the latest generation from the store that can be used: one that is damaged, or of a newer version, is passed
+// over. The older one is then in force under its own number, so that a number always means the same document, and workers that
+// have another one get it. When none can be used, the built-in default is in force as generation 0.
 func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	if o.Store == nil {
 		return nil, errors.New("mapsync: PublisherOptions.Store is missing")
@@ -82,20 +88,39 @@ func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	}
 	p := &Publisher{store: o.Store, logger: o.Logger.With(logging.KeyComponent, "mapsync"), builtin: builtin}
 	gen, ok, err := o.Store.LatestGeneration(ctx)
+	for ; err == nil && ok && !gen.Default; gen, ok, err = o.Store.GenerationBefore(ctx, gen.Number) {
+		fault := usable(gen.Document)
+		if fault == nil {
+			break
+		}
+		p.passedOver.Add(1)
+		p.logger.Error("stored metrics mapping cannot be used: it is damaged, or a newer version wrote it; an older one is in force until a mapping is posted or reset",
+			"generation", gen.Number, "error", fault)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the metrics mapping in force: %w", err)
 	}
 	if !ok {
 		gen = Generation{Default: true}
 	}
-	if !gen.Default {
-		if _, err := mapping.Decode(gen.Document); err != nil {
-			p.logger.Warn("stored metrics mapping is not understood by this version; workers keep what they have until another one is set or this one is reset",
-				"generation", gen.Number, "error", err)
-		}
-	}
 	p.current.Store(p.filled(gen))
+	switch n := p.passedOver.Load(); {
+	case n > 0 && !ok:
+		p.logger.Error("no stored metrics mapping can be used; the built-in default is in force for all workers", "generation", gen.Number, "passed_over", n)
+	case n > 0:
+		p.logger.Warn("an older metrics mapping is in force for all workers", "generation", gen.Number, "default", gen.Default, "passed_over", n)
+	}
 	return p, nil
+}
+
+// usable returns why a stored document cannot be put in force.
+func usable(data []byte) error {
+	doc, err := mapping.Decode(data)
+	if err != nil {
+		return err
+	}
+	_, err = mapping.Compile(doc)
+	return err
 }
 
 func (p *Publisher) filled(gen Generation) *Generation {
@@ -116,7 +141,7 @@ func (p *Publisher) Builtin() []byte { return p.builtin }
 func (p *Publisher) Subscribe() (changed <-chan struct{}, cancel func()) { return p.out.subscribe() }
 
 // Publish puts doc in force as a new generation and returns once it is stored and every subscriber was told. A
-// document equal to the one in force changes nothing. When ifGeneration is not AnyGeneration and another generation is in force, it
+// document equal to the one in force changes nothing, unless generations that cannot be used were passed over. When ifGeneration is not AnyGeneration and another generation is in force, it
 // fails with ErrGeneration. A document that doesn't compile fails with mapping.Faults.
 func (p *Publisher) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Result, error) {
 	data, err := p.Check(doc)
@@ -163,7 +188,8 @@ func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) 
 		p.counts.add(filtered, kind, 1)
 		return Result{}, fmt.Errorf("%w: %d, not %d", ErrGeneration, was.Number, ifGeneration)
 	}
-	if (doc == nil && was.Default) || (doc != nil && bytes.Equal(doc, was.Document)) {
+	same := doc == nil && was.Default || doc != nil && bytes.Equal(doc, was.Document)
+	if same && p.passedOver.Load() == 0 { // else the next start would find the ones that cannot be used again
 		p.counts.add(filtered, kind, 1)
 		told, _ := p.out.depth()
 		return Result{Generation: was, Told: told}, nil
@@ -176,6 +202,7 @@ func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) 
 	}
 	now := p.filled(gen)
 	p.current.Store(now)
+	p.passedOver.Store(0)
 	told, coalesced := p.out.send()
 	p.counts.add(enqueued, kind, told)
 	p.counts.add(coalescedKind, kind, coalesced)

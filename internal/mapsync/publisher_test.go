@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -220,5 +221,75 @@ func TestPublisherMetrics(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), string(w.Bytes())); diff != "" {
 		t.Errorf("(-want +got; rewrite with -update):\n%s", diff)
+	}
+}
+
+func metricsOf(p *mapsync.Publisher) string {
+	var w exposition.Writer
+	p.WriteMetrics(&w)
+	return string(w.Bytes())
+}
+
+// A generation that cannot be used is passed over. The one before it is in force under its own number, so that whoever has the
+// other one gets this one, and each change that is asked for is one.
+func TestPublisherPassesOverWhatItCannotUse(t *testing.T) {
+	damaged := []string{"", "not json", "[1]", "\xff\x00", `{"runtime_mapping":`, `{"runtime_mapping":{"vLLM":{"*":{"vllm:b":{"of_a_newer":"version"}}}},"gpustack_metrics":{}}`, strings.Repeat(" ", 5<<20)}
+	for _, text := range damaged {
+		store := &memStore{}
+		p := newPublisher(t, store)
+		publish(t, p, customA)
+		publish(t, p, customB)
+		publish(t, p, customA)
+		for k := range store.gens[1:] {
+			store.gens[1+k].Document = []byte(text)
+		}
+		var log strings.Builder
+		p, err := mapsync.NewPublisher(t.Context(), mapsync.PublisherOptions{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g := p.Current(); g.Number != 1 || g.Default || string(g.Document) != customA {
+			t.Errorf("%.20q: generation %d, default %v: %.100s", text, g.Number, g.Default, g.Document)
+		}
+		for _, want := range []string{"level=ERROR", "generation=3", "generation=2", "passed_over=2"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("%.20q: the log lacks %q: %s", text, want, log.String())
+			}
+		}
+		if page := metricsOf(p); !strings.Contains(page, "stackscope_metrics_config_passed_over_generations 2\n") {
+			t.Errorf("metrics:\n%s", page)
+		}
+		// The same document again is how an operator keeps it.
+		res := publish(t, p, customA)
+		if !res.Changed || res.Generation.Number != 4 {
+			t.Errorf("%.20q: posted again: %+v", text, res)
+		}
+		if page := metricsOf(p); !strings.Contains(page, "stackscope_metrics_config_passed_over_generations 0\n") {
+			t.Errorf("metrics:\n%s", page)
+		}
+		if res := publish(t, newPublisher(t, store), customA); res.Changed || res.Generation.Number != 4 {
+			t.Errorf("%.20q: after a restart: %+v", text, res)
+		}
+	}
+}
+
+func TestPublisherWithNothingItCanUse(t *testing.T) {
+	store := &memStore{}
+	publish(t, newPublisher(t, store), customA)
+	store.gens[0].Document = []byte("{")
+	var log strings.Builder
+	p, err := mapsync.NewPublisher(t.Context(), mapsync.PublisherOptions{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := p.Current(); g.Number != 0 || !g.Default || string(g.Document) != string(p.Builtin()) {
+		t.Errorf("generation %d, default %v", g.Number, g.Default)
+	}
+	if !strings.Contains(log.String(), "built-in default is in force") {
+		t.Errorf("log: %s", log.String())
+	}
+	res, err := p.Reset(t.Context(), mapsync.AnyGeneration)
+	if err != nil || !res.Changed || res.Generation.Number != 2 {
+		t.Errorf("reset: %+v, %v", res, err)
 	}
 }

@@ -31,6 +31,12 @@ func (g generations) LatestGeneration(ctx context.Context) (mapsync.Generation, 
 	return generation(row), ok, err
 }
 
+// GenerationBefore implements mapsync.Store.
+func (g generations) GenerationBefore(ctx context.Context, number int64) (mapsync.Generation, bool, error) {
+	row, ok, err := g.Store.GenerationBefore(ctx, number)
+	return generation(row), ok, err
+}
+
 // AppendGeneration implements mapsync.Store.
 func (g generations) AppendGeneration(ctx context.Context, doc []byte, at time.Time) (mapsync.Generation, error) {
 	row, err := g.Store.AppendGeneration(ctx, doc, at)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/mapping"
 )
 
 // Generation is one metrics mapping that was in force.
@@ -15,12 +18,20 @@ type Generation struct {
 	Document []byte
 }
 
-// LatestGeneration returns the mapping in force. ok is false when none was ever stored.
+// LatestGeneration returns the mapping stored last. ok is false when none was ever stored.
 func (s *Store) LatestGeneration(ctx context.Context) (g Generation, ok bool, err error) {
+	return s.GenerationBefore(ctx, math.MaxInt64)
+}
+
+// GenerationBefore returns the last mapping with a lower number than the given one. A document is returned as it is stored, whether
+// it can be read or not; of one that is too long, as much as shows that.
+func (s *Store) GenerationBefore(ctx context.Context, number int64) (g Generation, ok bool, err error) {
 	var at int64
-	var doc sql.NullString
-	err = s.db.QueryRowContext(ctx, "SELECT number, created_at, document FROM mapping_generations ORDER BY number DESC LIMIT 1").
-		Scan(&g.Number, &at, &doc)
+	var isDefault bool
+	var doc []byte
+	err = s.db.QueryRowContext(ctx, `SELECT number, CASE typeof(created_at) WHEN 'integer' THEN created_at ELSE 0 END,
+		document IS NULL, substr(CAST(document AS BLOB), 1, ?) FROM mapping_generations WHERE number < ? ORDER BY number DESC LIMIT 1`,
+		mapping.MaxDocumentBytes+1, number).Scan(&g.Number, &at, &isDefault, &doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Generation{}, false, nil
 	}
@@ -28,8 +39,8 @@ func (s *Store) LatestGeneration(ctx context.Context) (g Generation, ok bool, er
 		return Generation{}, false, s.explain("read the metrics mapping from", err)
 	}
 	g.At = fromMillis(at)
-	if doc.Valid {
-		g.Document = []byte(doc.String)
+	if !isDefault {
+		g.Document = append([]byte{}, doc...) // not nil, which is the default
 	}
 	return g, true, nil
 }

@@ -176,7 +176,7 @@ func (native) Uint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 // logState is what lies beside the database's file.
 type logState struct {
 	logEnd
-	exists  bool
+	exists bool
 	// The rest is what the index says.
 	missing uint32 // committed frames that the log lacks and the database's file doesn't have
 	mixed   bool   // the database's file has later pages than the log
