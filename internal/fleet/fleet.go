@@ -14,6 +14,15 @@ const (
 	ClusterReady        ClusterState = "ready"
 )
 
+// Valid reports whether s is a state that GPUStack knows.
+func (s ClusterState) Valid() bool {
+	switch s {
+	case ClusterPending, ClusterProvisioning, ClusterProvisioned, ClusterReady:
+		return true
+	}
+	return false
+}
+
 // WorkerState is a worker's state as GPUStack spells it.
 type WorkerState string
 
@@ -29,6 +38,16 @@ const (
 	WorkerError        WorkerState = "error"
 	WorkerMaintenance  WorkerState = "maintenance"
 )
+
+// Valid reports whether s is a state that GPUStack knows.
+func (s WorkerState) Valid() bool {
+	switch s {
+	case WorkerNotReady, WorkerReady, WorkerUnreachable, WorkerPending, WorkerProvisioning, WorkerInitializing, WorkerDeleting,
+		WorkerError, WorkerMaintenance:
+		return true
+	}
+	return false
+}
 
 // InstanceState is a model instance's state as GPUStack spells it.
 type InstanceState string

@@ -9,6 +9,29 @@ type Records struct {
 	Models    []ModelRecord
 	Instances []InstanceRecord
 	Revoked   []RevokedWorker
+	// Faults says what of the stored rows could not be read.
+	Faults []RowFault
+}
+
+// RowKind says of what a row is.
+type RowKind string
+
+// Kinds of rows.
+const (
+	RowCluster  RowKind = "cluster"
+	RowWorker   RowKind = "worker"
+	RowModel    RowKind = "model"
+	RowInstance RowKind = "instance"
+	RowRevoked  RowKind = "revoked worker"
+)
+
+// RowFault is a row of the stored inventory that is damaged. One that is left out is not among the records; of another, a column
+// is.
+type RowFault struct {
+	Kind    RowKind
+	ID      int64
+	Detail  string
+	LeftOut bool
 }
 
 // WorkerRecord is a worker as it is stored. StateMessage is not: it follows from the rest.

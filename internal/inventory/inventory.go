@@ -9,7 +9,6 @@ package inventory
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -21,7 +20,7 @@ import (
 
 // Store keeps the inventory across restarts. The inventory is its only writer.
 type Store interface {
-	// Load returns what Apply stored, each kind in the order of its ids.
+	// Load returns what Apply stored, each kind in the order of its ids, and what of that is damaged.
 	Load(ctx context.Context) (fleet.Records, error)
 	// NewIDs reserves ids and returns the first of each kind. An id is never given twice.
 	NewIDs(ctx context.Context, want fleet.IDs) (fleet.IDs, error)
@@ -115,9 +114,7 @@ func New(ctx context.Context, opts Options) (*Inventory, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := i.load(records); err != nil {
-		return nil, err
-	}
+	i.load(records)
 	if _, ok := i.clusterNamed[fleet.DefaultClusterName]; !ok {
 		if err := i.makeDefaultCluster(ctx); err != nil {
 			return nil, err
@@ -142,48 +139,6 @@ func (i *Inventory) makeDefaultCluster(ctx context.Context) error {
 	i.addCluster(first.Clusters, fleet.DefaultClusterName)
 	changes, _ := i.takeUnsaved()
 	return i.opts.Store.Apply(ctx, changes)
-}
-
-// load fills the empty inventory. Records that refer to missing ones mean that the store is not what it should be.
-func (i *Inventory) load(r fleet.Records) error {
-	for _, c := range r.Clusters {
-		i.insertCluster(&cluster{Cluster: c})
-	}
-	for _, rec := range r.Workers {
-		c, ok := i.clusters[rec.ClusterID]
-		if !ok {
-			return fmt.Errorf("stored worker %d is of cluster %d, which does not exist: restore the data directory from a backup", rec.ID, rec.ClusterID)
-		}
-		w := &worker{WorkerRecord: rec, cluster: c, instances: make(map[string]*instance)}
-		w.lastSeen.Store(never)
-		w.joined = never
-		if rec.State == fleet.WorkerReady {
-			w.joined = 0 // it has as long to report again as one that joins now
-		}
-		if !rec.LastReportAt.IsZero() {
-			w.lastSeen.Store(int64(min(rec.LastReportAt.Sub(i.epoch), 0)))
-		}
-		w.savedSeen, w.savedApplied = w.lastSeen.Load(), w.AppliedGeneration
-		i.insertWorker(w)
-	}
-	for _, rec := range r.Models {
-		c, ok := i.clusters[rec.ClusterID]
-		if !ok {
-			return fmt.Errorf("stored model %d is of cluster %d, which does not exist: restore the data directory from a backup", rec.ID, rec.ClusterID)
-		}
-		i.insertModel(&model{ModelRecord: rec, cluster: c, instances: make(map[int64]*instance)})
-	}
-	for _, rec := range r.Instances {
-		w, m := i.workers[rec.WorkerID], i.models[rec.ModelID]
-		if w == nil || m == nil && rec.ModelID != 0 {
-			return fmt.Errorf("stored instance %d is of worker %d and model %d, which do not both exist: restore the data directory from a backup", rec.ID, rec.WorkerID, rec.ModelID)
-		}
-		i.insertInstance(&instance{InstanceRecord: rec, worker: w, model: m})
-	}
-	for k := range r.Revoked {
-		i.revoked.insert(&r.Revoked[k])
-	}
-	return nil
 }
 
 // hold takes the right to change which rows there are, and returns what gives it back.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -137,39 +138,102 @@ func TestDamageIsFoundWhileReading(t *testing.T) {
 	wantError(t, err, path, "damaged", "backup")
 }
 
-// What somebody wrote into the database by hand.
-func TestRowsThatCannotBeRead(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	apply(t, s, sampleChanges)
-	closed(t, s)
-	set := func(column, value string) {
-		t.Helper()
-		db := raw(t, dir)
-		if _, err := db.Exec("UPDATE workers SET "+column+" = ? WHERE id = 1", value); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
+// A damaged row costs no other one, whatever somebody wrote into it by hand, and it is said which one it is.
+func TestDamagedRows(t *testing.T) {
+	worker := func(do func(*fleet.WorkerRecord)) func(*fleet.Records) {
+		return func(r *fleet.Records) { do(&r.Workers[0]) }
 	}
-	// A worker whose hash is lost has to join again; the server starts.
-	want := slices.Clone(sample.Workers)
-	want[0].CredentialHash = [32]byte{}
-	for _, hash := range []string{"", "abcd", strings.Repeat("ab", 33), strings.Repeat("xy", 32), strings.Repeat("ab", 31) + "a"} {
-		set("credential_hash", hash)
-		s := open(t, dir)
-		if diff := cmp.Diff(want, load(t, s).Workers); diff != "" {
-			t.Errorf("hash %q (-want +got):\n%s", hash, diff)
-		}
-		closed(t, s)
+	instance := func(do func(*fleet.ReportedInstance)) func(*fleet.Records) {
+		return func(r *fleet.Records) { do(&r.Instances[0].Reported) }
 	}
-	for _, labels := range []string{"", "{", "[]"} {
-		set("labels", labels)
+	unhashed := worker(func(w *fleet.WorkerRecord) { w.CredentialHash = [32]byte{} })
+	unlabelled := worker(func(w *fleet.WorkerRecord) { w.Labels = nil })
+	for statement, c := range map[string]struct {
+		fault string // KIND ID: a part of the detail
+		want  func(*fleet.Records)
+	}{
+		"UPDATE workers SET credential_hash = '' WHERE id = 1":                                {"worker 1: credential_hash", unhashed},
+		"UPDATE workers SET credential_hash = 'abcd' WHERE id = 1":                            {"worker 1: credential_hash", unhashed},
+		"UPDATE workers SET credential_hash = credential_hash || 'ab' WHERE id = 1":           {"worker 1: credential_hash", unhashed},
+		"UPDATE workers SET credential_hash = 'x' || substr(credential_hash, 2) WHERE id = 1": {"worker 1: credential_hash", unhashed},
+		"UPDATE workers SET labels = '' WHERE id = 1":                                         {"worker 1: labels", unlabelled},
+		"UPDATE workers SET labels = '{' WHERE id = 1":                                        {"worker 1: labels", unlabelled},
+		"UPDATE workers SET labels = '[]' WHERE id = 1":                                       {"worker 1: labels", unlabelled},
+		"UPDATE workers SET labels = '{\"a\": 1}' WHERE id = 1":                               {"worker 1: labels", unlabelled},
+		"UPDATE workers SET labels = CAST(x'7b2261223a22ff227d' AS TEXT) WHERE id = 1":        {"worker 1: labels", unlabelled},
+		"UPDATE workers SET state = 'asleep' WHERE id = 1":                                    {`worker 1: state is "asleep"`, worker(func(w *fleet.WorkerRecord) { w.State = fleet.WorkerNotReady })},
+		"UPDATE workers SET proxy_mode = x'00' WHERE id = 1":                                  {"worker 1: proxy_mode", func(*fleet.Records) {}},
+		"UPDATE workers SET metrics_port = 'http' WHERE id = 1":                               {`worker 1: metrics_port is "http"`, worker(func(w *fleet.WorkerRecord) { w.MetricsPort = 0 })},
+		"UPDATE workers SET metrics_port = 70000 WHERE id = 1":                                {"worker 1: metrics_port is 70000", worker(func(w *fleet.WorkerRecord) { w.MetricsPort = 0 })},
+		"UPDATE workers SET loopback = 'x' WHERE id = 1":                                      {"worker 1: loopback", worker(func(w *fleet.WorkerRecord) { w.Loopback = false })},
+		"UPDATE workers SET registered_at = 'x' WHERE id = 1":                                 {"worker 1: registered_at", worker(func(w *fleet.WorkerRecord) { w.RegisteredAt = time.Time{} })},
+		"UPDATE workers SET name = x'ff41' WHERE id = 1":                                      {"worker 1: name", worker(func(w *fleet.WorkerRecord) { w.Name = "\ufffdA" })},
+		"UPDATE worker_heartbeats SET last_report_at = 'x' WHERE worker_id = 1":               {"worker 1: last_report_at", worker(func(w *fleet.WorkerRecord) { w.LastReportAt = time.Time{} })},
+		"UPDATE worker_heartbeats SET applied_generation = 1.5 WHERE worker_id = 1":           {"worker 1: applied_generation", worker(func(w *fleet.WorkerRecord) { w.AppliedGeneration = 0 })},
+		"UPDATE workers SET cluster_id = 'x' WHERE id = 1":                                    {"worker 1: ", func(r *fleet.Records) { r.Workers = r.Workers[1:] }},
+		"UPDATE clusters SET state = 'x' WHERE id = 1":                                        {"cluster 1: state", func(*fleet.Records) {}},
+		"UPDATE models SET cluster_id = 'x' WHERE id = 1":                                     {"model 1: ", func(r *fleet.Records) { r.Models = r.Models[1:] }},
+		"UPDATE models SET empty_since = 'x' WHERE id = 2":                                    {"model 2: empty_since", func(r *fleet.Records) { r.Models[1].EmptySince = time.Time{} }},
+		"UPDATE instances SET state = 'asleep' WHERE id = 4":                                  {"instance 4: state", instance(func(in *fleet.ReportedInstance) { in.State = fleet.InstanceUnreachable })},
+		"UPDATE instances SET restart_count = -1, url = CAST(x'68ff' AS TEXT) WHERE id = 4":   {"instance 4: restart_count", instance(func(in *fleet.ReportedInstance) { in.RestartCount, in.URL = 0, "h\ufffd" })},
+		"UPDATE instances SET last_restart_at = x'00' WHERE id = 4":                           {"instance 4: last_restart_at", instance(func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Time{} })},
+		"UPDATE instances SET worker_id = 'x' WHERE id = 4":                                   {"instance 4: ", func(r *fleet.Records) { r.Instances = r.Instances[1:] }},
+	} {
+		t.Run(statement, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			apply(t, s, sampleChanges)
+			closed(t, s)
+			alter(t, dir, statement)
+			got := load(t, open(t, dir))
+			told := false
+			for _, f := range got.Faults {
+				told = told || strings.Contains(fmt.Sprintf("%s %d: %s", f.Kind, f.ID, f.Detail), c.fault)
+			}
+			if !told {
+				t.Errorf("faults: %+v", got.Faults)
+			}
+			got.Faults = nil
+			want := fleet.Records{
+				Clusters: slices.Clone(sample.Clusters), Workers: slices.Clone(sample.Workers), Models: slices.Clone(sample.Models), Instances: slices.Clone(sample.Instances),
+			}
+			c.want(&want)
+			ignoreModels := cmp.FilterPath(func(p cmp.Path) bool {
+				return p.Last().String() == ".Model" && strings.Contains(p.String(), "Reported")
+			}, cmp.Ignore())
+			if diff := cmp.Diff(want, got, ignoreModels); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// alter changes the database by hand.
+func alter(t *testing.T, dir, statement string) {
+	t.Helper()
+	db := raw(t, dir)
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An id that is in use is not given again when the last one given is lost: the new row would replace the old one.
+func TestLastIDIsLost(t *testing.T) {
+	for _, statement := range []string{
+		"DELETE FROM id_sequences", "UPDATE id_sequences SET last_id = 0", "UPDATE id_sequences SET last_id = 'x'",
+	} {
+		dir := t.TempDir()
 		s := open(t, dir)
-		_, err := s.Load(t.Context())
-		wantError(t, err, store.FileName, "worker 1: labels")
+		apply(t, s, sampleChanges)
 		closed(t, s)
+		alter(t, dir, statement)
+		first, err := open(t, dir).NewIDs(t.Context(), fleet.IDs{Clusters: 1, Workers: 1, Models: 1, Instances: 1})
+		if want := (fleet.IDs{Clusters: 3, Workers: 3, Models: 3, Instances: 7}); err != nil || first != want {
+			t.Errorf("%s: %+v, %v", statement, first, err)
+		}
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -130,88 +128,4 @@ func each[T any](b *batch, query string, rows []T, args func(T) []any) {
 			return
 		}
 	}
-}
-
-// Load reads the whole inventory, each kind in the order of its ids.
-func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
-	var r fleet.Records
-	err := errors.Join(
-		s.scan(ctx, "SELECT id, name, provider, state FROM clusters ORDER BY id", func(scan scanFunc) error {
-			var c fleet.Cluster
-			err := scan(&c.ID, &c.Name, &c.Provider, &c.State)
-			r.Clusters = append(r.Clusters, c)
-			return err
-		}),
-		s.scan(ctx, `SELECT w.id, w.cluster_id, w.uuid, w.name, w.address, w.metrics_port, w.proxy_mode, w.state, w.labels, w.version,
-			w.registered_at, w.credential_hash, w.loopback, w.metrics_scheme, w.left_at, COALESCE(h.last_report_at, 0), COALESCE(h.applied_generation, 0)
-			FROM workers w LEFT JOIN worker_heartbeats h ON h.worker_id = w.id ORDER BY w.id`, func(scan scanFunc) error {
-			w, err := scanWorker(scan)
-			r.Workers = append(r.Workers, w)
-			return err
-		}),
-		s.scan(ctx, "SELECT id, cluster_id, name, runtime, runtime_version, source, source_key, category, empty_since FROM models ORDER BY id", func(scan scanFunc) error {
-			var m fleet.ModelRecord
-			var empty int64
-			err := scan(&m.ID, &m.ClusterID, &m.Name, &m.Runtime, &m.RuntimeVersion, &m.Source, &m.SourceKey, &m.Category, &empty)
-			m.EmptySince = fromMillis(empty)
-			r.Models = append(r.Models, m)
-			return err
-		}),
-		s.scan(ctx, `SELECT i.id, COALESCE(i.model_id, 0), i.worker_id, i.name, COALESCE(m.name, ''), i.url, i.runtime, i.runtime_version, i.state, i.state_message,
-			i.source, i.source_key, i.category, i.restart_count, i.last_restart_at
-			FROM instances i LEFT JOIN models m ON m.id = i.model_id ORDER BY i.id`, func(scan scanFunc) error {
-			var rec fleet.InstanceRecord
-			var restarted int64
-			in := &rec.Reported
-			err := scan(&rec.ID, &rec.ModelID, &rec.WorkerID, &in.Name, &in.Model, &in.URL, &in.Runtime, &in.RuntimeVersion, &in.State,
-				&in.StateMessage, &in.Source, &in.SourceKey, &in.Category, &in.RestartCount, &restarted)
-			in.LastRestartAt = fromMillis(restarted)
-			r.Instances = append(r.Instances, rec)
-			return err
-		}),
-		s.loadRevoked(ctx, &r),
-	)
-	if err != nil {
-		return fleet.Records{}, s.explain("read the inventory from", err)
-	}
-	return r, nil
-}
-
-type scanFunc = func(dest ...any) error
-
-func scanWorker(scan scanFunc) (fleet.WorkerRecord, error) {
-	var w fleet.WorkerRecord
-	var labels, hash string
-	var registered, left, reported int64
-	if err := scan(&w.ID, &w.ClusterID, &w.UUID, &w.Name, &w.Address, &w.MetricsPort, &w.ProxyMode, &w.State, &labels, &w.Version,
-		&registered, &hash, &w.Loopback, &w.MetricsScheme, &left, &reported, &w.AppliedGeneration); err != nil {
-		return w, err
-	}
-	w.RegisteredAt, w.LeftAt, w.LastReportAt = fromMillis(registered), fromMillis(left), fromMillis(reported)
-	if err := json.Unmarshal([]byte(labels), &w.Labels); err != nil {
-		return w, fmt.Errorf("worker %d: labels: %w", w.ID, err)
-	}
-	if len(w.Labels) == 0 {
-		w.Labels = nil
-	}
-	// A hash that cannot be read stays zero, which no credential has: the worker has to join again.
-	if b, err := hex.DecodeString(hash); err == nil && len(b) == len(w.CredentialHash) {
-		w.CredentialHash = [32]byte(b)
-	}
-	return w, nil
-}
-
-// scan calls row for each row of query.
-func (s *Store) scan(ctx context.Context, query string, row func(scanFunc) error) (err error) {
-	rows, err := s.db.QueryContext(ctx, query)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
 }

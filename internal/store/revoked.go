@@ -16,12 +16,16 @@ func applyRevoked(b *batch, c *fleet.Changes) {
 }
 
 func (s *Store) loadRevoked(ctx context.Context, r *fleet.Records) error {
-	return s.scan(ctx, "SELECT worker_id, uuid, name, cluster, address, revoked_at FROM revoked_workers ORDER BY worker_id", func(scan scanFunc) error {
+	return s.scan(ctx, "SELECT worker_id, uuid, name, cluster, address, revoked_at FROM revoked_workers ORDER BY worker_id", func(scan scanFunc) {
 		var w fleet.RevokedWorker
-		var at int64
-		err := scan(&w.ID, &w.UUID, &w.Name, &w.Cluster, &w.Address, &at)
-		w.RevokedAt = fromMillis(at)
-		r.Revoked = append(r.Revoked, w)
-		return err
+		var at any
+		row := rowOf(r, fleet.RowRevoked, &w.ID)
+		if row.read(scan, &w.ID, &w.UUID, &w.Name, &w.Cluster, &w.Address, &at) {
+			for name, text := range map[string]*string{"uuid": &w.UUID, "name": &w.Name, "cluster": &w.Cluster, "address": &w.Address} {
+				row.text(name, text)
+			}
+			w.RevokedAt = fromMillis(row.number("revoked_at", at))
+			r.Revoked = append(r.Revoked, w)
+		}
 	})
 }

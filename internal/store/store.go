@@ -129,6 +129,9 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := s.migrate(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.mendSequences(ctx); err != nil {
+		return nil, err
+	}
 	if !there.expected {
 		s.expect()
 	}
