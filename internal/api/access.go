@@ -23,6 +23,9 @@ const (
 	self                 // speaking as the worker whose id is in the path
 )
 
+// String is the right's name in the table of who may ask what.
+func (a access) String() string { return [...]string{"open", "viewer", "admin", "join", "self"}[a] }
+
 const adminUser = "admin"
 
 // gate decides who may do what.

@@ -23,6 +23,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
@@ -116,7 +117,7 @@ type API struct {
 	opts     Options
 	logger   *slog.Logger
 	gate     *gate
-	mux      *http.ServeMux
+	mux      *routes.Mux
 	openapi  []byte
 	streams  streams
 	dryRuns  dryRuns
@@ -147,7 +148,7 @@ func New(o Options) (*API, error) {
 		opts:     o,
 		logger:   o.Logger.With(logging.KeyComponent, "api"),
 		gate:     newGate(o, newFailures(o.Logger.With(logging.KeyComponent, "api"), o.Inventory)),
-		mux:      http.NewServeMux(),
+		mux:      routes.NewMux(),
 		parsing:  semaphore.NewWeighted(maxParsing),
 		stopping: make(chan struct{}),
 	}
@@ -157,7 +158,7 @@ func New(o Options) (*API, error) {
 	}})
 	a.routes()
 	for pattern, h := range o.Mounts {
-		a.mux.Handle(pattern, a.Reading(h))
+		a.reading(pattern, h)
 	}
 	return a, nil
 }
@@ -298,8 +299,8 @@ func (a *API) routes() {
 	if a.openapi, err = json.Marshal(document); err != nil {
 		panic(fmt.Sprintf("api: OpenAPI document: %v", err)) // the table above is wrong, as the tests would show
 	}
-	a.mux.Handle("GET /openapi.json", a.Reading(http.HandlerFunc(a.serveOpenAPI)))
-	a.mux.Handle("GET /{$}", a.Reading(http.HandlerFunc(a.index)))
+	a.reading("GET /openapi.json", http.HandlerFunc(a.serveOpenAPI))
+	a.reading("GET /{$}", http.HandlerFunc(a.index))
 }
 
 // register adds a route to the mux and to the OpenAPI document.
@@ -340,19 +341,29 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 	if r.id == "watch-worker" {
 		op.Responses["200"] = watchResponse()
 	}
+	a.mux.Needs(r.method+" "+r.path, r.access.String())
 	huma.Register(h, op, handler)
 }
 
-// Reading lets only those who may read through to next.
+// Routes returns what is served here, with the right that each route needs.
+func (a *API) Routes() []routes.Route { return a.mux.Routes() }
+
+// reading registers a handler for those who may read.
+func (a *API) reading(pattern string, h http.Handler) {
+	a.mux.Needs(pattern, viewer.String())
+	a.mux.Handle(pattern, a.Reading(h))
+}
+
+// Reading lets only those who may read through to next. It lists next's routes.
 func (a *API) Reading(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return routes.Under(viewer.String(), next, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := a.gate.refuse(r, viewer); p != nil {
 			a.refused(w, p)
 			return
 		}
 		a.trust(r, viewer)
 		next.ServeHTTP(w, r)
-	})
+	}))
 }
 
 // trust notes that r, which has the right that it needs, came with a credential, if that right needs one.

@@ -9,6 +9,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -60,7 +61,7 @@ func NewMetrics(o MetricsOptions) http.Handler {
 			},
 		})
 	}
-	mux := http.NewServeMux()
+	mux := routes.NewMux()
 	mux.Handle("GET /metrics", page)
 	mux.Handle("GET /metrics/{$}", page)
 	mux.Handle("GET /metrics/targets", targets(o.Targets))
@@ -72,6 +73,9 @@ func NewMetrics(o MetricsOptions) http.Handler {
 			{"/metrics/proxy-targets", "Scrape targets behind a proxy"},
 		}})
 	})
+	for _, r := range mux.Routes() {
+		mux.Needs(r.Pattern, open.String())
+	}
 	return mux
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/metricspage"
+	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -160,7 +161,7 @@ func New(o Options) (*Exporter, error) {
 
 // Handler serves /metrics and /metrics/raw, both also with a slash at their end, /healthz and a page with links.
 func (e *Exporter) Handler() http.Handler {
-	mux := http.NewServeMux()
+	mux := routes.NewMux()
 	unified, raw := e.page(e.writeUnified), e.page(e.writeRaw)
 	mux.Handle("GET /metrics", unified)
 	mux.Handle("GET /metrics/{$}", unified)
@@ -174,6 +175,9 @@ func (e *Exporter) Handler() http.Handler {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write([]byte(rootPage))
 	})
+	for _, r := range mux.Routes() {
+		mux.Needs(r.Pattern, "open")
+	}
 	return mux
 }
 

@@ -20,7 +20,7 @@ const (
 
 // newAPI returns Prometheus' HTTP API for paths below /api/v1. Only reading is on: no admin API, no remote write, no OTLP, and
 // no other origin is let in. This is the one call of NewAPI.
-func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) http.Handler {
+func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) *apiTable {
 	version := buildInfo()
 	a := api.NewAPI(
 		c.budget.users,
@@ -66,7 +66,9 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) ht
 		api.OpenAPIOptions{ExternalURL: o.ExternalURL.String(), Version: version.Version, MaxSearchLimit: searchLimit},
 		c.parser,
 	)
-	router := route.New().WithInstrumentation(newHTTPMetrics(reg).instrument)
+	table := &apiTable{router: route.New()}
+	router := table.router.WithInstrumentation(newHTTPMetrics(reg).instrument).WithInstrumentation(table.note)
 	a.Register(router)
-	return newOneRead(c.budget, &admission{parser: c.parser, budget: c.budget, next: router})
+	table.next = newOneRead(c.budget, &admission{parser: c.parser, budget: c.budget, next: router})
+	return table
 }

@@ -45,7 +45,7 @@ type core struct {
 	budget   *queryBudget
 	rules    *rules.Manager
 	scrape   *scrape.Manager
-	api      http.Handler
+	api      *apiTable
 	federate http.Handler
 
 	registry *prometheus.Registry // of Prometheus' own families

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/base/routes"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 )
 
 // routes is the table of everything under PathPrefix. There is no way here to reload, stop or delete anything.
-func (p *Prometheus) routes() (http.Handler, error) {
+func (p *Prometheus) routes() (routes.Lister, error) {
 	answers := answer.NewStore(answer.Options{MaxBytes: maxHeldBytes, MaxReaders: maxReaders})
 	pages, err := newPages(p.opts.UI, p.opts.PathPrefix, p.isReady, answers)
 	if err != nil {
@@ -31,7 +32,7 @@ func (p *Prometheus) routes() (http.Handler, error) {
 	}
 	prefix := p.opts.PathPrefix
 	passing := newPassing(p.around.registry)
-	mux := http.NewServeMux()
+	mux := routes.NewMux()
 	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Whole(p.guarded(func(c *core) http.Handler { return c.api }), passing)))
 	mux.HandleFunc("GET "+prefix+"/api/v1/status/walreplay", p.walReplay)
 	mux.Handle("GET "+prefix+"/federate", answers.Whole(p.guarded(func(c *core) http.Handler {
@@ -62,7 +63,7 @@ func (p *Prometheus) routes() (http.Handler, error) {
 		mux.Handle("GET "+prefix, redirect(path.Base(prefix)+"/"))
 	}
 	pages.register(mux)
-	return p.whileOut(mux), nil
+	return routes.With(p.whileOut(mux), func() []routes.Route { return routes.Sorted(append(mux.Routes(), p.apiRoutes()...)) }), nil
 }
 
 // whileOut answers 503 everywhere but at the metrics while the data can't be opened, and says why.

@@ -155,10 +155,10 @@ func TestNothingCanBeChangedOverHTTP(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{http.MethodPost, "/api/v1/admin/tsdb/delete_series?match[]=up", http.StatusInternalServerError}, // "admin APIs disabled"
-		{http.MethodPut, "/api/v1/admin/tsdb/delete_series?match[]=up", http.StatusInternalServerError},
-		{http.MethodPost, "/api/v1/admin/tsdb/clean_tombstones", http.StatusInternalServerError},
-		{http.MethodPost, "/api/v1/admin/tsdb/snapshot", http.StatusInternalServerError},
+		{http.MethodPost, "/api/v1/admin/tsdb/delete_series?match[]=up", http.StatusNotFound}, // "admin APIs disabled"
+		{http.MethodPut, "/api/v1/admin/tsdb/delete_series?match[]=up", http.StatusNotFound},
+		{http.MethodPost, "/api/v1/admin/tsdb/clean_tombstones", http.StatusNotFound},
+		{http.MethodPost, "/api/v1/admin/tsdb/snapshot", http.StatusNotFound},
 		{http.MethodPost, "/api/v1/write", http.StatusNotFound},
 		{http.MethodPost, "/api/v1/otlp/v1/metrics", http.StatusNotFound},
 		{http.MethodPost, "/-/reload", http.StatusNotFound},

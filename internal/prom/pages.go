@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/stackscope/stackscope/internal/base/answer"
+	"github.com/stackscope/stackscope/internal/base/routes"
 )
 
 const pageTitle = "Prometheus in stackscope"
@@ -79,7 +80,7 @@ func newPages(files fs.FS, prefix string, ready func() bool, answers *answer.Sto
 	return p, nil
 }
 
-func (p *pages) register(mux *http.ServeMux) {
+func (p *pages) register(mux *routes.Mux) {
 	if p.files == nil {
 		mux.HandleFunc("GET "+p.prefix+"/{$}", p.serveNoUI(http.StatusOK))
 		for _, route := range append(uiRoutes(), "/graph") {

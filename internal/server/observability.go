@@ -75,6 +75,9 @@ func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 	if ui, ok := web.PrometheusUI(); ok {
 		o.UI = ui
 	}
+	if s.opts.ui != nil {
+		o.UI = s.opts.ui
+	}
 	base := s.opts.ServerExternalURL
 	if base == "" {
 		base = s.URL()

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -56,6 +58,10 @@ type Options struct {
 	// StopTimeout bounds how long Run takes to end. What Prometheus has not closed by then it recovers at the next start.
 	StopTimeout time.Duration
 	Logger      *slog.Logger // nil: silent
+
+	// What tests of this package put in the place of the system's: whose a connection is, and the pages of Prometheus' web UI.
+	ownerUID func(client, server netip.AddrPort) (uint32, error)
+	ui       fs.FS
 }
 
 // QueryOptions bound the queries of the embedded Prometheus.

@@ -213,7 +213,7 @@ func (s *Server) assemble() error {
 		AdminToken: s.adminToken, AdminTokenPath: s.AdminTokenPath(),
 		WorkerToken: s.workerToken, WorkerTokenPath: filepath.Join(s.opts.DataDir, workerTokenFile),
 		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
-		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(),
+		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(), OwnerUID: s.opts.ownerUID,
 		ReportInterval: s.opts.ReportInterval, Ready: s.ready,
 		ReadToken: s.readToken, Dashboards: s.dashboards(),
 		Mounts: mounts, Links: links, Logger: s.opts.Logger,

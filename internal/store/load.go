@@ -76,8 +76,9 @@ func scanWorker(r *fleet.Records, scan scanFunc) (w fleet.WorkerRecord, ok bool)
 	w.MetricsPort = int(row.within("metrics_port", port, 65535))
 	choice(row, "proxy_mode", &w.ProxyMode, fleet.ProxyDirect, w.ProxyMode == fleet.ProxyDirect || w.ProxyMode == fleet.ProxyTunnel)
 	choice(row, "state", &w.State, fleet.WorkerNotReady, w.State.Valid())
-	if w.MetricsScheme != fleet.MetricsHTTP {
-		choice(row, "metrics_scheme", &w.MetricsScheme, fleet.MetricsHTTPS, w.MetricsScheme == fleet.MetricsHTTPS)
+	if w.MetricsScheme != fleet.MetricsHTTP && w.MetricsScheme != fleet.MetricsHTTPS {
+		row.fault("metrics_scheme", fmt.Sprintf("is %.60q, which is not known; it counts as http", string(w.MetricsScheme)))
+		w.MetricsScheme = fleet.MetricsHTTP
 	}
 	w.RegisteredAt, w.LastReportAt = fromMillis(row.number("registered_at", registered)), fromMillis(row.number("last_report_at", reported))
 	w.LeftAt = fromMillis(row.number("left_at", left))
