@@ -67,7 +67,7 @@ func (g *gate) refuse(r *http.Request, need access) *Problem {
 	if need == open || (need == viewer && g.anonymousViewer) {
 		return nil
 	}
-	if err := g.crossOrigin.Check(r); err != nil {
+	if err := g.otherSite(r); err != nil {
 		return &Problem{Status: http.StatusForbidden, Detail: "refused because a page of another site sent it (" + err.Error() + "); use this server's own pages or a command-line program"}
 	}
 	switch need {
@@ -85,6 +85,23 @@ func (g *gate) refuse(r *http.Request, need access) *Problem {
 		return nil
 	}
 	return g.refuseAdmin(r, need)
+}
+
+// otherSite says why a request is one that a page of another site had a browser send, with what the browser knows: its place on this
+// machine, a password. Such a page may lead to an address of ours, and that is all.
+func (g *gate) otherSite(r *http.Request) error {
+	if err := g.crossOrigin.Check(r); err != nil {
+		return err
+	}
+	switch site := r.Header.Get("Sec-Fetch-Site"); site {
+	case "", "none", "same-origin":
+		return nil
+	default:
+		if r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+			return nil
+		}
+		return fmt.Errorf("its Sec-Fetch-Site is %.20q", site)
+	}
 }
 
 func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {

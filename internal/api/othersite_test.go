@@ -1,0 +1,35 @@
+package api
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// TestOtherSitesReadNothing: where reading needs a right, a page of another site gets none by what the browser knows, a password or
+// its place on this machine. A link there still leads here.
+func TestOtherSitesReadNothing(t *testing.T) {
+	g := &gate{crossOrigin: http.NewCrossOriginProtection()}
+	for _, tc := range []struct {
+		site, mode string
+		refused    bool
+	}{
+		{"", "", false},
+		{"none", "navigate", false},
+		{"same-origin", "cors", false},
+		{"cross-site", "navigate", false},
+		{"cross-site", "no-cors", true},
+		{"cross-site", "cors", true},
+		{"same-site", "cors", true},
+		{"cross-site", "", true},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v2/workers", http.NoBody)
+		if tc.site != "" {
+			r.Header.Set("Sec-Fetch-Site", tc.site)
+			r.Header.Set("Sec-Fetch-Mode", tc.mode)
+		}
+		if err := g.otherSite(r); (err != nil) != tc.refused {
+			t.Errorf("%+v: %v", tc, err)
+		}
+	}
+}
