@@ -70,7 +70,7 @@ lint: tools ## golangci-lint, formatting, go fix, go.mod
 	cd hack/tools && $(GO) mod tidy -diff
 	$(GO) fix -diff ./...
 
-gen: ## regenerate what is generated (dashboards, docs/metrics.md, docs/flags.md, the tables of vendors)
+gen: ## regenerate what is generated (dashboards, docs/metrics.md, docs/flags.md, docs/access.md, the tables of vendors)
 	$(GO) run ./hack/gen
 
 bench: build ## benchmarks: the translator beside its peers, and the hot paths

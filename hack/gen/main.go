@@ -1,4 +1,4 @@
-// Command gen writes what is generated: the dashboards, docs/metrics.md from the catalog, docs/flags.md from --help, and the
+// Command gen writes what is generated: the dashboards, docs/metrics.md from the catalog, docs/flags.md from --help, docs/access.md, and the
 // tables of vendors and their metrics from the pages that the vendors' tests compare with.
 package main
 
@@ -48,6 +48,13 @@ func run() error {
 	}
 	page := filepath.Join("docs", "engines.md")
 	if err := errors.Join(splice(page, "engines", engines), splice(page, "gateways", gateways)); err != nil {
+		return err
+	}
+	accessPage, err := access()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join("docs", "access.md"), accessPage, 0o644); err != nil { //nolint:gosec // a page for everybody
 		return err
 	}
 	flagsPage, err := flags()
