@@ -33,7 +33,7 @@ func TestFailingCommitIsToldUntilItWorks(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	around := newSurroundings(Options{Dir: t.TempDir()}, logger)
 	commit := func(err error) {
-		a := &guardedAppender{AppenderV2: nothing{err}, cutoff: newCutoff(around.reach), around: around}
+		a := &guardedAppender{AppenderV2: nothing{err}, cutoff: newCutoff(around.reach, nil), around: around}
 		if err := a.Commit(); err != nil {
 			t.Errorf("the scraper would log it for each target: %v", err)
 		}
@@ -65,7 +65,7 @@ func TestFullDiskIsToldUntilThereIsRoom(t *testing.T) {
 		asked := 0
 		around.space.free = func(string) (uint64, bool) { asked++; return free, true }
 		const series = 100_000 // of which each may need a chunk written: 24 MiB
-		appends := guardedAppends{nothings{}, newCutoff(around.reach), around, func() uint64 { return series }}
+		appends := guardedAppends{nothings{}, newCutoff(around.reach, nil), around, func() uint64 { return series }}
 		stores := func() bool {
 			time.Sleep(spaceInterval)
 			_, refused := appends.AppenderV2(t.Context()).(unstored)

@@ -42,7 +42,7 @@ func newConfig(o Options, logger *slog.Logger) (*config.Config, error) {
 			Size: units.Base2Bytes(o.RetentionBytes),
 		}}},
 	}
-	for _, job := range o.Jobs {
+	for _, job := range o.jobs() {
 		sc := config.DefaultScrapeConfig
 		sc.JobName = job.Name
 		sc.ScrapeInterval = model.Duration(job.Interval)

@@ -37,7 +37,8 @@ const (
 // core is what lives between the opening of the TSDB and its closing.
 type core struct {
 	logger   *slog.Logger
-	config   *config.Config
+	config   *config.Config // as it is shown
+	scraped  *config.Config // the same with what the scraper alone may know
 	features features.Collector
 	parser   *guard.Parser
 	db       *tsdb.DB
@@ -51,7 +52,7 @@ type core struct {
 	registry *prometheus.Registry // of Prometheus' own families
 	cutoff   *cutoff
 	stop     chan struct{} // closed to end the feeding of targets
-	scraped  chan struct{} // closed when the scrape manager's loop has ended
+	ended    chan struct{} // closed when the scrape manager's loop has ended
 }
 
 // openCore opens the TSDB and builds everything on top of it. On an error nothing stays open.
@@ -62,13 +63,14 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 		features: features.NewRegistry(),
 		parser:   guard.NewParser(),
 		registry: reg,
-		cutoff:   newCutoff(around.reach),
+		cutoff:   newCutoff(around.reach, o.Inside),
 		stop:     make(chan struct{}),
-		scraped:  make(chan struct{}),
+		ended:    make(chan struct{}),
 	}
 	if c.config, err = newConfig(o, logger); err != nil {
 		return nil, err
 	}
+	c.scraped = o.withClient(c.config)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.closeStorage())
@@ -154,9 +156,9 @@ func (c *core) scrapeFrom(updates <-chan map[string][]*targetgroup.Group) <-chan
 		}
 	}()
 	go func() {
-		defer close(c.scraped)
+		defer close(c.ended)
 		// Looks the host's name up, which takes seconds where the resolver is unreachable: queries don't wait for it.
-		if err := c.scrape.ApplyConfig(c.config); err != nil {
+		if err := c.scrape.ApplyConfig(c.scraped); err != nil {
 			failed <- fmt.Errorf("prometheus: configuration: %w", err)
 		}
 		_ = c.scrape.Run(sets) // returns nil when sets is closed
@@ -169,7 +171,7 @@ func (c *core) stopScraping(grace time.Duration) {
 	close(c.stop)
 	defer c.cutoff.now()
 	defer time.AfterFunc(grace, c.cutoff.now).Stop()
-	<-c.scraped
+	<-c.ended
 	c.scrape.Stop()
 	c.rules.Stop()
 }

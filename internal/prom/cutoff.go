@@ -11,11 +11,16 @@ type cutoff struct {
 	ctx   context.Context // ends when what still hangs is to be cut off
 	now   context.CancelFunc
 	reach *reach
+	// inside returns how a part of this process is reached, nil for an address that isn't one's.
+	inside func(address string) func(context.Context) (net.Conn, error)
 }
 
-func newCutoff(r *reach) *cutoff {
+func newCutoff(r *reach, inside func(string) func(context.Context) (net.Conn, error)) *cutoff {
+	if inside == nil {
+		inside = func(string) func(context.Context) (net.Conn, error) { return nil }
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &cutoff{ctx, cancel, r}
+	return &cutoff{ctx, cancel, r, inside}
 }
 
 // dial opens a connection, where reach allows it, that breaks at the cutoff.
@@ -23,7 +28,13 @@ func (c *cutoff) dial(ctx context.Context, network, address string) (net.Conn, e
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)() //nolint:contextcheck // joins two contexts
-	conn, err := (&net.Dialer{Control: c.reach.control(address)}).DialContext(ctx, network, address)
+	dial := c.inside(address)
+	if dial == nil {
+		dial = func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{Control: c.reach.control(address)}).DialContext(ctx, network, address)
+		}
+	}
+	conn, err := dial(ctx)
 	if err != nil {
 		return nil, err
 	}

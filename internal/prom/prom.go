@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	commonconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/tsdb"
 
@@ -74,6 +76,15 @@ type Options struct {
 	MaxSeries      int64         // new series beyond that many in the head are refused; 0 means what half of the memory has room for
 	ServerFamilies []string      // names of families that only the server's own page may have
 
+	// HTTPConfigFile is Prometheus' HTTP client configuration for scraping workers; empty: nothing particular. What it holds goes to
+	// workers with TLS alone, unless HTTPConfigPlain is set.
+	HTTPConfigFile  string
+	HTTPConfigPlain bool
+	client          *commonconfig.HTTPClientConfig
+	// Inside returns how a part of this process is reached whose target has that address, nil when there is none. It is scraped so, over
+	// plain HTTP, whatever it asks of others.
+	Inside func(address string) func(context.Context) (net.Conn, error)
+
 	QueryMaxSamples  int           // that one query may hold, bounded by the memory; 0 means 50 million
 	QueryConcurrency int           // how many queries run at once, MinQueryConcurrency or more; 0 means 20
 	QueryTimeout     time.Duration // of one query, with its waiting; 0 means 2 minutes
@@ -118,7 +129,7 @@ func New(o Options) (*Prometheus, error) {
 		groups:   map[string][]*targetgroup.Group{},
 		updates:  make(chan map[string][]*targetgroup.Group, 1),
 	}
-	for _, job := range o.Jobs {
+	for _, job := range o.jobs() {
 		p.groups[job.Name] = nil
 	}
 	p.updates <- maps.Clone(p.groups)
@@ -169,6 +180,9 @@ func (o *Options) complete() error {
 	}
 	if o.Jobs == nil {
 		o.Jobs = DefaultJobs()
+	}
+	if o.client, err = loadClientConfig(o.HTTPConfigFile); err != nil {
+		return err
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -224,6 +238,9 @@ func (p *Prometheus) SetTargets(job string, groups []targets.Group) {
 		return
 	}
 	p.groups[job] = converted
+	if job == JobWorkers && p.opts.apart() {
+		p.groups[JobWorkers], p.groups[jobWorkersTLS] = split(groups)
+	}
 	select {
 	case <-p.updates:
 	default:

@@ -307,7 +307,7 @@ func TestCeilingComesFromMemory(t *testing.T) {
 func TestKnownSeriesCostNothing(t *testing.T) {
 	o := Options{Dir: t.TempDir()}
 	around := newSurroundings(o, slog.New(slog.DiscardHandler))
-	app := &guardedAppender{AppenderV2: nothing{}, cutoff: newCutoff(around.reach), around: around, series: func() uint64 { return 0 }, worker: true}
+	app := &guardedAppender{AppenderV2: nothing{}, cutoff: newCutoff(around.reach, nil), around: around, series: func() uint64 { return 0 }, worker: true}
 	app.from.anyone, app.settled = true, true
 	ls := labels.FromStrings("__name__", "a", "worker_id", "1")
 	now := time.Now().UnixMilli()

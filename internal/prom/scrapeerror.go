@@ -42,6 +42,9 @@ func contentFree(err error) string {
 		where = "GET " + e.URL + ": "
 	}
 	text := err.Error()
+	if fault := tlsFault(err); fault != "" {
+		return where + fault
+	}
 	switch op, isOp := errors.AsType[*net.OpError](err); {
 	case errors.Is(err, context.DeadlineExceeded):
 		return where + "it took longer than the scrape's timeout"

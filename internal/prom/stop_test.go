@@ -207,7 +207,7 @@ func TestCutoffEndsConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	c := newCutoff(newReach())
+	c := newCutoff(newReach(), nil)
 	dial := func() (net.Conn, error) { return c.dial(t.Context(), "tcp", l.Addr().String()) }
 	conn, err := dial()
 	if err != nil {
