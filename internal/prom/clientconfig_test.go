@@ -19,8 +19,8 @@ import (
 // guardedTarget serves a page to who has the password.
 type guardedTarget struct {
 	*httptest.Server
-	asked, told, redirected atomic.Bool // with a password or without; with one; after a redirect
-	redirect                string
+	asked, told atomic.Bool // with a password or without; with one
+	redirect    string
 }
 
 func newGuardedTarget(t *testing.T, ca *testcert.Authority) *guardedTarget {
@@ -76,7 +76,7 @@ func httpConfig(t *testing.T, ca *testcert.Authority) (dir, path string) {
 	return dir, path
 }
 
-func up(in *instance, t *testing.T, g *guardedTarget, want string) {
+func up(t *testing.T, in *instance, g *guardedTarget, want string) {
 	t.Helper()
 	in.await(t, `up{job="`+JobWorkers+`",instance="`+g.Listener.Addr().String()+`"} == `+want, some)
 }
@@ -90,10 +90,10 @@ func TestCredentialsGoToWorkersWithTLS(t *testing.T) {
 	sideways.redirect = other.URL
 	in := start(t, Options{HTTPConfigFile: path})
 	in.SetTargets(JobWorkers, []targets.Group{secure.group(), plain.group(), stranger.group(), sideways.group()})
-	up(in, t, secure, "1")
-	up(in, t, plain, "0")
-	up(in, t, stranger, "0")
-	up(in, t, sideways, "0")
+	up(t, in, secure, "1")
+	up(t, in, plain, "0")
+	up(t, in, stranger, "0")
+	up(t, in, sideways, "0")
 	if !plain.asked.Load() || plain.told.Load() || stranger.asked.Load() || other.asked.Load() {
 		t.Errorf("in clear: asked %t, told the password %t; a stranger is asked: %t; after a redirect: %t",
 			plain.asked.Load(), plain.told.Load(), stranger.asked.Load(), other.asked.Load())
@@ -103,13 +103,13 @@ func TestCredentialsGoToWorkersWithTLS(t *testing.T) {
 	}
 	// A new password is taken up.
 	testcert.WriteFile(t, filepath.Join(dir, "password"), []byte("wrong"))
-	up(in, t, secure, "0")
+	up(t, in, secure, "0")
 	testcert.WriteFile(t, filepath.Join(dir, "password"), []byte("right"))
-	up(in, t, secure, "1")
+	up(t, in, secure, "1")
 	// So is a new authority.
 	testcert.WriteFile(t, filepath.Join(dir, "ca.pem"), testcert.NewAuthority(t, "three").PEM)
 	secure.CloseClientConnections()
-	up(in, t, secure, "0")
+	up(t, in, secure, "0")
 
 	_, shown := get(t, in.url+"/api/v1/status/config")
 	_, list := get(t, in.url+"/api/v1/targets")
@@ -130,8 +130,8 @@ func TestCredentialsInClearWhereThatIsWanted(t *testing.T) {
 	secure, plain := newGuardedTarget(t, ca), newGuardedTarget(t, nil)
 	in := start(t, Options{HTTPConfigFile: path, HTTPConfigPlain: true})
 	in.SetTargets(JobWorkers, []targets.Group{secure.group(), plain.group()})
-	up(in, t, secure, "1")
-	up(in, t, plain, "1")
+	up(t, in, secure, "1")
+	up(t, in, plain, "1")
 }
 
 // A part of this process is scraped in it, whatever its address leads to.
@@ -139,7 +139,7 @@ func TestInside(t *testing.T) {
 	t.Parallel()
 	const address = "192.0.2.1:10151"
 	ln := pipe.Listen()
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // a test
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		_, _ = w.Write([]byte(workerPage))
 	})}

@@ -24,13 +24,13 @@ type Authority struct {
 }
 
 // NewAuthority makes an authority.
-func NewAuthority(t testing.TB, name string) *Authority {
-	t.Helper()
+func NewAuthority(tb testing.TB, name string) *Authority {
+	tb.Helper()
 	a := &Authority{}
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	a.PEM, a.cert, a.key = issue(t, template, nil)
+	a.PEM, a.cert, a.key = issue(tb, template, nil)
 	return a
 }
 
@@ -42,8 +42,8 @@ func (a *Authority) Pool() *x509.CertPool {
 }
 
 // Sign returns a certificate for names, which may be IP addresses, of servers and of clients, and its key, in PEM.
-func (a *Authority) Sign(t testing.TB, names ...string) (cert, key []byte) {
-	t.Helper()
+func (a *Authority) Sign(tb testing.TB, names ...string) (cert, key []byte) {
+	tb.Helper()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: "test"}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -55,42 +55,42 @@ func (a *Authority) Sign(t testing.TB, names ...string) (cert, key []byte) {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	cert, _, private := issue(t, template, a)
+	cert, _, private := issue(tb, template, a)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
 // Write puts the certificate that Sign makes, and its key, into files.
-func (a *Authority) Write(t testing.TB, certFile, keyFile string, names ...string) {
-	t.Helper()
-	cert, key := a.Sign(t, names...)
-	WriteFile(t, certFile, cert)
-	WriteFile(t, keyFile, key)
+func (a *Authority) Write(tb testing.TB, certFile, keyFile string, names ...string) {
+	tb.Helper()
+	cert, key := a.Sign(tb, names...)
+	WriteFile(tb, certFile, cert)
+	WriteFile(tb, keyFile, key)
 }
 
 // WriteFile replaces a file's content at once.
-func WriteFile(t testing.TB, path string, data []byte) {
-	t.Helper()
+func WriteFile(tb testing.TB, path string, data []byte) {
+	tb.Helper()
 	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func issue(t testing.TB, template *x509.Certificate, by *Authority) ([]byte, *x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
+func issue(tb testing.TB, template *x509.Certificate, by *Authority) ([]byte, *x509.Certificate, *ecdsa.PrivateKey) {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
 	parent, signer := template, key
@@ -99,11 +99,11 @@ func issue(t testing.TB, template *x509.Certificate, by *Authority) ([]byte, *x5
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), cert, key
 }

@@ -16,10 +16,23 @@ type handshakes struct {
 }
 
 func (h *handshakes) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	config, err := h.read(hello)
+	seen, err := h.file.look()
+	if last := h.last.Load(); err != nil && last != nil {
+		return last, nil // requests over it are refused
+	}
+	if err != nil {
+		return nil, err
+	}
+	config, err := h.read(hello, seen)
 	h.file.mu.Lock()
-	h.file.note("certificates", err, "certificates of the web configuration file can't be used: the ones before stay in use", "certificates of the web configuration file are used again")
+	news := h.file.news("certificates", err)
 	h.file.mu.Unlock()
+	switch {
+	case news && err != nil:
+		h.file.logger.Error("certificates of the web configuration file can't be used: the ones before stay in use", "error", err)
+	case news:
+		h.file.logger.Info("certificates of the web configuration file are used again")
+	}
 	if err == nil {
 		h.last.Store(config)
 		return config, nil
@@ -30,11 +43,7 @@ func (h *handshakes) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	return nil, err
 }
 
-func (h *handshakes) read(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	seen, err := h.file.look()
-	if err != nil {
-		return nil, err
-	}
+func (h *handshakes) read(hello *tls.ClientHelloInfo, seen sight) (*tls.Config, error) {
 	config, err := h.toolkit(hello)
 	if err != nil {
 		return nil, oneLine(err)

@@ -123,13 +123,14 @@ func (f *File) Protect(srv *http.Server, open ...string) error {
 	return nil
 }
 
-// look returns what the file says now, or what is wrong with it. A file that didn't change isn't read again.
+// look returns what the file says now, or what is wrong with it. One that didn't change isn't read again while it is in order; what is
+// wrong may be in the files that it names.
 func (f *File) look() (sight, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	info, err := os.Stat(f.path)
-	if err == nil && same(info, f.last.info) {
-		return f.last, f.fault
+	info, err := os.Stat(f.path) //nolint:gosec // the operator names it
+	if err == nil && f.fault == nil && same(info, f.last.info) {
+		return f.last, nil
 	}
 	f.last.info = nil
 	var now protection
@@ -151,31 +152,30 @@ func (f *File) look() (sight, error) {
 	if err == nil {
 		f.last.protection = now
 	}
-	f.note("file", err, "web configuration file can't be used: requests are refused until it is mended", "web configuration file is read again")
+	switch news := f.news("file", err); {
+	case news && err != nil:
+		f.logger.Error("web configuration file can't be used: requests are refused until it is mended", "error", err)
+	case news:
+		f.logger.Info("web configuration file is read again")
+	}
 	return f.last, err
 }
 
 // unmoved reports whether the file is still the one that info is of.
 func (f *File) unmoved(info os.FileInfo) bool {
-	now, err := os.Stat(f.path)
+	now, err := os.Stat(f.path) //nolint:gosec // the operator names it
 	return err == nil && same(now, info)
 }
 
-// note logs a fault once, and once that it is gone. f.mu is held.
-func (f *File) note(what string, err error, is, was string) {
+// news reports whether a fault has to be logged, or that it is gone. f.mu is held.
+func (f *File) news(what string, err error) bool {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
-	if f.told[what] == text {
-		return
-	}
+	before := f.told[what]
 	f.told[what] = text
-	if err != nil {
-		f.logger.Error(is, "error", text)
-	} else {
-		f.logger.Info(was)
-	}
+	return before != text
 }
 
 func same(a, b os.FileInfo) bool {

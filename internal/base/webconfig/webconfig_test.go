@@ -219,9 +219,8 @@ func TestFaultyFilesAreRefused(t *testing.T) {
 		"no key":            {"tls_server_config: {cert_file: cert.pem}\n", []string{"key_file"}},
 		"no pair":           {"tls_server_config: {cert_file: ca.pem, key_file: key.pem}\n", []string{"private key"}},
 		"no authority":      {"tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert, client_ca_file: key.pem}\n", []string{"client_ca_file", "key.pem", "no certificate"}},
-		"unknown client auth": {"tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: Sometimes}\n",
-			[]string{"Sometimes"}},
-		"unknown header": {"http_server_config: {headers: {X-Other: a}}\n", []string{"X-Other"}},
+		"client auth":       {"tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: Sometimes}\n", []string{"Sometimes"}},
+		"unknown header":    {"http_server_config: {headers: {X-Other: a}}\n", []string{"X-Other"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, tt.text)
@@ -284,6 +283,18 @@ func TestFaultyChangesOpenNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A file that is in order isn't blamed for long for one that it names.
+func TestFaultOfAnotherFileEnds(t *testing.T) {
+	r := newRig(t, withTLS+users(t, "right"))
+	r.serve(t, page)
+	cert, key := r.ca.Sign(t, "127.0.0.1")
+	testcert.WriteFile(t, r.file("cert.pem"), cert)
+	r.write(t, withTLS+users(t, "new"))
+	r.want(t, "https", ask{user: "prometheus", password: "new"}, http.StatusServiceUnavailable)
+	testcert.WriteFile(t, r.file("key.pem"), key)
+	r.want(t, "https", ask{user: "prometheus", password: "new"}, http.StatusOK)
 }
 
 func TestWeakerClientCertificatesTakeARestart(t *testing.T) {
