@@ -19,6 +19,7 @@ import (
 type remote struct {
 	ServerURL string        `help:"The server's address." default:"http://127.0.0.1" placeholder:"URL" env:"GPUSTACK_SERVER_URL"`
 	TokenFile string        `help:"File with the admin token, a copy of DATA_DIR/admin-token there. The server's own user needs none on its own machine." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE"`
+	CAFile    string        `name:"ca-file" help:"Authorities (PEM) of which one must have signed the server's certificate, in place of this machine's." placeholder:"FILE" env:"GPUSTACK_CA_FILE"`
 	Token     command.Token `help:"The admin token itself. On the command line others on this machine see it: use --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN"`
 }
 
@@ -30,7 +31,7 @@ func (r *remote) client(e *command.Env) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Options{BaseURL: r.ServerURL, Token: token})
+	return client.New(client.Options{BaseURL: r.ServerURL, Token: token, CAFile: r.CAFile})
 }
 
 type mappingCmd struct {

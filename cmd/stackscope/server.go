@@ -7,6 +7,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/memory"
+	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/grafana/install"
 	"github.com/stackscope/stackscope/internal/server"
 )
@@ -41,7 +42,10 @@ type serverFlags struct {
 	WorkerDashboardUID   string   `name:"grafana-worker-dashboard-uid" help:"Dashboard to which links of clusters and workers lead." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
 	ModelDashboardUID    string   `name:"grafana-model-dashboard-uid" help:"Dashboard to which links of models and instances lead." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
 
-	TLSCert string `name:"tls-cert" help:"Certificate (PEM) to serve the API over TLS." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
+	PrometheusHTTPConfigFile  string `name:"builtin-prometheus-http-config-file" help:"Prometheus' HTTP client configuration file (basic_auth, authorization, tls_config), by which the embedded Prometheus scrapes workers with TLS." placeholder:"FILE" env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE" group:"Server"`
+	PrometheusHTTPConfigPlain bool   `name:"builtin-prometheus-http-config-plain" help:"Send the credentials of --builtin-prometheus-http-config-file to workers without TLS, too. Everybody on the way can read them then." env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_PLAIN" group:"Server"`
+
+	TLSCert string `name:"tls-cert" help:"Certificate (PEM) to serve the API over TLS. A new one in the files is taken up without a restart." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
 	TLSKey  string `name:"tls-key" help:"Private key (PEM) of --tls-cert." placeholder:"FILE" env:"GPUSTACK_TLS_KEY" group:"Server"`
 	TLSPort int    `name:"tls-port" help:"Port of the API over TLS." default:"443" env:"GPUSTACK_TLS_PORT" group:"Server"`
 
@@ -73,6 +77,7 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.Grafana.AdminPassword = f.GrafanaAdminPassword
 	o.Grafana.MemoryLimit = int64(f.GrafanaMemoryLimit)
 	o.Grafana.WorkerUID, o.Grafana.ModelUID = f.WorkerDashboardUID, f.ModelDashboardUID
+	o.PrometheusHTTPConfigFile, o.PrometheusHTTPConfigPlain = f.PrometheusHTTPConfigFile, f.PrometheusHTTPConfigPlain
 	o.TLSCert, o.TLSKey, o.TLSPort = f.TLSCert, f.TLSKey, f.TLSPort
 	o.ServerExternalURL = f.ServerExternalURL
 	o.DisableAnonymousViewer = f.DisableAnonymousViewer
@@ -83,6 +88,7 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 type serverCmd struct {
 	command.Common
 	serverFlags
+	Web webconfig.Flags `embed:""`
 }
 
 func (c *serverCmd) Run(e *command.Env) error {
@@ -91,7 +97,9 @@ func (c *serverCmd) Run(e *command.Env) error {
 		return err
 	}
 	memory.Tune()
-	srv, err := server.New(e.Context, c.options(logger))
+	options := c.options(logger)
+	options.WebConfigFile = c.Web.WebConfigFile
+	srv, err := server.New(e.Context, options)
 	if err != nil {
 		return err
 	}

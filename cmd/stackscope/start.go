@@ -5,6 +5,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/memory"
+	"github.com/stackscope/stackscope/internal/base/webconfig"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,7 +16,8 @@ import (
 type startCmd struct {
 	command.Common
 	serverFlags
-	Worker worker.Flags `embed:""`
+	Web    webconfig.Flags `embed:""`
+	Worker worker.Flags    `embed:""`
 }
 
 // Run starts a server and a worker that joins it over HTTP, as every other worker does.
@@ -29,7 +31,9 @@ func (c *startCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	srv, err := server.New(e.Context, c.options(logger))
+	serving := c.options(logger)
+	serving.WebConfigFile, options.WebConfigFile = c.Web.WebConfigFile, c.Web.WebConfigFile
+	srv, err := server.New(e.Context, serving)
 	if err != nil {
 		return err
 	}
@@ -41,6 +45,7 @@ func (c *startCmd) Run(e *command.Env) error {
 		_ = srv.Close() // the worker's error is the one to tell
 		return err
 	}
+	srv.ScrapeInside(w.Inside)
 	group, ctx := errgroup.WithContext(e.Context)
 	group.Go(func() error { return srv.Run(ctx) })
 	group.Go(func() error { return w.Run(ctx) })

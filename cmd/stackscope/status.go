@@ -57,7 +57,11 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 		if worker.LastReportAt != nil {
 			last = time.Since(*worker.LastReportAt).Round(time.Second).String() + " ago"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s:%d\t%d\t%s\n", worker.Name, worker.State, worker.Address, worker.MetricsPort, worker.AppliedGeneration, last)
+		scheme := ""
+		if worker.MetricsScheme != "" {
+			scheme = string(worker.MetricsScheme) + "://"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s%s:%d\t%d\t%s\n", worker.Name, worker.State, scheme, worker.Address, worker.MetricsPort, worker.AppliedGeneration, last)
 	}
 	if len(inv.Workers) == 0 {
 		fmt.Fprintln(w, "none: start one with `stackscope worker --server-url URL --token-file FILE`")

@@ -39,12 +39,16 @@ type Options struct {
 	// HTTPClient carries the requests; nil: one of its own with bounded dial and TLS times. Its Timeout must be 0, or it cuts
 	// watch streams off.
 	HTTPClient *http.Client
-	Logger     *slog.Logger // nil: silent
+	// CAFile holds the authorities, in PEM, of which one must have signed the server's certificate; empty: the system's. It has no effect
+	// beside HTTPClient.
+	CAFile string
+	Logger *slog.Logger // nil: silent
 }
 
 // Client speaks to one server. It is safe for concurrent use.
 type Client struct {
 	base   *url.URL
+	caFile string
 	token  string
 	http   *http.Client
 	logger *slog.Logger
@@ -64,13 +68,20 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("server URL %q: leave out what follows ? or #", o.BaseURL)
 	}
 	base.Path = strings.TrimRight(base.Path, "/")
-	if o.HTTPClient == nil {
-		o.HTTPClient = &http.Client{Transport: newTransport()}
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Client{base: base, token: strings.TrimSpace(o.Token), http: o.HTTPClient, logger: o.Logger.With(logging.KeyComponent, "client")}, nil
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{Transport: newTransport()}
+		if o.CAFile != "" {
+			private, err := newWithAuthorities(o.CAFile, newTransport, o.Logger.With(logging.KeyComponent, "client"))
+			if err != nil {
+				return nil, err
+			}
+			o.HTTPClient.Transport = private
+		}
+	}
+	return &Client{base: base, caFile: o.CAFile, token: strings.TrimSpace(o.Token), http: o.HTTPClient, logger: o.Logger.With(logging.KeyComponent, "client")}, nil
 }
 
 // newTransport asks for no compression: answers are small, and a compressed event stream would be held back by its encoder.
@@ -313,6 +324,9 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 // patient returns a client whose transport waits for an answer for as long as timeout, and what ends it.
 func (c *Client) patient(timeout time.Duration) (_ *http.Client, done func()) {
 	t, ok := c.http.Transport.(*http.Transport)
+	if private, is := c.http.Transport.(*withAuthorities); is {
+		t, ok = private.transport(), true
+	}
 	if !ok || t.ResponseHeaderTimeout == 0 || t.ResponseHeaderTimeout >= timeout {
 		return c.http, func() {}
 	}

@@ -66,6 +66,10 @@ func (c *Client) transportError(ctx context.Context, r request, err error) error
 	}
 	e := &Error{Op: r.op, URL: c.URL(), Err: err}
 	e.Detail, e.Hint = explain(unwrapURL(err))
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok && c.caFile != "" {
+		e.Detail = "the server's TLS certificate is signed by none of the authorities in --ca-file " + c.caFile
+		e.Hint = "put the certificate of the one that signed it into that file, or check that the URL is your server's"
+	}
 	return e
 }
 
@@ -80,7 +84,7 @@ func explain(err error) (detail, hint string) {
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the server's TLS certificate is signed by an authority that this machine does not know",
-			"add that authority to this machine's trusted certificates"
+			"give that authority's certificate (PEM) with --ca-file FILE, or add it to this machine's trusted certificates"
 	}
 	if e, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "the server's TLS certificate is for another name: " + e.Error(), "use a name in the URL that the certificate holds"

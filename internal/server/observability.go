@@ -62,6 +62,7 @@ func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 		RetentionBytes: s.opts.RetentionSize,
 		Repair:         s.opts.PrometheusRepair,
 		MaxSeries:      s.opts.PrometheusMaxSeries,
+		HTTPConfigFile: s.opts.PrometheusHTTPConfigFile, HTTPConfigPlain: s.opts.PrometheusHTTPConfigPlain, Inside: s.reachInside,
 		ServerFamilies: serverFamilies(),
 		StopTimeout:    s.opts.StopTimeout - closeTime,
 		PathPrefix:     prometheusPrefix,
@@ -104,7 +105,7 @@ func (s *Server) followTargets(ctx context.Context) error {
 	for {
 		snapshot := s.inventory.Snapshot()
 		s.prom.SetWorkers(workersAt(snapshot))
-		s.prom.SetTargets(prom.JobWorkers, targets.Workers(snapshot))
+		s.prom.SetTargets(prom.JobWorkers, targets.Workers(s.fromInside(snapshot)))
 		select {
 		case <-ctx.Done():
 			return nil

@@ -27,6 +27,12 @@ type Options struct {
 	// MetricsPort is the one of the server's own metrics and of HTTP service discovery. 0 takes any free one.
 	MetricsPort    int
 	DisableMetrics bool
+	// WebConfigFile protects that port and PrometheusPort; empty: they answer everybody.
+	WebConfigFile string
+	// PrometheusHTTPConfigFile is Prometheus' HTTP client configuration for scraping workers with TLS, and with PrometheusHTTPConfigPlain
+	// also those without; empty: nothing particular.
+	PrometheusHTTPConfigFile  string
+	PrometheusHTTPConfigPlain bool
 	// DisableBuiltinObservability leaves the embedded Prometheus and Grafana out. GrafanaURL, where browsers reach a Grafana of
 	// the operator's own, does so too, and redirects to dashboards lead there.
 	DisableBuiltinObservability bool
@@ -143,6 +149,9 @@ func (o *Options) validate() error {
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		wrong("--tls-cert and --tls-key go together: give both or none")
+	}
+	if o.PrometheusHTTPConfigPlain && o.PrometheusHTTPConfigFile == "" {
+		wrong("--builtin-prometheus-http-config-plain is given without --builtin-prometheus-http-config-file: give both, or leave it out")
 	}
 	if o.RetentionTime <= 0 {
 		wrong("retention time %s: give more than 0", o.RetentionTime)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/api"
+	"github.com/stackscope/stackscope/internal/base/certfile"
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
@@ -55,6 +56,8 @@ type Server struct {
 	main      *listener
 	metrics   *listener // nil: disabled
 	promPort  *listener // nil: /prometheus is on the API's port alone
+	web       webPorts
+	cert      *certfile.Pair // nil: the API has no TLS
 
 	workerToken, adminToken string
 	readToken               string // the embedded Grafana's, new at each start
@@ -101,8 +104,11 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 			err = errors.Join(err, s.close(ctx))
 		}
 	}()
-	tlsConfig, err := loadTLS(o)
+	tlsConfig, err := s.loadTLS()
 	if err != nil {
+		return nil, err
+	}
+	if err := s.openWeb(); err != nil {
 		return nil, err
 	}
 	if err := durable.MkdirAll(o.DataDir, "--data-dir"); err != nil {
@@ -223,7 +229,7 @@ func (s *Server) assemble() error {
 	}
 	s.main.srv.Handler = s.api
 	if s.promPort != nil {
-		s.promPort.srv.Handler = s.api.Reading(s.prom.Handler())
+		s.promPort.srv.Handler = s.web.reading(s.prom.Handler(), s.api.Reading(s.prom.Handler()))
 	}
 	if s.metrics != nil {
 		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections, s.api.WriteFailures)
@@ -245,18 +251,19 @@ func (s *Server) assemble() error {
 			Logger:       s.opts.Logger,
 		})
 	}
-	return nil
+	return s.protect()
 }
 
-func loadTLS(o Options) (*tls.Config, error) {
+func (s *Server) loadTLS() (*tls.Config, error) {
+	o := &s.opts
 	if o.TLSCert == "" {
 		return nil, nil
 	}
-	cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
-	if err != nil {
+	var err error
+	if s.cert, err = certfile.LoadPair(o.TLSCert, o.TLSKey, s.logger); err != nil {
 		return nil, fmt.Errorf("--tls-cert %s with --tls-key %s: %w", o.TLSCert, o.TLSKey, err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{GetCertificate: s.cert.GetCertificate, MinVersion: tls.VersionTLS12}, nil
 }
 
 func (s *Server) ready() error {
@@ -336,9 +343,11 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		start("Grafana", s.grafana.Run)
 	}
 	s.state.Store(serving)
-	for _, l := range s.listeners() {
+	for _, l := range append(s.listeners(), s.web.inside...) {
 		start(l.name+" listener", func(context.Context) error { return l.serve() })
-		s.logger.Info("listening", "what", l.name, "address", l.ln.Addr().String())
+		if !slices.Contains(s.web.inside, l) {
+			s.logger.Info("listening", "what", l.name, "address", l.ln.Addr().String())
+		}
 	}
 
 	<-ctx.Done()
@@ -394,7 +403,7 @@ func (s *Server) drain(ctx context.Context) {
 	defer cancel()
 	s.api.EndStreams()
 	var wg sync.WaitGroup
-	for _, l := range s.listeners() {
+	for _, l := range append(s.listeners(), s.web.inside...) {
 		wg.Go(func() {
 			if err := l.srv.Shutdown(ctx); err != nil {
 				s.logger.Warn("requests were cut off", "listener", l.name, "error", err)

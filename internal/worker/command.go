@@ -1,11 +1,15 @@
 package worker
 
-import "github.com/stackscope/stackscope/internal/base/command"
+import (
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/webconfig"
+)
 
 // Command is the command that runs a worker alone, in both programs.
 type Command struct {
 	command.Common
 	JoinFlags
+	webconfig.Flags
 	Worker Flags `embed:""`
 }
 
@@ -23,6 +27,7 @@ func (c *Command) Run(e *command.Env) error {
 		return err
 	}
 	options.LimitMemory = true
+	options.WebConfigFile = c.WebConfigFile
 	w, err := New(e.Context, options)
 	if err != nil {
 		return err

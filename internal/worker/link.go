@@ -74,7 +74,7 @@ func (l *link) register(ctx context.Context) (wire.RegisterResponse, error) {
 	w := l.w
 	req := wire.RegisterRequest{
 		UUID: w.keeper.current().UUID, Name: w.opts.Name, Cluster: w.opts.Cluster, MetricsPort: w.metricsPort(),
-		Address: w.address(ctx), Labels: w.opts.Labels, Version: buildinfo.Get().Version,
+		MetricsScheme: w.scheme(), Address: w.settleAddress(ctx), Labels: w.opts.Labels, Version: buildinfo.Get().Version,
 	}
 	resp, err := w.server.Register(ctx, req)
 	if err != nil {

@@ -22,7 +22,6 @@ import (
 	"github.com/stackscope/stackscope/internal/attribution"
 	"github.com/stackscope/stackscope/internal/base/dirlock"
 	"github.com/stackscope/stackscope/internal/base/durable"
-	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/client"
@@ -44,6 +43,8 @@ type Options struct {
 	Token string
 	// HTTPClient reaches the server; nil: an ordinary one. Its Timeout must be 0, or it cuts the watch stream off.
 	HTTPClient *http.Client
+	// CAFile holds the authorities of the server's certificate; empty: the system's.
+	CAFile string
 	// Name is the worker's name; empty: the host name.
 	Name string
 	// Cluster is the name of the cluster to join; empty: the default one.
@@ -55,6 +56,8 @@ type Options struct {
 	MetricsHost          string
 	MetricsPort          int
 	DisableWorkerMetrics bool
+	// WebConfigFile protects them; empty: they answer everybody.
+	WebConfigFile string
 	// DataDir holds what the worker is and knows. It is made when it isn't there.
 	DataDir string
 	Engines []engine.Declaration
@@ -143,6 +146,8 @@ type Worker struct {
 	found     signal // what discovery finds may have changed
 	saves     signal // something worth keeping may have changed
 	reports   signal // something worth telling may have changed
+
+	serving
 }
 
 // signal wakes one goroutine. Signals that come faster than they are taken count as one.
@@ -159,7 +164,7 @@ func (s signal) send() {
 
 // New checks the options, opens the data directory and the metrics port and puts the worker together. It does not connect to
 // anything. Close or Run ends what it opened.
-func New(_ context.Context, o Options) (_ *Worker, err error) {
+func New(ctx context.Context, o Options) (_ *Worker, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -181,7 +186,7 @@ func New(_ context.Context, o Options) (_ *Worker, err error) {
 	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(), reports: newSignal()}
 	w.fitting.logger = w.logger
 	if o.ServerURL != "" {
-		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, HTTPClient: o.HTTPClient, Logger: o.Logger}); err != nil {
+		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, HTTPClient: o.HTTPClient, CAFile: o.CAFile, Logger: o.Logger}); err != nil {
 			return nil, err
 		}
 	}
@@ -212,7 +217,7 @@ func New(_ context.Context, o Options) (_ *Worker, err error) {
 	if o.DisableWorkerMetrics {
 		return w, nil
 	}
-	if err := w.export(); err != nil {
+	if err := w.export(ctx); err != nil {
 		return nil, err
 	}
 	return w, nil
@@ -286,7 +291,7 @@ func (w *Worker) look(declared []engine.Declaration) (err error) {
 	return err
 }
 
-func (w *Worker) export() error {
+func (w *Worker) export(ctx context.Context) error {
 	var collectors []exporter.Collector
 	for _, c := range w.host.Collectors() {
 		collectors = append(collectors, c)
@@ -317,9 +322,17 @@ func (w *Worker) export() error {
 	if err != nil {
 		return err
 	}
+	if err := w.openServing(); err != nil {
+		return err
+	}
 	w.exporter, w.handler = x, x.Handler()
-	w.listener, err = lifecycle.Listen(w.opts.MetricsHost, w.opts.MetricsPort, "--worker-metrics-port")
-	return err
+	if w.listener, err = lifecycle.Listen(w.opts.MetricsHost, w.opts.MetricsPort, "--worker-metrics-port"); err != nil {
+		return err
+	}
+	if w.inside != nil && w.server != nil {
+		w.settleAddress(ctx) // so that a Prometheus in this process never scrapes it from outside
+	}
+	return nil
 }
 
 // Addr is where the metrics are served, host:port; empty if they are not.
@@ -360,26 +373,15 @@ func (w *Worker) Run(ctx context.Context) error {
 	wg.Go(func() { w.discovery.Run(ctx) })
 	wg.Go(func() { w.roster.run(ctx, w.discovery, w.found, w.shares) })
 	wg.Go(func() { w.keep(ctx) })
-	failed := make(chan error, 2)
+	failed := make(chan error, 4)
 	if w.listener != nil {
-		srv := inbound.New(w.handler, inbound.Options{
-			MaxConnections: inbound.Share(maxConnections, percentOfFiles), SendBuffer: inbound.NearSendBuffer, Logger: w.logger,
-		})
-		wg.Go(func() {
-			if err := srv.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("serve worker metrics on %s: %w", w.Addr(), err)
-				cancel(err)
-			}
-		})
-		wg.Go(func() {
-			<-ctx.Done()
-			stop, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-			defer done()
-			if srv.Shutdown(stop) != nil {
-				_ = srv.Close()
-			}
-		})
-		w.logger.Info("worker serves metrics", "address", "http://"+w.Addr()+"/metrics", "engines", len(w.roster.engines()))
+		fail := func(err error) {
+			failed <- err
+			cancel(err)
+		}
+		if err := w.serve(ctx, &wg, fail); err != nil {
+			fail(err)
+		}
 	}
 	if w.server != nil {
 		wg.Go(func() {

@@ -1,0 +1,119 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/stackscope/stackscope/internal/base/testcert"
+	"github.com/stackscope/stackscope/internal/server"
+)
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = free.Close() }()
+	return free.Addr().(*net.TCPAddr).Port
+}
+
+// Who passes the web configuration file may read on Prometheus' own port. Without users in it the API's rules hold there.
+func TestWhoReadsOnPrometheusPort(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	basic := func(user, password string) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+	}
+	for _, tt := range []struct {
+		name, text                         string
+		anonymous, user, admin, adminBasic int
+	}{
+		{"users", fmt.Sprintf("basic_auth_users: {prometheus: %q}\n", hash), 401, 200, 401, 401},
+		{"headers alone", "http_server_config: {headers: {X-Frame-Options: deny}}\n", 401, 401, 200, 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options(t)
+			o.DisableBuiltinObservability, o.DisableAnonymousViewer, o.NoTrustLoopback = false, true, true
+			o.PrometheusPort = freePort(t)
+			o.WebConfigFile = filepath.Join(t.TempDir(), "web.yml")
+			testcert.WriteFile(t, o.WebConfigFile, []byte(tt.text))
+			s := start(t, o)
+			text, err := os.ReadFile(s.AdminTokenPath())
+			if err != nil {
+				t.Fatal(err)
+			}
+			token := strings.TrimSpace(string(text))
+			url := "http://127.0.0.1:" + strconv.Itoa(o.PrometheusPort) + "/prometheus/-/healthy"
+			for credential, want := range map[string]int{
+				"": tt.anonymous, basic("prometheus", "right"): tt.user, "Bearer " + token: tt.admin, basic("admin", token): tt.adminBasic,
+			} {
+				header := []string{"Authorization", credential}
+				if credential == "" {
+					header = nil
+				}
+				if status, _, body := send(t, http.MethodGet, url, nil, header...); status != want {
+					t.Errorf("%.12s: %d, want %d: %s", credential, status, want, body)
+				}
+			}
+		})
+	}
+}
+
+func TestFaultyWebConfigIsRefused(t *testing.T) {
+	o := options(t)
+	o.WebConfigFile = filepath.Join(t.TempDir(), "web.yml")
+	testcert.WriteFile(t, o.WebConfigFile, []byte("basic_auth_user: {}\n"))
+	if _, err := server.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--web.config.file "+o.WebConfigFile) || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("%v", err)
+	}
+	o = options(t)
+	o.PrometheusHTTPConfigPlain = true
+	if _, err := server.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--builtin-prometheus-http-config-plain") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A certificate that is renewed is shown by the API, and the clients of this process believe it.
+func TestCertificateIsRenewed(t *testing.T) {
+	dir := t.TempDir()
+	ca := testcert.NewAuthority(t, "one")
+	o := options(t)
+	var log bytes.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	o.TLSCert, o.TLSKey = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	ca.Write(t, o.TLSCert, o.TLSKey, "127.0.0.1")
+	s := start(t, o)
+	shown := func() string {
+		c := s.Client()
+		defer c.CloseIdleConnections()
+		resp, err := c.Get(s.URL() + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.TLS.PeerCertificates[0].SerialNumber.String()
+	}
+	first := shown()
+	ca.Write(t, o.TLSCert, o.TLSKey, "127.0.0.1")
+	eventually(t, hangTimeout, "the new certificate is shown", func() bool { return shown() != first })
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "certificate is read again") {
+		t.Errorf("log: %s", log.String())
+	}
+}
