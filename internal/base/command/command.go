@@ -20,7 +20,7 @@ import (
 
 // Env is what a command gets of the outside world: all that it may touch.
 type Env struct {
-	Context        context.Context // ends with SIGINT or SIGTERM
+	Context        context.Context // ends with the first SIGINT or SIGTERM
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
@@ -35,6 +35,7 @@ type Common struct {
 // command that they name and ends the process: 0 when it succeeded or was asked to end, 1 with one line on stderr otherwise.
 func Main(name, description string, grammar any) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(name, description, grammar, os.Args[1:], &Env{ctx, os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
