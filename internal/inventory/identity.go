@@ -25,17 +25,12 @@ type process struct {
 	refused    string   // who was last refused for its sake and logged
 }
 
-// begin makes the process that registers the worker from now on. The worker's own entries are those of before.
+// begin makes the process that registers the worker from now on.
 func (i *Inventory) begin(w *worker, r fleet.Registration) {
 	next := process{run: r.Run, joined: int64(i.now().Sub(i.epoch))}
-	if w.UUID == r.UUID {
-		if w.run != "" && w.run != r.Run {
-			next.superseded = append(next.superseded, w.run)
-		}
-		for _, run := range w.superseded {
-			if run != r.Run && len(next.superseded) < maxSuperseded {
-				next.superseded = append(next.superseded, run)
-			}
+	for _, run := range append([]string{w.run}, w.superseded...) {
+		if run != "" && run != r.Run && len(next.superseded) < maxSuperseded {
+			next.superseded = append(next.superseded, run)
 		}
 	}
 	w.process = next

@@ -130,6 +130,20 @@ func TestTwoWorkersAtOneAddress(t *testing.T) {
 	})
 }
 
+// A registration that could not be stored has not made another process the worker.
+func TestProcessOfARegistrationThatIsNotStored(t *testing.T) {
+	s := newMemory()
+	inv := newInventory(t, s)
+	join(t, inv, ofRun("1", "10.0.0.1"))
+	s.setFailApply(errFull)
+	_, err := inv.Register(t.Context(), ofRun("2", "10.0.0.1"))
+	wantError(t, err, fleet.ErrNotStored)
+	s.setFailApply(nil)
+	join(t, inv, ofRun("1", "10.0.0.9"))
+	_, err = inv.Register(t.Context(), ofRun("2", "10.0.0.1"))
+	wantError(t, err, fleet.ErrTwoWorkers)
+}
+
 // After the server's own restart a worker that was ready has its time to report again before another one has its place.
 func TestSecondWorkerIsRefusedAfterTheServersRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
