@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 
 	"github.com/stackscope/stackscope/internal/base/command"
@@ -31,9 +32,10 @@ func (c *startCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	serving := c.options(logger)
-	serving.WebConfigFile, options.WebConfigFile = c.Web.WebConfigFile, c.Web.WebConfigFile
-	srv, err := server.New(e.Context, serving)
+	serverOptions := c.options(logger)
+	serverOptions.StopTimeout -= worker.LeaveTime
+	serverOptions.WebConfigFile, options.WebConfigFile = c.Web.WebConfigFile, c.Web.WebConfigFile
+	srv, err := server.New(e.Context, serverOptions)
 	if err != nil {
 		return err
 	}
@@ -47,7 +49,11 @@ func (c *startCmd) Run(e *command.Env) error {
 	}
 	srv.ScrapeInside(w.Inside)
 	group, ctx := errgroup.WithContext(e.Context)
-	group.Go(func() error { return srv.Run(ctx) })
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group.Go(func() error { return srv.Run(serving) })
 	group.Go(func() error { return w.Run(ctx) })
+	<-w.Left() // the server has it stored that its worker stops
+	stop()
 	return group.Wait()
 }

@@ -186,7 +186,15 @@ func (f *fleet) run(ctx context.Context, then func(context.Context) error) error
 	for _, e := range f.engines {
 		part(e.title, e.run)
 	}
-	part("server", f.server.Run)
+	part("server", func(ctx context.Context) error {
+		serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		go func() {
+			<-f.worker.Left()
+			stop()
+		}()
+		return f.server.Run(serving)
+	})
 	part("worker", f.worker.Run)
 	part("demo", then)
 	<-ctx.Done()

@@ -101,6 +101,9 @@ type Discovery struct {
 	now       atomic.Pointer[snapshot]
 	last      []*running // of the last round that could see the processes
 
+	looked     chan struct{}
+	lookedOnce sync.Once
+
 	processTally, dockerTally *tally
 }
 
@@ -128,7 +131,7 @@ func New(o Options) (*Discovery, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	logger := o.Logger.With(logging.KeyComponent, "discovery")
-	d := &Discovery{onChange: o.OnChange, interval: o.Interval, wake: make(chan struct{}, 1)}
+	d := &Discovery{onChange: o.OnChange, interval: o.Interval, wake: make(chan struct{}, 1), looked: make(chan struct{})}
 	d.processTally, d.dockerTally = newTally(SourceProcess, logger), newTally(SourceDocker, logger)
 	keys := map[string]bool{}
 	for _, declared := range o.Declared {
@@ -168,6 +171,10 @@ func New(o Options) (*Discovery, error) {
 
 // Engines returns the engines that are there now, by key. The slice is immutable.
 func (d *Discovery) Engines() []Found { return d.now.Load().engines }
+
+// Looked returns a channel that is closed when Engines holds what there was when Run began: all processes were looked at, and
+// the daemon was asked.
+func (d *Discovery) Looked() <-chan struct{} { return d.looked }
 
 // Run looks for engines until ctx ends. A process or a daemon that does not answer doesn't keep it from returning.
 func (d *Discovery) Run(ctx context.Context) {
@@ -243,6 +250,9 @@ func (d *Discovery) round() {
 	}
 	if d.publish(running, containers) {
 		d.onChange()
+	}
+	if d.processes == nil || !d.processes.partial {
+		d.lookedOnce.Do(func() { close(d.looked) })
 	}
 }
 

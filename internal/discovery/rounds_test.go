@@ -54,6 +54,16 @@ func TestManyProcessesAreSharedByTwoRounds(t *testing.T) {
 		if d.processes.partial != (i == 0) {
 			t.Errorf("round %d looked at %d", i, len(d.processes.all))
 		}
+		select {
+		case <-d.Looked():
+			if i == 0 {
+				t.Error("not all was looked at, and it says so")
+			}
+		default:
+			if i > 0 {
+				t.Error("all was looked at, and it does not say so")
+			}
+		}
 		for _, f := range d.Engines() {
 			if f.PID != 500 {
 				t.Errorf("%+v", f)

@@ -64,6 +64,7 @@ type Engine struct {
 	logger   *slog.Logger
 	ask      chan struct{} // Run is to find out what the engine is
 	wake     chan struct{} // Run is to think again about when to read it
+	tried    chan struct{} // closed when the first read has ended, with a page or without
 
 	mu      sync.Mutex
 	status  Status // its Message without that of a stall
@@ -109,7 +110,7 @@ func New(o Options) (*Engine, error) {
 	}
 	d := o.Declaration
 	e := &Engine{
-		target: target, declared: d, fetcher: o.Fetcher, onChange: o.OnChange, ask: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		target: target, declared: d, fetcher: o.Fetcher, onChange: o.OnChange, ask: make(chan struct{}, 1), wake: make(chan struct{}, 1), tried: make(chan struct{}),
 		logger:      o.Logger.With(logging.KeyComponent, "engine", "instance", d.Instance, "url", target.String()),
 		identified:  make(chan struct{}),
 		transitions: newTally(),
@@ -141,6 +142,10 @@ func (e *Engine) Status() Status {
 	}
 	return s
 }
+
+// Tried returns a channel that is closed when the engine was read for the first time, or could not be. The Status says then how
+// the engine is.
+func (e *Engine) Tried() <-chan struct{} { return e.tried }
 
 // History returns what is worth keeping for New.
 func (e *Engine) History() History {

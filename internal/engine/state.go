@@ -20,7 +20,7 @@ func (e *Engine) failed(begun uint64, err error) {
 	if fe.Kind == Cancelled || begun < e.seen {
 		return
 	}
-	e.seen = begun
+	e.noteTry(begun)
 	now := time.Now()
 	e.refused = e.refused || fe.Kind == Refused
 	loading := fe.status == http.StatusServiceUnavailable
@@ -42,6 +42,16 @@ func (e *Engine) failed(begun uint64, err error) {
 	if e.judge(now) || changed {
 		e.onChange()
 	}
+}
+
+// noteTry notes that a fetch has ended. The Status is changed before e.mu is given back.
+func (e *Engine) noteTry(begun uint64) {
+	select {
+	case <-e.tried:
+	default:
+		close(e.tried)
+	}
+	e.seen = begun
 }
 
 // stateOf is the state of an engine whose page could not be had.
@@ -75,7 +85,7 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 	if begun < e.seen {
 		return e.identified
 	}
-	e.seen = begun
+	e.noteTry(begun)
 	at := time.Now()
 	first, why := !e.answers, becauseAgain
 	again := !first && e.restarted(now)

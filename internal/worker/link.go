@@ -47,14 +47,17 @@ func newLink(w *Worker) *link {
 	return &link{w: w, logger: w.opts.Logger.With(logging.KeyComponent, "link", "server", w.server.URL()), faults: map[string]string{}}
 }
 
-// run returns when ctx ends, or with an error when the first answer of the server is that the token is wrong.
+// run returns when ctx ends, having told the server, or with an error when the first answer of the server is that the token is
+// wrong.
 func (l *link) run(ctx context.Context) error {
 	pauses := backoff{}
+	var own *client.Client
+	var workerID int64
 	for first := true; ctx.Err() == nil; first = false {
 		resp, err := l.register(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				break
 			}
 			if first && tokenRefused(err) {
 				return err
@@ -65,7 +68,11 @@ func (l *link) run(ctx context.Context) error {
 		}
 		pauses = backoff{}
 		l.note("register", nil)
-		l.session(ctx, resp)
+		own, workerID = l.w.server.WithToken(resp.Credential), resp.WorkerID
+		l.session(ctx, own, resp)
+	}
+	if own != nil {
+		l.leave(ctx, own, workerID)
 	}
 	return nil
 }
@@ -74,7 +81,7 @@ func (l *link) register(ctx context.Context) (wire.RegisterResponse, error) {
 	w := l.w
 	req := wire.RegisterRequest{
 		UUID: w.keeper.current().UUID, Name: w.opts.Name, Cluster: w.opts.Cluster, MetricsPort: w.metricsPort(),
-		MetricsScheme: w.scheme(), Address: w.settleAddress(ctx), Labels: w.opts.Labels, Version: buildinfo.Get().Version,
+		MetricsScheme: w.scheme(), Address: w.settleAddress(ctx), Labels: w.opts.Labels, Version: buildinfo.Get().Version, Run: w.run,
 	}
 	resp, err := w.server.Register(ctx, req)
 	if err != nil {
@@ -93,10 +100,9 @@ func (l *link) register(ctx context.Context) (wire.RegisterResponse, error) {
 var errForgotten = errors.New("forgotten by the server")
 
 // session reports and watches until parent ends or the server has forgotten the worker.
-func (l *link) session(parent context.Context, joined wire.RegisterResponse) {
+func (l *link) session(parent context.Context, own *client.Client, joined wire.RegisterResponse) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	own := l.w.server.WithToken(joined.Credential)
 	var wg sync.WaitGroup
 	wg.Go(func() { cancel(l.report(ctx, own, joined)) })
 	wg.Go(func() { cancel(l.watch(ctx, own, joined.WorkerID)) })
@@ -115,6 +121,10 @@ func (l *link) report(ctx context.Context, own *client.Client, joined wire.Regis
 	}
 	if interval <= 0 {
 		interval = defaultReportInterval
+	}
+	select {
+	case <-l.w.settled:
+	case <-ctx.Done():
 	}
 	pauses := backoff{}
 	for ctx.Err() == nil {
@@ -185,7 +195,7 @@ func (w *Worker) report() wire.ReportRequest {
 			State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
 		})
 	}
-	for _, s := range w.fitting.fit(instances) {
+	for _, s := range w.fitting.fit(append(instances, w.missing()...)) {
 		in := wire.InstanceReport{
 			Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.RuntimeVersion,
 			State: s.State, StateMessage: s.StateMessage, RestartCount: s.RestartCount,
@@ -274,6 +284,9 @@ func (l *link) note(what string, err error) {
 		l.logger.Info("server answers again", "to", what)
 	case what == "register" && statusOf(err) == http.StatusForbidden:
 		l.logger.Warn("server keeps this worker out until an operator lets it in; the worker goes on exporting and asks again at least every "+lastPause.String(), "error", err)
+	case what == "register" && contested(err):
+		l.logger.Warn("server refuses this worker for another one's sake; it exports its metrics and asks again until it is taken",
+			"error", reason, "state_file", l.w.keeper.file.Path, "at_most_every", firstSlowPause)
 	case what == "watch":
 		l.logger.Info("stream of the metrics mapping ended; it is opened again", "reason", reason)
 	default:
@@ -311,6 +324,9 @@ func (b *backoff) wait(ctx context.Context, err error) {
 		if status == http.StatusForbidden { // an operator who lets the worker in waits for it
 			last = lastPause
 		}
+	}
+	if contested(err) {
+		last = firstSlowPause // the other worker may have ended
 	}
 	b.last = min(max(2*b.last, first), last)
 	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusTooManyRequests && e.RetryAfter > 0 {

@@ -140,7 +140,16 @@ func (r *remote) open(ctx context.Context) io.ReadCloser {
 }
 
 // linked runs a worker's link to r within a synctest bubble and returns what ended it when the worker ends.
-func linked(t *testing.T, r *remote, change ...func(*Options)) (w *Worker, log *logBuffer, end func() error) {
+func linked(t *testing.T, r http.RoundTripper, change ...func(*Options)) (w *Worker, log *logBuffer, end func() error) {
+	t.Helper()
+	w, log, end = newLinked(t, r, change...)
+	close(w.settled) // nobody looks for engines
+	synctest.Wait()
+	return w, log, end
+}
+
+// newLinked does so with a worker that has not looked for engines yet.
+func newLinked(t *testing.T, r http.RoundTripper, change ...func(*Options)) (w *Worker, log *logBuffer, end func() error) {
 	t.Helper()
 	log = &logBuffer{}
 	o := options(t)
@@ -181,8 +190,11 @@ func TestPausesOfTheLink(t *testing.T) {
 					if slow {
 						pause, last = firstSlowPause, lastSlowPause
 					}
-					if status == http.StatusForbidden {
+					switch status {
+					case http.StatusForbidden:
 						last = lastPause
+					case http.StatusConflict:
+						last = firstSlowPause // another worker has the place, for a while perhaps
 					}
 					times := r.of(what)
 					if least := int(30 * time.Minute / last); len(times) < least {

@@ -42,6 +42,7 @@ type roster struct {
 	full   bool // there were more engines than a worker takes
 	list   atomic.Pointer[[]*watched]
 	listed atomic.Pointer[[]exporter.Engine]
+	looked chan struct{} // closed when the roster holds what the first look found
 	wg     sync.WaitGroup
 }
 
@@ -129,10 +130,21 @@ func (r *roster) publish() {
 func (r *roster) run(ctx context.Context, found *discovery.Discovery, changed signal, cards *attribution.Attribution) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
+	looked := found.Looked()
 	for ctx.Err() == nil {
+		first := false
+		select {
+		case <-looked:
+			first, looked = true, nil
+		default:
+		}
 		r.follow(ctx, found.Engines(), cards)
+		if first {
+			close(r.looked)
+		}
 		select {
 		case <-ctx.Done():
+		case <-looked:
 		case <-changed:
 		case <-ticker.C:
 		}

@@ -40,6 +40,8 @@ type engineState struct {
 	engine.History
 	IDs    ids       `json:"ids,omitzero"`
 	Key    string    `json:"key,omitempty"` // where it was found, discovery's
+	URL    string    `json:"url,omitempty"`
+	There  bool      `json:"there,omitempty"` // it was found and not forgotten when the state was saved
 	SeenAt time.Time `json:"seen_at,omitzero"`
 }
 
@@ -59,9 +61,10 @@ type ids struct {
 type keeper struct {
 	logger *slog.Logger
 
-	mu    sync.Mutex
-	state state
-	file  durable.Mirror
+	mu      sync.Mutex
+	state   state
+	awaited map[string]bool // engines that had been found when the worker ended, and not yet since
+	file    durable.Mirror
 }
 
 // openKeeper reads the state of an earlier run. What another server gave is forgotten.
@@ -93,6 +96,7 @@ func openKeeper(path, server string, logger *slog.Logger) (*keeper, error) {
 			k.state.Engines[name] = e
 		}
 	}
+	k.await()
 	return k, nil
 }
 
@@ -168,10 +172,15 @@ func (k *keeper) save(engines []*watched) bool {
 	now := time.Now().Truncate(time.Hour) // or the file would change with each save
 	for _, e := range engines {
 		name := e.engine.Status().Name
-		kept[name] = engineState{History: e.engine.History(), IDs: k.state.Engines[name].IDs, Key: e.key, SeenAt: now}
+		s := engineState{History: e.engine.History(), IDs: k.state.Engines[name].IDs, Key: e.key, SeenAt: now}
+		if !e.declared {
+			s.URL, s.There = e.engine.Status().URL, true
+		}
+		kept[name] = s
 	}
 	for name, e := range k.state.Engines {
 		if _, there := kept[name]; !there && len(kept) < maxKeptEngines && now.Sub(e.SeenAt) < keepEngines {
+			e.There = k.awaited[name]
 			kept[name] = e
 		}
 	}

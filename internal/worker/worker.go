@@ -5,6 +5,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -148,6 +149,11 @@ type Worker struct {
 	reports   signal // something worth telling may have changed
 
 	serving
+
+	run     string        // tells this process from others of the same UUID
+	began   time.Time     // when it did
+	settled chan struct{} // closed when the worker may report what it found
+	left    chan struct{}
 }
 
 // signal wakes one goroutine. Signals that come faster than they are taken count as one.
@@ -183,7 +189,8 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(), reports: newSignal()}
+	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(), reports: newSignal(),
+		run: rand.Text(), began: time.Now(), settled: make(chan struct{}), left: make(chan struct{})}
 	w.fitting.logger = w.logger
 	if o.ServerURL != "" {
 		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, HTTPClient: o.HTTPClient, CAFile: o.CAFile, Logger: o.Logger}); err != nil {
@@ -249,6 +256,7 @@ func (w *Worker) look(declared []engine.Declaration) (err error) {
 	w.roster = &roster{
 		worker: o.Name, fetcher: w.fetcher, keeper: w.keeper, retention: o.EngineRetention, stall: o.StallAfter, logger: o.Logger,
 		onChange: func() { w.saves.send(); w.reports.send() }, byKey: map[string]*watched{},
+		looked: make(chan struct{}),
 	}
 	if o.LimitMemory && os.Getenv("GOMEMLIMIT") == "" {
 		w.roster.onCount = func(engines int) { limitMemory(engines, o.LargePagesMemory) }
@@ -362,8 +370,8 @@ func (w *Worker) Close() error {
 	return errors.Join(w.listener.Close(), w.unlockDir())
 }
 
-// Run serves metrics and follows the server until ctx ends. It returns an error when the metrics can no longer be served,
-// or when the server's first answer is that the token is wrong.
+// Run serves metrics and follows the server until ctx ends, and then tells it that the worker stops. It returns an error when
+// the metrics can no longer be served, or when the server's first answer is that the token is wrong.
 func (w *Worker) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -373,6 +381,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	wg.Go(func() { w.discovery.Run(ctx) })
 	wg.Go(func() { w.roster.run(ctx, w.discovery, w.found, w.shares) })
 	wg.Go(func() { w.keep(ctx) })
+	wg.Go(func() { w.settle(ctx) })
 	failed := make(chan error, 4)
 	if w.listener != nil {
 		fail := func(err error) {
@@ -383,8 +392,11 @@ func (w *Worker) Run(ctx context.Context) error {
 			fail(err)
 		}
 	}
-	if w.server != nil {
+	if w.server == nil {
+		close(w.left)
+	} else {
 		wg.Go(func() {
+			defer close(w.left)
 			if err := newLink(w).run(ctx); err != nil {
 				failed <- err
 				cancel(err)
