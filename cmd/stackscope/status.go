@@ -50,7 +50,7 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 	}
 	workers := map[int64]string{}
 	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nWORKER\tSTATE\tMETRICS\tMAPPING\tLAST REPORT")
+	fmt.Fprintln(w, "\nWORKER\tSTATE\tMETRICS\tMAPPING\tLAST REPORT\tWHY")
 	for _, worker := range inv.Workers {
 		workers[worker.ID] = worker.Name
 		last := "never"
@@ -61,7 +61,7 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 		if worker.MetricsScheme != "" {
 			scheme = string(worker.MetricsScheme) + "://"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s%s:%d\t%d\t%s\n", worker.Name, worker.State, scheme, worker.Address, worker.MetricsPort, worker.AppliedGeneration, last)
+		fmt.Fprintf(w, "%s\t%s\t%s%s:%d\t%d\t%s\t%s\n", worker.Name, worker.State, scheme, worker.Address, worker.MetricsPort, worker.AppliedGeneration, last, worker.StateMessage)
 	}
 	if len(inv.Workers) == 0 {
 		fmt.Fprintln(w, "none: start one with `stackscope worker --server-url URL --token-file FILE`")

@@ -189,8 +189,10 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(), reports: newSignal(),
-		run: rand.Text(), began: time.Now(), settled: make(chan struct{}), left: make(chan struct{})}
+	w := &Worker{
+		opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(), reports: newSignal(),
+		run: rand.Text(), began: time.Now(), settled: make(chan struct{}), left: make(chan struct{}),
+	}
 	w.fitting.logger = w.logger
 	if o.ServerURL != "" {
 		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, HTTPClient: o.HTTPClient, CAFile: o.CAFile, Logger: o.Logger}); err != nil {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -208,7 +207,7 @@ func TestWorkerThatIsUpgraded(t *testing.T) {
 // muteDaemon listens where a container's daemon would and never answers: the worker's first look takes as long as it may.
 func muteDaemon(t *testing.T) (path string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "mute") // a socket's path must be short
+	dir, err := os.MkdirTemp("", "mute") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +227,7 @@ var expected = regexp.MustCompile(`^((ready|running|not_ready: worker stopped|un
 
 // sampling looks at a server again and again.
 type sampling struct {
-	cancel context.CancelFunc
+	ended  chan struct{}
 	wg     sync.WaitGroup
 	looks  int
 	ids    map[string][3]int64 // of all looks, the latest that is another one than before
@@ -236,10 +235,14 @@ type sampling struct {
 }
 
 func newSampling(base string, names []string) *sampling {
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &sampling{cancel: cancel, ids: map[string][3]int64{}, states: map[string]int{}}
+	s := &sampling{ended: make(chan struct{}), ids: map[string][3]int64{}, states: map[string]int{}}
 	s.wg.Go(func() {
-		for ctx.Err() == nil {
+		for {
+			select {
+			case <-s.ended:
+				return
+			case <-time.After(10 * time.Millisecond): // the server has other things to do, too
+			}
 			l, err := lookAt(base, names...)
 			if err != nil {
 				s.states[err.Error()]++
@@ -257,14 +260,13 @@ func newSampling(base string, names []string) *sampling {
 					s.ids[name] = ids
 				}
 			}
-			time.Sleep(10 * time.Millisecond) // the server has other things to do, too
 		}
 	})
 	return s
 }
 
 func (s *sampling) stop() {
-	s.cancel()
+	close(s.ended)
 	s.wg.Wait()
 }
 
