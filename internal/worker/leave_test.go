@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -97,10 +98,12 @@ func TestRunOfAWorker(t *testing.T) {
 		dir := t.TempDir()
 		for range 2 {
 			f := recording{newRemote(), &runs}
-			_, _, end := linked(t, f, func(o *Options) { o.DataDir = dir })
+			w, _, end := linked(t, f, func(o *Options) { o.DataDir = dir })
 			f.set(func(r *remote) { r.status["report"] = http.StatusNotFound })
 			time.Sleep(time.Minute)
-			_ = end()
+			if err := errors.Join(end(), w.Close()); err != nil {
+				t.Error(err)
+			}
 		}
 		different := map[string]int{}
 		for _, run := range runs {
