@@ -79,8 +79,8 @@ type workerRemove struct {
 // Help says what removing means.
 func (*workerRemove) Help() string {
 	return "The worker and its instances leave the inventory and the scrape targets. Its samples stay.\n\n" +
-		"One that is alive, which is ready or reported in the last two and a half minutes, is kept out from then on: it goes on exporting, and the server " +
-		"refuses it until 'stackscope worker allow'. Others are forgotten, and join under a new id should they start again.\n\n" +
+		"One that is alive is kept out from then on: it goes on exporting, and the server refuses it until 'stackscope worker allow'. One that said that it stops, " +
+		"or hasn't reported for two and a half minutes, is forgotten, and joins under a new id should it start again.\n\n" +
 		"A worker is known by an identity in its data directory. To keep out a machine that you don't trust, replace the worker token as well: with it, it can come as another."
 }
 
@@ -186,8 +186,15 @@ func (c *workerAllow) Run(e *command.Env) error {
 
 // maybeAlive reports whether a server would keep the worker out when it is removed; with another grace period it decides otherwise.
 func maybeAlive(w *wire.Worker) bool {
-	const grace = 150 * time.Second // a server's
-	return w.State == "ready" || w.LastReportAt != nil && time.Since(*w.LastReportAt) < grace
+	const (
+		grace   = 150 * time.Second // a server's
+		stopped = "worker stopped"  // as it says
+	)
+	last := w.RegisteredAt
+	if w.LastReportAt != nil && w.LastReportAt.After(last) {
+		last = *w.LastReportAt
+	}
+	return w.State == "ready" || w.StateMessage != stopped && time.Since(last) < grace
 }
 
 // atTerminal reports whether somebody reads what is asked and can answer.

@@ -131,14 +131,14 @@ func (c *workerList) Run(e *command.Env) error {
 
 func printWorkers(e *command.Env, k *known) error {
 	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tWORKER\tCLUSTER\tSTATE\tMETRICS\tVERSION\tLAST REPORT")
+	fmt.Fprintln(w, "ID\tWORKER\tCLUSTER\tSTATE\tMETRICS\tVERSION\tLAST REPORT\tWHY")
 	for i := range k.workers {
 		it := &k.workers[i]
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", it.ID, it.Name, it.ClusterName, it.State, metricsAt(&it.Worker), orDash(it.Version), lastReport(&it.Worker))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", it.ID, it.Name, it.ClusterName, it.State, metricsAt(&it.Worker), orDash(it.Version), lastReport(&it.Worker), it.StateMessage)
 	}
 	for i := range k.revoked {
 		it := &k.revoked[i]
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t-\tremoved %s\n", it.ID, it.Name, it.ClusterName, stateRevoked, it.Address, ago(it.RevokedAt))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t-\t-\tremoved %s\n", it.ID, it.Name, it.ClusterName, stateRevoked, it.Address, ago(it.RevokedAt))
 	}
 	if len(k.workers) == 0 {
 		fmt.Fprintln(w, "none has joined: start one with `stackscope worker --server-url URL --token-file FILE`")

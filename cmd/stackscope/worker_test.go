@@ -34,7 +34,7 @@ func newWorkersServer(t *testing.T) *workersServer {
 		{ID: 4, ClusterID: 2, Name: "gpu-1", Address: "2001:db8::4", MetricsPort: 10151, State: "ready", LastReportAt: &now},
 		{ID: 5, ClusterID: 1, Name: "3", Address: "10.0.0.5", State: "not_ready"},
 		{ID: 6, ClusterID: 1, Name: "5x", Address: "10.0.0.6", State: "not_ready"},
-		{ID: 100, ClusterID: 1, Name: "old", Address: "10.0.0.100", State: "not_ready"},
+		{ID: 100, ClusterID: 1, Name: "old", Address: "10.0.0.100", State: "not_ready", StateMessage: "worker stopped"},
 	}, revoked: []wire.RevokedWorker{
 		{ID: 1, Name: "out", ClusterName: "lab", Address: "10.0.0.1", RevokedAt: now},
 		{ID: 2, Name: "out", ClusterName: "default", Address: "10.0.0.2", RevokedAt: now},
@@ -109,15 +109,15 @@ func TestWorkerList(t *testing.T) {
 	if err != nil || stderr != "" {
 		t.Fatal(err, stderr)
 	}
-	const want = `ID   WORKER  CLUSTER  STATE      METRICS              VERSION  LAST REPORT
+	const want = `ID   WORKER  CLUSTER  STATE      METRICS              VERSION  LAST REPORT  WHY
 5    3       default  not_ready  10.0.0.5             -        never
 6    5x      default  not_ready  10.0.0.6             -        never
 3    gpu-1   default  ready      10.0.0.3:10151       1.2.3    TIME
-100  old     default  not_ready  10.0.0.100           -        never
+100  old     default  not_ready  10.0.0.100           -        never        worker stopped
 4    gpu-1   lab      ready      [2001:db8::4]:10151  -        TIME
-7    other   default  revoked    10.0.0.7             -        removed TIME
-2    out     default  revoked    10.0.0.2             -        removed TIME
-1    out     lab      revoked    10.0.0.1             -        removed TIME
+7    other   default  revoked    10.0.0.7             -        -            removed TIME
+2    out     default  revoked    10.0.0.2             -        -            removed TIME
+1    out     lab      revoked    10.0.0.1             -        -            removed TIME
 
 revoked: it was removed and is kept out until ` + "`stackscope worker allow ID`\n"
 	if diff := cmp.Diff(want, out); diff != "" {
@@ -228,6 +228,28 @@ func TestWorkerCommandsOnOtherServers(t *testing.T) {
 	s.refuse = http.StatusUnauthorized
 	if _, _, err := runs(t, &workerAllow{remote: remote{ServerURL: s.URL}, Worker: "out"}); err == nil || !strings.Contains(err.Error(), "admin-token") {
 		t.Error(err)
+	}
+}
+
+func TestWhoIsAskedAbout(t *testing.T) {
+	recent, old := time.Now().Add(-time.Minute), time.Now().Add(-time.Hour)
+	for want, workers := range map[bool][]wire.Worker{
+		true: {
+			{State: "ready", RegisteredAt: old, LastReportAt: &old},
+			{State: "not_ready", RegisteredAt: recent},
+			{State: "not_ready", RegisteredAt: old, LastReportAt: &recent},
+		},
+		false: {
+			{State: "not_ready", RegisteredAt: old},
+			{State: "not_ready", RegisteredAt: old, LastReportAt: &old, StateMessage: "worker stopped reporting"},
+			{State: "not_ready", RegisteredAt: recent, LastReportAt: &recent, StateMessage: "worker stopped"},
+		},
+	} {
+		for _, w := range workers {
+			if maybeAlive(&w) != want {
+				t.Errorf("%+v: %t", w, !want)
+			}
+		}
 	}
 }
 

@@ -272,7 +272,7 @@ func (a *API) routes() {
 	register(a, h, route{
 		id: "remove-worker", method: "DELETE", path: "/v2/workers/{id}", access: admin, tag: workersTag,
 		summary:     "Take a worker out of the inventory and out of the scrape targets",
-		description: "One that is alive, which is ready or reported within the grace period, is kept out from then on: DELETE /v2/revoked-workers/{id} lets it in again. Others may join again. Samples stay.",
+		description: "One that is alive is kept out from then on: DELETE /v2/revoked-workers/{id} lets it in again. It is alive if it is ready, or joined or reported within the grace period, and has not said that it stops. Others may join again. Samples stay.",
 		errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 	}, a.removeWorker)
 	a.registerRevoked(h, workersTag)

@@ -60,8 +60,8 @@ func (i *Inventory) alive(w *worker) bool {
 // mayRevoke says why no more workers can be revoked. i.mu is held.
 func (i *Inventory) mayRevoke(w *worker) error {
 	if have := len(i.revoked.byID); have >= i.opts.MaxRevoked {
-		return fmt.Errorf("%w: worker %s is alive and would come back, and %d are kept out already, the limit; let in again those that exist no more (stackscope worker list, stackscope worker allow), or stop this worker and remove it when it has not reported for %s",
-			fleet.ErrRevokedFull, fleet.ShownName(w.Name), have, i.opts.HeartbeatGrace)
+		return fmt.Errorf("%w: worker %s is alive and would come back, and %d are kept out already, the limit; let in again those that exist no more (stackscope worker list, stackscope worker allow), or stop this worker and remove it when it is not ready",
+			fleet.ErrRevokedFull, fleet.ShownName(w.Name), have)
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func TestKeptOutWorkersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := shown(inv)
-	wantError(t, inv.RemoveWorker(t.Context(), b), fleet.ErrRevokedFull, "worker b is alive", "1 are kept out already, the limit", "stackscope worker allow", "2m30s")
+	wantError(t, inv.RemoveWorker(t.Context(), b), fleet.ErrRevokedFull, "worker b is alive", "1 are kept out already, the limit", "stackscope worker allow", "stop this worker")
 	if got := shown(inv); got != before {
 		t.Errorf("the inventory changed to\n%s", got)
 	}

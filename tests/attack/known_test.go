@@ -82,7 +82,8 @@ type knownWorker struct {
 	tried               []int // restarts that were said since, and may be there
 	wrong               string
 
-	alive bool // it reported since it joined
+	alive  bool // it reported since it joined
+	joined bool // it joined this server, which has not started again since
 	// out is the id under which it may be kept out, because it was removed; outSure: it is.
 	out     int64
 	outSure bool
@@ -141,6 +142,7 @@ func (w *knownWorker) register(s *server, counts *tally) (unknown bool) {
 			return true
 		}
 		w.hasID(w.is.ID)
+		w.joined = true
 	}
 	return o == outcomeUnknown
 }
@@ -182,7 +184,7 @@ func (w *knownWorker) remove(s *server, counts *tally) (unknown bool) {
 			w.wrong = fmt.Sprintf("removing worker %d: %d %s", w.is.ID, status, answer)
 			return true
 		}
-		w.out, w.outSure = w.is.ID, w.alive
+		w.out, w.outSure = w.is.ID, w.alive || w.joined
 		w.is = joined{}
 		w.hasID(0)
 	}
@@ -251,6 +253,7 @@ func (w *knownWorker) checkOut(t *testing.T, s *server, found int64) {
 		t.Errorf("worker %s was removed as %d and is not kept out", w.name, w.is.ID)
 	}
 	w.out, w.outSure = out, out != 0
+	w.joined = false
 }
 
 // check compares a server that was started anew with what is known, and takes what it has for known.

@@ -119,16 +119,26 @@ func TestRemovedWorkerStaysOut(t *testing.T) {
 		t.Errorf("%d %s %v, want %s", status, answer, err, want)
 	}
 
-	// A machine that was set up anew may have the name. It is not alive, so that it is forgotten.
+	// A machine that was set up anew may have the name. Once it said that it stops, it is forgotten.
 	anew, err := s.register(name, map[string]any{"uuid": "anew", "name": name, "address": "127.0.0.1", "metrics_port": 1})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if status, answer, err := s.report(anew, map[string]any{"applied_generation": 0, "instances": []any{}, "stopping": true}); err != nil || status != http.StatusOK {
+		t.Fatalf("leaving: %d %s %v", status, answer, err)
+	}
 	if status, answer := remove(anew.ID); status != http.StatusNoContent {
 		t.Fatalf("DELETE: %d %s", status, answer)
 	}
-	if _, err := s.register(name, map[string]any{"uuid": "anew", "name": name, "address": "127.0.0.1", "metrics_port": 1}); err != nil {
+	if anew, err = s.register(name, map[string]any{"uuid": "anew", "name": name, "address": "127.0.0.1", "metrics_port": 1}); err != nil {
 		t.Errorf("one that was forgotten: %v", err)
+	}
+	// One that has joined a moment ago would come back, too.
+	if status, answer := remove(anew.ID); status != http.StatusNoContent {
+		t.Fatalf("DELETE: %d %s", status, answer)
+	}
+	if status, answer, err := s.send(http.MethodPost, "/v2/workers/register", s.joinToken, map[string]any{"uuid": "anew", "name": name, "address": "127.0.0.1", "metrics_port": 1}); err != nil || status != http.StatusForbidden {
+		t.Errorf("one that was removed before it reported: %d %s %v", status, answer, err)
 	}
 
 	for _, want := range []int{http.StatusNoContent, http.StatusNotFound} {

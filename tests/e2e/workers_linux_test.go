@@ -133,13 +133,13 @@ func TestWorkersAreRemovedAndLetIn(t *testing.T) {
 	if l := listed(); len(l.Workers) != 0 || len(l.Revoked) != 1 {
 		t.Errorf("after a yes: %+v", l)
 	}
-	// Who isn't alive is forgotten, and --yes doesn't ask.
+	// Who said that it stops is forgotten, and nobody is asked; --yes doesn't ask either.
 	token, err := os.ReadFile(dir + "/worker-token")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"idle-1", "idle-2"} {
-		register(t, port, strings.TrimSpace(string(token)), name)
+		joinAndStop(t, port, strings.TrimSpace(string(token)), name)
 	}
 	if screen, code := atTerminal(t, port, "", "remove", "idle-1"); code != 0 || !strings.Contains(screen, "It wasn't alive, so it isn't kept out") {
 		t.Errorf("%d %s", code, screen)
@@ -149,22 +149,35 @@ func TestWorkersAreRemovedAndLetIn(t *testing.T) {
 	}
 }
 
-func register(t *testing.T, port int, token, name string) {
+// joinAndStop plays a worker that says that it stops.
+func joinAndStop(t *testing.T, port int, token, name string) {
 	t.Helper()
-	body := fmt.Sprintf(`{"uuid":%q,"name":%q,"address":"10.0.0.1","metrics_port":1}`, name, name)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/v2/workers/register", port), strings.NewReader(body))
-	if err != nil {
+	send := func(method, path, token, body string) (answer []byte) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		answer, err = io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(resp.Status, string(answer), err)
+		}
+		return answer
+	}
+	var joined struct {
+		ID         int64 `json:"worker_id"`
+		Credential string
+	}
+	if err := json.Unmarshal(send(http.MethodPost, "/v2/workers/register", token, fmt.Sprintf(`{"uuid":%q,"name":%q,"address":"10.0.0.1","metrics_port":1}`, name, name)), &joined); err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.Status, string(answer), err)
-	}
+	send(http.MethodPut, fmt.Sprintf("/v2/workers/%d/report", joined.ID), joined.Credential, `{"applied_generation":0,"instances":[],"stopping":true}`)
 }
 
 // atTerminal runs `stackscope worker` at a terminal, at which somebody answers a question with keys, and returns what is on the screen.
