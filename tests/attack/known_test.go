@@ -129,7 +129,7 @@ func (w *knownWorker) register(s *server, counts *tally) (unknown bool) {
 	switch {
 	case o == outcomeUnknown:
 		w.mayBeNew = true
-	case status == http.StatusForbidden && w.out != 0:
+	case w.out != 0 && (status == http.StatusForbidden || status == http.StatusTooManyRequests) && strings.Contains(string(answer), "was removed by an operator"):
 		return w.allow(s, counts)
 	case o == outcomeDone:
 		if w.outSure {
