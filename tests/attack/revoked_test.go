@@ -5,6 +5,7 @@ package attack
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -154,4 +155,46 @@ func TestRemovedWorkerStaysOut(t *testing.T) {
 		t.Errorf("it is %d, and was %d", after.ID, before.ID)
 	}
 	exports(w)
+}
+
+// TestNewWorkerToken replaces the worker token as docs/hardening.md says: who has the old one can't join as another any more, and
+// workers go on.
+func TestNewWorkerToken(t *testing.T) {
+	dir := t.TempDir()
+	s := serveIn(t, dir, nil, "--disable-builtin-observability")
+	trusted, err := s.join("trusted", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil, err := s.join("evil", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []joined{trusted, evil} {
+		if status, answer, err := s.report(w, reportOf(1, "")); err != nil || status != http.StatusOK {
+			t.Fatalf("%d %s %v", status, answer, err)
+		}
+	}
+	if status, answer, err := s.send(http.MethodDelete, fmt.Sprint("/v2/workers/", evil.ID), s.adminToken, nil); err != nil || status != http.StatusNoContent {
+		t.Fatalf("%d %s %v", status, answer, err)
+	}
+	if status, answer, err := s.report(evil, reportOf(2, "")); err != nil || status != http.StatusUnauthorized {
+		t.Errorf("its credential: %d %s %v", status, answer, err)
+	}
+	known := s.joinToken
+	s.stop(syscall.SIGTERM)
+	if err := os.Remove(filepath.Join(dir, "worker-token")); err != nil {
+		t.Fatal(err)
+	}
+	s = serveIn(t, dir, nil, "--disable-builtin-observability")
+	status, answer, err := s.send(http.MethodPost, "/v2/workers/register", known, map[string]any{"uuid": "of-its-own-making", "name": "evil-2", "address": "127.0.0.1", "metrics_port": 1})
+	if err != nil || status != http.StatusUnauthorized || known == s.joinToken {
+		t.Errorf("the old token: %d %s %v", status, answer, err)
+	}
+	if status, answer, err := s.report(trusted, reportOf(2, "")); err != nil || status != http.StatusOK {
+		t.Errorf("a worker that was there: %d %s %v", status, answer, err)
+	}
+	if _, err := s.join("trusted", 1); err != nil {
+		t.Errorf("a worker with the new token: %v", err)
+	}
 }
