@@ -209,7 +209,7 @@ func atTerminal(e *command.Env) bool {
 
 // confirm asks a question and reports whether the answer was yes.
 func confirm(ctx context.Context, in io.Reader, out io.Writer, question string) bool {
-	fmt.Fprint(out, question)
+	fmt.Fprintf(out, "%s", question)
 	answer := make(chan string, 1)
 	go func() { // ends with the process when nobody answers
 		line, _ := bufio.NewReader(in).ReadString('\n')

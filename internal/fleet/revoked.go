@@ -17,6 +17,7 @@ type RevokedWorker struct {
 	RevokedAt time.Time
 }
 
+// Errors about workers that are kept out.
 var (
 	// ErrRevoked: an operator removed the worker of that UUID.
 	ErrRevoked = errors.New("worker was removed")

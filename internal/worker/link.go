@@ -283,7 +283,7 @@ func (l *link) note(what string, err error) {
 	case err == nil:
 		l.logger.Info("server answers again", "to", what)
 	case what == "register" && statusOf(err) == http.StatusForbidden:
-		l.logger.Warn("server keeps this worker out until an operator lets it in; the worker goes on exporting and asks again at least every "+lastPause.String(), "error", err)
+		l.logger.Warn("server keeps this worker out until an operator lets it in; the worker goes on exporting and asks again now and then", "error", err)
 	case what == "register" && contested(err):
 		l.logger.Warn("server refuses this worker for another one's sake; it exports its metrics and asks again until it is taken",
 			"error", reason, "state_file", l.w.keeper.file.Path, "at_most_every", firstSlowPause)

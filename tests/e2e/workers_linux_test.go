@@ -190,7 +190,7 @@ func atTerminal(t *testing.T, port int, keys string, words ...string) (screen st
 	defer master.Close()
 	var n, unlock uint32
 	for request, arg := range map[uintptr]*uint32{syscall.TIOCSPTLCK: &unlock, syscall.TIOCGPTN: &n} {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(arg))); errno != 0 { //nolint:gosec // how terminals are made
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, master.Fd(), request, uintptr(unsafe.Pointer(arg))); errno != 0 {
 			t.Fatal(errno)
 		}
 	}
