@@ -39,6 +39,7 @@ type Server struct {
 	*http.Server
 	conns  *connections
 	bodies bodies
+	faults faults
 	bind   sync.Once
 }
 
@@ -60,7 +61,8 @@ func New(h http.Handler, o Options) *Server {
 			HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		},
-		conns: newConnections(o),
+		conns:  newConnections(o),
+		faults: faults{logger: o.Logger},
 	}
 }
 
@@ -99,7 +101,7 @@ func (s *Server) wrap() {
 	}
 }
 
-// bounded lets next answer requests whose bodies and answers have deadlines.
+// bounded lets next answer requests whose bodies and answers have deadlines, and answers for it where it panics.
 func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _ := r.Context().Value(connKey{}).(*conn)
@@ -130,7 +132,7 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 			defer st.end()
 			w = st
 		}
-		next.ServeHTTP(w, r)
+		s.faults.answer(w, r, next)
 	})
 }
 
