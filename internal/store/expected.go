@@ -35,8 +35,8 @@ While this file is here, the server expects ` + FileName + ` beside it and does 
 To begin with an empty inventory, remove this file too. Workers then register again and get new ids; the tokens stay.
 `
 
-// ErrMissing says that a database was here and is not any more.
-var ErrMissing = errors.New("missing")
+// ErrLost says that a database was here and is not any more.
+var ErrLost = errors.New("lost")
 
 // found is what was in the data directory.
 type found struct {
@@ -62,16 +62,16 @@ func (s *Store) inspect(ctx context.Context) (f found, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		beside := s.beside(logSuffix, indexSuffix)
 		if f.expected || len(beside) > 0 && !making {
-			return f, s.missing("is missing", beside)
+			return f, s.lost("is missing", beside)
 		}
 		f.fresh = true
 	case err != nil, !info.Mode().IsRegular(): // opening it says why that doesn't work
 	case info.Size() == 0:
 		if f.log.size > 0 && !making {
-			return f, s.missing("is empty (0 bytes)", s.beside(logSuffix))
+			return f, s.lost("is empty (0 bytes)", s.beside(logSuffix))
 		}
 		if f.expected || !making && s.hasTokens() {
-			return f, s.missing("is empty (0 bytes)", nil)
+			return f, s.lost("is empty (0 bytes)", nil)
 		}
 		f.fresh = true
 	case f.log.frames > 0:
@@ -98,18 +98,18 @@ func (s *Store) hasTokens() bool {
 	})
 }
 
-// missing is the error of a database that is what words say. beside are the files that show that there was another one.
-func (s *Store) missing(words string, beside []string) error {
+// lost is the error of a database that is what words say. beside are the files that show that there was another one.
+func (s *Store) lost(words string, beside []string) error {
 	proof := "a server has used this data directory before"
 	if len(beside) > 0 {
-		proof = FileName + strings.Join(beside, " and "+FileName) + " beside it show that there was more"
+		proof = "what is beside it shows that there was more (" + FileName + strings.Join(beside, " and "+FileName) + ")"
 	}
 	var remove []string
 	for _, suffix := range s.beside("", logSuffix, indexSuffix, expectedSuffix) {
 		remove = append(remove, FileName+suffix)
 	}
-	return fmt.Errorf("database %s %s, and %s: put a backup in its place; or, to begin with an empty inventory, move away %s. Workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Nothing was changed (%w)",
-		s.path, words, proof, strings.Join(remove, ", "), ErrMissing)
+	return fmt.Errorf("database %s is %w: it %s, and %s. Put a backup in its place; or, to begin with an empty inventory, move away %s: workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Nothing was changed",
+		s.path, ErrLost, words, proof, strings.Join(remove, ", "))
 }
 
 // ourTables are tables that only this program's database has.
@@ -130,9 +130,9 @@ func (s *Store) checkTables(ctx context.Context, tables func(context.Context) ([
 	names = slices.DeleteFunc(names, func(name string) bool { return name == versionTable })
 	switch {
 	case len(names) > 0:
-		return fmt.Errorf("database %s has no table of stackscope, but others, such as %q: move it away and put a backup in its place, or choose another directory with --data-dir (%w)", s.path, names[0], ErrMissing)
+		return fmt.Errorf("database %s is %w: it has no table of stackscope, but others, such as %q; move it away and put a backup in its place, or choose another directory with --data-dir", s.path, ErrLost, names[0])
 	case f.expected || s.hasTokens():
-		return s.missing("is empty (it has no table)", nil)
+		return s.lost("is empty (it has no table)", nil)
 	}
 	return nil
 }

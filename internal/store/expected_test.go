@@ -75,27 +75,27 @@ func TestLostDatabaseIsRefused(t *testing.T) {
 		arrange func(t *testing.T, dir string) // in a directory with a database and tokens
 		want    []string
 	}{
-		"missing":       {func(t *testing.T, dir string) { remove(t, dir, store.FileName) }, []string{"is missing", "used this data directory before", "move away " + expected + "."}},
-		"emptied":       {func(t *testing.T, dir string) { put(t, dir, store.FileName, "") }, []string{"is empty (0 bytes)", "move away " + store.FileName + ", " + expected + "."}},
+		"missing":       {func(t *testing.T, dir string) { remove(t, dir, store.FileName) }, []string{"is missing", "used this data directory before", "move away " + expected + ":"}},
+		"emptied":       {func(t *testing.T, dir string) { put(t, dir, store.FileName, "") }, []string{"is empty (0 bytes)", "move away " + store.FileName + ", " + expected + ":"}},
 		"without table": {func(t *testing.T, dir string) { put(t, dir, store.FileName, empty) }, []string{"is empty (it has no table)"}},
 		"emptied, of an older version": {func(t *testing.T, dir string) {
 			put(t, dir, store.FileName, "")
 			remove(t, dir, expected)
-		}, []string{"is empty (0 bytes)", "move away " + store.FileName + "."}},
+		}, []string{"is empty (0 bytes)", "move away " + store.FileName + ":"}},
 		"log alone": {func(t *testing.T, dir string) {
 			remove(t, dir, store.FileName, expected)
 			put(t, dir, store.FileName+"-wal", "x")
-		}, []string{"is missing", store.FileName + "-wal beside it"}},
+		}, []string{"is missing", "(" + store.FileName + "-wal)"}},
 		"log and index alone": {func(t *testing.T, dir string) {
 			remove(t, dir, append(tokens, store.FileName, expected)...)
 			put(t, dir, store.FileName+"-wal", "")
 			put(t, dir, store.FileName+"-shm", "")
-		}, []string{"is missing", store.FileName + "-wal and " + store.FileName + "-shm beside it"}},
+		}, []string{"is missing", "(" + store.FileName + "-wal and " + store.FileName + "-shm)"}},
 		"emptied, with its log": {func(t *testing.T, dir string) {
 			remove(t, dir, append(tokens, expected)...)
 			put(t, dir, store.FileName, "")
 			put(t, dir, store.FileName+"-wal", "x")
-		}, []string{"is empty (0 bytes)", store.FileName + "-wal beside it"}},
+		}, []string{"is empty (0 bytes)", "(" + store.FileName + "-wal)"}},
 		"another program's": {func(t *testing.T, dir string) {
 			remove(t, dir, append(tokens, expected)...)
 			put(t, dir, store.FileName, schemaless(t, "CREATE TABLE theirs (x)"))
@@ -111,9 +111,9 @@ func TestLostDatabaseIsRefused(t *testing.T) {
 			c.arrange(t, dir)
 			before := content(t, dir)
 			_, err := store.Open(t.Context(), store.Options{Dir: dir, Tokens: tokens})
-			wantError(t, err, append(c.want, filepath.Join(dir, store.FileName), "put a backup in its place")...)
-			if !errors.Is(err, store.ErrMissing) {
-				t.Errorf("%v is not ErrMissing", err)
+			wantError(t, err, append(c.want, filepath.Join(dir, store.FileName), "ut a backup in its place")...)
+			if !errors.Is(err, store.ErrLost) {
+				t.Errorf("%v is not ErrLost", err)
 			}
 			if diff := cmp.Diff(before, content(t, dir)); diff != "" {
 				t.Errorf("the directory was changed (-before +after):\n%s", diff)
@@ -158,7 +158,7 @@ func TestFirstStarts(t *testing.T) {
 				t.Errorf("%s: %q", expected, text)
 			}
 			remove(t, dir, store.FileName)
-			if _, err := store.Open(t.Context(), store.Options{Dir: dir, Tokens: tokens}); !errors.Is(err, store.ErrMissing) {
+			if _, err := store.Open(t.Context(), store.Options{Dir: dir, Tokens: tokens}); !errors.Is(err, store.ErrLost) {
 				t.Errorf("the database was removed: %v", err)
 			}
 			remove(t, dir, expected) // the way out

@@ -64,7 +64,7 @@ type Store struct {
 
 // Open opens the database in opts.Dir, makes it where there is none and brings its schema up to date. It fails, with a
 // sentence that says what to do, when another server uses the directory, when the file cannot be written or is damaged,
-// when one was there and is lost (ErrMissing), and when a newer stackscope has written it.
+// when one was there and is lost (ErrLost), and when a newer stackscope has written it.
 func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if opts.BusyTimeout <= 0 {
 		opts.BusyTimeout = 5 * time.Second
