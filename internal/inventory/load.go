@@ -41,8 +41,10 @@ func (i *Inventory) load(r fleet.Records) {
 	for _, rec := range r.Instances {
 		w, m := i.workers[rec.WorkerID], i.models[rec.ModelID]
 		if w == nil || m == nil && rec.ModelID != 0 {
-			faults.add(fleet.RowFault{Kind: fleet.RowInstance, ID: rec.ID, LeftOut: true,
-				Detail: fmt.Sprintf("is of worker %d and model %d, which are not both there", rec.WorkerID, rec.ModelID)})
+			faults.add(fleet.RowFault{
+				Kind: fleet.RowInstance, ID: rec.ID, LeftOut: true,
+				Detail: fmt.Sprintf("is of worker %d and model %d, which are not both there", rec.WorkerID, rec.ModelID),
+			})
 			continue
 		}
 		i.insertInstance(&instance{InstanceRecord: rec, worker: w, model: m})

@@ -75,9 +75,18 @@ func TestLostDatabaseIsRefused(t *testing.T) {
 		arrange func(t *testing.T, dir string) // in a directory with a database and tokens
 		want    []string
 	}{
-		"missing":       {func(t *testing.T, dir string) { remove(t, dir, store.FileName) }, []string{"is missing", "used this data directory before", "move away " + expected + ":"}},
-		"emptied":       {func(t *testing.T, dir string) { put(t, dir, store.FileName, "") }, []string{"is empty (0 bytes)", "move away " + store.FileName + ", " + expected + ":"}},
-		"without table": {func(t *testing.T, dir string) { put(t, dir, store.FileName, empty) }, []string{"is empty (it has no table)"}},
+		"missing": {func(t *testing.T, dir string) {
+			t.Helper()
+			remove(t, dir, store.FileName)
+		}, []string{"is missing", "used this data directory before", "move away " + expected + ":"}},
+		"emptied": {func(t *testing.T, dir string) {
+			t.Helper()
+			put(t, dir, store.FileName, "")
+		}, []string{"is empty (0 bytes)", "move away " + store.FileName + ", " + expected + ":"}},
+		"without table": {func(t *testing.T, dir string) {
+			t.Helper()
+			put(t, dir, store.FileName, empty)
+		}, []string{"is empty (it has no table)"}},
 		"emptied, of an older version": {func(t *testing.T, dir string) {
 			put(t, dir, store.FileName, "")
 			remove(t, dir, expected)

@@ -15,19 +15,19 @@ const never = -1
 
 // leftBehind makes a database by n transactions, with a checkpoint after some of them, and returns its files as a process leaves
 // them that dies.
-func leftBehind(t testing.TB, n, checkpointAfter int) (file, log, index []byte) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), FileName)
+func leftBehind(tb testing.TB, n, checkpointAfter int) (file, log, index []byte) {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), FileName)
 	db, err := sql.Open("sqlite", path+"?_journal_mode=WAL&_synchronous=NORMAL")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	run := func(query string, args ...any) {
-		t.Helper()
+		tb.Helper()
 		if _, err := db.Exec(query, args...); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	run("CREATE TABLE workers (id INTEGER PRIMARY KEY, text TEXT)")
@@ -43,7 +43,7 @@ func leftBehind(t testing.TB, n, checkpointAfter int) (file, log, index []byte) 
 	read := func(suffix string) []byte {
 		data, err := os.ReadFile(path + suffix)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return data
 	}
@@ -51,17 +51,17 @@ func leftBehind(t testing.TB, n, checkpointAfter int) (file, log, index []byte) 
 }
 
 // recovered puts files where there are none and returns how many rows SQLite finds.
-func recovered(t testing.TB, file, log []byte) (rows int) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), FileName)
+func recovered(tb testing.TB, file, log []byte) (rows int) {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), FileName)
 	for suffix, data := range map[string][]byte{"": file, logSuffix: log} {
 		if err := os.WriteFile(path+suffix, data, 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer db.Close()
 	if err := db.QueryRow("SELECT count(*) FROM workers").Scan(&rows); err != nil {
@@ -70,11 +70,11 @@ func recovered(t testing.TB, file, log []byte) (rows int) {
 	return rows
 }
 
-func mustRead(t testing.TB, log []byte) logEnd {
-	t.Helper()
+func mustRead(tb testing.TB, log []byte) logEnd {
+	tb.Helper()
 	e, err := readLog(bytes.NewReader(log))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +52,11 @@ func play(role, dir string) error {
 		_, err = io.Copy(io.Discard, os.Stdin)
 		return err
 	}
-	s, err := store.Open(ctx, store.Options{Dir: dir})
+	o := store.Options{Dir: dir}
+	if role == laggingRole {
+		o.Logger = slog.New(slog.NewTextHandler(os.Stdout, nil))
+	}
+	s, err := store.Open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -65,6 +70,8 @@ func play(role, dir string) error {
 		return playUnsynced(ctx, s, dir)
 	case fullRole:
 		return playFull(ctx, s)
+	case laggingRole:
+		return playLagging(ctx, s)
 	}
 	fmt.Println("ready")
 	if role == "poster" {

@@ -25,6 +25,7 @@ import (
 const (
 	unsyncedRole = "unsynced"
 	fullRole     = "full"
+	laggingRole  = "lagging"
 )
 
 // What somebody waits for is on the disk when it returns, and what is written every minute doesn't wait for the disk. Whether a
@@ -53,6 +54,33 @@ func TestFullDiskIsNamed(t *testing.T) {
 	}
 }
 
+// A log that cannot be written into the file is told once, and nothing that is stored is lost by it.
+func TestFailingCheckpointIsToldOnce(t *testing.T) {
+	printed := played(t, laggingRole)
+	if n := strings.Count(printed, "level=WARN"); n != 1 || !strings.Contains(printed, "cannot be written into its file") || !strings.Contains(printed, "no space is left") {
+		t.Errorf("%d warnings:\n%s", n, printed)
+	}
+	if !strings.HasSuffix(printed, "there are 2 workers\n") {
+		t.Errorf("in the end:\n%s", printed)
+	}
+}
+
+func playLagging(ctx context.Context, s *store.Store) error {
+	if err := s.Apply(ctx, &sampleChanges); err != nil {
+		return err
+	}
+	if err := fail(syscall.ENOSPC, syscall.SYS_PWRITE64); err != nil {
+		fmt.Println("skip:", err)
+		return nil
+	}
+	for range 3 {
+		store.Checkpoint(s, ctx)
+	}
+	r, err := s.Load(ctx)
+	fmt.Printf("there are %d workers\n", len(r.Workers))
+	return err
+}
+
 // played returns what a server in the role prints.
 func played(t *testing.T, role string) string {
 	t.Helper()
@@ -62,7 +90,7 @@ func played(t *testing.T, role string) string {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if reason, ok := strings.CutPrefix(string(out), "skip: "); ok {
+	if _, reason, ok := strings.Cut(string(out), "skip: "); ok {
 		t.Skip("the system refuses the filter that makes calls fail: ", reason)
 	}
 	return string(out)

@@ -266,7 +266,7 @@ func TestCopyOfTheDatabaseAlone(t *testing.T) {
 		time.Sleep(65 * time.Second)
 	} else {
 		s.stop(syscall.SIGKILL)
-		s = bareServer(t, dir)
+		bareServer(t, dir)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, database))
 	if err != nil {
