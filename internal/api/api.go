@@ -355,7 +355,7 @@ func (a *API) reading(pattern string, h http.Handler) {
 }
 
 // Reading lets only those who may read through to next. It lists next's routes.
-func (a *API) Reading(next http.Handler) http.Handler {
+func (a *API) Reading(next http.Handler) routes.Lister {
 	return routes.Under(viewer.String(), next, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := a.gate.refuse(r, viewer); p != nil {
 			a.refused(w, p)

@@ -37,6 +37,7 @@ type accessServer struct {
 	t        *testing.T
 	handlers map[*listener]http.Handler // as they were put together; serving bounds them
 	workers  [2]fleet.Joined
+	revoked  int64 // the id of one that was removed
 	peers    int
 }
 
@@ -106,6 +107,24 @@ func freePort(t *testing.T) int {
 func (a *accessServer) refill() {
 	a.t.Helper()
 	ctx := context.Background()
+	for _, w := range a.inventory.Revoked() {
+		if w.ID == a.revoked {
+			continue
+		}
+		if err := a.inventory.Allow(ctx, w.ID); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	if !slices.ContainsFunc(a.inventory.Revoked(), func(w fleet.RevokedWorker) bool { return w.ID == a.revoked }) {
+		joined, err := a.inventory.Register(ctx, fleet.Registration{UUID: "uuid-removed", Name: "removed", Address: "192.0.2.1", MetricsPort: 10161})
+		if err == nil {
+			a.revoked = joined.Worker.ID
+			err = a.inventory.RemoveWorker(ctx, a.revoked)
+		}
+		if err != nil {
+			a.t.Fatal(err)
+		}
+	}
 	for i := range a.workers {
 		if id := a.workers[i].Worker.ID; id != 0 && a.inventory.Authenticate(id, a.workers[i].Credential) {
 			continue
@@ -199,6 +218,9 @@ func (a *accessServer) parameters(path string) map[string]string {
 	p := map[string]string{"id": "1", "name": "job"}
 	if strings.HasPrefix(path, "/v2/workers/") {
 		p["id"] = fmt.Sprint(a.workers[0].Worker.ID)
+	}
+	if strings.HasPrefix(path, "/v2/revoked-workers/") {
+		p["id"] = fmt.Sprint(a.revoked)
 	}
 	return p
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/pipe"
+	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -55,14 +56,14 @@ func (s *Server) protect() error {
 }
 
 // reading lets those through to prometheus who came with a password of the file, and all others to what asks for a token.
-func (w *webPorts) reading(prometheus, token http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+func (w *webPorts) reading(prometheus http.Handler, token routes.Lister) routes.Lister {
+	return routes.With(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if webconfig.Authenticated(r.Context()) {
 			prometheus.ServeHTTP(rw, r)
 			return
 		}
 		token.ServeHTTP(rw, r)
-	})
+	}), token.Routes)
 }
 
 // ScrapeInside makes the embedded Prometheus scrape a worker in this process over what inside returns for its address. It comes before
