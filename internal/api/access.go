@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -10,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/stackscope/stackscope/internal/base/paths"
 )
 
 // access is the right that a route needs.
@@ -53,12 +57,7 @@ func newGate(o Options, failures *failures) *gate {
 		crossOrigin:     http.NewCrossOriginProtection(),
 		failures:        failures,
 	}
-	if g.adminPath == "" {
-		g.adminPath = "DATA_DIR/admin-token"
-	}
-	if g.joinPath == "" {
-		g.joinPath = "DATA_DIR/worker-token"
-	}
+	g.adminPath, g.joinPath = cmp.Or(g.adminPath, "admin-token"), cmp.Or(g.joinPath, "worker-token")
 	return g
 }
 
@@ -73,7 +72,7 @@ func (g *gate) refuse(r *http.Request, need access) *Problem {
 	switch need {
 	case join:
 		if token, ok := bearer(r); !ok || !same(token, g.join) {
-			return g.failures.wrongToken(r, neededJoin, &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the worker token: send Authorization: Bearer with the content of the file %s on the server", where(r, g.joinPath))})
+			return g.failures.wrongToken(r, neededJoin, &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the worker token: send Authorization: Bearer with the content of the file %s on the server", where(g.joinPath))})
 		}
 		return nil
 	case self:
@@ -109,7 +108,7 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 	if need == viewer {
 		doing = "reading this"
 	}
-	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", where(r, g.adminPath), adminUser)
+	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", where(g.adminPath), adminUser)
 	if r.Header.Get("Authorization") != "" {
 		// A wrong token is a mistake that should show, so it isn't overlooked on the server's own machine either.
 		if g.isAdmin(r) || (need == viewer && g.isReader(r)) {
@@ -130,11 +129,19 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 	return &Problem{Status: http.StatusUnauthorized, Detail: doing + " needs the admin token: " + hint, basic: true}
 }
 
-// where names a file of the server, with its directory only to those who are on its machine.
-func where(r *http.Request, path string) string {
-	if isLocal(r) {
-		return path
-	}
+// asker returns the context of r, in which is known whether its sender may learn where files lie.
+func (g *gate) asker(r *http.Request) context.Context {
+	return paths.WithAsker(r.Context(), func() bool {
+		if r.Header.Get("Authorization") != "" {
+			return g.isAdmin(r)
+		}
+		return g.loopback.refuse(r) == ""
+	})
+}
+
+// where names a file of the server without its directory. Who is refused is a stranger, be it on the server's machine: a proxy there
+// lends its place.
+func where(path string) string {
 	return "DATA_DIR/" + filepath.Base(path)
 }
 

@@ -169,8 +169,8 @@ func TestRefusalsSayHowToAuthenticate(t *testing.T) {
 	strict := newAPI(t, func(o *api.Options) { o.NoTrustLoopback = true })
 	near := request("POST", "/v2/metrics/config", smallMapping)
 	near.RemoteAddr, near.Host = "127.0.0.1:4711", "localhost"
-	if p := problemOf(t, strict.do(near), 401); !strings.Contains(p.Detail, "file /data/admin-token") {
-		t.Errorf("somebody on the server's machine isn't told where the file is: %s", p.Detail)
+	if p := problemOf(t, strict.do(near), 401); !strings.Contains(p.Detail, "file DATA_DIR/admin-token") {
+		t.Errorf("who is refused is a stranger, be it on the server's machine: %s", p.Detail)
 	}
 	if p := problemOf(t, strict.do(request("POST", "/v2/metrics/config", smallMapping)), 401); strings.Contains(p.Detail, "localhost") {
 		t.Errorf("promises what is closed: %s", p.Detail)

@@ -23,6 +23,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/paths"
 	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -102,6 +103,8 @@ type Options struct {
 	ReadToken string
 	// Ready says why the server is not ready, or nil. Nil function: always ready.
 	Ready func() error
+	// DataDir is hidden in answers to strangers. Nil: other directories are.
+	DataDir *paths.Hidden
 	// Mounts are further handlers by ServeMux pattern, such as "/prometheus/"; reading rights are needed for them.
 	Mounts map[string]http.Handler
 	// Links are shown on the page at /, in order.
@@ -325,6 +328,7 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 				return
 			}
 			defer done()
+			ctx = huma.WithContext(ctx, a.gate.asker(req))
 			if r.access == join {
 				ctx = &registering{humaContext: ctx, failures: a.gate.failures}
 			}
@@ -362,7 +366,7 @@ func (a *API) Reading(next http.Handler) routes.Lister {
 			return
 		}
 		a.trust(r, viewer)
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(a.gate.asker(r)))
 	}))
 }
 

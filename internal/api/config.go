@@ -174,9 +174,9 @@ type okOutput struct{ Body string }
 
 func (a *API) healthz(context.Context, *none) (*okOutput, error) { return &okOutput{Body: "ok"}, nil }
 
-func (a *API) readyz(context.Context, *none) (*okOutput, error) {
+func (a *API) readyz(ctx context.Context, _ *none) (*okOutput, error) {
 	if err := a.opts.Ready(); err != nil {
-		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: "not ready: " + err.Error()}
+		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: "not ready: " + a.opts.DataDir.For(ctx, err.Error())}
 	}
 	return &okOutput{Body: "ok"}, nil
 }

@@ -45,9 +45,9 @@ func TestOnlyTheServersUserIsTrusted(t *testing.T) {
 		because []string
 	}{
 		{"the server's user", is(serverUID), none, 200, nil},
-		{"another user", is(33), none, 401, []string{"user 33", "sudo -u '#4200'", "/data/admin-token"}},
+		{"another user", is(33), none, 401, []string{"user 33", "sudo -u '#4200'", "DATA_DIR/admin-token"}},
 		{"another user, with root trusted", is(33), withRoot, 401, []string{"user 33"}},
-		{"root", is(0), none, 401, []string{"root", "sudo -u '#4200'", "--trust-loopback-root", "/data/admin-token"}},
+		{"root", is(0), none, 401, []string{"root", "sudo -u '#4200'", "--trust-loopback-root", "DATA_DIR/admin-token"}},
 		{"root, trusted", is(0), withRoot, 200, nil},
 		{"root, as the server", is(0), as(0), 200, nil},
 		{"a user, when the server is root", is(33), as(0), 401, []string{"user 33", "sudo -u root"}},

@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/paths"
 )
 
 const (
@@ -137,6 +138,7 @@ func (g *Grafana) newHandler() http.Handler {
 		Upstream:       g.upstream,
 		Status:         g.Status,
 		Tokens:         g.opts.Tokens,
+		Dir:            paths.Hide(g.opts.Dir, "DATA_DIR/"+filepath.Base(g.opts.Dir)),
 		PrometheusLink: strings.TrimSuffix(prometheus.Path, "/") + "/",
 		Logger:         g.logger,
 	})

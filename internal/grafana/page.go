@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/base/paths"
 )
 
 //go:embed page.html
@@ -77,6 +78,12 @@ func (p *proxy) answer(w http.ResponseWriter, r *http.Request, n notice) {
 	below := strings.TrimPrefix(r.URL.EscapedPath(), p.opts.Prefix)
 	if p.opts.PrometheusLink != "" {
 		n.Prometheus = strings.Repeat("../", strings.Count(below, "/")) + strings.TrimPrefix(p.opts.PrometheusLink, "/")
+	}
+	if !paths.Known(r.Context()) {
+		n.Reason = p.opts.Dir.Strip(n.Reason)
+		if found, looked, ok := strings.Cut(n.Aside, "; "); ok && strings.Contains(looked, "/") {
+			n.Aside = found + "; the server's log says where it looked"
+		}
 	}
 	n.write(w, isNavigation(r) && !strings.HasPrefix(below, "/api/"))
 }

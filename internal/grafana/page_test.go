@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/paths"
 )
 
 // quiet returns a server at which no Grafana answers.
@@ -27,6 +29,32 @@ func statuses() map[Phase]Status {
 		PhaseWaiting:  {Phase: PhaseWaiting, Since: since, Next: since.Add(8 * time.Second), Restarts: 3, Reason: `it ended: exit status 1: <script>alert("x")</script>`},
 		PhaseStopped:  {Phase: PhaseStopped, Since: since},
 		PhaseRunning:  {Phase: PhaseRunning, Since: since}, // it has just come up, or is going down
+	}
+}
+
+// TestStrangersAreNotToldWhereFilesAre: who may know is told all of it.
+func TestStrangersAreNotToldWhereFilesAre(t *testing.T) {
+	for _, s := range []Status{
+		{Phase: PhaseAbsent, Reason: "no Grafana was found; looked at /srv/data/grafana-home, /usr/share/grafana, PATH"},
+		{Phase: PhaseWaiting, Reason: "no space left: make room on the disk that holds /srv/data/grafana, or choose another with --data-dir"},
+		{Phase: PhaseWaiting, Reason: "/opt/telling/bin/grafana can't be started: permission denied"},
+	} {
+		p := &proxy{opts: proxyOptions{
+			Prefix: "/grafana", Upstream: func() (string, bool) { return "", false }, Status: func() Status { return s }, Dir: paths.Hide("/srv/data/grafana", "DATA_DIR/grafana"),
+		}}
+		for knows, accept := range map[bool]string{true: "application/json", false: "text/html"} {
+			r := httptest.NewRequestWithContext(paths.WithAsker(t.Context(), func() bool { return knows }), http.MethodGet, "/grafana/", http.NoBody)
+			r.Header.Set("Accept", accept)
+			w := httptest.NewRecorder()
+			p.ServeHTTP(w, r)
+			text := w.Body.String()
+			if told := strings.Contains(text, "/srv/") || strings.Contains(text, "/opt/") || strings.Contains(text, "/usr/"); told != knows {
+				t.Errorf("%s, knows %v: %s", s.Reason, knows, text)
+			}
+			if !knows && !strings.Contains(text, "log") {
+				t.Errorf("%s: where to look isn't said: %s", s.Reason, text)
+			}
+		}
 	}
 }
 
@@ -75,7 +103,7 @@ func TestProgramsGetAProblemInTheSameWords(t *testing.T) {
 			if err := json.Unmarshal([]byte(body), &problem); err != nil || resp.Header.Get("Content-Type") != "application/problem+json" {
 				t.Fatalf("%s %v: %s", phase, tc, body)
 			}
-			if problem.Status != 503 || resp.StatusCode != 503 || problem.Title == "" || !strings.Contains(problem.Detail, s.Reason) {
+			if problem.Status != 503 || resp.StatusCode != 503 || problem.Title == "" || !strings.Contains(problem.Detail, strings.Split(s.Reason, ";")[0]) {
 				t.Errorf("%s %v: %s", phase, tc, body)
 			}
 			if phase == PhaseAbsent && !strings.Contains(problem.Detail, "stackscope grafana install") {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/paths"
 )
 
 const (
@@ -37,6 +39,8 @@ type proxyOptions struct {
 	Status   func() Status
 	// Tokens are credentials of ours, which never reach Grafana.
 	Tokens []string
+	// Dir is Grafana's directory, which is hidden in answers to strangers.
+	Dir *paths.Hidden
 	// PrometheusLink is the path of Prometheus' pages, beside the last element of Prefix; empty: there are none.
 	PrometheusLink string
 	Logger         *slog.Logger

@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/prometheus/prometheus/util/notifications"
 	api "github.com/prometheus/prometheus/web/api/v1"
+
+	"github.com/stackscope/stackscope/internal/base/paths"
 )
 
 const (
@@ -69,6 +71,6 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) *a
 	table := &apiTable{router: route.New()}
 	router := table.router.WithInstrumentation(newHTTPMetrics(reg).instrument).WithInstrumentation(table.note)
 	a.Register(router)
-	table.next = newOneRead(c.budget, &admission{parser: c.parser, budget: c.budget, next: router})
+	table.next = quietAPI(paths.Hide(o.Dir, o.ShownDir), newOneRead(c.budget, &admission{parser: c.parser, budget: c.budget, next: router}))
 	return table
 }

@@ -280,7 +280,7 @@ func TestDamageIsToldAndLeftUntouched(t *testing.T) {
 			in := startBroken(t, Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			for _, path := range []string{"/", "/query", "/api/v1/query?query=up", "/federate?match[]=up", "/-/ready", "/targets"} {
 				status, body := get(t, in.url+path)
-				if status != http.StatusServiceUnavailable || !strings.Contains(body, damaged) || !strings.Contains(body, "--builtin-prometheus-repair") {
+				if status != http.StatusServiceUnavailable || !strings.Contains(body, filepath.Base(dir)+strings.TrimPrefix(damaged, dir)) || strings.Contains(body, dir) || !strings.Contains(body, "--builtin-prometheus-repair") {
 					t.Errorf("%s: %d %s", path, status, body)
 				}
 			}

@@ -36,7 +36,7 @@ func (p *Prometheus) routes() (routes.Lister, error) {
 	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Whole(p.guarded(func(c *core) http.Handler { return c.api }), passing)))
 	mux.HandleFunc("GET "+prefix+"/api/v1/status/walreplay", p.walReplay)
 	mux.Handle("GET "+prefix+"/federate", answers.Whole(p.guarded(func(c *core) http.Handler {
-		return httputil.CompressionHandler{Handler: c.federate}
+		return httputil.CompressionHandler{Handler: quiet(p.hidden, c.federate)}
 	}), passing))
 	mux.Handle("GET "+prefix+"/metrics", answer.NewSource(answer.SourceOptions[struct{}]{
 		Store: answers, ContentType: "text/plain; version=0.0.4; charset=utf-8", Compress: true,
@@ -75,7 +75,7 @@ func (p *Prometheus) whileOut(next http.Handler) http.Handler {
 			return
 		}
 		text := fmt.Sprintf("The embedded Prometheus is out of service: %v.\nWhat to do: %s.\nThe API, service discovery and Grafana go on.", out, out.way())
-		http.Error(w, text, http.StatusServiceUnavailable)
+		http.Error(w, p.hidden.For(r.Context(), text), http.StatusServiceUnavailable)
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -50,7 +49,7 @@ func flagValues(o Options, s sizes) map[string]string {
 		"query.max-concurrency":            strconv.Itoa(s.slots),
 		"query.max-samples":                strconv.Itoa(s.most()),
 		"query.timeout":                    model.Duration(o.QueryTimeout).String(),
-		"storage.tsdb.path":                o.Dir,
+		"storage.tsdb.path":                o.ShownDir,
 		"storage.tsdb.retention.size":      units.Base2Bytes(o.RetentionBytes).String(),
 		"storage.tsdb.retention.time":      model.Duration(o.RetentionTime).String(),
 		"web.enable-admin-api":             "false",
@@ -62,7 +61,8 @@ func flagValues(o Options, s sizes) map[string]string {
 	}
 }
 
-// newRuntimeInfo returns the source of the status page.
+// newRuntimeInfo returns the source of the status page. The machine's name and the working directory stay empty: everybody can read
+// the page.
 func newRuntimeInfo(o Options, gatherer prometheus.Gatherer) func() (api.RuntimeInfo, error) {
 	start := time.Now().UTC()
 	keep := model.Duration(o.RetentionTime).String()
@@ -79,13 +79,6 @@ func newRuntimeInfo(o Options, gatherer prometheus.Gatherer) func() (api.Runtime
 			GOMAXPROCS:          runtime.GOMAXPROCS(0),
 			GOMEMLIMIT:          debug.SetMemoryLimit(-1),
 			StorageRetention:    keep,
-		}
-		var err error
-		if info.CWD, err = os.Getwd(); err != nil {
-			return info, fmt.Errorf("working directory: %w", err)
-		}
-		if info.Hostname, err = os.Hostname(); err != nil {
-			return info, fmt.Errorf("host name: %w", err)
 		}
 		families, err := gatherer.Gather()
 		if err != nil {

@@ -29,6 +29,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/metricspage"
+	"github.com/stackscope/stackscope/internal/base/paths"
 	"github.com/stackscope/stackscope/internal/targets"
 )
 
@@ -65,6 +66,7 @@ func DefaultJobs() []Job {
 // Options say where Prometheus keeps its data, how much of it, and how it is reached.
 type Options struct {
 	Dir            string        // data directory, created when it is absent; one of a separate Prometheus is taken over as it is
+	ShownDir       string        // what Dir is called in answers to strangers; "" is its last element
 	RetentionTime  time.Duration // how long samples are kept; 0 means 15 days
 	RetentionBytes int64         // how large the blocks may grow before the oldest go; 0 means no limit
 	StopTimeout    time.Duration // bounds the way from the end of Run's context to its return; 0 means 9 s
@@ -99,6 +101,7 @@ type Prometheus struct {
 	stats    *tsdb.DBStats
 	lock     *dirLock // nil: not taken yet
 	handler  http.Handler
+	hidden   *paths.Hidden
 	requests *gate
 	started  atomic.Bool
 	core     atomic.Pointer[core] // nil until the TSDB is open
@@ -125,6 +128,7 @@ func New(o Options) (*Prometheus, error) {
 		logger:   o.Logger.With(logging.KeyComponent, "prometheus"),
 		stats:    tsdb.NewDBStats(),
 		requests: newGate(o.QueryTimeout + requestGrace),
+		hidden:   paths.Hide(o.Dir, o.ShownDir),
 		ready:    make(chan struct{}),
 		groups:   map[string][]*targetgroup.Group{},
 		updates:  make(chan map[string][]*targetgroup.Group, 1),
@@ -169,6 +173,7 @@ func (o *Options) complete() error {
 		return fmt.Errorf("prometheus: data directory %s: %w", o.Dir, err)
 	}
 	o.Dir = dir
+	o.ShownDir = cmp.Or(o.ShownDir, filepath.Base(dir))
 	if o.RetentionTime == 0 {
 		o.RetentionTime = defaultRetention
 	}

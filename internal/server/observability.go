@@ -58,6 +58,7 @@ func (s *Server) GrafanaStatus() grafana.Status {
 func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 	o := prom.Options{
 		Dir:            filepath.Join(s.opts.DataDir, "prometheus"),
+		ShownDir:       shownDataDir + "/prometheus",
 		RetentionTime:  s.opts.RetentionTime,
 		RetentionBytes: s.opts.RetentionSize,
 		Repair:         s.opts.PrometheusRepair,

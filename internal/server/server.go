@@ -24,6 +24,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/paths"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/grafana"
@@ -63,6 +64,9 @@ type Server struct {
 	readToken               string // the embedded Grafana's, new at each start
 	state                   atomic.Int32
 }
+
+// shownDataDir is what the data directory is called in answers to strangers.
+const shownDataDir = "DATA_DIR"
 
 // The server's state, for /readyz.
 const (
@@ -220,7 +224,7 @@ func (s *Server) assemble() error {
 		WorkerToken: s.workerToken, WorkerTokenPath: filepath.Join(s.opts.DataDir, workerTokenFile),
 		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
 		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(), OwnerUID: s.opts.ownerUID,
-		ReportInterval: s.opts.ReportInterval, Ready: s.ready,
+		ReportInterval: s.opts.ReportInterval, Ready: s.ready, DataDir: paths.Hide(s.opts.DataDir, shownDataDir),
 		ReadToken: s.readToken, Dashboards: s.dashboards(),
 		Mounts: mounts, Links: links, Logger: s.opts.Logger,
 	})
