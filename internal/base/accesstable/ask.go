@@ -47,12 +47,17 @@ func Ask(h http.Handler, r *http.Request) (verdict string, status int) {
 		h.ServeHTTP(w, r.WithContext(ctx))
 	}()
 	w.WriteHeader(http.StatusOK)
-	switch w.status {
+	return Verdict(w.status), w.status
+}
+
+// Verdict is what a status says about who asked.
+func Verdict(status int) string {
+	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusTooManyRequests,
 		http.StatusNotImplemented, http.StatusServiceUnavailable:
-		return fmt.Sprint(w.status), w.status
+		return fmt.Sprint(status)
 	}
-	return Yes, w.status
+	return Yes
 }
 
 // statusOnly is a ResponseWriter that ends the request once its status is known: some answers never end.
