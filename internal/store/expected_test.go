@@ -88,24 +88,29 @@ func TestLostDatabaseIsRefused(t *testing.T) {
 			put(t, dir, store.FileName, empty)
 		}, []string{"is empty (it has no table)"}},
 		"emptied, of an older version": {func(t *testing.T, dir string) {
+			t.Helper()
 			put(t, dir, store.FileName, "")
 			remove(t, dir, expected)
 		}, []string{"is empty (0 bytes)", "move away " + store.FileName + ":"}},
 		"log alone": {func(t *testing.T, dir string) {
+			t.Helper()
 			remove(t, dir, store.FileName, expected)
 			put(t, dir, store.FileName+"-wal", "x")
 		}, []string{"is missing", "(" + store.FileName + "-wal)"}},
 		"log and index alone": {func(t *testing.T, dir string) {
+			t.Helper()
 			remove(t, dir, append(tokens, store.FileName, expected)...)
 			put(t, dir, store.FileName+"-wal", "")
 			put(t, dir, store.FileName+"-shm", "")
 		}, []string{"is missing", "(" + store.FileName + "-wal and " + store.FileName + "-shm)"}},
 		"emptied, with its log": {func(t *testing.T, dir string) {
+			t.Helper()
 			remove(t, dir, append(tokens, expected)...)
 			put(t, dir, store.FileName, "")
 			put(t, dir, store.FileName+"-wal", "x")
 		}, []string{"is empty (0 bytes)", "(" + store.FileName + "-wal)"}},
 		"another program's": {func(t *testing.T, dir string) {
+			t.Helper()
 			remove(t, dir, append(tokens, expected)...)
 			put(t, dir, store.FileName, schemaless(t, "CREATE TABLE theirs (x)"))
 		}, []string{"no table of stackscope", `"theirs"`, "--data-dir"}},
@@ -136,20 +141,40 @@ func TestFirstStarts(t *testing.T) {
 	for name, arrange := range map[string]func(t *testing.T, dir string){
 		"nothing": func(*testing.T, string) {},
 		"tokens": func(t *testing.T, dir string) {
+			t.Helper()
 			for _, token := range tokens {
 				put(t, dir, token, "x")
 			}
 		},
-		"empty file":                      func(t *testing.T, dir string) { put(t, dir, store.FileName, "") },
-		"file without a table":            func(t *testing.T, dir string) { put(t, dir, store.FileName, schemaless(t)) },
-		"died before the file was made":   func(t *testing.T, dir string) { put(t, dir, expected, "being made\n") },
-		"died before the schema was made": func(t *testing.T, dir string) { put(t, dir, expected, "being made\n"); put(t, dir, store.FileName, "") },
+		"empty file": func(t *testing.T, dir string) {
+			t.Helper()
+			put(t, dir, store.FileName, "")
+		},
+		"file without a table": func(t *testing.T, dir string) {
+			t.Helper()
+			put(t, dir, store.FileName, schemaless(t))
+		},
+		"died before the file was made": func(t *testing.T, dir string) {
+			t.Helper()
+			put(t, dir, expected, "being made\n")
+		},
+		"died before the schema was made": func(t *testing.T, dir string) {
+			t.Helper()
+			put(t, dir, expected, "being made\n")
+			put(t, dir, store.FileName, "")
+		},
 		"died while the schema was made": func(t *testing.T, dir string) {
+			t.Helper()
 			put(t, dir, expected, "being made\n")
 			put(t, dir, store.FileName, schemaless(t))
 		},
-		"database of an older version": func(t *testing.T, dir string) { closed(t, open(t, dir)); remove(t, dir, expected) },
+		"database of an older version": func(t *testing.T, dir string) {
+			t.Helper()
+			closed(t, open(t, dir))
+			remove(t, dir, expected)
+		},
 		"died, with tokens, before it ended": func(t *testing.T, dir string) {
+			t.Helper()
 			put(t, dir, expected, "being made\n")
 			put(t, dir, store.FileName, "")
 			put(t, dir, tokens[0], "x")
@@ -182,18 +207,29 @@ func TestCutLogIsTold(t *testing.T) {
 		cut  func(t *testing.T, dir string, log string)
 		want string
 	}{
-		"cut": {func(t *testing.T, dir, log string) { put(t, dir, store.FileName+"-wal", log[:len(log)-100]) }, "is missing or damaged"},
+		"cut": {func(t *testing.T, dir, log string) {
+			t.Helper()
+			put(t, dir, store.FileName+"-wal", log[:len(log)-100])
+		}, "is missing or damaged"},
 		"cut, without index": {func(t *testing.T, dir, log string) {
+			t.Helper()
 			put(t, dir, store.FileName+"-wal", log[:len(log)-100])
 			remove(t, dir, store.FileName+"-shm")
 		}, "does not end with a whole transaction"},
-		"emptied": {func(t *testing.T, dir, _ string) { put(t, dir, store.FileName+"-wal", "") }, "is missing or damaged"},
+		"emptied": {func(t *testing.T, dir, _ string) {
+			t.Helper()
+			put(t, dir, store.FileName+"-wal", "")
+		}, "is missing or damaged"},
 		"damaged within": {func(t *testing.T, dir, log string) {
+			t.Helper()
 			put(t, dir, store.FileName+"-wal", log[:50]+"x"+log[51:])
 			remove(t, dir, store.FileName+"-shm")
 		}, "is missing or damaged"},
-		"unfinished": {func(t *testing.T, dir, log string) { put(t, dir, store.FileName+"-wal", log+log[32:132]) }, "nobody was told that it was stored"},
-		"whole":      {func(*testing.T, string, string) {}, ""},
+		"unfinished": {func(t *testing.T, dir, log string) {
+			t.Helper()
+			put(t, dir, store.FileName+"-wal", log+log[32:132])
+		}, "nobody was told that it was stored"},
+		"whole": {func(*testing.T, string, string) {}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
