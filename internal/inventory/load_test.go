@@ -8,7 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/inventory"
 	"github.com/stackscope/stackscope/internal/store"
 )
@@ -114,4 +117,33 @@ func TestDamagedRowsCostNoOthers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A model whose instances are left out waits for them to be reported again, and a cluster that is made anew has its place by its id.
+func TestWhatDamagedRowsLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.clusters[2] = fleet.Cluster{ID: 2, Name: fleet.DefaultClusterName}
+		m.workers[1] = fleet.WorkerRecord{Worker: fleet.Worker{ID: 1, ClusterID: 1, Name: "w", UUID: "u"}}
+		m.models[1] = fleet.ModelRecord{Model: fleet.Model{ID: 1, ClusterID: 1, Name: "m"}}
+		m.instances[1] = fleet.InstanceRecord{ID: 1, ModelID: 1, WorkerID: 7, Reported: fleet.ReportedInstance{Name: "e", Model: "m"}}
+		inv := newInventory(t, m)
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- inv.Run(ctx) }()
+		time.Sleep(23 * time.Hour)
+		sn := inv.Snapshot()
+		if len(sn.Clusters) != 2 || sn.Clusters[0].ID != 1 || sn.Clusters[0].Name != "recovered-1" || sn.Clusters[1].ID != 2 {
+			t.Errorf("clusters %+v", sn.Clusters)
+		}
+		if len(sn.Models) != 1 || len(sn.Instances) != 0 || len(m.instances) != 0 {
+			t.Errorf("after 23 h: models %+v, instances %+v, stored %+v", sn.Models, sn.Instances, m.instances)
+		}
+		time.Sleep(2 * time.Hour)
+		if sn := inv.Snapshot(); len(sn.Models) != 0 {
+			t.Errorf("after 25 h: models %+v", sn.Models)
+		}
+		end()
+		<-ended
+	})
 }

@@ -89,7 +89,7 @@ func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	p := &Publisher{store: o.Store, logger: o.Logger.With(logging.KeyComponent, "mapsync"), builtin: builtin}
 	gen, ok, err := o.Store.LatestGeneration(ctx)
 	for ; err == nil && ok && !gen.Default; gen, ok, err = o.Store.GenerationBefore(ctx, gen.Number) {
-		fault := usable(gen.Document)
+		_, fault := mapping.Decode(gen.Document)
 		if fault == nil {
 			break
 		}
@@ -111,16 +111,6 @@ func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 		p.logger.Warn("an older metrics mapping is in force for all workers", "generation", gen.Number, "default", gen.Default, "passed_over", n)
 	}
 	return p, nil
-}
-
-// usable returns why a stored document cannot be put in force.
-func usable(data []byte) error {
-	doc, err := mapping.Decode(data)
-	if err != nil {
-		return err
-	}
-	_, err = mapping.Compile(doc)
-	return err
 }
 
 func (p *Publisher) filled(gen Generation) *Generation {

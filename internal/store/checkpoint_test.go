@@ -86,7 +86,11 @@ func TestReaderHoldsNobodyUp(t *testing.T) {
 		apply(t, s, sampleChanges)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
+		begun := time.Now()
 		apply(t, s, sampleChanges)
+		if waited := time.Since(begun); waited > time.Second {
+			t.Errorf("a write waited %v for the other process", waited)
+		}
 		if err := tx.Rollback(); err != nil {
 			t.Error(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/store"
 )
 
@@ -252,5 +253,40 @@ func TestCutLogIsTold(t *testing.T) {
 				t.Errorf("warned: %v:\n%s", told, log.String())
 			}
 		})
+	}
+}
+
+// A log that is cut and all of which is in the file already costs nothing: what is left of it would put older pages over newer ones.
+func TestCutLogThatIsInTheFile(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s := open(t, dir)
+	for k := range 5 {
+		apply(t, s, fleet.Changes{Put: fleet.Records{Clusters: []fleet.Cluster{{ID: int64(k + 1), Name: strings.Repeat("n", 100*k+1), State: fleet.ClusterReady}}}})
+	}
+	want := load(t, s)
+	db := raw(t, dir)
+	if _, err := db.Exec("PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		t.Fatal(err)
+	}
+	const log = store.FileName + "-wal"
+	files := content(t, dir)
+	for _, name := range []string{store.FileName, log, store.FileName + "-shm"} {
+		put(t, to, name, files[name])
+	}
+	put(t, to, log, files[log][:len(files[log])/2])
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var told bytes.Buffer
+	again, err := store.Open(t.Context(), store.Options{Dir: to, Logger: slog.New(slog.NewTextHandler(&told, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Close() })
+	if diff := cmp.Diff(want, load(t, again)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !strings.Contains(told.String(), "nothing is lost") || content(t, to)[log+".damaged"] != files[log][:len(files[log])/2] {
+		t.Errorf("log:\n%s", told.String())
 	}
 }
