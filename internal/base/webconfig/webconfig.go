@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
 
@@ -126,9 +127,9 @@ func (f *File) Protect(srv *http.Server, open ...string) error {
 // look returns what the file says now, or what is wrong with it. One that didn't change isn't read again while it is in order; what is
 // wrong may be in the files that it names.
 func (f *File) look() (sight, error) {
+	info, err := f.stat()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	info, err := os.Stat(f.path) //nolint:gosec // the operator names it
 	if err == nil && f.fault == nil && same(info, f.last.info) {
 		return f.last, nil
 	}
@@ -142,7 +143,7 @@ func (f *File) look() (sight, error) {
 	if err == nil {
 		err = now.opens(f.first)
 	}
-	if f.unmoved(info) {
+	if !fresh(info) && f.unmoved(info) {
 		f.last.info = info
 	} else if err == nil {
 		err = errors.New("it is being written")
@@ -159,6 +160,29 @@ func (f *File) look() (sight, error) {
 		f.logger.Info("web configuration file is read again")
 	}
 	return f.last, err
+}
+
+// settleTime is how old a file must be for its time to tell whether it was changed since: systems count that in steps of some
+// milliseconds, and within one of them a file can be emptied and written again unnoticed.
+const settleTime = 50 * time.Millisecond
+
+// stat waits, but not for long, for the file to be old enough.
+func (f *File) stat() (os.FileInfo, error) {
+	info, err := os.Stat(f.path) //nolint:gosec // the operator names it
+	if err == nil && fresh(info) {
+		time.Sleep(settleTime)
+		info, err = os.Stat(f.path) //nolint:gosec // the operator names it
+	}
+	return info, err
+}
+
+// fresh reports whether a file is so young that its time doesn't tell one content from the next. One from the future isn't.
+func fresh(info os.FileInfo) bool {
+	if info == nil {
+		return false
+	}
+	age := time.Since(info.ModTime())
+	return -settleTime < age && age < settleTime
 }
 
 // unmoved reports whether the file is still the one that info is of.
