@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -249,6 +250,23 @@ func TestWhoIsAskedAbout(t *testing.T) {
 			if maybeAlive(&w) != want {
 				t.Errorf("%+v: %t", w, !want)
 			}
+		}
+	}
+}
+
+// The null device looks like a terminal, and nobody sits there.
+func TestNobodyIsAtTheNullDevice(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if !isDevice(null) {
+		t.Skip("it doesn't look like one here")
+	}
+	for _, in := range []io.Reader{null, strings.NewReader("y\n")} {
+		if atTerminal(&command.Env{Stdin: in, Stderr: null}) {
+			t.Errorf("%T: somebody is asked", in)
 		}
 	}
 }

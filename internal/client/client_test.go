@@ -227,6 +227,18 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// TestListsMayBeLong: 20,000 workers do not fit into what other answers may have.
+func TestListsMayBeLong(t *testing.T) {
+	const items, each = 20, 512 << 10
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(wire.List[wire.Worker]{Items: slices.Repeat([]wire.Worker{{Version: strings.Repeat("x", each)}}, items)})
+	}))
+	defer s.Close()
+	if list, err := newClient(t, client.Options{BaseURL: s.URL}).Workers(t.Context()); err != nil || len(list) != items {
+		t.Errorf("%d workers, %v", len(list), err)
+	}
+}
+
 // TestRefusalIsNoMatterOfTheToken: a worker that is kept out has the right one.
 func TestRefusalIsNoMatterOfTheToken(t *testing.T) {
 	const why = "worker a was removed by an operator"
