@@ -25,18 +25,21 @@ Where an option of the server changes that, the option's number stands behind.
 var ports = []struct{ name, title, about string }{
 	{"API", "The API: --port, or --tls-port", "With Prometheus at /prometheus and Grafana at /grafana. What passes to Grafana is then decided by Grafana: its own users, " +
 		"and its viewers without a password. No credential of this server is passed on."},
-	{"Prometheus", "Prometheus alone: --builtin-prometheus-port", "The same as at /prometheus of the API."},
-	{"metrics", "The server's metrics: --metrics-port", "It answers everybody, as Prometheus expects."},
-	{"worker's metrics", "A worker's metrics: --worker-metrics-port", "It answers everybody, as Prometheus expects."},
+	{"Prometheus", "Prometheus alone: --builtin-prometheus-port", "The same as at /prometheus of the API, unless `--web.config.file` has users: then they may read, and nobody else."},
+	{"metrics", "The server's metrics: --metrics-port", "It answers everybody, as Prometheus expects, unless `--web.config.file` has users."},
+	{"worker's metrics", "A worker's metrics: --worker-metrics-port", "It answers everybody, as Prometheus expects, unless `--web.config.file` has users."},
 }
 
 // accessModes are the options that change verdicts, in the order of their numbers.
-var accessModes = []string{"--disable-anonymous-viewer", "--no-trust-loopback"}
+var accessModes = []string{"--disable-anonymous-viewer", "--no-trust-loopback", "--web.config.file"}
 
 func access() ([]byte, error) {
 	b := bytes.NewBufferString(accessHead)
 	for i, mode := range accessModes {
 		fmt.Fprintf(b, "\n%d. with `%s`", i+1, mode)
+		if mode == "--web.config.file" {
+			b.WriteString(" and users in that file")
+		}
 	}
 	b.WriteString("\n")
 	var tables []accesstable.Table
@@ -137,6 +140,11 @@ func groupsOf(t accesstable.Table, port string) []*accessGroup {
 		}
 		return place(a) - place(b)
 	})
+	for i, g := range groups { // of one right, but with other verdicts than the one before
+		if i > 0 && g.title == groups[i-1].title {
+			g.title += ", other routes"
+		}
+	}
 	return groups
 }
 

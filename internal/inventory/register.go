@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
-	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -75,8 +74,8 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 		return want, err
 	}
 	if named != nil && named != known && i.holds(named, r) {
-		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s, that last reported %s ago; choose another worker name, or stop that worker and wait until it is not ready",
-			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address, time.Since(i.wall(named.lastSeen.Load())).Round(time.Second))
+		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s; choose another worker name, or stop that worker and remove it (stackscope worker remove)",
+			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address)
 	}
 	if known == nil && named == nil {
 		if len(i.workers) >= i.opts.MaxWorkers {

@@ -11,10 +11,13 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/stackscope/stackscope/internal/base/accesstable"
 	"github.com/stackscope/stackscope/internal/base/routes"
@@ -44,11 +47,12 @@ type accessServer struct {
 // accessModes are the ways to start the server that change who may do what.
 var accessModes = []struct {
 	name string
-	set  func(*Options)
+	set  func(*testing.T, *Options)
 }{
-	{"default", func(*Options) {}},
-	{"--disable-anonymous-viewer", func(o *Options) { o.DisableAnonymousViewer = true }},
-	{"--no-trust-loopback", func(o *Options) { o.NoTrustLoopback = true }},
+	{"default", func(*testing.T, *Options) {}},
+	{"--disable-anonymous-viewer", func(_ *testing.T, o *Options) { o.DisableAnonymousViewer = true }},
+	{"--no-trust-loopback", func(_ *testing.T, o *Options) { o.NoTrustLoopback = true }},
+	{"--web.config.file", func(t *testing.T, o *Options) { o.WebConfigFile = usersFile(t) }},
 }
 
 func startForAccess(t *testing.T, set func(*Options)) *accessServer {
@@ -198,6 +202,21 @@ var accessAskers = []asker{
 		withHeaders(far, fromOtherSite...)(a, r)
 		r.SetBasicAuth("admin", a.adminToken)
 	}},
+	{"user of the web configuration file", func(a *accessServer, r *http.Request) { far(a, r); r.SetBasicAuth("prometheus", "secret") }},
+}
+
+// usersFile returns a web configuration file with a user.
+func usersFile(t *testing.T) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "web.yml")
+	if err := os.WriteFile(path, fmt.Appendf(nil, "basic_auth_users:\n  prometheus: %s\n", hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // ask sends a request as somebody and returns what became of it.
@@ -268,9 +287,9 @@ func TestAccess(t *testing.T) {
 		got.Askers = append(got.Askers, as.name)
 	}
 	for _, mode := range accessModes {
-		a := startForAccess(t, mode.set)
+		a := startForAccess(t, func(o *Options) { mode.set(t, o) })
 		got.Rows = append(got.Rows, a.rows(mode.name, func(r routes.Route) bool { return !ofGrafana(r) })...)
-		g := startForAccess(t, func(o *Options) { mode.set(o); o.GrafanaURL = outside.URL })
+		g := startForAccess(t, func(o *Options) { mode.set(t, o); o.GrafanaURL = outside.URL })
 		got.Rows = append(got.Rows, g.rows(mode.name, ofGrafana)...)
 	}
 	slices.SortStableFunc(got.Rows, func(a, b accesstable.Row) int {

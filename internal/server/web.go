@@ -47,8 +47,12 @@ func (s *Server) protect() error {
 			s.web.inside = []*listener{{name: l.name + " inside", ln: s.web.pipe, srv: own}}
 			s.stack.Push("metrics inside", func(context.Context) error { return own.Close() })
 		}
+		served, _ := l.srv.Handler.(routes.Lister)
 		if err := s.web.file.Protect(l.srv.Server); err != nil {
 			return err
+		}
+		if served != nil {
+			l.srv.Handler = routes.With(l.srv.Handler, served.Routes)
 		}
 		l.secure = s.web.file.TLS()
 	}

@@ -56,13 +56,23 @@ func (w *Worker) settleAddress(ctx context.Context) string {
 	return address
 }
 
+// bounded returns what serves the metrics to who may ask without more ado.
+func (w *Worker) bounded() *inbound.Server {
+	return inbound.New(w.handler, inbound.Options{
+		MaxConnections: inbound.Share(maxConnections, percentOfFiles), SendBuffer: inbound.NearSendBuffer, Logger: w.logger,
+	})
+}
+
+// protected returns what serves the metrics by the rules of the web configuration file.
+func (w *Worker) protected() (*inbound.Server, error) {
+	srv := w.bounded()
+	return srv, w.web.Protect(srv.Server, "/healthz")
+}
+
 // serve serves the metrics until ctx ends. It calls fail when they can't be.
 func (w *Worker) serve(ctx context.Context, wg *sync.WaitGroup, fail func(error)) error {
-	bounds := inbound.Options{
-		MaxConnections: inbound.Share(maxConnections, percentOfFiles), SendBuffer: inbound.NearSendBuffer, Logger: w.logger,
-	}
-	srv := inbound.New(w.handler, bounds)
-	if err := w.web.Protect(srv.Server, "/healthz"); err != nil {
+	srv, err := w.protected()
+	if err != nil {
 		return err
 	}
 	run := func(srv *inbound.Server, ln net.Listener, serve func(net.Listener) error) {
@@ -86,7 +96,7 @@ func (w *Worker) serve(ctx context.Context, wg *sync.WaitGroup, fail func(error)
 		run(srv, w.listener, srv.Serve)
 	}
 	if w.inside != nil {
-		own := inbound.New(w.handler, bounds)
+		own := w.bounded()
 		run(own, w.inside, own.Serve)
 	}
 	scheme := "http"
