@@ -64,16 +64,12 @@ func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 		},
 		notRegistered: map[refusal]int{{"invalid", 422}: 0, {"invalid", 429}: 0, {"conflict", 409}: 0, {"conflict", 429}: 0, {"revoked", 403}: 0, {"revoked", 429}: 0, {"too_often", 429}: 0},
 	}
-	byPeer := func(what string) *quota.Quota[netip.Addr] {
-		return quota.New(quota.Options[netip.Addr]{
-			Allowed: maxFailures, Period: failurePeriod, MaxKeys: maxPeers,
-			Tell: func(peer netip.Addr, shared bool, refused int) {
-				logger.Warn(what, "peer", peerName(peer, shared), "refused", refused)
-			},
-		})
-	}
-	f.tokens = byPeer("wrong tokens: what is beyond 20 a minute from one address is answered with 429; a right token passes")
-	f.registrations = byPeer("registrations of workers that are refused: what is beyond 20 a minute from one address is answered with 429; one that is right passes")
+	f.tokens = byPeer(func(peer string, refused int) {
+		logger.Warn("wrong tokens: what is beyond 20 a minute from one address is answered with 429; a right token passes", "peer", peer, "refused", refused)
+	})
+	f.registrations = byPeer(func(peer string, refused int) {
+		logger.Warn("registrations of workers that are refused: what is beyond 20 a minute from one address is answered with 429; one that is right passes", "peer", peer, "refused", refused)
+	})
 	f.rejoins = quota.New(quota.Options[string]{
 		Allowed: maxRejoins, Period: failurePeriod, MaxKeys: maxIdentities, NoShare: true,
 		Tell: func(uuid string, _ bool, refused int) {
@@ -87,6 +83,13 @@ func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 		},
 	})
 	return f
+}
+
+func byPeer(tell func(peer string, refused int)) *quota.Quota[netip.Addr] {
+	return quota.New(quota.Options[netip.Addr]{
+		Allowed: maxFailures, Period: failurePeriod, MaxKeys: maxPeers,
+		Tell: func(peer netip.Addr, shared bool, refused int) { tell(peerName(peer, shared), refused) },
+	})
 }
 
 func peerName(peer netip.Addr, shared bool) string {

@@ -243,3 +243,32 @@ func TestRemovalThatCannotBeStored(t *testing.T) {
 	wantSummary(t, inv, want)
 	wantSummary(t, newInventory(t, s), want)
 }
+
+// TestStoredNamesThatAreRefusedNow: a worker that was stored under a name that is no longer taken is loaded and may report; when it registers
+// again it must have another.
+func TestStoredNamesThatAreRefusedNow(t *testing.T) {
+	s := newMemory()
+	joined := join(t, newInventory(t, s), registration("gpu-1"))
+	row := s.workers[joined.Worker.ID]
+	row.Name, row.Labels = "gpu-\u202e1", map[string]string{"job": "training"}
+	s.workers[row.ID] = row
+	inv := newInventory(t, s)
+	if !inv.Authenticate(row.ID, joined.Credential) {
+		t.Error("its credential isn't taken")
+	}
+	report(t, inv, row.ID)
+	if got := inv.Snapshot().Workers[0]; got.State != fleet.WorkerReady || got.Name != row.Name {
+		t.Errorf("%+v", got)
+	}
+	again := registration("gpu-1")
+	again.Name = row.Name
+	_, err := inv.Register(t.Context(), again)
+	wantError(t, err, fleet.ErrInvalid, "name", "character 5 is U+202E")
+	again.Name, again.Labels = "gpu-1", row.Labels
+	_, err = inv.Register(t.Context(), again)
+	wantError(t, err, fleet.ErrInvalid, `label "job" is reserved`)
+	again.Labels = nil
+	if id := join(t, inv, again).Worker.ID; id != row.ID {
+		t.Errorf("under another name it is worker %d", id)
+	}
+}

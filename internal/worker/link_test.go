@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path"
@@ -101,9 +102,7 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 		return reply(req, http.StatusOK, "application/json", io.NopCloser(strings.NewReader(string(data)))), nil
 	}
 	resp := reply(req, status, "application/problem+json", io.NopCloser(strings.NewReader(string(data))))
-	for name, values := range r.header {
-		resp.Header[name] = values
-	}
+	maps.Copy(resp.Header, r.header)
 	return resp, nil
 }
 

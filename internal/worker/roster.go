@@ -219,7 +219,7 @@ func (r *roster) meet(f discovery.Found, there map[string]bool) bool {
 		}
 		return false
 	}
-	d := engine.Declaration{URL: f.URL, Path: f.Path, Model: fleet.Visible(f.Model)}
+	d := engine.Declaration{URL: f.URL, Path: f.Path, Model: f.Model}
 	history := r.succeed(w, f, &d)
 	history.Runtime = cmp.Or(f.Runtime, history.Runtime)
 	checked, err := engine.CheckDeclarations([]engine.Declaration{d}, r.worker)
@@ -287,15 +287,15 @@ func (r *roster) succeed(before *watched, f discovery.Found, d *engine.Declarati
 // name makes an instance name for an engine that was found, distinct from the others' but before's: the one that it was given,
 // its container's or one of model or runtime, worker and port. One that had to be made distinct stays what it was.
 func (r *roster) name(f discovery.Found, before *watched) string {
-	name := fleet.Visible(f.Instance)
+	name := f.Instance
 	if _, container, ok := strings.Cut(f.Key, "docker:"); ok && name == "" {
 		name, _, _ = strings.Cut(container, ":")
-		name = fleet.Visible(name)
 	}
 	if name == "" {
-		d := engine.Declaration{URL: f.URL, Model: cmp.Or(fleet.Visible(f.Model), strings.ToLower(f.Runtime))}
+		d := engine.Declaration{URL: f.URL, Model: cmp.Or(f.Model, strings.ToLower(f.Runtime))}
 		name = d.Name(r.worker)
 	}
+	name = fleet.Visible(name)
 	taken := func(name string) bool {
 		for _, w := range r.byKey {
 			if w != before && w.engine.Status().Name == name {

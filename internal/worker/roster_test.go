@@ -358,3 +358,17 @@ func TestKeptNameThatIsTaken(t *testing.T) {
 		t.Errorf("%s: want each to have a name of its own", got)
 	}
 }
+
+func TestNamesOfFoundEnginesShowWhatTheyAre(t *testing.T) {
+	r := newRoster(t, t.TempDir())
+	given, contained, made := at(7, ""), at(8, ""), at(9, "qwen\u200b")
+	given.Key, given.Instance = "process:7", "turned\u202e"
+	contained.Key, contained.URL = "docker:c\u00ad:1", "http://127.0.0.1:2"
+	made.Key, made.URL = "process:9", "http://127.0.0.1:3"
+	if got := r.meets(t, given, contained, made); got != "turned<U+202E>, c<U+00AD>, qwen<U+200B>-n1-3" {
+		t.Errorf("%s", got)
+	}
+	if got := r.engines()[2].engine.Status().Model; got != "qwen<U+200B>" {
+		t.Errorf("model %q", got)
+	}
+}

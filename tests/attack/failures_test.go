@@ -91,10 +91,11 @@ func TestWrongTokens(t *testing.T) {
 	}
 	for _, e := range entrances {
 		eventually(t, time.Minute, e.name, func() error { // Prometheus takes a moment
-			if status, _, answer, err := e.ask(http.DefaultClient, e.right); err != nil || status != e.ok {
-				return fmt.Errorf("%d, %v: %s", status, err, answer)
+			status, _, answer, err := e.ask(http.DefaultClient, e.right)
+			if err == nil && status != e.ok {
+				err = fmt.Errorf("%d: %s", status, answer)
 			}
-			return nil
+			return err
 		})
 	}
 	const guess = "Bearer some-guess-of-a-token"

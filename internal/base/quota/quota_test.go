@@ -134,6 +134,23 @@ func TestStrangersShareWhatIsLeft(t *testing.T) {
 	})
 }
 
+// Who goes on is not in the way of forgetting who doesn't.
+func TestTheOneThatStoppedIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, _ := newQuota(2, false)
+		take(q, "a", 1)
+		time.Sleep(10 * time.Second)
+		take(q, "b", 20)
+		time.Sleep(51 * time.Second)
+		take(q, "a", 20)
+		time.Sleep(10 * time.Second)
+		take(q, "c", 20)
+		if take(q, "c", 1) != 1 || q.Wait("a") == 0 || q.Wait("c") == 0 {
+			t.Error("the one that went on is forgotten, or the new one isn't counted apart")
+		}
+	})
+}
+
 func TestStrangersThatAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, told := newQuota(1, true)
