@@ -5,9 +5,10 @@ import (
 	"database/sql"
 )
 
-// sequences are the kinds of ids with the table that has them.
-var sequences = []struct{ kind, table string }{
-	{"cluster", "clusters"}, {"worker", "workers"}, {"model", "models"}, {"instance", "instances"},
+// sequences are the kinds of ids with what has them.
+var sequences = []struct{ kind, rows string }{
+	{"cluster", "clusters"}, {"worker", "(SELECT id FROM workers UNION ALL SELECT worker_id FROM revoked_workers)"},
+	{"model", "models"}, {"instance", "instances"},
 }
 
 // mendSequences sees to it that an id that is in use is not given again: its new owner would replace the row.
@@ -15,7 +16,7 @@ func (s *Store) mendSequences(ctx context.Context) error {
 	for _, q := range sequences {
 		var last sql.NullInt64
 		var highest int64
-		err := s.db.QueryRowContext(ctx, `SELECT (SELECT last_id FROM id_sequences WHERE kind = ?1 AND typeof(last_id) = 'integer'), COALESCE(MAX(id), 0) FROM `+q.table, q.kind).
+		err := s.db.QueryRowContext(ctx, `SELECT (SELECT last_id FROM id_sequences WHERE kind = ?1 AND typeof(last_id) = 'integer'), COALESCE(MAX(id), 0) FROM `+q.rows, q.kind).
 			Scan(&last, &highest)
 		if err != nil {
 			return s.explain("read the inventory from", err)
