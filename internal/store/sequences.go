@@ -7,8 +7,10 @@ import (
 
 // sequences are the kinds of ids with what has them.
 var sequences = []struct{ kind, rows string }{
-	{"cluster", "clusters"}, {"worker", "(SELECT id FROM workers UNION ALL SELECT worker_id FROM revoked_workers)"},
-	{"model", "models"}, {"instance", "instances"},
+	{"cluster", "clusters"},
+	{"worker", "(SELECT id FROM workers UNION ALL SELECT worker_id FROM revoked_workers)"},
+	{"model", "models"},
+	{"instance", "instances"},
 }
 
 // mendSequences sees to it that an id that is in use is not given again: its new owner would replace the row.
