@@ -71,7 +71,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	status, answer, err := send(http.MethodDelete, fmt.Sprint("/v2/workers/", kept.ID), s.adminToken, nil)
 	refused("DELETE", status, answer, err)
-	status, answer, err = send(http.MethodPost, "/v2/workers/register", s.joinToken, map[string]any{"uuid": "uuid-kept", "name": "renamed", "address": "10.0.0.1", "metrics_port": 1})
+	status, answer, err = send(http.MethodPost, "/v2/workers/register", s.joinToken, map[string]any{"uuid": "uuid-kept", "name": "renamed", "address": "127.0.0.1", "metrics_port": 1})
 	refused("registering again", status, answer, err)
 	status, answer, err = send(http.MethodPost, "/v2/workers/register", s.joinToken, map[string]any{"uuid": "new", "name": "new", "address": "10.0.0.1", "metrics_port": 1})
 	refused("registering", status, answer, err)
