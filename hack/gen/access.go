@@ -150,11 +150,11 @@ func groupsOf(t accesstable.Table, port string) []*accessGroup {
 
 // accessCell is what somebody gets by default, and behind it what he gets with which option.
 func accessCell(by map[string][]string, asker int) string {
-	text := by["default"][asker]
+	verdicts := []string{by["default"][asker]}
 	for i, mode := range accessModes {
 		if v, ok := by[mode]; ok && v[asker] != by["default"][asker] {
-			text += fmt.Sprintf("; %s (%d)", v[asker], i+1)
+			verdicts = append(verdicts, fmt.Sprintf("%s (%d)", v[asker], i+1))
 		}
 	}
-	return text
+	return strings.Join(verdicts, "; ")
 }

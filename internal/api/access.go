@@ -129,9 +129,9 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 	return &Problem{Status: http.StatusUnauthorized, Detail: doing + " needs the admin token: " + hint, basic: true}
 }
 
-// asker returns the context of r, in which is known whether its sender may learn where files lie.
-func (g *gate) asker(r *http.Request) context.Context {
-	return paths.WithAsker(r.Context(), func() bool {
+// asker returns a context for r, in which is known whether its sender may learn where files lie.
+func (g *gate) asker(ctx context.Context, r *http.Request) context.Context {
+	return paths.WithAsker(ctx, func() bool {
 		if r.Header.Get("Authorization") != "" {
 			return g.isAdmin(r)
 		}

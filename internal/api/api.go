@@ -328,7 +328,7 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 				return
 			}
 			defer done()
-			ctx = huma.WithContext(ctx, a.gate.asker(req))
+			ctx = huma.WithContext(ctx, a.gate.asker(ctx.Context(), req))
 			if r.access == join {
 				ctx = &registering{humaContext: ctx, failures: a.gate.failures}
 			}
@@ -366,7 +366,7 @@ func (a *API) Reading(next http.Handler) routes.Lister {
 			return
 		}
 		a.trust(r, viewer)
-		next.ServeHTTP(w, r.WithContext(a.gate.asker(r)))
+		next.ServeHTTP(w, r.WithContext(a.gate.asker(r.Context(), r)))
 	}))
 }
 

@@ -134,7 +134,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.openObservability(); err != nil {
 		return nil, err
 	}
-	if err := s.assemble(); err != nil {
+	if err := s.assemble(); err != nil { //nolint:contextcheck // a handler's context is its request's
 		return nil, err
 	}
 	return s, nil

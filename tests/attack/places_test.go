@@ -218,7 +218,7 @@ func failingGrafana(t *testing.T, m machine) []string {
 		t.Fatal(err)
 	}
 	const program = "#!/bin/sh\necho \"Error: failed to read $0 and $GF_PATHS_DATA: permission denied\" >&2\nexit 1\n"
-	if err := os.WriteFile(filepath.Join(home, "bin", "grafana"), []byte(program), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(home, "bin", "grafana"), []byte(program), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return []string{"--grafana-home", home}
