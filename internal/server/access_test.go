@@ -52,7 +52,7 @@ var accessModes = []struct {
 	{"default", func(*testing.T, *Options) {}},
 	{"--disable-anonymous-viewer", func(_ *testing.T, o *Options) { o.DisableAnonymousViewer = true }},
 	{"--no-trust-loopback", func(_ *testing.T, o *Options) { o.NoTrustLoopback = true }},
-	{"--web.config.file", func(t *testing.T, o *Options) { o.WebConfigFile = usersFile(t) }},
+	{"--web.config.file", func(t *testing.T, o *Options) { t.Helper(); o.WebConfigFile = usersFile(t) }},
 }
 
 func startForAccess(t *testing.T, set func(*Options)) *accessServer {
