@@ -67,14 +67,14 @@ func (s *Store) inspect(ctx context.Context) (f found, err error) {
 		f.fresh = true
 	case err != nil, !info.Mode().IsRegular(): // opening it says why that doesn't work
 	case info.Size() == 0:
-		if f.log.size > 0 && !making {
+		if f.log.Size > 0 && !making {
 			return f, s.lost("is empty (0 bytes)", s.beside(logSuffix))
 		}
 		if f.expected || !making && s.hasTokens() {
 			return f, s.lost("is empty (0 bytes)", nil)
 		}
 		f.fresh = true
-	case f.log.frames > 0:
+	case f.log.Frames > 0:
 		f.toCheck = !making
 	case !making:
 		return f, s.checkTables(ctx, s.readOnly, &f)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/stackscope/stackscope/internal/store/sqlitelog"
 )
 
 const never = -1
@@ -70,9 +72,9 @@ func recovered(tb testing.TB, file, log []byte) (rows int) {
 	return rows
 }
 
-func mustRead(tb testing.TB, log []byte) logEnd {
+func mustRead(tb testing.TB, log []byte) sqlitelog.End {
 	tb.Helper()
-	e, err := readLog(bytes.NewReader(log))
+	e, err := sqlitelog.Read(bytes.NewReader(log))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -83,7 +85,7 @@ func mustRead(tb testing.TB, log []byte) logEnd {
 func TestUsableIsWhatSQLiteUses(t *testing.T) {
 	file, log, _ := leftBehind(t, 12, never)
 	whole := mustRead(t, log)
-	if whole.usable != int64(len(log)) || whole.rest != 0 || whole.frames == 0 {
+	if whole.Usable != int64(len(log)) || whole.Rest != 0 || whole.Frames == 0 {
 		t.Fatalf("an undamaged log of %d bytes: %+v", len(log), whole)
 	}
 	rnd := rand.New(rand.NewPCG(1, 0))
@@ -95,11 +97,11 @@ func TestUsableIsWhatSQLiteUses(t *testing.T) {
 			damaged[rnd.IntN(len(damaged))] ^= 1 << rnd.IntN(8)
 		}
 		e := mustRead(t, damaged)
-		if e.size != int64(len(damaged)) || e.usable+e.rest > e.size {
+		if e.Size != int64(len(damaged)) || e.Usable+e.Rest > e.Size {
 			t.Fatalf("%d bytes: %+v", len(damaged), e)
 		}
-		if got, want := recovered(t, file, damaged[:e.usable]), recovered(t, file, damaged); got != want {
-			t.Errorf("%d bytes, of which %d are usable: %d rows, and SQLite finds %d", len(damaged), e.usable, got, want)
+		if got, want := recovered(t, file, damaged[:e.Usable]), recovered(t, file, damaged); got != want {
+			t.Errorf("%d bytes, of which %d are usable: %d rows, and SQLite finds %d", len(damaged), e.Usable, got, want)
 		}
 	}
 }
@@ -108,19 +110,19 @@ func TestUsableIsWhatSQLiteUses(t *testing.T) {
 func TestEarlierPassIsNoDamage(t *testing.T) {
 	_, log, _ := leftBehind(t, 40, 30)
 	e := mustRead(t, log)
-	if e.rest != 0 || e.usable == 0 || e.usable >= e.size {
+	if e.Rest != 0 || e.Usable == 0 || e.Usable >= e.Size {
 		t.Fatalf("%+v", e)
 	}
-	for size := e.usable; size < e.size; size += 101 {
-		if beyond := size - e.usable; beyond > 0 && beyond < 16 {
+	for size := e.Usable; size < e.Size; size += 101 {
+		if beyond := size - e.Usable; beyond > 0 && beyond < 16 {
 			continue // too little to tell
 		}
-		if got := mustRead(t, log[:size]); got.rest != 0 || got.usable != e.usable {
+		if got := mustRead(t, log[:size]); got.Rest != 0 || got.Usable != e.Usable {
 			t.Errorf("cut at %d: %+v", size, got)
 		}
 	}
-	zeros := append(bytes.Clone(log[:e.usable]), make([]byte, 10_000)...)
-	if got := mustRead(t, zeros); got.rest == 0 {
+	zeros := append(bytes.Clone(log[:e.Usable]), make([]byte, 10_000)...)
+	if got := mustRead(t, zeros); got.Rest == 0 {
 		t.Errorf("zeros after the end pass for an earlier pass: %+v", got)
 	}
 }
@@ -131,7 +133,7 @@ func TestDamageInTheMiddleOfTheLog(t *testing.T) {
 	whole := mustRead(t, log)
 	log[len(log)/2] ^= 1
 	e := mustRead(t, log)
-	if e.restCommits < 3 || e.frames == 0 || e.frames >= whole.frames || e.rest != e.size-e.usable || e.frames+e.restFrames < whole.frames {
+	if e.RestCommits < 3 || e.Frames == 0 || e.Frames >= whole.Frames || e.Rest != e.Size-e.Usable || e.Frames+e.RestFrames < whole.Frames {
 		t.Errorf("%+v of %+v", e, whole)
 	}
 }
@@ -139,37 +141,37 @@ func TestDamageInTheMiddleOfTheLog(t *testing.T) {
 // partly makes an index say that a part of the log is applied.
 func partly(index []byte) []byte {
 	index = bytes.Clone(index)
-	at := index[2*indexHeaderBytes:]
+	at := index[sqlitelog.IndexBytes-4:]
 	binary.NativeEndian.PutUint32(at, binary.NativeEndian.Uint32(at)-2)
 	return index
 }
 
 func TestLookAtLog(t *testing.T) {
 	_, log, index := leftBehind(t, 12, never)
-	frames := mustRead(t, log).frames
-	frameBytes := (int64(len(log)) - logHeaderBytes) / int64(frames)
+	frames := mustRead(t, log).Frames
+	frameBytes := (int64(len(log)) - sqlitelog.HeaderBytes) / int64(frames)
 	_, appliedLog, appliedIndex := leftBehind(t, 12, 12)
 	for name, c := range map[string]struct {
 		log, index []byte
 		want       func(logState) bool
 	}{
-		"whole":                                     {log, index, func(st logState) bool { return st.settled && st.missing == 0 && st.rest == 0 }},
-		"whole, without index":                      {log, nil, func(st logState) bool { return !st.settled && st.missing == 0 && st.rest == 0 }},
-		"cut at a frame":                            {log[:logHeaderBytes+3*frameBytes], index, func(st logState) bool { return st.missing == frames-st.frames && st.missing > 0 && !st.mixed }},
-		"cut within a frame":                        {log[:len(log)-100], index, func(st logState) bool { return st.missing > 0 && st.rest > 0 }},
-		"cut, without index":                        {log[:len(log)-100], nil, func(st logState) bool { return st.missing == 0 && !st.settled && st.rest > 0 }},
+		"whole":                                     {log, index, func(st logState) bool { return st.settled && st.missing == 0 && st.Rest == 0 }},
+		"whole, without index":                      {log, nil, func(st logState) bool { return !st.settled && st.missing == 0 && st.Rest == 0 }},
+		"cut at a frame":                            {log[:sqlitelog.HeaderBytes+3*frameBytes], index, func(st logState) bool { return st.missing == frames-st.Frames && st.missing > 0 && !st.mixed }},
+		"cut within a frame":                        {log[:len(log)-100], index, func(st logState) bool { return st.missing > 0 && st.Rest > 0 }},
+		"cut, without index":                        {log[:len(log)-100], nil, func(st logState) bool { return st.missing == 0 && !st.settled && st.Rest > 0 }},
 		"emptied":                                   {nil, index, func(st logState) bool { return st.exists && st.missing == frames }},
 		"removed":                                   {[]byte("removed"), index, func(st logState) bool { return !st.exists && st.missing == frames }},
-		"cut within the header":                     {log[:20], index, func(st logState) bool { return st.missing == frames && st.rest == 20 }},
-		"begun and not ended":                       {append(bytes.Clone(log), log[logHeaderBytes:logHeaderBytes+100]...), index, func(st logState) bool { return st.settled && st.missing == 0 && st.rest == 100 }},
+		"cut within the header":                     {log[:20], index, func(st logState) bool { return st.missing == frames && st.Rest == 20 }},
+		"begun and not ended":                       {append(bytes.Clone(log), log[sqlitelog.HeaderBytes:sqlitelog.HeaderBytes+100]...), index, func(st logState) bool { return st.settled && st.missing == 0 && st.Rest == 100 }},
 		"index of another log":                      {appliedLog, index, func(st logState) bool { return !st.settled && st.missing == 0 }},
 		"index damaged":                             {log[:len(log)-100], append([]byte{1}, index[1:]...), func(st logState) bool { return st.missing == 0 }},
 		"index cut":                                 {log[:len(log)-100], index[:50], func(st logState) bool { return st.missing == 0 }},
-		"cut, and all of it is in the database":     {appliedLog[:logHeaderBytes+2*frameBytes], appliedIndex, func(st logState) bool { return st.applied && st.missing == 0 }},
-		"cut, and some of it is in the database":    {appliedLog[:logHeaderBytes+2*frameBytes], partly(appliedIndex), func(st logState) bool { return st.mixed && !st.applied && st.missing > 0 }},
+		"cut, and all of it is in the database":     {appliedLog[:sqlitelog.HeaderBytes+2*frameBytes], appliedIndex, func(st logState) bool { return st.applied && st.missing == 0 }},
+		"cut, and some of it is in the database":    {appliedLog[:sqlitelog.HeaderBytes+2*frameBytes], partly(appliedIndex), func(st logState) bool { return st.mixed && !st.applied && st.missing > 0 }},
 		"whole, and all of it is in the database":   {appliedLog, appliedIndex, func(st logState) bool { return st.settled && !st.applied }},
 		"emptied, and all of it is in the database": {nil, appliedIndex, func(st logState) bool { return st.missing == 0 && !st.applied }},
-		"nothing":                                   {[]byte("removed"), nil, func(st logState) bool { return !st.exists && st.missing == 0 && st.rest == 0 }},
+		"nothing":                                   {[]byte("removed"), nil, func(st logState) bool { return !st.exists && st.missing == 0 && st.Rest == 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), FileName)
@@ -189,26 +191,4 @@ func TestLookAtLog(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzReadLog(f *testing.F) {
-	_, log, index := leftBehind(f, 3, never)
-	f.Add(log, index[:indexBytes])
-	f.Add(log[:len(log)-1], index[:20])
-	f.Add(log[:33], []byte{})
-	f.Add(log[:31], []byte{})
-	f.Add([]byte{}, index[:indexBytes])
-	big := bytes.Clone(log)
-	binary.BigEndian.PutUint32(big[8:], 1<<31)
-	f.Add(big, index[:indexBytes])
-	f.Fuzz(func(t *testing.T, log, index []byte) {
-		e := mustRead(t, log)
-		if e.size != int64(len(log)) || e.usable < 0 || e.rest < 0 || e.usable+e.rest > e.size {
-			t.Errorf("%+v of %d bytes", e, len(log))
-		}
-		if again := mustRead(t, log[:e.usable]); again.frames != e.frames || again.rest != 0 || again.usable != e.usable {
-			t.Errorf("the usable part is %+v alone and %+v with what follows", again, e)
-		}
-		parseIndex(index)
-	})
 }
