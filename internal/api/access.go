@@ -38,6 +38,7 @@ type gate struct {
 	hasRead             bool
 	adminPath, joinPath string
 	authenticate        func(workerID int64, credential string) bool
+	registered          func(workerID int64) bool
 	anonymousViewer     bool
 	loopback            *loopbackTrust
 	trustLoopback       bool
@@ -51,6 +52,7 @@ func newGate(o Options, failures *failures) *gate {
 		read: sha256.Sum256([]byte(o.ReadToken)), hasRead: o.ReadToken != "",
 		adminPath: o.AdminTokenPath, joinPath: o.WorkerTokenPath,
 		authenticate:    o.Inventory.Authenticate,
+		registered:      o.Inventory.Registered,
 		anonymousViewer: !o.DisableAnonymousViewer,
 		loopback:        newLoopbackTrust(o),
 		trustLoopback:   !o.NoTrustLoopback,
@@ -79,7 +81,11 @@ func (g *gate) refuse(r *http.Request, need access) *Problem {
 		token, ok := bearer(r)
 		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 		if !ok || err != nil || !g.authenticate(id, token) {
-			return g.failures.wrongToken(r, neededWorker, &Problem{Status: http.StatusUnauthorized, Detail: "this needs the credential that the worker got when it registered, and the worker may have been removed since: register again"})
+			needed := neededWorker
+			if err == nil && !g.registered(id) {
+				needed = neededUnknown
+			}
+			return g.failures.wrongToken(r, needed, &Problem{Status: http.StatusUnauthorized, Detail: "this needs the credential that the worker got when it registered, and the worker may have been removed since: register again"})
 		}
 		return nil
 	}

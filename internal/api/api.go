@@ -71,6 +71,7 @@ type Inventory interface {
 	// Report returns ids in the order of the report's instances.
 	Report(ctx context.Context, workerID int64, r fleet.Report) ([]fleet.ReportedIDs, error)
 	Authenticate(workerID int64, credential string) bool
+	Registered(workerID int64) bool
 	// RemoveWorker keeps out a worker that is alive, until Allow. Revoked returns those that are kept out, by their ids.
 	RemoveWorker(ctx context.Context, workerID int64) error
 	Revoked() []fleet.RevokedWorker

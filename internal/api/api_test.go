@@ -148,6 +148,12 @@ func (i *fakeInventory) Authenticate(id int64, credential string) bool {
 	return !i.removed[id] && (id == 1 && credential == "cred-1" || id == 2 && credential == "cred-2")
 }
 
+func (i *fakeInventory) Registered(id int64) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return !i.removed[id] && (id == 1 || id == 2)
+}
+
 func (i *fakeInventory) RemoveWorker(_ context.Context, id int64) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -40,6 +40,9 @@ const (
 	neededAdmin  = "admin"
 	neededJoin   = "join"
 	neededWorker = "worker"
+	// neededUnknown is of a worker that isn't registered. It is always answered with 401: there is nothing to guess, and workers of
+	// older versions take nothing else for a reason to register again after the server lost its database.
+	neededUnknown = "unknown_worker"
 )
 
 // failures counts what is refused.
@@ -60,7 +63,7 @@ type refusal struct {
 func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 	f := &failures{
 		wrongTokens: map[refusal]int{
-			{neededAdmin, 401}: 0, {neededAdmin, 429}: 0, {neededJoin, 401}: 0, {neededJoin, 429}: 0, {neededWorker, 401}: 0, {neededWorker, 429}: 0,
+			{neededAdmin, 401}: 0, {neededAdmin, 429}: 0, {neededJoin, 401}: 0, {neededJoin, 429}: 0, {neededWorker, 401}: 0, {neededWorker, 429}: 0, {neededUnknown, 401}: 0,
 		},
 		notRegistered: map[refusal]int{{"invalid", 422}: 0, {"invalid", 429}: 0, {"conflict", 409}: 0, {"conflict", 429}: 0, {"revoked", 403}: 0, {"revoked", 429}: 0, {"too_often", 429}: 0},
 	}
@@ -111,7 +114,8 @@ func (f *failures) wrongToken(r *http.Request, needed string, p *Problem) *Probl
 		return p
 	}
 	p.wrongToken = true
-	if wait := f.tokens.Take(inbound.Peer(r.RemoteAddr)); wait > 0 {
+	wait := f.tokens.Take(inbound.Peer(r.RemoteAddr))
+	if wait > 0 && needed != neededUnknown {
 		p.limit(wait, fmt.Sprintf("more than %d requests with wrong tokens came from this address within a minute, and this one's is wrong too; a right one is taken at any time: ", maxFailures))
 	}
 	f.mu.Lock()

@@ -121,6 +121,21 @@ func TestWrongTokensAreBounded(t *testing.T) {
 	}
 }
 
+// A fleet whose server lost its database is told to register again however many workers of it share an address: they are no longer
+// registered, and what they have is no guess.
+func TestWorkersThatAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t)
+		for id := 100; id < 400; id++ {
+			r := request("PUT", fmt.Sprintf("/v2/workers/%d/report", id), `{"applied_generation":0,"instances":[]}`, "Authorization", "Bearer cred")
+			if w := h.do(r); w.Code != http.StatusUnauthorized {
+				t.Fatalf("worker %d: %d: %s", id, w.Code, w.Body)
+			}
+		}
+		wantSamples(t, h.families(), `stackscope_wrong_tokens_total{needed="unknown_worker",status="401"} 300`, `stackscope_wrong_tokens_total{needed="worker",status="429"} 0`)
+	})
+}
+
 func TestPeersOfWrongTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAPI(t)

@@ -41,6 +41,7 @@ func TestSlowReadersHoldNoScrapes(t *testing.T) {
 				t.Errorf("%s:\n%s", path, page)
 			}
 		}
+		synctest.Wait()
 		if held := a.fetches.Load() - a.released.Load(); held != 0 {
 			t.Errorf("%d pages of the engine are held", held)
 		}

@@ -132,6 +132,7 @@ func TestWhatDamagedRowsLeave(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- inv.Run(ctx) }()
 		time.Sleep(23 * time.Hour)
+		synctest.Wait()
 		sn := inv.Snapshot()
 		if len(sn.Clusters) != 2 || sn.Clusters[0].ID != 1 || sn.Clusters[0].Name != "recovered-1" || sn.Clusters[1].ID != 2 {
 			t.Errorf("clusters %+v", sn.Clusters)

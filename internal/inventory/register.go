@@ -171,6 +171,14 @@ func (i *Inventory) Authenticate(workerID int64, credential string) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
 }
 
+// Registered reports whether there is a worker of an id.
+func (i *Inventory) Registered(workerID int64) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	_, ok := i.workers[workerID]
+	return ok
+}
+
 // RemoveWorker forgets a worker, its instances, and the models that have no others, once that is stored. A worker that is
 // still alive is revoked: it is kept out from then on until Allow lets it in. The error is fleet.ErrNoWorker if there is none,
 // fleet.ErrRevokedFull, or fleet.ErrNotStored; the worker is still there then.
