@@ -119,9 +119,9 @@ func New(o Options) (*Engine, error) {
 	e.status = Status{
 		Name: d.Instance, URL: target.URL(), State: fleet.InstanceStarting,
 		Identity: Identity{
-			Runtime: fleet.Visible(cmp.Or(d.Runtime, o.History.Runtime)),
-			Version: fleet.Visible(cmp.Or(d.Version, o.History.Version)),
-			Model:   fleet.Visible(cmp.Or(d.Model, o.History.Model)),
+			Runtime: fleet.Spelled(cmp.Or(d.Runtime, o.History.Runtime), fleet.MaxKind),
+			Version: fleet.Spelled(cmp.Or(d.Version, o.History.Version), fleet.MaxVersion),
+			Model:   fleet.Spelled(cmp.Or(d.Model, o.History.Model), fleet.MaxModelName),
 		},
 		RestartCount: o.History.RestartCount, LastRestartAt: o.History.LastRestartAt,
 	}

@@ -29,8 +29,8 @@ func (r *renames) allow(now time.Time) (ok, first bool) {
 
 // rename notes what the engine says about itself, unless that changes too often. The caller holds e.mu.
 func (e *Engine) rename(version, model string) {
-	// Engines are programs of others: what doesn't show in a name is written out, here and so on all pages and in all reports.
-	version, model = fleet.Visible(version), fleet.Visible(model)
+	// Engines are programs of others: what doesn't show in a name is written out, here and so wherever the name is of the instance.
+	version, model = fleet.Spelled(version, fleet.MaxVersion), fleet.Spelled(model, fleet.MaxModelName)
 	if Gateway(e.status.Runtime) {
 		model = e.status.Model // it has none
 	}

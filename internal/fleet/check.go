@@ -121,21 +121,28 @@ func CheckReport(r Report) (Report, error) {
 // CheckInstance brings in into normal form and returns the first rule that it breaks.
 func CheckInstance(in *ReportedInstance) *Fault {
 	for _, f := range []struct {
-		name, value string
-		min, max    int
+		name     string
+		value    *string
+		min, max int
 	}{
-		{"name", in.Name, 1, MaxName},
-		{"model", in.Model, 0, MaxModelName}, // none: a gateway
-		{"runtime", in.Runtime, 0, MaxKind},
-		{"runtime_version", in.RuntimeVersion, 0, MaxVersion},
-		{"source", in.Source, 0, MaxKind},
-		{"source_key", in.SourceKey, 0, MaxSourceKey},
-		{"category", in.Category, 0, MaxKind},
-		{"url", in.URL, 0, MaxURL},
+		{"name", &in.Name, 1, MaxName},
+		{"model", &in.Model, 0, MaxModelName}, // none: a gateway
+		{"runtime", &in.Runtime, 0, MaxKind},
+		{"runtime_version", &in.RuntimeVersion, 0, MaxVersion},
+		{"source", &in.Source, 0, MaxKind},
+		{"source_key", &in.SourceKey, 0, MaxSourceKey},
+		{"category", &in.Category, 0, MaxKind},
 	} {
-		if fault := textFault(f.value, f.min, f.max); fault != "" {
+		// A worker of an older version passes on what engines say as they say it, and its report is not refused for one of them.
+		if utf8.ValidString(*f.value) {
+			*f.value = Spelled(*f.value, f.max)
+		}
+		if fault := textFault(*f.value, f.min, f.max); fault != "" {
 			return &Fault{f.name, fault}
 		}
+	}
+	if fault := textFault(in.URL, 0, MaxURL); fault != "" {
+		return &Fault{"url", fault}
 	}
 	if in.Model == "" && in.Runtime == "" {
 		return &Fault{"model", "and runtime are empty; one without a model is a gateway, which must say its runtime"}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"unicode"
@@ -73,7 +74,7 @@ func unseen(r rune) string {
 }
 
 // Visible returns s with all that textFault refuses of its characters written out, as in <U+200B>, or <0xFF> where it is no UTF-8: what
-// engines say of themselves is shown for what it is, and two models don't become one.
+// engines say of themselves is shown for what it is, and two models don't become one (unless one's name is what is written of the other's).
 func Visible(s string) string {
 	if TextFault(s) == "" {
 		return s
@@ -91,4 +92,15 @@ func Visible(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// Spelled is Visible. Where that makes of a text of at most longest bytes a longer one, its end is replaced by a hash.
+func Spelled(s string, longest int) string {
+	v := Visible(s)
+	if len(v) <= longest || len(s) > longest {
+		return v
+	}
+	sum := sha256.Sum256([]byte(s))
+	const hash = 4
+	return fmt.Sprintf("%s~%x", Cut(v, longest-2*hash-1), sum[:hash])
 }

@@ -86,21 +86,36 @@ func TestAllTextsMustShow(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	for field, change := range map[string]func(*fleet.ReportedInstance, string){
-		"name":            func(in *fleet.ReportedInstance, s string) { in.Name = s },
-		"model":           func(in *fleet.ReportedInstance, s string) { in.Model = s },
-		"runtime":         func(in *fleet.ReportedInstance, s string) { in.Runtime = s },
-		"runtime_version": func(in *fleet.ReportedInstance, s string) { in.RuntimeVersion = s },
-		"source":          func(in *fleet.ReportedInstance, s string) { in.Source = s },
-		"source_key":      func(in *fleet.ReportedInstance, s string) { in.SourceKey = s },
-		"category":        func(in *fleet.ReportedInstance, s string) { in.Category = s },
-		"url":             func(in *fleet.ReportedInstance, s string) { in.URL = "http://" + s },
+	in := fleet.ReportedInstance{Name: "n", Model: "m", State: fleet.InstanceRunning, URL: "http://a\u202eb"}
+	if fault := fleet.CheckInstance(&in); fault == nil || fault.Field != "url" || !strings.Contains(fault.Detail, "is U+202E") {
+		t.Errorf("url: %v", fault)
+	}
+}
+
+// What a worker of an older version passes on from its engines is written out, and costs neither the instance nor the report.
+func TestInstancesTextsAreWrittenOut(t *testing.T) {
+	for field, at := range map[string]func(*fleet.ReportedInstance) *string{
+		"name":            func(in *fleet.ReportedInstance) *string { return &in.Name },
+		"model":           func(in *fleet.ReportedInstance) *string { return &in.Model },
+		"runtime":         func(in *fleet.ReportedInstance) *string { return &in.Runtime },
+		"runtime_version": func(in *fleet.ReportedInstance) *string { return &in.RuntimeVersion },
+		"source":          func(in *fleet.ReportedInstance) *string { return &in.Source },
+		"source_key":      func(in *fleet.ReportedInstance) *string { return &in.SourceKey },
+		"category":        func(in *fleet.ReportedInstance) *string { return &in.Category },
 	} {
 		in := fleet.ReportedInstance{Name: "n", Model: "m", State: fleet.InstanceRunning}
-		change(&in, "a\u202eb")
-		if fault := fleet.CheckInstance(&in); fault == nil || fault.Field != field || !strings.Contains(fault.Detail, "is U+202E") {
-			t.Errorf("%s: %v", field, fault)
+		*at(&in) = "a\u202eb"
+		if fault := fleet.CheckInstance(&in); fault != nil || *at(&in) != "a<U+202E>b" {
+			t.Errorf("%s: %q, %v", field, *at(&in), fault)
 		}
+	}
+	long := fleet.ReportedInstance{Name: "n", Model: "a" + strings.Repeat("\u00a0b", 100), State: fleet.InstanceRunning}
+	if fault := fleet.CheckInstance(&long); fault != nil || len(long.Model) > fleet.MaxModelName || !strings.HasPrefix(long.Model, "a<U+00A0>b") {
+		t.Errorf("%q, %v", long.Model, fault)
+	}
+	other := fleet.ReportedInstance{Name: "n", Model: "a" + strings.Repeat("\u00a0b", 99) + "\u00a0c", State: fleet.InstanceRunning}
+	if fault := fleet.CheckInstance(&other); fault != nil || other.Model == long.Model {
+		t.Errorf("two long models became one: %q, %v", other.Model, fault)
 	}
 }
 

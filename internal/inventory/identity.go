@@ -23,6 +23,7 @@ type process struct {
 	superseded []string // the runs that another one took the worker over from, the latest first; never changed in place
 	joined     int64    // when it registered, as lastSeen; never: before this server began
 	refused    string   // who was last refused for its sake and logged
+	contested  int64    // when another was first refused for its sake, as lastSeen; 0: never
 }
 
 // begin makes the process that registers the worker from now on.
@@ -40,10 +41,15 @@ func (i *Inventory) begin(w *worker, r fleet.Registration) {
 // live reports whether the worker's process is taken to run still.
 func (i *Inventory) live(w *worker) bool {
 	last := max(w.joined, w.lastSeen.Load())
-	return w.LeftAt.IsZero() && last != never && time.Since(i.epoch)-time.Duration(last) < i.liveFor()
+	return w.LeftAt.IsZero() && last != never && time.Since(i.epoch)-time.Duration(last) < i.liveFor(w)
 }
 
-func (i *Inventory) liveFor() time.Duration {
+// liveFor is how long after its last sign of life the worker counts as live. One that has reported after another was refused for its
+// sake was not that other one before: then a failure of its network does not make room for a copy.
+func (i *Inventory) liveFor(w *worker) time.Duration {
+	if w.contested != 0 && w.lastSeen.Load() > w.contested {
+		return i.opts.HeartbeatGrace
+	}
 	return min(liveReports*i.opts.ReportInterval, i.opts.HeartbeatGrace)
 }
 
@@ -58,14 +64,22 @@ func (i *Inventory) twins(known *worker, r fleet.Registration) error {
 	if had == comes && !slices.Contains(known.superseded, r.Run) {
 		return nil
 	}
+	if known.contested == 0 {
+		known.contested = max(1, int64(time.Since(i.epoch)))
+	}
 	if who := r.Run + " " + comes; known.refused != who {
 		known.refused = who
 		i.log.Warn("a second live worker has the identity of another and is refused: one of the two has a copy of the other's data directory",
 			"worker", known.Name, "worker_id", known.ID, "address", had, "refused", r.Name, "refused_address", comes)
 	}
+	if had == comes {
+		return fmt.Errorf("%w: worker %d, %q, has it and goes on; it and this one, %q, both say that they are at %s: either may be the copy: stop the one whose machine or data directory "+
+			"is, remove worker.json in its data directory, give it an address of its own with --worker-ip, and start it again: it gets an identity of its own",
+			fleet.ErrTwoWorkers, known.ID, known.Name, r.Name, had)
+	}
 	return fmt.Errorf("%w: worker %d, %q, at %s has it and goes on; this one, %q, comes from %s: stop one of the two; if this one's machine or data directory is a copy, "+
 		"stop this worker, remove worker.json in its data directory and start it again: it gets an identity of its own; if the other one has ended without saying so, this one is taken %s after its last report",
-		fleet.ErrTwoWorkers, known.ID, known.Name, had, r.Name, comes, i.liveFor())
+		fleet.ErrTwoWorkers, known.ID, known.Name, had, r.Name, comes, i.liveFor(known))
 }
 
 func place(address string, port int) string {

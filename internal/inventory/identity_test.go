@@ -42,10 +42,13 @@ func TestSecondWorkerOfAnIdentityIsRefused(t *testing.T) {
 				inv := newWith(t, inventory.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				first := join(t, inv, ofRun("first", "10.0.0.1"))
 				before := ""
-				for range 40 {
-					if _, err := inv.Register(t.Context(), copied); true {
-						wantError(t, err, fleet.ErrTwoWorkers, `"a"`, "10.0.0.1:10151", place(copied), "worker.json", "stop one of the two", "30s after")
+				for k := range 40 {
+					after := "taken 30s after"
+					if k > 1 { // the first one has reported since the second was refused
+						after = "taken 2m30s after"
 					}
+					_, err := inv.Register(t.Context(), copied)
+					wantError(t, err, fleet.ErrTwoWorkers, `"a"`, "10.0.0.1:10151", place(copied), "worker.json", "stop one of the two", after)
 					if !inv.Authenticate(first.Worker.ID, first.Credential) {
 						t.Fatal("the first one's credential does not hold any more")
 					}
@@ -60,8 +63,8 @@ func TestSecondWorkerOfAnIdentityIsRefused(t *testing.T) {
 				if n := strings.Count(log.String(), "a second live worker"); n != 1 {
 					t.Errorf("logged %d times:\n%s", n, &log)
 				}
-				// The first one ends without a word: the second has its place when the window has passed.
-				time.Sleep(23*time.Second - time.Nanosecond)
+				// The first one ends without a word: the second has its place when it would be not ready.
+				time.Sleep(143*time.Second - time.Nanosecond)
 				_, err := inv.Register(t.Context(), copied)
 				wantError(t, err, fleet.ErrTwoWorkers)
 				time.Sleep(time.Nanosecond)
@@ -71,6 +74,24 @@ func TestSecondWorkerOfAnIdentityIsRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A worker that ended without a word and comes back elsewhere is refused for as long as it may be a copy: it never reports beside itself.
+func TestWorkerThatMovesAfterACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inv := newInventory(t, newMemory())
+		a := join(t, inv, ofRun("1", "10.0.0.1")).Worker.ID
+		time.Sleep(10 * time.Second)
+		report(t, inv, a, engine("e", "m"))
+		for range 3 {
+			_, err := inv.Register(t.Context(), ofRun("2", "10.0.0.2"))
+			wantError(t, err, fleet.ErrTwoWorkers, "taken 30s after")
+			time.Sleep(10 * time.Second)
+		}
+		if got := join(t, inv, ofRun("2", "10.0.0.2")).Worker; got.ID != a {
+			t.Errorf("worker = %+v", got)
+		}
+	})
 }
 
 func place(r fleet.Registration) string {
@@ -112,7 +133,7 @@ func TestTwoWorkersAtOneAddress(t *testing.T) {
 		for range 20 {
 			report(t, inv, second.Worker.ID)
 			_, err := inv.Register(t.Context(), ofRun("1", "10.0.0.1"))
-			wantError(t, err, fleet.ErrTwoWorkers, "10.0.0.1:10151")
+			wantError(t, err, fleet.ErrTwoWorkers, "10.0.0.1:10151", "either may be the copy", "--worker-ip")
 			if !inv.Authenticate(second.Worker.ID, second.Credential) {
 				t.Fatal("the credential of the one that goes on does not hold any more")
 			}

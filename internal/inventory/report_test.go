@@ -196,7 +196,7 @@ func TestBadReportsAreExplained(t *testing.T) {
 		{"long model", one(func(in *fleet.ReportedInstance) { in.Model = strings.Repeat("m", 513) }), []string{"model is 513 bytes long"}},
 		{"state", one(func(in *fleet.ReportedInstance) { in.State = "Running" }), []string{`state is "Running"`, "running"}},
 		{"no state", one(func(in *fleet.ReportedInstance) { in.State = "" }), []string{`state is ""`}},
-		{"runtime", one(func(in *fleet.ReportedInstance) { in.Runtime = "v\x01" }), []string{`runtime is "v\x01"`}},
+		{"runtime", one(func(in *fleet.ReportedInstance) { in.Runtime = strings.Repeat("v", 65) }), []string{`runtime is 65 bytes long`}},
 		{"restarts", one(func(in *fleet.ReportedInstance) { in.RestartCount = -1 }), []string{"restart_count is -1"}},
 		{"restart time", one(func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Unix(-1, 0) }), []string{"last_restart_at is -1"}},
 		{"far restart time", one(func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Unix(math.MaxInt64/2, 0) }), []string{"last_restart_at is 4611686018427387903"}},

@@ -3,7 +3,11 @@ package translate
 import (
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // OutputCapacity returns the bytes that a Result holds for its output.
@@ -78,3 +82,21 @@ func TestRisesIsAnOrder(t *testing.T) {
 
 // Filled returns how many pages a Result has filled into its outline.
 func Filled(r *Result) int { return r.outline.filled }
+
+// TestNamesThatAreWrittenOut: a page says the model as the engine does, and the instance has it with what doesn't show written out. That
+// is one name and no clash.
+func TestNamesThatAreWrittenOut(t *testing.T) {
+	for _, c := range []struct{ own, native, want string }{
+		{"org/mo<U+200B>del", "org/mo\u200bdel", ""},
+		{"org/mo<U+000A>del", `org/mo\ndel`, ""},
+		{"org/mo<U+200B>del", "org/mo\u200bdel-lora", "exported_model_name"},
+		{"org/model", "org/mo\u200bdel", "exported_model_name"},
+		{fleet.Spelled("a"+strings.Repeat("\u00a0b", 100), fleet.MaxModelName), "a" + strings.Repeat("\u00a0b", 100), ""},
+	} {
+		s := NewSource([]Label{{"model_name", c.own}})
+		got := s.relabel(nil, []exposition.Label{{Name: []byte("model_name"), Value: []byte(c.native)}})
+		if c.want == "" && len(got) != 0 || c.want != "" && (len(got) != 1 || string(got[0].Name) != c.want) {
+			t.Errorf("%q of an instance %q became %v", c.native, c.own, got)
+		}
+	}
+}

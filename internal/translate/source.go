@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // Label is a label of an instance; the value is plain text, not escaped.
@@ -84,7 +85,7 @@ func (s *Source) relabel(dst, native []exposition.Label) []exposition.Label {
 			continue
 		}
 		own, taken := s.value(string(l.Name))
-		if taken && !reserved(l.Name) && unescapesTo(l.Value, own) {
+		if taken && !reserved(l.Name) && (unescapesTo(l.Value, own) || writtenOut(l.Value, own)) {
 			continue
 		}
 		if taken || reserved(l.Name) {
@@ -129,6 +130,11 @@ func unescapesTo(escaped []byte, text string) bool {
 		return string(escaped) == text
 	}
 	return string(exposition.Unescape(nil, escaped)) == text
+}
+
+// writtenOut reports whether text is what an escaped value means, with what doesn't show of it written out, as an instance's names are.
+func writtenOut(escaped []byte, text string) bool {
+	return strings.Contains(text, "<U+") && fleet.Spelled(string(exposition.Unescape(nil, escaped)), fleet.MaxModelName) == text
 }
 
 // canonicalValue returns a value with nothing escaped that need not be. Prometheus reads a backslash before any other

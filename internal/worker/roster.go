@@ -295,7 +295,7 @@ func (r *roster) name(f discovery.Found, before *watched) string {
 		d := engine.Declaration{URL: f.URL, Model: cmp.Or(f.Model, strings.ToLower(f.Runtime))}
 		name = d.Name(r.worker)
 	}
-	name = fleet.Visible(name)
+	name = fleet.Spelled(name, fleet.MaxName)
 	taken := func(name string) bool {
 		for _, w := range r.byKey {
 			if w != before && w.engine.Status().Name == name {
