@@ -102,7 +102,7 @@ func vendorTables() (short, full []byte, err error) {
 
 func shortTable(all []recorded) []byte {
 	var b bytes.Buffer
-	b.WriteString("| cards | read by |")
+	b.WriteString("| GPUs | read by |")
 	for _, g := range groups {
 		fmt.Fprintf(&b, " %s |", g.title)
 	}
