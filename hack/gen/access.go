@@ -21,6 +21,29 @@ what was asked. 401: a credential is missing or wrong. 403: a page of another si
 Where an option of the server changes that, the option's number stands behind.
 `
 
+// accessWords say what stands in the tables' heads and first columns.
+const accessWords = `
+| right | who has it |
+|---|---|
+| open | everybody; of a metrics port whose ` + "`--web.config.file`" + ` has users, those users, except for a worker's ` + "`/healthz`" + ` |
+| viewer | everybody; with ` + "`--disable-anonymous-viewer`" + ` who has the admin token, or is the server's own user on its machine, and the embedded Grafana |
+| self | the worker that the path names, by the credential that it got when it joined |
+| join | who has the worker token |
+| admin | who has the admin token, or is the server's own user on its machine |
+| ..., not served | nobody gets an answer from these routes. Who lacks the right is told that first |
+| ..., other routes | the same right, and other answers in some rows than in the column before |
+
+| who asks | what that is |
+|---|---|
+| forwarded by a local proxy | a request on loopback with a header that proxies set, such as ` + "`X-Forwarded-For`" + ` |
+| rebound host name | a request on loopback to a host name that isn't the machine's. A page of another site sends one when its own name leads to 127.0.0.1 |
+| page of another site | a request that a page of another site has a browser send, on the API's and Prometheus' ports by the server's own user on its machine |
+| join token | the content of ` + "`DATA_DIR/worker-token`" + ` |
+| the worker itself, another worker | a worker's credential, for its own id and for another one's |
+| read token | the embedded Grafana's own token, new at each start. It reads, and nobody else has it |
+| admin token | the content of ` + "`DATA_DIR/admin-token`" + `, as ` + "`Authorization: Bearer`" + `, or as the password of user ` + "`admin`" + ` (Basic) |
+`
+
 // ports are where the tables are, in the order of the page, and what they are about.
 var ports = []struct{ name, title, about string }{
 	{"API", "The API: --port, or --tls-port", "With Prometheus at /prometheus and Grafana at /grafana. What passes to Grafana is then decided by Grafana: its own users, " +
@@ -41,7 +64,7 @@ func access() ([]byte, error) {
 			b.WriteString(" and users in that file")
 		}
 	}
-	b.WriteString("\n")
+	b.WriteString("\n" + accessWords)
 	var tables []accesstable.Table
 	for _, pkg := range []string{"server", "worker"} {
 		text, err := os.ReadFile(filepath.Join("internal", pkg, "testdata", "access.txt"))
