@@ -62,6 +62,8 @@ type mount struct {
 	Type   string `json:"type"`
 	Source string `json:"source"`
 	Target string `json:"target"`
+	// ReadOnly says that the container may not write there.
+	ReadOnly bool `json:"read_only"`
 }
 
 type healthcheck struct {
