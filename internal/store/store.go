@@ -102,6 +102,9 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 			return nil, err
 		}
 	}
+	if there.fresh && s.hasTokens() {
+		s.log.Warn("no database beside the tokens that are here: the inventory begins empty. If that is not meant, stop the server and put a backup back", "database", s.path)
+	}
 	if there.fresh {
 		if err := s.mark(being + "\n"); err != nil {
 			return nil, fmt.Errorf("make database %s: %w", s.path, err)
