@@ -33,6 +33,7 @@ const being = "being made"
 const expectedText = `made %s
 While this file is here, the server expects ` + FileName + ` beside it and does not start without it, or with an empty one.
 To begin with an empty inventory, remove this file too. Workers then register again and get new ids; the tokens stay.
+Workers that were kept out may join again then, and also after a backup from before they were removed is put back.
 `
 
 // ErrLost says that a database was here and is not any more.
@@ -108,7 +109,7 @@ func (s *Store) lost(words string, beside []string) error {
 	for _, suffix := range s.beside("", logSuffix, indexSuffix, expectedSuffix) {
 		remove = append(remove, FileName+suffix)
 	}
-	return fmt.Errorf("database %s is %w: it %s, and %s. Put a backup in its place; or, to begin with an empty inventory, move away %s: workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Nothing was changed",
+	return fmt.Errorf("database %s is %w: it %s, and %s. Put a backup in its place; or, to begin with an empty inventory, move away %s: workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Either way workers that were kept out may join again: look at stackscope worker list. Nothing was changed",
 		s.path, ErrLost, words, proof, strings.Join(remove, ", "))
 }
 
