@@ -57,14 +57,22 @@ func (l *loopbackTrust) refuse(r *http.Request) string {
 	return fmt.Sprintf("it came from user %d and the server runs as another: send it with sudo -u %s", uid, l.name)
 }
 
-// joins reports whether a worker that registers by r is on this machine: a program of the server's user, or of root, as workers often
-// are. Where the system doesn't say whose it is, looks decide.
-func (l *loopbackTrust) joins(r *http.Request) bool {
-	if !isLocal(r) {
-		return false
+// elsewhere returns why a worker that registers by r isn't taken for one on this machine, and what to do; nothing when it is: a program
+// of the server's user, or of root, as workers often are. Where the system doesn't say whose it is, looks decide.
+func (l *loopbackTrust) elsewhere(r *http.Request) string {
+	if reason := notLocal(r); reason != "" {
+		return reason + "; if the worker is on the server's machine, let it join at http://localhost:PORT, with the port of this server, by --server-url"
 	}
 	uid, err := l.user(r)
-	return errors.Is(err, procnet.ErrNotHere) || err == nil && (uid == l.uid || uid == rootUID)
+	switch {
+	case errors.Is(err, procnet.ErrNotHere):
+		return ""
+	case err != nil:
+		return fmt.Sprintf("whose it was could not be found out: %v", err)
+	case uid == l.uid, uid == rootUID:
+		return ""
+	}
+	return fmt.Sprintf("it came from user %d and the server runs as another; run the worker as root or as the server's user, %s", uid, l.name)
 }
 
 // user returns whose the connection is over which r came from this machine.
@@ -84,14 +92,10 @@ func (l *loopbackTrust) user(r *http.Request) (uint32, error) {
 	return l.ownerUID(client, server)
 }
 
-// isLocal reports whether r looks as if it was made on this machine and for this machine. A proxy that speaks TCP alone makes every
-// request look so.
-func isLocal(r *http.Request) bool { return notLocal(r) == "" }
-
 // notLocal returns why r doesn't look as if it was made on this machine and for this machine: from a loopback address, to a
 // loopback name (a page elsewhere that rebinds its DNS name to 127.0.0.1 keeps its own name in Host), and through no proxy that
 // gives itself away by a header. HTTP/1.0 isn't trusted because nginx, which by default adds no header, speaks that to what lies
-// behind it.
+// behind it. A proxy that speaks TCP alone makes every request look so.
 func notLocal(r *http.Request) string {
 	switch {
 	case !fromLoopback(r):

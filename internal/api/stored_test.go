@@ -59,16 +59,16 @@ func TestWhereRegistrationsComeFrom(t *testing.T) {
 		headers    []string
 		uid        uint32
 		err        error
-		want       bool
+		want       string // nothing: from here
 	}{
-		"here":                {"127.0.0.1:5", "127.0.0.1", nil, serverUID, nil, true},
-		"here over IPv6":      {"[::1]:5", "localhost:80", nil, serverUID, nil, true},
-		"here, as root":       {"127.0.0.1:5", "127.0.0.1", nil, 0, nil, true},
-		"elsewhere":           {"192.0.2.1:5", "127.0.0.1", nil, serverUID, nil, false},
-		"through a proxy":     {"127.0.0.1:5", "localhost", []string{"X-Forwarded-For", "192.0.2.1"}, serverUID, nil, false},
-		"through a TCP proxy": {"127.0.0.1:5", "localhost", nil, 33, nil, false},
-		"closed":              {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrClosed, false},
-		"no Linux":            {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrNotHere, true},
+		"here":                {"127.0.0.1:5", "127.0.0.1", nil, serverUID, nil, ""},
+		"here over IPv6":      {"[::1]:5", "localhost:80", nil, serverUID, nil, ""},
+		"here, as root":       {"127.0.0.1:5", "127.0.0.1", nil, 0, nil, ""},
+		"elsewhere":           {"192.0.2.1:5", "127.0.0.1", nil, serverUID, nil, "it came from another machine; if the worker is on the server's machine, let it join at http://localhost:PORT"},
+		"through a proxy":     {"127.0.0.1:5", "localhost", []string{"X-Forwarded-For", "192.0.2.1"}, serverUID, nil, `it has the header "X-Forwarded-For", which a proxy may have added`},
+		"through a TCP proxy": {"127.0.0.1:5", "localhost", nil, 33, nil, "it came from user 33 and the server runs as another; run the worker as root or as the server's user"},
+		"closed":              {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrClosed, "whose it was could not be found out: "},
+		"no Linux":            {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrNotHere, ""},
 	} {
 		h := newAPI(t, func(o *api.Options) {
 			o.NoTrustLoopback = true // concerns tokens alone
@@ -80,8 +80,8 @@ func TestWhereRegistrationsComeFrom(t *testing.T) {
 		if w := h.do(r); w.Code != 200 {
 			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
 		}
-		if got := h.inventory.registered.Local; got != c.want {
-			t.Errorf("%s: local = %v", name, got)
+		if got := h.inventory.registered; got.Local != (c.want == "") || !strings.HasPrefix(got.Elsewhere, c.want) || got.Local != (got.Elsewhere == "") {
+			t.Errorf("%s: local = %v, elsewhere = %q", name, got.Local, got.Elsewhere)
 		}
 	}
 }

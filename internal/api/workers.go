@@ -30,9 +30,11 @@ func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput,
 	if err := a.gate.failures.tooOften(b.UUID); err != nil {
 		return nil, err
 	}
+	elsewhere := a.gate.loopback.elsewhere(in.request)
 	joined, err := a.opts.Inventory.Register(ctx, fleet.Registration{
 		UUID: b.UUID, Name: b.Name, Cluster: b.Cluster, Address: b.Address, MetricsPort: b.MetricsPort,
-		MetricsScheme: b.MetricsScheme, ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Local: a.gate.loopback.joins(in.request), Run: b.Run,
+		MetricsScheme: b.MetricsScheme, ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Run: b.Run,
+		Local: elsewhere == "", Elsewhere: elsewhere,
 	})
 	if err != nil {
 		return nil, a.problem(ctx, join, "register worker", err)

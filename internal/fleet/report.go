@@ -19,6 +19,8 @@ type Registration struct {
 	Version       string
 	// Local says that the request came from this machine itself. Only then may the address be a loopback one.
 	Local bool
+	// Elsewhere says, where Local is false, why that is, and what to do about it on this machine.
+	Elsewhere string
 	// Run is made by the worker at each of its starts and tells two processes of one UUID apart; empty: it is not told.
 	Run string
 }

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -68,7 +69,7 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 	known := i.workerUUID[r.UUID]
 	letIn := known != nil && known.Loopback && known.Address == r.Address && known.MetricsPort == r.MetricsPort
 	if fleet.IsLoopback(r.Address) && !r.Local && !letIn {
-		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the worker came from another one or through a proxy; give the worker the address under which this server reaches it with --worker-ip, or, if it is on the server's machine, let it join at http://localhost:PORT, with the port of this server, by --server-url", r.Address)
+		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the registration is not taken for one from there: %s; or give the worker, with --worker-ip, an address other than loopback under which this server reaches it", r.Address, cmp.Or(r.Elsewhere, "it did not come straight from it"))
 	}
 	if err := i.twins(known, r); err != nil {
 		return want, err

@@ -315,9 +315,9 @@ func TestLoopbackOnlyFromThisMachine(t *testing.T) {
 	before := summary(inv.Snapshot())
 	for _, address := range []string{"127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1", "localhost", "LOCALHOST.", "a.localhost", "ip6-localhost"} {
 		there := registration("there")
-		there.Address = address
+		there.Address, there.Elsewhere = address, "it came from user 33"
 		_, err := inv.Register(t.Context(), there)
-		wantError(t, err, fleet.ErrInvalid, "server's own machine", "--worker-ip", "http://localhost")
+		wantError(t, err, fleet.ErrInvalid, "server's own machine", "--worker-ip", ": it came from user 33; or")
 	}
 	inv = newInventory(t, s) // a restart keeps the rule
 	if got := summary(inv.Snapshot()); got != before {
