@@ -23,6 +23,7 @@ type Pair struct {
 	cert, key  stamp    // of the files as they were read last
 	lookedLast time.Time
 	fault      string // as it was logged
+	warnings   Warnings
 }
 
 // LoadPair reads a pair. The error doesn't name the files.
@@ -34,6 +35,7 @@ func LoadPair(certFile, keyFile string, logger *slog.Logger) (*Pair, error) {
 		return nil, err
 	}
 	p.use(current)
+	p.warnings.Look(p.current, certFile, logger)
 	p.lookedLast = time.Now()
 	return p, nil
 }
@@ -68,6 +70,7 @@ func (p *Pair) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if now := time.Now(); now.Sub(p.lookedLast) >= interval {
 		p.lookedLast = now
 		p.look()
+		p.warnings.Look(p.current, p.certFile, p.logger)
 	}
 	return p.current, nil
 }

@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// Lifetime is how long certificates are valid.
+const Lifetime = 30 * 24 * time.Hour
+
 // Authority signs certificates.
 type Authority struct {
 	// PEM is its own certificate.
@@ -92,7 +95,7 @@ func issue(tb testing.TB, template *x509.Certificate, by *Authority) ([]byte, *x
 	if err != nil {
 		tb.Fatal(err)
 	}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(Lifetime)
 	parent, signer := template, key
 	if by != nil {
 		parent, signer = by.cert, by.key

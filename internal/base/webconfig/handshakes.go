@@ -34,6 +34,7 @@ func (h *handshakes) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		h.file.logger.Info("certificates of the web configuration file are used again")
 	}
 	if err == nil {
+		h.file.warnings.Look(&config.Certificates[0], seen.shown, h.file.logger)
 		h.last.Store(config)
 		return config, nil
 	}

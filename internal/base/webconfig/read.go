@@ -1,6 +1,7 @@
 package webconfig
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,8 +23,9 @@ const maxBytes = 1 << 20
 // protection is what a file protects by.
 type protection struct {
 	tls, users  bool
-	certificate bool // clients must have one
-	verified    bool // by an authority
+	certificate bool   // clients must have one
+	verified    bool   // by an authority
+	shown       string // the file of the certificate that is shown to clients
 }
 
 // opens says what a file no longer protects by that it did at the start. A file that is cut off while it is written looks so, too.
@@ -76,6 +78,7 @@ func read(path string) (protection, error) {
 		return p, oneLine(fmt.Errorf("tls_server_config or http_server_config: %w", err))
 	}
 	p.tls, p.users = c.TLSConfig.IsEnabled(), len(c.Users) > 0
+	p.shown = cmp.Or(c.TLSConfig.TLSCertPath, path)
 	switch c.TLSConfig.ClientAuth {
 	case "RequireAndVerifyClientCert":
 		p.certificate, p.verified = true, true

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/stackscope/stackscope/internal/base/certfile"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
@@ -37,6 +38,8 @@ type File struct {
 	last  sight
 	fault error
 	told  map[string]string // last logged fault by what it is of
+
+	warnings certfile.Warnings
 }
 
 // sight is what a look at the file has found.

@@ -349,3 +349,29 @@ func TestCertificatesAreTakenUp(t *testing.T) {
 		t.Errorf("logged %d times: %s", got, r.log.text.String())
 	}
 }
+
+// A certificate that clients refuse is told at the start, once, and again when another such one is taken up.
+func TestCertificatesThatClientsRefuseAreTold(t *testing.T) {
+	r := newRig(t, withTLS)
+	r.ca.Write(t, r.file("cert.pem"), r.file("key.pem"))
+	r.serve(t, page)
+	told := func(want int) {
+		t.Helper()
+		for range 3 {
+			if _, _, err := r.get(t, "https", ask{}); err == nil {
+				t.Error("a certificate without names is taken")
+			}
+		}
+		if got := r.log.count("no subjectAltName"); got != want || r.log.count("certificate="+r.file("cert.pem")) != want {
+			t.Errorf("logged %d times, want %d: %s", got, want, r.log.text.String())
+		}
+	}
+	told(1)
+	r.ca.Write(t, r.file("cert.pem"), r.file("key.pem"))
+	told(2)
+	r.ca.Write(t, r.file("cert.pem"), r.file("key.pem"), "127.0.0.1")
+	r.want(t, "https", ask{}, http.StatusOK)
+	if r.log.count("level=WARN") != 2 {
+		t.Errorf("log: %s", r.log.text.String())
+	}
+}
