@@ -16,7 +16,7 @@ import (
 type serverFlags struct {
 	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and Prometheus' data." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Server"`
 	Host        string `help:"Address to listen on." default:"0.0.0.0" env:"GPUSTACK_HOST" group:"Server"`
-	Port        int    `help:"Port of the API, /prometheus and /grafana." default:"80" env:"GPUSTACK_PORT" group:"Server"`
+	Port        int    `help:"Port of the API, /prometheus and /grafana. It is not opened with --tls-cert: these are at --tls-port then." default:"80" env:"GPUSTACK_PORT" group:"Server"`
 	MetricsPort int    `help:"Port of the server's metrics and of service discovery." default:"10161" env:"GPUSTACK_METRICS_PORT" group:"Server"`
 
 	DisableMetrics              bool `help:"Do not open the metrics port." env:"GPUSTACK_DISABLE_METRICS" group:"Server"`
@@ -45,9 +45,9 @@ type serverFlags struct {
 	PrometheusHTTPConfigFile  string `name:"builtin-prometheus-http-config-file" help:"Prometheus' HTTP client configuration file (basic_auth, authorization, tls_config), by which the embedded Prometheus scrapes workers with TLS." placeholder:"FILE" env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE" group:"Server"`
 	PrometheusHTTPConfigPlain bool   `name:"builtin-prometheus-http-config-plain" help:"Send the credentials of --builtin-prometheus-http-config-file to workers without TLS, too. Everybody on the way can read them then." env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_PLAIN" group:"Server"`
 
-	TLSCert string `name:"tls-cert" help:"Certificate (PEM) to serve the API over TLS. A new one in the files is taken up without a restart." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
+	TLSCert string `name:"tls-cert" help:"Certificate (PEM) to serve the API over TLS, at --tls-port in place of --port. A new one in the files is taken up without a restart." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
 	TLSKey  string `name:"tls-key" help:"Private key (PEM) of --tls-cert." placeholder:"FILE" env:"GPUSTACK_TLS_KEY" group:"Server"`
-	TLSPort int    `name:"tls-port" help:"Port of the API over TLS." default:"443" env:"GPUSTACK_TLS_PORT" group:"Server"`
+	TLSPort int    `name:"tls-port" help:"Port of the API, /prometheus and /grafana over TLS, in place of --port, when --tls-cert is given." default:"443" env:"GPUSTACK_TLS_PORT" group:"Server"`
 
 	ServerExternalURL      string `help:"URL under which users reach the server, when it isn't plain from their requests." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
 	DisableAnonymousViewer bool   `help:"Ask for the admin token also for reading." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`

@@ -147,6 +147,9 @@ func (s *Server) bind(tlsConfig *tls.Config) error {
 	if s.main, err = s.listen("API", port, flag, inbound.Options{
 		MaxConnections: inbound.Share(maxAPIConnections, apiFiles), Reserve: reservedConnections, SendBuffer: sendBuffer,
 	}); err != nil {
+		if tlsConfig != nil {
+			err = fmt.Errorf("%w (with --tls-cert the API is at --tls-port, and --port is not opened)", err)
+		}
 		return err
 	}
 	s.main.srv.TLSConfig, s.main.secure = tlsConfig, tlsConfig != nil
@@ -266,6 +269,10 @@ func (s *Server) loadTLS() (*tls.Config, error) {
 	var err error
 	if s.cert, err = certfile.LoadPair(o.TLSCert, o.TLSKey, s.logger); err != nil {
 		return nil, fmt.Errorf("--tls-cert %s with --tls-key %s: %w", o.TLSCert, o.TLSKey, err)
+	}
+	if o.Port != DefaultOptions().Port {
+		s.logger.Warn("--port is not opened, because --tls-cert is given: the API, /prometheus and /grafana are at --tls-port alone. Give the port that you mean as --tls-port",
+			"port", o.Port, "tls_port", o.TLSPort)
 	}
 	return &tls.Config{GetCertificate: s.cert.GetCertificate, MinVersion: tls.VersionTLS12}, nil
 }

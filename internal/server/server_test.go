@@ -246,6 +246,15 @@ func TestNewFailsInOneLineAndLeavesNothing(t *testing.T) {
 		}, []string{"--data-dir"}},
 		{"certificate alone", func(o *server.Options) { o.TLSCert = "x.pem" }, []string{"--tls-key"}},
 		{"no certificate there", func(o *server.Options) { o.TLSCert, o.TLSKey = "x.pem", "y.pem" }, []string{"--tls-cert x.pem", "no such file"}},
+		{"TLS port taken", func(o *server.Options) {
+			cert, _ := selfSigned(t)
+			o.TLSCert, o.TLSKey, o.TLSPort = filepath.Join(o.DataDir, "cert.pem"), filepath.Join(o.DataDir, "key.pem"), taken
+			for path, text := range map[string][]byte{o.TLSCert: cert[0], o.TLSKey: cert[1]} {
+				if err := os.WriteFile(path, text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, []string{strconv.Itoa(taken), "--tls-port", "--port is not opened"}},
 		{"external URL", func(o *server.Options) { o.ServerExternalURL = "gpu-head" }, []string{"--server-external-url", "gpu-head"}},
 		{"retention", func(o *server.Options) { o.RetentionTime = 0 }, []string{"retention"}},
 	} {

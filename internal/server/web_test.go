@@ -117,3 +117,38 @@ func TestCertificateIsRenewed(t *testing.T) {
 		t.Errorf("log: %s", log.String())
 	}
 }
+
+// A port that somebody chose and that TLS leaves closed is told; the one that nobody chose is not.
+func TestPortThatTLSLeavesClosed(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	testcert.NewAuthority(t, "one").Write(t, cert, key, "127.0.0.1")
+	for name, tt := range map[string]struct {
+		port int
+		tls  bool
+		want bool
+	}{
+		"chosen":             {freePort(t), true, true},
+		"chosen, and no TLS": {freePort(t), false, false},
+		"the default":        {server.DefaultOptions().Port, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t)
+			var log bytes.Buffer
+			o.Logger, o.Port = slog.New(slog.NewTextHandler(&log, nil)), tt.port
+			if tt.tls {
+				o.TLSCert, o.TLSKey = cert, key
+			}
+			s, err := server.New(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if got := strings.Contains(log.String(), "--port is not opened"); got != tt.want {
+				t.Errorf("told: %v, want %v: %s", got, tt.want, log.String())
+			}
+		})
+	}
+}
