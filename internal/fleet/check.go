@@ -54,15 +54,16 @@ func CheckRegistration(r Registration) (Registration, error) {
 	for _, f := range []struct {
 		name, value string
 		min, max    int
+		flag        string // of the worker, in parentheses
 	}{
-		{"uuid", r.UUID, 1, MaxUUID},
-		{"name", r.Name, 1, MaxName},
-		{"cluster", r.Cluster, 1, MaxName},
-		{"version", r.Version, 0, MaxVersion},
-		{"run", r.Run, 0, MaxUUID},
+		{"uuid", r.UUID, 1, MaxUUID, ""},
+		{"name", r.Name, 1, MaxName, " (--worker-name)"},
+		{"cluster", r.Cluster, 1, MaxName, " (--cluster)"},
+		{"version", r.Version, 0, MaxVersion, ""},
+		{"run", r.Run, 0, MaxUUID, ""},
 	} {
 		if fault := textFault(f.value, f.min, f.max); fault != "" {
-			return r, Invalid(what, "%s %s", f.name, fault)
+			return r, Invalid(what, "%s %s%s", f.name, fault, f.flag)
 		}
 	}
 	var fault string
@@ -83,7 +84,7 @@ func CheckRegistration(r Registration) (Registration, error) {
 	}
 	for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
 		if fault := LabelFault(k, r.Labels[k]); fault != "" {
-			return r, Invalid(what, "%s", fault)
+			return r, Invalid(what, "%s (--worker-label)", fault)
 		}
 	}
 	r.Labels = maps.Clone(r.Labels) // snapshots share it

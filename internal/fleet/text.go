@@ -25,7 +25,7 @@ func textFault(s string, shortest, longest int) string {
 	for _, r := range s {
 		place++
 		if kind := unseen(r); kind != "" {
-			return fmt.Sprintf("is %s; its character %d is %U, which is %s: such are not allowed", shown(s), place, r, kind)
+			return fmt.Sprintf("is %s; its character %d is %U, which is %s: leave it out", shown(s), place, r, kind)
 		}
 	}
 	return ""

@@ -32,7 +32,7 @@ func TestNamesThatDoNotShow(t *testing.T) {
 		"\t":                                 {"is empty", "<U+0009>"},
 		" a":                                 {`is " a"; a space at its beginning`, "<U+0020>a"},
 		"a ":                                 {"a space at its beginning or end", "a<U+0020>"},
-		"a\nb":                               {`is "a\nb"; its character 2 is U+000A, which is a control character`, "a<U+000A>b"},
+		"a\nb":                               {`is "a\nb"; its character 2 is U+000A, which is a control character: leave it out`, "a<U+000A>b"},
 		"a\x00":                              {"U+0000, which is a control", "a<U+0000>"},
 		"a\x7f":                              {"U+007F, which is a control", "a<U+007F>"},
 		"a\u0085b":                           {"U+0085, which is a control", "a<U+0085>b"},
@@ -72,6 +72,7 @@ func TestNamesThatDoNotShow(t *testing.T) {
 
 // Every text that a worker gives is held to the same.
 func TestAllTextsMustShow(t *testing.T) {
+	flags := map[string]string{"name": "(--worker-name)", "cluster": "(--cluster)", "key": "(--worker-label)", "value": "(--worker-label)"}
 	for field, change := range map[string]func(*fleet.Registration, string){
 		"uuid":    func(r *fleet.Registration, s string) { r.UUID = s },
 		"name":    func(r *fleet.Registration, s string) { r.Name = s },
@@ -82,7 +83,7 @@ func TestAllTextsMustShow(t *testing.T) {
 	} {
 		r := fleet.Registration{UUID: "u", Name: "n", Address: "10.0.0.1"}
 		change(&r, "a\u202eb")
-		if _, err := fleet.CheckRegistration(r); !errors.Is(err, fleet.ErrInvalid) || !strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), "character 2 is U+202E") {
+		if _, err := fleet.CheckRegistration(r); !errors.Is(err, fleet.ErrInvalid) || !strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), "character 2 is U+202E") || !strings.Contains(err.Error(), flags[field]) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}

@@ -101,7 +101,7 @@ func labelName(key string) string {
 func checkKeys(labels map[string]string) error {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if why := catalog.Reserved(key); why != "" {
-			return fleet.Invalid("registration", "label %q is reserved: %s; give it another name", key, why)
+			return fleet.Invalid("registration", "label %q is reserved: %s; give it another name (--worker-label)", key, why)
 		}
 	}
 	return nil

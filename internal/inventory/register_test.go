@@ -232,7 +232,7 @@ func TestBadRegistrationsAreExplained(t *testing.T) {
 		{"direction", func(r *fleet.Registration) { r.Name = "gpu-\u202e1" }, []string{`name is "gpu-\u202e1"`, "character 5 is U+202E", "turns the direction"}},
 		{"invisible cluster", func(r *fleet.Registration) { r.Cluster = "la\u200bb" }, []string{"cluster", "character 3 is U+200B", "invisible"}},
 		{"invisible label", func(r *fleet.Registration) { r.Labels = map[string]string{"ra\u00adck": "7"} }, []string{"label key", "U+00AD"}},
-		{"reserved label", func(r *fleet.Registration) { r.Labels = map[string]string{"rack": "7", "le": "1"} }, []string{`label "le" is reserved`, "histograms", "another name"}},
+		{"reserved label", func(r *fleet.Registration) { r.Labels = map[string]string{"rack": "7", "le": "1"} }, []string{`label "le" is reserved`, "histograms", "another name", "--worker-label"}},
 		{"reserved label of Prometheus", func(r *fleet.Registration) { r.Labels = map[string]string{"__address__": "1"} }, []string{`"__address__" is reserved`}},
 		{"reserved label of ours", func(r *fleet.Registration) { r.Labels = map[string]string{"worker_name": "1"} }, []string{`"worker_name" is reserved`}},
 		{"long cluster", func(r *fleet.Registration) { r.Cluster = strings.Repeat("c", 254) }, []string{"cluster is 254 bytes long"}},
