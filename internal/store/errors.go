@@ -15,7 +15,11 @@ import (
 var ErrDamaged = fleet.ErrDamaged
 
 func (s *Store) damaged(detail error) error {
-	return fmt.Errorf("database %s is %w (%w): put a backup in its place, or move it and %s away to begin anew; workers then register again by themselves and get new ids, and a metrics mapping of your own must be posted again; either way workers that were kept out may join again", s.path, ErrDamaged, detail, FileName+expectedSuffix)
+	first := ""
+	if s.db != nil {
+		first = "Stop the server first. "
+	}
+	return fmt.Errorf("database %s is %w (%w). %s%s", s.path, ErrDamaged, detail, first, s.waysOut())
 }
 
 // explain turns what SQLite says into a sentence that tells the operator what to do. op is what was tried, as a verb.

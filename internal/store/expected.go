@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,19 +43,20 @@ var ErrLost = errors.New("lost")
 // found is what was in the data directory.
 type found struct {
 	fresh    bool // there is no database, and there is none expected
+	making   bool // one was being made
 	expected bool
+	toCheck  bool // there is something in the file
 	log      logState
-	toCheck  bool // only the open database can tell whether it is empty
 }
 
 // inspect looks at the data directory before anything is changed there, and fails when a database was here that is lost.
-func (s *Store) inspect(ctx context.Context) (f found, err error) {
+func (s *Store) inspect() (f found, err error) {
 	mark, err := os.ReadFile(s.path + expectedSuffix)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return f, fmt.Errorf("%s cannot be read (%w): change its owner or choose another directory with --data-dir", s.path+expectedSuffix, cause(err))
 	}
-	making := err == nil && strings.HasPrefix(string(mark), being)
-	f.expected = err == nil && !making
+	f.making = err == nil && strings.HasPrefix(string(mark), being)
+	f.expected = err == nil && !f.making
 	if f.log, err = lookAtLog(s.path); err != nil {
 		return f, fmt.Errorf("the log of database %s cannot be read: %w", s.path, err)
 	}
@@ -62,23 +64,21 @@ func (s *Store) inspect(ctx context.Context) (f found, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		beside := s.beside(logSuffix, indexSuffix)
-		if f.expected || len(beside) > 0 && !making {
+		if f.expected || len(beside) > 0 && !f.making {
 			return f, s.lost("is missing", beside)
 		}
 		f.fresh = true
 	case err != nil, !info.Mode().IsRegular(): // opening it says why that doesn't work
 	case info.Size() == 0:
-		if f.log.Size > 0 && !making {
+		if f.log.Size > 0 && !f.making {
 			return f, s.lost("is empty (0 bytes)", s.beside(logSuffix))
 		}
-		if f.expected || !making && s.hasTokens() {
+		if f.expected || !f.making && s.hasTokens() {
 			return f, s.lost("is empty (0 bytes)", nil)
 		}
 		f.fresh = true
-	case f.log.Frames > 0:
-		f.toCheck = !making
-	case !making:
-		return f, s.checkTables(ctx, s.readOnly, &f)
+	default:
+		f.toCheck = true
 	}
 	return f, nil
 }
@@ -105,13 +105,22 @@ func (s *Store) lost(words string, beside []string) error {
 	if len(beside) > 0 {
 		proof = "what is beside it shows that there was more (" + FileName + strings.Join(beside, " and "+FileName) + ")"
 	}
-	var remove []string
-	for _, suffix := range s.beside("", logSuffix, indexSuffix, expectedSuffix) {
-		remove = append(remove, FileName+suffix)
-	}
-	return fmt.Errorf("database %s is %w: it %s, and %s. Put a backup in its place; or, to begin with an empty inventory, move away %s: workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Either way workers that were kept out may join again: look at stackscope worker list. Nothing was changed",
-		s.path, ErrLost, words, proof, strings.Join(remove, ", "))
+	return fmt.Errorf("database %s is %w: it %s, and %s. %s. Nothing was changed", s.path, ErrLost, words, proof, s.waysOut())
 }
+
+// waysOut says what to do about a database that cannot be used. It names the files that are there: SQLite would lay a log that is
+// left over the backup.
+func (s *Store) waysOut() string {
+	restore := "Put a backup in its place"
+	if old := s.beside("", logSuffix, indexSuffix); len(old) > 0 {
+		restore = "Move away " + names(old) + ", then put a backup in its place"
+	}
+	return restore + "; or, to begin with an empty inventory, move away " + names(s.beside("", logSuffix, indexSuffix, expectedSuffix)) +
+		": workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Either way workers that were kept out may join again: look at stackscope worker list"
+}
+
+// names lists files by their suffixes.
+func names(suffixes []string) string { return FileName + strings.Join(suffixes, ", "+FileName) }
 
 // ourTables are tables that only this program's database has.
 var ourTables = []string{"id_sequences", "clusters", "workers", "worker_heartbeats", "models", "instances", "mapping_generations"}
@@ -119,19 +128,49 @@ var ourTables = []string{"id_sequences", "clusters", "workers", "worker_heartbea
 // versionTable is made before the first migration.
 const versionTable = "goose_db_version"
 
-// checkTables fails for a database without a table of ours where there was one, and for one of another program.
-func (s *Store) checkTables(ctx context.Context, tables func(context.Context) ([]string, error), f *found) error {
-	names, err := tables(ctx)
-	if err != nil {
-		return nil //nolint:nilerr // it is damaged, which the check after opening says
+// checkFile reads through the database, so that damage is found now and not when a worker reports. It changes nothing in it: SQLite
+// writes the log into the file when it closes it, whether they belong together or not.
+func (s *Store) checkFile(ctx context.Context, f *found) (err error) {
+	q := url.Values{"mode": {"ro"}, "_busy_timeout": {strconv.FormatInt(s.opts.BusyTimeout.Milliseconds(), 10)}, "_error_rc": {"1"}}
+	if f.log.Frames == 0 || f.log.applied {
+		q.Set("immutable", "1") // what is in the log doesn't count
 	}
-	if slices.ContainsFunc(names, func(name string) bool { return slices.Contains(ourTables, name) }) {
+	u := url.URL{Scheme: "file", OmitHost: true, Path: s.path, RawQuery: q.Encode()}
+	connector, err := sqlite.NewConnector(u.String())
+	if err != nil {
+		return fmt.Errorf("open database %s: %w", s.path, err)
+	}
+	db := sql.OpenDB(connector)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	if !f.making {
+		if err := s.checkTables(ctx, db, f); err != nil {
+			return err
+		}
+	}
+	var verdict string
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return s.explain("open", err)
+	}
+	if verdict != "ok" {
+		return s.damaged(errors.New(strings.Join(strings.Fields(verdict), " ")))
+	}
+	return nil
+}
+
+// checkTables fails for a database without a table of ours where there was one, and for one of another program.
+func (s *Store) checkTables(ctx context.Context, db *sql.DB, f *found) error {
+	tables, err := tablesOf(ctx, db)
+	if err != nil {
+		return nil //nolint:nilerr // it is damaged, which the check of its pages says
+	}
+	if slices.ContainsFunc(tables, func(name string) bool { return slices.Contains(ourTables, name) }) {
 		return nil
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return name == versionTable })
+	tables = slices.DeleteFunc(tables, func(name string) bool { return name == versionTable })
 	switch {
-	case len(names) > 0:
-		return fmt.Errorf("database %s is %w: it has no table of stackscope, but others, such as %q; move it away and put a backup in its place, or choose another directory with --data-dir", s.path, ErrLost, names[0])
+	case len(tables) > 0:
+		return fmt.Errorf("database %s is %w: it has no table of stackscope, but others, such as %q. Move away %s, then put a backup in its place, or choose another directory with --data-dir", s.path, ErrLost, tables[0], names(s.beside("", logSuffix, indexSuffix)))
 	case f.expected || s.hasTokens():
 		return s.lost("is empty (it has no table)", nil)
 	}
@@ -139,18 +178,6 @@ func (s *Store) checkTables(ctx context.Context, tables func(context.Context) ([
 }
 
 const listTables = `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' LIMIT 100`
-
-// readOnly lists the tables in the database's file alone and touches nothing.
-func (s *Store) readOnly(ctx context.Context) (names []string, err error) {
-	u := url.URL{Scheme: "file", OmitHost: true, Path: s.path, RawQuery: url.Values{"mode": {"ro"}, "immutable": {"1"}}.Encode()}
-	connector, err := sqlite.NewConnector(u.String())
-	if err != nil {
-		return nil, err
-	}
-	db := sql.OpenDB(connector)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	return tablesOf(ctx, db)
-}
 
 func tablesOf(ctx context.Context, db *sql.DB) (names []string, err error) {
 	rows, err := db.QueryContext(ctx, listTables)

@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -92,16 +91,11 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 			err = errors.Join(err, s.closeDB(), s.lock.Abandon())
 		}
 	}()
-	there, err := s.inspect(ctx)
+	there, err := s.inspect()
 	if err != nil {
 		return nil, err
 	}
 	s.tellLog(&there.log)
-	if there.log.applied {
-		if err := s.setAside(); err != nil {
-			return nil, err
-		}
-	}
 	if there.fresh && s.hasTokens() {
 		s.log.Warn("no database beside the tokens that are here: the inventory begins empty. If that is not meant, stop the server and put a backup back; workers that were kept out may join again", "database", s.path)
 	}
@@ -113,6 +107,16 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := makeFile(s.path); err != nil {
 		return nil, err
 	}
+	if there.toCheck {
+		if err := s.checkFile(ctx, &there); err != nil {
+			return nil, err
+		}
+	}
+	if there.log.applied {
+		if err := s.setAside(); err != nil {
+			return nil, err
+		}
+	}
 	connector, err := sqlite.NewConnector(s.dsn())
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", s.path, err)
@@ -120,15 +124,6 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	s.db = sql.OpenDB(connector)
 	s.db.SetMaxOpenConns(1)
 	s.db.SetMaxIdleConns(1)
-	if err := s.check(ctx); err != nil {
-		return nil, err
-	}
-	if there.toCheck {
-		inside := func(ctx context.Context) ([]string, error) { return tablesOf(ctx, s.db) }
-		if err := s.checkTables(ctx, inside, &there); err != nil {
-			return nil, err
-		}
-	}
 	if err := s.migrate(ctx); err != nil {
 		return nil, err
 	}
@@ -183,18 +178,6 @@ func cause(err error) error {
 		return pe.Err
 	}
 	return err
-}
-
-// check reads through the file, so that damage is found now and not when a worker reports.
-func (s *Store) check(ctx context.Context) error {
-	var verdict string
-	if err := s.db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-		return s.explain("open", err)
-	}
-	if verdict != "ok" {
-		return s.damaged(errors.New(strings.Join(strings.Fields(verdict), " ")))
-	}
-	return nil
 }
 
 func (s *Store) migrate(ctx context.Context) error {
