@@ -49,7 +49,7 @@ type Flags struct {
 // JoinFlags are the flags of a worker that is not in the server's own process.
 type JoinFlags struct {
 	ServerURL string        `name:"server-url" short:"s" help:"Address of the server, http://HOST:PORT. Without it the worker stands alone." placeholder:"URL" env:"GPUSTACK_SERVER_URL" group:"Worker"`
-	TokenFile string        `help:"File with the server's join token: a copy of DATA_DIR/worker-token there." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE" group:"Worker"`
+	TokenFile string        `help:"File with the server's join token: a copy of DATA_DIR/worker-token there. A new content is taken up without a restart." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE" group:"Worker"`
 	Token     command.Token `short:"t" help:"The join token itself. On the command line others on this machine see it: use --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN" group:"Worker"`
 	CAFile    string        `name:"ca-file" help:"Authorities (PEM) of which one must have signed the server's certificate, in place of this machine's. A new content is taken up without a restart." placeholder:"FILE" env:"GPUSTACK_CA_FILE" group:"Worker"`
 	DataDir   string        `help:"Directory for what the worker is and the last mapping it knows." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Worker"`
@@ -148,7 +148,7 @@ func (f *JoinFlags) Apply(o *Options) (err error) {
 	if f.Token.Shown {
 		o.Logger.Warn("others on this machine see --token in the list of processes; put it into a file and give --token-file FILE", logging.KeyComponent, "worker")
 	}
-	o.ServerURL, o.DataDir, o.CAFile = strings.TrimSpace(f.ServerURL), f.DataDir, f.CAFile
+	o.ServerURL, o.DataDir, o.CAFile, o.TokenFile = strings.TrimSpace(f.ServerURL), f.DataDir, f.CAFile, f.TokenFile
 	o.Token, err = f.Token.Value(f.TokenFile)
 	return err
 }

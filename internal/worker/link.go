@@ -38,13 +38,15 @@ const (
 type link struct {
 	w      *Worker
 	logger *slog.Logger
+	token  tokenSource // of run alone
 
 	mu     sync.Mutex
 	faults map[string]string // last logged reason by what was tried
 }
 
 func newLink(w *Worker) *link {
-	return &link{w: w, logger: w.opts.Logger.With(logging.KeyComponent, "link", "server", w.server.URL()), faults: map[string]string{}}
+	logger := w.opts.Logger.With(logging.KeyComponent, "link", "server", w.server.URL())
+	return &link{w: w, logger: logger, token: tokenSource{file: w.opts.TokenFile, last: w.opts.Token, logger: logger}, faults: map[string]string{}}
 }
 
 // run returns when ctx ends, having told the server, or with an error when the first answer of the server is that the token is
@@ -83,7 +85,7 @@ func (l *link) register(ctx context.Context) (wire.RegisterResponse, error) {
 		UUID: w.keeper.current().UUID, Name: w.opts.Name, Cluster: w.opts.Cluster, MetricsPort: w.metricsPort(),
 		MetricsScheme: w.scheme(), Address: w.settleAddress(ctx), Labels: w.opts.Labels, Version: buildinfo.Get().Version, Run: w.run,
 	}
-	resp, err := w.server.Register(ctx, req)
+	resp, err := w.server.WithToken(l.token.current()).Register(ctx, req)
 	if err != nil {
 		return resp, err
 	}
@@ -284,6 +286,8 @@ func (l *link) note(what string, err error) {
 		l.logger.Info("server answers again", "to", what)
 	case what == "register" && statusOf(err) == http.StatusForbidden:
 		l.logger.Warn("server keeps this worker out until an operator lets it in; the worker goes on exporting and asks again now and then", "error", err)
+	case what == "register" && tokenRefused(err):
+		l.token.refused(reason)
 	case what == "register" && contested(err):
 		l.logger.Warn("server refuses this worker for another one's sake; it exports its metrics and asks again until it is taken",
 			"error", reason, "state_file", l.w.keeper.file.Path, "at_most_every", firstSlowPause)

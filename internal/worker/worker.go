@@ -40,8 +40,9 @@ import (
 type Options struct {
 	// ServerURL is the server's address; empty: the worker stands alone.
 	ServerURL string
-	// Token is the server's join token.
-	Token string
+	// Token is the server's join token, and TokenFile the file that it was read from and is read from again for each registration; empty:
+	// it is from no file.
+	Token, TokenFile string
 	// HTTPClient reaches the server; nil: an ordinary one. Its Timeout must be 0, or it cuts the watch stream off.
 	HTTPClient *http.Client
 	// CAFile holds the authorities of the server's certificate; empty: the system's.

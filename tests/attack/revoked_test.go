@@ -4,12 +4,18 @@ package attack
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -181,12 +187,38 @@ func TestNewWorkerToken(t *testing.T) {
 	if status, answer, err := s.report(evil, reportOf(2, "")); err != nil || status != http.StatusUnauthorized {
 		t.Errorf("its credential: %d %s %v", status, answer, err)
 	}
+	const name = "running-node"
+	file := filepath.Join(t.TempDir(), "token")
+	give := func() {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(s.joinToken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	give()
+	// The server starts on another port again; the worker has one address for it.
+	var now atomic.Pointer[url.URL]
+	point := func() {
+		t.Helper()
+		at, err := url.Parse(s.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now.Store(at)
+	}
+	point()
+	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(now.Load()) }, ErrorLog: log.New(io.Discard, "", 0)})
+	t.Cleanup(front.Close)
+	w := run(t, exec.Command(binary(t, "stackscope-worker"), "--server-url", front.URL, "--token-file", file, "--data-dir", t.TempDir(),
+		"--worker-name", name, "--worker-ip", "127.0.0.1", "--disable-worker-metrics", "--discover", "none", "--gpu-vendors", "none"))
+	s.joins(t, name, 20*time.Second)
 	known := s.joinToken
 	s.stop(syscall.SIGTERM)
 	if err := os.Remove(filepath.Join(dir, "worker-token")); err != nil {
 		t.Fatal(err)
 	}
 	s = serveIn(t, dir, nil, "--disable-builtin-observability")
+	point()
 	status, answer, err := s.send(http.MethodPost, "/v2/workers/register", known, map[string]any{"uuid": "of-its-own-making", "name": "evil-2", "address": "127.0.0.1", "metrics_port": 1})
 	if err != nil || status != http.StatusUnauthorized || known == s.joinToken {
 		t.Errorf("the old token: %d %s %v", status, answer, err)
@@ -196,5 +228,23 @@ func TestNewWorkerToken(t *testing.T) {
 	}
 	if _, err := s.join("trusted", 1); err != nil {
 		t.Errorf("a worker with the new token: %v", err)
+	}
+
+	// One that runs with the old one is back once its file has the new one.
+	before := s.joins(t, name, 40*time.Second)
+	for _, path := range []string{"/v2/workers/", "/v2/revoked-workers/"} {
+		if status, answer, err := s.send(http.MethodDelete, fmt.Sprint(path, before.ID), s.adminToken, nil); err != nil || status != http.StatusNoContent {
+			t.Fatalf("%s: %d %s %v", path, status, answer, err)
+		}
+	}
+	eventually(t, 40*time.Second, "the old token is refused", func() error {
+		if said := w.output(); !strings.Contains(said, "the token file, which is read again at each try") {
+			return fmt.Errorf("its log: %s", said)
+		}
+		return nil
+	})
+	give()
+	if after := s.joins(t, name, 60*time.Second); after.ID <= before.ID || w.ended() {
+		t.Errorf("it is %d, and was %d; its process: %v", after.ID, before.ID, w.cmd.ProcessState)
 	}
 }
