@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -35,10 +36,17 @@ type Common struct {
 // command that they name and ends the process: 0 when it succeeded or was asked to end, 1 with one line on stderr otherwise.
 func Main(name, description string, grammar any) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(name, description, grammar, os.Args[1:], &Env{ctx, os.Stdin, os.Stdout, os.Stderr})
-	stop()
-	os.Exit(code)
+	afterFirst(ctx, stop)
+	os.Exit(run(name, description, grammar, os.Args[1:], &Env{ctx, os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// oneStop is within which signals count as one. Who stops a program may send it to the process and again to the process' group, as GNU
+// timeout does, and a terminal and a parent process both may.
+const oneStop = 200 * time.Millisecond
+
+// afterFirst gives signals back their own meaning some time after the first: a second one ends the process at once.
+func afterFirst(ctx context.Context, stop func()) {
+	context.AfterFunc(ctx, func() { time.AfterFunc(oneStop, stop) })
 }
 
 // ended is how kong's --help and --version end a parse.
