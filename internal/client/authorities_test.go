@@ -19,7 +19,13 @@ import (
 // privateServer answers every request, with a certificate of ca.
 func privateServer(t *testing.T, ca *testcert.Authority) *httptest.Server {
 	t.Helper()
-	pair, err := tls.X509KeyPair(ca.Sign(t, "127.0.0.1"))
+	return namedServer(t, ca, "127.0.0.1")
+}
+
+// namedServer does so with a certificate for names.
+func namedServer(t *testing.T, ca *testcert.Authority, names ...string) *httptest.Server {
+	t.Helper()
+	pair, err := tls.X509KeyPair(ca.Sign(t, names...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +66,31 @@ func TestCAFile(t *testing.T) {
 		}
 		if _, err := client.New(client.Options{BaseURL: srv.URL, CAFile: bad}); err == nil || !strings.Contains(err.Error(), "--ca-file "+bad) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+// Where no URL can help, another certificate is asked for.
+func TestCertificateForNoSuchName(t *testing.T) {
+	ca := testcert.NewAuthority(t, "one")
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	testcert.WriteFile(t, path, ca.PEM)
+	const useName, haveMade = "use a name in the URL that the certificate holds", "have one made with the server's name in it (openssl: -addext subjectAltName="
+	for _, tt := range []struct {
+		names      []string
+		host       string
+		want, lack string
+	}{
+		{nil, "127.0.0.1", haveMade + "IP:127.0.0.1)", useName},
+		{nil, "localhost", haveMade + "DNS:localhost)", useName},
+		{[]string{"gpu-head"}, "127.0.0.1", useName, haveMade},
+		{[]string{"gpu-head"}, "localhost", useName, haveMade},
+		{[]string{"10.0.0.1"}, "localhost", useName, haveMade},
+	} {
+		url := strings.Replace(namedServer(t, ca, tt.names...).URL, "127.0.0.1", tt.host, 1)
+		_, err := newClient(t, client.Options{BaseURL: url, CAFile: path}).Version(t.Context())
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), tt.lack) {
+			t.Errorf("%q asked as %s: %v", tt.names, tt.host, err)
 		}
 	}
 }

@@ -86,11 +86,21 @@ func explain(err error) (detail, hint string) {
 		return "the server's TLS certificate is signed by an authority that this machine does not know",
 			"give that authority's certificate (PEM) with --ca-file FILE, or add it to this machine's trusted certificates"
 	}
+	if e, ok := errors.AsType[x509.HostnameError](err); ok && len(e.Certificate.DNSNames) == 0 && len(e.Certificate.IPAddresses) == 0 {
+		return "the server's TLS certificate holds no name in a subjectAltName, so it is for no URL", "have one made with the server's name in it (openssl: -addext subjectAltName=" + altName(e.Host) + ")"
+	}
 	if e, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "the server's TLS certificate is for another name: " + e.Error(), "use a name in the URL that the certificate holds"
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		return "the server's TLS certificate is not valid: " + e.Error(), "renew the certificate, or check both clocks"
+		hint := "have another one made"
+		switch e.Reason {
+		case x509.Expired:
+			hint = "renew the certificate, or check both clocks"
+		case x509.IncompatibleUsage:
+			hint = "have one made for servers (openssl: -addext extendedKeyUsage=serverAuth)"
+		}
+		return "the server's TLS certificate is not valid: " + e.Error(), hint
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		if e.IsNotFound {
@@ -112,6 +122,14 @@ func explain(err error) (detail, hint string) {
 		return "no answer in time (" + err.Error() + ")", reach
 	}
 	return err.Error(), reach
+}
+
+// altName is what a certificate for a host has in its subjectAltName, as openssl takes it.
+func altName(host string) string {
+	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
+		return "IP:" + ip.String()
+	}
+	return "DNS:" + host
 }
 
 // answerError explains an answer that is no success.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"strings"
@@ -20,6 +21,9 @@ func TestExplain(t *testing.T) {
 		{&net.OpError{Op: "dial", Err: syscall.ENETUNREACH}, "no route", "network"},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), "no answer in time", "check that the server runs"},
 		{&net.OpError{Op: "dial", Err: &timeoutError{}}, "no answer in time", "check that the server runs"},
+		{x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, "not valid", "renew"},
+		{x509.CertificateInvalidError{Reason: x509.IncompatibleUsage}, "not valid", "extendedKeyUsage=serverAuth"},
+		{x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, "not valid", "another one"},
 		{syscall.ECONNRESET, "reset", "check that the server runs"},
 	} {
 		detail, hint := explain(tt.err)
