@@ -2,7 +2,6 @@ package webconfig
 
 import (
 	"context"
-	"crypto/sha256"
 	"net/http"
 	"slices"
 
@@ -20,11 +19,20 @@ type door struct {
 
 type visitKey struct{}
 
-// visit is one request's way through the door.
+// visit is one request's way through the door. It is what the toolkit answers to, and tells what that is.
 type visit struct {
-	seen   sight
-	passed bool
-	settle func(right bool) // ends the trial of its password; a second call does nothing
+	http.ResponseWriter // inner answers to it without the visit
+
+	seen       sight
+	credential credential
+	own        bool // its password is being looked at
+	passed     bool
+	status     int
+}
+
+func (v *visit) WriteHeader(status int) {
+	v.status = status
+	v.ResponseWriter.WriteHeader(status)
 }
 
 // Authenticated reports whether a request of this context came with a password of the file.
@@ -43,18 +51,58 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w)
 		return
 	}
-	v := &visit{seen: seen, settle: func(bool) {}}
-	if header := r.Header.Get("Authorization"); seen.users && header != "" {
-		settle, ok := d.trials.begin(r, seen.number, sha256.Sum256([]byte(header)))
-		if !ok {
+	v := &visit{ResponseWriter: w, seen: seen}
+	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+	if user, password, given := r.BasicAuth(); seen.users && given {
+		v.credential = credentialOf(user, password)
+		switch p, err := d.admit(r, v); {
+		case err != nil:
+			refuse(w)
+			return
+		case p == refused:
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, "other passwords are being looked at, which takes time: try again in a second", http.StatusTooManyRequests)
 			return
+		case p == wrongNow: // the toolkit needn't look at it
+			r = r.Clone(r.Context())
+			r.Header.Del("Authorization")
 		}
-		v.settle = settle
-		defer settle(false)
+		defer func() { d.settle(v, undecided) }()
 	}
-	d.toolkit.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	d.toolkit.ServeHTTP(v, r)
+	if v.status == http.StatusUnauthorized && d.file.unmoved(v.seen.info) {
+		d.settle(v, wrongNow)
+	}
+}
+
+// admit waits until the visit's password may be looked at, or needn't. v.seen is the file as it is then.
+func (d *door) admit(r *http.Request, v *visit) (place, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), maxWait)
+	defer cancel()
+	from := inbound.Peer(r.RemoteAddr)
+	for {
+		p := d.trials.ask(ctx, from, v.credential, v.seen.number)
+		v.own = p == own
+		if p != own && p != again {
+			return p, nil
+		}
+		var err error
+		if v.seen, err = d.file.look(); err != nil {
+			d.settle(v, undecided)
+			return refused, err
+		}
+		if p == own {
+			return p, nil
+		}
+	}
+}
+
+// settle ends the look at the visit's password. A second call does nothing.
+func (d *door) settle(v *visit, how place) {
+	if v.own {
+		v.own = false
+		d.trials.end(v.credential, v.seen.number, how)
+	}
 }
 
 // serve is what the toolkit's handler lets through.
@@ -66,10 +114,10 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if v.seen.users {
 		v.passed = true
-		v.settle(true)
+		d.settle(v, rightNow)
 		inbound.Trust(r.Context())
 	}
-	d.inner.ServeHTTP(w, r)
+	d.inner.ServeHTTP(v.ResponseWriter, r)
 }
 
 // refuse answers while the file can't be used.

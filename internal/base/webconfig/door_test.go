@@ -1,11 +1,14 @@
 package webconfig
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 // What the toolkit lets through by a content that nobody has looked at isn't answered: it reads the file by itself.
@@ -36,5 +39,55 @@ func TestContentThatNobodyLookedAt(t *testing.T) {
 			t.Errorf("%d, answered %d times; want %d", w.Code, answer, want)
 		}
 		changes = true
+	}
+}
+
+// A password that was wrong is looked at once; the toolkit still gives the answer. One of which it said nothing isn't wrong.
+func TestWrongPasswordIsLookedAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "web.yml")
+	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, "basic_auth_users: {prometheus: %q}\n", hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked, answer := 0, http.StatusTooManyRequests
+	d := &door{file: f}
+	d.toolkit = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _, given := r.BasicAuth(); given {
+			looked++
+		}
+		w.WriteHeader(answer)
+	})
+	ask := func() int {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.SetBasicAuth("prometheus", "wrong")
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, r)
+		if w.Code != answer {
+			t.Errorf("%d, want %d", w.Code, answer)
+		}
+		return looked
+	}
+	ask()
+	answer = http.StatusUnauthorized
+	if got := ask(); got != 2 {
+		t.Errorf("looked at %d times, when the first answer wasn't about the password", got)
+	}
+	for range 3 {
+		if got := ask(); got != 2 {
+			t.Errorf("looked at %d times after it was wrong", got)
+		}
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, "basic_auth_users: {prometheus: %q} # new\n", hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != 3 {
+		t.Errorf("looked at %d times, with a new file", got)
 	}
 }

@@ -1,103 +1,199 @@
 package webconfig
 
 import (
+	"context"
 	"crypto/sha256"
-	"net/http"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
+	"time"
 )
 
 const (
-	// maxRight bounds the credentials that are remembered as right.
+	// maxRight bounds the credentials that are remembered as right, and maxWrong those that are as wrong.
 	maxRight = 64
-	// maxTrials is how many passwords wait for being looked at, one of each address. Each takes a core for a tenth of a second, and the
-	// toolkit takes one after the other: whoever guesses must not keep those out who know.
-	maxTrials = 8
+	maxWrong = 1024
+	// maxWaiting is how many passwords wait for being looked at, and maxOfPeer how many of them are of one address. Each takes a core for
+	// a tenth of a second, and the toolkit takes one after the other, so that a turn of all addresses fits into maxWait.
+	maxWaiting = 64
+	maxOfPeer  = 8
+	// maxWait is shorter than a scrape may take.
+	maxWait = 8 * time.Second
 )
 
-// trials lets passwords be looked at. The zero value is ready to use.
+// trials lets passwords be looked at, one at a time, and the addresses in turn: whoever guesses must not keep those out who know. What it
+// remembers lets nobody in. The zero value is ready to use.
 type trials struct {
-	mu     sync.Mutex
-	number int // of the reading of the file that right is of
-	right  map[credential]bool
-	open   map[credential]*trial
+	mu      sync.Mutex
+	number  int                 // of the reading of the file that wrong is of
+	wrong   map[credential]bool // each costs nothing when it comes again
+	right   map[credential]int  // the reading that it was right by last; it goes first after a change
+	busy    bool                // one is being looked at
+	waiting []*waiter           // in turn
 }
 
-// credential is the hash of one.
-type credential = [sha256.Size]byte
+// credential is the hash of a user and a password.
+type credential [sha256.Size]byte
 
-type trial struct {
-	peer netip.Addr
-	done chan struct{}
+func credentialOf(user, password string) credential {
+	u, p := sha256.Sum256([]byte(user)), sha256.Sum256([]byte(password))
+	return sha256.Sum256(append(u[:], p[:]...))
 }
 
-// begin reports whether a credential may be looked at now, and returns what says how that ended. One that was right may always be; while
-// the same one is being looked at for another request, it waits.
-func (t *trials) begin(r *http.Request, number int, c credential) (settle func(right bool), ok bool) {
-	for {
-		t.mu.Lock()
-		if t.number != number {
-			t.number, t.right = number, nil
-		}
-		if t.right[c] {
-			t.mu.Unlock()
-			return func(bool) {}, true
-		}
-		other := t.open[c]
-		if other == nil {
-			break
-		}
+type waiter struct {
+	credential credential
+	peer       netip.Addr
+	known      bool // it was right once
+	turn       chan place
+}
+
+// place is where a credential stands.
+type place int
+
+const (
+	refused   place = iota // too many are before it
+	own                    // it is being looked at now: end says how that ended
+	again                  // the same one was looked at for another request: ask again
+	rightNow               // it was right by this reading of the file
+	wrongNow               // it was wrong by it
+	undecided              // nobody knows
+)
+
+// ask returns where a credential of peer stands by a reading of the file, once that is known. It waits until then, or until ctx ends.
+func (t *trials) ask(ctx context.Context, peer netip.Addr, c credential, number int) place {
+	t.mu.Lock()
+	by, known := t.right[c]
+	switch {
+	case t.number == number && t.wrong[c]:
 		t.mu.Unlock()
-		select {
-		case <-other.done:
-		case <-r.Context().Done():
-			return nil, false
-		}
+		return wrongNow
+	case known && by == number:
+		t.mu.Unlock()
+		return rightNow
+	case !t.busy:
+		t.busy = true
+		t.mu.Unlock()
+		return own
 	}
-	defer t.mu.Unlock()
-	own := &trial{peer(r.RemoteAddr), make(chan struct{})}
-	if len(t.open) >= maxTrials {
-		return nil, false
+	w := &waiter{credential: c, peer: peer, known: known, turn: make(chan place, 1)}
+	joined := t.join(w)
+	t.mu.Unlock()
+	if !joined {
+		return refused
 	}
-	for _, other := range t.open {
-		if other.peer == own.peer {
-			return nil, false
-		}
+	select {
+	case p := <-w.turn:
+		return p
+	case <-ctx.Done():
 	}
-	if t.open == nil {
-		t.open = map[credential]*trial{}
-	}
-	t.open[c] = own
-	var once sync.Once
-	return func(right bool) { once.Do(func() { t.end(c, number, right) }) }, true
-}
-
-func (t *trials) end(c credential, number int, right bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	close(t.open[c].done)
-	delete(t.open, c)
-	if !right || t.number != number {
-		return
+	select {
+	case p := <-w.turn: // in the same moment
+		return p
+	default:
+		t.waiting = slices.DeleteFunc(t.waiting, func(o *waiter) bool { return o == w })
+		return refused
 	}
-	if t.right == nil || len(t.right) >= maxRight {
-		t.right = map[credential]bool{}
-	}
-	t.right[c] = true
 }
 
-// peer is the address that trials are counted by: of IPv6 the network, as one machine has all of it.
-func peer(remote string) netip.Addr {
-	const network = 64
-	ap, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Addr{}
+// join makes w wait, in the place of one of the address with the most where there is no other. t.mu is held.
+func (t *trials) join(w *waiter) bool {
+	if w.known { // those who know one are few
+		t.waiting = append(t.waiting, w)
+		return true
 	}
-	ip := ap.Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		if p, err := ip.Prefix(network); err == nil {
-			return p.Addr()
+	total, of := 0, map[netip.Addr]int{}
+	for _, o := range t.waiting {
+		if !o.known {
+			total++
+			of[o.peer]++
 		}
 	}
-	return ip
+	if of[w.peer] >= maxOfPeer {
+		return false
+	}
+	if total >= maxWaiting {
+		newest := -1
+		for i, o := range t.waiting {
+			if !o.known && (newest < 0 || of[o.peer] >= of[t.waiting[newest].peer]) {
+				newest = i
+			}
+		}
+		gives := t.waiting[newest]
+		if of[gives.peer] <= of[w.peer]+1 {
+			return false
+		}
+		gives.turn <- refused
+		t.waiting = slices.Delete(t.waiting, newest, newest+1)
+	}
+	t.waiting = append(t.waiting, w)
+	return true
+}
+
+// end says how the look at a credential ended, by which reading of the file, and gives the next one its turn.
+func (t *trials) end(c credential, number int, how place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch how {
+	case rightNow:
+		t.remember(c, number)
+	case wrongNow:
+		delete(t.right, c)
+		if number > t.number || len(t.wrong) >= maxWrong {
+			t.wrong = nil
+		}
+		if t.wrong == nil {
+			t.wrong = map[credential]bool{}
+		}
+		if number >= t.number {
+			t.number, t.wrong[c] = number, true
+		}
+	}
+	if how != undecided {
+		t.waiting = slices.DeleteFunc(t.waiting, func(o *waiter) bool {
+			if o.credential != c {
+				return false
+			}
+			o.turn <- again
+			return true
+		})
+	}
+	t.next()
+}
+
+// remember keeps a right credential. One that isn't right any longer gives way first. t.mu is held.
+func (t *trials) remember(c credential, number int) {
+	if _, known := t.right[c]; !known && len(t.right) >= maxRight {
+		oldest := slices.MinFunc(slices.Collect(maps.Keys(t.right)), func(a, b credential) int { return t.right[a] - t.right[b] })
+		delete(t.right, oldest)
+	}
+	if t.right == nil {
+		t.right = map[credential]int{}
+	}
+	t.right[c] = max(number, t.right[c])
+}
+
+// next gives one that waits its turn: first a credential that was right once, then the next address's oldest. t.mu is held.
+func (t *trials) next() {
+	if len(t.waiting) == 0 {
+		t.busy = false
+		return
+	}
+	i := max(0, slices.IndexFunc(t.waiting, func(w *waiter) bool { return w.known }))
+	w := t.waiting[i]
+	t.waiting = slices.Delete(t.waiting, i, i+1)
+	if !w.known { // the address's others go behind the other addresses'
+		var others, same []*waiter
+		for _, o := range t.waiting {
+			if o.peer == w.peer {
+				same = append(same, o)
+			} else {
+				others = append(others, o)
+			}
+		}
+		t.waiting = append(others, same...)
+	}
+	w.turn <- own
 }
