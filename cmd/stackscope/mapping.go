@@ -27,11 +27,11 @@ func (r *remote) client(e *command.Env) (*client.Client, error) {
 	if r.Token.Shown {
 		fmt.Fprintln(e.Stderr, "warning: others on this machine see --token in the list of processes: put it into a file and give --token-file FILE")
 	}
-	token, err := r.Token.Value(r.TokenFile)
+	token, err := r.Token.Value(r.TokenFile, command.AdminTokenFile)
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Options{BaseURL: r.ServerURL, Token: token, CAFile: r.CAFile})
+	return client.New(client.Options{BaseURL: r.ServerURL, Token: token, TokenFrom: r.Token.Source(r.TokenFile), CAFile: r.CAFile})
 }
 
 type mappingCmd struct {

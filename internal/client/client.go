@@ -36,6 +36,8 @@ type Options struct {
 	BaseURL string
 	// Token is sent as bearer token: the join token, a worker's credential or the admin token. Empty: none is sent.
 	Token string
+	// TokenFrom says in errors where the token was given, such as --token-file FILE; may be empty.
+	TokenFrom string
 	// HTTPClient carries the requests; nil: one of its own with bounded dial and TLS times. Its Timeout must be 0, or it cuts
 	// watch streams off.
 	HTTPClient *http.Client
@@ -47,11 +49,12 @@ type Options struct {
 
 // Client speaks to one server. It is safe for concurrent use.
 type Client struct {
-	base   *url.URL
-	caFile string
-	token  string
-	http   *http.Client
-	logger *slog.Logger
+	base      *url.URL
+	caFile    string
+	token     string
+	tokenFrom string
+	http      *http.Client
+	logger    *slog.Logger
 }
 
 // New checks the options and makes a client; it does not connect.
@@ -81,7 +84,10 @@ func New(o Options) (*Client, error) {
 			o.HTTPClient.Transport = private
 		}
 	}
-	return &Client{base: base, caFile: o.CAFile, token: strings.TrimSpace(o.Token), http: o.HTTPClient, logger: o.Logger.With(logging.KeyComponent, "client")}, nil
+	return &Client{
+		base: base, caFile: o.CAFile, token: strings.TrimSpace(o.Token), tokenFrom: o.TokenFrom, http: o.HTTPClient,
+		logger: o.Logger.With(logging.KeyComponent, "client"),
+	}, nil
 }
 
 // newTransport asks for no compression: answers are small, and a compressed event stream would be held back by its encoder.

@@ -158,7 +158,7 @@ func (c *Client) answerError(r request, resp *http.Response) error {
 		e.Detail = clean(p.Title, maxDetail)
 	}
 	if e.TokenRefused {
-		e.Hint = c.tokenHint(r.auth)
+		e.Hint = c.tokenHint(r.auth, e.Detail)
 	}
 	return e
 }
@@ -184,20 +184,28 @@ func retryAfter(s string) time.Duration {
 	return 0
 }
 
-func (c *Client) tokenHint(a auth) string {
-	verb := "the token given is not the right one: "
-	if c.token == "" {
-		verb = "no token was given: "
-	}
+// tokenHint says which token was refused and which one to give, as far as the server's own words don't.
+func (c *Client) tokenHint(a auth, detail string) string {
 	switch a {
-	case authJoin:
-		return verb + "use the content of the file worker-token in the server's data directory"
-	case authAdmin:
-		return verb + "use the content of the file admin-token in the server's data directory"
+	case authNone:
+		return ""
 	case authWorker:
 		return "the worker must register again"
 	}
-	return ""
+	refused, advised := "the token given is not the right one", strings.Contains(detail, string(a))
+	switch {
+	case c.token == "" && advised:
+		return "no token was given: do that with --token-file"
+	case c.token == "":
+		refused = "no token was given"
+	case advised && c.tokenFrom != "":
+		return "what was sent is the token of " + c.tokenFrom
+	case advised:
+		return ""
+	case c.tokenFrom != "":
+		refused = "the token of " + c.tokenFrom + " is not the right one"
+	}
+	return refused + ": give a copy of " + string(a) + " in the server's data directory with --token-file"
 }
 
 func (c *Client) notOurs(r request, resp *http.Response, detail string) error {

@@ -38,3 +38,27 @@ type timeoutError struct{}
 func (*timeoutError) Error() string   { return "i/o timeout" }
 func (*timeoutError) Timeout() bool   { return true }
 func (*timeoutError) Temporary() bool { return true }
+
+func TestRefusedTokens(t *testing.T) {
+	const advice = "the token is not the admin token: send Authorization: Bearer with the content of the file admin-token on the server"
+	for _, tt := range []struct {
+		token, from string
+		auth        auth
+		detail      string
+		want        string
+	}{
+		{"", "", authAdmin, "no", "no token was given: give a copy of admin-token in the server's data directory with --token-file"},
+		{"x", "", authJoin, "no", "the token given is not the right one: give a copy of worker-token in the server's data directory with --token-file"},
+		{"x", "--token-file f", authAdmin, "no", "the token of --token-file f is not the right one: give a copy of admin-token in the server's data directory with --token-file"},
+		{"x", "--token-file f", authAdmin, advice, "what was sent is the token of --token-file f"},
+		{"x", "", authAdmin, advice, ""},
+		{"", "", authAdmin, advice, "no token was given: do that with --token-file"},
+		{"x", "--token-file f", authWorker, "no", "the worker must register again"},
+		{"x", "--token-file f", authNone, "no", ""},
+	} {
+		c := &Client{token: tt.token, tokenFrom: tt.from}
+		if got := c.tokenHint(tt.auth, tt.detail); got != tt.want {
+			t.Errorf("%+v: %q", tt, got)
+		}
+	}
+}

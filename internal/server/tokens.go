@@ -28,7 +28,7 @@ func token(dir, name string, logger *slog.Logger) (string, error) {
 		return text, durable.WriteFile(path, []byte(text+"\n"), 0o600)
 	}
 	if err != nil {
-		return "", fmt.Errorf("token file %s: %w; or remove the file and a token is made", path, err)
+		return "", fmt.Errorf("token file %s: %w; put that right, or remove it and a token is made", path, err)
 	}
 	if len(text) < minTokenLength {
 		return "", fmt.Errorf("token file %s holds %d characters: write at least %d, or remove the file and a token is made", path, len(text), minTokenLength)

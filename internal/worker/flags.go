@@ -149,6 +149,7 @@ func (f *JoinFlags) Apply(o *Options) (err error) {
 		o.Logger.Warn("others on this machine see --token in the list of processes; put it into a file and give --token-file FILE", logging.KeyComponent, "worker")
 	}
 	o.ServerURL, o.DataDir, o.CAFile, o.TokenFile = strings.TrimSpace(f.ServerURL), f.DataDir, f.CAFile, f.TokenFile
-	o.Token, err = f.Token.Value(f.TokenFile)
+	o.Token, err = f.Token.Value(f.TokenFile, command.JoinTokenFile)
+	o.TokenFrom = f.Token.Source(f.TokenFile)
 	return err
 }

@@ -35,7 +35,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Options{
-		ServerURL: "http://s", Token: "t", DataDir: "/d", Name: "n", Cluster: "c", Address: "10.0.0.1",
+		ServerURL: "http://s", Token: "t", TokenFrom: "--token", DataDir: "/d", Name: "n", Cluster: "c", Address: "10.0.0.1",
 		MetricsHost: "127.0.0.1", MetricsPort: 1, DisableWorkerMetrics: true, Labels: map[string]string{"a": "b"},
 		HostRoot: "/host", HostInterval: time.Second, StallAfter: -1, GPUInterval: time.Second,
 		Discover: []discovery.Source{discovery.SourceDocker}, DockerHost: "unix:///run/podman.sock", EngineRetention: time.Minute,

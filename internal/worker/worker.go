@@ -43,6 +43,8 @@ type Options struct {
 	// Token is the server's join token, and TokenFile the file that it was read from and is read from again for each registration; empty:
 	// it is from no file.
 	Token, TokenFile string
+	// TokenFrom says in errors where the token was given.
+	TokenFrom string
 	// HTTPClient reaches the server; nil: an ordinary one. Its Timeout must be 0, or it cuts the watch stream off.
 	HTTPClient *http.Client
 	// CAFile holds the authorities of the server's certificate; empty: the system's.
@@ -196,7 +198,7 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 	}
 	w.fitting.logger = w.logger
 	if o.ServerURL != "" {
-		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, HTTPClient: o.HTTPClient, CAFile: o.CAFile, Logger: o.Logger}); err != nil {
+		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, TokenFrom: o.TokenFrom, HTTPClient: o.HTTPClient, CAFile: o.CAFile, Logger: o.Logger}); err != nil {
 			return nil, err
 		}
 	}

@@ -87,6 +87,7 @@ func parseAndRun(name, description string, grammar any, args []string, env *Env)
 	if err != nil {
 		return fmt.Errorf("%w; `%s --help` lists what there is", err, chosen(name, err))
 	}
+	locate(parsed)
 	return parsed.Run()
 }
 

@@ -32,7 +32,7 @@ func ReadFile(path string) (text string, err error) {
 	}
 	text = strings.TrimSpace(strings.TrimPrefix(string(data), byteOrderMark))
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", errors.New("it holds more than one word of plain ASCII: write one")
+		return "", errors.New("it holds more than one word of plain ASCII")
 	}
 	return text, nil
 }
