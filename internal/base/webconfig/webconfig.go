@@ -66,6 +66,9 @@ func Load(path string, logger *slog.Logger) (*File, error) {
 	if _, err := f.look(); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, path, err)
 	}
+	if !now.tls && !now.users {
+		f.logger.Info("web configuration file has neither TLS (tls_server_config) nor users (basic_auth_users): its ports answer everybody")
+	}
 	return f, nil
 }
 
