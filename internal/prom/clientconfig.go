@@ -21,6 +21,24 @@ const httpConfigFlag = "--builtin-prometheus-http-config-file"
 // jobWorkersTLS scrapes the workers with TLS when there are credentials for these alone. Its targets have JobWorkers as their job.
 const jobWorkersTLS = JobWorkers + "-tls"
 
+// CheckHTTPConfigFile says what is wrong with a file for Options.HTTPConfigFile.
+func CheckHTTPConfigFile(path string) error {
+	_, err := loadClientConfig(path)
+	return err
+}
+
+// warnOfClientConfig says what of the configuration gives secrets away.
+func (o *Options) warnOfClientConfig() {
+	c := o.client
+	if c == nil || !c.TLSConfig.InsecureSkipVerify {
+		return
+	}
+	if c.BasicAuth != nil || c.Authorization != nil || c.HTTPHeaders != nil {
+		o.Logger.Warn("insecure_skip_verify gives the credentials beside it to whoever answers at a worker's address, which everybody with the join token chooses: give ca_file in its place",
+			"flag", httpConfigFlag, "file", o.HTTPConfigFile)
+	}
+}
+
 // loadClientConfig reads how workers are scraped: Prometheus' HTTP client configuration. Nil stands for an empty path.
 func loadClientConfig(path string) (*commonconfig.HTTPClientConfig, error) {
 	if path == "" {

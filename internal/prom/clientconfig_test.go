@@ -1,8 +1,10 @@
 package prom
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -153,6 +155,34 @@ func TestInside(t *testing.T) {
 	}})
 	in.SetTargets(JobWorkers, []targets.Group{{Targets: []string{address}}})
 	in.await(t, `up{instance="`+address+`"} == 1`, some)
+}
+
+// Credentials that go to whoever answers are told; without credentials there is nothing to give away.
+func TestCredentialsWithoutVerification(t *testing.T) {
+	t.Parallel()
+	const insecure = "tls_config: {insecure_skip_verify: true}\n"
+	for text, want := range map[string]bool{
+		insecure: false,
+		"basic_auth: {username: a, password: b}\n":             false,
+		insecure + "basic_auth: {username: a, password: b}\n":  true,
+		insecure + "authorization: {credentials: b}\n":         true,
+		insecure + "bearer_token: b\n":                         true,
+		insecure + "http_headers: {X-Token: {secrets: [b]}}\n": true,
+	} {
+		path := filepath.Join(t.TempDir(), "http.yml")
+		testcert.WriteFile(t, path, []byte(text))
+		var log bytes.Buffer
+		p, err := New(Options{Dir: t.TempDir(), HTTPConfigFile: path, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Contains(log.String(), "insecure_skip_verify"); got != want {
+			t.Errorf("%s: warned: %v, want %v: %s", text, got, want, log.String())
+		}
+	}
 }
 
 func TestFaultyHTTPConfig(t *testing.T) {

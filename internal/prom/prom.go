@@ -192,6 +192,7 @@ func (o *Options) complete() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.warnOfClientConfig()
 	if o.ExternalURL == nil {
 		host, err := os.Hostname()
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/prom"
 )
 
 // webPorts is what the web configuration file is for: the ports beside the API's.
@@ -27,6 +28,11 @@ type webPorts struct {
 func (s *Server) openWeb() (err error) {
 	if s.web.file, err = webconfig.Load(s.opts.WebConfigFile, s.opts.Logger); err != nil {
 		return err
+	}
+	if s.builtin() {
+		if err := prom.CheckHTTPConfigFile(s.opts.PrometheusHTTPConfigFile); err != nil {
+			return err // before there is a database
+		}
 	}
 	if s.opts.DisableAnonymousViewer && !s.web.file.Users() {
 		s.logger.Warn("--disable-anonymous-viewer leaves the metrics ports open: whoever reaches them reads the metrics and the addresses of all workers without a token. " +

@@ -85,6 +85,16 @@ func TestFaultyWebConfigIsRefused(t *testing.T) {
 	if _, err := server.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--builtin-prometheus-http-config-plain") {
 		t.Errorf("%v", err)
 	}
+	// The directory is not made for a server that cannot start.
+	o = options(t)
+	o.DisableBuiltinObservability, o.DataDir = false, filepath.Join(t.TempDir(), "data")
+	o.PrometheusHTTPConfigFile = filepath.Join(t.TempDir(), "no.yml")
+	if _, err := server.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--builtin-prometheus-http-config-file "+o.PrometheusHTTPConfigFile) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(o.DataDir); err == nil {
+		t.Error("the data directory is made before the configuration is looked at")
+	}
 }
 
 // A certificate that is renewed is shown by the API, and the clients of this process believe it.
