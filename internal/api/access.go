@@ -110,9 +110,12 @@ func (g *gate) otherSite(r *http.Request) error {
 }
 
 func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
-	doing := "changing this"
-	if need == viewer {
+	doing := "this"
+	switch {
+	case need == viewer:
 		doing = "reading this"
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		doing = "changing this"
 	}
 	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", where(g.adminPath), adminUser)
 	if r.Header.Get("Authorization") != "" {

@@ -49,6 +49,15 @@ func TestWorkersThatAreKeptOut(t *testing.T) {
 		}
 	}
 	problemOf(t, h.do(asAdmin("GET", "/v2/revoked-workers?page=0")), 422)
+	for method, want := range map[string]string{"GET": "this needs the admin token", "DELETE": "changing this needs the admin token"} {
+		path := "/v2/revoked-workers"
+		if method == "DELETE" {
+			path += "/3"
+		}
+		if p := problemOf(t, h.do(request(method, path, "")), 401); !strings.HasPrefix(p.Detail, want) {
+			t.Errorf("%s: %s", method, p.Detail)
+		}
+	}
 
 	if w := h.do(asAdmin("DELETE", "/v2/revoked-workers/3")); w.Code != http.StatusNoContent || w.Body.Len() > 0 {
 		t.Errorf("%d %s", w.Code, w.Body)
