@@ -25,8 +25,8 @@ var (
 	ErrRevokedFull = errors.New("too many workers are kept out")
 )
 
-// PlainName reports whether a worker's name can be given on a command line as it is, and isn't taken for an id.
-func PlainName(s string) bool {
+// plainName reports whether a worker's name can be given on a command line as it is, and isn't taken for an id.
+func plainName(s string) bool {
 	const others = "0123456789._-"
 	letter := func(c rune) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 	return s != "" && s[0] != '-' && strings.ContainsFunc(s, letter) &&
@@ -35,7 +35,7 @@ func PlainName(s string) bool {
 
 // ShownName is a worker's name for a sentence: in quotes where it isn't plain.
 func ShownName(s string) string {
-	if PlainName(s) {
+	if plainName(s) {
 		return s
 	}
 	return strconv.Quote(s)

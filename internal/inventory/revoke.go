@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -37,12 +36,8 @@ func (i *Inventory) refuseRevoked(r *fleet.Registration) error {
 	if !ok {
 		return nil
 	}
-	name := w.Name
-	if !fleet.PlainName(name) {
-		name = strconv.FormatInt(w.ID, 10)
-	}
-	return &refusal{fmt.Sprintf("worker %s was removed by an operator at %s; let it in again with stackscope worker allow %s",
-		fleet.ShownName(w.Name), w.RevokedAt.Format(time.RFC3339), name)}
+	return &refusal{fmt.Sprintf("worker %s was removed by an operator at %s; let it in again with stackscope worker allow %d, on the server",
+		fleet.ShownName(w.Name), w.RevokedAt.Format(time.RFC3339), w.ID)} // two that are kept out may have one name
 }
 
 // refusal is an ErrRevoked in a sentence of its own.

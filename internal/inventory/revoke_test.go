@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,7 +46,7 @@ func TestRemovedWorkerIsKeptOut(t *testing.T) {
 				r := registration(name)
 				r.UUID = "uuid-a"
 				_, err := inv.Register(t.Context(), r)
-				wantError(t, err, fleet.ErrRevoked, "worker a was removed by an operator at "+now.Format(time.RFC3339)+"; let it in again with stackscope worker allow a")
+				wantError(t, err, fleet.ErrRevoked, "worker a was removed by an operator at "+now.Format(time.RFC3339)+"; let it in again with "+fmt.Sprintf("stackscope worker allow %d, on the server", a))
 			}
 			wantSummary(t, inv, "cluster 1 default Docker ready\ncluster 2 lab Docker ready\n")
 		}
@@ -199,10 +200,15 @@ func TestKeepingOutThatCannotBeStored(t *testing.T) {
 	}
 }
 
-// A name that a shell or the command would take for something else is quoted, and the id stands for it.
-func TestRemovedWorkerOfAnOddName(t *testing.T) {
+// A name that a shell or the command would take for something else is quoted, and so that two of one name are told apart the id stands
+// for each.
+func TestRemovedWorkerIsNamedByItsID(t *testing.T) {
 	inv := newInventory(t, newMemory())
-	for n, name := range []string{"-rf", "17", "a b", "$(x)"} {
+	for n, name := range []string{"-rf", "17", "a b", "$(x)", "a", "a"} {
+		shown := name
+		if name != "a" {
+			shown = strconv.Quote(name)
+		}
 		r := registration("x")
 		r.Name, r.UUID = name, fmt.Sprint("uuid-", n)
 		id := join(t, inv, r).Worker.ID
@@ -211,6 +217,6 @@ func TestRemovedWorkerOfAnOddName(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := inv.Register(t.Context(), r)
-		wantError(t, err, fleet.ErrRevoked, fmt.Sprintf("worker %q was", name), fmt.Sprintf("stackscope worker allow %d", id))
+		wantError(t, err, fleet.ErrRevoked, fmt.Sprintf("worker %s was", shown), fmt.Sprintf("stackscope worker allow %d", id))
 	}
 }

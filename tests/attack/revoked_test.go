@@ -87,11 +87,11 @@ func TestRemovedWorkerStaysOut(t *testing.T) {
 			return err
 		})
 	}
-	told := func(p *process) {
+	told := func(p *process, id int64) {
 		t.Helper()
 		const sentence = "worker " + name + " was removed by an operator at "
 		eventually(t, 10*time.Second, "the worker is told", func() error {
-			if log := p.output(); strings.Count(log, sentence) != 1 || !strings.Contains(log, "let it in again with stackscope worker allow "+name) {
+			if log := p.output(); strings.Count(log, sentence) != 1 || !strings.Contains(log, fmt.Sprintf("let it in again with stackscope worker allow %d, on the server", id)) {
 				return fmt.Errorf("its log: %s", log)
 			}
 			return nil
@@ -111,14 +111,14 @@ func TestRemovedWorkerStaysOut(t *testing.T) {
 		t.Fatalf("DELETE: %d %s", status, answer)
 	}
 	s.staysOut(t, name)
-	told(w)
+	told(w, before.ID)
 	exports(w)
 
 	w.stop(syscall.SIGTERM)
 	s.stop(syscall.SIGKILL)
 	s = serveIn(t, dir, nil, "--disable-builtin-observability")
 	w = runWorker()
-	told(w)
+	told(w, before.ID)
 	exports(w)
 	s.staysOut(t, name)
 	status, answer, err := s.send(http.MethodGet, "/v2/revoked-workers", s.adminToken, nil)
