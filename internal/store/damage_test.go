@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/store"
@@ -235,6 +238,98 @@ func TestLastIDIsLost(t *testing.T) {
 		if want := (fleet.IDs{Clusters: 3, Workers: 10, Models: 3, Instances: 7}); err != nil || first != want {
 			t.Errorf("%s: %+v, %v", statement, first, err)
 		}
+	}
+}
+
+// Ids that nothing can have are as if they weren't there: a row with one is left out and told, and new ids go on from the others.
+func TestDamagedIDs(t *testing.T) {
+	for _, id := range []int64{-1, 0, 1<<53 + 1, math.MaxInt64} {
+		for _, c := range []struct {
+			statement string
+			fault     fleet.RowFault
+			first     fleet.IDs
+		}{
+			{"UPDATE clusters SET id = ? WHERE id = 2", fleet.RowFault{Kind: fleet.RowCluster, LeftOut: true}, fleet.IDs{Clusters: 3, Workers: 10, Models: 3, Instances: 7}},
+			{"UPDATE workers SET id = ? WHERE id = 2", fleet.RowFault{Kind: fleet.RowWorker, LeftOut: true}, fleet.IDs{Clusters: 3, Workers: 10, Models: 3, Instances: 7}},
+			{"UPDATE workers SET cluster_id = ? WHERE id = 2", fleet.RowFault{Kind: fleet.RowWorker, ID: 2, LeftOut: true}, fleet.IDs{Clusters: 3, Workers: 10, Models: 3, Instances: 7}},
+			{"UPDATE models SET id = ? WHERE id = 2", fleet.RowFault{Kind: fleet.RowModel, LeftOut: true}, fleet.IDs{Clusters: 3, Workers: 10, Models: 2, Instances: 7}},
+			{"UPDATE models SET cluster_id = ? WHERE id = 2", fleet.RowFault{Kind: fleet.RowModel, ID: 2, LeftOut: true}, fleet.IDs{Clusters: 3, Workers: 10, Models: 3, Instances: 7}},
+			{"UPDATE instances SET id = ? WHERE id = 6", fleet.RowFault{Kind: fleet.RowInstance, LeftOut: true}, fleet.IDs{Clusters: 3, Workers: 10, Models: 3, Instances: 6}},
+			{"UPDATE revoked_workers SET worker_id = ? WHERE worker_id = 9", fleet.RowFault{Kind: fleet.RowRevoked}, fleet.IDs{Clusters: 3, Workers: 3, Models: 3, Instances: 7}},
+			{"UPDATE id_sequences SET last_id = ? WHERE last_id < 0", fleet.RowFault{}, fleet.IDs{Clusters: 3, Workers: 10, Models: 3, Instances: 7}},
+		} {
+			dir := t.TempDir()
+			s := open(t, dir)
+			apply(t, s, sampleChanges)
+			apply(t, s, fleet.Changes{Put: fleet.Records{Revoked: []fleet.RevokedWorker{{ID: 9, UUID: "kept out"}}}})
+			closed(t, s)
+			alter(t, dir, "UPDATE id_sequences SET last_id = -1") // so that it follows from the rows
+			alter(t, dir, strings.Replace(c.statement, "?", strconv.FormatInt(id, 10), 1))
+			s = open(t, dir)
+			r := load(t, s)
+			if c.fault.Kind != "" {
+				if c.fault.ID == 0 {
+					c.fault.ID = id
+				}
+				ignore := cmpopts.IgnoreFields(fleet.RowFault{}, "Detail")
+				if len(r.Faults) != 1 || !cmp.Equal(r.Faults[0], c.fault, ignore) || !strings.Contains(r.Faults[0].Detail, fmt.Sprintf("is %d, which is not within 1 to 9007199254740992", id)) {
+					t.Errorf("%s, %d: faults %+v", c.statement, id, r.Faults)
+				}
+			}
+			if len(r.Revoked) != 1 || r.Revoked[0].UUID != "kept out" {
+				t.Errorf("%s, %d: a worker that was kept out may join: %+v", c.statement, id, r.Revoked)
+			}
+			first, err := s.NewIDs(t.Context(), fleet.IDs{Clusters: 1, Workers: 1, Models: 1, Instances: 1})
+			if err != nil || first != c.first {
+				t.Errorf("%s, %d: first new ids %+v, want %+v, %v", c.statement, id, first, c.first, err)
+			}
+			// The name of a cluster that was left out is free.
+			apply(t, s, fleet.Changes{Put: fleet.Records{Clusters: []fleet.Cluster{{ID: 2, Name: "südhaus", State: fleet.ClusterReady}}}})
+		}
+	}
+}
+
+// No id is given that would be left out at the next start.
+func TestIDsAreUsedUp(t *testing.T) {
+	dir := t.TempDir()
+	closed(t, open(t, dir))
+	alter(t, dir, "UPDATE id_sequences SET last_id = 9007199254740990")
+	s := open(t, dir)
+	first, err := s.NewIDs(t.Context(), fleet.IDs{Workers: 2})
+	if err != nil || first.Workers != 9007199254740991 {
+		t.Errorf("%+v, %v", first, err)
+	}
+	_, err = s.NewIDs(t.Context(), fleet.IDs{Workers: 1})
+	wantError(t, err, "no id of a worker is left", store.FileName)
+}
+
+// A generation whose number none can have is left out, and its number, which a worker may hold it under, is not given again.
+func TestDamagedGenerationNumbers(t *testing.T) {
+	for _, number := range []int64{math.MinInt64, 0, 1<<53 + 1, math.MaxInt64} {
+		dir := t.TempDir()
+		s := open(t, dir)
+		for range 3 {
+			if _, err := s.AppendGeneration(t.Context(), []byte("{}"), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closed(t, s)
+		alter(t, dir, fmt.Sprintf("UPDATE mapping_generations SET number = %d WHERE number = 3", number))
+		var log bytes.Buffer
+		s, err := store.Open(t.Context(), store.Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := posted(t, s); !slices.Equal(n, []int64{2, 1}) {
+			t.Errorf("%d: generations %v", number, n)
+		}
+		if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), strconv.FormatInt(number, 10)) {
+			t.Errorf("%d: log:\n%s", number, log.String())
+		}
+		if g, err := s.AppendGeneration(t.Context(), []byte("{}"), time.Now()); err != nil || g.Number != 4 {
+			t.Errorf("%d: the next one is %d, %v", number, g.Number, err)
+		}
+		closed(t, s)
 	}
 }
 

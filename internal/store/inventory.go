@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -31,6 +32,9 @@ func (s *Store) NewIDs(ctx context.Context, want fleet.IDs) (first fleet.IDs, er
 			if err := tx.QueryRowContext(ctx, "UPDATE id_sequences SET last_id = last_id + ? WHERE kind = ? RETURNING last_id", k.n, k.kind).
 				Scan(&last); err != nil {
 				return err
+			}
+			if last > maxID {
+				return fmt.Errorf("no id of a %s is left: the last one that may be given is %d", k.kind, int64(maxID))
 			}
 			*k.first = last - k.n + 1
 		}
@@ -61,7 +65,8 @@ func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
 		each(b, "DELETE FROM worker_heartbeats WHERE worker_id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
 		each(b, "DELETE FROM workers WHERE id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
 		each(b, "DELETE FROM workers WHERE id = ?", c.Put.Workers, func(r fleet.WorkerRecord) []any { return []any{r.ID} })
-		each(b, "DELETE FROM clusters WHERE id = ?", c.Put.Clusters, func(r fleet.Cluster) []any { return []any{r.ID} })
+		// A row that was left out because of its id is replaced by its name, too.
+		each(b, "DELETE FROM clusters WHERE id = ? OR name = ? AND id NOT BETWEEN 1 AND ?", c.Put.Clusters, func(r fleet.Cluster) []any { return []any{r.ID, r.Name, maxID} })
 
 		each(b, "INSERT INTO clusters (id, name, provider, state) VALUES (?, ?, ?, ?)", c.Put.Clusters, func(r fleet.Cluster) []any {
 			return []any{r.ID, r.Name, r.Provider, string(r.State)}

@@ -19,7 +19,7 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 		s.scan(ctx, "SELECT id, name, provider, state FROM clusters ORDER BY id", func(scan scanFunc) {
 			var c fleet.Cluster
 			row := rowOf(&r, fleet.RowCluster, &c.ID)
-			if row.read(scan, &c.ID, &c.Name, &c.Provider, &c.State) {
+			if row.read(scan, &c.ID, &c.Name, &c.Provider, &c.State) && row.valid("id", c.ID) {
 				row.text("name", &c.Name)
 				row.text("provider", &c.Provider)
 				choice(row, "state", &c.State, fleet.ClusterReady, c.State.Valid())
@@ -37,7 +37,8 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 			var m fleet.ModelRecord
 			var empty any
 			row := rowOf(&r, fleet.RowModel, &m.ID)
-			if row.read(scan, &m.ID, &m.ClusterID, &m.Name, &m.Runtime, &m.RuntimeVersion, &m.Source, &m.SourceKey, &m.Category, &empty) {
+			if row.read(scan, &m.ID, &m.ClusterID, &m.Name, &m.Runtime, &m.RuntimeVersion, &m.Source, &m.SourceKey, &m.Category, &empty) &&
+				row.valid("id", m.ID) && row.valid("cluster_id", m.ClusterID) {
 				for name, text := range map[string]*string{
 					"name": &m.Name, "runtime": &m.Runtime, "runtime_version": &m.RuntimeVersion, "source": &m.Source, "source_key": &m.SourceKey, "category": &m.Category,
 				} {
@@ -67,7 +68,7 @@ func scanWorker(r *fleet.Records, scan scanFunc) (w fleet.WorkerRecord, ok bool)
 	var port, registered, loopback, left, reported, applied any
 	row := rowOf(r, fleet.RowWorker, &w.ID)
 	if !row.read(scan, &w.ID, &w.ClusterID, &w.UUID, &w.Name, &w.Address, &port, &w.ProxyMode, &w.State, &labels, &w.Version,
-		&registered, &hash, &loopback, &w.MetricsScheme, &left, &reported, &applied) {
+		&registered, &hash, &loopback, &w.MetricsScheme, &left, &reported, &applied) || !row.valid("id", w.ID) || !row.valid("cluster_id", w.ClusterID) {
 		return w, false
 	}
 	for name, text := range map[string]*string{"uuid": &w.UUID, "name": &w.Name, "address": &w.Address, "version": &w.Version} {
@@ -105,7 +106,7 @@ func scanInstance(r *fleet.Records, scan scanFunc) (rec fleet.InstanceRecord, ok
 	in := &rec.Reported
 	row := rowOf(r, fleet.RowInstance, &rec.ID)
 	if !row.read(scan, &rec.ID, &rec.ModelID, &rec.WorkerID, &in.Name, &in.Model, &in.URL, &in.Runtime, &in.RuntimeVersion, &in.State,
-		&in.StateMessage, &in.Source, &in.SourceKey, &in.Category, &restarts, &restarted) {
+		&in.StateMessage, &in.Source, &in.SourceKey, &in.Category, &restarts, &restarted) || !row.valid("id", rec.ID) {
 		return rec, false
 	}
 	for name, text := range map[string]*string{
@@ -138,6 +139,17 @@ func (r row) read(scan scanFunc, dest ...any) bool {
 		return false
 	}
 	return true
+}
+
+// valid returns false for a row that is left out because nothing can have that id.
+func (r row) valid(column string, id int64) bool {
+	if id >= 1 && id <= maxID {
+		return true
+	}
+	r.records.Faults = append(r.records.Faults, fleet.RowFault{
+		Kind: r.kind, ID: *r.id, Detail: fmt.Sprintf("%s is %d, which is not within 1 to %d", column, id, int64(maxID)), LeftOut: true,
+	})
+	return false
 }
 
 func (r row) fault(column, detail string) {

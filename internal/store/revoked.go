@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -23,6 +24,9 @@ func (s *Store) loadRevoked(ctx context.Context, r *fleet.Records) error {
 		if row.read(scan, &w.ID, &w.UUID, &w.Name, &w.Cluster, &w.Address, &at) {
 			for name, text := range map[string]*string{"uuid": &w.UUID, "name": &w.Name, "cluster": &w.Cluster, "address": &w.Address} {
 				row.text(name, text)
+			}
+			if w.ID < 1 || w.ID > maxID {
+				row.fault("worker_id", fmt.Sprintf("is %d, which is not within 1 to %d; the worker stays kept out", w.ID, int64(maxID)))
 			}
 			w.RevokedAt = fromMillis(row.number("revoked_at", at))
 			r.Revoked = append(r.Revoked, w)

@@ -5,9 +5,12 @@ import (
 	"database/sql"
 )
 
+// maxID is the highest id, or number of a generation, that is given and that a row may have: what reads JSON as floating point tells no higher ones apart.
+const maxID = 1 << 53
+
 // sequences are the kinds of ids with what has them.
 var sequences = []struct{ kind, rows string }{
-	{"cluster", "clusters"},
+	{"cluster", "(SELECT id FROM clusters UNION ALL SELECT cluster_id FROM workers UNION ALL SELECT cluster_id FROM models)"},
 	{"worker", "(SELECT id FROM workers UNION ALL SELECT worker_id FROM revoked_workers)"},
 	{"model", "models"},
 	{"instance", "instances"},
@@ -18,7 +21,8 @@ func (s *Store) mendSequences(ctx context.Context) error {
 	for _, q := range sequences {
 		var last sql.NullInt64
 		var highest int64
-		err := s.db.QueryRowContext(ctx, `SELECT (SELECT last_id FROM id_sequences WHERE kind = ?1 AND typeof(last_id) = 'integer'), COALESCE(MAX(id), 0) FROM `+q.rows, q.kind).
+		err := s.db.QueryRowContext(ctx, `SELECT (SELECT last_id FROM id_sequences WHERE kind = ?1 AND typeof(last_id) = 'integer' AND last_id BETWEEN 0 AND ?2),
+			COALESCE(MAX(id), 0) FROM `+q.rows+` WHERE id BETWEEN 1 AND ?2`, q.kind, maxID).
 			Scan(&last, &highest)
 		if err != nil {
 			return s.explain("read the inventory from", err)

@@ -130,6 +130,9 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := s.mendSequences(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.tellGenerations(ctx); err != nil {
+		return nil, err
+	}
 	if !there.expected {
 		s.expect()
 	}
