@@ -205,3 +205,11 @@ func (s *Store) expect() {
 func (s *Store) mark(text string) error {
 	return durable.WriteFile(s.path+expectedSuffix, []byte(text), 0o600)
 }
+
+// unmark takes back that a database is being made when there is none in the end: the next start would take less care.
+func (s *Store) unmark(f *found) error {
+	if _, err := os.Stat(s.path); !f.fresh || err == nil {
+		return nil
+	}
+	return os.Remove(s.path + expectedSuffix)
+}

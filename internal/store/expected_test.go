@@ -205,6 +205,24 @@ func TestFirstStarts(t *testing.T) {
 	}
 }
 
+// A start that could make no file leaves no word of one that is being made: the next one would take less care.
+func TestNoFileCouldBeMade(t *testing.T) {
+	for _, before := range []string{"", "being made\n"} {
+		dir := t.TempDir()
+		if before != "" {
+			put(t, dir, expected, before)
+		}
+		if err := os.Symlink(filepath.Join(dir, "missing", "file"), filepath.Join(dir, store.FileName)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := store.Open(t.Context(), store.Options{Dir: dir})
+		wantError(t, err, filepath.Join(dir, store.FileName), "cannot be opened for writing")
+		if _, err := os.Lstat(filepath.Join(dir, expected)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("with %q before: %s is left: %v", before, expected, err)
+		}
+	}
+}
+
 // cutWithin cuts a log within a frame in its middle: its end may be a transaction that nobody was told of.
 func cutWithin(log string) string {
 	const header, frame = 32, 24 + 4096
@@ -235,6 +253,18 @@ func TestCutLogIsTold(t *testing.T) {
 			put(t, dir, store.FileName+"-wal", log[:50]+"x"+log[51:])
 			remove(t, dir, store.FileName+"-shm")
 		}, "is missing or damaged"},
+		"garbage": {func(t *testing.T, dir, log string) {
+			t.Helper()
+			put(t, dir, store.FileName+"-wal", strings.Repeat("x", len(log)))
+			remove(t, dir, store.FileName+"-shm")
+		}, "does not end with a whole transaction"},
+		"cut, and no copy can be made": {func(t *testing.T, dir, log string) {
+			t.Helper()
+			put(t, dir, store.FileName+"-wal", cutWithin(log))
+			if err := os.MkdirAll(filepath.Join(dir, store.FileName+"-wal.damaged", "there"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, "could not be copied"},
 		"unfinished": {func(t *testing.T, dir, log string) {
 			t.Helper()
 			put(t, dir, store.FileName+"-wal", log+log[32:132])
@@ -249,6 +279,10 @@ func TestCutLogIsTold(t *testing.T) {
 			}
 			kill(cmd)
 			c.cut(t, dir, content(t, dir)[store.FileName+"-wal"])
+			left, err := os.ReadFile(filepath.Join(dir, store.FileName+"-wal"))
+			if err != nil {
+				t.Fatal(err)
+			}
 			var log bytes.Buffer
 			s, err := store.Open(t.Context(), store.Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
@@ -260,6 +294,15 @@ func TestCutLogIsTold(t *testing.T) {
 			}
 			if told := strings.Contains(log.String(), "level=WARN"); told == (name == "whole" || name == "unfinished") {
 				t.Errorf("warned: %v:\n%s", told, log.String())
+			} else if kept, err := os.ReadFile(filepath.Join(dir, store.FileName+"-wal.damaged")); !told || len(left) == 0 {
+				if !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("a copy of %d bytes is kept: %v", len(kept), err)
+				}
+			} else if name != "cut, and no copy can be made" && !bytes.Equal(kept, left) {
+				t.Errorf("of a log of %d bytes a copy of %d is kept: %v", len(left), len(kept), err)
+			}
+			if copies, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(copies) > 0 {
+				t.Errorf("%v is left, %v", copies, err)
 			}
 		})
 	}

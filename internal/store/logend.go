@@ -7,9 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/stackscope/stackscope/internal/store/sqlitelog"
 )
+
+// damagedSuffix is of a log that was damaged and is kept.
+const damagedSuffix = ".damaged"
 
 // logState is what lies beside the database's file.
 type logState struct {
@@ -55,10 +59,53 @@ func lookAtLog(path string) (logState, error) {
 	return st, nil
 }
 
+// lost reports whether the log lacks, or may lack, changes that somebody was told were stored.
+func (st *logState) lost() bool {
+	return st.missing > 0 || st.RestCommits > 0 || st.Rest > 0 && !st.settled
+}
+
+// keepLog copies a log that SQLite is about to take what it can of, and to empty. There is one such copy, of the last such log. The
+// server goes on without it where there is no room.
+func (s *Store) keepLog() {
+	from, to := s.path+logSuffix, s.path+logSuffix+damagedSuffix
+	if info, err := os.Stat(from); err != nil || info.Size() == 0 {
+		return
+	}
+	if err := copyFile(from, to); err != nil {
+		s.log.Warn("the database's damaged log could not be copied before what can be used of it is taken up", "file", from, "error", err)
+		return
+	}
+	s.log.Warn("a copy of the database's damaged log is kept; remove it when nobody needs it", "file", from, "copy", to)
+}
+
+func copyFile(from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	out, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*") // private
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(out.Name()))
+		}
+	}()
+	if _, err := io.Copy(out, in); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	if err := errors.Join(out.Sync(), out.Close()); err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), to)
+}
+
 // setAside moves a log away whose end is missing and all of which is in the database's file: SQLite would put the older pages
 // that are left of it over those.
 func (s *Store) setAside() error {
-	aside := s.path + logSuffix + ".damaged"
+	aside := s.path + logSuffix + damagedSuffix
 	if err := os.Rename(s.path+logSuffix, aside); err != nil {
 		return fmt.Errorf("the database's log %s is damaged and cannot be moved away (%w): move it away", s.path+logSuffix, cause(err))
 	}

@@ -105,17 +105,20 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		}
 	}
 	if err := makeFile(s.path); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.unmark(&there))
 	}
 	if there.toCheck {
 		if err := s.checkFile(ctx, &there); err != nil {
 			return nil, err
 		}
 	}
-	if there.log.applied {
+	switch {
+	case there.log.applied:
 		if err := s.setAside(); err != nil {
 			return nil, err
 		}
+	case there.log.lost():
+		s.keepLog()
 	}
 	connector, err := sqlite.NewConnector(s.dsn())
 	if err != nil {
