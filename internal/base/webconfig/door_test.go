@@ -1,11 +1,15 @@
 package webconfig
 
 import (
+	"bytes"
+	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
@@ -89,5 +93,42 @@ func TestWrongPasswordIsLookedAtOnce(t *testing.T) {
 	}
 	if got := ask(); got != 3 {
 		t.Errorf("looked at %d times, with a new file", got)
+	}
+}
+
+// A file that is moved into place while certificates are read, as happens by chance, is read again and no fault.
+func TestFileThatIsReplacedIsNoFault(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "web.yml")
+	replace := func() {
+		if err := os.WriteFile(path+".new", []byte("http_server_config: {http2: true}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace()
+	var log bytes.Buffer
+	f, err := Load(path, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		times, logged int
+	}{{maxReadings - 1, 0}, {maxReadings, 1}} {
+		left := tt.times
+		h := &handshakes{file: f, toolkit: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			if left > 0 {
+				left--
+				replace()
+			}
+			return &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil }, MinVersion: tls.VersionTLS12}, nil
+		}}
+		if _, err := h.config(nil); err != nil != (tt.logged > 0) {
+			t.Errorf("replaced %d times: %v", tt.times, err)
+		}
+		if got := strings.Count(log.String(), "level=ERROR"); got != tt.logged {
+			t.Errorf("replaced %d times: logged %d: %s", tt.times, got, log.String())
+		}
 	}
 }

@@ -16,14 +16,20 @@ type handshakes struct {
 }
 
 func (h *handshakes) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	seen, err := h.file.look()
-	if last := h.last.Load(); err != nil && last != nil {
-		return last, nil // requests over it are refused
+	var (
+		seen   sight
+		config *tls.Config
+		err    = errMoved
+	)
+	for try := 0; try < maxReadings && errors.Is(err, errMoved); try++ {
+		if seen, err = h.file.look(); err != nil {
+			if last := h.last.Load(); last != nil {
+				return last, nil // requests over it are refused
+			}
+			return nil, err
+		}
+		config, err = h.read(hello, seen)
 	}
-	if err != nil {
-		return nil, err
-	}
-	config, err := h.read(hello, seen)
 	h.file.mu.Lock()
 	news := h.file.news("certificates", err)
 	h.file.mu.Unlock()
@@ -46,15 +52,15 @@ func (h *handshakes) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 
 func (h *handshakes) read(hello *tls.ClientHelloInfo, seen sight) (*tls.Config, error) {
 	config, err := h.toolkit(hello)
-	if err != nil {
-		return nil, oneLine(err)
-	}
-	certificate, err := config.GetCertificate(hello)
-	if err != nil {
-		return nil, oneLine(err)
+	var certificate *tls.Certificate
+	if err == nil {
+		certificate, err = config.GetCertificate(hello)
 	}
 	if !h.file.unmoved(seen.info) {
-		return nil, errors.New("the file was changed while it was read")
+		return nil, errMoved
+	}
+	if err != nil {
+		return nil, oneLine(err)
 	}
 	// One reading is of both: the pair that is shown is the one that was checked.
 	config.Certificates, config.GetCertificate = []tls.Certificate{*certificate}, nil

@@ -17,14 +17,20 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// maxBytes bounds a web configuration file, which is read with each request.
-const maxBytes = 1 << 20
+const (
+	// maxBytes bounds a web configuration file, which is read with each request.
+	maxBytes = 1 << 20
+	// maxCost bounds how long a look at a password takes: to some seconds. The toolkit does one at a time.
+	maxCost = 15
+)
 
 // protection is what a file protects by.
 type protection struct {
 	tls, users  bool
-	certificate bool   // clients must have one
-	verified    bool   // by an authority
+	certificate bool // clients must have one
+	verified    bool // by an authority
+	authorities bool // the file says whose; without, the system's are taken
+	sans        []string
 	shown       string // the file of the certificate that is shown to clients
 }
 
@@ -40,6 +46,10 @@ func (p protection) opens(first protection) error {
 		lost = "basic_auth_users is gone from it, or empty"
 	case first.verified && !p.verified, first.certificate && !p.certificate:
 		lost = "client_auth_type asks for less than before"
+	case first.authorities && !p.authorities:
+		lost = "client_ca_file (or client_ca) is gone from it"
+	case len(first.sans) > 0 && (len(p.sans) == 0 || slices.ContainsFunc(p.sans, func(san string) bool { return !slices.Contains(first.sans, san) })):
+		lost = "client_allowed_sans lets more in than before"
 	default:
 		return nil
 	}
@@ -49,6 +59,13 @@ func (p protection) opens(first protection) error {
 // read returns what the file at path protects by, after the toolkit's own checks and some that it leaves out.
 func read(path string) (protection, error) {
 	var p protection
+	info, err := os.Stat(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return p, bare(err)
+	}
+	if !info.Mode().IsRegular() { // opening a pipe waits for who writes it
+		return p, fmt.Errorf("it is no regular file (%s), and has to be one, since it is read again and again", info.Mode().Type())
+	}
 	file, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return p, bare(err)
@@ -66,8 +83,12 @@ func read(path string) (protection, error) {
 		return p, oneLine(err)
 	}
 	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
-		if _, err := bcrypt.Cost([]byte(c.Users[user])); err != nil {
+		cost, err := bcrypt.Cost([]byte(c.Users[user]))
+		if err != nil {
 			return p, fmt.Errorf("basic_auth_users: the password of %q is no bcrypt hash: make one with `htpasswd -nBC 10 \"\"`", user)
+		}
+		if cost > maxCost {
+			return p, fmt.Errorf("basic_auth_users: the bcrypt hash of %q has cost %d, and each look at a password would keep all others waiting: %d is the most, make one with `htpasswd -nBC 10 \"\"`", user, cost, maxCost)
 		}
 	}
 	c.TLSConfig.SetDirectory(filepath.Dir(path))
@@ -79,6 +100,7 @@ func read(path string) (protection, error) {
 	}
 	p.tls, p.users = c.TLSConfig.IsEnabled(), len(c.Users) > 0
 	p.shown = cmp.Or(c.TLSConfig.TLSCertPath, path)
+	p.authorities, p.sans = c.TLSConfig.ClientCAs != "" || c.TLSConfig.ClientCAsText != "", c.TLSConfig.ClientAllowedSans
 	switch c.TLSConfig.ClientAuth {
 	case "RequireAndVerifyClientCert":
 		p.certificate, p.verified = true, true

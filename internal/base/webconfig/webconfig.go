@@ -133,6 +133,27 @@ func (f *File) Protect(srv *http.Server, open ...string) error {
 // look returns what the file says now, or what is wrong with it. One that didn't change isn't read again while it is in order; what is
 // wrong may be in the files that it names.
 func (f *File) look() (sight, error) {
+	for range maxReadings - 1 {
+		if seen, err := f.lookOnce(); !errors.Is(err, errMoved) {
+			return seen, err
+		}
+	}
+	seen, err := f.lookOnce()
+	if errors.Is(err, errMoved) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.fail(err)
+	}
+	return seen, err
+}
+
+// maxReadings is how often a file is read that is replaced while it is: once is a moment's chance, always is a fault.
+const maxReadings = 3
+
+var errMoved = errors.New("it was changed while it was read")
+
+// lookOnce doesn't log errMoved.
+func (f *File) lookOnce() (sight, error) {
 	info, err := f.stat()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -149,23 +170,34 @@ func (f *File) look() (sight, error) {
 	if err == nil {
 		err = now.opens(f.first)
 	}
-	if !fresh(info) && f.unmoved(info) {
+	switch moved := info != nil && !f.unmoved(info); {
+	case info == nil:
+	case moved, fresh(info) && err == nil:
+		err = errMoved
+	case !fresh(info):
 		f.last.info = info
-	} else if err == nil {
-		err = errors.New("it is being written")
 	}
-	f.fault = err
 	f.last.number++
+	if errors.Is(err, errMoved) {
+		f.fault = err
+		return f.last, err
+	}
 	if err == nil {
 		f.last.protection = now
 	}
+	f.fail(err)
+	return f.last, err
+}
+
+// fail keeps and logs what is wrong with the file, or that nothing is any longer. f.mu is held.
+func (f *File) fail(err error) {
+	f.fault = err
 	switch news := f.news("file", err); {
 	case news && err != nil:
 		f.logger.Error("web configuration file can't be used: requests are refused until it is mended", "error", err)
 	case news:
 		f.logger.Info("web configuration file is read again")
 	}
-	return f.last, err
 }
 
 // settleTime is how old a file must be for its time to tell whether it was changed since: systems count that in steps of some

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
@@ -215,6 +216,7 @@ func TestFaultyFilesAreRefused(t *testing.T) {
 		"unknown key":       {"basic_auth_user: {}\n", []string{"line 1", "basic_auth_user"}},
 		"no YAML":           {"a: [\n", []string{"yaml", "line"}},
 		"password in clear": {"basic_auth_users: {prometheus: secret-word}\n", []string{`"prometheus"`, "bcrypt"}},
+		"dear":              {"basic_auth_users: {prometheus: $2y$16$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}\n", []string{`"prometheus"`, "cost 16", "15 is the most"}},
 		"no certificate":    {"tls_server_config: {cert_file: no.pem, key_file: key.pem}\n", []string{"no.pem", "no such file"}},
 		"no key":            {"tls_server_config: {cert_file: cert.pem}\n", []string{"key_file"}},
 		"no pair":           {"tls_server_config: {cert_file: ca.pem, key_file: key.pem}\n", []string{"private key"}},
@@ -300,11 +302,79 @@ func TestFaultOfAnotherFileEnds(t *testing.T) {
 func TestWeakerClientCertificatesTakeARestart(t *testing.T) {
 	r := newRig(t, "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem}\n")
 	r.serve(t, page)
-	for _, text := range []string{withTLS, "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAnyClientCert}\n"} {
+	for _, text := range []string{
+		withTLS, "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAnyClientCert}\n",
+		"tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert}\n", // then the system's would do
+	} {
 		r.write(t, text)
 		if _, _, err := r.get(t, "https", ask{}); err == nil {
 			t.Errorf("with %s: a client without a certificate is served", text)
 		}
+	}
+	if r.log.count("asks for less than before") != 1 || r.log.count("client_ca_file (or client_ca) is gone") != 1 { // two with the same reason are one
+		t.Errorf("log: %s", r.log.text.String())
+	}
+}
+
+// Which certificates of an authority are let in may become less without a restart, not more.
+func TestMoreAllowedNamesTakeARestart(t *testing.T) {
+	const text = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem, client_allowed_sans: [%s]}\n"
+	r := newRig(t, fmt.Sprintf(text, "prometheus, other"))
+	r.serve(t, page)
+	own := func(name string) ask {
+		pair, err := tls.X509KeyPair(r.ca.Sign(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ask{certificate: []tls.Certificate{pair}}
+	}
+	for _, tt := range []struct {
+		text string
+		want int
+	}{
+		{fmt.Sprintf(text, "prometheus"), http.StatusOK},
+		{fmt.Sprintf(text, ""), http.StatusServiceUnavailable},
+		{strings.Replace(text, ", client_allowed_sans: [%s]", "", 1), http.StatusServiceUnavailable},
+		{fmt.Sprintf(text, "prometheus, other, stranger"), http.StatusServiceUnavailable},
+		{fmt.Sprintf(text, "other, prometheus"), http.StatusOK},
+	} {
+		r.write(t, tt.text)
+		r.want(t, "https", own("prometheus"), tt.want)
+		if _, _, err := r.get(t, "https", own("stranger")); err == nil {
+			t.Errorf("with %s: a stranger is served", tt.text)
+		}
+	}
+	if r.log.count("client_allowed_sans lets more in") != 1 {
+		t.Errorf("log: %s", r.log.text.String())
+	}
+}
+
+// A pipe would be waited for, and it can be read only once.
+func TestWhatIsNoRegularFileIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(pipe, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, pipe, link} {
+		if _, err := webconfig.Load(path, nil); err == nil || !strings.Contains(err.Error(), "no regular file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	target := filepath.Join(dir, "web.yml")
+	testcert.WriteFile(t, target, []byte(users(t, "right")))
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := webconfig.Load(link, nil); err != nil {
+		t.Errorf("a link to a file: %v", err)
 	}
 }
 
