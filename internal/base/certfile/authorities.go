@@ -20,6 +20,7 @@ type Authorities struct {
 	pool       *x509.CertPool
 	file       stamp
 	lookedLast time.Time
+	fault      string // as it was logged
 }
 
 // LoadAuthorities reads the file at path.
@@ -54,15 +55,19 @@ func (a *Authorities) Pool() *x509.CertPool {
 	}
 	a.lookedLast = now
 	file := stampOf(a.path)
-	if file.same(a.file) {
+	if file.same(a.file) && a.fault == "" { // what was unreadable may be readable without another stamp
 		return a.pool
 	}
 	a.file = file
 	pool, err := a.read()
 	if err != nil {
-		a.logger.Error("file of authorities that changed can't be used: the ones before stay in use", "file", a.path, "error", err)
+		if a.fault != err.Error() {
+			a.logger.Error("file of authorities that changed can't be used: the ones before stay in use", "file", a.path, "error", err)
+		}
+		a.fault = err.Error()
 		return a.pool
 	}
+	a.fault = ""
 	a.logger.Info("file of authorities is read again", "file", a.path)
 	a.pool = pool
 	return pool

@@ -142,3 +142,60 @@ func TestAuthoritiesAreTakenUp(t *testing.T) {
 		}
 	}
 }
+
+// What couldn't be used is read again, also where its time, size and inode are as they were: a change of its owner or mode shows in none.
+func TestFaultyFilesAreReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile, caFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem")
+	one, two := testcert.NewAuthority(t, "one"), testcert.NewAuthority(t, "two")
+	one.Write(t, certFile, keyFile, "a")
+	testcert.WriteFile(t, caFile, one.PEM)
+	cert, key := two.Sign(t, "b")
+	moment := time.Now().Add(-time.Hour)
+	write := func(path string, data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, moment, moment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&log, nil))
+		p, err := certfile.LoadPair(certFile, keyFile, logger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := certfile.LoadAuthorities(caFile, logger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, _ := p.GetCertificate(nil)
+		write(keyFile, key)
+		for _, file := range []struct {
+			path string
+			size int
+		}{{certFile, len(cert)}, {caFile, len(two.PEM)}} {
+			write(file.path, bytes.Repeat([]byte{'x'}, file.size))
+		}
+		for range 3 {
+			time.Sleep(soon)
+			if now, _ := p.GetCertificate(nil); now != first || !a.Pool().Equal(one.Pool()) {
+				t.Error("what can't be used is used")
+			}
+		}
+		if got := strings.Count(log.String(), "stay in use"); got != 2 {
+			t.Errorf("logged %d times: %s", got, log.String())
+		}
+		write(certFile, cert)
+		write(caFile, two.PEM)
+		time.Sleep(soon)
+		if now, _ := p.GetCertificate(nil); now == first {
+			t.Error("the new pair isn't used")
+		}
+		if !a.Pool().Equal(two.Pool()) {
+			t.Error("the new authority isn't used")
+		}
+	})
+}

@@ -78,7 +78,7 @@ func (p *Pair) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // look takes up what changed. p.mu is held.
 func (p *Pair) look() {
 	cert, key := stampOf(p.certFile), stampOf(p.keyFile)
-	if cert.same(p.cert) && key.same(p.key) {
+	if cert.same(p.cert) && key.same(p.key) && p.fault == "" { // what was unreadable may be readable without another stamp
 		return
 	}
 	p.cert, p.key = cert, key
