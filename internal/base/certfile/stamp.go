@@ -23,10 +23,12 @@ func stampOf(path string) stamp {
 }
 
 func (s stamp) same(o stamp) bool {
-	if s.info == nil || o.info == nil {
-		return s.info == nil && o.info == nil
-	}
-	return os.SameFile(s.info, o.info) && s.info.ModTime().Equal(o.info.ModTime()) && s.info.Size() == o.info.Size()
+	return s.info == nil && o.info == nil || Same(s.info, o.info)
+}
+
+// Same reports whether nothing but a file's content can tell b from a. Without both it doesn't.
+func Same(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // bare is the reason of an error without its path, which whoever calls names.

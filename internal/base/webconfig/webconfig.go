@@ -157,7 +157,7 @@ func (f *File) lookOnce() (sight, error) {
 	info, err := f.stat()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err == nil && f.fault == nil && same(info, f.last.info) {
+	if err == nil && f.fault == nil && certfile.Same(info, f.last.info) {
 		return f.last, nil
 	}
 	f.last.info = nil
@@ -226,7 +226,7 @@ func fresh(info os.FileInfo) bool {
 // unmoved reports whether the file is still the one that info is of.
 func (f *File) unmoved(info os.FileInfo) bool {
 	now, err := os.Stat(f.path) //nolint:gosec // the operator names it
-	return err == nil && same(now, info)
+	return err == nil && certfile.Same(now, info)
 }
 
 // news reports whether a fault has to be logged, or that it is gone. f.mu is held.
@@ -238,8 +238,4 @@ func (f *File) news(what string, err error) bool {
 	before := f.told[what]
 	f.told[what] = text
 	return before != text
-}
-
-func same(a, b os.FileInfo) bool {
-	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
