@@ -200,6 +200,7 @@ func (o *Options) complete() error {
 		}
 		o.ExternalURL = &url.URL{Scheme: "http", Host: host, Path: o.PathPrefix}
 	}
+	o.warnOfAnyAuthority()
 	return nil
 }
 

@@ -1,0 +1,42 @@
+package prom
+
+import (
+	"bytes"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stackscope/stackscope/internal/base/testcert"
+)
+
+// Credentials for whomever any authority vouches for are told; without credentials there is nothing to give away.
+func TestCredentialsWithoutAuthority(t *testing.T) {
+	t.Parallel()
+	const user = "basic_auth: {username: a, password: b}\n"
+	for text, want := range map[string]bool{
+		user: true,
+		user + "tls_config: {min_version: TLS13}\n":   true,
+		"authorization: {credentials: b}\n":           true,
+		"http_headers: {X-Token: {secrets: [b]}}\n":   true,
+		user + "tls_config: {ca_file: ca.pem}\n":      false,
+		user + "tls_config: {server_name: workers}\n": false,
+		"tls_config: {min_version: TLS13}\n":          false,
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "http.yml")
+		testcert.WriteFile(t, path, []byte(text))
+		testcert.WriteFile(t, filepath.Join(dir, "ca.pem"), testcert.NewAuthority(t, "one").PEM)
+		var log bytes.Buffer
+		p, err := New(Options{Dir: t.TempDir(), HTTPConfigFile: path, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Contains(log.String(), "publicly trusted"); got != want {
+			t.Errorf("%s: warned: %v, want %v: %s", text, got, want, log.String())
+		}
+	}
+}
