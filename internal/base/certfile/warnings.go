@@ -40,22 +40,28 @@ func (w *Warnings) Look(c *tls.Certificate, file string, logger *slog.Logger) {
 		w.leaf, w.told = leaf.Raw, map[string]time.Time{}
 	}
 	now := time.Now()
-	warn := func(reason string, again time.Duration, args ...any) {
+	first := func(reason string, again time.Duration) bool {
 		if last, ok := w.told[reason]; ok && (again == 0 || now.Sub(last) < again) {
-			return
+			return false
 		}
 		w.told[reason] = now
-		logger.Warn(reason, append([]any{"certificate", file}, args...)...)
+		return true
 	}
-	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
-		warn("certificate has no subjectAltName with a name or an address: clients refuse it. Make one with those by which clients come here; a new one in the file is taken up without a restart", 0)
+	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 && first("names", 0) {
+		logger.Warn("certificate has no subjectAltName with a name or an address: clients refuse it. Make one with those by which clients come here; a new one in the file is taken up without a restart", "certificate", file)
 	}
 	switch {
 	case now.After(leaf.NotAfter):
-		warn("certificate has expired: clients refuse it. Put a new one into the file; it is taken up without a restart", 0, "expired_at", leaf.NotAfter)
+		if first("expired", 0) {
+			logger.Warn("certificate has expired: clients refuse it. Put a new one into the file; it is taken up without a restart", "certificate", file, "expired_at", leaf.NotAfter)
+		}
 	case now.Before(leaf.NotBefore):
-		warn("certificate is not valid yet: clients refuse it until then. Look at this machine's clock, or put one that is valid into the file; it is taken up without a restart", 0, "valid_from", leaf.NotBefore)
+		if first("early", 0) {
+			logger.Warn("certificate is not valid yet: clients refuse it until then. Look at this machine's clock, or put one that is valid into the file; it is taken up without a restart", "certificate", file, "valid_from", leaf.NotBefore)
+		}
 	case leaf.NotAfter.Sub(now) < soon:
-		warn("certificate expires soon: put a new one into the file; it is taken up without a restart", soonAgain, "expires_at", leaf.NotAfter)
+		if first("soon", soonAgain) {
+			logger.Warn("certificate expires soon: put a new one into the file; it is taken up without a restart", "certificate", file, "expires_at", leaf.NotAfter)
+		}
 	}
 }
