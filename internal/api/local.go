@@ -72,7 +72,11 @@ func (l *loopbackTrust) elsewhere(r *http.Request) string {
 	case uid == l.uid, uid == rootUID:
 		return ""
 	}
-	return fmt.Sprintf("it came from user %d and the server runs as another; run the worker as root or as the server's user, %s", uid, l.name)
+	as := "root"
+	if l.uid != rootUID {
+		as += " or as the server's user, " + l.name
+	}
+	return fmt.Sprintf("it came from user %d and the server runs as another; run the worker as %s", uid, as)
 }
 
 // user returns whose the connection is over which r came from this machine.

@@ -52,6 +52,23 @@ func TestChangesThatAreNotStored(t *testing.T) {
 	}
 }
 
+// Who runs a worker as another user is told as whom to run it.
+func TestWhomAWorkerOfAnotherUserShouldRunAs(t *testing.T) {
+	for uid, want := range map[int]string{0: "run the worker as root", serverUID: "run the worker as root or as the server's user, '#4200'"} {
+		h := newAPI(t, func(o *api.Options) {
+			o.UID = uid
+			o.OwnerUID = func(netip.AddrPort, netip.AddrPort) (uint32, error) { return 33, nil }
+		})
+		r := local(request("POST", "/v2/workers/register", `{"uuid":"u","name":"n","address":"127.0.0.1","metrics_port":1}`, "Authorization", "Bearer "+workerToken))
+		if w := h.do(r); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		if got := h.inventory.registered.Elsewhere; !strings.HasSuffix(got, "; "+want) {
+			t.Errorf("%d: %s", uid, got)
+		}
+	}
+}
+
 // The inventory is told which registrations come from the server's own machine.
 func TestWhereRegistrationsComeFrom(t *testing.T) {
 	for name, c := range map[string]struct {
