@@ -130,10 +130,20 @@ const versionTable = "goose_db_version"
 
 // checkFile reads through the database, so that damage is found now and not when a worker reports. It changes nothing in it: SQLite
 // writes the log into the file when it closes it, whether they belong together or not.
-func (s *Store) checkFile(ctx context.Context, f *found) (err error) {
+func (s *Store) checkFile(ctx context.Context, f *found) error {
+	withLog := f.log.Frames > 0 && !f.log.applied
+	err := s.readThrough(ctx, f, withLog)
+	if withLog && errors.Is(err, ErrDamaged) && s.readThrough(ctx, f, false) == nil {
+		return fmt.Errorf("%w. The file without the log is whole: if it is a backup that was put there, move %s away alone and start again",
+			err, names(s.beside(logSuffix, indexSuffix)))
+	}
+	return err
+}
+
+func (s *Store) readThrough(ctx context.Context, f *found, withLog bool) (err error) {
 	q := url.Values{"mode": {"ro"}, "_busy_timeout": {strconv.FormatInt(s.opts.BusyTimeout.Milliseconds(), 10)}, "_error_rc": {"1"}}
-	if f.log.Frames == 0 || f.log.applied {
-		q.Set("immutable", "1") // what is in the log doesn't count
+	if !withLog {
+		q.Set("immutable", "1")
 	}
 	u := url.URL{Scheme: "file", OmitHost: true, Path: s.path, RawQuery: q.Encode()}
 	connector, err := sqlite.NewConnector(u.String())

@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/store"
@@ -168,5 +170,37 @@ func TestRefusedFileKeepsItsLog(t *testing.T) {
 		if after[name] != before[name] {
 			t.Errorf("a start that failed changed %s", name)
 		}
+	}
+}
+
+// A backup that was put beside the log of the database that it replaces is refused as it is where the two don't fit, and the refusal
+// says how to go on with it.
+func TestBackupBesideAnotherLog(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	s := open(t, dir)
+	apply(t, s, sampleChanges)
+	closed(t, s)
+	backup := content(t, dir)[store.FileName]
+	for range 2 { // the second time they stay in the log
+		s = open(t, dir)
+		for range 5 {
+			if _, err := s.AppendGeneration(t.Context(), bytes.Repeat([]byte("x"), 40_000), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, text := range content(t, dir) {
+			put(t, to, name, text)
+		}
+		closed(t, s)
+	}
+	put(t, to, store.FileName, backup)
+	_, err := store.Open(t.Context(), store.Options{Dir: to})
+	wantError(t, err, "damaged", "The file without the log is whole")
+	_, after, _ := strings.Cut(err.Error(), "put there, move ")
+	list, _, _ := strings.Cut(after, " away alone")
+	remove(t, to, strings.Split(list, ", ")...)
+	s = open(t, to)
+	if n := posted(t, s); len(n) > 0 || len(load(t, s).Workers) != len(sample.Workers) {
+		t.Errorf("with the backup: generations %v and %+v", n, load(t, s))
 	}
 }
