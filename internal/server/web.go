@@ -34,9 +34,9 @@ func (s *Server) openWeb() (err error) {
 			return err // before there is a database
 		}
 	}
-	if s.opts.DisableAnonymousViewer && !s.web.file.Users() {
+	if s.opts.DisableAnonymousViewer && !s.web.file.Restricts() {
 		s.logger.Warn("--disable-anonymous-viewer leaves the metrics ports open: whoever reaches them reads the metrics and the addresses of all workers without a token. " +
-			"Give --web.config.file with basic_auth_users to this server and to its workers, or let only Prometheus reach these ports")
+			"Give --web.config.file with basic_auth_users (or client certificates that are verified) to this server and to its workers, or let only Prometheus reach these ports")
 	}
 	return nil
 }

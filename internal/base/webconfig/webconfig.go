@@ -75,14 +75,16 @@ func Load(path string, logger *slog.Logger) (*File, error) {
 // TLS reports whether servers speak TLS. It doesn't change while they run.
 func (f *File) TLS() bool { return f != nil && f.tls }
 
-// Users reports whether a password is asked for.
-func (f *File) Users() bool {
+// Restricts reports whether not everybody is answered: a password is asked for, or a certificate that the
+// file says the authority or the name of.
+func (f *File) Restricts() bool {
 	if f == nil {
 		return false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.last.users
+	p := f.last.protection
+	return p.users || p.verified && (p.authorities || len(p.sans) > 0)
 }
 
 // errUnserved ends the serving that only sets a server up.
