@@ -64,7 +64,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "other passwords are being looked at, which takes time: try again in a second", http.StatusTooManyRequests)
 			return
 		case p == wrongNow: // the toolkit needn't look at it
-			r = r.Clone(r.Context())
+			r.Header = r.Header.Clone()
 			r.Header.Del("Authorization")
 		}
 		defer func() { d.settle(v, undecided) }()

@@ -18,6 +18,8 @@ const (
 	// a tenth of a second, and the toolkit takes one after the other, so that a turn of all addresses fits into maxWait.
 	maxWaiting = 64
 	maxOfPeer  = 8
+	// maxServed is of how many addresses it is remembered when they had their turn.
+	maxServed = 256
 	// maxWait is shorter than a scrape may take.
 	maxWait = 8 * time.Second
 )
@@ -30,7 +32,8 @@ type trials struct {
 	wrong   map[credential]bool // each costs nothing when it comes again
 	right   map[credential]int  // the reading that it was right by last; it goes first after a change
 	busy    bool                // one is being looked at
-	waiting []*waiter           // in turn
+	waiting []*waiter           // as they came
+	served  []netip.Addr        // addresses that had a turn lately, the last one last
 }
 
 // credential is the hash of a user and a password.
@@ -73,6 +76,7 @@ func (t *trials) ask(ctx context.Context, peer netip.Addr, c credential, number 
 		return rightNow
 	case !t.busy:
 		t.busy = true
+		t.serve(peer)
 		t.mu.Unlock()
 		return own
 	}
@@ -175,25 +179,26 @@ func (t *trials) remember(c credential, number int) {
 	t.right[c] = max(number, t.right[c])
 }
 
-// next gives one that waits its turn: first a credential that was right once, then the next address's oldest. t.mu is held.
+// next gives one that waits its turn: first a credential that was right once, then the oldest of the address whose turn is the longest ago.
+// t.mu is held.
 func (t *trials) next() {
 	if len(t.waiting) == 0 {
 		t.busy = false
 		return
 	}
-	i := max(0, slices.IndexFunc(t.waiting, func(w *waiter) bool { return w.known }))
+	i := slices.IndexFunc(t.waiting, func(w *waiter) bool { return w.known })
+	if i < 0 {
+		first := slices.MinFunc(t.waiting, func(a, b *waiter) int { return slices.Index(t.served, a.peer) - slices.Index(t.served, b.peer) })
+		i = slices.Index(t.waiting, first)
+		t.serve(first.peer)
+	}
 	w := t.waiting[i]
 	t.waiting = slices.Delete(t.waiting, i, i+1)
-	if !w.known { // the address's others go behind the other addresses'
-		var others, same []*waiter
-		for _, o := range t.waiting {
-			if o.peer == w.peer {
-				same = append(same, o)
-			} else {
-				others = append(others, o)
-			}
-		}
-		t.waiting = append(others, same...)
-	}
 	w.turn <- own
+}
+
+// serve remembers that an address has its turn. t.mu is held.
+func (t *trials) serve(peer netip.Addr) {
+	t.served = append(slices.DeleteFunc(t.served, func(o netip.Addr) bool { return o == peer }), peer)
+	t.served = t.served[max(0, len(t.served)-maxServed):]
 }

@@ -52,11 +52,29 @@ func TestAddressesTakeTurns(t *testing.T) {
 		for i := 0; i < len(q.turns); i++ {
 			q.end(byte(q.turns[i]), 1, wrongNow)
 		}
-		if want := []int{0, 1, 10, 20, 2, 11, 3, 4}; !slices.Equal(q.turns, want) {
+		if want := []int{0, 10, 20, 1, 11, 2, 3, 4}; !slices.Equal(q.turns, want) {
 			t.Errorf("turns %v, want %v", q.turns, want)
 		}
 		if q.busy || len(q.waiting) > 0 {
 			t.Errorf("busy %t, %d wait", q.busy, len(q.waiting))
+		}
+		// One that comes for the first time, or for the first time in a while, waits for none but the one that is looked at.
+		q.turns = nil
+		for peer := range byte(3) {
+			q.ask(t, 1+peer, 30+peer, 1)
+		}
+		q.ask(t, 9, 40, 1)
+		for i := 0; i < len(q.turns); i++ {
+			q.end(byte(q.turns[i]), 1, wrongNow)
+		}
+		if want := []int{30, 40, 32, 31}; !slices.Equal(q.turns, want) {
+			t.Errorf("turns %v, want %v", q.turns, want)
+		}
+		for i := range 2 * maxServed {
+			q.serve(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}))
+		}
+		if len(q.served) > maxServed {
+			t.Errorf("%d addresses are remembered", len(q.served))
 		}
 	})
 }
