@@ -18,14 +18,20 @@ import (
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
+// errNobody is said of an empty argument, as a variable of a script may be.
+var errNobody = errors.New("the id or the name is empty: `stackscope worker list` prints those that there are")
+
 // pick finds the one item that an argument names, by its id or its name; none is an index of -1.
 func pick[T any](arg string, items []T, id func(*T) int64, name, describe func(*T) string) (int, error) {
+	if strings.TrimSpace(arg) == "" {
+		return -1, errNobody
+	}
 	byID := -1
 	var byName []int
 	number, err := strconv.ParseInt(arg, 10, 64)
 	for i := range items {
 		switch {
-		case err == nil && id(&items[i]) == number:
+		case err == nil && id(&items[i]) == number && strconv.FormatInt(number, 10) == arg:
 			byID = i
 		case name(&items[i]) == arg:
 			byName = append(byName, i)
@@ -105,10 +111,8 @@ func (c *workerRemove) Run(e *command.Env) error {
 	}
 	w := &k.workers[i]
 	if !c.Yes && maybeAlive(&w.Worker) && atTerminal(e) {
-		fmt.Fprintf(e.Stderr, "%s is %s and reported %s.\nIt and its instances leave the inventory and the scrape targets, and it is kept out until `stackscope worker allow %d`. Its samples stay.\n",
-			w, w.State, lastReport(&w.Worker), w.ID)
-		if !confirm(e.Context, e.Stdin, e.Stderr, "Remove it? [y/N] ") {
-			return errors.New("nothing was removed")
+		if err := askToRemove(e, w); err != nil {
+			return err
 		}
 	}
 	if err := cl.RemoveWorker(e.Context, w.ID); err != nil {
@@ -158,8 +162,6 @@ func (c *workerAllow) Run(e *command.Env) error {
 	switch {
 	case err != nil:
 		return err
-	case statusOf(k.hidden) == http.StatusNotFound:
-		return fmt.Errorf("the server at %s is older and keeps nobody out: %w", cl.URL(), k.hidden)
 	case k.hidden != nil:
 		return k.hidden
 	}
@@ -207,6 +209,17 @@ func atTerminal(e *command.Env) bool {
 	return err == nil && errNull == nil && !os.SameFile(have, null)
 }
 
+// askToRemove fails if somebody doesn't want the worker to be removed.
+func askToRemove(e *command.Env, w *listedWorker) error {
+	fmt.Fprintf(e.Stderr, "%s is %s and reported %s.\nIt and its instances leave the inventory and the scrape targets, and it is kept out until `stackscope worker allow %d`. Its samples stay.\n",
+		w, w.State, lastReport(&w.Worker), w.ID)
+	if confirm(e.Context, e.Stdin, e.Stderr, "Remove it? [y/N] ") {
+		return nil
+	}
+	fmt.Fprintln(e.Stderr, "nothing was removed")
+	return command.ErrSaid
+}
+
 // confirm asks a question and reports whether the answer was yes.
 func confirm(ctx context.Context, in io.Reader, out io.Writer, question string) bool {
 	fmt.Fprintf(out, "%s", question)
@@ -220,6 +233,9 @@ func confirm(ctx context.Context, in io.Reader, out io.Writer, question string) 
 		fmt.Fprintln(out)
 		return false
 	case line := <-answer:
+		if !strings.HasSuffix(line, "\n") { // the input has ended on the question's line
+			fmt.Fprintln(out)
+		}
 		line = strings.ToLower(strings.TrimSpace(line))
 		return line == "y" || line == "yes"
 	}

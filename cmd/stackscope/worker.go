@@ -92,7 +92,10 @@ func readWorkers(e *command.Env, cl *client.Client) (k known, err error) {
 	})
 	revoked, err := cl.Revoked(e.Context)
 	switch statusOf(err) {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	case http.StatusNotFound:
+		k.hidden = fmt.Errorf("the server at %s is older and keeps nobody out", cl.URL())
+		return k, nil
+	case http.StatusUnauthorized, http.StatusForbidden:
 		k.hidden = err
 		return k, nil
 	}
@@ -117,8 +120,13 @@ func (c *workerList) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	if k.hidden != nil {
+	switch {
+	case statusOf(k.hidden) != 0 && c.Token.Source(c.TokenFile) == "":
+		fmt.Fprintln(e.Stderr, "warning: workers that are kept out are not shown: only admins see them; give a copy of admin-token in the server's data directory with --token-file, or ask as the server's own user on its own machine")
+	case statusOf(k.hidden) != 0:
 		fmt.Fprintln(e.Stderr, "warning: workers that are kept out are not shown:", k.hidden)
+	case k.hidden != nil:
+		fmt.Fprintln(e.Stderr, "warning:", k.hidden)
 	}
 	if c.JSON {
 		return json.NewEncoder(e.Stdout).Encode(struct {
@@ -140,7 +148,7 @@ func printWorkers(e *command.Env, k *known) error {
 		it := &k.revoked[i]
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t-\t-\tremoved %s\n", it.ID, it.Name, it.ClusterName, stateRevoked, it.Address, ago(it.RevokedAt))
 	}
-	if len(k.workers) == 0 {
+	if len(k.workers)+len(k.revoked) == 0 {
 		fmt.Fprintln(w, "none has joined: start one with `stackscope worker --server-url URL --token-file FILE`")
 	}
 	if len(k.revoked) > 0 {

@@ -141,17 +141,31 @@ revoked: it was removed and is kept out until ` + "`stackscope worker allow ID`\
 		t.Errorf("%+v", l)
 	}
 	// What only admins may see is absent, not empty.
-	for _, status := range []int{401, 404} {
-		s.refuse = status
-		if l := decode(); len(l.Workers) != 5 || l.Revoked != nil || !strings.Contains(stderr, "warning: workers that are kept out are not shown: ") {
-			t.Errorf("%d: %s%s", status, out, stderr)
+	const notShown = "warning: workers that are kept out are not shown: "
+	for _, c := range []struct {
+		status      int
+		token, want string
+	}{
+		{401, "", notShown + "only admins see them; give a copy of admin-token"},
+		{401, "x", notShown + "read the inventory at " + s.URL + ": 401 Unauthorized: refused; the token of --token is not the right one"},
+		{404, "", "warning: the server at " + s.URL + " is older and keeps nobody out\n"},
+	} {
+		s.refuse, list.Token.Text = c.status, c.token
+		if l := decode(); len(l.Workers) != 5 || l.Revoked != nil || !strings.HasPrefix(stderr, c.want) {
+			t.Errorf("%d: %s%s", c.status, out, stderr)
 		}
 	}
+	list.Token.Text = ""
 	s.refuse = 500
 	if _, _, err := runs(t, &list); err == nil {
 		t.Error("a broken server is no reason to show less")
 	}
-	s.refuse, s.workers, s.revoked = 0, nil, nil
+	s.refuse, s.workers = 0, nil
+	list.JSON = false
+	if out, _, _ := runs(t, &list); strings.Contains(out, "none has joined") || !strings.Contains(out, "revoked") {
+		t.Errorf("all are kept out: %s", out)
+	}
+	list.JSON, s.revoked = true, nil
 	if decode(); out != `{"workers":[],"revoked_workers":[]}`+"\n" {
 		t.Error(out)
 	}
@@ -175,6 +189,11 @@ func TestWorkerRemoveAndAllow(t *testing.T) {
 		{"JSON", true, "4", true, []string{`{"id":4,"name":"gpu-1","cluster_name":"lab","kept_out":true}`}, []int64{3, 5, 6, 100}, []int64{1, 2, 7, 4}},
 		{"of two clusters", true, "gpu-1", false, []string{"2 workers have the name gpu-1", "3: worker gpu-1 (id 3, cluster default, 10.0.0.3:10151)", "4: worker gpu-1 (id 4, cluster lab,"}, nil, nil},
 		{"an id and a name", true, "3", false, []string{"3 is the id of worker gpu-1", "the name of another", "5: worker 3 (id 5"}, nil, nil},
+		{"no id", true, "004", false, []string{"no worker has the id or the name 004"}, nil, nil},
+		{"no id", true, "+4", false, []string{"no worker has the id or the name +4"}, nil, nil},
+		{"nothing", true, "", false, []string{"the id or the name is empty"}, nil, nil},
+		{"nothing", false, " ", false, []string{"the id or the name is empty"}, nil, nil},
+		{"no id", false, "007", false, []string{"has the id or the name 007"}, nil, nil},
 		{"nobody", true, "gpu", false, []string{"no worker has the id or the name gpu", "stackscope worker list"}, nil, nil},
 		{"one that is out", true, "other", false, []string{"was removed", "already", "stackscope worker allow 7"}, nil, nil},
 		{"by id", false, "2", false, []string{"worker out (id 2, cluster default, 10.0.0.2) may join again.\n", "new id"}, nil, []int64{1, 7}},
@@ -223,7 +242,7 @@ func TestWorkerCommandsOnOtherServers(t *testing.T) {
 	if err != nil || !strings.Contains(out, "is older and keeps nobody out") {
 		t.Error(out, err)
 	}
-	if _, _, err := runs(t, &workerAllow{remote: remote{ServerURL: s.URL}, Worker: "4"}); err == nil || !strings.Contains(err.Error(), "is older") {
+	if _, _, err := runs(t, &workerAllow{remote: remote{ServerURL: s.URL}, Worker: "4"}); err == nil || err.Error() != "the server at "+s.URL+" is older and keeps nobody out" {
 		t.Error(err)
 	}
 	s.refuse = http.StatusUnauthorized
@@ -271,10 +290,22 @@ func TestNobodyIsAtTheNullDevice(t *testing.T) {
 	}
 }
 
+// Who says no has made no mistake, and what comes after it must not be done.
+func TestNothingIsRemoved(t *testing.T) {
+	w := &listedWorker{wire.Worker{ID: 3, Name: "gpu-1", Address: "10.0.0.3", State: "ready"}, "lab"}
+	for answer, want := range map[string]error{"y\n": nil, "n\n": command.ErrSaid, "": command.ErrSaid} {
+		var out strings.Builder
+		err := askToRemove(&command.Env{Context: t.Context(), Stdin: strings.NewReader(answer), Stderr: &out}, w)
+		if err != want || strings.HasSuffix(out.String(), "nothing was removed\n") != (want != nil) || answer == "" && !strings.Contains(out.String(), "[y/N] \nnothing") {
+			t.Errorf("%q: %v, %s", answer, err, out.String())
+		}
+	}
+}
+
 func TestConfirm(t *testing.T) {
 	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, " yes \n": true, "y": true, "n\n": false, "\n": false, "": false, "yesterday\n": false} {
 		var out strings.Builder
-		if got := confirm(t.Context(), strings.NewReader(answer), &out, "Sure? "); got != want || out.String() != "Sure? " {
+		if got := confirm(t.Context(), strings.NewReader(answer), &out, "Sure? "); got != want || out.String() != "Sure? "+strings.Repeat("\n", 1-strings.Count(answer, "\n")) {
 			t.Errorf("%q: %t, %q", answer, got, out.String())
 		}
 	}

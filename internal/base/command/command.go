@@ -32,6 +32,9 @@ type Common struct {
 	logging.Flags
 }
 
+// ErrSaid ends a command with exit code 1 when it has said itself why.
+var ErrSaid = errors.New("it was said why")
+
 // Main parses the process' arguments into grammar, a kong struct whose commands have a method Run(*Env) error, runs the
 // command that they name and ends the process: 0 when it succeeded or was asked to end, 1 with one line on stderr otherwise.
 func Main(name, description string, grammar any) {
@@ -62,11 +65,14 @@ func run(name, description string, grammar any, args []string, env *Env) (code i
 			panic(early)
 		}
 	}()
-	if err := parseAndRun(name, description, grammar, args, env); err != nil && !errors.Is(err, context.Canceled) {
+	err := parseAndRun(name, description, grammar, args, env)
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return 0
+	case !errors.Is(err, ErrSaid):
 		fmt.Fprintf(env.Stderr, "%s: error: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "; "))
-		return 1
 	}
-	return 0
+	return 1
 }
 
 func parseAndRun(name, description string, grammar any, args []string, env *Env) error {

@@ -1,0 +1,35 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+type failing struct{ err error }
+
+func (f *failing) Run(*Env) error { return f.err }
+
+func TestExit(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		code int
+		said string
+	}{
+		{nil, 0, ""},
+		{fmt.Errorf("x: %w", context.Canceled), 0, ""},
+		{errors.New("one\ntwo"), 1, "prog: error: one; two\n"},
+		{ErrSaid, 1, ""},
+	} {
+		var stderr strings.Builder
+		var grammar struct {
+			Do failing `cmd:""`
+		}
+		grammar.Do.err = tt.err
+		if code := run("prog", "", &grammar, []string{"do"}, &Env{Context: t.Context(), Stdout: &stderr, Stderr: &stderr}); code != tt.code || stderr.String() != tt.said {
+			t.Errorf("%v: exit code %d, said %q", tt.err, code, stderr.String())
+		}
+	}
+}
