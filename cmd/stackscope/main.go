@@ -17,8 +17,9 @@ embedded Grafana.
   stackscope worker --server-url http://SERVER --token-file FILE --engine url=http://127.0.0.1:8000
   stackscope worker list                a server's workers; remove and allow take one out and let it in again
 
-Every flag can also be given as an environment variable (in brackets below) or as a key of --config-file, in snake case.
-A flag wins over the environment, the environment over the file, the file over the default.`
+Flags can also be given as environment variables (in brackets in each command's help) and, to commands that have
+--config-file, as keys of that file, in snake case. A flag wins over the environment, the environment over the
+file, the file over the default.`
 
 type cli struct {
 	Start   startCmd   `cmd:"" help:"Server and worker of this machine in one process."`

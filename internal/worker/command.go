@@ -9,7 +9,7 @@ import (
 type Command struct {
 	command.Common
 	JoinFlags
-	webconfig.Flags
+	webconfig.WorkerFlags
 	Worker Flags `embed:""`
 }
 
