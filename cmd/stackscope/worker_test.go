@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -296,7 +297,7 @@ func TestNothingIsRemoved(t *testing.T) {
 	for answer, want := range map[string]error{"y\n": nil, "n\n": command.ErrSaid, "": command.ErrSaid} {
 		var out strings.Builder
 		err := askToRemove(&command.Env{Context: t.Context(), Stdin: strings.NewReader(answer), Stderr: &out}, w)
-		if err != want || strings.HasSuffix(out.String(), "nothing was removed\n") != (want != nil) || answer == "" && !strings.Contains(out.String(), "[y/N] \nnothing") {
+		if !errors.Is(err, want) || strings.HasSuffix(out.String(), "nothing was removed\n") != (want != nil) || answer == "" && !strings.Contains(out.String(), "[y/N] \nnothing") {
 			t.Errorf("%q: %v, %s", answer, err, out.String())
 		}
 	}

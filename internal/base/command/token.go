@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -43,7 +44,7 @@ func locate(ctx *kong.Context) {
 		if !flag.Target.CanAddr() {
 			continue
 		}
-		if t, ok := flag.Target.Addr().Interface().(*Token); ok {
+		if t, ok := reflect.TypeAssert[*Token](flag.Target.Addr()); ok {
 			t.Shown, t.from = origin(ctx, flag)
 			tokens = append(tokens, t)
 		}
