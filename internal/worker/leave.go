@@ -28,5 +28,5 @@ func (l *link) leave(ctx context.Context, own *client.Client, workerID int64) {
 	l.logger.Info("server knows that this worker stops")
 }
 
-// contested reports whether a registration was refused for another worker's sake, which may end.
+// contested reports whether a registration was refused because of another worker, which may end.
 func contested(err error) bool { return statusOf(err) == http.StatusConflict }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -138,15 +139,26 @@ func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.remote.RoundTrip(req)
 }
 
-// A worker that is refused for another one's sake says once what is wrong and where its state is, and goes on.
-func TestRefusedForAnotherWorkersSake(t *testing.T) {
+// A worker that is refused because of another one says once what is wrong, and where its state is if that is what to look at, and goes
+// on.
+func TestRefusedBecauseOfAnotherWorker(t *testing.T) {
+	for _, detail := range []string{fleet.ErrNameTaken.Error(), fleet.ErrTwoWorkers.Error()} {
+		testRefusedBecause(t, detail)
+	}
+}
+
+func testRefusedBecause(t *testing.T, detail string) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRemote()
-		r.status["register"] = http.StatusConflict
+		r.status["register"], r.detail = http.StatusConflict, detail
 		w, log, end := linked(t, r)
 		time.Sleep(10 * time.Minute)
-		if n := strings.Count(log.String(), "another one's sake"); n != 1 || !strings.Contains(log.String(), w.keeper.file.Path) {
-			t.Errorf("logged %d times:\n%s", n, log)
+		if n := strings.Count(log.String(), "because another worker has its identity or its name"); n != 1 {
+			t.Errorf("%s: logged %d times:\n%s", detail, n, log)
+		}
+		if told, want := strings.Contains(log.String(), w.keeper.file.Path), detail == fleet.ErrTwoWorkers.Error(); told != want {
+			t.Errorf("%s: it names its state file: %t\n%s", detail, told, log)
 		}
 		r.set(func(r *remote) { r.status["register"] = 0 })
 		time.Sleep(firstSlowPause)

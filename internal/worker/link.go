@@ -289,8 +289,11 @@ func (l *link) note(what string, err error) {
 	case what == "register" && tokenRefused(err):
 		l.token.refused(reason)
 	case what == "register" && contested(err):
-		l.logger.Warn("server refuses this worker for another one's sake; it exports its metrics and asks again until it is taken",
-			"error", reason, "state_file", l.w.keeper.file.Path, "at_most_every", firstSlowPause)
+		attrs := []any{"error", reason, "at_most_every", firstSlowPause}
+		if strings.Contains(reason, fleet.ErrTwoWorkers.Error()) {
+			attrs = append(attrs, "state_file", l.w.keeper.file.Path)
+		}
+		l.logger.Warn("server refuses this worker because another worker has its identity or its name; it exports its metrics and asks again until it is taken", attrs...)
 	case what == "watch":
 		l.logger.Info("stream of the metrics mapping ended; it is opened again", "reason", reason)
 	default:

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ type remote struct {
 	mu       sync.Mutex
 	status   map[string]int // 0: as it should be, -1: no connection
 	header   http.Header    // of answers with another status
+	detail   string         // of them; empty: refused
 	times    map[string][]time.Time
 	interval int           // of reports, in seconds
 	event    string        // that a stream begins with
@@ -80,7 +82,7 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 	case status < 0:
 		return nil, errors.New("no route")
 	case status > 0:
-		answer = httpjson.Problem{Status: status, Detail: "refused"}
+		answer = httpjson.Problem{Status: status, Detail: cmp.Or(r.detail, "refused")}
 	case what == "register":
 		answer = wire.RegisterResponse{WorkerID: 7, WorkerName: "w", ClusterID: 2, ClusterName: "lab", Credential: credential, ReportIntervalSeconds: r.interval}
 	case what == "report":
