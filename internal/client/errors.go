@@ -209,10 +209,14 @@ func (c *Client) tokenHint(a auth, detail string) string {
 }
 
 func (c *Client) notOurs(r request, resp *http.Response, detail string) error {
+	hint := "check that the URL is a stackscope server's and not another program's or a proxy's"
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusUnauthorized {
+		hint += "; is it a metrics port?"
+	}
 	return &Error{
 		Op: r.op, URL: c.URL(), Status: resp.StatusCode, Detail: detail,
 		TokenRefused: tokenRefused(resp), RetryAfter: retryAfter(resp.Header.Get("Retry-After")),
-		Hint: "check that the URL is a stackscope server's and not another program's or a proxy's",
+		Hint: hint,
 	}
 }
 
