@@ -174,7 +174,7 @@ func TestLostDatabase(t *testing.T) {
 			// One way out is a backup, the other to begin anew.
 			if before, _, ok := strings.Cut(text, ", then put a backup in its place"); ok {
 				_, list, _ := strings.Cut(before, "Move away ")
-				for _, name := range strings.Split(list, ", ") {
+				for name := range strings.SplitSeq(list, ", ") {
 					if err := os.Remove(filepath.Join(dir, name)); err != nil {
 						t.Fatal(err)
 					}

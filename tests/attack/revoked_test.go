@@ -4,8 +4,7 @@ package attack
 
 import (
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -207,7 +206,7 @@ func TestNewWorkerToken(t *testing.T) {
 		now.Store(at)
 	}
 	point()
-	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(now.Load()) }, ErrorLog: log.New(io.Discard, "", 0)})
+	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(now.Load()) }, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)})
 	t.Cleanup(front.Close)
 	w := run(t, exec.Command(binary(t, "stackscope-worker"), "--server-url", front.URL, "--token-file", file, "--data-dir", t.TempDir(),
 		"--worker-name", name, "--worker-ip", "127.0.0.1", "--disable-worker-metrics", "--discover", "none", "--gpu-vendors", "none"))
