@@ -91,11 +91,13 @@ func readWorkers(e *command.Env, cl *client.Client) (k known, err error) {
 		return cmp.Or(cmp.Compare(a.ClusterName, b.ClusterName), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	revoked, err := cl.Revoked(e.Context)
-	switch statusOf(err) {
-	case http.StatusNotFound:
+	refused, _ := errors.AsType[*client.Error](err)
+	switch {
+	case refused == nil:
+	case refused.Status == http.StatusNotFound:
 		k.hidden = fmt.Errorf("the server at %s is older and keeps nobody out", cl.URL())
 		return k, nil
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case refused.TokenRefused, refused.Status == http.StatusForbidden: // the former with 429, too, after many wrong ones
 		k.hidden = err
 		return k, nil
 	}

@@ -50,6 +50,7 @@ func newWorkersServer(t *testing.T) *workersServer {
 	mux.HandleFunc("GET /v2/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, wire.List[wire.Worker]{Items: s.workers}) })
 	mux.HandleFunc("GET /v2/revoked-workers", func(w http.ResponseWriter, _ *http.Request) {
 		if s.refuse != 0 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="stackscope", error="invalid_token"`)
 			_ = httpjson.WriteProblem(w, httpjson.Problem{Status: s.refuse, Detail: "refused"})
 			return
 		}
@@ -245,6 +246,11 @@ func TestWorkerCommandsOnOtherServers(t *testing.T) {
 	}
 	if _, _, err := runs(t, &workerAllow{remote: remote{ServerURL: s.URL}, Worker: "4"}); err == nil || err.Error() != "the server at "+s.URL+" is older and keeps nobody out" {
 		t.Error(err)
+	}
+	// Too many wrong tokens came from here: who may not see them is shown the others all the same.
+	s.refuse = http.StatusTooManyRequests
+	if out, _, err := runs(t, &workerList{remote: remote{ServerURL: s.URL}}); err != nil || !strings.Contains(out, "ready") {
+		t.Error(out, err)
 	}
 	s.refuse = http.StatusUnauthorized
 	if _, _, err := runs(t, &workerAllow{remote: remote{ServerURL: s.URL}, Worker: "out"}); err == nil || !strings.Contains(err.Error(), "admin-token") {
