@@ -165,7 +165,7 @@ func TestMalformedReportChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, instances := range map[string][]map[string]any{
-		"control character": {{"name": "a", "model": "m", "state": "running", "restart_count": 0}, {"name": "b", "model": "a\u0007b", "state": "running", "restart_count": 0}},
+		"control character": {{"name": "a", "model": "m", "state": "running", "restart_count": 0}, {"name": "b", "model": "m", "url": "http://h/\u0007", "state": "running", "restart_count": 0}},
 		"long model":        {{"name": "a", "model": strings.Repeat("m", 513), "state": "running", "restart_count": 0}},
 		"long in bytes":     {{"name": "a", "model": strings.Repeat("ü", 500), "state": "running", "restart_count": 0}},
 		"bad url":           {{"name": "a", "model": "m", "url": "nothing", "state": "running", "restart_count": 0}},
