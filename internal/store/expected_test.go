@@ -250,7 +250,7 @@ func TestCutLogIsTold(t *testing.T) {
 		}, "is missing or damaged"},
 		"damaged within": {func(t *testing.T, dir, log string) {
 			t.Helper()
-			put(t, dir, store.FileName+"-wal", log[:50]+"x"+log[51:])
+			put(t, dir, store.FileName+"-wal", log[:50]+string([]byte{log[50] ^ 1})+log[51:])
 			remove(t, dir, store.FileName+"-shm")
 		}, "is missing or damaged"},
 		"garbage": {func(t *testing.T, dir, log string) {
