@@ -1,46 +1,9 @@
 package main
 
 import (
-	"io"
-	"regexp"
 	"testing"
 
-	"github.com/alecthomas/kong"
+	"github.com/stackscope/stackscope/internal/base/command/helptest"
 )
 
-// Help of a flag names no other flag that the command lacks.
-func TestHelpNamesFlagsThatAreThere(t *testing.T) {
-	parser, err := kong.New(&cli{}, kong.Writers(io.Discard, io.Discard), kong.Vars{"version": ""})
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := regexp.MustCompile(`--[a-z][a-z0-9-]+(?:\.[a-z][a-z0-9-]*)*`)
-	err = kong.Visit(parser.Model, func(v kong.Visitable, next kong.Next) error {
-		node, ok := v.(*kong.Node)
-		if app, is := v.(*kong.Application); is {
-			node, ok = app.Node, true
-		}
-		if !ok {
-			return next(nil)
-		}
-		there := map[string]bool{}
-		for _, group := range node.AllFlags(false) {
-			for _, flag := range group {
-				there["--"+flag.Name] = true
-			}
-		}
-		for _, group := range node.AllFlags(false) {
-			for _, flag := range group {
-				for _, other := range named.FindAllString(flag.Help, -1) {
-					if !there[other] {
-						t.Errorf("%s: the help of --%s names %s, which isn't there", node.FullPath(), flag.Name, other)
-					}
-				}
-			}
-		}
-		return next(nil)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+func TestHelpNamesFlagsThatAreThere(t *testing.T) { helptest.Check(t, &cli{}) }

@@ -3,11 +3,12 @@ package grafana
 import (
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // usualHomes are where packages and instructions put Grafana.
@@ -177,7 +178,7 @@ func exists(path string) bool {
 
 func describe(dir string, lacks []string) string {
 	if info, err := os.Stat(dir); err != nil {
-		return "cannot be read (" + bare(err).Error() + ")"
+		return "cannot be read (" + durable.Cause(err).Error() + ")"
 	} else if !info.IsDir() {
 		return "is no folder"
 	}
@@ -185,12 +186,4 @@ func describe(dir string, lacks []string) string {
 		return "lacks " + strings.Join(lacks[:last], ", ") + " and " + lacks[last]
 	}
 	return "lacks " + lacks[0]
-}
-
-// bare strips the operation and the path, which the message around it says already.
-func bare(err error) error {
-	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // os returns it unwrapped
-		return e.Err
-	}
-	return err
 }

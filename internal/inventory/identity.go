@@ -53,10 +53,10 @@ func (i *Inventory) liveFor(w *worker) time.Duration {
 	return min(liveReports*i.opts.ReportInterval, i.opts.HeartbeatGrace)
 }
 
-// twins returns fleet.ErrTwoWorkers when the registration shows that two live processes have the identity of a known worker:
+// secondLive returns fleet.ErrTwoWorkers when the registration shows that two live processes have the identity of a known worker:
 // it comes from elsewhere while the worker lives, or it is of a run that another one took the worker over from. One that comes
 // from where the worker was is the worker started again.
-func (i *Inventory) twins(known *worker, r fleet.Registration) error {
+func (i *Inventory) secondLive(known *worker, r fleet.Registration) error {
 	if known == nil || r.Run != "" && r.Run == known.run || !i.live(known) {
 		return nil
 	}

@@ -71,7 +71,7 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 	if fleet.IsLoopback(r.Address) && !r.Local && !letIn {
 		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the registration is not taken for one from there: %s; or give the worker, with --worker-ip, an address other than loopback under which this server reaches it", r.Address, cmp.Or(r.Elsewhere, "it did not come straight from it"))
 	}
-	if err := i.twins(known, r); err != nil {
+	if err := i.secondLive(known, r); err != nil {
 		return want, err
 	}
 	if named != nil && named != known && i.holds(named, r) {

@@ -1,8 +1,6 @@
 package prom
 
 import (
-	"bytes"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,19 +22,10 @@ func TestCredentialsWithoutAuthority(t *testing.T) {
 		"tls_config: {min_version: TLS13}\n":          false,
 	} {
 		dir := t.TempDir()
-		path := filepath.Join(dir, "http.yml")
-		testcert.WriteFile(t, path, []byte(text))
 		testcert.WriteFile(t, filepath.Join(dir, "ca.pem"), testcert.NewAuthority(t, "one").PEM)
-		var log bytes.Buffer
-		p, err := New(Options{Dir: t.TempDir(), HTTPConfigFile: path, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-		if got := strings.Contains(log.String(), "publicly trusted"); got != want {
-			t.Errorf("%s: warned: %v, want %v: %s", text, got, want, log.String())
+		log := warningsOf(t, dir, text)
+		if got := strings.Contains(log, "publicly trusted"); got != want {
+			t.Errorf("%s: warned: %v, want %v: %s", text, got, want, log)
 		}
 	}
 }

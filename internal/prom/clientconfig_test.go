@@ -169,20 +169,27 @@ func TestCredentialsWithoutVerification(t *testing.T) {
 		insecure + "bearer_token: b\n":                         true,
 		insecure + "http_headers: {X-Token: {secrets: [b]}}\n": true,
 	} {
-		path := filepath.Join(t.TempDir(), "http.yml")
-		testcert.WriteFile(t, path, []byte(text))
-		var log bytes.Buffer
-		p, err := New(Options{Dir: t.TempDir(), HTTPConfigFile: path, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-		if got := strings.Contains(log.String(), "insecure_skip_verify"); got != want {
-			t.Errorf("%s: warned: %v, want %v: %s", text, got, want, log.String())
+		log := warningsOf(t, t.TempDir(), text)
+		if got := strings.Contains(log, "insecure_skip_verify"); got != want {
+			t.Errorf("%s: warned: %v, want %v: %s", text, got, want, log)
 		}
 	}
+}
+
+// warningsOf returns the warnings at a start with an HTTP client configuration, whose paths begin at dir.
+func warningsOf(t *testing.T, dir, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, "http.yml")
+	testcert.WriteFile(t, path, []byte(text))
+	var log bytes.Buffer
+	p, err := New(Options{Dir: t.TempDir(), HTTPConfigFile: path, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	return log.String()
 }
 
 func TestFaultyHTTPConfig(t *testing.T) {

@@ -53,7 +53,7 @@ type found struct {
 func (s *Store) inspect() (f found, err error) {
 	mark, err := os.ReadFile(s.path + expectedSuffix)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return f, fmt.Errorf("%s cannot be read (%w): change its owner or choose another directory with --data-dir", s.path+expectedSuffix, cause(err))
+		return f, fmt.Errorf("%s cannot be read (%w): change its owner or choose another directory with --data-dir", s.path+expectedSuffix, durable.Cause(err))
 	}
 	f.making = err == nil && strings.HasPrefix(string(mark), being)
 	f.expected = err == nil && !f.making

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/store/sqlitelog"
 )
 
@@ -107,7 +108,7 @@ func copyFile(from, to string) (err error) {
 func (s *Store) setAside() error {
 	aside := s.path + logSuffix + damagedSuffix
 	if err := os.Rename(s.path+logSuffix, aside); err != nil {
-		return fmt.Errorf("the database's log %s is damaged and cannot be moved away (%w): move it away", s.path+logSuffix, cause(err))
+		return fmt.Errorf("the database's log %s is damaged and cannot be moved away (%w): move it away", s.path+logSuffix, durable.Cause(err))
 	}
 	if err := os.Remove(s.path + indexSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

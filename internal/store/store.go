@@ -174,16 +174,9 @@ func (s *Store) dsn() string {
 func makeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("database %s cannot be opened for writing (%w): change its owner or choose another directory with --data-dir", path, cause(err))
+		return fmt.Errorf("database %s cannot be opened for writing (%w): change its owner or choose another directory with --data-dir", path, durable.Cause(err))
 	}
 	return errors.Join(f.Close(), durable.SyncDir(filepath.Dir(path)))
-}
-
-func cause(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	return err
 }
 
 func (s *Store) migrate(ctx context.Context) error {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // Authorities are those of a file of PEM. What changes in it is taken up as connections are opened; while it can't be used, the ones
@@ -36,7 +38,7 @@ func LoadAuthorities(path string, logger *slog.Logger) (*Authorities, error) {
 func (a *Authorities) read() (*x509.CertPool, error) {
 	text, err := os.ReadFile(a.path)
 	if err != nil {
-		return nil, fmt.Errorf("it can't be read: %w", bare(err))
+		return nil, fmt.Errorf("it can't be read: %w", durable.Cause(err))
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {

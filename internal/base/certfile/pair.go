@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // Pair is a certificate and its key, each in a file of PEM. A new pair in the files is taken up as connections come. While the two
@@ -43,11 +45,11 @@ func LoadPair(certFile, keyFile string, logger *slog.Logger) (*Pair, error) {
 func (p *Pair) read() (*tls.Certificate, error) {
 	cert, err := os.ReadFile(p.certFile)
 	if err != nil {
-		return nil, fmt.Errorf("the certificate can't be read: %w", bare(err))
+		return nil, fmt.Errorf("the certificate can't be read: %w", durable.Cause(err))
 	}
 	key, err := os.ReadFile(p.keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("the key can't be read: %w", bare(err))
+		return nil, fmt.Errorf("the key can't be read: %w", durable.Cause(err))
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {

@@ -2,8 +2,6 @@
 package certfile
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"time"
 )
@@ -29,12 +27,4 @@ func (s stamp) same(o stamp) bool {
 // Same reports whether nothing but a file's content can tell b from a. Without both it doesn't.
 func Same(a, b os.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
-}
-
-// bare is the reason of an error without its path, which whoever calls names.
-func bare(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	return err
 }

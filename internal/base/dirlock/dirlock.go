@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // Lock is a lock that is held.
@@ -37,7 +39,7 @@ func Take(dir, name, who string) (*Lock, error) {
 	case errors.Is(err, ErrUnsupported):
 		return nil, fmt.Errorf("lock data directory %s: %w; choose a directory on a local disk with --data-dir", dir, err)
 	}
-	return nil, fmt.Errorf("data directory %s cannot be written (%w): change its owner or choose another with --data-dir", dir, cause(err))
+	return nil, fmt.Errorf("data directory %s cannot be written (%w): change its owner or choose another with --data-dir", dir, durable.Cause(err))
 }
 
 // Release gives the directory free. The file stays: to remove it would take the lock from whoever waits for it.
@@ -56,10 +58,3 @@ func (l *Lock) Abandon() error {
 type heldError struct{ pid string }
 
 func (e *heldError) Error() string { return ErrHeld.Error() }
-
-func cause(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	return err
-}

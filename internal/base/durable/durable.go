@@ -16,12 +16,12 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, unwrapPath(err))
+		return fmt.Errorf("write %s: %w", path, Cause(err))
 	}
 	defer func() {
 		if err != nil {
 			_ = os.Remove(f.Name())
-			err = fmt.Errorf("write %s: %w", path, unwrapPath(err)) // the temporary file's name says nothing to anybody
+			err = fmt.Errorf("write %s: %w", path, Cause(err)) // the temporary file's name says nothing to anybody
 		}
 	}()
 	if err := writeSynced(f, data, perm); err != nil {
@@ -58,16 +58,17 @@ func SyncDir(dir string) error {
 // MkdirAll makes a private directory for data and says what to do when it cannot. flag is the flag by which the user chooses path.
 func MkdirAll(path, flag string) error {
 	if err := os.MkdirAll(path, 0o750); err != nil {
-		return fmt.Errorf("data directory %s cannot be made (%w): choose a directory that you may write to with %s", path, unwrapPath(err), flag)
+		return fmt.Errorf("data directory %s cannot be made (%w): choose a directory that you may write to with %s", path, Cause(err), flag)
 	}
 	probe, err := os.CreateTemp(path, ".writable.*")
 	if err != nil {
-		return fmt.Errorf("data directory %s is not writable (%w): choose another with %s or change its owner", path, unwrapPath(err), flag)
+		return fmt.Errorf("data directory %s is not writable (%w): choose another with %s or change its owner", path, Cause(err), flag)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-func unwrapPath(err error) error {
+// Cause is the reason of an error about a file, without the path, which whoever calls names.
+func Cause(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 const (
@@ -20,12 +22,12 @@ const (
 func ReadFile(path string) (text string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", bare(err)
+		return "", durable.Cause(err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
-		return "", bare(err)
+		return "", durable.Cause(err)
 	}
 	if len(data) > maxBytes {
 		return "", fmt.Errorf("it is larger than %d bytes, which no token is", maxBytes)
@@ -35,12 +37,4 @@ func ReadFile(path string) (text string, err error) {
 		return "", errors.New("it holds more than one word of plain ASCII")
 	}
 	return text, nil
-}
-
-// bare is the reason of an error without its path, which whoever calls names.
-func bare(err error) error {
-	if pe, ok := errors.AsType[*os.PathError](err); ok {
-		return pe.Err
-	}
-	return err
 }

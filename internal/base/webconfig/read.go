@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v2"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 const (
@@ -61,19 +63,19 @@ func read(path string) (protection, error) {
 	var p protection
 	info, err := os.Stat(path) //nolint:gosec // the operator names it
 	if err != nil {
-		return p, bare(err)
+		return p, durable.Cause(err)
 	}
 	if !info.Mode().IsRegular() { // opening a pipe waits for who writes it
 		return p, fmt.Errorf("it is no regular file (%s), and has to be one, since it is read again and again", info.Mode().Type())
 	}
 	file, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
-		return p, bare(err)
+		return p, durable.Cause(err)
 	}
 	defer func() { _ = file.Close() }() // only read
 	data, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
 	if err != nil {
-		return p, bare(err)
+		return p, durable.Cause(err)
 	}
 	if len(data) > maxBytes {
 		return p, fmt.Errorf("it is larger than %d bytes", maxBytes)
@@ -117,7 +119,7 @@ func checkAuthorities(c *web.TLSConfig) error {
 		where = "client_ca_file " + c.ClientCAs
 		var err error
 		if text, err = os.ReadFile(c.ClientCAs); err != nil {
-			return fmt.Errorf("tls_server_config: %s: %w", where, bare(err))
+			return fmt.Errorf("tls_server_config: %s: %w", where, durable.Cause(err))
 		}
 	}
 	if len(text) == 0 && c.ClientCAs == "" {
@@ -127,14 +129,6 @@ func checkAuthorities(c *web.TLSConfig) error {
 		return fmt.Errorf("tls_server_config: %s holds no certificate: give one in PEM", where)
 	}
 	return nil
-}
-
-// bare is the reason of an error without its path, which whoever calls names.
-func bare(err error) error {
-	if pe, ok := errors.AsType[*os.PathError](err); ok {
-		return pe.Err
-	}
-	return err
 }
 
 func oneLine(err error) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/stackscope/stackscope/internal/base/certfile"
+	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
@@ -111,7 +112,7 @@ func (f *File) Protect(srv *http.Server, open ...string) error {
 		return nil
 	}
 	inner := srv.Handler
-	d := &door{file: f, inner: inner, open: open}
+	d := &gate{file: f, inner: inner, open: open}
 	s := &http.Server{Handler: http.HandlerFunc(d.serve)} //nolint:gosec // serves nothing
 	noSocket := false
 	err := web.Serve(unserved{}, s, &web.FlagConfig{WebConfigFile: &f.path, WebSystemdSocket: &noSocket}, slog.New(slog.DiscardHandler))
@@ -172,7 +173,7 @@ func (f *File) lookOnce() (sight, error) {
 	if err == nil {
 		now, err = read(f.path)
 	} else {
-		err = bare(err)
+		err = durable.Cause(err)
 	}
 	if err == nil {
 		err = now.opens(f.first)

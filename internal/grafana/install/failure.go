@@ -4,30 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"syscall"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // explain adds to errors of the file system what can be done about them.
 func (in *installer) explain(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("the disk of %s is full (%w): free some 3 GB there or choose another directory with --dir; what was fetched is kept", in.Dir, bare(err))
+		return fmt.Errorf("the disk of %s is full (%w): free some 3 GB there or choose another directory with --dir; what was fetched is kept", in.Dir, durable.Cause(err))
 	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%s cannot be written (%w): choose another directory with --dir", in.Dir, bare(err))
+		return fmt.Errorf("%s cannot be written (%w): choose another directory with --dir", in.Dir, durable.Cause(err))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: run it as the owner of %s, or choose another directory with --dir", err, in.Dir)
-	}
-	return err
-}
-
-// bare strips the operation and the path.
-func bare(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	if le, ok := errors.AsType[*os.LinkError](err); ok {
-		return le.Err
 	}
 	return err
 }

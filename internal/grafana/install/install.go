@@ -155,7 +155,7 @@ func (in *installer) plan() (err error) {
 	}
 	if in.File != "" {
 		if _, err := os.Stat(in.File); err != nil {
-			return fmt.Errorf("--file %s: %w", in.File, bare(err))
+			return fmt.Errorf("--file %s: %w", in.File, durable.Cause(err))
 		}
 		if in.sum == (checksum{}) {
 			return fmt.Errorf("--file %s: no checksum of Grafana %s for %s is built in: give it with --sha256", in.File, orDefault(in.version, Version), in.Platform)

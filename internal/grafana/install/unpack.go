@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // unpacked is what came out of an archive.
@@ -182,7 +184,7 @@ func clash(name string, err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, fs.ErrPermission):
 		return err
 	}
-	return fmt.Errorf("the archive's entry %q leaves the directory (%w): it is no release of Grafana", name, bare(err))
+	return fmt.Errorf("the archive's entry %q leaves the directory (%w): it is no release of Grafana", name, durable.Cause(err))
 }
 
 // link makes a symbolic link. Where it leads can only be told when everything is there.

@@ -24,9 +24,9 @@ const (
 	maxWait = 8 * time.Second
 )
 
-// trials lets passwords be looked at, one at a time, and the addresses in turn: whoever guesses must not keep those out who know. What it
+// attempts lets passwords be looked at, one at a time, and the addresses in turn: whoever guesses must not keep those out who know. What it
 // remembers lets nobody in. The zero value is ready to use.
-type trials struct {
+type attempts struct {
 	mu      sync.Mutex
 	number  int                 // of the reading of the file that wrong is of
 	wrong   map[credential]bool // each costs nothing when it comes again
@@ -64,7 +64,7 @@ const (
 )
 
 // ask returns where a credential of peer stands by a reading of the file, once that is known. It waits until then, or until ctx ends.
-func (t *trials) ask(ctx context.Context, peer netip.Addr, c credential, number int) place {
+func (t *attempts) ask(ctx context.Context, peer netip.Addr, c credential, number int) place {
 	t.mu.Lock()
 	by, known := t.right[c]
 	switch {
@@ -103,7 +103,7 @@ func (t *trials) ask(ctx context.Context, peer netip.Addr, c credential, number 
 }
 
 // join makes w wait, in the place of one of the address with the most where there is no other. t.mu is held.
-func (t *trials) join(w *waiter) bool {
+func (t *attempts) join(w *waiter) bool {
 	if w.known { // those who know one are few
 		t.waiting = append(t.waiting, w)
 		return true
@@ -137,7 +137,7 @@ func (t *trials) join(w *waiter) bool {
 }
 
 // end says how the look at a credential ended, by which reading of the file, and gives the next one its turn.
-func (t *trials) end(c credential, number int, how place) {
+func (t *attempts) end(c credential, number int, how place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch how {
@@ -168,7 +168,7 @@ func (t *trials) end(c credential, number int, how place) {
 }
 
 // remember keeps a right credential. One that isn't right any longer gives way first. t.mu is held.
-func (t *trials) remember(c credential, number int) {
+func (t *attempts) remember(c credential, number int) {
 	if _, known := t.right[c]; !known && len(t.right) >= maxRight {
 		oldest := slices.MinFunc(slices.Collect(maps.Keys(t.right)), func(a, b credential) int { return t.right[a] - t.right[b] })
 		delete(t.right, oldest)
@@ -181,7 +181,7 @@ func (t *trials) remember(c credential, number int) {
 
 // next gives one that waits its turn: first a credential that was right once, then the oldest of the address whose turn is the longest ago.
 // t.mu is held.
-func (t *trials) next() {
+func (t *attempts) next() {
 	if len(t.waiting) == 0 {
 		t.busy = false
 		return
@@ -198,7 +198,7 @@ func (t *trials) next() {
 }
 
 // serve remembers that an address has its turn. t.mu is held.
-func (t *trials) serve(peer netip.Addr) {
+func (t *attempts) serve(peer netip.Addr) {
 	t.served = append(slices.DeleteFunc(t.served, func(o netip.Addr) bool { return o == peer }), peer)
 	t.served = t.served[max(0, len(t.served)-maxServed):]
 }

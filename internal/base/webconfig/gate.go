@@ -8,18 +8,18 @@ import (
 	"github.com/stackscope/stackscope/internal/base/inbound"
 )
 
-// door stands before the toolkit's handler, which asks for a password, and behind it.
-type door struct {
-	file    *File
-	toolkit http.Handler
-	inner   http.Handler
-	open    []string
-	trials  trials
+// gate stands before the toolkit's handler, which asks for a password, and behind it.
+type gate struct {
+	file     *File
+	toolkit  http.Handler
+	inner    http.Handler
+	open     []string
+	attempts attempts
 }
 
 type visitKey struct{}
 
-// visit is one request's way through the door. It is what the toolkit answers to, and tells what that is.
+// visit is one request at the gate. It is what the toolkit answers to, and tells what that is.
 type visit struct {
 	http.ResponseWriter // inner answers to it without the visit
 
@@ -41,7 +41,7 @@ func Authenticated(ctx context.Context) bool {
 	return ok && v.passed
 }
 
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && slices.Contains(d.open, r.URL.Path) {
 		d.inner.ServeHTTP(w, r)
 		return
@@ -76,12 +76,12 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit waits until the visit's password may be looked at, or needn't. v.seen is the file as it is then.
-func (d *door) admit(r *http.Request, v *visit) (place, error) {
+func (d *gate) admit(r *http.Request, v *visit) (place, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), maxWait)
 	defer cancel()
 	from := inbound.Peer(r.RemoteAddr)
 	for {
-		p := d.trials.ask(ctx, from, v.credential, v.seen.number)
+		p := d.attempts.ask(ctx, from, v.credential, v.seen.number)
 		v.own = p == own
 		if p != own && p != again {
 			return p, nil
@@ -98,15 +98,15 @@ func (d *door) admit(r *http.Request, v *visit) (place, error) {
 }
 
 // settle ends the look at the visit's password. A second call does nothing.
-func (d *door) settle(v *visit, how place) {
+func (d *gate) settle(v *visit, how place) {
 	if v.own {
 		v.own = false
-		d.trials.end(v.credential, v.seen.number, how)
+		d.attempts.end(v.credential, v.seen.number, how)
 	}
 }
 
 // serve is what the toolkit's handler lets through.
-func (d *door) serve(w http.ResponseWriter, r *http.Request) {
+func (d *gate) serve(w http.ResponseWriter, r *http.Request) {
 	v, ok := r.Context().Value(visitKey{}).(*visit)
 	if !ok || !d.file.unmoved(v.seen.info) { // nobody knows by which content it was let through
 		refuse(w)

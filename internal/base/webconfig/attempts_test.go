@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// queue is trials, and what asks them.
+// queue is attempts, and what asks them.
 type queue struct {
-	trials
+	attempts
 	turns []int // whose turn came, in order
 }
 
@@ -24,7 +24,7 @@ func (q *queue) ask(t *testing.T, peer, c byte, number int) <-chan place {
 	go func() {
 		ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 		defer cancel()
-		p := q.trials.ask(ctx, at(peer), credential{c}, number)
+		p := q.attempts.ask(ctx, at(peer), credential{c}, number)
 		if p == own {
 			q.turns = append(q.turns, int(c))
 		}
@@ -35,7 +35,7 @@ func (q *queue) ask(t *testing.T, peer, c byte, number int) <-chan place {
 }
 
 func (q *queue) end(c byte, number int, how place) {
-	q.trials.end(credential{c}, number, how)
+	q.attempts.end(credential{c}, number, how)
 	synctest.Wait()
 }
 
@@ -80,7 +80,7 @@ func TestAddressesTakeTurns(t *testing.T) {
 }
 
 // What waits is bounded, and an address that isn't among it yet finds a place.
-func TestTrialsAreBounded(t *testing.T) {
+func TestAttemptsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var q queue
 		q.ask(t, 1, 0, 1)
@@ -181,7 +181,7 @@ func TestWrongCredentialIsLookedAtOnce(t *testing.T) {
 			t.Errorf("one that was wrong before the change: %d", got)
 		}
 		for c := range maxWrong + 10 {
-			q.trials.end(credential{byte(c), byte(c >> 8), 1}, 2, wrongNow)
+			q.attempts.end(credential{byte(c), byte(c >> 8), 1}, 2, wrongNow)
 		}
 		if len(q.wrong) > maxWrong {
 			t.Errorf("%d are remembered as wrong", len(q.wrong))
@@ -190,7 +190,7 @@ func TestWrongCredentialIsLookedAtOnce(t *testing.T) {
 }
 
 func TestRightCredentialsAreBounded(t *testing.T) {
-	var ts trials
+	var ts attempts
 	for c := range byte(maxRight) {
 		ts.end(credential{c}, 2+int(c%2), rightNow)
 	}

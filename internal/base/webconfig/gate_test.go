@@ -29,7 +29,7 @@ func TestContentThatNobodyLookedAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer, changes := 0, false
-	d := &door{file: f, inner: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { answer++ })}
+	d := &gate{file: f, inner: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { answer++ })}
 	d.toolkit = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if changes {
 			write("")
@@ -61,7 +61,7 @@ func TestWrongPasswordIsLookedAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	looked, answer := 0, http.StatusTooManyRequests
-	d := &door{file: f}
+	d := &gate{file: f}
 	d.toolkit = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, given := r.BasicAuth(); given {
 			looked++
