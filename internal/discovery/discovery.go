@@ -74,8 +74,8 @@ type Found struct {
 type Options struct {
 	// Root is where the machine's file system is mounted; empty: /.
 	Root string
-	// Signs are the kinds of engine that are looked for.
-	Signs    []fleet.Sign
+	// Rules are the kinds of engine that are looked for.
+	Rules    []fleet.DetectionRule
 	Declared []Declared
 	// Processes and Docker switch the two sources on.
 	Processes, Docker bool
@@ -145,7 +145,7 @@ func New(o Options) (*Discovery, error) {
 		keys[declared.Key] = true
 		d.declared = append(d.declared, parsed)
 	}
-	known, err := compile(o.Signs)
+	known, err := compile(o.Rules)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-func testSigns() []fleet.Sign {
-	return []fleet.Sign{
+func testSigns() []fleet.DetectionRule {
+	return []fleet.DetectionRule{
 		{
 			Runtime: "vLLM", Commands: []string{"vllm serve", "vllm.entrypoints.openai.api_server"},
 			Images: []string{"vllm/vllm-openai", "vllm-ascend"}, Port: 8000, PortFlags: []string{"--port"},
@@ -214,7 +214,7 @@ func (o *output) logger() *slog.Logger {
 func (m *machineTree) discover(edit func(*Options)) (*Discovery, *output) {
 	m.tb.Helper()
 	log := &output{}
-	o := Options{Root: m.root, Signs: testSigns(), Processes: true, Interval: time.Second, Logger: log.logger()}
+	o := Options{Root: m.root, Rules: testSigns(), Processes: true, Interval: time.Second, Logger: log.logger()}
 	if edit != nil {
 		edit(&o)
 	}

@@ -23,9 +23,9 @@ const (
 	maxPathBytes     = 1024
 )
 
-// sign is a fleet.Sign ready for use.
+// sign is a fleet.DetectionRule ready for use.
 type sign struct {
-	fleet.Sign
+	fleet.DetectionRule
 	commands [][]string
 }
 
@@ -36,7 +36,7 @@ type signs struct {
 	first map[string]bool
 }
 
-func compile(list []fleet.Sign) (*signs, error) {
+func compile(list []fleet.DetectionRule) (*signs, error) {
 	s := &signs{first: map[string]bool{}}
 	for i, from := range list {
 		if from.Runtime == "" {
@@ -45,7 +45,7 @@ func compile(list []fleet.Sign) (*signs, error) {
 		if from.Port < 0 || from.Port > 65535 {
 			return nil, fmt.Errorf("discovery: sign of %s: port %d: want 0 (none) to 65535", from.Runtime, from.Port)
 		}
-		next := &sign{Sign: from}
+		next := &sign{DetectionRule: from}
 		for _, command := range from.Commands {
 			words := strings.Fields(command)
 			if len(words) == 0 {

@@ -324,7 +324,7 @@ func TestUnreadable(t *testing.T) {
 }
 
 func TestNoProc(t *testing.T) {
-	d, err := New(Options{Root: t.TempDir(), Processes: true, Signs: testSigns()})
+	d, err := New(Options{Root: t.TempDir(), Processes: true, Rules: testSigns()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func of(d *Discovery, pid int) (Found, bool) {
 
 func TestRealProcesses(t *testing.T) {
 	changed := make(chan struct{}, 16)
-	d, err := New(Options{Signs: testSigns(), Processes: true, Interval: 100 * time.Millisecond, OnChange: func() {
+	d, err := New(Options{Rules: testSigns(), Processes: true, Interval: 100 * time.Millisecond, OnChange: func() {
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -170,7 +170,7 @@ func TestRealNetworks(t *testing.T) {
 		t.Run(test.listen, func(t *testing.T) {
 			engine := startEngine(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET},
 				[]string{childEnv + "=8000", "DISCOVERY_TEST_ADDRESS=" + address, "DISCOVERY_TEST_LISTEN=" + test.listen}, "vllm", "serve", "m")
-			d, err := New(Options{Signs: testSigns(), Processes: true})
+			d, err := New(Options{Rules: testSigns(), Processes: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,11 +18,11 @@ import (
 func TestCollect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmAt(1, 5)})
-		h.See(Outside{PID: 7, Started: time.Now(), GPUKnown: true})
+		h.Observe(ProcessStatus{PID: 7, Started: time.Now(), GPUKnown: true})
 		time.Sleep(2 * time.Second)
-		h.See(Outside{PID: 7, Started: time.Now(), GPUKnown: true, HoldsGPU: true})
+		h.Observe(ProcessStatus{PID: 7, Started: time.Now(), GPUKnown: true, HoldsGPU: true})
 		time.Sleep(4 * time.Second)
-		h.See(Outside{PID: 7, Started: time.Now(), GPUKnown: true, HoldsGPU: true, Listening: true})
+		h.Observe(ProcessStatus{PID: 7, Started: time.Now(), GPUKnown: true, HoldsGPU: true, Listening: true})
 		time.Sleep(time.Second)
 		h.answered(h.begin(), []byte(vllmAt(1, 5)))
 		time.Sleep(time.Second)

@@ -10,7 +10,7 @@ func dynamo() Runtime {
 		prefixes: []string{"dynamo_frontend_"},
 		witness:  []string{"dynamo_frontend_requests_total"},
 		hint:     noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"dynamo.frontend"},
 			Images:   []string{"ai-dynamo/dynamo-frontend"},
 			Port:     8000, PortFlags: []string{"--http-port"}, PortEnv: []string{"DYN_HTTP_PORT"},

@@ -35,7 +35,7 @@ type Runtime struct {
 	// hint says what to do about an answer with this HTTP status, or "".
 	hint func(status int) string
 	// sign is how it looks from outside, but for its Runtime.
-	sign fleet.Sign
+	sign fleet.DetectionRule
 	// steps are counters that move with each token or step of the engine, ends those that move when a request ends.
 	steps, ends []quantity
 	// load are gauges of the requests that it has, running and waiting. They may show requests that ended up to lag ago.
@@ -70,14 +70,14 @@ func listRuntimes() []Runtime {
 	}
 }
 
-// Signs tells how the engines look from outside, in the order of Runtimes.
-func Signs() []fleet.Sign {
-	var signs []fleet.Sign
+// DetectionRules returns the rule of each runtime, in the order of Runtimes.
+func DetectionRules() []fleet.DetectionRule {
+	var rules []fleet.DetectionRule
 	for _, r := range Runtimes() {
 		r.sign.Runtime = r.Name
-		signs = append(signs, r.sign)
+		rules = append(rules, r.sign)
 	}
-	return signs
+	return rules
 }
 
 // Recognise returns the name of the engine whose metrics page this is, or "".

@@ -14,7 +14,7 @@ func envoyAI() Runtime {
 		witness:  []string{"gen_ai_server_request_duration_seconds_count"},
 		model:    noModel,
 		hint:     noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"aigw run"},
 			Images:   []string{"envoyproxy/ai-gateway-cli", "envoyproxy/ai-gateway-extproc"},
 			Port:     1064, PortFlags: []string{"--admin-port", "-adminPort", "--adminPort"},

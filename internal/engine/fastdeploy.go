@@ -9,7 +9,7 @@ func fastdeploy() Runtime {
 		prefixes: []string{"fastdeploy:"},
 		witness:  []string{"fastdeploy:prompt_tokens_total", "fastdeploy:generation_tokens_total"},
 		hint:     noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"fastdeploy serve", "fastdeploy.entrypoints.openai.api_server"},
 			Images:   []string{"paddlepaddle/fastdeploy-"},
 			Port:     8000, PortFlags: []string{"--metrics-port", "--port"},

@@ -16,7 +16,7 @@ func higress() Runtime {
 		witness:  []string{"route_upstream_model_consumer_metric_llm_duration_count"},
 		model:    noModel,
 		hint:     hintAt(http.StatusNotFound, "Higress' metrics are at path=/stats/prometheus on port 15020"),
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Images: []string{"higress/gateway", "higress/all-in-one"},
 			Port:   15020, Path: "/stats/prometheus",
 		},

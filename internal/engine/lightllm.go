@@ -10,7 +10,7 @@ func lightllm() Runtime {
 		prefixes: []string{"lightllm_"},
 		witness:  []string{"lightllm_request_count_total", "lightllm_request_success_total"},
 		hint:     noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"lightllm.server.api_server"},
 			Images:   []string{"modeltc/lightllm"},
 			Port:     8000, PortFlags: []string{"--port"},

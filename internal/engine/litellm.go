@@ -26,7 +26,7 @@ func litellm() Runtime {
 		},
 		model: noModel,
 		hint:  hintAt(http.StatusNotFound, "LiteLLM serves metrics only with prometheus among the callbacks of litellm_settings"),
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"litellm", "litellm.proxy.proxy_cli"},
 			Images:   []string{"berriai/litellm"},
 			Port:     4000, Path: "/metrics/", PortFlags: []string{"--port"}, PortEnv: []string{"PORT"},

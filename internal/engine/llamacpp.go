@@ -18,7 +18,7 @@ func llamacpp() Runtime {
 			return p.text(ctx, "/props", "build_info")
 		},
 		hint: hintAt(http.StatusNotImplemented, "llama-server serves metrics only when it is started with --metrics"),
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"llama-server"},
 			Images:   []string{"ggml-org/llama.cpp:server", "ggerganov/llama.cpp:server"},
 			Port:     8080, PortFlags: []string{"--port"}, PortEnv: []string{"LLAMA_ARG_PORT"},

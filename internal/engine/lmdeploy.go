@@ -9,7 +9,7 @@ func lmdeploy() Runtime {
 		prefixes: []string{"lmdeploy:"},
 		witness:  []string{"lmdeploy:prompt_tokens_total", "lmdeploy:generation_tokens_total"},
 		hint:     noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"lmdeploy serve api_server"},
 			Images:   []string{"openmmlab/lmdeploy"},
 			Port:     23333, PortFlags: []string{"--server-port"},

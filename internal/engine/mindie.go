@@ -24,7 +24,7 @@ func mindie() Runtime {
 		},
 		info: func(members map[string]bool) bool { return members["models"] },
 		hint: hintAt(http.StatusInternalServerError, "MindIE serves metrics only with MIES_SERVICE_MONITOR_MODE=1 in its environment"),
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"mindieservice_daemon"},
 			Images:   []string{"ascendhub/mindie"},
 			Port:     1027,

@@ -18,7 +18,7 @@ func nim() Runtime {
 		},
 		model: func(ctx context.Context, p prober) (string, error) { return p.aside("/v1").model(ctx) },
 		hint:  noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"vllm_nvext.entrypoints.openai.api_server"},
 			Images:   []string{"/nim/"},
 			Port:     8000, Path: "/v1/metrics", PortFlags: []string{"--port"}, PortEnv: []string{"NIM_SERVER_PORT"},

@@ -41,13 +41,13 @@ func TestProcessEnds(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
 		h.run(t)
 		began := time.Now().Add(-time.Hour)
-		h.See(Outside{PID: 7, Started: began, Listening: true})
+		h.Observe(ProcessStatus{PID: 7, Started: began, Listening: true})
 		time.Sleep(time.Second)
 		h.want(t, fleet.InstanceRunning, "", 0)
 		reads, changes := h.fake.count("/metrics"), h.changes
 		h.fake.fail(refused)
-		h.See(Outside{PID: 7, Started: began, Gone: true})
-		h.See(Outside{PID: 7, Started: began, Gone: true})
+		h.Observe(ProcessStatus{PID: 7, Started: began, Gone: true})
+		h.Observe(ProcessStatus{PID: 7, Started: began, Gone: true})
 		h.want(t, fleet.InstanceUnreachable, "its process ended", 0)
 		if n := h.changes - changes; n != 1 || h.fake.count("/metrics") != reads {
 			t.Errorf("%d changes were told and %d reads made", n, h.fake.count("/metrics")-reads)
@@ -58,12 +58,12 @@ func TestProcessEnds(t *testing.T) {
 			t.Error("an engine that is no more is stalled")
 		}
 
-		h.See(Outside{PID: 8, Started: time.Now()})
+		h.Observe(ProcessStatus{PID: 8, Started: time.Now()})
 		h.want(t, fleet.InstanceStarting, "", 1)
 		time.Sleep(20 * time.Second)
 		h.want(t, fleet.InstanceStarting, "connection refused", 1)
 		h.fake.set("/metrics", "process_start_time_seconds 1700000000\n"+vllmPage)
-		h.See(Outside{PID: 8, Started: time.Now().Add(-20 * time.Second), Listening: true})
+		h.Observe(ProcessStatus{PID: 8, Started: time.Now().Add(-20 * time.Second), Listening: true})
 		h.want(t, fleet.InstanceRunning, "", 1) // at once: it was read because it listens now
 		if diff := cmp.Diff(`state_transitions{from="starting",to="running",reason="first_answer"} 2
 state_transitions{from="running",to="unreachable",reason="process_ended"} 1
@@ -81,101 +81,101 @@ func TestRestartIsCountedOnce(t *testing.T) {
 			return fmt.Sprintf("process_start_time_seconds %d\nvllm:prompt_tokens_total{model_name=\"q\"} %d\n", start.Unix(), tokens)
 		}
 		for name, c := range map[string]struct {
-			steps func(h *harness, scrape func(), old, fresh Outside)
+			steps func(h *harness, scrape func(), old, fresh ProcessStatus)
 			want  int
 		}{
-			"process, then page": {func(h *harness, scrape func(), _, fresh Outside) {
-				h.See(fresh)
+			"process, then page": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
+				h.Observe(fresh)
 				scrape()
 			}, 1},
-			"page, then process": {func(h *harness, scrape func(), _, fresh Outside) {
+			"page, then process": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				scrape()
-				h.See(fresh)
-				h.See(fresh)
+				h.Observe(fresh)
+				h.Observe(fresh)
 			}, 1},
-			"end, process, page": {func(h *harness, scrape func(), old, fresh Outside) {
+			"end, process, page": {func(h *harness, scrape func(), old, fresh ProcessStatus) {
 				old.Gone = true
-				h.See(old)
-				h.See(fresh)
+				h.Observe(old)
+				h.Observe(fresh)
 				scrape()
 			}, 1},
-			"end, page, process": {func(h *harness, scrape func(), old, fresh Outside) {
+			"end, page, process": {func(h *harness, scrape func(), old, fresh ProcessStatus) {
 				old.Gone = true
-				h.See(old)
+				h.Observe(old)
 				scrape()
-				h.See(fresh)
+				h.Observe(fresh)
 			}, 1},
-			"page, late end, process": {func(h *harness, scrape func(), old, fresh Outside) {
+			"page, late end, process": {func(h *harness, scrape func(), old, fresh ProcessStatus) {
 				scrape()
 				old.Gone = true
-				h.See(old)
-				h.See(fresh)
+				h.Observe(old)
+				h.Observe(fresh)
 			}, 1},
-			"process without start time": {func(h *harness, scrape func(), _, fresh Outside) {
+			"process without start time": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				scrape()
 				fresh.Started = time.Time{}
-				h.See(fresh)
+				h.Observe(fresh)
 			}, 1},
-			"page, then a process that seems a little younger": {func(h *harness, scrape func(), _, fresh Outside) {
+			"page, then a process that seems a little younger": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				shown := time.Now()
 				scrape()
 				fresh.Started = shown.Add(startTolerance * time.Second)
-				h.See(fresh)
+				h.Observe(fresh)
 				scrape()
 			}, 1},
-			"page, then a process that is younger": {func(h *harness, scrape func(), _, fresh Outside) {
+			"page, then a process that is younger": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				shown := time.Now()
 				scrape()
 				fresh.Started = shown.Add(startTolerance*time.Second + time.Second)
-				h.See(fresh)
+				h.Observe(fresh)
 				scrape()
 			}, 2},
-			"process without start time, somewhat later": {func(h *harness, scrape func(), _, fresh Outside) {
+			"process without start time, somewhat later": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				shown := time.Now()
 				scrape()
 				fresh.Started = time.Time{}
 				time.Sleep(time.Until(shown.Add(sameRestart - time.Second)))
-				h.See(fresh)
+				h.Observe(fresh)
 				scrape()
 			}, 1},
-			"process without start time, much later": {func(h *harness, scrape func(), _, fresh Outside) {
+			"process without start time, much later": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				shown := time.Now()
 				scrape()
 				fresh.Started = time.Time{}
 				time.Sleep(time.Until(shown.Add(sameRestart)))
-				h.See(fresh)
+				h.Observe(fresh)
 				scrape()
 			}, 2},
-			"twice": {func(h *harness, scrape func(), _, fresh Outside) {
+			"twice": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				scrape()
-				h.See(fresh)
+				h.Observe(fresh)
 				time.Sleep(time.Minute)
-				again := Outside{PID: 9, Started: time.Now(), Listening: true}
-				h.See(again)
+				again := ProcessStatus{PID: 9, Started: time.Now(), Listening: true}
+				h.Observe(again)
 				h.fake.set("/metrics", pageAt(again.Started, 1))
 				scrape()
-				h.See(again)
+				h.Observe(again)
 			}, 2},
-			"it did not end": {func(h *harness, scrape func(), old, _ Outside) {
+			"it did not end": {func(h *harness, scrape func(), old, _ ProcessStatus) {
 				h.fake.set("/metrics", pageAt(old.Started, 60))
 				gone := old
 				gone.Gone = true
-				h.See(gone)
-				h.See(old)
+				h.Observe(gone)
+				h.Observe(old)
 				scrape()
 			}, 0},
-			"it did not end, and its page tells no start": {func(h *harness, scrape func(), old, _ Outside) {
+			"it did not end, and its page tells no start": {func(h *harness, scrape func(), old, _ ProcessStatus) {
 				h.fake.set("/metrics", "vllm:prompt_tokens_total{model_name=\"q\"} 60\n")
 				gone := old
 				gone.Gone = true
-				h.See(gone)
-				h.See(old)
+				h.Observe(gone)
+				h.Observe(old)
 				scrape()
 			}, 0},
-			"its start time is set right": {func(h *harness, scrape func(), old, _ Outside) {
+			"its start time is set right": {func(h *harness, scrape func(), old, _ ProcessStatus) {
 				h.fake.set("/metrics", pageAt(old.Started, 60))
 				old.Started = old.Started.Add(time.Hour)
-				h.See(old)
+				h.Observe(old)
 				scrape()
 			}, 0},
 		} {
@@ -184,12 +184,12 @@ func TestRestartIsCountedOnce(t *testing.T) {
 					origin := time.Now()
 					h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": pageAt(origin, 50)})
 					scrape := func() { _ = h.scrape(t) }
-					old := Outside{PID: 7, Started: origin, Listening: true}
-					h.See(old)
+					old := ProcessStatus{PID: 7, Started: origin, Listening: true}
+					h.Observe(old)
 					scrape()
-					h.See(old)
+					h.Observe(old)
 					time.Sleep(time.Minute)
-					fresh := Outside{PID: 8, Started: time.Now(), Listening: true}
+					fresh := ProcessStatus{PID: 8, Started: time.Now(), Listening: true}
 					time.Sleep(3 * time.Second)
 					h.fake.set("/metrics", pageAt(fresh.Started, 2))
 					c.steps(h, scrape, old, fresh)
@@ -215,7 +215,7 @@ func TestProcessWithoutANumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
 		began := time.Now()
-		h.See(Outside{Started: began})
+		h.Observe(ProcessStatus{Started: began})
 		_ = h.scrape(t)
 		for _, c := range []struct {
 			by       time.Duration
@@ -223,7 +223,7 @@ func TestProcessWithoutANumber(t *testing.T) {
 		}{
 			{startTolerance * time.Second, 0}, {-startTolerance * time.Second, 0}, {0, 0}, {(startTolerance + 1) * time.Second, 1},
 		} {
-			h.See(Outside{Started: began.Add(c.by)})
+			h.Observe(ProcessStatus{Started: began.Add(c.by)})
 			if n := h.Status().RestartCount; n != c.restarts {
 				t.Errorf("it seems to have started %s later: %d restarts, want %d", c.by, n, c.restarts)
 			}
@@ -235,30 +235,30 @@ func TestProcessWithoutANumber(t *testing.T) {
 func TestProcessOfWhichMoreIsLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		number, start := Outside{PID: 7}, Outside{Started: began}
-		both := Outside{PID: 7, Started: began}
-		nextNumber, nextStart := Outside{PID: 8}, Outside{Started: began.Add(time.Minute)}
+		number, start := ProcessStatus{PID: 7}, ProcessStatus{Started: began}
+		both := ProcessStatus{PID: 7, Started: began}
+		nextNumber, nextStart := ProcessStatus{PID: 8}, ProcessStatus{Started: began.Add(time.Minute)}
 		for name, c := range map[string]struct {
-			seen, next []Outside
+			seen, next []ProcessStatus
 		}{
-			"its number":                       {[]Outside{number}, []Outside{nextNumber}},
-			"its start":                        {[]Outside{start}, []Outside{nextStart}},
-			"both":                             {[]Outside{both}, []Outside{nextNumber, nextStart}},
-			"its number, then both":            {[]Outside{number, both}, []Outside{nextNumber, nextStart}},
-			"its start, then both":             {[]Outside{start, both}, []Outside{nextNumber, nextStart}},
-			"its number, then its start":       {[]Outside{number, start}, []Outside{nextNumber, nextStart}},
-			"its start, then its number":       {[]Outside{start, number}, []Outside{nextNumber, nextStart}},
-			"both, then neither":               {[]Outside{both, {}}, []Outside{nextNumber, nextStart}},
-			"both, then less, again and again": {[]Outside{both, number, start, both, start, number}, []Outside{nextNumber, nextStart}},
+			"its number":                       {[]ProcessStatus{number}, []ProcessStatus{nextNumber}},
+			"its start":                        {[]ProcessStatus{start}, []ProcessStatus{nextStart}},
+			"both":                             {[]ProcessStatus{both}, []ProcessStatus{nextNumber, nextStart}},
+			"its number, then both":            {[]ProcessStatus{number, both}, []ProcessStatus{nextNumber, nextStart}},
+			"its start, then both":             {[]ProcessStatus{start, both}, []ProcessStatus{nextNumber, nextStart}},
+			"its number, then its start":       {[]ProcessStatus{number, start}, []ProcessStatus{nextNumber, nextStart}},
+			"its start, then its number":       {[]ProcessStatus{start, number}, []ProcessStatus{nextNumber, nextStart}},
+			"both, then neither":               {[]ProcessStatus{both, {}}, []ProcessStatus{nextNumber, nextStart}},
+			"both, then less, again and again": {[]ProcessStatus{both, number, start, both, start, number}, []ProcessStatus{nextNumber, nextStart}},
 		} {
 			for _, next := range c.next {
 				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
 				_ = h.scrape(t)
 				for _, o := range c.seen {
-					h.See(o)
+					h.Observe(o)
 					h.want(t, fleet.InstanceRunning, "", 0)
 				}
-				h.See(next)
+				h.Observe(next)
 				if n := h.Status().RestartCount; n != 1 {
 					t.Errorf("%s: %d restarts when another one is seen: %+v", name, n, next)
 				}
@@ -273,7 +273,7 @@ func TestEngineThatIsLoading(t *testing.T) {
 		h.fake.status = 503
 		_ = h.scrape(t)
 		h.want(t, fleet.InstanceError, "answered 503", 0)
-		h.See(Outside{PID: 7, Started: time.Now(), Listening: true})
+		h.Observe(ProcessStatus{PID: 7, Started: time.Now(), Listening: true})
 		_ = h.scrape(t)
 		h.want(t, fleet.InstanceStarting, "answered 503", 0)
 		h.fake.status = 0

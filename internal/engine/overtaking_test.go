@@ -106,26 +106,26 @@ func TestFetchesThatOvertakeEachOther(t *testing.T) {
 // What was asked of a process that has ended meanwhile says nothing about what comes after it.
 func TestNewsOfAProcessThatEnded(t *testing.T) {
 	for name, c := range map[string]struct {
-		next    Outside
+		next    ProcessStatus
 		reply   func(*inFlight)
 		state   fleet.InstanceState
 		message string
 		count   int
 	}{
-		"it ended, its last answer":           {Outside{PID: 7, Gone: true}, func(f *inFlight) { f.answer(vllmPage) }, fleet.InstanceUnreachable, "its process ended", 0},
-		"it ended, its connection broke":      {Outside{PID: 7, Gone: true}, func(f *inFlight) { f.fail(io.EOF) }, fleet.InstanceUnreachable, "its process ended", 0},
-		"another came, the last answer":       {Outside{PID: 8}, func(f *inFlight) { f.answer(vllmPage) }, fleet.InstanceStarting, "its process was restarted", 1},
-		"another came, the connection broke":  {Outside{PID: 8}, func(f *inFlight) { f.fail(io.EOF) }, fleet.InstanceStarting, "its process was restarted", 1},
-		"it is there still, and it is busy":   {Outside{PID: 7}, func(f *inFlight) { f.answer(vllmPage) }, fleet.InstanceRunning, "", 0},
-		"it is there still, and it is broken": {Outside{PID: 7}, func(f *inFlight) { f.fail(io.EOF) }, fleet.InstanceUnreachable, "closed before", 0},
+		"it ended, its last answer":           {ProcessStatus{PID: 7, Gone: true}, func(f *inFlight) { f.answer(vllmPage) }, fleet.InstanceUnreachable, "its process ended", 0},
+		"it ended, its connection broke":      {ProcessStatus{PID: 7, Gone: true}, func(f *inFlight) { f.fail(io.EOF) }, fleet.InstanceUnreachable, "its process ended", 0},
+		"another came, the last answer":       {ProcessStatus{PID: 8}, func(f *inFlight) { f.answer(vllmPage) }, fleet.InstanceStarting, "its process was restarted", 1},
+		"another came, the connection broke":  {ProcessStatus{PID: 8}, func(f *inFlight) { f.fail(io.EOF) }, fleet.InstanceStarting, "its process was restarted", 1},
+		"it is there still, and it is busy":   {ProcessStatus{PID: 7}, func(f *inFlight) { f.answer(vllmPage) }, fleet.InstanceRunning, "", 0},
+		"it is there still, and it is broken": {ProcessStatus{PID: 7}, func(f *inFlight) { f.fail(io.EOF) }, fleet.InstanceUnreachable, "closed before", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHeld(t)
-				h.See(Outside{PID: 7})
+				h.Observe(ProcessStatus{PID: 7})
 				h.fetch(t).answer(vllmPage)
 				late := h.fetch(t)
-				h.See(c.next)
+				h.Observe(c.next)
 				c.reply(late)
 				h.want(t, c.state, c.message, c.count)
 				// The first fetch that began afterwards counts.

@@ -20,7 +20,7 @@ func productionStack() Runtime {
 		},
 		model: noModel,
 		hint:  noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"vllm_router.app"},
 			Images:   []string{"lmcache/lmstack-router"},
 			Port:     8001, PortFlags: []string{"--port"},

@@ -17,11 +17,11 @@ import (
 // A page that does not say when its process started shows a restart by what went before it.
 func TestRestartOnAPageWithoutAStartTime(t *testing.T) {
 	tokens := func(n int) string { return fmt.Sprintf("vllm:prompt_tokens_total{model_name=\"q\"} %d\n", n) }
-	ended := func(h *harness) { h.See(Outside{PID: 7, Gone: true}) }
+	ended := func(h *harness) { h.Observe(ProcessStatus{PID: 7, Gone: true}) }
 	refuses := func(h *harness) { h.fake.fail(refused); _ = h.scrape(h.t) }
 	silent := func(h *harness) { h.fake.hang(); _ = h.scrape(h.t) }
 	html := func(h *harness) { h.fake.set("/metrics", "<html>"); _ = h.scrape(h.t) }
-	is := func(pid int) func(*harness) { return func(h *harness) { h.See(Outside{PID: pid}) } }
+	is := func(pid int) func(*harness) { return func(h *harness) { h.Observe(ProcessStatus{PID: pid}) } }
 	page := func(n int) func(*harness) {
 		return func(h *harness) { h.fake.set("/metrics", tokens(n)); _ = h.scrape(h.t) }
 	}
@@ -84,12 +84,12 @@ func TestNewProcessIsReadSoon(t *testing.T) {
 				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
 				h.fake.fail(refused)
 				h.run(t)
-				h.See(Outside{PID: 7, Started: time.Now()})
+				h.Observe(ProcessStatus{PID: 7, Started: time.Now()})
 				time.Sleep(time.Hour)
 				if ended {
-					h.See(Outside{PID: 7, Gone: true})
+					h.Observe(ProcessStatus{PID: 7, Gone: true})
 				}
-				h.See(Outside{PID: 8, Started: time.Now()})
+				h.Observe(ProcessStatus{PID: 8, Started: time.Now()})
 				time.Sleep(2 * firstRetry)
 				h.fake.set("/metrics", vllmPage)
 				time.Sleep(2 * firstRetry)
@@ -104,11 +104,11 @@ func TestProcessThatDidNotEndIsReadAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
 		h.run(t)
-		h.See(Outside{PID: 7, Listening: true})
+		h.Observe(ProcessStatus{PID: 7, Listening: true})
 		time.Sleep(time.Second)
-		h.See(Outside{PID: 7, Gone: true})
+		h.Observe(ProcessStatus{PID: 7, Gone: true})
 		h.want(t, fleet.InstanceUnreachable, "its process ended", 0)
-		h.See(Outside{PID: 7, Listening: true})
+		h.Observe(ProcessStatus{PID: 7, Listening: true})
 		h.want(t, fleet.InstanceRunning, "", 0)
 	})
 }
@@ -244,13 +244,13 @@ func TestWaitForTheVersionIsAPartOfTheScrape(t *testing.T) {
 func TestPageBeforeItsProcessStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": startedAt(1000, 5)})
-		h.See(Outside{PID: 7, Started: time.Now().Add(-time.Hour), Listening: true})
+		h.Observe(ProcessStatus{PID: 7, Started: time.Now().Add(-time.Hour), Listening: true})
 		_ = h.scrape(t)
 		shown := time.Now()
 		h.fake.set("/metrics", startedAt(2000, 5))
 		_ = h.scrape(t)
 		time.Sleep(3 * time.Second)
-		h.See(Outside{PID: 8, Started: shown.Add(1500 * time.Millisecond), Listening: true})
+		h.Observe(ProcessStatus{PID: 8, Started: shown.Add(1500 * time.Millisecond), Listening: true})
 		h.want(t, fleet.InstanceRunning, "", 1)
 		if sums := h.sums(); len(sums) != 0 {
 			t.Errorf("phases took %v", sums)

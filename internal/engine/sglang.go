@@ -30,7 +30,7 @@ func sglang() Runtime {
 			return p.version(ctx, "/get_server_info")
 		},
 		hint: hintAt(http.StatusNotFound, "SGLang serves metrics only when it is started with --enable-metrics"),
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"sglang.launch_server", "sglang serve"},
 			Images:   []string{"lmsysorg/sglang"},
 			Port:     30000, PortFlags: []string{"--port"},

@@ -14,7 +14,7 @@ import (
 )
 
 func TestSigns(t *testing.T) {
-	signs := Signs()
+	signs := DetectionRules()
 	if len(signs) != len(Runtimes()) {
 		t.Fatalf("%d signs of %d runtimes", len(signs), len(Runtimes()))
 	}

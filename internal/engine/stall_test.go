@@ -45,7 +45,7 @@ func simulate(t *testing.T, profile string, stallAfter time.Duration) (*harness,
 // look tells the engine every second for d what its cards do.
 func (h *harness) look(d time.Duration, busy func(second int) bool) {
 	for second := range int(d / time.Second) {
-		h.See(Outside{PID: 7, Listening: true, GPUKnown: true, HoldsGPU: true, GPUBusy: busy(second)})
+		h.Observe(ProcessStatus{PID: 7, Listening: true, GPUKnown: true, HoldsGPU: true, GPUBusy: busy(second)})
 		time.Sleep(time.Second)
 	}
 }
@@ -355,7 +355,7 @@ func TestIdleRankWorksInLockstep(t *testing.T) {
 		h.run(t)
 		look := func(d time.Duration) {
 			for range int(d / time.Second) {
-				h.See(Outside{PID: 7, Listening: true, GPUKnown: true, HoldsGPU: true, GPUBusy: true, Lockstep: true})
+				h.Observe(ProcessStatus{PID: 7, Listening: true, GPUKnown: true, HoldsGPU: true, GPUBusy: true, Lockstep: true})
 				time.Sleep(time.Second)
 			}
 		}
@@ -467,12 +467,12 @@ func TestNewProcessThatLoads(t *testing.T) {
 				h.run(t)
 				h.look(50*time.Second, always)
 				if ended {
-					h.See(Outside{PID: 7, Gone: true})
+					h.Observe(ProcessStatus{PID: 7, Gone: true})
 				}
 				f.fail(refused)
 				look := func(d time.Duration) {
 					for range int(d / time.Second) {
-						h.See(Outside{PID: 8, GPUKnown: true, HoldsGPU: true, GPUBusy: true})
+						h.Observe(ProcessStatus{PID: 8, GPUKnown: true, HoldsGPU: true, GPUBusy: true})
 						time.Sleep(time.Second)
 					}
 				}

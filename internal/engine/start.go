@@ -22,7 +22,7 @@ type start struct {
 }
 
 // newStart begins to follow a process that was first seen as o says.
-func newStart(now time.Time, o Outside) start {
+func newStart(now time.Time, o ProcessStatus) start {
 	if o.Started.IsZero() {
 		return start{}
 	}
@@ -40,7 +40,7 @@ func newStart(now time.Time, o Outside) start {
 }
 
 // see notes how far the process has come.
-func (s *start) see(now time.Time, o Outside) {
+func (s *start) see(now time.Time, o ProcessStatus) {
 	if o.GPUKnown && o.HoldsGPU && s.held.IsZero() {
 		s.held = now
 	}

@@ -29,13 +29,13 @@ func TestPhases(t *testing.T) {
 	// look is what is seen for some seconds from a second on.
 	type look struct {
 		from int
-		o    Outside
+		o    ProcessStatus
 	}
 	const all = 300 // the page answers
-	gpu := func(listening, holds bool) Outside {
-		return Outside{PID: 7, Listening: listening, GPUKnown: true, HoldsGPU: holds}
+	gpu := func(listening, holds bool) ProcessStatus {
+		return ProcessStatus{PID: 7, Listening: listening, GPUKnown: true, HoldsGPU: holds}
 	}
-	blind := func(listening bool) Outside { return Outside{PID: 7, Listening: listening} }
+	blind := func(listening bool) ProcessStatus { return ProcessStatus{PID: 7, Listening: listening} }
 	for name, c := range map[string]struct {
 		first  int // when the process is first seen, seconds after its start
 		looks  []look
@@ -66,7 +66,7 @@ func TestPhases(t *testing.T) {
 					}
 					o := c.looks[at].o
 					o.Started = began
-					h.See(o)
+					h.Observe(o)
 					if c.failed && second == c.first {
 						h.failed(h.begin(), wrongOf(503))
 					}
@@ -74,7 +74,7 @@ func TestPhases(t *testing.T) {
 				}
 				h.answered(h.begin(), []byte(vllmPage))
 				for range 3 {
-					h.See(gpu(true, true))
+					h.Observe(gpu(true, true))
 					h.answered(h.begin(), []byte(vllmPage))
 				}
 				if diff := cmp.Diff(c.want, h.sums()); diff != "" {
@@ -96,15 +96,15 @@ func TestPhaseHistogram(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
 		// An engine in a loop: 1 s, 90 s and two hours.
 		for pid, took := range []time.Duration{time.Second, 90 * time.Second, 2 * time.Hour} {
-			h.See(Outside{PID: pid + 1, Started: time.Now()})
+			h.Observe(ProcessStatus{PID: pid + 1, Started: time.Now()})
 			time.Sleep(took)
 			h.answered(h.begin(), []byte(vllmPage))
-			h.See(Outside{PID: pid + 1, Gone: true})
+			h.Observe(ProcessStatus{PID: pid + 1, Gone: true})
 		}
 		// A start that comes to nothing is none.
-		h.See(Outside{PID: 9, Started: time.Now()})
+		h.Observe(ProcessStatus{PID: 9, Started: time.Now()})
 		time.Sleep(time.Minute)
-		h.See(Outside{PID: 9, Gone: true})
+		h.Observe(ProcessStatus{PID: 9, Gone: true})
 		got := h.text(&catalog.InstancePhase)
 		got = got[strings.Index(got, `phase="all"`)-len("phase_duration_seconds_bucket{"):]
 		if diff := cmp.Diff(`phase_duration_seconds_bucket{phase="all",le="1"} 1
@@ -135,7 +135,7 @@ func TestPhasesWhenTheClockSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for ahead, want := range map[time.Duration]int{time.Second: 1, time.Hour: 0} {
 			h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
-			h.See(Outside{PID: 7, Started: time.Now().Add(ahead)})
+			h.Observe(ProcessStatus{PID: 7, Started: time.Now().Add(ahead)})
 			h.answered(h.begin(), []byte(vllmPage))
 			for phase, sum := range h.sums() {
 				if sum < 0 {
@@ -163,7 +163,7 @@ func TestPageBeforeTheFirstLook(t *testing.T) {
 					h.answered(h.begin(), []byte(vllmPage))
 					time.Sleep(age - 2*time.Second)
 					for range 3 {
-						h.See(Outside{PID: 7, Started: began, Listening: listening})
+						h.Observe(ProcessStatus{PID: 7, Started: began, Listening: listening})
 						h.answered(h.begin(), []byte(vllmPage))
 					}
 					if diff := cmp.Diff(want, h.sums()); diff != "" {
@@ -184,7 +184,7 @@ func TestPageOfARestartBeforeTheFirstLook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
-				h.See(Outside{PID: 1, Started: time.Now().Add(-time.Hour), Listening: true})
+				h.Observe(ProcessStatus{PID: 1, Started: time.Now().Add(-time.Hour), Listening: true})
 				h.answered(h.begin(), []byte(page(1, 90)))
 				for run := 2; run < 4; run++ {
 					time.Sleep(time.Hour)
@@ -193,7 +193,7 @@ func TestPageOfARestartBeforeTheFirstLook(t *testing.T) {
 					h.answered(h.begin(), []byte(page(run, 90/run)))
 					time.Sleep(time.Second)
 					for range 3 {
-						h.See(Outside{PID: run, Started: began, Listening: true})
+						h.Observe(ProcessStatus{PID: run, Started: began, Listening: true})
 						h.answered(h.begin(), []byte(page(run, 90/run)))
 					}
 				}
@@ -210,16 +210,16 @@ func TestPageOfARestartBeforeTheFirstLook(t *testing.T) {
 func TestStartOfAProcessThatEnded(t *testing.T) {
 	for name, after := range map[string]func(h *harness, began time.Time){
 		"nothing is seen":      func(*harness, time.Time) {},
-		"it is there again":    func(h *harness, began time.Time) { h.See(Outside{PID: 7, Started: began, Listening: true}) },
-		"it is told once more": func(h *harness, began time.Time) { h.See(Outside{PID: 7, Started: began, Gone: true}) },
+		"it is there again":    func(h *harness, began time.Time) { h.Observe(ProcessStatus{PID: 7, Started: began, Listening: true}) },
+		"it is told once more": func(h *harness, began time.Time) { h.Observe(ProcessStatus{PID: 7, Started: began, Gone: true}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
 				began := time.Now()
-				h.See(Outside{PID: 7, Started: began})
+				h.Observe(ProcessStatus{PID: 7, Started: began})
 				time.Sleep(time.Minute)
-				h.See(Outside{PID: 7, Started: began, Gone: true})
+				h.Observe(ProcessStatus{PID: 7, Started: began, Gone: true})
 				time.Sleep(time.Hour)
 				after(h, began)
 				h.answered(h.begin(), []byte(vllmPage))

@@ -25,7 +25,7 @@ func tei() Runtime {
 		},
 		info: func(members map[string]bool) bool { return members["tokenization_workers"] },
 		hint: noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"text-embeddings-router"},
 			Images:   []string{"text-embeddings-inference"},
 			Port:     3000, PortFlags: []string{"--port", "-p"}, PortEnv: []string{"PORT"},

@@ -21,7 +21,7 @@ func tgi() Runtime {
 		},
 		info: func(members map[string]bool) bool { return members["model_pipeline_tag"] && !members["models"] },
 		hint: noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"text-generation-launcher", "text-generation-router", "lorax-launcher", "lorax-router"},
 			Images:   []string{"text-generation-inference", "predibase/lorax"},
 			Port:     3000, PortFlags: []string{"--port", "-p"}, PortEnv: []string{"PORT"},

@@ -26,7 +26,7 @@ func triton() Runtime {
 		// It may serve any number of models, parts of one another among them: none of them names it.
 		model: noModel,
 		hint:  noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"tritonserver"},
 			Images:   []string{"nvidia/tritonserver"},
 			Port:     8002, PortFlags: []string{"--metrics-port"},

@@ -18,7 +18,7 @@ func trtllm() Runtime {
 			return p.version(ctx, "/version")
 		},
 		hint: hintAt(http.StatusNotFound, "trtllm-serve serves metrics at path=/prometheus/metrics, and only with return_perf_metrics: true in its options"),
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"trtllm-serve serve", "trtllm-serve"},
 			Images:   []string{"nvidia/tensorrt-llm"},
 			Port:     8000, Path: "/prometheus/metrics", PortFlags: []string{"--port"},

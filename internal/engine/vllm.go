@@ -20,7 +20,7 @@ func vllm() Runtime {
 			return p.version(ctx, "/version")
 		},
 		hint: noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"vllm serve", "vllm.entrypoints.openai.api_server"},
 			Images:   []string{"vllm/vllm-openai", "vllm-ascend", "rocm/vllm"},
 			Port:     8000, PortFlags: []string{"--port"},

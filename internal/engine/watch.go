@@ -71,7 +71,7 @@ func (w *watch) noPage(now time.Time, kind Kind) {
 }
 
 // look notes what the engine's cards do.
-func (w *watch) look(now time.Time, o Outside) {
+func (w *watch) look(now time.Time, o ProcessStatus) {
 	if o.GPUKnown && !o.Lockstep {
 		w.cards.see(now, o.HoldsGPU && o.GPUBusy)
 	} else {

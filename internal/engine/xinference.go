@@ -13,7 +13,7 @@ func xinference() Runtime {
 		witness:  []string{"xinference:input_tokens_total_counter", "xinference:output_tokens_total_counter"},
 		model:    noModel,
 		hint:     noHint,
-		sign: fleet.Sign{
+		sign: fleet.DetectionRule{
 			Commands: []string{"xinference-worker", "xinference-local"},
 			Images:   []string{"xprobe/xinference"},
 			Port:     8000, PortFlags: []string{"--metrics-exporter-port"},

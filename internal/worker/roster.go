@@ -318,14 +318,14 @@ func (r *roster) name(f discovery.Found, before *watched) string {
 
 // look tells the engine what is seen of it from outside.
 func (w *watched) look(cards *attribution.Attribution) {
-	o := engine.Outside{PID: w.found.PID, Started: w.found.Started, Listening: w.found.Listening, Lockstep: w.found.Lockstep}
+	o := engine.ProcessStatus{PID: w.found.PID, Started: w.found.Started, Listening: w.found.Listening, Lockstep: w.found.Lockstep}
 	if w.found.PID != 0 {
 		w.pid = w.found.PID
 	}
 	o.Gone = !w.gone.IsZero() || (w.declared && w.pid != 0 && w.found.PID == 0)
 	p := cards.Presence(w.key)
 	o.GPUKnown, o.HoldsGPU, o.GPUBusy = p.Known, p.Holds, p.Busy
-	w.engine.See(o)
+	w.engine.Observe(o)
 }
 
 // Fetch implements exporter.Engine.

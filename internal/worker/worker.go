@@ -270,7 +270,7 @@ func (w *Worker) look(declared []engine.Declaration) (err error) {
 		return err
 	}
 	do := discovery.Options{
-		Root: o.HostRoot, Signs: engine.Signs(), DockerHost: o.DockerHost, OnChange: w.found.send, Logger: o.Logger,
+		Root: o.HostRoot, Rules: engine.DetectionRules(), DockerHost: o.DockerHost, OnChange: w.found.send, Logger: o.Logger,
 		Processes: slices.Contains(o.Discover, discovery.SourceProcess), Docker: slices.Contains(o.Discover, discovery.SourceDocker),
 	}
 	for _, d := range declared {

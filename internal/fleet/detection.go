@@ -1,8 +1,8 @@
 package fleet
 
-// Sign is how one kind of inference engine looks from outside: what its command line and its container's image say. Flags are
-// written as on the command line, with their dashes; their value follows as the next word or after =.
-type Sign struct {
+// DetectionRule describes how one runtime is recognised by a command line or by the name of a container image. Flags are
+// written with their dashes, as on the command line; the value is the next word or follows "=".
+type DetectionRule struct {
 	Runtime string
 	// Commands are how it is started: words that follow one another, the first a program's base name or a Python module
 	// (what follows -m), as in "vllm serve" or "sglang.launch_server".

@@ -7,8 +7,8 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// Outside is what is known about an engine from outside of its page.
-type Outside struct {
+// ProcessStatus is what is known about an engine from outside of its page.
+type ProcessStatus struct {
 	PID       int       // 0: not known
 	Started   time.Time // of its process; zero: not known
 	Listening bool      // its port is open
@@ -32,7 +32,7 @@ type process struct {
 
 // is reports whether o is of this process. A process keeps its id; its start time, which is made from the clock and may be
 // set right with it, decides only where an id is not known.
-func (p process) is(o Outside) bool {
+func (p process) is(o ProcessStatus) bool {
 	switch {
 	case p.pid != 0 && o.PID != 0:
 		return p.pid == o.PID
@@ -42,8 +42,8 @@ func (p process) is(o Outside) bool {
 	return true
 }
 
-// See notes what is known from outside. It is called about once a second and at each change, from any goroutine.
-func (e *Engine) See(o Outside) {
+// Observe notes what is known from outside. It is called about once a second and at each change, from any goroutine.
+func (e *Engine) Observe(o ProcessStatus) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
@@ -60,7 +60,7 @@ func (e *Engine) See(o Outside) {
 }
 
 // ended notes that the engine's process is no more.
-func (e *Engine) ended(now time.Time, o Outside) (changed bool) {
+func (e *Engine) ended(now time.Time, o ProcessStatus) (changed bool) {
 	switch {
 	case e.gone || !e.process.is(o):
 		return false
@@ -82,7 +82,7 @@ func (e *Engine) ended(now time.Time, o Outside) (changed bool) {
 }
 
 // there notes that the engine's process is there.
-func (e *Engine) there(now time.Time, o Outside) (changed bool) {
+func (e *Engine) there(now time.Time, o ProcessStatus) (changed bool) {
 	if o.PID == 0 && o.Started.IsZero() {
 		return false // nobody has found its process
 	}
@@ -125,7 +125,7 @@ func (e *Engine) there(now time.Time, o Outside) (changed bool) {
 }
 
 // follow begins to follow the start of a process that was not seen before.
-func (e *Engine) follow(now time.Time, o Outside) {
+func (e *Engine) follow(now time.Time, o ProcessStatus) {
 	e.start = newStart(now, o)
 	if !e.answers || !e.start.on {
 		return
@@ -139,7 +139,7 @@ func (e *Engine) follow(now time.Time, o Outside) {
 
 // restartTold reports whether the page has told of this new process before: one that had started when the page showed a
 // restart.
-func (e *Engine) restartTold(now time.Time, o Outside) bool {
+func (e *Engine) restartTold(now time.Time, o ProcessStatus) bool {
 	switch {
 	case e.restartSeen.IsZero():
 		return false
