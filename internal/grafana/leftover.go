@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/backoff"
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
@@ -33,7 +34,7 @@ func (g *Grafana) awaitLeftover(ctx context.Context) error {
 	if err != nil || pid <= 1 {
 		return nil //nolint:nilerr // as before
 	}
-	for end := time.Now().Add(g.timing.leftover); runs(pid, g.opts.Dir); sleep(ctx, g.timing.leftover/10) {
+	for end := time.Now().Add(g.timing.leftover); runs(pid, g.opts.Dir); backoff.Sleep(ctx, g.timing.leftover/10) {
 		if time.Now().After(end) {
 			return fmt.Errorf("a Grafana that an earlier run left behind still uses %s: end process %d", g.opts.Dir, pid)
 		}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/backoff"
 )
 
 // failure is why Grafana does not run.
@@ -23,7 +25,7 @@ type failure struct {
 // Run provisions Grafana, starts it, watches it and starts it again, until ctx ends; then it stops it and returns nil. While
 // there is no Grafana on the machine it looks for one every so often.
 func (g *Grafana) Run(ctx context.Context) error {
-	wait := backoff{timing: g.timing}
+	wait := restartPause{timing: g.timing}
 	warned, missing := false, ""
 	for ctx.Err() == nil {
 		h, err := g.find()
@@ -33,7 +35,7 @@ func (g *Grafana) Run(ctx context.Context) error {
 				g.logger.Info("there is no grafana: /grafana/ says so; all else works", "reason", missing)
 			}
 			g.set(Status{Phase: PhaseAbsent, Reason: missing})
-			sleep(ctx, g.timing.look)
+			backoff.Sleep(ctx, g.timing.look)
 			continue
 		}
 		if !warned {
@@ -53,7 +55,7 @@ func (g *Grafana) Run(ctx context.Context) error {
 		pause := wait.after(f.healthy)
 		g.logger.Error("grafana does not run", "reason", f.reason, "next_start_in", pause.String())
 		g.set(Status{Phase: PhaseWaiting, Reason: f.reason, Home: h.dir, Version: g.Status().Version, Next: time.Now().Add(pause)})
-		sleep(ctx, pause)
+		backoff.Sleep(ctx, pause)
 	}
 	g.set(Status{Phase: PhaseStopped, Home: g.Status().Home, Version: g.Status().Version})
 	return nil

@@ -1,8 +1,9 @@
 package grafana
 
 import (
-	"context"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/backoff"
 )
 
 // timing holds the supervision's times. Tests shorten them.
@@ -30,28 +31,16 @@ func defaultTiming() timing {
 	}
 }
 
-// backoff says how long to wait before the next start.
-type backoff struct {
-	timing timing
-	next   time.Duration
+// restartPause is the pause before Grafana is started again.
+type restartPause struct {
+	timing  timing
+	backoff backoff.Backoff
 }
 
-// after returns the wait after a failure that followed so long a time in good health.
-func (b *backoff) after(healthy time.Duration) time.Duration {
-	if b.next == 0 || healthy >= b.timing.calm {
-		b.next = b.timing.minWait
+// after returns the pause after a failure that followed so long a time in good health.
+func (p *restartPause) after(healthy time.Duration) time.Duration {
+	if healthy >= p.timing.calm {
+		p.backoff.Reset()
 	}
-	wait := b.next
-	b.next = min(2*b.next, b.timing.maxWait)
-	return wait
-}
-
-// sleep waits for d or the end of ctx.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	return p.backoff.Next(p.timing.minWait, p.timing.maxWait)
 }

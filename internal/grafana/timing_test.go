@@ -19,8 +19,8 @@ import (
 	"github.com/stackscope/stackscope/internal/simgrafana"
 )
 
-func TestBackoff(t *testing.T) {
-	b := backoff{timing: defaultTiming()}
+func TestRestartPause(t *testing.T) {
+	b := restartPause{timing: defaultTiming()}
 	var got []time.Duration
 	for _, healthy := range []time.Duration{0, 0, 0, 10 * time.Second, 0, 0, 0, 0, 5 * time.Minute, 0} {
 		got = append(got, b.after(healthy))
