@@ -56,7 +56,7 @@ type ours struct {
 
 func newOurs(m *mapping.Compiled) *ours {
 	o := &ours{families: m.Families(), plan: m.Plan("vLLM", version), source: translate.NewSource(identity)}
-	o.result.Growth = translate.NewGrowth(newSeries, newSeries) // as the worker has it
+	o.result.Limiter = translate.NewSeriesLimiter(newSeries, newSeries) // as the worker has it
 	return o
 }
 

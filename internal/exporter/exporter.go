@@ -85,7 +85,7 @@ type Options struct {
 	// MaxSeries bounds the series of an engine's page in the unified vocabulary; 0: translate.MaxSamples, which it cannot
 	// exceed.
 	MaxSeries int
-	// NewSeries bounds the series of an engine that are new in an hour, see translate.Growth; 0: they are not bounded.
+	// NewSeries bounds the series of an engine that are new in an hour, see translate.SeriesLimiter; 0: they are not bounded.
 	NewSeries int
 	// UserLimit is how many users of each engine or gateway have series of their own, see translate.Users. With a UserKey
 	// their names are hashed, and the native families of gateways are not shown.

@@ -25,7 +25,7 @@ type tracked struct {
 	sources []source
 	totals  totals
 	// What was new, nil where no page was looked at.
-	unifiedGrowth, nativeGrowth *translate.Growth
+	unifiedGrowth, nativeGrowth *translate.SeriesLimiter
 	churning                    churning
 	faulty                      bool // its last page had lines that cannot be read
 	gone                        bool
@@ -234,7 +234,7 @@ func (f *flight) unified(compiled *mapping.Compiled, src *translate.Source, coun
 		}
 	}
 	r := f.tracked.spare(src)
-	r.Growth = f.tracked.growth(false, f.instance.Gateway)
+	r.Limiter = f.tracked.growth(false, f.instance.Gateway)
 	plan := compiled.Plan(f.instance.Runtime, f.instance.Version)
 	stats := r.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
 	v := variant{compiled: compiled, source: src, result: r, stats: stats}
@@ -257,7 +257,7 @@ func (f *flight) native(unmappedBy *mapping.Compiled, src *translate.Source, cou
 			return v.raw
 		}
 	}
-	r := &translate.Raw{MaxSamples: f.tracked.maxSeries, More: f.tracked.room.take, Growth: f.tracked.growth(true, f.instance.Gateway)}
+	r := &translate.Raw{MaxSamples: f.tracked.maxSeries, More: f.tracked.room.take, Limiter: f.tracked.growth(true, f.instance.Gateway)}
 	format := translate.DetectFormat(f.page.ContentType, f.page.Body)
 	if unmappedBy == nil {
 		r.Collect(f.page.Body, format, src)

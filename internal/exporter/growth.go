@@ -46,7 +46,7 @@ func (c *churning) at(l translate.LeftOut) *churningFamily {
 
 // growth returns the bound of the engine's new series, of those in the unified vocabulary or of its own; nil: there is none. A
 // gateway has series of users, which are bounded in another way and may all come at once.
-func (t *tracked) growth(native, gateway bool) *translate.Growth {
+func (t *tracked) growth(native, gateway bool) *translate.SeriesLimiter {
 	if t.newSeries == 0 {
 		return nil
 	}
@@ -62,14 +62,14 @@ func (t *tracked) growth(native, gateway bool) *translate.Growth {
 		g = &t.nativeGrowth
 	}
 	if *g == nil {
-		*g = translate.NewGrowth(limit, page)
+		*g = translate.NewSeriesLimiter(limit, page)
 	}
-	(*g).Limit(limit) // which does not wait
+	(*g).SetLimit(limit) // which does not wait
 	return *g
 }
 
 // countLeftOut adds up what was left out of a page, and says so once an hour for each family.
-func (e *Exporter) countLeftOut(t *tracked, left []translate.LeftOut, g *translate.Growth) {
+func (e *Exporter) countLeftOut(t *tracked, left []translate.LeftOut, g *translate.SeriesLimiter) {
 	if len(left) == 0 {
 		return
 	}

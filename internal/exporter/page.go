@@ -135,7 +135,7 @@ func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {
 		if !s.unmapped {
 			by = nil
 		}
-		o.raw = o.flight.native(by, src, func(raw *translate.Raw) { e.countLeftOut(o.tracked, raw.LeftOut(), raw.Growth) })
+		o.raw = o.flight.native(by, src, func(raw *translate.Raw) { e.countLeftOut(o.tracked, raw.LeftOut(), raw.Limiter) })
 	})
 	raws := make([]*translate.Raw, 0, len(outcomes))
 	for _, o := range outcomes {
@@ -266,7 +266,7 @@ func release(outcomes []outcome) {
 // countPage adds up what one translation of a page says.
 func (e *Exporter) countPage(t *tracked, v variant) {
 	e.count(t, v.stats)
-	e.countLeftOut(t, v.result.LeftOut(), v.result.Growth)
+	e.countLeftOut(t, v.result.LeftOut(), v.result.Limiter)
 }
 
 // count adds up what was wrong with a page and logs it when it begins.

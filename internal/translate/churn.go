@@ -115,7 +115,7 @@ func clipText(s string) string {
 }
 
 // leftOut appends what was left out of a family, if anything was.
-func (g *Growth) leftOut(list []LeftOut, b *growing, family string) []LeftOut {
+func (g *SeriesLimiter) leftOut(list []LeftOut, b *growing, family string) []LeftOut {
 	if b.left == 0 {
 		return list
 	}

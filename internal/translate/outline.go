@@ -28,7 +28,7 @@ type outline struct {
 
 	state  outlineState
 	learnt uint64 // shapes that were known when the making began
-	window uint32 // of Result.Growth, at that time
+	window uint32 // of Result.SeriesLimiter, at that time
 	redo   bool   // there are gaps with redo
 	filled int    // pages since
 	// pause is how many pages to let pass before the next is made, rest how many are left of it.
@@ -122,8 +122,8 @@ func (o *outline) wanted(page []byte, s *shapes) bool {
 func (o *outline) begin(page []byte, f Format, r *Result) {
 	o.state = makingOutline
 	o.plan, o.source, o.format, o.learnt = r.vocabulary.plan, r.shapes.source, f, r.shapes.learnt
-	if r.Growth != nil {
-		o.window = r.Growth.window.Load()
+	if r.Limiter != nil {
+		o.window = r.Limiter.window.Load()
 	}
 	o.page = append(o.page[:0], page...)
 	o.blocks = make([]outBlock, len(r.blocks))
@@ -317,13 +317,13 @@ func (r *Result) fill(page []byte, f Format, plan *mapping.Plan, src *Source) (S
 	if o.plan != plan || o.source != src || r.shapes.users != r.Users || o.format != f || o.samples > r.sampleLimit() || len(page) > 2*maxOutlineBytes || !o.fits(page) {
 		return Stats{}, false
 	}
-	if r.Growth != nil {
-		if !r.Growth.holds(o.window) {
+	if r.Limiter != nil {
+		if !r.Limiter.holds(o.window) {
 			return Stats{}, false // what is known of the page's series must not be forgotten
 		}
 		if o.redo {
-			r.Growth.mu.Lock()
-			defer r.Growth.end()
+			r.Limiter.mu.Lock()
+			defer r.Limiter.end()
 		}
 	}
 	o.filled++

@@ -16,8 +16,8 @@ type Raw struct {
 	MaxSamples int
 	// More is asked for more memory, as Result.More is.
 	More func(bytes int) bool
-	// Growth decides which new series are let through, as Result.Growth does.
-	Growth *Growth
+	// SeriesLimiter decides which new series are let through, as Result.SeriesLimiter does.
+	Limiter *SeriesLimiter
 
 	memory   memory
 	groups   []rawGroup // by name, in the order of the page
@@ -71,9 +71,9 @@ func (r *Raw) CollectUnmapped(page []byte, f Format, src *Source, plan *mapping.
 
 // collect takes the samples of a page whose names are wanted.
 func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byte) bool) Stats {
-	if r.Growth != nil {
-		r.Growth.begin()
-		defer r.Growth.end()
+	if r.Limiter != nil {
+		r.Limiter.begin()
+		defer r.Limiter.end()
 	}
 	r.reset(src)
 	var stats Stats
@@ -119,7 +119,7 @@ func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byt
 		b := &r.groups[i].block
 		b.seen.forget()
 		if b.growing.account != nil {
-			r.leftOut = r.Growth.leftOut(r.leftOut, &b.growing, r.groups[i].name)
+			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.growing, r.groups[i].name)
 			b.growing.endPage()
 		}
 	}
@@ -137,8 +137,8 @@ func (r *Raw) reset(src *Source) {
 	clear(r.index)
 	clear(r.declared)
 	r.groups, r.families, r.leftOut = r.groups[:0], r.families[:0], r.leftOut[:0]
-	if r.Growth != nil {
-		r.shapes.seed = r.Growth.seed
+	if r.Limiter != nil {
+		r.shapes.seed = r.Limiter.seed
 	}
 	r.shapes.use(src, nil, nil)
 	r.memory.reset(r.More)
@@ -198,7 +198,7 @@ func (r *Raw) add(line []byte, stats *Stats, limit int) {
 		stats.OverLimit++
 		return
 	}
-	if r.Growth != nil && !r.admits(g, k, sh, le) {
+	if r.Limiter != nil && !r.admits(g, k, sh, le) {
 		g.block.growing.note(sh, le, r.shapes.source)
 		return
 	}
@@ -227,7 +227,7 @@ func (r *Raw) admits(g *rawGroup, k kind, sh *shape, le []byte) bool {
 	if k == kindValue && g.part && !sh.quantile {
 		k = kindCount
 	}
-	return r.Growth.admits(&g.block.growing, g.family, k, lines, sh, le)
+	return r.Limiter.admits(&g.block.growing, g.family, k, lines, sh, le)
 }
 
 func (r *Raw) isHistogram(family string) bool {
@@ -235,13 +235,13 @@ func (r *Raw) isHistogram(family string) bool {
 	return ok && r.families[i].typ == "histogram"
 }
 
-// LeftOut says what was left out of the last page because of Growth.
+// LeftOut says what was left out of the last page because of SeriesLimiter.
 func (r *Raw) LeftOut() []LeftOut { return r.leftOut }
 
 // Trim gives all memory back, as Result.Trim does.
 func (r *Raw) Trim() (granted int) {
 	granted = r.memory.granted
-	*r = Raw{MaxSamples: r.MaxSamples, More: r.More, Growth: r.Growth}
+	*r = Raw{MaxSamples: r.MaxSamples, More: r.More, Limiter: r.Limiter}
 	return granted
 }
 

@@ -18,8 +18,8 @@ type Result struct {
 
 	// Users decides what stands in label user; nil: what the page says.
 	Users *Users
-	// Growth decides which new series are let through; nil: all.
-	Growth *Growth
+	// SeriesLimiter decides which new series are let through; nil: all.
+	Limiter *SeriesLimiter
 
 	families   []mapping.Family
 	blocks     []block // by family
@@ -45,9 +45,9 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 		}
 		r.outline.drop()
 	}
-	if r.Growth != nil {
-		r.Growth.begin()
-		defer r.Growth.end()
+	if r.Limiter != nil {
+		r.Limiter.begin()
+		defer r.Limiter.end()
 	}
 	r.reset(plan, src)
 	if r.outline.wanted(page, &r.shapes) {
@@ -131,8 +131,8 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 		r.blocks[i].growing = growing{}
 	}
 	r.vocabulary.use(plan)
-	if r.Growth != nil {
-		r.shapes.seed = r.Growth.seed
+	if r.Limiter != nil {
+		r.shapes.seed = r.Limiter.seed
 	}
 	r.shapes.use(src, plan, r.Users)
 	r.stats = Stats{}
@@ -145,11 +145,11 @@ func (r *Result) reset(plan *mapping.Plan, src *Source) {
 // Trim gives all memory back, so that the next page is as the first one. It returns how many bytes More had granted.
 func (r *Result) Trim() (granted int) {
 	granted = r.memory.granted
-	*r = Result{MaxSamples: r.MaxSamples, More: r.More, Users: r.Users, Growth: r.Growth}
+	*r = Result{MaxSamples: r.MaxSamples, More: r.More, Users: r.Users, Limiter: r.Limiter}
 	return granted
 }
 
-// LeftOut says what was left out of the last page because of Growth. It is valid until the next Translate.
+// LeftOut says what was left out of the last page because of SeriesLimiter. It is valid until the next Translate.
 func (r *Result) LeftOut() []LeftOut { return r.leftOut }
 
 // Source returns the source of the last page.
@@ -173,7 +173,7 @@ func (r *Result) finish() Stats {
 	for i := range r.blocks {
 		b := &r.blocks[i]
 		if b.growing.account != nil {
-			r.leftOut = r.Growth.leftOut(r.leftOut, &b.growing, r.families[i].WireName)
+			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.growing, r.families[i].WireName)
 			b.growing.endPage()
 		}
 		r.scratch = b.writeSums(r.scratch)
@@ -421,7 +421,7 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 		r.stats.OverLimit++
 		return taken
 	}
-	if r.Growth != nil && !r.Growth.admits(&b.growing, r.families[o.family].WireName, o.kind, o.lines(), sh, le) {
+	if r.Limiter != nil && !r.Limiter.admits(&b.growing, r.families[o.family].WireName, o.kind, o.lines(), sh, le) {
 		b.growing.note(sh, le, r.shapes.source)
 		return taken
 	}

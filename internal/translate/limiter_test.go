@@ -29,7 +29,7 @@ const growthMapping = `{"gpustack_metrics":{
 // grower is an instance whose pages grow. It knows all series that ever came out.
 type grower struct {
 	t      *testing.T
-	growth *translate.Growth
+	growth *translate.SeriesLimiter
 	plan   *mapping.Plan
 	source *translate.Source
 	result translate.Result
@@ -48,8 +48,8 @@ func newGrower(t *testing.T, limit int) *grower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &grower{t: t, growth: translate.NewGrowth(limit, 10*limit), plan: m.Plan("R", ""), source: translate.NewSource(nil), seen: map[string]bool{}}
-	g.result.Growth, g.raw.Growth = g.growth, g.growth
+	g := &grower{t: t, growth: translate.NewSeriesLimiter(limit, 10*limit), plan: m.Plan("R", ""), source: translate.NewSource(nil), seen: map[string]bool{}}
+	g.result.Limiter, g.raw.Limiter = g.growth, g.growth
 	return g
 }
 
@@ -96,7 +96,7 @@ e:d{a="2"} 1
 e:q 1
 `
 
-func TestGrowth(t *testing.T) {
+func TestSeriesLimiter(t *testing.T) {
 	const histogram = `e:h_bucket{id="%[1]s",le="1"} 1
 e:h_bucket{id="%[1]s",le="2"} 2
 e:h_bucket{id="%[1]s",le="+Inf"} 3
@@ -173,7 +173,7 @@ e:h_count{id="%[1]s"} 3
 }
 
 // Series that are known go on, also when their family's share is used up and hours pass.
-func TestGrowth_KnownSeriesGoOn(t *testing.T) {
+func TestSeriesLimiter_KnownSeriesGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGrower(t, 1000)
 		var fixed strings.Builder
@@ -205,7 +205,7 @@ func TestGrowth_KnownSeriesGoOn(t *testing.T) {
 }
 
 // However many families churn, each gets a share, and one that does not churn gets what is new of it.
-func TestGrowth_Shares(t *testing.T) {
+func TestSeriesLimiter_Shares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 1200
 		g := newGrower(t, limit)
@@ -227,7 +227,7 @@ func TestGrowth_Shares(t *testing.T) {
 }
 
 // A histogram comes with all of its bounds or not at all, in whatever order its lines are.
-func TestGrowth_WholeHistograms(t *testing.T) {
+func TestSeriesLimiter_WholeHistograms(t *testing.T) {
 	const bounds = 12
 	for name, write := range map[string]func(b *strings.Builder, ids []string){
 		"one after the other": func(b *strings.Builder, ids []string) {
@@ -299,7 +299,7 @@ func TestGrowth_WholeHistograms(t *testing.T) {
 }
 
 // Of a histogram that is known and whose bounds churn, the rest goes on and stays valid.
-func TestGrowth_BoundsOfAKnownHistogram(t *testing.T) {
+func TestSeriesLimiter_BoundsOfAKnownHistogram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGrower(t, 100)
 		for round := range 10 {
@@ -324,7 +324,7 @@ func TestGrowth_BoundsOfAKnownHistogram(t *testing.T) {
 }
 
 // An engine that churns with its families' names leaves those that are known whole.
-func TestGrowth_Names(t *testing.T) {
+func TestSeriesLimiter_Names(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 6000
 		g := newGrower(t, limit)
@@ -351,12 +351,12 @@ func TestGrowth_Names(t *testing.T) {
 }
 
 // What an engine shows in turns is bounded too, as is what is remembered of it.
-func TestGrowth_ManyKnown(t *testing.T) {
+func TestSeriesLimiter_ManyKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, page = 500, 600
 		g := newGrower(t, limit)
-		g.growth = translate.NewGrowth(limit, page)
-		g.result.Growth = g.growth
+		g.growth = translate.NewSeriesLimiter(limit, page)
+		g.result.Limiter = g.growth
 		for range 12 {
 			for round := range 20 {
 				var b strings.Builder
@@ -374,7 +374,7 @@ func TestGrowth_ManyKnown(t *testing.T) {
 }
 
 // Series that come up when values change, as those that mean nothing do, are bounded where the rest of the page is as before.
-func TestGrowth_IgnoredValues(t *testing.T) {
+func TestSeriesLimiter_IgnoredValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 100
 		g := newGrower(t, limit)
@@ -392,14 +392,14 @@ func TestGrowth_IgnoredValues(t *testing.T) {
 }
 
 // Results with other labels of the instance have the same series, and a Result that gave its memory back knows them again.
-func TestGrowth_IsShared(t *testing.T) {
+func TestSeriesLimiter_IsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGrower(t, 1000)
 		var b strings.Builder
 		lines(&b, "e:c{id=\"%s\"} %d\n", 0, 400)
 		g.page(b.String())
 		used := g.growth.Usage().Used
-		other := translate.Result{Growth: g.growth}
+		other := translate.Result{Limiter: g.growth}
 		stats := other.Translate([]byte(b.String()), translate.Text, g.plan, translate.NewSource([]translate.Label{{Name: "cluster", Value: "x"}}))
 		g.result.Trim()
 		series, _ := g.page(b.String())
@@ -411,12 +411,12 @@ func TestGrowth_IsShared(t *testing.T) {
 
 // No page of an engine comes near a bound, a page that changes in its values alone takes the quick way, and its series are
 // still known after hours.
-func TestGrowth_UsualPages(t *testing.T) {
+func TestSeriesLimiter_UsualPages(t *testing.T) {
 	for _, p := range pageFiles(t) {
 		synctest.Test(t, func(t *testing.T) {
 			var plain, bounded translate.Result
 			var rawPlain, rawBounded translate.Raw
-			bounded.Growth, rawBounded.Growth = translate.NewGrowth(50_000, 50_000), translate.NewGrowth(50_000, 50_000)
+			bounded.Limiter, rawBounded.Limiter = translate.NewSeriesLimiter(50_000, 50_000), translate.NewSeriesLimiter(50_000, 50_000)
 			source := translate.NewSource(p.labels)
 			quick := 0
 			for range 200 {
@@ -431,7 +431,7 @@ func TestGrowth_UsualPages(t *testing.T) {
 			if diff := cmp.Diff(want, got) + cmp.Diff(string(mergeRaw(&rawPlain)), string(mergeRaw(&rawBounded))); diff != "" {
 				t.Errorf("%s: native (-want +got)\n%s", p.name, diff)
 			}
-			if u := bounded.Growth.Usage(); translate.Filled(&plain) > 0 && (quick == 0 || u.Used > 0) {
+			if u := bounded.Limiter.Usage(); translate.Filled(&plain) > 0 && (quick == 0 || u.Used > 0) {
 				t.Errorf("%s: %d quick pages, %d new series in the last hour", p.name, quick, u.Used)
 			}
 			if len(bounded.LeftOut())+len(rawBounded.LeftOut()) > 0 {

@@ -21,13 +21,13 @@ const (
 	assumedSize = 64
 )
 
-// Growth bounds how many new series the pages of an instance bring in an hour. A family is given no more of them than it
+// SeriesLimiter bounds how many new series the pages of an instance bring in an hour. A family is given no more of them than it
 // leaves for all others, so one that churns takes half, two take a third each, and those that do not churn stay whole. Series
 // that are known are never left out. A new histogram or summary comes as a whole or not at all. It is safe for concurrent use,
 // and the Results of an instance share it.
 //
 // Pages that differ from the one before in their values alone are not looked at.
-type Growth struct {
+type SeriesLimiter struct {
 	seed maphash.Seed
 	born time.Time
 	// window counts the windows, ends is when the current one is over, in time since born.
@@ -53,16 +53,16 @@ type account struct {
 	size int
 }
 
-// NewGrowth returns a Growth of up to limit new series an hour, of pages that have up to page series.
-func NewGrowth(limit, page int) *Growth {
-	g := &Growth{seed: maphash.MakeSeed(), born: time.Now(), page: page}
-	g.Limit(limit)
+// NewGrowth returns a SeriesLimiter of up to limit new series an hour, of pages that have up to page series.
+func NewSeriesLimiter(limit, page int) *SeriesLimiter {
+	g := &SeriesLimiter{seed: maphash.MakeSeed(), born: time.Now(), page: page}
+	g.SetLimit(limit)
 	g.ends.Store(-1)
 	return g
 }
 
 // Limit changes the limit from the next page on.
-func (g *Growth) Limit(n int) { g.next.Store(int64(n)) }
+func (g *SeriesLimiter) SetLimit(n int) { g.next.Store(int64(n)) }
 
 // Usage is how far the bound of the current window is used up.
 type Usage struct {
@@ -72,7 +72,7 @@ type Usage struct {
 }
 
 // Usage returns how far the bound is used up.
-func (g *Growth) Usage() Usage {
+func (g *SeriesLimiter) Usage() Usage {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	left := time.Duration(g.ends.Load()) - time.Since(g.born)
@@ -80,12 +80,12 @@ func (g *Growth) Usage() Usage {
 }
 
 // holds reports whether a window is still the current one.
-func (g *Growth) holds(window uint32) bool {
+func (g *SeriesLimiter) holds(window uint32) bool {
 	return g.window.Load() == window && int64(time.Since(g.born)) < g.ends.Load()
 }
 
 // begin begins a page. The caller must call end.
-func (g *Growth) begin() {
+func (g *SeriesLimiter) begin() {
 	g.mu.Lock()
 	g.limit = int(g.next.Load())
 	now, ends := int64(time.Since(g.born)), g.ends.Load()
@@ -102,13 +102,13 @@ func (g *Growth) begin() {
 }
 
 // end ends a page.
-func (g *Growth) end() {
+func (g *SeriesLimiter) end() {
 	g.promised = 0
 	g.mu.Unlock()
 }
 
 // account returns the account of a family.
-func (g *Growth) account(family string) *account {
+func (g *SeriesLimiter) account(family string) *account {
 	a := g.accounts[family]
 	if a != nil {
 		return a
@@ -122,7 +122,7 @@ func (g *Growth) account(family string) *account {
 }
 
 // saltOf tells the series of families apart. Those of the crowd have no account that could say it.
-func (g *Growth) saltOf(a *account, family string) uint64 {
+func (g *SeriesLimiter) saltOf(a *account, family string) uint64 {
 	if a == &g.crowd {
 		return maphash.String(g.seed, family)
 	}
@@ -130,13 +130,13 @@ func (g *Growth) saltOf(a *account, family string) uint64 {
 }
 
 // room reports whether a family may have n more new series.
-func (g *Growth) room(a *account, n int) bool {
+func (g *SeriesLimiter) room(a *account, n int) bool {
 	spent := g.used + g.promised
 	return a.used+a.promised+n <= g.limit-spent && g.known.used+g.promised+n <= g.limit+g.page
 }
 
 // spend lets n new series through.
-func (g *Growth) spend(a *account, n int) {
+func (g *SeriesLimiter) spend(a *account, n int) {
 	a.used += n
 	g.used += n
 }
@@ -160,7 +160,7 @@ type growing struct {
 
 // admits decides about a line of a family. lines is how many the family has with the same labels, as long as that is not known
 // better: 1, partLines or assumedSize.
-func (g *Growth) admits(b *growing, family string, k kind, lines int, sh *shape, le []byte) bool {
+func (g *SeriesLimiter) admits(b *growing, family string, k kind, lines int, sh *shape, le []byte) bool {
 	if b.account == nil {
 		b.account = g.account(family)
 		b.salt = g.saltOf(b.account, family)
@@ -207,7 +207,7 @@ func (g *Growth) admits(b *growing, family string, k kind, lines int, sh *shape,
 }
 
 // admitsLabels decides about all lines of a family that have the same labels.
-func (g *Growth) admitsLabels(a *account, key uint64, lines int) bool {
+func (g *SeriesLimiter) admitsLabels(a *account, key uint64, lines int) bool {
 	if g.known.touch(key) {
 		return true
 	}
