@@ -118,7 +118,7 @@ type Exporter struct {
 	logger     *slog.Logger
 	process    *metricspage.Process
 	scrapes    chan struct{}
-	trials     chan struct{}
+	dryRuns    chan struct{}
 	turns      *turns
 	writers    sync.Pool // of *exposition.Writer
 	gathered   sync.Pool // of *gathering
@@ -147,7 +147,7 @@ func New(o Options) (*Exporter, error) {
 		logger:   o.Logger.With(logging.KeyComponent, "exporter"),
 		process:  process,
 		scrapes:  make(chan struct{}, maxScrapes),
-		trials:   make(chan struct{}, maxTrialTranslations),
+		dryRuns:  make(chan struct{}, maxDryRunTranslations),
 		turns:    newTurns(),
 		writers:  sync.Pool{New: func() any { return new(exposition.Writer) }},
 		gathered: sync.Pool{New: func() any { return new(gathering) }},

@@ -32,9 +32,9 @@ func TestFailedFetchIsNotTriedAgain(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			trials, _, err := e.Try(t.Context(), compileProposal(t), began.Add(time.Minute))
-			if err != nil || trials[0].Err == nil {
-				t.Errorf("%+v, %v", trials, err)
+			results, _, err := e.DryRun(t.Context(), compileProposal(t), began.Add(time.Minute))
+			if err != nil || results[0].Err == nil {
+				t.Errorf("%+v, %v", results, err)
 			}
 		})
 		wg.Wait()

@@ -81,15 +81,15 @@ func TestRoomIsWholeAgain(t *testing.T) {
 			}
 			wg.Wait()
 		},
-		"a trial": func(u usage) {
-			if _, _, err := u.e.Try(u.t.Context(), small(u.t).compiled, time.Now().Add(time.Minute)); err != nil {
+		"a dry run": func(u usage) {
+			if _, _, err := u.e.DryRun(u.t.Context(), small(u.t).compiled, time.Now().Add(time.Minute)); err != nil {
 				u.t.Error(err)
 			}
 		},
-		"a trial that nobody waits for": func(u usage) {
+		"a dry run that nobody waits for": func(u usage) {
 			ctx, cancel := context.WithCancel(u.t.Context())
 			time.AfterFunc(500*time.Millisecond, cancel)
-			if _, _, err := u.e.Try(ctx, small(u.t).compiled, time.Now().Add(time.Minute)); err == nil {
+			if _, _, err := u.e.DryRun(ctx, small(u.t).compiled, time.Now().Add(time.Minute)); err == nil {
 				u.t.Error("it did not end")
 			}
 			time.Sleep(time.Minute)

@@ -182,8 +182,8 @@ func TestUsersOutliveTheMemoryOfTheirPage(t *testing.T) {
 	}
 }
 
-// A trial names users as the page would, and decides about nobody.
-func TestTryDecidesAboutNoUser(t *testing.T) {
+// A dry run names users as the page would, and decides about nobody.
+func TestDryRunDecidesAboutNoUser(t *testing.T) {
 	for _, key := range [][]byte{nil, []byte("a secret of workers")} {
 		e, gateway, _ := newGateway(t, oneFamily, Options{UserLimit: 2, UserKey: key})
 		h := e.Handler()
@@ -198,18 +198,18 @@ func TestTryDecidesAboutNoUser(t *testing.T) {
 		gateway.set("g_in{user=\"ann@x\"} 1\ng_out{who=\"xi@x\"} 1\ng_out{who=\"yu@x\"} 2\ng_out{who=\"zoe@x\"} 3\n", nil)
 		count(1, 0)
 		for range 2 {
-			trials, _, err := e.Try(t.Context(), compiledMapping(t, twoFamilies).compiled, time.Now().Add(time.Minute))
-			if err != nil || trials[0].Err != nil {
-				t.Fatalf("%+v, %v", trials, err)
+			results, _, err := e.DryRun(t.Context(), compiledMapping(t, twoFamilies).compiled, time.Now().Add(time.Minute))
+			if err != nil || results[0].Err != nil {
+				t.Fatalf("%+v, %v", results, err)
 			}
 			var lines []string
-			for _, s := range trials[0].Difference.Series {
+			for _, s := range results[0].Difference.Series {
 				lines = append(lines, s.Series)
 			}
 			// There is room for one more; the other two are others.
 			shown := usersOf(lines)
 			if len(shown) != 2 || !slices.Contains(shown, "other") || strings.Contains(fmt.Sprint(lines), "xi@x") != (key == nil) || strings.Contains(fmt.Sprint(lines), "yu@x") {
-				t.Errorf("with key %q a trial shows %q", key, lines)
+				t.Errorf("with key %q a dry run shows %q", key, lines)
 			}
 			count(1, 0)
 		}
@@ -226,7 +226,7 @@ func TestLogNamesNobody(t *testing.T) {
 		e, gateway, log := newGateway(t, twoFamilies, Options{UserLimit: 2, UserKey: key})
 		gateway.set("g_in{user=\"ann@x\"} 1\ng_out{who=\"bob@x\"} x\n", nil)
 		get(t, e.Handler(), "/metrics")
-		if _, _, err := e.Try(t.Context(), compiledMapping(t, oneFamily).compiled, time.Now().Add(time.Minute)); err != nil {
+		if _, _, err := e.DryRun(t.Context(), compiledMapping(t, oneFamily).compiled, time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if text := log.String(); !strings.Contains(text, "line 2") || !strings.Contains(text, "g_out") || strings.Contains(text, "@x") != (key == nil) {

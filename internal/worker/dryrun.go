@@ -93,14 +93,14 @@ func (w *Worker) try(ctx context.Context, ev wire.DryRunEvent, deadline time.Tim
 	if err != nil {
 		return wire.DryRunResult{}, fmt.Errorf("this worker would refuse the mapping: %w", err)
 	}
-	trials, generation, err := w.exporter.Try(ctx, compiled, deadline)
+	results, generation, err := w.exporter.DryRun(ctx, compiled, deadline)
 	if err != nil {
 		return wire.DryRunResult{}, err
 	}
-	result := wire.DryRunResult{Generation: generation, Instances: make([]wire.InstanceDryRun, len(trials))}
+	result := wire.DryRunResult{Generation: generation, Instances: make([]wire.InstanceDryRun, len(results))}
 	room := room(min(max(ev.MaxBytes, 0), maxTryBytes))
-	for i := range trials {
-		result.Instances[i] = room.instance(&trials[i])
+	for i := range results {
+		result.Instances[i] = room.instance(&results[i])
 	}
 	return result, nil
 }
@@ -117,7 +117,7 @@ func (r *room) take(n int) bool {
 	return true
 }
 
-func (r *room) instance(t *exporter.Trial) wire.InstanceDryRun {
+func (r *room) instance(t *exporter.DryRunResult) wire.InstanceDryRun {
 	in := wire.InstanceDryRun{ // a server refuses the answer for a text that is longer, and what it says of the other instances
 		Name: fleet.Cut(t.Instance.Name, fleet.MaxName), Runtime: fleet.Cut(t.Instance.Runtime, fleet.MaxKind),
 		RuntimeVersion: fleet.Cut(t.Instance.Version, fleet.MaxVersion),
@@ -152,7 +152,7 @@ func (r *room) instance(t *exporter.Trial) wire.InstanceDryRun {
 	return in
 }
 
-func tried(p exporter.TrialPage) *wire.DryRunPage {
+func tried(p exporter.DryRunPage) *wire.DryRunPage {
 	return &wire.DryRunPage{Coverage: wire.Coverage{Families: p.Fed, Of: p.Countable}, Series: p.Series, ParseErrors: p.ParseErrors}
 }
 

@@ -102,7 +102,7 @@ func TestDryRunAnswerIsBounded(t *testing.T) {
 	left := room(most)
 	var result wire.DryRunResult
 	for i := range 100 {
-		trial := exporter.Trial{Instance: exporter.Instance{Name: fmt.Sprint("instance-", i), Runtime: "vLLM", Version: "0.11.0"}}
+		trial := exporter.DryRunResult{Instance: exporter.Instance{Name: fmt.Sprint("instance-", i), Runtime: "vLLM", Version: "0.11.0"}}
 		d := &trial.Difference
 		d.Added = 100_000
 		for n := range 1000 {
@@ -132,7 +132,7 @@ func TestDryRunAnswerIsBounded(t *testing.T) {
 
 func TestFamiliesOfADryRunAreBounded(t *testing.T) {
 	for n, want := range map[int]int{maxTryFamilies - 1: 0, maxTryFamilies: 0, maxTryFamilies + 1: 1, 3 * maxTryFamilies: 2 * maxTryFamilies} {
-		trial := exporter.Trial{}
+		trial := exporter.DryRunResult{}
 		for i := range n {
 			trial.Difference.Families = append(trial.Difference.Families, translate.FamilyDifference{Name: fmt.Sprint("gpustack:f", i), Added: 1})
 		}
@@ -147,7 +147,7 @@ func TestFamiliesOfADryRunAreBounded(t *testing.T) {
 func TestNamesInADryRunAreShort(t *testing.T) {
 	r := room(1 << 20)
 	long := strings.Repeat("ü", 400)
-	in := r.instance(&exporter.Trial{Instance: exporter.Instance{Name: long, Runtime: long, Version: long}})
+	in := r.instance(&exporter.DryRunResult{Instance: exporter.Instance{Name: long, Runtime: long, Version: long}})
 	for field, most := range map[string]int{in.Name: fleet.MaxName, in.Runtime: fleet.MaxKind, in.RuntimeVersion: fleet.MaxVersion} {
 		if len(field) > most || len(field) < most-1 || !strings.HasPrefix(long, field) {
 			t.Errorf("%d bytes, at most %d are allowed: %q", len(field), most, field)

@@ -33,14 +33,14 @@ func compileProposal(t *testing.T) *mapping.Compiled {
 	return compiled
 }
 
-func TestTry(t *testing.T) {
+func TestDryRun(t *testing.T) {
 	a, b := newEngine("a"), newEngine("b")
 	b.set("", errors.New("down"))
 	e, _ := newExporter(t, a, b)
 	page := get(t, e.Handler(), "/metrics")
-	trials, generation, err := e.Try(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
-	if err != nil || generation != 4 || len(trials) != 2 {
-		t.Fatalf("%d trials of generation %d: %v", len(trials), generation, err)
+	results, generation, err := e.DryRun(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
+	if err != nil || generation != 4 || len(results) != 2 {
+		t.Fatalf("%d results of generation %d: %v", len(results), generation, err)
 	}
 	labels := "{" + cluster + worker + "," + fmt.Sprintf(instance, "a") + `,engine="0"`
 	want := translate.Difference{
@@ -55,7 +55,7 @@ func TestTry(t *testing.T) {
 			{Series: "gpustack:num_requests_running" + labels + "}", Before: "3.0"},
 		},
 	}
-	got := trials[0].Difference
+	got := results[0].Difference
 	got.Families[2].HelpBefore, got.Families[2].HelpAfter = "", ""
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("difference (-want +got):\n%s", diff)
@@ -63,25 +63,25 @@ func TestTry(t *testing.T) {
 	if !strings.Contains(page, got.Series[1].Series+" 3.0\n") {
 		t.Errorf("%s is not on the page", got.Series[1].Series)
 	}
-	if p := trials[0].Before; p != (TrialPage{Fed: 2, Countable: 28, Series: 2}) {
+	if p := results[0].Before; p != (DryRunPage{Fed: 2, Countable: 28, Series: 2}) {
 		t.Errorf("before: %+v", p)
 	}
-	if p := trials[0].After; p != (TrialPage{Fed: 1, Countable: 1, Series: 2}) {
+	if p := results[0].After; p != (DryRunPage{Fed: 1, Countable: 1, Series: 2}) {
 		t.Errorf("after: %+v", p)
 	}
-	if trials[1].Err == nil || trials[1].Instance.Name != "b" || !cmp.Equal(trials[1].Difference, translate.Difference{}) {
-		t.Errorf("an engine that is down: %+v", trials[1])
+	if results[1].Err == nil || results[1].Instance.Name != "b" || !cmp.Equal(results[1].Difference, translate.Difference{}) {
+		t.Errorf("an engine that is down: %+v", results[1])
 	}
 	if a.fetches.Load() != 2 || a.released.Load() != 2 {
-		t.Errorf("%d fetches, %d pages given back, want 2 each: one of the scrape, one of the trial", a.fetches.Load(), a.released.Load())
+		t.Errorf("%d fetches, %d pages given back, want 2 each: one of the scrape, one of the dry run", a.fetches.Load(), a.released.Load())
 	}
 	if again := get(t, e.Handler(), "/metrics"); !cmp.Equal(series(page, "gpustack:runtime"), series(again, "gpustack:runtime")) {
-		t.Errorf("a trial changed the page:\n%s\n%s", page, again)
+		t.Errorf("a dry run changed the page:\n%s\n%s", page, again)
 	}
 }
 
 // Trials and scrapes that overlap have one fetch among them.
-func TestTrySharesTheFetch(t *testing.T) {
+func TestDryRunSharesTheFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newEngine("a")
 		a.delay = time.Second
@@ -91,9 +91,9 @@ func TestTrySharesTheFetch(t *testing.T) {
 		wg.Go(func() { get(t, e.Handler(), "/metrics") })
 		for range 8 {
 			wg.Go(func() {
-				trials, _, err := e.Try(t.Context(), proposed, time.Now().Add(2*time.Second))
-				if err != nil || trials[0].Err != nil || trials[0].Difference.Added != 1 || trials[0].Difference.Removed != 1 {
-					t.Errorf("%+v, %v", trials, err)
+				results, _, err := e.DryRun(t.Context(), proposed, time.Now().Add(2*time.Second))
+				if err != nil || results[0].Err != nil || results[0].Difference.Added != 1 || results[0].Difference.Removed != 1 {
+					t.Errorf("%+v, %v", results, err)
 				}
 			})
 		}
@@ -104,32 +104,32 @@ func TestTrySharesTheFetch(t *testing.T) {
 	})
 }
 
-func TestTryIsBounded(t *testing.T) {
+func TestDryRunIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hung, good := newEngine("hung"), newEngine("good")
 		hung.delay = time.Hour
 		e, _ := newExporter(t, hung, good)
 		began := time.Now()
-		trials, _, err := e.Try(t.Context(), compileProposal(t), time.Now().Add(3*time.Second))
+		results, _, err := e.DryRun(t.Context(), compileProposal(t), time.Now().Add(3*time.Second))
 		if took := time.Since(began); err != nil || took != 3*time.Second {
 			t.Errorf("it took %s: %v", took, err)
 		}
-		if trials[0].Err == nil || trials[1].Err != nil || trials[1].Difference.Added != 1 {
-			t.Errorf("%+v", trials)
+		if results[0].Err == nil || results[1].Err != nil || results[1].Difference.Added != 1 {
+			t.Errorf("%+v", results)
 		}
 		stop := errors.New("stop")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(stop) })
 		began = time.Now()
-		if _, _, err := e.Try(ctx, compileProposal(t), time.Now().Add(time.Minute)); !errors.Is(err, stop) || time.Since(began) != time.Second {
+		if _, _, err := e.DryRun(ctx, compileProposal(t), time.Now().Add(time.Minute)); !errors.Is(err, stop) || time.Since(began) != time.Second {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 		time.Sleep(time.Minute) // what was begun ends at its deadline
 	})
 }
 
-// A trial's page counts as any page does, once, whoever else has it.
-func TestTryCountsItsPage(t *testing.T) {
+// A dry run's page counts as any page does, once, whoever else has it.
+func TestDryRunCountsItsPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newEngine("a")
 		a.delay = time.Second
@@ -140,9 +140,9 @@ func TestTryCountsItsPage(t *testing.T) {
 			return lines[0][strings.LastIndexByte(lines[0], ' ')+1:]
 		}
 		try := func() {
-			trials, _, err := e.Try(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
-			if err != nil || trials[0].Err != nil || trials[0].Before.ParseErrors != 1 || trials[0].After.ParseErrors != 1 {
-				t.Errorf("%+v, %v", trials, err)
+			results, _, err := e.DryRun(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
+			if err != nil || results[0].Err != nil || results[0].Before.ParseErrors != 1 || results[0].After.ParseErrors != 1 {
+				t.Errorf("%+v, %v", results, err)
 			}
 		}
 		try()
@@ -150,7 +150,7 @@ func TestTryCountsItsPage(t *testing.T) {
 			t.Errorf("logged %d times:\n%s", n, log)
 		}
 		if got := errorsOf(); got != "2" {
-			t.Errorf("%s errors after a trial and a scrape, want 2", got)
+			t.Errorf("%s errors after a dry run and a scrape, want 2", got)
 		}
 		var wg sync.WaitGroup
 		wg.Go(try)
@@ -177,31 +177,31 @@ func (b *brokenEngine) Instance() Instance {
 	return b.fakeEngine.Instance()
 }
 
-// What fails in a trial costs the others nothing, however many of them fail.
-func TestTrySurvivesFailures(t *testing.T) {
+// What fails in a dry run costs the others nothing, however many of them fail.
+func TestDryRunSurvivesFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var engines []Engine
-		for i := range maxTrialTranslations + 2 {
+		for i := range maxDryRunTranslations + 2 {
 			b := &brokenEngine{fakeEngine: newEngine(fmt.Sprint("broken-", i))}
 			b.set(vllmPage+"vllm:num_requests_running x\n", nil)
 			engines = append(engines, b)
 		}
 		engines = append(engines, newEngine("good"))
 		e, log := newExporter(t, engines...)
-		trials, _, err := e.Try(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
+		results, _, err := e.DryRun(t.Context(), compileProposal(t), time.Now().Add(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range trials {
+		for i := range results {
 			name := engines[i].(interface{ name() string }).name()
-			if failed := trials[i].Err != nil; failed != strings.HasPrefix(name, "broken") || trials[i].Instance.Name != name {
-				t.Errorf("%s: %+v", name, trials[i])
+			if failed := results[i].Err != nil; failed != strings.HasPrefix(name, "broken") || results[i].Instance.Name != name {
+				t.Errorf("%s: %+v", name, results[i])
 			}
 			if f, r := engines[i].(interface{ pages() (int32, int32) }).pages(); f != 1 || r != 1 {
 				t.Errorf("%s: %d fetches, %d pages given back", name, f, r)
 			}
 		}
-		if n := strings.Count(log.String(), "could not be tried"); n != maxTrialTranslations+2 {
+		if n := strings.Count(log.String(), "dry run: the engine's page could not be translated"); n != maxDryRunTranslations+2 {
 			t.Errorf("logged %d times:\n%s", n, log)
 		}
 	})
