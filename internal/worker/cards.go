@@ -64,8 +64,8 @@ func checkVendors(names []string) error {
 
 func (o *Options) checkCards() error {
 	switch {
-	case o.FakeGPUs < 0 || o.FakeGPUs > fake.MaxCards:
-		return fmt.Errorf("--fake-gpus %d: give 0 to %d", o.FakeGPUs, fake.MaxCards)
+	case o.FakeGPUs < 0 || o.FakeGPUs > fake.MaxDevices:
+		return fmt.Errorf("--fake-gpus %d: give 0 to %d", o.FakeGPUs, fake.MaxDevices)
 	case o.ExpectedGPUs < 0 || o.ExpectedGPUs > maxExpected:
 		return fmt.Errorf("--expected-gpus %d: give 0 to %d", o.ExpectedGPUs, maxExpected)
 	}

@@ -31,7 +31,7 @@ func (b *backend) Close() error                                  { return nil }
 func (b *backend) Read(ctx context.Context) (gpu.Reading, error) { return b.read(ctx) }
 func simulated(t *testing.T, cards int, users ...fake.User) gpu.Backend {
 	t.Helper()
-	b, err := fake.New(fake.Options{Cards: cards, Seed: 1, Users: func() []fake.User { return users }})
+	b, err := fake.New(fake.Options{Devices: cards, Seed: 1, Users: func() []fake.User { return users }})
 	if err != nil {
 		t.Fatal(err)
 	}

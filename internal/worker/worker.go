@@ -289,7 +289,7 @@ func (w *Worker) look(declared []engine.Declaration) (err error) {
 	switch {
 	case list != nil:
 	case o.FakeGPUs > 0:
-		simulated, err := fake.New(fake.Options{Cards: o.FakeGPUs, Seed: 1, Users: w.roster.users})
+		simulated, err := fake.New(fake.Options{Devices: o.FakeGPUs, Seed: 1, Users: w.roster.users})
 		if err != nil {
 			return err
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// MaxCards bounds the cards of a simulated node.
-const MaxCards = 64
+// MaxDevices bounds the cards of a simulated node.
+const MaxDevices = 64
 
 const vendor = "fake"
 
@@ -25,7 +25,7 @@ type User struct {
 
 // Options configure the cards.
 type Options struct {
-	Cards int // 1 to MaxCards
+	Devices int // 1 to MaxDevices
 	Seed  uint64
 	// Users returns the instances on the cards, in an order that stays. The cards are dealt to them in turn.
 	Users func() []User
@@ -49,8 +49,8 @@ var _ gpu.Watcher = (*Backend)(nil)
 
 // New makes the cards.
 func New(o Options) (*Backend, error) {
-	if o.Cards < 1 || o.Cards > MaxCards {
-		return nil, fmt.Errorf("%d simulated cards: give 1 to %d", o.Cards, MaxCards)
+	if o.Devices < 1 || o.Devices > MaxDevices {
+		return nil, fmt.Errorf("%d simulated cards: give 1 to %d", o.Devices, MaxDevices)
 	}
 	if o.Users == nil {
 		o.Users = func() []User { return nil }
@@ -58,7 +58,7 @@ func New(o Options) (*Backend, error) {
 	if o.ErrorEvery <= 0 {
 		o.ErrorEvery = 20 * time.Minute
 	}
-	b := &Backend{o: o, faults: faultsOf(o.Cards), rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), cards: make([]card, o.Cards)}
+	b := &Backend{o: o, faults: faultsOf(o.Devices), rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), cards: make([]card, o.Devices)}
 	for i := range b.cards {
 		b.cards[i] = newCard(b.faults.of(i))
 	}

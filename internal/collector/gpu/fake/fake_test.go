@@ -15,7 +15,7 @@ import (
 
 func newFake(t *testing.T, cards int, users ...User) *Backend {
 	t.Helper()
-	b, err := New(Options{Cards: cards, Seed: 1, Users: func() []User { return users }})
+	b, err := New(Options{Devices: cards, Seed: 1, Users: func() []User { return users }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +32,8 @@ func read(t *testing.T, b *Backend) []gpu.Device {
 }
 
 func TestNumberOfCards(t *testing.T) {
-	for _, n := range []int{-1, 0, MaxCards + 1} {
-		if _, err := New(Options{Cards: n}); err == nil {
+	for _, n := range []int{-1, 0, MaxDevices + 1} {
+		if _, err := New(Options{Devices: n}); err == nil {
 			t.Errorf("%d cards are taken", n)
 		}
 	}
