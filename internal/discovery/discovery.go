@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -183,16 +184,8 @@ func (d *Discovery) Run(ctx context.Context) {
 		wg.Go(func() { d.docker.run(ctx) })
 	}
 	wg.Go(func() { d.rounds(ctx) })
-	done := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
 	<-ctx.Done()
-	select {
-	case <-done:
-	case <-time.After(time.Second):
-	}
+	lifecycle.WaitWithin(time.Second, &wg)
 }
 
 // poke asks for a round without waiting for the timer.

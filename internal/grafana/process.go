@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"runtime"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
 )
 
 // drain is how long output of a process that has ended is waited for: something that it started may hold the pipe.
@@ -57,13 +59,4 @@ func (c *child) stop(grace, reap time.Duration) bool {
 	return c.ended(reap)
 }
 
-func (c *child) ended(within time.Duration) bool {
-	timer := time.NewTimer(within)
-	defer timer.Stop()
-	select {
-	case <-c.done:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
+func (c *child) ended(within time.Duration) bool { return lifecycle.DoneWithin(within, c.done) }

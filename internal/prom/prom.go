@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/tsdb"
 
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/metricspage"
 	"github.com/stackscope/stackscope/internal/base/paths"
@@ -328,14 +329,13 @@ func (p *Prometheus) giveUp(opened <-chan *core) error {
 // bounded runs stop for at most limit. What stop hasn't done by then ends with the process: samples are in the write-ahead
 // log, and the lock goes with the process that held it.
 func (p *Prometheus) bounded(limit time.Duration, stop func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- caught(stop) }()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(limit):
+	var stopping sync.WaitGroup
+	var err error
+	stopping.Go(func() { err = caught(stop) })
+	if !lifecycle.WaitWithin(limit, &stopping) {
 		return fmt.Errorf("prometheus: data directory %s was not closed within %v; the next start recovers it", p.opts.Dir, limit)
 	}
+	return err
 }
 
 // Close gives the data directory back when Run was never called; otherwise Run does that, and Close does nothing.

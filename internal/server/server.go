@@ -367,7 +367,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	defer expire()
 	endBackground()
 	s.drain(deadline)
-	if !wait(deadline, &parts) {
+	if !lifecycle.Wait(deadline, &parts) {
 		failed.add(fmt.Errorf("some parts did not stop within %s", s.opts.StopTimeout))
 	}
 	return failed.join()
@@ -410,33 +410,16 @@ func (l *listener) serve() error {
 
 // drain lets open requests finish, but not for long.
 func (s *Server) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
 	s.api.EndStreams()
 	var wg sync.WaitGroup
 	for _, l := range append(s.listeners(), s.web.inside...) {
 		wg.Go(func() {
-			if err := l.srv.Shutdown(ctx); err != nil {
+			if err := lifecycle.Shutdown(ctx, drainTimeout, l.srv); err != nil {
 				s.logger.Warn("requests were cut off", "listener", l.name, "error", err)
-				_ = l.srv.Close()
 			}
 		})
 	}
 	wg.Wait()
-}
-
-func wait(ctx context.Context, wg *sync.WaitGroup) bool {
-	done := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Close releases what New opened. Run does so itself: Close is for a server that is not run. A second call does nothing.

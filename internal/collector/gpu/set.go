@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
@@ -95,16 +96,8 @@ func (s *Set) Run(ctx context.Context) {
 		wg.Go(func() { log.run(ctx) })
 	}
 	wg.Go(func() { s.keep(ctx) })
-	done := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
 	<-ctx.Done()
-	select {
-	case <-done:
-	case <-time.After(patience):
-	}
+	lifecycle.WaitWithin(patience, &wg)
 }
 
 // keep writes the state file now and then, and once more at the end.

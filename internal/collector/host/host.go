@@ -15,6 +15,7 @@ import (
 
 	"github.com/shirou/gopsutil/v4/common"
 
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
@@ -92,16 +93,8 @@ func (h *Host) Run(ctx context.Context) {
 	for _, c := range h.collectors {
 		wg.Go(func() { c.run(ctx) })
 	}
-	done := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
 	<-ctx.Done()
-	select {
-	case <-done:
-	case <-time.After(time.Second):
-	}
+	lifecycle.WaitWithin(time.Second, &wg)
 }
 
 // Collectors returns the samplers in the order in which their families are exported.

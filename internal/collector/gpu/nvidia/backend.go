@@ -14,6 +14,7 @@ import (
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
@@ -244,11 +245,7 @@ func (b *Backend) prune() {
 
 // Close lets go of the library. If a Watch still runs then the library is left open, since the driver may be in a call.
 func (b *Backend) Close() error {
-	watched := make(chan struct{})
-	go func() { b.watching.Wait(); close(watched) }()
-	select {
-	case <-watched:
-	case <-time.After(2 * waitForEvent):
+	if !lifecycle.WaitWithin(2*waitForEvent, &b.watching) {
 		return errors.New("the NVIDIA library is left open: it still waits for events")
 	}
 	for _, c := range b.known {
