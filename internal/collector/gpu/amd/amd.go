@@ -1,12 +1,12 @@
-// Package amd reads AMD's cards from what the amdgpu driver and its compute part, KFD, tell in /sys.
+// Package amd reads AMD's GPUs from what the amdgpu driver and its compute part, KFD, tell in /sys.
 //
 // Choices, each where AMD's own tools leave one:
-//   - The index is rocm-smi's: cards that KFD lists too, by PCI address, where each partition of a card counts. A partitioned
-//     card stays one card, with the index of its first partition; its partitions are slices.
-//   - The temperature is the junction's (the hot spot), which is also what the card is throttled by; without one the edge's.
+//   - The index is rocm-smi's: GPUs that KFD lists too, by PCI address, where each partition of a GPU counts. A partitioned
+//     GPU stays one GPU, with the index of its first partition; its partitions are slices.
+//   - The temperature is the junction's (the hot spot), which is also what the GPU is throttled by; without one the edge's.
 //   - mem_busy_percent, how busy the memory's controllers are, is the DRAM activity.
 //   - A power of 0 is none: the second die of an MI250 says so, because the first one measures for both.
-//   - Of a card that sleeps nothing is read that would wake it.
+//   - Of a GPU that sleeps nothing is read that would wake it.
 //   - pcie_bw is never read: the driver measures for a second whenever somebody does.
 //   - Graphics units with at most smallGraphics compute units and little memory of their own, which processors carry for a
 //     screen, do not make a machine a GPU node and are left out.
@@ -26,7 +26,7 @@ const (
 	vendor   = "amd"
 	vendorID = "0x1002"
 
-	// rasEvery is the pause between two looks at error counters: each asks the card's firmware.
+	// rasEvery is the pause between two looks at error counters: each asks the GPU's firmware.
 	rasEvery = 30 * time.Second
 	// processesEvery is the pause between two looks at who holds memory.
 	processesEvery = 5 * time.Second
@@ -42,7 +42,7 @@ type Options struct {
 	Logger *slog.Logger // nil: silent
 }
 
-// source finds AMD's cards.
+// source finds AMD's GPUs.
 type source struct {
 	logger    *slog.Logger
 	reader    *sysfs.Reader
@@ -60,9 +60,9 @@ func New(o Options) *sysfs.Backend {
 	})
 }
 
-// Find opens the cards and gives each its index. Cards that KFD doesn't know are none to AMD's tools, unless KFD knows none.
-func (s *source) Find(root *sysfs.Dir) (cards []sysfs.Device, complete bool) {
-	found := sysfs.Cards(root, vendorID, "amdgpu")
+// Find opens the GPUs and gives each its index. GPUs that KFD doesn't know are none to AMD's tools, unless KFD knows none.
+func (s *source) Find(root *sysfs.Dir) (devices []sysfs.Device, complete bool) {
+	found := sysfs.PCIDevices(root, vendorID, "amdgpu")
 	if len(found) == 0 {
 		return nil, true
 	}
@@ -80,7 +80,7 @@ func (s *source) Find(root *sysfs.Dir) (cards []sysfs.Device, complete bool) {
 		if s.histories[f.PCI] == nil {
 			s.histories[f.PCI] = &history{}
 		}
-		c, err := s.openCard(root, f, nodes)
+		c, err := s.openDevice(root, f, nodes)
 		if err != nil {
 			complete = false // it went while it was opened
 			continue
@@ -92,9 +92,9 @@ func (s *source) Find(root *sysfs.Dir) (cards []sysfs.Device, complete bool) {
 		c.id = identity(root, f, names)
 		c.id.Index, c.id.Driver = strconv.Itoa(at), driver
 		c.slices(at)
-		cards = append(cards, c)
+		devices = append(devices, c)
 	}
-	return cards, complete
+	return devices, complete
 }
 
 // Begin looks at processes, now and then.

@@ -27,11 +27,11 @@ func TestGolden(t *testing.T) { backend.Goldens(t, 4, *update) }
 func TestAbsent(t *testing.T) {
 	for name, tree := range map[string]string{
 		"no sys":       "",
-		"no cards":     "[sys/class/drm]\nversion = drm 1.1.0 20060810",
+		"no GPUs":      "[sys/class/drm]\nversion = drm 1.1.0 20060810",
 		"display only": "[sys/class/drm/card0/device]\nvendor = 0x1a03\nuevent = DRIVER=ast\\nPCI_SLOT_NAME=0000:03:00.0",
 		"other driver": "[sys/class/drm/card0/device]\nvendor = 0x1002\nuevent = DRIVER=radeon\\nPCI_ID=1002:6779\\nPCI_SLOT_NAME=0000:03:00.0",
 		"no address":   "[sys/class/drm/card0/device]\nvendor = 0x1002\nuevent = DRIVER=amdgpu\\nPCI_SLOT_NAME=here",
-		"function of a card that is here": "[sys/class/drm/card0/device]\nvendor = 0x1002\n" +
+		"function of a GPU that is here": "[sys/class/drm/card0/device]\nvendor = 0x1002\n" +
 			"uevent = DRIVER=amdgpu\\nPCI_ID=1002:74B5\\nPCI_SLOT_NAME=0000:03:00.1\nphysfn -> ../../card1",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestVanish(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := b.Read(t.Context())
-	if err == nil || err.Error() != "card 0000:03:00.0 is gone from /sys" || len(r.Devices) != 1 || r.Devices[0].PCI != "0000:04:00.0" {
+	if err == nil || err.Error() != "GPU 0000:03:00.0 is gone from /sys" || len(r.Devices) != 1 || r.Devices[0].PCI != "0000:04:00.0" {
 		t.Fatalf("vanished: %v, %v", r, err)
 	}
 	if d := sysfstest.Read(t, b); len(d) != 1 || d[0].PCI != "0000:04:00.0" {
@@ -89,7 +89,7 @@ func TestVanish(t *testing.T) {
 	}
 }
 
-func TestCardsAreLookedForAgain(t *testing.T) {
+func TestDevicesAreLookedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
 		sysfstest.Add(t, root, one)
@@ -97,11 +97,11 @@ func TestCardsAreLookedForAgain(t *testing.T) {
 		sysfstest.Read(t, b)
 		sysfstest.Add(t, root, two)
 		if d := sysfstest.Read(t, b); len(d) != 1 {
-			t.Errorf("at once: %d cards", len(d))
+			t.Errorf("at once: %d GPUs", len(d))
 		}
 		time.Sleep(sysfs.ScanEvery)
 		if d := sysfstest.Read(t, b); len(d) != 2 {
-			t.Errorf("later: %d cards", len(d))
+			t.Errorf("later: %d GPUs", len(d))
 		}
 		sysfstest.Add(t, root, "[sys/class/drm/card1/device]\ngpu_busy_percent = 66")
 		if d := sysfstest.Read(t, b); d[1].Utilization != gpu.Known(0.66) {
@@ -154,7 +154,7 @@ pp_dpm_sclk = garbage\n0: Mhz\n1: 99999999Mhz
 
 func TestLost(t *testing.T) {
 	root := t.TempDir()
-	// Directories in the place of attributes are there and cannot be read, like those of a card that fell off the bus.
+	// Directories in the place of attributes are there and cannot be read, like those of a GPU that fell off the bus.
 	sysfstest.Add(t, root, `[sys/class/drm/card0/device]
 vendor = 0x1002
 uevent = DRIVER=amdgpu\nPCI_ID=1002:744C\nPCI_SLOT_NAME=0000:03:00.0
@@ -169,7 +169,7 @@ hwmon/hwmon0/power1_average/x = 1
 	}
 	sysfstest.Add(t, root, "[sys/class/drm/card0/device]\nconfig : 0210")
 	if d := sysfstest.Read(t, backend.Open(t, root)); len(d) != 1 || d[0].Lost {
-		t.Errorf("a card that answers is lost: %+v", d)
+		t.Errorf("a GPU that answers is lost: %+v", d)
 	}
 }
 
@@ -205,8 +205,8 @@ func TestFilesAreClosed(t *testing.T) { backend.FilesAreClosed(t, "testdata/mi30
 
 func BenchmarkRead(b *testing.B) { backend.BenchmarkEight(b, "testdata/mi300x.tree", "0000:0c:00.0") }
 
-// TestSleepingCardIsNotWoken reads nothing of a card that sleeps when it is found, and what was left out once it is awake.
-func TestSleepingCardIsNotWoken(t *testing.T) {
+// TestSleepingGPUIsNotWoken reads nothing of a GPU that sleeps when it is found, and what was left out once it is awake.
+func TestSleepingGPUIsNotWoken(t *testing.T) {
 	root := t.TempDir()
 	sysfstest.Add(t, root, one+"mem_info_vram_used = 7\npower/runtime_status = suspended\npp_dpm_sclk = 1: 1000Mhz")
 	b := backend.Open(t, root)
@@ -225,7 +225,7 @@ gpu_id = 10%1
 properties = simd_count 152\nsimd_per_cu 4\nlocation_id %2\ngfx_target_version 90402\nunique_id %3
 `
 
-// TestPartitions puts the partitions of a card together, wherever the kernel tells their number. A card at another function of
+// TestPartitions puts the partitions of a GPU together, wherever the kernel tells their number. A GPU at another function of
 // the same device stays one.
 func TestPartitions(t *testing.T) {
 	for name, locations := range map[string][2]string{"Linux 6.6": {"768", "769"}, "Linux 6.8": {"768", "268436224"}} {
@@ -251,7 +251,7 @@ func TestPartitions(t *testing.T) {
 	}
 }
 
-// TestReplaysThatNobodyCounts tells no replays of a card whose driver always says 0.
+// TestReplaysThatNobodyCounts tells no replays of a GPU whose driver always says 0.
 func TestReplaysThatNobodyCounts(t *testing.T) {
 	for _, c := range []struct {
 		graphics, count string

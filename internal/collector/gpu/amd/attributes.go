@@ -19,7 +19,7 @@ const (
 	attrControllers = 5
 	attrEnergy      = 7
 	attrClock       = 8
-	attrCycles      = 9 // to 14: cycles, then those in which a limit held the card back
+	attrCycles      = 9 // to 14: cycles, then those in which a limit held the GPU back
 	attrCyclesEnd   = 14
 	attrReplays     = 25
 	attrXGMIRead    = 29

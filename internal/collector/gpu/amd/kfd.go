@@ -19,7 +19,7 @@ const (
 	maxProcesses = 4096
 )
 
-// node is a card, or a partition of one, as KFD knows it.
+// node is a GPU, or a partition of one, as KFD knows it.
 type node struct {
 	gpuID     string // by which attributes of processes name it
 	partition int
@@ -32,7 +32,7 @@ type node struct {
 // kfd is the compute part of the driver.
 type kfd struct {
 	root      *sysfs.Dir
-	nodes     map[uint64][]node // by location of the card, by partition
+	nodes     map[uint64][]node // by location of the GPU, by partition
 	processes map[string][]process
 	known     bool // KFD tells processes
 	read      time.Time
@@ -46,7 +46,7 @@ type process struct {
 }
 
 // again reads the topology anew and keeps what is known of processes.
-func (k *kfd) again(root *sysfs.Dir, cards []sysfs.Card) *kfd {
+func (k *kfd) again(root *sysfs.Dir, devices []sysfs.PCIDevice) *kfd {
 	n := &kfd{root: root, nodes: map[uint64][]node{}}
 	if k != nil {
 		n.processes, n.known, n.read = k.processes, k.known, k.read
@@ -55,7 +55,7 @@ func (k *kfd) again(root *sysfs.Dir, cards []sysfs.Card) *kfd {
 	for _, name := range names[:min(len(names), maxNodes)] {
 		n.addNode(kfdNodes + "/" + name)
 	}
-	n.joinPartitions(cards)
+	n.joinPartitions(devices)
 	for _, nodes := range n.nodes {
 		slices.SortFunc(nodes, func(a, b node) int {
 			return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.gpuID, b.gpuID))
@@ -64,22 +64,22 @@ func (k *kfd) again(root *sysfs.Dir, cards []sysfs.Card) *kfd {
 	return n
 }
 
-// joinPartitions puts the partitions of a card together in which Linux 6.4 to 6.7 tell the partition as the function of the
-// card's address: nodes at functions where no card is.
-func (k *kfd) joinPartitions(cards []sysfs.Card) {
+// joinPartitions puts the partitions of a GPU together in which Linux 6.4 to 6.7 tell the partition as the function of the
+// GPU's address: nodes at functions where no GPU is.
+func (k *kfd) joinPartitions(devices []sysfs.PCIDevice) {
 	at := map[uint64]bool{}
-	for _, c := range cards {
+	for _, c := range devices {
 		at[c.Location] = true
 	}
 	for location, nodes := range k.nodes {
 		const function = 7
-		card := location &^ function
-		if at[location] || !at[card] {
+		device := location &^ function
+		if at[location] || !at[device] {
 			continue
 		}
 		for _, nd := range nodes {
 			nd.partition = int(location & function)
-			k.nodes[card] = append(k.nodes[card], nd)
+			k.nodes[device] = append(k.nodes[device], nd)
 		}
 		delete(k.nodes, location)
 	}
@@ -141,7 +141,7 @@ func (k *kfd) readProcesses(r *sysfs.Reader, now time.Time) {
 	}
 }
 
-// addProcess reads what a process holds of each node. One that opened all cards and uses one holds nothing of the others.
+// addProcess reads what a process holds of each node. One that opened all GPUs and uses one holds nothing of the others.
 func (k *kfd) addProcess(r *sysfs.Reader, pid int, path string) {
 	dir, err := k.root.Sub(path)
 	if err != nil {
@@ -165,7 +165,7 @@ func (k *kfd) addProcess(r *sysfs.Reader, pid int, path string) {
 	}
 }
 
-// of returns the processes of a card; slices are the UUIDs of its partitions.
+// of returns the processes of a GPU; slices are the UUIDs of its partitions.
 func (k *kfd) of(nodes []node, slices []gpu.Slice) []gpu.Process {
 	var units int64
 	n := 0

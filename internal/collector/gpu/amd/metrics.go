@@ -23,8 +23,8 @@ type layout struct {
 	energy                                        int // 64 bits: 2^-16 J where energyUnit says so
 	clock                                         int // 64 bits: ns
 	throttle                                      int // 32 bits, of the MI300 series
-	independent                                   int // 64 bits, the same for all cards
-	residency                                     int // 6 x 32 bits: cycles, then cycles in which a limit held the card back
+	independent                                   int // 64 bits, the same for all GPUs
+	residency                                     int // 6 x 32 bits: cycles, then cycles in which a limit held the GPU back
 	replays                                       int // 64 bits
 	xgmiRead, xgmiWritten                         int // 8 x 64 bits: KB
 	xgmiStatus                                    int // 8 x 16 bits
@@ -69,11 +69,11 @@ type metrics struct {
 
 	hotspot, memory, power, graphics, controllers gpu.Value // °C, W, ratios
 	energy                                        gpu.Value // 2^-16 J
-	energyUnit                                    bool      // energy is in that unit on every card
+	energyUnit                                    bool      // energy is in that unit on every GPU
 	clock                                         uint64    // ns; 0: not known
 
 	throttles     reasons
-	tellable      reasons // those that the card could tell
+	tellable      reasons // those that the GPU could tell
 	throttleKnown bool
 	residency     residency
 

@@ -11,7 +11,7 @@ import (
 // nameFiles are where libdrm's list of product names is installed.
 var nameFiles = []string{"usr/share/libdrm/amdgpu.ids", "opt/amdgpu/share/libdrm/amdgpu.ids"}
 
-// known are the names of cards that serve models, as libdrm's list has them, for machines without the list. A key without
+// known are the names of GPUs that serve models, as libdrm's list has them, for machines without the list. A key without
 // a revision is for all of a device.
 var known = map[string]string{
 	"738c":    "AMD Instinct MI100",
@@ -47,7 +47,7 @@ func readNames(root *sysfs.Dir) []byte {
 	return nil
 }
 
-// listedName looks a card up in libdrm's list: "744C,	C8,	AMD Radeon RX 7900 XTX".
+// listedName looks a GPU up in libdrm's list: "744C,	C8,	AMD Radeon RX 7900 XTX".
 func listedName(list []byte, device, revision string) string {
 	for line := range bytes.Lines(list) {
 		fields := strings.SplitN(string(line), ",", 3)
@@ -58,7 +58,7 @@ func listedName(list []byte, device, revision string) string {
 	return ""
 }
 
-func productName(root *sysfs.Dir, c sysfs.Card, list []byte) string {
+func productName(root *sysfs.Dir, c sysfs.PCIDevice, list []byte) string {
 	name := root.Text(c.Path + "/device/product_name")
 	for _, other := range []string{listedName(list, c.DeviceID, c.Revision), known[c.DeviceID+"/"+c.Revision], known[c.DeviceID], "AMD " + c.DeviceID} {
 		if name == "" {
@@ -71,7 +71,7 @@ func productName(root *sysfs.Dir, c sysfs.Card, list []byte) string {
 	return name
 }
 
-func identity(root *sysfs.Dir, c sysfs.Card, list []byte) gpu.Identity {
+func identity(root *sysfs.Dir, c sysfs.PCIDevice, list []byte) gpu.Identity {
 	id := gpu.Identity{
 		Vendor: vendor, Chip: "0", PCI: c.PCI,
 		Name:     productName(root, c, list),

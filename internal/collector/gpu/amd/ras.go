@@ -13,11 +13,11 @@ const (
 	maxBadPages = 1 << 20
 )
 
-// block is a part of a card that counts its errors: ras/umc_err_count or, in later drivers, ras/aca_umc. It is read too
+// block is a part of a GPU that counts its errors: ras/umc_err_count or, in later drivers, ras/aca_umc. It is read too
 // rarely to stay open.
 type block struct{ name, file string }
 
-// findBlocks returns the error counters of a card, none on cards without such a feature.
+// findBlocks returns the error counters of a GPU, none on GPUs without such a feature.
 func findBlocks(device *sysfs.Dir) []block {
 	var blocks []block
 	seen := map[string]bool{}
@@ -54,7 +54,7 @@ func parseErrors(b []byte) (ue, ce gpu.Value) {
 	return ue, ce
 }
 
-// badPages are a card's pages out of use.
+// badPages are a GPU's pages out of use.
 type badPages struct{ reserved, pending, failed int }
 
 // parseBadPages parses lines like "0x027f5d43 : 0x00001000 : R", none if no page is bad. One line of another form makes all
@@ -85,15 +85,15 @@ func parseBadPages(b []byte) (pages badPages, ok bool) {
 	return pages, true
 }
 
-// ras is what was last read of a card's errors.
+// ras is what was last read of a GPU's errors.
 type ras struct {
 	ecc             []gpu.ECC
 	remapped        []gpu.Remapped
 	pending, failed gpu.Value
 }
 
-// readRAS reads the error counters of a card.
-func (c *card) readRAS(r *sysfs.Reader) ras {
+// readRAS reads the error counters of a GPU.
+func (c *device) readRAS(r *sysfs.Reader) ras {
 	var out ras
 	for _, b := range c.blocks {
 		text, err := c.Device.Read(b.file, r.Buffer())

@@ -8,8 +8,8 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs"
 )
 
-// Read reads the card. What can't be read is absent.
-func (c *card) Read(now time.Time) gpu.Device {
+// Read reads the GPU. What can't be read is absent.
+func (c *device) Read(now time.Time) gpu.Device {
 	r, k := c.source.reader, c.source.kfd
 	d := gpu.Device{
 		Identity: c.id, Cores: c.cores,
@@ -38,7 +38,7 @@ func (c *card) Read(now time.Time) gpu.Device {
 	return d
 }
 
-func (c *card) sensors(r *sysfs.Reader, d *gpu.Device) {
+func (c *device) sensors(r *sysfs.Reader, d *gpu.Device) {
 	d.Utilization, d.DRAMActive = r.Percent(c.busy), r.Percent(c.memoryBusy)
 	d.Temperature = either(r.Temperature(c.junction), func() gpu.Value { return r.Temperature(c.edge) })
 	d.MemoryTemperature = r.Temperature(c.memoryTemperature)
@@ -64,7 +64,7 @@ func (c *card) sensors(r *sysfs.Reader, d *gpu.Device) {
 }
 
 // fromMetrics adds what stands in gpu_metrics alone, and what other attributes didn't tell.
-func (c *card) fromMetrics(d *gpu.Device) {
+func (c *device) fromMetrics(d *gpu.Device) {
 	m := &c.metrics
 	for _, v := range []struct {
 		to   *gpu.Value
@@ -102,11 +102,11 @@ func (c *card) fromMetrics(d *gpu.Device) {
 	}
 }
 
-// energyCounted are the cards (MI100 and MI200 series) whose energy has the unit of later revisions already in 1.3 and before,
-// which rocm-smi takes for all. On graphics cards nothing says what it is.
+// energyCounted are the GPUs (MI100 and MI200 series) whose energy has the unit of later revisions already in 1.3 and before,
+// which rocm-smi takes for all. On graphics GPUs nothing says what it is.
 var energyCounted = map[string]bool{"738c": true, "738e": true, "7408": true, "740c": true, "740f": true, "7410": true}
 
-// links are the xGMI links that a card has: those that are up or ever moved something. Ends that lead nowhere are down too.
+// links are the xGMI links that a GPU has: those that are up or ever moved something. Ends that lead nowhere are down too.
 func links(m *metrics) []gpu.Link {
 	var list []gpu.Link
 	for i := range xgmiLinks {
@@ -142,8 +142,8 @@ func share(r *sysfs.Reader, part, whole *sysfs.Attr) gpu.Value {
 	return gpu.Known(min(1, float64(p)/float64(w)))
 }
 
-// countsReplays reports whether a pcie_replay_count of 0 is a count. That of graphics cards (gfx10 and later) is always 0: the
+// countsReplays reports whether a pcie_replay_count of 0 is a count. That of graphics GPUs (gfx10 and later) is always 0: the
 // driver has nothing there (nv.c, soc21.c, soc24.c).
-func (c *card) countsReplays() bool {
+func (c *device) countsReplays() bool {
 	return len(c.nodes) > 0 && c.nodes[0].graphics/10000 == 9
 }

@@ -41,7 +41,7 @@ func (m *metrics) throttleIndependent(bits uint64, ok bool) {
 	if !ok {
 		return
 	}
-	m.tellable = powerCap | current | thermal // what all cards with these bits have
+	m.tellable = powerCap | current | thermal // what all GPUs with these bits have
 	for _, g := range []struct {
 		low, high int
 		reason    reasons
@@ -91,17 +91,17 @@ type count struct {
 func (c *count) set(n uint64, ok bool) { *c = count{uint32(n), ok} }
 
 // residency are the firmware's counters since revision 1.6: cycles, and for each of residencyReasons the cycles in which it
-// held the card back.
+// held the GPU back.
 type residency struct {
 	cycles [1 + len(residencyReasons)]count
 }
 
-// history is what is known of a card from reading to reading.
+// history is what is known of a GPU from reading to reading.
 type history struct {
 	clock     uint64
 	residency residency
 	throttled [len(reasonNames)]time.Duration
-	told      reasons // those of which the card counts the time
+	told      reasons // those of which the GPU counts the time
 	now       reasons
 	second    bool
 }
@@ -109,7 +109,7 @@ type history struct {
 // maxGap is the longest time between two readings of which the share held back is still added up.
 const maxGap = 10 * time.Minute
 
-// follow adds the time in which the card was held back since the last reading: the share of the firmware's cycles times the
+// follow adds the time in which the GPU was held back since the last reading: the share of the firmware's cycles times the
 // time between the driver's two looks at it. Of two limits for the same reason the longer one counts, for they overlap.
 func (h *history) follow(m *metrics) {
 	last, lastClock := h.residency, h.clock
@@ -161,7 +161,7 @@ func (r reasons) position() int {
 	return 0
 }
 
-// times are the counters, of the reasons that the card counts.
+// times are the counters, of the reasons that the GPU counts.
 func (h *history) times() []gpu.ThrottleTime {
 	var list []gpu.ThrottleTime
 	for i, name := range reasonNames {

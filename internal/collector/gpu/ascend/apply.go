@@ -8,7 +8,7 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 )
 
-// apply adds to a chip what the details say of it. isFirst: it is the first chip of its card.
+// apply adds to a chip what the details say of it. isFirst: it is the first chip of its NPU.
 func (d *details) apply(c *chip, isFirst bool) {
 	d.identify(c)
 	dev := &c.device
@@ -17,7 +17,7 @@ func (d *details) apply(c *chip, isFirst bool) {
 		now, most := smi.Quantity(f["Aicore curFreq(MHZ)"], "MHz"), smi.Quantity(f["Aicore Freq(MHZ)"], "MHz")
 		dev.Clocks = append(dev.Clocks, gpu.Clock{Part: "sm", Now: now, Max: most})
 	}
-	if _, ok := dev.PowerUsed.Get(); !ok && isFirst { // a 310P measures its card, at the management controller
+	if _, ok := dev.PowerUsed.Get(); !ok && isFirst { // a 310P measures its NPU, at the management controller
 		dev.PowerUsed = notZero(smi.Quantity(d.fields("common", c.npu, mcu)["NPU Real-time Power(W)"], "W"))
 	}
 	if f := d.fields("usages", c.npu, c.id); f != nil {
@@ -45,8 +45,8 @@ func (d *details) apply(c *chip, isFirst bool) {
 // identify fills in what says which chip it is. The die's number is the only one that chips do not share.
 func (d *details) identify(c *chip) {
 	id := &c.device.Identity
-	card := d.fields("board", c.npu, "")
-	id.Firmware = smi.Told(card["Firmware Version"])
+	board := d.fields("board", c.npu, "")
+	id.Firmware = smi.Told(board["Firmware Version"])
 	a, _ := d.of("board", c.npu, c.id)
 	own := a.chips[""]
 	if id.Firmware == "" {
@@ -57,13 +57,13 @@ func (d *details) identify(c *chip) {
 	}
 	die := smi.Told(either(own, "VDie ID", "Die ID"))
 	if die == "" {
-		die = smi.Told(card["DDie ID"]) // a 950 has one chip and tells it with its card
+		die = smi.Told(board["DDie ID"]) // a 950 has one chip and tells it with its NPU
 	}
 	if strings.Trim(die, "0 ") == "" {
 		die = ""
 	}
-	if id.UUID = strings.ReplaceAll(die, " ", "-"); id.UUID == "" && card["Chip Count"] == "1" {
-		id.UUID = smi.Told(card["Serial Number"])
+	if id.UUID = strings.ReplaceAll(die, " ", "-"); id.UUID == "" && board["Chip Count"] == "1" {
+		id.UUID = smi.Told(board["Serial Number"])
 	}
 }
 

@@ -1,9 +1,9 @@
-// Package ascend reads Huawei Ascend cards (NPUs) with npu-smi. The table of `npu-smi info` is read each time; what costs a
-// run for each card (error counts, health, clocks, links ...) is read in turn, a few runs at a time.
+// Package ascend reads Huawei Ascend NPUs with npu-smi. The table of `npu-smi info` is read each time; what costs a
+// run for each NPU (error counts, health, clocks, links ...) is read in turn, a few runs at a time.
 //
-// A card's index is its NPU ID. A card with several chips is several devices, told apart by the chip's ID: two on an Atlas
+// An NPU's index is its NPU ID. An NPU with several chips is several devices, told apart by the chip's ID: two on an Atlas
 // 300I Duo (310P) and on an A3 (910C). The utilization is the column AICore(%), on later chips NPU Util(%): the share of time
-// in which the AI cores had work. Memory is the HBM of chips that have it, the DDR of others. A card whose power is measured
+// in which the AI cores had work. Memory is the HBM of chips that have it, the DDR of others. An NPU whose power is measured
 // as a whole has it on its first chip, as npu-smi itself shows it.
 package ascend
 
@@ -24,7 +24,7 @@ const (
 // Options are what a Backend may be told.
 type Options = smi.Options
 
-// Backend reads Ascend cards. It is a gpu.Watcher: error codes that appear in a card's health become events.
+// Backend reads Ascend NPUs. It is a gpu.Watcher: error codes that appear in an NPU's health become events.
 type Backend struct {
 	smi.Tool
 
@@ -99,7 +99,7 @@ func (b *Backend) announce(events []gpu.Event) {
 	}
 }
 
-// first is the position of a card's first chip.
+// first is the position of an NPU's first chip.
 func first(chips []chip, npu string) int {
 	for i := range chips {
 		if chips[i].npu == npu {

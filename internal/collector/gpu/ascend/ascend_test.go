@@ -23,13 +23,13 @@ func TestGolden(t *testing.T) { smitest.Goldens(t, open) }
 func TestMissingTool(t *testing.T) { smitest.Missing(t, "ascend", open) }
 
 func TestProcesses(t *testing.T) {
-	type card struct {
+	type addChip struct {
 		Place     string
 		Known     bool
 		Processes []gpu.Process
 	}
 	const mib = 1 << 20
-	for name, want := range map[string][]card{
+	for name, want := range map[string][]addChip{
 		"910b-24.1.rc2": {
 			{"0/0", true, []gpu.Process{{PID: 48988, Memory: gpu.Known(57210 * mib)}, {PID: 48990, Memory: gpu.Known(134 * mib)}}},
 			{"1/0", true, nil},
@@ -56,9 +56,9 @@ func TestProcesses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []card
+			var got []addChip
 			for _, d := range r.Devices {
-				got = append(got, card{place(d.Index, d.Chip), d.ProcessesKnown, d.Processes})
+				got = append(got, addChip{place(d.Index, d.Chip), d.ProcessesKnown, d.Processes})
 			}
 			if diff := cmp.Diff(want, got, smitest.Values()); diff != "" {
 				t.Error(diff)
@@ -76,7 +76,7 @@ func TestFailingTool(t *testing.T) {
 	}
 }
 
-// A part that is not as it should be costs its own card and nothing else.
+// A part that is not as it should be costs its own NPU and nothing else.
 func TestFaults(t *testing.T) {
 	const file = "910b-24.1.rc2"
 	good := smitest.Recorded(t, file).Output("npu-smi info")
@@ -88,7 +88,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name, out string
-		cards     string // indexes of those that are read
+		devices   string // indexes of those that are read
 		want      string // in the error
 	}{
 		{"nothing", "", "", `npu-smi: output not recognized: its first row with the version: got ""`},
@@ -96,12 +96,12 @@ func TestFaults(t *testing.T) {
 		{"another tool's table", strings.ReplaceAll(good, "npu-smi", "gpu-smi"), "", "its first row with the version"},
 		{"no second header row", replace("| Chip                      | Bus-Id", "| Chip                      | Bus"), "", "npu-smi 24.1.rc2: output not recognized: the table's two header rows"},
 		{"columns swapped", replace("AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)", "HBM-Usage(MB)   Memory-Usage(MB)  AICore(%)"), "0 1 4 5", `line 5, the header: got "HBM-Usage(MB) Memory-Usage(MB) AICore(%)"`},
-		{"a first row is gone", replace("| 1     910B3               | Warning       | 92.0        39                0    / 0             |\n", ""), "0 4 5", "line 10, a row of a card"},
-		{"a second row is gone", replace("| 0                         | 0000:C2:00.0  | 0           0    / 0          3314 / 65536         |\n", ""), "0 4 5", "line 12, a card's second row"},
-		{"an unknown health", replace("| Warning ", "| Strange "), "0 4 5", "a row of a card"},
+		{"a first row is gone", replace("| 1     910B3               | Warning       | 92.0        39                0    / 0             |\n", ""), "0 4 5", "line 10, a row of an NPU"},
+		{"a second row is gone", replace("| 0                         | 0000:C2:00.0  | 0           0    / 0          3314 / 65536         |\n", ""), "0 4 5", "line 12, an NPU's second row"},
+		{"an unknown health", replace("| Warning ", "| Strange "), "0 4 5", "a row of an NPU"},
 		{"a process without a number", replace("| 48988 ", "| python"), "0 1 4 5", "a row of a process"},
-		{"cut", good[:strings.Index(good, "| 0                         | 0000:81:00.0")], "0 1", "a card's second row"},
-		{"cut within a row", good[:strings.Index(good, "3314 /")], "0", "a card's second row"},
+		{"cut", good[:strings.Index(good, "| 0                         | 0000:81:00.0")], "0 1", "an NPU's second row"},
+		{"cut within a row", good[:strings.Index(good, "3314 /")], "0", "an NPU's second row"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tool := smitest.Recorded(t, file)
@@ -110,12 +110,12 @@ func TestFaults(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
-			var cards []string
+			var devices []string
 			for _, d := range r.Devices {
-				cards = append(cards, d.Index)
+				devices = append(devices, d.Index)
 			}
-			if got := strings.Join(cards, " "); got != test.cards {
-				t.Errorf("read cards %q, want %q", got, test.cards)
+			if got := strings.Join(devices, " "); got != test.devices {
+				t.Errorf("read NPUs %q, want %q", got, test.devices)
 			}
 		})
 	}
@@ -137,7 +137,7 @@ func TestDetailsAreAskedInTurn(t *testing.T) {
 		if _, err := b.Read(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		// Identity first: a card and its chip each, of the three cards that are there.
+		// Identity first: an NPU and its chip each, of the three NPUs that are there.
 		if calls := tool.Calls(); len(calls) != 1+6 || calls[1] != "npu-smi info -t board -i 0" {
 			t.Errorf("the first reading ran %d commands: %v", len(calls), calls)
 		}
@@ -164,7 +164,7 @@ func TestDetailsAreAskedInTurn(t *testing.T) {
 			"npu-smi info -t board -i 0":          1,
 			"npu-smi info -t health -i 4":         1, // refused
 			"npu-smi info -t info-vnpu -i 1 -c 0": 1, // refused
-			"npu-smi info -t health -i 5":         0, // a card that is not there
+			"npu-smi info -t health -i 5":         0, // an NPU that is not there
 		} {
 			if got := asked[command]; got < want-2 || got > want+2 || want == 0 && got > 0 {
 				t.Errorf("%s was run %d times in an hour, want %d", command, got, want)
@@ -198,7 +198,7 @@ func TestDetailsThatFail(t *testing.T) {
 			r, err = b.Read(t.Context())
 		}
 		if err == nil || len(r.Devices) != 4 || len(r.Devices[1].ECC) != 0 || len(r.Devices[0].ECC) == 0 {
-			t.Errorf("old counts must go, of that card alone: got %v, %v, %v", err, r.Devices[1].ECC, r.Devices[0].ECC)
+			t.Errorf("old counts must go, of that NPU alone: got %v, %v, %v", err, r.Devices[1].ECC, r.Devices[0].ECC)
 		}
 		tool.Set("npu-smi info -t ecc -i 1", tool.Output("npu-smi info -t ecc -i 0"), 0)
 		for range 200 {
@@ -249,8 +249,8 @@ func TestErrorCodesBecomeEvents(t *testing.T) {
 		for _, e := range got {
 			text = append(text, fmt.Sprintln(e.Vendor, e.PCI, e.UUID, e.Kind, e.Code, e.Source))
 		}
-		const card = "ascend 0000:c2:00.0 42C711D4-20B03704-4A10C8D4-14CC040A-D2102003 fault "
-		want := []string{card + "0x80DF8009 driver\n", card + "0x80E01801 driver\n", card + "0x81AF8000 driver\n"}
+		const addChip = "ascend 0000:c2:00.0 42C711D4-20B03704-4A10C8D4-14CC040A-D2102003 fault "
+		want := []string{addChip + "0x80DF8009 driver\n", addChip + "0x80E01801 driver\n", addChip + "0x81AF8000 driver\n"}
 		if diff := cmp.Diff(want, text); diff != "" {
 			t.Error(diff)
 		}
@@ -323,7 +323,7 @@ func TestErrorsKeepSecrets(t *testing.T) {
 		tool.Set("npu-smi info", out, 0)
 		r, err := open(tool.Run).Read(t.Context())
 		if out == good || err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n") || len(r.Devices) < 3 {
-			t.Errorf("got %d cards, %v", len(r.Devices), err)
+			t.Errorf("got %d NPUs, %v", len(r.Devices), err)
 		}
 	}
 }
@@ -345,13 +345,13 @@ func FuzzRead(f *testing.F) {
 		all := func(context.Context, string, ...string) ([]byte, error) { return out, nil }
 		r, err := New(Options{Run: all}).Read(t.Context())
 		if err == nil && len(r.Devices) == 0 {
-			t.Error("neither cards nor an error")
+			t.Error("neither NPUs nor an error")
 		}
 		if err != nil && len(err.Error()) > 10000 {
 			t.Errorf("an error text of %d bytes", len(err.Error()))
 		}
 		if len(r.Devices) > maxChips {
-			t.Errorf("%d cards", len(r.Devices))
+			t.Errorf("%d NPUs", len(r.Devices))
 		}
 		for _, d := range r.Devices {
 			smitest.CheckDevice(t, &d)

@@ -10,10 +10,10 @@ import (
 // fields are the lines "key : value" of a part of an output.
 type fields map[string]string
 
-// mcu is the place of what npu-smi prints of a card's management controller, beside its chips.
+// mcu is the place of what npu-smi prints of an NPU's management controller, beside its chips.
 const mcu = "mcu"
 
-// parseFields reads an output that is about one card or chip. A key that comes twice makes it one that is not understood.
+// parseFields reads an output that is about one NPU or chip. A key that comes twice makes it one that is not understood.
 func parseFields(version string, out []byte) (fields, error) {
 	f := fields{}
 	for line := range strings.Lines(string(out)) {
@@ -24,8 +24,8 @@ func parseFields(version string, out []byte) (fields, error) {
 	return f, nil
 }
 
-// parseChips reads an output that is about all chips of a card: chip ID, or mcu, to its fields. The line with the chip's ID
-// stands before its fields in some outputs and behind them in others; a card that has one chip and no IDs for chips has it
+// parseChips reads an output that is about all chips of an NPU: chip ID, or mcu, to its fields. The line with the chip's ID
+// stands before its fields in some outputs and behind them in others; an NPU that has one chip and no IDs for chips has it
 // as "0".
 func parseChips(version string, out []byte) (map[string]fields, error) {
 	var (

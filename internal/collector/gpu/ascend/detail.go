@@ -24,7 +24,7 @@ const (
 	stale = 3
 )
 
-// query is something that npu-smi tells of one card or chip: `npu-smi info -t item -i NPU [-c chip]`.
+// query is something that npu-smi tells of one NPU or chip: `npu-smi info -t item -i NPU [-c chip]`.
 type query struct {
 	item    string
 	perChip bool
@@ -32,10 +32,10 @@ type query struct {
 	read    func(*answer, *question) error
 }
 
-// The queries, by how much it matters that they are answered soon. With eight cards they are about 40 runs a minute.
+// The queries, by how much it matters that they are answered soon. With eight NPUs they are about 40 runs a minute.
 var queries = []query{
-	{item: "board", every: time.Hour, read: (*answer).readCard},
-	{item: "board", perChip: true, every: time.Hour, read: (*answer).readCard},
+	{item: "board", every: time.Hour, read: (*answer).readNPU},
+	{item: "board", perChip: true, every: time.Hour, read: (*answer).readNPU},
 	{item: "health", every: time.Minute, read: (*answer).readChips},
 	{item: "common", every: time.Minute, read: (*answer).readChips},
 	{item: "ecc", every: time.Minute, read: (*answer).readChips},
@@ -45,7 +45,7 @@ var queries = []query{
 	{item: "info-vnpu", perChip: true, every: 5 * time.Minute, read: (*answer).readSlices},
 }
 
-// question is a query of one card or chip (chip is "" for a card).
+// question is a query of one NPU or chip (chip is "" for an NPU).
 type question struct {
 	*query
 	npu, chip string
@@ -69,12 +69,12 @@ func (q *question) args() []string {
 type answer struct {
 	due, read time.Time
 	err       error
-	chips     map[string]fields // by chip ID; of a question about one chip or a card as a whole under ""
+	chips     map[string]fields // by chip ID; of a question about one chip or an NPU as a whole under ""
 	links     []gpu.Link
 	slices    []gpu.Slice
 }
 
-func (a *answer) readCard(q *question) error {
+func (a *answer) readNPU(q *question) error {
 	f, err := parseFields(q.version, q.out)
 	a.chips = map[string]fields{"": f}
 	return err
@@ -172,7 +172,7 @@ func (d *details) ask(ctx context.Context, run command, q *question) {
 	d.answers[q.key()] = a
 }
 
-// refused says that the tool does not have what was asked, for this card or in this version. It does not always fail then. What
+// refused says that the tool does not have what was asked, for this NPU or in this version. It does not always fail then. What
 // it answers may hold the same words: in the legend of a table, in the text of an error.
 func refused(out []byte, err error) bool {
 	var text strings.Builder
@@ -219,7 +219,7 @@ func (d *details) of(item, npu, chip string) (*answer, bool) {
 	return &answer{}, false
 }
 
-// fields returns what an item of a card says of a chip of it; empty if it is not known.
+// fields returns what an item of an NPU says of a chip of it; empty if it is not known.
 func (d *details) fields(item, npu, chip string) fields {
 	if a, ok := d.of(item, npu, ""); ok {
 		return a.chips[chip]

@@ -18,7 +18,7 @@ const (
 
 // chip is a chip as the table shows it.
 type chip struct {
-	npu, id string // NPU ID, chip ID on its card
+	npu, id string // NPU ID, chip ID on its NPU
 	device  gpu.Device
 }
 
@@ -26,17 +26,17 @@ type chip struct {
 type info struct {
 	tool, driver string // versions
 	chips        []chip
-	processes    map[string][]gpu.Process // by place; a card's place without a chip: told that there are none
+	processes    map[string][]gpu.Process // by place; an NPU's place without a chip: told that there are none
 }
 
-// place names a chip, or a card if id is "".
+// place names a chip, or an NPU if id is "".
 func place(npu, id string) string { return npu + "/" + id }
 
 func (in *info) processesOf(c *chip) (processes []gpu.Process, known bool) {
 	if processes = in.processes[place(c.npu, c.id)]; processes != nil {
 		return processes, true
 	}
-	for at := range in.processes { // some chip of the card has processes, or the tool says that none has
+	for at := range in.processes { // some chip of the NPU has processes, or the tool says that none has
 		if npu, _, _ := strings.Cut(at, "/"); npu == c.npu {
 			return nil, true
 		}
@@ -44,7 +44,7 @@ func (in *info) processesOf(c *chip) (processes []gpu.Process, known bool) {
 	return nil, false
 }
 
-// The table's columns by their header, as npu-smi 22 to 26 print them for 310, 310P, 910A, 910B, 910C and 950. A card is two
+// The table's columns by their header, as npu-smi 22 to 26 print them for 310, 310P, 910A, 910B, 910C and 950. An NPU is two
 // rows under two header rows.
 const (
 	pair   = `[^\s/]+ ?/ ?[^\s/]+`
@@ -83,9 +83,9 @@ var (
 type reader struct {
 	info
 	faults  smi.Faults
-	columns [2]smi.Columns // of a card's first and second row
+	columns [2]smi.Columns // of an NPU's first and second row
 	process smi.Columns
-	open    map[string]string // a card's first row, while its second is awaited
+	open    map[string]string // an NPU's first row, while its second is awaited
 	line    int
 	count   int // processes
 }
@@ -100,7 +100,7 @@ func parseInfo(out []byte) (info, error) {
 		}
 	}
 	if r.open != nil {
-		r.fault("a card's second row", "the end")
+		r.fault("an NPU's second row", "the end")
 	}
 	var form error
 	switch {
@@ -146,7 +146,7 @@ func (r *reader) row(cells []string) {
 	case r.process != nil:
 		r.processRow(cells, text)
 	case r.columns[1] != nil:
-		r.cardRow(cells, text)
+		r.chipRow(cells, text)
 	}
 }
 
@@ -165,32 +165,32 @@ func (r *reader) header(cells []string, need ...string) smi.Columns {
 	return columns
 }
 
-func (r *reader) cardRow(cells []string, text string) {
+func (r *reader) chipRow(cells []string, text string) {
 	top, isTop := r.columns[0].Fields(cells)
 	below, isBelow := r.columns[1].Fields(cells)
 	switch {
 	case isTop && !isBelow:
 		if r.open != nil {
-			r.fault("a card's second row", text)
+			r.fault("an NPU's second row", text)
 		}
 		r.open = top
 	case isBelow && !isTop && r.open != nil:
 		top, r.open = r.open, nil
-		r.card(top, below)
+		r.addChip(top, below)
 	default:
 		r.open = nil
-		r.fault("a row of a card", text)
+		r.fault("a row of an NPU", text)
 	}
 }
 
-func (r *reader) card(top, below map[string]string) {
+func (r *reader) addChip(top, below map[string]string) {
 	if len(r.chips) == maxChips {
-		r.fault(fmt.Sprintf("card %d of at most %d", maxChips+1, maxChips), top["npu"])
+		r.fault(fmt.Sprintf("NPU %d of at most %d", maxChips+1, maxChips), top["npu"])
 		return
 	}
 	c := chip{npu: top["npu"], id: below["chip"]}
 	if c.id == "" {
-		c.id = "0" // tables without a column for it are of cards with one chip
+		c.id = "0" // tables without a column for it are of NPUs with one chip
 	}
 	d := &c.device
 	d.Identity = gpu.Identity{Vendor: vendor, Index: c.npu, Chip: c.id, Name: name(top["name"])}
@@ -222,7 +222,7 @@ func (r *reader) card(top, below map[string]string) {
 }
 
 // notZero drops 0, which npu-smi prints for a temperature or power that it could not read, as in a container with a part of
-// a card.
+// an NPU.
 func notZero(v gpu.Value) gpu.Value {
 	if n, ok := v.Get(); ok && n == 0 {
 		return gpu.Value{}

@@ -1,4 +1,4 @@
-// Package cambricon reads Cambricon MLU cards with the vendor's tool cnmon, from the outline that cnmon info prints: its JSON
+// Package cambricon reads Cambricon MLUs with the vendor's tool cnmon, from the outline that cnmon info prints: its JSON
 // form goes to a file in the working directory, which a worker must not write to.
 package cambricon
 
@@ -17,7 +17,7 @@ const (
 // Options are what a Backend may be told.
 type Options = smi.Options
 
-// Backend reads the cards. It is used by one goroutine at a time.
+// Backend reads the MLUs. It is used by one goroutine at a time.
 type Backend struct {
 	smi.Tool
 }
@@ -35,7 +35,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	if err != nil {
 		return gpu.Reading{}, err
 	}
-	cards, err := readCards(out)
-	b.See(cards)
-	return gpu.Reading{Devices: cards}, err
+	devices, err := readDevices(out)
+	b.See(devices)
+	return gpu.Reading{Devices: devices}, err
 }

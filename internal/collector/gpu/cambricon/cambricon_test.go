@@ -22,7 +22,7 @@ func TestGolden(t *testing.T) { recorded.Goldens(t, "info", open) }
 
 func TestMissingTool(t *testing.T) { smitest.Missing(t, "cambricon", open) }
 
-// TestUnrecognized sees that output of another form gives an error and no card.
+// TestUnrecognized sees that output of another form gives an error and no MLU.
 func TestUnrecognized(t *testing.T) {
 	whole := string(smitest.Fixture(t, "mlu370.info.txt"))
 	for _, out := range []string{
@@ -33,14 +33,14 @@ func TestUnrecognized(t *testing.T) {
 		`{"CnmonInfo":[{"CardNum":0,"ProductName":"MLU370-X4"}]}`,
 		"+----+\n| CNMON v4.20.11   |\n+----+\n| 0     /   MLU370-X4    v1.1.6 | On          v4.20.11 | 0%          N/A       |\n",
 	} {
-		cards, err := readCards([]byte(out))
-		if err == nil || len(cards) > 0 {
-			t.Errorf("%.60q: got %d cards, %v", out, len(cards), err)
+		devices, err := readDevices([]byte(out))
+		if err == nil || len(devices) > 0 {
+			t.Errorf("%.60q: got %d MLUs, %v", out, len(devices), err)
 		} else if !strings.HasPrefix(err.Error(), tool) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.60q: error %q", out, err)
 		}
 	}
-	_, err := readCards([]byte(strings.ReplaceAll(whole, "Card ", "Device ")))
+	_, err := readDevices([]byte(strings.ReplaceAll(whole, "Card ", "Device ")))
 	if err == nil || !strings.Contains(err.Error(), "v5.10.22") {
 		t.Errorf("error %v does not name the version", err)
 	}
@@ -49,13 +49,13 @@ func TestUnrecognized(t *testing.T) {
 // TestCut sees that output that ends early gives no number that the whole does not.
 func TestCut(t *testing.T) {
 	out := smitest.Fixture(t, "mlu370.info.txt")
-	cards, err := readCards(out)
+	devices, err := readDevices(out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := smitest.Numbers(smitest.Page(cards))
+	whole := smitest.Numbers(smitest.Page(devices))
 	for n := range out {
-		cut, _ := readCards(out[:n])
+		cut, _ := readDevices(out[:n])
 		for line := range smitest.Numbers(smitest.Page(cut)) {
 			if !whole[line] {
 				t.Fatalf("cut at byte %d: got %s", n, line)
@@ -66,7 +66,7 @@ func TestCut(t *testing.T) {
 
 // TestUnits is on lines that were made for it. It sees that units count, and that a number without one gives nothing.
 func TestUnits(t *testing.T) {
-	cards, err := readCards([]byte(`================CNMON v6.2.29================
+	devices, err := readDevices([]byte(`================CNMON v6.2.29================
 Card 12
     Product Name                   : MLU590-M9
     Firmware                       : v1.5.0
@@ -101,21 +101,21 @@ Card 12
 		PowerUsed:   gpu.Known(43.5),
 		PCIe:        gpu.PCIe{Generation: gpu.Known(3), GenerationMax: gpu.Known(4), WidthMax: gpu.Known(16)},
 	}}
-	if diff := cmp.Diff(want, cards, smitest.Values()); diff != "" || err != nil {
+	if diff := cmp.Diff(want, devices, smitest.Values()); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
 
-func TestBadCardCostsNoOther(t *testing.T) {
-	cards, err := readCards([]byte("====CNMON v5.10.22====\nCard 0\n    UUID : x\nCard 1\n    Product Name : MLU370-X4\nCard 1\n    Product Name : MLU370-X8\n"))
-	if len(cards) != 1 || cards[0].Name != "MLU370-X4" || err == nil {
-		t.Errorf("got %v, %v", cards, err)
+func TestBadMLUCostsNoOther(t *testing.T) {
+	devices, err := readDevices([]byte("====CNMON v5.10.22====\nCard 0\n    UUID : x\nCard 1\n    Product Name : MLU370-X4\nCard 1\n    Product Name : MLU370-X8\n"))
+	if len(devices) != 1 || devices[0].Name != "MLU370-X4" || err == nil {
+		t.Errorf("got %v, %v", devices, err)
 	}
 }
 
 // TestProcesses sees that a process without its memory does not get another's.
 func TestProcesses(t *testing.T) {
-	cards, err := readCards([]byte(`====CNMON v5.10.22====
+	devices, err := readDevices([]byte(`====CNMON v5.10.22====
 Card 0
     Product Name                   : MLU370-X4
     Processes                      :
@@ -130,10 +130,10 @@ Card 0
             MLU Memory Usage       : 3 MiB
 `))
 	want := []gpu.Process{{PID: 101}, {PID: 103, Memory: gpu.Known(3 << 20)}}
-	if err != nil || len(cards) != 1 || !cards[0].ProcessesKnown {
-		t.Fatalf("got %v, %v", cards, err)
+	if err != nil || len(devices) != 1 || !devices[0].ProcessesKnown {
+		t.Fatalf("got %v, %v", devices, err)
 	}
-	if diff := cmp.Diff(want, cards[0].Processes, smitest.Values()); diff != "" {
+	if diff := cmp.Diff(want, devices[0].Processes, smitest.Values()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -142,11 +142,11 @@ func FuzzRead(f *testing.F) {
 	f.Add(smitest.Fixture(f, "mlu370.info.txt"))
 	f.Add(smitest.Fixture(f, "mlu370_v4.info.txt"))
 	f.Fuzz(func(t *testing.T, out []byte) {
-		cards, _ := readCards(out)
-		if len(cards) > maxCards || len(smitest.Page(cards)) > 64*len(out)+1<<16 {
-			t.Errorf("%d cards of %d bytes", len(cards), len(out))
+		devices, _ := readDevices(out)
+		if len(devices) > maxDevices || len(smitest.Page(devices)) > 64*len(out)+1<<16 {
+			t.Errorf("%d MLUs of %d bytes", len(devices), len(out))
 		}
-		for _, d := range cards {
+		for _, d := range devices {
 			smitest.CheckDevice(t, &d)
 		}
 	})

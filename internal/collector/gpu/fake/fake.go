@@ -1,4 +1,4 @@
-// Package fake plays the cards of a node: for looking at what stackscope shows without a card, and for trying alerts. Its cards
+// Package fake plays the GPUs of a node: for looking at what stackscope shows without a GPU, and for trying alerts. Its GPUs
 // work when the instances do that they are dealt to. A node of eight or more is one as they are found in the field: see faults.
 package fake
 
@@ -12,45 +12,45 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// MaxDevices bounds the cards of a simulated node.
+// MaxDevices bounds the GPUs of a simulated node.
 const MaxDevices = 64
 
 const vendor = "fake"
 
-// User is a model instance that works on the cards.
+// User is a model instance that works on the GPUs.
 type User struct {
 	Instance string
 	Load     float64 // 0 to 1
 }
 
-// Options configure the cards.
+// Options configure the GPUs.
 type Options struct {
 	Devices int // 1 to MaxDevices
-	Seed  uint64
-	// Users returns the instances on the cards, in an order that stays. The cards are dealt to them in turn.
+	Seed    uint64
+	// Users returns the instances on the GPUs, in an order that stays. The GPUs are dealt to them in turn.
 	Users func() []User
 	// ErrorEvery is the mean time between two errors of the node; 0: 20 minutes.
 	ErrorEvery time.Duration
 }
 
-// Backend plays the cards.
+// Backend plays the GPUs.
 type Backend struct {
 	o Options
 
 	faults faults
 
-	mu    sync.Mutex
-	rng   *rand.Rand
-	cards []card
-	last  time.Time
+	mu      sync.Mutex
+	rng     *rand.Rand
+	devices []device
+	last    time.Time
 }
 
 var _ gpu.Watcher = (*Backend)(nil)
 
-// New makes the cards.
+// New makes the GPUs.
 func New(o Options) (*Backend, error) {
 	if o.Devices < 1 || o.Devices > MaxDevices {
-		return nil, fmt.Errorf("%d simulated cards: give 1 to %d", o.Devices, MaxDevices)
+		return nil, fmt.Errorf("%d simulated GPUs: give 1 to %d", o.Devices, MaxDevices)
 	}
 	if o.Users == nil {
 		o.Users = func() []User { return nil }
@@ -58,9 +58,9 @@ func New(o Options) (*Backend, error) {
 	if o.ErrorEvery <= 0 {
 		o.ErrorEvery = 20 * time.Minute
 	}
-	b := &Backend{o: o, faults: faultsOf(o.Devices), rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), cards: make([]card, o.Devices)}
-	for i := range b.cards {
-		b.cards[i] = newCard(b.faults.of(i))
+	b := &Backend{o: o, faults: faultsOf(o.Devices), rng: rand.New(rand.NewPCG(o.Seed, 0x5eed)), devices: make([]device, o.Devices)}
+	for i := range b.devices {
+		b.devices[i] = newDevice(b.faults.of(i))
 	}
 	return b, nil
 }
@@ -85,23 +85,23 @@ func (b *Backend) Read(context.Context) (gpu.Reading, error) {
 		dt = min(max(now.Sub(b.last).Seconds(), 0), 60)
 	}
 	b.last = now
-	r := gpu.Reading{Devices: make([]gpu.Device, len(b.cards))}
-	hands := deal(b.faults.fit(len(b.cards)), users)
-	for i := range b.cards {
+	r := gpu.Reading{Devices: make([]gpu.Device, len(b.devices))}
+	hands := deal(b.faults.fit(len(b.devices)), users)
+	for i := range b.devices {
 		var on hand
 		if i < len(hands) {
 			on = hands[i]
 		}
-		b.cards[i].step(dt, on, b.rng)
-		r.Devices[i] = b.cards[i].device(i, i == len(b.cards)-1, on)
+		b.devices[i].step(dt, on, b.rng)
+		r.Devices[i] = b.devices[i].device(i, i == len(b.devices)-1, on)
 	}
 	return r, nil
 }
 
-// hand is what was dealt to a card.
+// hand is what was dealt to a GPU.
 type hand struct {
 	users []User
-	// spread: one of them is on other cards, too, and talks to itself over the links.
+	// spread: one of them is on other GPUs, too, and talks to itself over the links.
 	spread bool
 }
 
@@ -113,22 +113,22 @@ func (h hand) load() float64 {
 	return min(load, 1)
 }
 
-// deal gives each user cards that lie side by side, as tensor-parallel engines have them; with more users than cards some
+// deal gives each user GPUs that lie side by side, as tensor-parallel engines have them; with more users than GPUs some
 // share one.
-func deal(cards int, users []User) []hand {
-	hands := make([]hand, cards)
+func deal(devices int, users []User) []hand {
+	hands := make([]hand, devices)
 	n := len(users)
 	if n == 0 {
 		return hands
 	}
 	for i := range hands {
-		first := i * n / cards
-		last := max(first, (i+1)*n/cards-1)
-		if n <= cards {
+		first := i * n / devices
+		last := max(first, (i+1)*n/devices-1)
+		if n <= devices {
 			last = first
 		}
 		hands[i].users = users[first : last+1]
-		if i > 0 && n <= cards && first == (i-1)*n/cards {
+		if i > 0 && n <= devices && first == (i-1)*n/devices {
 			hands[i].spread, hands[i-1].spread = true, true
 		}
 	}
@@ -146,7 +146,7 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 		event(i, "94", at) // a memory error that one process has paid for
 		event(i, "63", at.Add(2*time.Second))
 	}
-	// Apart from the cards' own, so that how often they are read doesn't change what comes.
+	// Apart from the GPUs' own, so that how often they are read doesn't change what comes.
 	rng := rand.New(rand.NewPCG(b.o.Seed, 0xe44))
 	code, wait := "31", b.o.ErrorEvery/100
 	for {
@@ -157,7 +157,7 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 			return nil
 		case <-timer.C:
 		}
-		event(rng.IntN(b.faults.fit(len(b.cards))), code, time.Now())
+		event(rng.IntN(b.faults.fit(len(b.devices))), code, time.Now())
 		code = []string{"31", "31", "43"}[rng.IntN(3)]
 		wait = time.Duration(rng.ExpFloat64() * float64(b.o.ErrorEvery))
 	}

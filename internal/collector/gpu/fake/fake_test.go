@@ -13,9 +13,9 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-func newFake(t *testing.T, cards int, users ...User) *Backend {
+func newFake(t *testing.T, devices int, users ...User) *Backend {
 	t.Helper()
-	b, err := New(Options{Devices: cards, Seed: 1, Users: func() []User { return users }})
+	b, err := New(Options{Devices: devices, Seed: 1, Users: func() []User { return users }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func read(t *testing.T, b *Backend) []gpu.Device {
 func TestNumberOfCards(t *testing.T) {
 	for _, n := range []int{-1, 0, MaxDevices + 1} {
 		if _, err := New(Options{Devices: n}); err == nil {
-			t.Errorf("%d cards are taken", n)
+			t.Errorf("%d GPUs are taken", n)
 		}
 	}
 }
@@ -47,9 +47,9 @@ func TestCardsAreDealt(t *testing.T) {
 		return list
 	}
 	for _, c := range []struct {
-		cards, users int
-		want         string
-		spread       string
+		devices, users int
+		want           string
+		spread         string
 	}{
 		{6, 0, "- - - - - -", ""},
 		{8, 1, "0 0 0 0 0 0 0 0", "01234567"},
@@ -58,7 +58,7 @@ func TestCardsAreDealt(t *testing.T) {
 		{1, 3, "012", ""},
 	} {
 		var got, spread strings.Builder
-		for i, h := range deal(c.cards, users(c.users)) {
+		for i, h := range deal(c.devices, users(c.users)) {
 			if i > 0 {
 				got.WriteString(" ")
 			}
@@ -73,12 +73,12 @@ func TestCardsAreDealt(t *testing.T) {
 			}
 		}
 		if got.String() != c.want || spread.String() != c.spread {
-			t.Errorf("%d cards, %d users: got %q, spread %q, want %q, %q", c.cards, c.users, got.String(), spread.String(), c.want, c.spread)
+			t.Errorf("%d GPUs, %d users: got %q, spread %q, want %q, %q", c.devices, c.users, got.String(), spread.String(), c.want, c.spread)
 		}
 	}
 }
 
-// An hour under load: numbers stay within what a card can be, counters grow, the hot card throttles and no other does.
+// An hour under load: numbers stay within what a GPU can be, counters grow, the hot GPU throttles and no other does.
 func TestHourUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFake(t, 8, User{"a", 0.9}, User{"b", 0.9})
@@ -91,31 +91,31 @@ func TestHourUnderLoad(t *testing.T) {
 				}
 				now, _ := d.Energy.Get()
 				if now < joules[i] {
-					t.Fatalf("card %s: energy fell from %v to %v", d.Index, joules[i], now)
+					t.Fatalf("GPU %s: energy fell from %v to %v", d.Index, joules[i], now)
 				}
 				joules[i] = now
 				used, _ := d.MemoryUsed.Get()
 				total, _ := d.MemoryTotal.Get()
 				heat, _ := d.Temperature.Get()
 				if used > total || heat < 25 || heat > 95 {
-					t.Fatalf("card %s: %v of %v bytes, %v °C", d.Index, used, total, heat)
+					t.Fatalf("GPU %s: %v of %v bytes, %v °C", d.Index, used, total, heat)
 				}
 				if _, ok := d.Utilization.Get(); ok == (len(d.Slices) > 0) {
-					t.Fatalf("card %s with %d slices: utilization %v", d.Index, len(d.Slices), d.Utilization)
+					t.Fatalf("GPU %s with %d slices: utilization %v", d.Index, len(d.Slices), d.Utilization)
 				}
 				for _, v := range []gpu.Value{d.SMActive, d.SMOccupancy, d.TensorActive, d.DRAMActive, d.Fans[0].Speed} {
 					if share, ok := v.Get(); !ok || share < 0 || share > 1 {
-						t.Fatalf("card %s: share %v", d.Index, share)
+						t.Fatalf("GPU %s: share %v", d.Index, share)
 					}
 				}
 			}
 			time.Sleep(time.Second)
 		}
 		if throttled["3"] < 600 || len(throttled) != 1 {
-			t.Errorf("seconds of throttling by card: %v", throttled)
+			t.Errorf("seconds of throttling by GPU: %v", throttled)
 		}
 		if joules[0] < 3600*300 || joules[0] > 3600*700 {
-			t.Errorf("card 0 used %v J in an hour", joules[0])
+			t.Errorf("GPU 0 used %v J in an hour", joules[0])
 		}
 	})
 }
@@ -131,7 +131,7 @@ func TestIdleCardsRest(t *testing.T) {
 			busy, _ := d.Utilization.Get()
 			watts, _ := d.PowerUsed.Get()
 			if busy > 0.01 || watts > 80 {
-				t.Errorf("card %s without work: busy %v, %v W", d.Index, busy, watts)
+				t.Errorf("GPU %s without work: busy %v, %v W", d.Index, busy, watts)
 			}
 		}
 	})
@@ -154,7 +154,7 @@ func TestSameSeedSameCards(t *testing.T) {
 	}
 }
 
-// A whole node has one card of each kind of trouble, and healthy ones; two cards are nobody's.
+// A whole node has one GPU of each kind of trouble, and healthy ones; two GPUs are nobody's.
 func TestFaultsOfANode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFake(t, 8, User{"a", 0.9}, User{"b", 0.9}, User{"c", 0.9}, User{"d", 0.9})
@@ -210,7 +210,7 @@ func TestErrorsCome(t *testing.T) {
 		}
 		for _, e := range events[:past] {
 			if e.UUID != uuid(6) || start.Sub(e.At) < 25*time.Hour {
-				t.Errorf("event %+v, want one of yesterday's on the worn card", e)
+				t.Errorf("event %+v, want one of yesterday's on the worn GPU", e)
 			}
 		}
 		if first := events[past].At.Sub(start); first > time.Minute {

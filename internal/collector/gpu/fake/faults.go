@@ -2,10 +2,10 @@ package fake
 
 import "time"
 
-// wornSince is when the worn card lost its row: long enough ago for the error itself to call for nothing any more.
+// wornSince is when the worn GPU lost its row: long enough ago for the error itself to call for nothing any more.
 const wornSince = 26 * time.Hour
 
-// fault is what is the matter with a card.
+// fault is what is the matter with a GPU.
 type fault uint8
 
 const (
@@ -18,15 +18,15 @@ const (
 	sliced        // cut into slices; a process that no instance owns works on one of them
 )
 
-// faults say which cards have one. -1: none.
+// faults say which GPUs have one. -1: none.
 type faults struct{ weak, narrow, hot, frayed, worn, sliced int }
 
-// faultsOf returns the faults of a node: a whole one has them all, a small one has a hot card alone.
-func faultsOf(cards int) faults {
-	if cards < 8 {
-		return faults{weak: -1, narrow: -1, hot: min(3, cards-1), frayed: -1, worn: -1, sliced: -1}
+// faultsOf returns the faults of a node: a whole one has them all, a small one has a hot GPU alone.
+func faultsOf(devices int) faults {
+	if devices < 8 {
+		return faults{weak: -1, narrow: -1, hot: min(3, devices-1), frayed: -1, worn: -1, sliced: -1}
 	}
-	return faults{weak: 1, narrow: 2, hot: 3, frayed: 5, worn: cards - 2, sliced: cards - 1}
+	return faults{weak: 1, narrow: 2, hot: 3, frayed: 5, worn: devices - 2, sliced: devices - 1}
 }
 
 func (f faults) of(i int) fault {
@@ -47,10 +47,10 @@ func (f faults) of(i int) fault {
 	return healthy
 }
 
-// fit returns how many cards instances are put on: all but the worn and the sliced one, which are the last.
-func (f faults) fit(cards int) int {
+// fit returns how many GPUs instances are put on: all but the worn and the sliced one, which are the last.
+func (f faults) fit(devices int) int {
 	if f.worn >= 0 {
 		return f.worn
 	}
-	return cards
+	return devices
 }

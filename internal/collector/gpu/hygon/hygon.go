@@ -1,9 +1,9 @@
 // Package hygon reads Hygon DCUs (HCUs) with hy-smi. Its JSON is read, which in some versions lacks commas between fields, or
 // the same fields as text, which it prints where it ignores --json. Numbers are read by the names of their fields and columns.
 //
-// A card's index is the number of hy-smi's cardN. The utilization is "HCU use", in older versions "DCU use": the share of time
-// in which the card had work. The temperature is the edge sensor's, or that of the hottest spot where there is none. What a
-// process holds on several cards is told as one sum: then it is on each of them without a number.
+// A DCU's index is the number of hy-smi's cardN. The utilization is "HCU use", in older versions "DCU use": the share of time
+// in which the DCU had work. The temperature is the edge sensor's, or that of the hottest spot where there is none. What a
+// process holds on several DCUs is told as one sum: then it is on each of them without a number.
 package hygon
 
 import (
@@ -45,9 +45,9 @@ type Backend struct {
 	smi.Tool
 
 	due        time.Time // of the next slow reading
-	list       []string  // indexes at the last one: other cards may have other numbers
-	identities cards
-	firmware   cards
+	list       []string  // indexes at the last one: other DCUs may have other numbers
+	identities deviceFields
+	firmware   deviceFields
 	driver     string
 	caps       map[string]gpu.Value // power limit by index
 	slowFault  error
@@ -71,7 +71,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	if errors.Is(err, gpu.ErrAbsent) {
 		return gpu.Reading{}, err
 	}
-	found, fault := parseCards(out)
+	found, fault := parseDevices(out)
 	if len(found.list) == 0 {
 		if err == nil {
 			err = fault
@@ -80,7 +80,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	}
 	if !slices.Equal(found.list, b.list) {
 		b.list, b.due = found.list, time.Time{}
-		b.identities, b.firmware, b.caps = cards{}, cards{}, nil
+		b.identities, b.firmware, b.caps = deviceFields{}, deviceFields{}, nil
 	}
 	if now := time.Now(); !now.Before(b.due) {
 		b.due = now.Add(slowly)
@@ -100,12 +100,12 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 
 // readSlowly reads what seldom changes. A version that does not have an option costs what it says and nothing else.
 func (b *Backend) readSlowly(ctx context.Context) error {
-	ask := func(to *cards, args []string) error {
+	ask := func(to *deviceFields, args []string) error {
 		out, err := b.Run(ctx, args...)
 		if err != nil {
 			return refusal(err)
 		}
-		found, err := parseCards(out)
+		found, err := parseDevices(out)
 		if len(found.list) > 0 {
 			*to = found
 		}
@@ -166,7 +166,7 @@ func (b *Backend) readProcesses(ctx context.Context, devices []gpu.Device) error
 	for _, p := range list {
 		place := p.places(devices)
 		if len(place) == 0 {
-			faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("cards of process %d", p.pid), strings.Join(append(p.indexes, p.buses...), " ")))
+			faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("DCUs of process %d", p.pid), strings.Join(append(p.indexes, p.buses...), " ")))
 		}
 		memory := p.memory
 		if len(place) > 1 {

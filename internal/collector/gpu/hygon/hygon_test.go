@@ -23,12 +23,12 @@ func TestGolden(t *testing.T) { smitest.Goldens(t, open) }
 func TestMissingTool(t *testing.T) { smitest.Missing(t, "hygon", open) }
 
 func TestProcesses(t *testing.T) {
-	type card struct {
+	type addRow struct {
 		Index     string
 		Known     bool
 		Processes []gpu.Process
 	}
-	for name, want := range map[string][]card{
+	for name, want := range map[string][]addRow{
 		"bw-json": {
 			{"0", true, []gpu.Process{{PID: 3865170}}},
 			{"1", true, []gpu.Process{{PID: 2004092, Memory: gpu.Known(9649 << 20)}, {PID: 3865170}}},
@@ -40,9 +40,9 @@ func TestProcesses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []card
+		var got []addRow
 		for _, d := range r.Devices {
-			got = append(got, card{d.Index, d.ProcessesKnown, d.Processes})
+			got = append(got, addRow{d.Index, d.ProcessesKnown, d.Processes})
 		}
 		if diff := cmp.Diff(want, got, smitest.Values()); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -63,12 +63,12 @@ func TestProcesses(t *testing.T) {
 func TestFaults(t *testing.T) {
 	good := smitest.Recorded(t, "bw-json").Output(measuring)
 	for _, test := range []struct{ name, out, want string }{
-		{"nothing", "", "cards, as JSON or as lines HCU[n]"},
+		{"nothing", "", "DCUs, as JSON or as lines HCU[n]"},
 		{"text", "WARNING: No DCU devices\n", "No DCU devices"},
-		{"no cards", `{"system": {"Driver version": "1"}}`, "cards, as JSON"},
+		{"no DCUs", `{"system": {"Driver version": "1"}}`, "DCUs, as JSON"},
 		{"cut", good[:len(good)/2], "JSON: "},
 		{"cut at a field", good[:strings.Index(good, `"card1"`)], "JSON: a string"},
-		{"a card twice", strings.Replace(good, `"card1"`, `"card0"`, 1), "a card twice"},
+		{"a DCU twice", strings.Replace(good, `"card1"`, `"card0"`, 1), "a DCU twice"},
 		{"a field twice", strings.Replace(good, `"Average GFX Core Power (W)"`, `"HCU use (%)"`, 1), "a field twice"},
 		{"a list", `{"card0": {"HCU use (%)": ["1"]}}`, "a string or number"},
 		{"another form", `[{"gpu": 0, "use": 1}]`, "JSON: "},
@@ -78,7 +78,7 @@ func TestFaults(t *testing.T) {
 			tool.Set(measuring, test.out, 0)
 			r, err := New(Options{Run: tool.Run}).Read(t.Context())
 			if err == nil || !strings.Contains(err.Error(), test.want) || len(r.Devices) != 0 {
-				t.Errorf("got %d cards, %v, want %q", len(r.Devices), err, test.want)
+				t.Errorf("got %d DCUs, %v, want %q", len(r.Devices), err, test.want)
 			}
 		})
 	}
@@ -89,14 +89,14 @@ func TestFaultsBeside(t *testing.T) {
 	for _, test := range []struct{ command, out, want string }{
 		{"hy-smi", "HCU Temp AvgPwr Perf VRAM% HCU%\n0 1C 1W auto 0% 0%\n", "its table with a column PwrCap"},
 		{"hy-smi", "HCU Temp AvgPwr Perf PwrCap\n0 1C 1W auto 1W more\n", "a row of its table with 5 columns"},
-		{"hy-smi --showpids", "PIDs for KFD processes:\nPID: 7\n\tHCU Index: ['9']\n", "cards of process 7"},
+		{"hy-smi --showpids", "PIDs for KFD processes:\nPID: 7\n\tHCU Index: ['9']\n", "DCUs of process 7"},
 		{"hy-smi --showuniqueid --showbus --json", "{", "JSON"},
 	} {
 		tool := smitest.Recorded(t, "bw-json")
 		tool.Set(test.command, test.out, 0)
 		r, err := New(Options{Run: tool.Run}).Read(t.Context())
 		if err == nil || !strings.Contains(err.Error(), test.want) || len(r.Devices) != 3 {
-			t.Errorf("%s: got %d cards, %v, want %q", test.command, len(r.Devices), err, test.want)
+			t.Errorf("%s: got %d DCUs, %v, want %q", test.command, len(r.Devices), err, test.want)
 		}
 	}
 }
@@ -133,8 +133,8 @@ func TestSlowly(t *testing.T) {
 	})
 }
 
-// TestIdentityOfOtherCards sees that what was told of cards by their index does not go to others.
-func TestIdentityOfOtherCards(t *testing.T) {
+// TestIdentityOfOtherDCUs sees that what was told of DCUs by their index does not go to others.
+func TestIdentityOfOtherDCUs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const naming = "hy-smi --showuniqueid --showbus --json"
 		tool := smitest.Recorded(t, "bw-json")
@@ -171,10 +171,10 @@ func FuzzRead(f *testing.F) {
 		all := func(context.Context, string, ...string) ([]byte, error) { return out, nil }
 		r, err := New(Options{Run: all}).Read(t.Context())
 		if err == nil && len(r.Devices) == 0 {
-			t.Error("neither cards nor an error")
+			t.Error("neither DCUs nor an error")
 		}
-		if len(r.Devices) > maxCards {
-			t.Errorf("%d cards", len(r.Devices))
+		if len(r.Devices) > maxDevices {
+			t.Errorf("%d DCUs", len(r.Devices))
 		}
 		for _, d := range r.Devices {
 			smitest.CheckDevice(t, &d)

@@ -21,7 +21,7 @@ func driverVersion(out []byte) string {
 }
 
 // parseCaps reads the power limits from the table that hy-smi prints without options: a header line of words and a line for
-// each card, no cell of which has a space.
+// each DCU, no cell of which has a space.
 func parseCaps(out []byte) (map[string]gpu.Value, error) {
 	var header []string
 	caps := map[string]gpu.Value{}
@@ -34,7 +34,7 @@ func parseCaps(out []byte) (map[string]gpu.Value, error) {
 				header, at = words, slices.Index(words, "PwrCap")
 			}
 		case len(words) == len(header) && strings.Trim(words[0], "0123456789") == "":
-			if at >= 0 && len(caps) < maxCards {
+			if at >= 0 && len(caps) < maxDevices {
 				caps[words[0]] = smi.Quantity(words[at], "W")
 			}
 		case len(words) > 1 && !strings.HasPrefix(words[0], "="):
@@ -47,7 +47,7 @@ func parseCaps(out []byte) (map[string]gpu.Value, error) {
 	return caps, nil
 }
 
-// process is a process with the cards that it is on.
+// process is a process with the DCUs that it is on.
 type process struct {
 	pid            int
 	indexes, buses []string
@@ -78,7 +78,7 @@ func parseProcesses(out []byte) (list []process, known bool, err error) {
 		case !begun, !isField:
 			open = open && line != ""
 			if begun && !isField && strings.Trim(line, "0123456789 ") == "" && line != "" { // the older form: numbers alone
-				return nil, false, smi.Unrecognized(tool, "", "processes with their cards", line)
+				return nil, false, smi.Unrecognized(tool, "", "processes with their DCUs", line)
 			}
 		case key == "PID":
 			m := pidLine.FindStringSubmatch(line)
@@ -108,13 +108,13 @@ func parseProcesses(out []byte) (list []process, known bool, err error) {
 
 // items are the a and b of "['a'] ['b']".
 func items(s string) (list []string) {
-	for _, m := range quoted.FindAllStringSubmatch(s, maxCards) {
+	for _, m := range quoted.FindAllStringSubmatch(s, maxDevices) {
 		list = append(list, strings.ToLower(m[1]))
 	}
 	return list
 }
 
-// places are the positions of a process's cards: by their PCI addresses if hy-smi tells them, else by their indexes. A card
+// places are the positions of a process's DCUs: by their PCI addresses if hy-smi tells them, else by their indexes. A DCU
 // that is not among the devices makes them unknown.
 func (p *process) places(devices []gpu.Device) (list []int) {
 	names, name := p.indexes, func(d gpu.Device) string { return d.Index }

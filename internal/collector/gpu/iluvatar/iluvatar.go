@@ -1,4 +1,4 @@
-// Package iluvatar reads Iluvatar CoreX cards with the vendor's tool ixsmi: all from the XML form of its query, but for the
+// Package iluvatar reads Iluvatar CoreX GPUs with the vendor's tool ixsmi: all from the XML form of its query, but for the
 // index, which only its CSV form has.
 package iluvatar
 
@@ -20,11 +20,11 @@ const (
 // Options are what a Backend may be told.
 type Options = smi.Options
 
-// Backend reads the cards. It is used by one goroutine at a time.
+// Backend reads the GPUs. It is used by one goroutine at a time.
 type Backend struct {
 	smi.Tool
 
-	// indexes are the cards' indexes by UUID. They are asked for anew when a card is not among them.
+	// indexes are the GPUs' indexes by UUID. They are asked for anew when a GPU is not among them.
 	indexes map[string]string
 }
 
@@ -40,37 +40,37 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, smi.Budget)
 	defer cancel()
 	out, err := b.Run(ctx, "-q", "-x")
-	var cards []gpu.Device
+	var devices []gpu.Device
 	if !none(out, err) {
 		if err == nil {
-			cards, err = readCards(out)
+			devices, err = readDevices(out)
 		}
 		if err != nil {
 			return gpu.Reading{}, err
 		}
 	}
-	if len(cards) == 0 {
+	if len(devices) == 0 {
 		return gpu.Reading{}, b.None()
 	}
-	err = b.number(ctx, cards)
-	numbered := slices.DeleteFunc(cards, func(d gpu.Device) bool { return d.Index == "" || d.Name == "" })
-	if err == nil && len(numbered) < len(cards) {
-		err = smi.Unrecognized(tool, "", "query, in which cards lack their UUID or name", fmt.Sprintf("%d of %d", len(cards)-len(numbered), len(cards)))
+	err = b.number(ctx, devices)
+	numbered := slices.DeleteFunc(devices, func(d gpu.Device) bool { return d.Index == "" || d.Name == "" })
+	if err == nil && len(numbered) < len(devices) {
+		err = smi.Unrecognized(tool, "", "query, in which GPUs lack their UUID or name", fmt.Sprintf("%d of %d", len(devices)-len(numbered), len(devices)))
 	}
 	b.See(numbered)
 	return gpu.Reading{Devices: numbered}, err
 }
 
-// none says that the tool sees no card, which it counts as a failure (ixsmi of CoreX 4.5.0).
+// none says that the tool sees no GPU, which it counts as a failure (ixsmi of CoreX 4.5.0).
 func none(out []byte, err error) bool {
-	const noCards = "No supported GPUs found"
-	return err != nil && strings.Contains(err.Error(), noCards) || strings.Contains(string(out[:min(len(out), 200)]), noCards)
+	const noGPUs = "No supported GPUs found"
+	return err != nil && strings.Contains(err.Error(), noGPUs) || strings.Contains(string(out[:min(len(out), 200)]), noGPUs)
 }
 
-// number sets the cards' indexes. If they cannot be asked for, those that are known hold.
-func (b *Backend) number(ctx context.Context, cards []gpu.Device) error {
+// number sets the GPUs' indexes. If they cannot be asked for, those that are known hold.
+func (b *Backend) number(ctx context.Context, devices []gpu.Device) error {
 	var err error
-	if slices.ContainsFunc(cards, func(d gpu.Device) bool { return d.UUID != "" && b.indexes[d.UUID] == "" }) {
+	if slices.ContainsFunc(devices, func(d gpu.Device) bool { return d.UUID != "" && b.indexes[d.UUID] == "" }) {
 		var out []byte
 		var indexes map[string]string
 		if out, err = b.Run(ctx, "--query-gpu=index,uuid", "--format=csv"); err == nil {
@@ -80,8 +80,8 @@ func (b *Backend) number(ctx context.Context, cards []gpu.Device) error {
 			b.indexes = indexes
 		}
 	}
-	for i := range cards {
-		cards[i].Index = b.indexes[cards[i].UUID]
+	for i := range devices {
+		devices[i].Index = b.indexes[devices[i].UUID]
 	}
 	return err
 }

@@ -27,7 +27,7 @@ func TestGolden(t *testing.T) { recorded.Goldens(t, "-q -x", open) }
 
 func TestMissingTool(t *testing.T) { smitest.Missing(t, "iluvatar", open) }
 
-// TestDamagedQuery sees that output that is not whole, or not of this tool, gives an error and no card.
+// TestDamagedQuery sees that output that is not whole, or not of this tool, gives an error and no GPU.
 func TestDamagedQuery(t *testing.T) {
 	whole := strings.TrimSpace(string(smitest.Fixture(t, "mrv100.query.xml")))
 	bad := []string{"", "ixsmi: error while loading shared libraries\n", "<nvidia_smi_log></nvidia_smi_log>", strings.ReplaceAll(whole, "ixsmi_log", "smi_log")}
@@ -35,24 +35,24 @@ func TestDamagedQuery(t *testing.T) {
 		bad = append(bad, whole[:n])
 	}
 	for _, out := range bad {
-		cards, err := readCards([]byte(out))
-		if err == nil || len(cards) > 0 {
-			t.Errorf("%.60q: got %d cards, %v", out, len(cards), err)
+		devices, err := readDevices([]byte(out))
+		if err == nil || len(devices) > 0 {
+			t.Errorf("%.60q: got %d GPUs, %v", out, len(devices), err)
 		} else if !strings.HasPrefix(err.Error(), tool) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.60q: error %q", out, err)
 		}
 	}
 }
 
-// TestCommandLines sees that a process cannot cost the cards their data, whatever its command line is.
+// TestCommandLines sees that a process cannot cost the GPUs their data, whatever its command line is.
 func TestCommandLines(t *testing.T) {
 	whole := string(smitest.Fixture(t, "mrv100.query.xml"))
-	want, err := readCards([]byte(whole))
+	want, err := readDevices([]byte(whole))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, command := range []string{"a < b && c", "\xff\xfe", "<gpu><used>", "]]>", "a\nb"} {
-		got, err := readCards([]byte(strings.Replace(whole, "/usr/local/bin/python3", command, 1)))
+		got, err := readDevices([]byte(strings.Replace(whole, "/usr/local/bin/python3", command, 1)))
 		if diff := cmp.Diff(want, got, smitest.Values()); err != nil || diff != "" {
 			t.Errorf("%q: %v (-want +got)\n%s", command, err, diff)
 		}
@@ -61,7 +61,7 @@ func TestCommandLines(t *testing.T) {
 
 // TestUnits sees that units count, and that a number without one gives nothing.
 func TestUnits(t *testing.T) {
-	cards, err := readCards([]byte(`<ixsmi_log><gpu><uuid>GPU-1</uuid><new><er>1</er></new><memory_usage><total>32 GiB</total><used>116</used></memory_usage>
+	devices, err := readDevices([]byte(`<ixsmi_log><gpu><uuid>GPU-1</uuid><new><er>1</er></new><memory_usage><total>32 GiB</total><used>116</used></memory_usage>
 		<fan_speed>30 %</fan_speed><temperature><gpu_temp>44</gpu_temp></temperature><utilization><gpu_util>101 %</gpu_util></utilization>
 		<pci><pci_bus_id>N/A</pci_bus_id><tx_util>2 MB/s</tx_util><rx_util>7 KB</rx_util></pci></gpu></ixsmi_log>`))
 	want := []gpu.Device{{
@@ -70,7 +70,7 @@ func TestUnits(t *testing.T) {
 		Fans:        []gpu.Fan{{Name: "0", Speed: gpu.Known(0.3)}},
 		PCIe:        gpu.PCIe{Transmit: gpu.Known(2 << 20)},
 	}}
-	if diff := cmp.Diff(want, cards, smitest.Values()); diff != "" || err != nil {
+	if diff := cmp.Diff(want, devices, smitest.Values()); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
@@ -80,14 +80,14 @@ func TestBoardPower(t *testing.T) {
 	const form = `<ixsmi_log><gpu><multigpu_board>%</multigpu_board><power_readings><gpu_power_draw>N/A</gpu_power_draw>
 		<board_power_draw>93 W</board_power_draw><current_board_power_limit>350 W</current_board_power_limit></power_readings></gpu></ixsmi_log>`
 	for multi, want := range map[string]gpu.Value{"No": gpu.Known(93), "Yes": {}, "N/A": {}} {
-		cards, err := readCards([]byte(strings.Replace(form, "%", multi, 1)))
-		if err != nil || len(cards) != 1 || cards[0].PowerUsed != want {
-			t.Errorf("%s: got %v, %v", multi, cards, err)
+		devices, err := readDevices([]byte(strings.Replace(form, "%", multi, 1)))
+		if err != nil || len(devices) != 1 || devices[0].PowerUsed != want {
+			t.Errorf("%s: got %v, %v", multi, devices, err)
 		}
 	}
 }
 
-// TestIndexes sees that cards have the index that the tool gives to their UUID, whatever the order.
+// TestIndexes sees that GPUs have the index that the tool gives to their UUID, whatever the order.
 func TestIndexes(t *testing.T) {
 	const u0, u1 = "GPU-1ac807aa-cbcd-5579-8591-d59d436d6eca", "GPU-be5622c9-df8e-56fb-8586-86e94d57c938"
 	query := recorded.Play("mrv100")
@@ -132,7 +132,7 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
-// TestIndexesHold sees that cards keep their index when it cannot be asked for.
+// TestIndexesHold sees that GPUs keep their index when it cannot be asked for.
 func TestIndexesHold(t *testing.T) {
 	run := recorded.Play("mrv100")
 	b := open(func(ctx context.Context, name string, args ...string) ([]byte, error) { return run(ctx, name, args...) })
@@ -151,8 +151,8 @@ func TestIndexesHold(t *testing.T) {
 	}
 }
 
-// TestNoCards sees that a tool that sees no card is no such machine, unless it had some: then they are lost.
-func TestNoCards(t *testing.T) {
+// TestNoGPUs sees that a tool that sees no GPU is no such machine, unless it had some: then they are lost.
+func TestNoGPUs(t *testing.T) {
 	for name, none := range map[string]smi.Runner{
 		"fails": func(context.Context, string, ...string) ([]byte, error) {
 			return nil, errors.New("ixsmi -q -x: exit status 1: No supported GPUs found")
@@ -174,7 +174,7 @@ func TestNoCards(t *testing.T) {
 		}
 		run = none
 		if r, err := b.Read(t.Context()); err != nil || len(r.Devices) != 0 {
-			t.Errorf("%s, after there were cards: got %v, %v, want an empty reading", name, r, err)
+			t.Errorf("%s, after there were GPUs: got %v, %v, want an empty reading", name, r, err)
 		}
 	}
 }
@@ -193,8 +193,8 @@ func FuzzRead(f *testing.F) {
 		for i := range r.Devices {
 			smitest.CheckDevice(t, &r.Devices[i])
 		}
-		if len(r.Devices) > maxCards || len(smitest.Page(r.Devices)) > 64*len(query)+1<<16 {
-			t.Errorf("%d cards of %d bytes", len(r.Devices), len(query))
+		if len(r.Devices) > maxDevices || len(smitest.Page(r.Devices)) > 64*len(query)+1<<16 {
+			t.Errorf("%d GPUs of %d bytes", len(r.Devices), len(query))
 		}
 	})
 }

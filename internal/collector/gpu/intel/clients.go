@@ -18,8 +18,8 @@ import (
 const (
 	// clientsEvery is the pause between two looks at processes.
 	clientsEvery = 10 * time.Second
-	// longestPause is how long a process that had no card open is not looked at again. It begins with clientsEvery and doubles:
-	// who opens a card does so when it starts.
+	// longestPause is how long a process that had no GPU open is not looked at again. It begins with clientsEvery and doubles:
+	// who opens a GPU does so when it starts.
 	longestPause = 12 * clientsEvery
 	// maxProbes bounds the processes looked at in one go, maxFiles the files of each.
 	maxProbes  = 2048
@@ -27,7 +27,7 @@ const (
 	maxClients = 4096
 )
 
-// usage is what processes use of a card.
+// usage is what processes use of a GPU.
 type usage struct {
 	processes    []gpu.Process
 	known        bool // all processes could be looked at
@@ -36,15 +36,15 @@ type usage struct {
 	untold bool // a client doesn't tell its memory
 }
 
-// clients looks for the processes that have a card open.
+// clients looks for the processes that have a GPU open.
 type clients struct {
 	at      time.Time
 	seen    map[int]*candidate
 	last    map[clientKey]client
-	cards   map[string]usage
+	devices map[string]usage
 	partial bool // there are processes that can't be seen, or may not be looked at
 	told    bool // news told that
-	late    bool // a process that has a card open, or was never looked at, has to wait for the next look
+	late    bool // a process that has a GPU open, or was never looked at, has to wait for the next look
 	rounds  int  // looks in a row that left out none of them
 }
 
@@ -56,7 +56,7 @@ type candidate struct {
 	denied bool      // it may not be looked at
 }
 
-// clientKey is a client; pid tells those of a card that sleeps apart, whose id isn't known.
+// clientKey is a client; pid tells those of a GPU that sleeps apart, whose id isn't known.
 type clientKey struct {
 	pci string
 	id  uint64
@@ -67,10 +67,10 @@ func newClients() *clients {
 	return &clients{seen: map[int]*candidate{}, last: map[clientKey]client{}}
 }
 
-// of returns what processes use of a card. Sums over some processes would be sums of nothing in particular: they are told if
-// all processes could be looked at and all clients tell. A card that nobody has open is idle and empty.
+// of returns what processes use of a GPU. Sums over some processes would be sums of nothing in particular: they are told if
+// all processes could be looked at and all clients tell. A GPU that nobody has open is idle and empty.
 func (c *clients) of(pci string) usage {
-	u := c.cards[pci]
+	u := c.devices[pci]
 	u.known = c.rounds > 0
 	switch {
 	case !u.known || u.untold:
@@ -101,7 +101,7 @@ func (f found) key() clientKey {
 }
 
 // due reports whether it is time to look at processes again.
-func (c *clients) due(now time.Time) bool { return c.cards == nil || now.Sub(c.at) >= clientsEvery }
+func (c *clients) due(now time.Time) bool { return c.devices == nil || now.Sub(c.at) >= clientsEvery }
 
 // news reports, once each time, that not all processes can be looked at.
 func (c *clients) news() bool {
@@ -110,7 +110,7 @@ func (c *clients) news() bool {
 	return news
 }
 
-// refresh looks at processes. asleep are the files in /dev/dri of cards that sleep, with the card's PCI address.
+// refresh looks at processes. asleep are the files in /dev/dri of GPUs that sleep, with the GPU's PCI address.
 func (c *clients) refresh(ctx context.Context, root *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, now time.Time) {
 	elapsed := now.Sub(c.at)
 	c.at = now
@@ -207,7 +207,7 @@ func clientsOf(proc *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, pid i
 	if err != nil {
 		return nil, err
 	}
-	// Who opens a card does so early, and gets a low number.
+	// Who opens a GPU does so early, and gets a low number.
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	var list []client
 	for _, name := range names[:min(len(names), maxFiles)] {
@@ -231,42 +231,42 @@ func clientsOf(proc *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, pid i
 	return list, nil
 }
 
-// share is what a process, or with pid 0 everybody, had of a class of a card's engines.
+// share is what a process, or with pid 0 everybody, had of a class of a GPU's engines.
 type share struct {
 	pci, class string
 	pid        int
 }
 
-// account sums up what clients use. What a card's engines did needs two looks at it.
+// account sums up what clients use. What a GPU's engines did needs two looks at it.
 func (c *clients) account(all []found, elapsed time.Duration) {
-	cards := map[string]usage{}
+	devices := map[string]usage{}
 	shares := map[share]float64{}
 	last := make(map[clientKey]client, len(all))
 	for _, f := range all {
 		key := f.key()
 		last[key] = f.client
-		u := cards[f.pci]
+		u := devices[f.pci]
 		p := u.process(f.pid)
 		if f.memory >= 0 {
 			p.Memory, u.memory = sum(p.Memory, float64(f.memory)), sum(u.memory, float64(f.memory))
 		} else {
 			u.untold = true
 		}
-		cards[f.pci] = u
+		devices[f.pci] = u
 		if before, ok := c.last[key]; ok {
 			f.since(before, float64(elapsed), shares)
 		}
 	}
-	for s, had := range shares { // the busiest class is how busy the card is
-		u := cards[s.pci]
+	for s, had := range shares { // the busiest class is how busy the GPU is
+		u := devices[s.pci]
 		to := &u.busy
 		if s.pid != 0 {
 			to = &u.process(s.pid).Use
 		}
 		*to = gpu.Known(min(1, max(had, value(*to))))
-		cards[s.pci] = u
+		devices[s.pci] = u
 	}
-	c.last, c.cards = last, cards
+	c.last, c.devices = last, devices
 	if c.rounds++; c.partial || c.late {
 		c.rounds = 0
 	}

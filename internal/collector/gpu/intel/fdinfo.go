@@ -8,13 +8,13 @@ import (
 
 const maxEngines = 16
 
-// client is what a driver tells of one use of a card by a process (Documentation/gpu/drm-usage-stats.rst).
+// client is what a driver tells of one use of a GPU by a process (Documentation/gpu/drm-usage-stats.rst).
 type client struct {
 	driver, pci string
 	id          uint64
-	memory      int64 // bytes of the card's own memory that are resident; negative: not told
+	memory      int64 // bytes of the GPU's own memory that are resident; negative: not told
 	engines     []engine
-	asleep      bool // the card sleeps: nothing else is known
+	asleep      bool // the GPU sleeps: nothing else is known
 }
 
 // engine is the time of a class of engines that a client had: of i915 in ns (total is 0), of xe in cycles out of a total.
@@ -24,7 +24,7 @@ type engine struct {
 	capacity    uint64 // engines of the class; 1 if not told
 }
 
-// parseFdinfo parses the fdinfo of a file of a card. ok is false if it isn't one of i915 or xe.
+// parseFdinfo parses the fdinfo of a file of a GPU. ok is false if it isn't one of i915 or xe.
 func parseFdinfo(b []byte) (c client, ok bool) {
 	c.memory = -1
 	known := false
@@ -58,7 +58,7 @@ func parseFdinfo(b []byte) (c client, ok bool) {
 	return c, known && c.pci != "" && (c.driver == "i915" || c.driver == "xe")
 }
 
-// local reports whether a key is about memory of the card: vram0 in xe, local0 in i915.
+// local reports whether a key is about memory of the GPU: vram0 in xe, local0 in i915.
 func local(key, prefix string) bool {
 	region, ok := strings.CutPrefix(key, prefix)
 	return ok && (numberedName(region, "vram") || numberedName(region, "local"))

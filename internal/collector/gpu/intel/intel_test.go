@@ -26,7 +26,7 @@ var backend sysfstest.New = func(root string) *sysfs.Backend { return New(Option
 
 func TestGolden(t *testing.T) { backend.Goldens(t, 3, *update) }
 
-// TestLater compares what follows from two readings of a card: power and use are differences.
+// TestLater compares what follows from two readings of a GPU: power and use are differences.
 func TestLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := sysfstest.Unpack(t, "testdata/arc_b580_xe.tree")
@@ -60,7 +60,7 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
-const oneCard = `[proc/2]
+const oneGPU = `[proc/2]
 comm = kthreadd
 [sys/class/drm/card0/device]
 vendor = 0x8086
@@ -69,9 +69,9 @@ hwmon/hwmon0/name = xe
 hwmon/hwmon0/energy1_input = 5000000
 `
 
-func TestCardInPlaceOfTheIntegrated(t *testing.T) {
+func TestGPUInPlaceOfTheIntegrated(t *testing.T) {
 	root := t.TempDir()
-	sysfstest.Add(t, root, strings.ReplaceAll(oneCard, "0000:03:00.0", "0000:00:02.0")+"vram_d3cold_threshold = 300")
+	sysfstest.Add(t, root, strings.ReplaceAll(oneGPU, "0000:03:00.0", "0000:00:02.0")+"vram_d3cold_threshold = 300")
 	if d := sysfstest.Read(t, backend.Open(t, root)); len(d) != 1 || d[0].Name != "Intel Arc B580" {
 		t.Errorf("got %+v", d)
 	}
@@ -80,7 +80,7 @@ func TestCardInPlaceOfTheIntegrated(t *testing.T) {
 func TestPowerFromEnergy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
-		sysfstest.Add(t, root, oneCard+"[proc]\nversion = Linux")
+		sysfstest.Add(t, root, oneGPU+"[proc]\nversion = Linux")
 		b := backend.Open(t, root)
 		step := func(after time.Duration, microjoules string, want gpu.Value) {
 			t.Helper()
@@ -103,7 +103,7 @@ func TestPowerFromEnergy(t *testing.T) {
 
 func TestVanish(t *testing.T) {
 	root := t.TempDir()
-	sysfstest.Add(t, root, oneCard+strings.ReplaceAll(strings.ReplaceAll(oneCard, "card0", "card1"), "0000:03", "0000:04"))
+	sysfstest.Add(t, root, oneGPU+strings.ReplaceAll(strings.ReplaceAll(oneGPU, "card0", "card1"), "0000:03", "0000:04"))
 	b := backend.Open(t, root)
 	if d := sysfstest.Read(t, b); len(d) != 2 {
 		t.Fatalf("first: %+v", d)
@@ -112,7 +112,7 @@ func TestVanish(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := b.Read(t.Context())
-	if err == nil || err.Error() != "card 0000:04:00.0 is gone from /sys" || len(r.Devices) != 1 {
+	if err == nil || err.Error() != "GPU 0000:04:00.0 is gone from /sys" || len(r.Devices) != 1 {
 		t.Fatalf("vanished: %v, %v", r, err)
 	}
 	if d := sysfstest.Read(t, b); len(d) != 1 || d[0].PCI != "0000:03:00.0" {
@@ -122,7 +122,7 @@ func TestVanish(t *testing.T) {
 
 func TestBrokenFirmware(t *testing.T) {
 	root := t.TempDir()
-	sysfstest.Add(t, root, oneCard+"survivability_mode = Runtime")
+	sysfstest.Add(t, root, oneGPU+"survivability_mode = Runtime")
 	if d := sysfstest.Read(t, backend.Open(t, root)); len(d) != 1 || !d[0].Lost || d[0].Action != gpu.ActionReplace || d[0].Energy != (gpu.Value{}) {
 		t.Errorf("got %+v", d)
 	}
@@ -143,7 +143,7 @@ func clientOf(pid int, id, busy, total string) string {
 func TestUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
-		sysfstest.Add(t, root, oneCard+clientOf(77, "4", "100", "1000")+clientOf(88, "5", "0", "1000")+"[proc/1/fd]\n0 -> /dev/null")
+		sysfstest.Add(t, root, oneGPU+clientOf(77, "4", "100", "1000")+clientOf(88, "5", "0", "1000")+"[proc/1/fd]\n0 -> /dev/null")
 		b := backend.Open(t, root)
 		d := sysfstest.Read(t, b)[0]
 		if d.Utilization != (gpu.Value{}) || d.MemoryUsed != gpu.Known(2<<20) || !d.ProcessesKnown || len(d.Processes) != 2 || d.Processes[0].Use != (gpu.Value{}) {
@@ -180,11 +180,11 @@ func TestUse(t *testing.T) {
 	})
 }
 
-// TestLateComer finds a process that opens a card some time after its start, and looks ever more rarely at those that don't.
+// TestLateComer finds a process that opens a GPU some time after its start, and looks ever more rarely at those that don't.
 func TestLateComer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
-		sysfstest.Add(t, root, oneCard+"[proc/77/fd]\n0 -> /dev/null")
+		sysfstest.Add(t, root, oneGPU+"[proc/77/fd]\n0 -> /dev/null")
 		c := newClients()
 		look := looker(t, root, c)
 		for range 20 {
@@ -227,7 +227,7 @@ func TestManyProcesses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		sysfstest.Add(t, root, oneCard+clientOf(9999, "4", "0", "1"))
+		sysfstest.Add(t, root, oneGPU+clientOf(9999, "4", "0", "1"))
 		c := newClients()
 		look := looker(t, root, c)
 		for _, known := range []bool{false, false, true} {
@@ -239,19 +239,19 @@ func TestManyProcesses(t *testing.T) {
 	})
 }
 
-// TestNoCardCostsNothing looks at no process on a machine without a discrete card.
-func TestNoCardCostsNothing(t *testing.T) {
+// TestNoGPUCostsNothing looks at no process on a machine without a discrete GPU.
+func TestNoGPUCostsNothing(t *testing.T) {
 	root := t.TempDir()
-	sysfstest.Add(t, root, strings.ReplaceAll(oneCard, "0000:03:00.0", "0000:00:02.0")+clientOf(77, "4", "0", "1"))
+	sysfstest.Add(t, root, strings.ReplaceAll(oneGPU, "0000:03:00.0", "0000:00:02.0")+clientOf(77, "4", "0", "1"))
 	s := newSource(nil)
 	b := sysfs.NewBackend(vendor, root, s)
 	defer b.Close()
-	if _, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) || len(s.clients.seen) != 0 || s.clients.cards != nil {
+	if _, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) || len(s.clients.seen) != 0 || s.clients.devices != nil {
 		t.Errorf("%v, and saw %v", err, s.clients.seen)
 	}
 }
 
-// TestProcessesThatCannotBeSeen makes no sums on a machine that hides processes, and of a card with parts given away.
+// TestProcessesThatCannotBeSeen makes no sums on a machine that hides processes, and of a GPU with parts given away.
 func TestProcessesThatCannotBeSeen(t *testing.T) {
 	for name, add := range map[string]string{
 		"container":         "[proc/2]\ncomm = bash",
@@ -259,7 +259,7 @@ func TestProcessesThatCannotBeSeen(t *testing.T) {
 	} {
 		for _, client := range []string{"", clientOf(77, "4", "0", "1")} {
 			root := t.TempDir()
-			sysfstest.Add(t, root, oneCard+client+add)
+			sysfstest.Add(t, root, oneGPU+client+add)
 			d := sysfstest.Read(t, backend.Open(t, root))[0]
 			if d.MemoryUsed != (gpu.Value{}) || d.Utilization != (gpu.Value{}) || (len(d.Processes) == 1) != (client != "") {
 				t.Errorf("%s: got %+v", name, d)
@@ -271,13 +271,13 @@ func TestProcessesThatCannotBeSeen(t *testing.T) {
 	}
 }
 
-// TestSleepingCardIsNotWoken reads nothing of a card that sleeps, neither of its own files nor of its clients', and what was
+// TestSleepingGPUIsNotWoken reads nothing of a GPU that sleeps, neither of its own files nor of its clients', and what was
 // left out once it is awake.
-func TestSleepingCardIsNotWoken(t *testing.T) {
+func TestSleepingGPUIsNotWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
 		const device = "[sys/class/drm/card0/device]\n"
-		sysfstest.Add(t, root, oneCard+"power/runtime_status = suspended\ndrm/renderD128/dev = 226:128\nhwmon/hwmon0/energy1_input = 0\n"+
+		sysfstest.Add(t, root, oneGPU+"power/runtime_status = suspended\ndrm/renderD128/dev = 226:128\nhwmon/hwmon0/energy1_input = 0\n"+
 			"hwmon/hwmon0/energy2_input = 7\n"+clientOf(77, "4", "0", "1")+"5 = drm-driver:\\txe\n[proc/77/fd]\n5 -> /dev/dri/renderD128")
 		b := backend.Open(t, root)
 		d := sysfstest.Read(t, b)[0]
@@ -301,7 +301,7 @@ func TestErrorsDoNotGoDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	c := &card{errors: []errorCounter{
+	c := &device{errors: []errorCounter{
 		{gpu.Corrected, "a", dir, "gt0/a"}, {gpu.Corrected, "b", dir, "gt0/b"}, {gpu.Corrected, "a", dir, "gt1/a"}, {gpu.Corrected, "b", dir, "gt1/b"},
 	}}
 	want := []gpu.ECC{{Kind: gpu.Corrected, Location: "b", Count: 3}}
@@ -315,7 +315,7 @@ func TestNotAllowedToLook(t *testing.T) {
 		t.Skip("nothing is forbidden to root")
 	}
 	root := t.TempDir()
-	sysfstest.Add(t, root, oneCard+clientOf(77, "4", "0", "1")+"[proc/1/fd]\n0 -> /dev/null")
+	sysfstest.Add(t, root, oneGPU+clientOf(77, "4", "0", "1")+"[proc/1/fd]\n0 -> /dev/null")
 	closed := filepath.Join(root, "proc/1/fd")
 	if err := os.Chmod(closed, 0); err != nil {
 		t.Fatal(err)
@@ -336,7 +336,7 @@ func TestDenied(t *testing.T) {
 		t.Errorf("got %+v", u)
 	}
 	if u := c.of("b"); u.known || u.memory != (gpu.Value{}) {
-		t.Errorf("another card: %+v", u)
+		t.Errorf("another GPU: %+v", u)
 	}
 }
 
@@ -354,7 +354,7 @@ func BenchmarkRead(b *testing.B) {
 	backend.BenchmarkEight(b, "testdata/arc_b580_xe.tree", "0000:09:00.0")
 }
 
-// BenchmarkProcesses looks at 2000 processes with 20 files each, none of which is a card: what a first look costs.
+// BenchmarkProcesses looks at 2000 processes with 20 files each, none of which is a GPU: what a first look costs.
 func BenchmarkProcesses(b *testing.B) {
 	root := b.TempDir()
 	for pid := range 2000 {

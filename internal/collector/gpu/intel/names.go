@@ -5,7 +5,7 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs"
 )
 
-// productName names the cards that serve models; /sys has no names.
+// productName names the GPUs that serve models; /sys has no names.
 func productName(device string) string {
 	switch device {
 	case "56a0":
@@ -50,7 +50,7 @@ func productName(device string) string {
 	return "Intel " + device
 }
 
-func identity(root *sysfs.Dir, c sysfs.Card) gpu.Identity {
+func identity(root *sysfs.Dir, c sysfs.PCIDevice) gpu.Identity {
 	id := gpu.Identity{Vendor: vendor, Chip: "0", PCI: c.PCI, Name: productName(c.DeviceID)}
 	// A driver that was built apart from the kernel has a version of its own.
 	if id.Driver = root.Text("sys/module/" + c.Driver + "/version"); id.Driver == "" {

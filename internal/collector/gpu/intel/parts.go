@@ -20,7 +20,7 @@ type part struct {
 	reasons      []reason
 }
 
-// reason is an attribute that says whether the card is held back for it.
+// reason is an attribute that says whether the GPU is held back for it.
 type reason struct {
 	attr *sysfs.Attr
 	is   gpu.Throttle
@@ -43,7 +43,7 @@ func reasonOf(name string) gpu.Throttle {
 	return gpu.ThrottleUnknownReason
 }
 
-func (c *card) openParts(root *sysfs.Dir) {
+func (c *device) openParts(root *sysfs.Dir) {
 	if c.Driver == "xe" {
 		for _, tile := range numbered(c.Device.Names("."), "tile") {
 			for _, gt := range numbered(c.Device.Names(tile), "gt") {
@@ -58,7 +58,7 @@ func (c *card) openParts(root *sysfs.Dir) {
 }
 
 // addXe opens a GT of xe. act_freq doesn't wake it, cur_freq would.
-func (c *card) addXe(path string) {
+func (c *device) addXe(path string) {
 	p := part{kind: "graphics", now: c.Keep(c.Device.Attr(path + "/freq0/act_freq"))}
 	if strings.HasSuffix(c.Device.Text(path+"/gtidle/name"), "-mc") {
 		p.kind = "video"
@@ -73,8 +73,8 @@ func (c *card) addXe(path string) {
 	c.add(p)
 }
 
-// addI915 opens a GT of i915, which stands below the card and not below its device.
-func (c *card) addI915(root *sysfs.Dir, path string) {
+// addI915 opens a GT of i915, which stands below the GPU and not below its device.
+func (c *device) addI915(root *sysfs.Dir, path string) {
 	d, err := root.Sub(path)
 	if err != nil {
 		return
@@ -92,14 +92,14 @@ func (c *card) addI915(root *sysfs.Dir, path string) {
 	c.openErrors(d)
 }
 
-func (c *card) add(p part) {
+func (c *device) add(p part) {
 	if len(c.parts) < maxParts {
 		c.parts = append(c.parts, p)
 	}
 }
 
 // clocks are the clocks of the graphics and of the media halves, each the fastest tile's. A half that sleeps has a clock of 0.
-func (c *card) clocks(r *sysfs.Reader) []gpu.Clock {
+func (c *device) clocks(r *sysfs.Reader) []gpu.Clock {
 	var list []gpu.Clock
 	for _, kind := range []string{"graphics", "video"} {
 		clock := gpu.Clock{Part: kind}
@@ -125,7 +125,7 @@ func higher(a, b gpu.Value) gpu.Value {
 }
 
 // throttles are the reasons for which a part is held back now. The parts' status is asked first: it is mostly 0.
-func (c *card) throttles(r *sysfs.Reader) (list []gpu.Throttle, known bool) {
+func (c *device) throttles(r *sysfs.Reader) (list []gpu.Throttle, known bool) {
 	for _, p := range c.parts {
 		status, ok := r.Int(p.status)
 		if !ok {
@@ -149,7 +149,7 @@ func (c *card) throttles(r *sysfs.Reader) (list []gpu.Throttle, known bool) {
 	return slices.Compact(list), known
 }
 
-// errorCounter is a counter of errors of a part of a card. It is read too rarely to stay open.
+// errorCounter is a counter of errors of a part of a GPU. It is read too rarely to stay open.
 type errorCounter struct {
 	kind, location string
 	dir            *sysfs.Dir
@@ -158,13 +158,13 @@ type errorCounter struct {
 
 const (
 	maxErrors = 64
-	// errorsEvery is the pause between two looks at error counters: the driver keeps the card awake for each.
+	// errorsEvery is the pause between two looks at error counters: the driver keeps the GPU awake for each.
 	errorsEvery = 30 * time.Second
 )
 
 // openErrors opens the error counters that Intel's own i915 has for the Flex and Max series: error_counter/correctable_guc,
 // fatal_eu_grf ...
-func (c *card) openErrors(d *sysfs.Dir) {
+func (c *device) openErrors(d *sysfs.Dir) {
 	for _, name := range d.Names("error_counter") {
 		for prefix, kind := range map[string]string{"correctable_": gpu.Corrected, "fatal_": gpu.Uncorrected} {
 			if location, ok := strings.CutPrefix(name, prefix); ok && location != "" && len(c.errors) < maxErrors {
@@ -175,7 +175,7 @@ func (c *card) openErrors(d *sysfs.Dir) {
 }
 
 // readErrors sums the counters of all tiles. A sum without one of its parts would go down: it is left out.
-func (c *card) readErrors(r *sysfs.Reader) []gpu.ECC {
+func (c *device) readErrors(r *sysfs.Reader) []gpu.ECC {
 	var list []gpu.ECC
 	for _, e := range c.errors {
 		text, err := e.dir.Read(e.file, r.Buffer())

@@ -1,8 +1,8 @@
-// Package metax reads MetaX cards with mx-smi: the table that it prints without options, which has all in one run, and now and
-// then `mx-smi -L` for the cards' UUIDs. Columns are found by their headers, of which there are several generations.
+// Package metax reads MetaX GPUs with mx-smi: the table that it prints without options, which has all in one run, and now and
+// then `mx-smi -L` for the GPUs' UUIDs. Columns are found by their headers, of which there are several generations.
 //
-// A card's index is its number in the column GPU, which MACA_VISIBLE_DEVICES takes too; boards with several GPUs have a number
-// for each. The utilization is GPU-Util, the share of time in which the card had work.
+// A GPU's index is its number in the column GPU, which MACA_VISIBLE_DEVICES takes too; boards with several GPUs have a number
+// for each. The utilization is GPU-Util, the share of time in which the GPU had work.
 package metax
 
 import (
@@ -26,7 +26,7 @@ const (
 // Options are what a Backend may be told.
 type Options = smi.Options
 
-// Backend reads MetaX cards.
+// Backend reads MetaX GPUs.
 type Backend struct {
 	smi.Tool
 

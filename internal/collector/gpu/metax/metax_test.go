@@ -40,7 +40,7 @@ func TestProcesses(t *testing.T) {
 		for _, d := range r.Devices {
 			got[d.Index] = d.Processes
 			if !d.ProcessesKnown {
-				t.Errorf("%s: the processes of card %s were told", name, d.Index)
+				t.Errorf("%s: the processes of GPU %s were told", name, d.Index)
 			}
 		}
 		if diff := cmp.Diff(want, got, smitest.Values()); diff != "" {
@@ -49,7 +49,7 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// A part that is not as it should be costs its own card and nothing else.
+// A part that is not as it should be costs its own GPU and nothing else.
 func TestFaults(t *testing.T) {
 	const file = "c500-2.3.1"
 	good := smitest.Recorded(t, file).Output("mx-smi")
@@ -61,7 +61,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name, out string
-		cards     string // indexes of those that are read
+		devices   string // indexes of those that are read
 		want      string // in the error
 	}{
 		{"nothing", "", "", `mx-smi: output not recognized: a row with its and the driver's version: got ""`},
@@ -69,11 +69,11 @@ func TestFaults(t *testing.T) {
 		{"another maker's tool of that name", "│MOFFETT-SMI 2.3.0 Driver Version 3.5.2│\n", "", "a row with its and the driver's version"},
 		{"no Bus-id", replace("| Bus-id              | GPU-Util", "| Address             | GPU-Util"), "", "mx-smi 2.3.1: output not recognized: the table's two header rows"},
 		{"a new column", replace("GPU-Util      sGPU-M |", "GPU-Util        XYZ-M |"), "0 2 3", `the header: got "GPU-Util XYZ-M"`},
-		{"a row cut off", replace("| 348W / NA        | 63C          P0 | 60982/65536 MiB     | Available            |\n", ""), "0 3", "a card's second row"},
-		{"cells missing", replace("| 2           Off | 0000:13:00.0        |", "| 0000:13:00.0        |"), "0 3", "a card's first row"},
-		{"a process on no card", replace("|  2                      2477", "|  9                      2477"), "0 2 3", "a row of a process"},
+		{"a row cut off", replace("| 348W / NA        | 63C          P0 | 60982/65536 MiB     | Available            |\n", ""), "0 3", "a GPU's second row"},
+		{"cells missing", replace("| 2           Off | 0000:13:00.0        |", "| 0000:13:00.0        |"), "0 3", "a GPU's first row"},
+		{"a process on no GPU", replace("|  2                      2477", "|  9                      2477"), "0 2 3", "a row of a process"},
 		{"another header of processes", replace("PID         Process Name", "Type PID    Process Name"), "0 2 3", "the header of the processes"},
-		{"cut", good[:strings.Index(good, "| 348W / NA")], "0", "a card's second row"},
+		{"cut", good[:strings.Index(good, "| 348W / NA")], "0", "a GPU's second row"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tool := smitest.Recorded(t, file)
@@ -82,12 +82,12 @@ func TestFaults(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
-			var cards []string
+			var devices []string
 			for _, d := range r.Devices {
-				cards = append(cards, d.Index)
+				devices = append(devices, d.Index)
 			}
-			if got := strings.Join(cards, " "); got != test.cards {
-				t.Errorf("read cards %q, want %q", got, test.cards)
+			if got := strings.Join(devices, " "); got != test.devices {
+				t.Errorf("read GPUs %q, want %q", got, test.devices)
 			}
 		})
 	}
@@ -96,7 +96,7 @@ func TestFaults(t *testing.T) {
 		tool.Set("mx-smi -L", "nothing\n", 0)
 		r, err := New(Options{Run: tool.Run}).Read(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "mx-smi -L: output not recognized") || len(r.Devices) != 3 {
-			t.Errorf("got %d cards, %v", len(r.Devices), err)
+			t.Errorf("got %d GPUs, %v", len(r.Devices), err)
 		}
 	})
 }
@@ -115,13 +115,13 @@ func TestErrorsKeepSecrets(t *testing.T) {
 		tool.Set("mx-smi", out, 0)
 		r, err := open(tool.Run).Read(t.Context())
 		if understood := strings.Contains(out, "| Processes "); (err == nil) != understood || strings.Contains(fmt.Sprint(err), "secret") || len(r.Devices) != 3 {
-			t.Errorf("got %d cards, %v", len(r.Devices), err)
+			t.Errorf("got %d GPUs, %v", len(r.Devices), err)
 		}
 	}
 }
 
-// TestIdentityOfRenumberedCards sees that a card keeps its UUID when the loss of another gives it another index.
-func TestIdentityOfRenumberedCards(t *testing.T) {
+// TestIdentityOfRenumberedGPUs sees that a GPU keeps its UUID when the loss of another gives it another index.
+func TestIdentityOfRenumberedGPUs(t *testing.T) {
 	tool := smitest.Recorded(t, "n260-2.2.8")
 	b := open(tool.Run)
 	before := smitest.Read(t, b).Devices[1]
@@ -135,8 +135,8 @@ func TestIdentityOfRenumberedCards(t *testing.T) {
 	}
 }
 
-// TestNoCards sees that a tool that lists no card is no such machine, unless it had some: then they are lost.
-func TestNoCards(t *testing.T) {
+// TestNoGPUs sees that a tool that lists no GPU is no such machine, unless it had some: then they are lost.
+func TestNoGPUs(t *testing.T) {
 	tool := smitest.Recorded(t, "n260-2.2.8")
 	full := tool.Output("mx-smi")
 	empty := full[:strings.Index(full, "| 0       MetaX")] + full[strings.Index(full, "| Process:"):]
@@ -149,7 +149,7 @@ func TestNoCards(t *testing.T) {
 	smitest.Read(t, b)
 	tool.Set("mx-smi", empty, 0)
 	if r, err := b.Read(t.Context()); err != nil || len(r.Devices) > 0 {
-		t.Errorf("after there were cards: got %v, %v, want an empty reading", r, err)
+		t.Errorf("after there were GPUs: got %v, %v, want an empty reading", r, err)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestListIsTriedAgain(t *testing.T) {
 		tool.Set("mx-smi -L", "busy\n", 1)
 		b := open(tool.Run)
 		if r, err := b.Read(t.Context()); err == nil || len(r.Devices) != 2 {
-			t.Errorf("got %d cards, %v", len(r.Devices), err)
+			t.Errorf("got %d GPUs, %v", len(r.Devices), err)
 		}
 		tool.Set("mx-smi -L", list, 0)
 		time.Sleep(again)
@@ -182,10 +182,10 @@ func FuzzRead(f *testing.F) {
 		all := func(context.Context, string, ...string) ([]byte, error) { return out, nil }
 		r, err := New(Options{Run: all}).Read(t.Context())
 		if err == nil && len(r.Devices) == 0 {
-			t.Error("neither cards nor an error")
+			t.Error("neither GPUs nor an error")
 		}
-		if len(r.Devices) > maxCards {
-			t.Errorf("%d cards", len(r.Devices))
+		if len(r.Devices) > maxDevices {
+			t.Errorf("%d GPUs", len(r.Devices))
 		}
 		for _, d := range r.Devices {
 			smitest.CheckDevice(t, &d)

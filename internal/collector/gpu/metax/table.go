@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	maxCards     = 256
+	maxDevices   = 256
 	maxProcesses = 4096
 )
 
-// The table's columns by their header, as mx-smi 2.1.6 to 2.3.1 print them. A card is two rows under two header rows.
+// The table's columns by their header, as mx-smi 2.1.6 to 2.3.1 print them. A GPU is two rows under two header rows.
 var layout = smi.Layout{
 	"GPU NAME":               regexp.MustCompile(`^(?P<index>\d+) (?P<name>.+)$`),
 	"GPU NAME Persistence-M": regexp.MustCompile(`^(?P<index>\d+) (?P<name>.+) \S+$`),
@@ -47,7 +47,7 @@ type reader struct {
 	version, driver, bios string
 	devices               []gpu.Device
 	faults                smi.Faults
-	columns               [2]smi.Columns // of a card's first and second row
+	columns               [2]smi.Columns // of a GPU's first and second row
 	open                  map[string]string
 	processHeader         string
 	processes, told       bool // within the table of processes; it was understood
@@ -64,7 +64,7 @@ func parseTable(out []byte) ([]gpu.Device, error) {
 		}
 	}
 	if r.open != nil {
-		r.fault("a card's second row", "the end")
+		r.fault("a GPU's second row", "the end")
 	}
 	if r.processes && !r.told {
 		r.fault("the header of the processes", r.processHeader)
@@ -79,7 +79,7 @@ func parseTable(out []byte) ([]gpu.Device, error) {
 		d := &r.devices[i]
 		d.Driver, d.ProcessesKnown = r.driver, r.told
 		if !slices.ContainsFunc(r.devices, func(other gpu.Device) bool { return other.Name != d.Name }) {
-			d.Firmware = r.bios // told once, so not for cards of several kinds
+			d.Firmware = r.bios // told once, so not for GPUs of several kinds
 		}
 	}
 	return r.devices, r.faults.Err()
@@ -109,7 +109,7 @@ func (r *reader) row(cells []string) {
 	case r.columns[0] != nil && r.columns[1] == nil && strings.Contains(text, "Memory-Usage"):
 		r.columns[1] = r.header(cells, "memory")
 	case r.columns[1] != nil:
-		r.card(cells, text)
+		r.deviceRow(cells, text)
 	}
 }
 
@@ -128,17 +128,17 @@ func (r *reader) header(cells []string, need ...string) smi.Columns {
 	return columns
 }
 
-// card reads one row of a card: the first and the second come in turn. A first row is known by the PCI address, which no
+// deviceRow reads one row of a GPU: the first and the second come in turn. A first row is known by the PCI address, which no
 // second row has.
-func (r *reader) card(cells []string, text string) {
+func (r *reader) deviceRow(cells []string, text string) {
 	if slices.ContainsFunc(cells, func(cell string) bool { return smi.Address(cell) != "" }) {
 		if r.open != nil {
-			r.fault("a card's second row", text)
+			r.fault("a GPU's second row", text)
 		}
 		r.open = nil
 		top, ok := r.columns[0].Fields(cells)
-		if !ok || len(r.devices) == maxCards {
-			r.fault("a card's first row", text)
+		if !ok || len(r.devices) == maxDevices {
+			r.fault("a GPU's first row", text)
 			return
 		}
 		r.open = top
@@ -147,7 +147,7 @@ func (r *reader) card(cells []string, text string) {
 	below, ok := r.columns[1].Fields(cells)
 	if !ok || r.open == nil {
 		r.open = nil
-		r.fault("a row of a card", text)
+		r.fault("a row of a GPU", text)
 		return
 	}
 	r.devices = append(r.devices, device(r.open, below))
@@ -169,7 +169,7 @@ func device(top, below map[string]string) gpu.Device {
 	return d
 }
 
-// name is a card's name with the vendor's in front: older versions write MXC500, later ones MetaX C500.
+// name is a GPU's name with the vendor's in front: older versions write MXC500, later ones MetaX C500.
 func name(s string) string {
 	if strings.HasPrefix(s, "MetaX") {
 		return s
@@ -209,23 +209,23 @@ func (r *reader) process(text string) {
 
 var listRow = regexp.MustCompile(`^GPU#\d{1,4}\s.*?\s([0-9A-Fa-f:.]{12,16})\s.*\(UUID: ?([0-9A-Za-z-]{1,64})\)$`)
 
-// parseList reads the UUIDs of `mx-smi -L`, by PCI address: a card's index may change when another one is lost. Cards that are
+// parseList reads the UUIDs of `mx-smi -L`, by PCI address: a GPU's index may change when another one is lost. GPUs that are
 // not available have none.
 func parseList(out []byte) (map[string]string, error) {
 	uuids := map[string]string{}
-	cards := 0
+	devices := 0
 	for line := range strings.Lines(string(out)) {
 		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "GPU#") {
 			continue
 		}
-		cards++
-		if m := listRow.FindStringSubmatch(line); m != nil && len(uuids) < maxCards {
+		devices++
+		if m := listRow.FindStringSubmatch(line); m != nil && len(uuids) < maxDevices {
 			if bus := smi.Address(m[1]); bus != "" {
 				uuids[bus] = m[2]
 			}
 		}
 	}
-	if cards == 0 {
+	if devices == 0 {
 		return nil, smi.Unrecognized(tool+" -L", "", "lines GPU#n", strings.TrimSpace(string(out)))
 	}
 	return uuids, nil

@@ -1,4 +1,4 @@
-// Package mthreads reads Moore Threads cards with the vendor's tool mthreads-gmi: the cards from the JSON form of its query,
+// Package mthreads reads Moore Threads GPUs with the vendor's tool mthreads-gmi: the GPUs from the JSON form of its query,
 // the processes from the table that it prints without arguments, the only form in which it has them.
 package mthreads
 
@@ -17,7 +17,7 @@ const (
 // Options are what a Backend may be told.
 type Options = smi.Options
 
-// Backend reads the cards. It is used by one goroutine at a time.
+// Backend reads the GPUs. It is used by one goroutine at a time.
 type Backend struct {
 	smi.Tool
 }
@@ -37,17 +37,17 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	if err != nil {
 		return gpu.Reading{}, err
 	}
-	cards, err := readCards(out)
-	if len(cards) == 0 {
+	devices, err := readDevices(out)
+	if len(devices) == 0 {
 		if err == nil {
 			err = b.None()
 		}
 		return gpu.Reading{}, err
 	}
-	b.See(cards)
+	b.See(devices)
 	table, tableErr := b.Run(ctx)
 	if tableErr == nil {
-		tableErr = addProcesses(cards, table)
+		tableErr = addProcesses(devices, table)
 	}
-	return gpu.Reading{Devices: cards}, smi.Join(err, tableErr)
+	return gpu.Reading{Devices: devices}, smi.Join(err, tableErr)
 }

@@ -27,7 +27,7 @@ func TestGolden(t *testing.T) { recorded.Goldens(t, "-q --json", open) }
 
 func TestMissingTool(t *testing.T) { smitest.Missing(t, "mthreads", open) }
 
-// TestDamagedQuery sees that output that is not whole, or not of this tool, gives an error and no card.
+// TestDamagedQuery sees that output that is not whole, or not of this tool, gives an error and no GPU.
 func TestDamagedQuery(t *testing.T) {
 	whole := smitest.Fixture(t, "x10000.query.json")
 	bad := []string{
@@ -39,19 +39,19 @@ func TestDamagedQuery(t *testing.T) {
 		bad = append(bad, string(whole[:n]))
 	}
 	for _, out := range bad {
-		cards, err := readCards([]byte(out))
-		if err == nil || len(cards) > 0 {
-			t.Errorf("%.60q: got %d cards, %v", out, len(cards), err)
+		devices, err := readDevices([]byte(out))
+		if err == nil || len(devices) > 0 {
+			t.Errorf("%.60q: got %d GPUs, %v", out, len(devices), err)
 		} else if !strings.HasPrefix(err.Error(), tool) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.60q: error %q", out, err)
 		}
 	}
 }
 
-func TestBadCardCostsNoOther(t *testing.T) {
-	cards, err := readCards([]byte(`{"GPU":[{"Index":"0"},{"Index":"1","Product Name":"MTT S80"},7,{"Index":"1","Product Name":"MTT S80"}]}`))
-	if len(cards) != 1 || cards[0].Index != "1" || err == nil {
-		t.Errorf("got %v, %v", cards, err)
+func TestBadGPUCostsNoOther(t *testing.T) {
+	devices, err := readDevices([]byte(`{"GPU":[{"Index":"0"},{"Index":"1","Product Name":"MTT S80"},7,{"Index":"1","Product Name":"MTT S80"}]}`))
+	if len(devices) != 1 || devices[0].Index != "1" || err == nil {
+		t.Errorf("got %v, %v", devices, err)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestUnits(t *testing.T) {
 		"Utilization":{"Gpu":"101%"},"Temperature":{"GPU Current Temp":"61"},"Power Readings":{"Power Draw ":"153590mW","Current Power Limit":"0W"},
 		"Clocks":{"Graphics":"1.6GHz","Memory":2003},"PCI":{"Bus ID":"nowhere","GPU Link Info":{"Link Width":{"Current":"16"}}},
 		"Retired Pages":{"Single Bit ECC":"3","Double Bit ECC":"1","Pending Page Blacklist":"Yes"}}]}`
-	cards, err := readCards([]byte(form))
+	devices, err := readDevices([]byte(form))
 	want := []gpu.Device{{
 		Identity:    gpu.Identity{Vendor: vendor, Index: "0", Chip: "0", Name: "MTT S4000"},
 		MemoryTotal: gpu.Known(48 << 30), MemoryUsed: gpu.Known(1.5 * (1 << 30)),
@@ -70,14 +70,14 @@ func TestUnits(t *testing.T) {
 		Remapped:        []gpu.Remapped{{Cause: gpu.Corrected, Count: 3}, {Cause: gpu.Uncorrected, Count: 1}},
 		RowRemapPending: gpu.Known(1),
 	}}
-	if diff := cmp.Diff(want, cards, smitest.Values()); diff != "" || err != nil {
+	if diff := cmp.Diff(want, devices, smitest.Values()); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
 
 func TestProcesses(t *testing.T) {
 	const head = "    mthreads-gmi:2.3.2           Driver Version:3.3.5-server\nProcesses:\nID PID Process name GPU Memory\n Usage\n+----+\n"
-	cards := func() []gpu.Device {
+	devices := func() []gpu.Device {
 		return []gpu.Device{{Identity: gpu.Identity{Index: "0"}}, {Identity: gpu.Identity{Index: "3"}}}
 	}
 	for _, c := range []struct {
@@ -88,11 +88,11 @@ func TestProcesses(t *testing.T) {
 	}{
 		{"none", head + "   No running processes found\n-----\n", [2][]gpu.Process{}, true, ""},
 		{
-			"blanks in a command, one process on two cards", head + "0    42  python3 train.py --name a  1.5GiB\n3    42  python3 train.py --name a  512MiB\n3 43 N/A\n----\n",
+			"blanks in a command, one process on two GPUs", head + "0    42  python3 train.py --name a  1.5GiB\n3    42  python3 train.py --name a  512MiB\n3 43 N/A\n----\n",
 			[2][]gpu.Process{{{PID: 42, Memory: gpu.Known(1.5 * (1 << 30))}}, {{PID: 42, Memory: gpu.Known(512 << 20)}, {PID: 43}}},
 			true, "",
 		},
-		{"a row of another card", head + "7 42 python3 1MiB\n3 43 sh 1MiB\n----\n", [2][]gpu.Process{nil, {{PID: 43, Memory: gpu.Known(1 << 20)}}}, true, "7 42"},
+		{"a row of another GPU", head + "7 42 python3 1MiB\n3 43 sh 1MiB\n----\n", [2][]gpu.Process{nil, {{PID: 43, Memory: gpu.Known(1 << 20)}}}, true, "7 42"},
 		{"a row without unit", head + "3 43 sh 1\n----\n", [2][]gpu.Process{}, true, "3 43"},
 		{"no PID", head + "3 sh 1MiB\n----\n", [2][]gpu.Process{}, true, `got "3 ..."`},
 		{"cut", head + "3 43 sh 1MiB\n", [2][]gpu.Process{}, false, "end of the overview"},
@@ -101,7 +101,7 @@ func TestProcesses(t *testing.T) {
 		{"not this tool", "bash: syntax error\n", [2][]gpu.Process{}, false, "end of the overview"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := cards()
+			got := devices()
 			err := addProcesses(got, []byte(c.out))
 			if (err == nil) != (c.bad == "") || err != nil && !strings.Contains(err.Error(), c.bad) {
 				t.Errorf("error %v, want %q", err, c.bad)
@@ -113,7 +113,7 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// TestProcessesThatFail sees that cards stay without their processes.
+// TestProcessesThatFail sees that GPUs stay without their processes.
 func TestProcessesThatFail(t *testing.T) {
 	query, fails := recorded.Play("s5000"), errors.New("mthreads-gmi: exit status 1")
 	b := New(Options{Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
@@ -128,8 +128,8 @@ func TestProcessesThatFail(t *testing.T) {
 	}
 }
 
-// TestNoCards sees that a tool that lists no card is no such machine, unless it had some.
-func TestNoCards(t *testing.T) {
+// TestNoGPUs sees that a tool that lists no GPU is no such machine, unless it had some.
+func TestNoGPUs(t *testing.T) {
 	query := recorded.Play("s5000")
 	b := New(Options{Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
 		return query(ctx, name, args...)
@@ -149,7 +149,7 @@ func TestNoCards(t *testing.T) {
 	}
 }
 
-// TestBudget sees that a table that does not come in time costs no card.
+// TestBudget sees that a table that does not come in time costs no GPU.
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { smitest.Stuck(t, recorded.Play("s5000"), "", open) })
 }
@@ -171,12 +171,12 @@ func FuzzRead(f *testing.F) {
 		f.Add(smitest.Fixture(f, name+".query.json"), smitest.Fixture(f, name+".overview.txt"))
 	}
 	f.Fuzz(func(t *testing.T, query, overview []byte) {
-		cards, _ := readCards(query)
-		_ = addProcesses(cards, overview)
-		if len(cards) > maxCards || len(smitest.Page(cards)) > 64*(len(query)+len(overview))+1<<16 {
-			t.Errorf("%d cards of %d bytes", len(cards), len(query))
+		devices, _ := readDevices(query)
+		_ = addProcesses(devices, overview)
+		if len(devices) > maxDevices || len(smitest.Page(devices)) > 64*(len(query)+len(overview))+1<<16 {
+			t.Errorf("%d GPUs of %d bytes", len(devices), len(query))
 		}
-		for _, d := range cards {
+		for _, d := range devices {
 			smitest.CheckDevice(t, &d)
 		}
 	})

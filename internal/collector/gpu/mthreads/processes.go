@@ -15,25 +15,25 @@ const (
 	noProcesses  = "No running processes found"
 )
 
-// addProcesses reads the table of processes from the overview that mthreads-gmi prints, into the cards. The overview of a
+// addProcesses reads the table of processes from the overview that mthreads-gmi prints, into the GPUs. The overview of a
 // driver that doesn't offer processes has no such table: that is no error.
-func addProcesses(cards []gpu.Device, overview []byte) error {
+func addProcesses(devices []gpu.Device, overview []byte) error {
 	version, rows, err := processRows(string(overview))
 	if err != nil || rows == nil {
 		return err
 	}
-	for i := range cards {
-		cards[i].ProcessesKnown = true
+	for i := range devices {
+		devices[i].ProcessesKnown = true
 	}
 	var faults smi.Faults
 	for _, row := range rows {
-		card, p, ok := readProcess(row)
-		at := slices.IndexFunc(cards, func(d gpu.Device) bool { return d.Index == card })
+		device, p, ok := readProcess(row)
+		at := slices.IndexFunc(devices, func(d gpu.Device) bool { return d.Index == device })
 		if !ok || at < 0 {
 			faults.Add(smi.Unrecognized(tool, version, "row of the table of processes", smi.RowStart(row)))
 			continue
 		}
-		cards[at].Processes = append(cards[at].Processes, p)
+		devices[at].Processes = append(devices[at].Processes, p)
 	}
 	return faults.Err()
 }
@@ -88,8 +88,8 @@ func processRows(overview string) (version string, rows []string, err error) {
 	return version, nil, smi.Unrecognized(tool, version, "end of the overview", begin)
 }
 
-// readProcess reads a row: card, PID, command, memory. The command may have blanks in it, or be empty.
-func readProcess(row string) (card string, p gpu.Process, ok bool) {
+// readProcess reads a row: GPU, PID, command, memory. The command may have blanks in it, or be empty.
+func readProcess(row string) (device string, p gpu.Process, ok bool) {
 	fields := strings.Fields(row)
 	if len(fields) < 3 {
 		return "", gpu.Process{}, false

@@ -12,10 +12,10 @@ import (
 
 var _ gpu.Backend = (*Backend)(nil)
 
-// Backend stands in for the one that reads cards.
+// Backend stands in for the one that reads GPUs.
 type Backend struct{}
 
-// New makes a Backend that finds no cards, since this build cannot call the driver's library.
+// New makes a Backend that finds no GPUs, since this build cannot call the driver's library.
 func New(Options) *Backend { return &Backend{} }
 
 // Vendor returns the value of label vendor.
@@ -26,7 +26,7 @@ func (*Backend) MinInterval() time.Duration { return 0 }
 
 // Read returns gpu.ErrAbsent.
 func (*Backend) Read(context.Context) (gpu.Reading, error) {
-	return gpu.Reading{}, fmt.Errorf("NVIDIA cards cannot be read by a program that was built without cgo or for another system than Linux: install a build with cgo where there are some: %w", gpu.ErrAbsent)
+	return gpu.Reading{}, fmt.Errorf("NVIDIA GPUs cannot be read by a program that was built without cgo or for another system than Linux: install a build with cgo where there are some: %w", gpu.ErrAbsent)
 }
 
 // Close does nothing.

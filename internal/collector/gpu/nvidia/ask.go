@@ -12,11 +12,11 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// askAgain is the pause after which a question is asked again that the driver has said not to answer: what a card offers
+// askAgain is the pause after which a question is asked again that the driver has said not to answer: what a GPU offers
 // changes with its modes (MIG, ECC) and with this program's rights.
 const askAgain = 5 * time.Minute
 
-// question is a function of the library. Questions up to lastChief are missed when a card does not answer them for another
+// question is a function of the library. Questions up to lastChief are missed when a GPU does not answer them for another
 // reason than that it does not offer the value.
 type question int
 
@@ -106,7 +106,7 @@ type key struct {
 }
 
 // may says whether a question is worth asking now.
-func (c *card) may(k key) bool {
+func (c *device) may(k key) bool {
 	if c.lost || c.reloaded || c.backend.lacks[k.q] {
 		return false
 	}
@@ -118,8 +118,8 @@ func (c *card) may(k key) bool {
 	return !closed
 }
 
-// judge says whether a question was answered, and remembers what the answer says about the card.
-func (c *card) judge(k key, ret nvml.Return) bool {
+// judge says whether a question was answered, and remembers what the answer says about the GPU.
+func (c *device) judge(k key, ret nvml.Return) bool {
 	switch ret {
 	case nvml.SUCCESS:
 		return true
@@ -134,17 +134,17 @@ func (c *card) judge(k key, ret nvml.Return) bool {
 		c.closed[k] = c.now.Add(askAgain)
 	default:
 		if k.q <= lastChief {
-			c.errs = append(c.errs, fmt.Errorf("NVIDIA card %s: %s: %w (code %d)", c.id.Index, symbols[k.q], ret, int(ret)))
+			c.errs = append(c.errs, fmt.Errorf("NVIDIA GPU %s: %s: %w (code %d)", c.id.Index, symbols[k.q], ret, int(ret)))
 		}
 	}
 	return false
 }
 
-func ask[T any](c *card, q question, call func() (T, nvml.Return)) (T, bool) {
+func ask[T any](c *device, q question, call func() (T, nvml.Return)) (T, bool) {
 	return askFor(c, key{q: q}, call)
 }
 
-func askFor[T any](c *card, k key, call func() (T, nvml.Return)) (T, bool) {
+func askFor[T any](c *device, k key, call func() (T, nvml.Return)) (T, bool) {
 	if !c.may(k) {
 		var none T
 		return none, false
@@ -154,11 +154,11 @@ func askFor[T any](c *card, k key, call func() (T, nvml.Return)) (T, bool) {
 }
 
 // number asks for a whole number. The library writes "not available" as the greatest unsigned number or -1.
-func number[T int | uint32 | uint64](c *card, q question, call func() (T, nvml.Return)) gpu.Value {
+func number[T int | uint32 | uint64](c *device, q question, call func() (T, nvml.Return)) gpu.Value {
 	return numberFor(c, key{q: q}, call)
 }
 
-func numberFor[T int | uint32 | uint64](c *card, k key, call func() (T, nvml.Return)) gpu.Value {
+func numberFor[T int | uint32 | uint64](c *device, k key, call func() (T, nvml.Return)) gpu.Value {
 	v, ok := askFor(c, k, call)
 	if !ok || v == ^T(0) {
 		return gpu.Value{}
@@ -167,7 +167,7 @@ func numberFor[T int | uint32 | uint64](c *card, k key, call func() (T, nvml.Ret
 }
 
 // fact asks once for what does not change.
-func fact[T int | uint32 | uint64](c *card, v *gpu.Value, k key, call func() (T, nvml.Return)) gpu.Value {
+func fact[T int | uint32 | uint64](c *device, v *gpu.Value, k key, call func() (T, nvml.Return)) gpu.Value {
 	if _, ok := v.Get(); !ok {
 		*v = numberFor(c, k, call)
 	}

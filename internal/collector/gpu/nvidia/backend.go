@@ -22,9 +22,9 @@ import (
 const (
 	// openAgain is the pause after which a library or driver that could not be opened is tried again.
 	openAgain = 30 * time.Second
-	// maxCards bounds the cards of a machine, maxKept those that are remembered besides.
-	maxCards = 128
-	maxKept  = 256
+	// maxDevices bounds the GPUs of a machine, maxKept those that are remembered besides.
+	maxDevices = 128
+	maxKept    = 256
 )
 
 var (
@@ -32,8 +32,8 @@ var (
 	_ gpu.Watcher = (*Backend)(nil)
 )
 
-// Backend reads the cards of one machine. The library is opened by the first Read and let go by Close alone: opening it costs
-// up to seconds on cards that nothing else keeps awake.
+// Backend reads the GPUs of one machine. The library is opened by the first Read and let go by Close alone: opening it costs
+// up to seconds on GPUs that nothing else keeps awake.
 type Backend struct {
 	lib    nvml.Interface
 	logger *slog.Logger
@@ -45,9 +45,9 @@ type Backend struct {
 	driver   string
 	lacks    [questions]bool // functions that this version of the library does not have
 
-	slots   []*card          // by index
-	known   map[string]*card // by UUID
-	seen    bool             // there has been a card
+	slots   []*device          // by index
+	known   map[string]*device // by UUID
+	seen    bool               // there has been a GPU
 	request *nvml.GpmMetricsGetType
 
 	mu       sync.Mutex // held for copying only, never in a call of the driver
@@ -64,7 +64,7 @@ func newBackend(lib nvml.Interface, o Options) *Backend {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	logger := o.Logger.With(logging.KeyComponent, "gpu", "vendor", vendor)
-	return &Backend{lib: lib, logger: logger, known: map[string]*card{}, request: new(nvml.GpmMetricsGetType)}
+	return &Backend{lib: lib, logger: logger, known: map[string]*device{}, request: new(nvml.GpmMetricsGetType)}
 }
 
 // Vendor returns the value of label vendor.
@@ -73,7 +73,7 @@ func (*Backend) Vendor() string { return vendor }
 // MinInterval returns 0: the driver answers at any rate, and Backend itself asks less often what is dear.
 func (*Backend) MinInterval() time.Duration { return 0 }
 
-// Read reads all cards. Beside the cards that could be read it returns an error about those, and about their chief values,
+// Read reads all GPUs. Beside the GPUs that could be read it returns an error about those, and about their chief values,
 // that could not.
 func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	if err := b.ensureOpen(); err != nil {
@@ -123,7 +123,7 @@ func openError(ret nvml.Return) error {
 	case nvml.ERROR_LIBRARY_NOT_FOUND:
 		return fmt.Errorf("libnvidia-ml.so.1: %w", gpu.ErrAbsent)
 	case nvml.ERROR_DRIVER_NOT_LOADED:
-		return errors.New("the NVIDIA driver is not loaded: load its kernel module (modprobe nvidia) or, in a container, give it the cards (--gpus all)")
+		return errors.New("the NVIDIA driver is not loaded: load its kernel module (modprobe nvidia) or, in a container, give it the GPUs (--gpus all)")
 	case nvml.ERROR_NO_PERMISSION:
 		return errors.New("the NVIDIA driver refuses this user: let it read and write /dev/nvidiactl and /dev/nvidia0 and on")
 	case nvml.ERROR_LIB_RM_VERSION_MISMATCH:
@@ -139,7 +139,7 @@ func (b *Backend) forget() {
 	clear(b.known)
 	for _, c := range b.slots {
 		if c != nil {
-			c.device = nil
+			c.handle = nil
 		}
 	}
 	b.publish()
@@ -151,13 +151,13 @@ func (b *Backend) readAll(ctx context.Context) (gpu.Reading, error) {
 	case ret == nvml.ERROR_UNINITIALIZED || ret == nvml.ERROR_DRIVER_NOT_LOADED:
 		return gpu.Reading{}, errReloaded
 	case ret != nvml.SUCCESS:
-		return gpu.Reading{}, fmt.Errorf("NVIDIA cards cannot be counted: %w (code %d): see nvidia-smi and the kernel log", ret, int(ret))
+		return gpu.Reading{}, fmt.Errorf("NVIDIA GPUs cannot be counted: %w (code %d): see nvidia-smi and the kernel log", ret, int(ret))
 	case count == 0 && !b.seen:
 		return gpu.Reading{}, fmt.Errorf("the NVIDIA driver lists none: %w", gpu.ErrAbsent)
 	}
-	count = min(count, maxCards)
+	count = min(count, maxDevices)
 	before := b.slots
-	b.slots = make([]*card, count)
+	b.slots = make([]*device, count)
 	reading := gpu.Reading{Devices: make([]gpu.Device, 0, count)}
 	var errs []error
 	for i := range count {
@@ -165,11 +165,11 @@ func (b *Backend) readAll(ctx context.Context) (gpu.Reading, error) {
 			b.slots = before
 			return gpu.Reading{}, ctx.Err()
 		}
-		var last *card
+		var last *device
 		if i < len(before) {
 			last = before[i]
 		}
-		device, err := b.readCard(i, last)
+		device, err := b.readDevice(i, last)
 		if errors.Is(err, errReloaded) {
 			b.slots = before
 			return gpu.Reading{}, err
@@ -186,9 +186,9 @@ func (b *Backend) readAll(ctx context.Context) (gpu.Reading, error) {
 	return reading, errors.Join(errs...)
 }
 
-// readCard reads the card with an index, where last is the card that had it before, or nil. A card that cannot be reached is
+// readDevice reads the GPU with an index, where last is the GPU that had it before, or nil. A GPU that cannot be reached is
 // returned with its last identity or, if it was never seen, not at all.
-func (b *Backend) readCard(index int, last *card) (gpu.Device, error) {
+func (b *Backend) readDevice(index int, last *device) (gpu.Device, error) {
 	handle, ret := b.lib.DeviceGetHandleByIndex(index)
 	if ret == nvml.ERROR_UNINITIALIZED {
 		return gpu.Device{}, errReloaded
@@ -197,7 +197,7 @@ func (b *Backend) readCard(index int, last *card) (gpu.Device, error) {
 		return b.unreachable(index, last, ret)
 	}
 	c := last
-	if c == nil || c.device != handle {
+	if c == nil || c.handle != handle {
 		uuid, ret := handle.GetUUID()
 		if ret == nvml.ERROR_UNINITIALIZED {
 			return gpu.Device{}, errReloaded
@@ -206,10 +206,10 @@ func (b *Backend) readCard(index int, last *card) (gpu.Device, error) {
 			return b.unreachable(index, last, ret)
 		}
 		if c = b.known[uuid]; c == nil {
-			c = newCard(b, uuid)
+			c = newDevice(b, uuid)
 			b.known[uuid] = c
 		}
-		c.device = handle
+		c.handle = handle
 	}
 	c.id.Index, c.id.Driver = strconv.Itoa(index), b.driver
 	b.slots[index] = c
@@ -218,8 +218,8 @@ func (b *Backend) readCard(index int, last *card) (gpu.Device, error) {
 	return device, err
 }
 
-func (b *Backend) unreachable(index int, last *card, ret nvml.Return) (gpu.Device, error) {
-	err := fmt.Errorf("NVIDIA card %d cannot be reached: %w (code %d): see nvidia-smi and the kernel log for its XID", index, ret, int(ret))
+func (b *Backend) unreachable(index int, last *device, ret nvml.Return) (gpu.Device, error) {
+	err := fmt.Errorf("NVIDIA GPU %d cannot be reached: %w (code %d): see nvidia-smi and the kernel log for its XID", index, ret, int(ret))
 	if last == nil {
 		return gpu.Device{}, err
 	}
@@ -230,7 +230,7 @@ func (b *Backend) unreachable(index int, last *card, ret nvml.Return) (gpu.Devic
 	return gpu.Device{Identity: last.id, Lost: true}, err
 }
 
-// prune bounds the memory for cards that are no longer listed.
+// prune bounds the memory for GPUs that are no longer listed.
 func (b *Backend) prune() {
 	if len(b.known) <= maxKept {
 		return

@@ -30,7 +30,7 @@ func TestNoLibrary(t *testing.T) {
 	}
 }
 
-// TestThisMachine reads the cards of the machine that runs the tests, if it has any.
+// TestThisMachine reads the GPUs of the machine that runs the tests, if it has any.
 func TestThisMachine(t *testing.T) {
 	b := New(Options{})
 	defer func() {
@@ -85,14 +85,14 @@ func TestOpenErrors(t *testing.T) {
 				}
 				time.Sleep(openAgain)
 				if got := len(read(t, b)); got != 3 {
-					t.Errorf("got %d cards after the driver was loaded, want 3", got)
+					t.Errorf("got %d GPUs after the driver was loaded, want 3", got)
 				}
 			})
 		})
 	}
 }
 
-func TestNoCards(t *testing.T) {
+func TestNoGPUs(t *testing.T) {
 	s := a100()
 	s.Devices = nil
 	if _, err := newBackend(s, Options{}).Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
@@ -100,22 +100,22 @@ func TestNoCards(t *testing.T) {
 	}
 }
 
-// TestStaticValuesAreAskedOnce counts the calls of five minutes: what does not change is asked once, what the card does not
+// TestStaticValuesAreAskedOnce counts the calls of five minutes: what does not change is asked once, what the GPU does not
 // offer once in five minutes, what is dear every ten seconds, and the library is opened once.
 func TestStaticValuesAreAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := a100()
-		cards := cardsOf(s, 3)
-		furnish(cards[0], 0)
-		cards[1].GetCurrentClocksEventReasonsFunc = answer(uint64(nvml.ClocksEventReasonGpuIdle))
-		cards[1].GetSupportedClocksEventReasonsFunc = cards[1].GetCurrentClocksEventReasonsFunc
+		devices := devicesOf(s, 3)
+		furnish(devices[0], 0)
+		devices[1].GetCurrentClocksEventReasonsFunc = answer(uint64(nvml.ClocksEventReasonGpuIdle))
+		devices[1].GetSupportedClocksEventReasonsFunc = devices[1].GetCurrentClocksEventReasonsFunc
 		b := newBackend(s, Options{})
 		const readings = 290
 		for range readings {
 			read(t, b)
 			time.Sleep(time.Second)
 		}
-		d, bare := cards[0], cards[2]
+		d, bare := devices[0], devices[2]
 		for _, c := range []struct {
 			what      string
 			got, want int
@@ -131,16 +131,16 @@ func TestStaticValuesAreAskedOnce(t *testing.T) {
 			{"reasons that there are", len(d.GetSupportedClocksEventReasonsCalls()), 1},
 			{"clocks, three of them every ten seconds", len(d.GetClockInfoCalls()), readings + 3*readings/10},
 			{"power limit", len(d.GetEnforcedPowerLimitCalls()), readings / 10},
-			{"reasons that there are not", len(cards[1].GetSupportedClocksEventReasonsCalls()), 1},
+			{"reasons that there are not", len(devices[1].GetSupportedClocksEventReasonsCalls()), 1},
 			{"power", len(d.GetPowerUsageCalls()), readings},
 			{"memory", len(d.GetMemoryInfo_v2Calls()), readings},
 			{"PCIe throughput", len(d.GetPcieThroughputCalls()), 2 * readings / 10},
-			{"fans of a card without", len(d.GetNumFansCalls()), 1},
-			{"performance of a card without", len(d.GpmQueryDeviceSupportCalls()), 1},
-			{"power of a card that does not tell", len(bare.GetPowerUsageCalls()), 1},
-			{"processes of a card that does not tell", len(bare.GetComputeRunningProcessesCalls()), 1},
-			{"ECC places of a card without", len(bare.GetMemoryErrorCounterCalls()), 2 * len(eccPlaces)},
-			{"links of a card without", len(bare.GetNvLinkStateCalls()), nvml.NVLINK_MAX_LINKS},
+			{"fans of a GPU without", len(d.GetNumFansCalls()), 1},
+			{"performance of a GPU without", len(d.GpmQueryDeviceSupportCalls()), 1},
+			{"power of a GPU that does not tell", len(bare.GetPowerUsageCalls()), 1},
+			{"processes of a GPU that does not tell", len(bare.GetComputeRunningProcessesCalls()), 1},
+			{"ECC places of a GPU without", len(bare.GetMemoryErrorCounterCalls()), 2 * len(eccPlaces)},
+			{"links of a GPU without", len(bare.GetNvLinkStateCalls()), nvml.NVLINK_MAX_LINKS},
 		} {
 			if c.got != c.want {
 				t.Errorf("%s was asked %d times, want %d", c.what, c.got, c.want)
@@ -149,7 +149,7 @@ func TestStaticValuesAreAskedOnce(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		bare.GetPowerUsageFunc = answer(uint32(70_000))
 		if watts, ok := read(t, b)[2].PowerUsed.Get(); watts != 70 || !ok {
-			t.Errorf("got %v W %v after the card began to tell, want 70", watts, ok)
+			t.Errorf("got %v W %v after the GPU began to tell, want 70", watts, ok)
 		}
 		if err := b.Close(); err != nil || len(s.ShutdownCalls()) != 1 {
 			t.Errorf("closed with %v and %d calls of Shutdown, want 1", err, len(s.ShutdownCalls()))
@@ -170,7 +170,7 @@ func TestLacksFunctions(t *testing.T) {
 		}
 		return nil
 	}
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	furnish(d, 0)
 	d.GetMemoryInfo_v2Func, d.GetCurrentClocksEventReasonsFunc, d.GetSupportedClocksEventReasonsFunc = nil, nil, nil // the mock panics
 	d.GpmQueryDeviceSupportFunc, d.GetRemappedRowsFunc, d.GetNumGpuCoresFunc = nil, nil, nil
@@ -193,10 +193,10 @@ func TestLacksFunctions(t *testing.T) {
 	}
 }
 
-// TestOldCounters reads a card whose driver has functions where later ones have fields.
+// TestOldCounters reads a GPU whose driver has functions where later ones have fields.
 func TestOldCounters(t *testing.T) {
 	s := a100()
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	fields := furnish(d, 0)
 	clear(fields)
 	d.GetViolationStatusFunc = func(p nvml.PerfPolicyType) (nvml.ViolationTime, nvml.Return) {
@@ -232,14 +232,14 @@ func TestOldCounters(t *testing.T) {
 		t.Errorf("got links %+v, want six that are down", got.Links)
 	}
 	if got.Action != "" || got.MemoryTemperature != (gpu.Value{}) {
-		t.Errorf("action %q and memory temperature %v of a card that tells neither", got.Action, got.MemoryTemperature)
+		t.Errorf("action %q and memory temperature %v of a GPU that tells neither", got.Action, got.MemoryTemperature)
 	}
 }
 
 // TestFifthGenerationLinks reads links that count bytes rather than KiB, and other errors.
 func TestFifthGenerationLinks(t *testing.T) {
 	s := a100()
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	fields := furnish(d, 0)
 	fields[field{id: nvml.FI_DEV_NVLINK_LINK_COUNT}] = 1
 	fields[field{id: nvml.FI_DEV_NVLINK_COUNT_RCV_BYTES}] = 77
@@ -254,10 +254,10 @@ func TestFifthGenerationLinks(t *testing.T) {
 	}
 }
 
-func TestLostCard(t *testing.T) {
+func TestLostGPU(t *testing.T) {
 	for name, lose := range map[string]func(*server.Server, *server.Device){
-		"by its calls": func(_ *server.Server, card *server.Device) {
-			fail(card, nvml.ERROR_GPU_IS_LOST)
+		"by its calls": func(_ *server.Server, device *server.Device) {
+			fail(device, nvml.ERROR_GPU_IS_LOST)
 		},
 		"by its handle": func(s *server.Server, _ *server.Device) {
 			handle := s.DeviceGetHandleByIndexFunc
@@ -271,15 +271,15 @@ func TestLostCard(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := a100()
-			card := cardsOf(s, 2)[0]
-			furnish(card, 0)
+			device := devicesOf(s, 2)[0]
+			furnish(device, 0)
 			b := newBackend(s, Options{})
 			before := read(t, b)
-			lose(s, card)
+			lose(s, device)
 			for range 2 {
 				r, err := b.Read(t.Context())
-				if err == nil || !strings.Contains(err.Error(), "card 0") || !strings.Contains(err.Error(), "XID") {
-					t.Errorf("got error %v, want one about card 0", err)
+				if err == nil || !strings.Contains(err.Error(), "GPU 0") || !strings.Contains(err.Error(), "XID") {
+					t.Errorf("got error %v, want one about GPU 0", err)
 				}
 				if len(r.Devices) != 2 || r.Devices[1].Lost || !r.Devices[0].Lost {
 					t.Fatalf("got %+v, want the first of two lost", r.Devices)
@@ -292,20 +292,20 @@ func TestLostCard(t *testing.T) {
 	}
 }
 
-// TestLostBeforeSeen: a card without a known identity is named in the error alone.
+// TestLostBeforeSeen: a GPU without a known identity is named in the error alone.
 func TestLostBeforeSeen(t *testing.T) {
 	s := a100()
-	fail(cardsOf(s, 2)[0], nvml.ERROR_GPU_IS_LOST)
+	fail(devicesOf(s, 2)[0], nvml.ERROR_GPU_IS_LOST)
 	r, err := newBackend(s, Options{}).Read(t.Context())
 	if err == nil || len(r.Devices) != 1 || r.Devices[0].Index != "1" {
-		t.Errorf("got %v and %v, want card 1 and an error", r.Devices, err)
+		t.Errorf("got %v and %v, want GPU 1 and an error", r.Devices, err)
 	}
 }
 
 // TestOneValueFails: what fails costs that value alone, and is reported where it is a chief one.
 func TestOneValueFails(t *testing.T) {
 	s := a100()
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	furnish(d, 0)
 	d.GetPowerUsageFunc = func() (uint32, nvml.Return) { return 0, nvml.ERROR_UNKNOWN }
 	d.GetClockInfoFunc = func(nvml.ClockType) (uint32, nvml.Return) { return 0, nvml.ERROR_UNKNOWN }
@@ -323,7 +323,7 @@ func TestOneValueFails(t *testing.T) {
 
 func TestResetRequired(t *testing.T) {
 	s := a100()
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	furnish(d, 0)
 	d.GetUtilizationRatesFunc = func() (nvml.Utilization, nvml.Return) { return nvml.Utilization{}, nvml.ERROR_RESET_REQUIRED }
 	if got := read(t, newBackend(s, Options{}))[0].Action; got != gpu.ActionReset {
@@ -335,19 +335,19 @@ func TestResetRequired(t *testing.T) {
 func TestDriverReloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := a100()
-		cards := cardsOf(s, 2)
-		furnish(cards[0], 0)
-		furnish(cards[1], 1)
+		devices := devicesOf(s, 2)
+		furnish(devices[0], 0)
+		furnish(devices[1], 1)
 		gone := false
 		s.InitFunc = func() nvml.Return { gone = false; return nvml.SUCCESS }
-		count, power := s.DeviceGetCountFunc, cards[1].GetPowerUsageFunc
+		count, power := s.DeviceGetCountFunc, devices[1].GetPowerUsageFunc
 		s.DeviceGetCountFunc = func() (int, nvml.Return) {
 			if gone {
 				return 0, nvml.ERROR_UNINITIALIZED
 			}
 			return count()
 		}
-		cards[1].GetPowerUsageFunc = func() (uint32, nvml.Return) {
+		devices[1].GetPowerUsageFunc = func() (uint32, nvml.Return) {
 			if gone {
 				return 0, nvml.ERROR_UNINITIALIZED
 			}
@@ -361,7 +361,7 @@ func TestDriverReloaded(t *testing.T) {
 		if between[1].Driver != "570.86.15" || between[1].UUID != before[1].UUID {
 			t.Errorf("got %+v after the reload", between[1].Identity)
 		}
-		s.DeviceGetCountFunc = count // now it is seen by the second card's power alone
+		s.DeviceGetCountFunc = count // now it is seen by the second GPU's power alone
 		gone = true
 		if within := read(t, b); len(within) != 2 || within[1].PowerUsed != before[1].PowerUsed {
 			t.Errorf("got %+v", within)
@@ -378,33 +378,33 @@ func TestDriverReloaded(t *testing.T) {
 // TestWatchForgetsAnOldSession: handles of a session that is over are not used in the next.
 func TestWatchForgetsAnOldSession(t *testing.T) {
 	s := a100()
-	cardsOf(s, 2)
+	devicesOf(s, 2)
 	b := newBackend(s, Options{})
 	read(t, b)
-	if cards, _ := b.current(); len(cards) != 2 {
-		t.Fatalf("%d cards are watched, want 2", len(cards))
+	if devices, _ := b.current(); len(devices) != 2 {
+		t.Fatalf("%d GPUs are watched, want 2", len(devices))
 	}
 	s.DeviceGetCountFunc = func() (int, nvml.Return) { return 0, nvml.ERROR_UNINITIALIZED }
 	s.InitFunc = func() nvml.Return { return nvml.ERROR_DRIVER_NOT_LOADED }
 	if _, err := b.Read(t.Context()); err == nil {
 		t.Fatal("no error without a driver")
 	}
-	if cards, _ := b.current(); len(cards) != 0 {
-		t.Errorf("%d cards of the old session are watched", len(cards))
+	if devices, _ := b.current(); len(devices) != 0 {
+		t.Errorf("%d GPUs of the old session are watched", len(devices))
 	}
 }
 
-// TestDivisionEnds: what a divided card does not tell is asked again as soon as it is whole.
+// TestDivisionEnds: what a divided GPU does not tell is asked again as soon as it is whole.
 func TestDivisionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := a100()
-		d := cardsOf(s, 1)[0]
+		d := devicesOf(s, 1)[0]
 		furnish(d, 0)
 		whole := d.GetUtilizationRatesFunc
 		divide(d, 0)
 		b := newBackend(s, Options{})
 		if got := read(t, b)[0].Utilization; got != (gpu.Value{}) {
-			t.Errorf("got %v of a divided card", got)
+			t.Errorf("got %v of a divided GPU", got)
 		}
 		d.MigMode, d.GetUtilizationRatesFunc = nvml.DEVICE_MIG_DISABLE, whole
 		for range 2 {

@@ -34,7 +34,7 @@ func TestThrottles(t *testing.T) {
 		1<<40 | 25: {gpu.ThrottleSync, gpu.ThrottleHW, gpu.ThrottleUnknownReason},
 	} {
 		s := a100()
-		d := cardsOf(s, 1)[0]
+		d := devicesOf(s, 1)[0]
 		d.GetCurrentClocksEventReasonsFunc = answer(bits)
 		got := read(t, newBackend(s, Options{}))[0]
 		slices.Sort(want)
@@ -57,7 +57,7 @@ func TestActions(t *testing.T) {
 
 func TestNotAvailable(t *testing.T) {
 	s := a100()
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	furnish(d, 0)
 	d.GetPowerUsageFunc = answer(uint32(math.MaxUint32))
 	d.GetTotalEnergyConsumptionFunc = answer(uint64(math.MaxUint64))
@@ -74,13 +74,13 @@ func TestNotAvailable(t *testing.T) {
 	}
 }
 
-// TestProcesses: two processes on one card, one of them on the second too, one that draws as well, one without figures.
+// TestProcesses: two processes on one GPU, one of them on the second too, one that draws as well, one without figures.
 func TestProcesses(t *testing.T) {
 	s := a100()
-	cards := cardsOf(s, 2)
-	processes(cards[0], user{pid: 20, memory: 30 << 30, sm: 70}, user{pid: 10, memory: 5 << 30}, user{pid: 30, memory: math.MaxUint64, sm: 4_000_000_000})
-	cards[0].GetGraphicsRunningProcessesFunc = answer([]nvml.ProcessInfo{{Pid: 10, UsedGpuMemory: 5 << 30}, {Pid: 40, UsedGpuMemory: 1 << 20}})
-	processes(cards[1], user{pid: 20, memory: 31 << 30, sm: 4})
+	devices := devicesOf(s, 2)
+	processes(devices[0], user{pid: 20, memory: 30 << 30, sm: 70}, user{pid: 10, memory: 5 << 30}, user{pid: 30, memory: math.MaxUint64, sm: 4_000_000_000})
+	devices[0].GetGraphicsRunningProcessesFunc = answer([]nvml.ProcessInfo{{Pid: 10, UsedGpuMemory: 5 << 30}, {Pid: 40, UsedGpuMemory: 1 << 20}})
+	processes(devices[1], user{pid: 20, memory: 31 << 30, sm: 4})
 	got := read(t, newBackend(s, Options{}))
 	want := [][]gpu.Process{{
 		{PID: 10, Memory: gpu.Known(5 << 30), Use: gpu.Known(0)},
@@ -92,7 +92,7 @@ func TestProcesses(t *testing.T) {
 	}}
 	for i := range want {
 		if diff := cmp.Diff(want[i], got[i].Processes, sameValue); diff != "" || !got[i].ProcessesKnown {
-			t.Errorf("card %d: known %v, -want +got:\n%s", i, got[i].ProcessesKnown, diff)
+			t.Errorf("GPU %d: known %v, -want +got:\n%s", i, got[i].ProcessesKnown, diff)
 		}
 	}
 }
@@ -100,16 +100,16 @@ func TestProcesses(t *testing.T) {
 // TestProcessesThatAreNotAllListed: a list that lacks some says nothing, since what is not listed would count as nobody's.
 func TestProcessesThatAreNotAllListed(t *testing.T) {
 	s := a100()
-	cards := cardsOf(s, 2)
-	processes(cards[0])
-	cards[0].GetComputeRunningProcessesFunc = func() ([]nvml.ProcessInfo, nvml.Return) { return nil, nvml.ERROR_UNKNOWN }
-	furnish(cards[1], 1)
-	divide(cards[1], 1)
-	slice, _ := cards[1].GetMigDeviceHandleByIndex(2)
-	slice.(*mock.Device).GetComputeRunningProcessesFunc = cards[0].GetComputeRunningProcessesFunc
+	devices := devicesOf(s, 2)
+	processes(devices[0])
+	devices[0].GetComputeRunningProcessesFunc = func() ([]nvml.ProcessInfo, nvml.Return) { return nil, nvml.ERROR_UNKNOWN }
+	furnish(devices[1], 1)
+	divide(devices[1], 1)
+	slice, _ := devices[1].GetMigDeviceHandleByIndex(2)
+	slice.(*mock.Device).GetComputeRunningProcessesFunc = devices[0].GetComputeRunningProcessesFunc
 	for i, d := range read(t, newBackend(s, Options{})) {
 		if d.ProcessesKnown || d.Processes != nil {
-			t.Errorf("card %d: got %+v, want them unknown", i, d.Processes)
+			t.Errorf("GPU %d: got %+v, want them unknown", i, d.Processes)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestProcessesThatAreNotAllListed(t *testing.T) {
 // TestUseAfterAClockStep: samples from before the clock was set back are none of now.
 func TestUseAfterAClockStep(t *testing.T) {
 	s := a100()
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	processes(d, user{pid: 20, memory: 1 << 30, sm: 70})
 	d.GetProcessUtilizationFunc = func(uint64) ([]nvml.ProcessUtilizationSample, nvml.Return) {
 		now := time.Now()
@@ -133,7 +133,7 @@ func TestUseAfterAClockStep(t *testing.T) {
 
 func TestProcessUseUnknown(t *testing.T) {
 	s := a100()
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	processes(d, user{pid: 20, memory: 1 << 30, sm: 70})
 	d.GetProcessUtilizationFunc = func(uint64) ([]nvml.ProcessUtilizationSample, nvml.Return) { return nil, nvml.ERROR_NO_PERMISSION }
 	if diff := cmp.Diff([]gpu.Process{{PID: 20, Memory: gpu.Known(1 << 30)}}, read(t, newBackend(s, Options{}))[0].Processes, sameValue); diff != "" {
@@ -143,7 +143,7 @@ func TestProcessUseUnknown(t *testing.T) {
 
 func TestVGPUs(t *testing.T) {
 	s := dgxa100.New()
-	d := cardsOf(s, 1)[0]
+	d := devicesOf(s, 1)[0]
 	d.GetActiveVgpusFunc = answer([]nvml.VgpuInstance{&mock.VgpuInstance{
 		GetUUIDFunc:    answer("5d3c0f5a-1111"),
 		GetFbUsageFunc: answer(uint64(3 << 30)),

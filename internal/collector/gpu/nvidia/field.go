@@ -19,7 +19,7 @@ const scopes = 1 << 8
 func (f field) key() key { return key{askFields, int(f.id*scopes + f.scope)} }
 
 // eachField asks for several fields in one call and yields those that were answered.
-func (c *card) eachField(wanted []field, yield func(f field, v float64)) {
+func (c *device) eachField(wanted []field, yield func(f field, v float64)) {
 	if !c.may(key{q: askFields}) {
 		return
 	}
@@ -29,7 +29,7 @@ func (c *card) eachField(wanted []field, yield func(f field, v float64)) {
 			c.fields = append(c.fields, nvml.FieldValue{FieldId: f.id, ScopeId: f.scope})
 		}
 	}
-	if len(c.fields) == 0 || !c.judge(key{q: askFields}, c.device.GetFieldValues(c.fields)) {
+	if len(c.fields) == 0 || !c.judge(key{q: askFields}, c.handle.GetFieldValues(c.fields)) {
 		return
 	}
 	for i := range c.fields {

@@ -19,7 +19,7 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// values are what a simulated card says to fields; a field without scope stands for all its scopes.
+// values are what a simulated GPU says to fields; a field without scope stands for all its scopes.
 type values map[field]uint64
 
 func (v values) answer(list []nvml.FieldValue) nvml.Return {
@@ -40,7 +40,7 @@ func (v values) answer(list []nvml.FieldValue) nvml.Return {
 	return nvml.SUCCESS
 }
 
-// refuse makes a card answer "not supported" to all that go-nvml's simulation does not answer itself.
+// refuse makes a GPU answer "not supported" to all that go-nvml's simulation does not answer itself.
 func refuse(d *server.Device) {
 	eachFunction(d, func(f reflect.Value) {
 		if f.IsNil() {
@@ -49,12 +49,12 @@ func refuse(d *server.Device) {
 	})
 }
 
-// fail makes a card answer all that it is asked with an error.
+// fail makes a GPU answer all that it is asked with an error.
 func fail(d *server.Device, ret nvml.Return) {
 	eachFunction(d, func(f reflect.Value) { f.Set(failing(f.Type(), ret)) })
 }
 
-// eachFunction yields the card's functions that can fail.
+// eachFunction yields the GPU's functions that can fail.
 func eachFunction(d *server.Device, yield func(reflect.Value)) {
 	for _, f := range reflect.ValueOf(&d.Device).Elem().Fields() {
 		if typ := f.Type(); f.CanSet() && typ.Kind() == reflect.Func && typ.NumOut() > 0 && typ.Out(typ.NumOut()-1) == reflect.TypeFor[nvml.Return]() {
@@ -78,14 +78,14 @@ func answer[T any](v T) func() (T, nvml.Return) {
 	return func() (T, nvml.Return) { return v, nvml.SUCCESS }
 }
 
-// identify gives a card a name of its own, which the simulation draws at random.
+// identify gives a GPU a name of its own, which the simulation draws at random.
 func identify(d *server.Device, i int) {
 	d.UUID = fmt.Sprintf("GPU-5d3c0f5a-0000-4000-8000-%012d", i)
 	d.GetPciInfoFunc = answer(nvml.PciInfo{Domain: 0, Bus: uint32(0x1b + 0x10*i), Device: 0})
 	d.GetVbiosVersionFunc = answer("92.00.45.00.03")
 }
 
-// furnish makes a card answer what an HGX A100 answers, with figures that differ by card.
+// furnish makes a GPU answer what an HGX A100 answers, with figures that differ by GPU.
 func furnish(d *server.Device, i int) values {
 	identify(d, i)
 	u := uint32(i)
@@ -150,10 +150,10 @@ func furnish(d *server.Device, i int) values {
 type user struct {
 	pid    uint32
 	memory uint64
-	sm     uint32 // of the card, in percent
+	sm     uint32 // of the GPU, in percent
 }
 
-// processes gives a card compute processes with their use, which the driver lists where it is not 0.
+// processes gives a GPU compute processes with their use, which the driver lists where it is not 0.
 func processes(d *server.Device, users ...user) {
 	var infos []nvml.ProcessInfo
 	for _, u := range users {
@@ -175,10 +175,10 @@ func processes(d *server.Device, users ...user) {
 	}
 }
 
-// performance makes a card count its performance as Hopper does. Samples are numbered; metrics are answered by the server.
-func performance(s *server.Server, cards ...*server.Device) *samples {
+// performance makes a GPU count its performance as Hopper does. Samples are numbered; metrics are answered by the server.
+func performance(s *server.Server, devices ...*server.Device) *samples {
 	count := &samples{}
-	for _, d := range cards {
+	for _, d := range devices {
 		d.GpmQueryDeviceSupportFunc = answer(nvml.GpmSupport{IsSupportedDevice: 1})
 		d.GpmSampleGetFunc = func(sample nvml.GpmSample) nvml.Return { return sample.Get(d) }
 		d.GpmMigSampleGetFunc = func(gi int, sample nvml.GpmSample) nvml.Return { return sample.MigGet(d, gi) }
@@ -230,7 +230,7 @@ type sample struct {
 
 type samples struct{ made, freed atomic.Int64 }
 
-// divide makes a card one of MIG with a large and two small slices, the latter sharing a GPU instance.
+// divide makes a GPU one of MIG with a large and two small slices, the latter sharing a GPU instance.
 func divide(d *server.Device, i int) {
 	d.MigMode = nvml.DEVICE_MIG_ENABLE
 	d.GetUtilizationRatesFunc = func() (nvml.Utilization, nvml.Return) { return nvml.Utilization{}, nvml.ERROR_NOT_SUPPORTED }
@@ -267,8 +267,8 @@ func migDevice(parent *server.Device, uuid string, gi, ci int, a nvml.DeviceAttr
 	return m
 }
 
-// cardsOf returns the first cards of a simulated machine and takes the others out of it.
-func cardsOf(s *server.Server, n int) []*server.Device {
+// devicesOf returns the first GPUs of a simulated machine and takes the others out of it.
+func devicesOf(s *server.Server, n int) []*server.Device {
 	s.Devices = s.Devices[:n]
 	list := make([]*server.Device, n)
 	for i := range list {

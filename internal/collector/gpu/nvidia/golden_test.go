@@ -33,40 +33,40 @@ var machines = map[string]func() *server.Server{
 	"dgxa100-mig": a100MIG,
 }
 
-// a100 is a machine with two cards that offer all that their generation does, and one that offers hardly anything.
+// a100 is a machine with two GPUs that offer all that their generation does, and one that offers hardly anything.
 func a100() *server.Server {
 	s := dgxa100.New()
-	cards := cardsOf(s, 3)
-	furnish(cards[0], 0)
-	furnish(cards[1], 1)
-	cards[1].GetNumFansFunc = answer(2)
-	cards[1].GetFanSpeed_v2Func = func(fan int) (uint32, nvml.Return) { return uint32(45 + 60*fan), nvml.SUCCESS }
-	// Two processes on the first card, one of them on the second as well.
-	processes(cards[0], user{pid: 4101, memory: 20 << 30, sm: 60}, user{pid: 4100, memory: 10 << 30, sm: 37})
-	processes(cards[1], user{pid: 4101, memory: 31 << 30})
+	devices := devicesOf(s, 3)
+	furnish(devices[0], 0)
+	furnish(devices[1], 1)
+	devices[1].GetNumFansFunc = answer(2)
+	devices[1].GetFanSpeed_v2Func = func(fan int) (uint32, nvml.Return) { return uint32(45 + 60*fan), nvml.SUCCESS }
+	// Two processes on the first GPU, one of them on the second as well.
+	processes(devices[0], user{pid: 4101, memory: 20 << 30, sm: 60}, user{pid: 4100, memory: 10 << 30, sm: 37})
+	processes(devices[1], user{pid: 4101, memory: 31 << 30})
 	return s
 }
 
-// h100 is a machine whose cards count their performance; the links of the second have no counters.
+// h100 is a machine whose GPUs count their performance; the links of the second have no counters.
 func h100() *server.Server {
 	s := dgxh100.New()
-	cards := cardsOf(s, 2)
-	furnish(cards[0], 0)
-	fields := furnish(cards[1], 1)
+	devices := devicesOf(s, 2)
+	furnish(devices[0], 0)
+	fields := furnish(devices[1], 1)
 	delete(fields, field{id: nvml.FI_DEV_NVLINK_THROUGHPUT_DATA_RX})
 	delete(fields, field{id: nvml.FI_DEV_NVLINK_THROUGHPUT_DATA_TX})
-	performance(s, cards...)
+	performance(s, devices...)
 	return s
 }
 
-// a100MIG is a machine with a divided card beside a whole one, both of which count their performance as later cards do.
+// a100MIG is a machine with a divided GPU beside a whole one, both of which count their performance as later GPUs do.
 func a100MIG() *server.Server {
 	s := dgxa100.New()
-	cards := cardsOf(s, 2)
-	furnish(cards[0], 0)
-	divide(cards[0], 0)
-	furnish(cards[1], 1)
-	performance(s, cards[0])
+	devices := devicesOf(s, 2)
+	furnish(devices[0], 0)
+	divide(devices[0], 0)
+	furnish(devices[1], 1)
+	performance(s, devices[0])
 	return s
 }
 
@@ -107,7 +107,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestFamilies holds that the simulated machines show every family that follows from a reading of these cards.
+// TestFamilies holds that the simulated machines show every family that follows from a reading of these GPUs.
 func TestFamilies(t *testing.T) {
 	var pages strings.Builder
 	for _, machine := range machines {

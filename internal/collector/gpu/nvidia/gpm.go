@@ -22,7 +22,7 @@ const (
 	mebibyte = 1 << 20
 )
 
-// measure compares two samples of the card's performance counters (GPM, from Hopper on), taken one reading apart.
+// measure compares two samples of the GPU's performance counters (GPM, from Hopper on), taken one reading apart.
 type measure struct {
 	older, newer nvml.GpmSample
 	at           time.Time // when newer was taken
@@ -38,7 +38,7 @@ var (
 )
 
 // take takes a sample and makes values of it and the one before. Values are empty when there is nothing to compare.
-func (m *measure) take(c *card, k key, metrics []nvml.GpmMetricId, sample func(nvml.GpmSample) nvml.Return) {
+func (m *measure) take(c *device, k key, metrics []nvml.GpmMetricId, sample func(nvml.GpmSample) nvml.Return) {
 	if !m.at.IsZero() && c.now.Sub(m.at) < gpmPause {
 		return
 	}
@@ -69,7 +69,7 @@ func (m *measure) take(c *card, k key, metrics []nvml.GpmMetricId, sample func(n
 	}
 }
 
-func (m *measure) allocate(c *card) bool {
+func (m *measure) allocate(c *device) bool {
 	for _, sample := range []*nvml.GpmSample{&m.older, &m.newer} {
 		if *sample != nil {
 			continue
@@ -106,10 +106,10 @@ func (m *measure) rate(id nvml.GpmMetricId) gpu.Value {
 	return gpu.Value{}
 }
 
-// hasGPM says whether the card counts its performance. For other cards the library answers too, and says no.
-func (c *card) hasGPM() bool {
+// hasGPM says whether the GPU counts its performance. For other GPUs the library answers too, and says no.
+func (c *device) hasGPM() bool {
 	if _, ok := c.gpm.Get(); !ok {
-		if support, ok := ask(c, askGPM, c.device.GpmQueryDeviceSupport); ok {
+		if support, ok := ask(c, askGPM, c.handle.GpmQueryDeviceSupport); ok {
 			c.gpm = yesNo(support.IsSupportedDevice != 0)
 		}
 	}
@@ -118,12 +118,12 @@ func (c *card) hasGPM() bool {
 }
 
 // measuresPCIe says whether the rates over PCIe need not be asked for.
-func (c *card) measuresPCIe() bool {
+func (c *device) measuresPCIe() bool {
 	return c.hasGPM() && c.may(key{q: askGPMSample}) && !c.noPCIeRates
 }
 
-// readMeasured takes what the card counts about itself. Rates of links stand only where the links have no counters.
-func (c *card) readMeasured(d *gpu.Device) {
+// readMeasured takes what the GPU counts about itself. Rates of links stand only where the links have no counters.
+func (c *device) readMeasured(d *gpu.Device) {
 	if !c.hasGPM() {
 		return
 	}
@@ -131,7 +131,7 @@ func (c *card) readMeasured(d *gpu.Device) {
 		c.measured = new(measure)
 	}
 	m := c.measured
-	m.take(c, key{q: askGPMSample}, c.gpmWanted(d.Links), func(s nvml.GpmSample) nvml.Return { return c.device.GpmSampleGet(s) })
+	m.take(c, key{q: askGPMSample}, c.gpmWanted(d.Links), func(s nvml.GpmSample) nvml.Return { return c.handle.GpmSampleGet(s) })
 	d.SMActive, d.SMOccupancy = m.ratio(nvml.GPM_METRIC_SM_UTIL), m.ratio(nvml.GPM_METRIC_SM_OCCUPANCY)
 	d.TensorActive, d.DRAMActive = m.ratio(nvml.GPM_METRIC_ANY_TENSOR_UTIL), m.ratio(nvml.GPM_METRIC_DRAM_BW_UTIL)
 	receive, transmit := m.rate(nvml.GPM_METRIC_PCIE_RX_PER_SEC), m.rate(nvml.GPM_METRIC_PCIE_TX_PER_SEC)
@@ -151,8 +151,8 @@ func (c *card) readMeasured(d *gpu.Device) {
 	}
 }
 
-// gpmWanted are the metrics to compare: of the card and of links that have no counters.
-func (c *card) gpmWanted(links []gpu.Link) []nvml.GpmMetricId {
+// gpmWanted are the metrics to compare: of the GPU and of links that have no counters.
+func (c *device) gpmWanted(links []gpu.Link) []nvml.GpmMetricId {
 	wanted := gpmMetrics
 	for _, link := range links {
 		if wantsRate(link) {
@@ -175,7 +175,7 @@ func linkMetrics(link gpu.Link) (rx, tx nvml.GpmMetricId) {
 	return rx, rx + 1
 }
 
-func (c *card) freeSamples() {
+func (c *device) freeSamples() {
 	if c.measured != nil {
 		c.measured.free()
 	}

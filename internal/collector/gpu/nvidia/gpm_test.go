@@ -16,22 +16,22 @@ import (
 func TestSamples(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := h100()
-		cards := cardsOf(s, 2)
-		for i, d := range cards {
+		devices := devicesOf(s, 2)
+		for i, d := range devices {
 			furnish(d, i)
 			divide(d, i)
 		}
-		count := performance(s, cards...)
+		count := performance(s, devices...)
 		b := newBackend(s, Options{})
 		for range 30 {
 			read(t, b)
 			time.Sleep(time.Second)
 		}
-		// Two cards, each with one slice that has a GPU instance for itself.
+		// Two GPUs, each with one slice that has a GPU instance for itself.
 		if got := count.made.Load(); got != 8 {
 			t.Errorf("%d samples were made, want 8", got)
 		}
-		divide(cards[0], 7) // the same instances under other names
+		divide(devices[0], 7) // the same instances under other names
 		time.Sleep(slowEvery)
 		if got := read(t, b)[0].Slices[0]; got.UUID != "MIG-5d3c0f5a-0007-4000-8000-000000000000" || got.Utilization != (gpu.Value{}) {
 			t.Errorf("got %+v, want a new slice that is not compared with the old", got)
@@ -39,10 +39,10 @@ func TestSamples(t *testing.T) {
 		if made, freed := count.made.Load(), count.freed.Load(); made != 10 || freed != 2 {
 			t.Errorf("%d samples were made and %d freed when the slices were made anew, want 10 and 2", made, freed)
 		}
-		cards[0].MigMode = nvml.DEVICE_MIG_DISABLE
+		devices[0].MigMode = nvml.DEVICE_MIG_DISABLE
 		time.Sleep(slowEvery)
 		if got := read(t, b)[0]; len(got.Slices) != 0 {
-			t.Errorf("got slices %+v of a card that is no longer divided", got.Slices)
+			t.Errorf("got slices %+v of a GPU that is no longer divided", got.Slices)
 		}
 		if got := count.freed.Load(); got != 4 {
 			t.Errorf("%d samples were freed with the slices, want 4", got)
@@ -59,11 +59,11 @@ func TestSamplesOfLongAgo(t *testing.T) {
 		t.Run(pause.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := h100()
-				cards := cardsOf(s, 2)
-				furnish(cards[0], 0)
-				furnish(cards[1], 1)
-				divide(cards[1], 1)
-				performance(s, cards...)
+				devices := devicesOf(s, 2)
+				furnish(devices[0], 0)
+				furnish(devices[1], 1)
+				divide(devices[1], 1)
+				performance(s, devices...)
 				b := newBackend(s, Options{})
 				check := func(when string, want bool) {
 					t.Helper()

@@ -44,8 +44,8 @@ var (
 	}
 )
 
-// linkCount is how many links the card has. Drivers that don't tell are asked for each that there could be.
-func (c *card) linkCount() int {
+// linkCount is how many links the GPU has. Drivers that don't tell are asked for each that there could be.
+func (c *device) linkCount() int {
 	if _, ok := c.links.Get(); !ok {
 		c.eachField([]field{{id: nvml.FI_DEV_NVLINK_LINK_COUNT}}, func(_ field, n float64) { c.links = gpu.Known(n) })
 	}
@@ -56,12 +56,12 @@ func (c *card) linkCount() int {
 }
 
 // readLinks reads the state of all links, and the counters of those that are up.
-func (c *card) readLinks() []gpu.Link {
+func (c *device) readLinks() []gpu.Link {
 	var out []gpu.Link
 	var wanted []field
 	at := map[uint32]int{} // scope -> position in out
 	for i := range c.linkCount() {
-		state, ok := askFor(c, key{askLinkState, i}, func() (nvml.EnableState, nvml.Return) { return c.device.GetNvLinkState(i) })
+		state, ok := askFor(c, key{askLinkState, i}, func() (nvml.EnableState, nvml.Return) { return c.handle.GetNvLinkState(i) })
 		if !ok {
 			continue
 		}
@@ -83,10 +83,10 @@ func (c *card) readLinks() []gpu.Link {
 	return out
 }
 
-func (c *card) readLinkErrors(link int) []gpu.LinkError {
+func (c *device) readLinkErrors(link int) []gpu.LinkError {
 	var out []gpu.LinkError
 	for _, e := range linkErrors {
-		v := numberFor(c, key{askLinkErrors, int(e.counter)<<8 | link}, func() (uint64, nvml.Return) { return c.device.GetNvLinkErrorCounter(link, e.counter) })
+		v := numberFor(c, key{askLinkErrors, int(e.counter)<<8 | link}, func() (uint64, nvml.Return) { return c.handle.GetNvLinkErrorCounter(link, e.counter) })
 		if n, ok := v.Get(); ok {
 			out = append(out, gpu.LinkError{Kind: e.kind, Count: n})
 		}

@@ -1,5 +1,5 @@
-// Package nvidia reads NVIDIA cards through the driver's own library, libnvidia-ml (NVML), which it looks for when it is first
-// asked. A build without cgo cannot call that library and finds no cards.
+// Package nvidia reads NVIDIA GPUs through the driver's own library, libnvidia-ml (NVML), which it looks for when it is first
+// asked. A build without cgo cannot call that library and finds no GPUs.
 package nvidia
 
 import "log/slog"

@@ -16,24 +16,24 @@ import (
 const (
 	// useWindow is how far back the use of a process is looked for. The driver notes it about once a second.
 	useWindow = 3 * time.Second
-	// maxProcesses bounds the processes of a card.
+	// maxProcesses bounds the processes of a GPU.
 	maxProcesses = 4096
 )
 
-// readProcesses lists the processes that compute or draw on the card or, where it is divided, that compute on its slices. A list
+// readProcesses lists the processes that compute or draw on the GPU or, where it is divided, that compute on its slices. A list
 // that lacks those that compute is none: they would count as nobody's.
-func (c *card) readProcesses(d *gpu.Device) {
+func (c *device) readProcesses(d *gpu.Device) {
 	var list []gpu.Process
 	known := len(c.slices) > 0
 	if c.mig {
 		for _, s := range c.slices {
-			compute, ok := askFor(c, key{askCompute, s.number()}, s.device.GetComputeRunningProcesses)
+			compute, ok := askFor(c, key{askCompute, s.number()}, s.handle.GetComputeRunningProcesses)
 			list, known = addProcesses(list, compute, s.uuid), known && ok
 		}
 	} else {
 		var compute []nvml.ProcessInfo
-		compute, known = ask(c, askCompute, c.device.GetComputeRunningProcesses)
-		graphics, _ := ask(c, askGraphics, c.device.GetGraphicsRunningProcesses)
+		compute, known = ask(c, askCompute, c.handle.GetComputeRunningProcesses)
+		graphics, _ := ask(c, askGraphics, c.handle.GetGraphicsRunningProcesses)
 		list = addProcesses(addProcesses(list, compute, ""), graphics, "")
 	}
 	if !known {
@@ -62,15 +62,15 @@ func addProcesses(list []gpu.Process, infos []nvml.ProcessInfo, slice string) []
 	return list
 }
 
-// fillUse sets what each process used of the card's multiprocessors. The driver names those that used any, so the others used
+// fillUse sets what each process used of the GPU's multiprocessors. The driver names those that used any, so the others used
 // none.
-func (c *card) fillUse(list []gpu.Process) {
+func (c *device) fillUse(list []gpu.Process) {
 	k := key{q: askProcessUse}
 	if !c.may(k) {
 		return
 	}
 	since, until := uint64(c.now.Add(-useWindow).UnixMicro()), uint64(c.now.Add(useWindow).UnixMicro())
-	samples, ret := c.device.GetProcessUtilization(since)
+	samples, ret := c.handle.GetProcessUtilization(since)
 	switch {
 	case ret == nvml.ERROR_NOT_FOUND, ret == nvml.ERROR_INSUFFICIENT_SIZE && len(samples) == 0:
 		samples = nil // nobody used any

@@ -13,12 +13,12 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// maxSlices bounds the slices of a card.
+// maxSlices bounds the slices of a GPU.
 const maxSlices = 64
 
-// slice is a MIG device or a vGPU of the card.
+// slice is a MIG device or a vGPU of the GPU.
 type slice struct {
-	device   nvml.Device       // of a MIG device
+	handle   nvml.Device       // of a MIG device
 	vgpu     nvml.VgpuInstance // of a vGPU
 	index    int
 	uuid     string
@@ -28,11 +28,11 @@ type slice struct {
 	answered bool
 }
 
-// number tells slices apart in keys, where 0 is the card itself.
+// number tells slices apart in keys, where 0 is the GPU itself.
 func (s *slice) number() int { return s.index + 1 }
 
 // readSlices lists the slices from time to time and reads what they use each time.
-func (c *card) readSlices(d *gpu.Device) {
+func (c *device) readSlices(d *gpu.Device) {
 	if !c.now.Before(c.slicesNext) {
 		c.slicesNext = c.now.Add(slowEvery)
 		c.listSlices(d.MemoryTotal)
@@ -48,7 +48,7 @@ func (c *card) readSlices(d *gpu.Device) {
 			out.MemoryUsed = numberFor(c, key{askVGPU, s.number()}, s.vgpu.GetFbUsage)
 		} else {
 			out.GPUInstance, out.ComputeInstance = strconv.Itoa(s.gi), strconv.Itoa(s.ci)
-			out.MemoryTotal, out.MemoryUsed = c.memory(s.device, s.number())
+			out.MemoryTotal, out.MemoryUsed = c.memory(s.handle, s.number())
 			_, ok := out.MemoryTotal.Get()
 			if s.answered && !ok {
 				c.slicesNext = c.now // it may be gone
@@ -62,15 +62,15 @@ func (c *card) readSlices(d *gpu.Device) {
 	}
 }
 
-func (c *card) listSlices(total gpu.Value) {
+func (c *device) listSlices(total gpu.Value) {
 	before, divided := c.slices, c.mig
 	c.slices, c.mig = nil, false
 	if k := (key{q: askMIG}); c.may(k) {
-		current, _, ret := c.device.GetMigMode()
+		current, _, ret := c.handle.GetMigMode()
 		c.mig = c.judge(k, ret) && current == nvml.DEVICE_MIG_ENABLE
 	}
 	if c.mig != divided {
-		clear(c.closed) // a divided card offers other values than a whole one
+		clear(c.closed) // a divided GPU offers other values than a whole one
 	}
 	if c.mig {
 		c.slices = c.listMIG(total)
@@ -80,19 +80,19 @@ func (c *card) listSlices(total gpu.Value) {
 	c.forgetSlices(before)
 }
 
-func (c *card) listMIG(total gpu.Value) []*slice {
+func (c *device) listMIG(total gpu.Value) []*slice {
 	var out []*slice
-	count, _ := ask(c, askMIGCount, c.device.GetMaxMigDeviceCount)
+	count, _ := ask(c, askMIGCount, c.handle.GetMaxMigDeviceCount)
 	for i := range min(count, maxSlices) {
 		// Places without a device answer "not found", or "invalid argument" beyond the last. They are asked again each time.
-		device, ret := c.device.GetMigDeviceHandleByIndex(i)
+		device, ret := c.handle.GetMigDeviceHandleByIndex(i)
 		if ret != nvml.SUCCESS {
 			if ret == nvml.ERROR_GPU_IS_LOST || ret == nvml.ERROR_UNINITIALIZED {
 				c.judge(key{askMIGDevice, i}, ret)
 			}
 			continue
 		}
-		s := &slice{device: device, index: i}
+		s := &slice{handle: device, index: i}
 		var ok [3]bool
 		s.uuid, ok[0] = askFor(c, key{askSliceFact, 3 * i}, device.GetUUID)
 		s.gi, ok[1] = askFor(c, key{askSliceFact, 3*i + 1}, device.GetGpuInstanceId)
@@ -108,18 +108,18 @@ func (c *card) listMIG(total gpu.Value) []*slice {
 
 // profile is the profile's name: what stands behind MIG in the device's name or, with drivers that do not name it, made of its
 // share as nvidia-smi does.
-func (c *card) profile(s *slice, total gpu.Value) string {
-	if name, ret := s.device.GetName(); ret == nvml.SUCCESS {
+func (c *device) profile(s *slice, total gpu.Value) string {
+	if name, ret := s.handle.GetName(); ret == nvml.SUCCESS {
 		if _, profile, ok := strings.Cut(name, " MIG "); ok {
 			return strings.TrimSpace(profile)
 		}
 	}
-	a, ok := askFor(c, key{askMIGAttributes, s.number()}, s.device.GetAttributes)
+	a, ok := askFor(c, key{askMIGAttributes, s.number()}, s.handle.GetAttributes)
 	bytes, known := total.Get()
 	if !ok || !known || a.GpuInstanceSliceCount == 0 {
 		return ""
 	}
-	// Memory comes in eighths of the card's, which is rounded up to whole GiB.
+	// Memory comes in eighths of the GPU's, which is rounded up to whole GiB.
 	eighths := math.Ceil(float64(a.MemorySizeMB) * mebibyte / bytes * 8)
 	gb := math.Round(eighths / 8 * math.Ceil(bytes/(1<<30)))
 	profile := fmt.Sprintf("%dg.%.0fgb", a.GpuInstanceSliceCount, gb)
@@ -129,9 +129,9 @@ func (c *card) profile(s *slice, total gpu.Value) string {
 	return profile
 }
 
-// listVGPUs lists the virtual cards that a host with NVIDIA's vGPU manager has handed out.
-func (c *card) listVGPUs() []*slice {
-	instances, _ := ask(c, askVGPUs, c.device.GetActiveVgpus)
+// listVGPUs lists the virtual GPUs that a host with NVIDIA's vGPU manager has handed out.
+func (c *device) listVGPUs() []*slice {
+	instances, _ := ask(c, askVGPUs, c.handle.GetActiveVgpus)
 	var out []*slice
 	for i, instance := range instances[:min(len(instances), maxSlices)] {
 		s := &slice{vgpu: instance, index: i}
@@ -152,7 +152,7 @@ func (c *card) listVGPUs() []*slice {
 
 // measureSlice is the share of a slice's GPU instance that worked. Samples are kept by the slice's UUID: the number of an
 // instance is given again to the next.
-func (c *card) measureSlice(s *slice) gpu.Value {
+func (c *device) measureSlice(s *slice) gpu.Value {
 	if !c.hasGPM() {
 		return gpu.Value{}
 	}
@@ -162,13 +162,13 @@ func (c *card) measureSlice(s *slice) gpu.Value {
 		c.sliceMeasures[s.uuid] = m
 	}
 	m.take(c, key{askGPMSliceSample, s.gi}, gpmSliceMetrics, func(sample nvml.GpmSample) nvml.Return {
-		return c.device.GpmMigSampleGet(s.gi, sample)
+		return c.handle.GpmMigSampleGet(s.gi, sample)
 	})
 	return m.ratio(nvml.GPM_METRIC_GRAPHICS_UTIL)
 }
 
 // forgetSlices drops what was kept of slices that are gone, so that others in their place are asked anew.
-func (c *card) forgetSlices(before []*slice) {
+func (c *device) forgetSlices(before []*slice) {
 	uuids := map[string]bool{}
 	for _, s := range c.slices {
 		uuids[s.uuid] = true

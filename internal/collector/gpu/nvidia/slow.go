@@ -35,17 +35,17 @@ func (s *slowValues) fill(d *gpu.Device) {
 	d.PCIe, d.Links, d.Fans, d.Throttled, d.Action = s.pcie, s.links, s.fans, s.throttled, s.action
 }
 
-func (c *card) readSlow() slowValues {
+func (c *device) readSlow() slowValues {
 	s := slowValues{ecc: c.readECC(), links: c.readLinks(), fans: c.readFans(), throttled: c.throttled(), pcie: c.readPCIe()}
 	s.clocks = c.readClocks(1, len(clockParts))
-	s.powerLimit = over(number(c, askPowerLimit, c.device.GetEnforcedPowerLimit), 1000)
+	s.powerLimit = over(number(c, askPowerLimit, c.handle.GetEnforcedPowerLimit), 1000)
 	s.remapped, s.pending, s.failed = c.readRemapped()
 	c.eachField([]field{{id: nvml.FI_DEV_GET_GPU_RECOVERY_ACTION}}, func(_ field, v float64) { s.action = action(v) })
 	return s
 }
 
-// scheduleSlow spreads the cards over the time, so that a reading does not wait for all of them.
-func (c *card) scheduleSlow() {
+// scheduleSlow spreads the GPUs over the time, so that a reading does not wait for all of them.
+func (c *device) scheduleSlow() {
 	if c.slowNext.IsZero() {
 		index, _ := strconv.Atoi(c.id.Index)
 		c.slowNext = c.now.Add(slowEvery - time.Duration(index%int(slowEvery/time.Second))*time.Second)
@@ -54,7 +54,7 @@ func (c *card) scheduleSlow() {
 	c.slowNext = c.now.Add(slowEvery)
 }
 
-// action is "" for what is recommended about more than the card, and for what a later driver may add.
+// action is "" for what is recommended about more than the GPU, and for what a later driver may add.
 func action(v float64) gpu.Action {
 	switch nvml.DeviceGpuRecoveryAction(v) {
 	case nvml.GPU_RECOVERY_ACTION_NONE:
@@ -69,7 +69,7 @@ func action(v float64) gpu.Action {
 	return ""
 }
 
-// eccPlaces are the parts of a card that count memory errors; which of them do depends on its generation.
+// eccPlaces are the parts of a GPU that count memory errors; which of them do depends on its generation.
 var eccPlaces = []struct {
 	name     string
 	location nvml.MemoryLocation
@@ -93,14 +93,14 @@ var eccKinds = []struct {
 	{gpu.Uncorrected, nvml.MEMORY_ERROR_TYPE_UNCORRECTED, nvml.PAGE_RETIREMENT_CAUSE_DOUBLE_BIT_ECC_ERROR},
 }
 
-// readECC reads the counters since the driver was loaded. The sum stands under location all where the card does not tell
+// readECC reads the counters since the driver was loaded. The sum stands under location all where the GPU does not tell
 // places apart.
-func (c *card) readECC() []gpu.ECC {
+func (c *device) readECC() []gpu.ECC {
 	var out []gpu.ECC
 	for _, place := range eccPlaces {
 		for _, kind := range eccKinds {
 			v := numberFor(c, key{askECC, int(place.location)<<8 | int(kind.kind)}, func() (uint64, nvml.Return) {
-				return c.device.GetMemoryErrorCounter(kind.kind, nvml.VOLATILE_ECC, place.location)
+				return c.handle.GetMemoryErrorCounter(kind.kind, nvml.VOLATILE_ECC, place.location)
 			})
 			if n, ok := v.Get(); ok {
 				out = append(out, gpu.ECC{Kind: kind.name, Location: place.name, Count: n})
@@ -112,7 +112,7 @@ func (c *card) readECC() []gpu.ECC {
 	}
 	for _, kind := range eccKinds {
 		v := numberFor(c, key{askTotalECC, int(kind.kind)}, func() (uint64, nvml.Return) {
-			return c.device.GetTotalEccErrors(kind.kind, nvml.VOLATILE_ECC)
+			return c.handle.GetTotalEccErrors(kind.kind, nvml.VOLATILE_ECC)
 		})
 		if n, ok := v.Get(); ok {
 			out = append(out, gpu.ECC{Kind: kind.name, Location: "all", Count: n})
@@ -128,10 +128,10 @@ func yesNo(on bool) gpu.Value {
 	return gpu.Known(0)
 }
 
-// readRemapped reads the rows of memory that were replaced or, of cards before Ampere, the pages that were given up.
-func (c *card) readRemapped() (remapped []gpu.Remapped, pending, failed gpu.Value) {
+// readRemapped reads the rows of memory that were replaced or, of GPUs before Ampere, the pages that were given up.
+func (c *device) readRemapped() (remapped []gpu.Remapped, pending, failed gpu.Value) {
 	if k := (key{q: askRemapped}); c.may(k) {
-		corrected, uncorrected, waits, fails, ret := c.device.GetRemappedRows()
+		corrected, uncorrected, waits, fails, ret := c.handle.GetRemappedRows()
 		if c.judge(k, ret) {
 			return []gpu.Remapped{
 				{Cause: gpu.Corrected, Count: float64(corrected)},
@@ -140,24 +140,24 @@ func (c *card) readRemapped() (remapped []gpu.Remapped, pending, failed gpu.Valu
 		}
 	}
 	for _, kind := range eccKinds {
-		pages, ok := askFor(c, key{askRetired, int(kind.cause)}, func() ([]uint64, nvml.Return) { return c.device.GetRetiredPages(kind.cause) })
+		pages, ok := askFor(c, key{askRetired, int(kind.cause)}, func() ([]uint64, nvml.Return) { return c.handle.GetRetiredPages(kind.cause) })
 		if ok {
 			remapped = append(remapped, gpu.Remapped{Cause: kind.name, Count: float64(len(pages))})
 		}
 	}
-	if state, ok := ask(c, askRetiredPending, c.device.GetRetiredPagesPendingStatus); ok {
+	if state, ok := ask(c, askRetiredPending, c.handle.GetRetiredPagesPendingStatus); ok {
 		pending = yesNo(state == nvml.FEATURE_ENABLED)
 	}
 	return remapped, pending, failed
 }
 
-func (c *card) readPCIe() gpu.PCIe {
+func (c *device) readPCIe() gpu.PCIe {
 	p := gpu.PCIe{
-		Replays:       number(c, askReplays, c.device.GetPcieReplayCounter),
-		Generation:    number(c, askGeneration, c.device.GetCurrPcieLinkGeneration),
-		GenerationMax: number(c, askMaxGeneration, c.device.GetMaxPcieLinkGeneration),
-		Width:         number(c, askWidth, c.device.GetCurrPcieLinkWidth),
-		WidthMax:      number(c, askMaxWidth, c.device.GetMaxPcieLinkWidth),
+		Replays:       number(c, askReplays, c.handle.GetPcieReplayCounter),
+		Generation:    number(c, askGeneration, c.handle.GetCurrPcieLinkGeneration),
+		GenerationMax: number(c, askMaxGeneration, c.handle.GetMaxPcieLinkGeneration),
+		Width:         number(c, askWidth, c.handle.GetCurrPcieLinkWidth),
+		WidthMax:      number(c, askMaxWidth, c.handle.GetMaxPcieLinkWidth),
 	}
 	if !c.measuresPCIe() {
 		p.Receive = c.throughput(nvml.PCIE_UTIL_RX_BYTES)
@@ -167,14 +167,14 @@ func (c *card) readPCIe() gpu.PCIe {
 }
 
 // throughput is in kilobytes per second.
-func (c *card) throughput(counter nvml.PcieUtilCounter) gpu.Value {
-	return times(numberFor(c, key{askThroughput, int(counter)}, func() (uint32, nvml.Return) { return c.device.GetPcieThroughput(counter) }), 1000)
+func (c *device) throughput(counter nvml.PcieUtilCounter) gpu.Value {
+	return times(numberFor(c, key{askThroughput, int(counter)}, func() (uint32, nvml.Return) { return c.handle.GetPcieThroughput(counter) }), 1000)
 }
 
-// maxFans bounds the fans of a card.
+// maxFans bounds the fans of a GPU.
 const maxFans = 16
 
-func (c *card) readFans() []gpu.Fan {
+func (c *device) readFans() []gpu.Fan {
 	var out []gpu.Fan
 	add := func(i int, percent gpu.Value) {
 		if v, ok := percent.Get(); ok {
@@ -182,13 +182,13 @@ func (c *card) readFans() []gpu.Fan {
 			out = append(out, gpu.Fan{Name: strconv.Itoa(i), Speed: ratio(min(v, 100))})
 		}
 	}
-	count, ok := fact(c, &c.fans, key{q: askFans}, c.device.GetNumFans).Get()
+	count, ok := fact(c, &c.fans, key{q: askFans}, c.handle.GetNumFans).Get()
 	if !ok {
-		add(0, number(c, askOneFan, c.device.GetFanSpeed))
+		add(0, number(c, askOneFan, c.handle.GetFanSpeed))
 		return out
 	}
 	for i := range min(int(count), maxFans) {
-		add(i, numberFor(c, key{askFan, i}, func() (uint32, nvml.Return) { return c.device.GetFanSpeed_v2(i) }))
+		add(i, numberFor(c, key{askFan, i}, func() (uint32, nvml.Return) { return c.handle.GetFanSpeed_v2(i) }))
 	}
 	return out
 }

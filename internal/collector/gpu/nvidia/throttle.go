@@ -34,7 +34,7 @@ var reasons = []struct {
 	{nvml.ClocksEventReasonApplicationsClocksSetting, gpu.ThrottleUserClocks},
 }
 
-// throttles makes reasons of the driver's bits. An idle card is not held back.
+// throttles makes reasons of the driver's bits. An idle GPU is not held back.
 func throttles(bits uint64) []gpu.Throttle {
 	var out []gpu.Throttle
 	bits &^= nvml.ClocksEventReasonGpuIdle
@@ -50,10 +50,10 @@ func throttles(bits uint64) []gpu.Throttle {
 	return out
 }
 
-func (c *card) readThrottles(d *gpu.Device) {
-	bits, ok := ask(c, askReasons, c.device.GetCurrentClocksEventReasons)
+func (c *device) readThrottles(d *gpu.Device) {
+	bits, ok := ask(c, askReasons, c.handle.GetCurrentClocksEventReasons)
 	if !ok {
-		bits, ok = ask(c, askOldReasons, c.device.GetCurrentClocksThrottleReasons)
+		bits, ok = ask(c, askOldReasons, c.handle.GetCurrentClocksThrottleReasons)
 	}
 	if !ok {
 		return
@@ -64,9 +64,9 @@ func (c *card) readThrottles(d *gpu.Device) {
 	}
 	d.Throttles, d.ThrottleKnown = throttles(bits), true
 	if c.offered == nil {
-		bits, ok = ask(c, askSupportedReasons, c.device.GetSupportedClocksEventReasons)
+		bits, ok = ask(c, askSupportedReasons, c.handle.GetSupportedClocksEventReasons)
 		if !ok {
-			bits, ok = ask(c, askOldSupportedReasons, c.device.GetSupportedClocksThrottleReasons)
+			bits, ok = ask(c, askOldSupportedReasons, c.handle.GetSupportedClocksThrottleReasons)
 		}
 		if ok {
 			c.offered = append([]gpu.Throttle{}, throttles(bits)...)
@@ -75,7 +75,7 @@ func (c *card) readThrottles(d *gpu.Device) {
 	d.ThrottleReasons = c.offered
 }
 
-// throttleFields are the card's own counters in nanoseconds.
+// throttleFields are the GPU's own counters in nanoseconds.
 var throttleFields = []field{
 	{id: nvml.FI_DEV_PERF_POLICY_POWER},
 	{id: nvml.FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN},
@@ -104,7 +104,7 @@ var violations = []struct {
 
 // throttled reads the counters. One that fails this time keeps its last value: without it the time would be counted by other
 // means and the counter would jump.
-func (c *card) throttled() []gpu.ThrottleTime {
+func (c *device) throttled() []gpu.ThrottleTime {
 	times := map[gpu.Throttle]time.Duration{}
 	for _, t := range c.slow.throttled {
 		times[t.Reason] = t.Time
@@ -123,7 +123,7 @@ func (c *card) throttled() []gpu.ThrottleTime {
 			continue
 		}
 		if t, ok := askFor(c, key{askViolation, int(v.policy)}, func() (nvml.ViolationTime, nvml.Return) {
-			return c.device.GetViolationStatus(v.policy)
+			return c.handle.GetViolationStatus(v.policy)
 		}); ok && t.ViolationTime != math.MaxUint64 {
 			set(v.reason, float64(t.ViolationTime))
 		}

@@ -17,24 +17,24 @@ import (
 // waitForEvent bounds one wait, so that a watch ends soon after its context.
 const waitForEvent = time.Second
 
-// registerAgain is the pause after which a card is tried again that could not be watched, as lost ones cannot.
+// registerAgain is the pause after which a GPU is tried again that could not be watched, as lost ones cannot.
 const registerAgain = time.Minute
 
 // watchedEvents are the events that count. Changes of clocks and power states are none.
 const watchedEvents = nvml.EventTypeXidCriticalError | nvml.EventTypeSingleBitEccError | nvml.EventTypeDoubleBitEccError
 
-// watched is a card as a watch sees it.
+// watched is a GPU as a watch sees it.
 type watched struct {
-	device    nvml.Device
+	handle    nvml.Device
 	uuid, pci string
 }
 
-// publish hands the cards of a reading to the watch.
+// publish hands the GPUs of a reading to the watch.
 func (b *Backend) publish() {
 	list := make([]watched, 0, len(b.slots))
 	for _, c := range b.slots {
-		if c != nil && c.device != nil {
-			list = append(list, watched{c.device, c.id.UUID, c.id.PCI})
+		if c != nil && c.handle != nil {
+			list = append(list, watched{c.handle, c.id.UUID, c.id.PCI})
 		}
 	}
 	b.mu.Lock()
@@ -52,12 +52,12 @@ func (b *Backend) current() ([]watched, int) {
 type watch struct {
 	set   nvml.EventSet
 	epoch int
-	// tried are the cards that are in the set or cannot be. The time is when one is to be tried again, if it is.
+	// tried are the GPUs that are in the set or cannot be. The time is when one is to be tried again, if it is.
 	tried map[nvml.Device]time.Time
-	any   bool // a card is in the set
+	any   bool // a GPU is in the set
 }
 
-// Watch reports errors (XID) and memory errors of all cards as the driver tells of them, of cards that come later too. It
+// Watch reports errors (XID) and memory errors of all GPUs as the driver tells of them, of GPUs that come later too. It
 // ends with ctx, within about a second, or with an error where the driver has no events.
 func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 	b.watching.Add(1)
@@ -65,7 +65,7 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 	var w watch
 	defer func() { w.free() }()
 	for ctx.Err() == nil {
-		cards, epoch := b.current()
+		devices, epoch := b.current()
 		if w.set == nil || w.epoch != epoch {
 			// The set of an older session is not freed: the library no longer knows it.
 			set, ret := b.lib.EventSetCreate()
@@ -79,19 +79,19 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 			}
 			w = watch{set: set, epoch: epoch, tried: map[nvml.Device]time.Time{}}
 		}
-		if !w.register(cards) {
+		if !w.register(devices) {
 			pause(ctx, waitForEvent)
 			continue
 		}
 		data, ret := w.set.Wait(uint32(waitForEvent.Milliseconds()))
 		switch ret {
 		case nvml.SUCCESS:
-			if e, ok := event(data, cards); ok {
+			if e, ok := event(data, devices); ok {
 				report(e)
 			}
 		case nvml.ERROR_TIMEOUT:
 		default:
-			// A lost card makes every wait fail at once. A new set leaves it out, so that the others are still heard.
+			// A lost GPU makes every wait fail at once. A new set leaves it out, so that the others are still heard.
 			w.free()
 			pause(ctx, waitForEvent)
 		}
@@ -99,27 +99,27 @@ func (b *Backend) Watch(ctx context.Context, report func(gpu.Event)) error {
 	return nil
 }
 
-// register adds the cards that are not in the set yet and says whether any is.
-func (w *watch) register(cards []watched) bool {
+// register adds the GPUs that are not in the set yet and says whether any is.
+func (w *watch) register(devices []watched) bool {
 	now := time.Now()
-	for _, c := range cards {
-		if again, tried := w.tried[c.device]; tried && (again.IsZero() || now.Before(again)) {
+	for _, c := range devices {
+		if again, tried := w.tried[c.handle]; tried && (again.IsZero() || now.Before(again)) {
 			continue
 		}
-		w.tried[c.device] = time.Time{}
-		supported, ret := c.device.GetSupportedEventTypes()
+		w.tried[c.handle] = time.Time{}
+		supported, ret := c.handle.GetSupportedEventTypes()
 		if ret == nvml.SUCCESS && supported&watchedEvents == 0 {
 			continue
 		}
 		if ret == nvml.SUCCESS {
-			ret = c.device.RegisterEvents(supported&watchedEvents, w.set)
+			ret = c.handle.RegisterEvents(supported&watchedEvents, w.set)
 		}
 		switch ret {
 		case nvml.SUCCESS:
 			w.any = true
 		case nvml.ERROR_NOT_SUPPORTED:
 		default:
-			w.tried[c.device] = now.Add(registerAgain)
+			w.tried[c.handle] = now.Add(registerAgain)
 		}
 	}
 	return w.any
@@ -139,11 +139,11 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// event makes an Event of what the driver told. Without a card it is none.
-func event(data nvml.EventData, cards []watched) (gpu.Event, bool) {
+// event makes an Event of what the driver told. Without a GPU it is none.
+func event(data nvml.EventData, devices []watched) (gpu.Event, bool) {
 	e := gpu.Event{At: time.Now(), Vendor: vendor, Source: gpu.SourceDriver}
-	if i := slices.IndexFunc(cards, func(c watched) bool { return c.device == data.Device }); i >= 0 {
-		e.UUID, e.PCI = cards[i].uuid, cards[i].pci
+	if i := slices.IndexFunc(devices, func(c watched) bool { return c.handle == data.Device }); i >= 0 {
+		e.UUID, e.PCI = devices[i].uuid, devices[i].pci
 	} else if data.Device != nil {
 		e.UUID, _ = data.Device.GetUUID()
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// events is a driver's event set: what is told is heard if its card is registered.
+// events is a driver's event set: what is told is heard if its GPU is registered.
 type events struct {
 	sync.Mutex // for all but told
 
@@ -28,9 +28,9 @@ type events struct {
 	lost        map[nvml.Device]bool
 }
 
-func watchable(s *server.Server, cards ...*server.Device) *events {
+func watchable(s *server.Server, devices ...*server.Device) *events {
 	e := &events{told: make(chan nvml.EventData, 10), registered: map[nvml.Device]uint64{}, lost: map[nvml.Device]bool{}}
-	for _, d := range cards {
+	for _, d := range devices {
 		d.GetSupportedEventTypesFunc = answer(uint64(nvml.EventTypeAll))
 		d.RegisterEventsFunc = func(types uint64, _ nvml.EventSet) nvml.Return {
 			e.Lock()
@@ -89,23 +89,23 @@ func watching(t *testing.T, b *Backend) (got *[]gpu.Event, end func() error) {
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := a100()
-		cards := cardsOf(s, 3)
-		furnish(cards[0], 0)
-		e := watchable(s, cards[0], cards[1]) // the third has no events
+		devices := devicesOf(s, 3)
+		furnish(devices[0], 0)
+		e := watchable(s, devices[0], devices[1]) // the third has no events
 		third := s.Devices[2]
 		s.Devices = s.Devices[:1]
 		b := newBackend(s, Options{})
 		read(t, b)
 		got, end := watching(t, b)
-		e.told <- nvml.EventData{Device: cards[0], EventType: nvml.EventTypeXidCriticalError, EventData: 79}
-		e.told <- nvml.EventData{Device: cards[0], EventType: nvml.EventTypeXidCriticalError, EventData: 79}
-		e.told <- nvml.EventData{Device: cards[0], EventType: nvml.EventTypeClock, EventData: 1}
+		e.told <- nvml.EventData{Device: devices[0], EventType: nvml.EventTypeXidCriticalError, EventData: 79}
+		e.told <- nvml.EventData{Device: devices[0], EventType: nvml.EventTypeXidCriticalError, EventData: 79}
+		e.told <- nvml.EventData{Device: devices[0], EventType: nvml.EventTypeClock, EventData: 1}
 		time.Sleep(3 * time.Second)
 
-		s.Devices = []nvml.Device{cards[0], cards[1], third} // two cards come
+		s.Devices = []nvml.Device{devices[0], devices[1], third} // two GPUs come
 		read(t, b)
 		time.Sleep(3 * time.Second)
-		e.told <- nvml.EventData{Device: cards[1], EventType: nvml.EventTypeDoubleBitEccError}
+		e.told <- nvml.EventData{Device: devices[1], EventType: nvml.EventTypeDoubleBitEccError}
 		e.told <- nvml.EventData{Device: &mock.Device{GetUUIDFunc: answer("GPU-other")}, EventType: nvml.EventTypeSingleBitEccError}
 		time.Sleep(time.Second)
 		start := time.Now()
@@ -132,14 +132,14 @@ func TestWatch(t *testing.T) {
 		if diff := cmp.Diff(want, *got); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
-		if types := e.registered[cards[1]]; types != watchedEvents {
+		if types := e.registered[devices[1]]; types != watchedEvents {
 			t.Errorf("registered for %#x, want %#x", types, watchedEvents)
 		}
 		if e.sets != 1 || e.freed != 1 {
 			t.Errorf("%d sets were made and %d freed, want one", e.sets, e.freed)
 		}
-		if calls := len(cards[2].GetSupportedEventTypesCalls()); calls != 1 {
-			t.Errorf("a card without events was asked %d times", calls)
+		if calls := len(devices[2].GetSupportedEventTypesCalls()); calls != 1 {
+			t.Errorf("a GPU without events was asked %d times", calls)
 		}
 		if err := b.Close(); err != nil {
 			t.Error(err)
@@ -147,19 +147,19 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestWatchBesideLostCard: a lost card makes each wait fail; a new set leaves it out, without a loop that spins, and it is
+// TestWatchBesideLostGPU: a lost GPU makes each wait fail; a new set leaves it out, without a loop that spins, and it is
 // heard again when it is back.
-func TestWatchBesideLostCard(t *testing.T) {
+func TestWatchBesideLostGPU(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := a100()
-		cards := cardsOf(s, 2)
-		e := watchable(s, cards...)
+		devices := devicesOf(s, 2)
+		e := watchable(s, devices...)
 		b := newBackend(s, Options{})
 		read(t, b)
 		got, end := watching(t, b)
 		time.Sleep(time.Second)
 		e.Lock()
-		e.failing, e.lost[cards[0]] = nvml.ERROR_GPU_IS_LOST, true
+		e.failing, e.lost[devices[0]] = nvml.ERROR_GPU_IS_LOST, true
 		e.Unlock()
 		time.Sleep(10 * time.Second)
 		e.Lock()
@@ -168,19 +168,19 @@ func TestWatchBesideLostCard(t *testing.T) {
 		}
 		e.failing = nvml.SUCCESS
 		e.Unlock()
-		e.told <- nvml.EventData{Device: cards[1], EventType: nvml.EventTypeXidCriticalError, EventData: 31}
+		e.told <- nvml.EventData{Device: devices[1], EventType: nvml.EventTypeXidCriticalError, EventData: 31}
 		time.Sleep(3 * time.Second)
 		e.Lock()
-		delete(e.lost, cards[0])
+		delete(e.lost, devices[0])
 		e.Unlock()
 		time.Sleep(registerAgain + 3*time.Second)
-		e.told <- nvml.EventData{Device: cards[0], EventType: nvml.EventTypeXidCriticalError, EventData: 48}
+		e.told <- nvml.EventData{Device: devices[0], EventType: nvml.EventTypeXidCriticalError, EventData: 48}
 		time.Sleep(time.Second)
 		if err := end(); err != nil {
 			t.Error(err)
 		}
-		if _, ok := e.registered[cards[0]]; !ok {
-			t.Error("the card that came back is not registered")
+		if _, ok := e.registered[devices[0]]; !ok {
+			t.Error("the GPU that came back is not registered")
 		}
 		if len(*got) != 2 || (*got)[0].Code != "31" || (*got)[1].Code != "48" {
 			t.Errorf("got %+v", *got)
@@ -191,8 +191,8 @@ func TestWatchBesideLostCard(t *testing.T) {
 func TestWatchAfterReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := a100()
-		cards := cardsOf(s, 1)
-		e := watchable(s, cards...)
+		devices := devicesOf(s, 1)
+		e := watchable(s, devices...)
 		b := newBackend(s, Options{})
 		read(t, b)
 		got, end := watching(t, b)
@@ -206,7 +206,7 @@ func TestWatchAfterReload(t *testing.T) {
 		}
 		read(t, b)
 		time.Sleep(3 * time.Second)
-		e.told <- nvml.EventData{Device: cards[0], EventType: nvml.EventTypeXidCriticalError, EventData: 13}
+		e.told <- nvml.EventData{Device: devices[0], EventType: nvml.EventTypeXidCriticalError, EventData: 13}
 		time.Sleep(time.Second)
 		if err := end(); err != nil {
 			t.Error(err)
@@ -231,8 +231,8 @@ func TestNoEvents(t *testing.T) {
 func TestCloseBesideWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := a100()
-		cards := cardsOf(s, 1)
-		watchable(s, cards...)
+		devices := devicesOf(s, 1)
+		watchable(s, devices...)
 		hang := make(chan struct{})
 		s.EventSetCreateFunc = func() (nvml.EventSet, nvml.Return) { <-hang; return nil, nvml.ERROR_NOT_SUPPORTED }
 		b := newBackend(s, Options{})

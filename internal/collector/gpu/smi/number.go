@@ -11,7 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// maxRows bounds the rows of a table: cards, chips and processes of one machine.
+// maxRows bounds the rows of a table: GPUs, chips and processes of one machine.
 const maxRows = 4096
 
 // Unrecognized is the error about output whose form this program doesn't know: which tool, its version ("" if it didn't tell),
@@ -40,7 +40,7 @@ func Number(s string) gpu.Value {
 // Quantity reads a number with its unit right behind it or after a space ("45C", "12.5 W", "65536MiB", "87 %"), or without one:
 // then it is in unit. It is returned in its base unit: % as a ratio, W, °C, bytes, Hz. Units are %, C, mW W kW, B KB MB GB TB
 // (which these tools mean, like KiB MiB GiB TiB, as powers of 1024), Hz KHz MHz GHz, in any case except mW. A number in a unit
-// of another kind than unit, or beyond what a card could have, is not known: it is of another column or version.
+// of another kind than unit, or beyond what a GPU could have, is not known: it is of another column or version.
 func Quantity(s, unit string) gpu.Value {
 	s = strings.TrimSpace(s)
 	at := strings.LastIndexAny(s, ".0123456789") + 1
@@ -80,7 +80,7 @@ func Pair(s, unit string) (used, total gpu.Value) {
 	return used, total
 }
 
-// measure is what a unit measures, and what a card can have of it.
+// measure is what a unit measures, and what a GPU can have of it.
 type measure struct{ lowest, highest float64 }
 
 func measureOf(unit string) (m measure, scale float64, ok bool) {

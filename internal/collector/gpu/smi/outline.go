@@ -48,7 +48,7 @@ func Outline(lines []string) []Entry {
 	return entries
 }
 
-// Texts are the values of an outline by path, without those that the card doesn't offer. Of a path that comes twice the first
+// Texts are the values of an outline by path, without those that the GPU doesn't offer. Of a path that comes twice the first
 // counts.
 func Texts(entries []Entry) map[string]string {
 	texts := make(map[string]string, len(entries))

@@ -17,7 +17,7 @@ func Told(s string) string {
 	return s
 }
 
-// Index returns s if it is a number as tools count cards, else "".
+// Index returns s if it is a number as tools count GPUs, else "".
 func Index(s string) string {
 	if s = strings.TrimSpace(s); len(s) > 4 || strings.Trim(s, "0123456789") != "" {
 		return ""

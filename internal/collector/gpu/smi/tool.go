@@ -49,21 +49,21 @@ func (*Tool) MinInterval() time.Duration { return Interval }
 // Close implements gpu.Backend.
 func (*Tool) Close() error { return nil }
 
-// See takes note of the cards of a reading: from then on a tool that shows none is no machine without cards.
-func (t *Tool) See(cards []gpu.Device) {
-	if !t.seen && len(cards) > 0 {
+// See takes note of the GPUs of a reading: from then on a tool that shows none is no machine without GPUs.
+func (t *Tool) See(devices []gpu.Device) {
+	if !t.seen && len(devices) > 0 {
 		t.seen = true
-		t.Logger.Info("cards found", "tool", t.name, "driver", cards[0].Driver, "cards", len(cards))
+		t.Logger.Info("GPUs found", "tool", t.name, "driver", devices[0].Driver, "gpus", len(devices))
 	}
 }
 
-// Seen says that an earlier reading had cards.
+// Seen says that an earlier reading had GPUs.
 func (t *Tool) Seen() bool { return t.seen }
 
-// None is the error about a tool that shows no cards, which is none if it had some: then they are lost.
+// None is the error about a tool that shows no GPUs, which is none if it had some: then they are lost.
 func (t *Tool) None() error {
 	if t.seen {
 		return nil
 	}
-	return fmt.Errorf("%s shows no card: %w", t.name, gpu.ErrAbsent)
+	return fmt.Errorf("%s shows no GPU: %w", t.name, gpu.ErrAbsent)
 }

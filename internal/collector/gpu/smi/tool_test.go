@@ -24,14 +24,14 @@ func TestTool(t *testing.T) {
 	}
 	tool.See(nil)
 	if err := tool.None(); tool.Seen() || !errors.Is(err, gpu.ErrAbsent) || !strings.Contains(err.Error(), "vendor-smi") {
-		t.Errorf("before there were cards: %v, %v", tool.Seen(), err)
+		t.Errorf("before there were GPUs: %v, %v", tool.Seen(), err)
 	}
 	tool.See(make([]gpu.Device, 2))
 	tool.See(make([]gpu.Device, 3))
 	if err := tool.None(); !tool.Seen() || err != nil {
-		t.Errorf("after there were cards: %v, %v", tool.Seen(), err)
+		t.Errorf("after there were GPUs: %v, %v", tool.Seen(), err)
 	}
-	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "component=gpu_vendor") || !strings.Contains(text, "cards=2") {
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "component=gpu_vendor") || !strings.Contains(text, "gpus=2") {
 		t.Errorf("logged %q", text)
 	}
 }

@@ -8,43 +8,43 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// ScanEvery is how long a list of cards holds. One that vanished is missed at once.
+// ScanEvery is how long a list of GPUs holds. One that vanished is missed at once.
 const ScanEvery = 30 * time.Second
 
 // Source is what a vendor's backend does in its own way.
 type Source interface {
-	// Find opens the cards below root. complete is false if one went while it was opened: then they are looked for anew at the
+	// Find opens the GPUs below root. complete is false if one went while it was opened: then they are looked for anew at the
 	// next reading.
-	Find(root *Dir) (cards []Device, complete bool)
-	// Begin comes before the cards of a reading, if there are any.
+	Find(root *Dir) (devices []Device, complete bool)
+	// Begin comes before the GPUs of a reading, if there are any.
 	Begin(ctx context.Context, root *Dir, now time.Time)
 }
 
-// Device is a card that a Source found.
+// Device is a GPU that a Source found.
 type Device interface {
-	// Address is the card's PCI address.
+	// Address is the GPU's PCI address.
 	Address() string
 	// Gone reports whether it left /sys.
 	Gone() bool
-	// Read reads the card. What can't be read is absent.
+	// Read reads the GPU. What can't be read is absent.
 	Read(now time.Time) gpu.Device
 	// Close closes what is open of it.
 	Close()
 }
 
-// Backend reads the cards of a Source.
+// Backend reads the GPUs of a Source.
 type Backend struct {
 	vendor, path string
 	source       Source
 	root         *Dir
-	cards        []Device
+	devices      []Device
 	scanned      time.Time
-	stale        bool // look for the cards again
+	stale        bool // look for the GPUs again
 }
 
 var _ gpu.Backend = (*Backend)(nil)
 
-// NewBackend makes a backend for a vendor's cards. path is where the machine's file system is mounted, "" for /. Nothing is
+// NewBackend makes a backend for a vendor's GPUs. path is where the machine's file system is mounted, "" for /. Nothing is
 // opened before the first Read.
 func NewBackend(vendor, path string, source Source) *Backend {
 	return &Backend{vendor: vendor, path: path, source: source, stale: true}
@@ -56,7 +56,7 @@ func (b *Backend) Vendor() string { return b.vendor }
 // MinInterval is 0: attributes are cheap.
 func (b *Backend) MinInterval() time.Duration { return 0 }
 
-// Read reads all cards. Cards that vanished since the last one are in the error, once.
+// Read reads all GPUs. GPUs that vanished since the last one are in the error, once.
 func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	now := time.Now()
 	if b.stale || now.Sub(b.scanned) >= ScanEvery {
@@ -64,19 +64,19 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 			return gpu.Reading{}, err
 		}
 	}
-	if len(b.cards) == 0 {
+	if len(b.devices) == 0 {
 		return gpu.Reading{}, gpu.ErrAbsent
 	}
 	b.source.Begin(ctx, b.root, now)
 	var r gpu.Reading
 	var gone error
-	for _, c := range b.cards {
+	for _, c := range b.devices {
 		if err := ctx.Err(); err != nil {
 			return r, err
 		}
 		if c.Gone() {
 			b.stale = true
-			gone = fmt.Errorf("card %s is gone from /sys", c.Address())
+			gone = fmt.Errorf("GPU %s is gone from /sys", c.Address())
 			continue
 		}
 		r.Devices = append(r.Devices, c.Read(now))
@@ -86,17 +86,17 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 
 // Close closes all that is open. A later Read opens it again.
 func (b *Backend) Close() error {
-	b.closeCards()
+	b.closeDevices()
 	b.root.Close()
 	b.root, b.stale = nil, true
 	return nil
 }
 
-func (b *Backend) closeCards() {
-	for _, c := range b.cards {
+func (b *Backend) closeDevices() {
+	for _, c := range b.devices {
 		c.Close()
 	}
-	b.cards = nil
+	b.devices = nil
 }
 
 func (b *Backend) scan(now time.Time) error {
@@ -107,8 +107,8 @@ func (b *Backend) scan(now time.Time) error {
 		}
 		b.root = root
 	}
-	b.closeCards()
-	cards, complete := b.source.Find(b.root)
-	b.cards, b.scanned, b.stale = cards, now, !complete
+	b.closeDevices()
+	devices, complete := b.source.Find(b.root)
+	b.devices, b.scanned, b.stale = devices, now, !complete
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 // maxSensors bounds the sensors of a kind that are looked for.
 const maxSensors = 32
 
-// Hwmon opens the directory of a card's sensors whose name attribute is name, nil if it has none. On cards of several tiles
+// Hwmon opens the directory of a GPU's sensors whose name attribute is name, nil if it has none. On GPUs of several tiles
 // each tile has one too, with another name.
 func Hwmon(device *Dir, name string) *Dir {
 	for _, entry := range device.Names("hwmon") {

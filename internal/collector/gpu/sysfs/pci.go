@@ -12,41 +12,41 @@ import (
 )
 
 const (
-	drm      = "sys/class/drm"
-	maxCards = 128
+	drm        = "sys/class/drm"
+	maxDevices = 128
 )
 
-// Card is a card that a driver has taken.
-type Card struct {
+// PCIDevice is a GPU that a driver has bound.
+type PCIDevice struct {
 	Path     string // below the root: sys/class/drm/card0
 	PCI      string // 0000:3b:00.0, in lower case
 	Driver   string // amdgpu, i915, xe ...
 	DeviceID string // four hexadecimal digits in lower case
 	Revision string // two
-	Location uint64 // orders cards by PCI address
+	Location uint64 // orders GPUs by PCI address
 }
 
-var cardName = regexp.MustCompile(`^card[0-9]{1,4}$`)
+var deviceName = regexp.MustCompile(`^card[0-9]{1,4}$`)
 
-// Cards lists the cards of a vendor (0x1002 ...) that one of the drivers has taken, by PCI address. Virtual functions whose
-// physical function is there too are a part of that card and left out, and so is what has no PCI address of its own, like the
-// partitions of a card.
-func Cards(root *Dir, vendor string, drivers ...string) []Card {
-	var cards []Card
+// PCIDevices lists the GPUs of a vendor (0x1002 ...) that one of the drivers has taken, by PCI address. Virtual functions whose
+// physical function is there too are a part of that GPU and left out, and so is what has no PCI address of its own, like the
+// partitions of a GPU.
+func PCIDevices(root *Dir, vendor string, drivers ...string) []PCIDevice {
+	var devices []PCIDevice
 	for _, name := range root.Names(drm) {
-		if !cardName.MatchString(name) {
+		if !deviceName.MatchString(name) {
 			continue
 		}
-		c, ok := readCard(root, drm+"/"+name, vendor)
-		if ok && slices.Contains(drivers, c.Driver) && len(cards) < maxCards {
-			cards = append(cards, c)
+		c, ok := readDevice(root, drm+"/"+name, vendor)
+		if ok && slices.Contains(drivers, c.Driver) && len(devices) < maxDevices {
+			devices = append(devices, c)
 		}
 	}
-	slices.SortFunc(cards, func(a, b Card) int { return cmp.Compare(a.Location, b.Location) })
-	return slices.CompactFunc(cards, func(a, b Card) bool { return a.PCI == b.PCI })
+	slices.SortFunc(devices, func(a, b PCIDevice) int { return cmp.Compare(a.Location, b.Location) })
+	return slices.CompactFunc(devices, func(a, b PCIDevice) bool { return a.PCI == b.PCI })
 }
 
-func readCard(root *Dir, path, vendor string) (c Card, ok bool) {
+func readDevice(root *Dir, path, vendor string) (c PCIDevice, ok bool) {
 	if root.Text(path+"/device/vendor") != vendor || root.Has(path+"/device/physfn") {
 		return c, false
 	}
@@ -54,7 +54,7 @@ func readCard(root *Dir, path, vendor string) (c Card, ok bool) {
 	if err != nil {
 		return c, false
 	}
-	c = Card{Path: path}
+	c = PCIDevice{Path: path}
 	c.parseUevent(uevent)
 	if c.Location, ok = Location(c.PCI); !ok {
 		return c, false
@@ -65,7 +65,7 @@ func readCard(root *Dir, path, vendor string) (c Card, ok bool) {
 	return c, true
 }
 
-func (c *Card) parseUevent(b []byte) {
+func (c *PCIDevice) parseUevent(b []byte) {
 	for line := range bytes.Lines(b) {
 		key, value, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
 		switch key {
@@ -129,7 +129,7 @@ func OpenLink(root *Dir, path string) Link {
 	return l
 }
 
-// Link fills a card's PCIe link. The highest generation and width are those of the card in its slot.
+// Link fills a GPU's PCIe link. The highest generation and width are those of the GPU in its slot.
 func (r *Reader) Link(l Link, to *gpu.PCIe) {
 	to.Generation, to.Width = Generation(r.Bytes(l.speed)), width(r.Int(l.width))
 	to.GenerationMax = lower(Generation(r.Bytes(l.speedMax)), Generation(r.Bytes(l.portSpeedMax)))

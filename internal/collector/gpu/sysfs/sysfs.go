@@ -1,4 +1,4 @@
-// Package sysfs reads the attributes of cards whose drivers tell what they know in /sys, under a rooted path. Attributes that
+// Package sysfs reads the attributes of GPUs whose drivers tell what they know in /sys, under a rooted path. Attributes that
 // are read again and again stay open, links are followed but never out of the root, and what is read is bounded.
 package sysfs
 

@@ -112,7 +112,7 @@ bad : ff41fe
 	}
 }
 
-func TestCards(t *testing.T) {
+func TestDevices(t *testing.T) {
 	d, _ := tree(t, `[sys/class/drm/card10/device]
 vendor = 0x8086
 uevent = DRIVER=xe\nPCI_ID=8086:E20B\nPCI_SLOT_NAME=0000:09:00.0
@@ -135,7 +135,7 @@ vendor = 0x8086
 status = nothing
 `)
 	var got []string
-	for _, c := range sysfs.Cards(d, "0x8086", "xe", "i915") {
+	for _, c := range sysfs.PCIDevices(d, "0x8086", "xe", "i915") {
 		got = append(got, c.PCI+" "+c.DeviceID+" "+c.Revision)
 	}
 	want := []string{"0000:09:00.0 e20b ", "0000:3a:1f.7 e20b ", "10000:01:00.0 0bd5 2f"}

@@ -16,17 +16,17 @@ const maxSlices = 4096
 
 var (
 	// PPU 0: PPU (UUID: GPU-019ea108-c110-0828-0000-0000c07e1a46)
-	listedCard = regexp.MustCompile(`^PPU ([0-9]{1,4}): .*\(UUID: ([^()\s]+)\)$`)
+	listedPPU = regexp.MustCompile(`^PPU ([0-9]{1,4}): .*\(UUID: ([^()\s]+)\)$`)
 	//     MIG g1.c1.i1, Device 0 (UUID: MIG-79c62632-04cc-574b-af7b-cb2e307121c85)
 	listedSlice = regexp.MustCompile(`^\s+MIG ([^\s,]+), Device ([0-9]{1,4}) \(UUID: ([^()\s]+)\)$`)
 )
 
-// place is a MIG device or a GPU instance: its number on the card with an index.
-type place struct{ card, number string }
+// place is a MIG device or a GPU instance: its number on the PPU with an index.
+type place struct{ device, number string }
 
 // listing is what ppu-smi -L prints.
 type listing struct {
-	indexes map[string]string // of cards by UUID
+	indexes map[string]string // of PPUs by UUID
 	devices map[place]gpu.Slice
 }
 
@@ -39,7 +39,7 @@ func readList(out []byte) (listing, error) {
 		if text == "" {
 			continue
 		}
-		if m := listedCard.FindStringSubmatch(text); m != nil && !taken[m[1]] && l.indexes[m[2]] == "" {
+		if m := listedPPU.FindStringSubmatch(text); m != nil && !taken[m[1]] && l.indexes[m[2]] == "" {
 			index, taken[m[1]], l.indexes[m[2]] = m[1], true, m[1]
 		} else if m := listedSlice.FindStringSubmatch(text); m != nil && index != "" && len(l.devices) < maxSlices {
 			l.devices[place{index, m[2]}] = gpu.Slice{Name: m[1], UUID: m[3]}
@@ -50,8 +50,8 @@ func readList(out []byte) (listing, error) {
 	return l, nil
 }
 
-// addSlices reads the tables about MIG devices into the cards.
-func (b *Backend) addSlices(ctx context.Context, cards []gpu.Device) error {
+// addSlices reads the tables about MIG devices into the PPUs.
+func (b *Backend) addSlices(ctx context.Context, ppus []gpu.Device) error {
 	out, err := b.Run(ctx)
 	if err != nil {
 		return err
@@ -69,9 +69,9 @@ func (b *Backend) addSlices(ctx context.Context, cards []gpu.Device) error {
 			faults.Add(smi.Unrecognized(tool, "", "row of the table of MIG devices", strings.Join(row, "|")))
 			continue
 		}
-		at := slices.IndexFunc(cards, func(d gpu.Device) bool { return d.Index == f[0] })
+		at := slices.IndexFunc(ppus, func(d gpu.Device) bool { return d.Index == f[0] })
 		if at < 0 {
-			continue // its card could not be read
+			continue // its PPU could not be read
 		}
 		s := b.list.devices[place{f[0], f[3]}]
 		if s.Name == "" {
@@ -80,7 +80,7 @@ func (b *Backend) addSlices(ctx context.Context, cards []gpu.Device) error {
 		s.GPUInstance, s.ComputeInstance, s.Profile = f[1], f[2], profiles[place{f[0], f[1]}]
 		used, total, _ := strings.Cut(row[1], "/")
 		s.MemoryUsed, s.MemoryTotal = smi.WithUnit(used, "MiB"), smi.WithUnit(total, "MiB")
-		cards[at].Slices = append(cards[at].Slices, s)
+		ppus[at].Slices = append(ppus[at].Slices, s)
 	}
 	return faults.Err()
 }

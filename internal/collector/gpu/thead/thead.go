@@ -1,4 +1,4 @@
-// Package thead reads T-Head PPU cards with the vendor's tool ppu-smi: the outline of its query for all but the index, which
+// Package thead reads T-Head PPUs with the vendor's tool ppu-smi: the outline of its query for all but the index, which
 // stands in its list alone, and the tables about MIG devices where there are some.
 package thead
 
@@ -20,11 +20,11 @@ const (
 // Options are what a Backend may be told.
 type Options = smi.Options
 
-// Backend reads the cards. It is used by one goroutine at a time.
+// Backend reads the PPUs. It is used by one goroutine at a time.
 type Backend struct {
 	smi.Tool
 
-	// list is what the tool last listed. It is asked for anew when a card is not in it, and for MIG devices.
+	// list is what the tool last listed. It is asked for anew when a PPU is not in it, and for MIG devices.
 	list listing
 }
 
@@ -43,8 +43,8 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	if err != nil {
 		return gpu.Reading{}, b.absent(err)
 	}
-	cards, err := readCards(out)
-	if len(cards) == 0 {
+	ppus, err := readPPUs(out)
+	if len(ppus) == 0 {
 		if err == nil {
 			err = b.None()
 		}
@@ -52,14 +52,14 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	}
 	var faults smi.Faults
 	faults.Add(err)
-	split := slices.ContainsFunc(cards, func(c card) bool { return c.split })
+	split := slices.ContainsFunc(ppus, func(c device) bool { return c.split })
 	var listFault error
-	if split || slices.ContainsFunc(cards, func(c card) bool { return b.list.indexes[c.UUID] == "" }) {
+	if split || slices.ContainsFunc(ppus, func(c device) bool { return b.list.indexes[c.UUID] == "" }) {
 		listFault = b.relist(ctx)
 		faults.Add(listFault)
 	}
-	devices := make([]gpu.Device, 0, len(cards))
-	for _, c := range cards {
+	devices := make([]gpu.Device, 0, len(ppus))
+	for _, c := range ppus {
 		if c.Index = b.list.indexes[c.UUID]; c.Index != "" {
 			devices = append(devices, c.Device)
 		} else if listFault == nil {
@@ -76,7 +76,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	return gpu.Reading{Devices: devices}, faults.Err()
 }
 
-// relist asks for the list anew. If that fails, what it said before holds: cards keep their index.
+// relist asks for the list anew. If that fails, what it said before holds: PPUs keep their index.
 func (b *Backend) relist(ctx context.Context) error {
 	out, err := b.Run(ctx, "-L")
 	if err != nil {
@@ -92,7 +92,7 @@ func (b *Backend) relist(ctx context.Context) error {
 // notLoaded is what the tool says on a machine with its software but without its driver.
 const notLoaded = "driver is not loaded"
 
-// absent makes gpu.ErrAbsent of the error about a machine without the driver, unless there were cards before.
+// absent makes gpu.ErrAbsent of the error about a machine without the driver, unless there were PPUs before.
 func (b *Backend) absent(err error) error {
 	if !b.Seen() && strings.Contains(err.Error(), notLoaded) {
 		return fmt.Errorf("%w: %w", err, gpu.ErrAbsent)

@@ -33,7 +33,7 @@ func with(name, command string, out []byte, err error) *Backend {
 	return New(Options{Run: recorded.Instead(name, command, out, err)})
 }
 
-// TestUnrecognized sees that output of another form gives an error and no card.
+// TestUnrecognized sees that output of another form gives an error and no PPU.
 func TestUnrecognized(t *testing.T) {
 	query, list := string(smitest.Fixture(t, "zw810.query.txt")), string(smitest.Fixture(t, "zw810.list.txt"))
 	for _, c := range []struct{ command, out string }{
@@ -52,7 +52,7 @@ func TestUnrecognized(t *testing.T) {
 	} {
 		r, err := with("zw810", c.command, []byte(c.out), nil).Read(t.Context())
 		if err == nil || len(r.Devices) > 0 {
-			t.Errorf("%s %.60q: got %d cards, %v", c.command, c.out, len(r.Devices), err)
+			t.Errorf("%s %.60q: got %d PPUs, %v", c.command, c.out, len(r.Devices), err)
 		} else if !strings.HasPrefix(err.Error(), tool) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s %.60q: error %q", c.command, c.out, err)
 		}
@@ -83,13 +83,13 @@ func TestCut(t *testing.T) {
 	half := smitest.Fixture(t, "zw810.query.txt")
 	half = half[:strings.Index(string(half), "PPU 00000000:7E:00.0")]
 	if r, err := with("zw810", "-q", half, nil).Read(t.Context()); err == nil || len(r.Devices) != 1 {
-		t.Errorf("a card is missing: got %d cards, %v", len(r.Devices), err)
+		t.Errorf("a PPU is missing: got %d PPUs, %v", len(r.Devices), err)
 	}
 }
 
 // TestMadeLines is on lines that were made for it, of names and units in the manual.
 func TestMadeLines(t *testing.T) {
-	cards, err := readCards([]byte(`==============PPUSMI LOG==============
+	ppus, err := readPPUs([]byte(`==============PPUSMI LOG==============
 Attached PPUs                               : 1
 PPU 00000001:C9:00.0
     Product Name                            : PPU-ZW810E
@@ -133,7 +133,7 @@ PPU 00000001:C9:00.0
         Single Bit ECC                      : 2
         Pending Page Blacklist              : Yes
 `))
-	want := []card{{Device: gpu.Device{
+	want := []device{{Device: gpu.Device{
 		Identity:    gpu.Identity{Vendor: vendor, Chip: "0", Name: "PPU-ZW810E", UUID: "PPU-1", PCI: "0001:c9:00.0", Firmware: "1.2"},
 		MemoryTotal: gpu.Known(96 << 30),
 		PowerUsed:   gpu.Known(51.99), PowerLimit: gpu.Known(400),
@@ -150,12 +150,12 @@ PPU 00000001:C9:00.0
 		Remapped:        []gpu.Remapped{{Cause: gpu.Corrected, Count: 2}},
 		RowRemapPending: gpu.Known(1),
 	}}}
-	if diff := cmp.Diff(want, cards, smitest.Values(), cmp.AllowUnexported(card{})); diff != "" || err != nil {
+	if diff := cmp.Diff(want, ppus, smitest.Values(), cmp.AllowUnexported(device{})); diff != "" || err != nil {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
 
-// TestTablesThatFail sees that cards stay when what is known of their MIG devices cannot be read.
+// TestTablesThatFail sees that PPUs stay when what is known of their MIG devices cannot be read.
 func TestTablesThatFail(t *testing.T) {
 	for _, c := range []struct {
 		command, out string
@@ -169,7 +169,7 @@ func TestTablesThatFail(t *testing.T) {
 	} {
 		r, err := with("mig", c.command, []byte(c.out), nil).Read(t.Context())
 		if len(r.Devices) != 2 {
-			t.Fatalf("%q %q: got %d cards, %v", c.command, c.out, len(r.Devices), err)
+			t.Fatalf("%q %q: got %d PPUs, %v", c.command, c.out, len(r.Devices), err)
 		}
 		if got := len(r.Devices[1].Slices); got != c.slices || c.out != "Error\n" && err == nil {
 			t.Errorf("%q %q: got %d slices, %v", c.command, c.out, got, err)
@@ -204,11 +204,11 @@ func TestDriverNotLoaded(t *testing.T) {
 	}
 	b.See([]gpu.Device{{}})
 	if _, err := b.Read(t.Context()); errors.Is(err, gpu.ErrAbsent) {
-		t.Errorf("after there were cards: got %v", err)
+		t.Errorf("after there were PPUs: got %v", err)
 	}
 }
 
-// TestListThatFails sees that cards keep their index when the list, which is asked for with each reading where MIG is on, fails.
+// TestListThatFails sees that PPUs keep their index when the list, which is asked for with each reading where MIG is on, fails.
 func TestListThatFails(t *testing.T) {
 	run := recorded.Play("mig")
 	b := open(func(ctx context.Context, name string, args ...string) ([]byte, error) { return run(ctx, name, args...) })
@@ -236,8 +236,8 @@ func FuzzRead(f *testing.F) {
 			return outputs[strings.Join(args, " ")], nil
 		}})
 		r, _ := b.Read(t.Context())
-		if size := len(query) + len(list) + len(overview) + len(instances); len(r.Devices) > maxCards || len(smitest.Page(r.Devices)) > 256*size+1<<16 {
-			t.Errorf("%d cards of %d bytes", len(r.Devices), size)
+		if size := len(query) + len(list) + len(overview) + len(instances); len(r.Devices) > maxDevices || len(smitest.Page(r.Devices)) > 256*size+1<<16 {
+			t.Errorf("%d PPUs of %d bytes", len(r.Devices), size)
 		}
 		for _, d := range r.Devices {
 			smitest.CheckDevice(t, &d)

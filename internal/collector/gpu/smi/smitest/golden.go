@@ -141,7 +141,7 @@ func Missing(t *testing.T, vendor string, open func(smi.Runner) gpu.Backend) {
 }
 
 // Stuck tests a backend whose tool answers up to a command and then no more, until it is killed at the end of the reading's
-// budget: the cards that were read by then are returned beside the error. Call it in a synctest bubble.
+// budget: the GPUs that were read by then are returned beside the error. Call it in a synctest bubble.
 func Stuck(t *testing.T, run smi.Runner, command string, open func(smi.Runner) gpu.Backend) {
 	t.Helper()
 	b := open(func(ctx context.Context, name string, args ...string) ([]byte, error) {
@@ -153,7 +153,7 @@ func Stuck(t *testing.T, run smi.Runner, command string, open func(smi.Runner) g
 	})
 	r, err := b.Read(t.Context())
 	if !errors.Is(err, context.DeadlineExceeded) || len(r.Devices) == 0 {
-		t.Errorf("got %d cards, %v", len(r.Devices), err)
+		t.Errorf("got %d GPUs, %v", len(r.Devices), err)
 	}
 }
 

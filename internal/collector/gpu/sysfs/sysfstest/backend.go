@@ -24,7 +24,7 @@ func (n New) Open(tb testing.TB, root string) *sysfs.Backend {
 	return b
 }
 
-// Read reads the cards, which must not fail.
+// Read reads the GPUs, which must not fail.
 func Read(tb testing.TB, b *sysfs.Backend) []gpu.Device {
 	tb.Helper()
 	r, err := b.Read(tb.Context())
@@ -32,14 +32,14 @@ func Read(tb testing.TB, b *sysfs.Backend) []gpu.Device {
 	return r.Devices
 }
 
-// Page is what is exported of cards.
+// Page is what is exported of GPUs.
 func Page(devices []gpu.Device) []byte {
 	var w exposition.Writer
 	gpu.WriteReading(&w, gpu.Reading{Devices: devices})
 	return w.Bytes()
 }
 
-// Goldens reads each tree of testdata, of which there are n with two cards each, and compares what is exported of it.
+// Goldens reads each tree of testdata, of which there are n with two GPUs each, and compares what is exported of it.
 func (n New) Goldens(t *testing.T, trees int, update bool) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.tree")
@@ -50,14 +50,14 @@ func (n New) Goldens(t *testing.T, trees int, update bool) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			devices := Read(t, n.Open(t, Unpack(t, file)))
 			if len(devices) != 2 {
-				t.Errorf("%d cards, want 2", len(devices))
+				t.Errorf("%d GPUs, want 2", len(devices))
 			}
 			Golden(t, strings.TrimSuffix(file, ".tree")+".golden", Page(devices), update)
 		})
 	}
 }
 
-// FilesAreClosed reads the cards of a tree again and again and counts the files that stay open: of each card at most most, and
+// FilesAreClosed reads the GPUs of a tree again and again and counts the files that stay open: of each GPU at most most, and
 // none once the backend is closed.
 func (n New) FilesAreClosed(t *testing.T, tree string, most int) {
 	t.Helper()
@@ -72,10 +72,10 @@ func (n New) FilesAreClosed(t *testing.T, tree string, most int) {
 		}
 		before := count()
 		b := n.Open(t, Unpack(t, tree))
-		cards := len(Read(t, b))
+		devices := len(Read(t, b))
 		first := count()
-		if each := (first - before) / cards; each > most {
-			t.Errorf("%d files are open of each card", each)
+		if each := (first - before) / devices; each > most {
+			t.Errorf("%d files are open of each GPU", each)
 		}
 		for range 3 {
 			time.Sleep(sysfs.ScanEvery)
@@ -92,7 +92,7 @@ func (n New) FilesAreClosed(t *testing.T, tree string, most int) {
 	})
 }
 
-// BenchmarkEight reads eight cards, each second's work. They are copies of the card at directory card1 and address of a tree.
+// BenchmarkEight reads eight GPUs, each second's work. They are copies of the GPU at directory card1 and address of a tree.
 func (n New) BenchmarkEight(b *testing.B, tree, address string) {
 	b.Helper()
 	text, err := os.ReadFile(tree)

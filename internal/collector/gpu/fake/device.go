@@ -20,15 +20,15 @@ const (
 	idleClock = 0.345e9
 	lanes     = 16
 	ambient   = 30.0
-	// foreignPID is a process that no instance owns, on the last card.
+	// foreignPID is a process that no instance owns, on the last GPU.
 	foreignPID = 1<<22 - 7
 	foreign    = 3 * gib
 	// notebookPeriod is how long the process on the slice takes from one cell with work to the next, in seconds.
 	notebookPeriod = 240
 )
 
-// card is the state of one card.
-type card struct {
+// device is the state of one GPU.
+type device struct {
 	fault                            fault
 	age                              float64 // seconds since the start
 	busy, temperature, joules, clock float64
@@ -40,8 +40,8 @@ type card struct {
 // link counts in bytes.
 type link struct{ received, transmitted, errors float64 }
 
-func newCard(f fault) card {
-	c := card{fault: f, temperature: 34, clock: idleClock}
+func newDevice(f fault) device {
+	c := device{fault: f, temperature: 34, clock: idleClock}
 	if f == weak {
 		c.corrected = 61
 	}
@@ -49,7 +49,7 @@ func newCard(f fault) card {
 }
 
 // step lets time go by.
-func (c *card) step(dt float64, on hand, rng *rand.Rand) {
+func (c *device) step(dt float64, on hand, rng *rand.Rand) {
 	approach := func(v *float64, to, seconds float64) { *v += (to - *v) * (1 - math.Exp(-dt/seconds)) }
 	c.age += dt
 	wanted := 0.0
@@ -85,15 +85,15 @@ func (c *card) step(dt float64, on hand, rng *rand.Rand) {
 	c.decay(dt, rng)
 }
 
-// decay lets the card's faults show.
-func (c *card) decay(dt float64, rng *rand.Rand) {
+// decay lets the GPU's faults show.
+func (c *device) decay(dt float64, rng *rand.Rand) {
 	happens := func(every float64) float64 {
 		if rng.Float64() < dt/every {
 			return 1
 		}
 		return 0
 	}
-	once := happens(6 * 3600) // to every card
+	once := happens(6 * 3600) // to every GPU
 	switch c.fault {
 	case weak:
 		once = max(once, happens(90))
@@ -105,7 +105,7 @@ func (c *card) decay(dt float64, rng *rand.Rand) {
 	c.corrected += once
 }
 
-func (c *card) watts() float64 {
+func (c *device) watts() float64 {
 	w := idleWatts + (maxWatts-idleWatts)*0.9*c.busy
 	if c.throttled {
 		w *= 0.75
@@ -113,16 +113,16 @@ func (c *card) watts() float64 {
 	return w
 }
 
-// fan returns the speed of the card's fan.
-func (c *card) fan() float64 {
+// fan returns the speed of the GPU's fan.
+func (c *device) fan() float64 {
 	if c.fault == hot {
 		return 0.22
 	}
 	return round(min(max(0.3+(c.temperature-40)/50, 0.3), 1))
 }
 
-// device returns what the card tells about itself.
-func (c *card) device(i int, last bool, on hand) gpu.Device {
+// device returns what the GPU tells about itself.
+func (c *device) device(i int, last bool, on hand) gpu.Device {
 	d := gpu.Device{
 		Identity: gpu.Identity{
 			Vendor: vendor, Index: fmt.Sprint(i), Chip: "0", Name: name, UUID: uuid(i), PCI: pci(i),
@@ -174,7 +174,7 @@ func (c *card) device(i int, last bool, on hand) gpu.Device {
 	case worn:
 		d.ECC[1].Count, d.Remapped[1].Count, d.RowRemapPending = 1, 1, gpu.Known(1)
 	}
-	if c.fault == sliced { // such cards tell no utilization of the whole
+	if c.fault == sliced { // such GPUs tell no utilization of the whole
 		d.Slices = c.slices(i)
 		d.Processes[0].Slice = d.Slices[0].UUID
 	} else {
@@ -183,8 +183,8 @@ func (c *card) device(i int, last bool, on hand) gpu.Device {
 	return d
 }
 
-// slices cuts the card into three, of which the first is in use.
-func (c *card) slices(i int) []gpu.Slice {
+// slices cuts the GPU into three, of which the first is in use.
+func (c *device) slices(i int) []gpu.Slice {
 	part := func(n int, profile string, bytes, held, use float64) gpu.Slice {
 		return gpu.Slice{
 			Name: fmt.Sprint(n), UUID: fmt.Sprintf("MIG-5eed0000-0000-4000-8000-%06x%06x", i, n), Profile: profile,
@@ -200,7 +200,7 @@ func (c *card) slices(i int) []gpu.Slice {
 	}
 }
 
-func (c *card) processes(last bool, users []User) []gpu.Process {
+func (c *device) processes(last bool, users []User) []gpu.Process {
 	var list []gpu.Process
 	room := 0.86 * memory
 	for k, u := range users {

@@ -11,9 +11,9 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu/sysfs"
 )
 
-// card is an open card.
-type card struct {
-	sysfs.OpenCard
+// device is an open GPU.
+type device struct {
+	sysfs.OpenDevice
 
 	source  *source
 	id      gpu.Identity
@@ -38,13 +38,13 @@ type card struct {
 	rasAt   time.Time
 }
 
-// openCard opens a card's attributes. It reads none that would wake the card.
-func (s *source) openCard(root *sysfs.Dir, f sysfs.Card, nodes []node) (*card, error) {
+// openDevice opens a GPU's attributes. It reads none that would wake the GPU.
+func (s *source) openDevice(root *sysfs.Dir, f sysfs.PCIDevice, nodes []node) (*device, error) {
 	opened, err := f.Open(root, "amdgpu")
 	if err != nil {
 		return nil, err
 	}
-	c := &card{OpenCard: opened, source: s, nodes: nodes, history: s.histories[f.PCI]}
+	c := &device{OpenDevice: opened, source: s, nodes: nodes, history: s.histories[f.PCI]}
 	c.busy, c.memoryBusy = c.Attr("gpu_busy_percent"), c.Attr("mem_busy_percent")
 	c.memoryTotal, c.memoryUsed = c.Attr("mem_info_vram_total"), c.Attr("mem_info_vram_used")
 	c.metricsFile, c.replays = c.Attr("gpu_metrics"), c.Attr("pcie_replay_count")
@@ -62,8 +62,8 @@ func (s *source) openCard(root *sysfs.Dir, f sysfs.Card, nodes []node) (*card, e
 	return c, nil
 }
 
-// wake reads what holds as long as the card is open, once it is awake.
-func (c *card) wake() {
+// wake reads what holds as long as the GPU is open, once it is awake.
+func (c *device) wake() {
 	if c.awake {
 		return
 	}
@@ -75,7 +75,7 @@ func (c *card) wake() {
 	}
 }
 
-func (c *card) openSensors() {
+func (c *device) openSensors() {
 	if c.Hwmon == nil {
 		return
 	}
@@ -104,7 +104,7 @@ func (c *card) openSensors() {
 	}
 }
 
-// slot is the path of the device that sits in the slot: newer cards carry a switch of their own, and the card's link is then
+// slot is the path of the device that sits in the slot: newer GPUs carry a switch of their own, and the GPU's link is then
 // the one to the switch, which always runs at its best.
 func slot(root *sysfs.Dir, path string) string {
 	const deepest = 4
@@ -144,16 +144,16 @@ func parseHighest(b []byte) gpu.Value {
 	return gpu.Known(float64(best) * 1e6)
 }
 
-// small reports whether the card is a processor's graphics unit for a screen.
-func (c *card) small() bool {
+// small reports whether the GPU is a processor's graphics unit for a screen.
+func (c *device) small() bool {
 	units, ok := c.cores.Get()
 	total, _ := c.source.reader.Int(c.memoryTotal)
 	return ok && units <= smallGraphics && total < smallGraphicsMemory
 }
 
 // slices makes a slice of each partition, if there are several. first is the index of the first one. A partition's memory is
-// told if it is the partition's own; in some modes all partitions share the card's.
-func (c *card) slices(first int) {
+// told if it is the partition's own; in some modes all partitions share the GPU's.
+func (c *device) slices(first int) {
 	if len(c.nodes) < 2 {
 		return
 	}
@@ -172,7 +172,7 @@ func (c *card) slices(first int) {
 	}
 	for i, n := range c.nodes {
 		s := gpu.Slice{Name: strconv.Itoa(first + i), Profile: profile, ComputeInstance: strconv.Itoa(n.partition)}
-		if n.uniqueID != 0 && len(ids) == len(c.nodes) { // some drivers give all the card's
+		if n.uniqueID != 0 && len(ids) == len(c.nodes) { // some drivers give all the GPU's
 			s.UUID = fmt.Sprintf("GPU-%016x", n.uniqueID)
 		}
 		if n.memory > 0 && sum <= total {

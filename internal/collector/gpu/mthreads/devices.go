@@ -14,14 +14,14 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 )
 
-// maxCards bounds the cards of one machine.
-const maxCards = 256
+// maxDevices bounds the GPUs of one machine.
+const maxDevices = 256
 
 // section is an object of the tool's JSON. Its values are texts with their units.
 type section map[string]any
 
-// readCards reads what mthreads-gmi -q --json printed. Cards that are whole are returned beside an error about others.
-func readCards(out []byte) ([]gpu.Device, error) {
+// readDevices reads what mthreads-gmi -q --json printed. GPUs that are whole are returned beside an error about others.
+func readDevices(out []byte) ([]gpu.Device, error) {
 	dec := json.NewDecoder(bytes.NewReader(out))
 	dec.UseNumber()
 	var top section
@@ -33,32 +33,32 @@ func readCards(out []byte) ([]gpu.Device, error) {
 	}
 	driver := top.text("Driver Version")
 	list, ok := top["GPU"].([]any)
-	if !ok || len(list) > maxCards {
-		return nil, smi.Unrecognized(tool, "", fmt.Sprintf("list GPU of at most %d cards, with driver %s", maxCards, driver), string(out))
+	if !ok || len(list) > maxDevices {
+		return nil, smi.Unrecognized(tool, "", fmt.Sprintf("list GPU of at most %d GPUs, with driver %s", maxDevices, driver), string(out))
 	}
 	var (
-		cards  []gpu.Device
-		faults smi.Faults
-		seen   = map[string]bool{}
+		devices []gpu.Device
+		faults  smi.Faults
+		seen    = map[string]bool{}
 	)
 	for i, item := range list {
 		object, _ := item.(map[string]any)
-		card := readCard(section(object))
+		device := readDevice(section(object))
 		switch {
-		case card.Index == "" || card.Name == "":
-			faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("card %d of the list, which needs Index and Product Name", i), fmt.Sprint(item)))
-		case seen[card.Index]:
-			faults.Add(smi.Unrecognized(tool, "", "Index, which two cards have", card.Index))
+		case device.Index == "" || device.Name == "":
+			faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("GPU %d of the list, which needs Index and Product Name", i), fmt.Sprint(item)))
+		case seen[device.Index]:
+			faults.Add(smi.Unrecognized(tool, "", "Index, which two GPUs have", device.Index))
 		default:
-			seen[card.Index] = true
-			card.Driver = driver
-			cards = append(cards, card)
+			seen[device.Index] = true
+			device.Driver = driver
+			devices = append(devices, device)
 		}
 	}
-	return cards, faults.Err()
+	return devices, faults.Err()
 }
 
-func readCard(s section) gpu.Device {
+func readDevice(s section) gpu.Device {
 	d := gpu.Device{
 		Identity: gpu.Identity{
 			Vendor: vendor, Index: smi.Index(s.text("Index")), Chip: "0", Name: s.text("Product Name"),

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxCards and maxProcesses bound the cards of one machine and the processes of one card.
-	maxCards     = 256
+	// maxDevices and maxProcesses bound the MLUs of one machine and the processes of one MLU.
+	maxDevices   = 256
 	maxProcesses = 4096
 )
 
@@ -24,9 +24,9 @@ var (
 	heading = regexp.MustCompile(`^Card ([0-9]{1,4})$`)
 )
 
-// readCards reads what cnmon info printed: the tool's version, then an outline a card. Cards that are whole are returned
+// readDevices reads what cnmon info printed: the tool's version, then an outline an MLU. MLUs that are whole are returned
 // beside an error about others.
-func readCards(out []byte) ([]gpu.Device, error) {
+func readDevices(out []byte) ([]gpu.Device, error) {
 	var (
 		version string
 		indexes []string
@@ -48,28 +48,28 @@ func readCards(out []byte) ([]gpu.Device, error) {
 	switch {
 	case version == "":
 		return nil, smi.Unrecognized(tool, "", "first line, which needs CNMON and its version", string(out))
-	case len(blocks) == 0 || len(blocks) > maxCards:
-		return nil, smi.Unrecognized(tool, version, fmt.Sprintf("cards, of which 1 to %d are understood", maxCards), string(out))
+	case len(blocks) == 0 || len(blocks) > maxDevices:
+		return nil, smi.Unrecognized(tool, version, fmt.Sprintf("MLUs, of which 1 to %d are understood", maxDevices), string(out))
 	}
 	var (
-		cards  []gpu.Device
-		faults smi.Faults
-		seen   = map[string]bool{}
+		devices []gpu.Device
+		faults  smi.Faults
+		seen    = map[string]bool{}
 	)
 	for i, block := range blocks {
-		d := readCard(version, smi.Outline(block))
+		d := readDevice(version, smi.Outline(block))
 		d.Index = indexes[i]
 		if d.Name == "" || seen[d.Index] {
-			faults.Add(smi.Unrecognized(tool, version, "card, which needs a product name and an index of its own", d.Index))
+			faults.Add(smi.Unrecognized(tool, version, "MLU, which needs a product name and an index of its own", d.Index))
 			continue
 		}
 		seen[d.Index] = true
-		cards = append(cards, d)
+		devices = append(devices, d)
 	}
-	return cards, faults.Err()
+	return devices, faults.Err()
 }
 
-func readCard(version string, entries []smi.Entry) gpu.Device {
+func readDevice(version string, entries []smi.Entry) gpu.Device {
 	values := smi.Texts(entries)
 	quantity := func(path, unit string) gpu.Value { return smi.WithUnit(values[path], unit) }
 	d := gpu.Device{

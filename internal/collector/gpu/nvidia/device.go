@@ -12,10 +12,10 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// card is what is kept of a card between readings, and the state of the reading under way.
-type card struct {
+// device is what is kept of a GPU between readings, and the state of the reading under way.
+type device struct {
 	backend *Backend
-	device  nvml.Device
+	handle  nvml.Device
 	id      gpu.Identity
 
 	cores     gpu.Value
@@ -43,16 +43,16 @@ type card struct {
 	errs                          []error
 }
 
-func newCard(b *Backend, uuid string) *card {
-	return &card{
+func newDevice(b *Backend, uuid string) *device {
+	return &device{
 		backend: b,
 		id:      gpu.Identity{Vendor: vendor, Chip: "0", UUID: uuid},
 		closed:  map[key]time.Time{}, sliceMeasures: map[string]*measure{},
 	}
 }
 
-// read reads the card. Its identity alone is read for certain; the device has no name if that failed.
-func (c *card) read() (gpu.Device, error) {
+// read reads the GPU. Its identity alone is read for certain; the device has no name if that failed.
+func (c *device) read() (gpu.Device, error) {
 	c.now, c.errs = time.Now(), nil
 	c.lost, c.reloaded, c.resetRequired = false, false, false
 	c.identify()
@@ -75,24 +75,24 @@ func (c *card) read() (gpu.Device, error) {
 	case c.reloaded:
 		return gpu.Device{}, errReloaded
 	case c.lost:
-		return gpu.Device{Identity: c.id, Lost: true}, fmt.Errorf("NVIDIA card %s (%s) is lost: see the kernel log for its XID, then reset the card or reboot", c.id.Index, c.id.PCI)
+		return gpu.Device{Identity: c.id, Lost: true}, fmt.Errorf("NVIDIA GPU %s (%s) is lost: see the kernel log for its XID, then reset the GPU or reboot", c.id.Index, c.id.PCI)
 	}
 	d.Identity = c.id
 	return d, errors.Join(c.errs...)
 }
 
-// identify reads once what names the card.
-func (c *card) identify() {
+// identify reads once what names the GPU.
+func (c *device) identify() {
 	if c.id.Name == "" {
-		c.id.Name, _ = ask(c, askName, c.device.GetName)
+		c.id.Name, _ = ask(c, askName, c.handle.GetName)
 	}
 	if c.id.PCI == "" {
-		if info, ok := ask(c, askPCI, c.device.GetPciInfo); ok {
+		if info, ok := ask(c, askPCI, c.handle.GetPciInfo); ok {
 			c.id.PCI = fmt.Sprintf("%04x:%02x:%02x.0", info.Domain, info.Bus, info.Device)
 		}
 	}
 	if c.id.Firmware == "" {
-		c.id.Firmware, _ = ask(c, askVBIOS, c.device.GetVbiosVersion)
+		c.id.Firmware, _ = ask(c, askVBIOS, c.handle.GetVbiosVersion)
 	}
 }
 
@@ -108,36 +108,36 @@ var clockParts = [...]struct {
 }
 
 // readFast reads what changes from one second to the next.
-func (c *card) readFast(d *gpu.Device) {
-	// The memory comes first: it is the cheapest question that a lost card does not answer.
-	d.MemoryTotal, d.MemoryUsed = c.memory(c.device, 0)
-	if rates, ok := ask(c, askUtilization, c.device.GetUtilizationRates); ok {
+func (c *device) readFast(d *gpu.Device) {
+	// The memory comes first: it is the cheapest question that a lost GPU does not answer.
+	d.MemoryTotal, d.MemoryUsed = c.memory(c.handle, 0)
+	if rates, ok := ask(c, askUtilization, c.handle.GetUtilizationRates); ok {
 		d.Utilization = ratio(float64(rates.Gpu))
 	}
-	d.PowerUsed = over(number(c, askPower, c.device.GetPowerUsage), 1000)
-	d.Energy = over(number(c, askEnergy, c.device.GetTotalEnergyConsumption), 1000)
+	d.PowerUsed = over(number(c, askPower, c.handle.GetPowerUsage), 1000)
+	d.Energy = over(number(c, askEnergy, c.handle.GetTotalEnergyConsumption), 1000)
 	d.Temperature = number(c, askTemperature, func() (uint32, nvml.Return) {
-		return c.device.GetTemperature(nvml.TEMPERATURE_GPU) // its successor came with drivers 570
+		return c.handle.GetTemperature(nvml.TEMPERATURE_GPU) // its successor came with drivers 570
 	})
 	c.eachField([]field{{id: nvml.FI_DEV_MEMORY_TEMP}}, func(_ field, celsius float64) {
 		if celsius > 0 { // boards without the sensor say 0
 			d.MemoryTemperature = gpu.Known(celsius)
 		}
 	})
-	d.Cores = fact(c, &c.cores, key{q: askCores}, c.device.GetNumGpuCores)
+	d.Cores = fact(c, &c.cores, key{q: askCores}, c.handle.GetNumGpuCores)
 	d.Clocks = c.readClocks(0, 1)
 	c.readThrottles(d)
 }
 
 // readClocks reads a range of clockParts.
-func (c *card) readClocks(from, to int) []gpu.Clock {
+func (c *device) readClocks(from, to int) []gpu.Clock {
 	var out []gpu.Clock
 	for i := from; i < to; i++ {
 		part := clockParts[i]
 		clock := gpu.Clock{
 			Part: part.name,
-			Now:  times(numberFor(c, key{askClock, i}, func() (uint32, nvml.Return) { return c.device.GetClockInfo(part.clock) }), 1e6),
-			Max:  times(fact(c, &c.maxClocks[i], key{askMaxClock, i}, func() (uint32, nvml.Return) { return c.device.GetMaxClockInfo(part.clock) }), 1e6),
+			Now:  times(numberFor(c, key{askClock, i}, func() (uint32, nvml.Return) { return c.handle.GetClockInfo(part.clock) }), 1e6),
+			Max:  times(fact(c, &c.maxClocks[i], key{askMaxClock, i}, func() (uint32, nvml.Return) { return c.handle.GetMaxClockInfo(part.clock) }), 1e6),
 		}
 		if clock.Now != (gpu.Value{}) || clock.Max != (gpu.Value{}) {
 			out = append(out, clock)
@@ -146,19 +146,19 @@ func (c *card) readClocks(from, to int) []gpu.Clock {
 	return out
 }
 
-// memory reads the memory of the card or, with n > 0, of one of its slices. What the driver keeps for itself is not counted as
+// memory reads the memory of the GPU or, with n > 0, of one of its slices. What the driver keeps for itself is not counted as
 // used where it tells it apart.
-func (c *card) memory(device nvml.Device, n int) (total, used gpu.Value) {
-	if m, ok := askFor(c, key{askMemory2, n}, device.GetMemoryInfo_v2); ok {
+func (c *device) memory(handle nvml.Device, n int) (total, used gpu.Value) {
+	if m, ok := askFor(c, key{askMemory2, n}, handle.GetMemoryInfo_v2); ok {
 		return known(m.Total, m.Used)
 	}
-	if m, ok := askFor(c, key{askMemory, n}, device.GetMemoryInfo); ok {
+	if m, ok := askFor(c, key{askMemory, n}, handle.GetMemoryInfo); ok {
 		return known(m.Total, m.Used)
 	}
 	return gpu.Value{}, gpu.Value{}
 }
 
-// known leaves out the memory of cards that share the machine's, for which some drivers say 0.
+// known leaves out the memory of GPUs that share the machine's, for which some drivers say 0.
 func known(total, used uint64) (gpu.Value, gpu.Value) {
 	if total == 0 || used > total {
 		return gpu.Value{}, gpu.Value{}

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// maxCards and maxProcesses bound the cards of one machine and the processes of one card.
-	maxCards     = 256
+	// maxDevices and maxProcesses bound the GPUs of one machine and the processes of one GPU.
+	maxDevices   = 256
 	maxProcesses = 4096
 )
 
-// query is what ixsmi -q -x prints. Values are texts with their units, N/A where the card has none.
+// query is what ixsmi -q -x prints. Values are texts with their units, N/A where the GPU has none.
 type query struct {
 	XMLName xml.Name `xml:"ixsmi_log"`
 	Driver  string   `xml:"driver_version"`
-	Cards   []card   `xml:"gpu"`
+	Devices []device `xml:"gpu"`
 }
 
-type card struct {
+type device struct {
 	Name       string `xml:"product_name"`
 	UUID       string `xml:"uuid"`
 	MultiBoard string `xml:"multigpu_board"`
@@ -69,25 +69,25 @@ type clocks struct {
 // processName is cut out before the XML is read: command lines can hold what would make it illegal.
 var processName = regexp.MustCompile(`(?s)<process_name>.*?</process_name>`)
 
-// readCards reads what ixsmi -q -x printed. The cards have no index yet.
-func readCards(out []byte) ([]gpu.Device, error) {
+// readDevices reads what ixsmi -q -x printed. The GPUs have no index yet.
+func readDevices(out []byte) ([]gpu.Device, error) {
 	var q query
 	if err := xml.Unmarshal(bytes.ToValidUTF8(processName.ReplaceAll(out, nil), nil), &q); err != nil {
 		return nil, smi.Unrecognized(tool, "", "XML: "+err.Error(), string(out))
 	}
-	if len(q.Cards) > maxCards {
-		return nil, smi.Unrecognized(tool, "", fmt.Sprintf("more than %d cards, with driver %s", maxCards, q.Driver), strconv.Itoa(len(q.Cards)))
+	if len(q.Devices) > maxDevices {
+		return nil, smi.Unrecognized(tool, "", fmt.Sprintf("more than %d GPUs, with driver %s", maxDevices, q.Driver), strconv.Itoa(len(q.Devices)))
 	}
-	cards := make([]gpu.Device, 0, len(q.Cards))
-	for _, c := range q.Cards {
+	devices := make([]gpu.Device, 0, len(q.Devices))
+	for _, c := range q.Devices {
 		d := c.device()
 		d.Driver = smi.Told(q.Driver)
-		cards = append(cards, d)
+		devices = append(devices, d)
 	}
-	return cards, nil
+	return devices, nil
 }
 
-func (c *card) device() gpu.Device {
+func (c *device) device() gpu.Device {
 	d := gpu.Device{
 		Identity:    gpu.Identity{Vendor: vendor, Chip: "0", Name: smi.Told(c.Name), UUID: smi.Told(c.UUID), PCI: smi.Address(c.PCI.Address)},
 		Utilization: smi.WithUnit(c.Utilization, "%"),
@@ -102,7 +102,7 @@ func (c *card) device() gpu.Device {
 			Transmit: smi.PerSecond(c.PCI.Sent), Receive: smi.PerSecond(c.PCI.Got),
 		},
 	}
-	// The board's power is the card's only where no other chip shares the board.
+	// The board's power is the GPU's only where no other chip shares the board.
 	if strings.TrimSpace(c.MultiBoard) == "No" {
 		if d.PowerUsed == (gpu.Value{}) {
 			d.PowerUsed = smi.WithUnit(c.Power.Board, "W")

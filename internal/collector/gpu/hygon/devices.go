@@ -11,45 +11,45 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu/smi"
 )
 
-const maxCards = 256
+const maxDevices = 256
 
-// cards are the fields that hy-smi tells of each card, by its index; keys are in lower case, without a colon at their end.
-type cards struct {
+// deviceFields are the fields that hy-smi tells of each DCU, by its index; keys are in lower case, without a colon at their end.
+type deviceFields struct {
 	list   []string // indexes in the order of the output
 	fields map[string]map[string]string
 }
 
 var (
-	cardKey  = regexp.MustCompile(`^card(\d{1,4})$`)
-	textLine = regexp.MustCompile(`^(?:HCU|DCU|GPU)\[(\d{1,4})\]\s*:\s*([^:]+?)\s*:\s*(.*?)\s*$`)
+	deviceKey = regexp.MustCompile(`^card(\d{1,4})$`)
+	textLine  = regexp.MustCompile(`^(?:HCU|DCU|GPU)\[(\d{1,4})\]\s*:\s*([^:]+?)\s*:\s*(.*?)\s*$`)
 )
 
-// parseCards reads JSON, or lines "HCU[0] : key: value".
-func parseCards(out []byte) (cards, error) {
+// parseDevices reads JSON, or lines "HCU[0] : key: value".
+func parseDevices(out []byte) (deviceFields, error) {
 	text := string(out)
-	c := cards{fields: map[string]map[string]string{}}
+	c := deviceFields{fields: map[string]map[string]string{}}
 	if i := strings.IndexByte(text, '{'); i >= 0 && !strings.Contains(text[:i], "[0]") {
 		s := scanner{rest: text[i:]}
-		if err := s.object(func(key string) error { return c.jsonCard(&s, key) }); err != nil {
-			return cards{}, smi.Unrecognized(tool, "", "JSON: "+err.Error(), s.rest)
+		if err := s.object(func(key string) error { return c.addJSON(&s, key) }); err != nil {
+			return deviceFields{}, smi.Unrecognized(tool, "", "JSON: "+err.Error(), s.rest)
 		}
 	} else {
 		for line := range strings.Lines(text) {
 			if m := textLine.FindStringSubmatch(strings.TrimSpace(line)); m != nil && !c.add(m[1], m[2], m[3]) {
-				return cards{}, smi.Unrecognized(tool, "", "each field of a card once", strings.TrimSpace(line))
+				return deviceFields{}, smi.Unrecognized(tool, "", "each field of a DCU once", strings.TrimSpace(line))
 			}
 		}
 	}
 	if len(c.list) == 0 {
-		return cards{}, smi.Unrecognized(tool, "", "cards, as JSON or as lines HCU[n]", strings.TrimSpace(text))
+		return deviceFields{}, smi.Unrecognized(tool, "", "DCUs, as JSON or as lines HCU[n]", strings.TrimSpace(text))
 	}
 	return c, nil
 }
 
-func (c *cards) jsonCard(s *scanner, key string) error {
-	m := cardKey.FindStringSubmatch(key)
+func (c *deviceFields) addJSON(s *scanner, key string) error {
+	m := deviceKey.FindStringSubmatch(key)
 	if m != nil && slices.Contains(c.list, m[1]) {
-		return errors.New("a card twice")
+		return errors.New("a DCU twice")
 	}
 	return s.object(func(name string) error {
 		value, err := s.text()
@@ -60,11 +60,11 @@ func (c *cards) jsonCard(s *scanner, key string) error {
 	})
 }
 
-// add adds a field; false if the card has it already, or if there are too many cards.
-func (c *cards) add(index, key, value string) bool {
+// add adds a field; false if the DCU has it already, or if there are too many DCUs.
+func (c *deviceFields) add(index, key, value string) bool {
 	f := c.fields[index]
 	if f == nil {
-		if len(c.list) == maxCards {
+		if len(c.list) == maxDevices {
 			return false
 		}
 		f = map[string]string{}
@@ -156,7 +156,7 @@ func (s *scanner) text() (string, error) {
 	return word, nil
 }
 
-// device is a card with what its fields say.
+// device is a DCU with what its fields say.
 func device(index string, f map[string]string) gpu.Device {
 	d := gpu.Device{Identity: gpu.Identity{Vendor: vendor, Index: index, Chip: "0", Name: "Hygon DCU"}}
 	if series := smi.Told(f["card series"]); series != "" {

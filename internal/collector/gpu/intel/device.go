@@ -13,7 +13,7 @@ import (
 
 const maxFans = 8
 
-// history is what is known of a card from reading to reading.
+// history is what is known of a GPU from reading to reading.
 type history struct {
 	energySource string // which counter was chosen, for good: another one would jump
 	energy       float64
@@ -21,9 +21,9 @@ type history struct {
 	power        gpu.Value
 }
 
-// card is an open card.
-type card struct {
-	sysfs.OpenCard
+// device is an open GPU.
+type device struct {
+	sysfs.OpenDevice
 
 	source  *source
 	id      gpu.Identity
@@ -39,7 +39,7 @@ type card struct {
 	fans                           []fan
 	parts                          []part
 	errors                         []errorCounter
-	tellable                       []gpu.Throttle // reasons for which the card could say that it is held back
+	tellable                       []gpu.Throttle // reasons for which the GPU could say that it is held back
 	survival                       bool
 	errorsRead                     []gpu.ECC
 	errorsAt                       time.Time
@@ -50,13 +50,13 @@ type fan struct {
 	speed, max *sysfs.Attr
 }
 
-// openCard opens a card's attributes. It reads none that would wake the card.
-func (s *source) openCard(root *sysfs.Dir, f sysfs.Card) (*card, error) {
+// openDevice opens a GPU's attributes. It reads none that would wake the GPU.
+func (s *source) openDevice(root *sysfs.Dir, f sysfs.PCIDevice) (*device, error) {
 	opened, err := f.Open(root, f.Driver)
 	if err != nil {
 		return nil, err
 	}
-	c := &card{OpenCard: opened, source: s, history: s.histories[f.PCI]}
+	c := &device{OpenDevice: opened, source: s, history: s.histories[f.PCI]}
 	c.nodes = c.Device.Names("drm")
 	c.survival = c.Device.Has("survivability_mode")
 	c.functions = c.Attr("sriov_numvfs")
@@ -74,15 +74,15 @@ func (s *source) openCard(root *sysfs.Dir, f sysfs.Card) (*card, error) {
 	return c, nil
 }
 
-// wake chooses the counter of energy, once the card is awake.
-func (c *card) wake() {
+// wake chooses the counter of energy, once the GPU is awake.
+func (c *device) wake() {
 	if !c.awake && c.Hwmon != nil {
 		c.energy = c.Keep(c.chooseEnergy(c.source.reader))
 	}
 	c.awake = true
 }
 
-func (c *card) openSensors() {
+func (c *device) openSensors() {
 	if c.Hwmon == nil {
 		return
 	}
@@ -91,7 +91,7 @@ func (c *card) openSensors() {
 		c.temperature = c.Keep(sysfs.First(c.Hwmon, "temp1_input"))
 	}
 	c.memoryTemperature = c.Keep(sysfs.Sensor(c.Hwmon, "temp", "input", "vram"))
-	// The board's before the chip's, the sustained before the burst limit. power1_crit is where the card protects itself.
+	// The board's before the chip's, the sustained before the burst limit. power1_crit is where the GPU protects itself.
 	for _, name := range []string{"power1_max", "power1_cap", "power2_max", "power2_cap"} {
 		if c.Hwmon.Has(name) {
 			c.powerLimits = append(c.powerLimits, c.Keep(c.Hwmon.Attr(name)))
@@ -106,7 +106,7 @@ func (c *card) openSensors() {
 }
 
 // chooseEnergy chooses the counter of the board's energy or, if there is none that counts, the chip's.
-func (c *card) chooseEnergy(r *sysfs.Reader) *sysfs.Attr {
+func (c *device) chooseEnergy(r *sysfs.Reader) *sysfs.Attr {
 	names := []string{"energy1_input", "energy2_input"}
 	if c.history.energySource != "" {
 		names = []string{c.history.energySource}
@@ -125,9 +125,9 @@ func (c *card) chooseEnergy(r *sysfs.Reader) *sysfs.Attr {
 	return nil
 }
 
-// openMemory opens what tells the size of a card's memory: of the card in Intel's own i915, of each tile in early versions of
+// openMemory opens what tells the size of a GPU's memory: of the GPU in Intel's own i915, of each tile in early versions of
 // xe.
-func (c *card) openMemory(root *sysfs.Dir) {
+func (c *device) openMemory(root *sysfs.Dir) {
 	if b, err := root.Read(c.Path+"/lmem_total_bytes", nil); err == nil && len(b) > 0 {
 		if d, err := root.Sub(c.Path); err == nil {
 			c.KeepDir(d)
@@ -155,7 +155,7 @@ func numbered(names []string, prefix string) []string {
 	return list
 }
 
-// slot is the path of the device that sits in the slot. Cards of the Arc, Flex and Arc Pro series carry a switch: upstream 4fa0,
+// slot is the path of the device that sits in the slot. GPUs of the Arc, Flex and Arc Pro series carry a switch: upstream 4fa0,
 // 4fa1 or e2ff, downstream 4fa4, e2f0, e2f1 ...
 func slot(root *sysfs.Dir, path string) string {
 	path += "/device"
@@ -167,8 +167,8 @@ func slot(root *sysfs.Dir, path string) string {
 	return path
 }
 
-// Read reads the card. What can't be read is absent.
-func (c *card) Read(now time.Time) gpu.Device {
+// Read reads the GPU. What can't be read is absent.
+func (c *device) Read(now time.Time) gpu.Device {
 	r, use := c.source.reader, c.use()
 	d := gpu.Device{
 		Identity: c.id, MemoryTotal: c.memoryTotal(r), MemoryUsed: use.memory, Utilization: use.busy,
@@ -210,15 +210,15 @@ func (c *card) Read(now time.Time) gpu.Device {
 		c.errorsRead, c.errorsAt = c.readErrors(r), now
 	}
 	d.ECC = c.errorsRead
-	// A card behind a switch that isn't known says x1 at 2.5 GT/s whatever the slot gives.
+	// A GPU behind a switch that isn't known says x1 at 2.5 GT/s whatever the slot gives.
 	if r.Link(c.Link, &d.PCIe); d.PCIe.GenerationMax == gpu.Known(1) && d.PCIe.WidthMax == gpu.Known(1) {
 		d.PCIe = gpu.PCIe{}
 	}
 	return d
 }
 
-// use is what the machine's processes use of the card. What virtual machines do with its virtual functions nobody here knows.
-func (c *card) use() usage {
+// use is what the machine's processes use of the GPU. What virtual machines do with its virtual functions nobody here knows.
+func (c *device) use() usage {
 	use := c.source.clients.of(c.PCI)
 	if n, _ := c.source.reader.Int(c.functions); n > 0 {
 		use.memory, use.busy = gpu.Value{}, gpu.Value{}
@@ -226,7 +226,7 @@ func (c *card) use() usage {
 	return use
 }
 
-func (c *card) memoryTotal(r *sysfs.Reader) gpu.Value {
+func (c *device) memoryTotal(r *sysfs.Reader) gpu.Value {
 	var sum float64
 	for _, a := range c.memoryTotals {
 		n, ok := r.Positive(a, 1, 1).Get()

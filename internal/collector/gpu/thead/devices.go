@@ -12,23 +12,23 @@ import (
 )
 
 const (
-	// maxCards and maxProcesses bound the cards of one machine and the processes of one card.
-	maxCards     = 256
+	// maxDevices and maxProcesses bound the PPUs of one machine and the processes of one PPU.
+	maxDevices   = 256
 	maxProcesses = 4096
 	banner       = "PPUSMI LOG"
 )
 
-// heading begins a card: PPU 00000000:01:00.0
+// heading begins a PPU: PPU 00000000:01:00.0
 var heading = regexp.MustCompile(`^PPU ([0-9A-Fa-f]{8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f])$`)
 
-// card is a card of the query, without its index.
-type card struct {
+// device is a PPU of the query, without its index.
+type device struct {
 	gpu.Device
 	split bool // MIG is on
 }
 
-// readCards reads what ppu-smi -q printed. Cards that are whole are returned beside an error about others.
-func readCards(out []byte) ([]card, error) {
+// readPPUs reads what ppu-smi -q printed. PPUs that are whole are returned beside an error about others.
+func readPPUs(out []byte) ([]device, error) {
 	var (
 		known     bool
 		addresses []string
@@ -48,8 +48,8 @@ func readCards(out []byte) ([]card, error) {
 			top = append(top, line)
 		}
 	}
-	if !known || len(blocks) > maxCards {
-		return nil, smi.Unrecognized(tool, "", fmt.Sprintf("query, which needs the line %s and at most %d cards", banner, maxCards), string(out))
+	if !known || len(blocks) > maxDevices {
+		return nil, smi.Unrecognized(tool, "", fmt.Sprintf("query, which needs the line %s and at most %d PPUs", banner, maxDevices), string(out))
 	}
 	head := smi.Texts(smi.Outline(top))
 	driver := head["Driver Version"]
@@ -59,27 +59,27 @@ func readCards(out []byte) ([]card, error) {
 	}
 	var faults smi.Faults
 	if attached != len(blocks) {
-		faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("query, with driver %s, which has %d cards", driver, len(blocks)), fmt.Sprintf("Attached PPUs: %d", attached)))
+		faults.Add(smi.Unrecognized(tool, "", fmt.Sprintf("query, with driver %s, which has %d PPUs", driver, len(blocks)), fmt.Sprintf("Attached PPUs: %d", attached)))
 	}
-	cards := make([]card, 0, len(blocks))
+	ppus := make([]device, 0, len(blocks))
 	seen := map[string]bool{}
 	for i, block := range blocks {
 		entries := smi.Outline(block)
 		v := smi.Texts(entries)
-		c := readCard(v)
+		c := readPPU(v)
 		c.PCI, c.Driver = smi.Address(addresses[i]), driver
 		if c.UUID == "" || c.Name == "" || seen[c.UUID] {
-			faults.Add(smi.Unrecognized(tool, "", "card, which needs a name and a UUID of its own, with driver "+driver, addresses[i]))
+			faults.Add(smi.Unrecognized(tool, "", "PPU, which needs a name and a UUID of its own, with driver "+driver, addresses[i]))
 			continue
 		}
 		seen[c.UUID] = true
 		c.Processes, c.ProcessesKnown = processes(entries)
-		cards = append(cards, c)
+		ppus = append(ppus, c)
 	}
-	return cards, faults.Err()
+	return ppus, faults.Err()
 }
 
-func readCard(v map[string]string) card {
+func readPPU(v map[string]string) device {
 	quantity := func(path, unit string) gpu.Value { return smi.WithUnit(v[path], unit) }
 	d := gpu.Device{
 		Identity:          gpu.Identity{Vendor: vendor, Chip: "0", Name: v["Product Name"], UUID: v["PPU UUID"], Firmware: v["VBIOS Version"]},
@@ -126,10 +126,10 @@ func readCard(v map[string]string) card {
 	}
 	addRemapped(&d, v)
 	addThrottles(&d, v)
-	return card{Device: d, split: v["MIG Mode/Current"] == "Enabled"}
+	return device{Device: d, split: v["MIG Mode/Current"] == "Enabled"}
 }
 
-// addRemapped counts rows where the card remaps rows, else pages.
+// addRemapped counts rows where the PPU remaps rows, else pages.
 func addRemapped(d *gpu.Device, v map[string]string) {
 	for _, names := range [...][2]string{
 		{"Remapped Rows/Correctable Error", "Remapped Rows/Uncorrectable Error"},
@@ -149,7 +149,7 @@ func addRemapped(d *gpu.Device, v map[string]string) {
 	}
 }
 
-// addThrottles reads the reasons that are marked as active. An idle card is not held back.
+// addThrottles reads the reasons that are marked as active. An idle PPU is not held back.
 func addThrottles(d *gpu.Device, v map[string]string) {
 	const section, hardware = "Clocks Throttle Reasons/", "HW Slowdown"
 	for _, r := range []struct {
