@@ -80,7 +80,7 @@ func isGateway(c coverage) bool {
 
 // cells writes a table of families and who has them.
 func cells(b *bytes.Buffer, families []catalog.Metric, list []coverage) {
-	b.WriteString("| family |")
+	b.WriteString("| metric |")
 	for _, e := range list {
 		fmt.Fprintf(b, " %s |", e.title)
 	}
@@ -112,7 +112,7 @@ func engineTables() ([]byte, error) {
 		count, _, _ := strings.Cut(e.count, " ")
 		fmt.Fprintf(&b, " %s |", count)
 	}
-	b.WriteString("\n\nOf these, recorded and documented pages have:\n\n| page | families |\n|---|---|\n")
+	b.WriteString("\n\nRecorded and documented pages have this many of them:\n\n| page | metrics |\n|---|---|\n")
 	for _, p := range pages {
 		fmt.Fprintf(&b, "| %s | %s |\n", p.title, p.count)
 	}

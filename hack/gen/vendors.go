@@ -119,7 +119,7 @@ func shortTable(all []recorded) []byte {
 
 func fullTable(all []recorded) []byte {
 	var b bytes.Buffer
-	b.WriteString("| family |")
+	b.WriteString("| metric |")
 	for _, v := range vendors {
 		fmt.Fprintf(&b, " %s |", v.title)
 	}
