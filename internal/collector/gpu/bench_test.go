@@ -9,7 +9,7 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// eight is a set that has read eight full cards.
+// eight is a set that has read eight full GPUs.
 func eight(tb testing.TB) *Set {
 	tb.Helper()
 	var devices []Device
@@ -22,8 +22,8 @@ func eight(tb testing.TB) *Set {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.ledger.count(Event{Vendor: "nvidia", UUID: "GPU-1", Kind: "xid", Code: "79"}, time.Now())
-	s.samplers[0].take(tb.Context(), result{reading: Reading{Devices: devices}})
+	s.registry.count(Event{Vendor: "nvidia", UUID: "GPU-1", Kind: "xid", Code: "79"}, time.Now())
+	s.samplers[0].handleResult(tb.Context(), result{reading: Reading{Devices: devices}})
 	return s
 }
 
@@ -56,13 +56,13 @@ func BenchmarkCollect(b *testing.B) {
 	}
 }
 
-// BenchmarkTake is what a reading of eight full cards costs beside the driver.
+// BenchmarkTake is what a reading of eight full GPUs costs beside the driver.
 func BenchmarkTake(b *testing.B) {
 	s := eight(b).samplers[0]
 	r := result{reading: Reading{Devices: s.last.devices}}
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
-		s.take(ctx, r)
+		s.handleResult(ctx, r)
 	}
 }

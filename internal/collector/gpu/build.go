@@ -18,7 +18,7 @@ type sample struct {
 // maxRendered bounds the label texts that a builder keeps for the next reading.
 const maxRendered = 1 << 14
 
-// builder turns cards into samples. It keeps the label texts that it rendered, since nearly all of them come again with the
+// builder turns GPUs into samples. It keeps the label texts that it rendered, since nearly all of them come again with the
 // next reading. The zero builder is ready for use, by one goroutine.
 type builder struct {
 	samples []sample
@@ -32,7 +32,7 @@ type builder struct {
 }
 
 // build makes the samples of all families, one family after the other, in a slice that the builder does not use again.
-func (b *builder) build(cards []card) {
+func (b *builder) build(statuses []deviceStatus) {
 	b.samples, b.errs = make([]sample, 0, len(b.samples)+8), nil
 	if b.seen == nil {
 		b.seen = map[exposition.Labels]struct{}{}
@@ -40,12 +40,12 @@ func (b *builder) build(cards []card) {
 	for i := range families {
 		b.family = &families[i]
 		clear(b.seen)
-		for j := range cards {
-			c := &cards[j]
+		for j := range statuses {
+			c := &statuses[j]
 			switch {
-			case c.stranger && !b.family.lasting:
+			case c.eventsOnly && !b.family.lasting:
 			case !c.up && !b.family.absent:
-			case c.taken && b.family.metric != &catalog.GPUInfo:
+			case c.labelsTaken && b.family.metric != &catalog.GPUInfo:
 			default:
 				b.labels = c.labels
 				b.family.add(b, c)
@@ -84,14 +84,14 @@ func (b *builder) add(v float64, pairs ...string) {
 	b.samples = append(b.samples, sample{b.family.metric, v, labels, b.family.lasting})
 }
 
-// card renders the labels of a card.
-func (b *builder) card(id Identity) exposition.Labels {
+// deviceLabels renders the labels of a GPU.
+func (b *builder) deviceLabels(id Identity) exposition.Labels {
 	b.labels = ""
 	return b.render([]string{catalog.LabelGPUIndex, id.Index, catalog.LabelGPUName, id.Name, catalog.LabelGPUChipIndex, id.Chip})
 }
 
-// vendor renders the labels of a vendor.
-func (b *builder) vendor(vendor string) exposition.Labels {
+// vendorLabels renders the labels of a vendor.
+func (b *builder) vendorLabels(vendor string) exposition.Labels {
 	b.labels = ""
 	return b.render([]string{catalog.LabelVendor, vendor})
 }

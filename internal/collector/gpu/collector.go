@@ -9,23 +9,23 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// recent is how long an error speaks for what to do about a card, unless the machine is started anew before;
-// recentApp is the same for restarting what ran on it, which is done soon or not at all.
+// recent is how long an error counts for the recommended action, unless the machine is rebooted before. recentApp is the
+// same for errors that ask for a restart of the application, which is done soon or not at all.
 const (
 	recent    = 24 * time.Hour
 	recentApp = time.Hour
 )
 
-// page is what is exported of one backend. It is immutable.
+// page holds the samples exported for one backend. It is immutable.
 type page struct {
-	at      time.Time // of the reading; zero if it doesn't age
+	at      time.Time // of the reading; zero if it does not expire
 	took    time.Duration
 	samples []sample
 	err     error
 	hung    bool
 }
 
-// Collector hands out the last reading of one backend.
+// Collector exports the last reading of one backend.
 type Collector struct {
 	name    string
 	sampler *sampler
@@ -35,7 +35,7 @@ type Collector struct {
 func (c *Collector) Name() string { return c.name }
 
 // Collect calls emit for each sample of the last reading, one family after the other; it never waits. It returns how long
-// that reading took, negative if there was none yet or there is nothing of the vendor, and what was wrong with it.
+// that reading took and its error. The time is negative before the first reading and if the vendor has no GPU here.
 func (c *Collector) Collect(emit func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)) (took time.Duration, err error) {
 	p := c.sampler.page.Load()
 	if p == nil {
@@ -45,26 +45,26 @@ func (c *Collector) Collect(emit func(m *catalog.Metric, suffix string, value fl
 	if !p.at.IsZero() {
 		age = time.Since(p.at)
 	}
-	fresh := !p.hung && age <= c.sampler.overdue(staleAfter)
+	fresh := !p.hung && age <= c.sampler.maxAge(staleAfter)
 	for i := range p.samples {
 		if s := &p.samples[i]; fresh || s.lasting {
 			emit(s.metric, "", s.value, s.labels)
 		}
 	}
-	if p.err == nil && age > c.sampler.overdue(lateAfter) {
+	if p.err == nil && age > c.sampler.maxAge(lateAfter) {
 		return p.took, fmt.Errorf("the last reading is %s old", age.Round(time.Second))
 	}
 	return p.took, p.err
 }
 
-// publish makes the page from what is known now. It returns what is wrong with it.
+// publish builds and stores the page for the current state. It returns the page's error.
 func (s *sampler) publish() error {
-	v := s.set.ledger.view(s.vendor)
+	v := s.set.registry.view(s.vendor)
 	now := time.Now()
 	p := &page{took: s.last.took, err: s.err, hung: s.hung}
 	devices, ids := s.last.devices, s.last.ids
-	if s.err != nil && !s.hung && now.Sub(s.last.at) > s.overdue(staleAfter) {
-		devices, ids = nil, nil // known cards of which nothing can be read
+	if s.err != nil && !s.hung && now.Sub(s.last.at) > s.maxAge(staleAfter) {
+		devices, ids = nil, nil // registered GPUs, none of which can be read
 	}
 	if len(devices) > 0 && !s.hung {
 		p.at = s.last.at
@@ -73,68 +73,67 @@ func (s *sampler) publish() error {
 		p.took = -1
 	}
 	if p.took >= 0 {
-		cards := s.cards(v, devices, ids, now)
-		s.builder.build(cards)
+		s.builder.build(s.statuses(v, devices, ids, now))
 		p.samples = s.builder.samples
 		if p.err == nil {
-			p.err = joined(s.builder.errs)
+			p.err = joinErrors(s.builder.errs)
 		}
 	}
-	p.samples = append(p.samples, s.node(v, devices)...)
+	p.samples = append(p.samples, s.nodeSamples(v, devices)...)
 	s.page.Store(p)
 	return p.err
 }
 
-// cards are the cards that were read, then the known ones that were not, then what else had errors.
-func (s *sampler) cards(v view, devices []Device, ids []string, now time.Time) []card {
-	byID := make(map[string]*cardView, len(v.cards))
-	for i := range v.cards {
-		byID[v.cards[i].id] = &v.cards[i]
+// statuses returns the devices that were read, then the registered ones that were not, then the subjects of other events.
+func (s *sampler) statuses(v vendorView, devices []Device, ids []string, now time.Time) []deviceStatus {
+	byID := make(map[string]*deviceView, len(v.devices))
+	for i := range v.devices {
+		byID[v.devices[i].id] = &v.devices[i]
 	}
-	cards := make([]card, 0, len(v.cards)+len(v.strangers))
+	list := make([]deviceStatus, 0, len(v.devices)+len(v.others))
 	labels := make(map[exposition.Labels]bool, len(devices))
 	for i := range devices {
 		d := &devices[i]
-		c := card{Device: d, labels: s.builder.card(d.Identity), up: !d.Lost}
+		c := deviceStatus{Device: d, labels: s.builder.deviceLabels(d.Identity), up: !d.Lost}
 		if m := s.meters[ids[i]]; m != nil {
 			c.energy, c.throttled = m.energy(), m.throttled()
 		}
-		a := advice{device: d, lost: d.Lost}
+		f := findings{device: d, lost: d.Lost}
 		if known := byID[ids[i]]; known != nil {
 			c.events = known.events
-			a.stillLost, a.events = known.stillLost && d.Lost, s.late(known.events, now)
+			f.stillLost, f.events = known.stillLost && d.Lost, s.recentEvents(known.events, now)
 			delete(byID, ids[i])
 		}
-		c.action, c.reason = a.action()
+		c.action, c.reason = f.action()
 		labels[c.labels] = true
-		cards = append(cards, c)
+		list = append(list, c)
 	}
-	for i := range v.cards {
-		known := &v.cards[i]
+	for i := range v.devices {
+		known := &v.devices[i]
 		if byID[known.id] == nil {
 			continue
 		}
 		known.complete()
-		c := card{Device: &Device{Identity: known.Identity}, labels: s.builder.card(known.Identity), events: known.events}
-		c.taken = labels[c.labels]
+		c := deviceStatus{Device: &Device{Identity: known.Identity}, labels: s.builder.deviceLabels(known.Identity), events: known.events}
+		c.labelsTaken = labels[c.labels]
 		labels[c.labels] = true
-		a := advice{lost: !known.up, stillLost: known.stillLost, events: s.late(known.events, now)}
-		c.action, c.reason = a.action()
-		cards = append(cards, c)
+		f := findings{lost: !known.up, stillLost: known.stillLost, events: s.recentEvents(known.events, now)}
+		c.action, c.reason = f.action()
+		list = append(list, c)
 	}
-	for i := range v.strangers {
-		id := v.strangers[i].Identity
-		cards = append(cards, card{Device: &Device{Identity: id}, labels: s.builder.card(id), stranger: true, events: v.strangers[i].events})
+	for i := range v.others {
+		id := v.others[i].Identity
+		list = append(list, deviceStatus{Device: &Device{Identity: id}, labels: s.builder.deviceLabels(id), eventsOnly: true, events: v.others[i].events})
 	}
-	return cards
+	return list
 }
 
-// late returns the events that still speak for doing something.
-func (s *sampler) late(events []eventTotal, now time.Time) []eventTotal {
+// recentEvents returns the events that still count for the recommended action.
+func (s *sampler) recentEvents(events []eventTotal, now time.Time) []eventTotal {
 	var list []eventTotal
 	for _, e := range events {
 		within := recent
-		if _, action := judge(e.kind, e.code); action == ActionRestartApp {
+		if _, action := classify(e.kind, e.code); action == ActionRestartApp {
 			within = recentApp
 		}
 		if now.Sub(e.last) <= within && !e.earlierBoot {
@@ -144,15 +143,15 @@ func (s *sampler) late(events []eventTotal, now time.Time) []eventTotal {
 	return list
 }
 
-// node are the samples about all of a vendor's cards.
-func (s *sampler) node(v view, devices []Device) []sample {
-	labels := s.builder.vendor(s.vendor)
+// nodeSamples returns the samples about all GPUs of the vendor together.
+func (s *sampler) nodeSamples(v vendorView, devices []Device) []sample {
+	labels := s.builder.vendorLabels(s.vendor)
 	vendors := s.set.vendors()
 	if s.absent && v.known == 0 {
-		if !s.speaks() || vendors > 0 || !s.set.idle() {
+		if !s.reportsAbsence() || vendors > 0 || !s.set.othersAbsent() {
 			return nil
 		}
-		labels = "" // no card at all of those that should be here, of whatever vendor
+		labels = "" // none of the expected GPUs is here, of any vendor
 	}
 	expected := v.known
 	if vendors == 0 || vendors == 1 && v.known > 0 {
@@ -175,21 +174,21 @@ func (s *sampler) node(v view, devices []Device) []sample {
 	return list
 }
 
-// speaks says that this sampler tells that none of the expected cards is here, if so.
-func (s *sampler) speaks() bool { return s.first && s.absent && s.set.expected > 0 }
+// reportsAbsence says that this sampler is the one that reports that no expected GPU is here.
+func (s *sampler) reportsAbsence() bool { return s.reportsForSet && s.absent && s.set.expected > 0 }
 
-// vendors counts those that have cards, of which some may be lost.
+// vendors counts the vendors that have registered GPUs, lost ones included.
 func (s *Set) vendors() (n int) {
 	for _, sampler := range s.samplers {
-		if s.ledger.knows(sampler.vendor) {
+		if s.registry.hasDevices(sampler.vendor) {
 			n++
 		}
 	}
 	return n
 }
 
-// idle says that all backends but perhaps the first have looked and have nothing.
-func (s *Set) idle() bool {
+// othersAbsent says that all backends except perhaps the first were read and found no GPU.
+func (s *Set) othersAbsent() bool {
 	for _, other := range s.samplers[1:] {
 		if p := other.page.Load(); p == nil || p.took >= 0 {
 			return false

@@ -2,16 +2,16 @@ package gpu
 
 import "time"
 
-// entryKey files an error. subject is a card's id, or the address of what is no known card.
+// entryKey identifies an error. subject is a registered device's id, or an address that is no registered device's.
 type entryKey struct{ vendor, subject, kind, code string }
 
-// entry counts an error. Two sources may report the same occurrence, one of them later or never; the greater of both counts
-// since the two run side by side is how often it happened. base is what was counted before.
+// entry counts an error. The driver and the kernel log may report the same occurrence, one of them later or never. So each is
+// counted apart, and the greater count since both are read is how often the error happened. base is the count before that.
 type entry struct {
 	severity             Severity
 	base, driver, kernel uint64
 	last                 time.Time
-	earlierBoot          bool // it was last in one
+	earlierBoot          bool // its last occurrence was before the last boot
 }
 
 // eventTotal is how often an error happened.
@@ -27,37 +27,37 @@ func (e *entry) total(key entryKey) eventTotal {
 	return eventTotal{key.kind, key.code, e.severity, e.base + max(e.driver, e.kernel), e.last, e.earlierBoot}
 }
 
-// settle makes the counts so far the base: what is still to be read was not counted yet.
-func (e *entry) settle() { e.base, e.driver, e.kernel = e.base+max(e.driver, e.kernel), 0, 0 }
+// rebase adds the counts so far to the base. Call it when nothing that was counted can come again from the other source.
+func (e *entry) rebase() { e.base, e.driver, e.kernel = e.base+max(e.driver, e.kernel), 0, 0 }
 
 // count counts an event.
-func (l *ledger) count(e Event, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.add(e, now)
+func (r *registry) count(e Event, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.add(e, now)
 }
 
-func (l *ledger) add(e Event, now time.Time) {
+func (r *registry) add(e Event, now time.Time) {
 	if e.Kind == "" || e.Vendor == "" {
 		return
 	}
 	if e.At.IsZero() || e.At.After(now) {
 		e.At = now
 	}
-	key := entryKey{clip(e.Vendor), l.subject(e), clip(e.Kind), clip(e.Code)}
+	key := entryKey{clip(e.Vendor), r.subject(e), clip(e.Kind), clip(e.Code)}
 	if key.subject == "" {
 		return
 	}
-	entry := l.entry(key, e.Severity)
+	entry := r.entry(key, e.Severity)
 	if entry == nil {
 		return
 	}
-	since, watched := l.watched[e.Vendor]
+	since, watched := r.watched[e.Vendor]
 	switch {
 	case e.Source != SourceKernelLog:
 		entry.driver++
 	case watched && !e.At.Before(since), entry.kernel < entry.driver:
-		entry.kernel++ // what the driver reports too, now or in the run before
+		entry.kernel++ // the driver reports it too, now or in the run before
 	default:
 		entry.base++
 	}
@@ -65,18 +65,18 @@ func (l *ledger) add(e Event, now time.Time) {
 		entry.last = e.At
 	}
 	entry.earlierBoot = false
-	l.changes++
+	r.changes++
 }
 
-// subject says what an event is about.
-func (l *ledger) subject(e Event) string {
+// subject returns the id of the device that an event is about, or an address.
+func (r *registry) subject(e Event) string {
 	address := pciAddress(e.PCI)
-	for _, k := range l.cards {
+	for _, k := range r.devices {
 		if k.Vendor == e.Vendor && e.UUID != "" && k.UUID == e.UUID && (address == "" || k.PCI == "" || pciAddress(k.PCI) == address) {
 			return k.id
 		}
 	}
-	for _, k := range l.cards {
+	for _, k := range r.devices {
 		if k.Vendor == e.Vendor && address != "" && pciAddress(k.PCI) == address {
 			return k.id
 		}
@@ -87,39 +87,39 @@ func (l *ledger) subject(e Event) string {
 	return clip(e.UUID)
 }
 
-func (l *ledger) entry(key entryKey, severity Severity) *entry {
-	if e, ok := l.entries[key]; ok {
+func (r *registry) entry(key entryKey, severity Severity) *entry {
+	if e, ok := r.entries[key]; ok {
 		return e
 	}
-	if len(l.entries) >= maxEvents {
-		if !l.full {
-			l.full = true
-			l.logger.Warn("too many kinds of gpu errors: further ones are not counted", "most", maxEvents, "kind", key.kind, "code", key.code)
+	if len(r.entries) >= maxEvents {
+		if !r.loggedFull {
+			r.loggedFull = true
+			r.logger.Warn("too many kinds of GPU errors: further ones are not counted", "most", maxEvents, "kind", key.kind, "code", key.code)
 		}
 		return nil
 	}
 	if severity != SeverityInfo && severity != SeverityWarning && severity != SeverityCritical {
-		severity, _ = judge(key.kind, key.code)
+		severity, _ = classify(key.kind, key.code)
 	}
 	e := &entry{severity: severity}
-	l.entries[key] = e
+	r.entries[key] = e
 	return e
 }
 
-// adopt files under a card that has become known what was reported of its address.
-func (l *ledger) adopt(k *known) {
+// claimEvents moves events that were reported of a device's address before it was registered to the device.
+func (r *registry) claimEvents(k *knownDevice) {
 	for _, subject := range []string{pciAddress(k.PCI), k.UUID} {
 		if subject == "" {
 			continue
 		}
-		for key, e := range l.entries {
+		for key, e := range r.entries {
 			if key.vendor != k.Vendor || key.subject != subject {
 				continue
 			}
-			delete(l.entries, key)
+			delete(r.entries, key)
 			key.subject = k.id
-			if mine, ok := l.entries[key]; ok {
-				e.settle()
+			if mine, ok := r.entries[key]; ok {
+				e.rebase()
 				mine.base += e.base
 				mine.earlierBoot = mine.earlierBoot && e.earlierBoot
 				if e.last.After(mine.last) {
@@ -127,56 +127,56 @@ func (l *ledger) adopt(k *known) {
 				}
 				continue
 			}
-			l.entries[key] = e
+			r.entries[key] = e
 		}
 	}
 }
 
-// watch notes that a vendor's driver reports events from now on.
-func (l *ledger) watch(vendor string, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.caughtUp {
-		l.settle(vendor)
+// startWatch notes that a vendor's driver reports events from now on.
+func (r *registry) startWatch(vendor string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.caughtUp {
+		r.rebase(vendor)
 	}
-	l.watched[vendor] = now
+	r.watched[vendor] = now
 }
 
-// unwatch notes that it reports no more.
-func (l *ledger) unwatch(vendor string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.settle(vendor)
-	delete(l.watched, vendor)
+// stopWatch notes that it no longer does.
+func (r *registry) stopWatch(vendor string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rebase(vendor)
+	delete(r.watched, vendor)
 }
 
-func (l *ledger) settle(vendor string) {
-	for key, e := range l.entries {
+func (r *registry) rebase(vendor string) {
+	for key, e := range r.entries {
 		if key.vendor == vendor {
-			e.settle()
+			e.rebase()
 		}
 	}
 }
 
-// logged takes in what the kernel log said in the records before next.
-func (l *ledger) logged(events []Event, next uint64, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// countKernelLog counts the events in the kernel log's records before next.
+func (r *registry) countKernelLog(events []Event, next uint64, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, e := range events {
-		l.add(e, now)
+		r.add(e, now)
 	}
-	l.next = max(l.next, next)
+	r.next = max(r.next, next)
 }
 
-// replayed notes that the kernel log was read to its end for the first time, or cannot be read: from now on the sources
-// are counted side by side.
-func (l *ledger) replayed() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.caughtUp = true
-	for key, e := range l.entries {
-		if _, watched := l.watched[key.vendor]; !watched { // else what the driver told lately may still be to come
-			e.settle()
+// kernelLogCaughtUp notes that the kernel log was read to its end for the first time, or cannot be read. From now on driver
+// and kernel log are counted side by side.
+func (r *registry) kernelLogCaughtUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.caughtUp = true
+	for key, e := range r.entries {
+		if _, watched := r.watched[key.vendor]; !watched { // else the kernel log may still repeat what the driver has reported
+			e.rebase()
 		}
 	}
 }

@@ -198,10 +198,10 @@ func TestKilledWorkerKeepsCounts(t *testing.T) {
 func TestDamagedState(t *testing.T) {
 	for name, text := range map[string]string{
 		"no JSON": "{\"version\": 1, \"cards\": [", "empty": "", "other version": `{"version": 99}`, "too long": strings.Repeat(" ", maxStateBytes+1),
-		"card without id":      `{"version":1,"cards":[{"vendor":"nvidia","index":"0","name":"X1"}]}`,
-		"error without a card": `{"version":1,"events":[{"vendor":"nvidia","kind":"xid","code":"79","base":1}]}`,
-		"huge count":           `{"version":1,"events":[{"vendor":"nvidia","subject":"x","kind":"xid","code":"79","base":18446744073709551615}]}`,
-		"negative count":       `{"version":1,"lost":{"nvidia":-1}}`,
+		"GPU without id":      `{"version":1,"cards":[{"vendor":"nvidia","index":"0","name":"X1"}]}`,
+		"error without a GPU": `{"version":1,"events":[{"vendor":"nvidia","kind":"xid","code":"79","base":1}]}`,
+		"huge count":          `{"version":1,"events":[{"vendor":"nvidia","subject":"x","kind":"xid","code":"79","base":18446744073709551615}]}`,
+		"negative count":      `{"version":1,"lost":{"nvidia":-1}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestDamagedState(t *testing.T) {
 				if aside, err := os.ReadFile(path + ".bad"); err != nil || string(aside) != text {
 					t.Errorf("not moved aside: %v", err)
 				}
-				if log.having("gpu state cannot be read") != 1 {
+				if log.having("GPU state file cannot be read") != 1 {
 					t.Errorf("%v", log.lines)
 				}
 				if fresh, err := os.ReadFile(path); err != nil || !strings.Contains(string(fresh), `"uuid": "a"`) {
@@ -233,7 +233,7 @@ func TestStateThatCannotBeWritten(t *testing.T) {
 		var log logged
 		s, stop := start(t, Options{Backends: []Backend{newStub("nvidia", "a")}, StatePath: filepath.Join(t.TempDir(), "no", "such", "gpu.json"), Logger: log.logger()})
 		time.Sleep(time.Minute)
-		if _, failed := collect(t, s); len(failed) > 0 || log.having("gpu state is not kept on disk") != 1 {
+		if _, failed := collect(t, s); len(failed) > 0 || log.having("GPU state file cannot be written") != 1 {
 			t.Errorf("%v, %v", failed, log.lines)
 		}
 		stop()
@@ -260,7 +260,7 @@ func TestEventsDuringAHang(t *testing.T) {
 	})
 }
 
-// TestStrangers: errors of an NVSwitch, and of a card that was never read until it was.
+// TestStrangers: errors of an NVSwitch, and of a GPU that was never read until it was.
 func TestStrangers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := machine(t, "boot-1", 1000, xid(1, 1, "62", "79"),
@@ -282,7 +282,7 @@ func TestStrangers(t *testing.T) {
 
 // TestClockSetBack: the last error is the newest, not the one with the greatest time.
 func TestClockSetBack(t *testing.T) {
-	l := newLedger(nil)
+	l := newRegistry(nil)
 	now := time.Now()
 	for _, at := range []time.Time{now, now.Add(-time.Hour)} {
 		l.count(Event{Vendor: "nvidia", UUID: "a", Kind: "xid", Code: "1"}, at)
@@ -296,7 +296,7 @@ func TestClockSetBack(t *testing.T) {
 
 func TestKindsOfErrorsAreBounded(t *testing.T) {
 	var log logged
-	l := newLedger(log.logger())
+	l := newRegistry(log.logger())
 	for i := range 2 * maxEvents {
 		l.count(Event{Vendor: "nvidia", UUID: "a", Kind: "xid", Code: fmt.Sprint(i)}, time.Now())
 	}
@@ -304,7 +304,7 @@ func TestKindsOfErrorsAreBounded(t *testing.T) {
 		t.Errorf("%d kinds, %v", len(l.entries), log.lines)
 	}
 	for _, e := range []Event{{}, {Vendor: "nvidia", Kind: "xid", Code: "1"}, {Vendor: "nvidia", UUID: "a"}, {Kind: "xid", UUID: "a"}} {
-		l := newLedger(log.logger())
+		l := newRegistry(log.logger())
 		if l.count(e, time.Now()); len(l.entries) > 0 {
 			t.Errorf("%+v was counted", e)
 		}
@@ -312,7 +312,7 @@ func TestKindsOfErrorsAreBounded(t *testing.T) {
 }
 
 func TestFutureEventsAreOfNow(t *testing.T) {
-	l := newLedger(nil)
+	l := newRegistry(nil)
 	now := time.Now()
 	l.count(Event{At: now.Add(time.Hour), Vendor: "nvidia", UUID: "a", Kind: "xid", Code: "1"}, now)
 	for _, e := range l.entries {

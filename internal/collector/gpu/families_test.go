@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files anew")
 
-// fullDevice is a card that offers everything.
+// fullDevice is a GPU that offers everything.
 func fullDevice() Device {
 	return Device{
 		Identity: Identity{
@@ -104,10 +104,10 @@ func TestFamiliesInCatalogOrder(t *testing.T) {
 
 func TestSamplesCarryDeclaredLabels(t *testing.T) {
 	d := fullDevice()
-	c := firstCard(&d)
+	c := firstStatus(&d)
 	c.events = []eventTotal{{"xid", "79", SeverityCritical, 2, time.Unix(1700000000, 0), false}}
 	var b builder
-	b.build([]card{c})
+	b.build([]deviceStatus{c})
 	if len(b.errs) > 0 {
 		t.Error(b.errs)
 	}
@@ -180,22 +180,22 @@ func TestTwiceIsLeftOut(t *testing.T) {
 		seen[series] = true
 	}
 	if strings.Contains(got, "} 99\n") || strings.Contains(got, "GPU-no-index") {
-		t.Error("the second card or the one without index is there")
+		t.Error("the second GPU or the one without index is there")
 	}
 	devices := []Device{a, b, nameless}
-	keep, err := usable(devices)
-	if len(keep) != 1 || err == nil || !strings.Contains(err.Error(), "cards GPU-0000aaaa and GPU-other are both index 3, chip 0") || !strings.Contains(err.Error(), "GPU-no-index has no index") {
+	keep, err := distinct(devices)
+	if len(keep) != 1 || err == nil || !strings.Contains(err.Error(), "GPUs GPU-0000aaaa and GPU-other are both index 3, chip 0") || !strings.Contains(err.Error(), "GPU-no-index has no index") {
 		t.Errorf("%v, %v", keep, err)
 	}
-	c := firstCard(&devices[0])
+	c := firstStatus(&devices[0])
 	var build builder
-	build.build([]card{c})
+	build.build([]deviceStatus{c})
 	if len(build.errs) != 1 || !strings.Contains(build.errs[0].Error(), `gpu_fan_speed_ratio{`) {
 		t.Errorf("%v", build.errs)
 	}
 }
 
-func TestSliceIsNotDividedByTheCard(t *testing.T) {
+func TestSliceIsNotDividedByTheGPU(t *testing.T) {
 	got := text(Reading{Devices: []Device{fullDevice()}})
 	for _, want := range []string{`gpu_slice_memory_total_bytes{gpu_index="3",gpu_name="NVIDIA H100 80GB HBM3",gpu_chip_index="0",slice="0"} 10200547328`, `slice="0"} 0.75`} {
 		if !strings.Contains(got, want) {
@@ -204,28 +204,28 @@ func TestSliceIsNotDividedByTheCard(t *testing.T) {
 	}
 }
 
-func TestAdvice(t *testing.T) {
+func TestRecommendedAction(t *testing.T) {
 	event := func(kind, code string) []eventTotal { return []eventTotal{{kind: kind, code: code, count: 1}} }
 	for name, c := range map[string]struct {
-		advice advice
-		action Action
-		reason string
+		findings findings
+		action   Action
+		reason   string
 	}{
-		"nothing wrong":      {advice{device: &Device{}}, ActionNone, ""},
-		"unread":             {advice{}, ActionNone, ""},
-		"driver":             {advice{device: &Device{Action: ActionDrain}}, ActionDrain, reasonDriver},
-		"driver says none":   {advice{device: &Device{Action: ActionNone}}, ActionNone, ""},
-		"driver says noise":  {advice{device: &Device{Action: "panic"}}, ActionNone, ""},
-		"lost":               {advice{lost: true}, ActionReboot, reasonLost},
-		"still lost":         {advice{lost: true, stillLost: true}, ActionReplace, reasonStillLost},
-		"remap waits":        {advice{device: &Device{RowRemapPending: Known(1)}}, ActionReset, reasonRemapWaits},
-		"remap failed":       {advice{device: &Device{RowRemapPending: Known(1), RowRemapFailed: Known(1), Action: ActionReset}}, ActionReplace, reasonRemapFailed},
-		"corrected":          {advice{device: &Device{ECC: []ECC{{Corrected, "dram", 9}, {Uncorrected, "dram", 0}}}}, ActionNone, ""},
-		"uncorrected":        {advice{device: &Device{ECC: []ECC{{Uncorrected, "sram", 1}}}}, ActionReset, reasonUncorrected},
-		"application":        {advice{events: event("xid", "31")}, ActionRestartApp, "xid 31"},
-		"fallen off the bus": {advice{events: append(event("xid", "31"), event("xid", "79")...)}, ActionReboot, "xid 79"},
+		"nothing wrong":      {findings{device: &Device{}}, ActionNone, ""},
+		"unread":             {findings{}, ActionNone, ""},
+		"driver":             {findings{device: &Device{Action: ActionDrain}}, ActionDrain, reasonDriver},
+		"driver says none":   {findings{device: &Device{Action: ActionNone}}, ActionNone, ""},
+		"driver says noise":  {findings{device: &Device{Action: "panic"}}, ActionNone, ""},
+		"lost":               {findings{lost: true}, ActionReboot, reasonLost},
+		"still lost":         {findings{lost: true, stillLost: true}, ActionReplace, reasonStillLost},
+		"remap waits":        {findings{device: &Device{RowRemapPending: Known(1)}}, ActionReset, reasonRemapWaits},
+		"remap failed":       {findings{device: &Device{RowRemapPending: Known(1), RowRemapFailed: Known(1), Action: ActionReset}}, ActionReplace, reasonRemapFailed},
+		"corrected":          {findings{device: &Device{ECC: []ECC{{Corrected, "dram", 9}, {Uncorrected, "dram", 0}}}}, ActionNone, ""},
+		"uncorrected":        {findings{device: &Device{ECC: []ECC{{Uncorrected, "sram", 1}}}}, ActionReset, reasonUncorrected},
+		"application":        {findings{events: event("xid", "31")}, ActionRestartApp, "xid 31"},
+		"fallen off the bus": {findings{events: append(event("xid", "31"), event("xid", "79")...)}, ActionReboot, "xid 79"},
 	} {
-		if action, reason := c.advice.action(); action != c.action || reason != c.reason {
+		if action, reason := c.findings.action(); action != c.action || reason != c.reason {
 			t.Errorf("%s: %q because %q, want %q because %q", name, action, reason, c.action, c.reason)
 		}
 	}
@@ -241,7 +241,7 @@ func TestXIDs(t *testing.T) {
 		"79": {SeverityCritical, ActionReboot}, "92": {SeverityWarning, ActionNone}, "94": {SeverityWarning, ActionRestartApp}, "95": {SeverityCritical, ActionReset},
 		"119": {SeverityCritical, ActionReset}, "120": {SeverityCritical, ActionReset}, "9999": {SeverityWarning, ActionNone}, "": {SeverityWarning, ActionNone},
 	} {
-		if severity, action := judge("xid", code); severity != want.severity || action != want.action {
+		if severity, action := classify("xid", code); severity != want.severity || action != want.action {
 			t.Errorf("xid %s: %s, %s; want %s, %s", code, severity, action, want.severity, want.action)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package gpu reads the cards of a worker's machine, whoever made them, and turns them into one vocabulary. Each vendor has a
-// sub-package with a Backend. Cards are sampled on timers and served from memory, so that a driver that hangs costs its own
-// cards' families and nothing else.
+// Package gpu samples the GPUs and other accelerators of a worker's machine and exports them under one set of metric names.
+// Each vendor has a sub-package with a Backend. Backends are read on timers and metrics are served from memory, so a driver
+// that hangs costs only the metrics of its own GPUs.
 package gpu
 
 import (
@@ -14,18 +14,18 @@ type Reading struct {
 	Devices []Device
 }
 
-// Backend reads the cards of one vendor. It takes no lock that a hanging call would hold for others.
+// Backend reads the GPUs of one vendor. It must not hold a lock that other callers need while it calls the driver, since that call may hang.
 type Backend interface {
 	// Vendor is the value of label vendor: nvidia, amd, ascend, intel, hygon, metax, mthreads, iluvatar, cambricon, thead.
 	Vendor() string
-	// MinInterval is the shortest pause between two readings that the driver or tool bears; 0: any.
+	// MinInterval is the shortest pause between two readings that the driver or tool supports; 0: any.
 	MinInterval() time.Duration
-	// Read reads all cards. It is called by one goroutine at a time, and not again before it has returned; it may hang in a
-	// driver for ever. The first call opens what has to be opened, once. What could be read is returned beside an error
-	// about the rest: a card or value that cannot be read never costs another. Without a driver, tool or card of the vendor
-	// the error is ErrAbsent. The backend does not touch what it returned again.
+	// Read reads all GPUs. It is called by one goroutine at a time, and not again before it has returned; it may hang in a
+	// driver for ever. The first call opens the library or files. A partial result is returned together with an error about
+	// the rest: a GPU or value that cannot be read never hides another. Without a driver, tool or GPU of the vendor the
+	// error is ErrAbsent. The backend must not change a Reading after returning it.
 	Read(ctx context.Context) (Reading, error)
-	// Close lets go of the driver. It is not called while Read runs.
+	// Close releases the driver. It is not called while Read runs.
 	Close() error
 }
 
@@ -37,8 +37,8 @@ type Watcher interface {
 	Watch(ctx context.Context, report func(Event)) error
 }
 
-// ErrAbsent says that this machine has no cards of the vendor, or nothing to read them with.
-var ErrAbsent = errors.New("no such cards or driver on this machine")
+// ErrAbsent says that this machine has no GPUs of the vendor, or nothing to read them with.
+var ErrAbsent = errors.New("no such GPUs or driver on this machine")
 
-// ErrHangs is what a Read wraps that gave up waiting for a driver or tool. It counts as a Read that does not return.
+// ErrHangs is wrapped by a Read that stopped waiting for a driver or tool. It counts like a Read that does not return.
 var ErrHangs = errors.New("the driver or tool does not answer")

@@ -38,7 +38,7 @@ func (id *Identity) chip() string {
 	return id.Chip
 }
 
-// How surely two identities are one card's, from not at all on.
+// How surely two identities are one GPU's, from not at all on.
 const (
 	sameNot = iota
 	samePlace
@@ -47,8 +47,8 @@ const (
 	sameAll
 )
 
-// same says how surely a card that was read is a known one: its UUID says it, or its address where one of both has no UUID
-// (as a lost card), or its index where neither has anything better.
+// same says how surely a GPU that was read is a known one: its UUID says it, or its address where one of both has no UUID
+// (as a lost GPU), or its index where neither has anything better.
 func (id *Identity) same(known *Identity) int {
 	if id.Vendor != known.Vendor {
 		return sameNot
@@ -59,7 +59,7 @@ func (id *Identity) same(known *Identity) int {
 		switch {
 		case id.UUID != known.UUID || !chips:
 			return sameNot
-		case id.Index == known.Index: // some tools give one serial number to several cards
+		case id.Index == known.Index: // some tools give one serial number to several GPUs
 			return sameAll
 		}
 		return sameUUID
@@ -74,7 +74,7 @@ func (id *Identity) same(known *Identity) int {
 	return sameNot
 }
 
-// fill takes what id lacks from what was known of the card.
+// fill takes what id lacks from what was known of the GPU.
 func (id *Identity) fill(known Identity) {
 	for _, f := range []struct{ to, from *string }{
 		{&id.Index, &known.Index},

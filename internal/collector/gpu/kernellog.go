@@ -31,7 +31,7 @@ func parseRecord(line string) (record, bool) {
 	return record{seq: seq, at: time.Duration(micros) * time.Microsecond, kernel: priority>>3 == 0, text: strings.TrimRight(text, "\r\n")}, true
 }
 
-// parseMessage reads a message of a card's driver, without its time. Messages that only repeat or explain another, and totals
+// parseMessage reads a message of a GPU's driver, without its time. Messages that only repeat or explain another, and totals
 // that are printed whenever somebody asks for them, are no events.
 func parseMessage(text string) (Event, bool) {
 	if len(text) > maxMessage {

@@ -32,7 +32,7 @@ func TestRecordedMessages(t *testing.T) {
 		if e, ok := parseMessage(text); ok {
 			severity := e.Severity
 			if severity == "" {
-				severity, _ = judge(e.Kind, e.Code)
+				severity, _ = classify(e.Kind, e.Code)
 			}
 			got = strings.Join([]string{e.Vendor, e.PCI, e.Kind, e.Code, string(severity)}, " ")
 			if e.Source != SourceKernelLog {
@@ -109,8 +109,8 @@ func TestManyRecordsAtOnce(t *testing.T) {
 		records = append(records, xid(i, 1, "61", fmt.Sprint(i%2)))
 	}
 	root := machine(t, "boot-1", 1000, records...)
-	l := newLedger(nil)
-	k := &kernelLog{root: root, ledger: l, logger: (&logged{}).logger()}
+	l := newRegistry(nil)
+	k := &kernelLog{root: root, registry: l, logger: (&logged{}).logger()}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	k.run(ctx)

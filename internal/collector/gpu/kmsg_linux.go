@@ -24,9 +24,9 @@ const (
 
 // kernelLog reads /dev/kmsg without waiting for it: each read gives one record, or nothing for now.
 type kernelLog struct {
-	root   string
-	ledger *ledger
-	logger *slog.Logger
+	root     string
+	registry *registry
+	logger   *slog.Logger
 
 	fd     int
 	rest   []byte // of a line that is not whole yet; only files that stand in for the device give those
@@ -39,13 +39,13 @@ type kernelLog struct {
 func (k *kernelLog) run(ctx context.Context) {
 	fd, err := syscall.Open(filepath.Join(k.root, "dev/kmsg"), syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		k.ledger.replayed()
-		k.logger.Info("kernel log cannot be read; only errors that drivers report are counted", "error", err)
+		k.registry.kernelLogCaughtUp()
+		k.logger.Info("the kernel log cannot be read: only errors that drivers report are counted", "error", err)
 		return
 	}
 	k.fd = fd
 	defer func() { _ = syscall.Close(fd) }()
-	if k.ledger.unknownBoot() { // nobody knows which records were counted before
+	if k.registry.missesBoot() { // nobody knows which records were counted before
 		_, _ = syscall.Seek(fd, 0, io.SeekEnd)
 	}
 	ticker := time.NewTicker(kernelLogEvery)
@@ -53,12 +53,12 @@ func (k *kernelLog) run(ctx context.Context) {
 	buf := make([]byte, maxRecord)
 	for first := true; ; first = false {
 		if err := k.drain(ctx, buf, first); err != nil {
-			k.ledger.replayed()
-			k.logger.Warn("kernel log is read no more; only errors that drivers report are counted", "error", err)
+			k.registry.kernelLogCaughtUp()
+			k.logger.Warn("the kernel log can no longer be read: only errors that drivers report are counted", "error", err)
 			return
 		}
 		if first {
-			k.ledger.replayed()
+			k.registry.kernelLogCaughtUp()
 		}
 		select {
 		case <-ctx.Done():
@@ -71,10 +71,10 @@ func (k *kernelLog) run(ctx context.Context) {
 // drain reads what is there. Only records from before the worker's start need the time that stands in them: the kernel's
 // clock for it runs apart from the machine's by and by.
 func (k *kernelLog) drain(ctx context.Context, buf []byte, replay bool) error {
-	next := k.ledger.nextRecord()
+	next := k.registry.nextRecord()
 	var bootAt time.Time
 	hand := func() {
-		k.ledger.logged(k.events, next, time.Now())
+		k.registry.countKernelLog(k.events, next, time.Now())
 		k.events = k.events[:0]
 	}
 	defer hand()
@@ -147,16 +147,17 @@ func (k *kernelLog) lines(b []byte) func(yield func(string) bool) {
 	}
 }
 
-// nextRecord is the first record of the kernel log that was not taken in, so that none is counted twice.
-func (l *ledger) nextRecord() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.next
+// nextRecord is the first record of the kernel log that was not counted.
+func (r *registry) nextRecord() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.next
 }
 
-// unknownBoot says that the ledger cannot tell which records were counted by an earlier run.
-func (l *ledger) unknownBoot() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.boot == "" && len(l.entries) > 0
+// missesBoot says that the registry has counts but not the boot that they are from, so that records may have been counted by
+// an earlier run.
+func (r *registry) missesBoot() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.boot == "" && len(r.entries) > 0
 }

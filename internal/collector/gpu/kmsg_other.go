@@ -9,9 +9,9 @@ import (
 
 // kernelLog is of Linux: elsewhere only what drivers report is counted.
 type kernelLog struct {
-	root   string
-	ledger *ledger
-	logger *slog.Logger
+	root     string
+	registry *registry
+	logger   *slog.Logger
 }
 
-func (k *kernelLog) run(context.Context) { k.ledger.replayed() }
+func (k *kernelLog) run(context.Context) { k.registry.kernelLogCaughtUp() }

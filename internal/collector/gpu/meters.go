@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// meter is a counter that never goes down: it follows a counter of the card's, or is added to by the worker. Once it has
-// followed the card it is added to no more.
+// meter is a counter that never goes down: it follows a counter of the GPU, or the worker adds to it. Once it has followed
+// the GPU, the worker no longer adds to it.
 type meter struct {
 	total, last float64
 	own, known  bool
 }
 
-// follow takes what the card's counter shows. One that went back was started anew, as after a reload of the driver.
+// follow takes what the GPU's counter shows. One that went back was started anew, as after a reload of the driver.
 func (m *meter) follow(v float64) {
 	switch {
 	case !m.own:
@@ -26,7 +26,7 @@ func (m *meter) follow(v float64) {
 	m.last, m.own, m.known = v, true, true
 }
 
-// add adds to a meter that no counter of the card's moves.
+// add adds to a meter that no counter of the GPU's moves.
 func (m *meter) add(v float64) {
 	if !m.own {
 		m.total += v
@@ -34,7 +34,7 @@ func (m *meter) add(v float64) {
 	}
 }
 
-// meters are the sums of one card over time: its energy, and how long it was held back for each reason.
+// meters are the sums of one GPU over time: its energy, and how long it was throttled for each reason.
 type meters struct {
 	joules  meter
 	reasons []reasonMeter // in order of reason
@@ -47,7 +47,7 @@ type reasonMeter struct {
 	seconds meter
 }
 
-// maxReasons bounds the reasons of a card.
+// maxReasons bounds the reasons of a GPU.
 const maxReasons = 32
 
 // add takes a reading that came gap after the one before. Power counts as the mean of both readings; a reason counts for the

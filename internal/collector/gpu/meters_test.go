@@ -28,7 +28,7 @@ func TestEnergyFromPower(t *testing.T) {
 	want("nonsense", 300, true)
 }
 
-func TestCardsOwnEnergyWins(t *testing.T) {
+func TestGPUsOwnEnergyWins(t *testing.T) {
 	var m meters
 	last := 0.0
 	for i, c := range []struct {

@@ -33,9 +33,9 @@ func TestPIDNamespaces(t *testing.T) {
 					}
 				}
 				b := newStub("nvidia")
-				card := b.card(0, "a")
-				card.Processes, card.ProcessesKnown = c.listed, true
-				b.gives([]Device{card}, nil)
+				device := b.device(0, "a")
+				device.Processes, device.ProcessesKnown = c.listed, true
+				b.gives([]Device{device}, nil)
 				var got []Device
 				var log logged
 				_, stop := start(t, Options{Backends: []Backend{b}, Root: root, Logger: log.logger(), OnReading: func(_ string, _ time.Time, d []Device) { got = d }})

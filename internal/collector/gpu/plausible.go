@@ -2,7 +2,7 @@ package gpu
 
 import "math"
 
-// Bounds beyond which a number is a fault of whoever read it. They leave room for cards to come.
+// Bounds beyond which a number is a fault of whoever read it. They leave room for GPUs to come.
 const (
 	maxCores      = 1e7
 	minCelsius    = -60

@@ -13,7 +13,7 @@ func TestLostAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newStub("nvidia", "a", "b", "c")
 		s, stop := start(t, Options{Backends: []Backend{b}})
-		b.gives([]Device{b.card(0, "a"), b.card(2, "c")}, nil)
+		b.gives([]Device{b.device(0, "a"), b.device(2, "c")}, nil)
 		time.Sleep(1500 * time.Millisecond)
 		samples, _ := collect(t, s)
 		want(t, "lost", samples, map[string]float64{
@@ -36,13 +36,13 @@ func TestLostAndBack(t *testing.T) {
 	})
 }
 
-// TestMissedByChance: a card that readings with an error lack now and then is not lost; one that several in a row lack is.
+// TestMissedByChance: a GPU that readings with an error lack now and then is not lost; one that several in a row lack is.
 func TestMissedByChance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newStub("nvidia", "a", "b")
 		s, stop := start(t, Options{Backends: []Backend{b}})
-		broken := errors.New("one card could not be read")
-		all, one := []Device{b.card(0, "a"), b.card(1, "b")}, []Device{b.card(0, "a")}
+		broken := errors.New("one GPU could not be read")
+		all, one := []Device{b.device(0, "a"), b.device(1, "b")}, []Device{b.device(0, "a")}
 		time.Sleep(500 * time.Millisecond) // between two readings
 		miss := func(n int) {
 			b.gives(one, broken)
@@ -76,12 +76,12 @@ func TestMissedByChance(t *testing.T) {
 	})
 }
 
-// TestListedButLost: the driver still lists the card, by its address alone.
+// TestListedButLost: the driver still lists the GPU, by its address alone.
 func TestListedButLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newStub("nvidia", "a", "b")
 		s, stop := start(t, Options{Backends: []Backend{b}})
-		b.gives([]Device{b.card(0, "a"), {Identity: Identity{Vendor: "nvidia", PCI: "00000000:62:00.0"}, Lost: true}}, nil)
+		b.gives([]Device{b.device(0, "a"), {Identity: Identity{Vendor: "nvidia", PCI: "00000000:62:00.0"}, Lost: true}}, nil)
 		for range 3 {
 			time.Sleep(time.Second)
 		}
@@ -101,9 +101,9 @@ func TestReplacedAndForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newStub("nvidia", "a", "b")
 		s, stop := start(t, Options{Backends: []Backend{b}, Interval: time.Minute})
-		fresh := b.card(1, "z")
+		fresh := b.device(1, "z")
 		fresh.PCI = "0000:62:00.0" // where b was
-		b.gives([]Device{b.card(0, "a"), fresh}, nil)
+		b.gives([]Device{b.device(0, "a"), fresh}, nil)
 		time.Sleep(2 * time.Minute)
 		samples, _ := collect(t, s)
 		want(t, "replaced", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 2, "gpu_present{vendor=nvidia}": 2, "gpu_up{1}": 1})
@@ -188,15 +188,15 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// TestSharedSerial: chips of one card have its serial number in common, and some tools give the same to all cards.
+// TestSharedSerial: chips of one GPU have its serial number in common, and some tools give the same to all GPUs.
 func TestSharedSerial(t *testing.T) {
-	l := newLedger(nil)
+	l := newRegistry(nil)
 	chip := func(index, chip, serial string) Device {
 		return Device{Identity: Identity{Vendor: "ascend", Index: index, Chip: chip, Name: "910", UUID: serial}}
 	}
 	devices := []Device{chip("0", "0", "s"), chip("0", "1", "s"), chip("1", "0", "s"), chip("1", "1", "s")}
-	first := l.observe("ascend", devices, true, time.Now())
-	second := l.observe("ascend", devices, true, time.Now())
+	first := l.update("ascend", devices, true, time.Now())
+	second := l.update("ascend", devices, true, time.Now())
 	seen := map[string]bool{}
 	for i, id := range first {
 		if id == "" || seen[id] || second[i] != id {
@@ -204,19 +204,19 @@ func TestSharedSerial(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	third := l.observe("ascend", devices[1:], true, time.Now())
+	third := l.update("ascend", devices[1:], true, time.Now())
 	for i, id := range third {
 		if id != first[i+1] {
 			t.Errorf("without the first, %d is %q, want %q", i+1, id, first[i+1])
 		}
 	}
-	l.observe("ascend", devices, true, time.Now())
+	l.update("ascend", devices, true, time.Now())
 	if v := l.view("ascend"); v.known != 4 || v.lost != 1 {
 		t.Errorf("%d known, %d lost", v.known, v.lost)
 	}
 }
 
-// TestStateOfAnotherMachine: a disk that was cloned, or put into another machine, does not bring the other's cards with it.
+// TestStateOfAnotherMachine: a disk that was cloned, or put into another machine, does not bring the other's GPUs with it.
 func TestStateOfAnotherMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "gpu.json")
@@ -231,7 +231,7 @@ func TestStateOfAnotherMachine(t *testing.T) {
 			"gpu_expected{vendor=nvidia}": 2, "gpu_present{vendor=nvidia}": 2, "gpu_lost_total{vendor=nvidia}": 0, "gpu_up{0}": 1, total79: -1,
 			"gpu_recommended_action{0,action=none}": 1, "worker_node_gpu_info{0,uuid=a,vendor=nvidia,pci_address=0000:61:00.0}": -1,
 		})
-		here.have("z") // while the worker runs, cards that go are missed
+		here.have("z") // while the worker runs, GPUs that go are missed
 		time.Sleep(1500 * time.Millisecond)
 		samples, _ = collect(t, s)
 		want(t, "later", samples, map[string]float64{"gpu_expected{vendor=nvidia}": 3, "gpu_present{vendor=nvidia}": 1, "gpu_lost_total{vendor=nvidia}": 2})
@@ -275,7 +275,7 @@ func TestClockSteps(t *testing.T) {
 	})
 }
 
-// TestVendorsThatAreNoLongerRead: cards that were simulated once do not make a node one of two vendors.
+// TestVendorsThatAreNoLongerRead: GPUs that were simulated once do not make a node one of two vendors.
 func TestVendorsThatAreNoLongerRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "gpu.json")
@@ -288,12 +288,12 @@ func TestVendorsThatAreNoLongerRead(t *testing.T) {
 	})
 }
 
-// TestNoneOfTheExpectedCards: that there are none is said when all have looked, since some tools take long.
-func TestNoneOfTheExpectedCards(t *testing.T) {
+// TestNoneOfTheExpectedGPUs: that there are none is said when all have looked, since some tools take long.
+func TestNoneOfTheExpectedGPUs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nvidia, ascend := newStub("nvidia"), newStub("ascend")
 		nvidia.gives(nil, ErrAbsent)
-		reply := Reading{Devices: []Device{ascend.card(0, "a")}}
+		reply := Reading{Devices: []Device{ascend.device(0, "a")}}
 		ascend.answers(func(context.Context) (Reading, error) { time.Sleep(4 * time.Second); return reply, nil })
 		s, stop := start(t, Options{Backends: []Backend{nvidia, ascend}, Expected: 8})
 		time.Sleep(time.Second)

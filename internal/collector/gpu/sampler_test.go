@@ -52,7 +52,7 @@ func TestReading(t *testing.T) {
 	})
 }
 
-// TestHang is the promise: a driver that never answers costs its own cards' families and nothing else.
+// TestHang is the promise: a driver that never answers costs its own GPUs' families and nothing else.
 func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sick, well := newStub("nvidia", "a", "b"), newStub("amd", "c")
@@ -61,7 +61,7 @@ func TestHang(t *testing.T) {
 		release := make(chan struct{})
 		sick.answers(func(context.Context) (Reading, error) {
 			<-release
-			return Reading{Devices: []Device{sick.card(0, "a"), sick.card(1, "b")}}, nil
+			return Reading{Devices: []Device{sick.device(0, "a"), sick.device(1, "b")}}, nil
 		})
 		before, _ := collect(t, s)
 		time.Sleep(1500 * time.Millisecond) // the Read hangs, the deadline has not passed
@@ -113,8 +113,8 @@ func TestHang(t *testing.T) {
 		if len(failed) > 0 {
 			t.Errorf("failed: %v", failed)
 		}
-		time.Sleep(calm)
-		if log.having("driver hangs") != 1 || log.having("cards are read again") != 1 {
+		time.Sleep(recoveredAfter)
+		if log.having("driver hangs") != 1 || log.having("GPU readings succeed again") != 1 {
 			t.Errorf("%v", log.lines)
 		}
 		stop()
@@ -138,8 +138,8 @@ func TestHangCostsNoTime(t *testing.T) {
 		}
 		begin := time.Now()
 		stop()
-		if took := time.Since(begin); took > patience {
-			t.Errorf("Run took %s to end, want at most %s", took, patience)
+		if took := time.Since(begin); took > shutdownWait {
+			t.Errorf("Run took %s to end, want at most %s", took, shutdownWait)
 		}
 		if _, closed := sick.count(); closed != 0 {
 			t.Error("a backend was closed while it was read")
@@ -210,11 +210,11 @@ func TestErrors(t *testing.T) {
 		if _, failed = collect(t, s); failed["gpu_nvidia"] != "the backend panicked: index out of range" {
 			t.Errorf("%v", failed)
 		}
-		b.gives([]Device{b.card(0, "a")}, errors.New("card 1: unknown error"))
+		b.gives([]Device{b.device(0, "a")}, errors.New("GPU 1: unknown error"))
 		time.Sleep(1500 * time.Millisecond)
 		samples, failed = collect(t, s)
 		want(t, "one is bad", samples, map[string]float64{"worker_node_gpu_temperature_celsius{0}": 50, "gpu_up{0}": 1, "gpu_up{1}": 0, "gpu_lost_total{vendor=nvidia}": 0})
-		if failed["gpu_nvidia"] != "card 1: unknown error" {
+		if failed["gpu_nvidia"] != "GPU 1: unknown error" {
 			t.Errorf("%v", failed)
 		}
 		time.Sleep(5 * time.Second)
@@ -227,8 +227,8 @@ func TestErrors(t *testing.T) {
 		if len(failed) > 0 {
 			t.Errorf("%v", failed)
 		}
-		time.Sleep(calm)
-		for _, text := range []string{"version mismatch", "panicked", "card 1: unknown", "cards are read again"} {
+		time.Sleep(recoveredAfter)
+		for _, text := range []string{"version mismatch", "panicked", "GPU 1: unknown", "GPU readings succeed again"} {
 			if n := log.having(text); n != 1 {
 				t.Errorf("%q was logged %d times", text, n)
 			}
@@ -245,19 +245,19 @@ func TestLogOfWhatComesAndGoes(t *testing.T) {
 		_, stop := start(t, Options{Backends: []Backend{b}, Logger: log.logger()})
 		n := 0
 		b.answers(func(context.Context) (Reading, error) {
-			r := Reading{Devices: []Device{b.card(0, "a"), b.card(1, "b")}}
+			r := Reading{Devices: []Device{b.device(0, "a"), b.device(1, "b")}}
 			if n++; n%2 == 0 {
-				return r, errors.Join(errors.New("card 0: no power"), errors.New("card 1: no power"))
+				return r, errors.Join(errors.New("GPU 0: no power"), errors.New("GPU 1: no power"))
 			}
 			return r, nil
 		})
 		time.Sleep(10 * time.Minute)
-		if log.having("") != 2 || log.having("card 0: no power; card 1: no power") != 1 { // the other says that there is no kernel log
+		if log.having("") != 2 || log.having("GPU 0: no power; GPU 1: no power") != 1 { // the other says that there is no kernel log
 			t.Errorf("%v", log.lines)
 		}
 		b.have("a", "b")
-		time.Sleep(2 * calm)
-		if log.having("") != 3 || log.having("cards are read again") != 1 {
+		time.Sleep(2 * recoveredAfter)
+		if log.having("") != 3 || log.having("GPU readings succeed again") != 1 {
 			t.Errorf("%v", log.lines)
 		}
 		stop()
@@ -273,7 +273,7 @@ func TestSlowTool(t *testing.T) {
 		b.answers(func(context.Context) (Reading, error) {
 			n++
 			time.Sleep(14*time.Second + time.Duration(n%2)*900*time.Millisecond)
-			return Reading{Devices: []Device{b.card(0, "a")}}, nil
+			return Reading{Devices: []Device{b.device(0, "a")}}, nil
 		})
 		s, stop := start(t, Options{Backends: []Backend{b}})
 		time.Sleep(16 * time.Second)
@@ -298,7 +298,7 @@ func TestShortInterval(t *testing.T) {
 		s, stop := start(t, Options{Backends: []Backend{b}, Interval: 20 * time.Millisecond})
 		b.answers(func(context.Context) (Reading, error) {
 			time.Sleep(time.Second)
-			return Reading{Devices: []Device{b.card(0, "a")}}, nil
+			return Reading{Devices: []Device{b.device(0, "a")}}, nil
 		})
 		for range 50 {
 			time.Sleep(100 * time.Millisecond)
@@ -340,7 +340,7 @@ func TestAbsent(t *testing.T) {
 			"gpu_up{0}": 0, "gpu_expected{vendor=nvidia}": 1, "gpu_present{vendor=nvidia}": 0, "gpu_lost_total{vendor=nvidia}": 1,
 			"gpu_driver_responsive{vendor=nvidia}": -1, "gpu_recommended_action{0,action=reboot,reason=card is lost}": 1, "worker_node_gpu_temperature_celsius{0}": -1,
 		})
-		if !strings.Contains(failed["gpu_nvidia"], "1 cards were here and there are none now") {
+		if !strings.Contains(failed["gpu_nvidia"], "1 GPUs were here and there are none now") {
 			t.Errorf("%v", failed)
 		}
 		stop()
@@ -376,15 +376,15 @@ func TestOldReadingIsNotExported(t *testing.T) {
 func TestSumsOverAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newStub("nvidia")
-		card := b.card(0, "a")
-		card.ThrottleKnown, card.Throttles = true, []Throttle{ThrottleThermal}
-		b.gives([]Device{card}, nil)
+		device := b.device(0, "a")
+		device.ThrottleKnown, device.Throttles = true, []Throttle{ThrottleThermal}
+		b.gives([]Device{device}, nil)
 		s, stop := start(t, Options{Backends: []Backend{b}})
 		time.Sleep(10*time.Second + 500*time.Millisecond)
 		samples, _ := collect(t, s)
 		want(t, "ten seconds", samples, map[string]float64{"gpu_energy_joules_total{0}": 1000, "gpu_throttled_seconds_total{0,reason=thermal}": 10})
 		release := make(chan struct{})
-		b.answers(func(context.Context) (Reading, error) { <-release; return Reading{Devices: []Device{card}}, nil })
+		b.answers(func(context.Context) (Reading, error) { <-release; return Reading{Devices: []Device{device}}, nil })
 		time.Sleep(time.Hour)
 		close(release)
 		synctest.Wait()

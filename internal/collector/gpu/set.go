@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// DefaultInterval is the time between two readings of a card.
+	// DefaultInterval is the time between two readings of a GPU.
 	DefaultInterval = time.Second
 	// saveEvery is how often the state file is written, if it has changed.
 	saveEvery = 5 * time.Second
-	// patience is how long Run waits for drivers when it ends.
-	patience = 900 * time.Millisecond
+	// shutdownWait bounds how long Run waits for drivers after its context ends.
+	shutdownWait = 900 * time.Millisecond
 )
 
 // Options configure a Set.
@@ -26,31 +26,31 @@ type Options struct {
 	Backends []Backend
 	// Interval is the time between two readings; a backend's MinInterval may lengthen it. 0: DefaultInterval.
 	Interval time.Duration
-	// StatePath is the file that keeps error counts and expected cards over restarts; "": memory only.
+	// StatePath is the file that keeps error counts and expected GPUs over restarts; "": memory only.
 	StatePath string
-	// Expected is how many cards the operator says the node has, 0: not said. It counts where all cards are one vendor's.
+	// Expected is how many GPUs the operator declared for the node, 0: not declared. It applies if all GPUs are of one vendor.
 	Expected int
 	// Root is where the machine's file system is mounted, for the kernel log and the boot id; "": /.
 	Root string
-	// OnReading is called after each reading, from the sampler's goroutine, which it must not hold up. The devices are
-	// immutable; Energy is filled in with the worker's own sum where a card has no counter.
+	// OnReading is called after each reading, from the sampler's goroutine, and must not block it. The devices are
+	// immutable; Energy is filled in with the worker's own sum where a GPU has no counter.
 	OnReading func(vendor string, at time.Time, devices []Device)
 	Logger    *slog.Logger // nil: silent
 }
 
-// Set samples the cards of one machine.
+// Set samples the GPUs of one machine.
 type Set struct {
 	samplers  []*sampler
-	ledger    *ledger
+	registry  *registry
 	file      *stateFile
 	expected  int
 	root      string
-	ownPIDs   bool // processes have other numbers here than drivers may give them
+	ownPIDs   bool // this process is in a PID namespace of its own: drivers may report other PIDs
 	onReading func(vendor string, at time.Time, devices []Device)
 	logger    *slog.Logger
 }
 
-// New makes a Set; sampling begins in Run. A state file that cannot be understood is moved aside and logged.
+// New makes a Set; sampling begins in Run. A state file that cannot be read is renamed and logged.
 func New(o Options) (*Set, error) {
 	if o.Interval <= 0 {
 		o.Interval = DefaultInterval
@@ -62,10 +62,10 @@ func New(o Options) (*Set, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Expected < 0 {
-		return nil, fmt.Errorf("gpu: %d expected cards: say how many the node has, or 0", o.Expected)
+		return nil, fmt.Errorf("gpu: %d expected GPUs: say how many the node has, or 0", o.Expected)
 	}
 	logger := o.Logger.With(logging.KeyComponent, "gpu")
-	s := &Set{ledger: newLedger(logger), expected: o.Expected, root: o.Root, onReading: o.OnReading, logger: logger}
+	s := &Set{registry: newRegistry(logger), expected: o.Expected, root: o.Root, onReading: o.OnReading, logger: logger}
 	s.ownPIDs = !sharesPIDs(o.Root)
 	vendors := map[string]bool{}
 	for _, b := range o.Backends {
@@ -79,9 +79,9 @@ func New(o Options) (*Set, error) {
 		s.samplers = append(s.samplers, newSampler(s, b, o))
 	}
 	if len(s.samplers) > 0 {
-		s.samplers[0].first = true
+		s.samplers[0].reportsForSet = true
 	}
-	s.file = openState(o.StatePath, s.ledger, bootID(o.Root))
+	s.file = openState(o.StatePath, s.registry, bootID(o.Root))
 	return s, nil
 }
 
@@ -92,16 +92,16 @@ func (s *Set) Run(ctx context.Context) {
 		wg.Go(func() { sampler.run(ctx) })
 	}
 	if len(s.samplers) > 0 {
-		log := &kernelLog{root: s.root, ledger: s.ledger, logger: s.logger}
+		log := &kernelLog{root: s.root, registry: s.registry, logger: s.logger}
 		wg.Go(func() { log.run(ctx) })
 	}
-	wg.Go(func() { s.keep(ctx) })
+	wg.Go(func() { s.saveRegularly(ctx) })
 	<-ctx.Done()
-	lifecycle.WaitWithin(patience, &wg)
+	lifecycle.WaitWithin(shutdownWait, &wg)
 }
 
-// keep writes the state file now and then, and once more at the end.
-func (s *Set) keep(ctx context.Context) {
+// saveRegularly writes the state file every saveEvery, and once more at the end.
+func (s *Set) saveRegularly(ctx context.Context) {
 	ticker := time.NewTicker(saveEvery)
 	defer ticker.Stop()
 	for {

@@ -20,18 +20,18 @@ const (
 	stateVersion  = 1
 )
 
-// state is the ledger as it is kept in a file.
+// state is the registry in its file. The JSON keys say "cards", as the file's name cards.json does: they stay.
 type state struct {
 	Version int    `json:"version"`
 	Boot    string `json:"boot,omitempty"`
 	// KernelNext is the first record of the boot's kernel log that was not counted.
 	KernelNext uint64            `json:"kernel_next,omitempty"`
-	Cards      []stateCard       `json:"cards,omitempty"`
+	Devices    []stateDevice     `json:"cards,omitempty"`
 	Lost       map[string]uint64 `json:"lost,omitempty"`
 	Events     []stateEvent      `json:"events,omitempty"`
 }
 
-type stateCard struct {
+type stateDevice struct {
 	ID          string    `json:"id"`
 	Vendor      string    `json:"vendor"`
 	Index       string    `json:"index"`
@@ -43,7 +43,7 @@ type stateCard struct {
 	Firmware    string    `json:"firmware,omitempty"`
 	Present     bool      `json:"present"`
 	AbsentSince time.Time `json:"absent_since,omitzero"`
-	EarlierBoot bool      `json:"earlier_boot,omitempty"` // it was absent in one
+	EarlierBoot bool      `json:"earlier_boot,omitempty"` // it was already absent before the last boot
 }
 
 type stateEvent struct {
@@ -56,20 +56,21 @@ type stateEvent struct {
 	Driver   uint64    `json:"driver,omitempty"`
 	Kernel   uint64    `json:"kernel,omitempty"`
 	Last     time.Time `json:"last"`
-	// EarlierBoot says that it was last reported in one.
+	// EarlierBoot says that the last report is from before the last boot.
 	EarlierBoot bool `json:"earlier_boot,omitempty"`
 }
 
-// stateFile keeps a ledger in a file. It is for one goroutine.
+// stateFile keeps a registry in a file. It is for one goroutine.
 type stateFile struct {
-	ledger *ledger
-	mirror durable.Mirror // with an empty path: memory only
+	registry *registry
+	mirror   durable.Mirror // with an empty path: memory only
 }
 
-// openState reads what an earlier run has kept. A file that cannot be understood is moved aside, and all begins anew.
-func openState(path string, l *ledger, boot string) *stateFile {
-	f := &stateFile{ledger: l, mirror: durable.Mirror{Path: path, Perm: 0o600}}
-	l.boot = boot
+// openState restores the registry from the file of an earlier run. A file that cannot be read is renamed to *.bad, and the
+// registry starts empty.
+func openState(path string, r *registry, boot string) *stateFile {
+	f := &stateFile{registry: r, mirror: durable.Mirror{Path: path, Perm: 0o600}}
+	r.boot = boot
 	if path == "" {
 		return f
 	}
@@ -78,7 +79,7 @@ func openState(path string, l *ledger, boot string) *stateFile {
 		return f
 	}
 	if err == nil {
-		err = l.restore(data)
+		err = r.restore(data)
 	}
 	if err == nil {
 		f.mirror.Holds(data)
@@ -86,10 +87,10 @@ func openState(path string, l *ledger, boot string) *stateFile {
 	}
 	aside := path + ".bad"
 	if moved := os.Rename(path, aside); moved != nil {
-		l.logger.Error("gpu state cannot be read nor moved aside; it is overwritten and counts begin anew", "file", path, "error", err, "reason", moved)
+		r.logger.Error("GPU state file can be neither read nor renamed: it is overwritten, error counts and expected GPUs start again", "file", path, "error", err, "reason", moved)
 		return f
 	}
-	l.logger.Error("gpu state cannot be read; error counts and expected cards begin anew", "file", path, "moved_to", aside, "error", err)
+	r.logger.Error("GPU state file cannot be read: error counts and expected GPUs start again", "file", path, "moved_to", aside, "error", err)
 	return f
 }
 
@@ -106,8 +107,8 @@ func readBounded(path string) (data []byte, err error) {
 	return data, err
 }
 
-// restore takes over an earlier run's ledger, all of it or nothing.
-func (l *ledger) restore(data []byte) error {
+// restore loads an earlier run's registry, all of it or nothing.
+func (r *registry) restore(data []byte) error {
 	var s state
 	if err := json.Unmarshal(data, &s); err != nil {
 		return err
@@ -115,38 +116,38 @@ func (l *ledger) restore(data []byte) error {
 	switch {
 	case s.Version != stateVersion:
 		return fmt.Errorf("version %d, not %d", s.Version, stateVersion)
-	case len(s.Cards) > maxKnown || len(s.Events) > maxEvents || len(s.Lost) > maxKnown:
-		return fmt.Errorf("%d cards and %d kinds of errors are too many", len(s.Cards), len(s.Events))
+	case len(s.Devices) > maxKnown || len(s.Events) > maxEvents || len(s.Lost) > maxKnown:
+		return fmt.Errorf("%d GPUs and %d kinds of errors are too many", len(s.Devices), len(s.Events))
 	}
-	rebooted := s.Boot != "" && l.boot != "" && s.Boot != l.boot
-	var cards []*known
+	rebooted := s.Boot != "" && r.boot != "" && s.Boot != r.boot
+	var devices []*knownDevice
 	ids := map[string]bool{}
-	for _, c := range s.Cards {
+	for _, c := range s.Devices {
 		if c.ID == "" || c.Vendor == "" || ids[c.ID] {
-			return fmt.Errorf("card %q of vendor %q has no id of its own", c.ID, c.Vendor)
+			return fmt.Errorf("GPU %q of vendor %q has no id of its own", c.ID, c.Vendor)
 		}
 		ids[c.ID] = true
 		id := Identity{c.Vendor, c.Index, c.Chip, c.Name, c.UUID, c.PCI, c.Driver, c.Firmware}
-		cards = append(cards, &known{Identity: id, id: c.ID, up: c.Present, since: c.AbsentSince, earlierBoot: c.EarlierBoot || rebooted && !c.Present})
+		devices = append(devices, &knownDevice{Identity: id, id: c.ID, up: c.Present, since: c.AbsentSince, earlierBoot: c.EarlierBoot || rebooted && !c.Present})
 	}
 	for _, e := range s.Events {
 		if e.Vendor == "" || e.Subject == "" || e.Kind == "" || max(e.Base, e.Driver, e.Kernel) > 1<<53 {
-			return fmt.Errorf("error %q %q is not whole", e.Kind, e.Code)
+			return fmt.Errorf("error %q %q lacks a field or has an impossible count", e.Kind, e.Code)
 		}
 	}
-	l.cards = cards
-	for _, k := range cards {
-		l.kept[k.Vendor] = true
+	r.devices = devices
+	for _, k := range devices {
+		r.unconfirmed[k.Vendor] = true
 	}
-	maps.Copy(l.lost, s.Lost)
+	maps.Copy(r.lost, s.Lost)
 	for _, e := range s.Events {
-		l.entries[entryKey{e.Vendor, e.Subject, e.Kind, e.Code}] = &entry{e.Severity, e.Base, e.Driver, e.Kernel, e.Last, e.EarlierBoot || rebooted}
+		r.entries[entryKey{e.Vendor, e.Subject, e.Kind, e.Code}] = &entry{e.Severity, e.Base, e.Driver, e.Kernel, e.Last, e.EarlierBoot || rebooted}
 	}
-	if s.Boot != "" && s.Boot == l.boot {
-		l.next = s.KernelNext
+	if s.Boot != "" && s.Boot == r.boot {
+		r.next = s.KernelNext
 	} else {
-		for _, e := range l.entries {
-			e.settle()
+		for _, e := range r.entries {
+			e.rebase()
 		}
 	}
 	return nil
@@ -154,36 +155,36 @@ func (l *ledger) restore(data []byte) error {
 
 // save writes the file if something has changed. The worker goes on when that fails.
 func (f *stateFile) save() {
-	l := f.ledger
+	r := f.registry
 	if f.mirror.Path == "" {
 		return
 	}
-	l.mu.Lock()
-	if l.changes == l.saved {
-		l.mu.Unlock()
+	r.mu.Lock()
+	if r.changes == r.saved {
+		r.mu.Unlock()
 		return
 	}
-	s, changes := l.snapshot(), l.changes
-	l.mu.Unlock()
+	s, changes := r.snapshot(), r.changes
+	r.mu.Unlock()
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err == nil {
 		err = f.mirror.Update(data)
 	}
 	if err != nil {
-		l.logger.Warn("gpu state is not kept on disk; a restart would lose error counts and expected cards", "error", err)
+		r.logger.Warn("GPU state file cannot be written: a restart would lose error counts and expected GPUs", "error", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.saved = changes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.saved = changes
 }
 
-// snapshot copies the ledger, in an order that stays the same.
-func (l *ledger) snapshot() state {
-	s := state{Version: stateVersion, Boot: l.boot, KernelNext: l.next, Lost: maps.Clone(l.lost)}
-	for _, k := range l.cards {
-		s.Cards = append(s.Cards, stateCard{k.id, k.Vendor, k.Index, k.Chip, k.Name, k.UUID, k.PCI, k.Driver, k.Firmware, k.up, k.since, k.earlierBoot})
+// snapshot copies the registry in a stable order.
+func (r *registry) snapshot() state {
+	s := state{Version: stateVersion, Boot: r.boot, KernelNext: r.next, Lost: maps.Clone(r.lost)}
+	for _, k := range r.devices {
+		s.Devices = append(s.Devices, stateDevice{k.id, k.Vendor, k.Index, k.Chip, k.Name, k.UUID, k.PCI, k.Driver, k.Firmware, k.up, k.since, k.earlierBoot})
 	}
-	for key, e := range l.entries {
+	for key, e := range r.entries {
 		s.Events = append(s.Events, stateEvent{key.vendor, key.subject, key.kind, key.code, e.severity, e.base, e.driver, e.kernel, e.last, e.earlierBoot})
 	}
 	slices.SortFunc(s.Events, func(a, b stateEvent) int {

@@ -30,9 +30,9 @@ type stub struct {
 	closed int
 }
 
-func newStub(vendor string, cards ...string) *stub {
+func newStub(vendor string, devices ...string) *stub {
 	s := &stub{vendor: vendor}
-	s.have(cards...)
+	s.have(devices...)
 	return s
 }
 
@@ -77,16 +77,16 @@ func (s *stub) gives(devices []Device, err error) {
 	s.answers(func(context.Context) (Reading, error) { return Reading{Devices: devices}, err })
 }
 
-// have gives cards by name: "a" is at index 0 with UUID a, the next at index 1 ...
-func (s *stub) have(cards ...string) {
+// have gives GPUs by name: "a" is at index 0 with UUID a, the next at index 1 ...
+func (s *stub) have(uuids ...string) {
 	var devices []Device
-	for i, uuid := range cards {
-		devices = append(devices, s.card(i, uuid))
+	for i, uuid := range uuids {
+		devices = append(devices, s.device(i, uuid))
 	}
 	s.gives(devices, nil)
 }
 
-func (s *stub) card(index int, uuid string) Device {
+func (s *stub) device(index int, uuid string) Device {
 	name := "X1"
 	if s.vendor != "nvidia" {
 		name = s.vendor

@@ -8,20 +8,20 @@ type Severity string
 // Severities.
 const (
 	SeverityInfo     Severity = "info"     // an application's fault, or a notice
-	SeverityWarning  Severity = "warning"  // the card works on, or what it did was lost; look if it comes again
-	SeverityCritical Severity = "critical" // the card must not be used as it is
+	SeverityWarning  Severity = "warning"  // the GPU works on, or its current work was lost; look if it comes again
+	SeverityCritical Severity = "critical" // the GPU must not be used as it is
 )
 
-// Kinds of errors that drivers and the kernel log tell of.
+// Kinds of errors that drivers and the kernel log report.
 const (
 	kindXID         = "xid"          // NVIDIA's, the code is its number
 	kindSXID        = "sxid"         // of an NVSwitch, likewise
 	kindRAS         = "ras"          // AMD's memory errors: fatal, or corrected or uncorrected with the block
 	kindECC         = "ecc"          // memory errors that a driver reports: corrected or uncorrected
 	kindRing        = "ring_timeout" // AMD's, the code is the ring
-	kindReset       = "reset"        // of a card: begin, failed; or the reset engine
+	kindReset       = "reset"        // of a GPU: begin, failed; or the reset engine
 	kindHang        = "hang"         // Intel's
-	kindWedged      = "wedged"       // Intel's: the driver has given the card up
+	kindWedged      = "wedged"       // Intel's: the driver no longer uses the GPU
 	codeFatal       = "fatal"
 	codeUncorrected = "uncorrected"
 	codeCorrected   = "corrected"
@@ -29,12 +29,12 @@ const (
 	codeGPU         = "gpu"
 )
 
-// judge says how bad an error is and what it asks for.
-func judge(kind, code string) (Severity, Action) {
+// classify returns how bad an error is and which action it asks for.
+func classify(kind, code string) (Severity, Action) {
 	switch kind {
 	case kindXID:
 		if n, err := strconv.Atoi(code); err == nil {
-			return judgeXID(n)
+			return classifyXID(n)
 		}
 	case kindRAS, kindECC:
 		switch code {
@@ -56,12 +56,12 @@ func judge(kind, code string) (Severity, Action) {
 	return SeverityWarning, ActionNone
 }
 
-// judgeXID follows the immediate resolution in NVIDIA's catalog of XIDs (docs.nvidia.com/deploy/xid-errors, "Analyzing Xid
+// classifyXID follows the immediate resolution in NVIDIA's catalog of XIDs (docs.nvidia.com/deploy/xid-errors, "Analyzing Xid
 // Errors with the Xid Catalog"): IGNORE is none, RESTART_APP, RESET_GPU, RESTART_BM and RESTART_VM are what they say. Where it
-// names a workflow, the first step that mends the card is taken. 154 repeats what other XIDs ask for.
-func judgeXID(code int) (Severity, Action) {
+// names a workflow, the first step that repairs the GPU is taken. 154 repeats what other XIDs ask for.
+func classifyXID(code int) (Severity, Action) {
 	switch code {
-	case 79: // the card has fallen off the bus
+	case 79: // the GPU has fallen off the bus
 		return SeverityCritical, ActionReboot
 	case 54: // auxiliary power is not connected
 		return SeverityCritical, ActionReplace
@@ -73,10 +73,10 @@ func judgeXID(code int) (Severity, Action) {
 		95,       // uncontained memory error
 		109,      // context switch timeout
 		110,      // security fault
-		119, 120, // the card's system processor (GSP) does not answer, or failed
+		119, 120, // the GPU's system processor (GSP) does not answer, or failed
 		136,      // link training failed
 		140,      // unrecovered ECC error
-		143,      // the card could not be initialised
+		143,      // the GPU could not be initialised
 		155, 156, // NVLink, retirement of a resource
 		158: // fatal timeout
 		return SeverityCritical, ActionReset

@@ -2,8 +2,8 @@ package gpu
 
 import "slices"
 
-// weight orders actions from the mildest on.
-func (a Action) weight() int {
+// rank orders actions from the mildest to the most drastic.
+func (a Action) rank() int {
 	return slices.Index([]Action{ActionNone, ActionRestartApp, ActionReset, ActionDrain, ActionReboot, ActionReplace}, a)
 }
 
@@ -17,48 +17,48 @@ const (
 	reasonUncorrected = "uncorrected memory errors"
 )
 
-// advice is what speaks for doing something about a card.
-type advice struct {
+// findings are the facts from which the recommended action of a GPU follows.
+type findings struct {
 	device    *Device // nil if it cannot be read
 	lost      bool
 	stillLost bool         // a reboot did not bring it back
-	events    []eventTotal // of late
+	events    []eventTotal // recent ones
 }
 
-// action is the most drastic of all that speaks for one, with the first reason for it. A card that has nothing wrong with it
-// gives ActionNone.
-func (a advice) action() (Action, string) {
+// action returns the most drastic action that any finding asks for, and the first finding that asks for it. A GPU without
+// findings gets ActionNone.
+func (f findings) action() (Action, string) {
 	action, reason := ActionNone, ""
-	worse := func(to Action, because string) {
-		if to.weight() > action.weight() {
+	raise := func(to Action, because string) {
+		if to.rank() > action.rank() {
 			action, reason = to, because
 		}
 	}
 	switch {
-	case a.stillLost:
-		worse(ActionReplace, reasonStillLost)
-	case a.lost:
-		worse(ActionReboot, reasonLost)
+	case f.stillLost:
+		raise(ActionReplace, reasonStillLost)
+	case f.lost:
+		raise(ActionReboot, reasonLost)
 	}
-	if d := a.device; d != nil {
+	if d := f.device; d != nil {
 		if v, _ := d.RowRemapFailed.Get(); v == 1 {
-			worse(ActionReplace, reasonRemapFailed)
+			raise(ActionReplace, reasonRemapFailed)
 		}
 		if v, _ := d.RowRemapPending.Get(); v == 1 {
-			worse(ActionReset, reasonRemapWaits)
+			raise(ActionReset, reasonRemapWaits)
 		}
 		for _, e := range d.ECC {
 			if e.Kind == Uncorrected && e.Count > 0 {
-				worse(ActionReset, reasonUncorrected)
+				raise(ActionReset, reasonUncorrected)
 			}
 		}
 	}
-	for _, e := range a.events {
-		_, to := judge(e.kind, e.code)
-		worse(to, e.kind+" "+e.code)
+	for _, e := range f.events {
+		_, to := classify(e.kind, e.code)
+		raise(to, e.kind+" "+e.code)
 	}
-	if a.device != nil {
-		worse(a.device.Action, reasonDriver)
+	if f.device != nil {
+		raise(f.device.Action, reasonDriver)
 	}
 	return action, reason
 }
