@@ -1,5 +1,5 @@
-// Package attribution says which model instance holds how much of which card: it joins the processes that a driver lists for a
-// card with the instances that these processes belong to.
+// Package attribution assigns GPU memory, GPU time and GPU energy to model instances: it joins the processes that a driver
+// lists for a GPU with the instances that own these processes.
 package attribution
 
 import (
@@ -14,45 +14,45 @@ import (
 )
 
 const (
-	// staleAfter is how old a card's last reading may be. Tools of some vendors take more than ten seconds for one.
+	// staleAfter is how old a GPU's last reading may be. Tools of some vendors take more than ten seconds for one.
 	staleAfter = 30 * time.Second
 	// forgetAfter is how long an instance that holds nothing keeps its energy counters.
 	forgetAfter = 10 * time.Minute
-	// maxCards bounds the cards of a node, maxUses the instances on one of them.
-	maxCards = 1024
-	maxUses  = 1024
-	// busyFrom is the share of a card from which on it counts as at work. Drivers report a few percent for a card that only
+	// maxDevices bounds the GPUs of a node, maxUses the instances on one of them.
+	maxDevices = 1024
+	maxUses    = 1024
+	// busyFrom is the utilization from which a GPU counts as busy. Drivers report a few percent for a GPU that only
 	// holds memory.
 	busyFrom = 0.05
 )
 
-// Owner returns the key of the instance that a process belongs to.
+// Owner returns the key of the instance that owns a process.
 type Owner func(p gpu.Process) (instance string, ok bool)
 
-// Attribution joins cards and instances. It is safe for concurrent use.
+// Attribution joins GPUs and instances. It is safe for concurrent use.
 type Attribution struct {
 	owner Owner
 
 	mu       sync.Mutex
-	cards    map[cardKey]*card
+	devices  map[deviceKey]*device
 	readings map[string]uint64 // counted, by vendor
 }
 
 // New makes an Attribution. owner is asked for each process of each reading and must not wait.
 func New(owner Owner) *Attribution {
-	return &Attribution{owner: owner, cards: map[cardKey]*card{}, readings: map[string]uint64{}}
+	return &Attribution{owner: owner, devices: map[deviceKey]*device{}, readings: map[string]uint64{}}
 }
 
-type cardKey struct{ vendor, index, chip, uuid string }
+type deviceKey struct{ vendor, index, chip, uuid string }
 
-// card is what is known about one card since its last reading.
-type card struct {
-	key     cardKey
-	reading uint64 // of its vendor's cards, the last one that it was in
+// device is the state of one GPU as of its last reading.
+type device struct {
+	key     deviceKey
+	reading uint64 // number of its vendor's last reading that it was in
 	at      time.Time
 	labels  exposition.Labels
 
-	energy float64 // the card's counter at the last reading
+	energy float64 // the GPU's counter at the last reading
 	counts bool    // whether it has one
 
 	known                  bool // whether the driver lists its processes
@@ -60,60 +60,60 @@ type card struct {
 	uses                   map[string]*use // by instance
 }
 
-// use is an instance's part of a card.
+// use is an instance's share of a GPU.
 type use struct {
 	at           time.Time
 	memory, busy gpu.Value
 	here         bool // in the last reading
 	working      bool
 	joules       float64
-	metered      bool // whether joules say anything
+	metered      bool // whether joules were ever measured
 
 	// labels are rendered once for the instance labels that they begin with.
 	instance, labels exposition.Labels
 }
 
-func (u *use) render(instance, card exposition.Labels) exposition.Labels {
+func (u *use) render(instance, device exposition.Labels) exposition.Labels {
 	if u.labels == "" || u.instance != instance {
-		u.instance, u.labels = instance, instance.With(card)
+		u.instance, u.labels = instance, instance.With(device)
 	}
 	return u.labels
 }
 
-// held is what the processes of one instance, or of nobody known, hold of a card in one reading.
+// held is what the processes of one instance, or all of a GPU, use in one reading.
 type held struct {
 	memory, busy float64
 	memoryKnown  bool
 	busyKnown    bool
 }
 
-// Observe takes a reading of a vendor's cards. It has the signature of gpu.Options.OnReading.
+// Observe takes a reading of a vendor's GPUs. It has the signature of gpu.Options.OnReading.
 func (a *Attribution) Observe(vendor string, at time.Time, devices []gpu.Device) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.readings[vendor]++
 	for i := range devices {
 		d := &devices[i]
-		key := cardKey{vendor, d.Index, d.Chip, d.UUID}
-		c, ok := a.cards[key]
+		key := deviceKey{vendor, d.Index, d.Chip, d.UUID}
+		c, ok := a.devices[key]
 		if !ok {
-			if len(a.cards) >= maxCards {
+			if len(a.devices) >= maxDevices {
 				continue
 			}
-			c = &card{key: key, labels: gpu.Labels(d.Identity), uses: map[string]*use{}}
-			a.cards[key] = c
+			c = &device{key: key, labels: gpu.Labels(d.Identity), uses: map[string]*use{}}
+			a.devices[key] = c
 		}
 		c.reading = a.readings[vendor]
 		c.observe(at, d, a.owner)
 	}
-	for key, c := range a.cards {
+	for key, c := range a.devices {
 		if at.Sub(c.at) > forgetAfter {
-			delete(a.cards, key)
+			delete(a.devices, key)
 		}
 	}
 }
 
-func (c *card) observe(at time.Time, d *gpu.Device, owner Owner) {
+func (c *device) observe(at time.Time, d *gpu.Device, owner Owner) {
 	spent := c.spent(d)
 	c.at, c.known = at, d.ProcessesKnown && !d.Lost
 	c.allocated, c.unaccounted = gpu.Value{}, gpu.Value{}
@@ -153,7 +153,7 @@ func (c *card) observe(at time.Time, d *gpu.Device, owner Owner) {
 }
 
 // spent is the energy since the reading before.
-func (c *card) spent(d *gpu.Device) float64 {
+func (c *device) spent(d *gpu.Device) float64 {
 	now, ok := d.Energy.Get()
 	was, had := c.energy, c.counts
 	c.energy, c.counts = now, ok
@@ -164,7 +164,7 @@ func (c *card) spent(d *gpu.Device) float64 {
 }
 
 // account splits the used memory into that of known instances and the rest. The sum is what the driver says is used.
-func (c *card) account(d *gpu.Device, owned map[string]held) {
+func (c *device) account(d *gpu.Device, owned map[string]held) {
 	allocated := 0.0
 	for _, h := range owned {
 		if !h.memoryKnown {
@@ -174,15 +174,15 @@ func (c *card) account(d *gpu.Device, owned map[string]held) {
 	}
 	used, ok := d.MemoryUsed.Get()
 	if ok {
-		// Drivers count a process' pages and the card's own use at different moments.
+		// Drivers count a process' pages and the GPU's total at different moments.
 		allocated = min(allocated, used)
 		c.unaccounted = gpu.Known(used - allocated)
 	}
 	c.allocated = gpu.Known(allocated)
 }
 
-// works reports whether an instance works on the card: its own share where it is measured, or the card's if nobody else known
-// is on it.
+// works reports whether an instance is busy on the GPU: by its own share where it is measured, else by the GPU's utilization
+// if no other known instance uses the GPU.
 func works(d *gpu.Device, h held, alone bool) bool {
 	if h.busyKnown {
 		return h.busy >= busyFrom
@@ -191,8 +191,8 @@ func works(d *gpu.Device, h held, alone bool) bool {
 	return ok && alone && busy >= busyFrom
 }
 
-// split adds up a card's processes by instance, and all of them. A driver may list a process twice, as one that computes and
-// one that draws.
+// split sums a GPU's processes by instance and in total. A driver may list a process twice: as a compute and as a graphics
+// process.
 func split(processes []gpu.Process, owner Owner) (owned map[string]held, all held) {
 	owned = map[string]held{}
 	all.memoryKnown = true
@@ -221,7 +221,7 @@ func split(processes []gpu.Process, owner Owner) (owned map[string]held, all hel
 	return owned, all
 }
 
-// share is the part of the card's energy that is allocated to h: by utilization where it is measured and there is any, else by
+// share is the part of the GPU's energy that is allocated to h: by utilization where it is measured and above 0, else by
 // memory.
 func (h held) share(all held) (float64, bool) {
 	switch {
@@ -233,21 +233,21 @@ func (h held) share(all held) (float64, bool) {
 	return 0, false
 }
 
-// Presence is what the cards show of an instance.
+// Presence says what the GPUs show of an instance.
 type Presence struct {
-	// Known: some card's driver lists its processes.
+	// Known: some GPU's driver lists its processes.
 	Known bool
-	// Holds: processes of the instance hold memory of a card. Busy: they are at work there.
+	// Holds: processes of the instance hold GPU memory. Busy: they compute.
 	Holds, Busy bool
 }
 
-// Presence returns what the cards show of an instance now.
+// Presence returns what the GPUs show of an instance now.
 func (a *Attribution) Presence(instance string) Presence {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var p Presence
 	now := time.Now()
-	for _, c := range a.cards {
+	for _, c := range a.devices {
 		if !c.known || !a.current(c, now) {
 			continue
 		}
@@ -260,24 +260,24 @@ func (a *Attribution) Presence(instance string) Presence {
 	return p
 }
 
-// current says that a card was in its vendor's last reading, and lately. One that is no longer read may have left its index to
-// another.
-func (a *Attribution) current(c *card, now time.Time) bool {
+// current says that a GPU was in its vendor's last reading and that this reading is recent. A GPU that is no longer read
+// counts for nothing: another may have its index by now.
+func (a *Attribution) current(c *device, now time.Time) bool {
 	return c.reading == a.readings[c.key.vendor] && now.Sub(c.at) <= staleAfter
 }
 
 type emitFunc = func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)
 
-// fresh returns the cards with a current reading, in order.
-func (a *Attribution) fresh() []*card {
+// fresh returns the GPUs with a current reading, in order.
+func (a *Attribution) fresh() []*device {
 	now := time.Now()
-	list := make([]*card, 0, len(a.cards))
-	for _, c := range a.cards {
+	list := make([]*device, 0, len(a.devices))
+	for _, c := range a.devices {
 		if a.current(c, now) {
 			list = append(list, c)
 		}
 	}
-	slices.SortFunc(list, func(x, y *card) int {
+	slices.SortFunc(list, func(x, y *device) int {
 		return cmp.Or(cmp.Compare(x.key.vendor, y.key.vendor), cmp.Compare(len(x.key.index), len(y.key.index)),
 			cmp.Compare(x.key.index, y.key.index), cmp.Compare(x.key.chip, y.key.chip))
 	})
@@ -287,31 +287,31 @@ func (a *Attribution) fresh() []*card {
 // Name is the value of label collector.
 func (a *Attribution) Name() string { return "gpu_attribution" }
 
-// Collect emits what of each card's memory known instances hold and what they don't, of cards whose driver lists processes.
-// It reads nothing, so it gives no verdict.
+// Collect emits the attributed and the unattributed memory of each GPU whose driver lists processes.
+// It reads nothing, so it has no collector status.
 func (a *Attribution) Collect(emit emitFunc) (took time.Duration, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	cards := a.fresh()
-	each := func(m *catalog.Metric, value func(*card) gpu.Value) {
-		for _, c := range cards {
+	devices := a.fresh()
+	each := func(m *catalog.Metric, value func(*device) gpu.Value) {
+		for _, c := range devices {
 			if v, ok := value(c).Get(); ok {
 				emit(m, "", v, c.labels)
 			}
 		}
 	}
-	each(&catalog.GRAMAllocated, func(c *card) gpu.Value { return c.allocated })
-	each(&catalog.GPUMemoryUnaccounted, func(c *card) gpu.Value { return c.unaccounted })
+	each(&catalog.GRAMAllocated, func(c *device) gpu.Value { return c.allocated })
+	each(&catalog.GPUMemoryUnaccounted, func(c *device) gpu.Value { return c.unaccounted })
 	return -1, nil
 }
 
-// CollectInstance emits an instance's part of each card, with the labels of the instance before those of the card.
+// CollectInstance emits an instance's share of each GPU, with the labels of the instance before those of the GPU.
 func (a *Attribution) CollectInstance(instance string, emit emitFunc, labels exposition.Labels) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	cards := a.fresh()
-	each := func(m *catalog.Metric, value func(*card, *use) gpu.Value) {
-		for _, c := range cards {
+	devices := a.fresh()
+	each := func(m *catalog.Metric, value func(*device, *use) gpu.Value) {
+		for _, c := range devices {
 			u, ok := c.uses[instance]
 			if !ok {
 				continue
@@ -321,9 +321,9 @@ func (a *Attribution) CollectInstance(instance string, emit emitFunc, labels exp
 			}
 		}
 	}
-	each(&catalog.InstanceGPUMemory, func(_ *card, u *use) gpu.Value { return u.memory })
-	each(&catalog.InstanceGPUUse, func(_ *card, u *use) gpu.Value { return u.busy })
-	each(&catalog.InstanceGPUEnergy, func(_ *card, u *use) gpu.Value {
+	each(&catalog.InstanceGPUMemory, func(_ *device, u *use) gpu.Value { return u.memory })
+	each(&catalog.InstanceGPUUse, func(_ *device, u *use) gpu.Value { return u.busy })
+	each(&catalog.InstanceGPUEnergy, func(_ *device, u *use) gpu.Value {
 		if !u.metered {
 			return gpu.Value{}
 		}

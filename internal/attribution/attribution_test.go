@@ -27,7 +27,7 @@ func owners(p gpu.Process) (string, bool) {
 	return "", false
 }
 
-func device(index int, used float64, processes ...gpu.Process) gpu.Device {
+func newDevice(index int, used float64, processes ...gpu.Process) gpu.Device {
 	return gpu.Device{
 		Identity:   gpu.Identity{Vendor: "nvidia", Index: fmt.Sprint(index), Chip: "0", Name: "H100", UUID: fmt.Sprintf("GPU-%d", index)},
 		MemoryUsed: gpu.Known(used * gib), MemoryTotal: gpu.Known(80 * gib), ProcessesKnown: true, Processes: processes,
@@ -60,34 +60,34 @@ func want(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// Two instances on one card, one instance on two, and somebody else: what is allocated and what is not accounted for add up to
-// what the card says is used.
+// Two instances on one GPU, one instance on two, and somebody else: what is allocated and what is not accounted for add up to
+// what the GPU says is used.
 func TestMemoryAddsUp(t *testing.T) {
 	a := New(owners)
 	a.Observe("nvidia", time.Now(), []gpu.Device{
-		device(0, 60, process(100, 30), process(101, 4), process(200, 20)),
-		device(1, 50, process(102, 35), process(900, 10)),
+		newDevice(0, 60, process(100, 30), process(101, 4), process(200, 20)),
+		newDevice(1, 50, process(102, 35), process(900, 10)),
 	})
-	const card0, card1 = `gpu_index="0",gpu_name="H100",gpu_chip_index="0"`, `gpu_index="1",gpu_name="H100",gpu_chip_index="0"`
+	const gpu0, gpu1 = `gpu_index="0",gpu_name="H100",gpu_chip_index="0"`, `gpu_index="1",gpu_name="H100",gpu_chip_index="0"`
 	want(t, lines(a, "a", "b", "c"),
-		`worker_node_gram_allocated_bytes{`+card0+`} 54`,
-		`worker_node_gram_allocated_bytes{`+card1+`} 35`,
-		`gpu_memory_unaccounted_bytes{`+card0+`} 6`,
-		`gpu_memory_unaccounted_bytes{`+card1+`} 15`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+card0+`} 34`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+card1+`} 35`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="b",`+card0+`} 20`,
+		`worker_node_gram_allocated_bytes{`+gpu0+`} 54`,
+		`worker_node_gram_allocated_bytes{`+gpu1+`} 35`,
+		`gpu_memory_unaccounted_bytes{`+gpu0+`} 6`,
+		`gpu_memory_unaccounted_bytes{`+gpu1+`} 15`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+gpu0+`} 34`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+gpu1+`} 35`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="b",`+gpu0+`} 20`,
 	)
 }
 
 func TestWhatIsNotKnownIsAbsent(t *testing.T) {
 	a := New(owners)
-	silent := device(1, 50)
+	silent := newDevice(1, 50)
 	silent.ProcessesKnown = false
-	lost := device(2, 50, process(100, 1))
+	lost := newDevice(2, 50, process(100, 1))
 	lost.Lost = true
 	a.Observe("nvidia", time.Now(), []gpu.Device{
-		device(0, 60, process(100, 30), gpu.Process{PID: 101}, process(200, 20)), // one of a's processes tells no memory
+		newDevice(0, 60, process(100, 30), gpu.Process{PID: 101}, process(200, 20)), // one of a's processes tells no memory
 		silent, lost,
 	})
 	want(t, lines(a, "a", "b"),
@@ -97,14 +97,14 @@ func TestWhatIsNotKnownIsAbsent(t *testing.T) {
 // NVML lists a process that computes and draws in both of its lists.
 func TestProcessListedTwiceCountsOnce(t *testing.T) {
 	a := New(owners)
-	a.Observe("nvidia", time.Now(), []gpu.Device{device(0, 30, process(100, 30), process(100, 30))})
+	a.Observe("nvidia", time.Now(), []gpu.Device{newDevice(0, 30, process(100, 30), process(100, 30))})
 	want(t, lines(a, "a"),
 		`worker_node_gram_allocated_bytes{gpu_index="0",gpu_name="H100",gpu_chip_index="0"} 30`,
 		`gpu_memory_unaccounted_bytes{gpu_index="0",gpu_name="H100",gpu_chip_index="0"} 0`,
 		`model_instance_gpu_memory_used_bytes{model_instance_name="a",gpu_index="0",gpu_name="H100",gpu_chip_index="0"} 30`)
 }
 
-// A process may hold memory of several slices of a card, and a process that stands for several instances is one of each.
+// A process may hold memory of several slices of a GPU, and a process that stands for several instances is one of each.
 func TestProcessOfSeveralSlicesCountsInEach(t *testing.T) {
 	on := func(p gpu.Process, slice, instance string) gpu.Process {
 		p.Slice, p.Instance = slice, instance
@@ -116,17 +116,17 @@ func TestProcessOfSeveralSlicesCountsInEach(t *testing.T) {
 		}
 		return owners(p)
 	})
-	a.Observe("nvidia", time.Now(), []gpu.Device{device(0, 75,
+	a.Observe("nvidia", time.Now(), []gpu.Device{newDevice(0, 75,
 		on(process(100, 10), "MIG-1", ""), on(process(100, 20), "MIG-2", ""), on(process(100, 10), "MIG-1", ""), process(101, 5),
 		on(process(1, 8), "", "b"), on(process(1, 16), "", "c"), on(process(1, 8), "", "b"),
 	)})
-	const card = `gpu_index="0",gpu_name="H100",gpu_chip_index="0"`
+	const newDevice = `gpu_index="0",gpu_name="H100",gpu_chip_index="0"`
 	want(t, lines(a, "a", "b", "c"),
-		`worker_node_gram_allocated_bytes{`+card+`} 59`,
-		`gpu_memory_unaccounted_bytes{`+card+`} 16`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+card+`} 35`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="b",`+card+`} 8`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="c",`+card+`} 16`,
+		`worker_node_gram_allocated_bytes{`+newDevice+`} 59`,
+		`gpu_memory_unaccounted_bytes{`+newDevice+`} 16`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+newDevice+`} 35`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="b",`+newDevice+`} 8`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="c",`+newDevice+`} 16`,
 	)
 }
 
@@ -135,7 +135,7 @@ func TestEnergyIsAllocated(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		processes  []gpu.Process
-		joules     []float64 // the card's counter, reading by reading
+		joules     []float64 // the GPU's counter, reading by reading
 		a, b, rest float64
 	}{
 		{"by utilization", []gpu.Process{use(process(100, 10), 0.6), use(process(200, 30), 0.2)}, []float64{1000, 1400}, 300, 100, 0},
@@ -147,7 +147,7 @@ func TestEnergyIsAllocated(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := New(owners)
 			for i, joules := range c.joules {
-				d := device(0, 60, c.processes...)
+				d := newDevice(0, 60, c.processes...)
 				d.Energy = gpu.Known(joules)
 				a.Observe("nvidia", time.Now().Add(time.Duration(i-len(c.joules))*time.Second), []gpu.Device{d})
 			}
@@ -163,7 +163,7 @@ func TestEnergyIsAllocated(t *testing.T) {
 				t.Errorf("got %v, want a %v and b %v", got, c.a, c.b)
 			}
 			if spent := c.joules[len(c.joules)-1] - c.joules[0]; spent > 0 && c.a+c.b+c.rest != spent {
-				t.Errorf("%v is not what the card used", c.a+c.b+c.rest)
+				t.Errorf("%v is not what the GPU used", c.a+c.b+c.rest)
 			}
 		})
 	}
@@ -173,12 +173,12 @@ func TestPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := New(owners)
 		if p := a.Presence("a"); p != (Presence{}) {
-			t.Errorf("without cards: %+v", p)
+			t.Errorf("without GPUs: %+v", p)
 		}
-		shared, alone := device(0, 60, process(100, 1), process(200, 1)), device(1, 60, process(100, 1))
+		shared, alone := newDevice(0, 60, process(100, 1), process(200, 1)), newDevice(1, 60, process(100, 1))
 		shared.Utilization, alone.Utilization = gpu.Known(0.9), gpu.Known(0.9)
 		a.Observe("nvidia", time.Now(), []gpu.Device{shared, alone})
-		// Whose work it is on a shared card cannot be told.
+		// Whose work it is on a shared GPU cannot be told.
 		for name, want := range map[string]Presence{
 			"a": {Known: true, Holds: true, Busy: true}, "b": {Known: true, Holds: true}, "c": {Known: true},
 		} {
@@ -189,9 +189,9 @@ func TestPresence(t *testing.T) {
 		alone.Utilization = gpu.Known(0.02)
 		a.Observe("nvidia", time.Now(), []gpu.Device{shared, alone})
 		if got := a.Presence("a"); got.Busy {
-			t.Error("a card that only holds memory counts as busy")
+			t.Error("a GPU that only holds memory counts as busy")
 		}
-		a.Observe("nvidia", time.Now(), []gpu.Device{device(0, 1), device(1, 1)})
+		a.Observe("nvidia", time.Now(), []gpu.Device{newDevice(0, 1), newDevice(1, 1)})
 		if got := a.Presence("a"); got != (Presence{Known: true}) {
 			t.Errorf("after it left: %+v", got)
 		}
@@ -203,16 +203,16 @@ func TestPresence(t *testing.T) {
 	})
 }
 
-func TestOldInstancesAndCardsAreForgotten(t *testing.T) {
+func TestOldInstancesAndDevicesAreForgotten(t *testing.T) {
 	a := New(owners)
 	start := time.Now().Add(-time.Hour)
-	a.Observe("nvidia", start, []gpu.Device{device(0, 60, process(100, 1)), device(1, 60, process(100, 1))})
-	a.Observe("nvidia", start.Add(forgetAfter+time.Second), []gpu.Device{device(0, 60, process(200, 1))})
-	if len(a.cards) != 1 {
-		t.Errorf("%d cards are kept", len(a.cards))
+	a.Observe("nvidia", start, []gpu.Device{newDevice(0, 60, process(100, 1)), newDevice(1, 60, process(100, 1))})
+	a.Observe("nvidia", start.Add(forgetAfter+time.Second), []gpu.Device{newDevice(0, 60, process(200, 1))})
+	if len(a.devices) != 1 {
+		t.Errorf("%d GPUs are kept", len(a.devices))
 	}
-	silent := device(0, 60)
-	for _, c := range a.cards {
+	silent := newDevice(0, 60)
+	for _, c := range a.devices {
 		if _, ok := c.uses["a"]; ok || len(c.uses) != 1 {
 			t.Errorf("kept: %v", c.uses)
 		}
@@ -224,13 +224,13 @@ func TestOldInstancesAndCardsAreForgotten(t *testing.T) {
 	}
 }
 
-// A card that is not in its vendor's last reading says nothing: its number may be another card's by now.
-func TestCardsOfAnOlderReadingAreLeftOut(t *testing.T) {
+// A GPU that is not in its vendor's last reading says nothing: its number may be another GPU's by now.
+func TestDevicesOfAnOlderReadingAreLeftOut(t *testing.T) {
 	a := New(owners)
 	now := time.Now()
-	second := device(1, 40, process(200, 40))
-	a.Observe("nvidia", now.Add(-2*time.Second), []gpu.Device{device(0, 30, process(100, 30)), second})
-	a.Observe("amd", now.Add(-2*time.Second), []gpu.Device{device(7, 20, process(100, 20))})
+	second := newDevice(1, 40, process(200, 40))
+	a.Observe("nvidia", now.Add(-2*time.Second), []gpu.Device{newDevice(0, 30, process(100, 30)), second})
+	a.Observe("amd", now.Add(-2*time.Second), []gpu.Device{newDevice(7, 20, process(100, 20))})
 	second.Index = "0" // the driver was loaded anew without the first
 	a.Observe("nvidia", now, []gpu.Device{second})
 	want(t, lines(a, "a", "b"),
@@ -243,6 +243,6 @@ func TestCardsOfAnOlderReadingAreLeftOut(t *testing.T) {
 	)
 	a.Observe("nvidia", now, nil)
 	if p := a.Presence("b"); p != (Presence{Known: true}) {
-		t.Errorf("after its card has gone: %+v", p)
+		t.Errorf("after its GPU has gone: %+v", p)
 	}
 }
