@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/accesstable"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // TestAccessOverSockets: the programs as they are built decide as the table says, for a route of each right.
@@ -44,7 +45,7 @@ func TestAccessOverSockets(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		eventually(t, time.Minute, "Prometheus", func() error {
+		programs.Eventually(t, time.Minute, "Prometheus", func() error {
 			if status, body, err := s.send(http.MethodGet, "/prometheus/-/ready", s.adminToken, nil); err != nil || status != http.StatusOK {
 				return fmt.Errorf("%d %s, %w", status, body, err)
 			}
@@ -70,7 +71,7 @@ func TestAccessOverSockets(t *testing.T) {
 		if want := len(sample) * len(askers); asked != want {
 			t.Errorf("%s: %d requests, want %d: the sample or the askers are not those of the table", mode, asked, want)
 		}
-		s.stop(syscall.SIGTERM)
+		s.Stop(syscall.SIGTERM)
 	}
 }
 

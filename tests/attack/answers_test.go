@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // TestPagesThatNobodyReads: 2,000 GETs of /metrics took 5 GB.
@@ -65,7 +67,7 @@ func TestListsThatNobodyReads(t *testing.T) {
 			}
 		})
 		s.leaveUnread(t, s.url, "/v2/workers", 60, 0, seconds(10, 3))
-		if _, err := get(s.url + "/v2/workers?page=2&perPage=10"); err != nil {
+		if _, err := programs.Get(s.url + "/v2/workers?page=2&perPage=10"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -105,7 +107,7 @@ func TestBodiesThatDoNotCome(t *testing.T) {
 func limitFiles(t *testing.T, files int) {
 	t.Helper()
 	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", files, binary(t, "stackscope"))
+	script := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", files, programs.Path(t, "stackscope"))
 	if err := os.WriteFile(filepath.Join(dir, "stackscope"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // A page whose labels are new at each scrape fills no more than what is allowed, and costs nobody else a sample.
@@ -33,7 +35,7 @@ func TestChurnHasACeiling(t *testing.T) {
 	}
 	scrapes := int64(count(24, 5)) // one every 5 s
 	s.attack(t, func() {
-		eventually(t, 5*time.Minute, "it was scraped", func() error {
+		programs.Eventually(t, 5*time.Minute, "it was scraped", func() error {
 			if n := round.Load(); n < scrapes {
 				return fmt.Errorf("%d times", n)
 			}
@@ -42,7 +44,7 @@ func TestChurnHasACeiling(t *testing.T) {
 	})
 	value := func(expr string) float64 {
 		t.Helper()
-		body, err := get(s.url + "/prometheus/api/v1/query?query=" + expr)
+		body, err := programs.Get(s.url + "/prometheus/api/v1/query?query=" + expr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +54,7 @@ func TestChurnHasACeiling(t *testing.T) {
 		n, _ := strconv.ParseFloat(text, 64)
 		return n
 	}
-	page, err := get(s.metrics + "/metrics")
+	page, err := programs.Get(s.metrics + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func TestChurnHasACeiling(t *testing.T) {
 	if v := value("min(up)"); v != 1 {
 		t.Errorf("up is %v", v)
 	}
-	if !strings.Contains(s.output(), "new series are refused") {
+	if !strings.Contains(s.Output(), "new series are refused") {
 		t.Error("the log does not say that new series are refused")
 	}
 	if status, body, err := s.send(http.MethodGet, "/readyz", "", nil); err != nil || status != http.StatusOK {

@@ -71,8 +71,8 @@ func TestChurningEngine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := work(t, map[string]string{"churner": churner(t, c.n, c.write), "good": goodEngine(t, 20)})
-			rest, _ := a.memory()
-			a.resetPeak()
+			rest, _ := memory(a.Program)
+			resetPeak(t, a.Program)
 			for _, path := range []string{"/metrics", "/metrics/raw"} {
 				series := map[string]bool{}
 				rounds := count(24, 6)
@@ -109,7 +109,7 @@ func TestChurningEngine(t *testing.T) {
 					}
 					last = page
 				}
-				_, peak := a.memory()
+				_, peak := memory(a.Program)
 				t.Logf("| %s %s | %d scrapes | %d series passed on | +%d MiB |", t.Name(), path, rounds, len(series), (peak-rest)>>20)
 				if len(series) > limit+1000 {
 					t.Errorf("%s: %d series in %d scrapes, want at most about %d an hour", path, len(series), rounds, limit)
@@ -121,7 +121,7 @@ func TestChurningEngine(t *testing.T) {
 				if !strings.Contains(last, "gpustack:runtime_new_series_left_out_total{") || !strings.Contains(last, want) {
 					t.Errorf("no metric says %s", want)
 				}
-				if log := a.output(); !strings.Contains(log, "new series of an engine are left out") || !strings.Contains(log, c.label) {
+				if log := a.Output(); !strings.Contains(log, "new series of an engine are left out") || !strings.Contains(log, c.label) {
 					t.Error("the log does not say what churns")
 				}
 			}

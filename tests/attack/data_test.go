@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // block is the name of a directory that the TSDB takes for a block.
@@ -79,7 +81,7 @@ func everything(t *testing.T, dir string) map[string]string {
 // outOfService holds that the embedded Prometheus says what is wrong, and that all else goes on.
 func (s *server) outOfService(t *testing.T, says string) {
 	t.Helper()
-	eventually(t, 30*time.Second, "/readyz says what is wrong", func() error {
+	programs.Eventually(t, 30*time.Second, "/readyz says what is wrong", func() error {
 		status, body, err := s.send(http.MethodGet, "/readyz", "", nil)
 		if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(string(body), says)) {
 			err = fmt.Errorf("%d %s", status, body)
@@ -98,22 +100,22 @@ func (s *server) outOfService(t *testing.T, says string) {
 	if _, err := s.join("worker", 10151); err != nil {
 		t.Error(err)
 	}
-	eventually(t, 10*time.Second, "service discovery lists the worker", func() error {
-		body, err := get(s.metrics + "/metrics/targets")
+	programs.Eventually(t, 10*time.Second, "service discovery lists the worker", func() error {
+		body, err := programs.Get(s.metrics + "/metrics/targets")
 		if err == nil && !strings.Contains(body, "127.0.0.1:10151") {
 			err = fmt.Errorf("%s", body)
 		}
 		return err
 	})
-	if body, err := get(s.metrics + "/metrics"); err != nil || !strings.Contains(body, `stackscope_prometheus_problem{problem="data"} 1`) {
+	if body, err := programs.Get(s.metrics + "/metrics"); err != nil || !strings.Contains(body, `stackscope_prometheus_problem{problem="data"} 1`) {
 		t.Errorf("the metrics don't say that Prometheus' data can't be opened: %v", err)
 	}
 }
 
 func (s *server) endsWell(t *testing.T) {
 	t.Helper()
-	s.stop(syscall.SIGTERM)
-	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+	s.Stop(syscall.SIGTERM)
+	if code := s.ExitCode(); code != 0 {
 		t.Errorf("the server ended with %d", code)
 	}
 }
@@ -192,7 +194,7 @@ func TestFullDiskUnderPrometheus(t *testing.T) {
 	full := fill(t, dir, 1<<20)
 	notReady := func(says string) {
 		t.Helper()
-		eventually(t, time.Minute, "/readyz says that the disk is full", func() error {
+		programs.Eventually(t, time.Minute, "/readyz says that the disk is full", func() error {
 			status, body, err := s.send(http.MethodGet, "/readyz", "", nil)
 			if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(string(body), says)) {
 				err = fmt.Errorf("%d %s", status, body)
@@ -201,10 +203,10 @@ func TestFullDiskUnderPrometheus(t *testing.T) {
 		})
 	}
 	notReady("nothing that is scraped is stored")
-	if body, err := get(s.metrics + "/metrics"); err != nil || !strings.Contains(body, `stackscope_prometheus_problem{problem="disk"} 1`) {
+	if body, err := programs.Get(s.metrics + "/metrics"); err != nil || !strings.Contains(body, `stackscope_prometheus_problem{problem="disk"} 1`) {
 		t.Errorf("the metrics don't say that the disk is full: %v", err)
 	}
-	s.stop(syscall.SIGKILL)
+	s.Stop(syscall.SIGKILL)
 
 	s = serveIn(t, dir, nil) // on a full disk
 	notReady("no space left on device")

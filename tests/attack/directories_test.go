@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const database = "stackscope.db"
@@ -26,18 +28,18 @@ const database = "stackscope.db"
 // refusedIn starts a server in a data directory, waits until it ends by itself and returns what it printed.
 func refusedIn(t *testing.T, dir string) string {
 	t.Helper()
-	cmd := exec.Command(binary(t, "stackscope"), "server", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(freePort(t)),
+	cmd := exec.Command(programs.Path(t, "stackscope"), "server", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(programs.FreePort(t)),
 		"--disable-metrics", "--disable-builtin-observability")
-	p := run(t, cmd)
+	p := programs.Start(t, cmd)
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-time.After(10 * time.Second):
 		t.Fatalf("the server runs in %s", dir)
 	}
-	if cmd.ProcessState.Success() {
+	if p.Err() == nil {
 		t.Errorf("the server ended as if all were well")
 	}
-	return p.output()
+	return p.Output()
 }
 
 func bareServer(t *testing.T, dir string) *server {
@@ -75,7 +77,7 @@ func lacks(t *testing.T, what, text string, parts ...string) {
 // workerNames asks the server for its workers.
 func (s *server) workerNames(t *testing.T) []string {
 	t.Helper()
-	body, err := get(s.url + "/v2/workers")
+	body, err := programs.Get(s.url + "/v2/workers")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,7 @@ func TestTwoWorkersOnOneDirectory(t *testing.T) {
 	join := filepath.Join(s.dir, "worker-token")
 	flags := []string{"--data-dir", s.dir, "--server-url", s.url, "--token-file", join, "--worker-name", "w", "--worker-ip", "127.0.0.1"}
 	first := work(t, nil, flags...)
-	eventually(t, 20*time.Second, "the worker joins", func() error {
+	programs.Eventually(t, 20*time.Second, "the worker joins", func() error {
 		if names := s.workerNames(t); len(names) != 1 {
 			return fmt.Errorf("workers %v", names)
 		}
@@ -111,22 +113,22 @@ func TestTwoWorkersOnOneDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := run(t, exec.Command(binary(t, "stackscope-worker"), append([]string{
-		"--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(freePort(t)), "--discover", "none", "--gpu-vendors", "none",
+	second := programs.Start(t, exec.Command(programs.Path(t, "stackscope-worker"), append([]string{
+		"--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(programs.FreePort(t)), "--discover", "none", "--gpu-vendors", "none",
 	}, flags...)...))
 	select {
-	case <-second.done:
-		lacks(t, "what the second one says", second.output(), s.dir, "locked by another process", fmt.Sprintf("(pid %d)", first.cmd.Process.Pid), "--data-dir")
+	case <-second.Done():
+		lacks(t, "what the second one says", second.Output(), s.dir, "locked by another process", fmt.Sprintf("(pid %d)", first.PID()), "--data-dir")
 	case <-time.After(5 * time.Second):
 		t.Error("two workers run on one data directory")
 	}
 	if after, err := os.ReadFile(filepath.Join(s.dir, "worker.json")); err != nil || !bytes.Equal(after, identity) {
 		t.Errorf("the second one changed who the first one is: %v", err)
 	}
-	if first.ended() || s.ended() {
+	if first.Ended() || s.Ended() {
 		t.Error("the first one has ended, or the server")
 	}
-	first.stop(syscall.SIGKILL)
+	first.Stop(syscall.SIGKILL)
 	work(t, nil, flags...) // one that was killed leaves no lock behind
 }
 
@@ -154,7 +156,7 @@ func TestLostDatabase(t *testing.T) {
 				t.Fatal(err)
 			}
 			token := s.adminToken
-			s.stop(syscall.SIGTERM)
+			s.Stop(syscall.SIGTERM)
 			saved, err := os.ReadFile(filepath.Join(dir, database))
 			if err != nil {
 				t.Fatal(err)
@@ -187,7 +189,7 @@ func TestLostDatabase(t *testing.T) {
 			if names := s.workerNames(t); len(names) != 1 {
 				t.Errorf("with the backup: %v", names)
 			}
-			s.stop(syscall.SIGTERM)
+			s.Stop(syscall.SIGTERM)
 			for _, name := range []string{database, database + ".expected"} {
 				if err := os.Remove(filepath.Join(dir, name)); err != nil {
 					t.Fatal(err)
@@ -223,14 +225,14 @@ func TestCutLog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			bareServer(t, dir).stop(syscall.SIGTERM)
+			bareServer(t, dir).Stop(syscall.SIGTERM)
 			s := bareServer(t, dir)
 			for _, name := range []string{"a", "b"} {
 				if _, err := s.join(name, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
-			s.stop(syscall.SIGKILL)
+			s.Stop(syscall.SIGKILL)
 			log := filepath.Join(dir, database+"-wal")
 			info, err := os.Stat(log)
 			if err != nil || info.Size() == 0 {
@@ -247,7 +249,7 @@ func TestCutLog(t *testing.T) {
 				}
 			}
 			s = bareServer(t, dir)
-			names, text := s.workerNames(t), s.output()
+			names, text := s.workerNames(t), s.Output()
 			t.Logf("| %s | of two workers there are %v | %v |", t.Name(), names, strings.Contains(text, "level=WARN"))
 			lacks(t, "the log", text, c.want)
 			if warned := strings.Contains(text, "level=WARN"); warned != c.cut || !c.cut && len(names) != 2 {
@@ -270,7 +272,7 @@ func TestCopyOfTheDatabaseAlone(t *testing.T) {
 	if count(1, 0) == 1 {
 		time.Sleep(65 * time.Second)
 	} else {
-		s.stop(syscall.SIGKILL)
+		s.Stop(syscall.SIGKILL)
 		bareServer(t, dir)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, database))
@@ -315,11 +317,11 @@ func TestDamagedGeneration(t *testing.T) {
 			t.Fatalf("%d %s %v", status, answer, err)
 		}
 	}
-	good, err := get(s.url + "/v2/metrics/config")
+	good, err := programs.Get(s.url + "/v2/metrics/config")
 	if err != nil || !strings.Contains(good, "second_") {
 		t.Fatal(good, err)
 	}
-	s.stop(syscall.SIGTERM)
+	s.Stop(syscall.SIGTERM)
 	overwrite(t, dir, `"gpustack:second_`, "\x00gpustack:second_")
 
 	s = bareServer(t, dir)
@@ -332,8 +334,8 @@ func TestDamagedGeneration(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil || !bytes.Contains(doc, []byte("first_")) || resp.Header.Get("ETag") != `"1"` {
 		t.Errorf("the mapping in force: ETag %s, %v, %.200s", resp.Header.Get("ETag"), err, doc)
 	}
-	lacks(t, "the log", s.output(), "level=ERROR", "generation=2")
-	if page, err := get(s.metrics + "/metrics"); err != nil {
+	lacks(t, "the log", s.Output(), "level=ERROR", "generation=2")
+	if page, err := programs.Get(s.metrics + "/metrics"); err != nil {
 		t.Error(err)
 	} else {
 		lacks(t, "the metrics page", page, "gpustack:metrics_config_generation 1\n", "stackscope_metrics_config_passed_over_generations 1\n")
@@ -361,8 +363,8 @@ func TestDamagedGeneration(t *testing.T) {
 	if err != nil || status != http.StatusOK || !strings.Contains(string(answer), `"generation":3`) {
 		t.Errorf("posted again: %d %s, %v", status, answer, err)
 	}
-	s.stop(syscall.SIGTERM)
-	if text := bareServer(t, dir).output(); strings.Contains(text, "level=ERROR") {
+	s.Stop(syscall.SIGTERM)
+	if text := bareServer(t, dir).Output(); strings.Contains(text, "level=ERROR") {
 		t.Errorf("after it was posted again:\n%s", text)
 	}
 }
@@ -378,11 +380,11 @@ func TestDamagedRow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.stop(syscall.SIGTERM)
+	s.Stop(syscall.SIGTERM)
 	overwrite(t, dir, `{"zone":"of-a"}`, `{"zone":"of-a"[`)
 	s = bareServer(t, dir)
 	if names := s.workerNames(t); !slices.Equal(names, []string{"1=a", "2=b"}) {
 		t.Errorf("workers %v", names)
 	}
-	lacks(t, "the log", s.output(), "level=ERROR", "row=worker id=1", "labels")
+	lacks(t, "the log", s.Output(), "level=ERROR", "row=worker id=1", "labels")
 }

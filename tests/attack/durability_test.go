@@ -67,7 +67,7 @@ func TestDurability(t *testing.T) {
 				moment()
 			}
 		}
-		s.stop(syscall.SIGKILL)
+		s.Stop(syscall.SIGKILL)
 		close(killed)
 		clients.Wait()
 		if filled {

@@ -19,32 +19,28 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // agent is `stackscope-worker` under attack.
 type agent struct {
-	*process
+	*programs.Program
 	url string
 }
 
 // work starts a worker that watches engines at the given addresses, by their instances' names.
 func work(t *testing.T, engines map[string]string, flags ...string) *agent {
 	t.Helper()
-	port := freePort(t)
+	port := programs.FreePort(t)
 	args := []string{"--data-dir", t.TempDir(), "--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(port), "--discover", "none", "--gpu-vendors", "none"}
 	for name, address := range engines {
 		args = append(args, "--engine", fmt.Sprintf("url=http://%s,instance=%s,model=m,runtime=vLLM,version=0.11.0", address, name))
 	}
-	cmd := exec.Command(binary(t, "stackscope-worker"), append(args, flags...)...)
+	cmd := exec.Command(programs.Path(t, "stackscope-worker"), append(args, flags...)...)
 	cmd.Env = os.Environ()
-	a := &agent{process: run(t, cmd), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	eventually(t, time.Minute, "/healthz", func() error {
-		if a.ended() {
-			t.Fatalf("the worker has ended: %v", a.cmd.ProcessState)
-		}
-		_, err := get(a.url + "/healthz")
-		return err
-	})
+	a := &agent{Program: programs.Start(t, cmd), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	a.AwaitURL(time.Minute, a.url+"/healthz")
 	return a
 }
 
@@ -239,8 +235,8 @@ func TestDrippingEngines(t *testing.T) {
 				engines["bad"] = listen(t, kinds[name])
 			}
 			a := work(t, engines)
-			rest, _ := a.memory()
-			a.resetPeak()
+			rest, _ := memory(a.Program)
+			resetPeak(t, a.Program)
 			var worst time.Duration
 			var begin time.Time
 			goods, larges, n := 0, 0, count(8, 2)
@@ -258,7 +254,7 @@ func TestDrippingEngines(t *testing.T) {
 					larges++
 				}
 			}
-			_, peak := a.memory()
+			_, peak := memory(a.Program)
 			t.Logf("| %s | slowest page %d ms of %d ms | good engine there %d of %d | large one there %d of %d | +%d MiB |",
 				t.Name(), worst.Milliseconds(), timeout.Milliseconds(), goods, n, larges, n, (peak-rest)>>20)
 			if worst > timeout*8/10 {

@@ -19,12 +19,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // counter returns the value of a sample on the server's metrics page; -1: it isn't there.
 func (s *server) counter(t *testing.T, sample string) int {
 	t.Helper()
-	page, err := get(s.metrics + "/metrics")
+	page, err := programs.Get(s.metrics + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func (e entrance) ask(client *http.Client, authorization string) (status int, he
 // Whoever guesses tokens is told so and costs nobody anything: who has the right one comes in at any time, also from that address.
 func TestWrongTokens(t *testing.T) {
 	t.Parallel()
-	promPort := freePort(t)
+	promPort := programs.FreePort(t)
 	s := serve(t, "--disable-anonymous-viewer", "--no-trust-loopback", "--builtin-prometheus-port", strconv.Itoa(promPort))
 	w, err := s.join("w", 0)
 	if err != nil {
@@ -90,7 +92,7 @@ func TestWrongTokens(t *testing.T) {
 		{"reporting", http.MethodPut, fmt.Sprintf("%s/v2/workers/%d/report", s.url, w.ID), "Bearer " + w.Credential, `{"applied_generation":0,"instances":[]}`, 200},
 	}
 	for _, e := range entrances {
-		eventually(t, time.Minute, e.name, func() error { // Prometheus takes a moment
+		programs.Eventually(t, time.Minute, e.name, func() error { // Prometheus takes a moment
 			status, _, answer, err := e.ask(http.DefaultClient, e.right)
 			if err == nil && status != e.ok {
 				err = fmt.Errorf("%d: %s", status, answer)
@@ -128,13 +130,13 @@ func TestWrongTokens(t *testing.T) {
 			t.Errorf("%s: a request without a token is answered with %d", e.name, status)
 		}
 	}
-	if n, most := strings.Count(s.output(), "peer=127.0.1.1 "), 1+int(time.Since(begin)/time.Minute); n < 1 || n > most {
-		t.Errorf("%d lines tell of one address, want at most %d:\n%s", n, most, tail(s.output(), 3000))
+	if n, most := strings.Count(s.Output(), "peer=127.0.1.1 "), 1+int(time.Since(begin)/time.Minute); n < 1 || n > most {
+		t.Errorf("%d lines tell of one address, want at most %d:\n%s", n, most, tail(s.Output(), 3000))
 	}
-	if n := strings.Count(s.output(), "wrong tokens"); n < len(entrances) {
+	if n := strings.Count(s.Output(), "wrong tokens"); n < len(entrances) {
 		t.Errorf("%d lines tell of %d addresses", n, len(entrances))
 	}
-	if strings.Contains(s.output(), "some-guess") {
+	if strings.Contains(s.Output(), "some-guess") {
 		t.Error("the log has the token")
 	}
 	counted := 0
@@ -233,7 +235,7 @@ func TestRegistrations(t *testing.T) {
 		}
 	}
 	for _, line := range []string{"registrations of workers that are refused", "one worker registers more than 20 times a minute"} {
-		if n := strings.Count(s.output(), line); n != 1 {
+		if n := strings.Count(s.Output(), line); n != 1 {
 			t.Errorf("%d lines say %q", n, line)
 		}
 	}
@@ -287,14 +289,14 @@ func TestFleetThatIsForgotten(t *testing.T) {
 	r.pass(before)
 	workers := count(8, 3)
 	for n := range workers {
-		cmd := exec.Command(binary(t, "stackscope-worker"), "--server-url", "http://"+r.address, "--token-file", filepath.Join(before.dir, "worker-token"),
+		cmd := exec.Command(programs.Path(t, "stackscope-worker"), "--server-url", "http://"+r.address, "--token-file", filepath.Join(before.dir, "worker-token"),
 			"--data-dir", t.TempDir(), "--worker-name", fmt.Sprint("real-", n), "--disable-worker-metrics", "--discover", "none", "--gpu-vendors", "none")
-		run(t, cmd)
+		programs.Start(t, cmd)
 	}
 	ready := func(s *server, want int) {
 		t.Helper()
-		eventually(t, 10*time.Second, "all workers are ready", func() error {
-			body, err := get(s.url + "/v2/workers")
+		programs.Eventually(t, 10*time.Second, "all workers are ready", func() error {
+			body, err := programs.Get(s.url + "/v2/workers")
 			if n := len(regexp.MustCompile(`"name":"real-\d+"[^}]*"state":"ready"|"state":"ready"[^}]*"name":"real-\d+"`).FindAllString(body, -1)); err == nil && n != want {
 				err = fmt.Errorf("%d of %d: %s", n, want, body)
 			}
@@ -322,7 +324,7 @@ func TestFleetThatIsForgotten(t *testing.T) {
 		}
 	}
 	r.pass(s)
-	before.stop(9)
+	before.Stop(9)
 	ready(s, workers)
 }
 
@@ -355,7 +357,7 @@ func TestNamesThatDeceive(t *testing.T) {
 		`label "rack": its value is`: {"--worker-label", "rack=7\ufeff"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		out, err := exec.CommandContext(ctx, binary(t, "stackscope-worker"), append([]string{"--data-dir", t.TempDir(), "--worker-metrics-port", "0", "--server-url", s.url, "--token-file", filepath.Join(s.dir, "worker-token")}, flags...)...).CombinedOutput()
+		out, err := exec.CommandContext(ctx, programs.Path(t, "stackscope-worker"), append([]string{"--data-dir", t.TempDir(), "--worker-metrics-port", "0", "--server-url", s.url, "--token-file", filepath.Join(s.dir, "worker-token")}, flags...)...).CombinedOutput()
 		cancel()
 		if err == nil || !strings.Contains(string(out), want) {
 			t.Errorf("worker with %q: %v: %s", flags, err, out)
@@ -373,10 +375,10 @@ func TestNamesThatDeceive(t *testing.T) {
 			fmt.Fprint(w, `{"data":[{"id":"qwen\u202e\u200b"}]}`)
 		}
 	})
-	run(t, exec.Command(binary(t, "stackscope-worker"), "--server-url", s.url, "--token-file", filepath.Join(s.dir, "worker-token"), "--data-dir", t.TempDir(), "--worker-name", "通义-1",
+	programs.Start(t, exec.Command(programs.Path(t, "stackscope-worker"), "--server-url", s.url, "--token-file", filepath.Join(s.dir, "worker-token"), "--data-dir", t.TempDir(), "--worker-name", "通义-1",
 		"--disable-worker-metrics", "--discover", "none", "--gpu-vendors", "none", "--engine", fmt.Sprintf("url=http://127.0.0.1:%d", says)))
-	eventually(t, 15*time.Second, "the engine is reported", func() error {
-		body, err := get(s.url + "/v2/models")
+	programs.Eventually(t, 15*time.Second, "the engine is reported", func() error {
+		body, err := programs.Get(s.url + "/v2/models")
 		if err == nil && !strings.Contains(body, "qwen<U+202E><U+200B>") && !strings.Contains(body, `qwen\u003cU+202E\u003e\u003cU+200B\u003e`) {
 			err = fmt.Errorf("%s", body)
 		}

@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const wholeAttack = "1"
@@ -52,94 +52,9 @@ func seconds(whole, reduced int) time.Duration {
 	return time.Duration(count(whole, reduced)) * time.Second
 }
 
-// binary returns the path of a program that `make build` made.
-func binary(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("STACKSCOPE_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: run `make build`", err)
-	}
-	return path
-}
-
-// process is a program under attack.
-type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(b)
-}
-
-func (p *process) output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
-
-// run starts a program, until the test ends at the latest.
-func run(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = p, p
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = cmd.Wait() // how it ended is in cmd.ProcessState
-		close(p.done)
-	}()
-	t.Cleanup(func() {
-		p.stop(syscall.SIGKILL)
-		if t.Failed() {
-			t.Logf("%s printed, at the end:\n%s", filepath.Base(cmd.Path), tail(p.output(), 8000))
-		}
-	})
-	return p
-}
-
-func tail(s string, n int) string { return s[max(0, len(s)-n):] }
-
-// stop sends a signal, waits for the end and returns how long that took.
-func (p *process) stop(sig syscall.Signal) time.Duration {
-	begin := time.Now()
-	_ = p.cmd.Process.Signal(sig) // already gone is fine
-	select {
-	case <-p.done:
-	case <-time.After(20 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-p.done
-		p.t.Errorf("%s was still there 20 s after %v", p.cmd.Path, sig)
-	}
-	return time.Since(begin)
-}
-
-func (p *process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// memory returns what of the process lies in memory, now and at its peak since resetPeak, in bytes.
-func (p *process) memory() (now, peak int64) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+// memory returns how much of a process lies in memory, now and at its peak since resetPeak, in bytes.
+func memory(p *programs.Program) (now, peak int64) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		return 0, 0
 	}
@@ -156,15 +71,19 @@ func (p *process) memory() (now, peak int64) {
 	return now, peak
 }
 
-func (p *process) resetPeak() {
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte("5"), 0); err != nil {
-		p.t.Fatalf("the peak of memory cannot be reset: %v", err)
+func resetPeak(t *testing.T, p *programs.Program) {
+	t.Helper()
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.PID()), []byte("5"), 0); err != nil {
+		t.Fatalf("the peak of memory cannot be reset: %v", err)
 	}
 }
 
+// tail returns the last n bytes of s.
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
 // server is `stackscope server` under attack.
 type server struct {
-	*process
+	*programs.Program
 	dir                   string
 	url, metrics          string // of the API and of the metrics listener
 	adminToken, joinToken string
@@ -186,15 +105,15 @@ func serveIn(t *testing.T, dir string, env []string, flags ...string) *server {
 func serveAs(t *testing.T, user *syscall.Credential, dir string, env []string, flags ...string) *server {
 	t.Helper()
 	s := &server{dir: dir}
-	port, metricsPort := freePort(t), freePort(t)
+	port, metricsPort := programs.FreePort(t), programs.FreePort(t)
 	s.url, s.metrics = fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", metricsPort)
-	cmd := exec.Command(binary(t, "stackscope"), append([]string{
+	cmd := exec.Command(programs.Path(t, "stackscope"), append([]string{
 		"server", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics-port", strconv.Itoa(metricsPort),
 		"--disable-builtin-grafana",
 	}, flags...)...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
-	s.process = run(t, cmd)
+	s.Program = programs.Start(t, cmd)
 	s.await(t, "/healthz")
 	s.adminToken, s.joinToken = s.token(t, "admin-token"), s.token(t, "worker-token")
 	return s
@@ -203,8 +122,8 @@ func serveAs(t *testing.T, user *syscall.Credential, dir string, env []string, f
 // queryable waits until the embedded Prometheus answers queries.
 func (s *server) queryable(t *testing.T) {
 	t.Helper()
-	eventually(t, time.Minute, "queries are answered", func() error {
-		body, err := get(s.url + "/prometheus/api/v1/query?query=up")
+	programs.Eventually(t, time.Minute, "queries are answered", func() error {
+		body, err := programs.Get(s.url + "/prometheus/api/v1/query?query=up")
 		if err == nil && !strings.Contains(body, `"success"`) {
 			err = fmt.Errorf("answered %s", body)
 		}
@@ -215,13 +134,7 @@ func (s *server) queryable(t *testing.T) {
 // await waits until GET path is answered with 200.
 func (s *server) await(t *testing.T, path string) {
 	t.Helper()
-	eventually(t, time.Minute, path, func() error {
-		if s.ended() {
-			t.Fatalf("the server has ended: %v", s.cmd.ProcessState)
-		}
-		_, err := get(s.url + path)
-		return err
-	})
+	s.AwaitURL(time.Minute, s.url+path)
 }
 
 func (s *server) token(t *testing.T, file string) string {
@@ -345,13 +258,13 @@ func (o *others) ask(client *http.Client, base, path string) {
 // more than 512 MiB above rest, or, in the whole attack, when others waited for half a second.
 func (s *server) attack(t *testing.T, do func()) {
 	t.Helper()
-	rest, _ := s.memory()
-	s.resetPeak()
+	rest, _ := memory(s.Program)
+	resetPeak(t, s.Program)
 	o := s.watch(t)
 	begin := time.Now()
 	do()
 	took := time.Since(begin)
-	_, peak := s.memory()
+	_, peak := memory(s.Program)
 	o.stop()
 	<-o.done
 
@@ -361,8 +274,8 @@ func (s *server) attack(t *testing.T, do func()) {
 	}
 	t.Logf("| %s | %d MiB at rest | +%d MiB | %.1f s | others: %d asked, %d failed, slowest %d ms |",
 		t.Name(), rest>>20, (peak-rest)>>20, took.Seconds(), o.asked, len(o.failed), worst.Milliseconds())
-	if s.ended() {
-		t.Fatalf("the server has ended: %v", s.cmd.ProcessState)
+	if s.Ended() {
+		t.Fatalf("the server has ended: %v", s.Err())
 	}
 	if rise := peak - rest; rise > 512<<20 {
 		t.Errorf("memory rose by %d MiB, at most 512 are allowed", rise>>20)
@@ -373,52 +286,4 @@ func (s *server) attack(t *testing.T, do func()) {
 	if count(1, 0) == 1 && worst > 500*time.Millisecond {
 		t.Errorf("others waited for up to %v, at most 500 ms are allowed: %v", worst, o.worst)
 	}
-}
-
-// freePort returns a port that nobody listened on a moment ago. It is below those that the system gives to listeners and
-// connections that name none.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 1000 {
-		port := 20000 + rand.IntN(10000)
-		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		ln.Close()
-		return port
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
-// eventually polls until check returns nil, and fails the test with its last error otherwise.
-func eventually(t *testing.T, limit time.Duration, what string, check func() error) {
-	t.Helper()
-	var err error
-	for begin := time.Now(); time.Since(begin) < limit; time.Sleep(20 * time.Millisecond) {
-		if err = check(); err == nil {
-			return
-		}
-	}
-	t.Fatalf("%s: not within %v: %v", what, limit, err)
-}
-
-func get(url string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s: %.300s", url, resp.Status, body)
-	}
-	return string(body), err
 }

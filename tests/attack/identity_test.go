@@ -13,16 +13,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // agent starts `stackscope-worker` with a data directory, a metrics port and no engines.
-func (s *server) agent(t *testing.T, dir string, port int, flags ...string) *process {
+func (s *server) agent(t *testing.T, dir string, port int, flags ...string) *programs.Program {
 	t.Helper()
-	cmd := exec.Command(binary(t, "stackscope-worker"), append([]string{
+	cmd := exec.Command(programs.Path(t, "stackscope-worker"), append([]string{
 		"--server-url", s.url, "--token-file", filepath.Join(s.dir, "worker-token"), "--data-dir", dir,
 		"--worker-ip", "127.0.0.1", "--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(port), "--discover", "none",
 	}, flags...)...)
-	return run(t, cmd)
+	return programs.Start(t, cmd)
 }
 
 type listedWorker struct {
@@ -33,7 +35,7 @@ type listedWorker struct {
 }
 
 func (s *server) workers() ([]listedWorker, error) {
-	body, err := get(s.url + "/v2/workers")
+	body, err := programs.Get(s.url + "/v2/workers")
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +48,7 @@ func (s *server) workers() ([]listedWorker, error) {
 // wantWorkers waits until the server knows just these workers.
 func (s *server) wantWorkers(t *testing.T, limit time.Duration, want ...listedWorker) {
 	t.Helper()
-	eventually(t, limit, fmt.Sprint(want), func() error {
+	programs.Eventually(t, limit, fmt.Sprint(want), func() error {
 		got, err := s.workers()
 		if err == nil && fmt.Sprint(got) != fmt.Sprint(want) {
 			err = fmt.Errorf("there are %v", got)
@@ -62,19 +64,19 @@ const registered = `msg="worker is registered"`
 func TestCopiedDataDirectory(t *testing.T) {
 	s := serve(t)
 	dir, copied := t.TempDir(), t.TempDir()
-	port, other := freePort(t), freePort(t)
+	port, other := programs.FreePort(t), programs.FreePort(t)
 	first := s.agent(t, dir, port, "--worker-name", "node-1")
 	s.wantWorkers(t, 20*time.Second, listedWorker{1, "node-1", port, "ready"})
 	copyState(t, dir, copied)
 	second := s.agent(t, copied, other, "--worker-name", "node-1")
-	eventually(t, 20*time.Second, "the second is refused or taken", func() error {
-		if !strings.Contains(second.output(), "409") && !strings.Contains(second.output(), registered) {
-			return fmt.Errorf("it logged %s", second.output())
+	programs.Eventually(t, 20*time.Second, "the second is refused or taken", func() error {
+		if !strings.Contains(second.Output(), "409") && !strings.Contains(second.Output(), registered) {
+			return fmt.Errorf("it logged %s", second.Output())
 		}
 		return nil
 	})
 	for _, want := range []string{"two live workers have one identity", fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", other), filepath.Join(copied, "worker.json")} {
-		if !strings.Contains(second.output(), want) {
+		if !strings.Contains(second.Output(), want) {
 			t.Errorf("the second one's log does not say %s", want)
 		}
 	}
@@ -84,18 +86,18 @@ func TestCopiedDataDirectory(t *testing.T) {
 			t.Fatalf("%v, %v; want %s", got, err, want)
 		}
 	}
-	if n := strings.Count(first.output(), registered); n != 1 || strings.Contains(first.output(), "does not know this worker") {
-		t.Errorf("the first one registered %d times:\n%s", n, first.output())
+	if n := strings.Count(first.Output(), registered); n != 1 || strings.Contains(first.Output(), "does not know this worker") {
+		t.Errorf("the first one registered %d times:\n%s", n, first.Output())
 	}
-	if n := strings.Count(second.output(), "409"); n != 1 || second.ended() {
-		t.Errorf("the second one says %d times that it is refused; ended: %v", n, second.ended())
+	if n := strings.Count(second.Output(), "409"); n != 1 || second.Ended() {
+		t.Errorf("the second one says %d times that it is refused; ended: %v", n, second.Ended())
 	}
-	if _, err := get(fmt.Sprintf("http://127.0.0.1:%d/metrics", other)); err != nil {
+	if _, err := programs.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", other)); err != nil {
 		t.Errorf("the second one: %v", err)
 	}
 
 	// The way out.
-	second.stop(syscall.SIGTERM)
+	second.Stop(syscall.SIGTERM)
 	if err := os.Remove(filepath.Join(copied, "worker.json")); err != nil {
 		t.Fatal(err)
 	}
@@ -103,34 +105,34 @@ func TestCopiedDataDirectory(t *testing.T) {
 	s.wantWorkers(t, 20*time.Second, listedWorker{1, "node-1", port, "ready"}, listedWorker{2, "node-2", other, "ready"})
 
 	// One that ends without a word and comes back at its place is taken at once.
-	first.stop(syscall.SIGKILL)
+	first.Stop(syscall.SIGKILL)
 	begin := time.Now()
 	first = s.agent(t, dir, port, "--worker-name", "node-1")
-	eventually(t, 20*time.Second, "the first is back", func() error {
-		if !strings.Contains(first.output(), registered) {
-			return fmt.Errorf("it logged %s", first.output())
+	programs.Eventually(t, 20*time.Second, "the first is back", func() error {
+		if !strings.Contains(first.Output(), registered) {
+			return fmt.Errorf("it logged %s", first.Output())
 		}
 		return nil
 	})
 	t.Logf("back at its place %v after it was killed", time.Since(begin).Round(time.Millisecond))
-	if strings.Contains(first.output(), "409") {
-		t.Errorf("it was refused:\n%s", first.output())
+	if strings.Contains(first.Output(), "409") {
+		t.Errorf("it was refused:\n%s", first.Output())
 	}
 
 	// One that said that it stops may come back elsewhere at once.
-	first.stop(syscall.SIGTERM)
-	moved := freePort(t)
+	first.Stop(syscall.SIGTERM)
+	moved := programs.FreePort(t)
 	first = s.agent(t, dir, moved, "--worker-name", "node-1")
 	s.wantWorkers(t, 20*time.Second, listedWorker{1, "node-1", moved, "ready"}, listedWorker{2, "node-2", other, "ready"})
-	if strings.Contains(first.output(), "409") {
-		t.Errorf("it was refused:\n%s", first.output())
+	if strings.Contains(first.Output(), "409") {
+		t.Errorf("it was refused:\n%s", first.Output())
 	}
 
 	// One that did not waits until the server thinks that the other one has ended.
 	if count(1, 0) == 0 {
 		return
 	}
-	first.stop(syscall.SIGKILL)
+	first.Stop(syscall.SIGKILL)
 	begin = time.Now()
 	first = s.agent(t, dir, port, "--worker-name", "node-1")
 	s.wantWorkers(t, 2*time.Minute, listedWorker{1, "node-1", port, "ready"}, listedWorker{2, "node-2", other, "ready"})

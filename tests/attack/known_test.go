@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // outcome is what a client knows about a change that it asked for.
@@ -214,7 +216,7 @@ type listed[T any] struct{ Items []T }
 
 func list[T any](t *testing.T, s *server, path string) []T {
 	t.Helper()
-	body, err := get(s.url + path)
+	body, err := programs.Get(s.url + path)
 	if err != nil {
 		t.Fatal(err)
 	}

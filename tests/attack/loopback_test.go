@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // playPart is the environment variable that makes this test's binary somebody else's program: what it does, and its arguments.
@@ -87,7 +89,7 @@ func nobody(t *testing.T) *syscall.Credential {
 }
 
 // asOther starts this test's binary as another user, to play a part.
-func asOther(t *testing.T, user *syscall.Credential, part string) *process {
+func asOther(t *testing.T, user *syscall.Credential, part string) *programs.Program {
 	t.Helper()
 	dir := publicDir(t)
 	path := filepath.Join(dir, "somebody-else")
@@ -101,7 +103,7 @@ func asOther(t *testing.T, user *syscall.Credential, part string) *process {
 	cmd := exec.Command(path)
 	cmd.Env, cmd.Dir = append(os.Environ(), playPart+"="+part), dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
-	return run(t, cmd)
+	return programs.Start(t, cmd)
 }
 
 // publicDir returns a directory that other users may enter.
@@ -120,7 +122,7 @@ func publicDir(t *testing.T) string {
 
 func (s *server) mustHaveWorker(t *testing.T) {
 	t.Helper()
-	if body, err := get(s.url + "/v2/workers"); err != nil || !strings.Contains(body, `"node-1"`) {
+	if body, err := programs.Get(s.url + "/v2/workers"); err != nil || !strings.Contains(body, `"node-1"`) {
 		t.Errorf("the worker is gone: %.300s, %v", body, err)
 	}
 }
@@ -137,9 +139,8 @@ func TestAnotherUserOnLoopback(t *testing.T) {
 	addr := strings.TrimPrefix(s.url, "http://")
 	s.attack(t, func() {
 		p := asOther(t, other, fmt.Sprintf("hasty %s %d", addr, count(5000, 300)))
-		<-p.done
-		if !p.cmd.ProcessState.Success() {
-			t.Errorf("the other user's program: %s", p.output())
+		if err := p.Err(); err != nil {
+			t.Errorf("the other user's program: %v: %s", err, p.Output())
 		}
 		time.Sleep(time.Second) // requests may still be under way
 	})
@@ -154,11 +155,11 @@ func TestTCPProxyOnLoopback(t *testing.T) {
 	if _, err := s.join("node-1", 0); err != nil {
 		t.Fatal(err)
 	}
-	through := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
+	through := net.JoinHostPort("127.0.0.1", strconv.Itoa(programs.FreePort(t)))
 	asOther(t, other, "proxy "+through+" "+strings.TrimPrefix(s.url, "http://"))
 	behind := *s
 	behind.url = "http://" + through
-	eventually(t, 10*time.Second, "the proxy", func() error { _, err := get(behind.url + "/healthz"); return err })
+	programs.Eventually(t, 10*time.Second, "the proxy", func() error { _, err := programs.Get(behind.url + "/healthz"); return err })
 	for _, r := range []struct {
 		method, path string
 		body         any
@@ -209,6 +210,6 @@ func TestRootIsNotTheServersUser(t *testing.T) {
 		if status, answer, err := s.send(http.MethodDelete, "/v2/workers/1", "", nil); err != nil || status != want {
 			t.Errorf("root with %q: %d %s, %v; want %d", flag, status, answer, err, want)
 		}
-		s.stop(syscall.SIGTERM)
+		s.Stop(syscall.SIGTERM)
 	}
 }

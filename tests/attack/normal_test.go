@@ -18,6 +18,7 @@ import (
 
 	compose "github.com/stackscope/stackscope/docker-compose"
 	"github.com/stackscope/stackscope/tests/dashboards/viewer"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // TestNormalUseMeetsNoLimit: what an hour of a team's use asks, in a minute. Three people have dashboards open that refresh every
@@ -32,7 +33,7 @@ func TestNormalUseMeetsNoLimit(t *testing.T) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 24, MaxConnsPerHost: 24} // four browsers, six connections each
 	t.Cleanup(transport.CloseIdleConnections)
 	prometheus := viewer.Prometheus{URL: base + "/prometheus", Client: &http.Client{Transport: transport, Timeout: time.Minute}}
-	eventually(t, time.Minute, "engines have been scraped", func() error {
+	programs.Eventually(t, time.Minute, "engines have been scraped", func() error {
 		a, err := prometheus.Ask(t.Context(), viewer.Request{Expr: "gpustack:num_requests_running", Instant: true, End: time.Now()})
 		if err == nil && len(a.Series) == 0 {
 			err = fmt.Errorf("no series")
@@ -64,7 +65,7 @@ func TestNormalUseMeetsNoLimit(t *testing.T) {
 		for time.Now().Before(end) {
 			for _, path := range promUI() {
 				asked.Add(1)
-				if _, err := get(base + path); err != nil {
+				if _, err := programs.Get(base + path); err != nil {
 					t.Error(err)
 					return
 				}
@@ -79,19 +80,13 @@ func TestNormalUseMeetsNoLimit(t *testing.T) {
 // demo starts `stackscope demo` and returns where its API and its metrics are.
 func demo(t *testing.T) (base, metrics string) {
 	t.Helper()
-	port, metricsPort := strconv.Itoa(freePort(t)), strconv.Itoa(freePort(t))
-	cmd := exec.Command(binary(t, "stackscope"), "demo", "--host", "127.0.0.1", "--port", port, "--metrics-port", metricsPort,
-		"--worker-metrics-port", strconv.Itoa(freePort(t)))
+	port, metricsPort := strconv.Itoa(programs.FreePort(t)), strconv.Itoa(programs.FreePort(t))
+	cmd := exec.Command(programs.Path(t, "stackscope"), "demo", "--host", "127.0.0.1", "--port", port, "--metrics-port", metricsPort,
+		"--worker-metrics-port", strconv.Itoa(programs.FreePort(t)))
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "GPUSTACK_DISABLE_BUILTIN_GRAFANA=true", "GOMEMLIMIT=2GiB")
-	p := run(t, cmd)
+	p := programs.Start(t, cmd)
 	base, metrics = "http://127.0.0.1:"+port, "http://127.0.0.1:"+metricsPort
-	eventually(t, time.Minute, "the demo", func() error {
-		if p.ended() {
-			t.Fatal("the demo has ended")
-		}
-		_, err := get(base + "/readyz")
-		return err
-	})
+	p.AwaitURL(time.Minute, base+"/readyz")
 	return base, metrics
 }
 
@@ -149,7 +144,7 @@ func refusals(t *testing.T, pages ...string) {
 	t.Helper()
 	counters := 0
 	for _, page := range pages {
-		text, err := get(page)
+		text, err := programs.Get(page)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/accesstable"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // machine is where the programs run: directories and a host whose names can be told from everything else.
@@ -42,7 +43,7 @@ func newMachine(t *testing.T) machine {
 // command returns a program that runs there.
 func (m machine) command(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	path := binary(t, name)
+	path := programs.Path(t, name)
 	if m.host != "" {
 		path, args = "unshare", append([]string{"-u", "sh", "-c", `hostname "$0" && exec "$@"`, m.host, path}, args...)
 	}
@@ -56,14 +57,14 @@ func (m machine) command(t *testing.T, name string, args ...string) *exec.Cmd {
 func (m machine) serve(t *testing.T, flags ...string) (s *server, prometheus string) {
 	t.Helper()
 	s = &server{dir: m.data}
-	ports := []int{freePort(t), freePort(t), freePort(t), freePort(t)}
+	ports := []int{programs.FreePort(t), programs.FreePort(t), programs.FreePort(t), programs.FreePort(t)}
 	at := func(i int) string { return fmt.Sprintf("http://127.0.0.1:%d", ports[i]) }
 	s.url, s.metrics, prometheus = at(0), at(1), at(2)
 	cmd := m.command(t, "stackscope", append([]string{
 		"server", "--data-dir", m.data, "--host", "127.0.0.1", "--port", strconv.Itoa(ports[0]), "--metrics-port", strconv.Itoa(ports[1]),
 		"--builtin-prometheus-port", strconv.Itoa(ports[2]), "--builtin-grafana-port", strconv.Itoa(ports[3]),
 	}, flags...)...)
-	s.process = run(t, cmd)
+	s.Program = programs.Start(t, cmd)
 	s.await(t, "/healthz")
 	s.adminToken, s.joinToken = s.token(t, "admin-token"), s.token(t, "worker-token")
 	return s, prometheus
@@ -179,13 +180,13 @@ func TestStrangersLearnNothingOfTheMachine(t *testing.T) {
 			if state.trouble != nil {
 				state.trouble(t, m, s)
 			}
-			eventually(t, time.Minute, "the state", func() error {
-				_, err := get(s.url + "/readyz")
+			programs.Eventually(t, time.Minute, "the state", func() error {
+				_, err := programs.Get(s.url + "/readyz")
 				switch {
 				case !state.ready && err == nil:
 					return errors.New("it is ready")
 				case state.ready && err == nil:
-					_, err = get(s.url + "/prometheus/-/ready")
+					_, err = programs.Get(s.url + "/prometheus/-/ready")
 					return err
 				case state.ready:
 					return err
@@ -194,7 +195,7 @@ func TestStrangersLearnNothingOfTheMachine(t *testing.T) {
 			})
 			if !state.ready {
 				// The server's own user is told where to look.
-				if _, err := get(s.url + "/readyz"); err == nil || !strings.Contains(err.Error(), m.data) {
+				if _, err := programs.Get(s.url + "/readyz"); err == nil || !strings.Contains(err.Error(), m.data) {
 					t.Errorf("the server's user isn't told which directory it is: %v", err)
 				}
 			}
@@ -247,16 +248,10 @@ func overwriteDatabase(t *testing.T, m machine, s *server) {
 // TestStrangersLearnNothingOfAWorkersMachine: but for what the machine's own metrics say, its host's name among it.
 func TestStrangersLearnNothingOfAWorkersMachine(t *testing.T) {
 	m := newMachine(t)
-	port := freePort(t)
+	port := programs.FreePort(t)
 	url := fmt.Sprintf("http://127.0.0.1:%d", port)
-	w := run(t, m.command(t, "stackscope-worker", "--data-dir", m.data, "--worker-name", "node-1", "--worker-metrics-host", "127.0.0.1",
+	w := programs.Start(t, m.command(t, "stackscope-worker", "--data-dir", m.data, "--worker-name", "node-1", "--worker-metrics-host", "127.0.0.1",
 		"--worker-metrics-port", strconv.Itoa(port), "--discover", "none", "--gpu-vendors", "none"))
-	eventually(t, time.Minute, "/healthz", func() error {
-		if w.ended() {
-			t.Fatalf("the worker has ended: %v", w.cmd.ProcessState)
-		}
-		_, err := get(url + "/healthz")
-		return err
-	})
+	w.AwaitURL(time.Minute, url+"/healthz")
 	m.crawl(t, "a worker", url, "worker", "worker's metrics", func(path string) bool { return path == "/metrics" || path == "/metrics/" })
 }

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // TestExpressions asks for expressions that cost PromQL's parser gigabytes, or seconds, by clients that do not wait for the answer.
@@ -68,8 +70,8 @@ func TestQueries(t *testing.T) {
 	if _, err := s.join("many", manySeries(t, count(20_000, 4000))); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, "the series are there", func() error {
-		body, err := get(s.url + "/prometheus/api/v1/query?query=" + url.QueryEscape("count(gpustack:attack)"))
+	programs.Eventually(t, time.Minute, "the series are there", func() error {
+		body, err := programs.Get(s.url + "/prometheus/api/v1/query?query=" + url.QueryEscape("count(gpustack:attack)"))
 		if err == nil && !strings.Contains(body, "00\"]") {
 			err = fmt.Errorf("answered %s", body)
 		}

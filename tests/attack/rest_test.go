@@ -21,8 +21,8 @@ func TestRest(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 	})
-	s.stop(syscall.SIGTERM)
-	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+	s.Stop(syscall.SIGTERM)
+	if code := s.ExitCode(); code != 0 {
 		t.Errorf("the server ended with %d", code)
 	}
 }

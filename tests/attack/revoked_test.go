@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // workerItem is what these tests look at of GET /v2/workers.
@@ -42,7 +44,7 @@ func (s *server) named(t *testing.T, name string) (workerItem, bool) {
 func (s *server) joins(t *testing.T, name string, limit time.Duration) workerItem {
 	t.Helper()
 	var w workerItem
-	eventually(t, limit, name+" is ready", func() error {
+	programs.Eventually(t, limit, name+" is ready", func() error {
 		if w, _ = s.named(t, name); w.State != "ready" {
 			return fmt.Errorf("it is %+v", w)
 		}
@@ -59,7 +61,7 @@ func (s *server) staysOut(t *testing.T, name string) {
 			t.Fatalf("the worker that was removed is back after %v: %+v", time.Since(begin).Round(time.Millisecond), w)
 		}
 	}
-	if body, err := get(s.metrics + "/metrics/targets"); err != nil || strings.Contains(body, name) {
+	if body, err := programs.Get(s.metrics + "/metrics/targets"); err != nil || strings.Contains(body, name) {
 		t.Errorf("targets: %v: %s", err, body)
 	}
 }
@@ -70,27 +72,21 @@ func TestRemovedWorkerStaysOut(t *testing.T) {
 	dir := t.TempDir()
 	s := serveIn(t, dir, nil, "--disable-builtin-observability")
 	const name = "removed-node"
-	data, port := t.TempDir(), freePort(t)
-	runWorker := func() *process {
-		return run(t, exec.Command(binary(t, "stackscope-worker"), "--server-url", s.url, "--token-file", filepath.Join(dir, "worker-token"),
+	data, port := t.TempDir(), programs.FreePort(t)
+	runWorker := func() *programs.Program {
+		return programs.Start(t, exec.Command(programs.Path(t, "stackscope-worker"), "--server-url", s.url, "--token-file", filepath.Join(dir, "worker-token"),
 			"--data-dir", data, "--worker-name", name, "--worker-ip", "127.0.0.1", "--worker-metrics-host", "127.0.0.1",
 			"--worker-metrics-port", strconv.Itoa(port), "--discover", "none", "--gpu-vendors", "none"))
 	}
-	exports := func(p *process) {
+	exports := func(p *programs.Program) {
 		t.Helper()
-		eventually(t, 10*time.Second, "the worker exports", func() error {
-			if p.ended() {
-				t.Fatalf("the worker has ended: %v", p.cmd.ProcessState)
-			}
-			_, err := get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
-			return err
-		})
+		p.AwaitURL(10*time.Second, fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
 	}
-	told := func(p *process, id int64) {
+	told := func(p *programs.Program, id int64) {
 		t.Helper()
 		const sentence = "worker " + name + " was removed by an operator at "
-		eventually(t, 10*time.Second, "the worker is told", func() error {
-			if log := p.output(); strings.Count(log, sentence) != 1 || !strings.Contains(log, fmt.Sprintf("let it in again with stackscope worker allow %d, on the server", id)) {
+		programs.Eventually(t, 10*time.Second, "the worker is told", func() error {
+			if log := p.Output(); strings.Count(log, sentence) != 1 || !strings.Contains(log, fmt.Sprintf("let it in again with stackscope worker allow %d, on the server", id)) {
 				return fmt.Errorf("its log: %s", log)
 			}
 			return nil
@@ -113,8 +109,8 @@ func TestRemovedWorkerStaysOut(t *testing.T) {
 	told(w, before.ID)
 	exports(w)
 
-	w.stop(syscall.SIGTERM)
-	s.stop(syscall.SIGKILL)
+	w.Stop(syscall.SIGTERM)
+	s.Stop(syscall.SIGKILL)
 	s = serveIn(t, dir, nil, "--disable-builtin-observability")
 	w = runWorker()
 	told(w, before.ID)
@@ -153,7 +149,7 @@ func TestRemovedWorkerStaysOut(t *testing.T) {
 		}
 	}
 	if count(1, 0) == 0 { // else it asks by itself
-		w.stop(syscall.SIGTERM)
+		w.Stop(syscall.SIGTERM)
 		w = runWorker()
 	}
 	if after := s.joins(t, name, 40*time.Second); after.ID <= before.ID {
@@ -208,11 +204,11 @@ func TestNewWorkerToken(t *testing.T) {
 	point()
 	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(now.Load()) }, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)})
 	t.Cleanup(front.Close)
-	w := run(t, exec.Command(binary(t, "stackscope-worker"), "--server-url", front.URL, "--token-file", file, "--data-dir", t.TempDir(),
+	w := programs.Start(t, exec.Command(programs.Path(t, "stackscope-worker"), "--server-url", front.URL, "--token-file", file, "--data-dir", t.TempDir(),
 		"--worker-name", name, "--worker-ip", "127.0.0.1", "--disable-worker-metrics", "--discover", "none", "--gpu-vendors", "none"))
 	s.joins(t, name, 20*time.Second)
 	known := s.joinToken
-	s.stop(syscall.SIGTERM)
+	s.Stop(syscall.SIGTERM)
 	if err := os.Remove(filepath.Join(dir, "worker-token")); err != nil {
 		t.Fatal(err)
 	}
@@ -236,14 +232,14 @@ func TestNewWorkerToken(t *testing.T) {
 			t.Fatalf("%s: %d %s %v", path, status, answer, err)
 		}
 	}
-	eventually(t, 40*time.Second, "the old token is refused", func() error {
-		if said := w.output(); !strings.Contains(said, "the token file, which is read again at each try") {
+	programs.Eventually(t, 40*time.Second, "the old token is refused", func() error {
+		if said := w.Output(); !strings.Contains(said, "the token file, which is read again at each try") {
 			return fmt.Errorf("its log: %s", said)
 		}
 		return nil
 	})
 	give()
-	if after := s.joins(t, name, 60*time.Second); after.ID <= before.ID || w.ended() {
-		t.Errorf("it is %d, and was %d; its process: %v", after.ID, before.ID, w.cmd.ProcessState)
+	if after := s.joins(t, name, 60*time.Second); after.ID <= before.ID || w.Ended() {
+		t.Errorf("it is %d, and was %d; its process ended: %v", after.ID, before.ID, w.Ended())
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const inner = "the-inner-page-says-swordfish"
@@ -29,8 +31,8 @@ func target(t *testing.T, answer http.HandlerFunc) int {
 func (s *server) lastError(t *testing.T) string {
 	t.Helper()
 	var body string
-	eventually(t, 30*time.Second, "a target of the workers is down", func() (err error) {
-		body, err = get(s.url + "/prometheus/api/v1/targets?scrapePool=gpustack-worker-discovery")
+	programs.Eventually(t, 30*time.Second, "a target of the workers is down", func() (err error) {
+		body, err = programs.Get(s.url + "/prometheus/api/v1/targets?scrapePool=gpustack-worker-discovery")
 		if err == nil && !strings.Contains(body, `"health":"down"`) {
 			err = fmt.Errorf("%s", body)
 		}
@@ -68,7 +70,7 @@ func TestWorkerLeadsTheScraperNowhere(t *testing.T) {
 			if said := s.lastError(t); strings.Contains(said, inner) {
 				t.Errorf("everybody can read what the worker led to: %s", said)
 			}
-			if strings.Contains(s.output(), inner) {
+			if strings.Contains(s.Output(), inner) {
 				t.Error("the log quotes the page")
 			}
 		})
@@ -103,10 +105,10 @@ func TestWorkerSpeaksForItself(t *testing.T) {
 	}
 	id.Store(w.ID)
 	has := func(expr string) bool {
-		body, err := get(s.url + "/prometheus/api/v1/query?query=" + expr)
+		body, err := programs.Get(s.url + "/prometheus/api/v1/query?query=" + expr)
 		return err == nil && strings.Contains(body, `"metric":{`)
 	}
-	eventually(t, 30*time.Second, "what the worker says of itself is there", func() error {
+	programs.Eventually(t, 30*time.Second, "what the worker says of itself is there", func() error {
 		if !has("own") {
 			return fmt.Errorf("it is not")
 		}
@@ -135,12 +137,12 @@ func TestWorkerKeepsNoNameThatItGaveUp(t *testing.T) {
 		}
 	}
 	stored := func(expr string) bool {
-		body, err := get(s.url + "/prometheus/api/v1/query?query=" + url.QueryEscape(expr))
+		body, err := programs.Get(s.url + "/prometheus/api/v1/query?query=" + url.QueryEscape(expr))
 		return err == nil && strings.Contains(body, `"metric":{`)
 	}
 	wait := func(expr string) {
 		t.Helper()
-		eventually(t, 40*time.Second, expr+" is there", func() error {
+		programs.Eventually(t, 40*time.Second, expr+" is there", func() error {
 			if !stored(expr) {
 				return fmt.Errorf("it is not")
 			}
@@ -174,15 +176,15 @@ func TestLargeLabelsAreLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.attack(t, func() {
-		eventually(t, 2*time.Minute, "pages are stored", func() error {
-			body, err := get(s.url + "/prometheus/api/v1/query?query=" + url.QueryEscape(fmt.Sprintf("steady > %d", count(8, 1))))
+		programs.Eventually(t, 2*time.Minute, "pages are stored", func() error {
+			body, err := programs.Get(s.url + "/prometheus/api/v1/query?query=" + url.QueryEscape(fmt.Sprintf("steady > %d", count(8, 1))))
 			if err == nil && !strings.Contains(body, `"metric":{`) {
 				err = fmt.Errorf("%s", body)
 			}
 			return err
 		})
 	})
-	body, err := get(s.url + "/prometheus/api/v1/query?query=count(large)")
+	body, err := programs.Get(s.url + "/prometheus/api/v1/query?query=count(large)")
 	if err != nil || strings.Contains(body, `"metric":{`) {
 		t.Errorf("large labels are stored: %.200s, %v", body, err)
 	}

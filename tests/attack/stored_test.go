@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // reportOf is a report of one instance that was restarted so many times, and of another one if it has a name.
@@ -85,21 +87,21 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("a heartbeat on a full disk: %d %s %v", status, answer, err)
 	}
 	s.shows(t, `"name":"kept"`, `"name":"quiet"`)
-	if body, err := get(s.url + "/v2/model-instances"); err != nil || !strings.Contains(body, `"restart_count":2`) {
+	if body, err := programs.Get(s.url + "/v2/model-instances"); err != nil || !strings.Contains(body, `"restart_count":2`) {
 		t.Errorf("the news are not shown: %s %v", body, err)
 	}
-	if _, err := get(s.url + "/readyz"); err == nil || !strings.Contains(err.Error(), "no space is left") {
+	if _, err := programs.Get(s.url + "/readyz"); err == nil || !strings.Contains(err.Error(), "no space is left") {
 		t.Errorf("/readyz: %v", err)
 	}
 	s.exports(t, "stackscope_inventory_stored 0")
 
-	s.stop(syscall.SIGKILL) // with the disk full
+	s.Stop(syscall.SIGKILL) // with the disk full
 	if err := full.free(); err != nil {
 		t.Fatal(err)
 	}
 	s = serveIn(t, disk, nil, "--disable-builtin-observability")
 	s.shows(t, `"name":"kept"`, `"name":"quiet"`)
-	if body, err := get(s.url + "/v2/metrics/config"); err != nil || strings.Contains(body, "gpustack:refused") {
+	if body, err := programs.Get(s.url + "/v2/metrics/config"); err != nil || strings.Contains(body, "gpustack:refused") {
 		t.Errorf("a mapping that was refused is in force: %s %v", body, err)
 	}
 	if status, answer, err := s.report(kept, reportOf(2, "")); status != http.StatusOK {
@@ -123,20 +125,20 @@ func TestFullDisk(t *testing.T) {
 	if status, answer, err := send(http.MethodDelete, fmt.Sprint("/v2/workers/", quiet.ID), s.adminToken, nil); status != http.StatusNoContent {
 		t.Errorf("DELETE when there is space again: %d %s %v", status, answer, err)
 	}
-	s.stop(syscall.SIGKILL)
+	s.Stop(syscall.SIGKILL)
 	s = serveIn(t, disk, nil, "--disable-builtin-observability")
 	s.shows(t, `"name":"kept"`)
-	if body, err := get(s.url + "/v2/workers"); err != nil || strings.Contains(body, "quiet") {
+	if body, err := programs.Get(s.url + "/v2/workers"); err != nil || strings.Contains(body, "quiet") {
 		t.Errorf("the worker that was removed is back: %s %v", body, err)
 	}
-	if body, err := get(s.url + "/v2/model-instances"); err != nil || !strings.Contains(body, `"name":"new"`) || !strings.Contains(body, `"restart_count":3`) {
+	if body, err := programs.Get(s.url + "/v2/model-instances"); err != nil || !strings.Contains(body, `"name":"new"`) || !strings.Contains(body, `"restart_count":3`) {
 		t.Errorf("the report that was acknowledged is lost: %s %v", body, err)
 	}
 }
 
 func (s *server) shows(t *testing.T, parts ...string) {
 	t.Helper()
-	body, err := get(s.url + "/v2/workers")
+	body, err := programs.Get(s.url + "/v2/workers")
 	for _, part := range parts {
 		if err != nil || !strings.Contains(body, part) {
 			t.Errorf("/v2/workers lacks %s: %s, %v", part, body, err)
@@ -146,8 +148,8 @@ func (s *server) shows(t *testing.T, parts ...string) {
 
 func (s *server) exports(t *testing.T, line string) {
 	t.Helper()
-	eventually(t, 15*time.Second, "the page has "+line, func() error {
-		body, err := get(s.metrics + "/metrics")
+	programs.Eventually(t, 15*time.Second, "the page has "+line, func() error {
+		body, err := programs.Get(s.metrics + "/metrics")
 		if err == nil && !strings.Contains(body, line+"\n") {
 			err = fmt.Errorf("it has not")
 		}
@@ -183,7 +185,7 @@ func TestMalformedReportChangesNothing(t *testing.T) {
 			Last    *string `json:"last_report_at"`
 		} `json:"items"`
 	}
-	body, err := get(s.url + "/v2/workers")
+	body, err := programs.Get(s.url + "/v2/workers")
 	if err := json.Unmarshal([]byte(body), &list); err != nil {
 		t.Fatal(err)
 	}

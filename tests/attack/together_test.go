@@ -71,11 +71,11 @@ func TestEverythingAtOnce(t *testing.T) {
 		all.Go(func() { s.leaveUnread(t, s.url, "/v2/workers", 60, 0, lasts) })
 		all.Wait()
 	})
-	if took := s.stop(syscall.SIGTERM); took > 10*time.Second {
+	if took := s.Stop(syscall.SIGTERM); took > 10*time.Second {
 		t.Errorf("the server took %v to stop", took)
 	}
-	if code := s.cmd.ProcessState.ExitCode(); code != 0 || strings.Contains(s.output(), "was not closed") {
-		t.Errorf("the server ended with %d; the end of its log:\n%s", code, tail(s.output(), 2000))
+	if code := s.ExitCode(); code != 0 || strings.Contains(s.Output(), "was not closed") {
+		t.Errorf("the server ended with %d; the end of its log:\n%s", code, tail(s.Output(), 2000))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/grafana/install"
 	"github.com/stackscope/stackscope/internal/simgrafana"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // mirror returns settings with which `stackscope grafana install` finds its release in place: what it fetches, and from where,
@@ -39,7 +40,7 @@ type ownGrafana struct{ url string }
 // startGrafana runs a Grafana with the given settings and provisioning.
 func startGrafana(t *testing.T, home, provisioning string, env []string) *ownGrafana {
 	t.Helper()
-	port := freePort(t)
+	port := programs.FreePort(t)
 	g := &ownGrafana{url: "http://127.0.0.1:" + strconv.Itoa(port)}
 	data := t.TempDir()
 	env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
@@ -47,11 +48,11 @@ func startGrafana(t *testing.T, home, provisioning string, env []string) *ownGra
 		"GF_PATHS_PLUGINS="+data, "GF_PATHS_PROVISIONING="+provisioning, "GF_ANALYTICS_REPORTING_ENABLED=false", "GF_ANALYTICS_CHECK_FOR_UPDATES=false",
 		"GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES=false")
 	p := start(t, home, env, filepath.Join(home, "bin", "grafana"), "server", "--homepath", home)
-	eventually(t, 60*time.Second, "Grafana answers", func() error {
-		if p.ended() {
-			t.Fatalf("Grafana ended: %s", p.output())
+	programs.Eventually(t, 60*time.Second, "Grafana answers", func() error {
+		if p.Ended() {
+			t.Fatalf("Grafana ended: %s", p.Output())
 		}
-		_, err := get(g.url + "/api/health")
+		_, err := programs.Get(g.url + "/api/health")
 		return err
 	})
 	return g
@@ -101,19 +102,19 @@ func testComposeGrafana(t *testing.T, home string) { //nolint:thelper // the bod
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no dashboards: %v", err)
 	}
-	eventually(t, 20*time.Second, "every dashboard is there", func() error {
+	programs.Eventually(t, 20*time.Second, "every dashboard is there", func() error {
 		for _, file := range files {
-			if _, err := get(grafana.url + "/api/dashboards/uid/" + strings.TrimSuffix(filepath.Base(file), ".json")); err != nil {
+			if _, err := programs.Get(grafana.url + "/api/dashboards/uid/" + strings.TrimSuffix(filepath.Base(file), ".json")); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	first, err := get(grafana.url + "/api/dashboards/home")
+	first, err := programs.Get(grafana.url + "/api/dashboards/home")
 	if err != nil || !strings.Contains(first, `"uid":"stackscope-fleet"`) {
 		t.Errorf("the fleet overview is not the home dashboard: %v %.200s", err, first)
 	}
-	answer, err := get(grafana.url + "/api/datasources/proxy/uid/prometheus/api/v1/query?query=count(up)")
+	answer, err := programs.Get(grafana.url + "/api/datasources/proxy/uid/prometheus/api/v1/query?query=count(up)")
 	if err != nil || !strings.Contains(answer, `"success"`) {
 		t.Errorf("an anonymous viewer asks the datasource: %v %.200s", err, answer)
 	}

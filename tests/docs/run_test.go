@@ -12,13 +12,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // server is a stackscope that a page's commands ask.
 type server struct {
 	port, metrics, worker, grafana int
 	dir                            string // its data directory
-	process                        *process
+	program                        *programs.Program
 }
 
 func (s *server) url() string { return "http://127.0.0.1:" + strconv.Itoa(s.port) }
@@ -56,7 +58,7 @@ type guide struct {
 
 func newGuide(t *testing.T, path, home string) *guide {
 	t.Helper()
-	g := &guide{t: t, path: path, dir: t.TempDir(), bin: programs(t), shims: t.TempDir(), home: home, servers: map[string]*server{}}
+	g := &guide{t: t, path: path, dir: t.TempDir(), bin: filepath.Dir(programs.Path(t, "stackscope")), shims: t.TempDir(), home: home, servers: map[string]*server{}}
 	g.env = []string{"PATH=" + g.shims + ":" + g.bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8", "TMPDIR=" + t.TempDir(), "GPUSTACK_GRAFANA_HOME=" + home}
 	g.env = append(g.env, release(t)...)
 	g.shim("sudo", `exec env -i PATH="$PATH" HOME="$HOME" "$@"`) // as sudo does it: variables stay behind
@@ -73,7 +75,7 @@ func (g *guide) shim(name, script string) {
 }
 
 func (g *guide) newServer() *server {
-	return &server{port: freePort(g.t), metrics: freePort(g.t), worker: freePort(g.t), grafana: freePort(g.t), dir: g.t.TempDir()}
+	return &server{port: programs.FreePort(g.t), metrics: programs.FreePort(g.t), worker: programs.FreePort(g.t), grafana: programs.FreePort(g.t), dir: g.t.TempDir()}
 }
 
 // server returns the one that a block asks; demo starts when it is first asked for.
@@ -86,11 +88,11 @@ func (g *guide) server(name string) *server {
 		"demo", "--port", strconv.Itoa(s.port), "--metrics-port", strconv.Itoa(s.metrics), "--worker-metrics-port", strconv.Itoa(s.worker),
 		"--builtin-grafana-port", strconv.Itoa(s.grafana), "--data-dir", s.dir,
 	}
-	s.process = start(g.t, g.dir, g.env, filepath.Join(g.bin, "stackscope"), args...)
+	s.program = start(g.t, g.dir, g.env, filepath.Join(g.bin, "stackscope"), args...)
 	g.servers[name] = s
-	eventually(g.t, 90*time.Second, "the demo has data", func() error {
-		if s.process.ended() {
-			g.t.Fatalf("the demo ended: %s", s.process.output())
+	programs.Eventually(g.t, 90*time.Second, "the demo has data", func() error {
+		if s.program.Ended() {
+			g.t.Fatalf("the demo ended: %s", s.program.Output())
 		}
 		return answers(s, `sum(rate(gpustack:generation_tokens_total[1m])) > 0`)
 	})
@@ -99,7 +101,7 @@ func (g *guide) server(name string) *server {
 
 // answers returns nil when the server's Prometheus has an answer to a query.
 func answers(s *server, query string) error {
-	body, err := get(s.url() + "/prometheus/api/v1/query?query=" + url.QueryEscape(query))
+	body, err := programs.Get(s.url() + "/prometheus/api/v1/query?query=" + url.QueryEscape(query))
 	if err != nil {
 		return err
 	}
@@ -163,20 +165,20 @@ func (g *guide) startServer(b *block) error {
 		s = g.newServer()
 		g.servers[b.start] = s
 	}
-	if s.process != nil {
+	if s.program != nil {
 		return fmt.Errorf("there is a server %s already", b.start)
 	}
-	s.process = start(g.t, g.dir, append(append([]string{}, g.env...), s.env()...), "bash", "-euo", "pipefail", "-c", s.replacer().Replace(b.text))
-	eventually(g.t, 60*time.Second, "the server is ready", func() error {
-		if s.process.ended() {
-			g.t.Fatalf("%s:%d: it ended: %s", g.path, b.line, s.process.output())
+	s.program = start(g.t, g.dir, append(append([]string{}, g.env...), s.env()...), "bash", "-euo", "pipefail", "-c", s.replacer().Replace(b.text))
+	programs.Eventually(g.t, 60*time.Second, "the server is ready", func() error {
+		if s.program.Ended() {
+			g.t.Fatalf("%s:%d: it ended: %s", g.path, b.line, s.program.Output())
 		}
-		_, err := get(s.url() + "/readyz")
+		_, err := programs.Get(s.url() + "/readyz")
 		return err
 	})
 	for _, want := range b.expect {
-		if !strings.Contains(s.process.output(), want) {
-			return fmt.Errorf("it doesn't print %q but %s", want, s.process.output())
+		if !strings.Contains(s.program.Output(), want) {
+			return fmt.Errorf("it doesn't print %q but %s", want, s.program.Output())
 		}
 	}
 	return nil
@@ -197,7 +199,7 @@ func (g *guide) run(t *testing.T, b *block) error {
 	}
 	if b.on != "" {
 		s := g.server(b.on)
-		if s == nil || s.process == nil {
+		if s == nil || s.program == nil {
 			return fmt.Errorf("no block has started a server %s", b.on)
 		}
 		text = s.replacer().Replace(text)

@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/simgrafana"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // The series of the old data directory: one in blocks, one in the write-ahead log alone.
@@ -26,7 +28,7 @@ const (
 // it has just scraped.
 func oldPrometheusData(t *testing.T) string {
 	t.Helper()
-	programs := prometheusDir(t)
+	tools := prometheusDir(t)
 	dir := filepath.Join(t.TempDir(), "data")
 	var page bytes.Buffer
 	page.WriteString("# HELP vllm:generation_tokens Tokens.\n# TYPE vllm:generation_tokens counter\n")
@@ -39,12 +41,12 @@ func oldPrometheusData(t *testing.T) string {
 	if err := os.WriteFile(file, page.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), filepath.Join(programs, "promtool"), "tsdb", "create-blocks-from", "openmetrics", file, dir).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(tools, "promtool"), "tsdb", "create-blocks-from", "openmetrics", file, dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("promtool tsdb create-blocks-from: %v\n%s", err, out)
 	}
 	base, stop := startPrometheus(t, dir)
-	eventually(t, 20*time.Second, "the old Prometheus has scraped", func() error { return value(base, oldLogSeries, "1") })
+	programs.Eventually(t, 20*time.Second, "the old Prometheus has scraped", func() error { return value(base, oldLogSeries, "1") })
 	stop()
 	return dir
 }
@@ -52,25 +54,25 @@ func oldPrometheusData(t *testing.T) string {
 // startPrometheus runs a separate Prometheus that scrapes itself as job old.
 func startPrometheus(t *testing.T, dir string) (base string, stop func()) {
 	t.Helper()
-	programs := prometheusDir(t)
-	version, err := exec.CommandContext(t.Context(), filepath.Join(programs, "prometheus"), "--version").CombinedOutput()
+	tools := prometheusDir(t)
+	version, err := exec.CommandContext(t.Context(), filepath.Join(tools, "prometheus"), "--version").CombinedOutput()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("with %s", strings.SplitN(string(version), "\n", 2)[0])
-	address := "127.0.0.1:" + strconv.Itoa(freePort(t))
+	address := "127.0.0.1:" + strconv.Itoa(programs.FreePort(t))
 	config := filepath.Join(t.TempDir(), "prometheus.yml")
 	text := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs: [{job_name: old, static_configs: [{targets: [%q]}]}]\n", address)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, t.TempDir(), os.Environ(), filepath.Join(programs, "prometheus"), "--config.file", config, "--storage.tsdb.path", dir, "--web.listen-address", address)
-	return "http://" + address, func() { p.stop(t) }
+	p := start(t, t.TempDir(), os.Environ(), filepath.Join(tools, "prometheus"), "--config.file", config, "--storage.tsdb.path", dir, "--web.listen-address", address)
+	return "http://" + address, func() { p.Stop(syscall.SIGTERM) }
 }
 
 // value returns nil when the query has one answer, and that is want.
 func value(base, query, want string) error {
-	body, err := get(base + "/api/v1/query?query=" + url.QueryEscape(query))
+	body, err := programs.Get(base + "/api/v1/query?query=" + url.QueryEscape(query))
 	if err != nil {
 		return err
 	}
@@ -98,19 +100,19 @@ func TestOldPrometheusData(t *testing.T) {
 		t.Fatal(err)
 	}
 	data = filepath.Join(s.dir, "prometheus")
-	s.process = start(t, g.dir, append(g.env, append(s.env(), "GPUSTACK_DISABLE_BUILTIN_GRAFANA=true")...), filepath.Join(g.bin, "stackscope"), "server")
+	s.program = start(t, g.dir, append(g.env, append(s.env(), "GPUSTACK_DISABLE_BUILTIN_GRAFANA=true")...), filepath.Join(g.bin, "stackscope"), "server")
 	base := s.url() + "/prometheus"
 	inBlocks, inLog := "last_over_time("+oldBlockSeries+"[15d])", "max_over_time("+oldLogSeries+"[1h])"
 	const ours = `gpustack:cluster_info{cluster_name="default"}`
-	eventually(t, 30*time.Second, "stackscope answers from the old blocks", func() error { return value(base, inBlocks, "35") })
-	eventually(t, 30*time.Second, "stackscope answers from the old write-ahead log", func() error { return value(base, inLog, "1") })
-	eventually(t, 30*time.Second, "stackscope adds its own samples", func() error { return value(base, ours, "1") })
-	s.process.stop(t)
+	programs.Eventually(t, 30*time.Second, "stackscope answers from the old blocks", func() error { return value(base, inBlocks, "35") })
+	programs.Eventually(t, 30*time.Second, "stackscope answers from the old write-ahead log", func() error { return value(base, inLog, "1") })
+	programs.Eventually(t, 30*time.Second, "stackscope adds its own samples", func() error { return value(base, ours, "1") })
+	s.program.Stop(syscall.SIGTERM)
 
 	back, stop := startPrometheus(t, data)
-	eventually(t, 30*time.Second, "the old Prometheus finds its blocks again", func() error { return value(back, inBlocks, "35") })
-	eventually(t, 30*time.Second, "and its write-ahead log", func() error { return value(back, inLog, "1") })
-	eventually(t, 30*time.Second, "and what stackscope added", func() error {
+	programs.Eventually(t, 30*time.Second, "the old Prometheus finds its blocks again", func() error { return value(back, inBlocks, "35") })
+	programs.Eventually(t, 30*time.Second, "and its write-ahead log", func() error { return value(back, inLog, "1") })
+	programs.Eventually(t, 30*time.Second, "and what stackscope added", func() error {
 		return value(back, "max_over_time("+ours+"[1h])", "1")
 	})
 	stop()

@@ -14,21 +14,22 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 func TestDemo(t *testing.T) {
-	base := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	base := fmt.Sprintf("http://127.0.0.1:%d", programs.FreePort(t))
 	port := strings.TrimPrefix(base, "http://127.0.0.1:")
-	demo := start(t, binary(t, "stackscope"), "demo", "--port", port,
-		"--metrics-port", strconv.Itoa(freePort(t)), "--worker-metrics-port", strconv.Itoa(freePort(t)))
-	eventually(t, 60*time.Second, "the demo says ready", func() error {
-		if !strings.Contains(strings.ToLower(demo.output()), "ready") {
-			return fmt.Errorf("printed so far: %s", demo.output())
+	demo := start(t, programs.Path(t, "stackscope"), "demo", "--port", port,
+		"--metrics-port", strconv.Itoa(programs.FreePort(t)), "--worker-metrics-port", strconv.Itoa(programs.FreePort(t)))
+	programs.Eventually(t, 60*time.Second, "the demo says ready", func() error {
+		if !strings.Contains(strings.ToLower(demo.Output()), "ready") {
+			return fmt.Errorf("printed so far: %s", demo.Output())
 		}
 		return nil
 	})
 	ready := time.Now()
-	eventually(t, 60*time.Second, "three runtimes answer in one vocabulary", func() error {
+	programs.Eventually(t, 60*time.Second, "three runtimes answer in one vocabulary", func() error {
 		got, err := query(base+"/prometheus", "count by (runtime)(gpustack:num_requests_running)")
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func TestDemo(t *testing.T) {
 		if m.Type == catalog.Histogram {
 			name += "_bucket"
 		}
-		eventually(t, 60*time.Second-time.Since(ready), name+" has data", func() error {
+		programs.Eventually(t, 60*time.Second-time.Since(ready), name+" has data", func() error {
 			got, err := query(base+"/prometheus", name)
 			if err == nil && len(got) == 0 {
 				err = fmt.Errorf("no series")
@@ -55,13 +56,13 @@ func TestDemo(t *testing.T) {
 			return err
 		})
 	}
-	ui, err := get(base + "/prometheus/query")
+	ui, err := programs.Get(base + "/prometheus/query")
 	if os.Getenv("PROMETHEUS_UI") == "required" && (err != nil || !strings.Contains(ui, `<div id="root">`)) {
 		t.Errorf("no web UI at /prometheus/query: %v, %.300s", err, ui)
 	}
-	demo.stop(syscall.SIGINT)
-	if demo.err != nil { // also when a part of it did not stop in time
-		t.Errorf("the demo ended with %v", demo.err)
+	demo.Stop(syscall.SIGINT)
+	if err := demo.Err(); err != nil { // also when a part of it did not stop in time
+		t.Errorf("the demo ended with %v", err)
 	}
 }
 
@@ -80,13 +81,13 @@ func TestOneHangingEngineAmongFour(t *testing.T) {
 	}))
 	t.Cleanup(hang.Close)
 	t.Cleanup(freed)
-	page := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	page := fmt.Sprintf("http://127.0.0.1:%d", programs.FreePort(t))
 	args := []string{"--data-dir", t.TempDir(), "--worker-metrics-port", strings.TrimPrefix(page, "http://127.0.0.1:")}
 	for i, url := range []string{engine(t, "vllm"), hang.URL, engine(t, "sglang"), engine(t, "mindie")} {
 		args = append(args, "--engine", fmt.Sprintf("url=%s,model=m%d,instance=i%d", url, i, i))
 	}
-	start(t, binary(t, "stackscope-worker"), args...)
-	eventually(t, 20*time.Second, "the worker is up", func() error { _, err := get(page + "/healthz"); return err })
+	start(t, programs.Path(t, "stackscope-worker"), args...)
+	programs.Eventually(t, 20*time.Second, "the worker is up", func() error { _, err := programs.Get(page + "/healthz"); return err })
 
 	scrape := func(seconds string) chan string {
 		answer := make(chan string, 1)

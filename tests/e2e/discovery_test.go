@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/simengine"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // playEngine is the environment variable that turns this test's own binary into an engine: profile and port.
@@ -75,13 +76,13 @@ func TestEnginesAreFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts programs")
 	}
-	metrics := fmt.Sprintf("http://127.0.0.1:%d/metrics", freePort(t))
+	metrics := fmt.Sprintf("http://127.0.0.1:%d/metrics", programs.FreePort(t))
 	data := t.TempDir()
-	worker := start(t, binary(t, "stackscope"), "worker", "--fake-gpus", "8", "--data-dir", data, "--worker-name", "node-1",
+	worker := start(t, programs.Path(t, "stackscope"), "worker", "--fake-gpus", "8", "--data-dir", data, "--worker-name", "node-1",
 		"--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", portOf(metrics), "--engine-retention", "4s")
-	eventually(t, 30*time.Second, "worker", contains(metrics, "gpustack:worker_node_uptime_seconds"))
+	programs.Eventually(t, 30*time.Second, "worker", contains(metrics, "gpustack:worker_node_uptime_seconds"))
 
-	first, second := freePort(t), freePort(t)
+	first, second := programs.FreePort(t), programs.FreePort(t)
 	vllm := engineProcess(t, simengine.ProfileVLLM, first, "vllm",
 		"serve", "Qwen/Qwen3-8B", "--port", fmt.Sprint(first), "--served-model-name", "qwen3-8b", "--api-key", canary)
 	engineProcess(t, simengine.ProfileSGLang, second, "python3",
@@ -90,8 +91,8 @@ func TestEnginesAreFound(t *testing.T) {
 		return fmt.Sprintf(`model_name="qwen3-8b",model_instance_name="%s-node-1-%d"`, instance, port)
 	}
 	vllmLabels, sglangLabels := running("qwen3-8b", first), running("sglang", second)
-	took := eventually(t, 30*time.Second, "both engines are found, named and read", func() error {
-		page, err := get(metrics)
+	took := programs.Eventually(t, 30*time.Second, "both engines are found, named and read", func() error {
+		page, err := programs.Get(metrics)
 		if err != nil {
 			return err
 		}
@@ -107,8 +108,8 @@ func TestEnginesAreFound(t *testing.T) {
 	})
 	t.Logf("found, named and read after %v", took)
 
-	eventually(t, 30*time.Second, "cards are dealt to both", func() error {
-		page, err := get(metrics)
+	programs.Eventually(t, 30*time.Second, "cards are dealt to both", func() error {
+		page, err := programs.Get(metrics)
 		if err != nil {
 			return err
 		}
@@ -128,9 +129,9 @@ func TestEnginesAreFound(t *testing.T) {
 	}
 	_ = vllm.Wait()
 	gone := `gpustack:model_instance_state_transitions_total{cluster_name="default",worker_name="node-1",` + vllmLabels + `,runtime="vLLM",from="running",to="unreachable"`
-	eventually(t, 30*time.Second, "the killed engine is unreachable", contains(metrics, gone))
-	eventually(t, 30*time.Second, "the killed engine is gone", func() error {
-		page, err := get(metrics)
+	programs.Eventually(t, 30*time.Second, "the killed engine is unreachable", contains(metrics, gone))
+	programs.Eventually(t, 30*time.Second, "the killed engine is gone", func() error {
+		page, err := programs.Get(metrics)
 		if err != nil {
 			return err
 		}
@@ -143,7 +144,7 @@ func TestEnginesAreFound(t *testing.T) {
 		return nil
 	})
 
-	page, err := get(metrics)
+	page, err := programs.Get(metrics)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +152,7 @@ func TestEnginesAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for where, text := range map[string]string{"page": page, "log": worker.output(), "state": string(kept)} {
+	for where, text := range map[string]string{"page": page, "log": worker.Output(), "state": string(kept)} {
 		if strings.Contains(text, canary) {
 			t.Errorf("a secret of a command line came out in the worker's %s:\n%s", where, grep(text, canary))
 		}

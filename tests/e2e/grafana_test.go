@@ -19,28 +19,29 @@ import (
 	compose "github.com/stackscope/stackscope/docker-compose"
 	"github.com/stackscope/stackscope/internal/simgrafana"
 	"github.com/stackscope/stackscope/tests/dashboards/viewer"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // TestGrafana runs the demo with a Grafana and asks that through /grafana/ alone.
 func TestGrafana(t *testing.T) { simgrafana.Each(t, testGrafana) }
 
 func testGrafana(t *testing.T, home string) { //nolint:thelper // the body of a test: its own lines are wanted
-	port := strconv.Itoa(freePort(t))
+	port := strconv.Itoa(programs.FreePort(t))
 	base := "http://127.0.0.1:" + port
 	began := time.Now()
 	mark := "E2E_MARK=" + port // Grafana inherits it
-	demo := startWith(t, []string{mark}, binary(t, "stackscope"), "demo", "--data-dir", t.TempDir(), "--port", port, "--grafana-home", home, "--builtin-grafana-port", strconv.Itoa(freePort(t)),
-		"--metrics-port", strconv.Itoa(freePort(t)), "--worker-metrics-port", strconv.Itoa(freePort(t)))
-	eventually(t, 90*time.Second, "Grafana is ready", func() error {
-		if !strings.Contains(demo.output(), "Grafana is ready") {
-			return fmt.Errorf("printed so far: %s", demo.output())
+	demo := startWith(t, []string{mark}, programs.Path(t, "stackscope"), "demo", "--data-dir", t.TempDir(), "--port", port, "--grafana-home", home, "--builtin-grafana-port", strconv.Itoa(programs.FreePort(t)),
+		"--metrics-port", strconv.Itoa(programs.FreePort(t)), "--worker-metrics-port", strconv.Itoa(programs.FreePort(t)))
+	programs.Eventually(t, 90*time.Second, "Grafana is ready", func() error {
+		if !strings.Contains(demo.Output(), "Grafana is ready") {
+			return fmt.Errorf("printed so far: %s", demo.Output())
 		}
 		return nil
 	})
 	t.Logf("Grafana was ready %v after the start", time.Since(began).Round(100*time.Millisecond))
 
 	t.Run("the datasource is healthy", func(t *testing.T) {
-		eventually(t, 30*time.Second, "health", contains(base+"/grafana/api/datasources/uid/prometheus/health", `"status":"OK"`))
+		programs.Eventually(t, 30*time.Second, "health", contains(base+"/grafana/api/datasources/uid/prometheus/health", `"status":"OK"`))
 	})
 	t.Run("every dashboard is there, and the fleet overview is home", func(t *testing.T) {
 		files, err := fs.Glob(compose.Dashboards(), "*.json")
@@ -48,7 +49,7 @@ func testGrafana(t *testing.T, home string) { //nolint:thelper // the body of a 
 			t.Fatalf("%d dashboards in the tree: %v", len(files), err)
 		}
 		for _, file := range files {
-			if _, err := get(base + "/grafana/api/dashboards/uid/" + strings.TrimSuffix(file, ".json")); err != nil {
+			if _, err := programs.Get(base + "/grafana/api/dashboards/uid/" + strings.TrimSuffix(file, ".json")); err != nil {
 				t.Error(err)
 			}
 		}
@@ -89,22 +90,22 @@ func testGrafana(t *testing.T, home string) { //nolint:thelper // the body of a 
 	})
 	t.Run("every panel's expression is answered through Grafana", func(t *testing.T) { askEveryPanel(t, base) })
 	t.Run("killed Grafana comes back", func(t *testing.T) {
-		pids := programs(t, home, mark)
+		pids := running(t, home, mark)
 		if len(pids) == 0 {
 			t.Fatal("no Grafana process found")
 		}
 		for _, pid := range pids {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
-		eventually(t, 30*time.Second, "it is gone", func() error {
-			if _, err := get(base + "/grafana/api/health"); err == nil {
+		programs.Eventually(t, 30*time.Second, "it is gone", func() error {
+			if _, err := programs.Get(base + "/grafana/api/health"); err == nil {
 				return fmt.Errorf("it still answers")
 			}
 			return nil
 		})
-		took := eventually(t, time.Minute, "it answers again", contains(base+"/grafana/api/health", "ok"))
+		took := programs.Eventually(t, time.Minute, "it answers again", contains(base+"/grafana/api/health", "ok"))
 		t.Logf("back %v after it was found gone", took.Round(100*time.Millisecond))
-		eventually(t, 20*time.Second, "the failure is counted", func() error {
+		programs.Eventually(t, 20*time.Second, "the failure is counted", func() error {
 			got, err := query(base+"/prometheus", `stackscope_grafana_failures_total{reason="exit"} == 1`)
 			if err == nil && len(got) != 1 {
 				err = fmt.Errorf("%d series", len(got))
@@ -113,9 +114,9 @@ func testGrafana(t *testing.T, home string) { //nolint:thelper // the body of a 
 		})
 	})
 	t.Run("killed stackscope leaves no Grafana behind", func(t *testing.T) {
-		demo.stop(syscall.SIGKILL)
-		eventually(t, 30*time.Second, "no Grafana", func() error {
-			if pids := programs(t, home, mark); len(pids) > 0 {
+		demo.Stop(syscall.SIGKILL)
+		programs.Eventually(t, 30*time.Second, "no Grafana", func() error {
+			if pids := running(t, home, mark); len(pids) > 0 {
 				return fmt.Errorf("processes %v", pids)
 			}
 			return nil
@@ -145,8 +146,8 @@ func post(t *testing.T, url, body, user string) int {
 	return resp.StatusCode
 }
 
-// programs returns the processes, zombies apart, that run a program of home with mark in their environment.
-func programs(t *testing.T, home, mark string) []int {
+// running returns the processes, zombies apart, that run a program of home with mark in their environment.
+func running(t *testing.T, home, mark string) []int {
 	t.Helper()
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
@@ -175,7 +176,7 @@ func askEveryPanel(t *testing.T, base string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 90*time.Second, "rates have data", func() error {
+	programs.Eventually(t, 90*time.Second, "rates have data", func() error {
 		for _, expr := range []string{`rate(gpustack:generation_tokens_total[20s])`, `rate(process_cpu_seconds_total{job="gpustack-server"}[40s])`} {
 			got, err := query(base+"/prometheus", expr)
 			if err != nil {

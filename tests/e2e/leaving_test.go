@@ -18,12 +18,13 @@ import (
 
 	"github.com/stackscope/stackscope/internal/simengine"
 	"github.com/stackscope/stackscope/internal/wire"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const workerStopped = "worker stopped"
 
 func listed[T any](url string) ([]T, error) {
-	body, err := get(url)
+	body, err := programs.Get(url)
 	if err != nil {
 		return nil, err
 	}
@@ -103,24 +104,24 @@ func (l look) allRunning(n int) error {
 // report of the new one it is not ready, its instances are unreachable, and both say why; there is no other state between.
 // Worker, models and instances have the ids of before, also the engine that was found, and no series of another id is made.
 func TestWorkerThatIsUpgraded(t *testing.T) {
-	port, metrics, workerMetrics := freePort(t), freePort(t), freePort(t)
+	port, metrics, workerMetrics := programs.FreePort(t), programs.FreePort(t), programs.FreePort(t)
 	base := fmt.Sprintf("http://127.0.0.1:%d", port)
 	serverDir, workerDir := t.TempDir(), t.TempDir()
-	start(t, binary(t, "stackscope"), "server", "--data-dir", serverDir, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics-port", strconv.Itoa(metrics))
-	eventually(t, 20*time.Second, "the server is ready", contains(base+"/readyz", "ok"))
-	found := freePort(t)
+	start(t, programs.Path(t, "stackscope"), "server", "--data-dir", serverDir, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics-port", strconv.Itoa(metrics))
+	programs.Eventually(t, 20*time.Second, "the server is ready", contains(base+"/readyz", "ok"))
+	found := programs.FreePort(t)
 	engineProcess(t, simengine.ProfileVLLM, found, "vllm", "serve", "Qwen/Qwen3-8B", "--port", fmt.Sprint(found), "--served-model-name", "qwen3-8b")
 	declared := engine(t, simengine.ProfileSGLang)
 	docker := muteDaemon(t)
 	names := []string{"declared-0", fmt.Sprintf("qwen3-8b-node-1-%d", found)}
-	startWorker := func() *process {
-		return start(t, binary(t, "stackscope-worker"), "--server-url", base, "--token-file", filepath.Join(serverDir, "worker-token"),
+	startWorker := func() *programs.Program {
+		return start(t, programs.Path(t, "stackscope-worker"), "--server-url", base, "--token-file", filepath.Join(serverDir, "worker-token"),
 			"--data-dir", workerDir, "--worker-name", "node-1", "--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(workerMetrics),
 			"--engine", "url="+declared+",model=qwen3-8b,instance=declared-0", "--docker-host", "unix://"+docker)
 	}
 	worker := startWorker()
 	var before look
-	eventually(t, 40*time.Second, "both engines run", func() (err error) {
+	programs.Eventually(t, 40*time.Second, "both engines run", func() (err error) {
 		if before, err = lookAt(base, names...); err == nil {
 			err = before.allRunning(2)
 		}
@@ -137,8 +138,8 @@ func TestWorkerThatIsUpgraded(t *testing.T) {
 			return err
 		}
 	}
-	eventually(t, 60*time.Second, "the worker is scraped", upIs("1"))
-	eventually(t, 60*time.Second, "the server is scraped", func() error {
+	programs.Eventually(t, 60*time.Second, "the worker is scraped", upIs("1"))
+	programs.Eventually(t, 60*time.Second, "the server is scraped", func() error {
 		got, err := query(prometheus, `gpustack:model_instance_status{state="running",model_instance_name=~"`+strings.Join(names, "|")+`"}`)
 		if err == nil && len(got) != 2 {
 			err = fmt.Errorf("%v", got)
@@ -152,10 +153,10 @@ func TestWorkerThatIsUpgraded(t *testing.T) {
 		away func() // what happens until the worker is there again
 	}{
 		{"at once", func() {}},
-		{"until the next scrape", func() { eventually(t, 30*time.Second, "up is 0", upIs("0")) }},
+		{"until the next scrape", func() { programs.Eventually(t, 30*time.Second, "up is 0", upIs("0")) }},
 	} {
-		worker.stop(syscall.SIGTERM)
-		if code := worker.cmd.ProcessState.ExitCode(); code != 0 {
+		worker.Stop(syscall.SIGTERM)
+		if code := worker.ExitCode(); code != 0 {
 			t.Errorf("%s: ended with %d", out.name, code)
 		}
 		at, err := lookAt(base, names...)
@@ -170,14 +171,14 @@ func TestWorkerThatIsUpgraded(t *testing.T) {
 		}
 		out.away()
 		worker = startWorker()
-		eventually(t, 40*time.Second, "both engines run again", func() error {
+		programs.Eventually(t, 40*time.Second, "both engines run again", func() error {
 			l, err := lookAt(base, names...)
 			if err == nil {
 				err = l.allRunning(2)
 			}
 			return err
 		})
-		eventually(t, 30*time.Second, "the worker is scraped again", upIs("1"))
+		programs.Eventually(t, 30*time.Second, "the worker is scraped again", upIs("1"))
 	}
 	watch.stop()
 	if diff := cmp.Diff(before.ids(), watch.ids); diff != "" {
@@ -272,19 +273,19 @@ func (s *sampling) stop() {
 
 // Server and worker in one process: it is stored that the worker stops before the server closes, and all come back as they were.
 func TestStartLeavesInOrder(t *testing.T) {
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), programs.FreePort(t)
 	base := fmt.Sprintf("http://127.0.0.1:%d", port)
-	found := freePort(t)
+	found := programs.FreePort(t)
 	engineProcess(t, simengine.ProfileVLLM, found, "vllm", "serve", "Qwen/Qwen3-8B", "--port", fmt.Sprint(found), "--served-model-name", "qwen3-8b")
 	name := fmt.Sprintf("qwen3-8b-node-1-%d", found)
 	args := []string{
-		"start", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics-port", strconv.Itoa(freePort(t)),
-		"--worker-metrics-port", strconv.Itoa(freePort(t)), "--worker-name", "node-1", "--worker-ip", "127.0.0.1",
+		"start", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics-port", strconv.Itoa(programs.FreePort(t)),
+		"--worker-metrics-port", strconv.Itoa(programs.FreePort(t)), "--worker-name", "node-1", "--worker-ip", "127.0.0.1",
 	}
 	var before look
-	run := func() *process {
-		p := start(t, binary(t, "stackscope"), args...)
-		eventually(t, 40*time.Second, "the engine runs", func() error {
+	run := func() *programs.Program {
+		p := start(t, programs.Path(t, "stackscope"), args...)
+		programs.Eventually(t, 40*time.Second, "the engine runs", func() error {
 			l, err := lookAt(base, name)
 			if err != nil {
 				return err
@@ -296,14 +297,14 @@ func TestStartLeavesInOrder(t *testing.T) {
 	}
 	p := run()
 	first := before
-	p.stop(syscall.SIGTERM)
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 || strings.Contains(p.output(), "level=ERROR") {
-		t.Errorf("ended with %d:\n%s", code, p.output())
+	p.Stop(syscall.SIGTERM)
+	if code := p.ExitCode(); code != 0 || strings.Contains(p.Output(), "level=ERROR") {
+		t.Errorf("ended with %d:\n%s", code, p.Output())
 	}
 
 	// The same database without a worker says what is stored.
-	alone := start(t, binary(t, "stackscope"), "server", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics-port", strconv.Itoa(freePort(t)))
-	eventually(t, 20*time.Second, "the server is ready", contains(base+"/readyz", "ok"))
+	alone := start(t, programs.Path(t, "stackscope"), "server", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics-port", strconv.Itoa(programs.FreePort(t)))
+	programs.Eventually(t, 20*time.Second, "the server is ready", contains(base+"/readyz", "ok"))
 	l, err := lookAt(base, name)
 	if err != nil {
 		t.Fatal(err)
@@ -311,7 +312,7 @@ func TestStartLeavesInOrder(t *testing.T) {
 	if got, want := l.states(), "not_ready: "+workerStopped+", unreachable: "+workerStopped; got != want {
 		t.Errorf("stored is %s, want %s", got, want)
 	}
-	alone.stop(syscall.SIGTERM)
+	alone.Stop(syscall.SIGTERM)
 
 	run()
 	if diff := cmp.Diff(first.ids(), before.ids()); diff != "" {
@@ -322,9 +323,9 @@ func TestStartLeavesInOrder(t *testing.T) {
 // An engine that was found and that is not there when the worker comes back keeps its ids as long as one that ends, and has
 // them when it comes later.
 func TestEngineThatComesBackLater(t *testing.T) {
-	s := &setup{t: t, port: freePort(t), metricsPort: freePort(t), workerMetrics: freePort(t), serverDir: t.TempDir(), workerDir: t.TempDir()}
+	s := &setup{t: t, port: programs.FreePort(t), metricsPort: programs.FreePort(t), workerMetrics: programs.FreePort(t), serverDir: t.TempDir(), workerDir: t.TempDir()}
 	s.startServer()
-	port := freePort(t)
+	port := programs.FreePort(t)
 	play := func() func() {
 		cmd := engineProcess(t, simengine.ProfileVLLM, port, "vllm", "serve", "Qwen/Qwen3-8B", "--port", fmt.Sprint(port), "--served-model-name", "qwen3-8b")
 		return func() {
@@ -333,13 +334,13 @@ func TestEngineThatComesBackLater(t *testing.T) {
 		}
 	}
 	name := fmt.Sprintf("qwen3-8b-node-1-%d", port)
-	startWorker := func() *process {
-		return start(t, binary(t, "stackscope-worker"), "--server-url", s.api(""), "--token-file", filepath.Join(s.serverDir, "worker-token"),
+	startWorker := func() *programs.Program {
+		return start(t, programs.Path(t, "stackscope-worker"), "--server-url", s.api(""), "--token-file", filepath.Join(s.serverDir, "worker-token"),
 			"--data-dir", s.workerDir, "--worker-name", "node-1", "--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(s.workerMetrics))
 	}
 	state := func(want string) (l look) {
 		t.Helper()
-		eventually(t, 40*time.Second, want, func() (err error) {
+		programs.Eventually(t, 40*time.Second, want, func() (err error) {
 			if l, err = lookAt(s.api(""), name); err == nil && l.states() != want {
 				err = fmt.Errorf("%s", l.states())
 			}
@@ -350,14 +351,14 @@ func TestEngineThatComesBackLater(t *testing.T) {
 	end := play()
 	worker := startWorker()
 	before := state("ready: , running: ")
-	eventually(t, 20*time.Second, "ids are on disk", func() error {
+	programs.Eventually(t, 20*time.Second, "ids are on disk", func() error {
 		kept, err := os.ReadFile(filepath.Join(s.workerDir, "worker.json"))
 		if err == nil && !strings.Contains(string(kept), `"instance_id"`) {
 			err = fmt.Errorf("%s", kept)
 		}
 		return err
 	})
-	worker.stop(syscall.SIGKILL) // without a word: what is on disk must do
+	worker.Stop(syscall.SIGKILL) // without a word: what is on disk must do
 	end()
 	startWorker()
 	state("ready: , unreachable: not found since the worker was started")

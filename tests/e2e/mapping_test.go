@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // curl runs one of the specification's commands, as it stands there but for host, port and file name.
@@ -34,13 +36,13 @@ type setup struct {
 	t                                *testing.T
 	port, metricsPort, workerMetrics int
 	serverDir, workerDir, engineURL  string
-	server, worker                   *process
+	server, worker                   *programs.Program
 }
 
 func newSetup(t *testing.T) *setup {
 	t.Helper()
 	s := &setup{
-		t: t, port: freePort(t), metricsPort: freePort(t), workerMetrics: freePort(t),
+		t: t, port: programs.FreePort(t), metricsPort: programs.FreePort(t), workerMetrics: programs.FreePort(t),
 		serverDir: t.TempDir(), workerDir: t.TempDir(), engineURL: engine(t, "vllm"),
 	}
 	s.startServer()
@@ -58,9 +60,9 @@ func (s *setup) workerPage() string {
 
 func (s *setup) startServer() {
 	s.t.Helper()
-	s.server = start(s.t, binary(s.t, "stackscope"), "server", "--data-dir", s.serverDir, "--host", "127.0.0.1",
+	s.server = start(s.t, programs.Path(s.t, "stackscope"), "server", "--data-dir", s.serverDir, "--host", "127.0.0.1",
 		"--port", strconv.Itoa(s.port), "--metrics-port", strconv.Itoa(s.metricsPort))
-	eventually(s.t, 20*time.Second, "the server is ready", contains(s.api("/readyz"), "ok"))
+	programs.Eventually(s.t, 20*time.Second, "the server is ready", contains(s.api("/readyz"), "ok"))
 }
 
 func (s *setup) startWorker() {
@@ -69,10 +71,10 @@ func (s *setup) startWorker() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.worker = start(s.t, binary(s.t, "stackscope-worker"), "--server-url", s.api(""), "--token", strings.TrimSpace(string(token)),
+	s.worker = start(s.t, programs.Path(s.t, "stackscope-worker"), "--server-url", s.api(""), "--token", strings.TrimSpace(string(token)),
 		"--data-dir", s.workerDir, "--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(s.workerMetrics),
 		"--engine", "url="+s.engineURL+",model=qwen3-8b,instance=qwen3-8b-0")
-	eventually(s.t, 20*time.Second, "the worker has its page", contains(s.workerPage(), "gpustack:runtime_scrape_success"))
+	programs.Eventually(s.t, 20*time.Second, "the worker has its page", contains(s.workerPage(), "gpustack:runtime_scrape_success"))
 }
 
 // customMapping is a document in GPUStack's own form, with a unified family that the default doesn't have.
@@ -89,8 +91,8 @@ const customMapping = `{
 
 func TestMappingReachesWorkersAndSurvives(t *testing.T) {
 	s := newSetup(t)
-	eventually(t, 30*time.Second, "the worker registered", contains(s.workerPage(), `worker_id="`))
-	eventually(t, 30*time.Second, "the default mapping is in use", contains(s.workerPage(), "gpustack:num_requests_running{"))
+	programs.Eventually(t, 30*time.Second, "the worker registered", contains(s.workerPage(), `worker_id="`))
+	programs.Eventually(t, 30*time.Second, "the default mapping is in use", contains(s.workerPage(), "gpustack:num_requests_running{"))
 
 	file := filepath.Join(t.TempDir(), "custom_metrics_config.json")
 	if err := os.WriteFile(file, []byte(customMapping), 0o600); err != nil {
@@ -104,16 +106,16 @@ func TestMappingReachesWorkersAndSurvives(t *testing.T) {
 	if status != 200 || !strings.Contains(body, `"status":"ok"`) {
 		t.Fatalf("POST config: %d %s", status, body)
 	}
-	took := eventually(t, 30*time.Second, "the worker applies the new mapping", contains(s.workerPage(), "gpustack:my_running{"))
+	took := programs.Eventually(t, 30*time.Second, "the worker applies the new mapping", contains(s.workerPage(), "gpustack:my_running{"))
 	t.Logf("from POST to a worker page in the new names: %v", took)
-	page, err := get(s.workerPage())
+	page, err := programs.Get(s.workerPage())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(page, "gpustack:num_requests_running{") || !strings.Contains(page, "gpustack:prompt_tokens_total{") {
 		t.Error("the page is not what the custom mapping says")
 	}
-	eventually(t, 30*time.Second, "the applied generation is told", contains(s.workerPage(), "gpustack:metrics_config_applied_generation{"))
+	programs.Eventually(t, 30*time.Second, "the applied generation is told", contains(s.workerPage(), "gpustack:metrics_config_applied_generation{"))
 
 	body, status = curl(t, "-X", "POST", s.api("/v2/metrics/default-config"))
 	if status != 200 || !strings.Contains(body, "vllm:time_to_first_token_seconds") {
@@ -121,11 +123,11 @@ func TestMappingReachesWorkersAndSurvives(t *testing.T) {
 	}
 
 	t.Log("kill -9 of the server: the worker goes on with the custom mapping, also after a kill -9 of its own")
-	s.server.stop(syscall.SIGKILL)
+	s.server.Stop(syscall.SIGKILL)
 	if err := contains(s.workerPage(), "gpustack:my_running{")(); err != nil {
 		t.Error(err)
 	}
-	s.worker.stop(syscall.SIGKILL)
+	s.worker.Stop(syscall.SIGKILL)
 	s.startWorker()
 	if err := contains(s.workerPage(), "gpustack:my_running{")(); err != nil {
 		t.Error(err)

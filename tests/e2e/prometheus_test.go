@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 func urlEscape(s string) string { return url.QueryEscape(s) }
@@ -48,7 +49,7 @@ func defaultMetricsPort(t *testing.T) int {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:10161")
 	if err != nil {
-		port := freePort(t)
+		port := programs.FreePort(t)
 		t.Logf("port 10161 is not free, so the test's configuration names %d", port)
 		return port
 	}
@@ -60,21 +61,21 @@ func TestOutsidePrometheus(t *testing.T) {
 	dir := prometheusDir(t)
 	metricsPort := defaultMetricsPort(t)
 	server := fmt.Sprintf("http://127.0.0.1:%d", metricsPort)
-	workerPort := freePort(t)
-	start(t, binary(t, "stackscope"), "start", "--data-dir", t.TempDir(), "--metrics-port", strconv.Itoa(metricsPort),
-		"--host", "127.0.0.1", "--port", strconv.Itoa(freePort(t)), "--worker-metrics-port", strconv.Itoa(workerPort),
+	workerPort := programs.FreePort(t)
+	start(t, programs.Path(t, "stackscope"), "start", "--data-dir", t.TempDir(), "--metrics-port", strconv.Itoa(metricsPort),
+		"--host", "127.0.0.1", "--port", strconv.Itoa(programs.FreePort(t)), "--worker-metrics-port", strconv.Itoa(workerPort),
 		"--worker-ip", "127.0.0.1", "--engine", "url="+engine(t, "vllm")+",model=qwen3-8b", "--engine", "url="+engine(t, "mindie"))
-	eventually(t, 30*time.Second, "the worker is discovered", contains(server+"/metrics/targets", ":"+strconv.Itoa(workerPort)))
+	programs.Eventually(t, 30*time.Second, "the worker is discovered", contains(server+"/metrics/targets", ":"+strconv.Itoa(workerPort)))
 
 	config := filepath.Join(t.TempDir(), "prometheus.yml")
 	if err := os.WriteFile(config, []byte(strings.ReplaceAll(specificationScrapeConfig, "<gpustack_server_host>:10161", strings.TrimPrefix(server, "http://"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	base := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	base := fmt.Sprintf("http://127.0.0.1:%d", programs.FreePort(t))
 	start(t, filepath.Join(dir, "prometheus"), "--config.file", config, "--storage.tsdb.path", t.TempDir(),
 		"--web.listen-address", strings.TrimPrefix(base, "http://"))
 
-	eventually(t, 60*time.Second, "every target of the outside Prometheus is up", func() error {
+	programs.Eventually(t, 60*time.Second, "every target of the outside Prometheus is up", func() error {
 		up, err := query(base, "up")
 		if err != nil {
 			return err
@@ -89,7 +90,7 @@ func TestOutsidePrometheus(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, 30*time.Second, "TTFT has buckets", func() error {
+	programs.Eventually(t, 30*time.Second, "TTFT has buckets", func() error {
 		got, err := query(base, `gpustack:time_to_first_token_seconds_bucket`)
 		if err != nil {
 			return err
@@ -104,7 +105,7 @@ func TestOutsidePrometheus(t *testing.T) {
 		}
 		return nil
 	})
-	body, err := get(base + "/api/v1/labels")
+	body, err := programs.Get(base + "/api/v1/labels")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestOutsidePrometheus(t *testing.T) {
 // gauge is called restart_count because GPUStack calls it so. The embedded Prometheus names its own families as it likes.
 func checkWithPromtool(t *testing.T, dir, page string) {
 	t.Helper()
-	text, err := get(page)
+	text, err := programs.Get(page)
 	if err != nil {
 		t.Fatal(err)
 	}

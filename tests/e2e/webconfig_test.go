@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/stackscope/stackscope/internal/base/testcert"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // web is a directory with a web configuration file, and what it and its clients need.
@@ -77,7 +78,7 @@ func (w *web) get(url, password string) (status int, body, serial string, err er
 // up waits until a Prometheus has exactly the targets, and all of them are up. ask returns the answer to its query.
 func up(t *testing.T, who string, ask func() (string, error), targets ...string) {
 	t.Helper()
-	eventually(t, 60*time.Second, who+" has its targets up", func() error {
+	programs.Eventually(t, 60*time.Second, who+" has its targets up", func() error {
 		body, err := ask()
 		if err != nil {
 			return err
@@ -107,9 +108,9 @@ func up(t *testing.T, who string, ask func() (string, error), targets ...string)
 }
 
 // healthcheck runs the images' check against a process.
-func healthcheck(t *testing.T, p *process, env ...string) (string, error) {
+func healthcheck(t *testing.T, p *programs.Program, env ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", filepath.Join("..", "..", "packaging", "healthcheck"), strconv.Itoa(p.cmd.Process.Pid))
+	cmd := exec.CommandContext(t.Context(), "bash", filepath.Join("..", "..", "packaging", "healthcheck"), strconv.Itoa(p.PID()))
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -121,8 +122,8 @@ func TestWebConfig(t *testing.T) {
 	// The certificate is for the second worker's and the server's address, and not for the one under which the first worker is scraped.
 	w := newWeb(t, "", "127.0.0.1")
 	data := t.TempDir()
-	api, metrics, workerPort, promPort, otherPort := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
-	server := start(t, binary(t, "stackscope"), "start", "--data-dir", data, "--host", "127.0.0.1", "--port", strconv.Itoa(api),
+	api, metrics, workerPort, promPort, otherPort := programs.FreePort(t), programs.FreePort(t), programs.FreePort(t), programs.FreePort(t), programs.FreePort(t)
+	server := start(t, programs.Path(t, "stackscope"), "start", "--data-dir", data, "--host", "127.0.0.1", "--port", strconv.Itoa(api),
 		"--metrics-port", strconv.Itoa(metrics), "--worker-metrics-port", strconv.Itoa(workerPort), "--worker-ip", "127.0.0.2",
 		"--builtin-prometheus-port", strconv.Itoa(promPort), "--disable-anonymous-viewer", "--discover", "none",
 		"--web.config.file", w.file("web.yml"), "--builtin-prometheus-http-config-file", w.file("http.yml"))
@@ -136,7 +137,7 @@ func TestWebConfig(t *testing.T) {
 	otherTarget := fmt.Sprintf("gpustack-worker-discovery 127.0.0.1:%d", otherPort)
 	up(t, "the embedded Prometheus", ask, serverTarget, ownTarget)
 
-	worker := start(t, binary(t, "stackscope-worker"), "--data-dir", t.TempDir(), "--server-url", fmt.Sprintf("http://127.0.0.1:%d", api),
+	worker := start(t, programs.Path(t, "stackscope-worker"), "--data-dir", t.TempDir(), "--server-url", fmt.Sprintf("http://127.0.0.1:%d", api),
 		"--token-file", filepath.Join(data, "worker-token"), "--worker-name", "other", "--worker-ip", "127.0.0.1", "--worker-metrics-host", "127.0.0.1",
 		"--worker-metrics-port", strconv.Itoa(otherPort), "--discover", "none", "--web.config.file", w.file("web.yml"))
 	up(t, "the embedded Prometheus", ask, serverTarget, ownTarget, otherTarget)
@@ -152,7 +153,7 @@ func TestWebConfig(t *testing.T) {
 				t.Errorf("%s with the password %q: %d, want %d: %v %.100s", page, password, status, want, err, body)
 			}
 		}
-		if _, err := get(strings.Replace(page, "https", "http", 1)); err == nil {
+		if _, err := programs.Get(strings.Replace(page, "https", "http", 1)); err == nil {
 			t.Errorf("%s answers in clear", page)
 		}
 	}
@@ -198,12 +199,12 @@ func TestWebConfig(t *testing.T) {
 	}
 	w.write(t, "web.yml", string(whole))
 	up(t, "the embedded Prometheus", ask, serverTarget, ownTarget, otherTarget)
-	if got := strings.Count(worker.output(), "requests are refused until it is mended"); got != 1 {
+	if got := strings.Count(worker.Output(), "requests are refused until it is mended"); got != 1 {
 		t.Errorf("the worker logged it %d times", got)
 	}
-	for _, p := range []*process{worker, server} {
-		if took := p.stop(syscall.SIGTERM); p.err != nil {
-			t.Errorf("%s ended after %s: %v", p.cmd.Path, took, p.err)
+	for _, p := range []*programs.Program{worker, server} {
+		if took := p.Stop(syscall.SIGTERM); p.Err() != nil {
+			t.Errorf("%q ended after %s: %v", p.Args(), took, p.Err())
 		}
 	}
 }
@@ -225,23 +226,23 @@ func outsidePrometheus(t *testing.T, dir string, w *web, metrics int, targets ..
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	base := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	base := fmt.Sprintf("http://127.0.0.1:%d", programs.FreePort(t))
 	start(t, filepath.Join(dir, "prometheus"), "--config.file", config, "--storage.tsdb.path", t.TempDir(),
 		"--web.listen-address", strings.TrimPrefix(base, "http://"))
 	// The certificate is not for the first worker's address.
 	up(t, "the outside Prometheus", func() (string, error) {
-		return get(base + "/api/v1/query?query=" + urlEscape(`up{instance!~"127.0.0.2:.*"}`))
+		return programs.Get(base + "/api/v1/query?query=" + urlEscape(`up{instance!~"127.0.0.2:.*"}`))
 	}, targets...)
 }
 
 // Where clients need a certificate, the check needs none: that one is asked for says that the process lives.
 func TestHealthcheckWithClientCertificates(t *testing.T) {
 	w := newWeb(t, "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n", "127.0.0.1")
-	port := freePort(t)
-	worker := start(t, binary(t, "stackscope-worker"), "--data-dir", t.TempDir(), "--worker-metrics-host", "127.0.0.1",
+	port := programs.FreePort(t)
+	worker := start(t, programs.Path(t, "stackscope-worker"), "--data-dir", t.TempDir(), "--worker-metrics-host", "127.0.0.1",
 		"--worker-metrics-port", strconv.Itoa(port), "--discover", "none", "--web.config.file", w.file("web.yml"))
 	env := "GPUSTACK_WORKER_METRICS_PORT=" + strconv.Itoa(port)
-	eventually(t, 20*time.Second, "the worker is healthy", func() error {
+	programs.Eventually(t, 20*time.Second, "the worker is healthy", func() error {
 		out, err := healthcheck(t, worker, env)
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)
@@ -251,9 +252,7 @@ func TestHealthcheckWithClientCertificates(t *testing.T) {
 	if status, _, _, err := w.get(fmt.Sprintf("https://127.0.0.1:%d/healthz", port), ""); err == nil {
 		t.Errorf("no certificate is asked for: %d", status)
 	}
-	if err := worker.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	worker.Signal(syscall.SIGSTOP)
 	out, err := healthcheck(t, worker, env)
 	if err == nil {
 		t.Error("a worker that hangs is healthy")
@@ -261,18 +260,18 @@ func TestHealthcheckWithClientCertificates(t *testing.T) {
 	if !strings.Contains(out, "does not answer") {
 		t.Errorf("check: %s", out)
 	}
-	_ = worker.cmd.Process.Signal(syscall.SIGCONT)
+	worker.Signal(syscall.SIGCONT)
 }
 
 // The API's certificate and the authority's file of its clients are taken up without a restart.
 func TestPrivateServer(t *testing.T) {
 	w := newWeb(t, "", "127.0.0.1")
-	data, port := t.TempDir(), freePort(t)
-	server := start(t, binary(t, "stackscope"), "server", "--data-dir", data, "--host", "127.0.0.1", "--tls-port", strconv.Itoa(port),
-		"--metrics-port", strconv.Itoa(freePort(t)), "--tls-cert", w.file("cert.pem"), "--tls-key", w.file("key.pem"))
+	data, port := t.TempDir(), programs.FreePort(t)
+	server := start(t, programs.Path(t, "stackscope"), "server", "--data-dir", data, "--host", "127.0.0.1", "--tls-port", strconv.Itoa(port),
+		"--metrics-port", strconv.Itoa(programs.FreePort(t)), "--tls-cert", w.file("cert.pem"), "--tls-key", w.file("key.pem"))
 	url := fmt.Sprintf("https://127.0.0.1:%d", port)
 	var serial string
-	eventually(t, 30*time.Second, "the API answers", func() (err error) {
+	programs.Eventually(t, 30*time.Second, "the API answers", func() (err error) {
 		_, _, serial, err = w.get(url+"/healthz", "")
 		return err
 	})
@@ -280,7 +279,7 @@ func TestPrivateServer(t *testing.T) {
 		t.Errorf("the server's check: %v: %s", err, out)
 	}
 	status := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(t.Context(), binary(t, "stackscope"), append([]string{"status", "--server-url", url}, args...)...).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), programs.Path(t, "stackscope"), append([]string{"status", "--server-url", url}, args...)...).CombinedOutput()
 		return string(out), err
 	}
 	if out, err := status(); err == nil || !strings.Contains(out, "--ca-file") {
@@ -289,10 +288,10 @@ func TestPrivateServer(t *testing.T) {
 	if out, err := status("--ca-file", w.file("ca.pem")); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
-	worker := start(t, binary(t, "stackscope-worker"), "--data-dir", t.TempDir(), "--server-url", url, "--token-file", filepath.Join(data, "worker-token"),
-		"--ca-file", w.file("ca.pem"), "--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(freePort(t)), "--discover", "none")
-	eventually(t, 20*time.Second, "the worker joins", func() error {
-		if !strings.Contains(worker.output(), "worker is registered") {
+	worker := start(t, programs.Path(t, "stackscope-worker"), "--data-dir", t.TempDir(), "--server-url", url, "--token-file", filepath.Join(data, "worker-token"),
+		"--ca-file", w.file("ca.pem"), "--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(programs.FreePort(t)), "--discover", "none")
+	programs.Eventually(t, 20*time.Second, "the worker joins", func() error {
+		if !strings.Contains(worker.Output(), "worker is registered") {
 			return fmt.Errorf("not yet")
 		}
 		return nil
@@ -302,11 +301,11 @@ func TestPrivateServer(t *testing.T) {
 	next := testcert.NewAuthority(t, "next")
 	cert, key := next.Sign(t, "127.0.0.1")
 	testcert.WriteFile(t, w.file("cert.pem"), cert)
-	eventually(t, 20*time.Second, "it is logged", func() error {
+	programs.Eventually(t, 20*time.Second, "it is logged", func() error {
 		if _, _, now, err := w.get(url+"/healthz", ""); err != nil || now != serial {
 			t.Fatalf("another certificate, or none: %v", err)
 		}
-		if got := strings.Count(server.output(), "the ones before stay in use"); got != 1 {
+		if got := strings.Count(server.Output(), "the ones before stay in use"); got != 1 {
 			return fmt.Errorf("%d times", got)
 		}
 		return nil
@@ -314,21 +313,21 @@ func TestPrivateServer(t *testing.T) {
 	testcert.WriteFile(t, w.file("key.pem"), key)
 	testcert.WriteFile(t, w.file("ca.pem"), next.PEM)
 	w.ca = next
-	eventually(t, 20*time.Second, "the new certificate is used", func() error {
+	programs.Eventually(t, 20*time.Second, "the new certificate is used", func() error {
 		_, _, now, err := w.get(url+"/healthz", "")
 		if err == nil && now == serial {
 			return fmt.Errorf("it is the one before")
 		}
 		return err
 	})
-	server.stop(syscall.SIGTERM)
-	again := start(t, binary(t, "stackscope"), server.cmd.Args[1:]...)
-	eventually(t, 60*time.Second, "the worker is back", func() error {
+	server.Stop(syscall.SIGTERM)
+	again := start(t, programs.Path(t, "stackscope"), server.Args()...)
+	programs.Eventually(t, 60*time.Second, "the worker is back", func() error {
 		out, err := status("--ca-file", w.file("ca.pem"))
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
-		if !strings.Contains(worker.output(), "file of authorities is read again") || strings.Count(worker.output(), "server answers again") == 0 {
+		if !strings.Contains(worker.Output(), "file of authorities is read again") || strings.Count(worker.Output(), "server answers again") == 0 {
 			return fmt.Errorf("not yet")
 		}
 		return nil
@@ -348,18 +347,18 @@ func TestOpenMetricsPortsAreTold(t *testing.T) {
 		{[]string{"--disable-anonymous-viewer"}, 1},
 		{[]string{"--disable-anonymous-viewer", "--web.config.file", w.file("web.yml")}, 0},
 	} {
-		p := start(t, binary(t, "stackscope"), append([]string{
-			"server", "--data-dir", t.TempDir(), "--host", "127.0.0.1", "--port", strconv.Itoa(freePort(t)), "--metrics-port", strconv.Itoa(freePort(t)),
+		p := start(t, programs.Path(t, "stackscope"), append([]string{
+			"server", "--data-dir", t.TempDir(), "--host", "127.0.0.1", "--port", strconv.Itoa(programs.FreePort(t)), "--metrics-port", strconv.Itoa(programs.FreePort(t)),
 		}, tt.args...)...)
-		eventually(t, 30*time.Second, "the server listens", func() error {
-			if !strings.Contains(p.output(), "msg=listening") {
+		programs.Eventually(t, 30*time.Second, "the server listens", func() error {
+			if !strings.Contains(p.Output(), "msg=listening") {
 				return fmt.Errorf("not yet")
 			}
 			return nil
 		})
-		if got := strings.Count(p.output(), warning); got != tt.want {
+		if got := strings.Count(p.Output(), warning); got != tt.want {
 			t.Errorf("%v: warned %d times, want %d", tt.args, got, tt.want)
 		}
-		p.stop(syscall.SIGTERM)
+		p.Stop(syscall.SIGTERM)
 	}
 }

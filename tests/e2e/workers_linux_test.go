@@ -15,12 +15,14 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // workerCommand runs `stackscope worker` and further words for a server on loopback and returns what it printed and its exit code.
 func workerCommand(t *testing.T, port int, words ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary(t, "stackscope"), append([]string{"worker"}, words...)...)
+	cmd := exec.CommandContext(t.Context(), programs.Path(t, "stackscope"), append([]string{"worker"}, words...)...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GPUSTACK_SERVER_URL=http://127.0.0.1:%d", port))
 	var errs strings.Builder
 	cmd.Stderr = &errs
@@ -37,12 +39,12 @@ func workerCommand(t *testing.T, port int, words ...string) (stdout, stderr stri
 // TestWorkersAreRemovedAndLetIn removes the worker of `stackscope start` as an operator does. The process goes on without it, also
 // when it starts again, and has it again soon after it was let in.
 func TestWorkersAreRemovedAndLetIn(t *testing.T) {
-	dir, port, workerPort := t.TempDir(), freePort(t), freePort(t)
-	startIt := func() *process {
-		p := start(t, binary(t, "stackscope"), "start", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(port),
-			"--metrics-port", strconv.Itoa(freePort(t)), "--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(workerPort),
+	dir, port, workerPort := t.TempDir(), programs.FreePort(t), programs.FreePort(t)
+	startIt := func() *programs.Program {
+		p := start(t, programs.Path(t, "stackscope"), "start", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(port),
+			"--metrics-port", strconv.Itoa(programs.FreePort(t)), "--worker-metrics-host", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(workerPort),
 			"--worker-name", "own", "--discover", "none", "--gpu-vendors", "none", "--disable-builtin-observability")
-		eventually(t, 20*time.Second, "the server answers", contains(fmt.Sprintf("http://127.0.0.1:%d/healthz", port), ""))
+		programs.Eventually(t, 20*time.Second, "the server answers", contains(fmt.Sprintf("http://127.0.0.1:%d/healthz", port), ""))
 		return p
 	}
 	exports := contains(fmt.Sprintf("http://127.0.0.1:%d/metrics", workerPort), "gpustack:worker_node_uptime_seconds")
@@ -81,18 +83,18 @@ func TestWorkersAreRemovedAndLetIn(t *testing.T) {
 	}
 
 	p := startIt()
-	eventually(t, 20*time.Second, "the worker is ready", isReady)
+	programs.Eventually(t, 20*time.Second, "the worker is ready", isReady)
 	// Without a terminal nobody is asked.
 	if out, stderr, code := workerCommand(t, port, "remove", "own"); code != 0 || stderr != "" || !strings.Contains(out, "worker own (id 1, cluster default, ") || !strings.Contains(out, "stackscope worker allow 1") {
 		t.Fatalf("remove: %d %s%s", code, out, stderr)
 	}
 	told := func() error {
-		if !strings.Contains(p.output(), "worker own was removed by an operator at ") {
-			return errors.New(p.output())
+		if !strings.Contains(p.Output(), "worker own was removed by an operator at ") {
+			return errors.New(p.Output())
 		}
 		return nil
 	}
-	eventually(t, 10*time.Second, "the worker is told", told)
+	programs.Eventually(t, 10*time.Second, "the worker is told", told)
 	isOut()
 	if _, stderr, code := workerCommand(t, port, "remove", "own"); code != 1 || !strings.Contains(stderr, "already") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("remove again: %d %s", code, stderr)
@@ -101,16 +103,16 @@ func TestWorkersAreRemovedAndLetIn(t *testing.T) {
 		t.Error(err)
 	}
 
-	p.stop(syscall.SIGTERM)
+	p.Stop(syscall.SIGTERM)
 	p = startIt()
-	eventually(t, 10*time.Second, "the worker is told when it starts", told)
+	programs.Eventually(t, 10*time.Second, "the worker is told when it starts", told)
 	isOut()
-	eventually(t, 10*time.Second, "the worker exports", exports)
+	programs.Eventually(t, 10*time.Second, "the worker exports", exports)
 
 	if out, stderr, code := workerCommand(t, port, "allow", "own"); code != 0 || stderr != "" || !strings.Contains(out, "may join again") {
 		t.Fatalf("allow: %d %s%s", code, out, stderr)
 	}
-	eventually(t, 40*time.Second, "the worker is back", isReady)
+	programs.Eventually(t, 40*time.Second, "the worker is back", isReady)
 	if _, stderr, code := workerCommand(t, port, "allow", "own"); code != 1 || !strings.Contains(stderr, "isn't kept out: it is ready") {
 		t.Errorf("allow again: %d %s", code, stderr)
 	}
@@ -198,7 +200,7 @@ func atTerminal(t *testing.T, port int, keys string, words ...string) (screen st
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), binary(t, "stackscope"), append([]string{"worker"}, words...)...)
+	cmd := exec.CommandContext(t.Context(), programs.Path(t, "stackscope"), append([]string{"worker"}, words...)...)
 	cmd.Env = append(os.Environ(), "TERM=dumb", fmt.Sprintf("GPUSTACK_SERVER_URL=http://127.0.0.1:%d", port))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
