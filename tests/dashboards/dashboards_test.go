@@ -40,6 +40,7 @@ func TestDashboards(t *testing.T) {
 	})
 	t.Run("faults are seen", func(t *testing.T) { testFaults(t, prometheus) })
 	t.Run("every metric is exported", func(t *testing.T) { checkMetrics(t, prometheus, list) })
+	t.Run("cookbook", func(t *testing.T) { checkCookbook(t, prometheus) })
 }
 
 // untilFull looks at all panels, and again at those with a fault, until none has one or the time is over.
