@@ -34,6 +34,8 @@ type roster struct {
 	retention time.Duration
 	stall     time.Duration
 	onChange  func()
+	missing   func() []fleet.ReportedInstance
+	save      func()
 	onCount   func(engines int) // nil: nobody wants to know
 	logger    *slog.Logger
 
@@ -75,6 +77,30 @@ func (r *roster) engines() []*watched { return *r.list.Load() }
 
 // exported returns the same as the exporter wants it.
 func (r *roster) exported() []exporter.Engine { return *r.listed.Load() }
+
+// Reported implements session.Instances. An engine whose model nobody knows yet is not in it: the server keeps instances by model. A
+// gateway has none.
+func (r *roster) Reported() []fleet.ReportedInstance {
+	var instances []fleet.ReportedInstance
+	for _, e := range r.engines() {
+		s := e.engine.Status()
+		if s.Model == "" && !engine.Gateway(s.Runtime) {
+			continue
+		}
+		instances = append(instances, fleet.ReportedInstance{
+			Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
+			State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
+		})
+	}
+	return append(instances, r.missing()...)
+}
+
+// SetIDs implements session.Instances.
+func (r *roster) SetIDs(name, model string, instanceID, modelID int64) {
+	if r.keeper.identified(name, ids{model, instanceID, modelID}) {
+		r.save()
+	}
+}
 
 // declare adds the engines that the user named.
 func (r *roster) declare(declared []engine.Declaration) error {

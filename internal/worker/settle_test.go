@@ -106,7 +106,7 @@ func TestEnginesThatAreNotFoundYet(t *testing.T) {
 				}
 				close(w.settled)
 				time.Sleep(time.Second)
-				if n := w.fitting.leftOut(); n != 0 {
+				if n := w.session.Unreported(); n != 0 {
 					t.Errorf("%d left out of the report", n)
 				}
 				if diff := cmp.Diff(c.want, named(r)); diff != "" {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/attribution"
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/dirlock"
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
@@ -34,6 +35,8 @@ import (
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapsync"
+	"github.com/stackscope/stackscope/internal/session"
+	"github.com/stackscope/stackscope/internal/wire"
 )
 
 // Options are the settings of a worker. Start from DefaultOptions.
@@ -142,14 +145,12 @@ type Worker struct {
 	listener  net.Listener       // nil: no metrics are served
 	exporter  *exporter.Exporter // nil: no metrics are served
 	handler   http.Handler
-	server    *client.Client // nil: stands alone
+	session   *session.Session // nil: stands alone
 	keeper    *keeper
 	lock      *dirlock.Lock // nil: the data directory cannot be locked
-	fitting   fitting
 	identity  atomic.Pointer[exporter.Identity]
 	found     signal // what discovery finds may have changed
 	saves     signal // something worth keeping may have changed
-	reports   signal // something worth telling may have changed
 
 	serving
 
@@ -193,12 +194,12 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 		return nil, err
 	}
 	w := &Worker{
-		opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(), reports: newSignal(),
+		opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), found: newSignal(), saves: newSignal(),
 		run: rand.Text(), began: time.Now(), settled: make(chan struct{}), left: make(chan struct{}),
 	}
-	w.fitting.logger = w.logger
+	var server *client.Client
 	if o.ServerURL != "" {
-		if w.server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, TokenFrom: o.TokenFrom, HTTPClient: o.HTTPClient, CAFile: o.CAFile, Logger: o.Logger}); err != nil {
+		if server, err = client.New(client.Options{BaseURL: o.ServerURL, Token: o.Token, TokenFrom: o.TokenFrom, HTTPClient: o.HTTPClient, CAFile: o.CAFile, Logger: o.Logger}); err != nil {
 			return nil, err
 		}
 	}
@@ -226,13 +227,57 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 	}
 	w.host = host.New(host.Options{Root: o.HostRoot, Interval: o.HostInterval, Logger: o.Logger})
 	w.keeper.save(w.roster.engines()) // who the worker is must be on disk before the server hears of it
-	if o.DisableWorkerMetrics {
-		return w, nil
+	if !o.DisableWorkerMetrics {
+		if err := w.export(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := w.export(ctx); err != nil {
-		return nil, err
+	if server != nil {
+		w.session = session.New(w.sessionOptions(server))
 	}
 	return w, nil
+}
+
+func (w *Worker) sessionOptions(server *client.Client) session.Options {
+	o := session.Options{
+		Server: session.OverHTTP(server), Identity: (*identity)(w), Instances: w.roster, Mapping: w.follower,
+		Token: w.opts.Token, TokenFile: w.opts.TokenFile, StateFile: w.keeper.file.Path, Ready: w.settled,
+		ReportInterval: w.opts.ReportInterval, Logger: w.opts.Logger,
+	}
+	if w.exporter != nil {
+		o.DryRun = w.exporter.DryRun
+	}
+	return o
+}
+
+// identity is the worker as its session registers it.
+type identity Worker
+
+// Registration implements session.Identity.
+func (i *identity) Registration(ctx context.Context) wire.RegisterRequest {
+	w := (*Worker)(i)
+	return wire.RegisterRequest{
+		UUID: w.keeper.current().UUID, Name: w.opts.Name, Cluster: w.opts.Cluster, MetricsPort: w.metricsPort(),
+		MetricsScheme: w.scheme(), Address: w.settleAddress(ctx), Labels: w.opts.Labels, Version: buildinfo.Get().Version, Run: w.run,
+	}
+}
+
+// Registered implements session.Identity.
+func (i *identity) Registered(resp wire.RegisterResponse) {
+	w := (*Worker)(i)
+	w.keeper.joined(w.opts.ServerURL, resp)
+	w.identify(w.keeper.current())
+	if !w.keeper.save(w.roster.engines()) {
+		w.saves.send() // it is tried again
+	}
+}
+
+// changed saves and reports what changed.
+func (w *Worker) changed() {
+	w.saves.send()
+	if w.session != nil {
+		w.session.Changed()
+	}
 }
 
 // check completes the engines and reports the first setting that cannot work.
@@ -260,8 +305,8 @@ func (w *Worker) look(declared []engine.Declaration) (err error) {
 	o := &w.opts
 	w.roster = &roster{
 		worker: o.Name, fetcher: w.fetcher, keeper: w.keeper, retention: o.EngineRetention, stall: o.StallAfter, logger: o.Logger,
-		onChange: func() { w.saves.send(); w.reports.send() }, byKey: map[string]*watched{},
-		looked: make(chan struct{}),
+		onChange: w.changed, byKey: map[string]*watched{}, looked: make(chan struct{}),
+		missing: w.missing, save: w.saves.send,
 	}
 	if o.LimitMemory && os.Getenv("GOMEMLIMIT") == "" {
 		w.roster.onCount = func(engines int) { limitMemory(engines, o.LargePagesMemory) }
@@ -342,11 +387,18 @@ func (w *Worker) export(ctx context.Context) error {
 	if w.listener, err = lifecycle.Listen(w.opts.MetricsHost, w.opts.MetricsPort, "--worker-metrics-port"); err != nil {
 		return err
 	}
-	if w.inside != nil && w.server != nil {
+	if w.inside != nil && w.opts.ServerURL != "" {
 		w.settleAddress(ctx) // so that a Prometheus in this process never scrapes it from outside
 	}
 	return nil
 }
+
+// LeaveTime bounds how long a worker that ends takes to tell its server.
+const LeaveTime = session.LeaveTimeout
+
+// Left returns a channel that is closed when Run has told the server that the worker stops, or knows that it can't. A server
+// in the same process stops after that.
+func (w *Worker) Left() <-chan struct{} { return w.left }
 
 // Addr is where the metrics are served, host:port; empty if they are not.
 func (w *Worker) Addr() string {
@@ -397,12 +449,12 @@ func (w *Worker) Run(ctx context.Context) error {
 			fail(err)
 		}
 	}
-	if w.server == nil {
+	if w.session == nil {
 		close(w.left)
 	} else {
 		wg.Go(func() {
 			defer close(w.left)
-			if err := newLink(w).run(ctx); err != nil {
+			if err := w.session.Run(ctx); err != nil {
 				failed <- err
 				cancel(err)
 			}
@@ -421,10 +473,10 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // unreported returns what says how many instances reports leave out; nil: there are no reports.
 func (w *Worker) unreported() func() int {
-	if w.server == nil {
+	if w.opts.ServerURL == "" {
 		return nil
 	}
-	return w.fitting.leftOut
+	return func() int { return w.session.Unreported() }
 }
 
 // identify makes the next scrape use the labels of s.

@@ -233,7 +233,7 @@ func TestNewWorkerToken(t *testing.T) {
 		}
 	}
 	programs.Eventually(t, 40*time.Second, "the old token is refused", func() error {
-		if said := w.Output(); !strings.Contains(said, "the token file, which is read again at each try") {
+		if said := w.Output(); !strings.Contains(said, "the token file, which is read again at each attempt") {
 			return fmt.Errorf("its log: %s", said)
 		}
 		return nil

@@ -1,0 +1,103 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/backoff"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+const (
+	// defaultReportInterval is for a server that names none.
+	defaultReportInterval = 10 * time.Second
+	// coalesceTime lets changes that come together go into one report.
+	coalesceTime = 20 * time.Millisecond
+)
+
+// interval returns the time between two reports: the worker's own setting, else the server's, else the default.
+func (s *Session) interval(serverSeconds int) time.Duration {
+	for _, d := range []time.Duration{s.opts.ReportInterval, time.Duration(serverSeconds) * time.Second} {
+		if d > 0 {
+			return d
+		}
+	}
+	return defaultReportInterval
+}
+
+// report sends a report at once, after each change, and at each interval. It returns errUnknown, or nil when ctx ends.
+func (s *Session) report(ctx context.Context, m Membership, interval time.Duration) error {
+	select {
+	case <-s.opts.Ready:
+	case <-ctx.Done():
+	}
+	var pauses backoff.Backoff
+	for ctx.Err() == nil {
+		err := s.reportOnce(ctx, m)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case unknownToServer(err):
+			return errUnknown
+		}
+		s.logOutcome("report", err)
+		if err != nil {
+			pause(ctx, &pauses, err)
+			continue
+		}
+		pauses.Reset()
+		s.awaitChange(ctx, interval)
+	}
+	return nil
+}
+
+// awaitChange returns when there is something to report, or after interval.
+func (s *Session) awaitChange(ctx context.Context, interval time.Duration) {
+	timer := time.NewTimer(interval)
+	defer timer.Stop()
+	select {
+	case <-s.changed:
+		backoff.Sleep(ctx, coalesceTime)
+		select {
+		case <-s.changed: // what came meanwhile goes into the same report
+		default:
+		}
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (s *Session) reportOnce(ctx context.Context, m Membership) error {
+	req := s.reportRequest()
+	resp, err := s.opts.Server.Report(ctx, m, req)
+	if err != nil {
+		return err
+	}
+	models := make(map[string]string, len(req.Instances))
+	for _, in := range req.Instances {
+		models[in.Name] = in.Model
+	}
+	for _, given := range resp.Instances {
+		if model, reported := models[given.Name]; reported {
+			s.opts.Instances.SetIDs(given.Name, model, given.InstanceID, given.ModelID)
+		}
+	}
+	return nil
+}
+
+// reportRequest describes the whole worker: the server drops the instances that it does not name.
+func (s *Session) reportRequest() wire.ReportRequest {
+	_, generation := s.opts.Mapping.Current()
+	req := wire.ReportRequest{AppliedGeneration: generation, Instances: []wire.InstanceReport{}}
+	for _, in := range s.fitter.fit(s.opts.Instances.Reported()) {
+		reported := wire.InstanceReport{
+			Name: in.Name, Model: in.Model, URL: in.URL, Runtime: in.Runtime, RuntimeVersion: in.RuntimeVersion,
+			State: in.State, StateMessage: in.StateMessage, RestartCount: in.RestartCount,
+		}
+		if !in.LastRestartAt.IsZero() {
+			reported.LastRestartAt = in.LastRestartAt.Unix()
+		}
+		req.Instances = append(req.Instances, reported)
+	}
+	return req
+}
