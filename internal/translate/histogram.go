@@ -90,3 +90,37 @@ func whole(b []byte) (float64, bool) {
 	}
 	return float64(n), true
 }
+
+// A histogramPart is what a sample is to the check.
+type histogramPart uint8
+
+const (
+	noPart histogramPart = iota
+	boundedBucket
+	infiniteBucket
+	totalCount
+)
+
+// partOf returns what a histogram's sample is to the check.
+func partOf(k kind, le []byte) histogramPart {
+	switch {
+	case k == kindCount:
+		return totalCount
+	case k != kindBucket:
+		return noPart
+	case unbounded(le):
+		return infiniteBucket
+	}
+	return boundedBucket
+}
+
+// take takes a sample.
+func (c *histogramCheck) take(part histogramPart, sh *shape, value []byte) {
+	switch part {
+	case noPart:
+	case totalCount:
+		c.total(sh, value)
+	default:
+		c.bucket(sh, part == infiniteBucket, value)
+	}
+}

@@ -80,8 +80,14 @@ func TestRisesIsAnOrder(t *testing.T) {
 	}
 }
 
-// Filled returns how many pages a Result has filled into its outline.
-func Filled(r *Result) int { return r.outline.filled }
+// SetPageTemplates switches the fast path on or off.
+func SetPageTemplates(on bool) { pageTemplates = on }
+
+// PageTemplates reports whether the fast path is on.
+func PageTemplates() bool { return pageTemplates }
+
+// TemplateHits returns how many pages matched the Result's page template.
+func TemplateHits(r *Result) int { return r.fast.pacer.Hits() }
 
 // TestNamesThatAreWrittenOut: a page says the model as the engine does, and the instance has it with what doesn't show written out. That
 // is one name and no clash.

@@ -79,8 +79,8 @@ func (g *SeriesLimiter) Usage() Usage {
 	return Usage{Window: g.window.Load(), Used: g.used, Limit: g.limit, Left: max(0, left)}
 }
 
-// holds reports whether a window is still the current one.
-func (g *SeriesLimiter) holds(window uint32) bool {
+// isCurrent reports whether a window is still the current one.
+func (g *SeriesLimiter) isCurrent(window uint32) bool {
 	return g.window.Load() == window && int64(time.Since(g.born)) < g.ends.Load()
 }
 
@@ -100,6 +100,9 @@ func (g *SeriesLimiter) begin() {
 	g.ends.Store(now + int64(growthWindow))
 	g.window.Add(1)
 }
+
+// resume begins a page of the current window. The caller must call end.
+func (g *SeriesLimiter) resume() { g.mu.Lock() }
 
 // end ends a page.
 func (g *SeriesLimiter) end() {

@@ -424,14 +424,14 @@ func TestSeriesLimiter_UsualPages(t *testing.T) {
 				if diff := cmp.Diff(want, got) + cmp.Diff(unified(p.plan, &plain), unified(p.plan, &bounded)); diff != "" {
 					t.Fatalf("%s: (-want +got)\n%s", p.name, diff)
 				}
-				quick += translate.Filled(&bounded)
+				quick += translate.TemplateHits(&bounded)
 				time.Sleep(time.Minute)
 			}
 			want, got := rawPlain.Collect(p.page, p.format, source), rawBounded.Collect(p.page, p.format, source)
 			if diff := cmp.Diff(want, got) + cmp.Diff(string(mergeRaw(&rawPlain)), string(mergeRaw(&rawBounded))); diff != "" {
 				t.Errorf("%s: native (-want +got)\n%s", p.name, diff)
 			}
-			if u := bounded.Limiter.Usage(); translate.Filled(&plain) > 0 && (quick == 0 || u.Used > 0) {
+			if u := bounded.Limiter.Usage(); translate.TemplateHits(&plain) > 0 && (quick == 0 || u.Used > 0) {
 				t.Errorf("%s: %d quick pages, %d new series in the last hour", p.name, quick, u.Used)
 			}
 			if len(bounded.LeftOut())+len(rawBounded.LeftOut()) > 0 {

@@ -43,9 +43,9 @@ func (m *memory) ask(n int) bool {
 
 // makeRoom forgets what serves the next page, if that leaves n bytes for lines of this one.
 func (r *Result) makeRoom(n int) bool {
-	if o := &r.outline; o.state == makingOutline {
-		r.memory.give(len(o.page))
-		o.drop()
+	if c := r.fast.recording; c != nil {
+		r.memory.give(c.page.PageBytes())
+		r.fast.drop()
 	}
 	return n <= r.memory.left || r.shapes.yield(n)
 }

@@ -105,7 +105,7 @@ func TestUsers_StayDecided(t *testing.T) {
 					t.Errorf("page %d: %d series, want 20:\n%s", value, n, shown)
 				}
 			}
-			for range 5 { // with an outline in the end
+			for range 5 { // with a page template in the end
 				look(names...)
 			}
 			between(&r)

@@ -98,7 +98,7 @@ gpustack:gateway_span_count{user="other"} 5
 	}
 	users := translate.NewUsers(1, nil)
 	r := translate.Result{Users: users}
-	for n := range 8 { // with an outline from the fourth on
+	for n := range 8 { // with a page template from the fourth on
 		stats := r.Translate(page(n), translate.Text, plan, translate.NewSource(nil))
 		if diff := cmp.Diff(want(n), unified(plan, &r)); diff != "" {
 			t.Fatalf("page %d (-want +got):\n%s", n, diff)

@@ -49,29 +49,29 @@ func sameAsFresh(t *testing.T, used *translate.Result, page []byte, f translate.
 	fresh.MaxSamples = used.MaxSamples
 	want, got := fresh.Translate(page, f, plan, source), used.Translate(page, f, plan, source)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("stats (-new +with outline):\n%s\n%s", diff, page)
+		t.Fatalf("stats (-new +with a past):\n%s\n%s", diff, page)
 	}
 	var w, g exposition.Writer
 	translate.Merge(&w, plan.Families(), &fresh)
 	translate.Merge(&g, plan.Families(), used)
 	if diff := cmp.Diff(strings.Split(string(w.Bytes()), "\n"), strings.Split(string(g.Bytes()), "\n")); diff != "" {
-		t.Fatalf("page (-new +with outline):\n%s\n%s", diff, page)
+		t.Fatalf("page (-new +with a past):\n%s\n%s", diff, page)
 	}
 	return got
 }
 
-// TestOutline_ChangesNothing translates pages of which the values change, and now and then the lines, with a Result that
-// makes outlines of them.
-func TestOutline_ChangesNothing(t *testing.T) {
+// TestPageTemplate_ChangesNothing translates pages whose values change, and now and then their lines, and compares each
+// translation with that of a new Result.
+func TestPageTemplate_ChangesNothing(t *testing.T) {
 	for _, p := range pageFiles(t) { // those of no engine, too
-		t.Run(p.name, func(t *testing.T) { outlineChangesNothing(t, p.name, p.page) })
+		t.Run(p.name, func(t *testing.T) { templateChangesNothing(t, p.name, p.page) })
 	}
 	enginepages.Each(t, func(t *testing.T, p enginepages.Page) { //nolint:thelper // the body of a test: its own lines are wanted
-		outlineChangesNothing(t, p.Name, p.Text)
+		templateChangesNothing(t, p.Name, p.Text)
 	})
 }
 
-func outlineChangesNothing(t *testing.T, name string, page []byte) {
+func templateChangesNothing(t *testing.T, name string, page []byte) {
 	t.Helper()
 	source := translate.NewSource([]translate.Label{{Name: "worker_name", Value: "node-1"}, {Name: "model_name", Value: "qwen"}})
 	f := translate.DetectFormat("", page)
@@ -83,10 +83,10 @@ func outlineChangesNothing(t *testing.T, name string, page []byte) {
 			stats = sameAsFresh(t, &used, page, f, plan, source)
 		}
 		whole := stats.ParseErrors+stats.Duplicates+stats.OverLimit+stats.OverMemory == 0
-		if n := translate.Filled(&used); whole && stats.Samples > 0 && n != 1 {
-			t.Errorf("under %s: of 3 equal pages, %d were filled into an outline, want the third", title, n)
+		if n := translate.TemplateHits(&used); whole && stats.Samples > 0 && translate.PageTemplates() && n != 1 {
+			t.Errorf("under %s: of 3 equal pages, %d matched a template, want the third", title, n)
 		} else if !whole && n > 0 {
-			t.Errorf("under %s: a page of which something was left out became an outline: %+v", title, stats)
+			t.Errorf("under %s: a page of which something was left out became a template: %+v", title, stats)
 		}
 		rounds := 12
 		if len(page) > 32<<10 {
@@ -106,8 +106,8 @@ func outlineChangesNothing(t *testing.T, name string, page []byte) {
 	}
 }
 
-// What an outline is for: a page like the last one costs no allocation, and its outline is used.
-func TestOutline_IsUsed(t *testing.T) {
+// A page like the last one costs no allocation, and matches its template.
+func TestPageTemplate_IsUsed(t *testing.T) {
 	m, err := mapping.Compile(mapping.Default())
 	if err != nil {
 		t.Fatal(err)
@@ -131,8 +131,8 @@ unmapped{engine="0"} %d
 			r.Translate([]byte("x 1\n"), translate.Text, plan, source)
 		}
 	}
-	if got := translate.Filled(&r); got < 20 {
-		t.Errorf("of 50 pages, since the one that differed %d were filled in", got)
+	if got := translate.TemplateHits(&r); translate.PageTemplates() && got < 20 {
+		t.Errorf("of 50 pages, since the one that differed %d matched a template", got)
 	}
 	odd := []byte("vllm:time_to_first_token_seconds_bucket{engine=\"0\",le=\"0.1\"} 9.0\n")
 	broken := append(slices.Clip(odd), page(1)...)
@@ -144,7 +144,7 @@ unmapped{engine="0"} %d
 	}
 }
 
-func FuzzOutline(f *testing.F) {
+func FuzzPageTemplate(f *testing.F) {
 	f.Add([]byte("engine:running{a=\"1\"} 1\nengine:usage 0.5\n# x\nfoo 1\n"), uint64(1))
 	f.Add(otherPage, uint64(2))
 	f.Add([]byte("engine:latency_seconds_bucket{le=\"1\"} 1\nengine:latency_seconds_bucket{le=\"+Inf\"} 2\nengine:latency_seconds_count 2\n"), uint64(3))

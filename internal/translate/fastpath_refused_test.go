@@ -11,7 +11,7 @@ import (
 )
 
 // A page of which something is left out is read anew each time: what is left out may be something else then.
-func TestOutline_IsNotMadeOfAPageThatIsCut(t *testing.T) {
+func TestPageTemplate_IsNotMadeOfAPageThatIsCut(t *testing.T) {
 	plan := testMapping(t).Plan("Test", "")
 	var many strings.Builder
 	for i := range 30 {
@@ -75,8 +75,8 @@ func TestOutline_IsNotMadeOfAPageThatIsCut(t *testing.T) {
 				if lines := strings.Count(unified(plan, &used), "\n"); lines != got.Samples {
 					t.Fatalf("page %d: %d lines of %d samples", n, lines, got.Samples)
 				}
-				if n := translate.Filled(&used); n > 0 {
-					t.Fatalf("%d pages were filled into an outline", n)
+				if n := translate.TemplateHits(&used); n > 0 {
+					t.Fatalf("%d pages matched a template", n)
 				}
 			}
 			var fresh translate.Result
@@ -93,8 +93,8 @@ func TestOutline_IsNotMadeOfAPageThatIsCut(t *testing.T) {
 	}
 }
 
-// Nor of a page that fits alone and not with its outline: that would cost it lines.
-func TestOutline_TakesNoMemoryFromLines(t *testing.T) {
+// Nor of a page for which there is memory only without its template: that would cost it lines.
+func TestPageTemplate_TakesNoMemoryFromLines(t *testing.T) {
 	plan, source := testMapping(t).Plan("Test", ""), translate.NewSource(nil)
 	var page strings.Builder
 	const lines = 40

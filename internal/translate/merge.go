@@ -1,0 +1,46 @@
+package translate
+
+import (
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
+)
+
+// Merge writes the families that have samples in any of the results, in the order of families and within one in the
+// order of results: HELP and TYPE once, then all lines. Results of another generation of the mapping take part with the
+// families that have the same name and type there; nil results are skipped. The sources of the results must differ, else
+// series come twice. The lines are referred to: the results must stay as they are until dst is written.
+func Merge(dst *exposition.Writer, families []mapping.Family, results ...*Result) {
+	for i := range families {
+		f := &families[i]
+		begun := false
+		for _, r := range results {
+			lines := r.familyLines(f, i)
+			if len(lines) == 0 {
+				continue
+			}
+			if !begun {
+				dst.Family(f.WireName, string(f.Type), f.Help)
+				begun = true
+			}
+			dst.Refer(lines)
+		}
+	}
+}
+
+// familyLines returns the lines of a family, which is probably the one at index i.
+func (r *Result) familyLines(f *mapping.Family, i int) []byte {
+	if r == nil {
+		return nil
+	}
+	if i >= len(r.families) || r.families[i].WireName != f.WireName {
+		for i = range r.families {
+			if r.families[i].WireName == f.WireName {
+				break
+			}
+		}
+	}
+	if i >= len(r.families) || r.families[i].WireName != f.WireName || r.families[i].Type != f.Type {
+		return nil
+	}
+	return r.blocks[i].buf
+}

@@ -1,0 +1,190 @@
+package translate
+
+import (
+	"slices"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/translate/pagetemplate"
+)
+
+// A recording is told what becomes of each line of a page, and makes a pageTemplate of it. All methods are for lines in the
+// order of the page; on a nil recording they do nothing.
+type recording struct {
+	fast    *fastPath
+	page    *pagetemplate.Template
+	format  Format
+	learned uint64 // label templates that were known when the recording began
+	window  uint32 // of Result.Limiter, at that time
+
+	lines    []recordedLine // those with targets
+	samples  []recordedSample
+	families []recordedFamily
+}
+
+// A recordedLine is a line with targets.
+type recordedLine struct {
+	slot, end  int32 // end is that of the line's part of recording.samples
+	unselected bool  // no target took it
+}
+
+// A recordedSample is what one target made of a line.
+type recordedSample struct {
+	revaluedSample
+	written    bool
+	start, end int // of the value in the buffer; equal: the mapping says what stands there
+	part       histogramPart
+	clears     int32 // of the family, before
+}
+
+// A recordedFamily is the state of a family's buffer after the last line.
+type recordedFamily struct {
+	samples, rank int
+	clears        int32 // how often the buffer was emptied for a better native family
+	revalued      bool
+}
+
+// record begins a recording of a page, if a template of it seems worth its memory.
+func (r *Result) record(page []byte, f Format) {
+	p := &r.fast
+	// Without label templates this is the first page: one after which all are known does better.
+	if !pageTemplates || r.shapes.n == 0 || len(page) > pagetemplate.MaxPageBytes || !p.pacer.Ready() || !r.memory.take(len(page)) {
+		return
+	}
+	p.recording = &recording{fast: p, page: pagetemplate.New(page), format: f, learned: r.shapes.learnt, families: make([]recordedFamily, len(r.blocks))}
+	if r.Limiter != nil {
+		p.recording.window = r.Limiter.window.Load()
+	}
+}
+
+// unmapped notes a line without targets.
+func (c *recording) unmapped(nameEnd int) {
+	if c != nil && !c.page.AddIgnored(nameEnd) {
+		c.fast.drop()
+	}
+}
+
+// mapped notes a line with targets.
+func (c *recording) mapped(pos int, line []byte, sample *exposition.Sample) {
+	if c == nil {
+		return
+	}
+	slot, ok := c.page.AddValue(pos+sample.At, len(sample.Value))
+	if !ok || len(line) > pagetemplate.MaxLineBytes {
+		c.fast.drop()
+		return
+	}
+	c.lines = append(c.lines, recordedLine{slot: slot, end: int32(len(c.samples))})
+}
+
+// wrote notes what a target made of the line that mapped noted last: it is given what Result.write was given, and the buffer
+// that it wrote to.
+func (c *recording) wrote(o *output, sh *shape, le []byte, pos int, sample *exposition.Sample, b *block) {
+	if c == nil {
+		return
+	}
+	family := &c.families[o.family]
+	if family.samples > 0 && b.rank != family.rank {
+		family.clears++
+		family.samples = 0
+	}
+	line := &c.lines[len(c.lines)-1]
+	s := recordedSample{revaluedSample: revaluedSample{output: o, shape: sh}, written: b.samples > family.samples, clears: family.clears}
+	family.samples, family.rank = b.samples, b.rank
+	if le != nil {
+		i := slices.IndexFunc(sample.Labels, func(l exposition.Label) bool { return string(l.Name) == labelLE })
+		s.le = c.page.Text(pos+sample.Labels[i].At, len(le))
+	}
+	if !o.summary {
+		s.part = partOf(o.kind, le)
+	}
+	if o.kind == kindBucket || o.kind == kindCount {
+		c.page.ForbidNegative(line.slot)
+	}
+	if change := o.change; sh.sum || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
+		family.revalued = true
+	} else if s.written {
+		s.end = len(b.buf) - 1
+		s.start = s.end
+		if sh.value == nil {
+			s.start -= len(sample.Value)
+		}
+	}
+	c.samples = append(c.samples, s)
+	line.end++
+}
+
+// unselected notes that no target took the line that mapped noted last.
+func (c *recording) unselected() {
+	if c != nil {
+		c.lines[len(c.lines)-1].unselected = true
+	}
+}
+
+// finishRecording makes the template, unless the page is one whose faults must be looked for anew.
+func (r *Result) finishRecording(stats Stats) {
+	p := &r.fast
+	if len(r.leftOut) > 0 {
+		p.drop() // what is left out may be let through in the next page
+	}
+	c := p.recording
+	if c == nil {
+		return
+	}
+	p.recording = nil
+	if r.shapes.learnt != c.learned || stats.ParseErrors+stats.OverLimit+stats.OverMemory+stats.Duplicates > 0 {
+		p.drop()
+		return
+	}
+	t := c.template(stats)
+	t.plan, t.source = r.vocabulary.plan, r.shapes.source
+	if !r.memory.take(t.bytes - t.page.PageBytes()) {
+		p.drop()
+		return
+	}
+	p.template = t
+	for i := range r.blocks {
+		r.blocks[i].trim() // they may stay for long
+	}
+}
+
+// template makes a template of what was recorded.
+func (c *recording) template(stats Stats) *pageTemplate {
+	t := &pageTemplate{page: c.page, format: c.format, window: c.window, size: stats.Samples, buffers: make([]bufferTemplate, len(c.families))}
+	for i := range t.buffers {
+		t.buffers[i].revalued = c.families[i].revalued
+	}
+	next := int32(0)
+	for _, line := range c.lines {
+		made := revaluedLine{slot: line.slot}
+		before := len(t.samples)
+		for ; next < line.end; next++ {
+			s := &c.samples[next]
+			b := &t.buffers[s.output.family]
+			if b.revalued {
+				t.samples = append(t.samples, s.revaluedSample)
+				continue
+			}
+			made.selected = made.selected || !s.shape.skip
+			if !s.written || s.clears != c.families[s.output.family].clears {
+				continue
+			}
+			if s.start < s.end {
+				b.lines.Add(line.slot, s.start, s.end)
+			}
+			if s.part != noPart {
+				b.checks = append(b.checks, checkedValue{s.shape, line.slot, s.part})
+			}
+		}
+		if made.end = int32(len(t.samples)); len(t.samples) == before {
+			continue
+		}
+		t.revalued = append(t.revalued, made)
+		if line.unselected {
+			stats.Unselected-- // the next value decides
+		}
+	}
+	stats.Samples, stats.Families, stats.InvalidHistograms = 0, 0, 0 // the buffers tell
+	t.stats = stats
+	t.measure()
+	return t
+}
