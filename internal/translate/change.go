@@ -9,7 +9,7 @@ import (
 )
 
 // changeLabels returns the labels that a target makes of native ones, and says in the shape what it does to the samples.
-func (sh *shape) changeLabels(c *mapping.Change, native []exposition.Label) []exposition.Label {
+func (sh *labelTemplate) applyChange(c *mapping.Change, native []exposition.Label) []exposition.Label {
 	for i := range c.Match {
 		if !matches(&c.Match[i], native) {
 			sh.skip = true
@@ -22,7 +22,7 @@ func (sh *shape) changeLabels(c *mapping.Change, native []exposition.Label) []ex
 			sh.skip = true
 			return nil
 		}
-		sh.value = exposition.AppendValue(nil, scaled(value, c.Scale))
+		sh.fixedValue = exposition.AppendValue(nil, scaled(value, c.Scale))
 	}
 	sh.sum = c.Sum
 	labels := make([]exposition.Label, 0, len(native)+len(c.Add))
@@ -109,30 +109,30 @@ func ignored(values []float64, text []byte) bool {
 
 // A sum adds up the samples of one series.
 type sum struct {
-	name   string
-	shape  *shape
-	le     int // its end in block.les; it begins where the sum before ends
-	value  float64
-	native []byte // the value of the only sample, as the page spells it; nil if there are more or it was scaled
+	name     string
+	labels   *labelTemplate
+	boundEnd int // its end in block.les; it begins where the sum before ends
+	value    float64
+	native   []byte // the value of the only sample, as the page spells it; nil if there are more or it was scaled
 }
 
 // maxValueBytes bounds the text of a float64.
 const maxValueBytes = 24
 
 // addUp adds a sample to its series' sum and reports whether it is the first one.
-func (b *block) addUp(name string, k kind, sh *shape, le, value []byte, spelled bool, s *shapes) (first bool) {
+func (b *lineBuffer) addToSum(name string, k kind, sh *labelTemplate, le, value []byte, spelled bool, s *labelTemplates) (first bool) {
 	hash := sh.hash + nameSalt(name)
 	if k == kindBucket {
 		hash += s.hash(exposition.Label{Name: nameLE, Value: le})
 	}
 	v, _ := exposition.ParseNumber(value)
 	short := shorten(hash)
-	t := &b.summed
+	t := &b.sumIndex
 	t.grow()
 	at := t.probe(short, t.start(short))
 	for t.slots[at].hash != 0 {
 		i := int(t.slots[at].line)
-		if sum := &b.sums[i]; sum.name == name && sum.shape.hash == sh.hash && string(b.boundOf(i)) == string(le) {
+		if sum := &b.sums[i]; sum.name == name && sum.labels.hash == sh.hash && string(b.boundOf(i)) == string(le) {
 			sum.value += v
 			sum.native = nil
 			return false
@@ -140,8 +140,8 @@ func (b *block) addUp(name string, k kind, sh *shape, le, value []byte, spelled 
 		at = t.probe(short, at+1)
 	}
 	t.set(at, short, len(b.sums))
-	b.les = append(b.les, le...)
-	added := sum{name: name, shape: sh, le: len(b.les), value: v}
+	b.bounds = append(b.bounds, le...)
+	added := sum{name: name, labels: sh, boundEnd: len(b.bounds), value: v}
 	if spelled {
 		added.native = value
 	}
@@ -151,16 +151,16 @@ func (b *block) addUp(name string, k kind, sh *shape, le, value []byte, spelled 
 }
 
 // boundOf returns the le of a sum.
-func (b *block) boundOf(i int) []byte {
+func (b *lineBuffer) boundOf(i int) []byte {
 	start := 0
 	if i > 0 {
-		start = b.sums[i-1].le
+		start = b.sums[i-1].boundEnd
 	}
-	return b.les[start:b.sums[i].le]
+	return b.bounds[start:b.sums[i].boundEnd]
 }
 
 // writeSums writes the sums, each where its series came first.
-func (b *block) writeSums(scratch []byte) []byte {
+func (b *lineBuffer) writeSums(scratch []byte) []byte {
 	if len(b.sums) == 0 {
 		return scratch
 	}
@@ -173,10 +173,10 @@ func (b *block) writeSums(scratch []byte) []byte {
 			value = scratch
 		}
 		le := b.boundOf(i)
-		b.write(s.shape.lineSize(s.name, le, value), s.name, s.shape, le, value)
+		b.write(s.labels.lineSize(s.name, le, value), s.name, s.labels, le, value)
 	}
 	clear(b.sums)
-	b.sums, b.les = b.sums[:0], b.les[:0]
-	b.summed.clear()
+	b.sums, b.bounds = b.sums[:0], b.bounds[:0]
+	b.sumIndex.clear()
 	return scratch
 }

@@ -39,65 +39,65 @@ type SeriesDifference struct {
 type ListLimits struct{ Series, Bytes int }
 
 // line is a sample of a result.
-type line struct {
+type sampleLine struct {
 	all    []byte // name, labels, a space and the value
 	at     int32  // of the space
 	family int32  // index into comparison.names
 	hash   uint64 // of name and labels in whatever order; see seriesHash
 }
 
-func (l line) series() []byte { return l.all[:l.at] }
+func (l sampleLine) series() []byte { return l.all[:l.at] }
 
-func (l line) value() []byte { return l.all[l.at+1:] }
+func (l sampleLine) value() []byte { return l.all[l.at+1:] }
 
 // Compare compares two translations of one page. Two series are the same if they have the same name and labels, in whatever
 // order; two values if they are the same number.
 func Compare(before, after *Result, limits ListLimits) Difference {
 	c := comparison{limits: limits, families: map[string]*FamilyDifference{}, seed: maphash.MakeSeed()}
-	was, is := before.present(), after.present()
-	var old, fresh []line
+	was, is := before.familiesByName(), after.familiesByName()
+	var old, fresh []sampleLine
 	for name, i := range was {
 		j, both := is[name]
 		if both {
-			c.declarations(&before.families[i], &after.families[j])
-			if bytes.Equal(before.blocks[i].buf, after.blocks[j].buf) {
+			c.compareDeclarations(&before.families[i], &after.families[j])
+			if bytes.Equal(before.buffers[i].text, after.buffers[j].text) {
 				delete(is, name)
 				continue
 			}
 		}
-		old = c.appendLines(old, name, before.blocks[i].buf)
+		old = c.appendLines(old, name, before.buffers[i].text)
 	}
 	for name, j := range is {
-		fresh = c.appendLines(fresh, name, after.blocks[j].buf)
+		fresh = c.appendLines(fresh, name, after.buffers[j].text)
 	}
-	old, fresh = c.pair(old, fresh, func(a, b line) int { return bytes.Compare(a.series(), b.series()) })
-	for _, lines := range [][]line{old, fresh} {
+	old, fresh = c.pair(old, fresh, func(a, b sampleLine) int { return bytes.Compare(a.series(), b.series()) })
+	for _, lines := range [][]sampleLine{old, fresh} {
 		for i := range lines {
 			lines[i].hash = seriesHash(c.seed, lines[i].series())
 		}
 	}
-	old, fresh = c.pair(old, fresh, func(a, b line) int {
+	old, fresh = c.pair(old, fresh, func(a, b sampleLine) int {
 		if a.hash != b.hash {
 			return cmp.Compare(a.hash, b.hash)
 		}
 		return bytes.Compare(sortLabels(a.series()), sortLabels(b.series()))
 	})
-	c.differing = slices.Grow(c.differing, len(old)+len(fresh))
+	c.pairs = slices.Grow(c.pairs, len(old)+len(fresh))
 	for i := range old {
 		c.family(&old[i]).Removed++
 		c.difference.Removed++
-		c.differing = append(c.differing, differing{was: old[i]})
+		c.pairs = append(c.pairs, seriesPair{before: old[i]})
 	}
 	for i := range fresh {
 		c.family(&fresh[i]).Added++
 		c.difference.Added++
-		c.differing = append(c.differing, differing{is: fresh[i]})
+		c.pairs = append(c.pairs, seriesPair{after: fresh[i]})
 	}
 	return c.finish()
 }
 
 // present returns the families with samples by the name that they have on the page.
-func (r *Result) present() map[string]int {
+func (r *Result) familiesByName() map[string]int {
 	families := map[string]int{}
 	for i := range r.families {
 		if r.Feeds(i) {
@@ -112,26 +112,26 @@ type comparison struct {
 	seed       maphash.Seed
 	names      []string // of families
 	families   map[string]*FamilyDifference
-	differing  []differing
+	pairs      []seriesPair
 	difference Difference
 }
 
 // differing is a series on both sides, or on one. The side on which it is not is empty.
-type differing struct{ was, is line }
+type seriesPair struct{ before, after sampleLine }
 
-func (c *comparison) appendLines(list []line, family string, page []byte) []line {
+func (c *comparison) appendLines(list []sampleLine, family string, page []byte) []sampleLine {
 	c.names = append(c.names, family)
 	list = slices.Grow(list, bytes.Count(page, []byte{'\n'}))
 	for text := range bytes.Lines(page) {
 		text = bytes.TrimSuffix(text, []byte{'\n'})
-		list = append(list, line{all: text, at: int32(bytes.LastIndexByte(text, ' ')), family: int32(len(c.names) - 1)})
+		list = append(list, sampleLine{all: text, at: int32(bytes.LastIndexByte(text, ' ')), family: int32(len(c.names) - 1)})
 	}
 	return list
 }
 
-func (c *comparison) family(l *line) *FamilyDifference { return c.named(c.names[l.family]) }
+func (c *comparison) family(l *sampleLine) *FamilyDifference { return c.familyNamed(c.names[l.family]) }
 
-func (c *comparison) named(name string) *FamilyDifference {
+func (c *comparison) familyNamed(name string) *FamilyDifference {
 	f, ok := c.families[name]
 	if !ok {
 		f = &FamilyDifference{Name: name}
@@ -140,19 +140,19 @@ func (c *comparison) named(name string) *FamilyDifference {
 	return f
 }
 
-func (c *comparison) declarations(was, is *mapping.Family) {
+func (c *comparison) compareDeclarations(was, is *mapping.Family) {
 	if was.Type != is.Type {
-		f := c.named(is.WireName)
+		f := c.familyNamed(is.WireName)
 		f.TypeBefore, f.TypeAfter = string(was.Type), string(is.Type)
 	}
 	if was.Help != is.Help {
-		f := c.named(is.WireName)
+		f := c.familyNamed(is.WireName)
 		f.HelpBefore, f.HelpAfter = was.Help, is.Help
 	}
 }
 
 // pair takes the series that both sides have out of them and notes those whose values differ.
-func (c *comparison) pair(old, fresh []line, order func(a, b line) int) (onlyOld, onlyFresh []line) {
+func (c *comparison) pair(old, fresh []sampleLine, order func(a, b sampleLine) int) (onlyOld, onlyFresh []sampleLine) {
 	slices.SortFunc(old, order)
 	slices.SortFunc(fresh, order)
 	onlyOld, onlyFresh = old[:0], fresh[:0]
@@ -169,7 +169,7 @@ func (c *comparison) pair(old, fresh []line, order func(a, b line) int) (onlyOld
 			if !sameValue(old[i].value(), fresh[j].value()) {
 				c.family(&fresh[j]).Changed++
 				c.difference.Changed++
-				c.differing = append(c.differing, differing{old[i], fresh[j]})
+				c.pairs = append(c.pairs, seriesPair{old[i], fresh[j]})
 			}
 			i++
 			j++
@@ -231,28 +231,28 @@ func (c *comparison) finish() Difference {
 		d.Families = append(d.Families, *f)
 	}
 	slices.SortFunc(d.Families, func(a, b FamilyDifference) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(c.differing, func(a, b differing) int { return bytes.Compare(a.series(), b.series()) })
+	slices.SortFunc(c.pairs, func(a, b seriesPair) int { return bytes.Compare(a.series(), b.series()) })
 	room := c.limits.Bytes
-	for i := range c.differing {
-		s := &c.differing[i]
+	for i := range c.pairs {
+		s := &c.pairs[i]
 		if room -= len(s.series()); len(d.Series) >= c.limits.Series || room < 0 {
 			break
 		}
 		listed := SeriesDifference{Series: string(s.series())}
-		if s.was.all != nil {
-			listed.Before = string(s.was.value())
+		if s.before.all != nil {
+			listed.Before = string(s.before.value())
 		}
-		if s.is.all != nil {
-			listed.After = string(s.is.value())
+		if s.after.all != nil {
+			listed.After = string(s.after.value())
 		}
 		d.Series = append(d.Series, listed)
 	}
 	return d
 }
 
-func (d differing) series() []byte {
-	if d.is.all != nil {
-		return d.is.series()
+func (d seriesPair) series() []byte {
+	if d.after.all != nil {
+		return d.after.series()
 	}
-	return d.was.series()
+	return d.before.series()
 }

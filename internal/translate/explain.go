@@ -46,21 +46,21 @@ const unmapped = "unmapped: the mapping does not name it for this version"
 // Explain says what becomes of each native family of a page, in the order of the page: what Translate makes of the whole
 // page is held against what it makes of each family alone. It is slow and meant for people who write mappings.
 func Explain(page []byte, f Format, plan *mapping.Plan) []NativeReport {
-	e := explanation{plan: plan, format: f, natives: split(page, f, plan)}
+	e := explanation{plan: plan, format: f, metrics: splitMetrics(page, f, plan)}
 	outcomes := 0
-	for i := range e.natives {
-		e.translateAlone(&e.natives[i])
-		if outcomes += len(e.natives[i].feeds); outcomes > maxOutcomes {
-			e.natives = e.natives[:i]
+	for i := range e.metrics {
+		e.translateAlone(&e.metrics[i])
+		if outcomes += len(e.metrics[i].contributions); outcomes > maxOutcomes {
+			e.metrics = e.metrics[:i]
 			break
 		}
 	}
 	whole := new(Result)
 	whole.Translate(page, f, plan, nil)
-	e.award(whole)
-	reports := make([]NativeReport, len(e.natives))
-	for i := range e.natives {
-		reports[i] = e.report(&e.natives[i])
+	e.assignSamples(whole)
+	reports := make([]NativeReport, len(e.metrics))
+	for i := range e.metrics {
+		reports[i] = e.report(&e.metrics[i])
 	}
 	return reports
 }
@@ -88,41 +88,41 @@ func Work(page []byte, f Format, plan *mapping.Plan) int {
 type explanation struct {
 	plan    *mapping.Plan
 	format  Format
-	natives []native
+	metrics []nativeMetric
 	result  Result // of one native after the other
 	page    []byte // of a native alone
 }
 
 // native is a native family of a page.
-type native struct {
-	name, typ string
-	samples   int
-	names     []string // of its samples, each once
-	lines     []byte   // of its samples
-	targets   []mapping.Target
-	stats     Stats // of the family alone
-	feeds     []feed
+type nativeMetric struct {
+	name, typ     string
+	samples       int
+	names         []string // of its samples, each once
+	lines         []byte   // of its samples
+	targets       []mapping.Target
+	stats         Stats // of the family alone
+	contributions []contribution
 }
 
 // feed is a unified family that a native is mapped to.
-type feed struct {
-	family int
-	rank   int    // the lowest of the native's targets that are this family
-	named  bool   // the mapping names the native or one of its samples
-	alone  int    // samples that the native alone would make
-	got    int    // samples that it made in the page
-	before string // the native that made them in its place
+type contribution struct {
+	family  int
+	rank    int    // the lowest of the native's targets that are this family
+	named   bool   // the mapping names the native or one of its samples
+	alone   int    // samples that the native alone would make
+	samples int    // samples that it made in the page
+	takenBy string // the native that made them in its place
 }
 
 // split takes a page apart into its native families, with their types and samples.
-func split(page []byte, f Format, plan *mapping.Plan) []native {
+func splitMetrics(page []byte, f Format, plan *mapping.Plan) []nativeMetric {
 	types := map[string]string{}
 	for lines := exposition.NewScanner(page, f); lines.Scan(); {
 		if lines.Kind() == exposition.TypeLine && len(types) < MaxNatives {
 			types[string(lines.Name())] = string(lines.Text())
 		}
 	}
-	var natives []native
+	var natives []nativeMetric
 	index := map[string]int{}
 	for lines := exposition.NewScanner(page, f); lines.Scan(); {
 		kind := lines.Kind()
@@ -140,7 +140,7 @@ func split(page []byte, f Format, plan *mapping.Plan) []native {
 			}
 			i = len(natives)
 			index[name] = i
-			natives = append(natives, native{name: name, typ: types[name]})
+			natives = append(natives, nativeMetric{name: name, typ: types[name]})
 		}
 		if kind == exposition.SampleLine {
 			n := &natives[i]
@@ -205,7 +205,7 @@ func part(sample string) string {
 }
 
 // translateAlone finds out what a native would make if it were alone.
-func (e *explanation) translateAlone(n *native) {
+func (e *explanation) translateAlone(n *nativeMetric) {
 	e.addTargets(n, n.name, true)
 	for _, sample := range n.names {
 		if sample != n.name {
@@ -223,72 +223,72 @@ func (e *explanation) translateAlone(n *native) {
 	e.page = append(e.page, n.lines...)
 	n.lines = nil
 	n.stats = e.result.Translate(e.page, e.format, e.plan, nil)
-	for i := range n.feeds {
-		n.feeds[i].alone = e.result.blocks[n.feeds[i].family].samples
+	for i := range n.contributions {
+		n.contributions[i].alone = e.result.buffers[n.contributions[i].family].samples
 	}
 }
 
 // addTargets adds the targets of a name in the mapping to those of a native.
-func (e *explanation) addTargets(n *native, name string, named bool) {
+func (e *explanation) addTargets(n *nativeMetric, name string, named bool) {
 	for _, t := range e.plan.Lookup([]byte(name)) {
 		n.targets = append(n.targets, t)
-		at := slices.IndexFunc(n.feeds, func(f feed) bool { return f.family == t.Family })
+		at := slices.IndexFunc(n.contributions, func(f contribution) bool { return f.family == t.Family })
 		if at < 0 {
-			n.feeds = append(n.feeds, feed{family: t.Family, rank: t.Rank, named: named})
+			n.contributions = append(n.contributions, contribution{family: t.Family, rank: t.Rank, named: named})
 			continue
 		}
-		n.feeds[at].rank = min(n.feeds[at].rank, t.Rank)
+		n.contributions[at].rank = min(n.contributions[at].rank, t.Rank)
 	}
 }
 
 // award says which native made the samples of each unified family: of those that have any, the one that ranks first.
-func (e *explanation) award(whole *Result) {
+func (e *explanation) assignSamples(whole *Result) {
 	type winner struct {
 		name string
 		rank int
 		left int // samples whose native is not found yet
 	}
 	winners := map[int]*winner{}
-	for i := range e.natives {
-		n := &e.natives[i]
-		for _, f := range n.feeds {
+	for i := range e.metrics {
+		n := &e.metrics[i]
+		for _, f := range n.contributions {
 			if f.alone == 0 {
 				continue
 			}
 			if w := winners[f.family]; w == nil {
-				winners[f.family] = &winner{n.name, f.rank, whole.blocks[f.family].samples}
+				winners[f.family] = &winner{n.name, f.rank, whole.buffers[f.family].samples}
 			} else if f.rank < w.rank {
 				w.name, w.rank = n.name, f.rank
 			}
 		}
 	}
-	for i := range e.natives {
-		n := &e.natives[i]
-		for k := range n.feeds {
-			f := &n.feeds[k]
+	for i := range e.metrics {
+		n := &e.metrics[i]
+		for k := range n.contributions {
+			f := &n.contributions[k]
 			w := winners[f.family]
 			if w == nil || f.alone == 0 {
 				continue
 			}
-			f.before = w.name
+			f.takenBy = w.name
 			if f.rank == w.rank {
-				f.got = min(f.alone, w.left)
-				w.left -= f.got
-				f.before = ""
+				f.samples = min(f.alone, w.left)
+				w.left -= f.samples
+				f.takenBy = ""
 			}
 		}
 	}
 }
 
-func (e *explanation) report(n *native) NativeReport {
+func (e *explanation) report(n *nativeMetric) NativeReport {
 	r := NativeReport{Name: n.name, Type: n.typ, Samples: n.samples, Unreadable: n.stats.ParseErrors}
-	for i := range n.feeds {
-		f := &n.feeds[i]
+	for i := range n.contributions {
+		f := &n.contributions[i]
 		if !f.named && f.alone == 0 {
 			continue
 		}
-		o := Outcome{Family: e.plan.Families()[f.family].WireName, Samples: f.got}
-		if f.got == 0 {
+		o := Outcome{Family: e.plan.Families()[f.family].WireName, Samples: f.samples}
+		if f.samples == 0 {
 			o.Why = e.why(n, f)
 		}
 		r.Outcomes = append(r.Outcomes, o)
@@ -300,12 +300,12 @@ func (e *explanation) report(n *native) NativeReport {
 }
 
 // why says why a native made no sample of a unified family that it is mapped to.
-func (e *explanation) why(n *native, f *feed) string {
+func (e *explanation) why(n *nativeMetric, f *contribution) string {
 	switch {
 	case n.samples == 0:
 		return "the page has no sample of it"
-	case f.before != "":
-		return fmt.Sprintf("another native family, %s, comes first in the mapping", f.before)
+	case f.takenBy != "":
+		return fmt.Sprintf("another native family, %s, comes first in the mapping", f.takenBy)
 	case f.alone > 0:
 		return "the same series stand in the page before, or the page is over its bounds"
 	case n.stats.ParseErrors > 0 && n.stats.ParseErrors == n.stats.Lines:
@@ -315,14 +315,14 @@ func (e *explanation) why(n *native, f *feed) string {
 	if why := e.otherType(n, f.family); why != "" {
 		return why
 	}
-	if why := selects(n.targets, f.family); why != "" {
+	if why := whyUnselected(n.targets, f.family); why != "" {
 		return why
 	}
 	return fmt.Sprintf("none of its samples is one that the mapping's %s takes", e.plan.Families()[f.family].Type)
 }
 
 // otherType says how the page's type differs from the one that the mapping needs, "" if the difference explains nothing.
-func (e *explanation) otherType(n *native, family int) string {
+func (e *explanation) otherType(n *nativeMetric, family int) string {
 	single := n.typ == "counter" || n.typ == "gauge"
 	if !single && n.typ != "histogram" && n.typ != "summary" {
 		return ""
@@ -344,7 +344,7 @@ func (e *explanation) otherType(n *native, family int) string {
 }
 
 // selects says by which of its keys the targets of a family took no sample, "" if they have none that selects.
-func selects(targets []mapping.Target, family int) string {
+func whyUnselected(targets []mapping.Target, family int) string {
 	var keys []string
 	for _, t := range targets {
 		if t.Family != family || t.Change == nil {

@@ -50,9 +50,9 @@ type bufferTemplate struct {
 
 // A checkedValue is a value that takes part in the check of histograms.
 type checkedValue struct {
-	shape *shape
-	slot  int32
-	part  histogramPart
+	labels *labelTemplate
+	slot   int32
+	part   histogramPart
 }
 
 // A revaluedLine is a line of which at least one target looks at the value.
@@ -64,7 +64,7 @@ type revaluedLine struct {
 // A revaluedSample is what one target makes of a line, but for the value.
 type revaluedSample struct {
 	output *output
-	shape  *shape
+	labels *labelTemplate
 	le     []byte
 }
 
@@ -81,7 +81,7 @@ func (r *Result) fillTemplate(page []byte, f Format, plan *mapping.Plan, src *So
 	if t == nil {
 		return Stats{}, false
 	}
-	holds := t.plan == plan && t.source == src && t.format == f && r.shapes.users == r.Users && t.size <= r.sampleLimit()
+	holds := t.plan == plan && t.source == src && t.format == f && r.labels.users == r.Users && t.size <= r.sampleLimit()
 	values, matches := pagetemplate.Values{}, false
 	if holds {
 		values, matches = t.page.Match(page)
@@ -92,31 +92,31 @@ func (r *Result) fillTemplate(page []byte, f Format, plan *mapping.Plan, src *So
 		return Stats{}, false
 	}
 	if r.Limiter != nil && len(t.revalued) > 0 {
-		r.Limiter.resume()
-		defer r.Limiter.end()
+		r.Limiter.resumePage()
+		defer r.Limiter.endPage()
 	}
 	r.fast.pacer.Hit()
 	r.stats, r.limit = t.stats, r.sampleLimit()
 	r.samples = 0
 	r.memory.reset(r.More)
-	r.shapes.charge(&r.memory)
+	r.labels.chargeTo(&r.memory)
 	r.memory.take(t.bytes)
 	for i := range t.buffers {
-		b, bt := &r.blocks[i], &t.buffers[i]
+		b, bt := &r.buffers[i], &t.buffers[i]
 		if bt.revalued {
 			b.reset()
 			continue
 		}
-		b.buf = bt.lines.Fill(b.buf, values)
+		b.text = bt.lines.Fill(b.text, values)
 		for k := range bt.checks {
 			c := &bt.checks[k]
-			b.check.take(c.part, c.shape, values.At(c.slot))
+			b.check.add(c.part, c.labels, values.At(c.slot))
 		}
 		r.samples += b.samples
-		r.memory.left -= len(b.buf) + b.samples*seriesBytes
+		r.memory.left -= len(b.text) + b.samples*seriesBytes
 	}
 	r.writeRevalued(t, values)
-	return r.finish(), true
+	return r.endPage(), true
 }
 
 // writeRevalued writes the samples of lines whose targets look at values.
@@ -127,7 +127,7 @@ func (r *Result) writeRevalued(t *pageTemplate, values pagetemplate.Values) {
 		value, selected := values.At(line.slot), line.selected
 		for ; next < line.end; next++ {
 			s := &t.samples[next]
-			if r.write(s.output, s.shape, s.le, value) != unselected {
+			if r.writeSample(s.output, s.labels, s.le, value) != outcomeUnselected {
 				selected = true
 			}
 		}

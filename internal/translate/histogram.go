@@ -13,17 +13,17 @@ type histogramCheck struct {
 	infinite bool
 	// The histogram whose count came last and waits for its buckets, and the one whose run ended last and waits for its
 	// count, by the hashes of their labels.
-	counted, ended   uint64
-	isCounted, isRun bool
-	count, inf       float64
-	invalid          int
+	counted, ended             uint64
+	awaitsBuckets, awaitsCount bool
+	count, inf                 float64
+	invalid                    int
 }
 
 // bucket takes a bucket, the last one being infinite.
-func (c *histogramCheck) bucket(sh *shape, infinite bool, value []byte) {
+func (c *histogramCheck) addBucket(sh *labelTemplate, infinite bool, value []byte) {
 	v := number(value)
 	if !c.running || c.series != sh.hash {
-		c.end()
+		c.endRun()
 		c.running, c.series, c.bad, c.infinite = true, sh.hash, false, false
 	} else if v < c.last {
 		c.bad = true
@@ -35,36 +35,36 @@ func (c *histogramCheck) bucket(sh *shape, infinite bool, value []byte) {
 }
 
 // unbounded reports whether a bucket has no bound.
-func unbounded(le []byte) bool { return le[0] == '+' && string(le) == "+Inf" }
+func isInf(le []byte) bool { return le[0] == '+' && string(le) == "+Inf" }
 
 // total takes a count.
-func (c *histogramCheck) total(sh *shape, value []byte) {
+func (c *histogramCheck) addCount(sh *labelTemplate, value []byte) {
 	v := number(value)
-	c.end()
-	if c.isRun && c.ended == sh.hash {
+	c.endRun()
+	if c.awaitsCount && c.ended == sh.hash {
 		if c.inf != v {
 			c.invalid++
 		}
-		c.isRun = false
+		c.awaitsCount = false
 		return
 	}
-	c.counted, c.count, c.isCounted = sh.hash, v, true
+	c.counted, c.count, c.awaitsBuckets = sh.hash, v, true
 }
 
 // end ends a run.
-func (c *histogramCheck) end() {
+func (c *histogramCheck) endRun() {
 	if !c.running {
 		return
 	}
-	counted := c.isCounted && c.counted == c.series
-	c.isRun = false
+	counted := c.awaitsBuckets && c.counted == c.series
+	c.awaitsCount = false
 	switch {
 	case c.bad, !c.infinite, counted && c.count != c.last:
 		c.invalid++
 	case !counted:
-		c.ended, c.inf, c.isRun = c.series, c.last, true
+		c.ended, c.inf, c.awaitsCount = c.series, c.last, true
 	}
-	c.running, c.isCounted = false, false
+	c.running, c.awaitsBuckets = false, false
 }
 
 // number reads a value that is known to be one.
@@ -108,19 +108,19 @@ func partOf(k kind, le []byte) histogramPart {
 		return totalCount
 	case k != kindBucket:
 		return noPart
-	case unbounded(le):
+	case isInf(le):
 		return infiniteBucket
 	}
 	return boundedBucket
 }
 
 // take takes a sample.
-func (c *histogramCheck) take(part histogramPart, sh *shape, value []byte) {
+func (c *histogramCheck) add(part histogramPart, sh *labelTemplate, value []byte) {
 	switch part {
 	case noPart:
 	case totalCount:
-		c.total(sh, value)
+		c.addCount(sh, value)
 	default:
-		c.bucket(sh, part == infiniteBucket, value)
+		c.addBucket(sh, part == infiniteBucket, value)
 	}
 }

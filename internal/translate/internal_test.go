@@ -12,22 +12,22 @@ import (
 
 // OutputCapacity returns the bytes that a Result holds for its output.
 func OutputCapacity(r *Result) (n int) {
-	for i := range r.blocks {
-		n += cap(r.blocks[i].buf)
+	for i := range r.buffers {
+		n += cap(r.buffers[i].text)
 	}
 	return n
 }
 
 // TestEqualHashes checks that lines whose hashes are equal are told apart by their text.
 func TestEqualHashes(t *testing.T) {
-	var s shapes
-	s.use(NewSource(nil), nil, nil)
-	var b block
+	var s labelTemplates
+	s.prepare(NewSource(nil), nil, nil)
+	var b lineBuffer
 	const hash = 7
 	enter := func(line string) bool {
-		start := len(b.buf)
-		b.buf = append(b.buf, line+"\n"...)
-		return b.enter(hash, start, &s)
+		start := len(b.text)
+		b.text = append(b.text, line+"\n"...)
+		return b.addLine(hash, start, &s)
 	}
 	for i, c := range []struct {
 		line string

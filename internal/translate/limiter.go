@@ -13,7 +13,7 @@ const growthWindow = time.Hour
 
 const (
 	// maxAccounts bounds the families that are counted apart. Those that come later share one account.
-	maxAccounts = 1 << 10
+	maxCountedFamilies = 1 << 10
 	// partLines is what each histogram or summary has besides its buckets or quantiles: the bucket without a bound, the sum
 	// and the count.
 	partLines = 3
@@ -36,26 +36,26 @@ type SeriesLimiter struct {
 	next   atomic.Int64 // the limit from the next page on
 
 	// mu is held for the length of a page.
-	mu             sync.Mutex
-	limit, page    int
-	known          knownSeries
-	used, promised int
-	accounts       map[string]*account
-	crowd          account
+	mu                sync.Mutex
+	limit, pageSeries int
+	known             knownSeries
+	used, reserved    int
+	accounts          map[string]*familyUsage
+	overflow          familyUsage
 }
 
 // account is the new series of a family in a window.
-type account struct {
+type familyUsage struct {
 	salt uint64
 	// used were let through, promised are kept for the rest of histograms that were begun in this page.
-	used, promised int
+	used, reserved int
 	// size is how many lines the largest histogram of the family has.
 	size int
 }
 
 // NewGrowth returns a SeriesLimiter of up to limit new series an hour, of pages that have up to page series.
 func NewSeriesLimiter(limit, page int) *SeriesLimiter {
-	g := &SeriesLimiter{seed: maphash.MakeSeed(), born: time.Now(), page: page}
+	g := &SeriesLimiter{seed: maphash.MakeSeed(), born: time.Now(), pageSeries: page}
 	g.SetLimit(limit)
 	g.ends.Store(-1)
 	return g
@@ -85,7 +85,7 @@ func (g *SeriesLimiter) isCurrent(window uint32) bool {
 }
 
 // begin begins a page. The caller must call end.
-func (g *SeriesLimiter) begin() {
+func (g *SeriesLimiter) beginPage() {
 	g.mu.Lock()
 	g.limit = int(g.next.Load())
 	now, ends := int64(time.Since(g.born)), g.ends.Load()
@@ -95,100 +95,100 @@ func (g *SeriesLimiter) begin() {
 	if now >= ends+int64(growthWindow) {
 		g.known = knownSeries{} // nothing is known of the last hour
 	}
-	g.known.turn()
-	g.used, g.accounts, g.crowd = 0, map[string]*account{}, account{}
+	g.known.startWindow()
+	g.used, g.accounts, g.overflow = 0, map[string]*familyUsage{}, familyUsage{}
 	g.ends.Store(now + int64(growthWindow))
 	g.window.Add(1)
 }
 
 // resume begins a page of the current window. The caller must call end.
-func (g *SeriesLimiter) resume() { g.mu.Lock() }
+func (g *SeriesLimiter) resumePage() { g.mu.Lock() }
 
 // end ends a page.
-func (g *SeriesLimiter) end() {
-	g.promised = 0
+func (g *SeriesLimiter) endPage() {
+	g.reserved = 0
 	g.mu.Unlock()
 }
 
 // account returns the account of a family.
-func (g *SeriesLimiter) account(family string) *account {
+func (g *SeriesLimiter) account(family string) *familyUsage {
 	a := g.accounts[family]
 	if a != nil {
 		return a
 	}
-	if len(g.accounts) == maxAccounts {
-		return &g.crowd
+	if len(g.accounts) == maxCountedFamilies {
+		return &g.overflow
 	}
-	a = &account{salt: maphash.String(g.seed, family)}
+	a = &familyUsage{salt: maphash.String(g.seed, family)}
 	g.accounts[family] = a
 	return a
 }
 
 // saltOf tells the series of families apart. Those of the crowd have no account that could say it.
-func (g *SeriesLimiter) saltOf(a *account, family string) uint64 {
-	if a == &g.crowd {
+func (g *SeriesLimiter) saltOf(a *familyUsage, family string) uint64 {
+	if a == &g.overflow {
 		return maphash.String(g.seed, family)
 	}
 	return a.salt
 }
 
 // room reports whether a family may have n more new series.
-func (g *SeriesLimiter) room(a *account, n int) bool {
-	spent := g.used + g.promised
-	return a.used+a.promised+n <= g.limit-spent && g.known.used+g.promised+n <= g.limit+g.page
+func (g *SeriesLimiter) allows(a *familyUsage, n int) bool {
+	spent := g.used + g.reserved
+	return a.used+a.reserved+n <= g.limit-spent && g.known.used+g.reserved+n <= g.limit+g.pageSeries
 }
 
 // spend lets n new series through.
-func (g *SeriesLimiter) spend(a *account, n int) {
+func (g *SeriesLimiter) count(a *familyUsage, n int) {
 	a.used += n
 	g.used += n
 }
 
 // growing is what a block's page has of new series.
-type growing struct {
-	account *account
-	salt    uint64
+type pageUsage struct {
+	usage *familyUsage
+	salt  uint64
 	// shape is that of the last line, admitted what was decided about its labels. run is how many lines of it came so far, and
 	// ended says that one of them has no bound.
-	shape    *shape
-	admitted bool
-	run      int
-	ended    bool
+	labels    *labelTemplate
+	admitted  bool
+	runLines  int
+	runHasInf bool
 	// bounds are the lines with one, ends those of histograms without one.
-	bounds, ends int
+	boundedBuckets, infBuckets int
 	// left are the samples that were left out.
-	left  int
-	churn *churn
+	leftOut       int
+	labelsLeftOut *leftOutLabels
 }
 
 // admits decides about a line of a family. lines is how many the family has with the same labels, as long as that is not known
 // better: 1, partLines or assumedSize.
-func (g *SeriesLimiter) admits(b *growing, family string, k kind, lines int, sh *shape, le []byte) bool {
-	if b.account == nil {
-		b.account = g.account(family)
-		b.salt = g.saltOf(b.account, family)
+func (g *SeriesLimiter) admit(b *pageUsage, family string, k kind, lines int, sh *labelTemplate, le []byte) bool {
+	if b.usage == nil {
+		b.usage = g.account(family)
+		b.salt = g.saltOf(b.usage, family)
 	}
-	if b.shape != sh {
+	if b.labels != sh {
 		b.endRun()
-		b.shape, b.run, b.ended = sh, 0, false
-		b.admitted = g.admitsLabels(b.account, b.salt+sh.group, lines)
+		b.labels, b.runLines, b.runHasInf = sh, 0, false
+		b.admitted = g.admitLabels(b.usage, b.salt+sh.groupHash, lines)
 	}
 	if !b.admitted {
-		b.left++
+		b.leftOut++
 		return false
 	}
 	key := b.salt
 	switch {
-	case k == kindBucket && unbounded(le):
-		b.run++
-		b.ends++
-		b.ended = true
+	case k == kindBucket && isInf(le):
+		b.runLines++
+		b.infBuckets++
+		b.runHasInf = true
 		return true
 	case k == kindBucket:
-		b.run++
-		b.bounds++
-		key += sh.group + maphash.Bytes(g.seed, le)
-	case sh.quantile:
+		b.runLines++
+		b.boundedBuckets++
+		key += sh.groupHash + maphash.Bytes(g.seed, le)
+	case sh.hasQuantile:
 		key += sh.hash
 	default:
 		return true
@@ -196,21 +196,21 @@ func (g *SeriesLimiter) admits(b *growing, family string, k kind, lines int, sh 
 	if g.known.touch(key) {
 		return true
 	}
-	a := b.account
-	if a.promised > 0 && g.promised > 0 {
-		a.promised--
-		g.promised--
-	} else if !g.room(a, 1) {
-		b.left++
+	a := b.usage
+	if a.reserved > 0 && g.reserved > 0 {
+		a.reserved--
+		g.reserved--
+	} else if !g.allows(a, 1) {
+		b.leftOut++
 		return false
 	}
-	g.spend(a, 1)
+	g.count(a, 1)
 	g.known.add(key)
 	return true
 }
 
 // admitsLabels decides about all lines of a family that have the same labels.
-func (g *SeriesLimiter) admitsLabels(a *account, key uint64, lines int) bool {
+func (g *SeriesLimiter) admitLabels(a *familyUsage, key uint64, lines int) bool {
 	if g.known.touch(key) {
 		return true
 	}
@@ -218,33 +218,33 @@ func (g *SeriesLimiter) admitsLabels(a *account, key uint64, lines int) bool {
 	if lines > 1 {
 		whole = cmp.Or(a.size, lines)
 	}
-	if !g.room(a, whole) {
+	if !g.allows(a, whole) {
 		return false
 	}
-	g.spend(a, first)
-	a.promised += whole - first
-	g.promised += whole - first
+	g.count(a, first)
+	a.reserved += whole - first
+	g.reserved += whole - first
 	g.known.add(key)
 	return true
 }
 
 // endRun learns from the lines of a histogram how many one has. Where those of several are mixed there are no runs.
-func (b *growing) endRun() {
-	if b.ended && b.run > 1 {
-		b.account.size = max(b.account.size, b.run+partLines-1)
+func (b *pageUsage) endRun() {
+	if b.runHasInf && b.runLines > 1 {
+		b.usage.size = max(b.usage.size, b.runLines+partLines-1)
 	}
 }
 
 // endPage learns how many lines a histogram has where those of several are mixed, and lets go of the page.
-func (b *growing) endPage() {
-	if b.account != nil {
+func (b *pageUsage) endPage() {
+	if b.usage != nil {
 		b.endRun()
-		if b.ends > 0 {
-			b.account.size = max(b.account.size, (b.bounds+b.ends-1)/b.ends+partLines)
+		if b.infBuckets > 0 {
+			b.usage.size = max(b.usage.size, (b.boundedBuckets+b.infBuckets-1)/b.infBuckets+partLines)
 		}
-		b.account.promised = 0
+		b.usage.reserved = 0
 	}
-	*b = growing{}
+	*b = pageUsage{}
 }
 
 // knownSeries is a set of hashes with open addressing. The low byte of a slot is the window in which the series was last seen.
@@ -302,7 +302,7 @@ func (s *knownSeries) rebuild(n int, window uint64) {
 }
 
 // turn begins a window and forgets what was not seen in the one before.
-func (s *knownSeries) turn() {
+func (s *knownSeries) startWindow() {
 	seen := 0
 	for _, v := range s.slots {
 		if v != 0 && v&windowMask == s.window {

@@ -7,11 +7,11 @@ import (
 )
 
 // lines takes all lines of a page.
-func (r *Result) lines(page []byte, f Format) {
+func (r *Result) readLines(page []byte, f Format) {
 	cur := int32(0)
 	if r.fast.recording != nil {
 		for pos := 0; pos < len(page); {
-			pos, cur = r.slowLine(page, pos, cur, f)
+			pos, cur = r.readLine(page, pos, cur, f)
 		}
 		return
 	}
@@ -19,26 +19,26 @@ func (r *Result) lines(page []byte, f Format) {
 		rest := page[pos:]
 		if rest[0] == '#' {
 			line, next := cutLine(page, pos)
-			if r.comment(line, f) {
+			if r.readComment(line, f) {
 				break
 			}
 			pos = next
 			continue
 		}
-		s := &r.vocabulary.list[cur]
-		if !s.begins(rest) {
+		s := &r.names.names[cur]
+		if !s.startsLine(rest) {
 			next := s.next
-			if !r.vocabulary.list[next].begins(rest) {
-				pos, cur = r.slowLine(page, pos, cur, f)
+			if !r.names.names[next].startsLine(rest) {
+				pos, cur = r.readLine(page, pos, cur, f)
 				continue
 			}
 			cur = next
-			s = &r.vocabulary.list[cur]
+			s = &r.names.names[cur]
 		}
 		if len(s.outputs) == 0 {
 			r.stats.Lines++
 			r.stats.Unmapped++
-			if s.page != r.vocabulary.page && r.vocabulary.countUnmapped(s) {
+			if s.lastPage != r.names.pageNumber && r.names.countUnmapped(s) {
 				r.stats.UnmappedFamilies++
 			}
 			n := bytes.IndexByte(rest, '\n')
@@ -48,26 +48,26 @@ func (r *Result) lines(page []byte, f Format) {
 			pos += n + 1
 			continue
 		}
-		if n := r.fastLine(s, rest); n > 0 {
+		if n := r.readKnownLine(s, rest); n > 0 {
 			r.stats.Lines++
 			pos += n
 			continue
 		}
 		line, next := cutLine(page, pos)
-		r.parsedLine(s, page, pos, line)
+		r.parseLine(s, page, pos, line)
 		pos = next
 	}
 }
 
 // comment takes a line that begins with # and reports whether it ends the page.
-func (r *Result) comment(line []byte, f Format) (end bool) {
+func (r *Result) readComment(line []byte, f Format) (end bool) {
 	if f == OpenMetrics && string(line) == "# EOF" {
 		return true
 	}
 	if len(line) > 2 && line[2] == 'H' {
 		return false // HELP has nothing to say here
 	}
-	if r.vocabulary.conflict(line) {
+	if r.names.checkTypeLine(line) {
 		r.stats.TypeConflicts++
 	}
 	return false
@@ -75,13 +75,13 @@ func (r *Result) comment(line []byte, f Format) (end bool) {
 
 // slowLine takes a line that is neither of the series before nor of its successor. It returns where the next line begins
 // and the series to compare it with.
-func (r *Result) slowLine(page []byte, pos int, cur int32, f Format) (next int, series int32) {
+func (r *Result) readLine(page []byte, pos int, cur int32, f Format) (next int, series int32) {
 	line, next := cutLine(page, pos)
 	if len(line) == 0 {
 		return next, cur
 	}
 	if line[0] == '#' {
-		if r.comment(line, f) {
+		if r.readComment(line, f) {
 			return len(page), cur
 		}
 		return next, cur
@@ -89,58 +89,58 @@ func (r *Result) slowLine(page []byte, pos int, cur int32, f Format) (next int, 
 	name := line[:exposition.MetricNameLen(line)]
 	if len(name) == 0 {
 		r.stats.Lines++
-		r.fault(page, pos, line, exposition.ErrName)
+		r.addParseError(page, pos, line, exposition.ErrName)
 		return next, cur
 	}
-	found := r.vocabulary.find(name, &r.shapes)
-	if int(cur) < len(r.vocabulary.list) {
-		r.vocabulary.list[cur].next = found
+	found := r.names.find(name, &r.labels)
+	if int(cur) < len(r.names.names) {
+		r.names.names[cur].next = found
 	}
-	s := &r.vocabulary.list[found]
+	s := &r.names.names[found]
 	if len(s.outputs) == 0 {
 		r.stats.Lines++
 		r.stats.Unmapped++
-		if r.vocabulary.countUnmapped(s) {
+		if r.names.countUnmapped(s) {
 			r.stats.UnmappedFamilies++
 		}
 		r.fast.recording.unmapped(pos + len(name))
 	} else {
-		r.parsedLine(s, page, pos, line)
+		r.parseLine(s, page, pos, line)
 	}
 	return next, found
 }
 
 // fastLine takes a line of a series whose label block is that of the line before it, or of the one that followed that the
 // last time. It returns the length of the line, its end included, or 0 where it does not know such a line.
-func (r *Result) fastLine(s *series, rest []byte) int {
+func (r *Result) readKnownLine(s *sampleName, rest []byte) int {
 	if !s.uniform {
 		return 0
 	}
 	n := len(s.name)
-	var sh *shape
+	var sh *labelTemplate
 	var le []byte
 	if s.outputs[0].kind != kindBucket {
-		list := &r.shapes.forms[s.outputs[0].form].plain
-		sh = &list.list[list.cur]
+		list := &r.labels.rewrites[s.outputs[0].rewrite].plain
+		sh = &list.templates[list.last]
 		if !hasPrefix(rest[n:], sh.before) {
 			next := sh.next
-			if sh = &list.list[next]; !hasPrefix(rest[n:], sh.before) {
+			if sh = &list.templates[next]; !hasPrefix(rest[n:], sh.before) {
 				return 0
 			}
-			list.cur = next
+			list.last = next
 		}
 		n += len(sh.before)
 	} else {
-		list := &r.shapes.forms[s.outputs[0].form].gapped
-		sh = &list.list[list.cur]
+		list := &r.labels.rewrites[s.outputs[0].rewrite].buckets
+		sh = &list.templates[list.last]
 		var m int
-		if le, m = sh.matchGap(rest[n:]); m == 0 {
+		if le, m = sh.matchBucket(rest[n:]); m == 0 {
 			next := sh.next
-			sh = &list.list[next]
-			if le, m = sh.matchGap(rest[n:]); m == 0 {
+			sh = &list.templates[next]
+			if le, m = sh.matchBucket(rest[n:]); m == 0 {
 				return 0
 			}
-			list.cur = next
+			list.last = next
 		}
 		n += m
 	}
@@ -159,13 +159,13 @@ func (r *Result) fastLine(s *series, rest []byte) int {
 	default:
 		return 0
 	}
-	what := taken
+	what := outcomeTaken
 	for i := range s.outputs {
-		if what = r.write(&s.outputs[i], sh, le, value); what == refused {
+		if what = r.writeSample(&s.outputs[i], sh, le, value); what == outcomeInvalid {
 			return 0
 		}
 	}
-	if what == unselected {
+	if what == outcomeUnselected {
 		r.stats.Unselected++
 	}
 	return n
@@ -177,7 +177,7 @@ func hasPrefix(b []byte, prefix string) bool {
 
 // matchGap compares the text that follows a name with a gapped shape. It returns the value of le and the length of what
 // comes before the sample's value, 0 if it is another shape or le is no plain number.
-func (sh *shape) matchGap(b []byte) (le []byte, n int) {
+func (sh *labelTemplate) matchBucket(b []byte) (le []byte, n int) {
 	if !hasPrefix(b, sh.before) {
 		return nil, 0
 	}
@@ -196,28 +196,28 @@ func (sh *shape) matchGap(b []byte) (le []byte, n int) {
 }
 
 // parsedLine takes a line of a mapped series apart.
-func (r *Result) parsedLine(s *series, page []byte, pos int, line []byte) {
+func (r *Result) parseLine(s *sampleName, page []byte, pos int, line []byte) {
 	r.stats.Lines++
 	if err := r.sample.Parse(line); err != nil {
-		r.fault(page, pos, line, err)
+		r.addParseError(page, pos, line, err)
 		return
 	}
 	r.fast.recording.mapped(pos, line, &r.sample)
-	worst, selected := taken, false
+	worst, selected := outcomeTaken, false
 	for i := range s.outputs {
 		o := &s.outputs[i]
-		what := refused
-		if sh, le := r.shapes.find(o.form, line, &r.sample, o.kind == kindBucket); sh != nil {
-			what = r.write(o, sh, le, r.sample.Value)
-			r.fast.recording.wrote(o, sh, le, pos, &r.sample, &r.blocks[o.family])
+		what := outcomeInvalid
+		if sh, le := r.labels.find(o.rewrite, line, &r.sample, o.kind == kindBucket); sh != nil {
+			what = r.writeSample(o, sh, le, r.sample.Value)
+			r.fast.recording.wrote(o, sh, le, pos, &r.sample, &r.buffers[o.family])
 		}
-		selected = selected || what != unselected
-		if what == refused {
-			worst = refused
+		selected = selected || what != outcomeUnselected
+		if what == outcomeInvalid {
+			worst = outcomeInvalid
 		}
 	}
-	if worst == refused {
-		r.fault(page, pos, line, errHistogram)
+	if worst == outcomeInvalid {
+		r.addParseError(page, pos, line, errInvalidPart)
 	}
 	if !selected {
 		r.stats.Unselected++
@@ -227,15 +227,15 @@ func (r *Result) parsedLine(s *series, page []byte, pos int, line []byte) {
 
 // fault counts a parse error in the line that begins at pos. Its number is worked out only where it is wanted. Where users'
 // names are hashed the line is shown by its metric's name alone: a log reads it.
-func (r *Result) fault(page []byte, pos int, line []byte, err error) {
+func (r *Result) addParseError(page []byte, pos int, line []byte, err error) {
 	number := 0
 	if r.stats.FirstError == "" {
 		number = bytes.Count(page[:pos], []byte{'\n'}) + 1
 	}
-	if r.Users.hashes() {
+	if r.Users.areHashed() {
 		line = line[:exposition.MetricNameLen(line)]
 	}
-	r.stats.fault(number, line, err)
+	r.stats.addParseError(number, line, err)
 }
 
-const errHistogram exposition.LineError = "le or quantile is not a number, or a count is negative"
+const errInvalidPart exposition.LineError = "le or quantile is not a number, or a count is negative"

@@ -23,7 +23,7 @@ func (m *memory) reset(more func(int) bool) {
 
 // take takes n bytes, if they are there.
 func (m *memory) take(n int) bool {
-	if n > m.left && !m.ask(n) {
+	if n > m.left && !m.request(n) {
 		return false
 	}
 	m.left -= n
@@ -31,7 +31,7 @@ func (m *memory) take(n int) bool {
 }
 
 // ask gets more.
-func (m *memory) ask(n int) bool {
+func (m *memory) request(n int) bool {
 	more := (n - m.left + grantBytes - 1) / grantBytes * grantBytes
 	if m.granted+more > MaxPageMemory || m.more != nil && !m.more(more) {
 		return false
@@ -42,13 +42,13 @@ func (m *memory) ask(n int) bool {
 }
 
 // makeRoom forgets what serves the next page, if that leaves n bytes for lines of this one.
-func (r *Result) makeRoom(n int) bool {
+func (r *Result) freeMemory(n int) bool {
 	if c := r.fast.recording; c != nil {
-		r.memory.give(c.page.PageBytes())
+		r.memory.release(c.page.PageBytes())
 		r.fast.drop()
 	}
-	return n <= r.memory.left || r.shapes.yield(n)
+	return n <= r.memory.left || r.labels.forgetToFree(n)
 }
 
 // give gives n bytes back.
-func (m *memory) give(n int) { m.left += n }
+func (m *memory) release(n int) { m.left += n }

@@ -42,5 +42,5 @@ func (r *Result) familyLines(f *mapping.Family, i int) []byte {
 	if i >= len(r.families) || r.families[i].WireName != f.WireName || r.families[i].Type != f.Type {
 		return nil
 	}
-	return r.blocks[i].buf
+	return r.buffers[i].text
 }

@@ -20,19 +20,19 @@ type Raw struct {
 	Limiter *SeriesLimiter
 
 	memory   memory
-	groups   []rawGroup // by name, in the order of the page
+	names    []rawSamples // by name, in the order of the page
 	index    map[string]int32
 	families []rawFamily // with HELP or TYPE, in the order of the page
 	declared map[string]int32
-	shapes   shapes
+	labels   labelTemplates
 	sample   exposition.Sample
 	leftOut  []LeftOut
 }
 
 // A rawGroup is the samples of one name.
-type rawGroup struct {
+type rawSamples struct {
 	name  string
-	block block
+	lines lineBuffer
 	// family is what the name says that the family is, part that the name has more than it.
 	family string
 	part   bool
@@ -43,8 +43,8 @@ type rawGroup struct {
 	negative bool
 }
 
-func newRawGroup(name []byte, b block) rawGroup {
-	g := rawGroup{name: string(name), block: b}
+func newRawSamples(name []byte, b lineBuffer) rawSamples {
+	g := rawSamples{name: string(name), lines: b}
 	g.family = g.name[:len(familyName(name))]
 	g.part = len(g.family) < len(g.name)
 	return g
@@ -72,10 +72,10 @@ func (r *Raw) CollectUnmapped(page []byte, f Format, src *Source, plan *mapping.
 // collect takes the samples of a page whose names are wanted.
 func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byte) bool) Stats {
 	if r.Limiter != nil {
-		r.Limiter.begin()
-		defer r.Limiter.end()
+		r.Limiter.beginPage()
+		defer r.Limiter.endPage()
 	}
-	r.reset(src)
+	r.beginPage(src)
 	var stats Stats
 	limit := MaxSamples
 	if r.MaxSamples > 0 {
@@ -101,11 +101,11 @@ func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byt
 		}
 		stats.Lines++
 		if err := r.sample.Parse(line); err != nil {
-			stats.fault(lines.Number(), line, err)
+			stats.addParseError(lines.Number(), line, err)
 			continue
 		}
 		if wanted(r.sample.Name) {
-			r.add(line, &stats, limit)
+			r.addSample(line, &stats, limit)
 		}
 	}
 	if f == OpenMetrics {
@@ -114,20 +114,20 @@ func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byt
 		}
 	}
 	r.sample.Forget()
-	r.shapes.forget()
-	for i := range r.groups {
-		b := &r.groups[i].block
-		b.seen.forget()
-		if b.growing.account != nil {
-			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.growing, r.groups[i].name)
-			b.growing.endPage()
+	r.labels.releasePage()
+	for i := range r.names {
+		b := &r.names[i].lines
+		b.known.releasePage()
+		if b.newSeries.usage != nil {
+			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.newSeries, r.names[i].name)
+			b.newSeries.endPage()
 		}
 	}
-	stats.Families = len(r.groups)
+	stats.Families = len(r.names)
 	return stats
 }
 
-func (r *Raw) reset(src *Source) {
+func (r *Raw) beginPage(src *Source) {
 	if src == nil {
 		src = NewSource(nil)
 	}
@@ -136,13 +136,13 @@ func (r *Raw) reset(src *Source) {
 	}
 	clear(r.index)
 	clear(r.declared)
-	r.groups, r.families, r.leftOut = r.groups[:0], r.families[:0], r.leftOut[:0]
+	r.names, r.families, r.leftOut = r.names[:0], r.families[:0], r.leftOut[:0]
 	if r.Limiter != nil {
-		r.shapes.seed = r.Limiter.seed
+		r.labels.seed = r.Limiter.seed
 	}
-	r.shapes.use(src, nil, nil)
+	r.labels.prepare(src, nil, nil)
 	r.memory.reset(r.More)
-	r.shapes.charge(&r.memory)
+	r.labels.chargeTo(&r.memory)
 }
 
 // family returns what is known about a family, nil if there are too many.
@@ -160,30 +160,30 @@ func (r *Raw) family(name []byte) *rawFamily {
 }
 
 // group returns the samples of a name, nil if there are too many names.
-func (r *Raw) group(name []byte) *rawGroup {
+func (r *Raw) samplesOf(name []byte) *rawSamples {
 	i, ok := r.index[string(name)]
 	if !ok {
-		if len(r.groups) == maxRawNames {
+		if len(r.names) == maxRawNames {
 			return nil
 		}
-		i = int32(len(r.groups))
-		if cap(r.groups) > len(r.groups) {
-			r.groups = r.groups[:i+1] // with the memory of an earlier page
-			r.groups[i].block.reset()
-			r.groups[i].block.growing = growing{}
-			r.groups[i] = newRawGroup(name, r.groups[i].block)
+		i = int32(len(r.names))
+		if cap(r.names) > len(r.names) {
+			r.names = r.names[:i+1] // with the memory of an earlier page
+			r.names[i].lines.reset()
+			r.names[i].lines.newSeries = pageUsage{}
+			r.names[i] = newRawSamples(name, r.names[i].lines)
 		} else {
-			r.groups = append(r.groups, newRawGroup(name, block{}))
+			r.names = append(r.names, newRawSamples(name, lineBuffer{}))
 		}
-		r.index[r.groups[i].name] = i
+		r.index[r.names[i].name] = i
 	}
-	return &r.groups[i]
+	return &r.names[i]
 }
 
 // add adds the sample that was parsed from line.
-func (r *Raw) add(line []byte, stats *Stats, limit int) {
+func (r *Raw) addSample(line []byte, stats *Stats, limit int) {
 	sample := &r.sample
-	g := r.group(sample.Name)
+	g := r.samplesOf(sample.Name)
 	if g == nil {
 		stats.OverLimit++
 		return
@@ -192,14 +192,14 @@ func (r *Raw) add(line []byte, stats *Stats, limit int) {
 	if bytes.HasSuffix(sample.Name, suffixes[kindBucket]) && exposition.ValidNumber(labelValue(sample.Labels, labelLE)) {
 		k = kindBucket
 	}
-	sh, le := r.shapes.find(0, line, sample, k == kindBucket)
+	sh, le := r.labels.find(0, line, sample, k == kindBucket)
 	size := sh.lineSize(g.name, le, sample.Value)
 	if stats.Samples == limit {
 		stats.OverLimit++
 		return
 	}
 	if r.Limiter != nil && !r.admits(g, k, sh, le) {
-		g.block.growing.note(sh, le, r.shapes.source)
+		g.lines.newSeries.noteLeftOut(sh, le, r.labels.source)
 		return
 	}
 	if !r.memory.take(size + seriesBytes) {
@@ -207,27 +207,27 @@ func (r *Raw) add(line []byte, stats *Stats, limit int) {
 		return
 	}
 	g.check(sample)
-	if !g.block.add(size, g.name, k, sh, le, sample.Value, &r.shapes) {
+	if !g.lines.add(size, g.name, k, sh, le, sample.Value, &r.labels) {
 		stats.Duplicates++
-		r.memory.give(size + seriesBytes)
+		r.memory.release(size + seriesBytes)
 		return
 	}
 	stats.Samples++
 }
 
 // admits decides about a sample. The parts of a family have one account.
-func (r *Raw) admits(g *rawGroup, k kind, sh *shape, le []byte) bool {
+func (r *Raw) admits(g *rawSamples, k kind, sh *labelTemplate, le []byte) bool {
 	lines := 1
 	switch {
 	case k == kindBucket, g.part && r.isHistogram(g.family):
 		lines = assumedSize
-	case g.part, sh.quantile:
+	case g.part, sh.hasQuantile:
 		lines = partLines
 	}
-	if k == kindValue && g.part && !sh.quantile {
+	if k == kindValue && g.part && !sh.hasQuantile {
 		k = kindCount
 	}
-	return r.Limiter.admits(&g.block.growing, g.family, k, lines, sh, le)
+	return r.Limiter.admit(&g.lines.newSeries, g.family, k, lines, sh, le)
 }
 
 func (r *Raw) isHistogram(family string) bool {
@@ -249,7 +249,7 @@ func (r *Raw) Trim() (granted int) {
 func (r *Raw) Granted() int { return r.memory.granted }
 
 // check notes whether the sample forbids a type.
-func (g *rawGroup) check(sample *exposition.Sample) {
+func (g *rawSamples) check(sample *exposition.Sample) {
 	for _, l := range sample.Labels {
 		switch {
 		case string(l.Name) == labelLE && !exposition.ValidNumber(l.Value):

@@ -16,11 +16,11 @@ func MergeRaw(dst *exposition.Writer, raws ...*Raw) {
 	m := newRawMerge(raws)
 	for _, name := range m.names {
 		f := m.families[name]
-		if len(f.groups) == 0 {
+		if len(f.samples) == 0 {
 			continue
 		}
 		dst.Family(name, f.typ, f.help)
-		for _, g := range f.groups {
+		for _, g := range f.samples {
 			for _, lines := range g.lines {
 				dst.Refer(lines)
 			}
@@ -32,11 +32,11 @@ func MergeRaw(dst *exposition.Writer, raws ...*Raw) {
 type mergedFamily struct {
 	typ, help string
 	conflict  bool
-	groups    []*mergedGroup
+	samples   []*mergedSamples
 }
 
 // mergedGroup is the samples of one name over all pages.
-type mergedGroup struct {
+type mergedSamples struct {
 	name                   string
 	lines                  [][]byte
 	noHistogram, noSummary bool
@@ -46,12 +46,12 @@ type mergedGroup struct {
 type rawMerge struct {
 	names    []string // of families, in the order in which they came up
 	families map[string]*mergedFamily
-	groups   map[string]*mergedGroup
+	samples  map[string]*mergedSamples
 }
 
 func newRawMerge(raws []*Raw) *rawMerge {
-	m := &rawMerge{families: map[string]*mergedFamily{}, groups: map[string]*mergedGroup{}}
-	var order []*mergedGroup
+	m := &rawMerge{families: map[string]*mergedFamily{}, samples: map[string]*mergedSamples{}}
+	var order []*mergedSamples
 	for _, r := range raws {
 		if r == nil {
 			continue
@@ -59,16 +59,16 @@ func newRawMerge(raws []*Raw) *rawMerge {
 		for i := range r.families {
 			m.declare(&r.families[i])
 		}
-		for i := range r.groups {
-			if g := &r.groups[i]; g.block.samples > 0 {
-				order = m.collect(g, order)
+		for i := range r.names {
+			if g := &r.names[i]; g.lines.samples > 0 {
+				order = m.addSamples(g, order)
 			}
 		}
 	}
-	m.settleTypes()
+	m.dropWrongTypes()
 	for _, g := range order {
 		f := m.family(m.owner(g.name))
-		f.groups = append(f.groups, g)
+		f.samples = append(f.samples, g)
 	}
 	return m
 }
@@ -93,15 +93,15 @@ func (m *rawMerge) declare(r *rawFamily) {
 	f.typ = cmp.Or(f.typ, r.typ)
 }
 
-func (m *rawMerge) collect(g *rawGroup, order []*mergedGroup) []*mergedGroup {
-	merged := m.groups[g.name]
+func (m *rawMerge) addSamples(g *rawSamples, order []*mergedSamples) []*mergedSamples {
+	merged := m.samples[g.name]
 	if merged == nil {
-		merged = &mergedGroup{name: g.name}
-		m.groups[g.name] = merged
+		merged = &mergedSamples{name: g.name}
+		m.samples[g.name] = merged
 		order = append(order, merged)
 		m.family(g.name)
 	}
-	merged.lines = append(merged.lines, g.block.buf)
+	merged.lines = append(merged.lines, g.lines.text)
 	merged.noHistogram = merged.noHistogram || g.noHistogram
 	merged.noSummary = merged.noSummary || g.noSummary
 	merged.negative = merged.negative || g.negative
@@ -110,7 +110,7 @@ func (m *rawMerge) collect(g *rawGroup, order []*mergedGroup) []*mergedGroup {
 
 // settleTypes takes the types away that cannot stay. A name that a histogram or a summary uses for its own samples is
 // theirs, so shorter names are settled first.
-func (m *rawMerge) settleTypes() {
+func (m *rawMerge) dropWrongTypes() {
 	names := slices.SortedFunc(slices.Values(m.names), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	for _, name := range names {
 		f := m.families[name]
@@ -119,11 +119,11 @@ func (m *rawMerge) settleTypes() {
 		case "counter", "gauge", "untyped":
 			keep = true
 		case "histogram":
-			keep = m.all(name, suffixes[:], func(g *mergedGroup, k kind) bool {
+			keep = m.all(name, suffixes[:], func(g *mergedSamples, k kind) bool {
 				return !g.noHistogram && (k == kindSum || !g.negative)
 			})
 		case "summary":
-			keep = m.all(name, suffixes[:], func(g *mergedGroup, _ kind) bool { return !g.noSummary })
+			keep = m.all(name, suffixes[:], func(g *mergedSamples, _ kind) bool { return !g.noSummary })
 		}
 		if f.conflict || !keep || m.owner(name) != name {
 			f.typ = ""
@@ -132,9 +132,9 @@ func (m *rawMerge) settleTypes() {
 }
 
 // all reports whether the samples of a family, with each of the suffixes, pass a test.
-func (m *rawMerge) all(family string, suffixes [][]byte, ok func(*mergedGroup, kind) bool) bool {
+func (m *rawMerge) all(family string, suffixes [][]byte, ok func(*mergedSamples, kind) bool) bool {
 	for k, suffix := range suffixes {
-		if g := m.groups[family+string(suffix)]; g != nil && !ok(g, kind(k)) {
+		if g := m.samples[family+string(suffix)]; g != nil && !ok(g, kind(k)) {
 			return false
 		}
 	}

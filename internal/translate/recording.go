@@ -47,10 +47,10 @@ type recordedFamily struct {
 func (r *Result) record(page []byte, f Format) {
 	p := &r.fast
 	// Without label templates this is the first page: one after which all are known does better.
-	if !pageTemplates || r.shapes.n == 0 || len(page) > pagetemplate.MaxPageBytes || !p.pacer.Ready() || !r.memory.take(len(page)) {
+	if !pageTemplates || r.labels.count == 0 || len(page) > pagetemplate.MaxPageBytes || !p.pacer.Ready() || !r.memory.take(len(page)) {
 		return
 	}
-	p.recording = &recording{fast: p, page: pagetemplate.New(page), format: f, learned: r.shapes.learnt, families: make([]recordedFamily, len(r.blocks))}
+	p.recording = &recording{fast: p, page: pagetemplate.New(page), format: f, learned: r.labels.added, families: make([]recordedFamily, len(r.buffers))}
 	if r.Limiter != nil {
 		p.recording.window = r.Limiter.window.Load()
 	}
@@ -78,7 +78,7 @@ func (c *recording) mapped(pos int, line []byte, sample *exposition.Sample) {
 
 // wrote notes what a target made of the line that mapped noted last: it is given what Result.write was given, and the buffer
 // that it wrote to.
-func (c *recording) wrote(o *output, sh *shape, le []byte, pos int, sample *exposition.Sample, b *block) {
+func (c *recording) wrote(o *output, sh *labelTemplate, le []byte, pos int, sample *exposition.Sample, b *lineBuffer) {
 	if c == nil {
 		return
 	}
@@ -88,7 +88,7 @@ func (c *recording) wrote(o *output, sh *shape, le []byte, pos int, sample *expo
 		family.samples = 0
 	}
 	line := &c.lines[len(c.lines)-1]
-	s := recordedSample{revaluedSample: revaluedSample{output: o, shape: sh}, written: b.samples > family.samples, clears: family.clears}
+	s := recordedSample{revaluedSample: revaluedSample{output: o, labels: sh}, written: b.samples > family.samples, clears: family.clears}
 	family.samples, family.rank = b.samples, b.rank
 	if le != nil {
 		i := slices.IndexFunc(sample.Labels, func(l exposition.Label) bool { return string(l.Name) == labelLE })
@@ -103,9 +103,9 @@ func (c *recording) wrote(o *output, sh *shape, le []byte, pos int, sample *expo
 	if change := o.change; sh.sum || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
 		family.revalued = true
 	} else if s.written {
-		s.end = len(b.buf) - 1
+		s.end = len(b.text) - 1
 		s.start = s.end
-		if sh.value == nil {
+		if sh.fixedValue == nil {
 			s.start -= len(sample.Value)
 		}
 	}
@@ -131,19 +131,19 @@ func (r *Result) finishRecording(stats Stats) {
 		return
 	}
 	p.recording = nil
-	if r.shapes.learnt != c.learned || stats.ParseErrors+stats.OverLimit+stats.OverMemory+stats.Duplicates > 0 {
+	if r.labels.added != c.learned || stats.ParseErrors+stats.OverLimit+stats.OverMemory+stats.Duplicates > 0 {
 		p.drop()
 		return
 	}
 	t := c.template(stats)
-	t.plan, t.source = r.vocabulary.plan, r.shapes.source
+	t.plan, t.source = r.names.plan, r.labels.source
 	if !r.memory.take(t.bytes - t.page.PageBytes()) {
 		p.drop()
 		return
 	}
 	p.template = t
-	for i := range r.blocks {
-		r.blocks[i].trim() // they may stay for long
+	for i := range r.buffers {
+		r.buffers[i].trim() // they may stay for long
 	}
 }
 
@@ -164,7 +164,7 @@ func (c *recording) template(stats Stats) *pageTemplate {
 				t.samples = append(t.samples, s.revaluedSample)
 				continue
 			}
-			made.selected = made.selected || !s.shape.skip
+			made.selected = made.selected || !s.labels.skip
 			if !s.written || s.clears != c.families[s.output.family].clears {
 				continue
 			}
@@ -172,7 +172,7 @@ func (c *recording) template(stats Stats) *pageTemplate {
 				b.lines.Add(line.slot, s.start, s.end)
 			}
 			if s.part != noPart {
-				b.checks = append(b.checks, checkedValue{s.shape, line.slot, s.part})
+				b.checks = append(b.checks, checkedValue{s.labels, line.slot, s.part})
 			}
 		}
 		if made.end = int32(len(t.samples)); len(t.samples) == before {

@@ -19,19 +19,19 @@ type Result struct {
 	// SeriesLimiter decides which new series are let through; nil: all.
 	Limiter *SeriesLimiter
 
-	families   []mapping.Family
-	blocks     []block // by family
-	vocabulary vocabulary
-	shapes     shapes
-	sample     exposition.Sample
-	fast       fastPath
-	stats      Stats
-	samples    int // in all blocks
-	memory     memory
-	limit      int // of samples
+	families []mapping.Family
+	buffers  []lineBuffer // by family
+	names    nameTable
+	labels   labelTemplates
+	sample   exposition.Sample
+	fast     fastPath
+	stats    Stats
+	samples  int // in all blocks
+	memory   memory
+	limit    int // of samples
 	// scratch holds what a target makes of a sample's value and bound.
-	scratch, bound []byte
-	leftOut        []LeftOut
+	valueText, boundText []byte
+	leftOut              []LeftOut
 }
 
 // Translate translates a page. What the Result held before is gone. It does not fail: what cannot be read is left out and
@@ -41,39 +41,39 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 		return stats
 	}
 	if r.Limiter != nil {
-		r.Limiter.begin()
-		defer r.Limiter.end()
+		r.Limiter.beginPage()
+		defer r.Limiter.endPage()
 	}
-	r.reset(plan, src)
+	r.beginPage(plan, src)
 	r.record(page, f)
-	r.lines(page, f)
-	stats := r.finish()
+	r.readLines(page, f)
+	stats := r.endPage()
 	r.finishRecording(stats)
 	return stats
 }
 
-func (r *Result) reset(plan *mapping.Plan, src *Source) {
+func (r *Result) beginPage(plan *mapping.Plan, src *Source) {
 	if src == nil {
 		src = NewSource(nil)
 	}
 	r.families = plan.Families()
-	if len(r.blocks) != len(r.families) {
-		r.blocks = make([]block, len(r.families))
+	if len(r.buffers) != len(r.families) {
+		r.buffers = make([]lineBuffer, len(r.families))
 	}
-	for i := range r.blocks {
-		r.blocks[i].reset()
-		r.blocks[i].growing = growing{}
+	for i := range r.buffers {
+		r.buffers[i].reset()
+		r.buffers[i].newSeries = pageUsage{}
 	}
-	r.vocabulary.use(plan)
+	r.names.prepare(plan)
 	if r.Limiter != nil {
-		r.shapes.seed = r.Limiter.seed
+		r.labels.seed = r.Limiter.seed
 	}
-	r.shapes.use(src, plan, r.Users)
+	r.labels.prepare(src, plan, r.Users)
 	r.stats = Stats{}
 	r.limit = r.sampleLimit()
 	r.samples = 0
 	r.memory.reset(r.More)
-	r.shapes.charge(&r.memory)
+	r.labels.chargeTo(&r.memory)
 }
 
 // Trim gives all memory back, so that the next page is as the first one. It returns how many bytes More had granted.
@@ -87,7 +87,7 @@ func (r *Result) Trim() (granted int) {
 func (r *Result) LeftOut() []LeftOut { return r.leftOut }
 
 // Source returns the source of the last page.
-func (r *Result) Source() *Source { return r.shapes.source }
+func (r *Result) Source() *Source { return r.labels.source }
 
 // Granted returns how many bytes More has granted.
 func (r *Result) Granted() int { return r.memory.granted }
@@ -100,23 +100,23 @@ func (r *Result) sampleLimit() int {
 }
 
 // finish lets go of the page and adds up what became of it.
-func (r *Result) finish() Stats {
+func (r *Result) endPage() Stats {
 	r.sample.Forget()
-	r.shapes.forget()
+	r.labels.releasePage()
 	r.leftOut = r.leftOut[:0]
-	for i := range r.blocks {
-		b := &r.blocks[i]
-		if b.growing.account != nil {
-			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.growing, r.families[i].WireName)
-			b.growing.endPage()
+	for i := range r.buffers {
+		b := &r.buffers[i]
+		if b.newSeries.usage != nil {
+			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.newSeries, r.families[i].WireName)
+			b.newSeries.endPage()
 		}
-		r.scratch = b.writeSums(r.scratch)
-		b.check.end()
+		r.valueText = b.writeSums(r.valueText)
+		b.check.endRun()
 		r.stats.InvalidHistograms += b.check.invalid
 		b.check = histogramCheck{}
 		r.stats.Samples += b.samples
 		r.stats.Duplicates += b.duplicates
-		b.seen.forget()
+		b.known.releasePage()
 		if b.samples > 0 {
 			r.stats.Families++
 		}
@@ -126,7 +126,7 @@ func (r *Result) finish() Stats {
 
 // Feeds reports whether the last page has samples of a family, given by its index in the plan's Families.
 func (r *Result) Feeds(family int) bool {
-	return family < len(r.blocks) && r.blocks[family].samples > 0
+	return family < len(r.buffers) && r.buffers[family].samples > 0
 }
 
 // Coverage returns how many of the families that count (mapping.Plan.Core) the last page has samples of, and how many count.

@@ -85,7 +85,7 @@ func (s *Source) relabel(dst, native []exposition.Label) []exposition.Label {
 			continue
 		}
 		own, taken := s.value(string(l.Name))
-		if taken && !reserved(l.Name) && (unescapesTo(l.Value, own) || writtenOut(l.Value, own)) {
+		if taken && !reserved(l.Name) && (unescapesTo(l.Value, own) || spelledOut(l.Value, own)) {
 			continue
 		}
 		if taken || reserved(l.Name) {
@@ -133,7 +133,7 @@ func unescapesTo(escaped []byte, text string) bool {
 }
 
 // writtenOut reports whether text is what an escaped value means, with what doesn't show of it written out, as an instance's names are.
-func writtenOut(escaped []byte, text string) bool {
+func spelledOut(escaped []byte, text string) bool {
 	return strings.Contains(text, "<U+") && fleet.Spelled(string(exposition.Unescape(nil, escaped)), fleet.MaxModelName) == text
 }
 

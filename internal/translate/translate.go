@@ -79,7 +79,7 @@ type Stats struct {
 const maxErrorText = 80
 
 // fault counts a parse error and describes it if it is the first.
-func (s *Stats) fault(number int, line []byte, err error) {
+func (s *Stats) addParseError(number int, line []byte, err error) {
 	s.ParseErrors++
 	if s.FirstError == "" {
 		s.FirstError = fmt.Sprintf("line %d: %v: %q", number, err, line[:min(len(line), maxErrorText)])

@@ -69,7 +69,7 @@ func (u *Users) Counts() (kept, folded int) {
 }
 
 // show returns what stands for a name, and whether that is OtherUsers.
-func (u *Users) show(name []byte) (shown string, fold bool) {
+func (u *Users) lookup(name []byte) (shown string, fold bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if shown, ok := u.kept[string(name)]; ok {
@@ -95,10 +95,10 @@ func (u *Users) show(name []byte) (shown string, fold bool) {
 }
 
 // hashes reports whether names are secret.
-func (u *Users) hashes() bool { return u != nil && u.key != nil }
+func (u *Users) areHashed() bool { return u != nil && u.key != nil }
 
 // apply returns the labels as they go out, and says in the shape whether samples are added up. Quantiles cannot be, and stay out.
-func (u *Users) apply(sh *shape, labels []exposition.Label) []exposition.Label {
+func (u *Users) rewriteLabels(sh *labelTemplate, labels []exposition.Label) []exposition.Label {
 	if !slices.ContainsFunc(labels, namesUser) {
 		return labels
 	}
@@ -107,7 +107,7 @@ func (u *Users) apply(sh *shape, labels []exposition.Label) []exposition.Label {
 		if !namesUser(labels[i]) {
 			continue
 		}
-		shown, fold := u.show(exposition.Unescape(nil, labels[i].Value))
+		shown, fold := u.lookup(exposition.Unescape(nil, labels[i].Value))
 		labels[i].Value = exposition.AppendLabelValue(nil, shown)
 		if fold {
 			sh.sum, sh.folded = true, true

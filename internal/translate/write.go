@@ -6,33 +6,33 @@ import (
 )
 
 // A fate is what becomes of a sample.
-type fate uint8
+type outcome uint8
 
 const (
-	taken      fate = iota // also where another native's samples, or a limit, leave it out
-	refused                // no histogram or summary can have it
-	unselected             // the mapping's target does not take samples with these labels or this value
+	outcomeTaken      outcome = iota // also where another native's samples, or a limit, leave it out
+	outcomeInvalid                   // no histogram or summary can have it
+	outcomeUnselected                // the mapping's target does not take samples with these labels or this value
 )
 
 // write writes a sample for one of its series' outputs.
-func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
+func (r *Result) writeSample(o *output, sh *labelTemplate, le, value []byte) outcome {
 	c := o.change
 	switch {
 	case sh.skip, c != nil && len(c.Ignore) > 0 && o.kind == kindValue && ignored(c.Ignore, value):
-		return unselected
-	case o.kind == kindValue && sh.quantile != o.summary:
-		return taken
+		return outcomeUnselected
+	case o.kind == kindValue && sh.hasQuantile != o.summary:
+		return outcomeTaken
 	case o.summary && sh.badQuantile, !o.summary && o.kind != kindValue && sh.badLE:
-		return refused
+		return outcomeInvalid
 	case (o.kind == kindBucket || o.kind == kindCount) && value[0] == '-' && negative(value):
-		return refused
+		return outcomeInvalid
 	}
-	b := &r.blocks[o.family]
+	b := &r.buffers[o.family]
 	if b.samples > 0 && o.rank != b.rank {
 		if o.rank > b.rank {
-			return taken
+			return outcomeTaken
 		}
-		r.memory.give(len(b.buf) + b.reserved + b.samples*seriesBytes)
+		r.memory.release(len(b.text) + b.reservedBytes + b.samples*seriesBytes)
 		r.samples -= b.samples
 		b.clear()
 	}
@@ -40,12 +40,12 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 	switch {
 	case o.summary:
 	case o.kind == kindBucket:
-		b.check.bucket(sh, unbounded(le), value)
+		b.check.addBucket(sh, isInf(le), value)
 	case o.kind == kindCount:
-		b.check.total(sh, value)
+		b.check.addCount(sh, value)
 	}
 	if c != nil {
-		le, value = r.change(o, c, sh, le, value, b)
+		le, value = r.changeValue(o, c, sh, le, value, b)
 	}
 	size := sh.lineSize(o.name, le, value)
 	if sh.sum {
@@ -54,52 +54,52 @@ func (r *Result) write(o *output, sh *shape, le, value []byte) fate {
 	size += seriesBytes
 	if r.samples == r.limit {
 		r.stats.OverLimit++
-		return taken
+		return outcomeTaken
 	}
-	if r.Limiter != nil && !r.Limiter.admits(&b.growing, r.families[o.family].WireName, o.kind, o.lines(), sh, le) {
-		b.growing.note(sh, le, r.shapes.source)
-		return taken
+	if r.Limiter != nil && !r.Limiter.admit(&b.newSeries, r.families[o.family].WireName, o.kind, o.expectedLines(), sh, le) {
+		b.newSeries.noteLeftOut(sh, le, r.labels.source)
+		return outcomeTaken
 	}
-	if size > r.memory.left && !r.memory.ask(size) && !r.makeRoom(size) {
+	if size > r.memory.left && !r.memory.request(size) && !r.freeMemory(size) {
 		r.stats.OverMemory++
-		return taken
+		return outcomeTaken
 	}
 	if sh.sum {
-		if b.addUp(o.name, o.kind, sh, le, value, c == nil || c.Scale == 1, &r.shapes) {
+		if b.addToSum(o.name, o.kind, sh, le, value, c == nil || c.Scale == 1, &r.labels) {
 			r.samples++
 			r.memory.left -= size
-			b.reserved += size - seriesBytes
+			b.reservedBytes += size - seriesBytes
 		}
-		return taken
+		return outcomeTaken
 	}
-	if b.add(size-seriesBytes, o.name, o.kind, sh, le, value, &r.shapes) {
+	if b.add(size-seriesBytes, o.name, o.kind, sh, le, value, &r.labels) {
 		r.samples++
 		r.memory.left -= size
 	}
-	return taken
+	return outcomeTaken
 }
 
 // seriesBytes is about what is remembered of a series besides its line.
 const seriesBytes = 32
 
 // change returns the bound and the value that a target makes of a sample's.
-func (r *Result) change(o *output, c *mapping.Change, sh *shape, le, value []byte, b *block) (newLE, newValue []byte) {
-	if sh.value != nil {
-		return le, sh.value
+func (r *Result) changeValue(o *output, c *mapping.Change, sh *labelTemplate, le, value []byte, b *lineBuffer) (newLE, newValue []byte) {
+	if sh.fixedValue != nil {
+		return le, sh.fixedValue
 	}
 	if c.Scale == 1 {
 		return le, value
 	}
 	if o.kind != kindCount && o.kind != kindBucket {
-		r.scratch = appendScaled(r.scratch[:0], value, c.Scale)
-		value = r.scratch
+		r.valueText = appendScaled(r.valueText[:0], value, c.Scale)
+		value = r.valueText
 	}
 	if o.kind == kindBucket {
-		r.bound = appendScaled(r.bound[:0], le, c.Scale)
-		le = r.bound
+		r.boundText = appendScaled(r.boundText[:0], le, c.Scale)
+		le = r.boundText
 		// Bounds that differ may be equal when they are scaled, and r.bound does not last.
-		if !b.seen.strict && !sh.sum {
-			b.makeStrict(&r.shapes)
+		if !b.known.perLine && !sh.sum {
+			b.trackLines(&r.labels)
 		}
 	}
 	return le, value

@@ -5,29 +5,29 @@ import "github.com/stackscope/stackscope/internal/exposition"
 // seen knows which series a block has. Engines write the buckets of a series one after the other, their bounds rising, so
 // it suffices to know the runs, a line of another kind being a run of one. Where a run comes back or bounds do not rise,
 // seen turns strict and knows each line.
-type seen struct {
-	runs   hashTable
-	lines  hashTable // used when strict
-	strict bool
+type seriesSet struct {
+	runs    hashTable
+	lines   hashTable // used when strict
+	perLine bool
 	// The current run, and the bound of its last bucket as a part of the page.
-	shape *shape
-	kind  kind
-	bound []byte
+	labels *labelTemplate
+	kind   kind
+	bound  []byte
 }
 
-func (s *seen) clear() {
+func (s *seriesSet) clear() {
 	s.runs.clear()
 	s.lines.clear()
-	s.strict, s.shape, s.bound = false, nil, nil
+	s.perLine, s.labels, s.bound = false, nil, nil
 }
 
 // forget lets go of the page.
-func (s *seen) forget() { s.shape, s.bound = nil, nil }
+func (s *seriesSet) releasePage() { s.labels, s.bound = nil, nil }
 
 // fresh reports whether a line is known to be no duplicate by the run that it continues or begins. The answer no is final
 // for the block: seen must be made strict.
-func (s *seen) fresh(name string, k kind, sh *shape, le []byte) bool {
-	if s.shape == sh && s.kind == k {
+func (s *seriesSet) isNew(name string, k kind, sh *labelTemplate, le []byte) bool {
+	if s.labels == sh && s.kind == k {
 		if k != kindBucket || !rises(s.bound, le) {
 			return false
 		}
@@ -41,7 +41,7 @@ func (s *seen) fresh(name string, k kind, sh *shape, le []byte) bool {
 		return false
 	}
 	s.runs.set(at, hash, 0)
-	s.shape, s.kind, s.bound = sh, k, le
+	s.labels, s.kind, s.bound = sh, k, le
 	return true
 }
 
@@ -70,12 +70,12 @@ func wholeDigits(number []byte) int {
 func nameSalt[T string | []byte](name T) uint64 { return uint64(len(name)) * 0x9e3779b97f4a7c15 }
 
 // enter enters the line that begins at start and reports whether its series was not there yet.
-func (b *block) enter(hash uint32, start int, s *shapes) bool {
-	t := &b.seen.lines
+func (b *lineBuffer) addLine(hash uint32, start int, s *labelTemplates) bool {
+	t := &b.known.lines
 	t.grow()
 	at := t.probe(hash, t.start(hash))
 	for t.slots[at].hash != 0 {
-		if b.same(int(t.slots[at].line), start, s) {
+		if b.sameSeries(int(t.slots[at].line), start, s) {
 			return false
 		}
 		at = t.probe(hash, at+1)
@@ -85,11 +85,11 @@ func (b *block) enter(hash uint32, start int, s *shapes) bool {
 }
 
 // makeStrict enters all lines that are there.
-func (b *block) makeStrict(s *shapes) {
-	b.seen.strict = true
+func (b *lineBuffer) trackLines(s *labelTemplates) {
+	b.known.perLine = true
 	var sample exposition.Sample
-	for start := 0; start < len(b.buf); {
-		line, next := cutLine(b.buf, start)
+	for start := 0; start < len(b.text); {
+		line, next := cutLine(b.text, start)
 		if sample.Parse(line) == nil {
 			hash := nameSalt(sample.Name)
 			for _, l := range sample.Labels {
@@ -97,7 +97,7 @@ func (b *block) makeStrict(s *shapes) {
 					hash += s.hash(l)
 				}
 			}
-			b.enter(shorten(hash), start, s)
+			b.addLine(shorten(hash), start, s)
 		}
 		start = next
 	}

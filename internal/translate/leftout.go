@@ -20,42 +20,42 @@ type LeftOut struct {
 
 // Bounds of a LeftOut.
 const (
-	maxChurnSeries = 64
-	maxChurnText   = 64
+	maxLeftOutSeries = 64
+	maxLeftOutText   = 64
 	// labelName is the label that stands for the name of a series.
 	labelName = "__name__"
 )
 
 // churn is the values of labels in the first series of a page that were left out.
-type churn struct {
+type leftOutLabels struct {
 	seed   maphash.Seed
 	series int
-	shape  *shape
-	labels []churnLabel
+	last   *labelTemplate
+	labels []leftOutLabel
 	sample exposition.Sample
 	text   []byte
 }
 
-type churnLabel struct {
+type leftOutLabel struct {
 	name    string
 	values  []uint64 // hashes
 	example string
 }
 
 // note looks at a line that was left out. labels says that it was for its labels, not for its bound.
-func (b *growing) note(sh *shape, le []byte, src *Source) {
-	c := b.churn
+func (b *pageUsage) noteLeftOut(sh *labelTemplate, le []byte, src *Source) {
+	c := b.labelsLeftOut
 	if c == nil {
-		c = &churn{seed: maphash.MakeSeed()}
-		b.churn = c
+		c = &leftOutLabels{seed: maphash.MakeSeed()}
+		b.labelsLeftOut = c
 	}
-	if c.series == maxChurnSeries || !b.admitted && c.shape == sh {
+	if c.series == maxLeftOutSeries || !b.admitted && c.last == sh {
 		return
 	}
 	c.series++
-	c.shape = sh
+	c.last = sh
 	if b.admitted {
-		if sh.quantile {
+		if sh.hasQuantile {
 			c.labelsOf(sh, le, func(name string) bool { return name == labelQuantile })
 		} else {
 			c.add(labelLE, string(le))
@@ -68,7 +68,7 @@ func (b *growing) note(sh *shape, le []byte, src *Source) {
 }
 
 // labelsOf adds those labels of a shape's output that are wanted.
-func (c *churn) labelsOf(sh *shape, le []byte, wanted func(name string) bool) {
+func (c *leftOutLabels) labelsOf(sh *labelTemplate, le []byte, wanted func(name string) bool) {
 	c.text = append(append(c.text[:0], 'm'), sh.head...)
 	if len(sh.after) > 0 {
 		c.text = append(append(c.text, le...), sh.tail...)
@@ -84,11 +84,11 @@ func (c *churn) labelsOf(sh *shape, le []byte, wanted func(name string) bool) {
 	}
 }
 
-func (c *churn) add(name, value string) {
-	i := slices.IndexFunc(c.labels, func(l churnLabel) bool { return l.name == name })
+func (c *leftOutLabels) add(name, value string) {
+	i := slices.IndexFunc(c.labels, func(l leftOutLabel) bool { return l.name == name })
 	if i < 0 {
 		i = len(c.labels)
-		c.labels = append(c.labels, churnLabel{name: name})
+		c.labels = append(c.labels, leftOutLabel{name: name})
 	}
 	l, hash := &c.labels[i], maphash.String(c.seed, value)
 	if !slices.Contains(l.values, hash) {
@@ -97,34 +97,34 @@ func (c *churn) add(name, value string) {
 }
 
 // most returns the label with the most values and the last of these.
-func (c *churn) most() (label, example string) {
+func (c *leftOutLabels) mostValues() (label, example string) {
 	if len(c.labels) == 0 {
 		return "", ""
 	}
-	l := slices.MaxFunc(c.labels, func(a, b churnLabel) int { return cmp.Compare(len(a.values), len(b.values)) })
+	l := slices.MaxFunc(c.labels, func(a, b leftOutLabel) int { return cmp.Compare(len(a.values), len(b.values)) })
 	return clipText(l.name), l.example
 }
 
 // clipText makes foreign text fit for a log line or a label.
 func clipText(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) > maxChurnText {
-		s = strings.ToValidUTF8(s[:maxChurnText], "") + "..."
+	if len(s) > maxLeftOutText {
+		s = strings.ToValidUTF8(s[:maxLeftOutText], "") + "..."
 	}
 	return s
 }
 
 // leftOut appends what was left out of a family, if anything was.
-func (g *SeriesLimiter) leftOut(list []LeftOut, b *growing, family string) []LeftOut {
-	if b.left == 0 {
+func (g *SeriesLimiter) leftOut(list []LeftOut, b *pageUsage, family string) []LeftOut {
+	if b.leftOut == 0 {
 		return list
 	}
-	l := LeftOut{Family: clipText(family), Samples: b.left}
-	if b.account == &g.crowd {
+	l := LeftOut{Family: clipText(family), Samples: b.leftOut}
+	if b.usage == &g.overflow {
 		l.Label, l.Example = labelName, l.Family
 		l.Family = ""
-	} else if b.churn != nil {
-		l.Label, l.Example = b.churn.most()
+	} else if b.labelsLeftOut != nil {
+		l.Label, l.Example = b.labelsLeftOut.mostValues()
 	}
 	return append(list, l)
 }

@@ -10,7 +10,7 @@ import (
 
 // A series is a sample name of engines' pages with what it becomes. Names come in the same order from page to page and
 // from rank to rank, so each remembers its successor and most lines need one comparison to be recognised.
-type series struct {
+type sampleName struct {
 	name string
 	// outputs are the families that the name feeds, none for an unmapped name.
 	outputs []output
@@ -21,8 +21,8 @@ type series struct {
 	uniform bool
 	// Of an unmapped name: the index of its family, -1 if the mapping has the family's other samples, and the page that
 	// has it.
-	family int32
-	page   uint32
+	family   int32
+	lastPage uint32
 }
 
 // An output is one sample name of a unified family.
@@ -34,12 +34,12 @@ type output struct {
 	// summary says that the family is a summary: of the bare name it has the quantiles alone.
 	summary bool
 	// form is the index of what happens to labels, change what happens to values; nil: nothing.
-	form   int
-	change *mapping.Change
+	rewrite int
+	change  *mapping.Change
 }
 
 // lines is how many samples a family has with the same labels, as far as the mapping tells.
-func (o *output) lines() int {
+func (o *output) expectedLines() int {
 	switch {
 	case o.summary:
 		return partLines
@@ -68,18 +68,18 @@ const (
 )
 
 // vocabulary is the sample names known for one plan. The first is a placeholder: lines that begin with # are comments.
-type vocabulary struct {
+type nameTable struct {
 	plan  *mapping.Plan
-	list  []series
+	names []sampleName
 	index map[string]int32
 	bytes int
 	// types are the TYPE lines of the last page, in their order and what they come to; nextType is the next one's index.
 	types    []typeLine
 	nextType int
 	// unmapped are the pages that have the families that no target takes, by name.
-	unmapped      []uint32
+	unmappedPages []uint32
 	unmappedIndex map[string]int32
-	page          uint32
+	pageNumber    uint32
 }
 
 // A typeLine is a line that begins with "# TYPE" with what it comes to.
@@ -89,20 +89,20 @@ type typeLine struct {
 }
 
 // use makes the vocabulary ready for a page under plan.
-func (v *vocabulary) use(plan *mapping.Plan) {
-	if v.plan != plan || v.list == nil {
+func (v *nameTable) prepare(plan *mapping.Plan) {
+	if v.plan != plan || v.names == nil {
 		v.plan = plan
 		v.types = v.types[:0]
 		v.reset()
 	}
 	v.nextType = 0
-	v.page++
+	v.pageNumber++
 }
 
-func (v *vocabulary) reset() {
+func (v *nameTable) reset() {
 	clear(v.unmappedIndex)
-	v.unmapped = v.unmapped[:0]
-	v.list = append(v.list[:0], series{name: "#"})
+	v.unmappedPages = v.unmappedPages[:0]
+	v.names = append(v.names[:0], sampleName{name: "#"})
 	if v.index == nil {
 		v.index = map[string]int32{}
 	}
@@ -111,22 +111,22 @@ func (v *vocabulary) reset() {
 }
 
 // begins reports whether a line is one of s, as far as its name and the byte after it say.
-func (s *series) begins(line []byte) bool {
+func (s *sampleName) startsLine(line []byte) bool {
 	n := len(s.name)
 	return len(line) > n && (line[n] == '{' || line[n] == ' ') && string(line[:n]) == s.name
 }
 
 // find returns the series of a name.
-func (v *vocabulary) find(name []byte, forms *shapes) int32 {
+func (v *nameTable) find(name []byte, forms *labelTemplates) int32 {
 	if i, ok := v.index[string(name)]; ok {
 		return i
 	}
-	if len(v.list) >= maxSeriesNames || v.bytes > maxSeriesNameBytes {
+	if len(v.names) >= maxSeriesNames || v.bytes > maxSeriesNameBytes {
 		v.reset()
 	}
-	i := int32(len(v.list))
+	i := int32(len(v.names))
 	s := v.resolve(string(name), forms)
-	v.list = append(v.list, s)
+	v.names = append(v.names, s)
 	v.index[s.name] = i
 	v.bytes += len(name)
 	return i
@@ -134,12 +134,12 @@ func (v *vocabulary) find(name []byte, forms *shapes) int32 {
 
 // resolve says what a sample name becomes. The type that the mapping declares decides, not the page's: histograms have the
 // names with suffixes, counters and gauges the bare one, summaries all but _bucket.
-func (v *vocabulary) resolve(name string, forms *shapes) series {
-	s := series{name: name, family: -1}
-	s.add(v.plan, []byte(name), kindValue, forms)
+func (v *nameTable) resolve(name string, forms *labelTemplates) sampleName {
+	s := sampleName{name: name, family: -1}
+	s.addTargets(v.plan, []byte(name), kindValue, forms)
 	for k, suffix := range suffixes {
 		if family, ok := bytes.CutSuffix([]byte(name), suffix); ok && len(suffix) > 0 {
-			s.add(v.plan, family, kind(k), forms)
+			s.addTargets(v.plan, family, kind(k), forms)
 		}
 	}
 	if len(s.outputs) == 0 && !mapped(v.plan, []byte(name)) {
@@ -149,29 +149,29 @@ func (v *vocabulary) resolve(name string, forms *shapes) series {
 }
 
 // unmappedFamily returns the index of a family that no target takes.
-func (v *vocabulary) unmappedFamily(name string) int32 {
+func (v *nameTable) unmappedFamily(name string) int32 {
 	i, ok := v.unmappedIndex[name]
 	if !ok {
 		if v.unmappedIndex == nil {
 			v.unmappedIndex = map[string]int32{}
 		}
-		i = int32(len(v.unmapped))
-		v.unmapped = append(v.unmapped, v.page-1)
+		i = int32(len(v.unmappedPages))
+		v.unmappedPages = append(v.unmappedPages, v.pageNumber-1)
 		v.unmappedIndex[name] = i
 	}
 	return i
 }
 
 // countUnmapped notes that the page has an unmapped name and reports whether it is the first of its family.
-func (v *vocabulary) countUnmapped(s *series) bool {
-	if s.page == v.page {
+func (v *nameTable) countUnmapped(s *sampleName) bool {
+	if s.lastPage == v.pageNumber {
 		return false
 	}
-	s.page = v.page
-	if s.family < 0 || v.unmapped[s.family] == v.page {
+	s.lastPage = v.pageNumber
+	if s.family < 0 || v.unmappedPages[s.family] == v.pageNumber {
 		return false
 	}
-	v.unmapped[s.family] = v.page
+	v.unmappedPages[s.family] = v.pageNumber
 	return true
 }
 
@@ -194,7 +194,7 @@ func mapped(plan *mapping.Plan, name []byte) bool {
 	return plan.Lookup(name) != nil || plan.Lookup(familyName(name)) != nil
 }
 
-func (s *series) add(plan *mapping.Plan, native []byte, k kind, forms *shapes) {
+func (s *sampleName) addTargets(plan *mapping.Plan, native []byte, k kind, forms *labelTemplates) {
 	for _, t := range plan.Lookup(native) {
 		f := plan.Families()[t.Family]
 		o := output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k, change: t.Change}
@@ -215,10 +215,10 @@ func (s *series) add(plan *mapping.Plan, native []byte, k kind, forms *shapes) {
 		case k != kindValue:
 			continue
 		}
-		o.form = forms.form(t.Change)
+		o.rewrite = forms.rewriteFor(t.Change)
 		s.outputs = append(s.outputs, o)
 		first := s.outputs[0]
-		s.uniform = len(s.outputs) == 1 || s.uniform && first.kind == o.kind && first.summary == o.summary && first.form == o.form
+		s.uniform = len(s.outputs) == 1 || s.uniform && first.kind == o.kind && first.summary == o.summary && first.rewrite == o.rewrite
 	}
 }
 
@@ -230,7 +230,7 @@ const (
 
 // conflict reports whether a comment declares a type that a mapped family cannot have. It seldom has to be taken apart:
 // pages repeat their comments.
-func (v *vocabulary) conflict(line []byte) bool {
+func (v *nameTable) checkTypeLine(line []byte) bool {
 	i := v.nextType
 	if i < len(v.types) && v.types[i].line == string(line) {
 		v.nextType++
