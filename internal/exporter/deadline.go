@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// Bounds of the time that engines are given for one scrape.
+// Bounds of the time that a scrape gives to engines.
 const (
 	defaultTimeout = 5 * time.Second
 	maxTimeout     = 30 * time.Second
-	// enginesShare of the scraper's time is for the engines, and until closingShare of it their pages must be translated. Then
-	// the page is made, so that it goes out while a fifth of the time is left.
-	enginesShare = 0.65
-	closingShare = 0.7
+	// Engines must have sent their pages after fetchShare of the scraper's timeout, and the pages must be translated after
+	// translateShare. Writing the answer takes up to a tenth more, so that it goes out while a fifth of the timeout is left.
+	fetchShare     = 0.65
+	translateShare = 0.7
 )
 
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// engineTime returns how long the engines of a scrape may take, and when what they gave must be translated. A header that says
-// nothing usable counts as none.
-func engineTime(h http.Header) (engines, closing time.Duration) {
+// scrapeTimes returns how long after its start a scrape waits for engines' pages, and for their translations. A header that is
+// missing or not a positive number counts as defaultTimeout.
+func scrapeTimes(h http.Header) (fetch, translate time.Duration) {
 	timeout := defaultTimeout
 	if seconds, err := strconv.ParseFloat(h.Get(timeoutHeader), 64); err == nil && seconds > 0 && !math.IsNaN(seconds) {
 		timeout = time.Duration(min(seconds, maxTimeout.Seconds()) * float64(time.Second))
 	}
-	return time.Duration(enginesShare * float64(timeout)), time.Duration(closingShare * float64(timeout))
+	return time.Duration(fetchShare * float64(timeout)), time.Duration(translateShare * float64(timeout))
 }

@@ -39,9 +39,9 @@ const (
 // engines. Each engine's page is fetched at most once; a fetch that a scrape has begun is shared. A page that does not come before
 // the deadline gives a result with an error. DryRun returns early, with ctx' error, when ctx ends.
 func (e *Exporter) DryRun(ctx context.Context, proposed *mapping.Compiled, deadline time.Time) ([]DryRunResult, int64, error) {
-	s := scrape{deadline: deadline, identity: e.identity()}
+	s := scrape{fetchBy: deadline, identity: e.identity()}
 	s.compiled, s.generation = e.mapping.Current()
-	engines := e.track()
+	engines := e.states()
 	results := make([]DryRunResult, len(engines))
 	var wg sync.WaitGroup
 	for i, t := range engines {
@@ -61,20 +61,20 @@ func (e *Exporter) DryRun(ctx context.Context, proposed *mapping.Compiled, deadl
 }
 
 // dryRun fills in the result of one engine.
-func (e *Exporter) dryRun(ctx context.Context, result *DryRunResult, t *tracked, s scrape, proposed *mapping.Compiled) {
+func (e *Exporter) dryRun(ctx context.Context, result *DryRunResult, t *engineState, s scrape, proposed *mapping.Compiled) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.logger.Error("dry run: the engine's page could not be translated", "instance", result.Instance.Name, "panic", p, "stack", string(debug.Stack()))
 			*result = DryRunResult{Instance: result.Instance, Err: fmt.Errorf("the page could not be translated: %v", p)}
 		}
 	}()
-	f, err := t.board(s.deadline) //nolint:contextcheck // scrapes share the fetch and go on without this dry run
+	f, err := t.join(s.fetchBy) //nolint:contextcheck // scrapes share the fetch and go on without this dry run
 	if err != nil {
 		result.Instance, result.Err = t.engine.Instance(), err
 		return
 	}
 	defer f.release()
-	defer f.hasRead()
+	defer f.releasePage()
 	result.Instance = f.instance
 	select {
 	case e.dryRuns <- struct{}{}:
@@ -83,10 +83,10 @@ func (e *Exporter) dryRun(ctx context.Context, result *DryRunResult, t *tracked,
 		return
 	}
 	src := t.source(s.identity, f.instance).src
-	before := f.unified(s.compiled, src, func(v variant) { e.countPage(t, v) })
+	before := f.translate(s.compiled, src, func(u unifiedPage) { e.countPage(t, u) })
 	plan := proposed.Plan(f.instance.Runtime, f.instance.Version)
-	after := translate.Result{MaxSamples: t.maxSeries, More: t.room.take, Users: t.users.Clone()}
-	defer func() { t.room.give(after.Trim()) }()
+	after := translate.Result{MaxSamples: t.maxSeries, More: t.more, Users: t.users.Clone()}
+	defer func() { t.giveBack(after.Trim()) }()
 	stats := after.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
 	result.Before = DryRunPage{Fed: before.fed, Countable: before.countable, Series: before.stats.Samples, ParseErrors: before.stats.ParseErrors}
 	result.After = DryRunPage{Series: stats.Samples, ParseErrors: stats.ParseErrors}

@@ -1,5 +1,5 @@
-// Package exporter makes a worker's metrics pages: the unified families of its engines, which are fetched when somebody
-// asks, the families of its collectors, a verdict for each of both, and its own process.
+// Package exporter serves a worker's metrics: those of its engines under unified names, fetched when the worker is scraped, those
+// of its collectors, whether each engine and collector could be read, and those of the worker's own process.
 package exporter
 
 import (
@@ -13,99 +13,97 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/answer"
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/metricspage"
 	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
-	"github.com/stackscope/stackscope/internal/translate"
 )
 
-// Page is an engine's metrics page. Body may be read until Release, which is called once and may be nil.
+// Page is an engine's metrics page. Body is valid until Release, which is called once and may be nil.
 type Page struct {
 	Body        []byte
 	ContentType string
 	Release     func()
 }
 
-// Instance is what an engine's samples are labelled with. Fields that are not known are empty and leave their label out.
+// Instance has the labels of an engine's samples. An unknown field is empty, and its label is left out.
 type Instance struct {
 	ID, Name string
 	ModelID  string
 	Model    string
 	Runtime  string
 	Version  string // chooses the mapping
-	// Gateway: it is no engine but what stands before engines, and its page may name users.
+	// Gateway says that it is a proxy in front of engines, whose page may name users.
 	Gateway bool
 }
 
-// Engine is an inference engine, a pointer, since state is kept by it. Its methods are called from several goroutines,
-// Fetch at most once at a time.
+// Engine is an inference engine. It must be a pointer: the Exporter keeps state for each. Its methods are called from several
+// goroutines, Fetch from one at a time.
 type Engine interface {
 	// Fetch gets the engine's page. It returns before ctx' deadline or soon after it.
 	Fetch(ctx context.Context) (Page, error)
-	// Instance says what the engine is. It is asked after Fetch and does not wait.
+	// Instance says what the engine is. It is called after Fetch and must not block.
 	Instance() Instance
 }
 
-// Emit takes one sample of a collector: its family, what follows the family's name on the line ("" or, for a histogram,
-// _bucket, _sum or _count), its value and its labels but for the worker's.
+// Emit takes one sample of a collector: its metric, the suffix of its name ("" or, for a histogram, _bucket, _sum or _count), its
+// value, and its labels except the worker's.
 type Emit = func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)
 
-// Collector samples something of the machine on a timer of its own.
+// Collector reads a part of the machine on a timer of its own.
 type Collector interface {
 	// Name is the value of label collector.
 	Name() string
-	// Collect calls emit for each sample of the last reading. A family's samples come one after the other; another collector
-	// may have more of them. It must not wait. It returns how long that reading took, negative if there was none yet, and
-	// what was wrong with it.
+	// Collect calls emit for each sample of the last reading, a metric's samples one after the other. Two collectors may have samples
+	// of the same metric. It must not block. It returns how long that reading took, negative if there was none yet, and its error.
 	Collect(emit Emit) (took time.Duration, err error)
 }
 
-// MappingSource holds the mapping in force.
+// MappingSource returns the active mapping.
 type MappingSource interface {
 	Current() (compiled *mapping.Compiled, generation int64)
 }
 
-// Identity is the worker as its samples are labelled. What is not known is empty.
+// Identity has the worker's labels. An unknown field is empty.
 type Identity struct {
 	WorkerID, WorkerName   string
 	ClusterID, ClusterName string
 }
 
-// Options configure an Exporter. All but Collectors, MaxSeries, NewSeries, UserKey, LargeBytes and Logger are required.
+// Options configure an Exporter. All but Collectors, MaxSeries, NewSeries, UserKey, Memory and Logger are required.
 type Options struct {
-	// Engines returns the engines in the order in which they are exported. An engine that is no longer there leaves no
-	// series behind.
+	// Engines returns the engines in the order of their samples. The series of an engine end when it is no longer returned.
 	Engines    func() []Engine
 	Collectors []Collector
 	Mapping    MappingSource
 	Identity   func() Identity
-	// MaxSeries bounds the series of an engine's page in the unified vocabulary; 0: translate.MaxSamples, which it cannot
-	// exceed.
+	// MaxSeries bounds the series of an engine's page under unified names; 0: translate.MaxSamples, which it cannot exceed.
 	MaxSeries int
-	// NewSeries bounds the series of an engine that are new in an hour, see translate.SeriesLimiter; 0: they are not bounded.
+	// NewSeries bounds the new series of an engine in an hour, see translate.SeriesLimiter; 0: unlimited.
 	NewSeries int
 	// UserLimit is how many users of each engine or gateway have series of their own, see translate.Users. With a UserKey
-	// their names are hashed, and the native families of gateways are not shown.
+	// their names are hashed, and the native metrics of gateways are not shown.
 	UserLimit int
 	UserKey   []byte
-	// LargeBytes bounds the memory of what large pages become, and of what is remembered about them for the next scrape,
-	// together. Each engine has 2 MiB of its own. 0: 12 MiB.
-	LargeBytes int
-	Logger     *slog.Logger // nil: silent
+	// Memory is for results that need more than the 2 MiB that each engine has. Nil: 12 MiB.
+	Memory *budget.Pool
+	Logger *slog.Logger // nil: silent
 }
 
 const (
-	// maxScrapes bounds the pages that are made at a time.
+	// maxScrapes bounds the scrapes in progress.
 	maxScrapes = 32
-	// maxHeldBytes bounds the pages that are being read, but for the newest one, and maxReaders their readers.
+	// maxHeldBytes bounds the pages that are being sent, except the newest one, and maxReaders their readers.
 	maxHeldBytes = 24 << 20
 	maxReaders   = 256
+	// defaultMemory is for results of large pages.
+	defaultMemory = 12 << 20
 )
 
-// Exporter makes metrics pages. It is safe for concurrent use.
+// Exporter serves a worker's metrics. It is safe for concurrent use.
 type Exporter struct {
 	engines    func() []Engine
 	collectors []Collector
@@ -119,15 +117,15 @@ type Exporter struct {
 	process    *metricspage.Process
 	scrapes    chan struct{}
 	dryRuns    chan struct{}
-	turns      *turns
+	queue      *translationQueue
 	writers    sync.Pool // of *exposition.Writer
-	gathered   sync.Pool // of *gathering
+	samples    sync.Pool // of *sampleBuffer
 	buffers    sync.Pool // of *bytes.Buffer
 	answers    *answer.Store
-	room       *room
+	memory     *budget.Pool
 
-	mu      sync.Mutex
-	tracked map[Engine]*tracked
+	mu       sync.Mutex
+	byEngine map[Engine]*engineState
 }
 
 // New makes an Exporter.
@@ -143,26 +141,28 @@ func New(o Options) (*Exporter, error) {
 		return nil, err
 	}
 	e := &Exporter{
-		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity, maxSeries: o.MaxSeries, newSeries: o.NewSeries, userLimit: o.UserLimit, userKey: o.UserKey,
+		engines: o.Engines, collectors: o.Collectors, mapping: o.Mapping, identity: o.Identity,
+		maxSeries: o.MaxSeries, newSeries: o.NewSeries, userLimit: o.UserLimit, userKey: o.UserKey,
 		logger:   o.Logger.With(logging.KeyComponent, "exporter"),
 		process:  process,
 		scrapes:  make(chan struct{}, maxScrapes),
 		dryRuns:  make(chan struct{}, maxDryRunTranslations),
-		turns:    newTurns(),
+		queue:    newTranslationQueue(),
 		writers:  sync.Pool{New: func() any { return new(exposition.Writer) }},
-		gathered: sync.Pool{New: func() any { return new(gathering) }},
+		samples:  sync.Pool{New: func() any { return new(sampleBuffer) }},
 		buffers:  sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		answers:  answer.NewStore(answer.Options{MaxBytes: maxHeldBytes, MaxReaders: maxReaders}),
-		tracked:  map[Engine]*tracked{},
+		memory:   cmp.Or(o.Memory, budget.NewPool(defaultMemory)),
+		byEngine: map[Engine]*engineState{},
 	}
-	e.room = &room{free: cmp.Or(o.LargeBytes, defaultLargeBytes), trim: e.trim}
+	e.memory.OnShortage(e.reclaim)
 	return e, nil
 }
 
 // Handler serves /metrics and /metrics/raw, both also with a slash at their end, /healthz and a page with links.
 func (e *Exporter) Handler() http.Handler {
 	mux := routes.NewMux()
-	unified, raw := e.page(e.writeUnified), e.page(e.writeRaw)
+	unified, raw := e.metricsHandler(e.writeUnified), e.metricsHandler(e.writeRaw)
 	mux.Handle("GET /metrics", unified)
 	mux.Handle("GET /metrics/{$}", unified)
 	mux.Handle("GET /metrics/raw", raw)
@@ -187,39 +187,10 @@ const rootPage = `<!doctype html>
 <title>stackscope worker</title>
 <h1>stackscope worker</h1>
 <ul>
-<li><a href="metrics">/metrics</a>: engines in one vocabulary, this machine, this worker
-<li><a href="metrics/raw">/metrics/raw</a>: the engines' own families
-<li><a href="metrics/raw?unmapped=1">/metrics/raw?unmapped=1</a>: those of them that the mapping does not take
+<li><a href="metrics">/metrics</a>: engines under unified names, this machine, this worker
+<li><a href="metrics/raw">/metrics/raw</a>: engines under their own names
+<li><a href="metrics/raw?unmapped=1">/metrics/raw?unmapped=1</a>: of those, the metrics that the mapping does not use
 <li><a href="healthz">/healthz</a>
 </ul>
 </html>
 `
-
-// track returns the state kept for each engine that is there, in order, and forgets the others'.
-func (e *Exporter) track() []*tracked {
-	engines := e.engines()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	list := make([]*tracked, len(engines))
-	for i, engine := range engines {
-		t, ok := e.tracked[engine]
-		if !ok {
-			t = &tracked{engine: engine, maxSeries: e.maxSeries, newSeries: e.newSeries, room: e.room, users: translate.NewUsers(e.userLimit, e.userKey)}
-			e.tracked[engine] = t
-		}
-		list[i] = t
-	}
-	if len(e.tracked) > len(engines) {
-		there := make(map[Engine]*tracked, len(list))
-		for _, t := range list {
-			there[t.engine] = t
-		}
-		for engine, t := range e.tracked {
-			if there[engine] == nil {
-				t.forget()
-			}
-		}
-		e.tracked = there
-	}
-	return list
-}

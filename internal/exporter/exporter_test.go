@@ -403,7 +403,7 @@ func TestGPUStackBug05_StoppedEngineLeavesNoSeries(t *testing.T) {
 	if strings.Contains(page, "model_instance_name") {
 		t.Error("an engine that was taken away still has series")
 	}
-	if len(e.tracked) != 0 {
+	if len(e.byEngine) != 0 {
 		t.Error("an engine that was taken away is remembered")
 	}
 }

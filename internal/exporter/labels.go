@@ -6,7 +6,7 @@ import (
 	"github.com/stackscope/stackscope/internal/translate"
 )
 
-// source is the labels of an instance, rendered once and used as long as nothing about them changes.
+// source is an instance's labels, rendered. It is reused until one of them changes.
 type source struct {
 	identity Identity
 	instance Instance
@@ -15,12 +15,11 @@ type source struct {
 	version  exposition.Labels // of the runtime
 }
 
-// maxSources bounds the renderings that are kept for an engine: one with and one without cluster labels, before and after
-// a change.
+// maxSources bounds the sources that are kept for an engine: with and without cluster labels, before and after a change.
 const maxSources = 4
 
 // source returns the labels of the engine's samples.
-func (t *tracked) source(id Identity, in Instance) source {
+func (t *engineState) source(id Identity, in Instance) source {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.sources {
@@ -60,5 +59,5 @@ func (in Instance) pairs() []string {
 	}
 }
 
-// Labels renders the labels that tell the instance from others.
+// Labels renders the labels that identify the instance.
 func (in Instance) Labels() exposition.Labels { return exposition.RenderLabels(in.pairs()...) }

@@ -19,18 +19,18 @@ func TestScrapeDoesNotWaitForATranslation(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		s := scrape{start: start, deadline: start.Add(900 * time.Millisecond), closing: start.Add(950 * time.Millisecond)}
+		s := scrape{start: start, fetchBy: start.Add(900 * time.Millisecond), translateBy: start.Add(950 * time.Millisecond)}
 		outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
-			if o.tracked.engine == Engine(slow) {
+			if o.state.engine == Engine(slow) {
 				time.Sleep(5 * time.Second)
 			}
-			v := o.flight.unified(small(t).compiled, src, func(variant) {})
+			v := o.fetch.translate(small(t).compiled, src, func(unifiedPage) {})
 			o.result = v.result
 		})
 		if took := time.Since(start); took != 950*time.Millisecond {
 			t.Errorf("the scrape took %s", took)
 		}
-		if o := &outcomes[0]; o.result != nil || o.flight != nil || o.labels == "" || o.took != 950*time.Millisecond {
+		if o := &outcomes[0]; o.result != nil || o.fetch != nil || o.labels == "" || o.took != 950*time.Millisecond {
 			t.Errorf("the slow one: %+v", o)
 		}
 		if o := &outcomes[1]; o.result == nil {
@@ -40,8 +40,8 @@ func TestScrapeDoesNotWaitForATranslation(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		for _, o := range outcomes {
-			if n := len(o.tracked.results); n != 1 {
-				t.Errorf("%s: %d translations wait for the next scrape, want that of this one", o.tracked.engine.Instance().Name, n)
+			if n := len(o.state.results); n != 1 {
+				t.Errorf("%s: %d translations wait for the next scrape, want that of this one", o.state.engine.Instance().Name, n)
 			}
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
@@ -157,7 +158,7 @@ func TestUsersOutliveTheMemoryOfTheirPage(t *testing.T) {
 		fmt.Fprintf(&large, "g_in{number=\"%05d\"} 1\n", i)
 	}
 	other := &fakeEngine{instance: Instance{Name: "other", Runtime: "Gate"}, err: errors.New("down")}
-	e, gateway, _ := newGateway(t, oneFamily, Options{UserLimit: 3, UserKey: []byte("a secret of workers"), LargeBytes: grantedFor(t, compiledMapping(t, oneFamily), "Gate", large.String())}, other)
+	e, gateway, _ := newGateway(t, oneFamily, Options{UserLimit: 3, UserKey: []byte("a secret of workers"), Memory: budget.NewPool(grantedFor(t, compiledMapping(t, oneFamily), "Gate", large.String()))}, other)
 	h := e.Handler()
 	gateway.set(many.String(), nil)
 	first := usersOf(series(get(t, h, "/metrics"), `in_total{model_instance_name="proxy"`))

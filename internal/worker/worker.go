@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/attribution"
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/dirlock"
 	"github.com/stackscope/stackscope/internal/base/durable"
@@ -374,7 +375,7 @@ func (w *Worker) export(ctx context.Context) error {
 		NewSeries:  w.opts.MaxNewSeriesPerEngine,
 		UserLimit:  w.opts.UserLimit,
 		UserKey:    key,
-		LargeBytes: w.opts.LargePagesMemory<<20 - int(largePages(w.opts.LargePagesMemory)),
+		Memory:     budget.New(int64(w.opts.LargePagesMemory) << 20).Results,
 		Logger:     w.opts.Logger,
 	})
 	if err != nil {

@@ -95,7 +95,7 @@ func TestNewSeriesOfManyFamilies(t *testing.T) {
 		get(t, e.Handler(), "/metrics/raw")
 	}
 	got := series(get(t, e.Handler(), "/metrics"), "gpustack:runtime_new_series_left_out_total")
-	if len(got) != maxChurning+1 || !strings.Contains(strings.Join(got, "\n"), `family="other"} `) {
+	if len(got) != maxDroppedMetrics+1 || !strings.Contains(strings.Join(got, "\n"), `family="other"} `) {
 		t.Errorf("%d series: %q", len(got), got)
 	}
 }

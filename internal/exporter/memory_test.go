@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/translate"
 )
 
@@ -24,14 +25,14 @@ func largePage(value int) string {
 }
 
 // grantedFor is the memory that a page takes of what engines share.
-func grantedFor(t *testing.T, m *fakeMapping, runtime, page string) int {
+func grantedFor(t *testing.T, m *fakeMapping, runtime, page string) int64 {
 	t.Helper()
 	var r translate.Result
 	r.Translate([]byte(page), translate.Text, m.compiled.Plan(runtime, ""), nil)
 	if r.Granted() == 0 {
 		t.Fatal("the page is not large")
 	}
-	return r.Granted()
+	return int64(r.Granted())
 }
 
 // usage is an exporter with one engine, which leave takes away.
@@ -43,7 +44,7 @@ type usage struct {
 }
 
 // Whatever becomes of an engine with a large page, all of the memory that engines share can be had again.
-func TestRoomIsWholeAgain(t *testing.T) {
+func TestMemoryIsWholeAgain(t *testing.T) {
 	need := grantedFor(t, small(t), "vLLM", largePage(1))
 	for what, use := range map[string]func(u usage){
 		"the engine stays": func(u usage) {
@@ -66,7 +67,7 @@ func TestRoomIsWholeAgain(t *testing.T) {
 		},
 		"more pages at a time than wait for the next": func(u usage) {
 			var wg sync.WaitGroup
-			for i := range maxSpare + 2 {
+			for i := range maxSpareResults + 2 {
 				wg.Go(func() {
 					time.Sleep(time.Duration(i) * 10 * time.Millisecond)
 					get(u.t, u.e.Handler(), "/metrics")
@@ -114,7 +115,7 @@ func TestRoomIsWholeAgain(t *testing.T) {
 				a.set(largePage(1), nil)
 				var mu sync.Mutex
 				engines := []Engine{a}
-				all := (maxSpare + 2) * need
+				all := (maxSpareResults + 2) * need
 				var scrapes atomic.Int32
 				e, err := New(Options{
 					Engines: func() []Engine {
@@ -122,7 +123,7 @@ func TestRoomIsWholeAgain(t *testing.T) {
 						defer mu.Unlock()
 						return engines
 					},
-					Mapping: small(t), LargeBytes: all,
+					Mapping: small(t), Memory: budget.NewPool(all),
 					Identity: func() Identity { return Identity{WorkerName: fmt.Sprint("node-", scrapes.Add(1))} }, // no two share a translation
 				})
 				if err != nil {
@@ -134,10 +135,10 @@ func TestRoomIsWholeAgain(t *testing.T) {
 					engines = nil
 				}})
 				synctest.Wait()
-				if !e.room.take(all) {
-					t.Errorf("%d bytes of %d are lost", all-e.room.free, all)
+				if !e.memory.TryTake(all) {
+					t.Errorf("%d bytes of %d are lost", all-e.memory.Free(), all)
 				}
-				if e.room.tryTake(1) {
+				if e.memory.TryTake(1) {
 					t.Error("more was given back than was taken")
 				}
 			})
@@ -145,12 +146,12 @@ func TestRoomIsWholeAgain(t *testing.T) {
 	}
 }
 
-// What waits for an engine's next scrape makes room for another's large page, and the first engine's page is as before.
-func TestRoomGoesToWhoNeedsIt(t *testing.T) {
+// What is kept for an engine's next scrape is given back for another's large page, and the first engine's page is as before.
+func TestKeptResultsAreReclaimed(t *testing.T) {
 	a, b := newEngine("a"), newEngine("b")
 	e, err := New(Options{
 		Engines: func() []Engine { return []Engine{a, b} }, Mapping: small(t), Identity: func() Identity { return Identity{} },
-		LargeBytes: grantedFor(t, small(t), "vLLM", largePage(1)),
+		Memory: budget.NewPool(grantedFor(t, small(t), "vLLM", largePage(1))),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -52,9 +52,9 @@ func TestScrapeWithLittleTime(t *testing.T) {
 }
 
 // Large pages are translated one after the other, smaller ones first, and usual ones do not wait for them.
-func TestTurns(t *testing.T) {
+func TestTranslationQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &turns{free: 1}
+		q := &translationQueue{free: 1}
 		start := time.Now()
 		var mu sync.Mutex
 		var order []string
@@ -68,10 +68,10 @@ func TestTurns(t *testing.T) {
 		} {
 			wg.Go(func() {
 				time.Sleep(time.Duration(i) * time.Millisecond)
-				done, err := q.wait(c.size, start.Add(c.left))
+				done, err := q.acquire(c.size, start.Add(c.left))
 				mu.Lock()
 				if err != nil {
-					if !errors.Is(err, errNoTurn) || time.Since(start) != c.left {
+					if !errors.Is(err, errQueueTimeout) || time.Since(start) != c.left {
 						t.Errorf("%s: %v after %s", c.name, err, time.Since(start))
 					}
 					order = append(order, "no "+c.name)
@@ -90,18 +90,18 @@ func TestTurns(t *testing.T) {
 			t.Errorf("the order was %s", got)
 		}
 		if q.free != 1 || len(q.waiting) != 0 {
-			t.Errorf("%d turns are free and %d wait", q.free, len(q.waiting))
+			t.Errorf("%d slots are free and %d wait", q.free, len(q.waiting))
 		}
 	})
 }
 
-// A large page that does not get its turn is left out of the scrape, and its memory is given back.
-func TestScrapeWithoutATurn(t *testing.T) {
+// A large page that is not translated in time is left out of the scrape, and its memory is given back.
+func TestScrapeWithoutASlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newEngine("a"), newEngine("b")
 		a.set(vllmPage+strings.Repeat("# nothing\n", smallPageBytes/10), nil)
 		e, _ := newExporter(t, a, b)
-		e.turns = &turns{}
+		e.queue = &translationQueue{}
 		start := time.Now()
 		page := get(t, e.Handler(), "/metrics", timeoutHeader, "10")
 		if took := time.Since(start); took > 8*time.Second {
@@ -117,7 +117,7 @@ func TestScrapeWithoutATurn(t *testing.T) {
 		if a.released.Load() != 1 {
 			t.Errorf("the page was given back %d times", a.released.Load())
 		}
-		e.turns.done()
+		e.queue.release()
 		if got := series(get(t, e.Handler(), "/metrics"), "gpustack:num_"); len(got) != 2 {
 			t.Errorf("the next page has %q", got)
 		}

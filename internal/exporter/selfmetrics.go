@@ -7,46 +7,46 @@ import (
 	"github.com/stackscope/stackscope/internal/translate"
 )
 
-// totals is what was wrong with all pages of an engine.
-type totals struct {
+// pageErrors counts what was wrong with an engine's pages since the worker started.
+type pageErrors struct {
 	parseErrors, duplicates, typeConflicts, invalidHistograms, overLimit, overMemory uint64
 }
 
-func (t *totals) add(stats translate.Stats) {
-	t.parseErrors += uint64(stats.ParseErrors)
-	t.duplicates += uint64(stats.Duplicates)
-	t.typeConflicts += uint64(stats.TypeConflicts)
-	t.invalidHistograms += uint64(stats.InvalidHistograms)
-	t.overLimit += uint64(stats.OverLimit)
-	t.overMemory += uint64(stats.OverMemory)
+func (e *pageErrors) add(stats translate.Stats) {
+	e.parseErrors += uint64(stats.ParseErrors)
+	e.duplicates += uint64(stats.Duplicates)
+	e.typeConflicts += uint64(stats.TypeConflicts)
+	e.invalidHistograms += uint64(stats.InvalidHistograms)
+	e.overLimit += uint64(stats.OverLimit)
+	e.overMemory += uint64(stats.OverMemory)
 }
 
-func (o *outcome) totals() totals {
-	o.tracked.mu.Lock()
-	defer o.tracked.mu.Unlock()
-	return o.tracked.totals
+func (o *outcome) errors() pageErrors {
+	o.state.mu.Lock()
+	defer o.state.mu.Unlock()
+	return o.state.errors
 }
 
-// The reasons for which RuntimeDropped counts samples.
+// Values of label reason of RuntimeDropped.
 var (
 	seriesLimit = exposition.RenderLabels("reason", "series_limit")
 	memoryLimit = exposition.RenderLabels("reason", "memory")
 )
 
-// writeOwn writes the families about the worker's own work.
-func writeOwn(w *exposition.Writer, worker exposition.Labels, outcomes []outcome, verdicts []verdict, generation int64) {
+// writeSelfMetrics writes the metrics about this scrape: its engines, their pages, the collectors and the worker's version.
+func writeSelfMetrics(w *exposition.Writer, worker exposition.Labels, outcomes []outcome, statuses []collectorStatus, generation int64) {
 	writeEngines(w, outcomes)
 	writePages(w, outcomes)
-	collector := func(m catalog.Metric, value func(v *verdict) float64) {
-		if len(verdicts) > 0 {
+	collector := func(m catalog.Metric, value func(s *collectorStatus) float64) {
+		if len(statuses) > 0 {
 			w.Family(m.WireName(), string(m.Type), m.Help)
 		}
-		for i := range verdicts {
-			w.Sample(m.WireName(), value(&verdicts[i]), worker, verdicts[i].labels)
+		for i := range statuses {
+			w.Sample(m.WireName(), value(&statuses[i]), worker, statuses[i].labels)
 		}
 	}
-	collector(catalog.CollectorSuccess, func(v *verdict) float64 { return boolean(v.err == nil) })
-	collector(catalog.CollectorDuration, func(v *verdict) float64 { return v.took.Seconds() })
+	collector(catalog.CollectorSuccess, func(s *collectorStatus) float64 { return boolean(s.err == nil) })
+	collector(catalog.CollectorDuration, func(s *collectorStatus) float64 { return s.took.Seconds() })
 	single := func(m catalog.Metric, value float64, labels exposition.Labels) {
 		w.Family(m.WireName(), string(m.Type), m.Help)
 		w.Sample(m.WireName(), value, labels)
@@ -56,7 +56,7 @@ func writeOwn(w *exposition.Writer, worker exposition.Labels, outcomes []outcome
 	single(catalog.BuildInfo, 1, exposition.RenderLabels("version", b.Version, "revision", b.Revision, "goversion", b.GoVersion))
 }
 
-// writeEngines writes the families that every engine has.
+// writeEngines writes the metrics that every engine has, whether its page came or not.
 func writeEngines(w *exposition.Writer, outcomes []outcome) {
 	family := func(m catalog.Metric, value func(o *outcome) float64) {
 		name := m.WireName()
@@ -69,11 +69,11 @@ func writeEngines(w *exposition.Writer, outcomes []outcome) {
 	}
 	family(catalog.RuntimeScrapeSuccess, func(o *outcome) float64 { return boolean(o.result != nil) })
 	family(catalog.RuntimeScrapeDuration, func(o *outcome) float64 { return o.took.Seconds() })
-	family(catalog.RuntimeParseErrors, func(o *outcome) float64 { return float64(o.totals().parseErrors) })
-	family(catalog.RuntimeDuplicates, func(o *outcome) float64 { return float64(o.totals().duplicates) })
+	family(catalog.RuntimeParseErrors, func(o *outcome) float64 { return float64(o.errors().parseErrors) })
+	family(catalog.RuntimeDuplicates, func(o *outcome) float64 { return float64(o.errors().duplicates) })
 }
 
-// writePages writes the families of engines that have a page now. A negative value is none.
+// writePages writes the metrics of engines whose page came. A negative value is left out.
 func writePages(w *exposition.Writer, outcomes []outcome) {
 	family := func(m catalog.Metric, value func(o *outcome) (float64, exposition.Labels)) {
 		name, begun := m.WireName(), false
@@ -101,14 +101,14 @@ func writePages(w *exposition.Writer, outcomes []outcome) {
 	})
 	family(catalog.RuntimeUnmapped, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.UnmappedFamilies), "" })
 	family(catalog.RuntimeSeries, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.Samples), "" })
-	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().typeConflicts), "" })
-	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.totals().invalidHistograms), "" })
+	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.errors().typeConflicts), "" })
+	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.errors().invalidHistograms), "" })
 	writeDropped(w, outcomes)
-	writeChurning(w, outcomes)
+	writeDroppedSeries(w, outcomes)
 	users := func(m catalog.Metric, count func(kept, folded int) int) {
 		family(m, func(o *outcome) (float64, exposition.Labels) {
-			kept, folded := o.tracked.users.Counts()
-			if kept+folded == 0 && !o.flight.instance.Gateway {
+			kept, folded := o.state.users.Counts()
+			if kept+folded == 0 && !o.fetch.instance.Gateway {
 				return -1, ""
 			}
 			return float64(count(kept, folded)), ""
@@ -118,7 +118,7 @@ func writePages(w *exposition.Writer, outcomes []outcome) {
 	users(catalog.GatewayUsersFolded, func(_, folded int) int { return folded })
 }
 
-// writeDropped writes how many samples were left out, for each reason.
+// writeDropped writes how many samples exceeded a limit.
 func writeDropped(w *exposition.Writer, outcomes []outcome) {
 	m, begun := catalog.RuntimeDropped, false
 	for i := range outcomes {
@@ -130,9 +130,9 @@ func writeDropped(w *exposition.Writer, outcomes []outcome) {
 			w.Family(m.WireName(), string(m.Type), m.Help)
 			begun = true
 		}
-		t := o.totals()
-		w.Sample(m.WireName(), float64(t.overLimit), o.labels, seriesLimit)
-		w.Sample(m.WireName(), float64(t.overMemory), o.labels, memoryLimit)
+		errors := o.errors()
+		w.Sample(m.WireName(), float64(errors.overLimit), o.labels, seriesLimit)
+		w.Sample(m.WireName(), float64(errors.overMemory), o.labels, memoryLimit)
 	}
 }
 

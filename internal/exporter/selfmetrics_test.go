@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 )
@@ -130,7 +131,8 @@ func TestCutPagesAreLoggedAndAddedUp(t *testing.T) {
 	}
 	large := largePage(1)
 	for reason, c := range map[string]struct {
-		maxSeries, largeBytes int
+		maxSeries  int
+		largeBytes int64
 	}{
 		"series_limit": {24_990, 64 << 20},
 		"memory":       {0, 1},
@@ -138,7 +140,7 @@ func TestCutPagesAreLoggedAndAddedUp(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			a := newEngine("a")
 			e, log := newExporter(t, a)
-			e.mapping, e.maxSeries, e.room.free = small(t), c.maxSeries, c.largeBytes
+			e.mapping, e.maxSeries, e.memory = small(t), c.maxSeries, budget.NewPool(c.largeBytes)
 			h := e.Handler()
 			a.set(large, nil)
 			first, err := strconv.Atoi(dropped(get(t, h, "/metrics"), reason))
