@@ -11,7 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/catalog"
 )
 
-// vendor is a maker of cards and how its cards are read.
+// vendor is a vendor and how its GPUs are read.
 type vendor struct{ folder, title, by string }
 
 var vendors = []vendor{

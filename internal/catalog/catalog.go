@@ -2,13 +2,13 @@
 // HELP and TYPE from here, the mapping validates its targets against it and the documentation is generated from it.
 package catalog
 
-// Prefix begins every unified family. The colon is GPUStack's and part of the specification.
+// Prefix begins every unified metric. The colon is GPUStack's and part of the specification.
 const Prefix = "gpustack:"
 
-// Type is a family's type as the text format spells it.
+// Type is a metric's type as the text format spells it.
 type Type string
 
-// The types that a unified family may have. The catalog itself uses no summaries; a mapping of the user's may.
+// The types that a unified metric may have. The catalog itself uses no summaries; a user's mapping may.
 const (
 	Gauge     Type = "gauge"
 	Counter   Type = "counter"
@@ -16,12 +16,12 @@ const (
 	Summary   Type = "summary"
 )
 
-// Valid reports whether t is a type that a unified family may have.
+// Valid reports whether t is a type that a unified metric may have.
 func (t Type) Valid() bool { return t == Gauge || t == Counter || t == Histogram || t == Summary }
 
-// Metric is one family.
+// Metric is one metric; Prometheus' source calls it a metric family.
 type Metric struct {
-	// Name is the family's name. Counters stand without their _total, as in a mapping document.
+	// Name is the metric's name. Counters lack their _total here, as in a mapping document.
 	Name string
 	Type Type
 	// Help is one sentence in plain text, unescaped.
@@ -38,7 +38,7 @@ func (m Metric) WireName() string {
 	return m.Name
 }
 
-// SampleNames returns the names of the family's samples.
+// SampleNames returns the names of the metric's samples.
 func (m Metric) SampleNames() []string {
 	switch m.Type {
 	case Histogram:

@@ -3,7 +3,7 @@ package catalog
 // LabelUser is the label of gateways' samples that says who asked.
 const LabelUser = "user"
 
-// Gateway holds the unified families of gateways: what stands in front of engines and knows users. They have names of their
+// Gateway holds the unified metrics of gateways: proxies in front of engines that know users. They have names of their
 // own because a request that passes a gateway is counted by its engine as well, and the two must never be added up. At
 // least two kinds of gateways have each. Labels that a gateway does not have are absent.
 var Gateway = []Metric{

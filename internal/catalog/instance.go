@@ -1,18 +1,18 @@
 package catalog
 
-// Families of a model instance that its worker measures itself. All carry the identity labels of the worker and the
+// Metrics of a model instance that its worker measures itself. All carry the identity labels of the worker and the
 // instance.
 var (
-	InstanceGPUMemory    = Metric{Name: Prefix + "model_instance_gpu_memory_used_bytes", Type: Gauge, Help: "Memory of a card that the processes of a model instance hold.", Labels: gpuLabels()}
-	InstanceGPUUse       = Metric{Name: Prefix + "model_instance_gpu_utilization_ratio", Type: Gauge, Help: "Share of a card that the processes of a model instance used, 0 to 1, where the driver measures it for each process.", Labels: gpuLabels()}
-	InstanceGPUEnergy    = Metric{Name: Prefix + "model_instance_gpu_energy_joules", Type: Counter, Help: "Energy of a card allocated to a model instance: an allocation by share of utilization, or of memory where utilization is not measured for each process; no card measures energy for each process.", Labels: gpuLabels()}
-	InstanceLastProgress = Metric{Name: Prefix + "model_instance_last_progress_timestamp_seconds", Type: Gauge, Help: "Unix time at which a token or request counter of a model instance was last seen to move."}
+	InstanceGPUMemory    = Metric{Name: Prefix + "model_instance_gpu_memory_used_bytes", Type: Gauge, Help: "GPU memory that the processes of a model instance use.", Labels: gpuLabels()}
+	InstanceGPUUse       = Metric{Name: Prefix + "model_instance_gpu_utilization_ratio", Type: Gauge, Help: "Share of a GPU that the processes of a model instance used, 0 to 1, where the driver measures it for each process.", Labels: gpuLabels()}
+	InstanceGPUEnergy    = Metric{Name: Prefix + "model_instance_gpu_energy_joules", Type: Counter, Help: "GPU energy allocated to a model instance, by its share of utilization or, where the driver does not measure utilization for each process, of memory. No GPU measures energy for each process.", Labels: gpuLabels()}
+	InstanceLastProgress = Metric{Name: Prefix + "model_instance_last_progress_timestamp_seconds", Type: Gauge, Help: "Unix time at which a token or request counter of a model instance last changed."}
 	InstanceStalled      = Metric{Name: Prefix + "model_instance_stalled", Type: Gauge, Help: "Whether a model instance has work and makes no progress (1) or not (0)."}
-	InstancePhase        = Metric{Name: Prefix + "model_instance_phase_duration_seconds", Type: Histogram, Help: "Time that the phases of a model instance's start took: initializing (process started, no GPU memory yet), loading (holds GPU memory, does not listen yet), starting (listens, gives no metrics yet) and all of them together.", Labels: []string{"phase"}}
-	InstanceTransitions  = Metric{Name: Prefix + "model_instance_state_transitions", Type: Counter, Help: "Changes of a model instance's state as its worker saw them.", Labels: []string{"from", "to", "reason"}}
+	InstancePhase        = Metric{Name: Prefix + "model_instance_phase_duration_seconds", Type: Histogram, Help: "Time that the phases of a model instance's start took: initializing (process started, no GPU memory yet), loading (uses GPU memory, does not listen yet), starting (listens, exports no metrics yet) and all of them together.", Labels: []string{"phase"}}
+	InstanceTransitions  = Metric{Name: Prefix + "model_instance_state_transitions", Type: Counter, Help: "State changes of a model instance, as its worker observed them.", Labels: []string{"from", "to", "reason"}}
 )
 
-// Instance lists the families of model instances in the order in which they are exported.
+// Instance lists the metrics of model instances in the order in which they are exported.
 var Instance = []Metric{
 	InstanceGPUMemory, InstanceGPUUse, InstanceGPUEnergy, InstanceLastProgress, InstanceStalled, InstancePhase, InstanceTransitions,
 }

@@ -1,6 +1,6 @@
 package catalog
 
-// Runtime holds the 28 unified families of inference engines, in the order in which they are exported. The first
+// Runtime holds the 28 unified metrics of inference engines, in the order in which they are exported. The first
 // sixteen are the specification's, the others are GPUStack's own.
 var Runtime = []Metric{
 	{Name: Prefix + "num_requests_running", Type: Gauge, Help: "Requests that the engine is computing."},
@@ -33,7 +33,7 @@ var Runtime = []Metric{
 	{Name: Prefix + "spec_decode_draft_tokens", Type: Counter, Help: "Tokens drafted by speculative decoding."},
 }
 
-// RuntimeExtra holds what the built-in mapping tells besides: things that at least two kinds of engines have. They do not
+// RuntimeExtra holds more metrics of the built-in mapping, each of which at least two runtimes have. They do not
 // count for an engine's coverage.
 var RuntimeExtra = []Metric{
 	{Name: Prefix + "request_received", Type: Counter, Help: "Requests that arrived."},

@@ -1,6 +1,6 @@
 package catalog
 
-// Families of a worker's machine (specification, "Worker Metrics"). All carry worker_id and worker_name.
+// Metrics of a worker's machine (specification, "Worker Metrics"). All carry worker_id and worker_name.
 var (
 	WorkerNodeOS                = Metric{Name: Prefix + "worker_node_os_info", Type: Gauge, Help: "Operating system of the worker node; the value is 1.", Labels: []string{"name", "version"}}
 	WorkerNodeKernel            = Metric{Name: Prefix + "worker_node_kernel_info", Type: Gauge, Help: "Kernel of the worker node; the value is 1.", Labels: []string{"name", "release", "version", "architecture"}}
@@ -45,7 +45,7 @@ var (
 	WorkerNodeInfiniBandLinkDowned   = Metric{Name: Prefix + "worker_node_infiniband_link_downed", Type: Counter, Help: "Times that the link of an InfiniBand or RoCE port went down.", Labels: []string{"device", "port"}}
 )
 
-// WorkerNode lists the families of a worker's machine in the order in which they are exported.
+// WorkerNode lists the metrics of a worker's machine in the order in which they are exported.
 var WorkerNode = []Metric{
 	WorkerNodeOS, WorkerNodeKernel, WorkerNodeUptime, WorkerNodeCPUCores, WorkerNodeCPUUtilization,
 	WorkerNodeMemoryTotal, WorkerNodeMemoryUsed, WorkerNodeMemoryUtilization,
@@ -58,31 +58,31 @@ var WorkerNode = []Metric{
 	WorkerNodeInfiniBandReceived, WorkerNodeInfiniBandTransmitted, WorkerNodeInfiniBandErrors, WorkerNodeInfiniBandLinkDowned,
 }
 
-// Families that a worker exports about its own work.
+// Metrics that a worker exports about its own work.
 var (
-	RuntimeScrapeSuccess  = Metric{Name: Prefix + "runtime_scrape_success", Type: Gauge, Help: "Whether the engine's metrics page could be read and translated (1) or not (0)."}
+	RuntimeScrapeSuccess  = Metric{Name: Prefix + "runtime_scrape_success", Type: Gauge, Help: "Whether the engine's metrics page was read and translated (1) or not (0)."}
 	RuntimeScrapeDuration = Metric{Name: Prefix + "runtime_scrape_duration_seconds", Type: Gauge, Help: "Time that fetching and translating the engine's metrics page took."}
-	RuntimeParseErrors    = Metric{Name: Prefix + "runtime_parse_errors", Type: Counter, Help: "Lines of the engine's metrics page that could not be read and were left out."}
-	RuntimeDuplicates     = Metric{Name: Prefix + "runtime_dropped_duplicates", Type: Counter, Help: "Samples of the engine's metrics page that were left out because their series was already there."}
-	RuntimeCoverage       = Metric{Name: Prefix + "metrics_mapping_coverage_ratio", Type: Gauge, Help: "Share of the specification's families, 0 to 1, that the engine's last metrics page had samples for.", Labels: []string{"runtime_version"}}
-	RuntimeUnmapped       = Metric{Name: Prefix + "runtime_unmapped_families", Type: Gauge, Help: "Families of the engine's last metrics page of which the mapping takes no sample."}
-	RuntimeSeries         = Metric{Name: Prefix + "runtime_series", Type: Gauge, Help: "Series in the unified vocabulary that the engine's last metrics page became."}
-	RuntimeTypeConflicts  = Metric{Name: Prefix + "runtime_type_conflicts", Type: Counter, Help: "Mapped families of the engine's metrics pages whose type has none of the series that the mapping needs."}
-	RuntimeHistograms     = Metric{Name: Prefix + "runtime_invalid_histograms", Type: Counter, Help: "Histograms of the engine's metrics pages that contradict themselves and were passed on unchanged."}
-	RuntimeDropped        = Metric{Name: Prefix + "runtime_dropped_samples", Type: Counter, Help: "Samples of the engine's metrics pages that were left out, by reason: series_limit is that the page has more series than are taken, memory that large pages need more of it than there is for all of them.", Labels: []string{"reason"}}
-	RuntimeNewLeftOut     = Metric{Name: Prefix + "runtime_new_series_left_out", Type: Counter, Help: "Samples of the engine's metrics pages that were left out because their series were new and --max-new-series-per-engine was reached, by their family and the label that had the most values among them. Of a family that is known the known series go on.", Labels: []string{"family", "label"}}
+	RuntimeParseErrors    = Metric{Name: Prefix + "runtime_parse_errors", Type: Counter, Help: "Lines of the engine's metrics page that could not be parsed and were dropped."}
+	RuntimeDuplicates     = Metric{Name: Prefix + "runtime_dropped_duplicates", Type: Counter, Help: "Samples of the engine's metrics page that were dropped because the page had the same series before."}
+	RuntimeCoverage       = Metric{Name: Prefix + "metrics_mapping_coverage_ratio", Type: Gauge, Help: "Share of the specification's metrics, 0 to 1, that the engine's last metrics page had samples for.", Labels: []string{"runtime_version"}}
+	RuntimeUnmapped       = Metric{Name: Prefix + "runtime_unmapped_families", Type: Gauge, Help: "Metrics of the engine's last metrics page that the mapping does not use."}
+	RuntimeSeries         = Metric{Name: Prefix + "runtime_series", Type: Gauge, Help: "Unified series that the engine's last metrics page was translated to."}
+	RuntimeTypeConflicts  = Metric{Name: Prefix + "runtime_type_conflicts", Type: Counter, Help: "Mapped metrics of the engine's metrics pages whose type does not fit the mapping."}
+	RuntimeHistograms     = Metric{Name: Prefix + "runtime_invalid_histograms", Type: Counter, Help: "Histograms of the engine's metrics pages that are inconsistent and were passed on unchanged."}
+	RuntimeDropped        = Metric{Name: Prefix + "runtime_dropped_samples", Type: Counter, Help: "Samples of the engine's metrics pages that were dropped, by reason: series_limit (the page has more series than the limit), memory (the pages of all engines need more than the memory budget).", Labels: []string{"reason"}}
+	RuntimeNewLeftOut     = Metric{Name: Prefix + "runtime_new_series_left_out", Type: Counter, Help: "Samples of the engine's metrics pages that were dropped because their series were new and --max-new-series-per-engine was reached, by metric and by the label with the most values among them. Series that are already known continue.", Labels: []string{"family", "label"}}
 	GatewayUsers          = Metric{Name: Prefix + "gateway_users", Type: Gauge, Help: "Users of the gateway that have series of their own."}
-	GatewayUsersFolded    = Metric{Name: Prefix + "gateway_users_folded", Type: Counter, Help: "Users of the gateway that came when --user-limit was reached, or whose names are too long, and are added up as user other."}
+	GatewayUsersFolded    = Metric{Name: Prefix + "gateway_users_folded", Type: Counter, Help: "Users of the gateway that are counted as user other: --user-limit was reached, or their name is too long."}
 	CollectorSuccess      = Metric{Name: Prefix + "collector_success", Type: Gauge, Help: "Whether a collector of the worker succeeded (1) or not (0).", Labels: []string{"collector"}}
 	CollectorDuration     = Metric{Name: Prefix + "collector_duration_seconds", Type: Gauge, Help: "Time that a collector of the worker took.", Labels: []string{"collector"}}
-	DiscoveredEngines     = Metric{Name: Prefix + "discovered_engines", Type: Gauge, Help: "Engines that are there now, by how they were found (declared, docker, process).", Labels: []string{"source"}}
-	DiscoverySkipped      = Metric{Name: Prefix + "discovery_skipped", Type: Counter, Help: "Processes and containers that discovery had to leave out, by reason.", Labels: []string{"source", "reason"}}
-	UnreportedInstances   = Metric{Name: "stackscope_unreported_instances", Type: Gauge, Help: "Model instances that the worker leaves out of its reports, because the server would refuse what they say; the worker's log says what that is."}
+	DiscoveredEngines     = Metric{Name: Prefix + "discovered_engines", Type: Gauge, Help: "Engines that run now, by how they were found (declared, docker, process).", Labels: []string{"source"}}
+	DiscoverySkipped      = Metric{Name: Prefix + "discovery_skipped", Type: Counter, Help: "Processes and containers that discovery skipped, by reason.", Labels: []string{"source", "reason"}}
+	UnreportedInstances   = Metric{Name: "stackscope_unreported_instances", Type: Gauge, Help: "Model instances that the worker leaves out of its reports because the server would refuse them; the worker's log says why."}
 	MetricsConfigApplied  = Metric{Name: Prefix + "metrics_config_applied_generation", Type: Gauge, Help: "Generation of the metrics mapping that the worker applies; 0 is the built-in default."}
 	BuildInfo             = Metric{Name: "stackscope_build_info", Type: Gauge, Help: "Build of this stackscope; the value is 1.", Labels: []string{"version", "revision", "goversion"}}
 )
 
-// WorkerOwn lists the families that a worker exports about its own work, in the order in which they are exported.
+// WorkerOwn lists the metrics that a worker exports about its own work, in the order in which they are exported.
 var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
 	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeDropped, RuntimeNewLeftOut,
