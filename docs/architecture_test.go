@@ -158,7 +158,6 @@ func TestSealedDependencies(t *testing.T) {
 		"modernc.org/sqlite":                "internal/store",
 		"database/sql":                      "internal/store",
 		"github.com/pressly/goose":          "internal/store",
-		"github.com/shirou/gopsutil":        "internal/collector/host",
 		"github.com/danielgtaylor/huma":     "internal/api",
 	}
 	found := map[string]bool{}

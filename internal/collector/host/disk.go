@@ -20,22 +20,22 @@ const (
 	sectorBytes = 512
 )
 
-// disks reads /proc/diskstats (https://docs.kernel.org/admin-guide/iostats.html).
-type disks struct {
-	*rooted
+// diskReader reads /proc/diskstats (https://docs.kernel.org/admin-guide/iostats.html).
+type diskReader struct {
+	*hostFS
 
-	file  watched
+	file  kernelFile
 	buf   []byte
-	known map[string]*blockDevice // what was found out about a device, so that it is found out rarely
+	known map[string]*blockDevice // by name: what /sys says of a device is read once
 	round int
 	found []diskReading
 }
 
-// blockDevice is what is known of a block device.
+// blockDevice is what /sys says of a block device.
 type blockDevice struct {
 	exported bool
 	labels   exposition.Labels
-	round    int // when it was there last
+	round    int // the last sample that had it
 }
 
 type diskReading struct {
@@ -46,15 +46,15 @@ type diskReading struct {
 // diskCounters are what is taken of a line.
 type diskCounters struct{ reads, sectorsRead, writes, sectorsWritten, busyMilliseconds uint64 }
 
-func newDisks(r *rooted) *disks {
-	return &disks{rooted: r, file: r.watch("proc", "diskstats"), known: map[string]*blockDevice{}}
+func newDiskReader(r *hostFS) *diskReader {
+	return &diskReader{hostFS: r, file: r.kernelFile("proc", "diskstats"), known: map[string]*blockDevice{}}
 }
 
-func (d *disks) read(context.Context) ([]sample, error) {
+func (d *diskReader) read(context.Context) ([]sample, error) {
 	text, err := d.file.read(&d.buf)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errNone
+		return nil, errAbsent
 	case err != nil:
 		return nil, err
 	}
@@ -64,14 +64,14 @@ func (d *disks) read(context.Context) ([]sample, error) {
 	var errs []error
 	d.found = d.found[:0]
 	left := 0
-	for n, line := range lines(text) {
+	for n, line := range numberedLines(text) {
 		name := diskName(line)
 		if name == nil {
 			errs = append(errs, fmt.Errorf("%s: line %d does not name a device", d.file.path, n))
 			continue
 		}
-		of := d.lookup(name)
-		if !of.exported {
+		dev := d.lookup(name)
+		if !dev.exported {
 			continue
 		}
 		counters, ok := parseDisk(line)
@@ -81,11 +81,11 @@ func (d *disks) read(context.Context) ([]sample, error) {
 		case len(d.found) == maxDisks:
 			left++
 		default:
-			d.found = append(d.found, diskReading{of, counters})
+			d.found = append(d.found, diskReading{dev, counters})
 		}
 	}
-	for name, of := range d.known {
-		if of.round != d.round {
+	for name, dev := range d.known {
+		if dev.round != d.round {
 			delete(d.known, name)
 		}
 	}
@@ -93,12 +93,12 @@ func (d *disks) read(context.Context) ([]sample, error) {
 		errs = append(errs, fmt.Errorf("there are %d disks: the first %d are exported", maxDisks+left, maxDisks))
 	}
 	if len(d.found) == 0 && len(errs) == 0 {
-		return nil, errNone
+		return nil, errAbsent
 	}
-	return d.samples(), joined(errs)
+	return d.samples(), joinErrors(errs)
 }
 
-func (d *disks) samples() []sample {
+func (d *diskReader) samples() []sample {
 	samples := make([]sample, 0, 5*len(d.found))
 	add := func(metric *catalog.Metric, value func(*diskReading) float64) {
 		for i := range d.found {
@@ -113,22 +113,22 @@ func (d *disks) samples() []sample {
 	return samples
 }
 
-func (d *disks) lookup(name []byte) *blockDevice {
-	of, ok := d.known[string(name)]
+func (d *diskReader) lookup(name []byte) *blockDevice {
+	dev, ok := d.known[string(name)]
 	if !ok {
-		of = &blockDevice{}
-		if of.exported = d.whole(string(name)); of.exported {
-			of.labels = exposition.RenderLabels("device", string(name))
+		dev = &blockDevice{}
+		if dev.exported = d.isDisk(string(name)); dev.exported {
+			dev.labels = exposition.RenderLabels("device", string(name))
 		}
-		d.known[string(name)] = of
+		d.known[string(name)] = dev
 	}
-	of.round = d.round
-	return of
+	dev.round = d.round
+	return dev
 }
 
-// whole reports whether a block device is a disk, or is made of disks (dm, md), and has a medium. Partitions and the paths
-// below a multipath device would count the same bytes twice; of memory, loop and removable devices nobody wants to know.
-func (d *disks) whole(name string) bool {
+// isDisk reports whether a block device is a disk, or is made of disks (dm, md), and has a medium. Partitions and the paths
+// below a multipath device would count the same bytes twice; memory, loop and removable devices are of no interest.
+func (d *diskReader) isDisk(name string) bool {
 	kind := strings.TrimRight(name, "0123456789")
 	if kind != name && slices.Contains([]string{"loop", "ram", "zram", "fd", "sr"}, kind) {
 		return false
@@ -137,14 +137,14 @@ func (d *disks) whole(name string) bool {
 	if !d.exists("sys", "block", folder) {
 		return false
 	}
-	return d.word("sys", "block", folder, "hidden") != "1" && d.word("sys", "block", folder, "size") != "0"
+	return d.readWord("sys", "block", folder, "hidden") != "1" && d.readWord("sys", "block", folder, "size") != "0"
 }
 
 // diskName is the third field of a line, nil if it is not a name.
 func diskName(line []byte) []byte {
 	n := 0
 	for field := range bytes.FieldsSeq(line) {
-		if n++; n == 3 && device(field) {
+		if n++; n == 3 && isDeviceName(field) {
 			return field
 		}
 	}

@@ -39,25 +39,25 @@ func openFile(path string) (source, error) {
 	return f, nil
 }
 
-// watched is a file of /proc or /sys that is read at each sample. It stays open in between, since opening it costs several
-// times as much as reading it: the kernel writes such a file anew whenever it is read from its beginning. What a dropped
-// sampler leaves open is closed with the garbage.
-type watched struct {
+// kernelFile is a file of /proc or /sys that is read at each sample. It stays open between samples: opening it costs several
+// times as much as reading it, and the kernel makes its text anew at each read from offset 0. A finalizer closes the file of a
+// reader that is dropped.
+type kernelFile struct {
 	path string
-	once bool // close it after each reading
-	head bool // read as much as fits into the buffer
+	closeAfterRead bool // for files that are too many to stay open
+	headOnly bool // the first buffer is enough
 	open openFunc
 	src  source
 }
 
-func (r *rooted) watch(elem ...string) watched {
-	return watched{path: r.path(elem...), open: r.open}
+func (r *hostFS) kernelFile(elem ...string) kernelFile {
+	return kernelFile{path: r.path(elem...), open: r.open}
 }
 
 // read returns what the file says now, in *buf, which it makes larger where needed. A file that was opened before and
 // cannot be read any more is opened anew: its device may have gone and come back.
-func (w *watched) read(buf *[]byte) ([]byte, error) {
-	if w.once {
+func (w *kernelFile) read(buf *[]byte) ([]byte, error) {
+	if w.closeAfterRead {
 		defer w.close()
 	}
 	if w.src != nil {
@@ -79,14 +79,14 @@ func (w *watched) read(buf *[]byte) ([]byte, error) {
 	return text, nil
 }
 
-func (w *watched) close() {
+func (w *kernelFile) close() {
 	if w.src != nil {
 		_ = w.src.Close()
 		w.src = nil
 	}
 }
 
-func (w *watched) readFrom(src source, buf *[]byte) ([]byte, error) {
+func (w *kernelFile) readFrom(src source, buf *[]byte) ([]byte, error) {
 	if *buf == nil {
 		*buf = make([]byte, firstBuffer)
 	}
@@ -95,7 +95,7 @@ func (w *watched) readFrom(src source, buf *[]byte) ([]byte, error) {
 		switch {
 		case err != nil && !errors.Is(err, io.EOF):
 			return nil, err
-		case n < len(*buf), w.head:
+		case n < len(*buf), w.headOnly:
 			return (*buf)[:n], nil
 		case n >= maxTableBytes:
 			return nil, fmt.Errorf("%s is larger than %d bytes", w.path, maxTableBytes)
@@ -104,8 +104,8 @@ func (w *watched) readFrom(src source, buf *[]byte) ([]byte, error) {
 	}
 }
 
-// lines numbers the lines of text from 1 and leaves out empty ones.
-func lines(text []byte) iter.Seq2[int, []byte] {
+// numberedLines numbers the numberedLines of text from 1 and leaves out empty ones.
+func numberedLines(text []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		n := 0
 		for line := range bytes.Lines(text) {
@@ -126,8 +126,8 @@ func number(b []byte) (uint64, bool) {
 	return v, true
 }
 
-// device reports whether b can be the name of a device, as part of a path and of a label.
-func device(b []byte) bool {
+// isDeviceName reports whether b can be the name of a isDeviceName, as part of a path and of a label.
+func isDeviceName(b []byte) bool {
 	const longest = 128
 	if len(b) == 0 || len(b) > longest || b[0] == '.' || bytes.Contains(b, []byte("..")) || !utf8.Valid(b) {
 		return false
@@ -135,8 +135,8 @@ func device(b []byte) bool {
 	return !bytes.ContainsFunc(b, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) })
 }
 
-// names lists a folder; a folder that is not there is empty.
-func (r *rooted) names(dir string) ([]string, error) {
+// listNames lists a folder; a folder that is not there is empty.
+func (r *hostFS) listNames(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -148,33 +148,33 @@ func (r *rooted) names(dir string) ([]string, error) {
 	return list, err
 }
 
-// word returns what a short file says, nothing if it cannot be read.
-func (r *rooted) word(elem ...string) string {
-	text, err := r.file(elem...)
+// readWord returns what a short file says, nothing if it cannot be read.
+func (r *hostFS) readWord(elem ...string) string {
+	text, err := r.readFile(elem...)
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(text)
 }
 
-func (r *rooted) exists(elem ...string) bool {
+func (r *hostFS) exists(elem ...string) bool {
 	_, err := os.Lstat(r.path(elem...))
 	return err == nil
 }
 
-func (r *rooted) path(elem ...string) string {
+func (r *hostFS) path(elem ...string) string {
 	return filepath.Join(append([]string{r.root}, elem...)...)
 }
 
-// patience asks what may never answer, such as a network filesystem without its server or a device without its firmware:
-// one that hangs costs one wait, one goroutine and its own answer.
-type patience[T any] struct {
-	hung map[string]<-chan T // by what was asked
+// hangGuard calls functions that may never return, such as a read from a network filesystem whose server is gone. A call that
+// hangs costs one wait, one goroutine and its own answer; other keys are not held up.
+type hangGuard[T any] struct {
+	hung map[string]<-chan T // the calls that have not returned, by key
 }
 
-// ask asks in a goroutine. ok is false when there is no answer within hangAfter, and from then on until the old question has
-// been answered: then it is asked anew.
-func (p *patience[T]) ask(key string, question func() T) (answer T, ok bool) {
+// call runs question in a goroutine. ok is false if it does not return within hangAfter. While it hangs, further calls with the
+// same key return at once; when it has returned at last, its answer is dropped and the next call asks again.
+func (p *hangGuard[T]) call(key string, question func() T) (answer T, ok bool) {
 	if old, hung := p.hung[key]; hung {
 		select {
 		case <-old:

@@ -45,7 +45,7 @@ func fakes(files map[string]source) openFunc {
 	}
 }
 
-func TestWatchedFileIsReadAnew(t *testing.T) {
+func TestKernelFileIsReadAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	write := func(text string) {
 		t.Helper()
@@ -54,7 +54,7 @@ func TestWatchedFileIsReadAnew(t *testing.T) {
 		}
 	}
 	opened := 0
-	w := watched{path: path, open: func(path string) (source, error) {
+	w := kernelFile{path: path, open: func(path string) (source, error) {
 		opened++
 		return openFile(path)
 	}}
@@ -70,7 +70,7 @@ func TestWatchedFileIsReadAnew(t *testing.T) {
 	if opened != 1 {
 		t.Errorf("opened %d times", opened)
 	}
-	w.once = true
+	w.closeAfterRead = true
 	write("last")
 	for range 3 {
 		if got, err := w.read(&buf); err != nil || string(got) != "last" {
@@ -82,11 +82,11 @@ func TestWatchedFileIsReadAnew(t *testing.T) {
 	}
 }
 
-func TestWatchedFileOfADeviceThatCameBack(t *testing.T) {
+func TestKernelFileOfADeviceThatCameBack(t *testing.T) {
 	broken := errors.New("no such device")
 	var closed int
 	sources := []source{fake{text: "before", closed: &closed}, fake{err: broken, closed: &closed}, fake{text: "after", closed: &closed}}
-	w := watched{path: "x", open: func(string) (source, error) {
+	w := kernelFile{path: "x", open: func(string) (source, error) {
 		src := sources[0]
 		sources = sources[1:]
 		return src, nil
@@ -113,8 +113,8 @@ type endless struct{}
 func (endless) ReadAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (endless) Close() error                          { return nil }
 
-func TestWatchedFileIsBounded(t *testing.T) {
-	w := watched{path: "x", open: func(string) (source, error) { return endless{}, nil }}
+func TestKernelFileIsBounded(t *testing.T) {
+	w := kernelFile{path: "x", open: func(string) (source, error) { return endless{}, nil }}
 	var buf []byte
 	if _, err := w.read(&buf); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("got error %v", err)
@@ -122,52 +122,52 @@ func TestWatchedFileIsBounded(t *testing.T) {
 	if len(buf) > maxTableBytes {
 		t.Errorf("buffer of %d bytes", len(buf))
 	}
-	w.head = true
+	w.headOnly = true
 	if got, err := w.read(&buf); err != nil || len(got) == 0 {
 		t.Errorf("head: %d bytes, %v", len(got), err)
 	}
 }
 
-func TestWatchedFileFailsToOpen(t *testing.T) {
-	w := watched{path: "x", open: func(string) (source, error) { return nil, io.ErrUnexpectedEOF }}
+func TestKernelFileFailsToOpen(t *testing.T) {
+	w := kernelFile{path: "x", open: func(string) (source, error) { return nil, io.ErrUnexpectedEOF }}
 	var buf []byte
 	if _, err := w.read(&buf); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got error %v", err)
 	}
 }
 
-func TestPatience(t *testing.T) {
+func TestHangGuard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p patience[int]
+		var p hangGuard[int]
 		release := make(chan struct{})
 		var asked atomic.Int32
 		slow := func() int { asked.Add(1); <-release; return 1 }
 		start := time.Now()
 		for range 10 {
-			if _, ok := p.ask("a", slow); ok {
+			if _, ok := p.call("a", slow); ok {
 				t.Error("there is an answer")
 			}
 		}
 		if took := time.Since(start); took != hangAfter || asked.Load() != 1 {
 			t.Errorf("asked %d times in %s", asked.Load(), took)
 		}
-		if v, ok := p.ask("b", func() int { return 2 }); !ok || v != 2 {
+		if v, ok := p.call("b", func() int { return 2 }); !ok || v != 2 {
 			t.Errorf("another: %d, %v", v, ok)
 		}
 		close(release)
 		synctest.Wait()
-		if v, ok := p.ask("a", func() int { return 3 }); !ok || v != 3 {
+		if v, ok := p.call("a", func() int { return 3 }); !ok || v != 3 {
 			t.Errorf("the old answer is taken: %d, %v", v, ok)
 		}
 	})
 }
 
-func TestDevice(t *testing.T) {
+func TestDeviceName(t *testing.T) {
 	for name, want := range map[string]bool{
 		"eth0": true, "bond0.100": true, "cciss/c0d0": true, "größe": true,
 		"": false, ".": false, "..": false, "a/../b": false, "a b": false, "a\x00": false, "a\xff": false, strings.Repeat("x", 129): false,
 	} {
-		if got := device([]byte(name)); got != want {
+		if got := isDeviceName([]byte(name)); got != want {
 			t.Errorf("device(%q) = %v", name, got)
 		}
 	}

@@ -1,5 +1,6 @@
 // Package host samples the machine that a worker runs on: operating system, kernel, uptime, CPU, memory, filesystems, load,
-// swap, pressure, disks, networks and InfiniBand. Samples are taken on a timer and handed out as they are, so that a hung filesystem never holds up a scrape.
+// swap, pressure, disks, networks and InfiniBand. Samples are taken on a timer and served from memory, so a hung filesystem
+// never delays a scrape.
 package host
 
 import (
@@ -8,12 +9,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/shirou/gopsutil/v4/common"
 
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
@@ -24,7 +24,7 @@ import (
 const (
 	// DefaultInterval is the time between two samples.
 	DefaultInterval = 5 * time.Second
-	// rareEvery is how many intervals pass between two samples of what hardly ever changes.
+	// rareEvery is how many intervals pass between two samples of what hardly ever changes, such as the kernel's version.
 	rareEvery = 60
 	// lateAfter and staleAfter are how many intervals a sample may be overdue before its collector counts as failed, and
 	// before it is exported no more.
@@ -64,8 +64,12 @@ func New(o Options) *Host {
 	if o.usage == nil {
 		o.usage = usage
 	}
-	r := newRooted(o.Root)
 	h := &Host{}
+	if runtime.GOOS != "linux" {
+		o.Logger.Info("host metrics need Linux: there are none on this machine", logging.KeyComponent, "host")
+		return h
+	}
+	r := newHostFS(o.Root)
 	add := func(name string, every int, read readFunc) {
 		h.collectors = append(h.collectors, &Collector{
 			name: name, interval: time.Duration(every) * o.Interval, read: read,
@@ -75,19 +79,19 @@ func New(o Options) *Host {
 	add("os", rareEvery, r.readOS)
 	add("kernel", rareEvery, r.readKernel)
 	add("uptime", 1, r.readUptime)
-	add("cpu", 1, newCPU(r).read)
-	add("memory", 1, newMemory(r).read)
-	add("filesystem", 1, newFilesystems(r, o.usage).read)
-	add("load", 1, (&loadReader{file: r.watch("proc", "loadavg")}).read)
-	add("swap", 1, newMemory(r).readSwap)
-	add("pressure", 1, newPressures(r).read)
-	add("disk", 1, newDisks(r).read)
-	add("network", 1, newNetworks(r).read)
-	add("infiniband", 1, newInfiniBand(r).read)
+	add("cpu", 1, newCPUReader(r).read)
+	add("memory", 1, newMemoryReader(r).read)
+	add("filesystem", 1, newFilesystemReader(r, o.usage).read)
+	add("load", 1, (&loadReader{file: r.kernelFile("proc", "loadavg")}).read)
+	add("swap", 1, newMemoryReader(r).readSwap)
+	add("pressure", 1, newPressureReader(r).read)
+	add("disk", 1, newDiskReader(r).read)
+	add("network", 1, newNetworkReader(r).read)
+	add("infiniband", 1, newInfiniBandReader(r).read)
 	return h
 }
 
-// Run samples until ctx ends. A sampler that hangs in the system does not keep it from returning.
+// Run samples until ctx ends. It returns although a sampler hangs in a system call.
 func (h *Host) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, c := range h.collectors {
@@ -97,10 +101,10 @@ func (h *Host) Run(ctx context.Context) {
 	lifecycle.WaitWithin(time.Second, &wg)
 }
 
-// Collectors returns the samplers in the order in which their families are exported.
+// Collectors returns the samplers in the order in which their metrics are exported.
 func (h *Host) Collectors() []*Collector { return h.collectors }
 
-// sample is one sample of a family.
+// sample is one sample of a metric.
 type sample struct {
 	metric *catalog.Metric
 	value  float64
@@ -131,7 +135,7 @@ type Collector struct {
 // Name is the value of label collector.
 func (c *Collector) Name() string { return c.name }
 
-// Collect calls emit for each sample of the last reading, one family after the other; it never waits. It returns how long
+// Collect calls emit for each sample of the last reading, one metric after the other; it never waits. It returns how long
 // the reading took, negative if there was none yet or the machine has nothing of the kind, and what was wrong with it.
 func (c *Collector) Collect(emit func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)) (took time.Duration, err error) {
 	last := c.last.Load()
@@ -179,7 +183,7 @@ func (c *Collector) sample(ctx context.Context) error {
 	defer cancel()
 	start := time.Now()
 	samples, err := c.read(ctx)
-	if errors.Is(err, errNone) {
+	if errors.Is(err, errAbsent) {
 		c.last.Store(nil)
 		return nil
 	}
@@ -187,38 +191,16 @@ func (c *Collector) sample(ctx context.Context) error {
 	return err
 }
 
-// rooted reads files of the machine below its root.
-type rooted struct {
+// hostFS reads files of the machine below its root.
+type hostFS struct {
 	root string
-	env  common.EnvMap // nil: the root is /
 	open openFunc
 }
 
-func newRooted(root string) *rooted {
-	r := &rooted{root: root, open: openFile}
-	if root == "/" {
-		return r
-	}
-	r.env = common.EnvMap{common.HostRootEnvKey: root}
-	for key, dir := range map[common.EnvKeyType]string{
-		common.HostProcEnvKey: "proc", common.HostSysEnvKey: "sys", common.HostEtcEnvKey: "etc",
-		common.HostVarEnvKey: "var", common.HostRunEnvKey: "run", common.HostDevEnvKey: "dev",
-	} {
-		r.env[key] = r.path(dir)
-	}
-	return r
-}
+func newHostFS(root string) *hostFS { return &hostFS{root: root, open: openFile} }
 
-// context makes gopsutil look below the root.
-func (r *rooted) context(ctx context.Context) context.Context {
-	if r.env == nil {
-		return ctx
-	}
-	return context.WithValue(ctx, common.EnvKey, r.env)
-}
-
-// joined puts errors on one line, the first ones if there are many.
-func joined(errs []error) error {
+// joinErrors puts errors on one line: the first 8, and how many more there are.
+func joinErrors(errs []error) error {
 	const most = 8
 	if len(errs) < 2 {
 		return errors.Join(errs...)
@@ -233,10 +215,8 @@ func joined(errs []error) error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// errNone says that a machine has nothing that a sampler could read, which is no failure.
-var errNone = errors.New("the machine has none")
+// errAbsent means that the machine has nothing of the kind, which is no failure.
+var errAbsent = errors.New("the machine has none")
 
-var errZero = errors.New("the system says it has none")
-
-// rate is part of whole as GPUStack writes rates: 0 to 100, of the ratio rounded to six digits.
-func rate(part, whole float64) float64 { return math.Round(part/whole*1e6) / 1e4 }
+// percent is the share of part in whole, 0 to 100. As in GPUStack, the ratio is rounded to six digits.
+func percent(part, whole float64) float64 { return math.Round(part/whole*1e6) / 1e4 }

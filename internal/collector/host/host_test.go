@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/shirou/gopsutil/v4/disk"
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
@@ -158,7 +157,7 @@ func TestCPUUtilizationIsThatOfTheLastInterval(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := newCPU(newRooted(dir))
+	c := newCPUReader(newHostFS(dir))
 	for i, step := range []struct {
 		user, idle int
 		want       any
@@ -332,13 +331,13 @@ func TestFamiliesStandTogether(t *testing.T) {
 }
 
 func TestFilesystemsAreBounded(t *testing.T) {
-	f := newFilesystems(newRooted("/"), func(context.Context, string) (uint64, uint64, error) { return 1, 0, nil })
-	var parts []disk.PartitionStat
+	f := newFilesystemReader(newHostFS("/"), func(context.Context, string) (uint64, uint64, error) { return 1, 0, nil })
+	var mounts []mount
 	for i := range 300 {
-		parts = append(parts, disk.PartitionStat{Device: fmt.Sprint("/dev/sd", i), Mountpoint: fmt.Sprintf("/m/%03d", i), Fstype: "ext4"})
+		mounts = append(mounts, mount{device: fmt.Sprint("/dev/sd", i), mountpoint: fmt.Sprintf("/m/%03d", i), fstype: "ext4"})
 	}
-	var found []measured
-	for _, v := range volumes(parts, nil) {
+	var found []filesystemUsage
+	for _, v := range volumes(mounts) {
 		found = append(found, f.measure(t.Context(), v))
 	}
 	samples, err := f.export(found, nil)
@@ -349,20 +348,26 @@ func TestFilesystemsAreBounded(t *testing.T) {
 
 // TestVolumes tells what is a filesystem with space of its own, and which mounts are one.
 func TestVolumes(t *testing.T) {
-	var parts []disk.PartitionStat
-	for _, line := range []string{
+	var table strings.Builder
+	for i, line := range []string{
 		"/dev/nvme0n1p2 / ext4", "/dev/loop1 /snap/core/1 squashfs", "/dev/loop2 /media/image erofs", "snapfuse /snap-x fuse.snapfuse",
 		"beegfs_nodev /home beegfs", "beegfs_nodev /scratch beegfs", "beegfs_nodev /srv/pod_a/scratch beegfs", "/dev/sda1 /srv/pods/data xfs", "/dev/sda1 /data xfs",
 		"server:/export /mnt/a nfs4", "server:/export /mnt/b nfs4", "/dev/sdb1 /over xfs", "/dev/sdc1 /over xfs", "tank/models /tank zfs",
 	} {
 		f := strings.Fields(line)
-		parts = append(parts, disk.PartitionStat{Device: f[0], Mountpoint: strings.ReplaceAll(f[1], "_", " "), Fstype: f[2]})
+		number := fmt.Sprint("0:", 100+i)
+		if f[0] == "beegfs_nodev" {
+			number = map[bool]string{true: "0:45", false: "0:46"}[f[1] == "/home"]
+		}
+		fmt.Fprintf(&table, "%d 20 %s / %s rw - %s %s rw\n", 20+i, number, strings.ReplaceAll(f[1], "_", `\040`), f[2], f[0])
+	}
+	mounts, err := newHostFS(t.TempDir()).parseMounts([]byte(table.String()))
+	if err != nil {
+		t.Error(err)
 	}
 	var got []string
-	numbers := superblocks([]byte("29 20 0:45 / /home rw - beegfs beegfs_nodev rw\n30 20 0:46 / /scratch rw - beegfs beegfs_nodev rw\n" +
-		"31 20 0:46 / /srv/pod\\040a/scratch rw - beegfs beegfs_nodev rw\nbroken\n"))
-	for _, v := range volumes(parts, numbers) {
-		got = append(got, v.mounts[0].Mountpoint)
+	for _, v := range volumes(mounts) {
+		got = append(got, v.mounts[0].mountpoint)
 	}
 	if diff := cmp.Diff([]string{"/", "/home", "/scratch", "/data", "/mnt/a", "/over", "/tank"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -371,7 +376,7 @@ func TestVolumes(t *testing.T) {
 
 func TestRate(t *testing.T) {
 	for want, pair := range map[float64][2]float64{33.3333: {1, 3}, 0: {0, 5}, 100: {5, 5}, 66.6667: {2, 3}} {
-		if got := rate(pair[0], pair[1]); got != want {
+		if got := percent(pair[0], pair[1]); got != want {
 			t.Errorf("rate(%v) = %v, want %v", pair, got, want)
 		}
 	}

@@ -14,39 +14,39 @@ import (
 )
 
 const (
-	// maxPorts bounds the adapters that are asked and the ports that are exported.
+	// maxPorts bounds the adapters that are read and the ports that are exported.
 	maxPorts = 64
 	// maxOpenPorts is how many ports keep their files open between samples, up to 40 each.
 	maxOpenPorts = 16
 )
 
-// infiniband reads the InfiniBand and RoCE ports in /sys/class/infiniband
-// (https://docs.kernel.org/admin-guide/abi-stable.html). Most files there ask the adapter's firmware, which may not answer:
-// an adapter that hangs costs only its own ports.
-type infiniband struct {
-	*rooted
+// infinibandReader reads the InfiniBand and RoCE ports in /sys/class/infinibandReader
+// (https://docs.kernel.org/admin-guide/abi-stable.html). Reading most files there asks the adapter's firmware, which may
+// not answer: an adapter that hangs costs only its own ports.
+type infinibandReader struct {
+	*hostFS
 
 	dir      string
 	adapters map[string]*adapter
-	patient  patience[error]
+	hangs  hangGuard[error]
 }
 
-// adapter is a device with its ports. Whoever asks it owns it until it has answered.
+// adapter is a device with its ports. The goroutine that reads it owns it until the read returns.
 type adapter struct {
-	*rooted
+	*hostFS
 
 	name  string
-	asked int // how often since the ports were listed
+	reads int // since the ports were listed
 	ports []*port
 	buf   []byte
 }
 
-func newInfiniBand(r *rooted) *infiniband {
-	return &infiniband{rooted: r, dir: r.path("sys", "class", "infiniband"), adapters: map[string]*adapter{}}
+func newInfiniBandReader(r *hostFS) *infinibandReader {
+	return &infinibandReader{hostFS: r, dir: r.path("sys", "class", "infiniband"), adapters: map[string]*adapter{}}
 }
 
-func (ib *infiniband) read(context.Context) ([]sample, error) {
-	names, err := ib.names(ib.dir)
+func (ib *infinibandReader) read(context.Context) ([]sample, error) {
+	names, err := ib.listNames(ib.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +61,11 @@ func (ib *infiniband) read(context.Context) ([]sample, error) {
 				full = true
 				continue
 			}
-			a = &adapter{rooted: ib.rooted, name: name}
+			a = &adapter{hostFS: ib.hostFS, name: name}
 			ib.adapters[name] = a
 		}
 		once := len(ports) >= maxOpenPorts
-		err, ok := ib.patient.ask(name, func() error { return a.read(once) })
+		err, ok := ib.hangs.call(name, func() error { return a.read(once) })
 		if !ok {
 			errs = append(errs, fmt.Errorf("%s hangs", ib.path("sys", "class", "infiniband", name)))
 			continue
@@ -81,25 +81,25 @@ func (ib *infiniband) read(context.Context) ([]sample, error) {
 		errs = append(errs, fmt.Errorf("there are more than %d InfiniBand adapters or ports: the rest is left out", maxPorts))
 	}
 	if len(ports) == 0 && len(errs) == 0 {
-		return nil, errNone
+		return nil, errAbsent
 	}
-	return exportPorts(ports), joined(errs)
+	return exportPorts(ports), joinErrors(errs)
 }
 
-// forget forgets the adapters that are gone.
-func (ib *infiniband) forget(names []string) {
+// forget drops the adapters that are gone.
+func (ib *infinibandReader) forget(names []string) {
 	for name, a := range ib.adapters {
 		if slices.Contains(names, name) {
 			continue
 		}
 		delete(ib.adapters, name)
-		if _, hung := ib.patient.hung[name]; !hung {
+		if _, hung := ib.hangs.hung[name]; !hung {
 			a.close()
 		}
 	}
 }
 
-// exportPorts turns what was read into samples, family after family.
+// exportPorts turns what was read into samples, metric after metric.
 func exportPorts(ports []*port) []sample {
 	n := 0
 	for _, p := range ports {
@@ -115,7 +115,7 @@ func exportPorts(ports []*port) []sample {
 		add(p.state != "", &catalog.WorkerNodeInfiniBandPortState, 1, p.stateLabels)
 	}
 	for _, p := range ports {
-		add(p.upKnown, &catalog.WorkerNodeInfiniBandPortUp, truth(p.up), p.labels)
+		add(p.upKnown, &catalog.WorkerNodeInfiniBandPortUp, boolValue(p.up), p.labels)
 	}
 	for _, p := range ports {
 		add(p.bytesPerSecond > 0, &catalog.WorkerNodeInfiniBandRate, p.bytesPerSecond, p.labels)
@@ -139,7 +139,7 @@ func exportPorts(ports []*port) []sample {
 
 // read reads all ports. Files of an adapter that went away meanwhile are absent; its ports are listed anew next time.
 func (a *adapter) read(once bool) error {
-	if a.asked%rareEvery == 0 {
+	if a.reads%rareEvery == 0 {
 		if err := a.list(once); err != nil {
 			return err
 		}
@@ -147,25 +147,25 @@ func (a *adapter) read(once bool) error {
 	if len(a.ports) == 0 {
 		return nil
 	}
-	a.asked++
+	a.reads++
 	var errs []error
 	for _, p := range a.ports {
-		if err := p.read(&a.buf); gone(err) {
-			a.asked = 0
+		if err := p.read(&a.buf); isGone(err) {
+			a.reads = 0
 		} else if err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return joined(errs)
+	return joinErrors(errs)
 }
 
-func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) }
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) }
 
 // list finds the ports of an adapter and the counters that each of them has.
 func (a *adapter) list(once bool) error {
 	a.close()
-	names, err := a.names(a.path("sys", "class", "infiniband", a.name, "ports"))
-	if err != nil || !device([]byte(a.name)) {
+	names, err := a.listNames(a.path("sys", "class", "infiniband", a.name, "ports"))
+	if err != nil || !isDeviceName([]byte(a.name)) {
 		return err
 	}
 	var numbers []int

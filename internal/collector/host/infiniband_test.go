@@ -22,9 +22,9 @@ func hca(name string) map[string]string {
 	}
 }
 
-func hcas(t *testing.T, names ...string) *rooted {
+func hcas(t *testing.T, names ...string) *hostFS {
 	t.Helper()
-	r := newRooted(t.TempDir())
+	r := newHostFS(t.TempDir())
 	for _, name := range names {
 		for file, text := range hca(name) {
 			plant(t, r, file, text)
@@ -34,12 +34,12 @@ func hcas(t *testing.T, names ...string) *rooted {
 }
 
 func TestMachineWithoutInfiniBandIsSilent(t *testing.T) {
-	without, empty := newRooted(t.TempDir()), newRooted(t.TempDir())
+	without, empty := newHostFS(t.TempDir()), newHostFS(t.TempDir())
 	if err := os.MkdirAll(empty.path("sys", "class", "infiniband"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []*rooted{without, empty} {
-		if samples, err := newInfiniBand(r).read(t.Context()); !errors.Is(err, errNone) || len(samples) > 0 {
+	for _, r := range []*hostFS{without, empty} {
+		if samples, err := newInfiniBandReader(r).read(t.Context()); !errors.Is(err, errAbsent) || len(samples) > 0 {
 			t.Errorf("%v, %v", samples, err)
 		}
 	}
@@ -51,7 +51,7 @@ func TestAdapterThatHangsCostsOnlyItself(t *testing.T) {
 		release := make(chan struct{})
 		var asked atomic.Int32
 		r.open = fakes(map[string]source{"mlx5_1/ports/1/state": hanging{fake{text: "4: ACTIVE"}, release, &asked}})
-		ib := newInfiniBand(r)
+		ib := newInfiniBandReader(r)
 		want := []string{`device="mlx5_0",port="1" 40`, `device="mlx5_2",port="1" 40`}
 		for range 5 {
 			samples, err := ib.read(t.Context())
@@ -76,11 +76,11 @@ func TestAdapterThatHangsCostsOnlyItself(t *testing.T) {
 
 func TestAdaptersComeAndGo(t *testing.T) {
 	r := hcas(t, "mlx5_0")
-	ib := newInfiniBand(r)
+	ib := newInfiniBandReader(r)
 	count := func() int {
 		t.Helper()
 		samples, err := ib.read(t.Context())
-		if err != nil && !errors.Is(err, errNone) {
+		if err != nil && !errors.Is(err, errAbsent) {
 			t.Error(err)
 		}
 		return len(values(samples, "port_state"))
@@ -120,7 +120,7 @@ func TestPortsAreBounded(t *testing.T) {
 	for i := range maxPorts + 10 {
 		plant(t, r, fmt.Sprintf("sys/class/infiniband/vf_%d/ports/1/state", i), "1: DOWN\n")
 	}
-	samples, err := newInfiniBand(r).read(t.Context())
+	samples, err := newInfiniBandReader(r).read(t.Context())
 	if n := len(values(samples, "port_state")); n != maxPorts || err == nil || !strings.Contains(err.Error(), "more than 64 InfiniBand") {
 		t.Errorf("%d ports, error %v", n, err)
 	}
@@ -144,7 +144,7 @@ func TestBrokenFileOfAPortCostsOnlyItself(t *testing.T) {
 	} {
 		r := hcas(t, "mlx5_0", "mlx5_1")
 		plant(t, r, dir+file, c.text)
-		samples, err := newInfiniBand(r).read(t.Context())
+		samples, err := newInfiniBandReader(r).read(t.Context())
 		if len(samples) != 14-c.less {
 			t.Errorf("%s: %d samples: %v", file, len(samples), samples)
 		}
@@ -158,7 +158,7 @@ func TestErrorsOfAPortAreOneLine(t *testing.T) {
 	r := hcas(t, "mlx5_0")
 	plant(t, r, "sys/class/infiniband/mlx5_0/ports/1/phys_state", "LinkUp")
 	plant(t, r, "sys/class/infiniband/mlx5_0/ports/1/rate", "4X")
-	if _, err := newInfiniBand(r).read(t.Context()); err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "phys_state says") {
+	if _, err := newInfiniBandReader(r).read(t.Context()); err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "phys_state says") {
 		t.Errorf("got error %q", err)
 	}
 }
@@ -169,7 +169,7 @@ func TestCounterThatCannotBeReadIsAbsent(t *testing.T) {
 	r.open = fakes(map[string]source{
 		"counters/port_rcv_data": fake{err: syscall.EINVAL}, "counters/symbol_error": fake{err: syscall.EOPNOTSUPP}, "rate": fake{err: syscall.EINVAL},
 	})
-	samples, err := newInfiniBand(r).read(t.Context())
+	samples, err := newInfiniBandReader(r).read(t.Context())
 	if err != nil || len(samples) != 5 {
 		t.Errorf("%v, %v", samples, err)
 	}
@@ -194,7 +194,7 @@ func TestUp(t *testing.T) {
 		r := hcas(t, "mlx5_0")
 		plant(t, r, "sys/class/infiniband/mlx5_0/ports/1/state", c.state)
 		plant(t, r, "sys/class/infiniband/mlx5_0/ports/1/phys_state", c.physical)
-		samples, err := newInfiniBand(r).read(t.Context())
+		samples, err := newInfiniBandReader(r).read(t.Context())
 		if diff := cmp.Diff(c.want, values(samples, "port_up")); diff != "" || err != nil {
 			t.Errorf("%q, %q: error %v (-want +got)\n%s", c.state, c.physical, err, diff)
 		}

@@ -4,41 +4,24 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"runtime"
 	"strconv"
-
-	"github.com/shirou/gopsutil/v4/load"
 
 	"github.com/stackscope/stackscope/internal/catalog"
 )
 
 type loadReader struct {
-	file watched
+	file kernelFile
 	buf  []byte
 }
 
-// read reads /proc/loadavg itself: gopsutil, which is asked elsewhere, tells the load of this machine where the one below
-// the root has none, and panics on an empty file.
-func (l *loadReader) read(ctx context.Context) ([]sample, error) {
-	var one, five, fifteen float64
-	switch runtime.GOOS {
-	case "linux":
-		text, err := l.file.read(&l.buf)
-		if err != nil {
-			return nil, err
-		}
-		var ok bool
-		if one, five, fifteen, ok = parseLoad(text); !ok {
-			return nil, fmt.Errorf("%s does not begin with three numbers", l.file.path)
-		}
-	case "windows":
-		return nil, errNone
-	default:
-		avg, err := load.AvgWithContext(ctx)
-		if err != nil {
-			return nil, err
-		}
-		one, five, fifteen = avg.Load1, avg.Load5, avg.Load15
+func (l *loadReader) read(context.Context) ([]sample, error) {
+	text, err := l.file.read(&l.buf)
+	if err != nil {
+		return nil, err
+	}
+	one, five, fifteen, ok := parseLoad(text)
+	if !ok {
+		return nil, fmt.Errorf("%s does not begin with three numbers", l.file.path)
 	}
 	return []sample{
 		{metric: &catalog.WorkerNodeLoad1, value: one},
@@ -46,6 +29,9 @@ func (l *loadReader) read(ctx context.Context) ([]sample, error) {
 		{metric: &catalog.WorkerNodeLoad15, value: fifteen},
 	}, nil
 }
+
+// maxLoad is more tasks than Linux can have: it numbers them with 22 bits.
+const maxLoad = 1 << 22
 
 // parseLoad reads the three means of a line such as "0.14 0.06 0.45 2/94 7820".
 func parseLoad(text []byte) (one, five, fifteen float64, ok bool) {
@@ -63,6 +49,3 @@ func parseLoad(text []byte) (one, five, fifteen float64, ok bool) {
 	}
 	return 0, 0, 0, false
 }
-
-// maxLoad is more tasks than Linux can have: it numbers them with 22 bits.
-const maxLoad = 1 << 22

@@ -4,78 +4,58 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"runtime"
-
-	"github.com/shirou/gopsutil/v4/mem"
 
 	"github.com/stackscope/stackscope/internal/catalog"
 )
 
 // memoryReader reads memory and swap, which are exported apart from each other.
 type memoryReader struct {
-	*rooted
-
-	info watched
+	info kernelFile
 	buf  []byte
 }
 
-func newMemory(r *rooted) *memoryReader {
-	return &memoryReader{rooted: r, info: r.watch("proc", "meminfo")}
-}
+func newMemoryReader(r *hostFS) *memoryReader { return &memoryReader{info: r.kernelFile("proc", "meminfo")} }
 
-func (m *memoryReader) read(ctx context.Context) ([]sample, error) {
-	total, used, err := m.memory(ctx)
-	switch {
-	case err != nil:
+func (m *memoryReader) read(context.Context) ([]sample, error) {
+	text, err := m.info.read(&m.buf)
+	if err != nil {
 		return nil, err
-	case total == 0:
-		return nil, fmt.Errorf("memory: %w", errZero)
 	}
+	total, available, ok := parseMemory(text, "MemTotal:", "MemAvailable:")
+	if !ok && !bytes.Contains(text, []byte("MemAvailable:")) {
+		total, available, ok = estimateAvailable(text)
+	}
+	if !ok || total == 0 {
+		return nil, fmt.Errorf("%s does not tell MemTotal and MemAvailable in kB", m.info.path)
+	}
+	used := float64(total - available)
 	return []sample{
 		{metric: &catalog.WorkerNodeMemoryTotal, value: float64(total)},
-		{metric: &catalog.WorkerNodeMemoryUsed, value: float64(used)},
-		{metric: &catalog.WorkerNodeMemoryUtilization, value: rate(float64(used), float64(total))},
+		{metric: &catalog.WorkerNodeMemoryUsed, value: used},
+		{metric: &catalog.WorkerNodeMemoryUtilization, value: percent(used, float64(total))},
 	}, nil
 }
 
-// memory returns what there is and what is not available to programs, in bytes. gopsutil, which estimates what kernels before
-// 3.14 do not tell, reads all lines of the file at a tenfold price.
-func (m *memoryReader) memory(ctx context.Context) (total, used uint64, err error) {
-	if runtime.GOOS == "linux" {
-		text, err := m.info.read(&m.buf)
-		if err != nil {
-			return 0, 0, err
-		}
-		if total, available, ok := parseMemory(text, "MemTotal:", "MemAvailable:"); ok {
-			return total, total - available, nil
+// estimateAvailable is for kernels before 3.14, which have no MemAvailable: what is free, and what only caches files.
+func estimateAvailable(text []byte) (total, available uint64, ok bool) {
+	total, available, ok = parseMemory(text, "MemTotal:", "MemFree:")
+	for _, key := range []string{"Cached:", "SReclaimable:"} {
+		if _, more, found := parseMemory(text, "MemTotal:", key); found {
+			available += more
 		}
 	}
-	v, err := mem.VirtualMemoryWithContext(m.context(ctx))
-	if err != nil {
-		return 0, 0, err
-	}
-	return v.Total, v.Used, nil
+	return total, min(available, total), ok
 }
 
-// readSwap reads /proc/meminfo itself, because gopsutil does not look below the root for swap. A machine without swap has 0
-// bytes of it.
-func (m *memoryReader) readSwap(ctx context.Context) ([]sample, error) {
-	var total, free uint64
-	if runtime.GOOS == "linux" {
-		text, err := m.info.read(&m.buf)
-		if err != nil {
-			return nil, err
-		}
-		var ok bool
-		if total, free, ok = parseMemory(text, "SwapTotal:", "SwapFree:"); !ok {
-			return nil, fmt.Errorf("%s does not tell SwapTotal and SwapFree in kB", m.info.path)
-		}
-	} else {
-		s, err := mem.SwapMemoryWithContext(m.context(ctx))
-		if err != nil {
-			return nil, err
-		}
-		total, free = s.Total, min(s.Free, s.Total)
+// readSwap reads swap. A machine without swap has 0 bytes of it.
+func (m *memoryReader) readSwap(context.Context) ([]sample, error) {
+	text, err := m.info.read(&m.buf)
+	if err != nil {
+		return nil, err
+	}
+	total, free, ok := parseMemory(text, "SwapTotal:", "SwapFree:")
+	if !ok {
+		return nil, fmt.Errorf("%s does not tell SwapTotal and SwapFree in kB", m.info.path)
 	}
 	return []sample{
 		{metric: &catalog.WorkerNodeSwapTotal, value: float64(total)},

@@ -19,7 +19,7 @@ func TestMemoryOfAnOldKernelIsEstimated(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "proc", "meminfo"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	samples, err := newMemory(newRooted(dir)).read(t.Context())
+	samples, err := newMemoryReader(newHostFS(dir)).read(t.Context())
 	if err != nil || len(samples) != 3 || samples[0].value != 1000<<10 {
 		t.Fatalf("%v, %v", samples, err)
 	}
@@ -48,7 +48,7 @@ func TestSwap(t *testing.T) {
 }
 
 func TestSwapOfThisMachine(t *testing.T) {
-	samples, err := newMemory(newRooted("/")).readSwap(t.Context())
+	samples, err := newMemoryReader(newHostFS("/")).readSwap(t.Context())
 	if runtime.GOOS == "linux" && err != nil {
 		t.Fatal(err)
 	}

@@ -16,22 +16,22 @@ import (
 const (
 	// maxNetworkDevices bounds the exported network devices.
 	maxNetworkDevices = 64
-	// maxStack bounds how many virtual devices may lie one upon the other: a VLAN of a bond of a card is two.
+	// maxStack bounds how many virtual devices may lie one upon the other: a VLAN of a bond is two.
 	maxStack = 4
-	// speedEvery is how many samples pass between two readings of a link's speed, which the driver has to ask its card for.
+	// speedEvery is how many samples pass between two readings of a link's speed, which the driver asks the hardware for.
 	speedEvery = 12
 )
 
-// networks reads /proc/net/dev, and /sys/class/net for what is behind a device.
-type networks struct {
-	*rooted
+// networkReader reads /proc/net/dev, and /sys/class/net for what is behind a device.
+type networkReader struct {
+	*hostFS
 
-	tables  []watched // the first that can be read is the one
+	tables  []kernelFile // the first that can be read is the one
 	buf     []byte
-	known   map[string]*netDevice // what was found out about a device, so that it is found out rarely
+	known   map[string]*netDevice // by name: what /sys says of a device is read once
 	round   int
 	found   []netReading
-	patient patience[[]byte]
+	patient hangGuard[[]byte]
 }
 
 // netDevice is a network device.
@@ -39,8 +39,8 @@ type netDevice struct {
 	name         string
 	exported     bool
 	labels       exposition.Labels
-	state, speed watched
-	round        int // when it was there last
+	state, speed kernelFile
+	round        int // the last sample that had it
 	link         link
 	speedRound   int // when its speed was read last
 }
@@ -62,20 +62,20 @@ type netCounters struct {
 	transmitted, transmitErrors, transmitDropped uint64
 }
 
-func newNetworks(r *rooted) *networks {
-	return &networks{
-		rooted: r,
+func newNetworkReader(r *hostFS) *networkReader {
+	return &networkReader{
+		hostFS: r,
 		// That of process 1 is the machine's, also where the worker lives in a container with a network of its own.
-		tables: []watched{r.watch("proc", "1", "net", "dev"), r.watch("proc", "self", "net", "dev")},
+		tables: []kernelFile{r.kernelFile("proc", "1", "net", "dev"), r.kernelFile("proc", "self", "net", "dev")},
 		known:  map[string]*netDevice{},
 	}
 }
 
-func (n *networks) read(context.Context) ([]sample, error) {
-	text, path, err := n.table()
+func (n *networkReader) read(context.Context) ([]sample, error) {
+	text, path, err := firstTable(n.tables, &n.buf)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errNone
+		return nil, errAbsent
 	case err != nil:
 		return nil, err
 	}
@@ -83,17 +83,17 @@ func (n *networks) read(context.Context) ([]sample, error) {
 	var errs []error
 	n.found = n.found[:0]
 	left := 0
-	for at, line := range lines(text) {
+	for at, line := range numberedLines(text) {
 		name, numbers, ok := bytes.Cut(line, []byte(":"))
 		switch {
 		case !ok && bytes.Contains(line, []byte("|")): // the head of the table
 			continue
-		case !ok || !device(name) || bytes.Contains(name, []byte("/")):
+		case !ok || !isDeviceName(name) || bytes.Contains(name, []byte("/")):
 			errs = append(errs, fmt.Errorf("%s: line %d does not begin with a device and a colon", path, at))
 			continue
 		}
-		of := n.lookup(name)
-		if !of.exported {
+		dev := n.lookup(name)
+		if !dev.exported {
 			continue
 		}
 		counters, ok := parseNetwork(numbers)
@@ -103,7 +103,7 @@ func (n *networks) read(context.Context) ([]sample, error) {
 		case len(n.found) == maxNetworkDevices:
 			left++
 		default:
-			n.found = append(n.found, netReading{of, counters})
+			n.found = append(n.found, netReading{dev, counters})
 		}
 	}
 	n.forget()
@@ -111,48 +111,29 @@ func (n *networks) read(context.Context) ([]sample, error) {
 		errs = append(errs, fmt.Errorf("there are %d network devices: the first %d are exported", maxNetworkDevices+left, maxNetworkDevices))
 	}
 	if len(n.found) == 0 && len(errs) == 0 {
-		return nil, errNone
+		return nil, errAbsent
 	}
 	for _, r := range n.found {
 		if err := n.readLink(r.device); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return n.samples(), joined(errs)
+	return n.samples(), joinErrors(errs)
 }
 
-// table returns the first table that can be read.
-func (n *networks) table() (text []byte, path string, err error) {
-	var errs []error
-	for i := range n.tables {
-		text, err := n.tables[i].read(&n.buf)
-		if err == nil {
-			return text, n.tables[i].path, nil
-		}
-		errs = append(errs, err)
-	}
-	// An error that is not about a missing file says more.
-	for _, err := range errs {
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, "", err
-		}
-	}
-	return nil, "", errs[0]
-}
-
-// forget forgets the devices that are gone and, at times, those that may be something else by now: a bond gets its cards
+// forget drops the devices that are gone and, every rareEvery samples, those whose kind has changed: a bond gets its members
 // after it was made.
-func (n *networks) forget() {
+func (n *networkReader) forget() {
 	again := n.round%rareEvery == 0
-	for name, of := range n.known {
-		if of.round != n.round || again && of.exported != n.carries(name, 0) {
-			of.state.close()
+	for name, dev := range n.known {
+		if dev.round != n.round || again && dev.exported != n.isExported(name, 0) {
+			dev.state.close()
 			delete(n.known, name)
 		}
 	}
 }
 
-func (n *networks) samples() []sample {
+func (n *networkReader) samples() []sample {
 	samples := make([]sample, 0, 8*len(n.found))
 	add := func(metric *catalog.Metric, value func(*netCounters) uint64) {
 		for i := range n.found {
@@ -167,7 +148,7 @@ func (n *networks) samples() []sample {
 	add(&catalog.WorkerNodeNetworkTransmitDropped, func(c *netCounters) uint64 { return c.transmitDropped })
 	for _, r := range n.found {
 		if r.device.link.known {
-			samples = append(samples, sample{&catalog.WorkerNodeNetworkUp, truth(r.device.link.up), r.device.labels})
+			samples = append(samples, sample{&catalog.WorkerNodeNetworkUp, boolValue(r.device.link.up), r.device.labels})
 		}
 	}
 	for _, r := range n.found {
@@ -178,26 +159,26 @@ func (n *networks) samples() []sample {
 	return samples
 }
 
-func (n *networks) lookup(name []byte) *netDevice {
-	of, ok := n.known[string(name)]
+func (n *networkReader) lookup(name []byte) *netDevice {
+	dev, ok := n.known[string(name)]
 	if !ok {
 		s := string(name)
-		of = &netDevice{name: s}
-		if of.exported = n.carries(s, 0); of.exported {
-			of.labels = exposition.RenderLabels("device", s)
-			of.state = n.watch("sys", "class", "net", s, "operstate")
-			of.speed = n.watch("sys", "class", "net", s, "speed")
-			of.speed.once = true
+		dev = &netDevice{name: s}
+		if dev.exported = n.isExported(s, 0); dev.exported {
+			dev.labels = exposition.RenderLabels("device", s)
+			dev.state = n.kernelFile("sys", "class", "net", s, "operstate")
+			dev.speed = n.kernelFile("sys", "class", "net", s, "speed")
+			dev.speed.closeAfterRead = true
 		}
-		n.known[s] = of
+		n.known[s] = dev
 	}
-	of.round = n.round
-	return of
+	dev.round = n.round
+	return dev
 }
 
-// carries reports whether a device is a card, or a bond, team or VLAN of cards. Bridges, tunnels and the ends of containers'
-// links carry what a card carries.
-func (n *networks) carries(name string, depth int) bool {
+// isExported reports whether a device is a card, or a bond, team or VLAN of cards. Bridges, tunnels and the ends of containers'
+// links carry what a card isExported.
+func (n *networkReader) isExported(name string, depth int) bool {
 	if name == "lo" || depth > maxStack {
 		return false
 	}
@@ -209,20 +190,20 @@ func (n *networks) carries(name string, depth int) bool {
 	if n.exists("sys", "class", "net", name, "device") {
 		return true
 	}
-	if !stacked(name, n.word("sys", "class", "net", name, "uevent")) {
+	if !isStackedType(name, n.readWord("sys", "class", "net", name, "uevent")) {
 		return false
 	}
-	entries, _ := n.names(n.path("sys", "class", "net", name))
+	entries, _ := n.listNames(n.path("sys", "class", "net", name))
 	for _, entry := range entries {
-		if lower, ok := strings.CutPrefix(entry, "lower_"); ok && n.carries(lower, depth+1) {
+		if lower, ok := strings.CutPrefix(entry, "lower_"); ok && n.isExported(lower, depth+1) {
 			return true
 		}
 	}
 	return false
 }
 
-// stacked reports whether a device's uevent file tells that it is a bond, team or VLAN. Teams have no type there.
-func stacked(name, uevent string) bool {
+// isStackedType reports whether a device's uevent file tells that it is a bond, team or VLAN. Teams have no type there.
+func isStackedType(name, uevent string) bool {
 	for line := range strings.Lines(uevent) {
 		if kind, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVTYPE="); ok {
 			return kind == "bond" || kind == "team" || kind == "vlan"
@@ -232,7 +213,7 @@ func stacked(name, uevent string) bool {
 }
 
 // readLink reads whether a device is up, and at times its speed. A speed that hangs in the driver costs only itself.
-func (n *networks) readLink(d *netDevice) error {
+func (n *networkReader) readLink(d *netDevice) error {
 	was := d.link
 	d.link.known = false
 	text, err := d.state.read(&n.buf)
@@ -241,7 +222,7 @@ func (n *networks) readLink(d *netDevice) error {
 		d.link = link{}
 		return nil
 	case state == "unknown": // the driver does not say it: what it knows is whether there is a carrier
-		carrier := n.word("sys", "class", "net", d.name, "carrier")
+		carrier := n.readWord("sys", "class", "net", d.name, "carrier")
 		d.link.known, d.link.up = carrier == "0" || carrier == "1", carrier == "1"
 	case state != "":
 		d.link.known, d.link.up = true, state == "up"
@@ -255,7 +236,7 @@ func (n *networks) readLink(d *netDevice) error {
 	}
 	d.link.bytesPerSecond = 0
 	speed := d.speed
-	text, ok := n.patient.ask(speed.path, func() []byte {
+	text, ok := n.patient.call(speed.path, func() []byte {
 		var buf []byte
 		text, _ := speed.read(&buf) // a device without a speed fails with EINVAL
 		return text
@@ -304,7 +285,7 @@ func parseNetwork(numbers []byte) (c netCounters, ok bool) {
 	return c, true
 }
 
-func truth(b bool) float64 {
+func boolValue(b bool) float64 {
 	if b {
 		return 1
 	}

@@ -26,25 +26,25 @@ func TestNetworksOfAContainerAreThoseOfTheMachine(t *testing.T) {
 		"sys/class/net/eth0/device/class": "", "sys/class/net/eth0/operstate": "up",
 	}
 	r := tree(t, files)
-	samples, err := newNetworks(r).read(t.Context())
+	samples, err := newNetworkReader(r).read(t.Context())
 	if diff := cmp.Diff([]string{`device="eth0" 1`}, values(samples, "receive_bytes")); diff != "" || err != nil {
 		t.Errorf("without process 1: %v (-want +got)\n%s", err, diff)
 	}
 	plant(t, r, "proc/1/net/dev", netHead+netLine("eth0", 2))
-	samples, err = newNetworks(r).read(t.Context())
+	samples, err = newNetworkReader(r).read(t.Context())
 	if diff := cmp.Diff([]string{`device="eth0" 2`}, values(samples, "receive_bytes")); diff != "" || err != nil {
 		t.Errorf("with process 1: %v (-want +got)\n%s", err, diff)
 	}
 	r.open = fakes(map[string]source{"proc/1/net/dev": fake{err: syscall.EACCES}, "proc/self/net/dev": fake{err: syscall.ENOENT}})
-	if _, err := newNetworks(r).read(t.Context()); !errors.Is(err, syscall.EACCES) {
+	if _, err := newNetworkReader(r).read(t.Context()); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("got error %v", err)
 	}
-	if _, err := newNetworks(newRooted(t.TempDir())).read(t.Context()); !errors.Is(err, errNone) {
+	if _, err := newNetworkReader(newHostFS(t.TempDir())).read(t.Context()); !errors.Is(err, errAbsent) {
 		t.Errorf("got error %v", err)
 	}
 }
 
-func TestBondGetsItsCardsLater(t *testing.T) {
+func TestBondGetsItsMembersLater(t *testing.T) {
 	r := tree(t, map[string]string{
 		"proc/1/net/dev":               netHead + netLine("bond0", 1) + netLine("eth0", 2) + netLine("veth1", 3),
 		"sys/class/net/bond0/uevent":   "DEVTYPE=bond\nINTERFACE=bond0\n",
@@ -52,8 +52,8 @@ func TestBondGetsItsCardsLater(t *testing.T) {
 		"sys/class/net/veth1/uevent":   "INTERFACE=veth1\n",
 		"sys/class/net/bond0/lower_lo": "",
 	})
-	n := newNetworks(r)
-	if samples, err := n.read(t.Context()); !errors.Is(err, errNone) {
+	n := newNetworkReader(r)
+	if samples, err := n.read(t.Context()); !errors.Is(err, errAbsent) {
 		t.Errorf("%v, %v", samples, err)
 	}
 	plant(t, r, "sys/class/net/eth0/device/class", "")
@@ -81,7 +81,7 @@ func TestStacksAreBounded(t *testing.T) {
 		files[fmt.Sprintf("sys/class/net/v%d/uevent", i)] = "DEVTYPE=vlan\n"
 		files[fmt.Sprintf("sys/class/net/v%d/lower_v%d", i, (i+1)%50)] = ""
 	}
-	if samples, err := newNetworks(tree(t, files)).read(t.Context()); !errors.Is(err, errNone) {
+	if samples, err := newNetworkReader(tree(t, files)).read(t.Context()); !errors.Is(err, errAbsent) {
 		t.Errorf("%v, %v", samples, err)
 	}
 }
@@ -99,7 +99,7 @@ func TestSpeedIsAskedForRarely(t *testing.T) {
 		}
 		return open(path)
 	}
-	n := newNetworks(r)
+	n := newNetworkReader(r)
 	speeds := func(rounds int) []string {
 		t.Helper()
 		var samples []sample
@@ -154,7 +154,7 @@ func TestHungSpeedCostsOnlyItself(t *testing.T) {
 		release := make(chan struct{})
 		var asked atomic.Int32
 		r.open = fakes(map[string]source{"eth0/speed": hanging{fake{text: "1000"}, release, &asked}})
-		n := newNetworks(r)
+		n := newNetworkReader(r)
 		for range 3 * speedEvery {
 			samples, err := n.read(t.Context())
 			if len(values(samples, "network_up")) != 2 || len(values(samples, "speed_bytes_per_second")) != 1 {
@@ -180,7 +180,7 @@ func TestBrokenLineOfNetworksCostsOnlyItself(t *testing.T) {
 		"sys/class/net/eth0/device/class": "", "sys/class/net/eth1/device/class": "", "sys/class/net/eth2/device/class": "",
 		"sys/class/net/eth3/device/class": "", "sys/class/net/eth4/device/class": "",
 	})
-	samples, err := newNetworks(r).read(t.Context())
+	samples, err := newNetworkReader(r).read(t.Context())
 	if diff := cmp.Diff([]string{`device="eth0" 1`, `device="eth4" 9`}, values(samples, "receive_bytes")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -199,7 +199,7 @@ func TestNetworksAreBounded(t *testing.T) {
 		files[fmt.Sprintf("sys/class/net/eth%d/device/class", i)] = ""
 	}
 	files["proc/1/net/dev"] = table
-	samples, err := newNetworks(tree(t, files)).read(t.Context())
+	samples, err := newNetworkReader(tree(t, files)).read(t.Context())
 	if len(samples) != 6*maxNetworkDevices || err == nil || !strings.Contains(err.Error(), "there are 67 network devices") {
 		t.Errorf("%d samples, error %v", len(samples), err)
 	}
@@ -213,7 +213,7 @@ func TestCarrierOfADriverThatDoesNotTellItsState(t *testing.T) {
 			"proc/1/net/dev": netHead + netLine("eth0", 1), "sys/class/net/eth0/device/class": "",
 			"sys/class/net/eth0/operstate": "unknown\n", "sys/class/net/eth0/carrier": carrier,
 		})
-		samples, err := newNetworks(r).read(t.Context())
+		samples, err := newNetworkReader(r).read(t.Context())
 		if diff := cmp.Diff(want, values(samples, "network_up")); diff != "" || err != nil {
 			t.Errorf("carrier %q: error %v (-want +got)\n%s", carrier, err, diff)
 		}
@@ -240,6 +240,6 @@ func FuzzNetwork(f *testing.F) {
 		if v := parseSpeed(numbers); v < 0 || math.IsNaN(v) || v > 1e14 {
 			t.Errorf("speed %v", v)
 		}
-		stacked("x", string(numbers))
+		isStackedType("x", string(numbers))
 	})
 }

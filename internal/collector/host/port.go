@@ -16,7 +16,7 @@ type port struct {
 	device, number, layer string
 	labels                exposition.Labels
 
-	stateFile, physicalFile, rateFile watched
+	stateFile, physicalFile, rateFile kernelFile
 
 	state          string // empty: unknown
 	stateLabels    exposition.Labels
@@ -29,7 +29,7 @@ type port struct {
 
 // portCounter is a counter of a port; without a file it is one that the port does not have.
 type portCounter struct {
-	file   watched
+	file   kernelFile
 	labels exposition.Labels // of the counters that are told apart by a label
 	unit   float64           // bytes or events that the file counts as one
 	value  float64
@@ -94,14 +94,14 @@ func errorFiles() []counterFile {
 
 // newPort finds out which files a port has; once: they do not stay open.
 func (a *adapter) newPort(number string, once bool) *port {
-	watch := func(elem ...string) watched {
-		w := a.watch(append([]string{"sys", "class", "infiniband", a.name, "ports", number}, elem...)...)
-		w.once = once
+	watch := func(elem ...string) kernelFile {
+		w := a.kernelFile(append([]string{"sys", "class", "infiniband", a.name, "ports", number}, elem...)...)
+		w.closeAfterRead = once
 		return w
 	}
 	p := &port{
 		device: a.name, number: number,
-		layer:        a.word("sys", "class", "infiniband", a.name, "ports", number, "link_layer"),
+		layer:        a.readWord("sys", "class", "infiniband", a.name, "ports", number, "link_layer"),
 		labels:       exposition.RenderLabels("device", a.name, "port", number),
 		stateFile:    watch("state"),
 		physicalFile: watch("phys_state"),
@@ -109,7 +109,7 @@ func (a *adapter) newPort(number string, once bool) *port {
 	}
 	has := map[string]bool{}
 	for _, dir := range []string{"counters_ext", "counters", "hw_counters"} {
-		names, _ := a.names(a.path("sys", "class", "infiniband", a.name, "ports", number, dir))
+		names, _ := a.listNames(a.path("sys", "class", "infiniband", a.name, "ports", number, dir))
 		for _, name := range names {
 			has[dir+"/"+name] = true
 		}
@@ -154,9 +154,9 @@ func (p *port) counters() iter.Seq[*portCounter] {
 }
 
 // files are the files that may be open.
-func (p *port) files() iter.Seq[*watched] {
-	return func(yield func(*watched) bool) {
-		for _, w := range []*watched{&p.stateFile, &p.physicalFile, &p.rateFile} {
+func (p *port) files() iter.Seq[*kernelFile] {
+	return func(yield func(*kernelFile) bool) {
+		for _, w := range []*kernelFile{&p.stateFile, &p.physicalFile, &p.rateFile} {
 			if !yield(w) {
 				return
 			}

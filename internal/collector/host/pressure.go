@@ -11,22 +11,22 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// pressures reads the kernel's pressure stall information (https://docs.kernel.org/accounting/psi.html).
-type pressures struct {
-	resources []*pressed
+// pressureReader reads the kernel's pressure stall information (https://docs.kernel.org/accounting/psi.html).
+type pressureReader struct {
+	resources []*pressureFile
 	buf       []byte
 }
 
-type pressed struct {
-	file       watched
-	some, full exposition.Labels // full is empty where the kernel's says nothing
+type pressureFile struct {
+	file       kernelFile
+	some, full exposition.Labels // full is empty where the kernel's value means nothing
 }
 
-func newPressures(r *rooted) *pressures {
-	p := &pressures{}
+func newPressureReader(r *hostFS) *pressureReader {
+	p := &pressureReader{}
 	for _, resource := range []string{"cpu", "memory", "io"} {
-		one := &pressed{
-			file: r.watch("proc", "pressure", resource),
+		one := &pressureFile{
+			file: r.kernelFile("proc", "pressure", resource),
 			some: exposition.RenderLabels("resource", resource, "share", "some"),
 		}
 		// Of a whole machine, CPU pressure is never full; since Linux 5.13 the line is there, and zero.
@@ -38,7 +38,7 @@ func newPressures(r *rooted) *pressures {
 	return p
 }
 
-func (p *pressures) read(context.Context) ([]sample, error) {
+func (p *pressureReader) read(context.Context) ([]sample, error) {
 	var errs []error
 	samples := make([]sample, 0, 2*len(p.resources))
 	for _, r := range p.resources {
@@ -55,7 +55,7 @@ func (p *pressures) read(context.Context) ([]sample, error) {
 			errs = append(errs, fmt.Errorf("%s does not tell a total for some and full", r.file.path))
 			continue
 		}
-		add := func(total stalled, labels exposition.Labels) {
+		add := func(total stallTime, labels exposition.Labels) {
 			if total.known && labels != "" {
 				samples = append(samples, sample{&catalog.WorkerNodePressure, float64(total.microseconds) / 1e6, labels})
 			}
@@ -64,22 +64,22 @@ func (p *pressures) read(context.Context) ([]sample, error) {
 		add(full, r.full)
 	}
 	if len(samples) == 0 && len(errs) == 0 {
-		return nil, errNone
+		return nil, errAbsent
 	}
-	return samples, joined(errs)
+	return samples, joinErrors(errs)
 }
 
-// stalled is a total of a pressure file.
-type stalled struct {
+// stallTime is a total of a pressure file.
+type stallTime struct {
 	microseconds uint64
 	known        bool
 }
 
 // parsePressure reads lines such as "some avg10=0.00 avg60=0.00 avg300=0.00 total=42". Lines of other kinds are left alone;
 // a file with a line that is not understood tells nothing.
-func parsePressure(text []byte) (some, full stalled, ok bool) {
+func parsePressure(text []byte) (some, full stallTime, ok bool) {
 	for line := range bytes.Lines(text) {
-		var to *stalled
+		var to *stallTime
 		switch kind, _, _ := bytes.Cut(line, []byte(" ")); string(kind) {
 		case "some":
 			to = &some
@@ -91,9 +91,9 @@ func parsePressure(text []byte) (some, full stalled, ok bool) {
 		_, total, found := bytes.Cut(line, []byte(" total="))
 		v, isNumber := number(bytes.TrimSpace(total))
 		if !found || !isNumber {
-			return stalled{}, stalled{}, false
+			return stallTime{}, stallTime{}, false
 		}
-		*to = stalled{v, true}
+		*to = stallTime{v, true}
 	}
 	return some, full, some.known
 }

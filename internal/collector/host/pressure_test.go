@@ -12,10 +12,10 @@ import (
 func TestMachineWithoutPressureIsSilent(t *testing.T) {
 	skipUnlessLinux(t)
 	off := fake{err: &os.PathError{Op: "read", Path: "x", Err: syscall.EOPNOTSUPP}}
-	disabled := newRooted(root)
+	disabled := newHostFS(root)
 	disabled.open = fakes(map[string]source{"pressure/cpu": off, "pressure/memory": off, "pressure/io": off})
-	for name, r := range map[string]*rooted{"kernel without": newRooted(t.TempDir()), "psi=0": disabled} {
-		if samples, err := newPressures(r).read(t.Context()); !errors.Is(err, errNone) || len(samples) > 0 {
+	for name, r := range map[string]*hostFS{"kernel without": newHostFS(t.TempDir()), "psi=0": disabled} {
+		if samples, err := newPressureReader(r).read(t.Context()); !errors.Is(err, errAbsent) || len(samples) > 0 {
 			t.Errorf("%s: %v, %v", name, samples, err)
 		}
 	}
@@ -23,12 +23,12 @@ func TestMachineWithoutPressureIsSilent(t *testing.T) {
 
 func TestPressureOfOneResourceFails(t *testing.T) {
 	skipUnlessLinux(t)
-	r := newRooted(root)
+	r := newHostFS(root)
 	r.open = fakes(map[string]source{
 		"pressure/cpu": fake{err: syscall.EACCES},
 		"pressure/io":  fake{text: "some avg10=0.00 avg60=0.00 avg300=0.00 total=\n"},
 	})
-	samples, err := newPressures(r).read(t.Context())
+	samples, err := newPressureReader(r).read(t.Context())
 	if len(samples) != 2 || err == nil || !strings.Contains(err.Error(), "permission denied; ") ||
 		!strings.Contains(err.Error(), filepath.Join("pressure", "io")+" does not tell") {
 		t.Errorf("%v, %v", samples, err)
@@ -36,7 +36,7 @@ func TestPressureOfOneResourceFails(t *testing.T) {
 }
 
 func TestPressureFile(t *testing.T) {
-	for text, want := range map[string][2]stalled{
+	for text, want := range map[string][2]stallTime{
 		"some avg10=0.00 avg60=0.00 avg300=0.00 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=3\n": {{5, true}, {3, true}},
 		"some avg10=0.00 total=18446744073709551615\n":                                                     {{1<<64 - 1, true}, {}},
 		"some total=5 avg10=0.00\n":                                                                        {},
@@ -47,7 +47,7 @@ func TestPressureFile(t *testing.T) {
 		"":                                                                                                 {},
 	} {
 		some, full, ok := parsePressure([]byte(text))
-		if [2]stalled{some, full} != want || ok != want[0].known {
+		if [2]stallTime{some, full} != want || ok != want[0].known {
 			t.Errorf("%q: %v, %v, %v", text, some, full, ok)
 		}
 	}

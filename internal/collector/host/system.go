@@ -6,10 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"runtime"
 	"strings"
-
-	"github.com/shirou/gopsutil/v4/host"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -18,24 +15,16 @@ import (
 
 const maxFileBytes = 64 << 10
 
-// readOS reads os-release, as all Linux distributions have it. gopsutil, which is asked elsewhere, would start a program
-// for it.
-func (r *rooted) readOS(ctx context.Context) ([]sample, error) {
-	var name, version string
-	text, err := r.file("etc", "os-release")
+// readOS reads os-release, as all Linux distributions have it.
+func (r *hostFS) readOS(context.Context) ([]sample, error) {
+	text, err := r.readFile("etc", "os-release")
 	if errors.Is(err, fs.ErrNotExist) {
-		text, err = r.file("usr", "lib", "os-release")
+		text, err = r.readFile("usr", "lib", "os-release")
 	}
-	switch {
-	case err == nil:
-		name, version = osRelease(text)
-	case runtime.GOOS != "linux":
-		if name, _, version, err = host.PlatformInformationWithContext(r.context(ctx)); err != nil {
-			return nil, err
-		}
-	default:
+	if err != nil {
 		return nil, err
 	}
+	name, version := osRelease(text)
 	if name == "" {
 		return nil, errors.New("os-release names no system")
 	}
@@ -58,35 +47,32 @@ func osRelease(text string) (name, version string) {
 	return name, version
 }
 
-func (r *rooted) readKernel(context.Context) ([]sample, error) {
-	arch, err := host.KernelArch()
+func (r *hostFS) readKernel(context.Context) ([]sample, error) {
+	arch, err := kernelArch()
 	if err != nil {
 		return nil, err
 	}
-	name, release, version := runtime.GOOS, "", ""
-	if runtime.GOOS == "linux" {
-		for file, to := range map[string]*string{"ostype": &name, "osrelease": &release, "version": &version} {
-			text, err := r.file("proc", "sys", "kernel", file)
-			if err != nil {
-				return nil, err
-			}
-			*to = strings.TrimSpace(text)
+	var name, release, version string
+	for file, to := range map[string]*string{"ostype": &name, "osrelease": &release, "version": &version} {
+		text, err := r.readFile("proc", "sys", "kernel", file)
+		if err != nil {
+			return nil, err
 		}
-	} else if release, err = host.KernelVersion(); err != nil {
-		return nil, err
+		*to = strings.TrimSpace(text)
 	}
 	return []sample{{&catalog.WorkerNodeKernel, 1, exposition.RenderLabels("name", name, "release", release, "version", version, "architecture", arch)}}, nil
 }
 
-func (r *rooted) readUptime(ctx context.Context) ([]sample, error) {
-	seconds, err := host.UptimeWithContext(r.context(ctx))
+func (r *hostFS) readUptime(context.Context) ([]sample, error) {
+	seconds, err := uptime()
 	if err != nil {
 		return nil, err
 	}
-	return []sample{{metric: &catalog.WorkerNodeUptime, value: float64(seconds)}}, nil
+	return []sample{{metric: &catalog.WorkerNodeUptime, value: seconds}}, nil
 }
 
-func (r *rooted) file(elem ...string) (text string, err error) {
+// readFile reads a short readFile that is rarely read.
+func (r *hostFS) readFile(elem ...string) (text string, err error) {
 	f, err := os.Open(r.path(elem...))
 	if err != nil {
 		return "", err
