@@ -7,8 +7,8 @@ const (
 	shortIDLen     = 12
 )
 
-// containerID returns the full id of the container that a process is in, from the text of /proc/PID/cgroup; "" if it is in
-// none. The last path segment that holds an id counts, so a container within a container has its own. Known forms:
+// containerID returns the full id of a process' container from the text of /proc/PID/cgroup, "" if it is in none. The last path
+// segment with an id counts, so that a container within a container has its own. Known forms:
 //
 //	0::/system.slice/docker-ID.scope                                     Docker, systemd, cgroup v2
 //	12:memory:/docker/ID                                                 Docker, cgroup v1
@@ -37,8 +37,8 @@ func containerID(text string) string {
 	return ""
 }
 
-// segmentID returns the container id in one segment of a cgroup's path. The monitors of Podman and CRI-O carry the id of
-// their container and are outside of it.
+// segmentID returns the container id in one segment of a cgroup's path. The monitors of Podman and CRI-O (conmon) have the id of a
+// container in their name but run outside it.
 func segmentID(segment string) string {
 	if strings.Contains(segment, "conmon") {
 		return ""

@@ -37,7 +37,7 @@ func TestCollectors(t *testing.T) {
 	if lines, took, err := emitted(list[0]); took >= 0 || err != nil || lines != "gpustack:discovered_engines{source=\"declared\"} 1\n" {
 		t.Errorf("before the first round: %s %s %v", lines, took, err)
 	}
-	d.round()
+	d.runRound()
 	lines, took, err := emitted(list[0])
 	want := `gpustack:discovered_engines{source="declared"} 1
 gpustack:discovered_engines{source="process"} 1
@@ -61,7 +61,7 @@ func TestLate(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := d.Collectors()[0]
-		d.processTally.verdict(time.Millisecond, nil)
+		d.processSkips.recordRound(time.Millisecond, nil)
 		time.Sleep(minLate)
 		if _, err := c.Collect(discard); err != nil {
 			t.Error(err)
@@ -70,7 +70,7 @@ func TestLate(t *testing.T) {
 		if _, err := c.Collect(discard); err == nil {
 			t.Error("a round that hangs is no failure")
 		}
-		d.processTally.verdict(time.Millisecond, errors.New("broken"))
+		d.processSkips.recordRound(time.Millisecond, errors.New("broken"))
 		if _, err := c.Collect(discard); err == nil || err.Error() != "broken" {
 			t.Error(err)
 		}
@@ -84,9 +84,9 @@ func TestDaemonIsLateLater(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, after := range []time.Duration{lateAfter * time.Minute, lateAfter * (resyncEvery + callTimeout)} {
-			c, tally := d.Collectors()[i], []*tally{d.processTally, d.dockerTally}[i]
-			tally.verdict(time.Millisecond, nil)
+		for i, after := range []time.Duration{lateRounds * time.Minute, lateRounds * (resyncEvery + callTimeout)} {
+			c, skips := d.Collectors()[i], []*skipCounter{d.processSkips, d.dockerSkips}[i]
+			skips.recordRound(time.Millisecond, nil)
 			time.Sleep(after)
 			if _, err := c.Collect(discard); err != nil {
 				t.Errorf("%s after %s: %v", c.Name(), after, err)

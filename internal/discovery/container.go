@@ -12,36 +12,36 @@ import (
 
 // container is what is kept of a running container. It is immutable.
 type container struct {
-	facts // of its command line; sign is nil if that starts no engine
+	launchArguments // rule is nil if its command starts no engine
 
-	id, name string
-	set      settings
-	env      environment
-	image    *sign // whose image it is, nil: nobody's
-	ended    bool  // it doesn't run
-	labelled bool  // a label says that it is an engine
-	helper   bool  // it is there for another container, which may use its network
-	pid      int
-	started  time.Time
+	id, name  string
+	settings  settings
+	env       environment
+	imageRule *rule // that matches its image, nil: none
+	ended     bool  // it does not run
+	hasLabels bool  // its labels declare it an engine
+	helper    bool  // a pause or init container of GPUStack
+	pid       int
+	started   time.Time
 
-	remote    bool       // it may run on another machine
-	host      bool       // in the machine's network
-	here      netip.Addr // where its machine is, zero: not known
-	joined    string     // id or name of the container whose network it is in
-	published map[int]netip.AddrPort
-	addrs     []netip.Addr
-	// only is its only port, 0 if it says none or several.
-	only int
+	remote      bool       // it may run on another machine
+	hostNetwork bool       // in the machine's network namespace
+	hostAddr    netip.Addr // of its machine, zero: unknown
+	networkOf   string     // id or name of the container whose network namespace it shares
+	published   map[int]netip.AddrPort
+	addresses   []netip.Addr
+	// onlyPort is its port if it exposes exactly one, else 0.
+	onlyPort int
 }
 
-// describe takes from the daemon's description of a container what is needed.
+// describe reads the daemon's description of a container.
 func (d *docker) describe(in *moby.InspectResponse) *container {
 	if in.State == nil || !in.State.Running || in.Config == nil || in.ID == "" {
 		return &container{id: in.ID, ended: true}
 	}
 	labels := in.Config.Labels
 	component := labels[labelGPUStackComponent]
-	c := &container{helper: component != "" && component != gpuStackRun, id: in.ID, name: text(strings.TrimPrefix(in.Name, "/"), maxInstanceBytes), pid: max(in.State.Pid, 0)}
+	c := &container{helper: component != "" && component != gpuStackRun, id: in.ID, name: labelText(strings.TrimPrefix(in.Name, "/"), maxInstanceBytes), pid: max(in.State.Pid, 0)}
 	if c.name == "" {
 		c.name = shortID(c.id)
 	}
@@ -49,14 +49,14 @@ func (d *docker) describe(in *moby.InspectResponse) *container {
 		c.started = at
 	}
 	argv := append([]string{in.Path}, in.Args[:min(len(in.Args), maxArgs)]...)
-	if sign, rest := d.signs.matchContainer(argv); sign != nil {
-		c.facts = sign.read(rest)
+	if matched, rest := d.rules.matchContainer(argv); matched != nil {
+		c.launchArguments = matched.arguments(rest)
 	}
-	c.image = d.signs.matchImage(in.Config.Image)
-	c.labelled = labels[labelRuntime] != "" || labels[labelPort] != ""
+	c.imageRule = d.rules.matchImage(in.Config.Image)
+	c.hasLabels = labels[labelRuntime] != "" || labels[labelPort] != ""
 	var names []string
-	for _, sign := range d.signs.list {
-		names = append(names, sign.PortEnv...)
+	for _, r := range d.rules.all {
+		names = append(names, r.PortEnv...)
 	}
 	c.env = readEnvironment(func(yield func([]byte) bool) {
 		for _, entry := range in.Config.Env {
@@ -65,29 +65,29 @@ func (d *docker) describe(in *moby.InspectResponse) *container {
 			}
 		}
 	}, names...)
-	c.set = labelSettings(labels).over(c.env.settings())
-	if known := d.signs.byRuntime(c.set.runtime); known != nil {
-		c.set.runtime = known.Runtime
+	c.settings = labelSettings(labels).withDefaults(c.env.settings())
+	if known := d.rules.byRuntime(c.settings.runtime); known != nil {
+		c.settings.runtime = known.Runtime
 	}
-	if d.owns != nil && !d.owns(c.pid, c.id) {
+	if d.ownsProcess != nil && !d.ownsProcess(c.pid, c.id) {
 		c.remote, c.pid = true, 0
 	}
 	here := loopback
 	if c.remote {
-		here = d.at
+		here = d.daemonAddr
 	}
-	c.networks(in, here)
+	c.readNetworks(in, here)
 	if c.remote {
-		c.addrs = nil // another machine may have the same ones
+		c.addresses = nil // this machine may have the same ones
 	}
 	return c
 }
 
-// networks takes how a container is reached; here is where its machine is.
-func (c *container) networks(in *moby.InspectResponse, here netip.Addr) {
+// readNetworks reads the ports and addresses of a container; here is its machine's address.
+func (c *container) readNetworks(in *moby.InspectResponse, here netip.Addr) {
 	if in.HostConfig != nil {
-		c.host = in.HostConfig.NetworkMode.IsHost()
-		c.joined = in.HostConfig.NetworkMode.ConnectedContainer()
+		c.hostNetwork = in.HostConfig.NetworkMode.IsHost()
+		c.networkOf = in.HostConfig.NetworkMode.ConnectedContainer()
 	}
 	exposed := map[int]bool{}
 	for port := range in.Config.ExposedPorts {
@@ -95,7 +95,7 @@ func (c *container) networks(in *moby.InspectResponse, here netip.Addr) {
 			exposed[int(port.Num())] = true
 		}
 	}
-	c.here = here
+	c.hostAddr = here
 	c.published = map[int]netip.AddrPort{}
 	if in.NetworkSettings != nil {
 		for port, bindings := range in.NetworkSettings.Ports {
@@ -113,10 +113,10 @@ func (c *container) networks(in *moby.InspectResponse, here netip.Addr) {
 					addr = here
 				}
 				if !addr.IsValid() || (c.remote && addr.IsLoopback()) {
-					continue // its own machine alone reaches it
+					continue // only its own machine reaches it
 				}
 				at := netip.AddrPortFrom(addr, uint16(number))
-				if old, ok := c.published[int(port.Num())]; !ok || preferred(at.Addr(), old.Addr()) < 0 {
+				if old, ok := c.published[int(port.Num())]; !ok || compareAddresses(at.Addr(), old.Addr()) < 0 {
 					c.published[int(port.Num())] = at
 				}
 			}
@@ -127,19 +127,19 @@ func (c *container) networks(in *moby.InspectResponse, here netip.Addr) {
 				continue
 			}
 			if addr := endpoint.IPAddress; addr.IsValid() && !addr.IsUnspecified() {
-				c.addrs = append(c.addrs, addr.Unmap())
+				c.addresses = append(c.addresses, addr.Unmap())
 			}
 			if addr := endpoint.GlobalIPv6Address; addr.IsValid() && !addr.IsUnspecified() {
 				v6 = append(v6, addr)
 			}
 		}
-		slices.SortFunc(c.addrs, netip.Addr.Compare)
+		slices.SortFunc(c.addresses, netip.Addr.Compare)
 		slices.SortFunc(v6, netip.Addr.Compare)
-		c.addrs = append(c.addrs, v6...)
+		c.addresses = append(c.addresses, v6...)
 	}
 	if len(exposed) == 1 {
 		for port := range exposed {
-			c.only = port
+			c.onlyPort = port
 		}
 	}
 }

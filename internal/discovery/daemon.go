@@ -17,40 +17,40 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// boundedConn ends when one answer is too long.
+// boundedConn fails when one answer of the daemon is too long.
 type boundedConn struct {
 	net.Conn
 
-	got atomic.Int64
+	received atomic.Int64
 }
 
 var errTooLong = fmt.Errorf("the answer is longer than %d MiB", maxAnswerBytes>>20)
 
 func (c *boundedConn) Read(b []byte) (int, error) {
-	if c.got.Load() > maxAnswerBytes {
+	if c.received.Load() > maxAnswerBytes {
 		return 0, errTooLong
 	}
 	n, err := c.Conn.Read(b)
-	c.got.Add(int64(n))
+	c.received.Add(int64(n))
 	return n, err
 }
 
 func (c *boundedConn) Write(b []byte) (int, error) {
-	c.got.Store(0)
+	c.received.Store(0)
 	return c.Conn.Write(b)
 }
 
-// distrust has the process ids of a daemon that is reached over the network checked, for it may be another machine's.
-func (d *docker) distrust(m *machine, fs *procfs) {
+// verifyPIDs makes describe check the process ids of a daemon that is reached over the network: it may run on another machine.
+func (d *docker) verifyPIDs(m *machine, fs *procfs) {
 	u, err := url.Parse(d.host)
 	if err != nil || u.Scheme == "unix" {
 		return
 	}
 	if host := u.Hostname(); !m.isLocal(host) {
-		d.at, _ = netip.ParseAddr(host) // of a name nothing is known
+		d.daemonAddr, _ = netip.ParseAddr(host) // a host name is not resolved
 	}
 	var mu sync.Mutex
-	d.owns = func(pid int, id string) bool {
+	d.ownsProcess = func(pid int, id string) bool {
 		if pid <= 0 {
 			return false
 		}
@@ -61,14 +61,13 @@ func (d *docker) distrust(m *machine, fs *procfs) {
 	}
 }
 
-// explain turns what the client says into what the operator needs to know. The daemon's own words are left out: they may
-// repeat anything.
+// explain turns an error of the client into one with a remedy. It never repeats the daemon's own text, which may hold anything.
 func (d *docker) explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	dialed := error(nil)
-	if p := d.dialed.Load(); p != nil {
+	if p := d.dialErr.Load(); p != nil {
 		dialed = *p
 	}
 	_, syntax := errors.AsType[*json.SyntaxError](err)
@@ -79,15 +78,15 @@ func (d *docker) explain(err error) error {
 	case isDenied(dialed):
 		return fmt.Errorf("docker: no permission to use %s: add the worker's user to group docker or run the worker as root, or turn the search for containers off", d.host)
 	case errors.Is(dialed, syscall.ECONNREFUSED):
-		return fmt.Errorf("docker: nobody listens at %s: start the daemon, or turn the search for containers off", d.host)
+		return fmt.Errorf("docker: nothing listens at %s: start the daemon, or turn the search for containers off", d.host)
 	case dialed != nil:
-		return fmt.Errorf("docker: %s cannot be reached: check the Docker host that the worker was given", d.host)
+		return fmt.Errorf("docker: cannot connect to %s: check the Docker host that the worker was given", d.host)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("docker: the daemon at %s does not answer within %s: see its log, or start it anew", d.host, callTimeout)
+		return fmt.Errorf("docker: the daemon at %s did not answer within %s: see its log, or restart it", d.host, callTimeout)
 	case errors.Is(err, errTooLong):
-		return fmt.Errorf("docker: what %s answers is longer than %d MiB: is it a Docker daemon?", d.host, maxAnswerBytes>>20)
+		return fmt.Errorf("docker: the answer of %s is longer than %d MiB: is it a Docker daemon?", d.host, maxAnswerBytes>>20)
 	case syntax, kind, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Errorf("docker: what %s answers is no list of containers: is it a Docker daemon?", d.host)
+		return fmt.Errorf("docker: the answer of %s is no list of containers: is it a Docker daemon?", d.host)
 	}
-	return fmt.Errorf("docker: the daemon at %s does not list its containers: see its log; it must speak version %s of the API or a later one", d.host, client.MinAPIVersion)
+	return fmt.Errorf("docker: the daemon at %s refused to list its containers: see its log; it must support version %s of the API or a later one", d.host, client.MinAPIVersion)
 }

@@ -82,7 +82,7 @@ func TestContainersAreBounded(t *testing.T) {
 	if n := len(d.docker.containers()); n != maxContainers {
 		t.Errorf("%d containers are kept, want %d", n, maxContainers)
 	}
-	if n := skippedBy(d, SourceDocker, reasonTooMany); n != 1 || strings.Count(log.String(), "reason="+reasonTooMany) != 1 {
+	if n := skippedBy(d, SourceDocker, skipTooMany); n != 1 || strings.Count(log.String(), "reason="+skipTooMany) != 1 {
 		t.Errorf("said %g times that there are too many", n)
 	}
 }
@@ -109,16 +109,16 @@ func TestContainerThatIsNotDescribed(t *testing.T) {
 		fake.put(fakeContainer{id: idB, name: "b", image: "nvcr.io/nim/x", address: step.address})
 		fake.change(func() { fake.broken[idB] = step.broken })
 		if i == 3 {
-			d.docker.again(idB) // something happened to it
+			d.docker.requestSync(idB) // something happened to it
 		}
 		if err := d.docker.sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		d.round()
+		d.runRound()
 		if got := keys(d.Engines()); got != step.want {
 			t.Errorf("step %d: %q, want %q", i, got, step.want)
 		}
-		if n := skippedBy(d, SourceDocker, reasonNotAnswered); n != step.counted {
+		if n := skippedBy(d, SourceDocker, skipNotAnswered); n != step.counted {
 			t.Errorf("step %d: counted %g times, want %g", i, n, step.counted)
 		}
 	}
@@ -126,11 +126,11 @@ func TestContainerThatIsNotDescribed(t *testing.T) {
 		t.Errorf("when it is described again: %+v", got)
 	}
 	fake.change(func() { delete(fake.containers, idB); fake.broken[idB] = true })
-	d.docker.again(idB)
+	d.docker.requestSync(idB)
 	if err := d.docker.sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.round()
+	d.runRound()
 	if got := keys(d.Engines()); got != "docker:a:8000" {
 		t.Errorf("when it is no longer listed: %q", got)
 	}
@@ -177,7 +177,7 @@ func TestLongAnswersOfADaemon(t *testing.T) {
 
 func TestDockerDialErrors(t *testing.T) {
 	known := compiled(t)
-	d, err := newDocker("unix:///nowhere/docker.sock", known, newTally(SourceDocker, (&output{}).logger()), func() {})
+	d, err := newDocker("unix:///nowhere/docker.sock", known, newSkipCounter(SourceDocker, (&output{}).logger()), func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,12 +185,12 @@ func TestDockerDialErrors(t *testing.T) {
 		t.Errorf("a missing socket: %v", err)
 	}
 	denied := error(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
-	d.dialed.Store(&denied)
+	d.dialErr.Store(&denied)
 	if err := d.explain(denied); err == nil || !strings.Contains(err.Error(), "group docker") {
 		t.Errorf("no permission: %v", err)
 	}
 	refused := error(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)})
-	d.dialed.Store(&refused)
+	d.dialErr.Store(&refused)
 	if err := d.explain(refused); err == nil || !strings.Contains(err.Error(), "start the daemon") {
 		t.Errorf("refused: %v", err)
 	}

@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// declaration is a declared engine and where it is.
+// declaration is a declared engine with host and port of its URL.
 type declaration struct {
 	Declared
 
@@ -20,8 +20,8 @@ func parseDeclared(d Declared) (declaration, error) {
 	}
 	u, err := url.Parse(d.URL)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		// The URL isn't shown: it may hold a password.
-		return declaration{}, fmt.Errorf("discovery: the URL of the declared engine %q cannot be read: want http://HOST:PORT", d.Key)
+		// The error does not show the URL: it may hold a password.
+		return declaration{}, fmt.Errorf("discovery: the URL of the declared engine %q is invalid: want http://HOST:PORT", d.Key)
 	}
 	out := declaration{Declared: d, host: u.Hostname(), port: 80}
 	if u.Scheme == "https" {
@@ -37,8 +37,8 @@ func parseDeclared(d Declared) (declaration, error) {
 	return out, nil
 }
 
-// isAt reports whether a declared engine is the one that is reached at one of these places. A host name is what it resolves to,
-// whatever containers and machines are called.
+// isAt reports whether one of these addresses is the declared one. A host name counts by what it resolves to, never by the names of
+// containers.
 func (d *declaration) isAt(m *machine, places []netip.AddrPort) bool {
 	for _, place := range places {
 		if int(place.Port()) != d.port {

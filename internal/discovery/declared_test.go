@@ -33,7 +33,7 @@ func TestDeclared(t *testing.T) {
 		if got := d.Engines(); len(got) != 1 || got[0] != (Found{Key: "mine", Source: SourceDeclared, URL: url}) {
 			t.Errorf("%s: at first %+v", url, got)
 		}
-		d.round()
+		d.runRound()
 		got := d.Engines()
 		if merged != (len(got) == 1) || got[0].Key != "mine" || got[0].URL != url || (got[0].PID == 100) != merged {
 			t.Errorf("%s: %+v", url, got)
@@ -42,7 +42,7 @@ func TestDeclared(t *testing.T) {
 			t.Errorf("%s: owner is %q", url, key)
 		}
 		m.remove(100)
-		d.round()
+		d.runRound()
 		if got := d.Engines(); len(got) != 1 || got[0].PID != 0 {
 			t.Errorf("%s: after the process has ended %+v", url, got)
 		}
@@ -69,7 +69,7 @@ func TestDeclaredByName(t *testing.T) {
 				addr, err := netip.ParseAddr(test.resolves)
 				return []netip.Addr{addr}, err
 			}
-			d.round()
+			d.runRound()
 			synctest.Wait() // for the name server
 			if host := asked.Load(); !strings.HasSuffix(test.url, ":8000") {
 				if host != nil {
@@ -78,7 +78,7 @@ func TestDeclaredByName(t *testing.T) {
 			} else if host == nil || *host != "inference.example" {
 				t.Errorf("%+v: not asked for its host", test)
 			}
-			d.round()
+			d.runRound()
 			if got := d.Engines(); got[0].Key != "mine" || (got[0].PID == 100) != test.merged {
 				t.Errorf("%+v: %+v", test, got)
 			}
@@ -94,7 +94,7 @@ func TestDeclaredInOtherNetwork(t *testing.T) {
 	d, _ := m.discover(func(o *Options) {
 		o.Declared = []Declared{{Key: "pod", URL: "http://10.42.0.9:8000"}, {Key: "own", URL: "http://127.0.0.1:8000"}}
 	})
-	d.round()
+	d.runRound()
 	if got := d.Engines(); len(got) != 2 || got[1].Key != "pod" || got[1].PID != 100 || got[0].PID != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -107,7 +107,7 @@ func TestDeclaredTwice(t *testing.T) {
 	d, _ := m.discover(func(o *Options) {
 		o.Declared = []Declared{{Key: "b", URL: "http://127.0.0.1:8000"}, {Key: "a", URL: "http://localhost:8000/prefix"}}
 	})
-	d.round()
+	d.runRound()
 	got := d.Engines()
 	if keys(got) != "a b" || got[0].PID != 0 || got[1].PID != 100 {
 		t.Errorf("%+v", got)
@@ -117,7 +117,7 @@ func TestDeclaredTwice(t *testing.T) {
 	}
 }
 
-// An engine that is found and has the key of a declared one elsewhere is left out: its cards and processes are not that one's.
+// An engine that is found and has the key of a declared one elsewhere is left out: its GPUs and processes are not that one's.
 func TestDeclaredHasTheKeyOfAnother(t *testing.T) {
 	m := newTree(t)
 	m.add(vllm(100, "m"))
@@ -125,7 +125,7 @@ func TestDeclaredHasTheKeyOfAnother(t *testing.T) {
 	d, _ := m.discover(func(o *Options) {
 		o.Declared = []Declared{{Key: "process:8000", URL: "http://192.0.2.200:8000"}}
 	})
-	d.round()
+	d.runRound()
 	if got := d.Engines(); keys(got) != "process:8000 process:9" || got[0] != (Found{Key: "process:8000", Source: SourceDeclared, URL: "http://192.0.2.200:8000"}) {
 		t.Errorf("%+v", got)
 	}
@@ -161,19 +161,19 @@ func TestNamesAreLookedForNowAndThen(t *testing.T) {
 		check("at first", "[]", 1)
 		check("then", "[192.0.2.1]", 1)
 		addr = "192.0.2.2"
-		time.Sleep(resolvedFor)
+		time.Sleep(addressTTL)
 		check("while they stand", "[192.0.2.1]", 1)
 		time.Sleep(time.Nanosecond)
 		check("when they are old", "[192.0.2.1]", 2)
 		check("when they were asked for", "[192.0.2.2]", 2)
 		fails = true
 		for i := range int64(3) {
-			time.Sleep(resolvedFor + 1)
+			time.Sleep(addressTTL + 1)
 			check("when the name server fails", "[192.0.2.2]", 3+i)
 			check("and after that", "[192.0.2.2]", 3+i)
 		}
 		fails, addr = false, "192.0.2.3"
-		time.Sleep(resolvedFor + 1)
+		time.Sleep(addressTTL + 1)
 		check("when it answers", "[192.0.2.2]", 6)
 		check("again", "[192.0.2.3]", 6)
 		for i := range 2 * maxNames {

@@ -1,9 +1,9 @@
-// Package discovery finds the inference engines of a machine, as they were declared, in Docker containers and among the
-// processes, makes one of what is found in several ways, and says which engine a process belongs to. It reads what the
-// machine says about them and never talks to an engine.
+// Package discovery finds the inference engines of a machine. It has three sources: declared engines, Docker containers and the
+// processes in /proc. An engine that several sources find becomes one. Owner says which engine a process belongs to. The package
+// never sends a request to an engine.
 //
-// Command lines and environments hold keys, tokens and paths. Of them only a port, a model's name and what the operator set
-// for stackscope is taken; nothing else of them is kept, logged or put into an error.
+// Command lines and environments hold keys, tokens and paths. Only ports, model names and stackscope's own settings are kept; nothing
+// else of them is logged or put into an error.
 package discovery
 
 import (
@@ -27,10 +27,10 @@ import (
 // DefaultInterval is the time between two rounds over the processes.
 const DefaultInterval = 2 * time.Second
 
-// Source says how an engine was found.
+// Source is where an engine was found.
 type Source string
 
-// Sources, the more explicit one first: of an engine that is found in several ways, it wins.
+// Sources by precedence: of an engine that several sources find, the first one here wins.
 const (
 	SourceDeclared Source = "declared"
 	SourceDocker   Source = "docker"
@@ -43,23 +43,23 @@ type Declared struct {
 	URL string
 }
 
-// Found is an engine that is there.
+// Found is an engine that runs on this machine, or that is declared.
 type Found struct {
-	// Key stays the same while an engine stays at its place, also when it is started again: Declared.Key of a declared one,
-	// docker:NAME:PORT of a container, process:PORT or process:ADDRESS:PORT (another network) of a process.
+	// Key identifies the engine across restarts: Declared.Key, docker:NAME:PORT of a container, process:PORT of a process, or
+	// process:ADDRESS:PORT of one in another network namespace.
 	Key    string
 	Source Source
-	// Runtime is Sign.Runtime, or what label stackscope.runtime says; empty for a declared engine that was not found otherwise.
+	// Runtime is DetectionRule.Runtime, or the value of label stackscope.runtime. Empty: only declared.
 	Runtime string
 	// Model is the model's name as the operator set it, or as the command line names it; empty: unknown.
 	Model string
-	// Instance is the instance's name if the operator set it; else the caller makes one up.
+	// Instance is the instance's name if the operator set it, else empty.
 	Instance string
-	// URL is http://host:port as it is reached from here, without a path; for a declared engine the declared one.
+	// URL is the declared URL, or http://HOST:PORT by which the worker reaches the engine.
 	URL string
-	// Path is the path of the metrics page; empty: the default.
+	// Path is the path of the /metrics endpoint; empty: the default.
 	Path string
-	// PID is the engine's root process as this machine numbers it; 0: unknown.
+	// PID is the engine's root process, in the machine's PID namespace; 0: unknown.
 	PID int
 	// Container is the container's short id; empty: none.
 	Container string
@@ -67,7 +67,7 @@ type Found struct {
 	Started time.Time
 	// Listening is whether its port is open.
 	Listening bool
-	// Lockstep is whether its cards work for other engines' requests too.
+	// Lockstep is whether its GPUs are busy with requests of other engines too, as with data parallelism.
 	Lockstep bool
 }
 
@@ -75,40 +75,40 @@ type Found struct {
 type Options struct {
 	// Root is where the machine's file system is mounted; empty: /.
 	Root string
-	// Rules are the kinds of engine that are looked for.
+	// Rules are how engines are recognised.
 	Rules    []fleet.DetectionRule
 	Declared []Declared
-	// Processes and Docker switch the two sources on.
+	// Processes and Docker enable the two sources.
 	Processes, Docker bool
-	// DockerHost is the daemon's address as DOCKER_HOST has it, Podman's too; empty: /var/run/docker.sock below Root.
+	// DockerHost is the address of the Docker or Podman daemon, in DOCKER_HOST's syntax; empty: /var/run/docker.sock below Root.
 	DockerHost string
 	// Interval is the time between two rounds over the processes; 0: DefaultInterval.
 	Interval time.Duration
-	// OnChange is called, from one goroutine, after Engines has changed. It may be nil.
+	// OnChange is called after Engines has changed, always by the same goroutine. It may be nil.
 	OnChange func()
 	Logger   *slog.Logger // nil: silent
 }
 
 // Discovery finds the engines of one machine. Its methods are safe for concurrent use.
 type Discovery struct {
-	declared  []declaration
-	onChange  func()
-	interval  time.Duration
-	processes *processes // nil: switched off
-	docker    *docker    // nil: switched off
-	machine   *machine
-	owners    owners
-	wake      chan struct{}
-	now       atomic.Pointer[snapshot]
-	last      []*running // of the last round that could see the processes
+	declared      []declaration
+	onChange      func()
+	interval      time.Duration
+	processes     *processes // nil: disabled
+	docker        *docker    // nil: disabled
+	machine       *machine
+	owners        ownerCache
+	wake          chan struct{}
+	current       atomic.Pointer[snapshot]
+	lastProcesses []*engineProcess // of the last round that could see the processes
 
-	looked     chan struct{}
-	lookedOnce sync.Once
+	firstRound     chan struct{}
+	firstRoundOnce sync.Once
 
-	processTally, dockerTally *tally
+	processSkips, dockerSkips *skipCounter
 }
 
-// snapshot is what was there after one round. It is immutable.
+// snapshot is the result of one round. It is immutable.
 type snapshot struct {
 	engines     []Found
 	byPID       map[int]string    // root process -> key
@@ -116,8 +116,8 @@ type snapshot struct {
 	sources     map[Source]int
 }
 
-// New makes a Discovery. The declared engines are there at once, the others are looked for in Run. It returns an error if
-// two declared engines have one key, a URL is none, or a sign or the Docker host cannot be used.
+// New makes a Discovery. Engines returns the declared engines at once; Run finds the others. New fails if two declared engines have
+// one key, or if a URL, a rule or the Docker host is invalid.
 func New(o Options) (*Discovery, error) {
 	if o.Root == "" {
 		o.Root = "/"
@@ -132,8 +132,8 @@ func New(o Options) (*Discovery, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	logger := o.Logger.With(logging.KeyComponent, "discovery")
-	d := &Discovery{onChange: o.OnChange, interval: o.Interval, wake: make(chan struct{}, 1), looked: make(chan struct{})}
-	d.processTally, d.dockerTally = newTally(SourceProcess, logger), newTally(SourceDocker, logger)
+	d := &Discovery{onChange: o.OnChange, interval: o.Interval, wake: make(chan struct{}, 1), firstRound: make(chan struct{})}
+	d.processSkips, d.dockerSkips = newSkipCounter(SourceProcess, logger), newSkipCounter(SourceDocker, logger)
 	keys := map[string]bool{}
 	for _, declared := range o.Declared {
 		parsed, err := parseDeclared(declared)
@@ -141,12 +141,12 @@ func New(o Options) (*Discovery, error) {
 		case err != nil:
 			return nil, err
 		case keys[declared.Key]:
-			return nil, fmt.Errorf("discovery: two declared engines have the key %q: give each its own", declared.Key)
+			return nil, fmt.Errorf("discovery: two declared engines have the key %q: give each engine a key of its own", declared.Key)
 		}
 		keys[declared.Key] = true
 		d.declared = append(d.declared, parsed)
 	}
-	known, err := compile(o.Rules)
+	known, err := compileRules(o.Rules)
 	if err != nil {
 		return nil, err
 	}
@@ -154,64 +154,64 @@ func New(o Options) (*Discovery, error) {
 	d.machine = newMachine(proc)
 	d.owners.fs = newProcfs(proc)
 	if o.Processes {
-		d.processes = newProcesses(proc, known, o.Interval, d.machine, d.processTally)
+		d.processes = newProcesses(proc, known, o.Interval, d.machine, d.processSkips)
 	}
 	if o.Docker {
 		host := o.DockerHost
 		if host == "" {
 			host = "unix://" + filepath.Join(o.Root, runDir(o.Root), "docker.sock")
 		}
-		if d.docker, err = newDocker(host, known, d.dockerTally, d.poke); err != nil {
+		if d.docker, err = newDocker(host, known, d.dockerSkips, d.requestRound); err != nil {
 			return nil, err
 		}
-		d.docker.distrust(d.machine, newProcfs(proc))
+		d.docker.verifyPIDs(d.machine, newProcfs(proc))
 	}
 	d.publish(nil, nil)
 	return d, nil
 }
 
-// Engines returns the engines that are there now, by key. The slice is immutable.
-func (d *Discovery) Engines() []Found { return d.now.Load().engines }
+// Engines returns the engines of the last round, sorted by key. The caller must not change the slice.
+func (d *Discovery) Engines() []Found { return d.current.Load().engines }
 
-// Looked returns a channel that is closed when Engines holds what there was when Run began: all processes were looked at, and
-// the daemon was asked.
-func (d *Discovery) Looked() <-chan struct{} { return d.looked }
+// FirstRoundDone returns a channel that is closed once Engines holds what was there when Run began: all processes were read, and the
+// daemon has answered or failed.
+func (d *Discovery) FirstRoundDone() <-chan struct{} { return d.firstRound }
 
-// Run looks for engines until ctx ends. A process or a daemon that does not answer doesn't keep it from returning.
+// Run finds engines until ctx ends. It then returns within a second, even if a process or the daemon hangs.
 func (d *Discovery) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	if d.docker != nil {
 		wg.Go(func() { d.docker.run(ctx) })
 	}
-	wg.Go(func() { d.rounds(ctx) })
+	wg.Go(func() { d.runRounds(ctx) })
 	<-ctx.Done()
 	lifecycle.WaitWithin(time.Second, &wg)
 }
 
-// poke asks for a round without waiting for the timer.
-func (d *Discovery) poke() {
+// requestRound starts the next round at once.
+func (d *Discovery) requestRound() {
 	select {
 	case d.wake <- struct{}{}:
 	default:
 	}
 }
 
-// dockerFirst bounds how long the first round waits for what the daemon says, so that a container's engine is not taken for
-// another one that was found as a process alone.
-const dockerFirst = 2 * time.Second
+// dockerFirstWait bounds how long the first round waits for the daemon. Without its answer a container's engine would get the key of
+// a process first, and so appear as two engines one after the other.
+const dockerFirstWait = 2 * time.Second
 
-func (d *Discovery) rounds(ctx context.Context) {
+func (d *Discovery) runRounds(ctx context.Context) {
 	if d.docker != nil {
 		select {
 		case <-ctx.Done():
-		case <-d.docker.asked:
-		case <-time.After(dockerFirst):
+		case <-d.docker.synced:
+		case <-time.After(dockerFirstWait):
 		}
 	}
 	ticker := time.NewTicker(d.interval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		d.round()
+		d.runRound()
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
@@ -220,24 +220,24 @@ func (d *Discovery) rounds(ctx context.Context) {
 	}
 }
 
-// round looks at the machine once and publishes what is there.
-func (d *Discovery) round() {
-	var running []*running
+// runRound reads the processes and the containers once and publishes the engines.
+func (d *Discovery) runRound() {
+	var running []*engineProcess
 	if d.processes != nil {
 		start := time.Now()
 		var err error
 		running, err = d.processes.scan()
-		d.processTally.verdict(time.Since(start), err)
+		d.processSkips.recordRound(time.Since(start), err)
 		if err != nil && !isGone(err) {
-			running = d.last // that they can't be listed doesn't end them
+			running = d.lastProcesses // an error in listing them does not mean that they have ended
 		}
-		d.last = running
+		d.lastProcesses = running
 	}
 	var containers []*container
 	if d.docker != nil {
 		containers = d.docker.containers()
 		if !d.docker.live() {
-			// Nobody says when one ends.
+			// No event says when a container ends.
 			containers = slices.DeleteFunc(slices.Clone(containers), func(c *container) bool { return !d.machine.runs(c.pid) })
 		}
 	}
@@ -245,20 +245,20 @@ func (d *Discovery) round() {
 		d.onChange()
 	}
 	if d.processes == nil || !d.processes.partial {
-		d.lookedOnce.Do(func() { close(d.looked) })
+		d.firstRoundOnce.Do(func() { close(d.firstRound) })
 	}
 }
 
-// publish makes one list of all that was found and reports whether it differs from the one before.
-func (d *Discovery) publish(running []*running, containers []*container) bool {
-	m := merging{machine: d.machine, processes: d.processes, processTally: d.processTally, dockerTally: d.dockerTally}
+// publish merges what the sources found into a snapshot and reports whether it differs from the last one.
+func (d *Discovery) publish(running []*engineProcess, containers []*container) bool {
+	m := merger{machine: d.machine, processes: d.processes, processSkips: d.processSkips, dockerSkips: d.dockerSkips}
 	next := m.merge(d.declared, running, containers)
-	d.processTally.endRound()
-	d.dockerTally.endRound()
-	if before := d.now.Load(); before.equal(next) {
-		return false // the old one stays, as answers of Owner are kept with it
+	d.processSkips.endRound()
+	d.dockerSkips.endRound()
+	if before := d.current.Load(); before.equal(next) {
+		return false // the old snapshot stays: cached answers of Owner belong to it
 	}
-	d.now.Store(next)
+	d.current.Store(next)
 	return true
 }
 
@@ -266,7 +266,7 @@ func (s *snapshot) equal(other *snapshot) bool {
 	return s != nil && slices.Equal(s.engines, other.engines) && maps.Equal(s.byPID, other.byPID) && maps.Equal(s.byContainer, other.byContainer)
 }
 
-// runDir returns /var/run below a root. It is mostly a link to /run, which below another root leads out of it.
+// runDir returns what /var/run below root links to. The link is absolute (/run) on most systems, so that it would lead out of root.
 func runDir(root string) string {
 	const dir = "/var/run"
 	if target, err := os.Readlink(filepath.Join(root, dir)); err == nil && filepath.IsAbs(target) {

@@ -19,12 +19,12 @@ func TestDocumentListsTheReasons(t *testing.T) {
 		}
 		return list
 	}
-	reasons := words("tally.go", `(?m)^\s+reason\w+ +reason = "(\w+)"`)
+	reasons := words("skips.go", `(?m)^\s+skip\w+ +skipReason = "(\w+)"`)
 	if diff := cmp.Diff(reasons, words("../../docs/discovery.md", "(?m)^\\| `([a-z_]+)` \\|")); diff != "" || len(reasons) == 0 {
 		t.Errorf("docs/discovery.md: (-code +document)\n%s", diff)
 	}
 	for _, why := range reasons {
-		if (advice(why) == "") != (why == reasonDisabled) {
+		if (advice(why) == "") != (why == skipDisabled) {
 			t.Errorf("%s: advice %q", why, advice(why))
 		}
 	}

@@ -19,59 +19,59 @@ import (
 )
 
 const (
-	// resyncEvery is how often the containers are listed where events tell of changes, blindEvery where none do.
-	resyncEvery = 30 * time.Second
-	blindEvery  = 4 * time.Second
-	// callTimeout bounds one question to the daemon.
+	// resyncEvery is how often the containers are listed while events arrive, resyncWithoutEvents while they do not.
+	resyncEvery         = 30 * time.Second
+	resyncWithoutEvents = 4 * time.Second
+	// callTimeout bounds one request to the daemon.
 	callTimeout = 5 * time.Second
-	// settle is how long after an event the containers are listed, as events come in groups.
-	settle = 100 * time.Millisecond
-	// minWait and maxWait bound the pause after a failure, absentWait is it where there is no daemon.
-	minWait    = time.Second
-	maxWait    = 30 * time.Second
-	absentWait = 10 * time.Second
+	// eventDelay is how long after an event the containers are listed: events come in groups.
+	eventDelay = 100 * time.Millisecond
+	// minRetry and maxRetry bound the pause after a failure; absentRetry is the pause while there is no daemon.
+	minRetry    = time.Second
+	maxRetry    = 30 * time.Second
+	absentRetry = 10 * time.Second
 
 	maxContainers = 1024
-	// maxInspects is how many containers are asked about at a time.
+	// maxInspects bounds the concurrent requests about single containers.
 	maxInspects = 4
-	// maxAnswerBytes bounds what the daemon may answer to one question, its stream of events included.
+	// maxAnswerBytes bounds one answer of the daemon, a stream of events included.
 	maxAnswerBytes = 64 << 20
 )
 
-// docker follows the containers of a Docker daemon, or of one that speaks its language.
+// docker keeps the list of running containers of a Docker daemon, or of another daemon with its API.
 type docker struct {
-	host    string                        // for messages
-	owns    func(pid int, id string) bool // whether a process of this machine is in a container; nil: all are
-	at      netip.Addr                    // of a daemon that may be another machine's; zero: not known, or there is none
-	signs   *signs
-	tally   *tally
-	changed func()
-	client  *client.Client
-	kick    chan struct{}
-	asked   chan struct{} // closed when the daemon was asked once, whatever came of it
-	// dialed is why the daemon could not be reached when that was last tried.
-	dialed    atomic.Pointer[error]
+	host        string                        // for messages
+	ownsProcess func(pid int, id string) bool // whether a process of this machine is in the container; nil: not to be checked
+	daemonAddr  netip.Addr                    // of a daemon on another machine; zero: unknown, or it is on this machine
+	rules       *ruleSet
+	skips       *skipCounter
+	changed     func()
+	client      *client.Client
+	wake        chan struct{}
+	synced      chan struct{} // closed after the first sync, whether it succeeded or not
+	// dialErr is why the last attempt to connect failed.
+	dialErr   atomic.Pointer[error]
 	streaming atomic.Bool
 	last      atomic.Pointer[containerList]
 
-	mu    sync.Mutex
-	dirty map[string]bool // ids to be asked about again
-	all   bool            // all of them
-	mute  map[string]bool // ids about which the daemon says nothing, "" for those that are too many
+	mu          sync.Mutex
+	stale       map[string]bool // ids to be inspected again
+	allStale    bool            // all of them
+	undescribed map[string]bool // ids that the daemon did not describe, "" for those beyond maxContainers
 }
 
 // containerList is the running containers. It is immutable.
 type containerList struct {
 	list []*container // by name
-	live bool         // the daemon answered when it was last asked
+	live bool         // the last sync succeeded
 }
 
-func newDocker(host string, known *signs, t *tally, changed func()) (*docker, error) {
+func newDocker(host string, known *ruleSet, t *skipCounter, changed func()) (*docker, error) {
 	u, err := client.ParseHostURL(host)
 	if err != nil || (u.Scheme != "unix" && u.Scheme != "tcp" && u.Scheme != "http") {
-		return nil, errors.New("discovery: the container daemon's address cannot be used: give --docker-host as unix:///path/to/docker.sock or tcp://HOST:PORT")
+		return nil, errors.New("discovery: the container daemon's address is invalid: give --docker-host as unix:///path/to/docker.sock or tcp://HOST:PORT")
 	}
-	d := &docker{host: u.Scheme + "://" + u.Host, signs: known, tally: t, changed: changed, kick: make(chan struct{}, 1), asked: make(chan struct{}), dirty: map[string]bool{}, all: true}
+	d := &docker{host: u.Scheme + "://" + u.Host, rules: known, skips: t, changed: changed, wake: make(chan struct{}, 1), synced: make(chan struct{}), stale: map[string]bool{}, allStale: true}
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if u.Scheme == "unix" {
 			network, addr = "unix", u.Host
@@ -79,33 +79,32 @@ func newDocker(host string, known *signs, t *tally, changed func()) (*docker, er
 		conn, err := (&net.Dialer{Timeout: callTimeout}).DialContext(ctx, network, addr)
 		if err != nil {
 			if ctx.Err() == nil {
-				d.dialed.Store(&err)
+				d.dialErr.Store(&err)
 			}
 			return nil, err
 		}
-		d.dialed.Store(nil)
+		d.dialErr.Store(nil)
 		return &boundedConn{Conn: conn}, nil
 	}
 	d.client, err = client.New(client.WithHost(host), client.WithDialContext(dial))
 	if err != nil {
-		return nil, fmt.Errorf("discovery: the Docker host cannot be used: %w", err)
+		return nil, fmt.Errorf("discovery: the Docker host is invalid: %w", err)
 	}
 	d.last.Store(&containerList{})
 	return d, nil
 }
 
-// containers returns the running containers as they were last seen. While the daemon does not answer they are the last
-// ones that it spoke of: they run without it.
+// containers returns the running containers of the last successful sync: containers go on running while the daemon is down.
 func (d *docker) containers() []*container { return d.last.Load().list }
 
-// live reports whether the daemon answered when it was last asked.
+// live reports whether the last sync succeeded.
 func (d *docker) live() bool { return d.last.Load().live }
 
-// run follows the containers until ctx ends.
+// run keeps the list up to date until ctx ends.
 func (d *docker) run(ctx context.Context) {
 	defer func() { _ = d.client.Close() }()
 	var wg sync.WaitGroup
-	wg.Go(func() { d.follow(ctx) })
+	wg.Go(func() { d.followEvents(ctx) })
 	defer wg.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -116,35 +115,35 @@ func (d *docker) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-		case <-d.kick:
-			if !pause(ctx, settle) {
+		case <-d.wake:
+			if !sleep(ctx, eventDelay) {
 				return
 			}
 		}
 		start := time.Now()
 		err := d.sync(ctx)
-		first.Do(func() { close(d.asked) })
+		first.Do(func() { close(d.synced) })
 		if ctx.Err() != nil {
 			return
 		}
 		err = d.explain(err)
-		d.tally.verdict(time.Since(start), err)
+		d.skips.recordRound(time.Since(start), err)
 		switch {
 		case err == nil:
 			failures = 0
-			wait := blindEvery
+			wait := resyncWithoutEvents
 			if d.streaming.Load() {
 				wait = resyncEvery
 			}
 			timer.Reset(wait)
 			continue
 		case errors.Is(err, fs.ErrNotExist):
-			timer.Reset(absentWait)
+			timer.Reset(absentRetry)
 		default:
-			timer.Reset(min(minWait<<min(failures, 10), maxWait))
+			timer.Reset(min(minRetry<<min(failures, 10), maxRetry))
 			failures++
 		}
-		d.ask("")
+		d.markStale("")
 		if last := d.last.Load(); last.live {
 			d.last.Store(&containerList{list: last.list})
 			d.changed()
@@ -152,32 +151,32 @@ func (d *docker) run(ctx context.Context) {
 	}
 }
 
-// follow listens to the daemon's events and has the containers listed when one matters.
-func (d *docker) follow(ctx context.Context) {
+// followEvents reads the daemon's events and reconnects when they end.
+func (d *docker) followEvents(ctx context.Context) {
 	filters := client.Filters{}.Add("type", string(events.ContainerEventType)).Add("event", "start", "die", "destroy", "rename", "health_status", "update")
-	wait := minWait
+	wait := minRetry
 	for {
 		start := time.Now()
-		err := d.stream(ctx, filters)
+		err := d.readEvents(ctx, filters)
 		d.streaming.Store(false)
 		if why := d.explain(err); why != nil && !errors.Is(why, fs.ErrNotExist) && ctx.Err() == nil {
-			d.tally.logger.Debug("events ended", "error", why)
+			d.skips.logger.Debug("events ended", "error", why)
 		}
-		if time.Since(start) > maxWait {
-			wait = minWait
+		if time.Since(start) > maxRetry {
+			wait = minRetry
 		}
-		if !pause(ctx, wait) {
+		if !sleep(ctx, wait) {
 			return
 		}
-		wait = min(2*wait, maxWait)
+		wait = min(2*wait, maxRetry)
 	}
 }
 
-// stream reads events until the daemon ends them, and returns why.
-func (d *docker) stream(ctx context.Context, filters client.Filters) error {
+// readEvents requests a sync at each event, until the stream ends, and returns why it ended.
+func (d *docker) readEvents(ctx context.Context, filters client.Filters) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	slow := time.AfterFunc(maxWait, cancel)
+	slow := time.AfterFunc(maxRetry, cancel)
 	result := d.client.Events(ctx, client.EventsListOptions{Filters: filters})
 	slow.Stop()
 	select {
@@ -186,41 +185,41 @@ func (d *docker) stream(ctx context.Context, filters client.Filters) error {
 	default:
 	}
 	d.streaming.Store(true)
-	d.again("") // what happened until now was not heard
+	d.requestSync("") // events before the stream began were missed
 	for {
 		select {
 		case err := <-result.Err:
 			return err
 		case event := <-result.Messages:
-			d.again(event.Actor.ID)
+			d.requestSync(event.Actor.ID)
 		}
 	}
 }
 
-// again has the containers listed soon, and one of them, or all, asked about anew.
-func (d *docker) again(id string) {
-	d.ask(id)
+// requestSync starts a sync soon that inspects a container again; "" is all of them.
+func (d *docker) requestSync(id string) {
+	d.markStale(id)
 	select {
-	case d.kick <- struct{}{}:
+	case d.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (d *docker) ask(id string) {
+func (d *docker) markStale(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if id == "" || len(d.dirty) > maxContainers {
-		d.all = true
+	if id == "" || len(d.stale) > maxContainers {
+		d.allStale = true
 		return
 	}
-	d.dirty[id] = true
+	d.stale[id] = true
 }
 
-// sync lists the running containers and asks about those that are new or changed.
+// sync lists the running containers and inspects those that are new or stale.
 func (d *docker) sync(ctx context.Context) error {
 	d.mu.Lock()
-	dirty, all := d.dirty, d.all
-	d.dirty, d.all = map[string]bool{}, false
+	dirty, all := d.stale, d.allStale
+	d.stale, d.allStale = map[string]bool{}, false
 	d.mu.Unlock()
 	listCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -251,14 +250,14 @@ func (d *docker) sync(ctx context.Context) error {
 				next[i] = c
 				return
 			}
-			// What was known of it stands: it is in the list.
+			// next[i] keeps what was known of it: it is still in the list.
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			mute[item.ID] = true
 		})
 	}
 	wg.Wait()
-	d.report(mute)
+	d.countUndescribed(mute)
 	next = slices.DeleteFunc(next, func(c *container) bool { return c == nil || c.ended })
 	slices.SortFunc(next, func(a, b *container) int { return strings.Compare(a.name, b.name) })
 	d.last.Store(&containerList{list: next, live: true})
@@ -266,38 +265,39 @@ func (d *docker) sync(ctx context.Context) error {
 	return nil
 }
 
-// report counts what the daemon says nothing about, once as long as that lasts.
-func (d *docker) report(mute map[string]bool) {
-	before := d.mute
-	d.mute = mute
+// countUndescribed counts containers that the daemon did not describe, each once until it does.
+func (d *docker) countUndescribed(mute map[string]bool) {
+	before := d.undescribed
+	d.undescribed = mute
 	for id := range mute {
 		switch {
 		case before[id]:
 		case id == "":
-			d.tally.count(reasonTooMany, "containers_looked_at", maxContainers)
+			d.skips.add(skipTooMany, "containers_looked_at", maxContainers)
 		default:
-			d.tally.count(reasonNotAnswered, "container", shortID(id))
+			d.skips.add(skipNotAnswered, "container", shortID(id))
 		}
 	}
 }
 
-// inspect asks about one container; nil if the daemon doesn't answer, which costs the others nothing.
+// inspect asks for the description of one container. It returns nil if the daemon does not answer: the other containers are not
+// affected.
 func (d *docker) inspect(ctx context.Context, id string) *container {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	result, err := d.client.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if errdefs.IsNotFound(err) {
-		return &container{id: id, ended: true} // since the list was made
+		return &container{id: id, ended: true} // since it was listed
 	}
 	if err != nil {
-		d.ask(id)
+		d.markStale(id)
 		return nil
 	}
 	return d.describe(&result.Container)
 }
 
-// pause waits and reports whether ctx still lasts.
-func pause(ctx context.Context, wait time.Duration) bool {
+// sleep waits and reports whether ctx is still alive.
+func sleep(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -145,11 +145,11 @@ func publish(port, hostIP, hostPort string) object {
 // sync asks the daemon once and goes over the machine.
 func (m *machineTree) sync(ctx context.Context, d *Discovery) error {
 	m.tb.Helper()
-	d.docker.again("")
+	d.docker.requestSync("")
 	start := time.Now()
 	err := d.docker.explain(d.docker.sync(ctx))
-	d.dockerTally.verdict(time.Since(start), err)
-	d.round()
+	d.dockerSkips.recordRound(time.Since(start), err)
+	d.runRound()
 	return err
 }
 
@@ -160,7 +160,7 @@ func TestDocker(t *testing.T) {
 		containers []fakeContainer
 		processes  []fakeProcess
 		want       []Found
-		skipped    reason
+		skipped    skipReason
 	}{
 		"published port": {
 			containers: []fakeContainer{{
@@ -201,7 +201,7 @@ func TestDocker(t *testing.T) {
 		},
 		"published over UDP alone": {
 			containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", network: "none", ports: publish("8000/udp", "", "18000")}},
-			skipped:    reasonNoAddress,
+			skipped:    skipNoAddress,
 		},
 		"published over UDP too": {
 			containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", ports: object{"8000/udp": []object{{"HostPort": "18001"}}, "8000/tcp": []object{{"HostPort": "18000"}}}}},
@@ -209,7 +209,7 @@ func TestDocker(t *testing.T) {
 		},
 		"its only port is one of UDP": {
 			containers: []fakeContainer{{id: idA, name: "own", address: "172.17.0.4", labels: map[string]string{labelRuntime: "Other"}, ports: object{"99/udp": nil}}},
-			skipped:    reasonNoPort,
+			skipped:    skipNoPort,
 		},
 		"published on several addresses": {
 			containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", ports: object{"8000/tcp": []object{{"HostIp": "192.0.2.9", "HostPort": "6"}, {"HostIp": "127.0.0.1", "HostPort": "7"}, {"HostIp": "192.0.2.8", "HostPort": "8"}}}}},
@@ -219,11 +219,11 @@ func TestDocker(t *testing.T) {
 			containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", ports: object{"8000/tcp": []object{{"HostIp": "192.0.2.8", "HostPort": "8"}, {"HostIp": "192.0.2.9", "HostPort": "6"}, {"HostIp": "2001:db8::1", "HostPort": "7"}}}}},
 			want:       []Found{{Key: "docker:own:8000", Source: SourceDocker, Runtime: "NIM", URL: "http://192.0.2.8:8", Path: "/v1/metrics", Container: idA[:12], Started: started}},
 		},
-		"no port":          {containers: []fakeContainer{{id: idA, name: "own", address: "172.17.0.4", labels: map[string]string{labelRuntime: "Other"}}}, skipped: reasonNoPort},
-		"no address":       {containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", network: "none"}}, skipped: reasonNoAddress},
-		"disabled":         {containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", address: "172.17.0.4", labels: map[string]string{labelDisable: "true"}}}, skipped: reasonDisabled},
-		"disabled by env":  {containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", address: "172.17.0.4", env: []string{"GPUSTACK_DISABLE_METRICS=0"}}}, skipped: reasonDisabled},
-		"metrics off":      {containers: []fakeContainer{{id: idA, name: "own", argv: []string{"vllm", "serve", "m", "--disable-log-stats"}, address: "172.17.0.4"}}, skipped: reasonMetricsOff},
+		"no port":          {containers: []fakeContainer{{id: idA, name: "own", address: "172.17.0.4", labels: map[string]string{labelRuntime: "Other"}}}, skipped: skipNoPort},
+		"no address":       {containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", network: "none"}}, skipped: skipNoAddress},
+		"disabled":         {containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", address: "172.17.0.4", labels: map[string]string{labelDisable: "true"}}}, skipped: skipDisabled},
+		"disabled by env":  {containers: []fakeContainer{{id: idA, name: "own", image: "nvcr.io/nim/x", address: "172.17.0.4", env: []string{"GPUSTACK_DISABLE_METRICS=0"}}}, skipped: skipDisabled},
+		"metrics off":      {containers: []fakeContainer{{id: idA, name: "own", argv: []string{"vllm", "serve", "m", "--disable-log-stats"}, address: "172.17.0.4"}}, skipped: skipMetricsOff},
 		"nothing of ours":  {containers: []fakeContainer{{id: idA, name: "db", image: "postgres:17", address: "172.17.0.4"}}},
 		"image, no engine": {containers: []fakeContainer{{id: idA, name: "ray", image: "vllm/vllm-openai", argv: []string{"ray", "start"}, address: "172.17.0.4", pid: 70}}, processes: []fakeProcess{{pid: 70, argv: []string{"ray", "start"}}}},
 		"seen as a process too": {
@@ -254,7 +254,7 @@ func TestDocker(t *testing.T) {
 		"loopback of its own network": {
 			containers: []fakeContainer{{id: idA, name: "q", argv: []string{"vllm", "serve", "m"}, ports: publish("8000"+tp, "", "18000"), pid: 70}},
 			processes:  []fakeProcess{{pid: 70, ppid: 1, argv: vllm(0, "m").argv, net: otherNet, cgroup: "0::/docker/" + idA, sockets: []uint64{1}, listen: []listener{{loopback, 8000, 1}}}},
-			skipped:    reasonLoopback,
+			skipped:    skipLoopback,
 		},
 		"address that only its network knows": {
 			containers: []fakeContainer{{id: idA, name: "q", argv: []string{"vllm", "serve", "m"}, network: "none", pid: 70}},
@@ -315,7 +315,7 @@ func TestDockerOnAnotherMachine(t *testing.T) {
 			m.add(fakeProcess{pid: 70, ppid: 1, argv: []string{"postgres"}, cgroup: test.cgroup})
 			d, _ := m.discover(func(o *Options) { o.Docker, o.DockerHost = true, "unix://"+fake.socket })
 			d.docker.host = "tcp://192.0.2.7:2375" // what it is called; the socket answers
-			d.docker.distrust(d.machine, newProcfs(filepath.Join(m.root, "proc")))
+			d.docker.verifyPIDs(d.machine, newProcfs(filepath.Join(m.root, "proc")))
 			if err := m.sync(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
@@ -326,7 +326,7 @@ func TestDockerOnAnotherMachine(t *testing.T) {
 			if key, ok := d.Owner(70); ok != (test.want.PID == 70) {
 				t.Errorf("a process of this machine is %q's", key)
 			}
-			if n := skippedBy(d, SourceDocker, reasonNoAddress); n != 1 {
+			if n := skippedBy(d, SourceDocker, skipNoAddress); n != 1 {
 				t.Errorf("%g without an address, want the one whose port is not published", n)
 			}
 		})
@@ -394,14 +394,14 @@ func TestDockerFaults(t *testing.T) {
 		if err := m.sync(t.Context(), d); err != nil || keys(d.Engines()) != "docker:b:8000" {
 			t.Errorf("%v, %+v", err, d.Engines())
 		}
-		if n := skippedBy(d, SourceDocker, reasonNotAnswered); n != 1 || strings.Contains(log.String(), "canary") {
+		if n := skippedBy(d, SourceDocker, skipNotAnswered); n != 1 || strings.Contains(log.String(), "canary") {
 			t.Errorf("%g counted, logged %s", n, log)
 		}
 		delete(fake.broken, idA)
 		if err := d.docker.sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		d.round()
+		d.runRound()
 		if keys(d.Engines()) != "docker:a:8000 docker:b:8000" {
 			t.Errorf("%+v", d.Engines())
 		}
@@ -419,7 +419,7 @@ func TestDockerFaults(t *testing.T) {
 		"truncated": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`[{"Id":"a"`)) }, "is it a Docker daemon?"},
 		"other":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"canary":1}`)) }, "is it a Docker daemon?"},
 		"refusal":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", http.StatusInternalServerError) }, "see its log"},
-		"hangs":     {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "does not answer"},
+		"hangs":     {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "did not answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -442,7 +442,7 @@ func TestDockerFaults(t *testing.T) {
 			if keys(d.Engines()) != "process:8000" {
 				t.Errorf("the processes: %+v", d.Engines())
 			}
-			if strings.Count(log.String(), "discovery does not work") != 1 || strings.Contains(log.String(), "canary") {
+			if strings.Count(log.String(), "discovery failed") != 1 || strings.Contains(log.String(), "canary") {
 				t.Errorf("logged %s", log)
 			}
 		})
@@ -458,12 +458,12 @@ func TestDockerGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.docker.last.Store(&containerList{list: d.docker.containers()}) // as after a failure
-	d.round()
+	d.runRound()
 	if keys(d.Engines()) != "docker:a:8000" {
 		t.Errorf("while the daemon does not answer: %+v", d.Engines())
 	}
 	m.remove(70)
-	d.round()
+	d.runRound()
 	if len(d.Engines()) != 0 {
 		t.Errorf("after the container ended: %+v", d.Engines())
 	}

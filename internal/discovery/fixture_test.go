@@ -259,15 +259,15 @@ func keys(list []Found) string {
 }
 
 // skippedBy returns how many were left out by a reason.
-func skippedBy(d *Discovery, source Source, why reason) float64 {
+func skippedBy(d *Discovery, source Source, why skipReason) float64 {
 	n := 0.0
-	t := d.processTally
+	t := d.processSkips
 	if source == SourceDocker {
-		t = d.dockerTally
+		t = d.dockerSkips
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, c := range t.counts {
+	for _, c := range t.totals {
 		if c.why == why {
 			n += float64(c.n)
 		}

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// maxArgs bounds the words of a command line that are looked at.
+	// maxArgs bounds how many words of a command line are read.
 	maxArgs = 1024
-	// maxLauncherWords bounds how far behind a launcher's name a command is looked for.
+	// maxLauncherWords bounds how many words behind a launcher's name may begin an engine's command.
 	maxLauncherWords = 32
 
 	maxModelBytes    = 512
@@ -23,74 +23,74 @@ const (
 	maxPathBytes     = 1024
 )
 
-// sign is a fleet.DetectionRule ready for use.
-type sign struct {
+// rule is a fleet.DetectionRule with its commands split into words.
+type rule struct {
 	fleet.DetectionRule
 	commands [][]string
 }
 
-// signs are the kinds of engine that are looked for.
-type signs struct {
-	list []*sign
-	// first are the programs with which a command of theirs begins.
-	first map[string]bool
+// ruleSet is all rules.
+type ruleSet struct {
+	all []*rule
+	// programs are the first words of all commands.
+	programs map[string]bool
 }
 
-func compile(list []fleet.DetectionRule) (*signs, error) {
-	s := &signs{first: map[string]bool{}}
+func compileRules(list []fleet.DetectionRule) (*ruleSet, error) {
+	s := &ruleSet{programs: map[string]bool{}}
 	for i, from := range list {
 		if from.Runtime == "" {
-			return nil, fmt.Errorf("discovery: sign %d names no runtime", i+1)
+			return nil, fmt.Errorf("discovery: detection rule %d names no runtime", i+1)
 		}
 		if from.Port < 0 || from.Port > 65535 {
-			return nil, fmt.Errorf("discovery: sign of %s: port %d: want 0 (none) to 65535", from.Runtime, from.Port)
+			return nil, fmt.Errorf("discovery: detection rule of %s: port %d: want 0 (none) to 65535", from.Runtime, from.Port)
 		}
-		next := &sign{DetectionRule: from}
+		next := &rule{DetectionRule: from}
 		for _, command := range from.Commands {
 			words := strings.Fields(command)
 			if len(words) == 0 {
-				return nil, fmt.Errorf("discovery: sign of %s has an empty command", from.Runtime)
+				return nil, fmt.Errorf("discovery: detection rule of %s: a command is empty", from.Runtime)
 			}
 			next.commands = append(next.commands, words)
-			s.first[words[0]] = true
+			s.programs[words[0]] = true
 		}
-		s.list = append(s.list, next)
+		s.all = append(s.all, next)
 	}
 	return s, nil
 }
 
-// glance says what a command line can be by its first word.
-type glance int
+// candidate says what a command line may be, by its first word.
+type candidate int
 
 const (
-	glanceOther    glance = iota // no engine
-	glanceLauncher               // no engine, but it may become one by exec
-	glanceMaybe                  // to be looked at
+	notAnEngine candidate = iota
+	launcher              // no engine, but may become one by exec
+	maybeEngine           // the whole command line has to be read
 )
 
-// glance looks at the first word of a command line without allocating.
-func (s *signs) glance(cmdline []byte) glance {
+// prefilter reads the first word of a command line, without allocating: nearly all processes are no engines.
+func (s *ruleSet) prefilter(cmdline []byte) candidate {
 	word, _, _ := bytes.Cut(cmdline, []byte{0})
 	word = word[bytes.LastIndexByte(word, '/')+1:]
 	switch {
 	case len(word) == 0:
-		return glanceOther
-	case s.first[string(word)], isPython(string(word)):
-		return glanceMaybe
+		return notAnEngine
+	case s.programs[string(word)], isPython(string(word)):
+		return maybeEngine
 	case isLauncher(string(word)):
-		return glanceLauncher
+		return launcher
 	}
-	return glanceOther
+	return notAnEngine
 }
 
-// titled reports whether a process wrote a title of the kind VLLM::EngineCore or sglang::scheduler over its command line:
-// it is a worker of an engine.
-func titled(cmdline []byte) bool {
+// hasProcessTitle reports whether a process has written a title such as VLLM::EngineCore or sglang::scheduler over its command line,
+// as the workers of an engine do.
+func hasProcessTitle(cmdline []byte) bool {
 	word, _, _ := bytes.Cut(cmdline, []byte{0})
 	return bytes.Contains(word, []byte("::")) && bytes.IndexByte(word, '/') < 0
 }
 
-// splitArgs takes a command line of /proc apart.
+// splitArgs splits the text of /proc/PID/cmdline into its words.
 func splitArgs(cmdline []byte) []string {
 	cmdline = bytes.TrimRight(cmdline, "\x00")
 	if len(cmdline) == 0 {
@@ -106,9 +106,9 @@ func splitArgs(cmdline []byte) []string {
 	return args
 }
 
-// match returns the kind of engine that a command line starts, nil if it starts none, and what stands behind the command. The
-// program itself must be the engine: what a shell or another launcher is told to start does not count.
-func (s *signs) match(argv []string) (found *sign, rest []string) {
+// match returns the rule of the engine that a command line starts, nil if it starts none, and the arguments behind the command. The
+// program itself must be the engine: `sh -c "vllm serve"` is none, its child is.
+func (s *ruleSet) match(argv []string) (found *rule, rest []string) {
 	if len(argv) == 0 || strings.Contains(path.Base(argv[0]), "::") {
 		return nil, nil
 	}
@@ -118,22 +118,22 @@ func (s *signs) match(argv []string) (found *sign, rest []string) {
 			return nil, nil
 		}
 	}
-	for _, sign := range s.list {
-		for _, command := range sign.commands {
+	for _, r := range s.all {
+		for _, command := range r.commands {
 			if program != command[0] && !isModuleFile(script, command[0]) {
 				continue
 			}
 			if n := len(command) - 1; len(rest) >= n && slices.Equal(rest[:n], command[1:]) {
-				return sign, rest[n:]
+				return r, rest[n:]
 			}
 		}
 	}
 	return nil, nil
 }
 
-// matchContainer does the same for what a container was told to start, where an engine may stand behind launchers and in a
-// shell's script.
-func (s *signs) matchContainer(argv []string) (found *sign, rest []string) {
+// matchContainer does the same for a container's command. There the engine may also be behind launchers and in a shell's script, as in
+// `tini -- sh -c "vllm serve"`, since only the first process of the container is described.
+func (s *ruleSet) matchContainer(argv []string) (found *rule, rest []string) {
 	if found, rest = s.match(argv); found != nil || len(argv) == 0 || !isLauncher(path.Base(argv[0])) {
 		return found, rest
 	}
@@ -154,29 +154,29 @@ func (s *signs) matchContainer(argv []string) (found *sign, rest []string) {
 	return nil, nil
 }
 
-// matchImage returns the kind of engine whose image this is, nil if it is nobody's. A part that has a colon in it is
-// looked for in the whole name, any other in the name without tag and digest.
-func (s *signs) matchImage(image string) *sign {
+// matchImage returns the rule whose image this is, nil if there is none. A part of a name with a colon in it is compared with name
+// and tag, any other with the name alone.
+func (s *ruleSet) matchImage(image string) *rule {
 	image, _, _ = strings.Cut(image, "@")
 	name := image
 	if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
 		name = image[:at]
 	}
-	for _, sign := range s.list {
-		for _, part := range sign.Images {
+	for _, r := range s.all {
+		for _, part := range r.Images {
 			if part != "" && (strings.Contains(name, part) || (strings.Contains(part, ":") && strings.Contains(image, part))) {
-				return sign
+				return r
 			}
 		}
 	}
 	return nil
 }
 
-// byRuntime returns the sign of a runtime named in any case, nil if there is none.
-func (s *signs) byRuntime(name string) *sign {
-	for _, sign := range s.list {
-		if strings.EqualFold(sign.Runtime, name) {
-			return sign
+// byRuntime returns the rule of a runtime, whose name may be in any case; nil if there is none.
+func (s *ruleSet) byRuntime(name string) *rule {
+	for _, r := range s.all {
+		if strings.EqualFold(r.Runtime, name) {
+			return r
 		}
 	}
 	return nil

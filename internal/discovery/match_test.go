@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-func compiled(tb testing.TB) *signs {
+func compiled(tb testing.TB) *ruleSet {
 	tb.Helper()
-	s, err := compile(testSigns())
+	s, err := compileRules(testSigns())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -53,23 +53,23 @@ func TestMatch(t *testing.T) {
 		"python3 -m sglang.bench_serving --backend sglang --port 30000":        "",
 		"python3 -c from multiprocessing.spawn import spawn_main vllm serve m": "",
 	} {
-		sign, _ := known.match(strings.Fields(line))
+		matched, _ := known.match(strings.Fields(line))
 		got := ""
-		if sign != nil {
-			got = sign.Runtime
+		if matched != nil {
+			got = matched.Runtime
 		}
 		if got != want {
 			t.Errorf("%s: is %q, want %q", line, got, want)
 		}
 		cmdline := []byte(strings.Join(strings.Fields(line), "\x00") + "\x00")
-		if want != "" && known.glance(cmdline) != glanceMaybe {
-			t.Errorf("%s: is not looked at", line)
+		if want != "" && known.prefilter(cmdline) != maybeEngine {
+			t.Errorf("%s: is not read", line)
 		}
 	}
-	if sign, _ := known.match([]string{"sh", "-c", "vllm serve m"}); sign != nil {
+	if matched, _ := known.match([]string{"sh", "-c", "vllm serve m"}); matched != nil {
 		t.Error("a shell is an engine")
 	}
-	if known.glance([]byte("sh\x00-c\x00vllm serve m\x00")) != glanceLauncher {
+	if known.prefilter([]byte("sh\x00-c\x00vllm serve m\x00")) != launcher {
 		t.Error("a shell is no launcher")
 	}
 }
@@ -91,15 +91,15 @@ func TestMatchContainer(t *testing.T) {
 		{[]string{""}, "", 0, ""},
 		{nil, "", 0, ""},
 	} {
-		sign, rest := known.matchContainer(test.argv)
-		if sign == nil {
+		matched, rest := known.matchContainer(test.argv)
+		if matched == nil {
 			if test.want != "" {
 				t.Errorf("%q: nothing, want %s", test.argv, test.want)
 			}
 			continue
 		}
-		if f := sign.read(rest); sign.Runtime != test.want || f.port != test.port || f.model != test.model {
-			t.Errorf("%q: %s port %d model %q", test.argv, sign.Runtime, f.port, f.model)
+		if f := matched.arguments(rest); matched.Runtime != test.want || f.port != test.port || f.model != test.model {
+			t.Errorf("%q: %s port %d model %q", test.argv, matched.Runtime, f.port, f.model)
 		}
 	}
 }
@@ -118,8 +118,8 @@ func TestMatchImage(t *testing.T) {
 		"": "",
 	} {
 		got := ""
-		if sign := known.matchImage(image); sign != nil {
-			got = sign.Runtime
+		if matched := known.matchImage(image); matched != nil {
+			got = matched.Runtime
 		}
 		if image != "busybox:vllm/vllm-openai" && got != want {
 			t.Errorf("%s: is %q, want %q", image, got, want)
@@ -128,7 +128,7 @@ func TestMatchImage(t *testing.T) {
 }
 
 func TestFacts(t *testing.T) {
-	vllm := compiled(t).list[0]
+	vllm := compiled(t).all[0]
 	long := strings.Repeat("m", maxModelBytes+1)
 	for _, test := range []struct {
 		line  string
@@ -165,9 +165,9 @@ func TestFacts(t *testing.T) {
 		{line: "--port"},
 		{line: ""},
 	} {
-		f := vllm.read(strings.Fields(test.line))
-		if f.port != test.port || f.anyPort != test.any || f.model != test.model || f.off != test.off || f.lockstep != test.step {
-			t.Errorf("%.60q: port %d any %t model %q off %t lockstep %t", test.line, f.port, f.anyPort, f.model, f.off, f.lockstep)
+		f := vllm.arguments(strings.Fields(test.line))
+		if f.port != test.port || f.anyPort != test.any || f.model != test.model || f.metricsOff != test.off || f.lockstep != test.step {
+			t.Errorf("%.60q: port %d any %t model %q off %t lockstep %t", test.line, f.port, f.anyPort, f.model, f.metricsOff, f.lockstep)
 		}
 	}
 }
@@ -175,17 +175,17 @@ func TestFacts(t *testing.T) {
 func TestCompile(t *testing.T) {
 	bad := testSigns()
 	bad[0].Commands = []string{" "}
-	if _, err := compile(bad); err == nil {
+	if _, err := compileRules(bad); err == nil {
 		t.Error("an empty command is taken")
 	}
 	bad = testSigns()
 	bad[1].Runtime = ""
-	if _, err := compile(bad); err == nil {
-		t.Error("a sign without runtime is taken")
+	if _, err := compileRules(bad); err == nil {
+		t.Error("a rule without runtime is accepted")
 	}
 	bad = testSigns()
 	bad[1].Port = 70000
-	if _, err := compile(bad); err == nil || !strings.Contains(err.Error(), "SGLang") {
+	if _, err := compileRules(bad); err == nil || !strings.Contains(err.Error(), "SGLang") {
 		t.Errorf("port 70000: %v", err)
 	}
 }
@@ -199,26 +199,26 @@ func FuzzCmdline(f *testing.F) {
 	}
 	known := compiled(f)
 	f.Fuzz(func(t *testing.T, line []byte) {
-		known.glance(line)
+		known.prefilter(line)
 		argv := splitArgs(line)
 		if len(argv) > maxArgs {
 			t.Fatalf("%d words", len(argv))
 		}
-		for _, match := range []func([]string) (*sign, []string){known.match, known.matchContainer} {
-			sign, rest := match(argv)
-			if sign == nil {
+		for _, match := range []func([]string) (*rule, []string){known.match, known.matchContainer} {
+			matched, rest := match(argv)
+			if matched == nil {
 				continue
 			}
-			facts := sign.read(rest)
-			if facts.port < 0 || facts.port > 65535 {
-				t.Fatalf("port %d", facts.port)
+			args := matched.arguments(rest)
+			if args.port < 0 || args.port > 65535 {
+				t.Fatalf("port %d", args.port)
 			}
-			if len(facts.model) > maxModelBytes || !utf8.ValidString(facts.model) || strings.HasPrefix(facts.model, "/") ||
-				strings.ContainsFunc(facts.model, func(r rune) bool { return !unicode.IsPrint(r) }) {
-				t.Fatalf("model %q", facts.model)
+			if len(args.model) > maxModelBytes || !utf8.ValidString(args.model) || strings.HasPrefix(args.model, "/") ||
+				strings.ContainsFunc(args.model, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Fatalf("model %q", args.model)
 			}
-			if facts.model != "" && !bytes.Contains(line, []byte(facts.model)) {
-				t.Fatalf("model %q stands nowhere", facts.model)
+			if args.model != "" && !bytes.Contains(line, []byte(args.model)) {
+				t.Fatalf("model %q stands nowhere", args.model)
 			}
 		}
 	})

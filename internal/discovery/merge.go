@@ -8,33 +8,33 @@ import (
 	"strings"
 )
 
-// merging makes one list of what the sources found.
-type merging struct {
+// merger makes one list of the engines that the sources found.
+type merger struct {
 	machine                   *machine
-	processes                 *processes // nil: switched off
-	processTally, dockerTally *tally
+	processes                 *processes // nil: disabled
+	processSkips, dockerSkips *skipCounter
 
-	byID map[string]*container // by full id and by name
-	here bool                  // we are in the machine's own network
-	out  []*merged
+	byID          map[string]*container // by full id and by name
+	inHostNetwork bool                  // the worker is in the machine's own network namespace
+	engines       []*mergedEngine
 }
 
-// merged is one engine with what is needed to recognise it in another source.
-type merged struct {
+// mergedEngine is an engine with what identifies it in another source.
+type mergedEngine struct {
 	Found
 
-	id     string // full id of its container
-	places []netip.AddrPort
+	containerID string // full id of its container
+	addresses   []netip.AddrPort
 }
 
-func (m *merging) merge(declared []declaration, processes []*running, containers []*container) *snapshot {
+func (m *merger) merge(declared []declaration, processes []*engineProcess, containers []*container) *snapshot {
 	m.byID = map[string]*container{}
-	m.here = len(containers) > 0 && m.machine.inHostNetwork()
+	m.inHostNetwork = len(containers) > 0 && m.machine.inHostNetwork()
 	for _, c := range containers {
 		m.byID[c.id], m.byID[c.name] = c, c
 	}
-	inside := map[*container][]*running{}
-	var outside []*running
+	inside := map[*container][]*engineProcess{}
+	var outside []*engineProcess
 	for _, r := range processes {
 		if c := m.containerOf(r, containers); c != nil {
 			inside[c] = append(inside[c], r)
@@ -43,18 +43,18 @@ func (m *merging) merge(declared []declaration, processes []*running, containers
 		}
 	}
 	for _, c := range containers {
-		m.container(c, inside[c])
+		m.addContainer(c, inside[c])
 	}
 	for _, r := range outside {
-		m.process(r)
+		m.addProcess(r)
 	}
 	return m.snapshot(declared)
 }
 
-// containerOf returns the container in which a process runs, nil if Docker knows none.
-func (m *merging) containerOf(r *running, containers []*container) *container {
-	if r.id != "" {
-		return m.byID[r.id]
+// containerOf returns the container in which a process runs, nil if Docker lists none.
+func (m *merger) containerOf(r *engineProcess, containers []*container) *container {
+	if r.containerID != "" {
+		return m.byID[r.containerID]
 	}
 	for _, c := range containers {
 		if c.pid > 0 && m.processes.isBelow(r.pid, c.pid) {
@@ -64,100 +64,99 @@ func (m *merging) containerOf(r *running, containers []*container) *container {
 	return nil
 }
 
-// process adds an engine that was found among the processes alone.
-func (m *merging) process(r *running) {
+// addProcess adds an engine that runs in no known container.
+func (m *merger) addProcess(r *engineProcess) {
 	id := strconv.Itoa(r.pid)
 	switch {
-	case r.set.disabled:
-		m.processTally.skip(reasonDisabled, id, "pid", r.pid)
-	case r.off:
-		m.processTally.skip(reasonMetricsOff, id, "pid", r.pid)
-	case r.lost != "":
-		m.processTally.skip(r.lost, id, "pid", r.pid)
+	case r.settings.disabled:
+		m.processSkips.skip(skipDisabled, id, "pid", r.pid)
+	case r.metricsOff:
+		m.processSkips.skip(skipMetricsOff, id, "pid", r.pid)
+	case r.unreachable != "":
+		m.processSkips.skip(r.unreachable, id, "pid", r.pid)
 	default:
-		place := placeOf(r.url)
+		place := urlAddress(r.url)
 		key := "process:" + strconv.Itoa(r.port)
-		if !r.own {
+		if !r.ownNetwork {
 			key = "process:" + place.String()
 		}
-		e := &merged{id: r.id, places: []netip.AddrPort{place}}
+		e := &mergedEngine{containerID: r.containerID, addresses: []netip.AddrPort{place}}
 		e.Found = Found{
-			Key: key, Source: SourceProcess, Runtime: r.sign.Runtime, Model: cmp.Or(r.set.model, r.model), Instance: r.set.instance,
-			URL: r.url, Path: cmp.Or(r.set.path, r.sign.Path), PID: r.pid, Container: shortID(r.id), Started: r.started, Listening: r.listening,
+			Key: key, Source: SourceProcess, Runtime: r.rule.Runtime, Model: cmp.Or(r.settings.model, r.model), Instance: r.settings.instance,
+			URL: r.url, Path: cmp.Or(r.settings.path, r.rule.Path), PID: r.pid, Container: shortID(r.containerID), Started: r.started, Listening: r.listening,
 			Lockstep: r.lockstep,
 		}
-		m.add(e, m.processTally, "pid", r.pid)
+		m.add(e, m.processSkips, "pid", r.pid)
 	}
 }
 
-// container adds the engines of a container, with what the processes in it say about them.
-func (m *merging) container(c *container, inside []*running) {
+// addContainer adds the engines of a container. inside are its processes that are engines.
+func (m *merger) addContainer(c *container, inside []*engineProcess) {
 	if len(inside) == 0 {
 		if m.isEngine(c) {
-			m.inContainer(c, nil, c.set)
+			m.addContainerEngine(c, nil, c.settings)
 		}
 		return
 	}
-	// What was set for the container is meant for its engine; where it runs several, for the one at the port that was set,
-	// else the first.
-	first := max(0, slices.IndexFunc(inside, func(r *running) bool { return r.port == c.set.port }))
+	// Of several engines in one container, the container's settings apply to the one at the port that they set, else to the first.
+	first := max(0, slices.IndexFunc(inside, func(r *engineProcess) bool { return r.port == c.settings.port }))
 	for i, r := range inside {
-		set := c.set
+		set := c.settings
 		if i != first {
 			set.port, set.model, set.instance = 0, "", ""
 		}
-		m.inContainer(c, r, set.over(r.set))
+		m.addContainerEngine(c, r, set.withDefaults(r.settings))
 	}
 }
 
-// isEngine reports whether a container in which no engine was found among the processes is one nevertheless.
-func (m *merging) isEngine(c *container) bool {
+// isEngine reports whether a container is an engine although none of its processes was recognised as one.
+func (m *merger) isEngine(c *container) bool {
 	switch {
 	case c.helper:
 		return false
-	case c.labelled, c.sign != nil:
+	case c.hasLabels, c.rule != nil:
 		return true
-	case c.image == nil:
+	case c.imageRule == nil:
 		return false
 	}
-	// An image alone is used for other things too. Where its processes can be seen, they tell.
-	return len(c.image.commands) == 0 || m.processes == nil || !m.processes.alive(c.pid)
+	// An engine's image may run something else. If its processes can be read, none of them is an engine.
+	return len(c.imageRule.commands) == 0 || m.processes == nil || !m.processes.alive(c.pid)
 }
 
-// inContainer adds one engine of a container; r is nil if it was not found among the processes.
-func (m *merging) inContainer(c *container, r *running, set settings) {
-	sign, f := cmp.Or(c.sign, c.image), c.facts
+// addContainerEngine adds one engine of a container. r is its process, nil if that is unknown.
+func (m *merger) addContainerEngine(c *container, r *engineProcess, set settings) {
+	matched, f := cmp.Or(c.rule, c.imageRule), c.launchArguments
 	if r != nil {
-		sign, f = r.sign, r.facts
+		matched, f = r.rule, r.launchArguments
 	}
 	runtime := set.runtime
-	if sign != nil {
-		runtime = cmp.Or(runtime, sign.Runtime)
+	if matched != nil {
+		runtime = cmp.Or(runtime, matched.Runtime)
 	}
 	port, path := set.port, set.path
 	if r != nil {
 		port = cmp.Or(port, r.port)
 	}
 	port = cmp.Or(port, f.port)
-	if sign != nil {
-		port = cmp.Or(port, c.env.port(sign.PortEnv), sign.Port)
-		if runtime == sign.Runtime {
-			path = cmp.Or(path, sign.Path)
+	if matched != nil {
+		port = cmp.Or(port, c.env.port(matched.PortEnv), matched.Port)
+		if runtime == matched.Runtime {
+			path = cmp.Or(path, matched.Path)
 		}
 	}
-	port = cmp.Or(port, c.only)
-	e := &merged{id: c.id}
-	at, why := m.reach(c, r, port)
+	port = cmp.Or(port, c.onlyPort)
+	e := &mergedEngine{containerID: c.id}
+	at, why := m.address(c, r, port)
 	switch {
 	case set.disabled:
-		why = reasonDisabled
-	case f.off:
-		why = reasonMetricsOff
+		why = skipDisabled
+	case f.metricsOff:
+		why = skipMetricsOff
 	case port == 0:
-		why = reasonNoPort
+		why = skipNoPort
 	}
 	if why != "" {
-		m.dockerTally.skip(why, c.id, "container", c.name)
+		m.dockerSkips.skip(why, c.id, "container", c.name)
 		return
 	}
 	e.Found = Found{
@@ -177,44 +176,43 @@ func (m *merging) inContainer(c *container, r *running, set settings) {
 	case m.processes != nil && e.PID > 0 && m.processes.alive(e.PID):
 		e.Listening = m.processes.listens(e.PID, port)
 	}
-	e.places = append(m.places(c, port, 0), at)
-	m.add(e, m.dockerTally, "container", c.name)
+	e.addresses = append(m.addresses(c, port, 0), at)
+	m.add(e, m.dockerSkips, "container", c.name)
 }
 
-// add adds an engine unless one of its key or place is there already. Of two at one place the one that listens stays, else the
-// older.
-func (m *merging) add(e *merged, t *tally, key string, value any) {
-	for i, other := range m.out {
+// add adds an engine unless another one has its key or URL. Of two engines of one source, preferredEngine says which one stays.
+func (m *merger) add(e *mergedEngine, t *skipCounter, key string, value any) {
+	for i, other := range m.engines {
 		if other.Key != e.Key && other.URL != e.URL {
 			continue
 		}
 		if other.Source != e.Source {
-			// Docker's engines come first: this is the same one, seen as a process.
+			// Docker's engines were added first: this is the same engine, found as a process.
 			if other.PID == 0 || !other.Listening {
 				other.PID, other.Started, other.Listening = e.PID, e.Started, e.Listening
 			}
 			return
 		}
-		if before(e, other) {
-			m.out[i] = e
+		if preferredEngine(e, other) {
+			m.engines[i] = e
 		}
-		t.skip(reasonPortTaken, e.Key, key, value)
+		t.skip(skipPortTaken, e.Key, key, value)
 		return
 	}
-	m.out = append(m.out, e)
+	m.engines = append(m.engines, e)
 }
 
-func before(a, b *merged) bool {
+func preferredEngine(a, b *mergedEngine) bool {
 	if a.Listening != b.Listening {
 		return a.Listening
 	}
 	return a.Started.Before(b.Started)
 }
 
-// snapshot puts the declared engines over the others and makes the lists.
-func (m *merging) snapshot(declared []declaration) *snapshot {
+// snapshot adds the declared engines, each of which replaces the engine at its address, and builds the indexes.
+func (m *merger) snapshot(declared []declaration) *snapshot {
 	s := &snapshot{byPID: map[int]string{}, byContainer: map[string]string{}, sources: map[Source]int{}}
-	taken := map[*merged]bool{}
+	taken := map[*mergedEngine]bool{}
 	perContainer := map[string]int{}
 	note := func(f Found, id string) {
 		s.engines = append(s.engines, f)
@@ -231,10 +229,10 @@ func (m *merging) snapshot(declared []declaration) *snapshot {
 	for i := range declared {
 		d := &declared[i]
 		f, id := Found{}, ""
-		for _, e := range m.out {
-			if !taken[e] && d.isAt(m.machine, e.places) {
+		for _, e := range m.engines {
+			if !taken[e] && d.isAt(m.machine, e.addresses) {
 				taken[e] = true
-				f, id = e.Found, e.id
+				f, id = e.Found, e.containerID
 				break
 			}
 		}
@@ -242,11 +240,11 @@ func (m *merging) snapshot(declared []declaration) *snapshot {
 		keys[f.Key] = true
 		note(f, id)
 	}
-	for _, e := range m.out {
+	for _, e := range m.engines {
 		if taken[e] || keys[e.Key] {
 			continue
 		}
-		note(e.Found, e.id)
+		note(e.Found, e.containerID)
 	}
 	for id, n := range perContainer {
 		if n > 1 {

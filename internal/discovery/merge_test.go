@@ -47,7 +47,7 @@ func TestEngineThatListensHasThePort(t *testing.T) {
 				if got := d.Engines(); len(got) != 1 || got[0].PID != c.want || got[0].Model != fmt.Sprint("model-", c.want) || !got[0].Listening || got[0].Source != source {
 					t.Errorf("%+v, want %d", got, c.want)
 				}
-				if n := skippedBy(d, source, reasonPortTaken); n != 1 {
+				if n := skippedBy(d, source, skipPortTaken); n != 1 {
 					t.Errorf("%g counted as one whose port is taken", n)
 				}
 			})
@@ -68,7 +68,7 @@ func TestOlderEngineHasThePort(t *testing.T) {
 			m.add(p)
 		}
 		d, _ := m.discover(nil)
-		d.round()
+		d.runRound()
 		if got := d.Engines(); len(got) != 1 || got[0].PID != older || got[0].Model != fmt.Sprint("model-", older) {
 			t.Errorf("%d is older: %+v", older, got)
 		}

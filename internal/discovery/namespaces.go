@@ -14,46 +14,46 @@ import (
 	"time"
 )
 
-// machine knows which addresses and network namespaces are this machine's own.
+// machine knows the addresses and network namespaces of this machine and of the worker.
 type machine struct {
 	proc  string
 	names *resolver
 
-	mu        sync.Mutex
-	own       []string
-	boot      int64
-	addresses map[netip.Addr]bool
-	at        time.Time
+	mu            sync.Mutex
+	ownNetworks   []string
+	bootSeconds   int64
+	addresses     map[netip.Addr]bool
+	addressesRead time.Time
 }
 
-const addressesFor = 30 * time.Second
+const addressesTTL = 30 * time.Second
 
 func newMachine(proc string) *machine { return &machine{proc: proc, names: newResolver()} }
 
-// isOwn reports whether a network namespace, as procfs.network names it, is the one in which we are ourselves.
+// isOwn reports whether a network namespace, as procfs.network names it, is the worker's.
 func (m *machine) isOwn(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.own) == 0 {
-		// Below another root our own process may not be found: then the kernel's own /proc says it.
+	if len(m.ownNetworks) == 0 {
+		// A /proc below another root may not hold the worker's own process: then the real /proc does.
 		for _, proc := range []string{m.proc, "/proc"} {
 			if link := newProcfs(proc).network("self"); link != "" {
-				m.own = []string{link, networkByFile(filepath.Join(proc, "self"))}
+				m.ownNetworks = []string{link, networkByFile(filepath.Join(proc, "self"))}
 				break
 			}
 		}
 	}
-	return name != "" && slices.Contains(m.own, name)
+	return name != "" && slices.Contains(m.ownNetworks, name)
 }
 
-// inHostNetwork reports whether we are in the network namespace of the machine's first process, so that ports published on
-// its loopback address can be reached. Where that can't be seen, it is taken for granted.
+// inHostNetwork reports whether the worker is in the network namespace of process 1, where it reaches ports that are published on
+// the loopback address. It is true if that cannot be read.
 func (m *machine) inHostNetwork() bool {
 	first := newProcfs(m.proc).network("1")
 	return first == "" || m.isOwn(first)
 }
 
-// runs reports whether a process is there.
+// runs reports whether a process exists.
 func (m *machine) runs(pid int) bool {
 	_, err := os.Stat(filepath.Join(m.proc, strconv.Itoa(pid)))
 	return pid > 0 && err == nil
@@ -63,16 +63,16 @@ func (m *machine) runs(pid int) bool {
 func (m *machine) bootTime() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.boot == 0 {
-		// The line stands behind those of all cores and interrupts.
+	if m.bootSeconds == 0 {
+		// btime comes after the lines of all cores and interrupts.
 		if text, err := newProcfs(m.proc).read(m.proc+"/stat", maxSocketBytes, nil); err == nil {
-			m.boot, _ = bootTime(text)
+			m.bootSeconds, _ = bootTime(text)
 		}
 	}
-	return m.boot
+	return m.bootSeconds
 }
 
-// lastProcess returns the id that the machine gave last, or a number above all ids if it doesn't tell.
+// lastProcess returns the id of the machine's newest process, or a number above all ids if that is unknown.
 func (m *machine) lastProcess() int {
 	text, err := newProcfs(m.proc).read(m.proc+"/loadavg", maxSocketBytes, nil)
 	if err != nil {
@@ -105,8 +105,8 @@ func (m *machine) isLocal(host string) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.addresses == nil || time.Since(m.at) > addressesFor {
-		m.addresses, m.at = map[netip.Addr]bool{}, time.Now()
+	if m.addresses == nil || time.Since(m.addressesRead) > addressesTTL {
+		m.addresses, m.addressesRead = map[netip.Addr]bool{}, time.Now()
 		list, err := net.InterfaceAddrs()
 		if err != nil {
 			return false
@@ -122,7 +122,7 @@ func (m *machine) isLocal(host string) bool {
 	return m.addresses[addr]
 }
 
-// namespaces are the listening sockets and addresses of network namespaces, read at most once a round.
+// namespaces caches the listening sockets and addresses of network namespaces for one round.
 type namespaces struct {
 	fs     *procfs
 	listen map[string][]listener
@@ -138,7 +138,7 @@ func (n *namespaces) reset() {
 	clear(n.addrs)
 }
 
-// listeners returns the listening sockets of the namespace that a process is in.
+// listeners returns the listening sockets of a namespace; pid is a process in it.
 func (n *namespaces) listeners(name string, pid int) []listener {
 	if list, ok := n.listen[name]; ok && name != "" {
 		return list
@@ -153,7 +153,7 @@ func (n *namespaces) listeners(name string, pid int) []listener {
 	return list
 }
 
-// addresses returns the addresses of that namespace but for loopback ones, those of IPv4 first.
+// addresses returns the addresses of a namespace without loopback ones, IPv4 first.
 func (n *namespaces) addresses(name string, pid int) []netip.Addr {
 	if list, ok := n.addrs[name]; ok && name != "" {
 		return list
@@ -169,9 +169,9 @@ func (n *namespaces) addresses(name string, pid int) []netip.Addr {
 	return list
 }
 
-// host chooses the address at which a port can be reached from here, also if nothing listens there yet. own says whether the
-// namespace is ours. lost is why it can't be reached at all, "" if it can.
-func (n *namespaces) host(name string, pid, port int, own bool) (host netip.Addr, lost reason) {
+// reachableAddress returns the address by which the worker reaches a port, even if nothing listens there yet. own says whether the
+// namespace is the worker's. why says why there is no such address, "" if there is one.
+func (n *namespaces) reachableAddress(name string, pid, port int, own bool) (host netip.Addr, why skipReason) {
 	var bound []netip.Addr
 	for _, l := range n.listeners(name, pid) {
 		if l.port == port {
@@ -179,7 +179,7 @@ func (n *namespaces) host(name string, pid, port int, own bool) (host netip.Addr
 		}
 	}
 	open := len(bound) > 0
-	slices.SortFunc(bound, preferred)
+	slices.SortFunc(bound, compareAddresses)
 	if own {
 		host = loopback
 		if open && !bound[0].IsUnspecified() {
@@ -193,22 +193,23 @@ func (n *namespaces) host(name string, pid, port int, own bool) (host netip.Addr
 		}
 	}
 	if open && !bound[0].IsUnspecified() {
-		return netip.Addr{}, reasonLoopback
+		return netip.Addr{}, skipLoopback
 	}
 	// A socket at :: mostly serves IPv4 too, one at 0.0.0.0 never IPv6.
-	six := !open || slices.Contains(bound, netip.IPv6Unspecified())
+	allowIPv6 := !open || slices.Contains(bound, netip.IPv6Unspecified())
 	for _, addr := range n.addresses(name, pid) {
-		if addr.Is4() || six {
+		if addr.Is4() || allowIPv6 {
 			return addr, ""
 		}
 	}
-	return netip.Addr{}, reasonNoAddress
+	return netip.Addr{}, skipNoAddress
 }
 
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// preferred orders the addresses that a port is bound to: all of them first, then loopback, IPv4 before IPv6.
-func preferred(a, b netip.Addr) int {
+// compareAddresses orders the addresses that a port is bound to: the unspecified address first, then loopback, then others; IPv4
+// before IPv6.
+func compareAddresses(a, b netip.Addr) int {
 	rank := func(addr netip.Addr) int {
 		r := 4
 		switch {
@@ -228,16 +229,16 @@ func preferred(a, b netip.Addr) int {
 	return a.Compare(b)
 }
 
-// sockets reads a list of sockets. The kernel writes the listening ones first, so on a machine with many connections the rest
-// needn't be read: reading stops at the first piece that ends in a line of another kind.
+// sockets reads the listening sockets of /proc/PID/net/tcp or tcp6. The kernel writes them before the connections, of which there may
+// be many: reading stops at the first piece that ends in a connection.
 func (f *procfs) sockets(pid int, name string) ([]byte, error) {
-	return f.read(f.path(pid, name), maxSocketBytes, endsOtherwise)
+	return f.read(f.path(pid, name), maxSocketBytes, pastListeners)
 }
 
 const stateListen = "0A"
 
-// endsOtherwise reports whether the last whole line of a list of sockets is neither a listening one nor the header.
-func endsOtherwise(text []byte, _ bool) bool {
+// pastListeners reports whether the last whole line of a list of sockets is neither a listening one nor the header.
+func pastListeners(text []byte, _ bool) bool {
 	end := bytes.LastIndexByte(text, '\n')
 	if end < 0 {
 		return false

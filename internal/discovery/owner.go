@@ -6,19 +6,19 @@ import (
 )
 
 const (
-	// ownerFor is how long an answer stands without looking, noOwnerFor how long "nobody's" does.
-	ownerFor   = 10 * time.Second
-	noOwnerFor = 3 * time.Second
-	// maxOwners bounds the answers that are kept.
-	maxOwners = 4096
+	// ownerTTL is how long an answer is cached, noOwnerTTL how long "no engine" is.
+	ownerTTL   = 10 * time.Second
+	noOwnerTTL = 3 * time.Second
+	// maxOwnerAnswers bounds the cache.
+	maxOwnerAnswers = 4096
 )
 
-// owners answers which engine a process belongs to.
-type owners struct {
-	mu      sync.Mutex
-	fs      *procfs
-	of      *snapshot // the answers are good for
-	answers map[int]answer
+// ownerCache answers which engine a process belongs to.
+type ownerCache struct {
+	mu       sync.Mutex
+	fs       *procfs
+	snapshot *snapshot // that the answers are from
+	answers  map[int]answer
 }
 
 type answer struct {
@@ -27,20 +27,20 @@ type answer struct {
 	until time.Time
 }
 
-// Owner returns the key of the engine to whose process tree or container a process belongs. Answers are kept for some
-// seconds; a process whose id was another one's before then is asked about anew.
+// Owner returns the key of the engine to whose process tree or container a process belongs. Answers are cached for some seconds,
+// then checked against the process' start time, since its id may have been reused.
 func (d *Discovery) Owner(pid int) (key string, ok bool) {
 	if pid <= 0 {
 		return "", false
 	}
-	return d.owners.find(d.now.Load(), pid, time.Now())
+	return d.owners.find(d.current.Load(), pid, time.Now())
 }
 
-func (o *owners) find(now *snapshot, pid int, at time.Time) (key string, ok bool) {
+func (o *ownerCache) find(now *snapshot, pid int, at time.Time) (key string, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.of != now || len(o.answers) >= maxOwners {
-		o.of, o.answers = now, map[int]answer{}
+	if o.snapshot != now || len(o.answers) >= maxOwnerAnswers {
+		o.snapshot, o.answers = now, map[int]answer{}
 	}
 	known, kept := o.answers[pid]
 	if kept && at.Before(known.until) {
@@ -52,18 +52,18 @@ func (o *owners) find(now *snapshot, pid int, at time.Time) (key string, ok bool
 		return "", false
 	}
 	if !kept || known.key == "" || known.start != first.start {
-		known = answer{key: o.walk(now, pid, first), start: first.start}
+		known = answer{key: o.lookUp(now, pid, first), start: first.start}
 	}
-	known.until = at.Add(ownerFor)
+	known.until = at.Add(ownerTTL)
 	if known.key == "" {
-		known.until = at.Add(noOwnerFor)
+		known.until = at.Add(noOwnerTTL)
 	}
 	o.answers[pid] = known
 	return known.key, known.key != ""
 }
 
-// walk follows a process' ancestors to an engine's root process, and looks whether it is in an engine's container.
-func (o *owners) walk(now *snapshot, pid int, at stat) string {
+// lookUp finds an engine's root process among a process and its ancestors, else the engine of its container.
+func (o *ownerCache) lookUp(now *snapshot, pid int, at stat) string {
 	above := pid
 	for range maxDepth {
 		if key := now.byPID[above]; key != "" {

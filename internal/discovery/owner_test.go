@@ -26,7 +26,7 @@ func TestOwner(t *testing.T) {
 	if key, ok := d.Owner(100); ok {
 		t.Errorf("before the first round: %s", key)
 	}
-	d.round()
+	d.runRound()
 	for pid, want := range map[int]string{
 		100: "process:8000", 101: "process:8000", 102: "process:8000", 200: "process:9", 201: "process:9", 202: "", 300: "", 400: "",
 		1: "", 0: "", -1: "", 999: "",
@@ -63,7 +63,7 @@ func TestOwnerInAContainerWithSeveralEngines(t *testing.T) {
 						t.Fatal(err)
 					}
 				} else {
-					d.round()
+					d.runRound()
 				}
 				if len(d.Engines()) != engines {
 					t.Fatalf("%+v", d.Engines())
@@ -90,7 +90,7 @@ func TestOwnerIsKept(t *testing.T) {
 	m.add(vllm(100, "m"))
 	m.add(fakeProcess{pid: 101, ppid: 100, argv: []string{"worker"}})
 	d, _ := m.discover(nil)
-	d.round()
+	d.runRound()
 	opened := 0
 	d.owners.fs.fail = func(int, string) error {
 		opened++
@@ -99,26 +99,26 @@ func TestOwnerIsKept(t *testing.T) {
 	at := time.Now()
 	find := func(pid int, after time.Duration, want string) {
 		t.Helper()
-		if key, _ := d.owners.find(d.now.Load(), pid, at.Add(after)); key != want {
+		if key, _ := d.owners.find(d.current.Load(), pid, at.Add(after)); key != want {
 			t.Errorf("%d after %s: %q, want %q", pid, after, key, want)
 		}
 	}
 	find(101, 0, "process:8000")
-	d.round() // nothing has changed: the answers stay
+	d.runRound() // nothing has changed: the answers stay
 	before := opened
-	find(101, ownerFor-1, "process:8000")
+	find(101, ownerTTL-1, "process:8000")
 	if opened != before {
 		t.Errorf("%d files opened for an answer that is known", opened-before)
 	}
 	// The id is another process' now.
 	m.add(fakeProcess{pid: 101, ppid: 1, start: 5, argv: []string{"sleep"}})
-	find(101, ownerFor, "")
+	find(101, ownerTTL, "")
 	// A process of nobody's becomes one of an engine.
 	m.add(fakeProcess{pid: 102, ppid: 1, argv: []string{"sleep"}})
 	find(102, 0, "")
 	m.add(fakeProcess{pid: 102, ppid: 100, argv: []string{"worker"}})
-	find(102, noOwnerFor-1, "")
-	find(102, noOwnerFor, "process:8000")
+	find(102, noOwnerTTL-1, "")
+	find(102, noOwnerTTL, "process:8000")
 	m.remove(101)
 	find(101, time.Hour, "")
 }
@@ -141,7 +141,7 @@ func TestOwnerOfAnEngineThatChanged(t *testing.T) {
 			p.argv = []string{"cat"}
 		}
 		m.add(p)
-		d.round()
+		d.runRound()
 		for _, pid := range []int{100, 101} {
 			if key, ok := d.Owner(pid); key != want || ok != (want != "") {
 				t.Errorf("%d: %q, want %q at once", pid, key, want)
@@ -154,8 +154,8 @@ func TestOwnersAreBounded(t *testing.T) {
 	m := newTree(t)
 	m.add(vllm(100, "m"))
 	d, _ := m.discover(nil)
-	d.round()
-	for pid := range maxOwners {
+	d.runRound()
+	for pid := range maxOwnerAnswers {
 		d.Owner(100)
 		d.owners.answers[1000+pid] = answer{until: time.Now().Add(time.Hour)}
 	}
@@ -163,7 +163,7 @@ func TestOwnersAreBounded(t *testing.T) {
 	if key, _ := d.Owner(101); key != "process:8000" {
 		t.Errorf("owner is %q", key)
 	}
-	if n := len(d.owners.answers); n > maxOwners {
+	if n := len(d.owners.answers); n > maxOwnerAnswers {
 		t.Errorf("%d answers are kept", n)
 	}
 }
@@ -188,7 +188,7 @@ func TestOwnerIsSafe(t *testing.T) {
 		p := vllm(100, "m")
 		p.start = uint64(i + 1)
 		m.add(p)
-		d.round()
+		d.runRound()
 	}
 	wg.Wait()
 }

@@ -15,7 +15,7 @@ func TestParseStat(t *testing.T) {
 		t.Errorf("%+v %t", got, ok)
 	}
 	renamed, _ := parseStat([]byte(statLine(7, "other", 3, 4242)))
-	if renamed.image == got.image {
+	if renamed.programHash == got.programHash {
 		t.Error("another program has the same image")
 	}
 	for _, bad := range []string{"", "7 (a", "7 (a) S", "7 (a) S x 1", "7 )a( S 1 2", "7 (a) S 1 1"} {
@@ -113,7 +113,7 @@ func TestEndsOtherwise(t *testing.T) {
 		listening + "   1: 0:0 0:0 0": false,
 		listening + "   1: 020200C0:AE86 507100CB:0050 06 0\n": true,
 	} {
-		if got := endsOtherwise([]byte(text), false); got != want {
+		if got := pastListeners([]byte(text), false); got != want {
 			t.Errorf("%q: %t", text, got)
 		}
 	}
@@ -123,7 +123,7 @@ func FuzzListeners(f *testing.F) {
 	f.Add([]byte(socketTable([]listener{anywhere(8000, 5)}, false)))
 	f.Add([]byte("0: 00000000000000000000000001000000:1F40 x 0A a b c d e 5"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		endsOtherwise(text, false)
+		pastListeners(text, false)
 		for _, l := range appendListeners(nil, text) {
 			if l.port < 1 || l.port > 65535 || !l.addr.IsValid() {
 				t.Fatalf("%+v", l)

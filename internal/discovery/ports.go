@@ -9,41 +9,40 @@ import (
 )
 
 const (
-	// maxTree bounds the descendants of an engine whose files are looked at.
+	// maxTree bounds the descendants of an engine whose open files are read.
 	maxTree = 256
-	// maxSockets bounds the sockets whose owner is remembered for an engine.
+	// maxSockets bounds the sockets whose owner is cached for an engine.
 	maxSockets = 8192
 )
 
-// owner says whose a listening socket is.
+// owner says which process owns a listening socket.
 type owner uint8
 
 const (
-	ownerUnknown owner = iota // the engine's open files may not be looked at
+	ownerUnknown owner = iota // the engine's open files may not be read
 	ownerOther
 	ownerTree // a descendant of the engine's root process
 	ownerRoot
 )
 
-// resolve finds out where an engine is reached.
-func (p *processes) resolve(pid int, e *engine) *running {
-	r := &running{facts: e.facts, set: e.set, pid: pid, id: e.id, started: e.started}
-	// What may not be looked at is in our network unless it is in a container.
-	r.own = p.machine.isOwn(e.network) || (e.network == "" && e.id == "")
-	r.port, r.listening = p.port(pid, e, p.spaces.listeners(e.network, pid))
+// locate finds port and URL of an engine; nil while it has not opened a port of its own choice.
+func (p *processes) locate(pid int, e *engineDetails) *engineProcess {
+	r := &engineProcess{launchArguments: e.launchArguments, settings: e.settings, pid: pid, containerID: e.containerID, started: e.started}
+	// Without permission to read its namespace, a process outside containers is assumed to be in the worker's.
+	r.ownNetwork = p.machine.isOwn(e.network) || (e.network == "" && e.containerID == "")
+	r.port, r.listening = p.port(pid, e, p.namespaces.listeners(e.network, pid))
 	if r.port == 0 {
-		return nil // it chooses a port itself and hasn't done so yet
+		return nil
 	}
 	var host netip.Addr
-	if host, r.lost = p.spaces.host(e.network, pid, r.port, r.own); r.lost == "" {
+	if host, r.unreachable = p.namespaces.reachableAddress(e.network, pid, r.port, r.ownNetwork); r.unreachable == "" {
 		r.url = "http://" + netip.AddrPortFrom(host, uint16(r.port)).String()
 	}
 	return r
 }
 
-// port returns the port at which an engine gives its metrics and whether it is open; all are the listening sockets of its
-// network.
-func (p *processes) port(pid int, e *engine, all []listener) (port int, open bool) {
+// port returns the port of an engine's metrics and whether it is open; all are the listening sockets of its network namespace.
+func (p *processes) port(pid int, e *engineDetails, all []listener) (port int, open bool) {
 	on := func(port int) []listener {
 		var list []listener
 		for _, l := range all {
@@ -53,37 +52,37 @@ func (p *processes) port(pid int, e *engine, all []listener) (port int, open boo
 		}
 		return list
 	}
-	if e.set.port > 0 {
-		return e.set.port, len(on(e.set.port)) > 0
+	if e.settings.port > 0 {
+		return e.settings.port, len(on(e.settings.port)) > 0
 	}
-	told := e.port
-	if told == 0 && !e.anyPort {
-		told = e.env.port(e.sign.PortEnv)
+	configured := e.port
+	if configured == 0 && !e.anyPort {
+		configured = e.env.port(e.rule.PortEnv)
 	}
-	guess := told
+	guess := configured
 	if guess == 0 && !e.anyPort {
-		guess = e.sign.Port
+		guess = e.rule.Port
 	}
-	there := on(guess)
-	p.classify(pid, e, there)
-	for _, l := range there {
+	atGuess := on(guess)
+	p.findSocketOwners(pid, e, atGuess)
+	for _, l := range atGuess {
 		if e.sockets[l.inode] != ownerOther {
 			return guess, true
 		}
 	}
-	if told > 0 && len(there) == 0 {
-		return told, false // still starting
+	if configured > 0 && len(atGuess) == 0 {
+		return configured, false // still starting
 	}
-	// It was told no port, or one that somebody else has: then it listens elsewhere. Its workers open ports for each other, so
-	// those of the root process come first, and the workers' count only where there is nothing to go by.
-	p.classify(pid, e, all)
+	// No port is configured, or another process has it: the engine listens elsewhere. Its workers open ports for each other, so
+	// ports of the root process come first, and ports of the workers count only if nothing else helps.
+	p.findSocketOwners(pid, e, all)
 	least := ownerRoot
-	if e.anyPort || len(there) > 0 {
+	if e.anyPort || len(atGuess) > 0 {
 		least = ownerTree
 	}
 	var best *listener
 	for i := range all {
-		if l := &all[i]; e.sockets[l.inode] >= least && (best == nil || p.better(e, l, best)) {
+		if l := &all[i]; e.sockets[l.inode] >= least && (best == nil || p.isBetterPort(e, l, best)) {
 			best = l
 		}
 	}
@@ -93,8 +92,8 @@ func (p *processes) port(pid int, e *engine, all []listener) (port int, open boo
 	return guess, false
 }
 
-// better orders the ports that an engine listens on.
-func (p *processes) better(e *engine, a, b *listener) bool {
+// isBetterPort reports whether a is more likely the metrics port than b.
+func (p *processes) isBetterPort(e *engineDetails, a, b *listener) bool {
 	if x, y := e.sockets[a.inode], e.sockets[b.inode]; x != y {
 		return x > y
 	}
@@ -104,13 +103,13 @@ func (p *processes) better(e *engine, a, b *listener) bool {
 	return a.port < b.port
 }
 
-// classify finds out whose these sockets are. What is known of one is kept, but now and then it is asked again whether one
-// that was somebody else's has been handed to the engine.
-func (p *processes) classify(root int, e *engine, sockets []listener) {
-	again := p.turn(root, p.slots)
+// findSocketOwners fills e.sockets. Owners are cached, but a socket that the root process does not own is checked again now and
+// then: it may have been passed on.
+func (p *processes) findSocketOwners(root int, e *engineDetails, sockets []listener) {
+	recheck := p.isDue(root, p.recheckRounds)
 	missing := slices.ContainsFunc(sockets, func(l listener) bool {
 		who, ok := e.sockets[l.inode]
-		return !ok || (again && who != ownerRoot)
+		return !ok || (recheck && who != ownerRoot)
 	})
 	if !missing {
 		return
@@ -120,12 +119,12 @@ func (p *processes) classify(root int, e *engine, sockets []listener) {
 	}
 	rest := ownerOther
 	held := map[uint64]owner{}
-	if !p.sockets(root, ownerRoot, held) {
+	if !p.collectSockets(root, ownerRoot, held) {
 		rest = ownerUnknown
 	}
 	if slices.ContainsFunc(sockets, func(l listener) bool { return held[l.inode] == 0 }) {
-		for _, pid := range p.tree(root) {
-			if !p.sockets(pid, ownerTree, held) {
+		for _, pid := range p.descendants(root) {
+			if !p.collectSockets(pid, ownerTree, held) {
 				rest = ownerUnknown
 			}
 		}
@@ -139,8 +138,8 @@ func (p *processes) classify(root int, e *engine, sockets []listener) {
 	}
 }
 
-// tree returns the descendants of a process.
-func (p *processes) tree(root int) []int {
+// descendants returns the ids of the descendants of a process.
+func (p *processes) descendants(root int) []int {
 	var list []int
 	for pid := range p.all {
 		if pid != root && p.isBelow(pid, root) {
@@ -151,8 +150,8 @@ func (p *processes) tree(root int) []int {
 	return list[:min(len(list), maxTree)]
 }
 
-// sockets notes the sockets that a process has open and reports whether it may be looked at.
-func (p *processes) sockets(pid int, who owner, held map[uint64]owner) bool {
+// collectSockets adds the open sockets of a process to held and reports whether they may be read.
+func (p *processes) collectSockets(pid int, who owner, held map[uint64]owner) bool {
 	dir := filepath.Join(p.fs.root, strconv.Itoa(pid), "fd")
 	f, err := os.Open(dir)
 	if err != nil {

@@ -11,268 +11,267 @@ import (
 )
 
 const (
-	// recheckWithin is the time in which each process that is no engine is looked at again, for its id may have been taken by
-	// another one, or it may run another program; scriptWithin is that time for Python, whose scripts start engines by exec.
-	recheckWithin = time.Minute
-	scriptWithin  = 10 * time.Second
-	// maxNew is how many processes that were not there before one round looks at, or half of all if those are more: the
-	// first rounds share the work.
-	maxNew = 1024
-	// youngRounds is in how many more rounds a new process' command line is read again: between fork and exec it is still
-	// that of its parent.
-	youngRounds = 3
-	// youngWithin is how many process ids before the machine's last one a process may have that is taken for new when the worker
-	// starts. Reading all of them again would cost the second round as much as the first.
-	youngWithin = 256
-	// maxDepth bounds how far up a process' ancestors are followed.
+	// recheckInterval is how often each process that is no engine is checked again: its id may have been reused, or it may have
+	// called exec. candidateInterval is the same for Python and for programs of engines, whose scripts start engines by exec.
+	recheckInterval   = time.Minute
+	candidateInterval = 10 * time.Second
+	// maxNewPerRound bounds how many new processes one round reads, but half of all may always be read: the first rounds share the
+	// work.
+	maxNewPerRound = 1024
+	// rereadRounds is in how many more rounds a new process' command line is read again: between fork and exec it is still
+	// its parent's.
+	rereadRounds = 3
+	// recentPIDs is how far below the machine's last process id a process counts as new when the worker starts. Reading all of
+	// them again would make the second round as expensive as the first.
+	recentPIDs = 256
+	// maxDepth bounds how many ancestors of a process are followed.
 	maxDepth = 64
 )
 
 // process is what is kept of each process of the machine.
 type process struct {
-	seen     uint64 // round in which it was last there
-	start    uint64
-	image    uint64
-	ppid     int
-	known    bool // start, image and ppid were read
-	young    uint8
-	launcher bool // looked at each round, as it may become an engine by exec
-	script   bool // looked at more often than others
-	denied   bool
-	engine   *engine // nil: no engine
+	seenInRound uint64 // the last round that listed it
+	start       uint64
+	programHash uint64
+	ppid        int
+	statRead    bool // start, programHash and ppid are set
+	rereadsLeft uint8
+	launcher    bool // checked in each round, since it may become an engine by exec
+	candidate   bool // checked more often than others
+	unreadable  bool
+	engine      *engineDetails // nil: no engine
 }
 
-// engine is what is kept of a process whose command line is an engine's.
-type engine struct {
-	facts
+// engineDetails is what is kept of a process that is an engine.
+type engineDetails struct {
+	launchArguments
 
-	set     settings
-	env     environment
-	id      string // of its container, "" none
-	network string // "" unknown
-	started time.Time
-	// sockets says which listening sockets are whose; each is looked for once.
+	settings    settings
+	env         environment
+	containerID string // of its container, "" none
+	network     string // "" unknown
+	started     time.Time
+	// sockets caches who owns the listening sockets of its network namespace, by inode.
 	sockets map[uint64]owner
 }
 
-// running is an engine as one round found it. It is immutable.
-type running struct {
-	facts
+// engineProcess is the root process of an engine, as one round found it. It is immutable.
+type engineProcess struct {
+	launchArguments
 
-	set       settings
-	pid       int
-	id        string // full id of its container, "" none
-	started   time.Time
-	port      int
-	url       string
-	listening bool
-	own       bool // in our own network namespace
-	// lost is why it can't be reached, "" if it can.
-	lost string
+	settings    settings
+	pid         int
+	containerID string // full id of its container, "" none
+	started     time.Time
+	port        int
+	url         string
+	listening   bool
+	ownNetwork  bool // in the worker's network namespace
+	// unreachable is why no address leads to it; "": url does.
+	unreachable string
 }
 
-// processes goes over the processes of a machine. It is for one goroutine.
+// processes finds the engines among the processes of a machine. It is for one goroutine.
 type processes struct {
-	fs      *procfs
-	signs   *signs
-	machine *machine
-	spaces  *namespaces
-	tally   *tally
-	slots   uint64 // in how many rounds all processes are looked at again
-	scripts uint64 // in how many all scripts are
-	round   uint64
-	maxNew  int
-	fresh   int  // processes that this round may still look at for the first time
-	partial bool // there were more
-	begins  bool // those that are new may have been there before the worker
-	newest  int  // the machine's last process id when the worker began
-	all     map[int]*process
-	ids     []int
-	engines []int // of this round, by id
+	fs              *procfs
+	rules           *ruleSet
+	machine         *machine
+	namespaces      *namespaces
+	skips           *skipCounter
+	recheckRounds   uint64 // all processes are checked once in so many rounds
+	candidateRounds uint64 // and all candidates once in so many
+	round           uint64
+	maxNew          int
+	newLeft         int  // how many new processes this round may still read
+	partial         bool // this round left new processes unread
+	initial         bool // new processes may be older than the worker
+	lastPIDAtStart  int  // the machine's last process id in the first round
+	all             map[int]*process
+	ids             []int
+	engines         []int // of this round, by id
 }
 
-func newProcesses(proc string, known *signs, interval time.Duration, m *machine, t *tally) *processes {
+func newProcesses(proc string, known *ruleSet, interval time.Duration, m *machine, t *skipCounter) *processes {
 	f := newProcfs(proc)
 	return &processes{
-		fs: f, signs: known, machine: m, spaces: newNamespaces(f), tally: t,
-		slots: max(1, uint64(recheckWithin/interval)), scripts: max(1, uint64(scriptWithin/interval)), all: map[int]*process{}, maxNew: maxNew,
+		fs: f, rules: known, machine: m, namespaces: newNamespaces(f), skips: t,
+		recheckRounds: max(1, uint64(recheckInterval/interval)), candidateRounds: max(1, uint64(candidateInterval/interval)), all: map[int]*process{}, maxNew: maxNewPerRound,
 	}
 }
 
-// scan goes over all processes once and returns the engines among them, by process id.
-func (p *processes) scan() ([]*running, error) {
+// scan reads all processes once and returns the engines among them, the oldest first.
+func (p *processes) scan() ([]*engineProcess, error) {
 	ids, err := p.fs.pids(p.ids[:0])
 	p.ids = ids
 	if err != nil {
 		if isGone(err) {
-			return nil, errNoProc
+			return nil, errNoProcesses
 		}
-		return nil, fmt.Errorf("processes cannot be listed: %w", err)
+		return nil, fmt.Errorf("cannot list processes: %w", err)
 	}
 	p.round++
-	p.spaces.reset()
+	p.namespaces.reset()
 	p.engines = p.engines[:0]
-	p.begins = p.round == 1 || p.partial
+	p.initial = p.round == 1 || p.partial
 	if p.round == 1 {
-		p.newest = p.machine.lastProcess()
+		p.lastPIDAtStart = p.machine.lastProcess()
 	}
-	p.fresh, p.partial = max(p.maxNew, len(ids)/2), false
+	p.newLeft, p.partial = max(p.maxNew, len(ids)/2), false
 	for _, pid := range ids {
-		p.look(pid)
+		p.update(pid)
 	}
 	for pid, process := range p.all {
 		switch {
-		case process.seen != p.round:
+		case process.seenInRound != p.round:
 			delete(p.all, pid)
 		case process.engine != nil:
 			p.engines = append(p.engines, pid)
 		}
 	}
 	slices.SortFunc(p.engines, func(a, b int) int { return cmp.Or(cmp.Compare(p.all[a].start, p.all[b].start), a-b) })
-	var found []*running
+	var found []*engineProcess
 	for _, pid := range p.engines {
 		if !p.isRoot(pid) {
 			continue
 		}
-		if r := p.resolve(pid, p.all[pid].engine); r != nil {
+		if r := p.locate(pid, p.all[pid].engine); r != nil {
 			found = append(found, r)
 		}
 	}
 	return found, nil
 }
 
-// look looks at one process, as closely as need be.
-func (p *processes) look(pid int) {
+// update brings what is known of a process up to date, with as few reads as possible.
+func (p *processes) update(pid int) {
 	known := p.all[pid]
 	if known == nil {
-		p.meet(pid)
+		p.addNew(pid)
 		return
 	}
-	known.seen = p.round
-	if known.engine != nil || known.launcher || p.turn(pid, p.slots) || (known.script && p.turn(pid, p.scripts)) {
-		first, was := !known.known, *known
-		there := p.check(pid, known)
+	known.seenInRound = p.round
+	if known.engine != nil || known.launcher || p.isDue(pid, p.recheckRounds) || (known.candidate && p.isDue(pid, p.candidateRounds)) {
+		first, was := !known.statRead, *known
+		there := p.readStat(pid, known)
 		switch {
 		case !there:
-			known.seen = 0 // it has ended since the list was made
+			known.seenInRound = 0 // it has ended since it was listed
 			return
 		case first:
-			known.young = max(known.young, 1)
-		case known.start != was.start || known.image != was.image:
-			p.again(pid, known, was)
+			known.rereadsLeft = max(known.rereadsLeft, 1)
+		case known.start != was.start || known.programHash != was.programHash:
+			p.reread(pid, known, was)
 			return
 		}
 	}
-	if known.young > 0 {
-		known.young--
+	if known.rereadsLeft > 0 {
+		known.rereadsLeft--
 		if known.engine == nil {
-			p.read(pid, known)
+			p.readCommandLine(pid, known)
 		}
 	}
 }
 
-// meet looks at a process for the first time.
-func (p *processes) meet(pid int) {
-	if p.fresh--; p.fresh < 0 {
+// addNew reads a process that no round has read before.
+func (p *processes) addNew(pid int) {
+	if p.newLeft--; p.newLeft < 0 {
 		p.partial = true
 		return
 	}
-	process := &process{seen: p.round, young: youngRounds}
+	process := &process{seenInRound: p.round, rereadsLeft: rereadRounds}
 	p.all[pid] = process
-	p.read(pid, process)
-	if p.begins && !process.script && pid <= p.newest-youngWithin {
-		process.young = 0 // most are old
+	p.readCommandLine(pid, process)
+	if p.initial && !process.candidate && pid <= p.lastPIDAtStart-recentPIDs {
+		process.rereadsLeft = 0 // older than the worker: its exec is over
 	}
 }
 
-// turn reports whether it is a process' turn when each has one in so many rounds.
-func (p *processes) turn(pid int, rounds uint64) bool { return uint64(pid)%rounds == p.round%rounds }
+// isDue reports whether a process is due in this round, when each is due once in so many rounds.
+func (p *processes) isDue(pid int, rounds uint64) bool { return uint64(pid)%rounds == p.round%rounds }
 
-// again reads a process that has become another one or runs another program. Workers of an engine, and engines themselves,
-// may only have taken a title.
-func (p *processes) again(pid int, known *process, was process) {
-	*known = process{seen: was.seen, start: known.start, image: known.image, ppid: known.ppid, known: true, young: youngRounds}
-	p.read(pid, known)
+// reread reads a process whose start time or program has changed. An engine that only changed its process title stays an engine.
+func (p *processes) reread(pid int, known *process, was process) {
+	*known = process{seenInRound: was.seenInRound, start: known.start, programHash: known.programHash, ppid: known.ppid, statRead: true, rereadsLeft: rereadRounds}
+	p.readCommandLine(pid, known)
 	if known.engine == nil && was.engine != nil && known.start == was.start {
-		if line, err := p.fs.file(pid, "cmdline", maxCmdlineBytes); err == nil && titled(line) {
+		if line, err := p.fs.file(pid, "cmdline", maxCmdlineBytes); err == nil && hasProcessTitle(line) {
 			known.engine = was.engine
 		}
 	}
 }
 
-// check reads a process' stat and reports whether the process is still there.
-func (p *processes) check(pid int, known *process) bool {
+// readStat reads /proc/PID/stat and reports whether the process is still there.
+func (p *processes) readStat(pid int, known *process) bool {
 	now, err := p.fs.stat(pid)
 	if err != nil {
-		p.refused(known, pid, err)
+		p.countUnreadable(known, pid, err)
 		return !isGone(err)
 	}
-	known.start, known.image, known.ppid, known.known = now.start, now.image, now.ppid, true
+	known.start, known.programHash, known.ppid, known.statRead = now.start, now.programHash, now.ppid, true
 	return true
 }
 
-// read reads a process' command line and, if it is an engine's, all that is needed of it.
-func (p *processes) read(pid int, process *process) {
+// readCommandLine reads a process' command line and, if that starts an engine, its settings, container and network namespace.
+func (p *processes) readCommandLine(pid int, process *process) {
 	line, err := p.fs.file(pid, "cmdline", maxCmdlineBytes)
 	if err != nil {
-		p.refused(process, pid, err)
+		p.countUnreadable(process, pid, err)
 		return
 	}
-	seen := p.signs.glance(line)
-	process.launcher, process.script = seen == glanceLauncher, seen == glanceMaybe
-	if seen != glanceMaybe {
+	kind := p.rules.prefilter(line)
+	process.launcher, process.candidate = kind == launcher, kind == maybeEngine
+	if kind != maybeEngine {
 		return
 	}
-	sign, rest := p.signs.match(splitArgs(line))
-	if sign == nil {
+	matched, rest := p.rules.match(splitArgs(line))
+	if matched == nil {
 		return
 	}
-	found := &engine{facts: sign.read(rest), sockets: map[uint64]owner{}}
-	if !p.check(pid, process) || !process.known {
+	found := &engineDetails{launchArguments: matched.arguments(rest), sockets: map[uint64]owner{}}
+	if !p.readStat(pid, process) || !process.statRead {
 		return
 	}
 	if boot := p.machine.bootTime(); boot > 0 && process.start > 0 {
 		found.started = time.Unix(boot, 0).Add(time.Duration(process.start) * time.Second / ticksPerSecond)
 	}
 	if text, err := p.fs.file(pid, "environ", maxEnvironBytes); err == nil {
-		found.env = readEnvironment(bytes.SplitSeq(text, []byte{0}), sign.PortEnv...)
-		found.set = found.env.settings()
+		found.env = readEnvironment(bytes.SplitSeq(text, []byte{0}), matched.PortEnv...)
+		found.settings = found.env.settings()
 	} else {
-		p.refused(process, pid, err)
+		p.countUnreadable(process, pid, err)
 	}
 	if text, err := p.fs.file(pid, "cgroup", maxCgroupBytes); err == nil {
-		found.id = containerID(string(text))
+		found.containerID = containerID(string(text))
 	} else {
-		p.refused(process, pid, err)
+		p.countUnreadable(process, pid, err)
 	}
 	found.network = p.fs.network(strconv.Itoa(pid))
 	process.engine = found
 }
 
-// refused counts, once, a process that may not be looked at. One that has ended is none of our business.
-func (p *processes) refused(process *process, pid int, err error) {
-	if !isDenied(err) || process.denied {
+// countUnreadable counts, once, a process that the worker may not read. Other errors mean that it has ended.
+func (p *processes) countUnreadable(process *process, pid int, err error) {
+	if !isDenied(err) || process.unreadable {
 		return
 	}
-	process.denied = true
-	p.tally.count(reasonUnreadable, "pid", pid)
+	process.unreadable = true
+	p.skips.add(skipUnreadable, "pid", pid)
 }
 
-// parent returns the id of a process' parent, 0 if it has none or is gone.
+// parent returns the id of a process' parent, 0 if it has none or has ended.
 func (p *processes) parent(pid int) int {
 	process := p.all[pid]
 	if process == nil {
 		return 0
 	}
-	if !process.known {
+	if !process.statRead {
 		if now, err := p.fs.stat(pid); err == nil {
-			process.start, process.image, process.ppid, process.known = now.start, now.image, now.ppid, true
+			process.start, process.programHash, process.ppid, process.statRead = now.start, now.programHash, now.ppid, true
 		}
 	}
 	return process.ppid
 }
 
-// isRoot reports whether no ancestor of a process is an engine. Of an ancestor that was not looked at yet, nobody knows.
+// isRoot reports whether no ancestor of a process is an engine. It is false while an ancestor has not been read yet.
 func (p *processes) isRoot(pid int) bool {
 	for range maxDepth {
 		if pid = p.parent(pid); pid <= 0 {
@@ -286,7 +285,7 @@ func (p *processes) isRoot(pid int) bool {
 	return true
 }
 
-// isBelow reports whether a process is root or a descendant of it.
+// isBelow reports whether pid is root or a descendant of it.
 func (p *processes) isBelow(pid, root int) bool {
 	for range maxDepth {
 		if pid == root {
@@ -299,13 +298,13 @@ func (p *processes) isBelow(pid, root int) bool {
 	return false
 }
 
-// alive reports whether a process is there.
+// alive reports whether the last round listed a process.
 func (p *processes) alive(pid int) bool { return p.all[pid] != nil }
 
-// listens reports whether a port is open in the network of a process.
+// listens reports whether a port is open in the network namespace of a process.
 func (p *processes) listens(pid, port int) bool {
 	name := p.fs.network(strconv.Itoa(pid))
-	return slices.ContainsFunc(p.spaces.listeners(name, pid), func(l listener) bool { return l.port == port })
+	return slices.ContainsFunc(p.namespaces.listeners(name, pid), func(l listener) bool { return l.port == port })
 }
 
-var errNoProc = fmt.Errorf("this machine shows no processes: %w", fs.ErrNotExist)
+var errNoProcesses = fmt.Errorf("no processes in /proc: %w", fs.ErrNotExist)

@@ -30,7 +30,7 @@ func TestProcess(t *testing.T) {
 	}
 	changes := 0
 	d.onChange = func() { changes++ }
-	d.round()
+	d.runRound()
 	want := []Found{{
 		Key: "process:8123", Source: SourceProcess, Runtime: "vLLM", Model: "org/qwen", URL: "http://127.0.0.1:8123", PID: 100,
 		Started: time.Unix(bootSecond+100, 0), Listening: true,
@@ -38,20 +38,20 @@ func TestProcess(t *testing.T) {
 	if diff := cmp.Diff(want, d.Engines()); diff != "" {
 		t.Error(diff)
 	}
-	d.round()
+	d.runRound()
 	if changes != 1 {
 		t.Errorf("%d changes, want 1", changes)
 	}
 	m.remove(100)
 	m.remove(101)
-	d.round()
+	d.runRound()
 	if got := d.Engines(); len(got) != 0 || changes != 2 {
 		t.Errorf("%d changes; still there: %+v", changes, got)
 	}
 	// The same engine, started again, keeps its key.
 	p.pid, p.start = 200, 99_999
 	m.add(p)
-	d.round()
+	d.runRound()
 	if got := d.Engines(); len(got) != 1 || got[0].Key != want[0].Key || got[0].PID != 200 || got[0].Started.Equal(want[0].Started) {
 		t.Errorf("%+v", got)
 	}
@@ -71,7 +71,7 @@ func TestOneTreeIsOneEngine(t *testing.T) {
 	m.add(fakeProcess{pid: 110, ppid: 1, argv: []string{"python3", "-m", "sglang.launch_server", "--model-path", "/w/m", "--port", "9000"}})
 	m.add(fakeProcess{pid: 111, ppid: 110, argv: []string{"sglang::scheduler_TP0"}})
 	d, _ := m.discover(nil)
-	d.round()
+	d.runRound()
 	got := d.Engines()
 	if keys(got) != "process:8000 process:9000" || got[0].PID != 100 || got[1].PID != 110 || got[1].Runtime != "SGLang" || got[1].Model != "" {
 		t.Errorf("%+v", got)
@@ -86,37 +86,37 @@ func TestExec(t *testing.T) {
 	m.add(fakeProcess{pid: 100, ppid: 1, argv: []string{"bash", "/start.sh"}})
 	d, _ := m.discover(nil)
 	for range 50 {
-		d.round()
+		d.runRound()
 	}
 	// The shell becomes the engine: same process, another program.
 	p := vllm(100, "m")
 	p.comm = "vllm"
 	m.add(p)
-	d.round()
+	d.runRound()
 	if keys(d.Engines()) != "process:8000" {
 		t.Fatalf("after exec: %+v", d.Engines())
 	}
 	// The engine takes a title and stays one.
 	p.comm, p.argv = "VLLM::APIServer", []string{"VLLM::APIServer"}
 	m.add(p)
-	d.round()
-	d.round()
+	d.runRound()
+	d.runRound()
 	if keys(d.Engines()) != "process:8000" {
 		t.Errorf("after it took a title: %+v", d.Engines())
 	}
 	// Its id is taken by something else.
 	m.add(fakeProcess{pid: 100, ppid: 1, start: 77, argv: []string{"cat"}})
-	d.round()
+	d.runRound()
 	if got := d.Engines(); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 	// A process seen between fork and exec is read again.
 	m.add(fakeProcess{pid: 300, ppid: 1, argv: []string{"python3", "launcher.py"}})
-	d.round()
+	d.runRound()
 	p.pid, p.start, p.argv = 300, 0, vllm(0, "m").argv
 	p.comm = "python3"
 	m.add(p)
-	d.round()
+	d.runRound()
 	if keys(d.Engines()) != "process:8000" {
 		t.Errorf("between fork and exec: %+v", d.Engines())
 	}
@@ -127,13 +127,13 @@ func TestReusedID(t *testing.T) {
 	m.add(fakeProcess{pid: 100, ppid: 1, argv: []string{"cat"}})
 	d, _ := m.discover(nil)
 	for range 70 {
-		d.round()
+		d.runRound()
 	}
 	p := vllm(100, "m")
 	p.start = 5
 	m.add(p)
 	for range 61 { // of a second each
-		d.round()
+		d.runRound()
 	}
 	if keys(d.Engines()) != "process:8000" {
 		t.Errorf("%+v", d.Engines())
@@ -174,7 +174,7 @@ func TestPorts(t *testing.T) {
 			m.add(p)
 			m.add(fakeProcess{pid: 101, ppid: 100, argv: []string{"VLLM::EngineCore"}, sockets: test.child})
 			d, _ := m.discover(nil)
-			d.round()
+			d.runRound()
 			url, open := "", false
 			if list := d.Engines(); len(list) == 1 {
 				url, open = list[0].URL, list[0].Listening
@@ -190,7 +190,7 @@ func TestPortFromEnvironment(t *testing.T) {
 	m := newTree(t)
 	m.add(fakeProcess{pid: 100, argv: []string{"./bin/mindieservice_daemon"}, env: []string{"X=1", "MIES_METRICS_PORT=1234", "=", "MIES_METRICS_PORT"}})
 	d, _ := m.discover(nil)
-	d.round()
+	d.runRound()
 	if keys(d.Engines()) != "process:1234" || d.Engines()[0].Runtime != "MindIE" {
 		t.Errorf("%+v", d.Engines())
 	}
@@ -202,7 +202,7 @@ func TestSettings(t *testing.T) {
 	p.env = []string{"STACKSCOPE_MODEL=mine", "STACKSCOPE_INSTANCE=mine-0", "STACKSCOPE_METRICS_PATH=/x/metrics", "STACKSCOPE_DISABLE=false"}
 	m.add(p)
 	d, log := m.discover(nil)
-	d.round()
+	d.runRound()
 	got := d.Engines()
 	if len(got) != 1 || got[0].Model != "mine" || got[0].Instance != "mine-0" || got[0].Path != "/x/metrics" {
 		t.Errorf("%+v", got)
@@ -211,21 +211,21 @@ func TestSettings(t *testing.T) {
 		p.start++
 		p.env = []string{env}
 		m.add(p)
-		d.round()
+		d.runRound()
 		if got := d.Engines(); len(got) != 0 {
 			t.Errorf("%s: %+v", env, got)
 		}
 	}
-	d.round()
-	if n := skippedBy(d, SourceProcess, reasonDisabled); n != 1 {
+	d.runRound()
+	if n := skippedBy(d, SourceProcess, skipDisabled); n != 1 {
 		t.Errorf("%g counted as disabled, want 1", n) // it is one process id that stays out
 	}
 	p.start++
 	p.env = nil
 	p.argv = append(p.argv, "--disable-log-stats")
 	m.add(p)
-	d.round()
-	if n := skippedBy(d, SourceProcess, reasonMetricsOff); n != 1 || len(d.Engines()) != 0 {
+	d.runRound()
+	if n := skippedBy(d, SourceProcess, skipMetricsOff); n != 1 || len(d.Engines()) != 0 {
 		t.Errorf("%g counted as off: %+v", n, d.Engines())
 	}
 	if !strings.Contains(log.String(), "pid=100") {
@@ -241,7 +241,7 @@ func TestOtherNetwork(t *testing.T) {
 	d, log := m.discover(nil)
 	check := func(want string, open bool) {
 		t.Helper()
-		d.round()
+		d.runRound()
 		got := d.Engines()
 		if len(got) != 1 || got[0].URL != want || got[0].Listening != open || got[0].Container != idA[:12] || got[0].Key != "process:"+strings.TrimPrefix(want, "http://") {
 			t.Errorf("%+v; want %s, open %t", got, want, open)
@@ -257,19 +257,19 @@ func TestOtherNetwork(t *testing.T) {
 	p.listen = []listener{{netip.MustParseAddr("127.0.0.1"), 8000, 1}}
 	m.add(p)
 	for range 3 {
-		d.round()
+		d.runRound()
 	}
-	if n := skippedBy(d, SourceProcess, reasonLoopback); n != 1 || len(d.Engines()) != 0 {
+	if n := skippedBy(d, SourceProcess, skipLoopback); n != 1 || len(d.Engines()) != 0 {
 		t.Errorf("loopback of another network: %g counted, %+v", n, d.Engines())
 	}
-	if strings.Count(log.String(), reasonLoopback) != 1 || !strings.Contains(log.String(), "0.0.0.0") {
+	if strings.Count(log.String(), skipLoopback) != 1 || !strings.Contains(log.String(), "0.0.0.0") {
 		t.Errorf("want it named once, with what to do: %s", log)
 	}
 	for _, listen := range [][]listener{nil, {anywhere(8000, 1)}} {
 		p.listen, p.trie = listen, ""
 		m.add(p)
-		d.round()
-		if n := skippedBy(d, SourceProcess, reasonNoAddress); n != 1 {
+		d.runRound()
+		if n := skippedBy(d, SourceProcess, skipNoAddress); n != 1 {
 			t.Errorf("without an address, listening at %v: %g counted", listen, n)
 		}
 	}
@@ -283,11 +283,11 @@ func TestPortTaken(t *testing.T) {
 	m.add(young)
 	m.hostSockets([]int{100, 200}, anywhere(8000, 1))
 	d, _ := m.discover(nil)
-	d.round()
+	d.runRound()
 	if got := d.Engines(); len(got) != 1 || got[0].Model != "a" || !got[0].Listening {
 		t.Errorf("%+v", got)
 	}
-	if n := skippedBy(d, SourceProcess, reasonPortTaken); n != 1 {
+	if n := skippedBy(d, SourceProcess, skipPortTaken); n != 1 {
 		t.Errorf("%g counted", n)
 	}
 }
@@ -310,15 +310,15 @@ func TestUnreadable(t *testing.T) {
 		return nil
 	}
 	for range 35 {
-		d.round()
+		d.runRound()
 	}
 	if keys(d.Engines()) != "process:8000" {
 		t.Errorf("%+v", d.Engines())
 	}
-	if n := skippedBy(d, SourceProcess, reasonUnreadable); n != 2 {
+	if n := skippedBy(d, SourceProcess, skipUnreadable); n != 2 {
 		t.Errorf("%g counted, want 2", n)
 	}
-	if got := log.String(); strings.Count(got, "left out") != 2 || strings.Contains(got, "canary") || strings.Contains(got, "pid=300") {
+	if got := log.String(); strings.Count(got, "skipped by discovery") != 2 || strings.Contains(got, "canary") || strings.Contains(got, "pid=300") {
 		t.Errorf("logged %s", got)
 	}
 }
@@ -328,7 +328,7 @@ func TestNoProc(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.round()
+	d.runRound()
 	if took, err := d.Collectors()[0].Collect(discard); took >= 0 || err != nil {
 		t.Errorf("took %s, error %v: a machine without /proc is no failure", took, err)
 	}
@@ -361,7 +361,7 @@ func TestSteadyRoundReadsNoCommandLine(t *testing.T) {
 	m.add(fakeProcess{pid: 5001, ppid: 1, argv: []string{"bash"}})
 	d, _ := m.discover(nil)
 	for range 65 {
-		d.round()
+		d.runRound()
 	}
 	opened := map[string]int{}
 	d.processes.fs.fail = func(_ int, name string) error {
@@ -370,7 +370,7 @@ func TestSteadyRoundReadsNoCommandLine(t *testing.T) {
 	}
 	const rounds, scripts = 60, 50
 	for range rounds {
-		d.round()
+		d.runRound()
 	}
 	if opened["cmdline"]+opened["environ"]+opened["cgroup"] != 0 {
 		t.Errorf("opened %v", opened)
@@ -397,7 +397,7 @@ func BenchmarkRound(b *testing.B) {
 		b.Run(test.name, func(b *testing.B) {
 			d, _ := m.discover(func(o *Options) { o.Interval = DefaultInterval })
 			for range 40 {
-				d.round()
+				d.runRound()
 			}
 			b.ReportAllocs()
 			start := cpuTime()
@@ -405,10 +405,10 @@ func BenchmarkRound(b *testing.B) {
 				if test.first {
 					d, _ = m.discover(nil)
 				}
-				d.round()
+				d.runRound()
 			}
 			b.ReportMetric((cpuTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms/op")
-			d.round()
+			d.runRound()
 			if len(d.Engines()) != 8 {
 				b.Fatal(fmt.Sprint(d.Engines()))
 			}
@@ -423,7 +423,7 @@ func BenchmarkThisMachine(b *testing.B) {
 		b.Run(map[bool]string{true: "first", false: "steady"}[first], func(b *testing.B) {
 			d, _ := m.discover(func(o *Options) { o.Interval = DefaultInterval })
 			for range 40 {
-				d.round()
+				d.runRound()
 			}
 			b.ReportAllocs()
 			start := cpuTime()
@@ -431,7 +431,7 @@ func BenchmarkThisMachine(b *testing.B) {
 				if first {
 					d, _ = m.discover(nil)
 				}
-				d.round()
+				d.runRound()
 			}
 			b.ReportMetric((cpuTime()-start).Seconds()*1e3/float64(b.N), "cpu-ms/op")
 			b.ReportMetric(float64(len(d.processes.all)), "processes")

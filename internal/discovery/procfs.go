@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// Bounds of what is read of a process.
+// Bounds of what is read of one process.
 const (
 	maxCmdlineBytes = 128 << 10
 	maxEnvironBytes = 256 << 10
@@ -22,33 +22,32 @@ const (
 	maxFDs          = 4096
 )
 
-// procfs reads files of processes into a buffer of its own, so that a round over thousands of them hardly allocates. It is
-// for one goroutine at a time.
+// procfs reads files of processes into one buffer, so that a round over thousands of processes hardly allocates. It is for one
+// goroutine at a time.
 type procfs struct {
 	root string // where proc is mounted
 	buf  []byte
 	dir  []byte // for listing the processes
 
-	fail func(pid int, name string) error // tests watch what is opened and have it fail
+	fail func(pid int, name string) error // in tests: called before each read, may make it fail
 }
 
 func newProcfs(root string) *procfs { return &procfs{root: root} }
 
-// file reads at most limit bytes of a process' file. The bytes are good until the next call.
+// file reads at most limit bytes of /proc/PID/NAME. The bytes are valid until the next call.
 func (f *procfs) file(pid int, name string, limit int) ([]byte, error) {
 	if f.fail != nil {
 		if err := f.fail(pid, name); err != nil {
 			return nil, err
 		}
 	}
-	return f.read(f.path(pid, name), limit, whole)
+	return f.read(f.path(pid, name), limit, lastPiece)
 }
 
-// whole ends reading at the first piece that doesn't fill the buffer. The kernel writes most files of a process in one piece.
-func whole(_ []byte, full bool) bool { return !full }
+// lastPiece stops reading at the first piece that does not fill the buffer: the kernel writes most files of a process in one piece.
+func lastPiece(_ []byte, full bool) bool { return !full }
 
-// read reads a file; enough, if there is one, is asked after each piece whether the rest is needed. full says that the piece
-// has filled the buffer.
+// read reads a file, at most limit bytes, until enough returns true. enough may be nil; full says that the buffer is full.
 func (f *procfs) read(name string, limit int, enough func(got []byte, full bool) bool) ([]byte, error) {
 	const first = 8 << 10
 	if f.buf == nil {
@@ -85,27 +84,26 @@ func (f *procfs) stat(pid int) (stat, error) {
 	return s, nil
 }
 
-var errGarbled = errors.New("not in the format that Linux writes")
+var errGarbled = errors.New("not in the format of Linux")
 
 // isGone reports whether an error means that the process has ended.
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
 
-// isDenied reports whether an error means that the process may not be looked at.
+// isDenied reports whether an error means that the process may not be read.
 func isDenied(err error) bool { return errors.Is(err, fs.ErrPermission) }
 
-// stat is what is taken of /proc/PID/stat.
+// stat is part of /proc/PID/stat.
 type stat struct {
 	ppid  int
 	start uint64 // clock ticks since boot
-	// image changes when the process starts another program by exec.
-	image uint64
+	// programHash changes when the process starts another program by exec.
+	programHash uint64
 }
 
-// ticksPerSecond is the unit of stat's times: the kernel writes them in hundredths of a second on every architecture that
-// has cards to serve models on.
+// ticksPerSecond is the unit of stat's times: hundredths of a second on every architecture with GPUs.
 const ticksPerSecond = 100
 
-// parseStat reads the text of /proc/PID/stat. The program's name stands in parentheses and may hold blanks and parentheses.
+// parseStat parses /proc/PID/stat. The program's name is in parentheses and may itself hold blanks and parentheses.
 func parseStat(text []byte) (stat, bool) {
 	const (
 		fieldPPID     = 4
@@ -117,9 +115,9 @@ func parseStat(text []byte) (stat, bool) {
 		return stat{}, false
 	}
 	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
-	s := stat{image: offset}
+	s := stat{programHash: offset}
 	for _, c := range text[begin:end] {
-		s.image = (s.image ^ uint64(c)) * prime
+		s.programHash = (s.programHash ^ uint64(c)) * prime
 	}
 	field, seen := 2, 0
 	for word := range bytes.FieldsSeq(text[end+1:]) {
@@ -140,7 +138,7 @@ func parseStat(text []byte) (stat, bool) {
 		case fieldStart:
 			s.start = v
 		case fieldArgStart:
-			s.image = (s.image ^ v) * prime
+			s.programHash = (s.programHash ^ v) * prime
 		}
 		if seen++; field == fieldArgStart {
 			break
@@ -149,7 +147,7 @@ func parseStat(text []byte) (stat, bool) {
 	return s, seen >= 2
 }
 
-// parseUint reads a decimal number without allocating.
+// parseUint parses a decimal number without allocating.
 func parseUint(b []byte) (uint64, bool) {
 	if len(b) == 0 || len(b) > 20 {
 		return 0, false
@@ -164,7 +162,7 @@ func parseUint(b []byte) (uint64, bool) {
 	return v, true
 }
 
-// parsePID reads a directory's name below /proc.
+// parsePID parses the name of a directory in /proc.
 func parsePID(name []byte) (int, bool) {
 	if len(name) == 0 || name[0] == '0' || len(name) > 10 {
 		return 0, false
@@ -173,7 +171,7 @@ func parsePID(name []byte) (int, bool) {
 	return int(v), ok && v <= math.MaxInt32
 }
 
-// bootTime reads the Unix time in seconds at which the machine booted from the text of /proc/stat.
+// bootTime returns when the machine booted, in Unix seconds, from the text of /proc/stat.
 func bootTime(text []byte) (int64, bool) {
 	for line := range bytes.Lines(text) {
 		if rest, ok := bytes.CutPrefix(line, []byte("btime ")); ok {

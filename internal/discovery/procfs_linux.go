@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// readFile reads a file into buf, which it replaces by a larger one if need be, up to about limit bytes or until enough, if
-// there is one, says so. Package os would allocate for each of thousands of files.
+// readFile reads a file into buf, or into a larger buffer, up to about limit bytes or until enough, if not nil, returns true. os.File
+// would allocate for each of thousands of files.
 func readFile(name string, buf []byte, limit int, enough func(got []byte, full bool) bool) ([]byte, error) {
 	fd, err := open(name, 0)
 	if err != nil {
@@ -72,8 +72,8 @@ func (f *procfs) pids(dst []int) ([]int, error) {
 	}
 }
 
-// appendPIDs takes process ids from what getdents64 wrote: inode and offset of 8 bytes each, the entry's length in 2, its
-// type in 1, its name with a zero byte behind it.
+// appendPIDs appends the process ids among directory entries of getdents64: inode and offset (8 bytes each), length (2), type (1),
+// name with a zero byte at its end.
 func appendPIDs(dst []int, entries []byte) []int {
 	const nameAt = 19
 	for len(entries) > nameAt {
@@ -96,8 +96,8 @@ func appendPIDs(dst []int, entries []byte) []int {
 	return dst
 }
 
-// network names the network namespace of a process. Where the link to it may not be read, the number of a file in it
-// serves: each namespace has its own.
+// network returns a name of the network namespace of a process: the target of ns/net, or, if that may not be read, the inode of
+// net/tcp, which differs between namespaces.
 func (f *procfs) network(pid string) string {
 	dir := filepath.Join(f.root, pid)
 	if name, err := os.Readlink(filepath.Join(dir, "ns", "net")); err == nil {

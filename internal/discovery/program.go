@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// pythonTarget returns what a Python interpreter with these arguments runs: a module's name, or a script's base name and
-// path, and the arguments behind it. Code given on the command line is nothing that could be recognised.
+// pythonTarget returns what a Python interpreter with these arguments runs: a module's name, or a script's base name and path, and
+// the arguments behind it. It returns nothing for `python -c CODE`.
 func pythonTarget(args []string) (program, script string, rest []string) {
 	for len(args) > 0 {
 		arg := args[0]
@@ -20,7 +20,7 @@ func pythonTarget(args []string) (program, script string, rest []string) {
 		if strings.HasPrefix(arg, "--") {
 			continue // such as --check-hash-based-pycs=never
 		}
-		// Short options may be written together; the last of them may take a value, in the same word or the next.
+		// Short options may be combined (-um MODULE); the last one may take a value, in the same word or the next.
 		at := strings.IndexAny(arg, "mcXW")
 		if at < 0 {
 			continue

@@ -174,10 +174,10 @@ func TestRealNetworks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.round()
+			d.runRound()
 			f, ok := of(d, engine.cmd.Process.Pid)
 			if test.want == "" {
-				if n := skippedBy(d, SourceProcess, reasonLoopback); ok || n != 1 {
+				if n := skippedBy(d, SourceProcess, skipLoopback); ok || n != 1 {
 					t.Errorf("%+v; %g counted", f, n)
 				}
 				return

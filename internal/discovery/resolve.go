@@ -9,30 +9,31 @@ import (
 )
 
 const (
-	// resolvedFor is how long the addresses of a name stand, lookupTimeout bounds looking for them.
-	resolvedFor   = 30 * time.Second
+	// addressTTL is how long the addresses of a name are cached, lookupTimeout bounds one lookup.
+	addressTTL    = 30 * time.Second
 	lookupTimeout = 2 * time.Second
 	maxNames      = 1024
 )
 
-// resolver knows the addresses of host names without waiting for a name server.
+// resolver caches the addresses of host names. It looks them up in the background, so that no round waits for a name server.
 type resolver struct {
 	lookup func(host string) ([]netip.Addr, error)
 
 	mu    sync.Mutex
-	names map[string]*resolved
+	names map[string]*lookupResult
 }
 
-type resolved struct {
-	addrs []netip.Addr
-	at    time.Time // when they were last asked for
+type lookupResult struct {
+	addrs     []netip.Addr
+	requested time.Time // when the last lookup began
 }
 
 func newResolver() *resolver {
-	return &resolver{lookup: lookup, names: map[string]*resolved{}}
+	return &resolver{lookup: lookup, names: map[string]*lookupResult{}}
 }
 
-// addresses returns what is known of a name, or the address that it is itself. It asks for the rest and has it the next time.
+// addresses returns the cached addresses of a host, which may itself be an address. What is not cached yet is looked up for the
+// next call.
 func (r *resolver) addresses(host string) []netip.Addr {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap().WithZone("")}
@@ -44,12 +45,12 @@ func (r *resolver) addresses(host string) []netip.Addr {
 		if len(r.names) == maxNames {
 			return nil
 		}
-		name = &resolved{}
+		name = &lookupResult{}
 		r.names[host] = name
 	}
-	if name.at.IsZero() || time.Since(name.at) > resolvedFor {
-		name.at = time.Now()
-		go r.ask(host)
+	if name.requested.IsZero() || time.Since(name.requested) > addressTTL {
+		name.requested = time.Now()
+		go r.refresh(host)
 	}
 	return name.addrs
 }
@@ -60,10 +61,10 @@ func lookup(host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-func (r *resolver) ask(host string) {
+func (r *resolver) refresh(host string) {
 	addrs, err := r.lookup(host)
 	if err != nil {
-		return // the last ones stand
+		return // the last addresses stay
 	}
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap()

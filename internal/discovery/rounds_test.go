@@ -23,20 +23,20 @@ func TestOtherNetworkOfIPv6(t *testing.T) {
 	m.add(p)
 	m.write("proc/100/net/if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\nfd000077000000000000000000000002 02 40 00 80     eth0\n")
 	d, _ := m.discover(nil)
-	d.round()
+	d.runRound()
 	if got := d.Engines(); len(got) != 1 || got[0].URL != "http://[fd00:77::2]:8000" || got[0].Key != "process:[fd00:77::2]:8000" {
 		t.Errorf("%+v", got)
 	}
 	p.listen = []listener{anywhere(8000, 1)}
 	m.add(p)
 	m.write("proc/100/net/if_inet6", "fd000077000000000000000000000002 02 40 00 80     eth0\n")
-	d.round()
-	if n := skippedBy(d, SourceProcess, reasonNoAddress); n != 1 {
+	d.runRound()
+	if n := skippedBy(d, SourceProcess, skipNoAddress); n != 1 {
 		t.Errorf("%g counted: %+v", n, d.Engines())
 	}
 }
 
-// An engine is the same one whether its worker, which has its command line until it takes a title, was looked at before it or
+// An engine is the same one whether its worker, which has its command line until it takes a title, was read before it or
 // not.
 func TestManyProcessesAreSharedByTwoRounds(t *testing.T) {
 	m := newTree(t)
@@ -50,18 +50,18 @@ func TestManyProcessesAreSharedByTwoRounds(t *testing.T) {
 	d, _ := m.discover(nil)
 	d.processes.maxNew = 10
 	for i := range 2 {
-		d.round()
+		d.runRound()
 		if d.processes.partial != (i == 0) {
-			t.Errorf("round %d looked at %d", i, len(d.processes.all))
+			t.Errorf("round %d read %d", i, len(d.processes.all))
 		}
 		select {
-		case <-d.Looked():
+		case <-d.FirstRoundDone():
 			if i == 0 {
-				t.Error("not all was looked at, and it says so")
+				t.Error("not all was read, and it says so")
 			}
 		default:
 			if i > 0 {
-				t.Error("all was looked at, and it does not say so")
+				t.Error("all was read, and it does not say so")
 			}
 		}
 		for _, f := range d.Engines() {
@@ -75,7 +75,7 @@ func TestManyProcessesAreSharedByTwoRounds(t *testing.T) {
 	}
 }
 
-// A child that is listed before its parent is no engine while its parent was not looked at: it may be one itself.
+// A child that is listed before its parent is no engine while its parent was not read: it may be one itself.
 func TestChildThatIsListedBeforeItsParent(t *testing.T) {
 	m := newTree(t)
 	crowd(m, 38)
@@ -95,17 +95,17 @@ func TestChildThatIsListedBeforeItsParent(t *testing.T) {
 	become(child, parent, "8000")
 	become(parent, 1, "8000")
 	become(orphan, 0, "9000") // has no parent that could be one
-	d.round()
+	d.runRound()
 	if got := d.Engines(); !d.processes.partial || keys(got) != "process:9000" {
-		t.Errorf("when a part was looked at (%t): %+v", d.processes.partial, got)
+		t.Errorf("when a part was read (%t): %+v", d.processes.partial, got)
 	}
-	d.round()
+	d.runRound()
 	if got := d.Engines(); d.processes.partial || keys(got) != "process:8000 process:9000" || got[0].PID != parent {
-		t.Errorf("when all were looked at: %+v", got)
+		t.Errorf("when all were read: %+v", got)
 	}
-	// A parent that is gone is not one that was not looked at.
+	// A parent that is gone is not one that was not read.
 	m.remove(parent)
-	d.round()
+	d.runRound()
 	if got := d.Engines(); keys(got) != "process:8000 process:9000" || got[0].PID != child {
 		t.Errorf("when the parent has ended: %+v", got)
 	}
@@ -115,10 +115,10 @@ func TestProcessesThatCannotBeListedHaveNotEnded(t *testing.T) {
 	m := newTree(t)
 	m.add(vllm(100, "m"))
 	d, _ := m.discover(nil)
-	d.round()
+	d.runRound()
 	root := d.processes.fs.root
 	d.processes.fs.root = filepath.Join(root, "stat") // is no directory
-	d.round()
+	d.runRound()
 	if keys(d.Engines()) != "process:8000" {
 		t.Errorf("%+v", d.Engines())
 	}
@@ -127,7 +127,7 @@ func TestProcessesThatCannotBeListedHaveNotEnded(t *testing.T) {
 	}
 	d.processes.fs.root = root
 	m.remove(100)
-	d.round()
+	d.runRound()
 	if len(d.Engines()) != 0 {
 		t.Errorf("%+v", d.Engines())
 	}
@@ -151,12 +151,12 @@ func TestEngineThatStartsWithTheWorker(t *testing.T) {
 			}
 			m.add(fakeProcess{pid: 5000, start: 7, argv: []string{"supervisor", "--all"}})
 			d, _ := m.discover(nil)
-			d.processes.slots = 1 << 20 // its turn does not come
-			d.round()
+			d.processes.recheckRounds = 1 << 20 // its turn does not come
+			d.runRound()
 			p := vllm(5000, "m")
 			p.start = 7
 			m.add(p)
-			d.round()
+			d.runRound()
 			if got := keys(d.Engines()); got != test.found {
 				t.Errorf("found %q, want %q", got, test.found)
 			}
@@ -170,14 +170,14 @@ func TestProcessThatEndsWhileItIsListed(t *testing.T) {
 	m.add(vllm(100, "m"))
 	m.add(vllm(200, "n", "--port", "9"))
 	d, _ := m.discover(nil)
-	d.round()
+	d.runRound()
 	d.processes.fs.fail = func(pid int, _ string) error {
 		if pid == 100 {
 			return syscall.ESRCH
 		}
 		return nil
 	}
-	d.round()
+	d.runRound()
 	if got := keys(d.Engines()); got != "process:9" {
 		t.Errorf("found %q", got)
 	}
@@ -189,10 +189,10 @@ func TestTitleOfAReusedID(t *testing.T) {
 		m := newTree(t)
 		m.add(vllm(100, "m"))
 		d, _ := m.discover(nil)
-		d.round()
+		d.runRound()
 		m.add(fakeProcess{pid: 100, ppid: 1, start: 77, argv: []string{title}})
 		for range 3 {
-			d.round()
+			d.runRound()
 			if got := d.Engines(); len(got) != 0 {
 				t.Errorf("%s: %+v", title, got)
 			}
@@ -207,20 +207,20 @@ func TestSocketThatIsHandedOver(t *testing.T) {
 	p.listen = []listener{anywhere(9, 5)}
 	m.add(p)
 	d, _ := m.discover(nil)
-	d.round()
+	d.runRound()
 	if got := d.Engines(); len(got) != 1 || got[0].Listening {
 		t.Fatalf("while it is somebody else's: %+v", got)
 	}
 	m.link("proc/100/fd/7", "socket:[5]")
-	for range d.processes.slots {
-		d.round()
+	for range d.processes.recheckRounds {
+		d.runRound()
 	}
 	if got := d.Engines(); len(got) != 1 || !got[0].Listening || got[0].URL != "http://127.0.0.1:9" {
 		t.Errorf("when it was handed over: %+v", got)
 	}
 }
 
-// Where the network of a process may not be looked at, a container's is another one than ours.
+// Where the network of a process may not be read, a container's is another one than ours.
 func TestNetworkThatIsHidden(t *testing.T) {
 	for cgroup, want := range map[string]string{
 		"":                                 "http://127.0.0.1:8000",
@@ -238,7 +238,7 @@ func TestNetworkThatIsHidden(t *testing.T) {
 			}
 		}
 		d, _ := m.discover(nil)
-		d.round()
+		d.runRound()
 		if got := d.Engines(); len(got) != 1 || got[0].URL != want {
 			t.Errorf("in %q: %+v, want %s", cgroup, got, want)
 		}
@@ -258,9 +258,9 @@ func TestWhatIsLeftOutCountsOnce(t *testing.T) {
 	check := func(want float64) {
 		t.Helper()
 		for range 3 {
-			d.round()
+			d.runRound()
 		}
-		if n := skippedBy(d, SourceProcess, reasonDisabled); n != want {
+		if n := skippedBy(d, SourceProcess, skipDisabled); n != want {
 			t.Errorf("%g counted, want %g", n, want)
 		}
 	}
@@ -269,12 +269,12 @@ func TestWhatIsLeftOutCountsOnce(t *testing.T) {
 	check(1)
 	m.add(off(100))
 	check(2)
-	for pid := range 2 * maxNamed {
+	for pid := range 2 * maxLoggedPerReason {
 		m.add(off(1000 + pid))
 	}
-	check(2 + 2*maxNamed)
-	if n := strings.Count(log.String(), "left out of discovery"); n != maxNamed {
-		t.Errorf("%d are named in the log, want %d", n, maxNamed)
+	check(2 + 2*maxLoggedPerReason)
+	if n := strings.Count(log.String(), "skipped by discovery"); n != maxLoggedPerReason {
+		t.Errorf("%d are named in the log, want %d", n, maxLoggedPerReason)
 	}
 	if n := strings.Count(log.String(), "last_one_named=true"); n != 1 {
 		t.Errorf("said %d times that more are not named", n)
@@ -283,7 +283,7 @@ func TestWhatIsLeftOutCountsOnce(t *testing.T) {
 
 // The first round waits for what the daemon says, for a while.
 func TestFirstRoundWaitsForTheDaemon(t *testing.T) {
-	for name, answers := range map[string]time.Duration{"it answers": dockerFirst / 2, "it does not answer": time.Hour} {
+	for name, answers := range map[string]time.Duration{"it answers": dockerFirstWait / 2, "it does not answer": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			m := newTree(t)
 			m.add(vllm(100, "m"))
@@ -291,9 +291,9 @@ func TestFirstRoundWaitsForTheDaemon(t *testing.T) {
 				d, _ := m.discover(func(o *Options) { o.Docker, o.DockerHost = true, "unix:///nowhere/docker.sock" })
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				go d.rounds(ctx)
-				time.AfterFunc(answers, func() { close(d.docker.asked) })
-				wait := min(answers, dockerFirst)
+				go d.runRounds(ctx)
+				time.AfterFunc(answers, func() { close(d.docker.synced) })
+				wait := min(answers, dockerFirstWait)
 				time.Sleep(wait - 1)
 				if got := d.Engines(); len(got) != 0 {
 					t.Errorf("before: %+v", got)

@@ -49,7 +49,7 @@ func TestSecrets(t *testing.T) {
 				}
 				return nil
 			}
-			d.round()
+			d.runRound()
 			var all strings.Builder
 			fmt.Fprintf(&all, "%+v\n%s", d.Engines(), log)
 			for _, c := range d.Collectors() {

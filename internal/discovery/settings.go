@@ -28,42 +28,42 @@ const (
 	labelDisable  = "stackscope.disable"
 )
 
-// Labels that GPUStack's runtime gives to the containers that it starts: the workload has the model instance's name, and the
-// component says whether the container runs it (run) or helps it to (pause, init, unhealthy-restart).
+// Labels of containers that GPUStack's runtime starts. The workload is the model instance's name. The component is `run` for the engine
+// and pause, init or unhealthy-restart for its helpers.
 const (
 	labelGPUStackWorkload  = "runtime.gpustack.ai/workload"
 	labelGPUStackComponent = "runtime.gpustack.ai/component"
 	gpuStackRun            = "run"
 )
 
-// settings are what an operator set for an engine. What is empty was not set.
+// settings are what an operator set for an engine. Empty fields are not set.
 type settings struct {
 	disabled                       bool
 	model, instance, path, runtime string
 	port                           int
 }
 
-// over returns s with what it leaves open taken from below.
-func (s settings) over(below settings) settings {
-	s.disabled = s.disabled || below.disabled
+// withDefaults returns s with its empty fields taken from defaults.
+func (s settings) withDefaults(defaults settings) settings {
+	s.disabled = s.disabled || defaults.disabled
 	for _, field := range []struct {
 		to   *string
 		from string
-	}{{&s.model, below.model}, {&s.instance, below.instance}, {&s.path, below.path}, {&s.runtime, below.runtime}} {
+	}{{&s.model, defaults.model}, {&s.instance, defaults.instance}, {&s.path, defaults.path}, {&s.runtime, defaults.runtime}} {
 		if *field.to == "" {
 			*field.to = field.from
 		}
 	}
 	if s.port == 0 {
-		s.port = below.port
+		s.port = defaults.port
 	}
 	return s
 }
 
-// environment are the variables of an engine that matter here.
+// environment holds the variables of an engine that are read here.
 type environment map[string]string
 
-// readEnvironment takes the settings and the given variables from name=value entries and forgets all others.
+// readEnvironment keeps stackscope's own and the given variables of name=value entries. All others may be secrets.
 func readEnvironment(entries func(yield func([]byte) bool), names ...string) environment {
 	env := environment{}
 	for entry := range entries {
@@ -87,14 +87,14 @@ func (e environment) settings() settings {
 	port, _ := parsePort(e[envPort])
 	return settings{
 		disabled: e[envGPUStackDisable] != "" || isTrue(e[envDisable]),
-		model:    text(e[envModel], maxModelBytes),
-		instance: text(e[envInstance], maxInstanceBytes),
+		model:    labelText(e[envModel], maxModelBytes),
+		instance: labelText(e[envInstance], maxInstanceBytes),
 		path:     pagePath(e[envPath]),
 		port:     port,
 	}
 }
 
-// port returns the port that the first of these variables sets, 0 if none does.
+// port returns the first port that one of these variables sets, 0 if none does.
 func (e environment) port(names []string) int {
 	for _, name := range names {
 		if port, ok := parsePort(e[name]); ok && port > 0 {
@@ -108,19 +108,19 @@ func labelSettings(labels map[string]string) settings {
 	port, _ := parsePort(labels[labelPort])
 	s := settings{
 		disabled: isTrue(labels[labelDisable]),
-		model:    text(labels[labelModel], maxModelBytes),
-		instance: text(labels[labelInstance], maxInstanceBytes),
+		model:    labelText(labels[labelModel], maxModelBytes),
+		instance: labelText(labels[labelInstance], maxInstanceBytes),
 		path:     pagePath(labels[labelPath]),
-		runtime:  text(labels[labelRuntime], maxRuntimeBytes),
+		runtime:  labelText(labels[labelRuntime], maxRuntimeBytes),
 		port:     port,
 	}
 	if s.instance == "" {
-		s.instance = text(labels[labelGPUStackWorkload], maxInstanceBytes)
+		s.instance = labelText(labels[labelGPUStackWorkload], maxInstanceBytes)
 	}
 	return s
 }
 
-// isTrue reports whether a switch is on: any value but those that say no.
+// isTrue reports whether a switch is on: any value but "", 0, false, no and off.
 func isTrue(s string) bool {
 	switch strings.ToLower(strings.TrimSpace(s)) {
 	case "", "0", "false", "no", "off":
@@ -129,9 +129,9 @@ func isTrue(s string) bool {
 	return true
 }
 
-// pagePath returns s if it is the path of a page, else "".
+// pagePath returns s if it is a URL's path without query and fragment, else "".
 func pagePath(s string) string {
-	s = text(s, maxPathBytes)
+	s = labelText(s, maxPathBytes)
 	if _, err := url.Parse(s); err != nil || !strings.HasPrefix(s, "/") || strings.ContainsAny(s, "?# ") {
 		return ""
 	}

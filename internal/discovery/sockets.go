@@ -9,7 +9,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/procnet"
 )
 
-// maxListeners bounds the listening sockets of one network namespace that are looked at.
+// maxListeners bounds the listening sockets of one network namespace.
 const maxListeners = 4096
 
 // listener is a listening TCP socket.
@@ -19,8 +19,7 @@ type listener struct {
 	inode uint64
 }
 
-// appendListeners takes the listening sockets from the text of /proc/PID/net/tcp or tcp6. A line that isn't understood is
-// left out.
+// appendListeners appends the listening sockets in the text of /proc/PID/net/tcp or tcp6. Malformed lines are skipped.
 func appendListeners(dst []listener, text []byte) []listener {
 	for s := range procnet.Sockets(text) {
 		if len(dst) == maxListeners {
@@ -38,7 +37,7 @@ func appendListeners(dst []listener, text []byte) []listener {
 	return dst
 }
 
-// socketInode reads where a file descriptor's link points to: socket:[12345].
+// socketInode parses the target of a file descriptor's link: socket:[12345].
 func socketInode(target string) (uint64, bool) {
 	rest, ok := bytes.CutPrefix([]byte(target), []byte("socket:["))
 	if !ok {
@@ -52,11 +51,11 @@ func socketInode(target string) (uint64, bool) {
 	return inode, ok && inode < math.MaxUint64
 }
 
-// maxAddresses bounds the addresses that are taken of one network namespace.
+// maxAddresses bounds the addresses of one network namespace.
 const maxAddresses = 64
 
-// localAddresses returns the addresses of a network namespace but for loopback and link-local ones, in the order of the text
-// of /proc/PID/net/fib_trie. There an address stands in a line "|-- 172.17.0.2" and what it is in those below it.
+// localAddresses returns the IPv4 addresses in the text of /proc/PID/net/fib_trie, without loopback and link-local ones, in order. A
+// line "|-- 172.17.0.2" holds an address, the lines below it its kind.
 func localAddresses(text []byte) []netip.Addr {
 	var found []netip.Addr
 	var last netip.Addr
@@ -69,7 +68,7 @@ func localAddresses(text []byte) []netip.Addr {
 		if !bytes.Equal(line, []byte("/32 host LOCAL")) || !last.Is4() || last.IsLoopback() || last.IsLinkLocalUnicast() || last.IsUnspecified() {
 			continue
 		}
-		// The tables main and local may both list it.
+		// The tables main and local may both hold it.
 		seen := false
 		for _, addr := range found {
 			seen = seen || addr == last
@@ -84,12 +83,11 @@ func localAddresses(text []byte) []netip.Addr {
 	return found
 }
 
-// appendAddresses6 takes the IPv6 addresses of a network namespace from the text of /proc/PID/net/if_inet6: those of global
-// scope that are in use. Its lines are the address in hexadecimal, the interface's number, the length of the prefix, scope,
-// flags and the interface's name.
+// appendAddresses6 appends the usable IPv6 addresses of global scope in the text of /proc/PID/net/if_inet6. A line holds the address in
+// hexadecimal, the interface's number, prefix length, scope, flags and the interface's name.
 func appendAddresses6(dst []netip.Addr, text []byte) []netip.Addr {
 	const (
-		unusable = 0x08 | 0x40 // somebody else has it (dadfailed), or that is still being found out (tentative)
+		unusable = 0x08 | 0x40 // dadfailed: another machine has it; tentative: not known yet
 		fields   = 6
 	)
 	for line := range bytes.Lines(text) {

@@ -156,7 +156,7 @@ func (r *roster) publish() {
 func (r *roster) run(ctx context.Context, found *discovery.Discovery, changed signal, cards *attribution.Attribution) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	looked := found.Looked()
+	looked := found.FirstRoundDone()
 	for ctx.Err() == nil {
 		first := false
 		select {

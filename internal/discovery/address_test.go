@@ -39,7 +39,7 @@ func TestDockerFromAnotherNetwork(t *testing.T) {
 			if at.String() != test.at {
 				t.Errorf("reached at %q, want %q", at.String(), test.at)
 			}
-			if n := skippedBy(d, SourceDocker, reasonNoAddress); (n == 1) != (test.at == "") {
+			if n := skippedBy(d, SourceDocker, skipNoAddress); (n == 1) != (test.at == "") {
 				t.Errorf("%g left out for want of an address", n)
 			}
 		})
