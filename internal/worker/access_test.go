@@ -56,17 +56,13 @@ func TestAccess(t *testing.T) {
 		if !ok {
 			t.Fatal("the handler of the metrics port can't list its routes: register them in a routes.Mux, and pass them on with routes.With or routes.Under where something is put around it")
 		}
-		srv, err := w.protected()
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, route := range served.Routes() {
 			row := accesstable.Row{Port: "worker's metrics", Route: route.Pattern, Right: route.Right, Mode: mode.name}
 			for _, as := range askers {
 				r := httptest.NewRequestWithContext(t.Context(), route.Method(), accesstable.Fill(route.Path(), nil), http.NoBody)
 				r.RemoteAddr = "198.18.0.1:50000"
 				as.sign(r)
-				verdict, _ := accesstable.Ask(srv.Handler, r)
+				verdict, _ := accesstable.Ask(w.serving.srv.Handler, r)
 				row.Verdicts = append(row.Verdicts, verdict)
 			}
 			got.Rows = append(got.Rows, row)

@@ -26,7 +26,7 @@ func TestScrapeOfHostAndCardsAllocatesLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	bare, err := exporter.New(exporter.Options{
-		Engines: w.roster.exported, Mapping: w.follower, Identity: func() exporter.Identity { return *w.identity.Load() },
+		Engines: w.instances.Engines, Mapping: w.follower, Identity: func() exporter.Identity { return *w.labels.Load() },
 	})
 	if err != nil {
 		t.Fatal(err)

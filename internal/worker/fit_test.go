@@ -36,10 +36,7 @@ func TestWorkerReportsAroundAMisfit(t *testing.T) {
 func TestKeepingIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "data")
-		w, log, end := linked(t, newRemote(), func(o *Options) { o.DataDir = dir })
-		if err := end(); err != nil {
-			t.Fatal(err)
-		}
+		w, log, _ := linked(t, newRemote(), func(o *Options) { o.DataDir = dir })
 		state, mapping := filepath.Join(dir, "worker.json"), filepath.Join(dir, "mapping.json")
 		if data, err := os.ReadFile(state); err != nil || !strings.Contains(string(data), credential) {
 			t.Errorf("the state on disk lacks what the server gave: %s, %v", data, err)
@@ -47,10 +44,8 @@ func TestKeepingIsTriedAgain(t *testing.T) {
 		if err := os.Rename(dir, dir+".away"); err != nil {
 			t.Fatal(err)
 		}
-		ctx := t.Context()
-		go w.keep(ctx)
-		w.keeper.joined("http://server", wire.RegisterResponse{WorkerID: 9, Credential: "another"})
-		w.saves.send()
+		go w.keepMapping(t.Context())
+		(&registration{worker: w}).Registered(wire.RegisterResponse{WorkerID: 9, Credential: "another"})
 		if err := w.follower.Apply(wire.MappingEvent{Generation: 5, Default: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +56,7 @@ func TestKeepingIsTriedAgain(t *testing.T) {
 		if err := os.Mkdir(dir, 0o750); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(retrySaving)
+		time.Sleep(mappingRetryInterval)
 		synctest.Wait()
 		if data, err := os.ReadFile(state); err != nil || !strings.Contains(string(data), "another") {
 			t.Errorf("state: %s, %v", data, err)

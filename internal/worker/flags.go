@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/collector/gpu/vendors"
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/translate"
@@ -92,9 +93,9 @@ func (f *Flags) look(o *Options) error {
 		switch source := discovery.Source(strings.TrimSpace(name)); source {
 		case discovery.SourceProcess, discovery.SourceDocker:
 			o.Discover = append(o.Discover, source)
-		case none, "":
+		case vendors.None, "":
 		default:
-			return fmt.Errorf("--discover %q: engines are looked for as %s and %s; %s switches it off", name, discovery.SourceProcess, discovery.SourceDocker, none)
+			return fmt.Errorf("--discover %q: engines are looked for as %s and %s; %s switches it off", name, discovery.SourceProcess, discovery.SourceDocker, vendors.None)
 		}
 	}
 	o.EngineRetention = f.EngineRetention

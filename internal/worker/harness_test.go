@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/collector/gpu/vendors"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -246,7 +247,7 @@ func options(t *testing.T) Options {
 	t.Helper()
 	o := DefaultOptions()
 	o.Name, o.DataDir, o.MetricsHost, o.MetricsPort = "node-1", t.TempDir(), "127.0.0.1", 0
-	o.Discover, o.GPUVendors = nil, []string{none} // what runs on this machine is none of the tests' business
+	o.Discover, o.GPUVendors = nil, []string{vendors.None} // what runs on this machine is none of the tests' business
 	return o
 }
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/wire"
 )
@@ -137,17 +138,18 @@ func (r *remote) open(ctx context.Context) io.ReadCloser {
 	return out
 }
 
-// linked runs a worker's link to r within a synctest bubble and returns what ended it when the worker ends.
-func linked(t *testing.T, r http.RoundTripper, change ...func(*Options)) (w *Worker, log *logBuffer, end func() error) {
-	t.Helper()
-	w, log, end = newLinked(t, r, change...)
-	close(w.settled) // nobody looks for engines
-	synctest.Wait()
-	return w, log, end
+// nothing is a discovery that has looked and found nothing.
+type nothing struct{}
+
+func (nothing) Engines() []discovery.Found { return nil }
+func (nothing) FirstRoundDone() <-chan struct{} {
+	looked := make(chan struct{})
+	close(looked)
+	return looked
 }
 
-// newLinked does so with a worker that has not looked for engines yet.
-func newLinked(t *testing.T, r http.RoundTripper, change ...func(*Options)) (w *Worker, log *logBuffer, end func() error) {
+// linked runs a worker's session with r, and its instances, within a synctest bubble. end returns what the session ended with.
+func linked(t *testing.T, r http.RoundTripper, change ...func(*Options)) (w *Worker, log *logBuffer, end func() error) {
 	t.Helper()
 	log = &logBuffer{}
 	o := options(t)
@@ -162,10 +164,13 @@ func newLinked(t *testing.T, r http.RoundTripper, change ...func(*Options)) (w *
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
+	var instances sync.WaitGroup
+	instances.Go(func() { w.instances.Run(ctx, nothing{}) })
 	go func() { done <- w.session.Run(ctx) }()
 	synctest.Wait()
 	end = sync.OnceValue(func() error {
 		cancel()
+		instances.Wait()
 		return <-done
 	})
 	t.Cleanup(func() { _ = end() })
@@ -182,22 +187,22 @@ func TestServerNamesTheWorker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		uuid := alone.keeper.current().UUID
+		uuid := alone.store.Identity().UUID
 		data, err := os.ReadFile(filepath.Join(dir, "worker.json"))
 		if err != nil || uuid == "" || !strings.Contains(string(data), uuid) {
 			t.Errorf("before it ran: %v, %s", err, data)
 		}
-		if id := alone.identity.Load(); id.WorkerName != "node-1" || id.ClusterName != "wanted" || id.WorkerID != "" {
+		if id := alone.labels.Load(); id.WorkerName != "node-1" || id.ClusterName != "wanted" || id.WorkerID != "" {
 			t.Errorf("alone: %+v", id)
 		}
 		if err := alone.Close(); err != nil {
 			t.Fatal(err)
 		}
 		w, _, _ := linked(t, newRemote(), func(o *Options) { o.DataDir, o.Cluster = dir, "wanted" })
-		if got := w.keeper.current().UUID; got != uuid {
+		if got := w.store.Identity().UUID; got != uuid {
 			t.Error("it came as another machine")
 		}
-		if id := w.identity.Load(); id.WorkerName != "w" || id.WorkerID != "7" || id.ClusterName != "lab" || id.ClusterID != "2" {
+		if id := w.labels.Load(); id.WorkerName != "w" || id.WorkerID != "7" || id.ClusterName != "lab" || id.ClusterID != "2" {
 			t.Errorf("with a server: %+v", id)
 		}
 	})
@@ -213,13 +218,30 @@ func TestIDsAreThoseOfReportedInstances(t *testing.T) {
 			r.given = append(r.given, wire.InstanceIDs{Name: "mute", InstanceID: 43}) // is not reported before its model is known
 		})
 		time.Sleep(time.Second)
+		data, err := os.ReadFile(filepath.Join(w.opts.DataDir, "worker.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		type ids struct {
+			Model      string `json:"model"`
+			InstanceID int    `json:"instance_id"`
+			ModelID    int    `json:"model_id"`
+		}
+		var state struct {
+			Engines map[string]struct {
+				IDs ids `json:"ids"`
+			} `json:"engines"`
+		}
+		if err := json.Unmarshal(data, &state); err != nil {
+			t.Fatal(err)
+		}
 		for name, want := range map[string]ids{"own": {"qwen", 40, 5}, "ghost": {}, "mute": {}, "": {}} {
-			if got := w.keeper.engine(name).IDs; got != want {
+			if got := state.Engines[name].IDs; got != want {
 				t.Errorf("%q has %+v, want %+v", name, got, want)
 			}
 		}
 		for i, want := range []string{"40", ""} {
-			if in := w.roster.engines()[i].Instance(); in.ID != want {
+			if in := w.instances.Engines()[i].Instance(); in.ID != want {
 				t.Errorf("samples of %s have the id %q, want %q", in.Name, in.ID, want)
 			}
 		}

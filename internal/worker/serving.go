@@ -1,108 +1,165 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
-	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/stackscope/stackscope/internal/base/inbound"
+	"github.com/stackscope/stackscope/internal/base/lifecycle"
+	"github.com/stackscope/stackscope/internal/base/ownaddress"
 	"github.com/stackscope/stackscope/internal/base/pipe"
+	"github.com/stackscope/stackscope/internal/base/secret"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
+// maxConnections bounds the connections to the metrics port; where the process may not open many files, they are percentOfFiles.
+const (
+	maxConnections = 512
+	percentOfFiles = 25
+)
+
+// userKeyFile holds the worker's own key for --hash-users.
+const userKeyFile = "user-hash-key"
+
 // serving is how the worker's metrics are served.
 type serving struct {
-	web *webconfig.File // nil: none is given
-	// inside leads to the metrics without TLS and passwords, for a Prometheus in this process that knows neither; nil: there is no need.
-	inside *pipe.Listener
-	target atomic.Pointer[string] // where the worker is registered to be scraped, host:port
+	listener net.Listener           // nil: no metrics are served
+	web      *webconfig.File        // nil: the port is open to everybody
+	srv      *inbound.Server        // obeys web
+	inside   *pipe.Listener         // nil: there is no web
+	plain    *inbound.Server        // serves inside, without TLS and passwords, to a Prometheus in this process
+	address  atomic.Pointer[string] // HOST:PORT under which the worker is registered
 }
 
-func (w *Worker) openServing() (err error) {
-	if w.web, err = webconfig.Load(w.opts.WebConfigFile, w.opts.Logger); err != nil || w.web == nil {
+// userKey returns the key for --hash-users; nil: users' names are not hashed.
+func userKey(o *Options) ([]byte, error) {
+	if !o.HashUsers {
+		return nil, nil
+	}
+	path := cmp.Or(o.UserHashKeyFile, filepath.Join(o.DataDir, userKeyFile))
+	key, err := secret.ReadKey(path, o.UserHashKeyFile == "")
+	if err != nil {
+		return nil, fmt.Errorf("--user-hash-key-file %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// openServing opens the metrics port.
+func (w *Worker) openServing(ctx context.Context) (err error) {
+	s := &w.serving
+	if s.web, err = webconfig.Load(w.opts.WebConfigFile, w.opts.Logger); err != nil {
 		return err
 	}
-	w.inside = pipe.Listen()
+	s.srv = w.newServer()
+	if err := s.web.Protect(s.srv.Server, "/healthz"); err != nil {
+		return err
+	}
+	if s.listener, err = lifecycle.Listen(w.opts.MetricsHost, w.opts.MetricsPort, "--worker-metrics-port"); err != nil {
+		return err
+	}
+	w.stack.Push("metrics listener", func(context.Context) error {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil // serving it closed it
+	})
+	if s.web == nil {
+		return nil
+	}
+	s.inside, s.plain = pipe.Listen(), w.newServer()
+	if w.client != nil {
+		w.updateAddress(ctx) // a Prometheus in this process must never scrape it from outside
+	}
 	return nil
 }
 
-// scheme is how the metrics are served.
-func (w *Worker) scheme() fleet.MetricsScheme {
-	if w.listener != nil && w.web.TLS() {
-		return fleet.MetricsHTTPS
-	}
-	return fleet.MetricsHTTP
-}
-
-// Inside returns how a Prometheus in this process reaches the metrics without what the web configuration file asks of others, where they
-// are registered at address, host:port; nil where they aren't, or where no file is given.
-func (w *Worker) Inside(address string) func(context.Context) (net.Conn, error) {
-	if w.inside == nil || w.target.Load() == nil || *w.target.Load() != address {
-		return nil
-	}
-	return w.inside.Dial
-}
-
-// settleAddress notes under which address the worker is scraped, and returns it.
-func (w *Worker) settleAddress(ctx context.Context) string {
-	address := w.address(ctx)
-	w.target.Store(new(net.JoinHostPort(address, strconv.Itoa(w.metricsPort()))))
-	return address
-}
-
-// bounded returns what serves the metrics to who may ask without more ado.
-func (w *Worker) bounded() *inbound.Server {
+func (w *Worker) newServer() *inbound.Server {
 	return inbound.New(w.handler, inbound.Options{
 		MaxConnections: inbound.Share(maxConnections, percentOfFiles), SendBuffer: inbound.NearSendBuffer, Logger: w.logger,
 	})
 }
 
-// protected returns what serves the metrics by the rules of the web configuration file.
-func (w *Worker) protected() (*inbound.Server, error) {
-	srv := w.bounded()
-	return srv, w.web.Protect(srv.Server, "/healthz")
-}
-
-// serve serves the metrics until ctx ends. It calls fail when they can't be.
-func (w *Worker) serve(ctx context.Context, wg *sync.WaitGroup, fail func(error)) error {
-	srv, err := w.protected()
-	if err != nil {
-		return err
+// serve starts serving the metrics until ctx ends.
+func (w *Worker) serve(ctx context.Context, parts *errgroup.Group) {
+	s := &w.serving
+	if s.listener == nil {
+		return
 	}
 	run := func(srv *inbound.Server, ln net.Listener, serve func(net.Listener) error) {
-		wg.Go(func() {
+		parts.Go(func() error {
 			if err := serve(ln); !errors.Is(err, http.ErrServerClosed) {
-				fail(fmt.Errorf("serve worker metrics on %s: %w", ln.Addr(), err))
+				return fmt.Errorf("serve worker metrics on %s: %w", ln.Addr(), err)
 			}
+			return nil
 		})
-		wg.Go(func() {
+		parts.Go(func() error {
 			<-ctx.Done()
-			stop, done := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-			defer done()
-			if srv.Shutdown(stop) != nil {
-				_ = srv.Close()
-			}
+			_ = lifecycle.Shutdown(ctx, stopTimeout, srv) // a scrape that is cut off is the scraper's to report
+			return nil
 		})
 	}
-	if w.web.TLS() {
-		run(srv, w.listener, srv.ServeTLS)
+	if s.web.TLS() {
+		run(s.srv, s.listener, s.srv.ServeTLS)
 	} else {
-		run(srv, w.listener, srv.Serve)
+		run(s.srv, s.listener, s.srv.Serve)
 	}
-	if w.inside != nil {
-		own := w.bounded()
-		run(own, w.inside, own.Serve)
+	if s.inside != nil {
+		run(s.plain, s.inside, s.plain.Serve)
 	}
-	scheme := "http"
-	if w.web.TLS() {
-		scheme = "https"
+	w.logger.Info("worker serves metrics", "address", string(w.scheme())+"://"+w.Addr()+"/metrics", "engines", len(w.instances.Instances()))
+}
+
+// Addr is where the metrics are served, host:port; empty if they are not.
+func (w *Worker) Addr() string {
+	if w.serving.listener == nil {
+		return ""
 	}
-	w.logger.Info("worker serves metrics", "address", scheme+"://"+w.Addr()+"/metrics", "engines", len(w.roster.engines()))
-	return nil
+	return w.serving.listener.Addr().String()
+}
+
+// metricsPort is the port to register; 0 if no metrics are served.
+func (w *Worker) metricsPort() int {
+	_, port, err := net.SplitHostPort(w.Addr())
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(port) // a listener's port is a number
+	return n
+}
+
+func (w *Worker) scheme() fleet.MetricsScheme {
+	if w.serving.listener != nil && w.serving.web.TLS() {
+		return fleet.MetricsHTTPS
+	}
+	return fleet.MetricsHTTP
+}
+
+// updateAddress finds the address under which the worker is scraped, and returns it.
+func (w *Worker) updateAddress(ctx context.Context) string {
+	host := w.opts.Address
+	if host == "" {
+		host = ownaddress.Find(ctx, w.opts.MetricsHost, w.opts.ServerURL)
+	}
+	w.serving.address.Store(new(net.JoinHostPort(host, strconv.Itoa(w.metricsPort()))))
+	return host
+}
+
+// Inside returns a dialer by which a Prometheus in this process reaches the metrics without the TLS and the passwords of the web
+// configuration file. It is nil if no file is given, or if the worker is not registered at address, host:port.
+func (w *Worker) Inside(address string) func(context.Context) (net.Conn, error) {
+	registered := w.serving.address.Load()
+	if w.serving.inside == nil || registered == nil || *registered != address {
+		return nil
+	}
+	return w.serving.inside.Dial
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stackscope/stackscope/internal/base/secret"
 )
 
 func TestUserKey(t *testing.T) {
@@ -13,7 +15,7 @@ func TestUserKey(t *testing.T) {
 		t.Errorf("without --hash-users: %q, %v", key, err)
 	}
 	made, err := userKey(&Options{DataDir: dir, HashUsers: true})
-	if err != nil || len(made) < minUserKeyBytes {
+	if err != nil || len(made) < secret.MinKeyBytes {
 		t.Fatalf("%q, %v", made, err)
 	}
 	path := filepath.Join(dir, userKeyFile)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -269,113 +268,6 @@ func TestEngineThatNeverAnsweredAndHasNoModelIsNotReported(t *testing.T) {
 	}
 }
 
-func TestState(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "worker.json")
-	open := func(server string) *keeper {
-		t.Helper()
-		k, err := openKeeper(path, server, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
-	d, err := engine.CheckDeclarations([]engine.Declaration{{URL: "http://h:1", Model: "m", Instance: "a"}}, "w")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := engine.New(engine.Options{Declaration: d[0], History: engine.History{RestartCount: 2}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := open("http://one")
-	k.joined("http://one", wire.RegisterResponse{WorkerID: 7, WorkerName: "w", ClusterID: 2, ClusterName: "c", Credential: "x"})
-	if !k.identified("a", ids{"m", 4, 5}) || k.identified("a", ids{"m", 4, 5}) {
-		t.Error("identified is wrong about what is new")
-	}
-	k.identified("gone", ids{"m", 8, 9})
-	k.save([]*watched{{engine: e, keeper: k}})
-
-	same := open("http://one")
-	if diff := cmp.Diff(k.state, same.state); diff != "" {
-		t.Errorf("(-saved +read)\n%s", diff)
-	}
-	if got := same.engine("a"); got.RestartCount != 2 || got.IDs.ModelID != 5 || same.engine("gone").IDs.InstanceID != 0 {
-		t.Errorf("got %+v", same.state)
-	}
-	other := open("http://two")
-	if got := other.state; got.UUID != same.state.UUID || got.WorkerID != 0 || got.Credential != "" || got.Engines["a"].IDs != (ids{}) || got.Engines["a"].RestartCount != 2 {
-		t.Errorf("another server's state: %+v", got)
-	}
-	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if damaged := open("http://one"); damaged.state.UUID == "" || damaged.state.UUID == same.state.UUID {
-		t.Errorf("damaged: %+v", damaged.state)
-	}
-	if _, err := os.Stat(path + ".bad"); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestIDsAreThoseOfTheModel(t *testing.T) {
-	d, err := engine.CheckDeclarations([]engine.Declaration{{URL: "http://h:1", Model: "m", Instance: "a"}}, "w")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := engine.New(engine.Options{Declaration: d[0]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &keeper{}
-	w := &watched{engine: e, keeper: k}
-	for _, c := range []struct {
-		given  ids
-		id     string
-		model  string
-		labels string
-	}{
-		{ids{"other", 4, 5}, "", "", `model_name="m",model_instance_name="a"`},
-		{ids{"m", 6, 7}, "6", "7", `model_id="7",model_name="m",model_instance_id="6",model_instance_name="a"`},
-		{ids{"m", 6, 8}, "6", "8", `model_id="8",model_name="m",model_instance_id="6",model_instance_name="a"`},
-		{ids{"other", 4, 5}, "", "", `model_name="m",model_instance_name="a"`},
-	} {
-		k.identified("a", c.given)
-		if in := w.Instance(); in.ID != c.id || in.ModelID != c.model || in.Model != "m" {
-			t.Errorf("got %+v", in)
-		}
-		for range 2 { // the labels of the engine's own samples are kept
-			if got := string(w.instance()); got != c.labels {
-				t.Errorf("with %+v: got %s, want %s", c.given, got, c.labels)
-			}
-		}
-	}
-}
-
-func TestAddress(t *testing.T) {
-	if got := route(t.Context(), "127.0.0.1"); got.String() != "127.0.0.1" {
-		t.Errorf("got %s", got)
-	}
-	if got := route(t.Context(), "server.invalid"); got != nil {
-		t.Errorf("got %s", got)
-	}
-	for want, o := range map[string]Options{
-		"gpu-7":     {Address: "gpu-7", MetricsHost: "10.0.0.1"},
-		"10.0.0.1":  {MetricsHost: "10.0.0.1", ServerURL: "http://127.0.0.1"},
-		"127.0.0.1": {MetricsHost: "127.0.0.1"},
-		"::1":       {MetricsHost: "::1"},
-	} {
-		if got := (&Worker{opts: o}).address(t.Context()); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-	for _, o := range []Options{{}, {MetricsHost: "0.0.0.0", ServerURL: "http://127.0.0.1:80"}, {MetricsHost: "::", ServerURL: "http://server.invalid"}} {
-		got := net.ParseIP((&Worker{opts: o}).address(t.Context()))
-		if got == nil || got.IsUnspecified() {
-			t.Errorf("%+v: got %s", o, got)
-		}
-	}
-}
-
 // Show 8, over real connections: one hanging engine among four. A scrape with little time is answered while one with more time
 // still waits for the engine.
 func TestHangingEngineAmongFour(t *testing.T) {
@@ -431,4 +323,17 @@ func errorText(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+func TestAddress(t *testing.T) {
+	for want, o := range map[string]Options{
+		"gpu-7":     {Address: "gpu-7", MetricsHost: "10.0.0.1"},
+		"10.0.0.1":  {MetricsHost: "10.0.0.1", ServerURL: "http://127.0.0.1"},
+		"127.0.0.1": {MetricsHost: "127.0.0.1"},
+		"::1":       {MetricsHost: "::1"},
+	} {
+		if got := (&Worker{opts: o}).updateAddress(t.Context()); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
 }

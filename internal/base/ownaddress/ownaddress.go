@@ -1,4 +1,5 @@
-package worker
+// Package ownaddress finds the address under which other machines reach this one.
+package ownaddress
 
 import (
 	"context"
@@ -9,17 +10,14 @@ import (
 
 const loopback = "127.0.0.1"
 
-// address returns the address under which the worker is scraped: the one that was given, else the one on which it listens
-// if that is one alone, else the one from which the server is reached. A server on this machine says nothing about that, but
-// a Prometheus elsewhere may ask it for targets: then it is the address from which others are reached.
-func (w *Worker) address(ctx context.Context) string {
-	if w.opts.Address != "" {
-		return w.opts.Address
-	}
-	if ip := net.ParseIP(w.opts.MetricsHost); ip != nil && !ip.IsUnspecified() {
+// Find returns the address that a listener binds if it is a single one, else the local address of the route to the server. A server on
+// this machine says nothing about that, but a Prometheus elsewhere may take the address from it: then it is the address from which
+// other machines are reached.
+func Find(ctx context.Context, bindHost, serverURL string) string {
+	if ip := net.ParseIP(bindHost); ip != nil && !ip.IsUnspecified() {
 		return ip.String()
 	}
-	if u, err := url.Parse(w.opts.ServerURL); err == nil && u.Hostname() != "" {
+	if u, err := url.Parse(serverURL); err == nil && u.Hostname() != "" {
 		if ip := route(ctx, u.Hostname()); ip != nil && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
 			return ip.String()
 		}
@@ -40,8 +38,7 @@ func (w *Worker) address(ctx context.Context) string {
 	return loopback
 }
 
-// route returns the local address of the route to a host, or nil. Nothing is sent: connecting a datagram socket only picks
-// one.
+// route returns the local address of the route to a host, or nil. It sends nothing: connecting a datagram socket only chooses the route.
 func route(ctx context.Context, host string) net.IP {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

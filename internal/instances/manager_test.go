@@ -1,4 +1,4 @@
-package worker
+package instances
 
 import (
 	"fmt"
@@ -7,47 +7,64 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/stackscope/stackscope/internal/attribution"
 	"github.com/stackscope/stackscope/internal/base/logging"
-	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// newRoster makes a roster whose state is in dir.
-func newRoster(t *testing.T, dir string) *roster {
+// noGPUs is a machine without GPUs.
+type noGPUs struct{}
+
+func (noGPUs) Presence(string) GPUPresence                              { return GPUPresence{} }
+func (noGPUs) CollectInstance(string, exporter.Emit, exposition.Labels) {}
+
+// newManager makes a manager whose state is in dir.
+func newManager(t *testing.T, dir string, change ...func(*Options)) *Manager {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler).With(logging.KeyComponent, "test")
-	k, err := openKeeper(filepath.Join(dir, "worker.json"), "", logger)
+	store, err := OpenStore(filepath.Join(dir, "worker.json"), "", logger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := engine.NewFetcher(engine.FetcherOptions{})
 	t.Cleanup(f.Close)
-	r := &roster{worker: "n1", fetcher: f, keeper: k, retention: time.Hour, stall: -1, onChange: func() {}, logger: logger, byKey: map[string]*watched{}}
-	if err := r.declare(nil); err != nil {
+	o := Options{Worker: "n1", Store: store, Fetcher: f, GPUs: noGPUs{}, Retention: time.Hour, StallAfter: -1, Logger: logger}
+	for _, c := range change {
+		c(&o)
+	}
+	m, err := New(o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.wg.Wait)
-	return r
+	t.Cleanup(m.wg.Wait)
+	return m
 }
 
 // network is one in which all engines answer with a page, or none listens.
 type network struct {
 	up    atomic.Bool
 	pages atomic.Int64 // that were asked for
+	delay time.Duration
 }
 
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Path == "/metrics" {
 		n.pages.Add(1)
+	}
+	select {
+	case <-time.After(n.delay):
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
 	}
 	if !n.up.Load() {
 		return nil, syscall.ECONNREFUSED
@@ -55,23 +72,26 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	return reply(req, http.StatusOK, "text/plain", io.NopCloser(strings.NewReader(vllmPage))), nil
 }
 
-// newRosterInABubble makes one for simulated time.
-func newRosterInABubble(t *testing.T, retention time.Duration) (*roster, *network) {
-	t.Helper()
-	n := &network{}
-	r := newRoster(t, t.TempDir())
-	r.fetcher, r.retention = engine.NewFetcher(engine.FetcherOptions{Transport: n}), retention
-	return r, n
+func reply(req *http.Request, status int, contentType string, body io.ReadCloser) *http.Response {
+	return &http.Response{StatusCode: status, Status: fmt.Sprint(status, " ", http.StatusText(status)), Header: http.Header{"Content-Type": {contentType}}, Body: body, ContentLength: -1, Request: req}
 }
 
-// meets follows what was found and returns the instances' names with their states.
-func (r *roster) meets(t *testing.T, found ...discovery.Found) string {
+// newManagerInABubble makes one for simulated time.
+func newManagerInABubble(t *testing.T, retention time.Duration) (*Manager, *network) {
 	t.Helper()
-	cards := attribution.New(func(gpu.Process) (string, bool) { return "", false })
-	r.follow(t.Context(), found, cards)
+	n := &network{}
+	return newManager(t, t.TempDir(), func(o *Options) {
+		o.Fetcher, o.Retention = engine.NewFetcher(engine.FetcherOptions{Transport: n}), retention
+	}), n
+}
+
+// meets takes what was found and returns the instances' names with their states.
+func (m *Manager) meets(t *testing.T, found ...discovery.Found) string {
+	t.Helper()
+	m.reconcile(t.Context(), found)
 	var names []string
-	for _, w := range r.engines() {
-		s := w.engine.Status()
+	for _, in := range m.Instances() {
+		s := in.engine.Status()
 		name := s.Name
 		if s.State == fleet.InstanceUnreachable {
 			name += " (ended)"
@@ -90,24 +110,24 @@ func at(pid int, model string) discovery.Found {
 }
 
 func TestAnotherModelAtAnEnginesPort(t *testing.T) {
-	r := newRoster(t, t.TempDir())
-	if got := r.meets(t, at(7, "qwen")); got != "qwen-n1-1" {
+	m := newManager(t, t.TempDir())
+	if got := m.meets(t, at(7, "qwen")); got != "qwen-n1-1" {
 		t.Fatal(got)
 	}
-	if got := r.meets(t, at(8, "qwen")); got != "qwen-n1-1" || r.engines()[0].engine.Status().RestartCount != 1 {
-		t.Errorf("restarted: %s, %+v", got, r.engines()[0].engine.Status())
+	if got := m.meets(t, at(8, "qwen")); got != "qwen-n1-1" || m.Instances()[0].engine.Status().RestartCount != 1 {
+		t.Errorf("restarted: %s, %+v", got, m.Instances()[0].engine.Status())
 	}
 	for _, gap := range []bool{false, true} {
 		if gap {
-			r.meets(t)
+			m.meets(t)
 		}
-		if got := r.meets(t, at(9, "llama")); got != "llama-n1-1" {
+		if got := m.meets(t, at(9, "llama")); got != "llama-n1-1" {
 			t.Errorf("another model, gap %t: %s", gap, got)
 		}
-		if s := r.engines()[0].engine.Status(); s.Model != "llama" || s.RestartCount != 0 {
+		if s := m.Instances()[0].engine.Status(); s.Model != "llama" || s.RestartCount != 0 {
 			t.Errorf("gap %t: %+v", gap, s)
 		}
-		if got := r.meets(t, at(10, "qwen")); got != "qwen-n1-1" {
+		if got := m.meets(t, at(10, "qwen")); got != "qwen-n1-1" {
 			t.Errorf("the first one again, gap %t: %s", gap, got)
 		}
 	}
@@ -124,7 +144,7 @@ func TestEngineThatComesBack(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, declared %t", name, declared), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					const retention = 10 * time.Minute
-					r, n := newRosterInABubble(t, retention)
+					m, n := newManagerInABubble(t, retention)
 					here, again, ended := at(7, "qwen"), at(back.pid, "qwen"), []discovery.Found(nil)
 					name, forgotten := "qwen-n1-1", ""
 					if declared {
@@ -132,7 +152,7 @@ func TestEngineThatComesBack(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						if err := r.declare(d); err != nil {
+						if err := m.declare(d); err != nil {
 							t.Fatal(err)
 						}
 						// Discovery goes on to list it when its process has ended.
@@ -143,9 +163,9 @@ func TestEngineThatComesBack(t *testing.T) {
 					meets := func(when, want string, found ...discovery.Found) {
 						t.Helper()
 						n.up.Store(!strings.HasSuffix(want, "(ended)"))
-						r.meets(t, found...)
+						m.meets(t, found...)
 						synctest.Wait()
-						if got := r.meets(t, found...); got != want {
+						if got := m.meets(t, found...); got != want {
 							t.Errorf("%s: %q, want %q", when, got, want)
 						}
 					}
@@ -158,7 +178,7 @@ func TestEngineThatComesBack(t *testing.T) {
 						time.Sleep(time.Minute)
 						meets("and stays", name, again)
 					}
-					if n := r.engines()[0].engine.Status().RestartCount; n != back.restarts {
+					if n := m.Instances()[0].engine.Status().RestartCount; n != back.restarts {
 						t.Errorf("%d restarts, want %d", n, back.restarts)
 					}
 					meets("it ended for good", name+" (ended)", ended...)
@@ -171,21 +191,21 @@ func TestEngineThatComesBack(t *testing.T) {
 }
 
 func TestProcessTurnsOutToBeAContainers(t *testing.T) {
-	r := newRoster(t, t.TempDir())
+	m := newManager(t, t.TempDir())
 	process := at(7, "qwen")
-	r.meets(t, process)
+	m.meets(t, process)
 	container := process
 	container.Key, container.Source, container.URL = "docker:serve:1", discovery.SourceDocker, "http://127.0.0.1:2"
-	if got := r.meets(t, container); got != "serve" {
+	if got := m.meets(t, container); got != "serve" {
 		t.Errorf("%s: want it to go on under its container's name", got)
 	}
-	if s := r.engines()[0].engine.Status(); s.RestartCount != 0 || s.URL != container.URL {
+	if s := m.Instances()[0].engine.Status(); s.RestartCount != 0 || s.URL != container.URL {
 		t.Errorf("%+v", s)
 	}
-	if got := r.meets(t, container, at(8, "qwen")); got != "serve, qwen-n1-1" {
+	if got := m.meets(t, container, at(8, "qwen")); got != "serve, qwen-n1-1" {
 		t.Errorf("another process at the port: %s", got)
 	}
-	if got := r.meets(t, container); got != "serve, qwen-n1-1 (ended)" {
+	if got := m.meets(t, container); got != "serve, qwen-n1-1 (ended)" {
 		t.Errorf("the process ended: %s", got)
 	}
 }
@@ -195,16 +215,16 @@ func TestNamesStayOverARestartOfTheWorker(t *testing.T) {
 	first, second := at(7, ""), at(8, "")
 	first.Key, first.Instance = "docker:c:1", "twin"
 	second.Key, second.Instance, second.URL = "docker:c:2", "twin", "http://127.0.0.1:2"
-	r := newRoster(t, dir)
-	if got := r.meets(t, first, second); got != "twin, twin-2" {
+	m := newManager(t, dir)
+	if got := m.meets(t, first, second); got != "twin, twin-2" {
 		t.Fatal(got)
 	}
-	r.keeper.save(r.engines())
-	r = newRoster(t, dir)
-	if got := r.meets(t, second); got != "twin-2" {
+	m.Save()
+	m = newManager(t, dir)
+	if got := m.meets(t, second); got != "twin-2" {
 		t.Errorf("the second alone: %s", got)
 	}
-	if got := r.meets(t, second, first); got != "twin-2, twin" {
+	if got := m.meets(t, second, first); got != "twin-2, twin" {
 		t.Errorf("both: %s", got)
 	}
 }
@@ -213,7 +233,7 @@ func TestNamesStayOverARestartOfTheWorker(t *testing.T) {
 func TestEnginesThatAreNoMoreAreNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const retention = time.Minute
-		r, n := newRosterInABubble(t, retention)
+		m, n := newManagerInABubble(t, retention)
 		n.up.Store(true)
 		reads := func() int64 {
 			time.Sleep(time.Minute) // what changed has settled
@@ -225,7 +245,7 @@ func TestEnginesThatAreNoMoreAreNotRead(t *testing.T) {
 		moved.URL = "http://127.0.0.1:2"
 		var one int64
 		for i, found := range []discovery.Found{at(7, "qwen"), other, moved, at(7, "qwen")} {
-			r.meets(t, found)
+			m.meets(t, found)
 			got := reads()
 			if i == 0 {
 				one = got
@@ -234,11 +254,11 @@ func TestEnginesThatAreNoMoreAreNotRead(t *testing.T) {
 				t.Errorf("step %d: %d reads in an hour, want those of one engine, %d", i, got, one)
 			}
 		}
-		r.meets(t)
+		m.meets(t)
 		time.Sleep(retention)
-		r.meets(t)
-		if got := reads(); got != 0 || len(r.engines()) != 0 {
-			t.Errorf("%d reads of %d engines when all are forgotten", got, len(r.engines()))
+		m.meets(t)
+		if got := reads(); got != 0 || len(m.Instances()) != 0 {
+			t.Errorf("%d reads of %d engines when all are forgotten", got, len(m.Instances()))
 		}
 	})
 }
@@ -246,18 +266,18 @@ func TestEnginesThatAreNoMoreAreNotRead(t *testing.T) {
 func TestEnginesOfAWorkerAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logBuffer{}
-		r, _ := newRosterInABubble(t, time.Minute)
-		r.logger = slog.New(slog.NewTextHandler(log, nil))
+		m, _ := newManagerInABubble(t, time.Minute)
+		m.logger = slog.New(slog.NewTextHandler(log, nil))
 		var found []discovery.Found
-		for i := range maxEngines + 3 {
+		for i := range MaxEngines + 3 {
 			f := at(i+1, "qwen")
 			f.Key, f.URL = fmt.Sprint("process:", i+1), fmt.Sprint("http://127.0.0.1:", i+1)
 			found = append(found, f)
 		}
 		for range 3 {
-			r.meets(t, found...)
-			if n := len(r.engines()); n != maxEngines {
-				t.Errorf("%d engines, want %d", n, maxEngines)
+			m.meets(t, found...)
+			if n := len(m.Instances()); n != MaxEngines {
+				t.Errorf("%d engines, want %d", n, MaxEngines)
 			}
 		}
 		if n := strings.Count(log.String(), "more engines than a worker takes"); n != 1 {
@@ -265,10 +285,10 @@ func TestEnginesOfAWorkerAreBounded(t *testing.T) {
 		}
 		// There is room again when some are forgotten.
 		for range 3 {
-			r.meets(t, found[10:]...)
+			m.meets(t, found[10:]...)
 			time.Sleep(time.Minute)
 		}
-		if n := len(r.engines()); n != len(found)-10 {
+		if n := len(m.Instances()); n != len(found)-10 {
 			t.Errorf("%d engines, want %d", n, len(found)-10)
 		}
 	})
@@ -294,11 +314,11 @@ func TestRestartOfAnEngineThatMoved(t *testing.T) {
 				func(f *discovery.Found) { f.URL = "http://127.0.0.1:2" },
 				func(f *discovery.Found) { f.Path = "/m" },
 			} {
-				r, _ := newRosterInABubble(t, time.Hour)
-				r.meets(t, at(7, "qwen"))
+				m, _ := newManagerInABubble(t, time.Hour)
+				m.meets(t, at(7, "qwen"))
 				move(&c.found)
-				r.meets(t, c.found)
-				if s := r.engines()[0].engine.Status(); len(r.engines()) != 1 || s.RestartCount != c.restarts || !s.LastRestartAt.Equal(c.at) {
+				m.meets(t, c.found)
+				if s := m.Instances()[0].engine.Status(); len(m.Instances()) != 1 || s.RestartCount != c.restarts || !s.LastRestartAt.Equal(c.at) {
 					t.Errorf("%s: %d restarts, the last at %s, want %d and %s", name, s.RestartCount, s.LastRestartAt, c.restarts, c.at)
 				}
 			}
@@ -312,10 +332,10 @@ func TestEngineOfWhichMoreIsLearned(t *testing.T) {
 	given.Instance = "mine"
 	unknown := plain
 	unknown.Runtime = ""
-	r := newRoster(t, t.TempDir())
-	want := r.meets(t, plain)
+	m := newManager(t, t.TempDir())
+	want := m.meets(t, plain)
 	for i, f := range []discovery.Found{named, plain, given, unknown, named} {
-		if got := r.meets(t, f); got != want || len(r.engines()) != 1 || r.engines()[0].engine.Status().RestartCount != 0 {
+		if got := m.meets(t, f); got != want || len(m.Instances()) != 1 || m.Instances()[0].engine.Status().RestartCount != 0 {
 			t.Errorf("step %d: %s, want %s", i, got, want)
 		}
 	}
@@ -324,13 +344,13 @@ func TestEngineOfWhichMoreIsLearned(t *testing.T) {
 // The number of a process that ended may be another's: only the same start makes it the same engine found in another way.
 func TestNumberOfAProcessIsUsedAgain(t *testing.T) {
 	for later, want := range map[time.Duration]string{0: "serve", time.Hour: "qwen-n1-1 (ended), serve"} {
-		r := newRoster(t, t.TempDir())
+		m := newManager(t, t.TempDir())
 		process := at(7, "qwen")
-		r.meets(t, process)
+		m.meets(t, process)
 		container := process
 		container.Key, container.Source, container.URL = "docker:serve:1", discovery.SourceDocker, "http://127.0.0.1:2"
 		container.Started = process.Started.Add(later)
-		if got := r.meets(t, container); got != want {
+		if got := m.meets(t, container); got != want {
 			t.Errorf("started %s later: %q, want %q", later, got, want)
 		}
 	}
@@ -342,33 +362,53 @@ func TestKeptNameThatIsTaken(t *testing.T) {
 	first, second := at(7, ""), at(8, "")
 	first.Key, first.Instance = "docker:c:1", "twin"
 	second.Key, second.Instance, second.URL = "docker:c:2", "twin", "http://127.0.0.1:2"
-	r := newRoster(t, dir)
-	r.meets(t, first, second)
-	r.keeper.save(r.engines())
-	r = newRoster(t, dir)
+	m := newManager(t, dir)
+	m.meets(t, first, second)
+	m.Save()
+	m = newManager(t, dir)
 	other := at(9, "")
 	other.Key, other.Instance, other.URL = "docker:d:3", "twin-2", "http://127.0.0.1:3"
-	if got := r.meets(t, other); got != "twin-2" {
+	if got := m.meets(t, other); got != "twin-2" {
 		t.Fatal(got)
 	}
-	if got := r.meets(t, other, second); got != "twin-2, twin" {
+	if got := m.meets(t, other, second); got != "twin-2, twin" {
 		t.Errorf("%s: want each to have a name of its own", got)
 	}
-	if got := r.meets(t, other, second, first); got != "twin-2, twin, twin-3" {
+	if got := m.meets(t, other, second, first); got != "twin-2, twin, twin-3" {
 		t.Errorf("%s: want each to have a name of its own", got)
 	}
 }
 
 func TestNamesOfFoundEnginesShowWhatTheyAre(t *testing.T) {
-	r := newRoster(t, t.TempDir())
+	m := newManager(t, t.TempDir())
 	given, contained, made := at(7, ""), at(8, ""), at(9, "qwen\u200b")
 	given.Key, given.Instance = "process:7", "turned\u202e"
 	contained.Key, contained.URL = "docker:c\u00ad:1", "http://127.0.0.1:2"
 	made.Key, made.URL = "process:9", "http://127.0.0.1:3"
-	if got := r.meets(t, given, contained, made); got != "turned<U+202E>, c<U+00AD>, qwen<U+200B>-n1-3" {
+	if got := m.meets(t, given, contained, made); got != "turned<U+202E>, c<U+00AD>, qwen<U+200B>-n1-3" {
 		t.Errorf("%s", got)
 	}
-	if got := r.engines()[2].engine.Status().Model; got != "qwen<U+200B>" {
+	if got := m.Instances()[2].engine.Status().Model; got != "qwen<U+200B>" {
 		t.Errorf("model %q", got)
 	}
 }
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+const vllmPage = "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine=\"0\",model_name=\"qwen\"} 3.0\n"

@@ -1,0 +1,105 @@
+package instances
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/discovery"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// readyLimit bounds how long Ready waits for discovery and for engines that do not answer.
+const readyLimit = 5 * time.Second
+
+// Ready returns a channel that is closed when discovery has looked once and each engine was read or could not be, at the latest after
+// readyLimit. A report before that would lack engines, and the server would drop them with their ids.
+func (m *Manager) Ready() <-chan struct{} { return m.ready }
+
+func (m *Manager) awaitReady(ctx context.Context) {
+	defer close(m.ready)
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	select {
+	case <-m.firstRound:
+	case <-ctx.Done():
+		return
+	}
+	for _, in := range m.Instances() {
+		select {
+		case <-in.engine.Tried():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+const notFoundYet = "not found since the worker was started"
+
+// missing returns the instances of engines that were there when the worker ended and that it has not found again yet. They keep their
+// ids for as long as those of an engine that ends.
+func (m *Manager) missing() []fleet.ReportedInstance {
+	awaited := m.store.awaitedEngines()
+	if len(awaited) == 0 {
+		return nil
+	}
+	here := make(map[string]bool)
+	for _, in := range m.Instances() {
+		s := in.engine.Status()
+		here["name "+s.Name], here["key "+in.key], here["url "+s.URL] = true, true, true
+	}
+	var out []fleet.ReportedInstance
+	for name, e := range awaited {
+		// An engine with another name at the same place is the one that was there.
+		found := here["name "+name] || here["key "+e.Key] || here["url "+e.URL]
+		if found || !m.discovers(e.Key) || time.Since(m.began) >= m.opts.Retention {
+			m.store.stopAwaiting(name)
+			m.saves.send()
+			continue
+		}
+		out = append(out, fleet.ReportedInstance{
+			Name: name, Model: e.IDs.Model, URL: e.URL, Runtime: e.Runtime, RuntimeVersion: e.Version,
+			State: fleet.InstanceUnreachable, StateMessage: notFoundYet, RestartCount: e.RestartCount, LastRestartAt: e.LastRestartAt,
+		})
+	}
+	slices.SortFunc(out, func(a, b fleet.ReportedInstance) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// discovers reports whether discovery looks for engines with such a key.
+func (m *Manager) discovers(key string) bool {
+	source, _, _ := strings.Cut(key, ":")
+	return slices.Contains(m.opts.Sources, discovery.Source(source))
+}
+
+// await makes the engines of the state that were there, and that the server knows, awaited.
+func (s *Store) await() {
+	s.awaited = make(map[string]bool)
+	for name, e := range s.state.Engines {
+		if e.There && e.IDs.InstanceID != 0 {
+			s.awaited[name] = true
+		}
+	}
+}
+
+// awaitedEngines returns a copy of what is known of the awaited engines, by instance name.
+func (s *Store) awaitedEngines() map[string]engineState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.awaited) == 0 {
+		return nil
+	}
+	out := make(map[string]engineState, len(s.awaited))
+	for name := range s.awaited {
+		out[name] = s.state.Engines[name]
+	}
+	return out
+}
+
+// stopAwaiting notes that an engine was found again, or never will be.
+func (s *Store) stopAwaiting(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.awaited, name)
+}

@@ -1,0 +1,103 @@
+package instances
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/discovery"
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+// Instance is a managed engine: with its place and the ids that the server gave it.
+type Instance struct {
+	key      string
+	engine   *engine.Engine
+	store    *Store
+	order    int
+	declared bool
+	cancel   context.CancelFunc // nil: not started
+
+	// Guarded by Manager.mu.
+	found discovery.Found
+	pid   int       // the last one known
+	gone  time.Time // zero: it is there
+
+	labels atomic.Pointer[instanceLabels]
+}
+
+type instanceLabels struct {
+	instance exporter.Instance
+	labels   exposition.Labels
+}
+
+var _ exporter.Engine = (*Instance)(nil)
+
+// Key is where the engine is, as discovery says it; a declared one's is its name.
+func (in *Instance) Key() string { return in.key }
+
+// Status returns the engine's state and identity.
+func (in *Instance) Status() engine.Status { return in.engine.Status() }
+
+// LastProgress is when the engine last got on with its work; zero: not seen yet.
+func (in *Instance) LastProgress() time.Time { return in.engine.History().LastProgress }
+
+// Fetch implements exporter.Engine.
+func (in *Instance) Fetch(ctx context.Context) (exporter.Page, error) {
+	page, err := in.engine.Fetch(ctx)
+	if err != nil {
+		return exporter.Page{}, err
+	}
+	return exporter.Page{Body: page.Body, ContentType: page.ContentType, Release: page.Release}, nil
+}
+
+// Instance implements exporter.Engine.
+func (in *Instance) Instance() exporter.Instance {
+	s := in.engine.Status()
+	out := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Version: s.Version, Gateway: engine.Gateway(s.Runtime)}
+	if known := in.store.engine(s.Name); known.IDs.Model == s.Model {
+		out.ID, out.ModelID = IDLabel(known.IDs.InstanceID), IDLabel(known.IDs.ModelID)
+	}
+	return out
+}
+
+// IDLabel is an id as a label value; an id that is not known leaves its label out.
+func IDLabel(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
+}
+
+// ownLabels returns the labels of what the worker itself measures of the engine. They are rendered again only when they change.
+func (in *Instance) ownLabels() exposition.Labels {
+	instance := in.Instance()
+	instance.Version = "" // is no label
+	if l := in.labels.Load(); l != nil && l.instance == instance {
+		return l.labels
+	}
+	l := &instanceLabels{instance, instance.Labels()}
+	in.labels.Store(l)
+	return l.labels
+}
+
+// observe tells the engine what is seen of its process.
+func (in *Instance) observe(gpus GPUs) {
+	status := engine.ProcessStatus{PID: in.found.PID, Started: in.found.Started, Listening: in.found.Listening, Lockstep: in.found.Lockstep}
+	if in.found.PID != 0 {
+		in.pid = in.found.PID
+	}
+	status.Gone = !in.gone.IsZero() || (in.declared && in.pid != 0 && in.found.PID == 0)
+	p := gpus.Presence(in.key)
+	status.GPUKnown, status.HoldsGPU, status.GPUBusy = p.Known, p.Holds, p.Busy
+	in.engine.Observe(status)
+}
+
+func (in *Instance) stop() {
+	if in.cancel != nil {
+		in.cancel()
+	}
+}

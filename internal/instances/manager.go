@@ -1,0 +1,368 @@
+// Package instances manages a worker's model instances: the engines that the user declared and those that discovery finds. It names
+// them, carries their history from one process to the next, keeps those that ended for a while, and stores what must survive a restart
+// of the worker.
+package instances
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/discovery"
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// MaxEngines bounds the engines of a worker.
+const MaxEngines = 512
+
+const (
+	// reconcileInterval is how often engines are told what is seen of their processes.
+	reconcileInterval = time.Second
+	// saveRetryInterval is when the state is saved again after that failed.
+	saveRetryInterval = 30 * time.Second
+)
+
+// Discovery is what finds engines. *discovery.Discovery implements it.
+type Discovery interface {
+	// Engines returns the engines that are there now. Declared ones are among them.
+	Engines() []discovery.Found
+	// FirstRoundDone is closed when the first round has ended.
+	FirstRoundDone() <-chan struct{}
+}
+
+// GPUs tells what the GPUs show of an instance, whose key is discovery's.
+type GPUs interface {
+	Presence(key string) GPUPresence
+	CollectInstance(key string, emit exporter.Emit, labels exposition.Labels)
+}
+
+// GPUPresence is what the GPUs show of an instance.
+type GPUPresence struct {
+	Known bool // some GPU's driver lists its processes
+	Holds bool // processes of the instance hold memory of a GPU
+	Busy  bool // they are at work there
+}
+
+// Options configure a Manager. All but OnChange, OnCount and Unreported are required.
+type Options struct {
+	// Worker is the worker's name, which names of instances are made of.
+	Worker  string
+	Store   *Store
+	Fetcher *engine.Fetcher
+	GPUs    GPUs
+	// Declared are the engines that the user declared, as engine.CheckDeclarations returns them.
+	Declared []engine.Declaration
+	// Sources are those that discovery looks in.
+	Sources []discovery.Source
+	// Retention is how long an engine that was found is kept after it ended.
+	Retention time.Duration
+	// StallAfter is after how long without progress an engine with work counts as stalled; negative: never.
+	StallAfter time.Duration
+	// OnChange is called when there is something to report, from any goroutine. It must not block.
+	OnChange func()
+	// OnCount is called with the number of engines whenever it may have changed.
+	OnCount func(engines int)
+	// Unreported returns how many instances reports leave out; nil: there are no reports.
+	Unreported func() int
+	Logger     *slog.Logger
+}
+
+// Manager holds the instances of a worker. It is safe for concurrent use.
+type Manager struct {
+	opts   Options
+	store  *Store
+	logger *slog.Logger
+	began  time.Time
+
+	refresh    signal        // what discovery finds may have changed
+	saves      signal        // something worth keeping may have changed
+	firstRound chan struct{} // closed when the manager holds what discovery's first round found
+	ready      chan struct{}
+
+	mu    sync.Mutex
+	byKey map[string]*Instance
+	full  bool // there were more engines than MaxEngines
+	wg    sync.WaitGroup
+
+	list     atomic.Pointer[[]*Instance]
+	exported atomic.Pointer[[]exporter.Engine]
+}
+
+// signal wakes one goroutine. Signals that come faster than they are taken count as one.
+type signal chan struct{}
+
+func newSignal() signal { return make(signal, 1) }
+
+func (s signal) send() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
+
+// New makes a Manager with the declared engines. It connects to nothing before Run.
+func New(o Options) (*Manager, error) {
+	if o.OnChange == nil {
+		o.OnChange = func() {}
+	}
+	if o.OnCount == nil {
+		o.OnCount = func(int) {}
+	}
+	m := &Manager{
+		opts: o, store: o.Store, logger: o.Logger, began: time.Now(), byKey: map[string]*Instance{},
+		refresh: newSignal(), saves: newSignal(), firstRound: make(chan struct{}), ready: make(chan struct{}),
+	}
+	if err := m.declare(o.Declared); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Manager) declare(declared []engine.Declaration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range declared {
+		if err := m.add(d.Instance, d, m.store.engine(d.Instance).History, true); err != nil {
+			return err
+		}
+	}
+	m.publish()
+	return nil
+}
+
+// Instances returns the instances in order. The slice is shared and not changed.
+func (m *Manager) Instances() []*Instance { return *m.list.Load() }
+
+// Engines returns the same as the exporter wants it.
+func (m *Manager) Engines() []exporter.Engine { return *m.exported.Load() }
+
+// Refresh makes Run ask discovery soon. It never blocks.
+func (m *Manager) Refresh() { m.refresh.send() }
+
+// Save writes the state and reports whether the file holds it. If not, Run retries.
+func (m *Manager) Save() bool {
+	saved := m.store.save(m.Instances())
+	if !saved {
+		m.saves.send()
+	}
+	return saved
+}
+
+// SetIDs takes the ids that a server gave an instance when it was reported with that model.
+func (m *Manager) SetIDs(name, model string, instanceID, modelID int64) {
+	if m.store.setIDs(name, ids{model, instanceID, modelID}) {
+		m.saves.send()
+	}
+}
+
+// Reported returns the instances to report: those that are there and those that are still awaited. Without a model an engine is not
+// reported, because the server keeps instances by model; a gateway has none.
+func (m *Manager) Reported() []fleet.ReportedInstance {
+	var out []fleet.ReportedInstance
+	for _, in := range m.Instances() {
+		s := in.engine.Status()
+		if s.Model == "" && !engine.Gateway(s.Runtime) {
+			continue
+		}
+		out = append(out, fleet.ReportedInstance{
+			Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
+			State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
+		})
+	}
+	return append(out, m.missing()...)
+}
+
+// Run follows what discovery finds, reads the engines and saves the state, until ctx ends.
+func (m *Manager) Run(ctx context.Context, found Discovery) {
+	var wg sync.WaitGroup
+	wg.Go(func() { m.keepSaved(ctx) })
+	wg.Go(func() { m.awaitReady(ctx) })
+	m.follow(ctx, found)
+	wg.Wait()
+	m.wg.Wait()
+}
+
+func (m *Manager) follow(ctx context.Context, found Discovery) {
+	ticker := time.NewTicker(reconcileInterval)
+	defer ticker.Stop()
+	firstRound := found.FirstRoundDone()
+	for ctx.Err() == nil {
+		first := false
+		select {
+		case <-firstRound:
+			first, firstRound = true, nil
+		default:
+		}
+		m.reconcile(ctx, found.Engines())
+		if first {
+			close(m.firstRound)
+		}
+		select {
+		case <-ctx.Done():
+		case <-firstRound:
+		case <-m.refresh:
+		case <-ticker.C:
+		}
+	}
+}
+
+// keepSaved saves the state whenever it may have changed, and once more at the end.
+func (m *Manager) keepSaved(ctx context.Context) {
+	retry := time.NewTicker(saveRetryInterval)
+	defer retry.Stop()
+	saved := m.store.save(m.Instances())
+	for {
+		select {
+		case <-m.saves:
+			saved = m.store.save(m.Instances())
+		case <-retry.C:
+			if !saved {
+				saved = m.store.save(m.Instances())
+			}
+		case <-ctx.Done():
+			m.store.save(m.Instances())
+			return
+		}
+	}
+}
+
+// reconcile makes the instances those that were found now, and tells each engine what is seen of its process.
+func (m *Manager) reconcile(ctx context.Context, found []discovery.Found) {
+	m.mu.Lock()
+	changed := false
+	there := make(map[string]bool, len(found))
+	for _, f := range found {
+		there[f.Key] = true
+	}
+	for _, f := range found {
+		changed = m.take(f, there) || changed
+	}
+	changed = m.expire(there) || changed
+	for _, in := range m.byKey {
+		m.start(ctx, in)
+		in.observe(m.opts.GPUs)
+	}
+	if changed {
+		m.publish()
+	}
+	m.mu.Unlock()
+	if changed {
+		m.changed()
+	}
+}
+
+// changed saves and reports what changed.
+func (m *Manager) changed() {
+	m.saves.send()
+	m.opts.OnChange()
+}
+
+// expire drops the engines that ended longer than Retention ago, and reports whether there were any.
+func (m *Manager) expire(there map[string]bool) (dropped bool) {
+	now := time.Now()
+	for key, in := range m.byKey {
+		switch {
+		case there[key]:
+			in.gone = time.Time{}
+		case in.declared:
+		case in.gone.IsZero():
+			in.gone = now
+		case now.Sub(in.gone) >= m.opts.Retention:
+			m.logger.Info("engine that ended is forgotten", "instance", in.engine.Status().Name, "after", m.opts.Retention)
+			in.stop()
+			delete(m.byKey, key)
+			dropped = true
+		}
+	}
+	return dropped
+}
+
+// take adds what was found and reports whether an engine is new, has moved, or is another one than the one before at its place. there
+// are the keys of all that was found.
+func (m *Manager) take(f discovery.Found, there map[string]bool) bool {
+	before, known := m.byKey[f.Key]
+	if known && (before.declared || (before.found.URL == f.URL && before.found.Path == f.Path && !before.replacedBy(f))) {
+		before.found = f
+		return false
+	}
+	if !known {
+		before = m.foundOtherwise(f, there)
+	}
+	if before == nil && len(m.byKey) >= MaxEngines {
+		if !m.full {
+			m.full = true
+			m.logger.Error("there are more engines than a worker takes; the others are left out", "most", MaxEngines)
+		}
+		return false
+	}
+	d := engine.Declaration{URL: f.URL, Path: f.Path, Model: f.Model}
+	history := m.inherit(before, f, &d)
+	history.Runtime = cmp.Or(f.Runtime, history.Runtime)
+	checked, err := engine.CheckDeclarations([]engine.Declaration{d}, m.opts.Worker)
+	if err == nil {
+		err = m.add(f.Key, checked[0], history, false)
+	}
+	if err != nil {
+		m.logger.Warn("engine that was found cannot be used", "source", string(f.Source), "runtime", f.Runtime, "error", err)
+		return false
+	}
+	if before == nil || before.engine.Status().Name != d.Instance {
+		m.logger.Info("engine is found", "source", string(f.Source), "runtime", f.Runtime, "instance", d.Instance, "url", f.URL, "pid", f.PID, "container", f.Container)
+	}
+	if before != nil && before.key != f.Key {
+		delete(m.byKey, before.key)
+	}
+	m.byKey[f.Key].found = f
+	return true
+}
+
+// add makes an instance at a place. It is read once start is called.
+func (m *Manager) add(key string, d engine.Declaration, history engine.History, declared bool) error {
+	e, err := engine.New(engine.Options{
+		Declaration: d, Fetcher: m.opts.Fetcher, History: history, StallAfter: m.opts.StallAfter, Logger: m.logger, OnChange: m.changed,
+	})
+	if err != nil {
+		return err
+	}
+	order := 0
+	if old, ok := m.byKey[key]; ok {
+		order = old.order
+	} else {
+		for _, in := range m.byKey {
+			order = max(order, in.order+1)
+		}
+	}
+	m.byKey[key] = &Instance{key: key, engine: e, store: m.store, order: order, declared: declared}
+	return nil
+}
+
+func (m *Manager) start(ctx context.Context, in *Instance) {
+	if in.cancel != nil {
+		return
+	}
+	ctx, in.cancel = context.WithCancel(ctx)
+	m.wg.Go(func() { in.engine.Run(ctx) })
+}
+
+// publish makes the instances visible to others.
+func (m *Manager) publish() {
+	list := make([]*Instance, 0, len(m.byKey))
+	for _, in := range m.byKey {
+		list = append(list, in)
+	}
+	slices.SortFunc(list, func(a, b *Instance) int { return cmp.Compare(a.order, b.order) })
+	exported := make([]exporter.Engine, len(list))
+	for i, in := range list {
+		exported[i] = in
+	}
+	m.list.Store(&list)
+	m.exported.Store(&exported)
+	m.opts.OnCount(len(list))
+}

@@ -1,0 +1,54 @@
+package instances
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/discovery"
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// name names an engine that was found: as the operator says, else after its container, else MODEL-WORKER-PORT. A name that another
+// instance but before has gets a number, twin-2, and keeps it over restarts of the worker.
+func (m *Manager) name(f discovery.Found, before *Instance) string {
+	name := f.Instance
+	if _, container, ok := strings.Cut(f.Key, "docker:"); ok && name == "" {
+		name, _, _ = strings.Cut(container, ":")
+	}
+	if name == "" {
+		d := engine.Declaration{URL: f.URL, Model: cmp.Or(f.Model, strings.ToLower(f.Runtime))}
+		name = d.Name(m.opts.Worker)
+	}
+	name = fleet.Spelled(name, fleet.MaxName)
+	if kept := m.store.nameOf(f.Key); numbered(kept, name) && !m.taken(kept, before) {
+		return kept
+	}
+	distinct := name
+	for n := 2; m.taken(distinct, before); n++ {
+		distinct = fmt.Sprintf("%s-%d", name, n)
+	}
+	return distinct
+}
+
+// taken reports whether an instance other than before has the name.
+func (m *Manager) taken(name string, before *Instance) bool {
+	for _, in := range m.byKey {
+		if in != before && in.engine.Status().Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// numbered reports whether kept is name with a number.
+func numbered(kept, name string) bool {
+	number, ok := strings.CutPrefix(kept, name+"-")
+	if !ok {
+		return false
+	}
+	_, err := strconv.ParseUint(number, 10, 16)
+	return err == nil
+}

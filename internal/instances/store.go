@@ -1,0 +1,197 @@
+package instances
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/engine"
+)
+
+const maxStateBytes = 4 << 20
+
+// Identity says which machine this is, and what a server calls it.
+type Identity struct {
+	// UUID is made once.
+	UUID string `json:"uuid"`
+	// Server is the one that gave the rest; empty: none yet.
+	Server      string `json:"server,omitempty"`
+	WorkerID    int64  `json:"worker_id,omitempty"`
+	WorkerName  string `json:"worker_name,omitempty"`
+	ClusterID   int64  `json:"cluster_id,omitempty"`
+	ClusterName string `json:"cluster_name,omitempty"`
+	Credential  string `json:"credential,omitempty"`
+}
+
+// state is the content of worker.json. With it a worker keeps its name and its ids while the server is away.
+type state struct {
+	Identity
+	Engines map[string]engineState `json:"engines,omitempty"` // by instance name
+}
+
+// engineState is what is known about an engine. It is kept for keepEngines after the engine was last there, because an engine that was
+// found is found anew at each start of the worker.
+type engineState struct {
+	engine.History
+	IDs    ids       `json:"ids,omitzero"`
+	Key    string    `json:"key,omitempty"` // discovery's, where it was found
+	URL    string    `json:"url,omitempty"`
+	There  bool      `json:"there,omitempty"` // it was found and not forgotten when the state was saved
+	SeenAt time.Time `json:"seen_at,omitzero"`
+}
+
+const (
+	keepEngines    = 7 * 24 * time.Hour
+	maxKeptEngines = 2 * MaxEngines
+)
+
+// ids are what the server gave to an instance of a model.
+type ids struct {
+	Model      string `json:"model,omitempty"`
+	InstanceID int64  `json:"instance_id,omitempty"`
+	ModelID    int64  `json:"model_id,omitempty"`
+}
+
+// Store holds the worker's state in memory and in a file. It is safe for concurrent use.
+type Store struct {
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	state   state
+	awaited map[string]bool // engines that were there when the worker ended, and that were not found again yet
+	file    durable.Mirror
+}
+
+// OpenStore reads the state that an earlier run left at path. What another server gave is dropped.
+func OpenStore(path, server string, logger *slog.Logger) (*Store, error) {
+	s := &Store{file: durable.Mirror{Path: path, Perm: 0o600}, logger: logger}
+	data, err := readState(path)
+	if err == nil {
+		err = json.Unmarshal(data, &s.state)
+		s.file.Holds(data)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		aside := path + ".bad"
+		if moved := os.Rename(path, aside); moved != nil {
+			return nil, fmt.Errorf("worker state %s cannot be read (%w) nor moved aside (%w): remove it", path, err, moved)
+		}
+		logger.Error("worker state cannot be read; the server will see a new worker", "file", path, "moved_to", aside, "error", err)
+		s.state = state{}
+		s.file.Holds(nil)
+	}
+	if s.state.UUID == "" {
+		s.state.UUID = rand.Text()
+	}
+	if s.state.Server != server {
+		s.state.Identity = Identity{UUID: s.state.UUID}
+		for name, e := range s.state.Engines {
+			e.IDs = ids{}
+			s.state.Engines[name] = e
+		}
+	}
+	s.await()
+	return s, nil
+}
+
+func readState(path string) (data []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return httpjson.ReadAll(f, maxStateBytes)
+}
+
+// Path is the file of the state.
+func (s *Store) Path() string { return s.file.Path }
+
+// Identity returns what is known of the worker.
+func (s *Store) Identity() Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Identity
+}
+
+// SetIdentity takes what a server calls the worker. The UUID stays.
+func (s *Store) SetIdentity(id Identity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id.UUID = s.state.UUID
+	s.state.Identity = id
+}
+
+func (s *Store) engine(name string) engineState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Engines[name]
+}
+
+// nameOf returns the name of the instance that was last found at a place; "": there was none.
+func (s *Store) nameOf(key string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, at := "", time.Time{}
+	for name, e := range s.state.Engines {
+		if e.Key == key && (found == "" || e.SeenAt.After(at) || e.SeenAt.Equal(at) && name < found) {
+			found, at = name, e.SeenAt
+		}
+	}
+	return found
+}
+
+// setIDs takes the ids of an instance and reports whether they are new.
+func (s *Store) setIDs(name string, given ids) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.state.Engines[name]
+	if e.IDs == given {
+		return false
+	}
+	e.IDs = given
+	if s.state.Engines == nil {
+		s.state.Engines = map[string]engineState{}
+	}
+	s.state.Engines[name] = e
+	return true
+}
+
+// save writes the state with these instances and reports whether the file holds it.
+func (s *Store) save(instances []*Instance) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := make(map[string]engineState, len(instances))
+	now := time.Now().Truncate(time.Hour) // or the file would change with each save
+	for _, in := range instances {
+		status := in.engine.Status()
+		e := engineState{History: in.engine.History(), IDs: s.state.Engines[status.Name].IDs, Key: in.key, SeenAt: now}
+		if !in.declared {
+			e.URL, e.There = status.URL, true
+		}
+		kept[status.Name] = e
+	}
+	for name, e := range s.state.Engines {
+		if _, there := kept[name]; !there && len(kept) < maxKeptEngines && now.Sub(e.SeenAt) < keepEngines {
+			e.There = s.awaited[name]
+			kept[name] = e
+		}
+	}
+	s.state.Engines = kept
+	data, err := json.MarshalIndent(s.state, "", "  ")
+	if err == nil {
+		err = s.file.Update(data)
+	}
+	if err != nil {
+		s.logger.Warn("worker state is not kept on disk, so that a restart without the server would lose ids; the worker retries. Check whether the disk of --data-dir is full", "error", err)
+	}
+	return err == nil && s.file.Kept(data)
+}
