@@ -1,8 +1,10 @@
 package instances
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,11 +59,15 @@ func TestReady(t *testing.T) {
 				close(d.looked)
 			}
 			began := time.Now()
-			go m.Run(t.Context(), d)
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { m.Run(ctx, d) })
 			<-m.Ready()
 			if took := time.Since(began); took < c.want || took > c.want+time.Second {
 				t.Errorf("%s: ready after %s, want %s", name, took, c.want)
 			}
+			cancel()
+			running.Wait()
 		}
 	})
 }
