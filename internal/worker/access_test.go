@@ -62,7 +62,7 @@ func TestAccess(t *testing.T) {
 				r := httptest.NewRequestWithContext(t.Context(), route.Method(), accesstable.Fill(route.Path(), nil), http.NoBody)
 				r.RemoteAddr = "198.18.0.1:50000"
 				as.sign(r)
-				verdict, _ := accesstable.Ask(w.serving.srv.Handler, r)
+				verdict, _ := accesstable.Ask(w.port.Handler(), r)
 				row.Verdicts = append(row.Verdicts, verdict)
 			}
 			got.Rows = append(got.Rows, row)

@@ -6,14 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/gpu/fake"
 	"github.com/stackscope/stackscope/internal/collector/gpu/vendors"
@@ -22,6 +19,7 @@ import (
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/instances"
+	"github.com/stackscope/stackscope/internal/session"
 )
 
 type Options struct {
@@ -107,15 +105,17 @@ func (o *Options) complete() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	given := o.Name
 	if o.Name == "" {
 		name, err := os.Hostname()
 		if err != nil {
 			return fmt.Errorf("host name: %w; name the worker with --worker-name", err)
 		}
+		if fault := fleet.NameFault(name); fault != "" {
+			return fmt.Errorf("the host name, which would be the worker's name, %s; name the worker with --worker-name", fault)
+		}
 		o.Name = name
 	}
-	if err := o.checkNames(given); err != nil {
+	if err := session.CheckNames(o.Name, o.Cluster, o.Labels); err != nil {
 		return err
 	}
 	switch {
@@ -136,31 +136,6 @@ func (o *Options) complete() error {
 	engines, err := engine.CheckDeclarations(o.Engines, o.Name)
 	o.Engines = engines
 	return err
-}
-
-// checkNames reports names and labels that a server would refuse later. given is the worker's name before the host name took its place.
-func (o *Options) checkNames(given string) error {
-	switch fault := fleet.NameFault(o.Name); {
-	case fault != "" && given == "":
-		return fmt.Errorf("the host name, by which the worker would go, %s; name the worker with --worker-name", fault)
-	case fault != "":
-		return fmt.Errorf("--worker-name %s", fault)
-	}
-	if fault := fleet.NameFault(o.Cluster); fault != "" && o.Cluster != "" {
-		return fmt.Errorf("--cluster %s", fault)
-	}
-	if n := len(o.Labels); n > fleet.MaxLabels {
-		return fmt.Errorf("--worker-label is given for %d labels; at most %d are allowed", n, fleet.MaxLabels)
-	}
-	for _, key := range slices.Sorted(maps.Keys(o.Labels)) {
-		if fault := fleet.LabelFault(key, o.Labels[key]); fault != "" {
-			return fmt.Errorf("--worker-label: %s", fault)
-		}
-		if why := catalog.Reserved(key); why != "" {
-			return fmt.Errorf("--worker-label: label %q is reserved: %s; give it another name", key, why)
-		}
-	}
-	return nil
 }
 
 // maxExpectedGPUs bounds the GPUs that a node may be said to have.

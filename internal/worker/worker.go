@@ -22,6 +22,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/webport"
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/host"
@@ -59,8 +60,9 @@ type Worker struct {
 	host      *host.Host
 	exporter  *exporter.Exporter // nil: no metrics are served
 	handler   http.Handler
-	serving   serving
-	session   *session.Session // nil: there is no server
+	port      *webport.Port          // nil: no metrics are served
+	address   atomic.Pointer[string] // HOST:PORT under which the worker is registered
+	session   *session.Session       // nil: there is no server
 	labels    atomic.Pointer[exporter.Identity]
 	left      chan struct{}
 }
@@ -204,7 +206,7 @@ func (w *Worker) openMetrics(ctx context.Context) error {
 		return err
 	}
 	w.handler = w.exporter.Handler()
-	return w.openServing(ctx)
+	return w.openPort(ctx)
 }
 
 func (w *Worker) collectors() []exporter.Collector {
@@ -238,7 +240,10 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	start(w.discovery.Run)
 	start(func(ctx context.Context) { w.instances.Run(ctx, w.discovery) })
 	start(w.keepMapping)
-	w.serve(ctx, parts)
+	if w.port != nil {
+		parts.Go(func() error { return w.port.Serve(ctx, stopTimeout) })
+		w.logger.Info("worker serves metrics", "address", string(w.scheme())+"://"+w.Addr()+"/metrics", "engines", len(w.instances.Instances()))
+	}
 	parts.Go(func() error {
 		defer close(w.left)
 		if w.session == nil {
