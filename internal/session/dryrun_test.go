@@ -49,6 +49,7 @@ func TestDryRunIsAnswered(t *testing.T) {
 					t.Errorf("%s: answered as %+v", name, m)
 				}
 			})
+			synctest.Wait()
 			if len(w.applied) != 1 {
 				t.Errorf("%s: mappings %+v were applied", name, w.applied)
 			}
@@ -97,6 +98,7 @@ func TestDryRunDeadline(t *testing.T) {
 			})
 			r.dryRuns <- wire.DryRunEvent{ID: "x", TimeoutMillis: asked.Milliseconds(), Default: true}
 			time.Sleep(2 * time.Hour)
+			synctest.Wait()
 			if pages != want || all != want*5/4 {
 				t.Errorf("of %s: %s for pages and %s in all", asked, pages, all)
 			}

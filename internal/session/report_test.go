@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
 )
@@ -85,6 +86,7 @@ func TestFirstReportWaitsForTheInstances(t *testing.T) {
 		r, ready := newRemote(), make(chan struct{})
 		w, _, _ := connect(t, r, func(o *Options) { o.Ready = ready })
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if n := len(r.of("report")); n != 0 || len(w.registered) != 1 {
 			t.Errorf("%d reports, %d registrations before the instances are known", n, len(w.registered))
 		}
@@ -112,6 +114,7 @@ func TestReportAndItsAnswer(t *testing.T) {
 		restarted.RestartCount, restarted.LastRestartAt, restarted.StateMessage = 2, time.Unix(1_700_000_000, 0), "why"
 		w, _, _ := connect(t, r, func(o *Options) { o.Instances.(*node).set(restarted) })
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		want := wire.ReportRequest{AppliedGeneration: 5, Instances: []wire.InstanceReport{{
 			Name: "a", Model: "qwen", URL: restarted.URL, Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning, StateMessage: "why",
 			RestartCount: 2, LastRestartAt: 1_700_000_000,

@@ -54,13 +54,15 @@ func TestMappingIsAppliedAndReported(t *testing.T) {
 		r.event.Generation, r.interval, r.stream = 3, 3600, time.Minute
 		w, log, _ := connect(t, r)
 		time.Sleep(time.Second)
-		if got := r.reports[len(r.reports)-1].AppliedGeneration; got != 3 {
-			t.Errorf("generation %d is reported", got)
-		}
+		r.set(func(r *remote) {
+			if got := r.reports[len(r.reports)-1].AppliedGeneration; got != 3 {
+				t.Errorf("generation %d is reported", got)
+			}
+			r.event.Generation = 4
+		})
 		w.mu.Lock()
 		w.refuses = errors.New("a key is unknown")
 		w.mu.Unlock()
-		r.set(func(r *remote) { r.event.Generation = 4 })
 		time.Sleep(2 * time.Minute)
 		if _, generation := w.Current(); generation != 3 || !strings.Contains(log.String(), "a key is unknown") {
 			t.Errorf("generation %d is active\n%s", generation, log)

@@ -1,7 +1,5 @@
 package worker
 
-// Options are the settings of a worker. Start from DefaultOptions.
-
 import (
 	"errors"
 	"fmt"
@@ -22,6 +20,7 @@ import (
 	"github.com/stackscope/stackscope/internal/session"
 )
 
+// Options are the settings of a worker. Start from DefaultOptions.
 type Options struct {
 	// ServerURL is the server's address; empty: the worker stands alone.
 	ServerURL string

@@ -52,15 +52,6 @@ func (r *remote) set(change func(*remote)) {
 	change(r)
 }
 
-// of returns when something was asked, and forgets it.
-func (r *remote) of(what string) []time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	times := r.times[what]
-	r.times[what] = nil
-	return times
-}
-
 func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

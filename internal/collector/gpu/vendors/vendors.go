@@ -39,7 +39,7 @@ var list = []vendor{
 	{"thead", func(_ string, l *slog.Logger) gpu.Backend { return thead.New(thead.Options{Logger: l}) }},
 }
 
-// None, as the only name, stands for no vendor at all.
+// None stands for no vendor at all, if it is the only name.
 const None = "none"
 
 // Check returns an error for a name that is neither a vendor's nor None alone.
