@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -24,8 +27,6 @@ type Declaration struct {
 
 // example stands in error texts.
 const example = "url=http://127.0.0.1:8000,model=qwen,instance=qwen-0,runtime=vLLM,version=0.11.0"
-
-const defaultPath = "/metrics"
 
 // field is a key of a declaration with the length that its value may have, which is the length that the server takes.
 type field struct {
@@ -129,8 +130,8 @@ func (d *Declaration) complete() error {
 		return err
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
-	d.Runtime = normalRuntime(d.Runtime)
-	if d.Model != "" && Gateway(d.Runtime) {
+	d.Runtime = runtimes.NormalName(d.Runtime)
+	if d.Model != "" && runtimes.IsGateway(d.Runtime) {
 		return fmt.Errorf("model is %q, and %s is a gateway, which has none of its own: leave model= out", d.Model, d.Runtime)
 	}
 	if d.Path == "" {
@@ -146,15 +147,15 @@ func (d *Declaration) complete() error {
 
 // cutPage parts the path of a URL into the engine's own and that of its metrics page, which need not stand there.
 func (d *Declaration) cutPage(path string) (base, page string) {
-	page = defaultPath
-	if r, ok := byName(d.Runtime); ok {
-		page = r.path()
+	page = runtimes.DefaultPath
+	if r, ok := runtimes.ByName(d.Runtime); ok {
+		page = r.Path()
 	}
 	if base, ok := strings.CutSuffix(path, strings.TrimRight(page, "/")); ok {
 		return base, page
 	}
-	if base, ok := strings.CutSuffix(path, defaultPath); ok {
-		return base, defaultPath
+	if base, ok := strings.CutSuffix(path, runtimes.DefaultPath); ok {
+		return base, runtimes.DefaultPath
 	}
 	return path, page
 }
@@ -191,22 +192,12 @@ func (d Declaration) Name(worker string) string {
 	if ip := net.ParseIP(host); strings.EqualFold(host, "localhost") || (ip != nil && (ip.IsLoopback() || ip.IsUnspecified())) {
 		host = worker
 	}
-	parts := []string{d.Model, host, port(u)}
+	parts := []string{d.Model, host, fetch.Port(u)}
 	if d.Model == "" {
 		parts = parts[1:]
 	}
 	name := strings.Join(parts, "-")
 	return strings.ToValidUTF8(name[max(0, len(name)-253):], "")
-}
-
-func port(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "https":
-		return "443"
-	}
-	return "80"
 }
 
 // CheckDeclarations completes the declarations and refuses names and pages that stand there twice. It returns them with
@@ -228,7 +219,7 @@ func CheckDeclarations(declared []Declaration, worker string) ([]Declaration, er
 		if err != nil {
 			return nil, err
 		}
-		page := strings.ToLower(u.Scheme+"://"+net.JoinHostPort(u.Hostname(), port(u))) + u.Path + d.Path
+		page := strings.ToLower(u.Scheme+"://"+net.JoinHostPort(u.Hostname(), fetch.Port(u))) + u.Path + d.Path
 		if j, ok := byPage[page]; ok {
 			return nil, fmt.Errorf("engines %d and %d are the same page %s: declare it once", j+1, i+1, page)
 		}
@@ -250,4 +241,15 @@ func CheckDeclarations(declared []Declaration, worker string) ([]Declaration, er
 		checked[i].Instance = name
 	}
 	return checked, nil
+}
+
+// target resolves a declaration that ParseDeclaration or CheckDeclarations returned. An engine that is not declared to be of a
+// runtime is taken for one of runtime found.
+func (d Declaration) target(found string) (fetch.Target, error) {
+	u, err := parseURL(d.URL)
+	if err != nil {
+		return fetch.Target{}, fmt.Errorf("engine %s: %w", d.Instance, err)
+	}
+	runtime := cmp.Or(d.Runtime, found)
+	return fetch.NewTarget(u, d.Path, func(status int) string { return runtimes.StatusHint(runtime, status) }), nil
 }

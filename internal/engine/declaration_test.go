@@ -105,7 +105,7 @@ func FuzzParseDeclaration(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := d.Target(); err != nil {
+		if _, err := d.target(""); err != nil {
 			t.Errorf("%q: accepted, but %v", s, err)
 		}
 		again, err := CheckDeclarations([]Declaration{d}, "w")
@@ -117,4 +117,23 @@ func FuzzParseDeclaration(f *testing.F) {
 			t.Errorf("%q: not stable\n%s", s, diff)
 		}
 	})
+}
+
+func TestDeclaredRuntimeHasItsPath(t *testing.T) {
+	for s, want := range map[string][2]string{
+		"url=http://h:1,runtime=trtllm-serve":                     {"http://h:1", "/prometheus/metrics"},
+		"url=http://h:1/prometheus/metrics/,runtime=TRTLLM-SERVE": {"http://h:1", "/prometheus/metrics"},
+		"url=http://h:1/x/metrics,runtime=trtllm-serve":           {"http://h:1/x", "/metrics"},
+		"url=http://h:1/v1/metrics,runtime=NIM":                   {"http://h:1", "/v1/metrics"},
+		"url=http://h:1,runtime=NIM,path=/metrics":                {"http://h:1", "/metrics"},
+		"url=http://h:1,runtime=vLLM":                             {"http://h:1", "/metrics"},
+	} {
+		d, err := ParseDeclaration(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]string{d.URL, d.Path}; got != want {
+			t.Errorf("%s: got %q, want %q", s, got, want)
+		}
+	}
 }

@@ -8,61 +8,19 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 )
-
-// gatewayPages are pages that are also translated, by the gateway that wrote them.
-func gatewayPages(t *testing.T) map[string]string {
-	t.Helper()
-	pages := map[string]string{}
-	for runtime, name := range map[string]string{
-		"LiteLLM": "litellm", "production-stack": "production-stack", "Envoy AI Gateway": "envoy-ai-gateway", "Higress": "higress",
-	} {
-		a, err := txtar.ParseFile(filepath.Join("..", "translate", "testdata", "engines", name+".txtar"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages[runtime] = string(a.Files[0].Data)
-	}
-	return pages
-}
-
-func TestGatewaysAreRecognised(t *testing.T) {
-	for want, page := range gatewayPages(t) {
-		if got := Recognise([]byte(page)); got != want {
-			t.Errorf("%s: got %q", want, got)
-		}
-		if !Gateway(want) || !Gateway(strings.ToUpper(want)) {
-			t.Errorf("%s is no gateway", want)
-		}
-		for _, r := range Runtimes() {
-			if r.wrote([]byte(page)) != (r.Name == want) {
-				t.Errorf("%s: %s says %t", want, r.Name, r.wrote([]byte(page)))
-			}
-			if r.gateway && r.workOn([]byte(page)).known {
-				t.Errorf("%s is watched", r.Name)
-			}
-		}
-	}
-	for _, name := range []string{"vLLM", "Dynamo", "", "smg"} {
-		if Gateway(name) {
-			t.Errorf("%q is a gateway", name)
-		}
-	}
-	// SGLang's router is no engine and none of these.
-	if got := Recognise([]byte("# TYPE smg_http_requests_total counter\nsmg_http_requests_total 1\n")); got != "" {
-		t.Errorf("smg: got %q", got)
-	}
-}
 
 // TestGatewayTakenForAnEngine: a page that was read as vLLM's, as by a worker that did not know routers, is the router's, and
 // what was its model is forgotten.
 func TestGatewayTakenForAnEngine(t *testing.T) {
-	page := gatewayPages(t)["production-stack"]
+	page := gatewayPage(t, "production-stack")
 	synctest.Test(t, func(t *testing.T) {
 		d := Declaration{URL: "http://h:8001", Path: "/metrics", Instance: "router"}
 		pages := map[string]string{"/metrics": page, "/version": `{"version": "0.1.9"}`, "/v1/models": `{"data": [{"id": "qwen"}]}`}
 		e, err := New(Options{
-			Declaration: d, Fetcher: NewFetcher(FetcherOptions{Transport: &fake{pages: pages}}),
+			Declaration: d, Fetcher: fetch.New(fetch.Options{Transport: &fake{pages: pages}}),
 			History: History{Identity: Identity{Runtime: "vLLM", Version: "0.1.8", Model: "router"}},
 		})
 		if err != nil {
@@ -97,7 +55,7 @@ func TestGatewayIsDeclaredWithoutModel(t *testing.T) {
 	}
 	// What is not known to be a gateway may have a model. It goes when the page shows one.
 	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t, "url=http://h:4000,model=qwen", map[string]string{"/metrics": gatewayPages(t)["LiteLLM"]})
+		h := newHarness(t, "url=http://h:4000,model=qwen", map[string]string{"/metrics": gatewayPage(t, "litellm")})
 		h.run(t)
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -108,4 +66,14 @@ func TestGatewayIsDeclaredWithoutModel(t *testing.T) {
 			t.Errorf("told %d times: %s", n, h.log)
 		}
 	})
+}
+
+// gatewayPage is a page of a gateway that is also translated.
+func gatewayPage(t *testing.T, name string) string {
+	t.Helper()
+	a, err := txtar.ParseFile(filepath.Join("..", "translate", "testdata", "engines", name+".txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(a.Files[0].Data)
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 )
 
 // fake is an engine without a network: pages by path. A path without a page answers 404, a nil fake refuses connections.
@@ -147,7 +149,7 @@ func newHarnessOf(t *testing.T, declaration string, transport http.RoundTripper,
 		return a
 	}}))
 	h.Engine, err = New(Options{
-		Declaration: checked[0], Fetcher: NewFetcher(FetcherOptions{Transport: transport}), Logger: logger, StallAfter: stallAfter,
+		Declaration: checked[0], Fetcher: fetch.New(fetch.Options{Transport: transport}), Logger: logger, StallAfter: stallAfter,
 		OnChange: func() { h.changes++ },
 	})
 	if err != nil {
@@ -171,4 +173,15 @@ func (h *harness) scrape(t *testing.T) error {
 	page, err := h.Fetch(ctx)
 	page.Release()
 	return err
+}
+
+const vllmPage = `# HELP vllm:num_requests_running Number of requests in model execution batches.
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="qwen"} 3.0
+# TYPE vllm:prompt_tokens_total counter
+vllm:prompt_tokens_total{engine="0",model_name="qwen"} 1200.0
+`
+
+func identity(runtime, version, model string) Identity {
+	return Identity{Runtime: runtime, Version: version, Model: model}
 }

@@ -3,9 +3,10 @@ package engine
 import (
 	"cmp"
 	"context"
-	"errors"
-	"sync"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 const (
@@ -20,12 +21,8 @@ func (e *Engine) identify(ctx context.Context) bool {
 	epoch, runtimeName, labelled := e.epoch, e.status.Runtime, e.labelled
 	e.mu.Unlock()
 
-	p := prober{e.fetcher, e.target}
-	if runtimeName == "" {
-		runtimeName = p.who(ctx)
-	}
-	found := Identity{Runtime: runtimeName, Version: e.declared.Version, Model: e.declared.Model}
-	err := p.complete(ctx, &found, labelled)
+	known := Identity{Runtime: runtimeName, Version: e.declared.Version, Model: e.declared.Model}
+	found, err := runtimes.Prober{Fetcher: e.fetcher, Target: e.target}.Identify(ctx, known, labelled)
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -40,45 +37,13 @@ func (e *Engine) identify(ctx context.Context) bool {
 	if e.settle() {
 		e.logger.Info("engine is known", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)
 		if err != nil {
-			e.logger.Warn("engine does not tell all about itself", "missing", clip(err.Error(), 500))
+			e.logger.Warn("engine does not tell all about itself", "missing", fleet.Clip(err.Error(), 500))
 		}
 	}
 	if e.status.Identity != was {
 		e.onChange()
 	}
 	return err == nil
-}
-
-// complete asks for what found lacks. labelled is the model's name in the labels of the engine's page.
-func (p prober) complete(ctx context.Context, found *Identity, labelled string) error {
-	r, known := byName(found.Runtime)
-	if r.gateway {
-		found.Model, labelled = "", ""
-	}
-	model := p.model
-	if r.model != nil {
-		model = func(ctx context.Context) (string, error) { return r.model(ctx, p) }
-	}
-	var wg sync.WaitGroup
-	var versionErr, modelErr error
-	if known && found.Version == "" && r.version != nil {
-		wg.Go(func() { found.Version, versionErr = r.version(ctx, p) })
-	}
-	if found.Model == "" {
-		wg.Go(func() { found.Model, modelErr = model(ctx) })
-	}
-	wg.Wait()
-	switch {
-	case modelErr != nil && labelled != "":
-		found.Model, modelErr = labelled, nil
-	case errors.Is(modelErr, errNoModel): // asking again would not help
-		modelErr = nil
-	}
-	var unknown error
-	if found.Runtime == "" {
-		unknown = errors.New("its page shows no known engine: declare runtime=")
-	}
-	return errors.Join(unknown, versionErr, modelErr)
 }
 
 // askPauses is when to ask again for what is not known.

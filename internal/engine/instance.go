@@ -1,3 +1,5 @@
+// Package engine follows one inference engine: whether it answers, what it is, when it restarted and whether it is stalled.
+// Its metrics page is fetched by package fetch; what is particular to a kind of engine is in package runtimes.
 package engine
 
 import (
@@ -8,18 +10,16 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // identityWait bounds how long a first page waits for the engine's version.
 const identityWait = 500 * time.Millisecond
 
-// Identity is what an engine is. Empty: not known.
-type Identity struct {
-	Runtime string `json:"runtime,omitempty"`
-	Version string `json:"version,omitempty"`
-	Model   string `json:"model,omitempty"`
-}
+// Identity is what an engine is.
+type Identity = runtimes.Identity
 
 // History is what is worth keeping about an engine when the worker ends.
 type History struct {
@@ -44,7 +44,7 @@ type Status struct {
 // Options configure an Engine.
 type Options struct {
 	Declaration Declaration // with its Instance filled in
-	Fetcher     *Fetcher
+	Fetcher     *fetch.Fetcher
 	History     History // of an earlier run
 	// StallAfter is how long the engine may have work and make no progress before it counts as stalled; 0:
 	// DefaultStallAfter, negative: for ever.
@@ -57,9 +57,9 @@ type Options struct {
 // Engine is one engine, declared or found: it fetches its page, finds out what it is and follows its state and whether it
 // gets on with its work. It is safe for concurrent use.
 type Engine struct {
-	target   Target
+	target   fetch.Target
 	declared Declaration
-	fetcher  *Fetcher
+	fetcher  *fetch.Fetcher
 	onChange func()
 	logger   *slog.Logger
 	ask      chan struct{} // Run is to find out what the engine is
@@ -78,7 +78,7 @@ type Engine struct {
 	refused bool          // it was down since its last answer
 	gone    bool          // its process ended
 	last    sighting
-	runtime Runtime // of the last page
+	runtime runtimes.Runtime // of the last page
 	// process is known from outside. restartSeen is when a page last showed a restart, firstAnswer when the process'
 	// first page was there.
 	process                  process
@@ -97,11 +97,10 @@ type Engine struct {
 
 // New makes an Engine. It does not connect before Run or Fetch.
 func New(o Options) (*Engine, error) {
-	target, err := o.Declaration.Target()
+	target, err := o.Declaration.target(o.History.Runtime)
 	if err != nil {
 		return nil, err
 	}
-	target.runtime = cmp.Or(target.runtime, o.History.Runtime)
 	if o.OnChange == nil {
 		o.OnChange = func() {}
 	}
@@ -156,12 +155,12 @@ func (e *Engine) History() History {
 
 // Fetch gets the engine's page within ctx. After the engine's first answer, and after a restart, it waits a moment for the
 // engine's version, so that the page is translated as it should be.
-func (e *Engine) Fetch(ctx context.Context) (Page, error) {
+func (e *Engine) Fetch(ctx context.Context) (fetch.Page, error) {
 	begun := e.begin()
 	page, err := e.fetcher.Fetch(ctx, e.target)
 	if err != nil {
 		e.failed(begun, err)
-		return Page{}, err
+		return fetch.Page{}, err
 	}
 	identified := e.answered(begun, page.Body)
 	select {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -28,12 +29,12 @@ func TestEngineFindsOutWhatItIs(t *testing.T) {
 		"vLLM": {
 			"http://127.0.0.1:8000",
 			map[string]string{"/metrics": vllmPage, "/version": `{"version":"0.11.0"}`, "/v1/models": `{"object":"list","data":[{"id":"Qwen/Qwen3-8B"},{"id":"lora"}]}`},
-			Identity{"vLLM", "0.11.0", "Qwen/Qwen3-8B"},
+			identity("vLLM", "0.11.0", "Qwen/Qwen3-8B"),
 		},
 		"vLLM behind Ray": {
 			"http://127.0.0.1:8000",
 			map[string]string{"/metrics": "ray_vllm:num_requests_running{model_name=\"q\"} 1\n"},
-			Identity{"vLLM", "", "q"},
+			identity("vLLM", "", "q"),
 		},
 		"SGLang": {
 			"http://127.0.0.1:8000",
@@ -42,27 +43,27 @@ func TestEngineFindsOutWhatItIs(t *testing.T) {
 				"/server_info": `{"api_key":"hunter2","internal_states":[{"version":"wrong","a":[1,{"b":2}]}],"version":"0.5.10","z":{}}`,
 				"/v1/models":   `{"data":[{"id":"llama"}]}`,
 			},
-			Identity{"SGLang", "0.5.10", "llama"},
+			identity("SGLang", "0.5.10", "llama"),
 		},
 		"SGLang, older": {
 			"http://127.0.0.1:8000",
 			map[string]string{"/metrics": fmt.Sprintf(sglangPage, 5), "/get_server_info": `{"version":"0.4.6.post5"}`},
-			Identity{"SGLang", "0.4.6.post5", "m"},
+			identity("SGLang", "0.4.6.post5", "m"),
 		},
 		"MindIE": {
 			"http://127.0.0.1:8000",
 			map[string]string{"/metrics": mindiePage, "/info": `{"version":"3.0.0"}`},
-			Identity{"MindIE", "3.0.0", "a & b"},
+			identity("MindIE", "3.0.0", "a & b"),
 		},
 		"declared": {
 			"url=http://127.0.0.1:8000,model=mine,runtime=sglang,version=0.4.1",
 			map[string]string{"/metrics": vllmPage, "/version": `{"version":"0.11.0"}`, "/v1/models": `{"data":[{"id":"x"}]}`},
-			Identity{"SGLang", "0.4.1", "mine"},
+			identity("SGLang", "0.4.1", "mine"),
 		},
 		"another engine": {
 			"url=http://127.0.0.1:8000,runtime=LMDeploy",
 			map[string]string{"/metrics": "lmdeploy:num_requests_running 1\n", "/v1/models": `{"data":[]}`},
-			Identity{"LMDeploy", "", "node-8000"},
+			identity("LMDeploy", "", "node-8000"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -313,7 +314,7 @@ func TestHistoryIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := History{Identity{"SGLang", "0.5", "m"}, 3, time.Unix(5, 0), time.Unix(6, 0)}
+	want := History{identity("SGLang", "0.5", "m"), 3, time.Unix(5, 0), time.Unix(6, 0)}
 	e, err := New(Options{Declaration: d[0], History: want})
 	if err != nil {
 		t.Fatal(err)
@@ -323,45 +324,19 @@ func TestHistoryIsKept(t *testing.T) {
 	}
 }
 
-func TestTopLevelString(t *testing.T) {
-	for body, want := range map[string]string{
-		`{"version":"1"}`: "1",
-		`{"a":{"version":"2"},"b":[{"version":"3"}],"version":"4"}`: "4",
-		`{"version":5}`:        "",
-		`{"version":null}`:     "",
-		`{"version":{"a":1}}`:  "",
-		`{"a":1}`:              "",
-		`["version","1"]`:      "",
-		`"version"`:            "",
-		`{"a":`:                "",
-		``:                     "",
-		`{"a":[[[]]],"version`: "",
-	} {
-		got, err := topLevelString(strings.NewReader(body), "version")
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%s: got %q, %v", body, got, err)
-		}
-	}
-}
-
-func FuzzTopLevelString(f *testing.F) {
-	f.Add(`{"a":{"version":"2"},"version":"4"}`)
-	f.Fuzz(func(_ *testing.T, body string) { _, _ = topLevelString(strings.NewReader(body), "version") })
-}
-
 // An answer about an engine that is too long to be one is not read to its end.
 func TestAnswersAboutAnEngineAreBounded(t *testing.T) {
-	padding := `"padding":"` + strings.Repeat("x", maxProbeBytes) + `"`
+	padding := `"padding":"` + strings.Repeat("x", 1<<20) + `"`
 	long := func(n int) string { return strings.Repeat("v", n) }
 	for name, c := range map[string]struct {
 		version, models string
 		want            Identity
 	}{
-		"short":             {`{"version":"1"}`, `{"data":[{"id":"m"}]}`, Identity{"vLLM", "1", "m"}},
-		"padded before":     {`{` + padding + `,"version":"1"}`, `{` + padding + `,"data":[{"id":"m"}]}`, Identity{"vLLM", "", "qwen"}},
-		"padded behind":     {`{"version":"1",` + padding + `}`, `{"data":[{"id":"m"}],` + padding + `}`, Identity{"vLLM", "1", "qwen"}},
-		"as long as may be": {`{"version":"` + long(maxVersionBytes) + `"}`, `{"data":[{"id":"` + long(maxModelBytes) + `"}]}`, Identity{"vLLM", long(maxVersionBytes), long(maxModelBytes)}},
-		"a byte too long":   {`{"version":"` + long(maxVersionBytes+1) + `"}`, `{"data":[{"id":"` + long(maxModelBytes+1) + `"}]}`, Identity{"vLLM", "", "qwen"}},
+		"short":             {`{"version":"1"}`, `{"data":[{"id":"m"}]}`, identity("vLLM", "1", "m")},
+		"padded before":     {`{` + padding + `,"version":"1"}`, `{` + padding + `,"data":[{"id":"m"}]}`, identity("vLLM", "", "qwen")},
+		"padded behind":     {`{"version":"1",` + padding + `}`, `{"data":[{"id":"m"}],` + padding + `}`, identity("vLLM", "1", "qwen")},
+		"as long as may be": {`{"version":"` + long(128) + `"}`, `{"data":[{"id":"` + long(512) + `"}]}`, identity("vLLM", long(128), long(512))},
+		"a byte too long":   {`{"version":"` + long(129) + `"}`, `{"data":[{"id":"` + long(513) + `"}]}`, identity("vLLM", "", "qwen")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -383,12 +358,27 @@ func TestHintIsTheFoundRuntimes(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := &fake{pages: map[string]string{}}
-		e, err := New(Options{Declaration: d, Fetcher: NewFetcher(FetcherOptions{Transport: f}), History: History{Identity: Identity{Runtime: "SGLang"}}})
+		e, err := New(Options{Declaration: d, Fetcher: fetch.New(fetch.Options{Transport: f}), History: History{Identity: Identity{Runtime: "SGLang"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := e.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "--enable-metrics") || strings.Contains(err.Error(), "trtllm") {
 			t.Errorf("%v", err)
+		}
+	})
+}
+
+// A page that is read for the state's sake gives its memory back, as one that is scraped does: a few that are kept would take all
+// the memory for large pages, and the next read would fail.
+func TestLargePageThatNobodyScrapes(t *testing.T) {
+	large := strings.Repeat("vllm:x 1\n", 400_000) // 3.6 MB
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": large})
+		h.run(t)
+		time.Sleep(5 * time.Minute)
+		h.want(t, fleet.InstanceRunning, "", 0)
+		if n := h.fake.count("/metrics"); n < 10 {
+			t.Errorf("%d reads", n)
 		}
 	})
 }

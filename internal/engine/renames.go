@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -31,7 +32,7 @@ func (r *renames) allow(now time.Time) (ok, first bool) {
 func (e *Engine) rename(version, model string) {
 	// Engines are programs of others: what doesn't show in a name is written out, here and so wherever the name is of the instance.
 	version, model = fleet.Spelled(version, fleet.MaxVersion), fleet.Spelled(model, fleet.MaxModelName)
-	if Gateway(e.status.Runtime) {
+	if runtimes.IsGateway(e.status.Runtime) {
 		model = e.status.Model // it has none
 	}
 	if version == e.status.Version && model == e.status.Model {
@@ -43,6 +44,6 @@ func (e *Engine) rename(version, model string) {
 	}
 	if first {
 		e.logger.Warn("engine keeps changing its model or version: it goes by the last ones for up to an hour, since each is a label of all its series; declare model= and version=",
-			"most", maxRenames, "model", e.status.Model, "version", e.status.Version, "now", clip(model, 100))
+			"most", maxRenames, "model", e.status.Model, "version", e.status.Version, "now", fleet.Clip(model, 100))
 	}
 }

@@ -196,10 +196,10 @@ func TestHangingVersionDoesNotBlindTheWorker(t *testing.T) {
 		time.Sleep(time.Minute)
 		h.want(t, fleet.InstanceRunning, "", 0)
 		s.set("", "")
-		time.Sleep(checkInterval + probeTimeout)
+		time.Sleep(checkInterval + 3*time.Second)
 		h.want(t, fleet.InstanceUnreachable, "connection refused", 0)
 		s.set(startedAt(2000, 5), "")
-		time.Sleep(checkInterval + probeTimeout)
+		time.Sleep(checkInterval + 3*time.Second)
 		h.want(t, fleet.InstanceRunning, "", 1)
 	})
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"cmp"
 	"math"
+
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 )
 
 // startTolerance is by how much one process' start time may differ between two pages, in seconds.
@@ -11,10 +13,8 @@ const startTolerance = 2.0
 // sighting is what a page tells about the process that wrote it.
 type sighting struct {
 	runtime string
-	start   float64 // Unix seconds; 0: not on the page
-	witness float64
-	work    work
-	model   string // in the labels, if it was looked for
+	runtimes.Reading
+	model string // in the labels, if it was looked for
 }
 
 // sight looks on a page for what tells one process from the next, and for the model if that is not known. A large page takes a
@@ -26,19 +26,19 @@ func (e *Engine) sight(page []byte) sighting {
 	e.mu.Unlock()
 	s := sighting{runtime: e.declared.Runtime}
 	if s.runtime == "" {
-		if ok && known.wrote(page) {
+		if ok && known.Wrote(page) {
 			s.runtime = known.Name
 		} else {
-			s.runtime = Recognise(page)
+			s.runtime = runtimes.Recognise(page)
 		}
 	}
 	r := known
 	if name := cmp.Or(s.runtime, before); name != known.Name {
-		r, _ = byName(name)
+		r, _ = runtimes.ByName(name)
 	}
-	s.start, s.witness, s.work = r.read(page)
+	s.Reading = r.Read(page)
 	if labelled == "" {
-		s.model = r.modelLabel(page)
+		s.model = r.ModelLabel(page)
 	}
 	return s
 }
@@ -49,26 +49,19 @@ func (e *Engine) restarted(now sighting) bool {
 	if now.runtime != "" && e.last.runtime != "" && now.runtime != e.last.runtime {
 		return true
 	}
-	if now.start > 0 && e.last.start > 0 {
-		return math.Abs(now.start-e.last.start) > startTolerance
+	if now.Start > 0 && e.last.Start > 0 {
+		return math.Abs(now.Start-e.last.Start) > startTolerance
 	}
 	const rounding = 1e-9
-	return e.refused || now.witness < e.last.witness*(1-rounding)
-}
-
-func (r Runtime) modelLabel(page []byte) string {
-	if label := labelValue(page, "model_name", r.prefixes); len(label) <= maxModelBytes {
-		return label
-	}
-	return ""
+	return e.refused || now.RestartCounters < e.last.RestartCounters*(1-rounding)
 }
 
 // kind finds a runtime by its name and remembers the last one: each page asks for the same.
-func (e *Engine) kind(name string) (Runtime, bool) {
+func (e *Engine) kind(name string) (runtimes.Runtime, bool) {
 	if e.runtime.Name == "" || e.runtime.Name != name {
-		r, ok := byName(name)
+		r, ok := runtimes.ByName(name)
 		if !ok {
-			return Runtime{}, false
+			return runtimes.Runtime{}, false
 		}
 		e.runtime = r
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -86,8 +87,8 @@ func TestPhases(t *testing.T) {
 }
 
 func wrongOf(status int) error {
-	e := wrong("no", "")
-	e.status = status
+	e := &fetch.Error{Kind: fetch.Wrong, Detail: "no"}
+	e.Status = status
 	return e
 }
 

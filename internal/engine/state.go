@@ -6,25 +6,26 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // failed notes a fetch without a page.
 func (e *Engine) failed(begun uint64, err error) {
-	fe, ok := errors.AsType[*Error](err)
+	fe, ok := errors.AsType[*fetch.Error](err)
 	if !ok {
-		fe = silent(err.Error(), "")
+		fe = &fetch.Error{Kind: fetch.Silent, Detail: err.Error()}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if fe.Kind == Cancelled || begun < e.seen {
+	if fe.Kind == fetch.Cancelled || begun < e.seen {
 		return
 	}
 	e.noteTry(begun)
 	now := time.Now()
-	e.refused = e.refused || fe.Kind == Refused
-	loading := fe.status == http.StatusServiceUnavailable
-	if fe.Kind == Refused || loading {
+	e.refused = e.refused || fe.Kind == fetch.Refused
+	loading := fe.Status == http.StatusServiceUnavailable
+	if fe.Kind == fetch.Refused || loading {
 		e.start.seen = true // it is not running yet
 	}
 	changed := false
@@ -55,21 +56,21 @@ func (e *Engine) noteTry(begun uint64) {
 }
 
 // stateOf is the state of an engine whose page could not be had.
-func (e *Engine) stateOf(fe *Error, loading bool) (fleet.InstanceState, reason) {
+func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, reason) {
 	why := becauseLost
 	switch {
-	case fe.Kind == Wrong:
+	case fe.Kind == fetch.Wrong:
 		why = becauseWrong
-	case fe.Kind == Refused:
+	case fe.Kind == fetch.Refused:
 		why = becauseRefused
-	case fe.late:
+	case fe.TimedOut:
 		why = becauseTimeout
 	}
 	switch {
 	// Some listen before they have loaded and answer that they are not there yet.
 	case !e.answers && loading && e.process.known:
 		return fleet.InstanceStarting, why
-	case fe.Kind == Wrong:
+	case fe.Kind == fetch.Wrong:
 		return fleet.InstanceError, why
 	case !e.answers:
 		return fleet.InstanceStarting, why
@@ -101,14 +102,14 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 		e.restartSeen, e.firstAnswer = at, at
 		e.watch.restart()
 		restart := at
-		if now.start > 0 {
-			restart = time.Unix(0, int64(now.start*1e9))
+		if now.Start > 0 {
+			restart = time.Unix(0, int64(now.Start*1e9))
 		}
 		e.countRestart(restart)
 	}
 	recognised := now.runtime != "" && now.runtime != e.status.Runtime
 	// An engine that was away may be another one, unless its page says that it is the same process.
-	back := e.answers && e.status.State == fleet.InstanceUnreachable && now.start == 0
+	back := e.answers && e.status.State == fleet.InstanceUnreachable && now.Start == 0
 	if again || recognised || back || first {
 		e.epoch++
 		e.settle()
@@ -119,7 +120,7 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 		}
 		e.labelled = ""
 		if r, ok := e.kind(e.status.Runtime); ok && now.model == "" {
-			e.labelled = r.modelLabel(page) // it was not looked for
+			e.labelled = r.ModelLabel(page) // it was not looked for
 		}
 		select {
 		case e.ask <- struct{}{}:
@@ -132,7 +133,7 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 	}
 	e.answers, e.refused, e.gone, e.last = true, false, false, now
 	changed := e.turn(fleet.InstanceRunning, why, "") || again || recognised || first
-	e.watch.page(at, now.work)
+	e.watch.page(at, now.Work)
 	if e.judge(at) || changed {
 		e.onChange()
 	}

@@ -5,6 +5,9 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 )
 
 const (
@@ -52,18 +55,18 @@ func newWatch(after time.Duration, progress time.Time) watch {
 }
 
 // page notes what a page tells.
-func (w *watch) page(now time.Time, seen work) {
-	if w.known && len(seen.counts) == len(w.counts) && !slices.Equal(seen.counts, w.counts) {
+func (w *watch) page(now time.Time, seen runtimes.Work) {
+	if w.known && len(seen.Counters) == len(w.counts) && !slices.Equal(seen.Counters, w.counts) {
 		w.progress = now
 	}
-	w.known, w.live, w.ever, w.counts, w.load, w.lag = seen.known, seen.live, seen.ever, seen.counts, seen.load, seen.lag
+	w.known, w.live, w.ever, w.counts, w.load, w.lag = seen.HasCounters, seen.PerStep, seen.Moved, seen.Counters, seen.Requests, seen.GaugeLag
 	w.read, w.mute = now, false
 	w.flight(now)
 }
 
 // noPage notes a read that failed. The requests of the page before are still there unless the failure says otherwise.
-func (w *watch) noPage(now time.Time, kind Kind) {
-	if kind != Silent {
+func (w *watch) noPage(now time.Time, kind fetch.Kind) {
+	if kind != fetch.Silent {
 		w.load = 0
 	}
 	w.read, w.mute = now, true

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 
-	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/enginepages"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
@@ -24,7 +24,7 @@ func enginePages(t *testing.T) map[string]*fakeEngine {
 	pages := map[string]*fakeEngine{}
 	for _, p := range enginepages.Own(t) {
 		e := &fakeEngine{page: string(p.Text)}
-		e.instance.Runtime, e.instance.Version, e.instance.Gateway = p.Runtime, p.Version, engine.Gateway(p.Runtime)
+		e.instance.Runtime, e.instance.Version, e.instance.Gateway = p.Runtime, p.Version, runtimes.IsGateway(p.Runtime)
 		pages[p.Name] = e
 	}
 	return pages
@@ -55,9 +55,9 @@ func seriesOf(t *testing.T, what string, page []byte) (list []labels.Labels) {
 func TestMixedCluster(t *testing.T) {
 	pages := enginePages(t)
 	var engines []Engine
-	runtimes := map[string]bool{}
+	seen := map[string]bool{}
 	for name, e := range pages {
-		runtimes[e.instance.Runtime] = true
+		seen[e.instance.Runtime] = true
 		for i := range 2 {
 			in := e.instance
 			in.Name, in.ID = fmt.Sprintf("%s-%d", name, i), fmt.Sprint(len(engines))
@@ -67,8 +67,8 @@ func TestMixedCluster(t *testing.T) {
 			engines = append(engines, &fakeEngine{page: e.page, instance: in})
 		}
 	}
-	if want := len(engine.Runtimes()); len(runtimes) < want {
-		t.Errorf("pages of %d runtimes, there are %d", len(runtimes), want)
+	if want := len(runtimes.All()); len(seen) < want {
+		t.Errorf("pages of %d runtimes, there are %d", len(seen), want)
 	}
 	compiled, err := mapping.Compile(mapping.Default())
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -51,7 +52,7 @@ func TestReady(t *testing.T) {
 				n.delay = c.want
 			}
 			m := newManager(t, t.TempDir(), func(o *Options) {
-				o.Fetcher = engine.NewFetcher(engine.FetcherOptions{Transport: n})
+				o.Fetcher = fetch.New(fetch.Options{Transport: n})
 				o.Declared = declare(t, engine.Declaration{URL: "http://127.0.0.1:1", Instance: "own", Model: "qwen"})
 			})
 			d := finder{looked: make(chan struct{})}
@@ -93,7 +94,7 @@ func TestEnginesThatAreNotFoundYet(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
 				path := filepath.Join(dir, "worker.json")
-				silent := func(o *Options) { o.Fetcher = engine.NewFetcher(engine.FetcherOptions{Transport: &network{}}) }
+				silent := func(o *Options) { o.Fetcher = fetch.New(fetch.Options{Transport: &network{}}) }
 				before := newManager(t, dir, silent)
 				f := at(1, "qwen")
 				f.Instance = "n1-1"

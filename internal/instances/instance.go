@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/exposition"
 )
@@ -57,7 +58,7 @@ func (in *Instance) Fetch(ctx context.Context) (exporter.Page, error) {
 // Instance implements exporter.Engine.
 func (in *Instance) Instance() exporter.Instance {
 	s := in.engine.Status()
-	out := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Version: s.Version, Gateway: engine.Gateway(s.Runtime)}
+	out := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Version: s.Version, Gateway: runtimes.IsGateway(s.Runtime)}
 	if known := in.store.engine(s.Name); known.IDs.Model == s.Model {
 		out.ID, out.ModelID = IDLabel(known.IDs.InstanceID), IDLabel(known.IDs.ModelID)
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -55,7 +57,7 @@ type Options struct {
 	// Worker is the worker's name, which names of instances are made of.
 	Worker  string
 	Store   *Store
-	Fetcher *engine.Fetcher
+	Fetcher *fetch.Fetcher
 	GPUs    GPUs
 	// Declared are the engines that the user declared, as engine.CheckDeclarations returns them.
 	Declared []engine.Declaration
@@ -168,7 +170,7 @@ func (m *Manager) Reported() []fleet.ReportedInstance {
 	var out []fleet.ReportedInstance
 	for _, in := range m.Instances() {
 		s := in.engine.Status()
-		if s.Model == "" && !engine.Gateway(s.Runtime) {
+		if s.Model == "" && !runtimes.IsGateway(s.Runtime) {
 			continue
 		}
 		out = append(out, fleet.ReportedInstance{

@@ -17,6 +17,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -36,7 +37,7 @@ func newManager(t *testing.T, dir string, change ...func(*Options)) *Manager {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := engine.NewFetcher(engine.FetcherOptions{})
+	f := fetch.New(fetch.Options{})
 	t.Cleanup(f.Close)
 	o := Options{Worker: "n1", Store: store, Fetcher: f, GPUs: noGPUs{}, Retention: time.Hour, StallAfter: -1, Logger: logger}
 	for _, c := range change {
@@ -81,7 +82,7 @@ func newManagerInABubble(t *testing.T, retention time.Duration) (*Manager, *netw
 	t.Helper()
 	n := &network{}
 	return newManager(t, t.TempDir(), func(o *Options) {
-		o.Fetcher, o.Retention = engine.NewFetcher(engine.FetcherOptions{Transport: n}), retention
+		o.Fetcher, o.Retention = fetch.New(fetch.Options{Transport: n}), retention
 	}), n
 }
 

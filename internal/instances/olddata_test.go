@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/exporter"
 )
 
@@ -30,7 +31,7 @@ func TestStateOfAnOlderRevision(t *testing.T) {
 			if o.Store, err = OpenStore(path, "http://server", o.Logger); err != nil {
 				t.Fatal(err)
 			}
-			o.Fetcher = engine.NewFetcher(engine.FetcherOptions{Transport: &network{}})
+			o.Fetcher = fetch.New(fetch.Options{Transport: &network{}})
 			o.Declared = declare(t, engine.Declaration{URL: "http://127.0.0.1:9", Model: "qwen", Instance: "own"})
 		})
 		want := Identity{

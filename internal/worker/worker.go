@@ -27,7 +27,8 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/host"
 	"github.com/stackscope/stackscope/internal/discovery"
-	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/instances"
 	"github.com/stackscope/stackscope/internal/mapsync"
@@ -52,7 +53,7 @@ type Worker struct {
 	client    *client.Client // nil: there is no server
 	store     *instances.Store
 	follower  *mapsync.Follower
-	fetcher   *engine.Fetcher
+	fetcher   *fetch.Fetcher
 	discovery *discovery.Discovery
 	shares    *attribution.Attribution
 	instances *instances.Manager
@@ -138,13 +139,13 @@ func (w *Worker) openDataDir() error {
 // openEngines makes what finds engines and what manages those that are found.
 func (w *Worker) openEngines() (err error) {
 	o := &w.opts
-	w.fetcher = engine.NewFetcher(engine.FetcherOptions{LargePagesBytes: largePages(o.LargePagesMemory)})
+	w.fetcher = fetch.New(fetch.Options{LargePagesBytes: largePages(o.LargePagesMemory)})
 	w.stack.Push("engines' connections", func(context.Context) error {
 		w.fetcher.Close()
 		return nil
 	})
 	do := discovery.Options{
-		Root: o.HostRoot, Rules: engine.DetectionRules(), DockerHost: o.DockerHost, OnChange: func() { w.instances.Refresh() }, Logger: o.Logger,
+		Root: o.HostRoot, Rules: runtimes.DetectionRules(), DockerHost: o.DockerHost, OnChange: func() { w.instances.Refresh() }, Logger: o.Logger,
 		Processes: slices.Contains(o.Discover, discovery.SourceProcess), Docker: slices.Contains(o.Discover, discovery.SourceDocker),
 	}
 	for _, d := range o.Engines {

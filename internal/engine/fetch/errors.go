@@ -1,0 +1,183 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/klauspost/compress/flate"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// Kind says what an engine's failure says about the engine.
+type Kind int
+
+// Kinds of failure.
+const (
+	// Wrong: it answered, but not with a metrics page.
+	Wrong Kind = iota
+	// Refused: nothing listens at its address.
+	Refused
+	// Silent: it cannot be reached or did not answer in time.
+	Silent
+	// Cancelled: the caller gave up; this says nothing about the engine.
+	Cancelled
+)
+
+// Error says why an engine's page could not be had. Its text is one line without credentials that stays the same as long
+// as the reason does, so that it can be logged once.
+type Error struct {
+	Kind   Kind
+	Detail string
+	Hint   string // what to do; may be empty
+
+	TimedOut bool // it did not answer in time
+	Status   int  // of its answer, if that was not 200
+}
+
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Detail
+	}
+	return e.Detail + ": " + e.Hint
+}
+
+func wrong(detail, hint string) *Error { return &Error{Kind: Wrong, Detail: detail, Hint: hint} }
+
+func silent(detail, hint string) *Error { return &Error{Kind: Silent, Detail: detail, Hint: hint} }
+
+func late(detail, hint string) *Error {
+	return &Error{Kind: Silent, Detail: detail, Hint: hint, TimedOut: true}
+}
+
+// explain turns an error of the HTTP client into an *Error. Addresses are left out: those of this side differ each time.
+func explain(ctx context.Context, err error) error {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		err = ue.Err
+	}
+	const reach = "is it running, and are host and port right?"
+	if errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) {
+		return &Error{Kind: Cancelled, Detail: "the scrape was given up"}
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return silent("its host name "+fleet.Clip(e.Name, 253)+" cannot be resolved", "check the name and this machine's DNS")
+	}
+	if _, ok := errors.AsType[flate.CorruptInputError](err); ok {
+		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")
+	}
+	switch text := err.Error(); {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &Error{Kind: Refused, Detail: "connection refused", Hint: reach}
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return silent("the connection was closed before the answer was complete", "")
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return silent("there is no route to its host", "check the address and the network")
+	case isDial(err) && isTimeout(err):
+		return late("no connection could be made in time", reach)
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return late("no complete answer before the scrape's deadline", "is it overloaded, or is the scrape timeout too short?")
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return wrong("it does not speak TLS", "write http:// in the URL")
+	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "readLoopPeekFailLocked"):
+		// The second is net/http's text when the other side speaks before it was asked, as SSH does.
+		return wrong("it does not speak HTTP", "is the port right? If it speaks TLS, write https:// in the URL")
+	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "):
+		return wrong("its TLS certificate is not accepted: "+fleet.Clip(text, 200), "")
+	default:
+		if oe, ok := errors.AsType[*net.OpError](err); ok {
+			text = oe.Op + ": " + oe.Err.Error()
+		}
+		return silent("it cannot be reached: "+fleet.Clip(text, 200), reach)
+	}
+}
+
+func isDial(err error) bool {
+	oe, ok := errors.AsType[*net.OpError](err)
+	return ok && oe.Op == "dial"
+}
+
+func isTimeout(err error) bool {
+	ne, ok := errors.AsType[net.Error](err)
+	return ok && ne.Timeout()
+}
+
+// wrongStatus explains an answer that is not 200.
+func wrongStatus(hint string, resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		hint = "give credentials in the URL, as in http://USER:PASSWORD@HOST:PORT"
+	case http.StatusNotFound:
+		hint = strings.TrimSuffix("is the URL the engine's? "+hint, " ")
+	}
+	e := wrong(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), hint)
+	e.Status = resp.StatusCode
+	return e
+}
+
+// check refuses what is no metrics page. A page that says it is HTML or JSON but begins like a metrics page is one.
+func check(contentType string, body []byte) error {
+	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\ufeff")), " \t\r\n")
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		media = ""
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	kind := ""
+	switch {
+	case body[0] == '#':
+		return nil
+	case body[0] == '<', media == "text/html":
+		kind = "HTML"
+	case body[0] == '[', body[0] == '{' && !bytes.HasPrefix(body, []byte(`{"`)), media == "application/json":
+		kind = "JSON"
+	case body[0] == '{' && !quotedName(body):
+		kind = "JSON"
+	case strings.Contains(media, "protobuf"):
+		kind = "protobuf"
+	case body[0] != '{' && !looksLikeSample(body):
+		kind = "text"
+	default:
+		return nil
+	}
+	return wrong("answered "+kind+", not a metrics page", "is the URL the engine's?")
+}
+
+// quotedName reports whether body begins as {"name",... or {"name"} does, a sample whose name is quoted, and not as JSON.
+func quotedName(body []byte) bool {
+	line, _, _ := bytes.Cut(body, []byte("\n"))
+	end := bytes.IndexByte(line[2:], '"')
+	if end < 0 || end+3 >= len(line) {
+		return false
+	}
+	c := line[end+3]
+	return c == ',' || c == '}'
+}
+
+// looksLikeSample reports whether any of the first lines of body is a comment or a sample.
+func looksLikeSample(body []byte) bool {
+	const lines = 100
+	var s exposition.Sample
+	n := 0
+	for line := range bytes.Lines(body) {
+		line = exposition.TrimLine(bytes.TrimSuffix(line, []byte("\n")))
+		if n++; n > lines {
+			return false
+		}
+		if len(line) > 0 && (line[0] == '#' || s.Parse(line) == nil) {
+			return true
+		}
+	}
+	return false
+}

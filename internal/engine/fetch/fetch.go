@@ -1,0 +1,248 @@
+// Package fetch gets pages from inference engines over HTTP, within bounds: of time, of size, of memory for all pages
+// together, of redirects. It knows nothing of the runtimes that engines are of.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// Bounds of a fetch.
+const (
+	// DefaultMaxPageBytes bounds a metrics page, after inflation. What pages have beyond smallPageBytes is bounded for all
+	// of them together, too.
+	DefaultMaxPageBytes = 16 << 20
+	dialTimeout         = 2 * time.Second
+	maxHeaderBytes      = 64 << 10
+	maxDrainBytes       = 16 << 10
+)
+
+// accept asks for the classic text format: it is what every engine has.
+const accept = "text/plain;version=0.0.4"
+
+// Options configure a Fetcher.
+type Options struct {
+	MaxPageBytes int64 // 0: DefaultMaxPageBytes
+	// LargePagesBytes bounds what pages have beyond smallPageBytes, together; 0 or less than one page may have: that.
+	LargePagesBytes int64
+	// Transport carries the requests; nil: one with connections of its own, which are kept open between scrapes and use no
+	// proxy.
+	Transport http.RoundTripper
+}
+
+// Fetcher gets pages from engines. It is safe for concurrent use.
+type Fetcher struct {
+	client  *http.Client
+	max     int64
+	large   *budget
+	buffers sync.Pool // of *[]byte
+	gzips   sync.Pool // of *gzip.Reader
+}
+
+// New makes a Fetcher.
+func New(o Options) *Fetcher {
+	if o.MaxPageBytes <= 0 {
+		o.MaxPageBytes = DefaultMaxPageBytes
+	}
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
+			DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+			TLSHandshakeTimeout:    dialTimeout,
+			MaxIdleConnsPerHost:    2,
+			IdleConnTimeout:        90 * time.Second,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			DisableCompression:     true,
+		}
+	}
+	return &Fetcher{
+		client: &http.Client{
+			Transport:     o.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		max:   o.MaxPageBytes,
+		large: newBudget(max(o.LargePagesBytes, o.MaxPageBytes)), // one page always has room
+	}
+}
+
+// Close ends idle connections.
+func (f *Fetcher) Close() { f.client.CloseIdleConnections() }
+
+// Page is a metrics page. Body is valid until Release.
+type Page struct {
+	Body        []byte
+	ContentType string
+
+	memory *pageMemory
+}
+
+// Release gives the page's memory back. Body must not be used any more. A second call does nothing.
+func (p *Page) Release() {
+	if p.memory != nil {
+		p.memory.release()
+	}
+	*p = Page{}
+}
+
+// Fetch gets the metrics page of t. ctx bounds all of it, an endless body too. A redirect is followed once and only on the
+// same host, as mounted applications answer /metrics with one to /metrics/. An empty page is a page: the engine has just
+// started. Errors are of type *Error.
+func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	resp, err := f.get(ctx, t, t.page, accept)
+	if err != nil {
+		return Page{}, err
+	}
+	if location := redirect(resp); location != nil {
+		drain(resp)
+		if !sameHost(t.page, location) {
+			return Page{}, wrong(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", fleet.Clip(location.Host, 253)), "declare that address if it is the engine's")
+		}
+		if resp, err = f.get(ctx, t, location, accept); err != nil {
+			return Page{}, err
+		}
+		if redirect(resp) != nil {
+			drain(resp)
+			return Page{}, wrong("answered with a second redirect, which is not followed", "declare the page's path with path=")
+		}
+	}
+	defer drain(resp)
+	if resp.StatusCode != http.StatusOK {
+		return Page{}, wrongStatus(t.hint(resp.StatusCode), resp)
+	}
+	return f.read(ctx, resp, giveUp)
+}
+
+func (f *Fetcher) get(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, wrong("cannot be asked: "+fleet.Clip(err.Error(), 200), "")
+	}
+	req.Header.Set("Accept", accept)
+	// Engines compress in the process that serves requests: asking for it would slow them down.
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", "stackscope/"+buildinfo.Get().Version)
+	if t.user != "" || t.password != "" {
+		req.SetBasicAuth(t.user, t.password)
+	}
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	return resp, nil
+}
+
+// Ask gets path below t's base address and hands the body, at most limit bytes of it, to read. An answer with another status
+// than 200 is an error.
+func (f *Fetcher) Ask(ctx context.Context, t Target, path, accept string, limit int64, read func(io.Reader) error) error {
+	u := *t.base
+	u.Path += path
+	resp, err := f.get(ctx, t, &u, accept)
+	if err != nil {
+		return err
+	}
+	defer drain(resp)
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	return read(io.LimitReader(resp.Body, limit))
+}
+
+// redirect returns where resp redirects to, or nil.
+func redirect(resp *http.Response) *url.URL {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		if location, err := resp.Location(); err == nil {
+			location.User = nil
+			return location
+		}
+	}
+	return nil
+}
+
+func sameHost(a, b *url.URL) bool {
+	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && Port(a) == Port(b)
+}
+
+// drain reads a rest that is known to be short, so that the connection can be used again, and closes the body.
+func drain(resp *http.Response) {
+	if n := resp.ContentLength; n > 0 && n <= maxDrainBytes {
+		_, _ = io.CopyN(io.Discard, resp.Body, n)
+	}
+	_ = resp.Body.Close()
+}
+
+func (f *Fetcher) read(ctx context.Context, resp *http.Response, giveUp func(error)) (Page, error) {
+	body, size := io.Reader(resp.Body), resp.ContentLength
+	if size > f.max {
+		return Page{}, f.tooLarge()
+	}
+	switch encoding := strings.ToLower(resp.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		zr, err := f.inflater(io.LimitReader(body, f.max+1))
+		if err != nil {
+			return Page{}, f.readError(ctx, err)
+		}
+		defer f.gzips.Put(zr)
+		body, size = zr, -1
+	default:
+		return Page{}, wrong(fmt.Sprintf("answered with Content-Encoding %q though none was asked for", fleet.Clip(encoding, 40)), "switch that compression off in the engine or in the proxy before it")
+	}
+	page := Page{ContentType: resp.Header.Get("Content-Type"), memory: f.memory(giveUp)}
+	var err error
+	if page.Body, err = page.memory.readAll(ctx, body, size, f.max); err == nil {
+		err = check(page.ContentType, page.Body)
+	}
+	if err != nil {
+		page.Release()
+		return Page{}, f.readError(ctx, err)
+	}
+	return page, nil
+}
+
+func (f *Fetcher) inflater(r io.Reader) (*gzip.Reader, error) {
+	if zr, ok := f.gzips.Get().(*gzip.Reader); ok {
+		if err := zr.Reset(r); err != nil {
+			return nil, err
+		}
+		return zr, nil
+	}
+	return gzip.NewReader(r)
+}
+
+func (f *Fetcher) tooLarge() error {
+	return wrong(fmt.Sprintf("answered with a page of more than %d MiB", f.max>>20), "is the URL the engine's? A page of an engine has at most some MiB")
+}
+
+func (f *Fetcher) readError(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	if errors.Is(err, errTooLarge) {
+		return f.tooLarge()
+	}
+	if errors.Is(context.Cause(ctx), errSlow) {
+		return late("its page of more than 1 MiB was not complete after "+largePatience.String()+" while others waited for the memory", "is it overloaded? --large-pages-memory is how much there is for all")
+	}
+	if errors.Is(err, errNoRoom) {
+		return wrong("answered with a page of more than 1 MiB while "+errNoRoom.Error(), "are the URLs of all engines with large pages right? A page of an engine has at most some MiB")
+	}
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")
+	}
+	return explain(ctx, err)
+}

@@ -1,0 +1,18 @@
+package fetch
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// allocateLarge returns memory that costs nothing until it is written to, outside Go's heap: there it would grow by copies
+// of which each stays until the next collection.
+func allocateLarge(n int) ([]byte, error) {
+	b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("memory for a page of at most %d bytes: %w", n, err)
+	}
+	return b, nil
+}
+
+func freeLarge(b []byte) { _ = syscall.Munmap(b) } // it fails for what was not mapped

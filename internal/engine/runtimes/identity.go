@@ -1,0 +1,53 @@
+package runtimes
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// Identity is what an engine is. Empty: not known.
+type Identity struct {
+	Runtime string `json:"runtime,omitempty"`
+	Version string `json:"version,omitempty"`
+	Model   string `json:"model,omitempty"`
+}
+
+// Identify asks an engine for what known lacks, the runtime too, and returns all of it. modelLabel is the model's name in the
+// labels of the engine's page. The error says what is still missing and may be had by asking again.
+func (p Prober) Identify(ctx context.Context, known Identity, modelLabel string) (Identity, error) {
+	if known.Runtime == "" {
+		known.Runtime = p.runtime(ctx)
+	}
+	r, ok := ByName(known.Runtime)
+	if r.Gateway {
+		known.Model, modelLabel = "", ""
+	}
+	askModel := r.model
+	if askModel == nil {
+		askModel = func(ctx context.Context, p Prober) (string, error) { return p.model(ctx) }
+	}
+	var wg sync.WaitGroup
+	var versionErr, modelErr error
+	if ok && known.Version == "" && r.version != nil {
+		wg.Go(func() { known.Version, versionErr = r.version(ctx, p) })
+	}
+	if known.Model == "" {
+		wg.Go(func() { known.Model, modelErr = askModel(ctx, p) })
+	}
+	wg.Wait()
+	switch {
+	case modelErr != nil && modelLabel != "":
+		known.Model, modelErr = modelLabel, nil
+	case errors.Is(modelErr, errNoModel): // asking again would not help
+		modelErr = nil
+	}
+	var runtimeErr error
+	if known.Runtime == "" {
+		runtimeErr = errors.New("its page shows no known engine: declare runtime=")
+	}
+	return known, errors.Join(runtimeErr, versionErr, modelErr)
+}
+
+// noModel is for what does not say which model it serves.
+func noModel(context.Context, Prober) (string, error) { return "", errNoModel }

@@ -1,0 +1,98 @@
+package runtimes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+const infoPath = "/info"
+
+// about is what an engine answers to /info: its strings and the names of all its members, at the top of the object.
+type about struct {
+	texts   map[string]string
+	members map[string]bool
+}
+
+// maxMembers bounds the members of an answer that are looked at.
+const maxMembers = 200
+
+// info asks what several kinds of engines answer alike. Only strings under wanted are kept.
+func (p Prober) info(ctx context.Context, wanted string) (a about, err error) {
+	err = p.ask(ctx, infoPath, func(body io.Reader) (err error) {
+		a, err = readAbout(body, wanted)
+		return err
+	})
+	return a, err
+}
+
+// infoString returns the string under key of what an engine of this runtime answers to /info. An answer whose members are
+// another engine's is an error.
+func (p Prober) infoString(ctx context.Context, runtime, key string) (string, error) {
+	a, err := p.info(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	if other := a.runtime(); other != "" && other != runtime {
+		return "", fmt.Errorf("GET %s: the answer is one of %s", infoPath, other)
+	}
+	if a.texts[key] == "" {
+		return "", fmt.Errorf("GET %s: %w", infoPath, errNoAnswer)
+	}
+	return bounded(infoPath, key, a.texts[key], nil)
+}
+
+// runtime asks an engine whose page has no metric of any runtime, such as one that has not served a request yet. It returns ""
+// if the answer doesn't tell.
+func (p Prober) runtime(ctx context.Context) string {
+	a, err := p.info(ctx, "")
+	if err != nil {
+		return ""
+	}
+	return a.runtime()
+}
+
+// runtime tells by the members which runtime answered; "": they don't tell.
+func (a about) runtime() string {
+	for _, r := range All() {
+		if r.ownsInfo != nil && r.ownsInfo(a.members) {
+			return r.Name
+		}
+	}
+	return ""
+}
+
+// readAbout reads a JSON object to its end.
+func readAbout(r io.Reader, wanted string) (about, error) {
+	a := about{texts: map[string]string{}, members: map[string]bool{}}
+	dec := json.NewDecoder(r)
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return a, errNoAnswer
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return a, err
+		}
+		key, _ := name.(string)
+		if a.members[key] = true; len(a.members) > maxMembers {
+			return a, errNoAnswer
+		}
+		if key != wanted {
+			if err := skipValue(dec); err != nil {
+				return a, err
+			}
+			continue
+		}
+		var value any
+		if err := dec.Decode(&value); err != nil {
+			return a, err
+		}
+		if text, ok := value.(string); ok {
+			a.texts[key] = text
+		}
+	}
+	_, err := dec.Token()
+	return a, err
+}

@@ -1,0 +1,21 @@
+package runtimes
+
+import "github.com/stackscope/stackscope/internal/fleet"
+
+// lightllm is LightLLM, whose families are called like TGI's. It tells its version nowhere that is known. All its families
+// of requests move when a request ends.
+func lightllm() Runtime {
+	return Runtime{
+		Name:            "LightLLM",
+		prefixes:        []string{"lightllm_"},
+		restartCounters: []string{"lightllm_request_count_total", "lightllm_request_success_total"},
+		rule: fleet.DetectionRule{
+			Commands: []string{"lightllm.server.api_server"},
+			Images:   []string{"modeltc/lightllm"},
+			Port:     8000, PortFlags: []string{"--port"},
+			NameFlags: []string{"--model_name"}, ModelFlags: []string{"--model_dir"},
+		},
+		requestCounters: append([]quantity{firstOf("lightllm_request_success_total", "lightllm_request_success")}, each("lightllm_request_generated_tokens_sum")...),
+		requestGauges:   each("lightllm_batch_current_size", "lightllm_queue_size"),
+	}
+}

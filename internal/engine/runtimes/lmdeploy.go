@@ -1,0 +1,22 @@
+package runtimes
+
+import "github.com/stackscope/stackscope/internal/fleet"
+
+// lmdeploy is LMDeploy. It tells its version nowhere.
+func lmdeploy() Runtime {
+	return Runtime{
+		Name:            "LMDeploy",
+		prefixes:        []string{"lmdeploy:"},
+		restartCounters: []string{"lmdeploy:prompt_tokens_total", "lmdeploy:generation_tokens_total"},
+		rule: fleet.DetectionRule{
+			Commands: []string{"lmdeploy serve api_server"},
+			Images:   []string{"openmmlab/lmdeploy"},
+			Port:     23333, PortFlags: []string{"--server-port"},
+			NameFlags: []string{"--model-name"}, Positional: true,
+			// Until 0.10 it needs --enable-metrics, since 0.11 this switches them off.
+			Off: []string{"--disable-metrics"},
+		},
+		stepCounters:  each("lmdeploy:generation_tokens_total", "lmdeploy:prompt_tokens_total"),
+		requestGauges: each("lmdeploy:num_requests_running", "lmdeploy:num_requests_waiting"),
+	}
+}

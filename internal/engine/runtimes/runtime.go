@@ -1,0 +1,176 @@
+// Package runtimes knows the kinds of inference engine that stackscope reads, and of gateways in front of them: how each is
+// recognised, how it is asked for its version and model, and which of its counters and gauges tell restarts and progress. Each
+// runtime is a file of data.
+package runtimes
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// DefaultPath is the path of a metrics page where neither the runtime nor the user says otherwise.
+const DefaultPath = "/metrics"
+
+// Runtime is one kind of inference engine, or of gateway.
+type Runtime struct {
+	// Name is the value of label runtime, as GPUStack spells it.
+	Name string
+	// Gateway: it stands in front of engines and serves no model of its own. Whether it makes progress is not judged: what its
+	// requests wait for is an engine.
+	Gateway bool
+	// prefixes begin the names of metrics that no other runtime has. A page that has the metric exclude is another runtime's,
+	// whose names begin alike; "": there is none such.
+	prefixes []string
+	exclude  string
+	// restartCounters fall only when the engine restarts.
+	restartCounters []string
+	// version asks the engine for its version; nil: it does not tell.
+	version probe
+	// model asks the engine for the model that it serves; nil: it lists its models as OpenAI's API does.
+	model probe
+	// ownsInfo reports whether the members of an answer to /info are this runtime's; nil: it does not answer that.
+	ownsInfo func(members map[string]bool) bool
+	// hint says what to do about an answer with this HTTP status, or ""; nil: there is nothing to say about any.
+	hint func(status int) string
+	// rule is how discovery recognises it, but for the rule's Runtime.
+	rule fleet.DetectionRule
+	// stepCounters move with each token or step of the engine, requestCounters when a request ends.
+	stepCounters, requestCounters []quantity
+	// requestGauges count the requests that it has, running and waiting. They may show requests that ended up to gaugeLag ago.
+	requestGauges []quantity
+	gaugeLag      time.Duration
+
+	scan *counterScan // for all of the counters and gauges above, made from them by All
+}
+
+// probe asks an engine for something about itself.
+type probe func(ctx context.Context, p Prober) (string, error)
+
+// All lists the runtimes in the order in which they are tried on a page. One that re-exports another's metrics beside its own
+// stands behind the other. The list must not be changed.
+func All() []Runtime {
+	all.once.Do(func() { all.list = list() })
+	return all.list
+}
+
+// all is no sync.OnceValue: the runtimes' probes refer to All, which the compiler would take for an initialization cycle.
+var all struct {
+	once sync.Once
+	list []Runtime
+}
+
+func list() []Runtime {
+	list := []Runtime{
+		productionStack(), vllm(), sglang(), mindie(), tgi(), tei(), trtllm(), lmdeploy(), llamacpp(), fastdeploy(), lightllm(), xinference(),
+		nim(), dynamo(), triton(),
+		litellm(), envoyAI(), higress(),
+	}
+	for i := range list {
+		list[i].scan = list[i].newScan()
+	}
+	return list
+}
+
+// ByName finds a runtime by its name in any case.
+func ByName(name string) (Runtime, bool) {
+	for _, r := range All() {
+		if strings.EqualFold(r.Name, name) {
+			return r, true
+		}
+	}
+	return Runtime{}, false
+}
+
+// NormalName returns the spelling of a runtime's name that labels and mappings use. Names that are not known here stay as they
+// are: a mapping may know them.
+func NormalName(name string) string {
+	if r, ok := ByName(name); ok {
+		return r.Name
+	}
+	return name
+}
+
+// IsGateway reports whether the runtime of this name is known to be a gateway.
+func IsGateway(name string) bool {
+	r, ok := ByName(name)
+	return ok && r.Gateway
+}
+
+// DetectionRules returns the rule of each runtime, in the order of All.
+func DetectionRules() []fleet.DetectionRule {
+	var rules []fleet.DetectionRule
+	for _, r := range All() {
+		r.rule.Runtime = r.Name
+		rules = append(rules, r.rule)
+	}
+	return rules
+}
+
+// StatusHint returns what to do about an answer with this HTTP status of an engine of the named runtime, or "". Where the name
+// is "", the hints of all runtimes are joined.
+func StatusHint(name string, status int) string {
+	var hints []string
+	for _, r := range All() {
+		if r.hint == nil || name != "" && r.Name != name {
+			continue
+		}
+		if h := r.hint(status); h != "" {
+			hints = append(hints, h)
+		}
+	}
+	return strings.Join(hints, "; ")
+}
+
+// hintAt gives hint for one status.
+func hintAt(status int, hint string) func(int) string {
+	return func(got int) string {
+		if got == status {
+			return hint
+		}
+		return ""
+	}
+}
+
+// Recognise returns the name of the runtime whose metrics page this is, or "".
+func Recognise(page []byte) string {
+	for _, r := range All() {
+		if r.Wrote(page) {
+			return r.Name
+		}
+	}
+	return ""
+}
+
+// Wrote reports whether page has a metric that only this runtime has.
+func (r Runtime) Wrote(page []byte) bool {
+	if r.exclude != "" && bytes.Contains(page, []byte("# TYPE "+r.exclude)) {
+		return false
+	}
+	for _, prefix := range r.prefixes {
+		if bytes.HasPrefix(page, []byte(prefix)) || bytes.Contains(page, []byte("\n"+prefix)) || bytes.Contains(page, []byte("# TYPE "+prefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Path is the path of the metrics page unless the user says otherwise.
+func (r Runtime) Path() string {
+	if r.rule.Path != "" {
+		return r.rule.Path
+	}
+	return DefaultPath
+}
+
+// ModelLabel returns the model's name in the labels of page, or "".
+func (r Runtime) ModelLabel(page []byte) string {
+	if label := labelValue(page, "model_name", r.prefixes); len(label) <= maxModelBytes {
+		return label
+	}
+	return ""
+}

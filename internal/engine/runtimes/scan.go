@@ -1,0 +1,159 @@
+package runtimes
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/exposition"
+)
+
+// counterScan adds up the samples of several series in one pass over a page.
+type counterScan struct {
+	list []series
+	// Which of list a line may be of, by its first byte and by the one at prefilterAt. Nearly every line of a page is none of
+	// them, and is left at these two bytes.
+	byFirst, byPrefilter [256]uint64
+}
+
+const (
+	prefilterAt   = 7
+	maxScanSeries = 64
+)
+
+// total is what a page has of a series.
+type total struct {
+	sum   float64
+	found bool
+}
+
+func newCounterScan(list []series) *counterScan {
+	if len(list) > maxScanSeries {
+		panic("a runtime has more series than a counter scan takes")
+	}
+	c := &counterScan{list: list}
+	for i, s := range list {
+		bit := uint64(1) << i
+		c.byFirst[s.name[0]] |= bit
+		if len(s.name) > prefilterAt {
+			c.byPrefilter[s.name[prefilterAt]] |= bit
+			continue
+		}
+		for b := range c.byPrefilter {
+			c.byPrefilter[b] |= bit
+		}
+	}
+	return c
+}
+
+// totals returns what a page has of each series. Values that are no finite number are left out.
+func (c *counterScan) totals(page []byte) []total {
+	result := make([]total, len(c.list))
+	var sample exposition.Sample
+	for len(page) > 0 {
+		line := page
+		if end := bytes.IndexByte(page, '\n'); end >= 0 {
+			line, page = page[:end], page[end+1:]
+		} else {
+			page = nil
+		}
+		if len(line) == 0 {
+			continue
+		}
+		may := c.byFirst[line[0]]
+		if len(line) > prefilterAt {
+			may &= c.byPrefilter[line[prefilterAt]]
+		}
+		for ; may != 0; may &= may - 1 {
+			i := bits.TrailingZeros64(may)
+			s := &c.list[i]
+			if len(line) <= len(s.name) || string(line[:len(s.name)]) != s.name ||
+				sample.Parse(exposition.TrimLine(line)) != nil || string(sample.Name) != s.name || !s.selects(&sample) {
+				continue
+			}
+			if v, ok := exposition.ParseNumber(sample.Value); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+				result[i].sum += v
+				result[i].found = true
+			}
+		}
+	}
+	return result
+}
+
+// newScan makes the scan for all that Read needs, in its order.
+func (r Runtime) newScan() *counterScan {
+	list := []series{{name: processStart}}
+	for _, name := range r.restartCounters {
+		list = append(list, series{name: name})
+	}
+	for _, quantities := range [...][]quantity{r.stepCounters, r.requestCounters, r.requestGauges} {
+		for _, q := range quantities {
+			list = append(list, q...)
+		}
+	}
+	return newCounterScan(list)
+}
+
+const processStart = "process_start_time_seconds"
+
+// Reading is what a page tells about the process that wrote it.
+type Reading struct {
+	// Start is when the process started, in Unix seconds; 0: the page does not say.
+	Start float64
+	// RestartCounters is the sum of counters that fall only when the engine restarts.
+	RestartCounters float64
+	Work            Work
+}
+
+// Work is what a page tells about the requests of an engine and its progress with them.
+type Work struct {
+	HasCounters bool          // there are counters that tell progress
+	PerStep     bool          // some of them move with each step, not only when a request ends
+	Moved       bool          // some of them are not 0
+	Counters    []float64     // of all of the runtime's counters; 0 where one is not there
+	Requests    float64       // running and waiting
+	GaugeLag    time.Duration // Requests may have ended as long ago
+}
+
+// Read reads a page.
+func (r Runtime) Read(page []byte) Reading {
+	scan := r.scan
+	if scan == nil {
+		scan = r.newScan()
+	}
+	rest := scan.totals(page)
+	reading := Reading{Start: rest[0].sum}
+	rest = rest[1:]
+	for range r.restartCounters {
+		reading.RestartCounters += rest[0].sum
+		rest = rest[1:]
+	}
+	// Of the names that a quantity goes by, the first that is there counts.
+	next := func(q quantity) (first total) {
+		for _, t := range rest[:len(q)] {
+			if first = t; first.found {
+				break
+			}
+		}
+		rest = rest[len(q):]
+		return first
+	}
+	w := Work{GaugeLag: r.gaugeLag, Counters: make([]float64, 0, len(r.stepCounters)+len(r.requestCounters))}
+	for i, list := range [...][]quantity{r.stepCounters, r.requestCounters} {
+		for _, q := range list {
+			t := next(q)
+			w.Counters = append(w.Counters, t.sum)
+			w.HasCounters = w.HasCounters || t.found
+			w.PerStep = w.PerStep || t.found && i == 0
+			w.Moved = w.Moved || t.sum > 0
+		}
+	}
+	for _, q := range r.requestGauges {
+		if t := next(q); t.found && t.sum > 0 {
+			w.Requests += t.sum
+		}
+	}
+	reading.Work = w
+	return reading
+}

@@ -1,0 +1,30 @@
+package runtimes
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// trtllm is TensorRT-LLM's own server. Its page at /metrics is JSON; the one for Prometheus is elsewhere. All its counters
+// are taken to move when a request ends.
+func trtllm() Runtime {
+	return Runtime{
+		Name:            "trtllm-serve",
+		prefixes:        []string{"trtllm_", "trtllm:"},
+		restartCounters: []string{"trtllm_request_success_total", "trtllm_generation_tokens_total"},
+		version: func(ctx context.Context, p Prober) (string, error) {
+			return p.version(ctx, "/version")
+		},
+		hint: hintAt(http.StatusNotFound, "trtllm-serve serves metrics at path=/prometheus/metrics, and only with return_perf_metrics: true in its options"),
+		rule: fleet.DetectionRule{
+			Commands: []string{"trtllm-serve serve", "trtllm-serve"},
+			Images:   []string{"nvidia/tensorrt-llm"},
+			Port:     8000, Path: "/prometheus/metrics", PortFlags: []string{"--port"},
+			NameFlags: []string{"--served_model_name"}, Positional: true,
+		},
+		requestCounters: each("trtllm_generation_tokens_total", "trtllm_prompt_tokens_total", "trtllm_request_success_total"),
+		requestGauges:   each("trtllm_num_requests_running", "trtllm_num_requests_waiting"),
+	}
+}

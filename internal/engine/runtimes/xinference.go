@@ -1,0 +1,23 @@
+package runtimes
+
+import (
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// xinference is a worker of Xinference, which serves any number of models and has a port of its own for its metrics: a
+// free one unless it is told. The supervisor's page has none of these families.
+func xinference() Runtime {
+	return Runtime{
+		Name:            "Xinference",
+		prefixes:        []string{"xinference:"},
+		restartCounters: []string{"xinference:input_tokens_total_counter", "xinference:output_tokens_total_counter"},
+		model:           noModel,
+		rule: fleet.DetectionRule{
+			Commands: []string{"xinference-worker", "xinference-local"},
+			Images:   []string{"xprobe/xinference"},
+			Port:     8000, PortFlags: []string{"--metrics-exporter-port"},
+		},
+		requestCounters: each("xinference:output_tokens_total_counter", "xinference:input_tokens_total_counter"),
+		requestGauges:   each("xinference:model_serve_count"),
+	}
+}
