@@ -67,6 +67,23 @@ func (s *Scanner) Scan() bool {
 	return false
 }
 
+// ScanAny is Scan for lines of any kind, comments and blank ones too: only Line and Number tell about the line. It is for a caller
+// that takes few lines of a page and knows them by how they begin.
+func (s *Scanner) ScanAny() bool {
+	if len(s.page) == 0 {
+		return false
+	}
+	line := s.page
+	if end := bytes.IndexByte(line, '\n'); end < 0 {
+		s.page = nil
+	} else {
+		line, s.page = line[:end], line[end+1:]
+	}
+	s.number++
+	s.line = TrimLine(line)
+	return true
+}
+
 // comment takes a line that begins with # apart and reports whether it is HELP, TYPE or UNIT.
 func (s *Scanner) comment(line []byte) bool {
 	kind, name, text := ParseComment(line)

@@ -111,3 +111,14 @@ func TestScanDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a page", n)
 	}
 }
+
+func TestScanAny(t *testing.T) {
+	s := exposition.NewScanner([]byte("# a comment\n\n  a 1\r\n# EOF\nb"), exposition.OpenMetrics)
+	var got []string
+	for s.ScanAny() {
+		got = append(got, fmt.Sprintf("%d %s", s.Number(), s.Line()))
+	}
+	if diff := cmp.Diff([]string{"1 # a comment", "2 ", "3 a 1", "4 # EOF", "5 b"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

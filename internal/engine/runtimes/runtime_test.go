@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"bytes"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -267,5 +268,22 @@ func TestStatusHint(t *testing.T) {
 				t.Errorf("%q %d: got %q, want %q in it", c.runtime, c.status, got, want)
 			}
 		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, p := range enginepages.Own(b) {
+		if p.Name != "vllm-current-dp2" && p.Name != "sglang" {
+			continue
+		}
+		r, _ := ByName(p.Runtime)
+		page := bytes.Repeat(p.Text, 8)
+		b.Run(p.Name, func(b *testing.B) {
+			b.SetBytes(int64(len(page)))
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Read(page)
+			}
+		})
 	}
 }

@@ -1,7 +1,6 @@
 package runtimes
 
 import (
-	"bytes"
 	"math"
 	"math/bits"
 	"time"
@@ -51,13 +50,9 @@ func newCounterScan(list []series) *counterScan {
 func (c *counterScan) totals(page []byte) []total {
 	result := make([]total, len(c.list))
 	var sample exposition.Sample
-	for len(page) > 0 {
-		line := page
-		if end := bytes.IndexByte(page, '\n'); end >= 0 {
-			line, page = page[:end], page[end+1:]
-		} else {
-			page = nil
-		}
+	lines := exposition.NewScanner(page, exposition.Text)
+	for lines.ScanAny() {
+		line := lines.Line()
 		if len(line) == 0 {
 			continue
 		}
@@ -69,7 +64,7 @@ func (c *counterScan) totals(page []byte) []total {
 			i := bits.TrailingZeros64(may)
 			s := &c.list[i]
 			if len(line) <= len(s.name) || string(line[:len(s.name)]) != s.name ||
-				sample.Parse(exposition.TrimLine(line)) != nil || string(sample.Name) != s.name || !s.selects(&sample) {
+				sample.Parse(line) != nil || string(sample.Name) != s.name || !s.selects(&sample) {
 				continue
 			}
 			if v, ok := exposition.ParseNumber(sample.Value); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
