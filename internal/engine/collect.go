@@ -21,7 +21,7 @@ type rendered struct {
 	transitions []exposition.Labels
 }
 
-// Collect calls emit for each sample that the engine has about itself, one family after the other: its progress, its starts
+// Collect calls emit for each sample that the engine has about itself, one metric after the other: its progress, its starts
 // and the changes of its state. instance is the labels of the instance. It does not wait; emit must not call the Engine.
 func (e *Engine) Collect(emit func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels), instance exposition.Labels) {
 	e.mu.Lock()

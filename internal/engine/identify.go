@@ -22,7 +22,7 @@ func (e *Engine) identify(ctx context.Context) bool {
 	e.mu.Unlock()
 
 	known := Identity{Runtime: runtimeName, Version: e.declared.Version, Model: e.declared.Model}
-	found, err := runtimes.Prober{Fetcher: e.fetcher, Target: e.target}.Identify(ctx, known, labelled)
+	found, err := runtimes.Identify(ctx, e.fetcher, e.target, known, labelled)
 
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -2,8 +2,8 @@ package runtimes
 
 import "github.com/stackscope/stackscope/internal/fleet"
 
-// dynamo is the frontend of NVIDIA Dynamo. Its workers' pages are those of the engines within. The images of workers are
-// named like the frontend's, so only the frontend's own one tells; else its command does.
+// dynamo is the frontend of NVIDIA Dynamo. The pages of its workers are those of the engines that they run, and the images of the
+// workers begin like the frontend's, so the rule names the frontend's own image.
 func dynamo() Runtime {
 	return Runtime{
 		Name:            "Dynamo",

@@ -4,15 +4,15 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// envoyAI is Envoy AI Gateway: the page is that of its external processor, not of Envoy. The names are those of
-// OpenTelemetry's conventions, as a server of generated answers has them; another gateway that follows them reads alike.
+// envoyAI is Envoy AI Gateway. The page is that of its external processor, not of Envoy. The metric names follow OpenTelemetry's
+// conventions for generative AI servers; another gateway that follows them is taken for this one.
 func envoyAI() Runtime {
 	return Runtime{
 		Name:            "Envoy AI Gateway",
 		Gateway:         true,
 		prefixes:        []string{"gen_ai_server_request_duration", "gen_ai_client_token_usage"},
 		restartCounters: []string{"gen_ai_server_request_duration_seconds_count"},
-		model:           noModel,
+		model:           notTold,
 		rule: fleet.DetectionRule{
 			Commands: []string{"aigw run"},
 			Images:   []string{"envoyproxy/ai-gateway-cli", "envoyproxy/ai-gateway-extproc"},

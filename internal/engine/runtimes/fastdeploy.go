@@ -2,7 +2,7 @@ package runtimes
 
 import "github.com/stackscope/stackscope/internal/fleet"
 
-// fastdeploy is PaddlePaddle's FastDeploy, by its documentation. It tells its version nowhere that is known.
+// fastdeploy is PaddlePaddle's FastDeploy, after its documentation, which names no way to ask for the version.
 func fastdeploy() Runtime {
 	return Runtime{
 		Name:            "FastDeploy",

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 )
 
 // Identity is what an engine is. Empty: not known.
@@ -13,9 +15,10 @@ type Identity struct {
 	Model   string `json:"model,omitempty"`
 }
 
-// Identify asks an engine for what known lacks, the runtime too, and returns all of it. modelLabel is the model's name in the
+// Identify asks the engine at t for what known lacks, the runtime too, and returns all of it. modelLabel is the model's name in the
 // labels of the engine's page. The error says what is still missing and may be had by asking again.
-func (p Prober) Identify(ctx context.Context, known Identity, modelLabel string) (Identity, error) {
+func Identify(ctx context.Context, f *fetch.Fetcher, t fetch.Target, known Identity, modelLabel string) (Identity, error) {
+	p := prober{f, t}
 	if known.Runtime == "" {
 		known.Runtime = p.runtime(ctx)
 	}
@@ -25,7 +28,7 @@ func (p Prober) Identify(ctx context.Context, known Identity, modelLabel string)
 	}
 	askModel := r.model
 	if askModel == nil {
-		askModel = func(ctx context.Context, p Prober) (string, error) { return p.model(ctx) }
+		askModel = listedModel
 	}
 	var wg sync.WaitGroup
 	var versionErr, modelErr error
@@ -48,6 +51,3 @@ func (p Prober) Identify(ctx context.Context, known Identity, modelLabel string)
 	}
 	return known, errors.Join(runtimeErr, versionErr, modelErr)
 }
-
-// noModel is for what does not say which model it serves.
-func noModel(context.Context, Prober) (string, error) { return "", errNoModel }

@@ -18,8 +18,8 @@ type about struct {
 // maxMembers bounds the members of an answer that are looked at.
 const maxMembers = 200
 
-// info asks what several kinds of engines answer alike. Only strings under wanted are kept.
-func (p Prober) info(ctx context.Context, wanted string) (a about, err error) {
+// info asks for /info, which several runtimes have. Only a string under wanted is kept.
+func (p prober) info(ctx context.Context, wanted string) (a about, err error) {
 	err = p.ask(ctx, infoPath, func(body io.Reader) (err error) {
 		a, err = readAbout(body, wanted)
 		return err
@@ -27,25 +27,27 @@ func (p Prober) info(ctx context.Context, wanted string) (a about, err error) {
 	return a, err
 }
 
-// infoString returns the string under key of what an engine of this runtime answers to /info. An answer whose members are
-// another engine's is an error.
-func (p Prober) infoString(ctx context.Context, runtime, key string) (string, error) {
-	a, err := p.info(ctx, key)
-	if err != nil {
-		return "", err
+// infoString takes the string under key of what an engine of this runtime answers to /info. An answer whose members are another
+// runtime's is an error.
+func infoString(runtime, key string) probe {
+	return func(ctx context.Context, p prober) (string, error) {
+		a, err := p.info(ctx, key)
+		if err != nil {
+			return "", err
+		}
+		if other := a.runtime(); other != "" && other != runtime {
+			return "", fmt.Errorf("GET %s: the answer is one of %s", infoPath, other)
+		}
+		if a.texts[key] == "" {
+			return "", fmt.Errorf("GET %s: %w", infoPath, errNoAnswer)
+		}
+		return bounded(infoPath, key, a.texts[key])
 	}
-	if other := a.runtime(); other != "" && other != runtime {
-		return "", fmt.Errorf("GET %s: the answer is one of %s", infoPath, other)
-	}
-	if a.texts[key] == "" {
-		return "", fmt.Errorf("GET %s: %w", infoPath, errNoAnswer)
-	}
-	return bounded(infoPath, key, a.texts[key], nil)
 }
 
-// runtime asks an engine whose page has no metric of any runtime, such as one that has not served a request yet. It returns ""
-// if the answer doesn't tell.
-func (p Prober) runtime(ctx context.Context) string {
+// runtime asks an engine which runtime it is. It is for pages without a metric of any runtime, such as that of an engine that has
+// not served a request yet. It returns "" if the answer doesn't tell.
+func (p prober) runtime(ctx context.Context) string {
 	a, err := p.info(ctx, "")
 	if err != nil {
 		return ""
@@ -53,7 +55,7 @@ func (p Prober) runtime(ctx context.Context) string {
 	return a.runtime()
 }
 
-// runtime tells by the members which runtime answered; "": they don't tell.
+// runtime returns the runtime that has these members, or "".
 func (a about) runtime() string {
 	for _, r := range All() {
 		if r.ownsInfo != nil && r.ownsInfo(a.members) {

@@ -2,8 +2,8 @@ package runtimes
 
 import "github.com/stackscope/stackscope/internal/fleet"
 
-// lightllm is LightLLM, whose families are called like TGI's. It tells its version nowhere that is known. All its families
-// of requests move when a request ends.
+// lightllm is LightLLM. Its metrics are named like TGI's, and all of its request metrics move when a request ends. There is no known
+// way to ask for the version.
 func lightllm() Runtime {
 	return Runtime{
 		Name:            "LightLLM",

@@ -1,23 +1,20 @@
 package runtimes
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// llamacpp is llama.cpp's server. Its numbers have six digits, so that a large counter stands still and then jumps: for
-// some 1e-5 of the time in which it was counted, which for n_decode_total is two minutes after months of work.
+// llamacpp is llama.cpp's server. It writes numbers with six digits, so a large counter stands still and then jumps. A pause lasts
+// about 1e-5 of the time that the counter has run: two minutes for n_decode_total after months of work.
 func llamacpp() Runtime {
 	return Runtime{
 		Name:            "llama.cpp",
 		prefixes:        []string{"llamacpp:"},
 		restartCounters: []string{"llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total"},
-		version: func(ctx context.Context, p Prober) (string, error) {
-			return p.text(ctx, "/props", "build_info")
-		},
-		hint: hintAt(http.StatusNotImplemented, "llama-server serves metrics only when it is started with --metrics"),
+		version:         stringAt("build_info", "/props"),
+		hint:            hintAt(http.StatusNotImplemented, "llama-server serves metrics only when it is started with --metrics"),
 		rule: fleet.DetectionRule{
 			Commands: []string{"llama-server"},
 			Images:   []string{"ggml-org/llama.cpp:server", "ggerganov/llama.cpp:server"},

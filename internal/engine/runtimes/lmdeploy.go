@@ -2,7 +2,7 @@ package runtimes
 
 import "github.com/stackscope/stackscope/internal/fleet"
 
-// lmdeploy is LMDeploy. It tells its version nowhere.
+// lmdeploy is LMDeploy. There is no way to ask for the version.
 func lmdeploy() Runtime {
 	return Runtime{
 		Name:            "LMDeploy",

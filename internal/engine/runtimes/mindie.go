@@ -1,7 +1,6 @@
 package runtimes
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -12,18 +11,16 @@ const (
 	mindieMetricsPort    = "1027"
 )
 
-// mindie is Huawei's MindIE. Its families have no prefix; NIM has the same ones but for this. Its ports stand in a file, so
-// a command line says nothing about them.
+// mindie is Huawei's MindIE. Its metrics have no prefix, and NIM has all of them but npu_cache_usage_perc. Its ports are set in a
+// file, so a command line says nothing about them.
 func mindie() Runtime {
 	return Runtime{
 		Name:            "MindIE",
 		prefixes:        []string{"npu_cache_usage_perc"},
 		restartCounters: []string{"prompt_tokens_total", "generation_tokens_total"},
-		version: func(ctx context.Context, p Prober) (string, error) {
-			return p.onPort(mindieMetricsPort, mindieManagementPort).infoString(ctx, "MindIE", "version")
-		},
-		ownsInfo: func(members map[string]bool) bool { return members["models"] },
-		hint:     hintAt(http.StatusInternalServerError, "MindIE serves metrics only with MIES_SERVICE_MONITOR_MODE=1 in its environment"),
+		version:         infoString("MindIE", "version").onPort(mindieMetricsPort, mindieManagementPort),
+		ownsInfo:        func(members map[string]bool) bool { return members["models"] },
+		hint:            hintAt(http.StatusInternalServerError, "MindIE serves metrics only with MIES_SERVICE_MONITOR_MODE=1 in its environment"),
 		rule: fleet.DetectionRule{
 			Commands: []string{"mindieservice_daemon"},
 			Images:   []string{"ascendhub/mindie"},

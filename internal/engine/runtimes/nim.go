@@ -1,22 +1,18 @@
 package runtimes
 
 import (
-	"context"
-
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// nim is NVIDIA NIM for language models, release 1. Its families have no prefix and most are MindIE's too; these two are
-// not. A NIM whose page has the families of the engine within is read as that engine.
+// nim is NVIDIA NIM for language models, release 1. Its metrics have no prefix, and MindIE has most of them, but not these two. A NIM
+// whose page has the metrics of the engine that it runs is taken for that engine.
 func nim() Runtime {
 	return Runtime{
 		Name:            "NIM",
 		prefixes:        []string{"num_request_max", "gpu_cache_usage_perc"},
 		restartCounters: []string{"prompt_tokens_total", "generation_tokens_total"},
-		version: func(ctx context.Context, p Prober) (string, error) {
-			return p.without("/v1").text(ctx, "/v1/version", "release")
-		},
-		model: func(ctx context.Context, p Prober) (string, error) { return p.without("/v1").model(ctx) },
+		version:         stringAt("release", "/v1/version").trimPath("/v1"),
+		model:           probe(listedModel).trimPath("/v1"),
 		rule: fleet.DetectionRule{
 			Commands: []string{"vllm_nvext.entrypoints.openai.api_server"},
 			Images:   []string{"/nim/"},

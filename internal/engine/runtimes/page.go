@@ -27,7 +27,7 @@ func linesWith(page []byte, prefix string) iter.Seq[[]byte] {
 	}
 }
 
-// labelValue returns the first value of label name on a page, in samples of families that begin with one of prefixes.
+// labelValue returns the first value of label name on a page, in samples whose names begin with one of prefixes.
 func labelValue(page []byte, name string, prefixes []string) string {
 	var s exposition.Sample
 	for _, prefix := range prefixes {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
@@ -20,49 +21,69 @@ const (
 	maxModelBytes   = 512
 )
 
-// Prober asks one engine about itself. Its errors never hold anything of the answers.
-type Prober struct {
-	Fetcher *fetch.Fetcher
-	Target  fetch.Target
+// prober asks one engine about itself. Its errors never repeat an answer.
+type prober struct {
+	fetcher *fetch.Fetcher
+	target  fetch.Target
 }
 
-// version asks for path and returns the string under "version" at the top of the JSON object that comes back.
-func (p Prober) version(ctx context.Context, path string) (string, error) {
-	return p.text(ctx, path, "version")
+// probe is one question to an engine.
+type probe func(ctx context.Context, p prober) (string, error)
+
+// stringAt asks for path and takes the string under key at the top of the JSON object that comes back. The answer is read token
+// by token and nothing else of it is kept.
+func stringAt(key, path string) probe {
+	return func(ctx context.Context, p prober) (value string, err error) {
+		err = p.ask(ctx, path, func(body io.Reader) (err error) {
+			value, err = topLevelString(body, key)
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+		return bounded(path, key, value)
+	}
 }
 
-// text asks for path and returns the string under key at the top of the JSON object that comes back. The answer is read
-// token by token and nothing else of it is kept.
-func (p Prober) text(ctx context.Context, path, key string) (string, error) {
-	var value string
-	err := p.ask(ctx, path, func(body io.Reader) (err error) {
-		value, err = topLevelString(body, key)
-		return err
-	})
-	return bounded(path, key, value, err)
+// or asks a second question where ask gets no answer.
+func (ask probe) or(second probe) probe {
+	return func(ctx context.Context, p prober) (string, error) {
+		if value, err := ask(ctx, p); err == nil {
+			return value, nil
+		}
+		return second(ctx, p)
+	}
 }
 
-func bounded(path, key, value string, err error) (string, error) {
+// onPort asks on port to if the engine's metrics are on port from.
+func (ask probe) onPort(from, to string) probe {
+	return func(ctx context.Context, p prober) (string, error) {
+		p.target = p.target.OnPort(from, to)
+		return ask(ctx, p)
+	}
+}
+
+// trimPath asks without suffix at the end of the base address, which is there if the address was cut from a page's.
+func (ask probe) trimPath(suffix string) probe {
+	return func(ctx context.Context, p prober) (string, error) {
+		p.target = p.target.TrimPath(suffix)
+		return ask(ctx, p)
+	}
+}
+
+// notTold is the model of what does not say which one it serves.
+func notTold(context.Context, prober) (string, error) { return "", errNoModel }
+
+// bounded refuses a value that is too long for a name.
+func bounded(path, key, value string) (string, error) {
 	limit := maxModelBytes
-	if key == "version" {
+	if strings.HasSuffix(key, "version") {
 		limit = maxVersionBytes
 	}
-	if err == nil && len(value) > limit {
+	if len(value) > limit {
 		return "", fmt.Errorf("GET %s: %q has %d bytes", path, key, len(value))
 	}
-	return value, err
-}
-
-// onPort returns a Prober of port to if the engine's metrics are on port from.
-func (p Prober) onPort(from, to string) Prober {
-	p.Target = p.Target.OnPort(from, to)
-	return p
-}
-
-// without returns a Prober without suffix at the end of the base address, which is there if the address was cut from a page's.
-func (p Prober) without(suffix string) Prober {
-	p.Target = p.Target.TrimPath(suffix)
-	return p
+	return value, nil
 }
 
 // modelList is what matters of an OpenAI-compatible list of models.
@@ -72,8 +93,8 @@ type modelList struct {
 	} `json:"data"`
 }
 
-// model asks for the first model that the engine serves.
-func (p Prober) model(ctx context.Context) (string, error) {
+// listedModel asks for the first model of the list that OpenAI's API has.
+func listedModel(ctx context.Context, p prober) (string, error) {
 	const path = "/v1/models"
 	var list modelList
 	err := p.ask(ctx, path, func(body io.Reader) (err error) {
@@ -97,10 +118,10 @@ var (
 )
 
 // ask gets path and hands the JSON that comes back to read.
-func (p Prober) ask(ctx context.Context, path string, read func(io.Reader) error) error {
+func (p prober) ask(ctx context.Context, path string, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	err := p.Fetcher.Ask(ctx, p.Target, path, "application/json", maxProbeBytes, func(body io.Reader) error {
+	err := p.fetcher.Ask(ctx, p.target, path, "application/json", maxProbeBytes, func(body io.Reader) error {
 		if read(body) != nil {
 			return errNoAnswer // the error of a decoder may repeat what was answered
 		}

@@ -1,24 +1,20 @@
 package runtimes
 
 import (
-	"context"
-
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// productionStack is the router of vLLM's production-stack, a gateway. Its families begin as vLLM's do, and some have the very
-// names; routerFamily is its alone and is announced on each of its pages, before the first request too. Its program has the name of
-// another router of vLLM's, whose page is a different one, so that only its module and image tell.
+// productionStack is the router of vLLM's production-stack, a gateway. Its metrics have vLLM's prefix and some have vLLM's names; only
+// the router has routerMetric, which is on each of its pages, also before the first request. Its program has the same name as
+// another router of vLLM's with another page, so the rule names its module and image.
 func productionStack() Runtime {
 	return Runtime{
 		Name:            "production-stack",
 		Gateway:         true,
-		prefixes:        []string{routerFamily},
+		prefixes:        []string{routerMetric},
 		restartCounters: []string{"vllm:num_incoming_requests_total", "vllm:request_latency_seconds_count"},
-		version: func(ctx context.Context, p Prober) (string, error) {
-			return p.version(ctx, "/version")
-		},
-		model: noModel,
+		version:         stringAt("version", "/version"),
+		model:           notTold,
 		rule: fleet.DetectionRule{
 			Commands: []string{"vllm_router.app"},
 			Images:   []string{"lmcache/lmstack-router"},
@@ -27,4 +23,4 @@ func productionStack() Runtime {
 	}
 }
 
-const routerFamily = "vllm:current_qps"
+const routerMetric = "vllm:current_qps"

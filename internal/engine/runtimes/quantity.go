@@ -2,17 +2,17 @@ package runtimes
 
 import "github.com/stackscope/stackscope/internal/exposition"
 
-// series is the samples of a name on a page.
+// series selects samples of a page.
 type series struct {
 	name string
 	// only selects, as label, value, label, value, ...: a sample counts if it has the value or lacks the label.
 	only []string
 }
 
-// quantity is one thing that a page tells, by all the names that it goes by: the first that is there counts.
+// quantity is one number of a page under all the names that it has had: the first name on the page counts.
 type quantity []series
 
-// each makes a quantity of each name.
+// each makes a quantity of one name for each of names.
 func each(names ...string) []quantity {
 	list := make([]quantity, len(names))
 	for i, name := range names {
@@ -21,7 +21,7 @@ func each(names ...string) []quantity {
 	return list
 }
 
-// firstOf makes a quantity that goes by several names.
+// firstOf makes a quantity of several names.
 func firstOf(names ...string) quantity {
 	q := make(quantity, len(names))
 	for i, name := range names {

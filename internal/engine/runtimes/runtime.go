@@ -5,7 +5,6 @@ package runtimes
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"sync"
 	"time"
@@ -47,9 +46,6 @@ type Runtime struct {
 
 	scan *counterScan // for all of the counters and gauges above, made from them by All
 }
-
-// probe asks an engine for something about itself.
-type probe func(ctx context.Context, p Prober) (string, error)
 
 // All lists the runtimes in the order in which they are tried on a page. One that re-exports another's metrics beside its own
 // stands behind the other. The list must not be changed.

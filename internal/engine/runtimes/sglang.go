@@ -1,34 +1,27 @@
 package runtimes
 
 import (
-	"context"
 	"net/http"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// sglang is SGLang. Its server info holds the API keys of the engine beside the version and makes the scheduler work, so
-// it is read once per start and nothing but the version is taken from it.
+// sglang is SGLang. Its server info holds the engine's API keys beside the version, and answering it costs the scheduler time. So
+// it is read once per start, and only the version is taken from it.
 //
-// Its token counters move when a request ends; before realtime_tokens_total (0.5.7) the latency histograms are all that
-// moves as tokens come. Its gauges are set with its batches and twice a minute without any: until then the last batch's
-// requests stand there, though they have ended. (Its first versions with metrics leave them there for good.)
+// Its token counters move when a request ends. realtime_tokens_total, since 0.5.7, moves with each token; before, only the latency
+// histograms do. Its gauges are set with each batch and, without batches, twice a minute: for up to 30 seconds they show requests
+// that have ended. The first versions with metrics never reset them.
 func sglang() Runtime {
-	// Ranks that show the same requests again, and parts of a total.
+	// Each rank shows the same requests, and the series with a priority are parts of the total.
 	once := []string{"priority", "", "tp_rank", "0", "pp_rank", "0"}
 	return Runtime{
 		Name:            "SGLang",
 		prefixes:        []string{"sglang:", "sglang_num_"}, // its gateway writes the latter
 		restartCounters: []string{"sglang:prompt_tokens_total", "sglang:generation_tokens_total"},
-		version: func(ctx context.Context, p Prober) (string, error) {
-			version, err := p.version(ctx, "/server_info")
-			if err == nil {
-				return version, nil
-			}
-			// Until 0.5.5 only the older path is there; it is on its way out since.
-			return p.version(ctx, "/get_server_info")
-		},
+		version: stringAt("version", "/server_info").or(
+			stringAt("version", "/get_server_info")), // the only one until 0.5.5, deprecated since
 		hint: hintAt(http.StatusNotFound, "SGLang serves metrics only when it is started with --enable-metrics"),
 		rule: fleet.DetectionRule{
 			Commands: []string{"sglang.launch_server", "sglang serve"},

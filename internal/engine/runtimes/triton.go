@@ -1,8 +1,6 @@
 package runtimes
 
 import (
-	"context"
-
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -11,20 +9,18 @@ const (
 	tritonMetricsPort = "8002"
 )
 
-// triton is the Triton inference server. One with vLLM's backend has vLLM's families and is read as vLLM.
+// triton is the Triton inference server. One with vLLM's backend has vLLM's metrics and is taken for vLLM.
 //
-// The gauges of its TensorRT-LLM backend keep their last value when there is no more work, so they don't tell whether
-// there is; requests that no backend has taken yet do.
+// The gauges of its TensorRT-LLM backend keep their last value when there is no work left, so they don't tell whether there is
+// some. The gauge of pending requests does.
 func triton() Runtime {
 	return Runtime{
 		Name:            "Triton",
 		prefixes:        []string{"nv_inference_", "nv_trt_llm_"},
 		restartCounters: []string{"nv_inference_request_success", "nv_inference_count"},
-		version: func(ctx context.Context, p Prober) (string, error) {
-			return p.onPort(tritonMetricsPort, tritonHTTPPort).version(ctx, "/v2")
-		},
+		version:         stringAt("version", "/v2").onPort(tritonMetricsPort, tritonHTTPPort),
 		// It may serve any number of models, parts of one another among them: none of them names it.
-		model: noModel,
+		model: notTold,
 		rule: fleet.DetectionRule{
 			Commands: []string{"tritonserver"},
 			Images:   []string{"nvidia/tritonserver"},

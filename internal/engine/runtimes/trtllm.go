@@ -1,23 +1,20 @@
 package runtimes
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// trtllm is TensorRT-LLM's own server. Its page at /metrics is JSON; the one for Prometheus is elsewhere. All its counters
-// are taken to move when a request ends.
+// trtllm is trtllm-serve, TensorRT-LLM's own server. Its /metrics is JSON; the page for Prometheus is elsewhere. All its counters are
+// taken to move when a request ends.
 func trtllm() Runtime {
 	return Runtime{
 		Name:            "trtllm-serve",
 		prefixes:        []string{"trtllm_", "trtllm:"},
 		restartCounters: []string{"trtllm_request_success_total", "trtllm_generation_tokens_total"},
-		version: func(ctx context.Context, p Prober) (string, error) {
-			return p.version(ctx, "/version")
-		},
-		hint: hintAt(http.StatusNotFound, "trtllm-serve serves metrics at path=/prometheus/metrics, and only with return_perf_metrics: true in its options"),
+		version:         stringAt("version", "/version"),
+		hint:            hintAt(http.StatusNotFound, "trtllm-serve serves metrics at path=/prometheus/metrics, and only with return_perf_metrics: true in its options"),
 		rule: fleet.DetectionRule{
 			Commands: []string{"trtllm-serve serve", "trtllm-serve"},
 			Images:   []string{"nvidia/tensorrt-llm"},

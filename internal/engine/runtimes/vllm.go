@@ -1,24 +1,20 @@
 package runtimes
 
 import (
-	"context"
-
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// vllm is vLLM, also as Ray Serve re-exports it (newer Ray turns the colon into an underscore).
+// vllm is vLLM, also as re-exported by Ray Serve. Newer versions of Ray replace the colon in the names by an underscore.
 //
-// Of its counters only those of tokens count as progress: request_success counts requests that clients gave up too, which
-// a wedged engine has in plenty. While a long prompt is read in chunks neither counter moves until its first token.
+// Only counters of tokens count as progress: request_success also counts requests that clients cancelled, and a hung engine has many of
+// those. While a long prompt is computed in chunks, neither token counter moves before the first token.
 func vllm() Runtime {
 	return Runtime{
 		Name:            "vLLM",
 		prefixes:        []string{"vllm:", "ray_vllm:", "ray_vllm_"},
-		exclude:         routerFamily,
+		exclude:         routerMetric,
 		restartCounters: []string{"vllm:prompt_tokens_total", "vllm:generation_tokens_total"},
-		version: func(ctx context.Context, p Prober) (string, error) {
-			return p.version(ctx, "/version")
-		},
+		version:         stringAt("version", "/version"),
 		rule: fleet.DetectionRule{
 			Commands: []string{"vllm serve", "vllm.entrypoints.openai.api_server"},
 			Images:   []string{"vllm/vllm-openai", "vllm-ascend", "rocm/vllm"},
@@ -29,12 +25,12 @@ func vllm() Runtime {
 			// Ranks with a page each: one without requests computes dummy batches as long as another has some.
 			Lockstep: []string{"--data-parallel-rank", "-dpn", "--data-parallel-external-lb", "-dpe", "--data-parallel-hybrid-lb", "-dph"},
 		},
-		stepCounters:  []quantity{vllmFamily("generation_tokens_total"), vllmFamily("prompt_tokens_total")},
-		requestGauges: []quantity{vllmFamily("num_requests_running"), vllmFamily("num_requests_waiting")},
+		stepCounters:  []quantity{vllmMetric("generation_tokens_total"), vllmMetric("prompt_tokens_total")},
+		requestGauges: []quantity{vllmMetric("num_requests_running"), vllmMetric("num_requests_waiting")},
 	}
 }
 
-// vllmFamily is a family of vLLM's own page or of one of Ray's.
-func vllmFamily(name string) quantity {
+// vllmMetric is a metric by vLLM's name or by one of Ray's.
+func vllmMetric(name string) quantity {
 	return firstOf("vllm:"+name, "ray_vllm:"+name, "ray_vllm_"+name)
 }

@@ -4,14 +4,14 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// xinference is a worker of Xinference, which serves any number of models and has a port of its own for its metrics: a
-// free one unless it is told. The supervisor's page has none of these families.
+// xinference is a worker of Xinference. It serves any number of models and exports its metrics on a port of its own, a free one by
+// default. The supervisor's page has none of these metrics.
 func xinference() Runtime {
 	return Runtime{
 		Name:            "Xinference",
 		prefixes:        []string{"xinference:"},
 		restartCounters: []string{"xinference:input_tokens_total_counter", "xinference:output_tokens_total_counter"},
-		model:           noModel,
+		model:           notTold,
 		rule: fleet.DetectionRule{
 			Commands: []string{"xinference-worker", "xinference-local"},
 			Images:   []string{"xprobe/xinference"},
