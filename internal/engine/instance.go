@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/engine/process"
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -71,24 +72,19 @@ type Engine struct {
 	started uint64 // fetches begun
 	seen    uint64 // the latest begun of the fetches that ended; fetches begun before it don't count
 	lastTry time.Time
-	pause   time.Duration // between reads while it does not answer
-	urgent  bool          // it is to be read at once
-	working bool          // it had work when Run last heard of it
-	answers bool          // it has answered at least once since its process started
-	refused bool          // it was down since its last answer
-	gone    bool          // its process ended
-	last    sighting
+	pause   time.Duration    // between reads while it does not answer
+	urgent  bool             // it is to be read at once
+	working bool             // it had work when Run last heard of it
 	runtime runtimes.Runtime // of the last page
-	// process is known from outside. restartSeen is when a page last showed a restart, firstAnswer when the process'
-	// first page was there.
-	process                  process
-	restartSeen, firstAnswer time.Time
-	start                    start
-	phases                   [phases]durations
-	transitions              tally
-	renames                  renames
-	watch                    watch
-	rendered                 []*rendered
+	process process.Judge
+	// firstAnswer is when the first page of the process was there.
+	firstAnswer time.Time
+	start       start
+	phases      [phases]durations
+	transitions tally
+	renames     renames
+	watch       watch
+	rendered    []*rendered
 	// epoch counts the engine's starts; identified is closed when the question what it is was answered for this epoch.
 	epoch      uint64
 	identified chan struct{}

@@ -54,7 +54,7 @@ func (e *Engine) nextRead() time.Duration {
 		return 0
 	}
 	interval := e.watch.interval()
-	if !e.answers && !e.gone {
+	if !e.process.Answered() && !e.process.HasEnded() {
 		interval = e.pause
 	}
 	next := e.lastTry.Add(interval)

@@ -2,13 +2,9 @@ package engine
 
 import (
 	"cmp"
-	"math"
 
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
 )
-
-// startTolerance is by how much one process' start time may differ between two pages, in seconds.
-const startTolerance = 2.0
 
 // sighting is what a page tells about the process that wrote it.
 type sighting struct {
@@ -41,19 +37,6 @@ func (e *Engine) sight(page []byte) sighting {
 		s.model = r.ModelLabel(page)
 	}
 	return s
-}
-
-// restarted reports whether the page was written by another process than the page before: one with another start time or,
-// where pages have none, one whose counters fell or that took the place of one that was down.
-func (e *Engine) restarted(now sighting) bool {
-	if now.runtime != "" && e.last.runtime != "" && now.runtime != e.last.runtime {
-		return true
-	}
-	if now.Start > 0 && e.last.Start > 0 {
-		return math.Abs(now.Start-e.last.Start) > startTolerance
-	}
-	const rounding = 1e-9
-	return e.refused || now.RestartCounters < e.last.RestartCounters*(1-rounding)
 }
 
 // kind finds a runtime by its name and remembers the last one: each page asks for the same.

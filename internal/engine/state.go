@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/engine/process"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -23,13 +24,15 @@ func (e *Engine) failed(begun uint64, err error) {
 	}
 	e.noteTry(begun)
 	now := time.Now()
-	e.refused = e.refused || fe.Kind == fetch.Refused
+	if fe.Kind == fetch.Refused {
+		e.process.Refused()
+	}
 	loading := fe.Status == http.StatusServiceUnavailable
 	if fe.Kind == fetch.Refused || loading {
 		e.start.seen = true // it is not running yet
 	}
 	changed := false
-	if !e.gone {
+	if !e.process.HasEnded() {
 		state, why := e.stateOf(fe, loading)
 		if changed = e.turn(state, why, fe.Error()); changed {
 			log := e.logger.Warn
@@ -68,11 +71,11 @@ func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, re
 	}
 	switch {
 	// Some listen before they have loaded and answer that they are not there yet.
-	case !e.answers && loading && e.process.known:
+	case !e.process.Answered() && loading && e.process.Seen():
 		return fleet.InstanceStarting, why
 	case fe.Kind == fetch.Wrong:
 		return fleet.InstanceError, why
-	case !e.answers:
+	case !e.process.Answered():
 		return fleet.InstanceStarting, why
 	}
 	return fleet.InstanceUnreachable, why
@@ -88,8 +91,9 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 	}
 	e.noteTry(begun)
 	at := time.Now()
-	first, why := !e.answers, becauseAgain
-	again := !first && e.restarted(now)
+	answeredBefore := e.process.Answered()
+	decision := e.process.Page(at, process.Page{Runtime: now.runtime, Start: now.Start, RestartCounters: now.RestartCounters})
+	first, restarted, why := decision.Verdict == process.FirstSeen, decision.Verdict == process.NewProcess, becauseAgain
 	switch {
 	case first:
 		why = becauseAnswer
@@ -97,20 +101,16 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 		for _, p := range e.start.answered(at) {
 			e.phases[p.index].observe(p.took)
 		}
-	case again:
+	case restarted:
 		why = becauseRestarted
-		e.restartSeen, e.firstAnswer = at, at
+		e.firstAnswer = at
 		e.watch.restart()
-		restart := at
-		if now.Start > 0 {
-			restart = time.Unix(0, int64(now.Start*1e9))
-		}
-		e.countRestart(restart)
+		e.countRestart(decision)
 	}
 	recognised := now.runtime != "" && now.runtime != e.status.Runtime
 	// An engine that was away may be another one, unless its page says that it is the same process.
-	back := e.answers && e.status.State == fleet.InstanceUnreachable && now.Start == 0
-	if again || recognised || back || first {
+	back := answeredBefore && e.status.State == fleet.InstanceUnreachable && now.Start == 0
+	if restarted || recognised || back || first {
 		e.epoch++
 		e.settle()
 		e.identified = make(chan struct{})
@@ -131,8 +131,7 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 	if e.status.State != fleet.InstanceRunning {
 		e.logger.Info("engine is read", "runtime", e.status.Runtime)
 	}
-	e.answers, e.refused, e.gone, e.last = true, false, false, now
-	changed := e.turn(fleet.InstanceRunning, why, "") || again || recognised || first
+	changed := e.turn(fleet.InstanceRunning, why, "") || restarted || recognised || first
 	e.watch.page(at, now.Work)
 	if e.judge(at) || changed {
 		e.onChange()
@@ -151,11 +150,10 @@ func (e *Engine) settle() bool {
 	}
 }
 
-// countRestart counts a restart.
-func (e *Engine) countRestart(at time.Time) {
+func (e *Engine) countRestart(d process.Decision) {
 	e.status.RestartCount++
-	e.status.LastRestartAt = at
-	e.logger.Info("engine was restarted", "restarts", e.status.RestartCount, "at", at)
+	e.status.LastRestartAt = d.Started
+	e.logger.Info("engine was restarted", "restarts", e.status.RestartCount, "at", d.Started, "reason", d.Reason)
 }
 
 // judge decides whether the engine is stalled and reports whether that is new.

@@ -6,9 +6,11 @@ import (
 
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/process"
 )
 
-// replacedBy reports whether what was found at the instance's place is another engine, by what the operator says about both.
+// replacedBy reports whether the operator has given the instance's place to another engine: another model, runtime or name. Whether two
+// findings are of one process is decided by package process.
 func (in *Instance) replacedBy(f discovery.Found) bool {
 	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
 	return differ(in.found.Model, f.Model) || differ(in.found.Runtime, f.Runtime) || differ(in.found.Instance, f.Instance)
@@ -18,12 +20,14 @@ func (in *Instance) replacedBy(f discovery.Found) bool {
 // found first when the container's daemon is slow.
 func (m *Manager) foundOtherwise(f discovery.Found, there map[string]bool) *Instance {
 	for key, in := range m.byKey {
-		if !in.declared && !there[key] && f.PID != 0 && in.found.PID == f.PID && in.found.Started.Equal(f.Started) && in.found.Source != f.Source {
+		if !in.declared && !there[key] && processOf(in.found).Identical(processOf(f)) && in.found.Source != f.Source {
 			return in
 		}
 	}
 	return nil
 }
+
+func processOf(f discovery.Found) process.ID { return process.ID{PID: f.PID, Started: f.Started} }
 
 // inherit stops the instance that was there before, if any, names its successor and returns the successor's history: that of before if
 // the name or the process is the same, else what the store knows of the name. A new process under the same name is a restart.
@@ -38,7 +42,7 @@ func (m *Manager) inherit(before *Instance, f discovery.Found, d *engine.Declara
 	if before.key != f.Key || before.replacedBy(f) {
 		d.Instance = m.name(f, before)
 	}
-	sameProcess := f.PID != 0 && f.PID == before.pid
+	sameProcess := process.ID{PID: before.pid}.Compare(process.ID{PID: f.PID}) == process.Same
 	if d.Instance != name && !sameProcess {
 		return m.store.engine(d.Instance).History
 	}

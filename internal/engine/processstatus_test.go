@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/engine/process"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
@@ -119,14 +120,14 @@ func TestRestartIsCountedOnce(t *testing.T) {
 			"page, then a process that seems a little younger": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				shown := time.Now()
 				scrape()
-				fresh.Started = shown.Add(startTolerance * time.Second)
+				fresh.Started = shown.Add(process.StartTolerance)
 				h.Observe(fresh)
 				scrape()
 			}, 1},
 			"page, then a process that is younger": {func(h *harness, scrape func(), _, fresh ProcessStatus) {
 				shown := time.Now()
 				scrape()
-				fresh.Started = shown.Add(startTolerance*time.Second + time.Second)
+				fresh.Started = shown.Add(process.StartTolerance + time.Second)
 				h.Observe(fresh)
 				scrape()
 			}, 2},
@@ -134,7 +135,7 @@ func TestRestartIsCountedOnce(t *testing.T) {
 				shown := time.Now()
 				scrape()
 				fresh.Started = time.Time{}
-				time.Sleep(time.Until(shown.Add(sameRestart - time.Second)))
+				time.Sleep(time.Until(shown.Add(process.SameRestartWindow - time.Second)))
 				h.Observe(fresh)
 				scrape()
 			}, 1},
@@ -142,7 +143,7 @@ func TestRestartIsCountedOnce(t *testing.T) {
 				shown := time.Now()
 				scrape()
 				fresh.Started = time.Time{}
-				time.Sleep(time.Until(shown.Add(sameRestart)))
+				time.Sleep(time.Until(shown.Add(process.SameRestartWindow)))
 				h.Observe(fresh)
 				scrape()
 			}, 2},
@@ -221,7 +222,7 @@ func TestProcessWithoutANumber(t *testing.T) {
 			by       time.Duration
 			restarts int
 		}{
-			{startTolerance * time.Second, 0}, {-startTolerance * time.Second, 0}, {0, 0}, {(startTolerance + 1) * time.Second, 1},
+			{process.StartTolerance, 0}, {-process.StartTolerance, 0}, {0, 0}, {process.StartTolerance + time.Second, 1},
 		} {
 			h.Observe(ProcessStatus{Started: began.Add(c.by)})
 			if n := h.Status().RestartCount; n != c.restarts {
