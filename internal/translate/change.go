@@ -8,23 +8,23 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// changeLabels returns the labels that a target makes of native ones, and says in the shape what it does to the samples.
-func (sh *labelTemplate) applyChange(c *mapping.Change, native []exposition.Label) []exposition.Label {
+// applyChange returns the labels that a target makes of native ones, and notes in the template what it does to samples.
+func (lt *labelTemplate) applyChange(c *mapping.Change, native []exposition.Label) []exposition.Label {
 	for i := range c.Match {
 		if !matches(&c.Match[i], native) {
-			sh.skip = true
+			lt.skip = true
 			return nil
 		}
 	}
 	if len(c.ValueFrom) > 0 {
 		value, ok := product(c.ValueFrom, native)
 		if !ok {
-			sh.skip = true
+			lt.skip = true
 			return nil
 		}
-		sh.fixedValue = exposition.AppendValue(nil, scaled(value, c.Scale))
+		lt.fixedValue = exposition.AppendValue(nil, scaled(value, c.Scale))
 	}
-	sh.sum = c.Sum
+	lt.sum = c.Sum
 	labels := make([]exposition.Label, 0, len(native)+len(c.Add))
 	for _, l := range native {
 		name := string(l.Name)
@@ -49,8 +49,7 @@ func (sh *labelTemplate) applyChange(c *mapping.Change, native []exposition.Labe
 	return labels
 }
 
-// displace makes room for a label that the mapping names: one of the engine's own that has the name is kept as
-// exported_<name>.
+// displace frees the name of a label that the mapping sets: a native label of that name is renamed to exported_<name>.
 func displace(labels []exposition.Label, name string) []exposition.Label {
 	labels = slices.DeleteFunc(labels, func(l exposition.Label) bool { return string(l.Name) == name && len(l.Value) == 0 })
 	at := slices.IndexFunc(labels, func(l exposition.Label) bool { return string(l.Name) == name })
@@ -70,7 +69,7 @@ func matches(m *mapping.Match, labels []exposition.Label) bool {
 	return slices.ContainsFunc(m.Values, func(want string) bool { return unescapesTo(value, want) }) != m.Not
 }
 
-// product multiplies what labels say.
+// product multiplies the numbers that are the values of labels.
 func product(names []string, labels []exposition.Label) (float64, bool) {
 	result := 1.0
 	for _, name := range names {
@@ -83,8 +82,8 @@ func product(names []string, labels []exposition.Label) (float64, bool) {
 	return result, !math.IsNaN(result) && !math.IsInf(result, 0)
 }
 
-// scaled multiplies. A scale such as 0.001 is a division, whose result has no rounding error of the scale's own: 9 ms are
-// 0.009 s and not 0.009000000000000001.
+// scaled multiplies. It divides by 1000 instead of multiplying by 0.001, which has a rounding error of its own: 9 ms are 0.009 s
+// and not 0.009000000000000001.
 func scaled(v, scale float64) float64 {
 	if inverse := math.Round(1 / scale); scale < 1 && 1/inverse == scale {
 		return v / inverse
@@ -101,7 +100,7 @@ func appendScaled(dst, number []byte, scale float64) []byte {
 	return exposition.AppendValue(dst, scaled(v, scale))
 }
 
-// ignored reports whether a value means that there is none.
+// ignored reports whether a value is one that the mapping ignores.
 func ignored(values []float64, text []byte) bool {
 	v, _ := exposition.ParseNumber(text)
 	return slices.Contains(values, v)
@@ -111,7 +110,7 @@ func ignored(values []float64, text []byte) bool {
 type sum struct {
 	name     string
 	labels   *labelTemplate
-	boundEnd int // its end in block.les; it begins where the sum before ends
+	boundEnd int // where its le ends in lineBuffer.bounds; it begins where that of the previous sum ends
 	value    float64
 	native   []byte // the value of the only sample, as the page spells it; nil if there are more or it was scaled
 }
@@ -119,9 +118,9 @@ type sum struct {
 // maxValueBytes bounds the text of a float64.
 const maxValueBytes = 24
 
-// addUp adds a sample to its series' sum and reports whether it is the first one.
-func (b *lineBuffer) addToSum(name string, k kind, sh *labelTemplate, le, value []byte, spelled bool, s *labelTemplates) (first bool) {
-	hash := sh.hash + nameSalt(name)
+// addToSum adds a sample to the sum of its series and reports whether it is the first one.
+func (b *lineBuffer) addToSum(name string, k kind, lt *labelTemplate, le, value []byte, spelled bool, s *labelTemplates) (first bool) {
+	hash := lt.hash + nameSalt(name)
 	if k == kindBucket {
 		hash += s.hash(exposition.Label{Name: nameLE, Value: le})
 	}
@@ -132,7 +131,7 @@ func (b *lineBuffer) addToSum(name string, k kind, sh *labelTemplate, le, value 
 	at := t.probe(short, t.start(short))
 	for t.slots[at].hash != 0 {
 		i := int(t.slots[at].line)
-		if sum := &b.sums[i]; sum.name == name && sum.labels.hash == sh.hash && string(b.boundOf(i)) == string(le) {
+		if sum := &b.sums[i]; sum.name == name && sum.labels.hash == lt.hash && string(b.boundOf(i)) == string(le) {
 			sum.value += v
 			sum.native = nil
 			return false
@@ -141,7 +140,7 @@ func (b *lineBuffer) addToSum(name string, k kind, sh *labelTemplate, le, value 
 	}
 	t.set(at, short, len(b.sums))
 	b.bounds = append(b.bounds, le...)
-	added := sum{name: name, labels: sh, boundEnd: len(b.bounds), value: v}
+	added := sum{name: name, labels: lt, boundEnd: len(b.bounds), value: v}
 	if spelled {
 		added.native = value
 	}
@@ -159,7 +158,7 @@ func (b *lineBuffer) boundOf(i int) []byte {
 	return b.bounds[start:b.sums[i].boundEnd]
 }
 
-// writeSums writes the sums, each where its series came first.
+// writeSums writes the sums in the order of their first samples.
 func (b *lineBuffer) writeSums(scratch []byte) []byte {
 	if len(b.sums) == 0 {
 		return scratch

@@ -11,92 +11,92 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// Difference is how the unified series of a page differ under two mappings. The counts are exact, the lists may be cut.
+// Difference says how the unified series of a page differ under two mappings. The counts are exact, the lists are bounded.
 type Difference struct {
 	Added, Removed, Changed int
-	// Families are those in which something differs, by name.
+	// Families are those with a difference, by name.
 	Families []FamilyDifference
 	// Series are the first ones that differ, sorted.
 	Series []SeriesDifference
 }
 
-// FamilyDifference is what differs in a unified family.
+// FamilyDifference is the difference of one unified metric.
 type FamilyDifference struct {
 	Name                    string // as on the page
 	Added, Removed, Changed int    // series
-	// Of a family that has samples under both mappings: type and help, where they differ. Else empty.
+	// Type and help if they differ and both mappings give samples; else empty.
 	TypeBefore, TypeAfter string
 	HelpBefore, HelpAfter string
 }
 
-// SeriesDifference is a series that appears, vanishes or changes its value.
+// SeriesDifference is a series that is added, removed or changes its value.
 type SeriesDifference struct {
 	Series        string // name and labels, as on the page
-	Before, After string // its values; "": it is not there
+	Before, After string // its values; "": there is none
 }
 
 // ListLimits bound the list of series of a Difference.
 type ListLimits struct{ Series, Bytes int }
 
-// line is a sample of a result.
+// A sampleLine is a line of a result.
 type sampleLine struct {
 	all    []byte // name, labels, a space and the value
 	at     int32  // of the space
 	family int32  // index into comparison.names
-	hash   uint64 // of name and labels in whatever order; see seriesHash
+	hash   uint64 // see seriesHash
 }
 
 func (l sampleLine) series() []byte { return l.all[:l.at] }
 
 func (l sampleLine) value() []byte { return l.all[l.at+1:] }
 
-// Compare compares two translations of one page. Two series are the same if they have the same name and labels, in whatever
-// order; two values if they are the same number.
+// Compare compares two translations of one page. Two series are the same if they have the same name and the same set of labels,
+// two values if they are the same number.
 func Compare(before, after *Result, limits ListLimits) Difference {
 	c := comparison{limits: limits, families: map[string]*FamilyDifference{}, seed: maphash.MakeSeed()}
-	was, is := before.familiesByName(), after.familiesByName()
-	var old, fresh []sampleLine
-	for name, i := range was {
-		j, both := is[name]
+	familiesBefore, familiesAfter := before.familiesByName(), after.familiesByName()
+	var removed, added []sampleLine
+	for name, i := range familiesBefore {
+		j, both := familiesAfter[name]
 		if both {
 			c.compareDeclarations(&before.families[i], &after.families[j])
 			if bytes.Equal(before.buffers[i].text, after.buffers[j].text) {
-				delete(is, name)
+				delete(familiesAfter, name)
 				continue
 			}
 		}
-		old = c.appendLines(old, name, before.buffers[i].text)
+		removed = c.appendLines(removed, name, before.buffers[i].text)
 	}
-	for name, j := range is {
-		fresh = c.appendLines(fresh, name, after.buffers[j].text)
+	for name, j := range familiesAfter {
+		added = c.appendLines(added, name, after.buffers[j].text)
 	}
-	old, fresh = c.pair(old, fresh, func(a, b sampleLine) int { return bytes.Compare(a.series(), b.series()) })
-	for _, lines := range [][]sampleLine{old, fresh} {
+	removed, added = c.pair(removed, added, func(a, b sampleLine) int { return bytes.Compare(a.series(), b.series()) })
+	for _, lines := range [][]sampleLine{removed, added} {
 		for i := range lines {
 			lines[i].hash = seriesHash(c.seed, lines[i].series())
 		}
 	}
-	old, fresh = c.pair(old, fresh, func(a, b sampleLine) int {
+	removed, added = c.pair(removed, added, func(a, b sampleLine) int {
 		if a.hash != b.hash {
 			return cmp.Compare(a.hash, b.hash)
 		}
 		return bytes.Compare(sortLabels(a.series()), sortLabels(b.series()))
 	})
-	c.pairs = slices.Grow(c.pairs, len(old)+len(fresh))
-	for i := range old {
-		c.family(&old[i]).Removed++
+	c.pairs = slices.Grow(c.pairs, len(removed)+len(added))
+	for i := range removed {
+		c.family(&removed[i]).Removed++
 		c.difference.Removed++
-		c.pairs = append(c.pairs, seriesPair{before: old[i]})
+		c.pairs = append(c.pairs, seriesPair{before: removed[i]})
 	}
-	for i := range fresh {
-		c.family(&fresh[i]).Added++
+	for i := range added {
+		c.family(&added[i]).Added++
 		c.difference.Added++
-		c.pairs = append(c.pairs, seriesPair{after: fresh[i]})
+		c.pairs = append(c.pairs, seriesPair{after: added[i]})
 	}
 	return c.finish()
 }
 
-// present returns the families with samples by the name that they have on the page.
+// familiesByName returns the indexes of the metrics with samples.
 func (r *Result) familiesByName() map[string]int {
 	families := map[string]int{}
 	for i := range r.families {
@@ -116,7 +116,7 @@ type comparison struct {
 	difference Difference
 }
 
-// differing is a series on both sides, or on one. The side on which it is not is empty.
+// A seriesPair is a series on both sides. A side that does not have it is empty.
 type seriesPair struct{ before, after sampleLine }
 
 func (c *comparison) appendLines(list []sampleLine, family string, page []byte) []sampleLine {
@@ -140,45 +140,45 @@ func (c *comparison) familyNamed(name string) *FamilyDifference {
 	return f
 }
 
-func (c *comparison) compareDeclarations(was, is *mapping.Family) {
-	if was.Type != is.Type {
-		f := c.familyNamed(is.WireName)
-		f.TypeBefore, f.TypeAfter = string(was.Type), string(is.Type)
+func (c *comparison) compareDeclarations(before, after *mapping.Family) {
+	if before.Type != after.Type {
+		f := c.familyNamed(after.WireName)
+		f.TypeBefore, f.TypeAfter = string(before.Type), string(after.Type)
 	}
-	if was.Help != is.Help {
-		f := c.familyNamed(is.WireName)
-		f.HelpBefore, f.HelpAfter = was.Help, is.Help
+	if before.Help != after.Help {
+		f := c.familyNamed(after.WireName)
+		f.HelpBefore, f.HelpAfter = before.Help, after.Help
 	}
 }
 
-// pair takes the series that both sides have out of them and notes those whose values differ.
-func (c *comparison) pair(old, fresh []sampleLine, order func(a, b sampleLine) int) (onlyOld, onlyFresh []sampleLine) {
-	slices.SortFunc(old, order)
-	slices.SortFunc(fresh, order)
-	onlyOld, onlyFresh = old[:0], fresh[:0]
+// pair removes the series that both sides have, and notes those whose values differ.
+func (c *comparison) pair(before, after []sampleLine, order func(a, b sampleLine) int) (onlyBefore, onlyAfter []sampleLine) {
+	slices.SortFunc(before, order)
+	slices.SortFunc(after, order)
+	onlyBefore, onlyAfter = before[:0], after[:0]
 	i, j := 0, 0
-	for i < len(old) && j < len(fresh) {
-		switch n := order(old[i], fresh[j]); {
+	for i < len(before) && j < len(after) {
+		switch n := order(before[i], after[j]); {
 		case n < 0:
-			onlyOld = append(onlyOld, old[i])
+			onlyBefore = append(onlyBefore, before[i])
 			i++
 		case n > 0:
-			onlyFresh = append(onlyFresh, fresh[j])
+			onlyAfter = append(onlyAfter, after[j])
 			j++
 		default:
-			if !sameValue(old[i].value(), fresh[j].value()) {
-				c.family(&fresh[j]).Changed++
+			if !sameValue(before[i].value(), after[j].value()) {
+				c.family(&after[j]).Changed++
 				c.difference.Changed++
-				c.pairs = append(c.pairs, seriesPair{old[i], fresh[j]})
+				c.pairs = append(c.pairs, seriesPair{before[i], after[j]})
 			}
 			i++
 			j++
 		}
 	}
-	return append(onlyOld, old[i:]...), append(onlyFresh, fresh[j:]...)
+	return append(onlyBefore, before[i:]...), append(onlyAfter, after[j:]...)
 }
 
-// sameValue compares as numbers: 3 and 3.0 are the same, and so are two NaN.
+// sameValue compares numbers: 3 and 3.0 are the same, and so are two NaN.
 func sameValue(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -188,7 +188,7 @@ func sameValue(a, b []byte) bool {
 	return okX && okY && cmp.Compare(x, y) == 0
 }
 
-// eachLabel calls take for each label of a series, as it is written, and returns what comes before them.
+// eachLabel calls take with each label of a series, as it is written, and returns the name of the series.
 func eachLabel(series []byte, take func(label []byte)) (name []byte) {
 	open := bytes.IndexByte(series, '{')
 	if open < 0 {
@@ -209,7 +209,7 @@ func eachLabel(series []byte, take func(label []byte)) (name []byte) {
 	return series[:open]
 }
 
-// seriesHash is the same for series that differ in the order of their labels alone.
+// seriesHash returns a hash that does not depend on the order of the labels.
 func seriesHash(seed maphash.Seed, series []byte) uint64 {
 	sum := uint64(0)
 	name := eachLabel(series, func(label []byte) { sum += maphash.Bytes(seed, label) })
@@ -224,7 +224,7 @@ func sortLabels(series []byte) []byte {
 	return append(append(bytes.Clone(name), '{'), bytes.Join(labels, []byte{','})...)
 }
 
-// finish sorts what differs and copies it as far as the limits go.
+// finish sorts the differences and copies as many as the limits allow.
 func (c *comparison) finish() Difference {
 	d := c.difference
 	for _, f := range c.families {
@@ -232,10 +232,10 @@ func (c *comparison) finish() Difference {
 	}
 	slices.SortFunc(d.Families, func(a, b FamilyDifference) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.pairs, func(a, b seriesPair) int { return bytes.Compare(a.series(), b.series()) })
-	room := c.limits.Bytes
+	left := c.limits.Bytes
 	for i := range c.pairs {
 		s := &c.pairs[i]
-		if room -= len(s.series()); len(d.Series) >= c.limits.Series || room < 0 {
+		if left -= len(s.series()); len(d.Series) >= c.limits.Series || left < 0 {
 			break
 		}
 		listed := SeriesDifference{Series: string(s.series())}

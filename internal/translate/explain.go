@@ -11,40 +11,40 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// Bounds of what Explain reports. The native families after them are left out.
+// Bounds of what Explain reports. It omits native metrics beyond them.
 const (
 	MaxNatives  = 10_000
 	maxOutcomes = 50_000
 )
 
-// NativeReport says what became of a native family.
+// NativeReport says what became of a native metric.
 type NativeReport struct {
 	Name string `json:"name"`
 	// Type is what the page declares; empty if it declares none.
 	Type    string `json:"type,omitempty"`
 	Samples int    `json:"samples"`
-	// Unreadable is the number of a mapped family's samples that cannot be read.
+	// Unreadable is the number of a mapped metric's samples that cannot be read.
 	Unreadable int `json:"unreadable,omitempty"`
-	// Outcomes are the unified families that the mapping makes of it; none for an unmapped family.
+	// Outcomes are the unified metrics that the mapping makes of it; none if it is unmapped.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
-	// Why says why there is no outcome.
+	// Why is the reason why there is no outcome.
 	Why string `json:"why,omitempty"`
 }
 
-// Outcome is what a native family contributes to a unified one.
+// Outcome is what a native metric contributes to a unified one.
 type Outcome struct {
 	Family string `json:"family"`
-	// Samples is the number of the unified family's samples that came from the native.
+	// Samples is the number of the unified metric's samples that came from the native one.
 	Samples int `json:"samples"`
-	// Why says why there is none.
+	// Why is the reason why there is none.
 	Why string `json:"why,omitempty"`
 }
 
-// unmapped is why a native has no outcome.
+// unmapped is the reason why a native metric has no outcome.
 const unmapped = "unmapped: the mapping does not name it for this version"
 
-// Explain says what becomes of each native family of a page, in the order of the page: what Translate makes of the whole
-// page is held against what it makes of each family alone. It is slow and meant for people who write mappings.
+// Explain reports what becomes of each native metric of a page, in the order of the page. It compares what Translate makes of
+// the whole page with what it makes of each native metric alone. It is slow and meant for authors of mappings.
 func Explain(page []byte, f Format, plan *mapping.Plan) []NativeReport {
 	e := explanation{plan: plan, format: f, metrics: splitMetrics(page, f, plan)}
 	outcomes := 0
@@ -65,8 +65,8 @@ func Explain(page []byte, f Format, plan *mapping.Plan) []NativeReport {
 	return reports
 }
 
-// Work returns how often Translate has to hold a sample of the page against a target of the mapping. Who takes both from
-// strangers should bound it: each may be small, and their product large.
+// Work returns for how many pairs of a sample and a target Translate must do work. A server that accepts both page and mapping
+// from others should bound it: each of them may be small and the product large.
 func Work(page []byte, f Format, plan *mapping.Plan) int {
 	work := 0
 	for lines := exposition.NewScanner(page, f); lines.Scan(); {
@@ -84,37 +84,37 @@ func Work(page []byte, f Format, plan *mapping.Plan) int {
 	return work
 }
 
-// explanation is a call of Explain.
+// An explanation is the state of a call of Explain.
 type explanation struct {
 	plan    *mapping.Plan
 	format  Format
 	metrics []nativeMetric
-	result  Result // of one native after the other
-	page    []byte // of a native alone
+	result  Result // of one native metric after the other
+	page    []byte // of one native metric alone
 }
 
-// native is a native family of a page.
+// A nativeMetric is a native metric of a page.
 type nativeMetric struct {
 	name, typ     string
 	samples       int
 	names         []string // of its samples, each once
 	lines         []byte   // of its samples
 	targets       []mapping.Target
-	stats         Stats // of the family alone
+	stats         Stats // of the metric alone
 	contributions []contribution
 }
 
-// feed is a unified family that a native is mapped to.
+// A contribution is what a native metric contributes to a unified one that it is mapped to.
 type contribution struct {
 	family  int
-	rank    int    // the lowest of the native's targets that are this family
-	named   bool   // the mapping names the native or one of its samples
-	alone   int    // samples that the native alone would make
-	samples int    // samples that it made in the page
-	takenBy string // the native that made them in its place
+	rank    int    // the best of the native metric's targets for this family
+	named   bool   // the mapping names the native metric or one of its samples
+	alone   int    // samples that the native metric makes alone
+	samples int    // samples that it makes on the page
+	takenBy string // the native metric that is used instead
 }
 
-// split takes a page apart into its native families, with their types and samples.
+// splitMetrics splits a page into its native metrics, with their types and samples.
 func splitMetrics(page []byte, f Format, plan *mapping.Plan) []nativeMetric {
 	types := map[string]string{}
 	for lines := exposition.NewScanner(page, f); lines.Scan(); {
@@ -154,8 +154,8 @@ func splitMetrics(page []byte, f Format, plan *mapping.Plan) []nativeMetric {
 	return natives
 }
 
-// familyOf returns the family that a sample belongs to: the one that the page declares or, where it declares none, the one
-// that the mapping names.
+// familyOf returns the native metric that a sample belongs to: the one that the page declares, else the one that the mapping
+// names.
 func familyOf(sample string, types map[string]string, plan *mapping.Plan) string {
 	if _, declared := types[sample]; declared {
 		return sample
@@ -177,7 +177,7 @@ func familyOf(sample string, types map[string]string, plan *mapping.Plan) string
 	return sample
 }
 
-// hasSuffix reports whether families of a type have samples with the suffix.
+// hasSuffix reports whether metrics of a type have samples with the suffix.
 func hasSuffix(typ, suffix string) bool {
 	switch suffix {
 	case "_total":
@@ -194,7 +194,7 @@ func hasSuffix(typ, suffix string) bool {
 	return typ == "histogram" || typ == "summary"
 }
 
-// part returns the family that a sample would belong to as a part of a histogram or summary, "" if it is none by its name.
+// part returns the histogram or summary that a sample belongs to by its name, "" if its name has no suffix of theirs.
 func part(sample string) string {
 	for _, suffix := range suffixes {
 		if family, ok := strings.CutSuffix(sample, string(suffix)); ok && len(suffix) > 0 {
@@ -204,15 +204,15 @@ func part(sample string) string {
 	return ""
 }
 
-// translateAlone finds out what a native would make if it were alone.
+// translateAlone translates a page that has only one native metric.
 func (e *explanation) translateAlone(n *nativeMetric) {
 	e.addTargets(n, n.name, true)
 	for _, sample := range n.names {
 		if sample != n.name {
-			e.addTargets(n, sample, true) // mappings may name a part of a histogram
+			e.addTargets(n, sample, true) // a mapping may name a part of a histogram
 		}
 	}
-	e.addTargets(n, part(n.name), false) // names decide: a family of its own may pass for a part of another one
+	e.addTargets(n, part(n.name), false) // a metric of its own may have the name of another one's part
 	if len(n.targets) == 0 {
 		return
 	}
@@ -228,7 +228,7 @@ func (e *explanation) translateAlone(n *nativeMetric) {
 	}
 }
 
-// addTargets adds the targets of a name in the mapping to those of a native.
+// addTargets adds the targets of a name in the mapping to those of a native metric.
 func (e *explanation) addTargets(n *nativeMetric, name string, named bool) {
 	for _, t := range e.plan.Lookup([]byte(name)) {
 		n.targets = append(n.targets, t)
@@ -241,12 +241,13 @@ func (e *explanation) addTargets(n *nativeMetric, name string, named bool) {
 	}
 }
 
-// award says which native made the samples of each unified family: of those that have any, the one that ranks first.
+// assignSamples finds the native metric that made the samples of each unified one: of those with samples, the one that ranks
+// first.
 func (e *explanation) assignSamples(whole *Result) {
 	type winner struct {
 		name string
 		rank int
-		left int // samples whose native is not found yet
+		left int // samples that are not assigned yet
 	}
 	winners := map[int]*winner{}
 	for i := range e.metrics {
@@ -299,7 +300,7 @@ func (e *explanation) report(n *nativeMetric) NativeReport {
 	return r
 }
 
-// why says why a native made no sample of a unified family that it is mapped to.
+// why returns the reason why a native metric made no sample of a unified one that it is mapped to.
 func (e *explanation) why(n *nativeMetric, f *contribution) string {
 	switch {
 	case n.samples == 0:
@@ -309,7 +310,7 @@ func (e *explanation) why(n *nativeMetric, f *contribution) string {
 	case f.alone > 0:
 		return "the same series stand in the page before, or the page is over its bounds"
 	case n.stats.ParseErrors > 0 && n.stats.ParseErrors == n.stats.Lines:
-		_, reason, _ := strings.Cut(n.stats.FirstError, ": ") // without the line number, which is that of the family alone
+		_, reason, _ := strings.Cut(n.stats.FirstError, ": ") // without the line number, which is that in the page of one metric
 		return "lines that cannot be read: " + reason
 	}
 	if why := e.otherType(n, f.family); why != "" {
@@ -321,7 +322,7 @@ func (e *explanation) why(n *nativeMetric, f *contribution) string {
 	return fmt.Sprintf("none of its samples is one that the mapping's %s takes", e.plan.Families()[f.family].Type)
 }
 
-// otherType says how the page's type differs from the one that the mapping needs, "" if the difference explains nothing.
+// otherType says how the page's type differs from the one that the mapping needs, "" if the difference is no reason.
 func (e *explanation) otherType(n *nativeMetric, family int) string {
 	single := n.typ == "counter" || n.typ == "gauge"
 	if !single && n.typ != "histogram" && n.typ != "summary" {
@@ -343,7 +344,7 @@ func (e *explanation) otherType(n *nativeMetric, family int) string {
 	return fmt.Sprintf("the page declares a %s, the mapping a %s", n.typ, want)
 }
 
-// selects says by which of its keys the targets of a family took no sample, "" if they have none that selects.
+// whyUnselected names the keys of the mapping by which the targets of a family took no sample, "" if there are none.
 func whyUnselected(targets []mapping.Target, family int) string {
 	var keys []string
 	for _, t := range targets {

@@ -2,29 +2,29 @@ package translate
 
 import "github.com/stackscope/stackscope/internal/exposition"
 
-// A histogramCheck looks whether the histograms of a block are what they should be: buckets that do not fall from bound to
-// bound and end in +Inf, which is as large as the count. It looks at runs, as engines write a histogram's buckets one after
-// the other; a histogram that is wrong is passed on as it is and counted.
+// A histogramCheck counts invalid histograms: a bucket is smaller than the one before, +Inf is missing, or +Inf differs from the
+// count. Invalid histograms are exported nevertheless. The check relies on a histogram's buckets following one another, as
+// engines write them.
 type histogramCheck struct {
 	running  bool
-	series   uint64 // of the current run, by the hash of its labels
+	series   uint64 // of the current run of buckets, by the hash of its labels
 	last     float64
 	bad      bool
 	infinite bool
-	// The histogram whose count came last and waits for its buckets, and the one whose run ended last and waits for its
-	// count, by the hashes of their labels.
+	// The histogram whose count came last and whose buckets may follow, and the one whose buckets came last and whose count may
+	// follow, by the hashes of their labels.
 	counted, ended             uint64
 	awaitsBuckets, awaitsCount bool
 	count, inf                 float64
 	invalid                    int
 }
 
-// bucket takes a bucket, the last one being infinite.
-func (c *histogramCheck) addBucket(sh *labelTemplate, infinite bool, value []byte) {
+// addBucket checks a bucket. infinite says that it is +Inf.
+func (c *histogramCheck) addBucket(lt *labelTemplate, infinite bool, value []byte) {
 	v := number(value)
-	if !c.running || c.series != sh.hash {
+	if !c.running || c.series != lt.hash {
 		c.endRun()
-		c.running, c.series, c.bad, c.infinite = true, sh.hash, false, false
+		c.running, c.series, c.bad, c.infinite = true, lt.hash, false, false
 	} else if v < c.last {
 		c.bad = true
 	}
@@ -34,24 +34,24 @@ func (c *histogramCheck) addBucket(sh *labelTemplate, infinite bool, value []byt
 	}
 }
 
-// unbounded reports whether a bucket has no bound.
+// isInf reports whether the bound of a bucket is +Inf.
 func isInf(le []byte) bool { return le[0] == '+' && string(le) == "+Inf" }
 
-// total takes a count.
-func (c *histogramCheck) addCount(sh *labelTemplate, value []byte) {
+// addCount checks a count.
+func (c *histogramCheck) addCount(lt *labelTemplate, value []byte) {
 	v := number(value)
 	c.endRun()
-	if c.awaitsCount && c.ended == sh.hash {
+	if c.awaitsCount && c.ended == lt.hash {
 		if c.inf != v {
 			c.invalid++
 		}
 		c.awaitsCount = false
 		return
 	}
-	c.counted, c.count, c.awaitsBuckets = sh.hash, v, true
+	c.counted, c.count, c.awaitsBuckets = lt.hash, v, true
 }
 
-// end ends a run.
+// endRun ends a run of buckets.
 func (c *histogramCheck) endRun() {
 	if !c.running {
 		return
@@ -67,17 +67,17 @@ func (c *histogramCheck) endRun() {
 	c.running, c.awaitsBuckets = false, false
 }
 
-// number reads a value that is known to be one.
+// number parses a value that is known to be a number.
 func number(text []byte) float64 {
-	if v, ok := whole(text); ok {
+	if v, ok := parseWhole(text); ok {
 		return v
 	}
 	v, _ := exposition.ParseNumber(text)
 	return v
 }
 
-// whole reads a whole number of few digits, which nearly all counts are, also with .0 behind it.
-func whole(b []byte) (float64, bool) {
+// parseWhole parses what nearly all counts are, a whole number of few digits, also with .0 at its end.
+func parseWhole(b []byte) (float64, bool) {
 	n := uint64(0)
 	for i, d := range b {
 		if d -= '0'; d > 9 {
@@ -91,7 +91,7 @@ func whole(b []byte) (float64, bool) {
 	return float64(n), true
 }
 
-// A histogramPart is what a sample is to the check.
+// A histogramPart is the role of a sample in the check.
 type histogramPart uint8
 
 const (
@@ -101,7 +101,7 @@ const (
 	totalCount
 )
 
-// partOf returns what a histogram's sample is to the check.
+// partOf returns the role of a sample.
 func partOf(k kind, le []byte) histogramPart {
 	switch {
 	case k == kindCount:
@@ -114,13 +114,13 @@ func partOf(k kind, le []byte) histogramPart {
 	return boundedBucket
 }
 
-// take takes a sample.
-func (c *histogramCheck) add(part histogramPart, sh *labelTemplate, value []byte) {
+// add checks a sample.
+func (c *histogramCheck) add(part histogramPart, lt *labelTemplate, value []byte) {
 	switch part {
 	case noPart:
 	case totalCount:
-		c.addCount(sh, value)
+		c.addCount(lt, value)
 	default:
-		c.addBucket(sh, part == infiniteBucket, value)
+		c.addBucket(lt, part == infiniteBucket, value)
 	}
 }

@@ -11,61 +11,65 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// A shape is a label block that was read once, with what it becomes in the output. The text between the name and the value
-// of nearly every line is one that came before, in the last family or the last page, so it need only be compared. In
-// buckets the value of le is left open, and one shape serves all buckets of a series.
+// A labelTemplate is a label block that was parsed once, with the label block that it becomes in the output:
+//
+//	native   {rank="0",finished_reason="stop"}
+//	unified  {model_instance_name="a",rank="0",finished_reason="stop"}
+//
+// Nearly every line has labels that an earlier line or the last page had, spelled the same, so that comparing the text
+// replaces parsing it. The template of a bucket leaves the value of le open and serves all buckets of a series.
 type labelTemplate struct {
-	// before and after are the page's text before and after the value of le, up to the sample's value. A shape without a
-	// gap for le has no after.
+	// before and after are the page's text between name and value, before and after the value of le. Only templates of buckets
+	// have an after.
 	before, after string
-	// head and tail are what the output has in their places, with the instance's labels.
+	// head and tail are what the output has in place of before and after, with the instance's labels.
 	head string
 	tail []byte
-	// hash depends on the set of labels, le left out, not on their order, group also not on quantile.
+	// hash is a hash of the set of labels without le, in whatever order; groupHash is one without quantile, too.
 	hash, groupHash uint64
-	// next is the shape that followed this one the last time.
+	// next is the template that followed this one last time.
 	next int32
-	// quantile says that the labels have a quantile, badLE that they have an le, outside a gap, that is not a number.
+	// hasQuantile says that there is a label quantile, badLE that there is an le that is not a number.
 	hasQuantile, badLE bool
 	// badQuantile says that the quantile is not a number.
 	badQuantile bool
-	// skip says that the mapping's target does not take samples with these labels, sum that it adds them up.
+	// skip says that the target does not take samples with these labels, sum that it adds up those with the same output.
 	skip, sum bool
-	// folded says that the sample's user is one of OtherUsers.
+	// folded says that the sample's user is beyond the limit of Users, and part of OtherUsers.
 	folded bool
-	// value stands in the place of the sample's own; nil: that one counts.
+	// fixedValue replaces the sample's value; nil: it does not.
 	fixedValue []byte
 }
 
-// Bounds of the shapes that are kept between lines. Beyond them all are forgotten.
+// Bounds of the label templates that are kept. Beyond them all are forgotten.
 const (
 	maxLabelTemplates = 64 << 10
 	maxLabelTextBytes = 8 << 20
-	// maxNatives bounds the texts of folded users, which are many and small. Those beyond it are read anew each time.
+	// maxFoldedTexts bounds the label blocks of folded users that are recognized. Others are parsed on every page.
 	maxFoldedTexts  = 256 << 10
 	foldedTextBytes = 32
 )
 
-// shapes is the shapes known for one Source, those of each form apart.
+// labelTemplates are the label templates of one Source, by label rewrite.
 type labelTemplates struct {
 	source      *Source
 	plan        *mapping.Plan
 	seed        maphash.Seed
 	rewrites    []labelRewrite
 	memory      *memory
-	users       *Users // nil: labels of users are as any other
-	count       int    // shapes in all forms
-	foldedTexts int    // texts of folded users in all forms
-	added       uint64 // shapes ever added
+	users       *Users // nil: label user is like any other
+	count       int    // templates in all rewrites
+	foldedTexts int    // in all rewrites
+	added       uint64 // templates ever added
 	textBytes   int
-	// Memory that is used again and again.
+	// Buffers for reuse.
 	labels []exposition.Label
 	key    []byte
 	pair   [2]exposition.Sample
 }
 
-// A form is what a target does to label blocks, with the shapes of the blocks that it was done to, gapped ones and others
-// apart. The first shape of each list is a placeholder that no line matches. The first form changes nothing.
+// A labelRewrite is what a target does to labels, with the templates of the label blocks that it was done to. The first rewrite
+// changes nothing. The first template of each list is a placeholder that no line matches.
 type labelRewrite struct {
 	change  *mapping.Change
 	plain   templateList
@@ -76,13 +80,13 @@ type templateList struct {
 	templates []labelTemplate
 	index     map[string]int32 // by before, NUL and after
 	last      int32
-	// Users beyond a limit are many, and what becomes of them is the same: there is one shape for them all, which matches no
-	// line, and of each native text nothing but a hash is kept.
-	folded      map[string]int32 // by what the output has
+	// There may be many users beyond the limit, and their label blocks all become the same: they share one template, which
+	// matches no line, and only a hash of each native text is kept.
+	folded      map[string]int32 // by output
 	foldedTexts map[uint64]int32
 }
 
-// reset forgets all shapes. The list is a new one: blocks hold on to shapes of the old.
+// reset forgets all templates. The slice is a new one, since line buffers still refer to templates of the old one.
 func (l *templateList) reset() {
 	l.templates = []labelTemplate{{before: "\x00"}}
 	clear(l.index)
@@ -94,7 +98,7 @@ func (l *templateList) reset() {
 	clear(l.foldedTexts)
 }
 
-// use makes the shapes ready for a page of src under plan, with what users decide.
+// prepare prepares for a page. A new source, plan or list of users makes all templates void.
 func (s *labelTemplates) prepare(src *Source, plan *mapping.Plan, users *Users) {
 	first := s.rewrites == nil
 	if first && s.seed == (maphash.Seed{}) {
@@ -112,18 +116,18 @@ func (s *labelTemplates) prepare(src *Source, plan *mapping.Plan, users *Users) 
 	}
 }
 
-// charge makes the shapes take their memory from m, what they have first.
+// chargeTo makes the templates take their memory from m, first for those that there are.
 func (s *labelTemplates) chargeTo(m *memory) {
 	s.memory = m
 	m.left -= s.heldBytes()
 }
 
-// held is what the shapes hold. shapeBytes is what one does besides its text.
+// heldBytes returns how much memory the templates take.
 func (s *labelTemplates) heldBytes() int {
 	return s.textBytes + s.count*labelTemplateBytes + s.foldedTexts*foldedTextBytes
 }
 
-// yield forgets all shapes if that frees n bytes for lines, which cannot be made anew.
+// forgetToFree forgets all templates if that frees n bytes for lines: a template can be made again, a line cannot.
 func (s *labelTemplates) forgetToFree(n int) bool {
 	if s.memory.left+s.heldBytes() < n {
 		return false
@@ -133,6 +137,7 @@ func (s *labelTemplates) forgetToFree(n int) bool {
 	return true
 }
 
+// labelTemplateBytes is about how much memory a template takes besides its text.
 const labelTemplateBytes = int(unsafe.Sizeof(labelTemplate{})) + 64
 
 func (s *labelTemplates) reset() {
@@ -143,7 +148,7 @@ func (s *labelTemplates) reset() {
 	s.count, s.foldedTexts, s.textBytes = 0, 0, 0
 }
 
-// form returns the index of the form of a change.
+// rewriteFor returns the index of the label rewrite of a change.
 func (s *labelTemplates) rewriteFor(c *mapping.Change) int {
 	for i := range s.rewrites {
 		if s.rewrites[i].change == c || c != nil && s.rewrites[i].change != nil && reflect.DeepEqual(*s.rewrites[i].change, *c) {
@@ -157,21 +162,21 @@ func (s *labelTemplates) rewriteFor(c *mapping.Change) int {
 	return len(s.rewrites) - 1
 }
 
-// forget lets go of the page.
+// releasePage drops references to the page.
 func (s *labelTemplates) releasePage() { clear(s.labels[:cap(s.labels)]) }
 
-// lineSize returns the length of the line that the shape makes of a sample.
-func (sh *labelTemplate) lineSize(name string, le, value []byte) int {
-	return len(name) + len(sh.head) + len(le) + len(sh.tail) + len(value) + 1
+// lineSize returns the length of the output line of a sample.
+func (lt *labelTemplate) lineSize(name string, le, value []byte) int {
+	return len(name) + len(lt.head) + len(le) + len(lt.tail) + len(value) + 1
 }
 
-// find returns the shape that a form makes of a line that was parsed, and for a gapped one the value of le; nil if a gap is
-// asked for and there is no le that is a number.
-func (s *labelTemplates) find(formed int, line []byte, sample *exposition.Sample, gap bool) (sh *labelTemplate, le []byte) {
-	list := &s.rewrites[formed].plain
+// find returns the label template of a parsed line for a rewrite, and of a bucket the value of le. It returns nil for a bucket
+// whose le is missing or not a number.
+func (s *labelTemplates) find(rewrite int, line []byte, sample *exposition.Sample, bucket bool) (lt *labelTemplate, le []byte) {
+	list := &s.rewrites[rewrite].plain
 	before, after := line[len(sample.Name):sample.At], []byte(nil)
-	if gap {
-		list = &s.rewrites[formed].buckets
+	if bucket {
+		list = &s.rewrites[rewrite].buckets
 		at := slices.IndexFunc(sample.Labels, func(l exposition.Label) bool { return string(l.Name) == labelLE })
 		if at < 0 || !exposition.ValidNumber(sample.Labels[at].Value) {
 			return nil, nil
@@ -190,22 +195,22 @@ func (s *labelTemplates) find(formed int, line []byte, sample *exposition.Sample
 			s.reset()
 			s.memory.left -= labelTemplateBytes
 		}
-		i = s.add(list, s.rewrites[formed].change, len(before), sample, gap)
+		i = s.add(list, s.rewrites[rewrite].change, len(before), sample, bucket)
 	}
 	list.templates[list.last].next = i
 	list.last = i
 	return &list.templates[i], le
 }
 
-// add makes the shape of which s.key is the native text.
-func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, sample *exposition.Sample, gap bool) int32 {
-	var sh labelTemplate
+// add makes the template whose native text is s.key.
+func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, sample *exposition.Sample, bucket bool) int32 {
+	var lt labelTemplate
 	native := sample.Labels
 	if c != nil {
-		native = sh.applyChange(c, native)
+		native = lt.applyChange(c, native)
 	}
-	if s.users != nil && !sh.skip {
-		native = s.users.rewriteLabels(&sh, native)
+	if s.users != nil && !lt.skip {
+		native = s.users.rewriteLabels(&lt, native)
 	}
 	labels := s.source.relabel(s.labels[:0], native)
 	s.labels = labels
@@ -220,45 +225,45 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 		*out = append(*out, l.Name...)
 		*out = append(*out, '=', '"')
 		switch {
-		case gap && string(l.Name) == labelLE:
+		case bucket && string(l.Name) == labelLE:
 			out = &tail
 		default:
 			*out = append(*out, l.Value...)
 			if string(l.Name) == labelQuantile {
-				sh.hasQuantile, sh.badQuantile = true, !exposition.ValidNumber(l.Value)
+				lt.hasQuantile, lt.badQuantile = true, !exposition.ValidNumber(l.Value)
 			}
-			sh.badLE = sh.badLE || string(l.Name) == labelLE && !exposition.ValidNumber(l.Value)
+			lt.badLE = lt.badLE || string(l.Name) == labelLE && !exposition.ValidNumber(l.Value)
 			h := s.hash(l)
-			sh.hash += h
+			lt.hash += h
 			if string(l.Name) != labelQuantile {
-				sh.groupHash += h
+				lt.groupHash += h
 			}
 		}
 		*out = append(*out, '"')
 	}
-	if len(head) == 1 && !gap {
+	if len(head) == 1 && !bucket {
 		*out = append((*out)[:0], ' ')
 	} else {
 		*out = append(*out, '}', ' ')
 	}
-	if sh.folded {
-		return s.addFolded(list, sh, head, tail, gap)
+	if lt.folded {
+		return s.addFolded(list, lt, head, tail, bucket)
 	}
 	key := string(s.key)
-	sh.before, sh.after = key[:before], key[before+1:]
-	sh.head, sh.tail = string(head), slices.Grow(tail, shortBytes)
+	lt.before, lt.after = key[:before], key[before+1:]
+	lt.head, lt.tail = string(head), slices.Grow(tail, shortBytes)
 	s.textBytes += len(key) + len(head) + len(tail)
-	s.memory.left -= len(key) + len(head) + len(tail) // it may come out below 0 by that much
+	s.memory.left -= len(key) + len(head) + len(tail) // may become negative by that much
 	s.count++
 	s.added++
 	i := int32(len(list.templates))
-	list.templates = append(list.templates, sh)
+	list.templates = append(list.templates, lt)
 	list.index[key] = i
 	return i
 }
 
-// addFolded makes the shape of which s.key is one of the native texts, or finds it.
-func (s *labelTemplates) addFolded(list *templateList, sh labelTemplate, head, tail []byte, gap bool) int32 {
+// addFolded adds s.key to the native texts of a template that folded users share, and makes that template if it is new.
+func (s *labelTemplates) addFolded(list *templateList, lt labelTemplate, head, tail []byte, bucket bool) int32 {
 	if list.folded == nil {
 		list.folded, list.foldedTexts = map[string]int32{}, map[uint64]int32{}
 	}
@@ -266,11 +271,11 @@ func (s *labelTemplates) addFolded(list *templateList, sh labelTemplate, head, t
 	i, ok := list.folded[out]
 	if !ok {
 		i = int32(len(list.templates))
-		sh.before, sh.head, sh.tail = "\x00", string(head), slices.Grow(tail, shortBytes)
-		if gap {
-			sh.after = sh.before
+		lt.before, lt.head, lt.tail = "\x00", string(head), slices.Grow(tail, shortBytes)
+		if bucket {
+			lt.after = lt.before
 		}
-		list.templates = append(list.templates, sh)
+		list.templates = append(list.templates, lt)
 		list.folded[out] = i
 		s.textBytes += 2 * len(out)
 		s.memory.left -= 2 * len(out)
@@ -284,7 +289,7 @@ func (s *labelTemplates) addFolded(list *templateList, sh labelTemplate, head, t
 	return i
 }
 
-// hash returns a hash of a label. Those of several labels are added up, so each must be well mixed.
+// hash returns a hash of a label. The hashes of several labels are added, so each must be well distributed.
 func (s *labelTemplates) hash(l exposition.Label) uint64 {
 	var h maphash.Hash
 	h.SetSeed(s.seed)

@@ -9,12 +9,12 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// LeftOut is what of a family was left out of a page because its series were new and its share of them was used up.
+// LeftOut says how much of a family the SeriesLimiter left out of a page.
 type LeftOut struct {
 	Family  string
 	Samples int
-	// Label is the label that has the most values in those series, Example one of the values. A family that is itself one of
-	// too many is told by LabelName.
+	// Label is the label that has the most values in the series that were left out, Example one of its values. If the page has
+	// too many families, Label is __name__ and Example the family.
 	Label, Example string
 }
 
@@ -22,11 +22,11 @@ type LeftOut struct {
 const (
 	maxLeftOutSeries = 64
 	maxLeftOutText   = 64
-	// labelName is the label that stands for the name of a series.
+	// labelName is the label that holds the name of a series.
 	labelName = "__name__"
 )
 
-// churn is the values of labels in the first series of a page that were left out.
+// leftOutLabels collects the label values of the first series that were left out of a page.
 type leftOutLabels struct {
 	seed   maphash.Seed
 	series int
@@ -42,36 +42,36 @@ type leftOutLabel struct {
 	example string
 }
 
-// note looks at a line that was left out. labels says that it was for its labels, not for its bound.
-func (b *pageUsage) noteLeftOut(sh *labelTemplate, le []byte, src *Source) {
+// noteLeftOut notes the labels of a line that was left out: all of them, or le or quantile if its other labels were admitted.
+func (b *pageUsage) noteLeftOut(lt *labelTemplate, le []byte, src *Source) {
 	c := b.labelsLeftOut
 	if c == nil {
 		c = &leftOutLabels{seed: maphash.MakeSeed()}
 		b.labelsLeftOut = c
 	}
-	if c.series == maxLeftOutSeries || !b.admitted && c.last == sh {
+	if c.series == maxLeftOutSeries || !b.admitted && c.last == lt {
 		return
 	}
 	c.series++
-	c.last = sh
+	c.last = lt
 	if b.admitted {
-		if sh.hasQuantile {
-			c.labelsOf(sh, le, func(name string) bool { return name == labelQuantile })
+		if lt.hasQuantile {
+			c.labelsOf(lt, le, func(name string) bool { return name == labelQuantile })
 		} else {
 			c.add(labelLE, string(le))
 		}
 		return
 	}
-	c.labelsOf(sh, le, func(name string) bool {
-		return !src.has(name) && (name != labelLE || sh.badLE) && (name != labelQuantile || sh.badQuantile)
+	c.labelsOf(lt, le, func(name string) bool {
+		return !src.has(name) && (name != labelLE || lt.badLE) && (name != labelQuantile || lt.badQuantile)
 	})
 }
 
-// labelsOf adds those labels of a shape's output that are wanted.
-func (c *leftOutLabels) labelsOf(sh *labelTemplate, le []byte, wanted func(name string) bool) {
-	c.text = append(append(c.text[:0], 'm'), sh.head...)
-	if len(sh.after) > 0 {
-		c.text = append(append(c.text, le...), sh.tail...)
+// labelsOf adds the output labels of a template that are wanted.
+func (c *leftOutLabels) labelsOf(lt *labelTemplate, le []byte, wanted func(name string) bool) {
+	c.text = append(append(c.text[:0], 'm'), lt.head...)
+	if len(lt.after) > 0 {
+		c.text = append(append(c.text, le...), lt.tail...)
 	}
 	c.text = append(c.text, '0')
 	if c.sample.Parse(c.text) != nil {
@@ -96,7 +96,7 @@ func (c *leftOutLabels) add(name, value string) {
 	}
 }
 
-// most returns the label with the most values and the last of these.
+// mostValues returns the label with the most values and the last of its values.
 func (c *leftOutLabels) mostValues() (label, example string) {
 	if len(c.labels) == 0 {
 		return "", ""
@@ -105,7 +105,7 @@ func (c *leftOutLabels) mostValues() (label, example string) {
 	return clipText(l.name), l.example
 }
 
-// clipText makes foreign text fit for a log line or a label.
+// clipText shortens an engine's text for a log line or a label value, and makes it valid UTF-8.
 func clipText(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) > maxLeftOutText {

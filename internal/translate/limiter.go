@@ -8,52 +8,54 @@ import (
 	"time"
 )
 
-// growthWindow is the time for which new series are counted. A series that no page of the window before had is new again.
-const growthWindow = time.Hour
+// limiterWindow is how long new series are counted. A series that no page of the previous window had is new again.
+const limiterWindow = time.Hour
 
 const (
-	// maxAccounts bounds the families that are counted apart. Those that come later share one account.
+	// maxCountedFamilies bounds the families that are counted separately. Later ones share one count.
 	maxCountedFamilies = 1 << 10
-	// partLines is what each histogram or summary has besides its buckets or quantiles: the bucket without a bound, the sum
-	// and the count.
-	partLines = 3
-	// assumedSize is how many lines a histogram has as long as it is not known.
-	assumedSize = 64
+	// fixedLines is how many lines each histogram or summary has besides its bounded buckets or quantiles: +Inf, sum and count.
+	fixedLines = 3
+	// assumedLines is how many lines a histogram is taken to have until one was read.
+	assumedLines = 64
 )
 
-// SeriesLimiter bounds how many new series the pages of an instance bring in an hour. A family is given no more of them than it
-// leaves for all others, so one that churns takes half, two take a third each, and those that do not churn stay whole. Series
-// that are known are never left out. A new histogram or summary comes as a whole or not at all. It is safe for concurrent use,
-// and the Results of an instance share it.
+// SeriesLimiter bounds how many new series the pages of an instance may have in an hour. With a limit of 50,000:
 //
-// Pages that differ from the one before in their values alone are not looked at.
+//   - A family gets no more new series than it leaves for all others. One that churns stops at 25,000, two at 16,666 each, and
+//     families that do not churn are not affected.
+//   - Known series are never left out.
+//   - A new histogram or summary is accepted with all its lines or not at all.
+//
+// A page that differs from the last one in its values alone is not examined. A SeriesLimiter is safe for
+// concurrent use; all Results of an instance share one.
 type SeriesLimiter struct {
 	seed maphash.Seed
 	born time.Time
-	// window counts the windows, ends is when the current one is over, in time since born.
+	// window is the number of the current window, ends its end as a duration since born.
 	window atomic.Uint32
 	ends   atomic.Int64
-	next   atomic.Int64 // the limit from the next page on
+	next   atomic.Int64 // the limit for the next page
 
-	// mu is held for the length of a page.
+	// mu is locked for a whole page.
 	mu                sync.Mutex
 	limit, pageSeries int
 	known             knownSeries
 	used, reserved    int
-	accounts          map[string]*familyUsage
+	families          map[string]*familyUsage
 	overflow          familyUsage
 }
 
-// account is the new series of a family in a window.
+// familyUsage counts the new series of a family in a window.
 type familyUsage struct {
 	salt uint64
-	// used were let through, promised are kept for the rest of histograms that were begun in this page.
+	// used were accepted; reserved are kept for further lines of histograms that began on this page.
 	used, reserved int
-	// size is how many lines the largest histogram of the family has.
-	size int
+	// histogramLines is how many lines the family's largest histogram has.
+	histogramLines int
 }
 
-// NewGrowth returns a SeriesLimiter of up to limit new series an hour, of pages that have up to page series.
+// NewSeriesLimiter returns a SeriesLimiter that accepts limit new series an hour, of pages of up to page series.
 func NewSeriesLimiter(limit, page int) *SeriesLimiter {
 	g := &SeriesLimiter{seed: maphash.MakeSeed(), born: time.Now(), pageSeries: page}
 	g.SetLimit(limit)
@@ -61,17 +63,17 @@ func NewSeriesLimiter(limit, page int) *SeriesLimiter {
 	return g
 }
 
-// Limit changes the limit from the next page on.
+// SetLimit sets the limit for the next page. It does not wait for the current one.
 func (g *SeriesLimiter) SetLimit(n int) { g.next.Store(int64(n)) }
 
-// Usage is how far the bound of the current window is used up.
+// Usage says how much of the limit is used in the current window.
 type Usage struct {
-	Window      uint32 // counts up
+	Window      uint32 // its number
 	Used, Limit int
 	Left        time.Duration // until the window ends
 }
 
-// Usage returns how far the bound is used up.
+// Usage returns how much of the limit is used.
 func (g *SeriesLimiter) Usage() Usage {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,12 +81,12 @@ func (g *SeriesLimiter) Usage() Usage {
 	return Usage{Window: g.window.Load(), Used: g.used, Limit: g.limit, Left: max(0, left)}
 }
 
-// isCurrent reports whether a window is still the current one.
+// isCurrent reports whether a window is the current one and has not ended.
 func (g *SeriesLimiter) isCurrent(window uint32) bool {
 	return g.window.Load() == window && int64(time.Since(g.born)) < g.ends.Load()
 }
 
-// begin begins a page. The caller must call end.
+// beginPage locks the limiter for a page and begins a new window if it is time. The caller must call endPage.
 func (g *SeriesLimiter) beginPage() {
 	g.mu.Lock()
 	g.limit = int(g.next.Load())
@@ -92,39 +94,39 @@ func (g *SeriesLimiter) beginPage() {
 	if now < ends {
 		return
 	}
-	if now >= ends+int64(growthWindow) {
-		g.known = knownSeries{} // nothing is known of the last hour
+	if now >= ends+int64(limiterWindow) {
+		g.known = knownSeries{} // no page in the last hour
 	}
 	g.known.startWindow()
-	g.used, g.accounts, g.overflow = 0, map[string]*familyUsage{}, familyUsage{}
-	g.ends.Store(now + int64(growthWindow))
+	g.used, g.families, g.overflow = 0, map[string]*familyUsage{}, familyUsage{}
+	g.ends.Store(now + int64(limiterWindow))
 	g.window.Add(1)
 }
 
-// resume begins a page of the current window. The caller must call end.
+// resumePage is beginPage for a page of the current window.
 func (g *SeriesLimiter) resumePage() { g.mu.Lock() }
 
-// end ends a page.
+// endPage ends a page.
 func (g *SeriesLimiter) endPage() {
 	g.reserved = 0
 	g.mu.Unlock()
 }
 
-// account returns the account of a family.
-func (g *SeriesLimiter) account(family string) *familyUsage {
-	a := g.accounts[family]
+// usageOf returns the usage of a family.
+func (g *SeriesLimiter) usageOf(family string) *familyUsage {
+	a := g.families[family]
 	if a != nil {
 		return a
 	}
-	if len(g.accounts) == maxCountedFamilies {
+	if len(g.families) == maxCountedFamilies {
 		return &g.overflow
 	}
 	a = &familyUsage{salt: maphash.String(g.seed, family)}
-	g.accounts[family] = a
+	g.families[family] = a
 	return a
 }
 
-// saltOf tells the series of families apart. Those of the crowd have no account that could say it.
+// saltOf returns a number that makes the hashes of different families' series differ.
 func (g *SeriesLimiter) saltOf(a *familyUsage, family string) uint64 {
 	if a == &g.overflow {
 		return maphash.String(g.seed, family)
@@ -132,46 +134,45 @@ func (g *SeriesLimiter) saltOf(a *familyUsage, family string) uint64 {
 	return a.salt
 }
 
-// room reports whether a family may have n more new series.
+// allows reports whether a family may have n more new series.
 func (g *SeriesLimiter) allows(a *familyUsage, n int) bool {
 	spent := g.used + g.reserved
 	return a.used+a.reserved+n <= g.limit-spent && g.known.used+g.reserved+n <= g.limit+g.pageSeries
 }
 
-// spend lets n new series through.
+// count counts n new series.
 func (g *SeriesLimiter) count(a *familyUsage, n int) {
 	a.used += n
 	g.used += n
 }
 
-// growing is what a block's page has of new series.
+// pageUsage counts the new series of one family on the current page.
 type pageUsage struct {
 	usage *familyUsage
 	salt  uint64
-	// shape is that of the last line, admitted what was decided about its labels. run is how many lines of it came so far, and
-	// ended says that one of them has no bound.
+	// labels is the template of the last line, admitted the decision about it. runLines is how many buckets with these labels
+	// came one after the other; runHasInf says that +Inf is one of them.
 	labels    *labelTemplate
 	admitted  bool
 	runLines  int
 	runHasInf bool
-	// bounds are the lines with one, ends those of histograms without one.
+	// Lines of buckets, in all histograms of the family.
 	boundedBuckets, infBuckets int
-	// left are the samples that were left out.
-	leftOut       int
-	labelsLeftOut *leftOutLabels
+	leftOut                    int
+	labelsLeftOut              *leftOutLabels
 }
 
-// admits decides about a line of a family. lines is how many the family has with the same labels, as long as that is not known
-// better: 1, partLines or assumedSize.
-func (g *SeriesLimiter) admit(b *pageUsage, family string, k kind, lines int, sh *labelTemplate, le []byte) bool {
+// admit decides about a line of a family. lines is how many lines with the same labels to expect: 1, fixedLines or assumedLines.
+// What the family's histograms had so far overrides it.
+func (g *SeriesLimiter) admit(b *pageUsage, family string, k kind, lines int, lt *labelTemplate, le []byte) bool {
 	if b.usage == nil {
-		b.usage = g.account(family)
+		b.usage = g.usageOf(family)
 		b.salt = g.saltOf(b.usage, family)
 	}
-	if b.labels != sh {
+	if b.labels != lt {
 		b.endRun()
-		b.labels, b.runLines, b.runHasInf = sh, 0, false
-		b.admitted = g.admitLabels(b.usage, b.salt+sh.groupHash, lines)
+		b.labels, b.runLines, b.runHasInf = lt, 0, false
+		b.admitted = g.admitLabels(b.usage, b.salt+lt.groupHash, lines)
 	}
 	if !b.admitted {
 		b.leftOut++
@@ -187,9 +188,9 @@ func (g *SeriesLimiter) admit(b *pageUsage, family string, k kind, lines int, sh
 	case k == kindBucket:
 		b.runLines++
 		b.boundedBuckets++
-		key += sh.groupHash + maphash.Bytes(g.seed, le)
-	case sh.hasQuantile:
-		key += sh.hash
+		key += lt.groupHash + maphash.Bytes(g.seed, le)
+	case lt.hasQuantile:
+		key += lt.hash
 	default:
 		return true
 	}
@@ -209,14 +210,14 @@ func (g *SeriesLimiter) admit(b *pageUsage, family string, k kind, lines int, sh
 	return true
 }
 
-// admitsLabels decides about all lines of a family that have the same labels.
+// admitLabels decides about all lines of a family that have the same labels.
 func (g *SeriesLimiter) admitLabels(a *familyUsage, key uint64, lines int) bool {
 	if g.known.touch(key) {
 		return true
 	}
-	first, whole := min(lines, partLines), lines
+	first, whole := min(lines, fixedLines), lines
 	if lines > 1 {
-		whole = cmp.Or(a.size, lines)
+		whole = cmp.Or(a.histogramLines, lines)
 	}
 	if !g.allows(a, whole) {
 		return false
@@ -228,26 +229,26 @@ func (g *SeriesLimiter) admitLabels(a *familyUsage, key uint64, lines int) bool 
 	return true
 }
 
-// endRun learns from the lines of a histogram how many one has. Where those of several are mixed there are no runs.
+// endRun learns from consecutive buckets how many lines a histogram has.
 func (b *pageUsage) endRun() {
 	if b.runHasInf && b.runLines > 1 {
-		b.usage.size = max(b.usage.size, b.runLines+partLines-1)
+		b.usage.histogramLines = max(b.usage.histogramLines, b.runLines+fixedLines-1)
 	}
 }
 
-// endPage learns how many lines a histogram has where those of several are mixed, and lets go of the page.
+// endPage learns how many lines a histogram has if the lines of several are interleaved, and resets the usage for the next page.
 func (b *pageUsage) endPage() {
 	if b.usage != nil {
 		b.endRun()
 		if b.infBuckets > 0 {
-			b.usage.size = max(b.usage.size, (b.boundedBuckets+b.infBuckets-1)/b.infBuckets+partLines)
+			b.usage.histogramLines = max(b.usage.histogramLines, (b.boundedBuckets+b.infBuckets-1)/b.infBuckets+fixedLines)
 		}
 		b.usage.reserved = 0
 	}
 	*b = pageUsage{}
 }
 
-// knownSeries is a set of hashes with open addressing. The low byte of a slot is the window in which the series was last seen.
+// knownSeries is a set of hashes with open addressing. The low byte of a slot is the last window that had the series.
 type knownSeries struct {
 	slots  []uint64 // a power of two
 	used   int
@@ -267,7 +268,7 @@ func (s *knownSeries) find(hash uint64) int {
 
 const windowBits = 8
 
-// touch reports whether a series is known, which it then is for the next window too.
+// touch reports whether a series is known, and keeps it for the next window.
 func (s *knownSeries) touch(hash uint64) bool {
 	if len(s.slots) == 0 {
 		return false
@@ -280,7 +281,7 @@ func (s *knownSeries) touch(hash uint64) bool {
 	return true
 }
 
-// add adds a series that is not there.
+// add adds a series that is not in the set.
 func (s *knownSeries) add(hash uint64) {
 	if 4*s.used >= 3*len(s.slots) {
 		s.rebuild(max(minHashSlots, 2*len(s.slots)), 0)
@@ -289,7 +290,7 @@ func (s *knownSeries) add(hash uint64) {
 	s.used++
 }
 
-// rebuild moves what was seen in a window to n slots, or with window 0 all.
+// rebuild moves the series of a window to n slots; window 0 stands for all.
 func (s *knownSeries) rebuild(n int, window uint64) {
 	old := s.slots
 	s.slots, s.used = make([]uint64, n), 0
@@ -301,7 +302,7 @@ func (s *knownSeries) rebuild(n int, window uint64) {
 	}
 }
 
-// turn begins a window and forgets what was not seen in the one before.
+// startWindow begins a window and forgets the series that the last one did not have.
 func (s *knownSeries) startWindow() {
 	seen := 0
 	for _, v := range s.slots {

@@ -6,31 +6,31 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// A block is the lines of one unified family in one page.
+// A lineBuffer is the output lines of one metric of one page.
 type lineBuffer struct {
 	text    []byte
 	samples int
-	// rank is that of the native family of which the lines are.
+	// rank is that of the native metric whose samples the lines are.
 	rank       int
 	duplicates int
 	known      seriesSet
 	check      histogramCheck
-	// Of a target that adds up: the sums, their bounds one after the other, and where they are. reserved is what they
-	// count for of the memory.
+	// Of a target that adds up samples: the sums, their bucket bounds one after the other, the index of both, and the memory
+	// that was taken for their lines.
 	sums          []sum
 	bounds        []byte
 	sumIndex      hashTable
 	reservedBytes int
-	// The last line that was written: where it begins, and the length of what comes before its bound or value.
+	// Of the last line: its template, the length of its name, where it begins, and the length of its text before bound or value.
 	lastLabels                          *labelTemplate
 	lastNameLen, lastStart, lastHeadLen int
 	newSeries                           pageUsage
 }
 
-// maxIdleBytes is how much memory a block may keep that its last page did not need.
+// maxIdleBytes is how much memory a buffer may keep that its last page did not need.
 const maxIdleBytes = 1 << 20
 
-// reset makes the block empty for a new page.
+// reset empties the buffer for a new page.
 func (b *lineBuffer) reset() {
 	if cap(b.text) > maxIdleBytes && cap(b.text) > 4*len(b.text) {
 		*b = lineBuffer{}
@@ -39,7 +39,7 @@ func (b *lineBuffer) reset() {
 	b.clear()
 }
 
-// trim gives back what the lines do not need.
+// trim releases the memory that the lines do not need.
 func (b *lineBuffer) trim() {
 	if cap(b.text) > maxIdleBytes && cap(b.text) > 4*len(b.text) {
 		b.text = append(make([]byte, 0, len(b.text)+len(b.text)/8), b.text...)
@@ -47,7 +47,7 @@ func (b *lineBuffer) trim() {
 	}
 }
 
-// clear forgets the lines.
+// clear empties the buffer and keeps its memory.
 func (b *lineBuffer) clear() {
 	b.text, b.samples, b.duplicates, b.reservedBytes = b.text[:0], 0, 0, 0
 	b.known.clear()
@@ -58,21 +58,21 @@ func (b *lineBuffer) clear() {
 	b.sumIndex.clear()
 }
 
-// add writes a sample unless its series is there already, and reports whether it did. The size is that of the line.
-func (b *lineBuffer) add(size int, name string, k kind, sh *labelTemplate, le, value []byte, s *labelTemplates) bool {
+// add writes a line of the given size, unless the buffer has its series, and reports whether it did.
+func (b *lineBuffer) add(size int, name string, k kind, lt *labelTemplate, le, value []byte, s *labelTemplates) bool {
 	if !b.known.perLine {
-		if b.known.isNew(name, k, sh, le) {
-			b.write(size, name, sh, le, value)
+		if b.known.isNew(name, k, lt, le) {
+			b.write(size, name, lt, le, value)
 			return true
 		}
 		b.trackLines(s)
 	}
-	hash := sh.hash + nameSalt(name)
+	hash := lt.hash + nameSalt(name)
 	if k == kindBucket {
 		hash += s.hash(exposition.Label{Name: nameLE, Value: le})
 	}
 	start := len(b.text)
-	b.write(size, name, sh, le, value)
+	b.write(size, name, lt, le, value)
 	if b.addLine(shorten(hash), start, s) {
 		return true
 	}
@@ -84,25 +84,25 @@ func (b *lineBuffer) add(size int, name string, k kind, sh *labelTemplate, le, v
 }
 
 // write appends a line.
-func (b *lineBuffer) write(size int, name string, sh *labelTemplate, le, value []byte) {
+func (b *lineBuffer) write(size int, name string, lt *labelTemplate, le, value []byte) {
 	n := len(b.text)
 	if cap(b.text)-n < size+shortBytes {
 		b.text = slices.Grow(b.text, size+shortBytes)
 	}
 	line := b.text[n : n+size+shortBytes]
 	at := 0
-	if b.lastLabels == sh && b.lastNameLen == len(name) {
-		// The names of a block's samples all differ in length, so the line begins like the last one.
+	if b.lastLabels == lt && b.lastNameLen == len(name) {
+		// A buffer's sample names all differ in length, so the line begins like the last one.
 		at = copy(line, b.text[b.lastStart:b.lastStart+b.lastHeadLen])
 	} else {
 		at = copy(line, name)
-		at += copy(line[at:], sh.head)
-		b.lastLabels, b.lastNameLen, b.lastHeadLen = sh, len(name), at
+		at += copy(line[at:], lt.head)
+		b.lastLabels, b.lastNameLen, b.lastHeadLen = lt, len(name), at
 	}
 	b.lastStart = n
-	if len(sh.after) > 0 {
+	if len(lt.after) > 0 {
 		at += copyShort(line[at:], le)
-		at += copyShort(line[at:], sh.tail)
+		at += copyShort(line[at:], lt.tail)
 	}
 	at += copyShort(line[at:], value)
 	line[at] = '\n'
@@ -110,11 +110,11 @@ func (b *lineBuffer) write(size int, name string, sh *labelTemplate, le, value [
 	b.samples++
 }
 
-// shortBytes is how many bytes copyShort writes beyond what it copies, at most.
+// shortBytes bounds what copyShort writes beyond what it copies.
 const shortBytes = 16
 
-// copyShort copies a few bytes, and bytes without meaning behind them: a copy of a length that the compiler knows takes no
-// call.
+// copyShort copies a few bytes, and arbitrary bytes after them: a copy of constant length compiles to two instructions instead
+// of a call.
 func copyShort(dst, src []byte) int {
 	if len(src) <= shortBytes && cap(src) >= shortBytes {
 		*(*[shortBytes]byte)(dst) = *(*[shortBytes]byte)(src[:shortBytes])
@@ -123,7 +123,7 @@ func copyShort(dst, src []byte) int {
 	return copy(dst, src)
 }
 
-// same reports whether the lines that begin at two places have the same series.
+// sameSeries reports whether the lines that begin at two positions have the same series.
 func (b *lineBuffer) sameSeries(one, other int, s *labelTemplates) bool {
 	for i, at := range [2]int{one, other} {
 		line, _ := cutLine(b.text, at)

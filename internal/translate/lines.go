@@ -6,10 +6,12 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// lines takes all lines of a page.
+// readLines reads all lines of a page. Engines write their samples in the same order on every page, so the loop first compares
+// a line with the sample name of the line before and with the name that followed that one last time. Only a line with
+// another name is looked up, by readLine.
 func (r *Result) readLines(page []byte, f Format) {
 	cur := int32(0)
-	if r.fast.recording != nil {
+	if r.fast.recording != nil { // it must be told of each line
 		for pos := 0; pos < len(page); {
 			pos, cur = r.readLine(page, pos, cur, f)
 		}
@@ -25,15 +27,15 @@ func (r *Result) readLines(page []byte, f Format) {
 			pos = next
 			continue
 		}
-		s := &r.names.names[cur]
+		s := &r.names.entries[cur]
 		if !s.startsLine(rest) {
 			next := s.next
-			if !r.names.names[next].startsLine(rest) {
+			if !r.names.entries[next].startsLine(rest) {
 				pos, cur = r.readLine(page, pos, cur, f)
 				continue
 			}
 			cur = next
-			s = &r.names.names[cur]
+			s = &r.names.entries[cur]
 		}
 		if len(s.outputs) == 0 {
 			r.stats.Lines++
@@ -59,13 +61,13 @@ func (r *Result) readLines(page []byte, f Format) {
 	}
 }
 
-// comment takes a line that begins with # and reports whether it ends the page.
+// readComment reads a line that begins with # and reports whether it ends the page.
 func (r *Result) readComment(line []byte, f Format) (end bool) {
 	if f == OpenMetrics && string(line) == "# EOF" {
 		return true
 	}
 	if len(line) > 2 && line[2] == 'H' {
-		return false // HELP has nothing to say here
+		return false // HELP: the mapping has the help text
 	}
 	if r.names.checkTypeLine(line) {
 		r.stats.TypeConflicts++
@@ -73,9 +75,9 @@ func (r *Result) readComment(line []byte, f Format) (end bool) {
 	return false
 }
 
-// slowLine takes a line that is neither of the series before nor of its successor. It returns where the next line begins
-// and the series to compare it with.
-func (r *Result) readLine(page []byte, pos int, cur int32, f Format) (next int, series int32) {
+// readLine reads a line of any kind. It returns where the next line begins, and the index of the sample name to compare that
+// line with.
+func (r *Result) readLine(page []byte, pos int, cur int32, f Format) (next int, nextName int32) {
 	line, next := cutLine(page, pos)
 	if len(line) == 0 {
 		return next, cur
@@ -93,10 +95,10 @@ func (r *Result) readLine(page []byte, pos int, cur int32, f Format) (next int, 
 		return next, cur
 	}
 	found := r.names.find(name, &r.labels)
-	if int(cur) < len(r.names.names) {
-		r.names.names[cur].next = found
+	if int(cur) < len(r.names.entries) {
+		r.names.entries[cur].next = found
 	}
-	s := &r.names.names[found]
+	s := &r.names.entries[found]
 	if len(s.outputs) == 0 {
 		r.stats.Lines++
 		r.stats.Unmapped++
@@ -110,34 +112,34 @@ func (r *Result) readLine(page []byte, pos int, cur int32, f Format) (next int, 
 	return next, found
 }
 
-// fastLine takes a line of a series whose label block is that of the line before it, or of the one that followed that the
-// last time. It returns the length of the line, its end included, or 0 where it does not know such a line.
+// readKnownLine reads a line whose labels are spelled like those of the line before, or like those that followed them last
+// time. It returns the length of the line with its line end, and 0 for any other line.
 func (r *Result) readKnownLine(s *sampleName, rest []byte) int {
 	if !s.uniform {
 		return 0
 	}
 	n := len(s.name)
-	var sh *labelTemplate
+	var lt *labelTemplate
 	var le []byte
 	if s.outputs[0].kind != kindBucket {
 		list := &r.labels.rewrites[s.outputs[0].rewrite].plain
-		sh = &list.templates[list.last]
-		if !hasPrefix(rest[n:], sh.before) {
-			next := sh.next
-			if sh = &list.templates[next]; !hasPrefix(rest[n:], sh.before) {
+		lt = &list.templates[list.last]
+		if !hasPrefix(rest[n:], lt.before) {
+			next := lt.next
+			if lt = &list.templates[next]; !hasPrefix(rest[n:], lt.before) {
 				return 0
 			}
 			list.last = next
 		}
-		n += len(sh.before)
+		n += len(lt.before)
 	} else {
 		list := &r.labels.rewrites[s.outputs[0].rewrite].buckets
-		sh = &list.templates[list.last]
+		lt = &list.templates[list.last]
 		var m int
-		if le, m = sh.matchBucket(rest[n:]); m == 0 {
-			next := sh.next
-			sh = &list.templates[next]
-			if le, m = sh.matchBucket(rest[n:]); m == 0 {
+		if le, m = lt.matchBucket(rest[n:]); m == 0 {
+			next := lt.next
+			lt = &list.templates[next]
+			if le, m = lt.matchBucket(rest[n:]); m == 0 {
 				return 0
 			}
 			list.last = next
@@ -159,13 +161,13 @@ func (r *Result) readKnownLine(s *sampleName, rest []byte) int {
 	default:
 		return 0
 	}
-	what := outcomeTaken
+	result := outcomeTaken
 	for i := range s.outputs {
-		if what = r.writeSample(&s.outputs[i], sh, le, value); what == outcomeInvalid {
+		if result = r.writeSample(&s.outputs[i], lt, le, value); result == outcomeInvalid {
 			return 0
 		}
 	}
-	if what == outcomeUnselected {
+	if result == outcomeUnselected {
 		r.stats.Unselected++
 	}
 	return n
@@ -175,13 +177,13 @@ func hasPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
 
-// matchGap compares the text that follows a name with a gapped shape. It returns the value of le and the length of what
-// comes before the sample's value, 0 if it is another shape or le is no plain number.
-func (sh *labelTemplate) matchBucket(b []byte) (le []byte, n int) {
-	if !hasPrefix(b, sh.before) {
+// matchBucket compares the text after a name with a label template of buckets. It returns the value of le and the length of
+// the text before the sample's value; 0 if the labels differ or le is not a plain number.
+func (lt *labelTemplate) matchBucket(b []byte) (le []byte, n int) {
+	if !hasPrefix(b, lt.before) {
 		return nil, 0
 	}
-	le = b[len(sh.before):]
+	le = b[len(lt.before):]
 	n = exposition.PlainNumberLen(le)
 	if n == 0 {
 		if !hasPrefix(le, "+Inf") {
@@ -189,13 +191,13 @@ func (sh *labelTemplate) matchBucket(b []byte) (le []byte, n int) {
 		}
 		n = len("+Inf")
 	}
-	if !hasPrefix(le[n:], sh.after) {
+	if !hasPrefix(le[n:], lt.after) {
 		return nil, 0
 	}
-	return le[:n], len(sh.before) + n + len(sh.after)
+	return le[:n], len(lt.before) + n + len(lt.after)
 }
 
-// parsedLine takes a line of a mapped series apart.
+// parseLine reads a line with a mapped name by parsing its labels and value.
 func (r *Result) parseLine(s *sampleName, page []byte, pos int, line []byte) {
 	r.stats.Lines++
 	if err := r.sample.Parse(line); err != nil {
@@ -203,20 +205,18 @@ func (r *Result) parseLine(s *sampleName, page []byte, pos int, line []byte) {
 		return
 	}
 	r.fast.recording.mapped(pos, line, &r.sample)
-	worst, selected := outcomeTaken, false
+	invalid, selected := false, false
 	for i := range s.outputs {
 		o := &s.outputs[i]
-		what := outcomeInvalid
-		if sh, le := r.labels.find(o.rewrite, line, &r.sample, o.kind == kindBucket); sh != nil {
-			what = r.writeSample(o, sh, le, r.sample.Value)
-			r.fast.recording.wrote(o, sh, le, pos, &r.sample, &r.buffers[o.family])
+		result := outcomeInvalid
+		if lt, le := r.labels.find(o.rewrite, line, &r.sample, o.kind == kindBucket); lt != nil {
+			result = r.writeSample(o, lt, le, r.sample.Value)
+			r.fast.recording.wrote(o, lt, le, pos, &r.sample, &r.buffers[o.family])
 		}
-		selected = selected || what != outcomeUnselected
-		if what == outcomeInvalid {
-			worst = outcomeInvalid
-		}
+		selected = selected || result != outcomeUnselected
+		invalid = invalid || result == outcomeInvalid
 	}
-	if worst == outcomeInvalid {
+	if invalid {
 		r.addParseError(page, pos, line, errInvalidPart)
 	}
 	if !selected {
@@ -225,8 +225,8 @@ func (r *Result) parseLine(s *sampleName, page []byte, pos int, line []byte) {
 	}
 }
 
-// fault counts a parse error in the line that begins at pos. Its number is worked out only where it is wanted. Where users'
-// names are hashed the line is shown by its metric's name alone: a log reads it.
+// addParseError counts a parse error in the line that begins at pos. Only the first error needs the line's number. The error
+// ends up in a log, so it shows only the metric's name if names of users are hashed.
 func (r *Result) addParseError(page []byte, pos int, line []byte, err error) {
 	number := 0
 	if r.stats.FirstError == "" {

@@ -1,6 +1,6 @@
 package translate
 
-// memory is what a Result or a Raw may hold: some of its own, and more where its owner has it.
+// memory counts the bytes that a Result or a Raw holds. Each may hold ownBytes; beyond them it requests more from its owner.
 type memory struct {
 	more    func(bytes int) bool
 	left    int
@@ -9,19 +9,19 @@ type memory struct {
 
 // Sizes of memory.
 const (
-	// ownBytes is what each may hold without asking.
+	// ownBytes is what each may hold without a request.
 	ownBytes = 2 << 20
-	// grantBytes is how much is asked for at a time.
+	// grantBytes is the unit of requests.
 	grantBytes = 1 << 20
 )
 
-// reset begins a page: nothing is held.
+// reset begins a page, of which nothing is held yet.
 func (m *memory) reset(more func(int) bool) {
 	m.more = more
 	m.left = ownBytes + m.granted
 }
 
-// take takes n bytes, if they are there.
+// take takes n bytes and requests more if needed. It reports whether there were enough.
 func (m *memory) take(n int) bool {
 	if n > m.left && !m.request(n) {
 		return false
@@ -30,7 +30,7 @@ func (m *memory) take(n int) bool {
 	return true
 }
 
-// ask gets more.
+// request requests so much more that n bytes are left.
 func (m *memory) request(n int) bool {
 	more := (n - m.left + grantBytes - 1) / grantBytes * grantBytes
 	if m.granted+more > MaxPageMemory || m.more != nil && !m.more(more) {
@@ -41,7 +41,8 @@ func (m *memory) request(n int) bool {
 	return true
 }
 
-// makeRoom forgets what serves the next page, if that leaves n bytes for lines of this one.
+// freeMemory forgets what only makes the next page faster, and reports whether n bytes are then left for the lines of this
+// page.
 func (r *Result) freeMemory(n int) bool {
 	if c := r.fast.recording; c != nil {
 		r.memory.release(c.page.PageBytes())
@@ -50,5 +51,5 @@ func (r *Result) freeMemory(n int) bool {
 	return n <= r.memory.left || r.labels.forgetToFree(n)
 }
 
-// give gives n bytes back.
+// release returns n bytes.
 func (m *memory) release(n int) { m.left += n }

@@ -5,10 +5,10 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// Merge writes the families that have samples in any of the results, in the order of families and within one in the
-// order of results: HELP and TYPE once, then all lines. Results of another generation of the mapping take part with the
-// families that have the same name and type there; nil results are skipped. The sources of the results must differ, else
-// series come twice. The lines are referred to: the results must stay as they are until dst is written.
+// Merge writes the families that have samples in any of the results: HELP and TYPE once, then the lines of all results in
+// their order. Of results of another mapping generation it writes the families that have the same name and type. It skips nil
+// results. The sources of the results must differ, or series would be written twice. The lines are not copied: the results
+// must not change until dst is written.
 func Merge(dst *exposition.Writer, families []mapping.Family, results ...*Result) {
 	for i := range families {
 		f := &families[i]
@@ -27,7 +27,7 @@ func Merge(dst *exposition.Writer, families []mapping.Family, results ...*Result
 	}
 }
 
-// familyLines returns the lines of a family, which is probably the one at index i.
+// familyLines returns the lines of a family. Its index is i if the result is of the same mapping generation.
 func (r *Result) familyLines(f *mapping.Family, i int) []byte {
 	if r == nil {
 		return nil

@@ -8,45 +8,44 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// A series is a sample name of engines' pages with what it becomes. Names come in the same order from page to page and
-// from rank to rank, so each remembers its successor and most lines need one comparison to be recognised.
+// A sampleName is a sample name of engines' pages with the unified metrics that it feeds. Names come in the same order on each
+// page and for each rank, so each name remembers its successor, and one comparison recognizes most lines.
 type sampleName struct {
 	name string
-	// outputs are the families that the name feeds, none for an unmapped name.
+	// outputs are the unified sample names that the name feeds; none if it is unmapped.
 	outputs []output
-	// next is the series that followed this one the last time.
+	// next is the index of the name that followed this one last time.
 	next int32
-	// uniform says that all outputs take the same samples in the same form, so that a line is good for all of them or for
-	// none.
+	// uniform says that all outputs are alike in kind and labels, so that a line is valid for all of them or for none.
 	uniform bool
-	// Of an unmapped name: the index of its family, -1 if the mapping has the family's other samples, and the page that
-	// has it.
+	// Of an unmapped name: the index of its native metric in nameTable.unmappedPages, -1 if the mapping takes other samples of
+	// that metric, and the last page that has the name.
 	family   int32
 	lastPage uint32
 }
 
-// An output is one sample name of a unified family.
+// An output is one sample name of a unified metric.
 type output struct {
 	name   string // with suffix
 	family int
 	rank   int
 	kind   kind
-	// summary says that the family is a summary: of the bare name it has the quantiles alone.
+	// summary says that the metric is a summary: under its bare name it has quantiles only.
 	summary bool
-	// form is the index of what happens to labels, change what happens to values; nil: nothing.
+	// rewrite is the index of the label rewrite, change what the target changes; nil: nothing.
 	rewrite int
 	change  *mapping.Change
 }
 
-// lines is how many samples a family has with the same labels, as far as the mapping tells.
+// expectedLines returns how many samples with the same labels the metric has, as far as the mapping tells.
 func (o *output) expectedLines() int {
 	switch {
 	case o.summary:
-		return partLines
+		return fixedLines
 	case o.kind == kindValue:
 		return 1
 	}
-	return assumedSize
+	return assumedLines
 }
 
 type kind uint8
@@ -58,39 +57,39 @@ const (
 	kindCount
 )
 
-// suffixes are what histograms' and summaries' sample names end in, by kind.
+// suffixes are the suffixes of histograms' and summaries' sample names, by kind.
 var suffixes = [...][]byte{kindBucket: []byte("_bucket"), kindSum: []byte("_sum"), kindCount: []byte("_count")}
 
-// Bounds of the names that are kept between pages. Beyond them all are forgotten.
+// Bounds of the names that are kept from page to page. Beyond them all are forgotten.
 const (
-	maxSeriesNames     = 8 << 10
-	maxSeriesNameBytes = 1 << 20
+	maxSampleNames     = 8 << 10
+	maxSampleNameBytes = 1 << 20
 )
 
-// vocabulary is the sample names known for one plan. The first is a placeholder: lines that begin with # are comments.
+// A nameTable is the sample names that were seen under one plan. The first entry is a placeholder that no line matches.
 type nameTable struct {
-	plan  *mapping.Plan
-	names []sampleName
-	index map[string]int32
-	bytes int
-	// types are the TYPE lines of the last page, in their order and what they come to; nextType is the next one's index.
+	plan    *mapping.Plan
+	entries []sampleName
+	index   map[string]int32
+	bytes   int
+	// types are the TYPE lines of the last page, in their order; nextType is the index of the next one.
 	types    []typeLine
 	nextType int
-	// unmapped are the pages that have the families that no target takes, by name.
+	// unmappedPages is the last page that has each unmapped native metric.
 	unmappedPages []uint32
 	unmappedIndex map[string]int32
 	pageNumber    uint32
 }
 
-// A typeLine is a line that begins with "# TYPE" with what it comes to.
+// A typeLine is a line that begins with "# TYPE"; conflict says that the mapping needs another type.
 type typeLine struct {
 	line     string
 	conflict bool
 }
 
-// use makes the vocabulary ready for a page under plan.
+// prepare prepares for a page under a plan.
 func (v *nameTable) prepare(plan *mapping.Plan) {
-	if v.plan != plan || v.names == nil {
+	if v.plan != plan || v.entries == nil {
 		v.plan = plan
 		v.types = v.types[:0]
 		v.reset()
@@ -102,7 +101,7 @@ func (v *nameTable) prepare(plan *mapping.Plan) {
 func (v *nameTable) reset() {
 	clear(v.unmappedIndex)
 	v.unmappedPages = v.unmappedPages[:0]
-	v.names = append(v.names[:0], sampleName{name: "#"})
+	v.entries = append(v.entries[:0], sampleName{name: "#"})
 	if v.index == nil {
 		v.index = map[string]int32{}
 	}
@@ -110,36 +109,36 @@ func (v *nameTable) reset() {
 	v.bytes = 0
 }
 
-// begins reports whether a line is one of s, as far as its name and the byte after it say.
+// startsLine reports whether a line begins with the name and a byte that ends a name.
 func (s *sampleName) startsLine(line []byte) bool {
 	n := len(s.name)
 	return len(line) > n && (line[n] == '{' || line[n] == ' ') && string(line[:n]) == s.name
 }
 
-// find returns the series of a name.
-func (v *nameTable) find(name []byte, forms *labelTemplates) int32 {
+// find returns the index of a name, which it adds if it is new.
+func (v *nameTable) find(name []byte, labels *labelTemplates) int32 {
 	if i, ok := v.index[string(name)]; ok {
 		return i
 	}
-	if len(v.names) >= maxSeriesNames || v.bytes > maxSeriesNameBytes {
+	if len(v.entries) >= maxSampleNames || v.bytes > maxSampleNameBytes {
 		v.reset()
 	}
-	i := int32(len(v.names))
-	s := v.resolve(string(name), forms)
-	v.names = append(v.names, s)
+	i := int32(len(v.entries))
+	s := v.resolve(string(name), labels)
+	v.entries = append(v.entries, s)
 	v.index[s.name] = i
 	v.bytes += len(name)
 	return i
 }
 
-// resolve says what a sample name becomes. The type that the mapping declares decides, not the page's: histograms have the
-// names with suffixes, counters and gauges the bare one, summaries all but _bucket.
-func (v *nameTable) resolve(name string, forms *labelTemplates) sampleName {
+// resolve finds out which unified metrics a sample name feeds. The type that the mapping declares decides, not the page's:
+// histograms take the names with suffixes, counters and gauges the bare name, summaries all but _bucket.
+func (v *nameTable) resolve(name string, labels *labelTemplates) sampleName {
 	s := sampleName{name: name, family: -1}
-	s.addTargets(v.plan, []byte(name), kindValue, forms)
+	s.addTargets(v.plan, []byte(name), kindValue, labels)
 	for k, suffix := range suffixes {
 		if family, ok := bytes.CutSuffix([]byte(name), suffix); ok && len(suffix) > 0 {
-			s.addTargets(v.plan, family, kind(k), forms)
+			s.addTargets(v.plan, family, kind(k), labels)
 		}
 	}
 	if len(s.outputs) == 0 && !mapped(v.plan, []byte(name)) {
@@ -148,7 +147,7 @@ func (v *nameTable) resolve(name string, forms *labelTemplates) sampleName {
 	return s
 }
 
-// unmappedFamily returns the index of a family that no target takes.
+// unmappedFamily returns the index of a native metric that no target takes.
 func (v *nameTable) unmappedFamily(name string) int32 {
 	i, ok := v.unmappedIndex[name]
 	if !ok {
@@ -162,7 +161,7 @@ func (v *nameTable) unmappedFamily(name string) int32 {
 	return i
 }
 
-// countUnmapped notes that the page has an unmapped name and reports whether it is the first of its family.
+// countUnmapped notes that the page has an unmapped name and reports whether it is the first one of its native metric.
 func (v *nameTable) countUnmapped(s *sampleName) bool {
 	if s.lastPage == v.pageNumber {
 		return false
@@ -175,11 +174,11 @@ func (v *nameTable) countUnmapped(s *sampleName) bool {
 	return true
 }
 
-// partSuffixes are what the sample names of one family end in. _created is what Python clients write beside a counter or
-// a histogram.
+// partSuffixes are the suffixes of the sample names of one native metric. Python clients write _created beside a counter or a
+// histogram.
 var partSuffixes = [...][]byte{[]byte("_bucket"), []byte("_sum"), []byte("_count"), []byte("_created")}
 
-// familyName returns the family of a sample name, as far as the name tells.
+// familyName returns the native metric of a sample name, as far as the name tells.
 func familyName(name []byte) []byte {
 	for _, suffix := range partSuffixes {
 		if family, ok := bytes.CutSuffix(name, suffix); ok && len(family) > 0 {
@@ -189,12 +188,13 @@ func familyName(name []byte) []byte {
 	return name
 }
 
-// mapped reports whether a mapping takes the family that a sample name belongs to.
+// mapped reports whether a mapping names the native metric that a sample name belongs to.
 func mapped(plan *mapping.Plan, name []byte) bool {
 	return plan.Lookup(name) != nil || plan.Lookup(familyName(name)) != nil
 }
 
-func (s *sampleName) addTargets(plan *mapping.Plan, native []byte, k kind, forms *labelTemplates) {
+// addTargets adds the outputs of a native metric that take samples of a kind.
+func (s *sampleName) addTargets(plan *mapping.Plan, native []byte, k kind, labels *labelTemplates) {
 	for _, t := range plan.Lookup(native) {
 		f := plan.Families()[t.Family]
 		o := output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k, change: t.Change}
@@ -215,7 +215,7 @@ func (s *sampleName) addTargets(plan *mapping.Plan, native []byte, k kind, forms
 		case k != kindValue:
 			continue
 		}
-		o.rewrite = forms.rewriteFor(t.Change)
+		o.rewrite = labels.rewriteFor(t.Change)
 		s.outputs = append(s.outputs, o)
 		first := s.outputs[0]
 		s.uniform = len(s.outputs) == 1 || s.uniform && first.kind == o.kind && first.summary == o.summary && first.rewrite == o.rewrite
@@ -228,8 +228,8 @@ const (
 	maxTypeLineBytes = 256
 )
 
-// conflict reports whether a comment declares a type that a mapped family cannot have. It seldom has to be taken apart:
-// pages repeat their comments.
+// checkTypeLine reports whether a comment declares a type that the mapping cannot use. Pages repeat their comments, so most are
+// recognized and not parsed.
 func (v *nameTable) checkTypeLine(line []byte) bool {
 	i := v.nextType
 	if i < len(v.types) && v.types[i].line == string(line) {
@@ -249,10 +249,9 @@ func (v *nameTable) checkTypeLine(line []byte) bool {
 	return conflict
 }
 
-// conflicts reports whether a page's type for a native family has no series that one of the unified families it feeds
-// could take.
+// conflicts reports whether a native metric of the given type has no samples that one of its targets could take.
 func conflicts(plan *mapping.Plan, native, typ []byte) bool {
-	var single, parts bool // has the bare name, has _sum and _count
+	var single, parts bool // it has the bare name; it has _sum and _count
 	switch string(typ) {
 	case "counter", "gauge":
 		single = true

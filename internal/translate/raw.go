@@ -8,19 +8,19 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// Raw is one page with the engine's own names and the labels of its instance. All samples are kept, _created and quantiles
-// too; timestamps and exemplars are not. It is for one goroutine at a time and keeps its memory for the next Collect. The
-// zero value is ready for use.
+// Raw is one page as /metrics/raw shows it: the engine's own names with the labels of its instance. It keeps all samples,
+// including _created and quantiles, and drops timestamps and exemplars. It is for one goroutine at a time and keeps its memory
+// for the next Collect. The zero value is ready for use.
 type Raw struct {
 	// MaxSamples bounds the samples of a page; 0: the constant of that name, which it cannot exceed.
 	MaxSamples int
-	// More is asked for more memory, as Result.More is.
+	// More requests memory, as Result.More does.
 	More func(bytes int) bool
-	// SeriesLimiter decides which new series are let through, as Result.SeriesLimiter does.
+	// Limiter decides which new series are accepted, as Result.Limiter does.
 	Limiter *SeriesLimiter
 
 	memory   memory
-	names    []rawSamples // by name, in the order of the page
+	byName   []rawSamples // in the order of the page
 	index    map[string]int32
 	families []rawFamily // with HELP or TYPE, in the order of the page
 	declared map[string]int32
@@ -29,17 +29,17 @@ type Raw struct {
 	leftOut  []LeftOut
 }
 
-// A rawGroup is the samples of one name.
+// A rawSamples is the samples of one name.
 type rawSamples struct {
 	name  string
 	lines lineBuffer
-	// family is what the name says that the family is, part that the name has more than it.
+	// family is the native metric as far as the name tells; part says that the name has a suffix.
 	family string
 	part   bool
-	// Parsers that know histograms and summaries refuse the whole page for such a sample, so a family that has one goes
-	// without its type.
+	// The samples do not fit the type histogram or summary. Strict parsers refuse the whole page because of one such sample,
+	// so the family is written without its type.
 	noHistogram, noSummary bool
-	// negative is no more than a _sum may be.
+	// negative says that there is a value below zero, which only a _sum may have.
 	negative bool
 }
 
@@ -50,7 +50,7 @@ func newRawSamples(name []byte, b lineBuffer) rawSamples {
 	return g
 }
 
-// A rawFamily is what a page says about a family, in text 0.0.4's terms.
+// A rawFamily is the HELP and TYPE of a native metric, in the terms of text 0.0.4.
 type rawFamily struct {
 	name, typ, help string
 	conflict        bool // more than one type
@@ -59,17 +59,17 @@ type rawFamily struct {
 // maxRawNames bounds the sample names, and the families, of a page.
 const maxRawNames = 20_000
 
-// Collect takes a page. What the Raw held before is gone. Lines that cannot be read are left out and counted.
+// Collect reads a page; the Raw then holds that page alone. Lines that cannot be read are omitted and counted.
 func (r *Raw) Collect(page []byte, f Format, src *Source) Stats {
 	return r.collect(page, f, src, func([]byte) bool { return true })
 }
 
-// CollectUnmapped is Collect of the families that a mapping does not take.
+// CollectUnmapped is Collect of the native metrics that a mapping does not name.
 func (r *Raw) CollectUnmapped(page []byte, f Format, src *Source, plan *mapping.Plan) Stats {
 	return r.collect(page, f, src, func(name []byte) bool { return !mapped(plan, name) })
 }
 
-// collect takes the samples of a page whose names are wanted.
+// collect collects the samples whose names are wanted.
 func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byte) bool) Stats {
 	if r.Limiter != nil {
 		r.Limiter.beginPage()
@@ -115,15 +115,15 @@ func (r *Raw) collect(page []byte, f Format, src *Source, wanted func(name []byt
 	}
 	r.sample.Forget()
 	r.labels.releasePage()
-	for i := range r.names {
-		b := &r.names[i].lines
+	for i := range r.byName {
+		b := &r.byName[i].lines
 		b.known.releasePage()
 		if b.newSeries.usage != nil {
-			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.newSeries, r.names[i].name)
+			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.newSeries, r.byName[i].name)
 			b.newSeries.endPage()
 		}
 	}
-	stats.Families = len(r.names)
+	stats.Families = len(r.byName)
 	return stats
 }
 
@@ -136,7 +136,7 @@ func (r *Raw) beginPage(src *Source) {
 	}
 	clear(r.index)
 	clear(r.declared)
-	r.names, r.families, r.leftOut = r.names[:0], r.families[:0], r.leftOut[:0]
+	r.byName, r.families, r.leftOut = r.byName[:0], r.families[:0], r.leftOut[:0]
 	if r.Limiter != nil {
 		r.labels.seed = r.Limiter.seed
 	}
@@ -145,7 +145,7 @@ func (r *Raw) beginPage(src *Source) {
 	r.labels.chargeTo(&r.memory)
 }
 
-// family returns what is known about a family, nil if there are too many.
+// family returns the HELP and TYPE of a native metric, nil if there are too many.
 func (r *Raw) family(name []byte) *rawFamily {
 	i, ok := r.declared[string(name)]
 	if !ok {
@@ -159,28 +159,28 @@ func (r *Raw) family(name []byte) *rawFamily {
 	return &r.families[i]
 }
 
-// group returns the samples of a name, nil if there are too many names.
+// samplesOf returns the samples of a name, nil if there are too many names.
 func (r *Raw) samplesOf(name []byte) *rawSamples {
 	i, ok := r.index[string(name)]
 	if !ok {
-		if len(r.names) == maxRawNames {
+		if len(r.byName) == maxRawNames {
 			return nil
 		}
-		i = int32(len(r.names))
-		if cap(r.names) > len(r.names) {
-			r.names = r.names[:i+1] // with the memory of an earlier page
-			r.names[i].lines.reset()
-			r.names[i].lines.newSeries = pageUsage{}
-			r.names[i] = newRawSamples(name, r.names[i].lines)
+		i = int32(len(r.byName))
+		if cap(r.byName) > len(r.byName) {
+			r.byName = r.byName[:i+1] // with the memory of an earlier page
+			r.byName[i].lines.reset()
+			r.byName[i].lines.newSeries = pageUsage{}
+			r.byName[i] = newRawSamples(name, r.byName[i].lines)
 		} else {
-			r.names = append(r.names, newRawSamples(name, lineBuffer{}))
+			r.byName = append(r.byName, newRawSamples(name, lineBuffer{}))
 		}
-		r.index[r.names[i].name] = i
+		r.index[r.byName[i].name] = i
 	}
-	return &r.names[i]
+	return &r.byName[i]
 }
 
-// add adds the sample that was parsed from line.
+// addSample adds the sample that was parsed from line.
 func (r *Raw) addSample(line []byte, stats *Stats, limit int) {
 	sample := &r.sample
 	g := r.samplesOf(sample.Name)
@@ -192,14 +192,14 @@ func (r *Raw) addSample(line []byte, stats *Stats, limit int) {
 	if bytes.HasSuffix(sample.Name, suffixes[kindBucket]) && exposition.ValidNumber(labelValue(sample.Labels, labelLE)) {
 		k = kindBucket
 	}
-	sh, le := r.labels.find(0, line, sample, k == kindBucket)
-	size := sh.lineSize(g.name, le, sample.Value)
+	lt, le := r.labels.find(0, line, sample, k == kindBucket)
+	size := lt.lineSize(g.name, le, sample.Value)
 	if stats.Samples == limit {
 		stats.OverLimit++
 		return
 	}
-	if r.Limiter != nil && !r.admits(g, k, sh, le) {
-		g.lines.newSeries.noteLeftOut(sh, le, r.labels.source)
+	if r.Limiter != nil && !r.admits(g, k, lt, le) {
+		g.lines.newSeries.noteLeftOut(lt, le, r.labels.source)
 		return
 	}
 	if !r.memory.take(size + seriesBytes) {
@@ -207,7 +207,7 @@ func (r *Raw) addSample(line []byte, stats *Stats, limit int) {
 		return
 	}
 	g.check(sample)
-	if !g.lines.add(size, g.name, k, sh, le, sample.Value, &r.labels) {
+	if !g.lines.add(size, g.name, k, lt, le, sample.Value, &r.labels) {
 		stats.Duplicates++
 		r.memory.release(size + seriesBytes)
 		return
@@ -215,19 +215,19 @@ func (r *Raw) addSample(line []byte, stats *Stats, limit int) {
 	stats.Samples++
 }
 
-// admits decides about a sample. The parts of a family have one account.
-func (r *Raw) admits(g *rawSamples, k kind, sh *labelTemplate, le []byte) bool {
+// admits asks the limiter about a sample. The parts of a family are counted together.
+func (r *Raw) admits(g *rawSamples, k kind, lt *labelTemplate, le []byte) bool {
 	lines := 1
 	switch {
 	case k == kindBucket, g.part && r.isHistogram(g.family):
-		lines = assumedSize
-	case g.part, sh.hasQuantile:
-		lines = partLines
+		lines = assumedLines
+	case g.part, lt.hasQuantile:
+		lines = fixedLines
 	}
-	if k == kindValue && g.part && !sh.hasQuantile {
+	if k == kindValue && g.part && !lt.hasQuantile {
 		k = kindCount
 	}
-	return r.Limiter.admit(&g.lines.newSeries, g.family, k, lines, sh, le)
+	return r.Limiter.admit(&g.lines.newSeries, g.family, k, lines, lt, le)
 }
 
 func (r *Raw) isHistogram(family string) bool {
@@ -235,10 +235,10 @@ func (r *Raw) isHistogram(family string) bool {
 	return ok && r.families[i].typ == "histogram"
 }
 
-// LeftOut says what was left out of the last page because of SeriesLimiter.
+// LeftOut returns what the Limiter left out of the last page.
 func (r *Raw) LeftOut() []LeftOut { return r.leftOut }
 
-// Trim gives all memory back, as Result.Trim does.
+// Trim releases all memory, as Result.Trim does.
 func (r *Raw) Trim() (granted int) {
 	granted = r.memory.granted
 	*r = Raw{MaxSamples: r.MaxSamples, More: r.More, Limiter: r.Limiter}
@@ -248,7 +248,7 @@ func (r *Raw) Trim() (granted int) {
 // Granted returns how many bytes More has granted.
 func (r *Raw) Granted() int { return r.memory.granted }
 
-// check notes whether the sample forbids a type.
+// check notes which types the sample does not fit.
 func (g *rawSamples) check(sample *exposition.Sample) {
 	for _, l := range sample.Labels {
 		switch {
@@ -261,8 +261,8 @@ func (g *rawSamples) check(sample *exposition.Sample) {
 	g.negative = g.negative || sample.Value[0] == '-' && negative(sample.Value)
 }
 
-// convert turns what OpenMetrics says about a family into text 0.0.4's terms, where a family is named like its samples and
-// some types do not exist.
+// convert converts a family from OpenMetrics to text 0.0.4, where a family has the name of its samples and some types do not
+// exist.
 func (f *rawFamily) convert() {
 	suffix := ""
 	switch f.typ {

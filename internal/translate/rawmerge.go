@@ -8,10 +8,10 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// MergeRaw writes the native families of all raws: HELP and TYPE once, then all lines of the family. The first HELP is
-// used. A family goes without TYPE where pages contradict each other, or where a sample would make parsers that check what
-// a type allows refuse the page; its samples then stand under their own names. Nil raws are skipped. The sources of the
-// others must differ, else series come twice. The lines are referred to, as by Merge.
+// MergeRaw writes the native metrics of all raws: HELP and TYPE once, then all lines. The first HELP is used. A metric is
+// written without TYPE if pages contradict each other, or if one of its samples does not fit the type and strict parsers would
+// refuse the page; its samples are then written under their own names. MergeRaw skips nil raws. The sources of the others must
+// differ, or series would be written twice. The lines are not copied, as with Merge.
 func MergeRaw(dst *exposition.Writer, raws ...*Raw) {
 	m := newRawMerge(raws)
 	for _, name := range m.names {
@@ -28,14 +28,14 @@ func MergeRaw(dst *exposition.Writer, raws ...*Raw) {
 	}
 }
 
-// mergedFamily is a family over all pages.
+// A mergedFamily is a native metric of all pages.
 type mergedFamily struct {
 	typ, help string
 	conflict  bool
 	samples   []*mergedSamples
 }
 
-// mergedGroup is the samples of one name over all pages.
+// mergedSamples is the samples of one name on all pages.
 type mergedSamples struct {
 	name                   string
 	lines                  [][]byte
@@ -44,7 +44,7 @@ type mergedSamples struct {
 }
 
 type rawMerge struct {
-	names    []string // of families, in the order in which they came up
+	names    []string // of families, in order of their first appearance
 	families map[string]*mergedFamily
 	samples  map[string]*mergedSamples
 }
@@ -59,8 +59,8 @@ func newRawMerge(raws []*Raw) *rawMerge {
 		for i := range r.families {
 			m.declare(&r.families[i])
 		}
-		for i := range r.names {
-			if g := &r.names[i]; g.lines.samples > 0 {
+		for i := range r.byName {
+			if g := &r.byName[i]; g.lines.samples > 0 {
 				order = m.addSamples(g, order)
 			}
 		}
@@ -108,8 +108,8 @@ func (m *rawMerge) addSamples(g *rawSamples, order []*mergedSamples) []*mergedSa
 	return order
 }
 
-// settleTypes takes the types away that cannot stay. A name that a histogram or a summary uses for its own samples is
-// theirs, so shorter names are settled first.
+// dropWrongTypes removes types that pages contradict or that samples do not fit. A histogram or summary owns the names of its
+// samples, so shorter names come first.
 func (m *rawMerge) dropWrongTypes() {
 	names := slices.SortedFunc(slices.Values(m.names), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	for _, name := range names {
@@ -131,7 +131,7 @@ func (m *rawMerge) dropWrongTypes() {
 	}
 }
 
-// all reports whether the samples of a family, with each of the suffixes, pass a test.
+// all reports whether the samples of a family pass a test, for each of the suffixes.
 func (m *rawMerge) all(family string, suffixes [][]byte, ok func(*mergedSamples, kind) bool) bool {
 	for k, suffix := range suffixes {
 		if g := m.samples[family+string(suffix)]; g != nil && !ok(g, kind(k)) {

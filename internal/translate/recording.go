@@ -78,7 +78,7 @@ func (c *recording) mapped(pos int, line []byte, sample *exposition.Sample) {
 
 // wrote notes what a target made of the line that mapped noted last: it is given what Result.write was given, and the buffer
 // that it wrote to.
-func (c *recording) wrote(o *output, sh *labelTemplate, le []byte, pos int, sample *exposition.Sample, b *lineBuffer) {
+func (c *recording) wrote(o *output, lt *labelTemplate, le []byte, pos int, sample *exposition.Sample, b *lineBuffer) {
 	if c == nil {
 		return
 	}
@@ -88,7 +88,7 @@ func (c *recording) wrote(o *output, sh *labelTemplate, le []byte, pos int, samp
 		family.samples = 0
 	}
 	line := &c.lines[len(c.lines)-1]
-	s := recordedSample{revaluedSample: revaluedSample{output: o, labels: sh}, written: b.samples > family.samples, clears: family.clears}
+	s := recordedSample{revaluedSample: revaluedSample{output: o, labels: lt}, written: b.samples > family.samples, clears: family.clears}
 	family.samples, family.rank = b.samples, b.rank
 	if le != nil {
 		i := slices.IndexFunc(sample.Labels, func(l exposition.Label) bool { return string(l.Name) == labelLE })
@@ -100,12 +100,12 @@ func (c *recording) wrote(o *output, sh *labelTemplate, le []byte, pos int, samp
 	if o.kind == kindBucket || o.kind == kindCount {
 		c.page.ForbidNegative(line.slot)
 	}
-	if change := o.change; sh.sum || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
+	if change := o.change; lt.sum || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
 		family.revalued = true
 	} else if s.written {
 		s.end = len(b.text) - 1
 		s.start = s.end
-		if sh.fixedValue == nil {
+		if lt.fixedValue == nil {
 			s.start -= len(sample.Value)
 		}
 	}

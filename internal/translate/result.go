@@ -5,18 +5,18 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// Result is one page translated. It is for one goroutine at a time, and keeps its memory and what it learned about the
-// page's form for the next Translate, so an instance should have a Result of its own. The zero value is ready for use.
+// Result is one translated page. It is for one goroutine at a time. It keeps its memory and what it learned about the page's
+// layout for the next Translate, so an instance should have a Result of its own. The zero value is ready for use.
 type Result struct {
-	// MaxSamples bounds the samples of a page; 0: the constant of that name, which it cannot exceed.
+	// MaxSamples bounds the samples of a page. 0 stands for the constant of that name, which it cannot exceed.
 	MaxSamples int
 	// More is asked for more memory, in bytes, when a page needs more than 2 MiB: for what it becomes and for what is
 	// remembered about it. What More grants stays granted until Trim; nil grants all.
 	More func(bytes int) bool
 
-	// Users decides what stands in label user; nil: what the page says.
+	// Users decides about the values of label user. With nil they stay as they are on the page.
 	Users *Users
-	// SeriesLimiter decides which new series are let through; nil: all.
+	// Limiter decides which new series are accepted. With nil all are.
 	Limiter *SeriesLimiter
 
 	families []mapping.Family
@@ -24,18 +24,18 @@ type Result struct {
 	names    nameTable
 	labels   labelTemplates
 	sample   exposition.Sample
-	fast     fastPath
+	fast     fastPath // see fastpath.go; a reader may skip all that it does
 	stats    Stats
-	samples  int // in all blocks
+	samples  int // in all buffers
 	memory   memory
 	limit    int // of samples
-	// scratch holds what a target makes of a sample's value and bound.
+	// The value and the bucket bound of the current sample after a target changed them.
 	valueText, boundText []byte
 	leftOut              []LeftOut
 }
 
-// Translate translates a page. What the Result held before is gone. It does not fail: what cannot be read is left out and
-// counted. The page is not kept.
+// Translate translates a page; the Result then holds that page alone. It does not fail: lines that cannot be read are omitted
+// and counted. The page is not kept.
 func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Source) Stats {
 	if stats, ok := r.fillTemplate(page, f, plan, src); ok {
 		return stats
@@ -52,6 +52,7 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 	return stats
 }
 
+// beginPage empties the Result and prepares it for a page.
 func (r *Result) beginPage(plan *mapping.Plan, src *Source) {
 	if src == nil {
 		src = NewSource(nil)
@@ -76,14 +77,14 @@ func (r *Result) beginPage(plan *mapping.Plan, src *Source) {
 	r.labels.chargeTo(&r.memory)
 }
 
-// Trim gives all memory back, so that the next page is as the first one. It returns how many bytes More had granted.
+// Trim releases all memory, so that the next page is like the first one. It returns how many bytes More had granted.
 func (r *Result) Trim() (granted int) {
 	granted = r.memory.granted
 	*r = Result{MaxSamples: r.MaxSamples, More: r.More, Users: r.Users, Limiter: r.Limiter}
 	return granted
 }
 
-// LeftOut says what was left out of the last page because of SeriesLimiter. It is valid until the next Translate.
+// LeftOut returns what the Limiter left out of the last page. It is valid until the next Translate.
 func (r *Result) LeftOut() []LeftOut { return r.leftOut }
 
 // Source returns the source of the last page.
@@ -99,7 +100,7 @@ func (r *Result) sampleLimit() int {
 	return MaxSamples
 }
 
-// finish lets go of the page and adds up what became of it.
+// endPage releases the page and completes the counts.
 func (r *Result) endPage() Stats {
 	r.sample.Forget()
 	r.labels.releasePage()
@@ -129,7 +130,7 @@ func (r *Result) Feeds(family int) bool {
 	return family < len(r.buffers) && r.buffers[family].samples > 0
 }
 
-// Coverage returns how many of the families that count (mapping.Plan.Core) the last page has samples of, and how many count.
+// Coverage returns how many of the metrics of mapping.Plan.Core the last page has samples of, and how many metrics those are.
 func (r *Result) Coverage(plan *mapping.Plan) (fed, of int) {
 	core := plan.Core()
 	for _, family := range core {

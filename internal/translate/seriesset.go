@@ -2,14 +2,14 @@ package translate
 
 import "github.com/stackscope/stackscope/internal/exposition"
 
-// seen knows which series a block has. Engines write the buckets of a series one after the other, their bounds rising, so
-// it suffices to know the runs, a line of another kind being a run of one. Where a run comes back or bounds do not rise,
-// seen turns strict and knows each line.
+// A seriesSet detects series that a page has twice. Engines write the buckets of a series one after the other with rising
+// bounds, so the set needs one entry for each such run; any other line is a run of one. If a run comes again or bounds do not
+// rise, the set changes to one entry for each line.
 type seriesSet struct {
 	runs    hashTable
-	lines   hashTable // used when strict
+	lines   hashTable // if perLine
 	perLine bool
-	// The current run, and the bound of its last bucket as a part of the page.
+	// The current run, and the bound of its last bucket, which is a part of the page.
 	labels *labelTemplate
 	kind   kind
 	bound  []byte
@@ -21,33 +21,33 @@ func (s *seriesSet) clear() {
 	s.perLine, s.labels, s.bound = false, nil, nil
 }
 
-// forget lets go of the page.
+// releasePage drops references to the page.
 func (s *seriesSet) releasePage() { s.labels, s.bound = nil, nil }
 
-// fresh reports whether a line is known to be no duplicate by the run that it continues or begins. The answer no is final
-// for the block: seen must be made strict.
-func (s *seriesSet) isNew(name string, k kind, sh *labelTemplate, le []byte) bool {
-	if s.labels == sh && s.kind == k {
+// isNew reports whether the run that a line continues or begins proves that the line is no duplicate. After the first false the
+// caller must call lineBuffer.trackLines.
+func (s *seriesSet) isNew(name string, k kind, lt *labelTemplate, le []byte) bool {
+	if s.labels == lt && s.kind == k {
 		if k != kindBucket || !rises(s.bound, le) {
 			return false
 		}
 		s.bound = le
 		return true
 	}
-	hash := shorten(sh.hash + nameSalt(name))
+	hash := shorten(lt.hash + nameSalt(name))
 	s.runs.grow()
 	at := s.runs.probe(hash, s.runs.start(hash))
 	if s.runs.slots[at].hash != 0 {
 		return false
 	}
 	s.runs.set(at, hash, 0)
-	s.labels, s.kind, s.bound = sh, k, le
+	s.labels, s.kind, s.bound = lt, k, le
 	return true
 }
 
-// rises reports whether next comes after last in an order in which the usual spellings of rising bounds rise: by digits
-// before the point, then by text, +Inf at the end. All that counts is that it is an order, so that of texts that rise no
-// two are equal.
+// rises reports whether the bucket bound next comes after last: by the number of digits before the point, then by text, with
+// +Inf at the end. Bounds as engines write them rise in this order. Any strict order would do, since it excludes that a text
+// comes twice.
 func rises(last, next []byte) bool {
 	if last[0] == '+' || next[0] == '+' {
 		return last[0] != '+' && string(next) == "+Inf"
@@ -56,7 +56,7 @@ func rises(last, next []byte) bool {
 	return a < b || a == b && string(last) < string(next)
 }
 
-// wholeDigits counts what comes before the point. The numbers are short.
+// wholeDigits counts the characters before the point.
 func wholeDigits(number []byte) int {
 	for i, c := range number {
 		if c == '.' {
@@ -66,10 +66,10 @@ func wholeDigits(number []byte) int {
 	return len(number)
 }
 
-// nameSalt tells the hashes of a family's sample names apart. They all differ in length.
+// nameSalt makes the hashes of a family's sample names differ. The names all differ in length.
 func nameSalt[T string | []byte](name T) uint64 { return uint64(len(name)) * 0x9e3779b97f4a7c15 }
 
-// enter enters the line that begins at start and reports whether its series was not there yet.
+// addLine adds the line that begins at start and reports whether its series is new.
 func (b *lineBuffer) addLine(hash uint32, start int, s *labelTemplates) bool {
 	t := &b.known.lines
 	t.grow()
@@ -84,7 +84,7 @@ func (b *lineBuffer) addLine(hash uint32, start int, s *labelTemplates) bool {
 	return true
 }
 
-// makeStrict enters all lines that are there.
+// trackLines adds all lines of the buffer, and from now on each line that is written.
 func (b *lineBuffer) trackLines(s *labelTemplates) {
 	b.known.perLine = true
 	var sample exposition.Sample
@@ -93,7 +93,7 @@ func (b *lineBuffer) trackLines(s *labelTemplates) {
 		if sample.Parse(line) == nil {
 			hash := nameSalt(sample.Name)
 			for _, l := range sample.Labels {
-				if !s.source.has(string(l.Name)) { // shapes leave the instance's own labels out
+				if !s.source.has(string(l.Name)) { // label templates do not hash the instance's labels
 					hash += s.hash(l)
 				}
 			}
@@ -103,16 +103,16 @@ func (b *lineBuffer) trackLines(s *labelTemplates) {
 	}
 }
 
-// hashTable is a set of hashes with open addressing, each with the place of a line.
+// A hashTable is a set of hashes with open addressing, each with the position of a line.
 type hashTable struct {
 	slots []hashSlot // a power of two, at most a quarter full
 	used  int
 }
 
-// A hashSlot holds so much of a hash that two different series seldom agree in it.
+// A hashSlot holds enough of a hash that two series rarely share it.
 type hashSlot struct {
-	hash uint32 // 0 is empty
-	line uint32 // MaxPageMemory fits
+	hash uint32 // 0: empty
+	line uint32 // positions are below MaxPageMemory
 }
 
 const minHashSlots = 16
@@ -141,13 +141,13 @@ func (t *hashTable) probe(hash uint32, at int) int {
 	}
 }
 
-// set fills an empty slot. There is room for it only after grow.
+// set fills an empty slot. The caller must have called grow.
 func (t *hashTable) set(at int, hash uint32, line int) {
 	t.slots[at] = hashSlot{hash: hash, line: uint32(line)}
 	t.used++
 }
 
-// grow makes room for one more.
+// grow makes sure that one more fits.
 func (t *hashTable) grow() {
 	if 4*t.used < len(t.slots) {
 		return
@@ -156,7 +156,7 @@ func (t *hashTable) grow() {
 	t.slots = make([]hashSlot, max(minHashSlots, 2*len(old)))
 	for _, s := range old {
 		if s.hash != 0 {
-			// Looking for 0 finds the next empty slot: equal hashes of different series stand one after the other.
+			// Probing for 0 finds the next empty slot: equal hashes of different series follow one another.
 			t.slots[t.probe(0, t.start(s.hash))] = s
 		}
 	}

@@ -14,15 +14,14 @@ import (
 // Label is a label of an instance; the value is plain text, not escaped.
 type Label struct{ Name, Value string }
 
-// Source is an instance as its samples name it: the labels that each of them gets. It does not change.
+// Source is the labels of an instance, which each of its samples gets. It is immutable.
 type Source struct {
 	labels   []Label
 	rendered exposition.Labels
 }
 
-// NewSource returns a Source with the given labels, rendered in their order. Labels are left out that have no value, no
-// legal name, or a name that comes twice; le, quantile and __name__ are left out because they say what a sample is and
-// not where it comes from.
+// NewSource returns a Source with the given labels, in their order. It omits labels without a value, with an illegal name, or
+// with a name that came before. It also omits le, quantile and __name__, which do not describe an instance.
 func NewSource(labels []Label) *Source {
 	s := &Source{labels: make([]Label, 0, len(labels))}
 	pairs := make([]string, 0, 2*len(labels))
@@ -38,7 +37,7 @@ func NewSource(labels []Label) *Source {
 	return s
 }
 
-// Names of labels with a meaning of their own.
+// Labels that describe a sample.
 const (
 	labelLE       = "le"
 	labelQuantile = "quantile"
@@ -46,8 +45,8 @@ const (
 
 var nameLE = []byte(labelLE)
 
-// Prefixes of native labels whose name is taken. Cluster labels get a prefix of their own: the instance's may be left
-// out for one scrape and be there in the next, and the native one must not change its name with them.
+// Prefixes of native labels whose name the instance has. A native cluster label is always renamed, to native_<name>: a scrape may
+// ask for a page without the instance's cluster labels, and the native label must have the same name on both pages.
 const (
 	prefixExported        = "exported_"
 	prefixNative          = "native_"
@@ -68,16 +67,16 @@ func (s *Source) has(name string) bool {
 	return ok
 }
 
-// reserved reports whether a native label may never keep its name.
+// reserved reports whether a native label is always renamed.
 func reserved(name []byte) bool {
 	return string(name) == catalog.LabelClusterID || string(name) == catalog.LabelClusterName ||
 		bytes.HasPrefix(name, []byte(prefixExportedCluster))
 }
 
-// relabel returns the native labels as they go beside the instance's, in their order: those without a value are left out,
-// as are those that say the same as the instance's; one whose name the instance has with another value is kept as
-// exported_<name>, or exported_exported_<name> and so on where that is taken too, as Prometheus does it. The labels of
-// the result are escaped and point into the arguments where nothing changed.
+// relabel returns the native labels that follow those of the instance, in their order. It renames like Prometheus: where the
+// instance has a label with another value, the native one becomes exported_<name>, or exported_exported_<name> if that exists,
+// too. Labels without a value, and labels that the instance has with the same value, are omitted. Values are escaped; unchanged
+// ones share memory with native.
 func (s *Source) relabel(dst, native []exposition.Label) []exposition.Label {
 	var clashes []int
 	for _, l := range native {
@@ -93,7 +92,7 @@ func (s *Source) relabel(dst, native []exposition.Label) []exposition.Label {
 		}
 		dst = append(dst, l)
 	}
-	// Prometheus renames short names first.
+	// Prometheus renames labels with short names first.
 	slices.SortFunc(clashes, func(a, b int) int {
 		return cmp.Or(cmp.Compare(len(dst[a].Name), len(dst[b].Name)), bytes.Compare(dst[a].Name, dst[b].Name))
 	})
@@ -124,7 +123,7 @@ func hasName(labels []exposition.Label, name string) bool {
 	return false
 }
 
-// unescapesTo reports whether an escaped value means the given text.
+// unescapesTo reports whether an escaped value stands for the text.
 func unescapesTo(escaped []byte, text string) bool {
 	if bytes.IndexByte(escaped, '\\') < 0 {
 		return string(escaped) == text
@@ -132,13 +131,14 @@ func unescapesTo(escaped []byte, text string) bool {
 	return string(exposition.Unescape(nil, escaped)) == text
 }
 
-// writtenOut reports whether text is what an escaped value means, with what doesn't show of it written out, as an instance's names are.
+// spelledOut reports whether text is an escaped value with its invisible characters spelled out, as in names of instances:
+// <U+200B>.
 func spelledOut(escaped []byte, text string) bool {
 	return strings.Contains(text, "<U+") && fleet.Spelled(string(exposition.Unescape(nil, escaped)), fleet.MaxModelName) == text
 }
 
-// canonicalValue returns a value with nothing escaped that need not be. Prometheus reads a backslash before any other
-// character as itself, other parsers refuse the page for it.
+// canonicalValue removes needless escapes from a value. Prometheus reads \d as a backslash and a d; other parsers refuse a page
+// that has it.
 func canonicalValue(escaped []byte) []byte {
 	if bytes.IndexByte(escaped, '\\') < 0 {
 		return escaped

@@ -1,16 +1,31 @@
-// Package translate rewrites metrics pages of inference engines: Result turns a page into the unified families that a
-// mapping declares, Raw keeps the engine's own families and adds the labels of its instance. Both read a page once, copy
-// bytes instead of building samples, and keep their memory from page to page.
+// Package translate translates metrics pages of inference engines. Result turns a page into the unified metrics of a mapping, Raw
+// keeps the engine's own names and adds the labels of the instance. With the mapping "vllm:num_requests_running:
+// gpustack:num_requests_running", a Result makes of
 //
-// What holds for every page:
-//   - A line that cannot be read is dropped and counted; it never costs another line its sample.
-//   - Which series a native family has is decided by the type that the mapping declares for the unified one, not by the
-//     page's TYPE: a histogram takes _bucket, _sum and _count, a summary its quantiles, _sum and _count, a counter or gauge
-//     the bare name without a quantile. Plan.Lookup finds natives with and without _total.
-//   - Values and le stand in the output as the page spells them. Timestamps are dropped: pages are fetched when they are
-//     asked for, so a sample is as old as its scrape, and a timestamp would switch off Prometheus' staleness handling.
-//     Exemplars are dropped, since text 0.0.4 cannot carry them.
-//   - A series that comes twice in a page is kept once, the first time.
+//	vllm:num_requests_running{engine="0"} 3.0
+//
+// the line
+//
+//	gpustack:num_requests_running{model_instance_name="a",engine="0"} 3.0
+//
+// Native means the engine's own metric, unified the mapping's. docs/translation.md shows which ways a line can go.
+//
+// For every page:
+//   - A line that cannot be read is dropped and counted. It never costs another line its sample.
+//   - The type that the mapping declares decides which samples a metric takes, not the page's TYPE: a histogram takes _bucket,
+//     _sum and _count, a summary its quantiles, _sum and _count, a counter or gauge the bare name without a quantile.
+//     Plan.Lookup finds native names with and without _total.
+//   - Values and le are written as the page spells them. Timestamps are dropped: a page is fetched when the worker is scraped,
+//     so its samples are as old as the scrape, and timestamps would switch off Prometheus' staleness handling. Exemplars are
+//     dropped: text 0.0.4 has none.
+//   - Of a series that comes twice, the first sample is kept.
+//
+// A Result or a Raw reads each page once, copies bytes and builds no samples. It keeps its memory from page to page and is for
+// one goroutine at a time. Users and SeriesLimiter hold state that all Results of an engine share: both have a mutex and are
+// safe for concurrent use. A Plan and a Source are immutable. Nothing here does input or output.
+//
+// Nearly all pages differ from the last one in their values alone. Files fastpath.go and recording.go and the package
+// pagetemplate translate those without reading their lines; they change the speed and nothing else.
 package translate
 
 import (
@@ -34,51 +49,50 @@ func DetectFormat(contentType string, page []byte) Format {
 	return exposition.DetectFormat(contentType, page)
 }
 
-// Bounds of what one page may become. A page with more is cut: its first samples are kept, the others are counted in
-// Stats.OverLimit.
+// Bounds of the output of one page. Beyond them, samples are dropped and counted in Stats.OverLimit and Stats.OverMemory.
 const (
 	MaxSamples = 250_000
-	// MaxPageMemory bounds what a page becomes with all that is remembered about it, in bytes beyond 2 MiB.
+	// MaxPageMemory bounds the memory for the output of a page and for all that is remembered about it, beyond 2 MiB.
 	MaxPageMemory = 64 << 20
 )
 
-// Stats counts what happened to a page.
+// Stats counts what became of the lines of a page.
 type Stats struct {
 	// Lines is the number of lines that are neither blank nor comments.
 	Lines int
-	// Samples is the number of samples written. A line that feeds two families counts twice.
+	// Samples is the number of samples written. A line that feeds two metrics counts twice.
 	Samples int
-	// Families is the number of families that have samples; from Raw the number of sample names.
+	// Families is the number of unified metrics that have samples; from Raw the number of sample names.
 	Families int
-	// Unmapped is the number of lines whose name feeds no family.
+	// Unmapped is the number of lines whose name the mapping does not take.
 	Unmapped int
-	// ParseErrors is the number of lines that were dropped because they could not be read. Unmapped lines are not
-	// read beyond their names.
+	// ParseErrors is the number of lines that were dropped because they could not be read. Of unmapped lines only the name is
+	// read.
 	ParseErrors int
-	// Duplicates is the number of samples that were dropped because their series was already there.
+	// Duplicates is the number of samples that were dropped because the page has their series twice.
 	Duplicates int
-	// TypeConflicts is the number of mapped families whose TYPE in the page has none of the series that the mapping's
-	// type needs: a histogram where a counter is declared, or the other way round.
+	// TypeConflicts is the number of mapped metrics whose TYPE on the page has none of the samples that the mapping's type
+	// needs: a histogram instead of a counter, or the other way round.
 	TypeConflicts int
-	// UnmappedFamilies is the number of families of which the mapping takes no sample, whatever its labels, as far as names
-	// tell which samples are one family's.
+	// UnmappedFamilies is the number of native metrics that the mapping does not name. Suffixes of names tell which samples
+	// belong to one metric.
 	UnmappedFamilies int
-	// Unselected is the number of lines that the mapping names and that no target takes because of their labels or value.
+	// Unselected is the number of lines that the mapping names, but of which no target takes the labels or the value.
 	Unselected int
-	// InvalidHistograms is the number of histograms that are passed on though their buckets fall from bound to bound, lack
-	// +Inf, or disagree with their count.
+	// InvalidHistograms is the number of histograms that are exported although a bucket is smaller than the one before, +Inf
+	// is missing, or +Inf differs from the count.
 	InvalidHistograms int
-	// OverLimit is the number of samples that were dropped because of MaxSamples, OverMemory of those for which there was no
+	// OverLimit is the number of samples that were dropped because of MaxSamples, OverMemory of those dropped for lack of
 	// memory.
 	OverLimit, OverMemory int
-	// FirstError says in which line the first parse error was and what was wrong; empty if there was none.
+	// FirstError is the line number, cause and text of the first parse error; empty if there is none.
 	FirstError string
 }
 
-// maxErrorText bounds the part of a faulty line that an error message shows.
+// maxErrorText bounds how much of a line an error message shows.
 const maxErrorText = 80
 
-// fault counts a parse error and describes it if it is the first.
+// addParseError counts a parse error and keeps the first one's description.
 func (s *Stats) addParseError(number int, line []byte, err error) {
 	s.ParseErrors++
 	if s.FirstError == "" {
@@ -86,7 +100,7 @@ func (s *Stats) addParseError(number int, line []byte, err error) {
 	}
 }
 
-// cutLine returns the line that begins at pos, without its line end and the blanks before it, and where the next begins.
+// cutLine returns the line that begins at pos, without its line end and without blanks before it, and where the next one begins.
 func cutLine(page []byte, pos int) (line []byte, next int) {
 	next = len(page)
 	line = page[pos:]

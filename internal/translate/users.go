@@ -23,32 +23,32 @@ const (
 	MaxUsers = 100_000
 	// maxUserBytes bounds a name that is kept.
 	maxUserBytes = 256
-	// maxFoldedUsers bounds the names that are known to be folded; beyond it new ones are no longer counted.
+	// maxFoldedUsers bounds the names beyond the limit that are remembered and counted.
 	maxFoldedUsers = 128 << 10
-	// hashedUserBytes is the part of the hash that stands for a name.
+	// hashedUserBytes is how much of a hash replaces a name.
 	hashedUserBytes = 8
 )
 
-// Users decides what stands in label user of an engine's samples. The first names that come are kept, up to a limit; those
-// that come later become OtherUsers, and their series are added up. What was decided about a name holds as long as the Users do,
-// so that no counter falls. It is safe for concurrent use, and the Results of an engine share it.
+// Users decides about the values of label user in an engine's samples. With a limit of 2, users ann, bob, cid and dan become
+// ann, bob, other and other, and the series of other are added up. A decision about a name is never revised, so that no
+// counter decreases. Users is safe for concurrent use; all Results of an engine share one.
 type Users struct {
 	limit int
 	key   []byte
 
 	mu     sync.Mutex
 	seed   maphash.Seed
-	kept   map[string]string // by name: what stands for it
+	kept   map[string]string // by name: the value of label user
 	folded map[uint64]bool   // hashes of names
 }
 
-// NewUsers returns Users that keep up to limit names, at most MaxUsers. With a key, names are replaced by the first 16
-// hexadecimal digits of their HMAC-SHA-256.
+// NewUsers returns Users that keep up to limit names, at most MaxUsers. With a key, a name is replaced by the first 16
+// hexadecimal digits of its HMAC-SHA-256.
 func NewUsers(limit int, key []byte) *Users {
 	return &Users{limit: min(max(0, limit), MaxUsers), key: key, seed: maphash.MakeSeed(), kept: map[string]string{}, folded: map[uint64]bool{}}
 }
 
-// Clone returns Users that decide as u does now and remember nothing for it.
+// Clone returns a copy with the same decisions. What the copy decides later does not affect u.
 func (u *Users) Clone() *Users {
 	if u == nil {
 		return nil
@@ -58,7 +58,7 @@ func (u *Users) Clone() *Users {
 	return &Users{limit: u.limit, key: u.key, seed: u.seed, kept: maps.Clone(u.kept), folded: maps.Clone(u.folded)}
 }
 
-// Counts returns how many names are kept and how many are folded. Of the latter at most 131,072 are counted.
+// Counts returns how many names are kept and how many are folded into OtherUsers, the latter up to 131,072.
 func (u *Users) Counts() (kept, folded int) {
 	if u == nil {
 		return 0, 0
@@ -68,7 +68,7 @@ func (u *Users) Counts() (kept, folded int) {
 	return len(u.kept), len(u.folded)
 }
 
-// show returns what stands for a name, and whether that is OtherUsers.
+// lookup returns the value of label user for a name, and whether it is OtherUsers.
 func (u *Users) lookup(name []byte) (shown string, fold bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -94,11 +94,12 @@ func (u *Users) lookup(name []byte) (shown string, fold bool) {
 	return OtherUsers, true
 }
 
-// hashes reports whether names are secret.
+// areHashed reports whether names are replaced by hashes.
 func (u *Users) areHashed() bool { return u != nil && u.key != nil }
 
-// apply returns the labels as they go out, and says in the shape whether samples are added up. Quantiles cannot be, and stay out.
-func (u *Users) rewriteLabels(sh *labelTemplate, labels []exposition.Label) []exposition.Label {
+// rewriteLabels replaces the values of labels that name users, and notes in the template whether samples are added up. Quantiles
+// cannot be added up and are omitted.
+func (u *Users) rewriteLabels(lt *labelTemplate, labels []exposition.Label) []exposition.Label {
 	if !slices.ContainsFunc(labels, namesUser) {
 		return labels
 	}
@@ -110,14 +111,14 @@ func (u *Users) rewriteLabels(sh *labelTemplate, labels []exposition.Label) []ex
 		shown, fold := u.lookup(exposition.Unescape(nil, labels[i].Value))
 		labels[i].Value = exposition.AppendLabelValue(nil, shown)
 		if fold {
-			sh.sum, sh.folded = true, true
-			sh.skip = sh.skip || hasName(labels, labelQuantile)
+			lt.sum, lt.folded = true, true
+			lt.skip = lt.skip || hasName(labels, labelQuantile)
 		}
 	}
 	return labels
 }
 
-// namesUser reports whether a label names a user: user, or what it is called where the mapping gives another label that name.
+// namesUser reports whether a label names a user: user, or exported_user if the mapping sets another label user.
 func namesUser(l exposition.Label) bool {
 	name := l.Name
 	for {

@@ -5,24 +5,25 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// A fate is what becomes of a sample.
+// An outcome is what a target makes of a sample.
 type outcome uint8
 
 const (
-	outcomeTaken      outcome = iota // also where another native's samples, or a limit, leave it out
-	outcomeInvalid                   // no histogram or summary can have it
-	outcomeUnselected                // the mapping's target does not take samples with these labels or this value
+	outcomeTaken      outcome = iota // also if another native metric's samples, or a limit, omit it
+	outcomeInvalid                   // not valid in a histogram or summary
+	outcomeUnselected                // the target does not take samples with these labels or this value
 )
 
-// write writes a sample for one of its series' outputs.
-func (r *Result) writeSample(o *output, sh *labelTemplate, le, value []byte) outcome {
+// writeSample writes a sample to the buffer of one unified metric, unless the target does not take it, a native metric of
+// better rank has samples there, or a limit is reached.
+func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) outcome {
 	c := o.change
 	switch {
-	case sh.skip, c != nil && len(c.Ignore) > 0 && o.kind == kindValue && ignored(c.Ignore, value):
+	case lt.skip, c != nil && len(c.Ignore) > 0 && o.kind == kindValue && ignored(c.Ignore, value):
 		return outcomeUnselected
-	case o.kind == kindValue && sh.hasQuantile != o.summary:
+	case o.kind == kindValue && lt.hasQuantile != o.summary:
 		return outcomeTaken
-	case o.summary && sh.badQuantile, !o.summary && o.kind != kindValue && sh.badLE:
+	case o.summary && lt.badQuantile, !o.summary && o.kind != kindValue && lt.badLE:
 		return outcomeInvalid
 	case (o.kind == kindBucket || o.kind == kindCount) && value[0] == '-' && negative(value):
 		return outcomeInvalid
@@ -40,15 +41,15 @@ func (r *Result) writeSample(o *output, sh *labelTemplate, le, value []byte) out
 	switch {
 	case o.summary:
 	case o.kind == kindBucket:
-		b.check.addBucket(sh, isInf(le), value)
+		b.check.addBucket(lt, isInf(le), value)
 	case o.kind == kindCount:
-		b.check.addCount(sh, value)
+		b.check.addCount(lt, value)
 	}
 	if c != nil {
-		le, value = r.changeValue(o, c, sh, le, value, b)
+		le, value = r.changeValue(o, c, lt, le, value, b)
 	}
-	size := sh.lineSize(o.name, le, value)
-	if sh.sum {
+	size := lt.lineSize(o.name, le, value)
+	if lt.sum {
 		size += max(0, maxValueBytes-len(value))
 	}
 	size += seriesBytes
@@ -56,36 +57,36 @@ func (r *Result) writeSample(o *output, sh *labelTemplate, le, value []byte) out
 		r.stats.OverLimit++
 		return outcomeTaken
 	}
-	if r.Limiter != nil && !r.Limiter.admit(&b.newSeries, r.families[o.family].WireName, o.kind, o.expectedLines(), sh, le) {
-		b.newSeries.noteLeftOut(sh, le, r.labels.source)
+	if r.Limiter != nil && !r.Limiter.admit(&b.newSeries, r.families[o.family].WireName, o.kind, o.expectedLines(), lt, le) {
+		b.newSeries.noteLeftOut(lt, le, r.labels.source)
 		return outcomeTaken
 	}
 	if size > r.memory.left && !r.memory.request(size) && !r.freeMemory(size) {
 		r.stats.OverMemory++
 		return outcomeTaken
 	}
-	if sh.sum {
-		if b.addToSum(o.name, o.kind, sh, le, value, c == nil || c.Scale == 1, &r.labels) {
+	if lt.sum {
+		if b.addToSum(o.name, o.kind, lt, le, value, c == nil || c.Scale == 1, &r.labels) {
 			r.samples++
 			r.memory.left -= size
 			b.reservedBytes += size - seriesBytes
 		}
 		return outcomeTaken
 	}
-	if b.add(size-seriesBytes, o.name, o.kind, sh, le, value, &r.labels) {
+	if b.add(size-seriesBytes, o.name, o.kind, lt, le, value, &r.labels) {
 		r.samples++
 		r.memory.left -= size
 	}
 	return outcomeTaken
 }
 
-// seriesBytes is about what is remembered of a series besides its line.
+// seriesBytes is about how much memory a series takes besides its line.
 const seriesBytes = 32
 
-// change returns the bound and the value that a target makes of a sample's.
-func (r *Result) changeValue(o *output, c *mapping.Change, sh *labelTemplate, le, value []byte, b *lineBuffer) (newLE, newValue []byte) {
-	if sh.fixedValue != nil {
-		return le, sh.fixedValue
+// changeValue returns the bucket bound and the value that a target makes of those of a sample.
+func (r *Result) changeValue(o *output, c *mapping.Change, lt *labelTemplate, le, value []byte, b *lineBuffer) (newLE, newValue []byte) {
+	if lt.fixedValue != nil {
+		return le, lt.fixedValue
 	}
 	if c.Scale == 1 {
 		return le, value
@@ -97,8 +98,8 @@ func (r *Result) changeValue(o *output, c *mapping.Change, sh *labelTemplate, le
 	if o.kind == kindBucket {
 		r.boundText = appendScaled(r.boundText[:0], le, c.Scale)
 		le = r.boundText
-		// Bounds that differ may be equal when they are scaled, and r.bound does not last.
-		if !b.known.perLine && !sh.sum {
+		// Different bounds may be equal once they are scaled, and r.boundText is overwritten by the next bucket.
+		if !b.known.perLine && !lt.sum {
 			b.trackLines(&r.labels)
 		}
 	}
