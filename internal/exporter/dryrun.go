@@ -85,8 +85,8 @@ func (e *Exporter) dryRun(ctx context.Context, result *DryRunResult, t *engineSt
 	src := t.source(s.identity, f.instance).src
 	before := f.translate(s.compiled, src, func(u unifiedPage) { e.countPage(t, u) })
 	plan := proposed.Plan(f.instance.Runtime, f.instance.Version)
-	after := translate.Result{MaxSamples: t.maxSeries, More: t.more, Users: t.users.Clone()}
-	defer func() { t.giveBack(after.Trim()) }()
+	after := translate.Result{MaxSamples: t.maxSeries, Memory: t.memory, Users: t.users.Clone()}
+	defer after.Trim()
 	stats := after.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
 	result.Before = DryRunPage{Fed: before.fed, Countable: before.countable, Series: before.stats.Samples, ParseErrors: before.stats.ParseErrors}
 	result.After = DryRunPage{Series: stats.Samples, ParseErrors: stats.ParseErrors}

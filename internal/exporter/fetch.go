@@ -152,7 +152,7 @@ func (f *sharedFetch) release() {
 		t.keep(u.result)
 	}
 	for _, n := range f.native {
-		t.giveBack(n.raw.Trim()) // native metrics are rarely scraped twice
+		n.raw.Trim() // native metrics are rarely scraped twice
 	}
 }
 
@@ -191,7 +191,7 @@ func (f *sharedFetch) collectNative(unmappedBy *mapping.Compiled, src *translate
 		}
 	}
 	t := f.state
-	r := &translate.Raw{MaxSamples: t.maxSeries, More: t.more, Limiter: t.newSeriesLimiter(true, f.instance.Gateway)}
+	r := &translate.Raw{MaxSamples: t.maxSeries, Memory: t.memory, Limiter: t.newSeriesLimiter(true, f.instance.Gateway)}
 	format := translate.DetectFormat(f.page.ContentType, f.page.Body)
 	if unmappedBy == nil {
 		r.Collect(f.page.Body, format, src)

@@ -65,7 +65,7 @@ func (t *engineState) spareResult(src *translate.Source) *translate.Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.results) == 0 {
-		return &translate.Result{MaxSamples: t.maxSeries, More: t.more, Users: t.users}
+		return &translate.Result{MaxSamples: t.maxSeries, Memory: t.memory, Users: t.users}
 	}
 	i := max(0, slices.IndexFunc(t.results, func(r *translate.Result) bool { return r.Source() == src }))
 	r := t.results[i]
@@ -76,7 +76,7 @@ func (t *engineState) spareResult(src *translate.Source) *translate.Result {
 // keep keeps a result for the next scrapes, or gives its memory back. t.mu is held.
 func (t *engineState) keep(r *translate.Result) {
 	if t.removed || len(t.results) == maxSpareResults {
-		t.giveBack(r.Trim())
+		r.Trim()
 		return
 	}
 	t.results = append(t.results, r)
@@ -88,7 +88,7 @@ func (t *engineState) remove() {
 	defer t.mu.Unlock()
 	t.removed = true
 	for _, r := range t.results {
-		t.giveBack(r.Trim())
+		r.Trim()
 	}
 	t.results = nil
 }
@@ -99,15 +99,10 @@ func (t *engineState) trim() {
 	defer t.mu.Unlock()
 	for _, r := range t.results {
 		if r.Granted() > 0 {
-			t.giveBack(r.Trim())
+			r.Trim()
 		}
 	}
 }
-
-// more takes memory of the budget for a result.
-func (t *engineState) more(bytes int) bool { return t.memory.TryTake(int64(bytes)) }
-
-func (t *engineState) giveBack(bytes int) { t.memory.Give(int64(bytes)) }
 
 // reclaim gives back the memory of all engines' kept results when a page of this scrape needs it.
 func (e *Exporter) reclaim() {

@@ -98,7 +98,7 @@ func (r *Result) fillTemplate(page []byte, f Format, plan *mapping.Plan, src *So
 	r.fast.pacer.Hit()
 	r.stats, r.limit = t.stats, r.sampleLimit()
 	r.samples = 0
-	r.memory.reset(r.More)
+	r.memory.reset(r.Memory)
 	r.labels.chargeTo(&r.memory)
 	r.memory.take(t.bytes)
 	for i := range t.buffers {

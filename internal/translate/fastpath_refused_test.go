@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/translate"
 )
 
@@ -54,12 +55,11 @@ func TestPageTemplate_IsNotMadeOfAPageThatIsCut(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			source := translate.NewSource([]translate.Label{{Name: "filler", Value: c.filler}})
-			granted := false
-			more := func(int) bool { return granted }
-			used := translate.Result{MaxSamples: c.max, More: more}
+			empty := budget.NewPool(0)
+			used := translate.Result{MaxSamples: c.max, Memory: empty}
 			for n := range 8 {
 				page := fmt.Appendf(nil, c.page, 10+n)
-				fresh := translate.Result{MaxSamples: c.max, More: more}
+				fresh := translate.Result{MaxSamples: c.max, Memory: empty}
 				want, got := fresh.Translate(page, translate.Text, plan, source), used.Translate(page, translate.Text, plan, source)
 				if c.left(want) == 0 {
 					t.Fatalf("nothing is left out: %+v", want)
@@ -80,7 +80,7 @@ func TestPageTemplate_IsNotMadeOfAPageThatIsCut(t *testing.T) {
 				}
 			}
 			var fresh translate.Result
-			used.MaxSamples, granted = 0, true
+			used.MaxSamples, used.Memory = 0, nil
 			page := fmt.Appendf(nil, c.page, 20)
 			want, got := fresh.Translate(page, translate.Text, plan, source), used.Translate(page, translate.Text, plan, source)
 			if diff := cmp.Diff(want, got); diff != "" || got.OverLimit+got.OverMemory > 0 {
@@ -101,14 +101,7 @@ func TestPageTemplate_TakesNoMemoryFromLines(t *testing.T) {
 	for i := range lines {
 		fmt.Fprintf(&page, "engine:latency_seconds_bucket{le=\"%s%02d\"} %%[1]d\n", strings.Repeat("0", 60_000), i)
 	}
-	left := 2 << 20 // beside the 2 MiB that are its own
-	used := translate.Result{More: func(n int) bool {
-		if n > left {
-			return false
-		}
-		left -= n
-		return true
-	}}
+	used := translate.Result{Memory: budget.NewPool(2 << 20)} // beside the 2 MiB that are its own
 	for n := range 6 {
 		stats := used.Translate(fmt.Appendf(nil, page.String(), 10+n), translate.Text, plan, source)
 		if stats.Samples != lines || stats.OverMemory > 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/translate"
 )
@@ -205,31 +206,33 @@ func TestMemoryIsAskedFor(t *testing.T) {
 		fmt.Fprintf(&page, "engine:running{a=\"%d\"} 1\n", i)
 	}
 	plan, source := testMapping(t).Plan("Test", ""), translate.NewSource(instanceLabels("1"))
-	for _, budget := range []int{0, 4 << 20, 256 << 20} {
-		left := budget
-		more := func(n int) bool {
-			if n > left {
-				return false
-			}
-			left -= n
-			return true
-		}
-		result := translate.Result{More: more}
+	for _, size := range []int64{0, 4 << 20, 256 << 20} {
+		pool := budget.NewPool(size)
+		result := translate.Result{Memory: pool}
 		for range 3 {
 			stats := result.Translate(page.Bytes(), translate.Text, plan, source)
-			if cut := stats.OverMemory > 0; cut != (budget < 256<<20) || stats.Samples+stats.OverMemory != lines || stats.Samples < 5000 {
-				t.Errorf("of a budget of %d: %+v", budget, stats)
+			if cut := stats.OverMemory > 0; cut != (size < 256<<20) || stats.Samples+stats.OverMemory != lines || stats.Samples < 5000 {
+				t.Errorf("of a budget of %d: %+v", size, stats)
 			}
 		}
-		if result.Granted() != budget-left || result.Trim() != budget-left || result.Granted() != 0 {
-			t.Errorf("of a budget of %d %d are left", budget, left)
+		taken := size - pool.Free()
+		if int64(result.Granted()) != taken || (taken > 0) != (size > 0) {
+			t.Errorf("of a budget of %d the result took %d and says %d", size, taken, result.Granted())
 		}
-		raw := translate.Raw{More: more}
-		if stats := raw.Collect(page.Bytes(), translate.Text, source); stats.Samples+stats.OverMemory != lines || left < 0 {
-			t.Errorf("raw, of a budget of %d: %+v", left, stats)
+		if result.Trim(); result.Granted() != 0 || pool.Free() != size {
+			t.Errorf("of a budget of %d %d are free after all was given back", size, pool.Free())
+		}
+		raw := translate.Raw{Memory: pool}
+		if stats := raw.Collect(page.Bytes(), translate.Text, source); stats.Samples+stats.OverMemory != lines || pool.Free() < 0 {
+			t.Errorf("raw, of a budget of %d: %+v", size, stats)
+		}
+		if raw.Trim(); raw.Granted() != 0 || pool.Free() != size {
+			t.Errorf("raw: of a budget of %d %d are free after all was given back", size, pool.Free())
 		}
 		// A small page needs nothing of it.
-		small := translate.Result{More: func(int) bool { t.Error("asked for more"); return false }}
+		empty := budget.NewPool(0)
+		empty.OnShortage(func() { t.Error("asked for more") })
+		small := translate.Result{Memory: empty}
 		for range 3 {
 			if stats := small.Translate([]byte("engine:running{a=\"1\"} 1\n"), translate.Text, plan, source); stats.Samples != 1 {
 				t.Errorf("%+v", stats)
@@ -242,7 +245,7 @@ func TestMemoryIsAskedFor(t *testing.T) {
 // up in lines.
 func TestMemoryIsUsedAgain(t *testing.T) {
 	plan := testMapping(t).Plan("Test", "")
-	refuse := func(int) bool { return false }
+	empty := budget.NewPool(0)
 	const own, remembered = 2 << 20, 32
 	t.Run("of label blocks", func(t *testing.T) {
 		var page bytes.Buffer
@@ -252,7 +255,7 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 		}
 		line := len("gpustack:running{a=\"00000\"} 1\n")
 		least := own / (line + remembered) * 9 / 10
-		result := translate.Result{More: refuse}
+		result := translate.Result{Memory: empty}
 		for range 3 {
 			stats := result.Translate(page.Bytes(), translate.Text, plan, nil)
 			if stats.Samples < least || stats.Samples+stats.OverMemory != lines {
@@ -274,7 +277,7 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 				fmt.Fprintf(&page, "%s{a=\"%05d\"} 1\n", native, i)
 			}
 		}
-		result := translate.Result{More: refuse}
+		result := translate.Result{Memory: empty}
 		for range 3 {
 			if stats := result.Translate(page.Bytes(), translate.Text, plan, nil); stats.Samples != lines || stats.OverMemory > 0 {
 				t.Errorf("%+v, want %d samples of the better native", stats, lines)
@@ -284,7 +287,7 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 	t.Run("of users beyond the limit", func(t *testing.T) {
 		const many = 20_000
 		users := userPlan(t)
-		result := translate.Result{More: refuse, Users: translate.NewUsers(0, nil)}
+		result := translate.Result{Memory: empty, Users: translate.NewUsers(0, nil)}
 		for range 3 {
 			stats := result.Translate(usersPage(many, 1), translate.Text, users, nil)
 			if want := fmt.Sprintf("user=\"other\"} %d\n", many*(many+1)/2); stats.OverMemory > 0 || !strings.Contains(unified(users, &result), want) {
@@ -294,7 +297,7 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 	})
 	t.Run("of duplicates of a native page", func(t *testing.T) {
 		page := strings.Repeat("a{b=\"1\"} 1\n", 100_000) + "c 2\n"
-		raw := translate.Raw{More: refuse}
+		raw := translate.Raw{Memory: empty}
 		for range 3 {
 			if stats := raw.Collect([]byte(page), translate.Text, nil); stats.Samples != 2 || stats.OverMemory > 0 {
 				t.Errorf("%+v, want 2 samples", stats)

@@ -1,27 +1,32 @@
 package translate
 
-// memory counts the bytes that a Result or a Raw holds. Each may hold ownBytes; beyond them it requests more from its owner.
+import "github.com/stackscope/stackscope/internal/base/budget"
+
+// memory counts the bytes that a Result or a Raw holds. Each may hold ownBytes; beyond them it takes more from a pool.
 type memory struct {
-	more    func(bytes int) bool
+	pool    *budget.Pool // nil: unlimited
 	left    int
-	granted int
+	granted int // by the pool
 }
 
 // Sizes of memory.
 const (
-	// ownBytes is what each may hold without a request.
+	// ownBytes is what each may hold without the pool.
 	ownBytes = 2 << 20
-	// grantBytes is the unit of requests.
+	// grantBytes is the unit in which memory is taken from the pool.
 	grantBytes = 1 << 20
 )
 
 // reset begins a page, of which nothing is held yet.
-func (m *memory) reset(more func(int) bool) {
-	m.more = more
+func (m *memory) reset(pool *budget.Pool) {
+	if pool != m.pool {
+		m.giveBack()
+		m.pool = pool
+	}
 	m.left = ownBytes + m.granted
 }
 
-// take takes n bytes and requests more if needed. It reports whether there were enough.
+// take takes n bytes, from the pool if needed. It reports whether there were enough.
 func (m *memory) take(n int) bool {
 	if n > m.left && !m.request(n) {
 		return false
@@ -30,10 +35,10 @@ func (m *memory) take(n int) bool {
 	return true
 }
 
-// request requests so much more that n bytes are left.
+// request takes so much from the pool that n bytes are left.
 func (m *memory) request(n int) bool {
 	more := (n - m.left + grantBytes - 1) / grantBytes * grantBytes
-	if m.granted+more > MaxPageMemory || m.more != nil && !m.more(more) {
+	if m.granted+more > MaxPageMemory || m.pool != nil && !m.pool.TryTake(int64(more)) {
 		return false
 	}
 	m.granted += more
@@ -51,5 +56,13 @@ func (r *Result) freeMemory(n int) bool {
 	return n <= r.memory.left || r.labels.forgetToFree(n)
 }
 
-// release returns n bytes.
+// release returns n bytes, for use by the same page.
 func (m *memory) release(n int) { m.left += n }
+
+// giveBack returns all memory to the pool.
+func (m *memory) giveBack() {
+	if m.pool != nil {
+		m.pool.Give(int64(m.granted))
+	}
+	m.granted = 0
+}

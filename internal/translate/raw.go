@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
@@ -14,8 +15,8 @@ import (
 type Raw struct {
 	// MaxSamples bounds the samples of a page; 0: the constant of that name, which it cannot exceed.
 	MaxSamples int
-	// More requests memory, as Result.More does.
-	More func(bytes int) bool
+	// Memory is where a page takes more memory from, as for Result.Memory.
+	Memory *budget.Pool
 	// Limiter decides which new series are accepted, as Result.Limiter does.
 	Limiter *SeriesLimiter
 
@@ -141,7 +142,7 @@ func (r *Raw) beginPage(src *Source) {
 		r.labels.seed = r.Limiter.seed
 	}
 	r.labels.prepare(src, nil, nil)
-	r.memory.reset(r.More)
+	r.memory.reset(r.Memory)
 	r.labels.chargeTo(&r.memory)
 }
 
@@ -239,13 +240,12 @@ func (r *Raw) isHistogram(family string) bool {
 func (r *Raw) LeftOut() []LeftOut { return r.leftOut }
 
 // Trim releases all memory, as Result.Trim does.
-func (r *Raw) Trim() (granted int) {
-	granted = r.memory.granted
-	*r = Raw{MaxSamples: r.MaxSamples, More: r.More, Limiter: r.Limiter}
-	return granted
+func (r *Raw) Trim() {
+	r.memory.giveBack()
+	*r = Raw{MaxSamples: r.MaxSamples, Memory: r.Memory, Limiter: r.Limiter}
 }
 
-// Granted returns how many bytes More has granted.
+// Granted returns how many bytes of Memory the Raw holds.
 func (r *Raw) Granted() int { return r.memory.granted }
 
 // check notes which types the sample does not fit.

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
@@ -10,9 +11,9 @@ import (
 type Result struct {
 	// MaxSamples bounds the samples of a page. 0 stands for the constant of that name, which it cannot exceed.
 	MaxSamples int
-	// More is asked for more memory, in bytes, when a page needs more than 2 MiB: for what it becomes and for what is
-	// remembered about it. What More grants stays granted until Trim; nil grants all.
-	More func(bytes int) bool
+	// Memory is where a page takes memory from if it needs more than 2 MiB for its output and what is remembered about it. The
+	// Result holds what it took until Trim. With nil memory is unlimited.
+	Memory *budget.Pool
 
 	// Users decides about the values of label user. With nil they stay as they are on the page.
 	Users *Users
@@ -73,15 +74,14 @@ func (r *Result) beginPage(plan *mapping.Plan, src *Source) {
 	r.stats = Stats{}
 	r.limit = r.sampleLimit()
 	r.samples = 0
-	r.memory.reset(r.More)
+	r.memory.reset(r.Memory)
 	r.labels.chargeTo(&r.memory)
 }
 
-// Trim releases all memory, so that the next page is like the first one. It returns how many bytes More had granted.
-func (r *Result) Trim() (granted int) {
-	granted = r.memory.granted
-	*r = Result{MaxSamples: r.MaxSamples, More: r.More, Users: r.Users, Limiter: r.Limiter}
-	return granted
+// Trim releases all memory, so that the next page is like the first one.
+func (r *Result) Trim() {
+	r.memory.giveBack()
+	*r = Result{MaxSamples: r.MaxSamples, Memory: r.Memory, Users: r.Users, Limiter: r.Limiter}
 }
 
 // LeftOut returns what the Limiter left out of the last page. It is valid until the next Translate.
@@ -90,7 +90,7 @@ func (r *Result) LeftOut() []LeftOut { return r.leftOut }
 // Source returns the source of the last page.
 func (r *Result) Source() *Source { return r.labels.source }
 
-// Granted returns how many bytes More has granted.
+// Granted returns how many bytes of Memory the Result holds.
 func (r *Result) Granted() int { return r.memory.granted }
 
 func (r *Result) sampleLimit() int {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/translate"
 )
@@ -89,7 +90,7 @@ func TestUsers_StayDecided(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			users := translate.NewUsers(3, []byte(userSecret))
-			r := translate.Result{Users: users, More: func(int) bool { return false }}
+			r := translate.Result{Users: users, Memory: budget.NewPool(0)}
 			want := []string{hashed(names[0]), hashed(names[1]), hashed(names[2]), translate.OtherUsers}
 			slices.Sort(want)
 			value := 0
