@@ -56,6 +56,7 @@ attack: build ## attacks on the real programs over loopback; ATTACK=reduced is w
 
 race: ## the tests of packages that share state between goroutines, under the race detector
 	CGO_ENABLED=1 $(TEST) -race -shuffle=on -p 2 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
+	CGO_ENABLED=1 $(TEST) -race -run '$(RACE_SHARED)' ./internal/translate/
 
 no-race: ## the tests of all other packages
 	$(TEST) -shuffle=on $$($(GO) list ./... | grep -vE '/stackscope/internal/') $$($(GO) list ./internal/... | grep -E '$(RACE_NOT)')
@@ -101,7 +102,9 @@ clean: ## remove what was built
 	rm -rf bin web/prometheus/static
 
 # What has no goroutines: pure functions, and readers of cards that only one goroutine calls.
-RACE_NOT := /(catalog|exposition|fleet|translate|wire|targets|enginepages)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
+RACE_NOT := /(catalog|exposition|fleet|translate|pagetemplate|wire|targets|enginepages)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
+# Of internal/translate, one goroutine uses each Result; what Results share is tested by these.
+RACE_SHARED := Shared|SeriesLimiter|Users_
 # What reads documents and pages of others: fuzzed for longer.
 FUZZ_HARD := internal/mapping internal/translate internal/exposition
 BENCH_PACKAGES := ./internal/mapping/ ./internal/translate/ ./internal/exposition/ ./internal/inventory/
