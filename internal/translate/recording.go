@@ -153,6 +153,7 @@ func (c *recording) template(stats Stats) *pageTemplate {
 	for i := range t.buffers {
 		t.buffers[i].revalued = c.families[i].revalued
 	}
+	c.reserve(t)
 	next := int32(0)
 	for _, line := range c.lines {
 		made := revaluedLine{slot: line.slot}
@@ -187,4 +188,30 @@ func (c *recording) template(stats Stats) *pageTemplate {
 	t.stats = stats
 	t.measure()
 	return t
+}
+
+// reserve makes room for what template adds.
+func (c *recording) reserve(t *pageTemplate) {
+	type counts struct{ values, checks int }
+	perFamily := make([]counts, len(t.buffers))
+	revalued := 0
+	for i := range c.samples {
+		s := &c.samples[i]
+		n := &perFamily[s.output.family]
+		if t.buffers[s.output.family].revalued {
+			revalued++
+			continue
+		}
+		if s.start < s.end {
+			n.values++
+		}
+		if s.part != noPart {
+			n.checks++
+		}
+	}
+	for i, n := range perFamily {
+		t.buffers[i].lines.Grow(n.values)
+		t.buffers[i].checks = slices.Grow(t.buffers[i].checks, n.checks)
+	}
+	t.samples = slices.Grow(t.samples, revalued)
 }
