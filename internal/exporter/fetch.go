@@ -53,13 +53,19 @@ type nativePage struct {
 // it began would fail for all who share it, and the engine would look down.
 const minFetchTime = 2 * time.Second
 
-var errStillFetching = errors.New("the engine did not send its page before the scrape's deadline")
+var (
+	errStillFetching = errors.New("the engine did not send its page before the scrape's deadline")
+	errFetchPanicked = errors.New("the fetch panicked")
+)
 
 // join waits until deadline for the fetch in progress, or for a new one. If the error is nil, the caller must call releasePage and
 // release. Joining a fetch that failed because whoever began it had less time starts another one.
 func (t *engineState) join(deadline time.Time) (*sharedFetch, error) {
 	for {
 		f, started := t.current(deadline)
+		if started {
+			f.start(deadline)
+		}
 		err := f.wait(deadline)
 		if err == nil {
 			if err = f.err; err == nil {
@@ -75,7 +81,7 @@ func (t *engineState) join(deadline time.Time) (*sharedFetch, error) {
 	}
 }
 
-// current returns the fetch in progress, or starts one.
+// current returns the fetch in progress, or a new one that the caller must start.
 func (t *engineState) current(deadline time.Time) (f *sharedFetch, started bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,20 +95,31 @@ func (t *engineState) current(deadline time.Time) (f *sharedFetch, started bool)
 	}
 	f = &sharedFetch{state: t, deadline: deadline, done: make(chan struct{}), users: 2, pageUsers: 2} // the caller and run
 	t.fetch = f
-	go f.run()
 	return f, true
+}
+
+// start runs the fetch, here if the caller waits for all of it anyway: a goroutine for each engine costs a scrape a tenth of its time.
+func (f *sharedFetch) start(deadline time.Time) {
+	if f.deadline.After(deadline) {
+		go f.run()
+		return
+	}
+	f.run()
 }
 
 func (f *sharedFetch) run() {
 	ctx, cancel := context.WithDeadline(context.Background(), f.deadline)
 	defer cancel()
 	start := time.Now()
+	f.err = errFetchPanicked
+	defer func() { // also if Fetch panics: others wait
+		f.took = time.Since(start)
+		f.finish()
+		f.releasePage()
+		f.release()
+	}()
 	f.page, f.err = f.state.engine.Fetch(ctx)
 	f.instance = f.state.engine.Instance()
-	f.took = time.Since(start)
-	f.finish()
-	f.releasePage()
-	f.release()
 }
 
 // finish gives the page to all who wait. The next scrape starts a new fetch.
