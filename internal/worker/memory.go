@@ -1,6 +1,11 @@
 package worker
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+
+	"github.com/stackscope/stackscope/internal/base/budget"
+	"github.com/stackscope/stackscope/internal/base/memory"
+)
 
 // Memory above which garbage is not left lying about: what the machine's and the cards' metrics and large pages need, and what
 // each engine may.
@@ -15,12 +20,13 @@ const (
 	maxLargePagesMemory = 16 << 10
 )
 
-// largePages returns the part of the memory for large pages, in MiB, that is the pages' own, in bytes.
-func largePages(mib int) int64 { return int64(mib) << 20 * 4 / 7 }
+// largePages is the memory that large pages and what they become share.
+func largePages(mib int) budget.Budget { return budget.New(int64(mib) << 20) }
 
-// limitMemory tells Go how much memory a worker with so many engines should take at most. Pages beyond the usual size come
-// seldom or by mistake, and what they leave behind must not stay until the heap has doubled.
-func limitMemory(engines, large int) {
-	// The pages themselves lie outside Go's memory.
-	debug.SetMemoryLimit(baseMemory + int64(engines)*engineMemory + int64(large)<<20 - largePages(large))
+// limitMemory sets the memory that Go may use before it collects garbage at any price. A large page is rare or a mistake, and its
+// garbage must not stay until the heap has grown by half.
+func limitMemory(engines, largeMiB int) {
+	memory.KeepLittleGarbage()
+	// Pages are outside Go's heap, their results in it.
+	debug.SetMemoryLimit(baseMemory + int64(engines)*engineMemory + largePages(largeMiB).Results.Size())
 }
