@@ -17,7 +17,9 @@ func Wait(ctx context.Context, wg *sync.WaitGroup) bool {
 }
 
 // WaitWithin is Wait with a limit.
-func WaitWithin(limit time.Duration, wg *sync.WaitGroup) bool { return DoneWithin(limit, doneChannel(wg)) }
+func WaitWithin(limit time.Duration, wg *sync.WaitGroup) bool {
+	return DoneWithin(limit, doneChannel(wg))
+}
 
 // DoneWithin waits until done is closed, for at most limit, and reports whether it is.
 func DoneWithin(limit time.Duration, done <-chan struct{}) bool {

@@ -43,11 +43,11 @@ func openFile(path string) (source, error) {
 // times as much as reading it, and the kernel makes its text anew at each read from offset 0. A finalizer closes the file of a
 // reader that is dropped.
 type kernelFile struct {
-	path string
+	path           string
 	closeAfterRead bool // for files that are too many to stay open
-	headOnly bool // the first buffer is enough
-	open openFunc
-	src  source
+	headOnly       bool // the first buffer is enough
+	open           openFunc
+	src            source
 }
 
 func (r *hostFS) kernelFile(elem ...string) kernelFile {

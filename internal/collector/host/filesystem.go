@@ -31,7 +31,7 @@ type filesystemReader struct {
 	*hostFS
 
 	usage   usageFunc
-	hangs hangGuard[filesystemUsage]
+	hangs   hangGuard[filesystemUsage]
 	tables  []kernelFile // the first that can be read is the one
 	buf     []byte
 	was     []byte // the table that volumes was made from

@@ -119,8 +119,8 @@ type reading struct {
 	err     error
 }
 
-// readFunc takes a sample. What could be read is returned beside an error about the rest; errNone says that the machine has
-// nothing of the kind.
+// readFunc takes a sample. It returns what could be read, and an error about the rest. errAbsent means that the machine has
+// nothing of the kind, such as no InfiniBand.
 type readFunc func(context.Context) ([]sample, error)
 
 // Collector is one sampler.

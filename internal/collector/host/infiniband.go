@@ -28,7 +28,7 @@ type infinibandReader struct {
 
 	dir      string
 	adapters map[string]*adapter
-	hangs  hangGuard[error]
+	hangs    hangGuard[error]
 }
 
 // adapter is a device with its ports. The goroutine that reads it owns it until the read returns.

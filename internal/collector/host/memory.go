@@ -14,7 +14,9 @@ type memoryReader struct {
 	buf  []byte
 }
 
-func newMemoryReader(r *hostFS) *memoryReader { return &memoryReader{info: r.kernelFile("proc", "meminfo")} }
+func newMemoryReader(r *hostFS) *memoryReader {
+	return &memoryReader{info: r.kernelFile("proc", "meminfo")}
+}
 
 func (m *memoryReader) read(context.Context) ([]sample, error) {
 	text, err := m.info.read(&m.buf)

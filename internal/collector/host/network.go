@@ -26,12 +26,12 @@ const (
 type networkReader struct {
 	*hostFS
 
-	tables  []kernelFile // the first that can be read is the one
-	buf     []byte
-	known   map[string]*netDevice // by name: what /sys says of a device is read once
-	round   int
-	found   []netReading
-	patient hangGuard[[]byte]
+	tables []kernelFile // the first that can be read is the one
+	buf    []byte
+	known  map[string]*netDevice // by name: what /sys says of a device is read once
+	round  int
+	found  []netReading
+	hangs  hangGuard[[]byte]
 }
 
 // netDevice is a network device.
@@ -176,8 +176,8 @@ func (n *networkReader) lookup(name []byte) *netDevice {
 	return dev
 }
 
-// isExported reports whether a device is a card, or a bond, team or VLAN of cards. Bridges, tunnels and the ends of containers'
-// links carry what a card isExported.
+// isExported reports whether a device is hardware, or a bond, team or VLAN of hardware. Bridges, tunnels and the ends of
+// containers' links carry the same bytes once more.
 func (n *networkReader) isExported(name string, depth int) bool {
 	if name == "lo" || depth > maxStack {
 		return false
@@ -236,7 +236,7 @@ func (n *networkReader) readLink(d *netDevice) error {
 	}
 	d.link.bytesPerSecond = 0
 	speed := d.speed
-	text, ok := n.patient.call(speed.path, func() []byte {
+	text, ok := n.hangs.call(speed.path, func() []byte {
 		var buf []byte
 		text, _ := speed.read(&buf) // a device without a speed fails with EINVAL
 		return text
