@@ -22,26 +22,26 @@ const (
 	maxLine      = 16 << 10 // bytes; the rest of a longer line is left out
 	maxMessage   = 1000     // runes of a message or a value
 	maxReason    = 300      // runes
-	maxLoud      = 50       // warnings and errors in a window
-	loudWindow   = 10 * time.Second
+	maxAlerts    = 50       // warnings and errors in a window
+	alertWindow  = 10 * time.Second
 	recentReason = 10 * time.Second // an error that is older does not explain an end
 )
 
-// output takes what Grafana writes, line by line, into our log. It keeps Grafana's levels except info, of which it has much to
-// say that concerns Grafana alone: that becomes debug. So do, until it answers, warnings and what its parts say when they get into
-// each other's way. From the last lines it knows why Grafana ended.
+// output copies Grafana's log into ours, line by line. Levels stay, except info, which becomes debug: most of it matters to
+// Grafana alone. Until Grafana answers, its warnings and "database is locked" become debug too. The last lines tell why Grafana
+// ended.
 type output struct {
 	handler slog.Handler
 	secrets *strings.Replacer
 	now     func() time.Time
 
 	mu        sync.Mutex
-	settled   bool // it has answered; before, it warns of its own defaults and of every migration that was done before
+	answers   bool // before, Grafana warns of its own defaults and of every migration that was done before
 	line      []byte
 	window    time.Time
-	loud      int // warnings and errors in the window
-	leftOut   int
-	verdict   string // what Grafana's command line ended with
+	alerts    int // warnings and errors in the window
+	dropped   int
+	cliError  string // what Grafana's command line ended with
 	lastError string
 	errorAt   time.Time
 	lastPlain string
@@ -89,11 +89,11 @@ func (o *output) Write(p []byte) (int, error) {
 
 var _ io.Writer = (*output)(nil)
 
-// settle says that Grafana answers: from now on its warnings are kept as warnings.
-func (o *output) settle() {
+// setAnswers says that Grafana answers: from now on its warnings are kept as warnings.
+func (o *output) setAnswers() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.settled = true
+	o.answers = true
 }
 
 // take logs one line.
@@ -109,34 +109,34 @@ func (o *output) take(line string) {
 	}
 	if e.plain {
 		o.lastPlain = e.message
-		if _, verdict, ok := strings.Cut(e.message, "✗ "); ok {
-			o.verdict = verdict
+		if _, message, ok := strings.Cut(e.message, "✗ "); ok {
+			o.cliError = message
 		}
 	}
-	if !o.settled && (e.level == slog.LevelWarn || strings.Contains(e.text(), "database is locked")) {
+	if !o.answers && (e.level == slog.LevelWarn || strings.Contains(e.text(), "database is locked")) {
 		e.level = slog.LevelDebug
 	}
 	o.log(now, e)
 }
 
-// log writes the entry. Of warnings and errors that come in floods, as when nothing answers a hundred viewers' queries, it
-// writes the first and says how many more there were.
+// log writes the entry. Of warnings and errors it writes the first 50 in 10 s and counts the rest: a hundred viewers whose
+// queries fail make a flood.
 func (o *output) log(now time.Time, e entry) {
 	ctx := context.Background()
 	if !o.handler.Enabled(ctx, e.level) {
 		return
 	}
 	if e.level >= slog.LevelWarn {
-		if now.Sub(o.window) >= loudWindow {
-			if o.leftOut > 0 {
-				r := slog.NewRecord(now, slog.LevelWarn, "lines of grafana's log were left out", 0)
-				r.AddAttrs(slog.Int("lines", o.leftOut))
+		if now.Sub(o.window) >= alertWindow {
+			if o.dropped > 0 {
+				r := slog.NewRecord(now, slog.LevelWarn, "lines of grafana's log were dropped", 0)
+				r.AddAttrs(slog.Int("lines", o.dropped))
 				_ = o.handler.Handle(ctx, r)
 			}
-			o.window, o.loud, o.leftOut = now, 0, 0
+			o.window, o.alerts, o.dropped = now, 0, 0
 		}
-		if o.loud++; o.loud > maxLoud {
-			o.leftOut++
+		if o.alerts++; o.alerts > maxAlerts {
+			o.dropped++
 			return
 		}
 	}
@@ -164,8 +164,8 @@ func (o *output) reason(err error) string {
 		how = err.Error()
 	}
 	switch {
-	case o.verdict != "":
-		return oneLine(o.verdict, maxReason)
+	case o.cliError != "":
+		return oneLine(o.cliError, maxReason)
 	case o.lastError != "" && o.now().Sub(o.errorAt) < recentReason:
 		return oneLine(o.lastError, maxReason)
 	case o.lastPlain != "" && err != nil:
@@ -179,7 +179,7 @@ type entry struct {
 	level   slog.Level
 	message string
 	attrs   []slog.Attr
-	plain   bool // no structured line
+	plain   bool // a line that is not JSON
 }
 
 // text is the message with the error.

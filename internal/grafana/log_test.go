@@ -29,24 +29,23 @@ func testOutput(level slog.Level, secrets ...string) (*output, *strings.Builder,
 	o := newOutput(slog.New(handler).With(logging.KeyComponent, "grafana").Handler(), g.secrets())
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	o.now = func() time.Time { return now }
-	o.settle()
+	o.setAnswers()
 	return o, &text, &now
 }
 
-func TestLogLinesOfAllShapes(t *testing.T) {
+func TestLogLines(t *testing.T) {
 	o, text, _ := testOutput(slog.LevelDebug, "very-secret-token", `quo"ted-secret`)
 	for _, line := range []string{
 		`{"level":"info","logger":"settings","msg":"Starting Grafana","t":"2026-11-23T21:55:34Z","version":"10.0.0"}`,
 		`{"level":"warn","logger":"local.finder","msg":"Skipping","path":"/p","performed":485,"ok":true,"more":{"a":1},"none":null}`,
-		`{"lvl":"eror","msg":"two\nlines","error":"e"}`,
+		`{"level":"error","msg":"two\nlines","error":"e"}`,
 		`{"level":"info","msg":"login","password":"abc","X-Api-Key":"k","authToken":"t"}`,
 		`{"level":"info","msg":"says very-secret-token and quo\"ted-secret"}`,
 		`{"level":"info"}`,
 		`{"broken`,
-		`logger=server t=2026-11-23T21:55:34Z level=error msg="Stopped \"it\"" reason=none`,
-		`lvl=warn msg=old`,
+		`{"level":"error","logger":"server","msg":"Stopped \"it\"","reason":"none"}`,
+		`logger=server level=error msg="in another format"`,
 		`key=value but no log line`,
-		`WARN [11-23|21:55:34] Something is odd                        logger=x`,
 		"\x1b[31mEROR\x1b[0m[11-23|21:55:34] coloured",
 		`Grafana server is running with elevated privileges. This is not recommended`,
 		"Error: ✗ the end",
@@ -62,9 +61,9 @@ func TestLogLinesOfAllShapes(t *testing.T) {
 	}
 	golden(t, "log.txt", text.String())
 	text.Reset()
-	o.settled = false
-	fmt.Fprintln(o, `lvl=warn msg="while it starts"`)
-	fmt.Fprintln(o, `lvl=error msg="Stopped secret migration service" reason="database is locked"`)
+	o.answers = false
+	fmt.Fprintln(o, `{"level":"warn","msg":"while it starts"}`)
+	fmt.Fprintln(o, `{"level":"error","msg":"Stopped secret migration service","reason":"database is locked"}`)
 	if strings.Count(text.String(), "level=DEBUG") != 2 {
 		t.Errorf("noise before Grafana answers: %s", text)
 	}
@@ -90,16 +89,16 @@ func TestLinesInPieces(t *testing.T) {
 
 func TestInfoIsQuietAndFloodsAreCut(t *testing.T) {
 	o, text, now := testOutput(slog.LevelInfo)
-	for range 3 * maxLoud {
+	for range 3 * maxAlerts {
 		fmt.Fprintln(o, `{"level":"info","msg":"quiet"}`)
 		fmt.Fprintln(o, `{"level":"error","msg":"loud"}`)
 	}
-	if n := strings.Count(text.String(), "msg=loud"); n != maxLoud || strings.Contains(text.String(), "quiet") {
-		t.Errorf("%d of %d lines", n, 3*maxLoud)
+	if n := strings.Count(text.String(), "msg=loud"); n != maxAlerts || strings.Contains(text.String(), "quiet") {
+		t.Errorf("%d of %d lines", n, 3*maxAlerts)
 	}
-	*now = now.Add(loudWindow)
+	*now = now.Add(alertWindow)
 	fmt.Fprintln(o, `{"level":"error","msg":"later"}`)
-	if got := text.String(); !strings.Contains(got, fmt.Sprintf("lines=%d", 2*maxLoud)) || !strings.Contains(got, "msg=later") {
+	if got := text.String(); !strings.Contains(got, fmt.Sprintf("lines=%d", 2*maxAlerts)) || !strings.Contains(got, "msg=later") {
 		t.Errorf("logged %s", got[len(got)-200:])
 	}
 }
@@ -114,7 +113,7 @@ func TestReasonOfAnEnd(t *testing.T) {
 		err   error
 		want  string
 	}{
-		{"verdict", []string{fresh, "Error: ✗ the listener has no certificate"}, 0, failed, "the listener has no certificate"},
+		{"command line", []string{fresh, "Error: ✗ the listener has no certificate"}, 0, failed, "the listener has no certificate"},
 		{"error", []string{old, fresh, `{"level":"error","msg":"late","error":"context canceled"}`}, 0, failed, "no table: gone"},
 		{"old error", []string{old}, time.Minute, failed, "exit status 1"},
 		{"plain", []string{"Segmentation fault"}, 0, failed, "exit status 1; the last that it said: Segmentation fault"},

@@ -13,68 +13,42 @@ import (
 
 const maxAttrs = 20
 
-// colour is what terminals colour text by.
-var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
-
-// parseLine understands a line of Grafana's in its formats json, text (logfmt) and console, and what other programs print.
+// parseLine reads a line of Grafana's log in the format json, which environment asks for. Other lines, such as those of its
+// command line and of a Go program that dies, are kept as they are.
 func parseLine(line string) entry {
-	line = colour.ReplaceAllString(line, "")
-	if strings.HasPrefix(line, "{") {
-		var fields map[string]any
-		if err := json.Unmarshal([]byte(line), &fields); err == nil {
-			return structured(fields)
-		}
-	}
-	if fields, ok := parseLogfmt(line); ok {
+	var fields map[string]any
+	if strings.HasPrefix(line, "{") && json.Unmarshal([]byte(line), &fields) == nil {
 		return structured(fields)
 	}
-	if m := consoleLine.FindStringSubmatch(line); m != nil {
-		return entry{level: levelOf(m[1]), message: oneLine(m[2], maxMessage)}
-	}
+	line = colour.ReplaceAllString(line, "")
 	e := entry{level: slog.LevelDebug, message: oneLine(line, maxMessage), plain: true}
-	if strings.Contains(line, "✗") || slices.ContainsFunc(loudStarts[:], func(s string) bool { return strings.HasPrefix(line, s) }) {
+	if strings.Contains(line, "✗") || slices.ContainsFunc(errorStarts[:], func(s string) bool { return strings.HasPrefix(line, s) }) {
 		e.level = slog.LevelError
 	}
 	return e
 }
 
-// consoleLine is such as `WARN [11-23|21:55:34] message  logger=x`.
-var consoleLine = regexp.MustCompile(`^([A-Z]{4,5})\s*\[[0-9-]+\|[0-9:]+\]\s*(.+)$`)
+// colour is what terminals colour text by; Grafana's command line colours its errors.
+var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// loudStarts begin what a Go program prints when it dies.
-var loudStarts = [...]string{"panic:", "fatal error:", "runtime:", "Error:", "Failed to start"}
-
-func levelOf(s string) slog.Level {
-	switch strings.ToLower(s) {
-	case "warn", "warning":
-		return slog.LevelWarn
-	case "eror", "error", "crit", "critical", "fatal", "panic", "alert", "emerg":
-		return slog.LevelError
-	}
-	return slog.LevelDebug
-}
+// errorStarts begin what a Go program prints when it dies.
+var errorStarts = [...]string{"panic:", "fatal error:", "runtime:", "Error:", "Failed to start"}
 
 // structured makes an entry of a line's fields.
 func structured(fields map[string]any) entry {
-	var e entry
-	for _, name := range []string{"lvl", "level"} {
-		if s, ok := fields[name].(string); ok {
-			e.level = levelOf(s)
-		} else {
-			e.level = max(e.level, slog.LevelDebug)
-		}
+	e := entry{level: slog.LevelDebug, message: "grafana logged a line without a message"}
+	switch fields["level"] {
+	case "warn":
+		e.level = slog.LevelWarn
+	case "error":
+		e.level = slog.LevelError
 	}
-	for _, name := range []string{"message", "msg"} {
-		if s, ok := fields[name].(string); ok {
-			e.message = oneLine(s, maxMessage)
-		}
-	}
-	if e.message == "" {
-		e.message = "grafana says nothing but values"
+	if s, ok := fields["msg"].(string); ok && s != "" {
+		e.message = oneLine(s, maxMessage)
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		switch name {
-		case "lvl", "level", "msg", "message", "t", "ts", "time", "timestamp", "component":
+		case "level", "msg", "t", "component":
 			continue
 		}
 		if fields[name] == nil {
@@ -108,27 +82,4 @@ func text(v any) string {
 		return string(b)
 	}
 	return fmt.Sprint(v)
-}
-
-var logfmtPair = regexp.MustCompile(`^([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)`)
-
-// parseLogfmt parses a line of key=value pairs that has a level and a message.
-func parseLogfmt(line string) (map[string]any, bool) {
-	fields := map[string]any{}
-	for line != "" {
-		m := logfmtPair.FindStringSubmatch(line)
-		if m == nil {
-			return nil, false
-		}
-		value := m[2]
-		if unquoted, err := strconv.Unquote(value); err == nil {
-			value = unquoted
-		}
-		fields[m[1]] = value
-		line = line[len(m[0]):]
-	}
-	_, level := fields["level"]
-	_, lvl := fields["lvl"]
-	_, msg := fields["msg"]
-	return fields, (level || lvl) && msg
 }

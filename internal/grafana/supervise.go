@@ -121,7 +121,7 @@ func (g *Grafana) once(ctx context.Context, h home) *failure {
 		}
 	}
 	g.addr.Store(&addr)
-	out.settle()
+	out.setAnswers()
 	g.set(Status{Phase: PhaseRunning, Home: h.dir, Version: *version, PID: c.pid})
 	g.logger.Info("grafana answers", "version", *version, "pid", c.pid, "address", addr, "took", healthy.Sub(begun).Round(time.Millisecond).String())
 	f = g.watch(ctx, c, addr)

@@ -9,15 +9,13 @@ import (
 	"time"
 )
 
-// logger writes lines as Grafana's console log has them.
-type logger struct {
-	out  io.Writer
-	json bool
-}
+// logger writes lines of Grafana's console log in the format json.
+type logger struct{ out io.Writer }
 
+// newLogger returns a logger that is silent unless the settings ask for a console log in the format json.
 func newLogger(s settings) logger {
-	l := logger{out: io.Discard, json: s.get("log.console", "format") == "json"}
-	if strings.Contains(s.get("log", "mode"), "console") {
+	l := logger{out: io.Discard}
+	if strings.Contains(s.get("log", "mode"), "console") && s.get("log.console", "format") == "json" {
 		l.out = os.Stdout
 	}
 	return l
@@ -26,15 +24,6 @@ func newLogger(s settings) logger {
 // line writes one; pairs are names and values.
 func (l logger) line(level, name, message string, pairs ...string) {
 	now := time.Now().Format(time.RFC3339Nano)
-	if !l.json {
-		var text strings.Builder
-		fmt.Fprintf(&text, "logger=%s t=%s level=%s msg=%q", name, now, level, message)
-		for i := 0; i+1 < len(pairs); i += 2 {
-			fmt.Fprintf(&text, " %s=%q", pairs[i], pairs[i+1])
-		}
-		fmt.Fprintln(l.out, text.String())
-		return
-	}
 	fields := map[string]string{"level": level, "logger": name, "msg": message, "t": now}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		fields[pairs[i]] = pairs[i+1]
