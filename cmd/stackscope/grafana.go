@@ -38,8 +38,7 @@ without Grafana finds it by itself.
                                                           on a machine without a network
   stackscope grafana install --version 11.6.0             another release: its checksum is fetched from Grafana's host, over TLS
 
-A download that broke goes on where it was when the command is run again. Proxies are taken from HTTPS_PROXY, HTTP_PROXY and
-NO_PROXY. Homes of other versions stay; servers prefer the newest.`
+Proxies are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Homes of other versions stay; servers prefer the newest.`
 }
 
 func (c *grafanaInstall) Run(e *command.Env) error {

@@ -27,19 +27,27 @@ var (
 
 // Take locks dir by the file name in it. who is what the lock is for, such as server, in the error that says what to do.
 func Take(dir, name, who string) (*Lock, error) {
-	path := filepath.Join(dir, name)
-	_, err := os.Lstat(path)
-	made := errors.Is(err, fs.ErrNotExist)
-	f, err := take(path)
+	l, err := TakeFile(filepath.Join(dir, name))
 	switch held, isHeld := errors.AsType[*heldError](err); {
 	case err == nil:
-		return &Lock{f, made}, nil
+		return l, nil
 	case isHeld:
 		return nil, fmt.Errorf("data directory %s is %w (pid %s): stop that %s or choose another directory with --data-dir", dir, ErrHeld, held.pid, who)
 	case errors.Is(err, ErrUnsupported):
 		return nil, fmt.Errorf("lock data directory %s: %w; choose a directory on a local disk with --data-dir", dir, err)
 	}
 	return nil, fmt.Errorf("data directory %s cannot be written (%w): change its owner or choose another with --data-dir", dir, durable.Cause(err))
+}
+
+// TakeFile locks a file, which it makes if there is none. The error is ErrHeld, ErrUnsupported or the system's.
+func TakeFile(path string) (*Lock, error) {
+	_, err := os.Lstat(path)
+	made := errors.Is(err, fs.ErrNotExist)
+	f, err := take(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{f, made}, nil
 }
 
 // Release gives the directory free. The file stays: to remove it would take the lock from whoever waits for it.
@@ -58,3 +66,5 @@ func (l *Lock) Abandon() error {
 type heldError struct{ pid string }
 
 func (e *heldError) Error() string { return ErrHeld.Error() }
+
+func (e *heldError) Unwrap() error { return ErrHeld }

@@ -9,8 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
+	"os"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
@@ -20,14 +19,12 @@ import (
 const (
 	maxRedirects  = 10
 	maxRetryDelay = 30 * time.Second
-	// minProgress is how much a failed attempt must have added for the failures before it to be forgotten.
-	minProgress = 1 << 20
 	// maxSumBytes bounds the file beside an archive that holds its checksum.
 	maxSumBytes = 4 << 10
 	copyBytes   = 256 << 10
 )
 
-// finalError is a failure that another attempt would not mend.
+// finalError is a failure that another attempt cannot overcome.
 type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
@@ -39,15 +36,14 @@ type fetcher struct {
 	delay    time.Duration
 	report   func(Event)
 
-	received  int64 // bytes of archives, in all attempts
-	restarted bool  // what an earlier run had left was of no use
+	received int64 // bytes of archives, in all attempts
 }
 
 func (in *installer) fetcher() *fetcher {
 	transport := in.Transport
 	if transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.DisableCompression = true // lengths and ranges are those of the archive
+		t.DisableCompression = true // lengths are those of the archive
 		transport = t
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: checkRedirect}
@@ -64,11 +60,15 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// fetch completes the part. want is the archive's size, 0 when it isn't known.
-func (f *fetcher) fetch(ctx context.Context, address *url.URL, p *part, want int64) error {
-	best, failures := p.size, 0
-	for {
-		err := f.attempt(ctx, address, p, want)
+// fetch downloads the archive to a new file at path. want is the archive's size, 0 when it isn't known.
+func (f *fetcher) fetch(ctx context.Context, address *url.URL, path string, want int64) (err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	for failures := 1; ; failures++ {
+		err := f.attempt(ctx, address, file, want)
 		switch {
 		case err == nil:
 			return nil
@@ -76,15 +76,12 @@ func (f *fetcher) fetch(ctx context.Context, address *url.URL, p *part, want int
 			return context.Cause(ctx)
 		case isFinal(err):
 			return fmt.Errorf("fetch %s: %w", address.Redacted(), err)
-		}
-		if p.size >= best+minProgress {
-			best, failures = p.size, 0
-		}
-		if failures++; failures >= f.attempts {
-			return fmt.Errorf("fetch %s: %w, %d times in a row; what has come is kept: run the command again to go on from there", address.Redacted(), err, failures)
+		case failures >= f.attempts:
+			return fmt.Errorf("fetch %s: %w, %d times in a row: choose another source with --mirror, or fetch the archive by other means and give it with --file",
+				address.Redacted(), err, failures)
 		}
 		wait := min(f.delay<<min(failures-1, 10), maxRetryDelay)
-		f.report(Event{Stage: StageRetry, Done: p.size, Total: p.state.Total, Text: fmt.Sprintf("%v; trying again in %s", err, wait)})
+		f.report(Event{Stage: StageRetry, Text: fmt.Sprintf("%v; trying again in %s", err, wait)})
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -104,48 +101,39 @@ func isFinal(err error) bool {
 	return ok && dns.IsNotFound
 }
 
-// attempt asks once for what the part lacks.
-func (f *fetcher) attempt(ctx context.Context, address *url.URL, p *part, want int64) error {
-	if p.finished() {
-		return nil
+// attempt downloads the archive from its start.
+func (f *fetcher) attempt(ctx context.Context, address *url.URL, file *os.File, want int64) error {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return finalError{err}
+	}
+	if err := file.Truncate(0); err != nil {
+		return finalError{err}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(f.stall, func() { cancel(fmt.Errorf("nothing came for %s", f.stall)) })
 	defer watchdog.Stop()
 
-	resp, err := f.get(ctx, address, p)
+	req, err := newRequest(ctx, address)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = resp.Body.Close() }() // only read
-	if err := f.begin(resp, p); err != nil {
-		return err
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return cause(ctx, err)
 	}
-	total := p.state.Total
+	defer func() { _ = resp.Body.Close() }() // only read
+	if resp.StatusCode != http.StatusOK {
+		return statusError(resp)
+	}
+	total := max(resp.ContentLength, 0)
 	if want > 0 && total > 0 && total != want {
 		return finalError{fmt.Errorf("the server's file has %d bytes, the release has %d: is it the right address?", total, want)}
 	}
 	if total > maxArchiveBytes {
 		return finalError{fmt.Errorf("the server's file has %d bytes, more than the %d that are accepted", total, int64(maxArchiveBytes))}
 	}
-	return f.copy(ctx, resp.Body, p, watchdog)
-}
-
-func (f *fetcher) get(ctx context.Context, address *url.URL, p *part) (*http.Response, error) {
-	req, err := newRequest(ctx, address)
-	if err != nil {
-		return nil, err
-	}
-	if p.size > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", p.size))
-		req.Header.Set("If-Range", p.state.Validator)
-	}
-	resp, err := f.client.Do(req)
-	if err != nil {
-		return nil, told(ctx, err)
-	}
-	return resp, nil
+	return f.copy(ctx, resp.Body, file, total, watchdog)
 }
 
 func newRequest(ctx context.Context, address *url.URL) (*http.Request, error) {
@@ -158,8 +146,8 @@ func newRequest(ctx context.Context, address *url.URL) (*http.Request, error) {
 	return req, nil
 }
 
-// told strips the method and the address, which messages say already, and puts the watchdog's reason in place of its effect.
-func told(ctx context.Context, err error) error {
+// cause strips the method and the address, which messages say already, and puts the watchdog's reason in place of its effect.
+func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -167,56 +155,6 @@ func told(ctx context.Context, err error) error {
 		return ue.Err
 	}
 	return err
-}
-
-// begin makes the part ready for the answer's body.
-func (f *fetcher) begin(resp *http.Response, p *part) error {
-	switch resp.StatusCode {
-	case http.StatusOK:
-		if p.size > 0 {
-			f.restarted = true
-			f.report(Event{Stage: StageRetry, Text: "the server sends it from the start again"})
-		}
-		return p.restart(validator(resp.Header), max(resp.ContentLength, 0))
-	case http.StatusPartialContent:
-		from, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
-		if !ok || from != p.size || (p.state.Total > 0 && total > 0 && total != p.state.Total) {
-			return errors.Join(p.restart("", 0), fmt.Errorf("the server sent range %q in place of %d-", resp.Header.Get("Content-Range"), p.size))
-		}
-		p.state.Total = max(p.state.Total, total)
-		return nil
-	case http.StatusRequestedRangeNotSatisfiable:
-		return errors.Join(p.restart("", 0), errors.New("the server has another file than before"))
-	}
-	return statusError(resp)
-}
-
-// validator returns what If-Range takes: a strong ETag, or the date of the last change.
-func validator(h http.Header) string {
-	if tag := h.Get("ETag"); strings.HasPrefix(tag, `"`) {
-		return tag
-	}
-	return h.Get("Last-Modified")
-}
-
-// parseContentRange reads "bytes FROM-TO/TOTAL"; a TOTAL of * is 0.
-func parseContentRange(s string) (from, total int64, ok bool) {
-	rest, ok := strings.CutPrefix(s, "bytes ")
-	span, size, found := strings.Cut(rest, "/")
-	first, _, dash := strings.Cut(span, "-")
-	if !ok || !found || !dash {
-		return 0, 0, false
-	}
-	from, err := strconv.ParseInt(first, 10, 64)
-	if err != nil || from < 0 {
-		return 0, 0, false
-	}
-	if size != "*" {
-		if total, err = strconv.ParseInt(size, 10, 64); err != nil || total <= from {
-			return 0, 0, false
-		}
-	}
-	return from, total, true
 }
 
 func statusError(resp *http.Response) error {
@@ -234,29 +172,27 @@ func statusError(resp *http.Response) error {
 	return finalError{err}
 }
 
-// copy appends the body to the part.
-func (f *fetcher) copy(ctx context.Context, body io.Reader, p *part, watchdog *time.Timer) error {
+// copy writes the body, of total bytes, to the file. A total of 0 is not known.
+func (f *fetcher) copy(ctx context.Context, body io.Reader, file io.Writer, total int64, watchdog *time.Timer) error {
 	buf := make([]byte, copyBytes)
-	for {
+	for done := int64(0); ; {
 		n, err := body.Read(buf)
 		if n > 0 {
 			watchdog.Reset(f.stall)
-			if p.size+int64(n) > maxArchiveBytes {
+			if done += int64(n); done > maxArchiveBytes {
 				return finalError{fmt.Errorf("more than the %d bytes that are accepted came", int64(maxArchiveBytes))}
 			}
-			if _, err := p.Write(buf[:n]); err != nil {
+			if _, err := file.Write(buf[:n]); err != nil {
 				return finalError{err}
 			}
 			f.received += int64(n)
-			f.report(Event{Stage: StageFetch, Done: p.size, Total: p.state.Total})
+			f.report(Event{Stage: StageFetch, Done: done, Total: total})
 		}
 		switch {
-		case errors.Is(err, io.EOF) && p.state.Total > 0 && p.size < p.state.Total:
-			return fmt.Errorf("the connection ended after %d of %d bytes", p.size, p.state.Total)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("the connection broke after %d bytes (%w)", p.size, told(ctx, err))
+			return fmt.Errorf("the connection broke after %d bytes (%w)", done, cause(ctx, err))
 		}
 	}
 }
@@ -284,7 +220,7 @@ func (f *fetcher) getSum(ctx context.Context, address *url.URL) (checksum, error
 	}
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return checksum{}, told(ctx, err)
+		return checksum{}, cause(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // only read
 	if resp.StatusCode != http.StatusOK {

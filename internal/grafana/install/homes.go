@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	homePrefix   = "grafana-"
-	unpackPrefix = ".unpack-"
+	homePrefix = "grafana-"
+	// workPrefix begins the directory in which one run works.
+	workPrefix = ".unpack-"
 )
 
 // DefaultDir returns where homes go when nobody says otherwise: into the server's data directory for root, into the user's data

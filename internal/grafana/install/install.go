@@ -45,7 +45,7 @@ type Options struct {
 	Transport http.RoundTripper
 	// StallTimeout ends a connection on which nothing comes; 0: a minute.
 	StallTimeout time.Duration
-	// Attempts is how often in a row a download may fail before it is given up; 0: 5. One that brought new data isn't counted.
+	// Attempts is how often a download is begun; 0: 5.
 	Attempts int
 	// RetryDelay is waited after the first failure, then twice as long each time; 0: a second.
 	RetryDelay time.Duration
@@ -92,7 +92,6 @@ type Result struct {
 	Version  string
 	Already  bool     // it was installed before; nothing was changed
 	Fetched  int64    // bytes that came over the network
-	Resumed  int64    // bytes of the archive that an earlier run had left
 	Unpacked int64    // bytes
 	Entries  int      // files, directories and links
 	Notes    []string // what the operator should know, a sentence each
@@ -186,25 +185,25 @@ func (in *installer) installed() bool {
 	return true
 }
 
+// run works in a directory beside the homes. One that is killed leaves nothing that looks like a home.
 func (in *installer) run(ctx context.Context) error {
 	if err := in.sweep(); err != nil {
 		return err
 	}
-	archive, err := in.obtain(ctx)
+	work, err := os.MkdirTemp(in.Dir, workPrefix+"*")
 	if err != nil {
 		return err
 	}
-	if err := in.settle(ctx, archive); err != nil {
+	defer func() { _ = os.RemoveAll(work) }() // what is left is swept by the next run
+	archive, err := in.obtain(ctx, work)
+	if err != nil {
 		return err
 	}
-	if in.File == "" {
-		(&part{path: archive}).remove()
-	}
-	return nil
+	return in.unpack(ctx, archive, filepath.Join(work, "home"))
 }
 
-// obtain returns the path of an archive that has been checked.
-func (in *installer) obtain(ctx context.Context) (string, error) {
+// obtain returns the path of an archive that has been checked. It downloads into the directory work.
+func (in *installer) obtain(ctx context.Context, work string) (string, error) {
 	if in.File != "" {
 		return in.File, in.verify(ctx, in.File)
 	}
@@ -217,44 +216,34 @@ func (in *installer) obtain(ctx context.Context) (string, error) {
 		if in.sum, err = f.publishedSum(ctx, in.name); err != nil {
 			return "", err
 		}
-		in.note("The checksum was not built in: it is the one that " + officialHost + " publishes beside the archive.")
+		in.result.Notes = append(in.result.Notes, "The checksum was not built in: it is the one that "+officialHost+" publishes beside the archive.")
 	}
-	p, err := openPart(filepath.Join(in.Dir, in.name+partSuffix), address.Redacted())
+	path := filepath.Join(work, in.name)
+	err = f.fetch(ctx, address, path, in.size)
+	in.result.Fetched = f.received
 	if err != nil {
 		return "", err
 	}
-	in.result.Resumed = p.size
-	err = f.fetch(ctx, address, p, in.size)
-	in.result.Fetched = f.received
-	if f.restarted {
-		in.result.Resumed = 0
-	}
-	if err := errors.Join(err, p.close()); err != nil {
-		return "", err
-	}
-	if err := in.verify(ctx, p.path); err != nil {
+	if err := in.verify(ctx, path); err != nil {
 		if _, wrong := errors.AsType[*contentError](err); wrong {
-			p.remove()
-			return "", fmt.Errorf("%s: %w; what was fetched is removed: run the command again, and if it stays so don't trust the source", address.Redacted(), err)
+			err = fmt.Errorf("%s: %w; what was fetched is removed: run the command again, and if it stays so don't trust the source", address.Redacted(), err)
 		}
 		return "", err
 	}
-	return p.path, nil
+	return path, nil
 }
 
-// settle unpacks the archive beside its place, looks at what came out and moves it there.
-func (in *installer) settle(ctx context.Context, archive string) error {
-	temp, err := os.MkdirTemp(in.Dir, unpackPrefix+"*")
-	if err != nil {
+// unpack unpacks the archive into the new directory dir, looks at what came out and moves it to its place.
+func (in *installer) unpack(ctx context.Context, archive, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(temp) }() // what is left is swept by the next run
-	u, err := unpack(ctx, archive, temp, in.Report)
+	u, err := unpack(ctx, archive, dir, in.Report)
 	if err != nil {
 		return err
 	}
 	in.result.Entries, in.result.Unpacked = u.entries, u.bytes
-	found, err := identify(temp, u.top)
+	found, err := identify(dir, u.top)
 	if err != nil {
 		return err
 	}
@@ -264,19 +253,14 @@ func (in *installer) settle(ctx context.Context, archive string) error {
 	if in.version = orDefault(in.version, found); in.version == "" {
 		return errors.New("the archive doesn't say which version it holds: give it with --version")
 	}
-	note, err := checkProgram(temp, in.Platform)
-	if err != nil {
-		return err
-	}
-	in.note(note)
 	if in.installed() {
 		in.result.Already = true
 		return nil
 	}
-	if err := os.Chmod(temp, 0o755); err != nil { //nolint:gosec // a service of another user runs it
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // a service of another user runs it
 		return err
 	}
-	if err := in.move(temp); err != nil {
+	if err := in.move(dir); err != nil {
 		return err
 	}
 	in.result.Home, in.result.Version = in.home(), in.version
@@ -287,7 +271,7 @@ func (in *installer) settle(ctx context.Context, archive string) error {
 func (in *installer) move(dir string) error {
 	home := in.home()
 	if _, err := os.Lstat(home); err == nil {
-		old, err := os.MkdirTemp(in.Dir, unpackPrefix+"old-*")
+		old, err := os.MkdirTemp(in.Dir, workPrefix+"old-*")
 		if err != nil {
 			return err
 		}
@@ -302,22 +286,19 @@ func (in *installer) move(dir string) error {
 	return syncPath(in.Dir)
 }
 
-// sweep removes what runs that were killed have left. It is called with the lock held.
+// sweep removes what killed runs have left, also the unfinished downloads of earlier versions of this program. It is called
+// with the lock held.
 func (in *installer) sweep() error {
-	left, err := filepath.Glob(filepath.Join(globEscape(in.Dir), unpackPrefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, dir := range left {
-		if err := os.RemoveAll(dir); err != nil {
+	for _, pattern := range []string{workPrefix + "*", homePrefix + "*.tar.gz.part*"} {
+		left, err := filepath.Glob(filepath.Join(globEscape(in.Dir), pattern))
+		if err != nil {
 			return err
+		}
+		for _, path := range left {
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-func (in *installer) note(s string) {
-	if s != "" {
-		in.result.Notes = append(in.result.Notes, s)
-	}
 }

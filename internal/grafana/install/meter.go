@@ -60,7 +60,7 @@ func (m *Meter) Report(e Event) {
 	if e.Text != "" {
 		m.Close()
 		fmt.Fprintln(m.w, e.Text)
-		m.samples = nil
+		m.samples, m.stage = nil, "" // a download begins again
 		return
 	}
 	if e.Stage != m.stage {
