@@ -37,6 +37,6 @@ func usage(_ context.Context, path string) (total, used uint64, err error) {
 	if err := syscall.Statfs(path, &s); err != nil {
 		return 0, 0, err
 	}
-	block := uint64(s.Bsize) //nolint:gosec,unconvert // positive; its type differs between architectures
+	block := uint64(s.Bsize) // positive; its type differs between architectures
 	return s.Blocks * block, (s.Blocks - s.Bfree) * block, nil
 }
