@@ -177,8 +177,8 @@ func evaluated(t *testing.T, series, expr, label string) map[string]float64 {
 	return got
 }
 
-// gpus loads a family with one card for each value: constant, or what it grows by in a minute.
-func gpus(family, labels, how string, values ...float64) string {
+// gpuSeries loads a metric with one GPU for each value: constant, or what it grows by in a minute.
+func gpuSeries(family, labels, how string, values ...float64) string {
 	var b strings.Builder
 	for i, v := range values {
 		fmt.Fprintf(&b, "\tgpustack:%s{cluster_name=\"a\", worker_name=\"w\", gpu_index=\"%d\", gpu_chip_index=\"0\"%s} "+how+"\n", family, i, labels, v)
@@ -186,51 +186,51 @@ func gpus(family, labels, how string, values ...float64) string {
 	return b.String()
 }
 
-// TestCountsOfCards looks at both sides of the limits in the expressions that count cards or choose among them.
-func TestCountsOfCards(t *testing.T) {
+// TestCountsOfGPUs looks at both sides of the limits in the expressions that count GPUs or choose among them.
+func TestCountsOfGPUs(t *testing.T) {
 	const constant, growing = "%vx60", "0+%vx60"
-	busy := "load 1m\n" + gpus("worker_node_gpu_utilization_rate", "", constant, 0, 4.9, 5, 49.9, 50, 89.9, 90, 100) +
-		gpus("gpu_clock_deficit_ratio", `, clock="graphics"`, constant, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0) +
-		gpus("worker_node_gram_total_bytes", "", constant, 1, 1, 1, 1, 1, 1, 1, 1, 1)
-	bands := panel(t, "gpustack-worker", "Cards by how busy they are").Queries
+	busy := "load 1m\n" + gpuSeries("worker_node_gpu_utilization_rate", "", constant, 0, 4.9, 5, 49.9, 50, 89.9, 90, 100) +
+		gpuSeries("gpu_clock_deficit_ratio", `, clock="graphics"`, constant, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0) +
+		gpuSeries("worker_node_gram_total_bytes", "", constant, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+	bands := panel(t, "gpustack-worker", "GPUs by utilization").Queries
 	counts := map[string]float64{}
 	for _, q := range bands {
 		counts[q.Legend] = evaluated(t, busy, q.Expr, "")[""]
 	}
-	if diff := cmp.Diff(map[string]float64{"90 % and more": 2, "50 to 90 %": 2, "5 to 50 %": 2, "idle": 2, "not told": 1}, counts); diff != "" {
-		t.Errorf("cards by how busy they are (-want +got):\n%s", diff)
+	if diff := cmp.Diff(map[string]float64{"90 % and more": 2, "50 to 90 %": 2, "5 to 50 %": 2, "idle": 2, "not reported": 1}, counts); diff != "" {
+		t.Errorf("GPUs by how busy they are (-want +got):\n%s", diff)
 	}
 
 	slow := panel(t, "stackscope-gpus", "Clock deficit while busy").Queries[0].Expr // shows none of 0 beside others
 	if diff := cmp.Diff(map[string]float64{"5": 0.5, "6": 0.5}, evaluated(t, busy, slow, "gpu_index")); diff != "" {
-		t.Errorf("clock deficit of cards above 50 %% (-want +got):\n%s", diff)
+		t.Errorf("clock deficit of GPUs above 50 %% (-want +got):\n%s", diff)
 	}
-	column := panel(t, "stackscope-gpus", "All cards, those that need something first").Queries[5].Expr
+	column := panel(t, "stackscope-gpus", "All GPUs, those that need action first").Queries[5].Expr
 	if diff := cmp.Diff(map[string]float64{"5": 0.5, "6": 0.5, "7": 0}, evaluated(t, busy, column, "gpu_index")); diff != "" {
 		t.Errorf("column Slow (-want +got):\n%s", diff)
 	}
 
-	throttled := "load 1m\n" + gpus("gpu_throttled_seconds_total", `, reason="power_cap"`, growing, 0, 2.9, 3.1, 60)
-	if got := evaluated(t, throttled, panel(t, "stackscope-gpus", "Held back now").Queries[0].Expr, "")[""]; got != 2 {
-		t.Errorf("%v cards are held back for more than 5 %% of the time, want 2", got)
+	throttled := "load 1m\n" + gpuSeries("gpu_throttled_seconds_total", `, reason="power_cap"`, growing, 0, 2.9, 3.1, 60)
+	if got := evaluated(t, throttled, panel(t, "stackscope-gpus", "GPUs throttled now").Queries[0].Expr, "")[""]; got != 2 {
+		t.Errorf("%v GPUs are held back for more than 5 %% of the time, want 2", got)
 	}
-	none := "load 1m\n" + gpus("gpu_throttled_seconds_total", `, reason="power_cap"`, growing, 0, 1)
-	if got, ok := evaluated(t, none, panel(t, "stackscope-gpus", "Held back now").Queries[0].Expr, "")[""]; got != 0 || !ok {
-		t.Errorf("of cards that are hardly held back %v are counted, want 0", got)
+	none := "load 1m\n" + gpuSeries("gpu_throttled_seconds_total", `, reason="power_cap"`, growing, 0, 1)
+	if got, ok := evaluated(t, none, panel(t, "stackscope-gpus", "GPUs throttled now").Queries[0].Expr, "")[""]; got != 0 || !ok {
+		t.Errorf("of GPUs that are hardly held back %v are counted, want 0", got)
 	}
 
-	errors := "load 1m\n" + gpus("gpu_error_last_timestamp_seconds", `, kind="xid", code="79"`, constant, 3600-601, 3600-599, 3600)
-	when := panel(t, "stackscope-gpus", "When: cards with an error in the 10 minutes before").Queries[0].Expr
+	errors := "load 1m\n" + gpuSeries("gpu_error_last_timestamp_seconds", `, kind="xid", code="79"`, constant, 3600-601, 3600-599, 3600)
+	when := panel(t, "stackscope-gpus", "GPUs with an error in the last 10 minutes, over time").Queries[0].Expr
 	if diff := cmp.Diff(map[string]float64{"79": 2}, evaluated(t, errors, when, "code")); diff != "" {
-		t.Errorf("cards with an error in the last 10 minutes (-want +got):\n%s", diff)
+		t.Errorf("GPUs with an error in the last 10 minutes (-want +got):\n%s", diff)
 	}
 
-	others := "load 1m\n" + gpus("worker_node_gpu_power_used_watts", "", constant, 100, 100, 100, 100) +
-		gpus("worker_node_gpu_utilization_rate", "", constant, 5, 6) + gpus("gpu_slice_utilization_ratio", `, slice="1"`, constant, 0, 0, 0.05, 0.06)
+	others := "load 1m\n" + gpuSeries("worker_node_gpu_power_used_watts", "", constant, 100, 100, 100, 100) +
+		gpuSeries("worker_node_gpu_utilization_rate", "", constant, 5, 6) + gpuSeries("gpu_slice_utilization_ratio", `, slice="1"`, constant, 0, 0, 0.05, 0.06)
 	if diff := cmp.Diff(map[string]float64{"1": 100, "3": 100}, evaluated(t, others, wattsElsewhere(), "gpu_index")); diff != "" {
-		t.Errorf("cards that work for nobody known (-want +got):\n%s", diff)
+		t.Errorf("GPUs that work for nobody known (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]float64{"0": 100, "2": 100}, evaluated(t, others, wattsEmpty(), "gpu_index")); diff != "" {
-		t.Errorf("cards that idle without an instance (-want +got):\n%s", diff)
+		t.Errorf("GPUs that idle without an instance (-want +got):\n%s", diff)
 	}
 }

@@ -121,7 +121,7 @@ func beside(row []Panel, i, k int) bool {
 	return row[i].Title == overflowTitle && row[k].Title == overflowTitle
 }
 
-const overflowTitle = "Overflow"
+const overflowTitle = "Above top bucket"
 
 func TestTables(t *testing.T) {
 	eachPanel(t, func(t *testing.T, _ Dashboard, row []Panel, i int) {

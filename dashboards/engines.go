@@ -17,7 +17,7 @@ const (
 func engineComparison() Dashboard {
 	return Dashboard{
 		UID: "stackscope-engines", Title: "Engine comparison",
-		Description: "Runtimes and their versions side by side, one model at a time: throughput, latency, caches, what each of them exports, and how well its metrics can be read.",
+		Description: "Runtimes and their versions side by side, one model at a time: throughput, latency, caches, the metrics that each exports, and scrape problems.",
 		Variables: []Variable{
 			datasource(), cluster(),
 			{Name: varModel, Label: "Model", Query: `label_values(gpustack:runtime_scrape_success{cluster_name="$cluster_name"}, model_name)`},
@@ -29,7 +29,7 @@ func engineComparison() Dashboard {
 			{Title: "Latency of each instance", Panels: engineLatency()},
 			{Title: "Throughput of each instance", Panels: engineThroughput()},
 			{Title: "Caches and speculation", Panels: engineCaches()},
-			{Title: "What each engine exports, and how well it can be read", Panels: engineScrapes()},
+			{Title: "Exported metrics and scrape problems", Panels: engineScrapes()},
 		},
 	}
 }
@@ -39,7 +39,7 @@ func engine(family string, more ...string) string {
 	return "gpustack:" + family + "{" + strings.Join(append([]string{engineSelector}, more...), ", ") + "}"
 }
 
-// ofEngine adds up what an instance exports more than once: for its data-parallel ranks, its cards, its finished reasons.
+// ofEngine adds up what an instance exports more than once: for its data-parallel ranks, its GPUs, its finished reasons.
 func ofEngine(series string) string { return "sum by (" + engineBy + ") (" + series + ")" }
 
 // perSecond is the mean rate of a counter over the whole time range.
@@ -58,8 +58,8 @@ func ofVersion(series string) string {
 	return "sum by (" + versionBy + ") (" + versioned(ofEngine(series)) + ")"
 }
 
-// cardsOf counts the cards that an instance has memory on. A card that it shares counts whole.
-func cardsOf() string {
+// gpusOf counts the GPUs that an instance has memory on. A GPU that it shares counts whole.
+func gpusOf() string {
 	return "count by (" + engineBy + ") (group by (" + engineBy + ", " + "gpu_index, gpu_chip_index) (" + engine("model_instance_gpu_memory_used_bytes") + "))"
 }
 
@@ -74,8 +74,8 @@ func lineToInstance() []Link {
 }
 
 func engineAdvice() Panel {
-	return Panel{Kind: Text, Title: "What can be compared", H: 5, Markdown: strings.Join([]string{
-		"**Compare rows of one model only**, on the same type and number of cards, under a like load: prompt and output lengths, requests per second and cache hits are beside the results for that reason. No number here mixes models.",
+	return Panel{Kind: Text, Title: "How to compare", H: 5, Markdown: strings.Join([]string{
+		"**Compare rows of one model only**, on the same type and number of GPUs, under a like load: prompt and output lengths, requests per second and cache hits are beside the results for that reason. No number here mixes models.",
 		"**Quantiles** are estimated from each engine's own buckets: a difference smaller than a bucket is none, and where *>* is not 0 the quantile is capped. Not every engine means the same by a name: some count cached prompt tokens as processed, some time the first token from arrival, some from the first scheduling. The last row shows which engine exports what; a dash is *not exported*, never 0.",
 	}, "\n\n")}
 }
@@ -95,10 +95,10 @@ func engineThroughputTable() Panel {
 	requests := ofVersion(perSecond("request_success_total"))
 	return Panel{
 		Kind: Table, Title: "Versions side by side: throughput (mean of the range)", H: 7, SortBy: "Model", NoValue: "-",
-		Description: "One line for a model, runtime and version, all its instances together. Out/s per card is what a purchase is compared by; a shared card counts whole. Tok/J: output tokens per joule that was allocated to the instances. In and Out: mean tokens of a request; rows whose lengths differ much cannot be compared. Load: mean requests being computed, by instance. Preempted: per 1000 requests; above 0 the KV cache is too small for the load. Instances that the server does not know are left out.",
+		Description: "One row per model, runtime and version, over all its instances. Out/s per GPU is the number to compare purchases by; a shared GPU counts as a whole one. Tok/J: output tokens per joule that was allocated to the instances. In and Out: mean tokens of a request; rows whose lengths differ much cannot be compared. Load: mean requests being computed, by instance. Preempted: per 1000 requests; above 0 the KV cache is too small for the load. Instances that the server does not know are left out.",
 		Queries: []Query{
 			{Expr: "count by (" + versionBy + ") (" + versioned("group by ("+engineBy+") ("+engine("runtime_scrape_success")+")") + ")"},
-			{Expr: sumVersion(cardsOf())},
+			{Expr: sumVersion(gpusOf())},
 			{Expr: requests},
 			{Expr: ofVersion("rate("+engine("request_prompt_tokens_sum")+"[$__range])") + " / " + ofVersion("rate("+engine("request_prompt_tokens_count")+"[$__range])")},
 			{Expr: ofVersion("rate("+engine("request_generation_tokens_sum")+"[$__range])") + " / " + ofVersion("rate("+engine("request_generation_tokens_count")+"[$__range])")},
@@ -106,14 +106,14 @@ func engineThroughputTable() Panel {
 			{Expr: ofVersion(perSecond("prompt_tokens_total"))},
 			{Expr: ofVersion(output)},
 			{Expr: ofVersion(output) + " / count by (" + versionBy + ") (" + versioned(ofEngine(output)) + ")"},
-			{Expr: sumVersion(joined(output, cardsOf())) + " / " + sumVersion(cardsOf())},
+			{Expr: sumVersion(joined(output, gpusOf())) + " / " + sumVersion(gpusOf())},
 			{Expr: sumVersion(joined(output, energy)) + " / " + sumVersion(energy)},
 			{Expr: ofVersion(perSecond("prefix_cache_hits_total")) + " / " + ofVersion(perSecond("prefix_cache_queries_total"))},
 			{Expr: "1000 * " + ofVersion(perSecond("request_preemptions_total")) + " / " + requests},
 		},
 		Columns: versionColumns(
 			Column{Title: "Inst.", Query: 1, Width: 56},
-			Column{Title: "Cards", Query: 2, Width: 60},
+			Column{Title: "GPUs", Query: 2, Width: 60},
 			Column{Title: "Req/s", Query: 3, Decimals: new(1), Width: 64},
 			Column{Title: "In", Query: 4, Decimals: new(0), Width: 64},
 			Column{Title: "Out", Query: 5, Decimals: new(0), Width: 60},
@@ -121,7 +121,7 @@ func engineThroughputTable() Panel {
 			Column{Title: "In/s", Query: 7, Decimals: new(0), Width: 72},
 			Column{Title: "Out/s", Query: 8, Decimals: new(0), Width: 72},
 			Column{Title: "per inst.", Query: 9, Decimals: new(0), Width: 80},
-			Column{Title: "per card", Query: 10, Decimals: new(0), Width: 80},
+			Column{Title: "per GPU", Query: 10, Decimals: new(0), Width: 80},
 			Column{Title: "Tok/J", Query: 11, Decimals: new(2), Width: 70},
 			Column{Title: "Cache hits", Query: 12, Unit: "percentunit", Decimals: new(0), Width: 94},
 			Column{Title: "Preempted", Query: 13, Decimals: new(1), Width: 94, Thresholds: limits(1, 50)},
@@ -162,15 +162,15 @@ func engineInstances() Panel {
 	output := perSecond("generation_tokens_total")
 	energy := ofEngine(perSecond("model_instance_gpu_energy_joules_total"))
 	return Panel{
-		Kind: Table, Title: "Instances", H: 8, SortBy: "Out/s per card", NoValue: "-",
-		Description: "Each instance with its version, its cards and what it did in the range. Instances of one model, version and card type should be alike: one that is slower per card at the same load has a sick card, a bad link or a worse cache. Follow the link to the instance.",
+		Kind: Table, Title: "Instances", H: 8, SortBy: "Out/s per GPU", NoValue: "-",
+		Description: "Each instance with its version, its GPUs and what it did in the range. Instances of one model, version and GPU type should be alike: one that is slower per GPU at the same load has a faulty GPU, a bad link or a lower cache hit rate. The link shows the instance.",
 		Queries: []Query{
 			{Expr: `max by (model_name, worker_name, model_instance_name, runtime_version) (gpustack:model_instance_info{cluster_name="$cluster_name", model_name="$model_name", runtime=~"$runtime"})`},
 			{Expr: "count by (" + engineBy + ", gpu_name) (group by (" + engineBy + ", gpu_name, gpu_index, gpu_chip_index) (" + engine("model_instance_gpu_memory_used_bytes") + "))"},
 			{Expr: ofEngine(engine("num_requests_running"))},
 			{Expr: ofEngine(engine("num_requests_waiting"))},
 			{Expr: ofEngine(output)},
-			{Expr: ofEngine(output) + " / " + cardsOf()},
+			{Expr: ofEngine(output) + " / " + gpusOf()},
 			{Expr: ofEngine(output) + " / " + energy},
 		},
 		Columns: []Column{
@@ -180,12 +180,12 @@ func engineInstances() Panel {
 			{Title: "Version", Label: "runtime_version", Width: 76},
 			{Title: "Info", Query: 1, Hidden: true},
 			{Title: "Worker", Label: "worker_name", Link: toWorker()},
-			{Title: "Card", Label: "gpu_name"},
-			{Title: "Cards", Query: 2, Width: 60},
+			{Title: "GPU", Label: "gpu_name"},
+			{Title: "GPUs", Query: 2, Width: 60},
 			{Title: "Running", Query: 3, Width: 76},
 			{Title: "Waiting", Query: 4, Width: 74, Thresholds: limits(1, 50)},
 			{Title: "Out/s", Query: 5, Decimals: new(0), Width: 70},
-			{Title: "Out/s per card", Query: 6, Decimals: new(0), Width: 118},
+			{Title: "Out/s per GPU", Query: 6, Decimals: new(0), Width: 118},
 			{Title: "Tok/J", Query: 7, Decimals: new(2), Width: 66},
 		},
 	}

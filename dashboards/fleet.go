@@ -12,7 +12,7 @@ func fleet() Variable {
 func fleetOverview() Dashboard {
 	return Dashboard{
 		UID: "stackscope-fleet", Title: "Fleet overview",
-		Description: "What is wrong now, and how the fleet is doing: models, workers, cards. Everything leads on to the dashboard that shows it.",
+		Description: "Active problems, and the state of models, workers and GPUs. Each row links to the dashboard with the details.",
 		Variables:   []Variable{datasource(), fleet()},
 		Rows: []Row{
 			{Panels: slices.Concat([]Panel{problemTable()}, fleetNumbers(), []Panel{modelTable(), workerFleetTable()})},
@@ -23,8 +23,8 @@ func fleetOverview() Dashboard {
 
 func problemTable() Panel {
 	return Panel{
-		Kind: Table, H: 9, Title: "What is wrong now", SortBy: "Severity", NoValue: "Nothing is wrong. Good.",
-		Description: "Every problem that stackscope can tell, the worst first. Critical: something does not work. Warning: it will not for long, or slows others down. Notice: look at it some day. Click a problem to see it. Empty is good: it is only empty when the server's inventory is there.",
+		Kind: Table, H: 9, Title: "Active problems", SortBy: "Severity", NoValue: "No active problems.",
+		Description: "All problems that stackscope detects, the most severe first. Critical: something does not work. Warning: it will fail soon or slows others down. Notice: not urgent. Click a problem to see its dashboard. An empty table means no problem: a missing inventory is listed as one.",
 		Queries:     []Query{{Expr: problemsExpr()}},
 		Columns: []Column{
 			{Title: "Severity", Query: 1, Width: 80, Background: true, Values: []Value{
@@ -52,7 +52,7 @@ func plainly(legend string) Override {
 func per(op, by, expr string) string { return op + " by (cluster_name, " + by + ") (" + expr + ")" }
 
 const (
-	perCard     = "worker_name, gpu_index, gpu_chip_index"
+	perGPU      = "worker_name, gpu_index, gpu_chip_index"
 	perInstance = "worker_name, model_name, model_instance_name"
 )
 
@@ -64,23 +64,23 @@ func fleetNumbers() []Panel {
 		return Panel{Kind: Stat, W: 4, H: 4, Title: title, Description: description, Unit: unit, NoValue: "none", Thresholds: []Threshold{{Color: "text"}}, Links: []Link{*To("stackscope-power", "Power and tokens per joule")}, Queries: []Query{{Expr: expr, Legend: title}}}
 	}
 	return []Panel{
-		states("Workers", "Workers in state ready, of all that the server knows. Fewer ready than there are: the list above names them.",
+		states("Workers", "Workers in state ready, of all that the server knows. The list above names the others.",
 			Query{Expr: "count(" + per("max", "worker_name", inFleet("worker_status", `state="ready"`)) + ") or 0 * count(" + per("max", "worker_name", inFleet("worker_info")) + ")", Legend: "ready"},
 			Query{Expr: "count(" + per("max", "worker_name", inFleet("worker_info")) + ")", Legend: "of"}),
-		states("Cards", "Cards that can be read now, of those that the nodes were told of or have once seen. Fewer than expected: GPU health names the lost ones.",
+		states("GPUs", "GPUs that can be read now, of the expected ones (--expected-gpus or seen before). The dashboard GPU health names the missing ones.",
 			Query{Expr: "sum(" + per("max", "worker_name, vendor", inFleet("gpu_present")) + ")", Legend: "present"},
 			Query{Expr: "sum(" + per("max", "worker_name, vendor", inFleet("gpu_expected")) + ")", Legend: "of"}),
-		states("Instances", "Model instances that run, of those that there should be. Fewer: the list above names those that are missing or do not get ready.",
+		states("Instances", "Model instances that run, of the desired ones. The list above names those that are missing or not ready.",
 			Query{Expr: "sum(" + per("max", "model_name", inFleet("model_running_instances")) + ")", Legend: "running"},
 			Query{Expr: "sum(" + per("max", "model_name", inFleet("model_desired_instances")) + ")", Legend: "of"}),
-		states("Requests", "Requests that engines compute, and that wait in their queues. More waiting than running for long: add instances; the table below names the models.",
+		states("Requests", "Requests that engines compute, and requests in their queues. More waiting than running for long: add instances; the table below names the models.",
 			Query{Expr: "sum(" + inFleet("num_requests_running") + ")", Legend: "running"},
 			Query{Expr: "sum(" + inFleet("num_requests_waiting") + ")", Legend: "waiting"}),
-		flow("Generated", "Tokens that all models generate each second. A fall while requests wait means that engines are in trouble: see the tables below.", "count:tok/s",
+		flow("Generated tokens", "Tokens that all models generate each second. A fall while requests wait means that engines are in trouble: see the tables below.", "count:tok/s",
 			"sum(rate("+inFleet("generation_tokens_total")+"[$__rate_interval]))"),
-		flow("Power", "Power that all cards draw. Compare with what racks and supplies allow; the power dashboard has each card's limit.", "watt",
-			"sum("+per("max", perCard, inFleet("worker_node_gpu_power_used_watts"))+")"),
-		flow("Tokens per joule", "Generated tokens for each joule that the cards use, idle ones included. It falls when cards run empty: move models together, or switch cards off.", "none",
+		flow("Power", "Power that all GPUs draw. Compare it with what racks and power supplies allow; the power dashboard has each GPU's limit.", "watt",
+			"sum("+per("max", perGPU, inFleet("worker_node_gpu_power_used_watts"))+")"),
+		flow("Tokens per joule", "Generated tokens for each joule that the GPUs use, idle ones included. It falls when GPUs are idle: move models together, or switch GPUs off.", "none",
 			"sum(rate("+inFleet("generation_tokens_total")+"[$__rate_interval])) / (sum(rate("+inFleet("gpu_energy_joules_total")+"[$__rate_interval])) > 0)"),
 	}
 }
@@ -92,7 +92,7 @@ func fleetOverTime() []Panel {
 	rate := func(family string) string {
 		return per("sum", "model_name", "rate("+inFleet(family)+"[$__rate_interval])")
 	}
-	running := byModel("Requests running by model", "Requests that the engines of each model compute at once. A flat top is the engine's limit: look whether requests wait meanwhile.", "short",
+	running := byModel("Requests running by model", "Requests that the engines of each model compute concurrently. A flat top is the engine's limit: check whether requests wait.", "short",
 		per("sum", "model_name", inFleet("num_requests_running")))
 	running.Stacked = true
 	tokens := byModel("Generated tokens by model", "Tokens that each model generates each second. A model that falls to zero while its requests run is stalled: restart its instance.", "count:tok/s",
@@ -100,7 +100,7 @@ func fleetOverTime() []Panel {
 	tokens.Stacked = true
 	busy := Panel{
 		Kind: TimeSeries, W: 12, Title: "GPU busy by worker, the ten busiest", Unit: "percent", Min: new(0.0), Max: new(100.0),
-		Description: "Mean over a worker's cards of the time in which they had work. High while no request waits is fine; low while requests wait means that something else holds them up: CPU, network, or the engine's own limits.",
+		Description: "Mean utilization of a worker's GPUs. High while no request waits is fine. Low while requests wait: something else is the limit, such as CPU, network or the engine's configuration.",
 		Queries: []Query{{
 			Expr:   top(10, "cluster_name, worker_name", per("avg", "worker_name", inFleet("worker_node_gpu_utilization_rate")), per("avg", "worker_name", "avg_over_time("+inFleet("worker_node_gpu_utilization_rate")+"[$__range] @ end())")),
 			Legend: "{{worker_name}}",

@@ -90,10 +90,10 @@ func (p problem) promql() string {
 	return fmt.Sprintf(`%d * label_replace(%s, "say", %q, "", "")`, p.severity, e, strings.Join([]string{p.title, p.todo, p.uid}, "|"))
 }
 
-// problems lists what is looked for. What is absent, such as the health of cards that cannot tell it, is no problem.
+// problems lists what is looked for. What is absent, such as the health of GPUs that cannot tell it, is no problem.
 func problems() []problem {
 	var all []problem
-	for _, group := range [][]problem{workerProblems(), cardProblems(), instanceProblems(), ownProblems()} {
+	for _, group := range [][]problem{workerProblems(), gpuProblems(), instanceProblems(), ownProblems()} {
 		all = append(all, group...)
 	}
 	return all
@@ -114,7 +114,7 @@ func workerProblems() []problem {
 		},
 		{
 			severity: warning, title: "Disk almost full", uid: uid, by: "worker_name, mountpoint", how: "$1 %",
-			todo: "Delete models, images or logs that nobody needs",
+			todo: "Delete models, images or logs that are not needed",
 			expr: inFleet("worker_node_filesystem_utilization_rate") + " > 90",
 		},
 		{
@@ -130,17 +130,17 @@ func workerProblems() []problem {
 	}
 }
 
-func cardProblems() []problem {
+func gpuProblems() []problem {
 	const (
 		uid  = "stackscope-gpus"
-		card = "worker_name, gpu_index"
+		gpu  = "worker_name, gpu_index"
 		what = "GPU $1"
 	)
-	// A card that is to be reset, drained or replaced says so once, by its recommended action.
-	unlessAdvised := " unless on (cluster_name, " + card + ") " + inFleet("gpu_recommended_action", `action!~"none|restart_app"`)
+	// A GPU that is to be reset, drained or replaced says so once, by its recommended action.
+	unlessAdvised := " unless on (cluster_name, " + gpu + ") " + inFleet("gpu_recommended_action", `action!~"none|restart_app"`)
 	advice := func(severity int, title, actions, todo string) problem {
 		return problem{
-			severity: severity, title: title, uid: uid, by: card, what: what, todo: todo, how: "$1", howOf: "reason",
+			severity: severity, title: title, uid: uid, by: gpu, what: what, todo: todo, how: "$1", howOf: "reason",
 			expr: inFleet("gpu_recommended_action", `action=~"`+actions+`"`),
 		}
 	}
@@ -155,33 +155,33 @@ func cardProblems() []problem {
 			expr: inFleet("gpu_driver_responsive") + " == 0",
 		},
 		{
-			severity: critical, title: "Cards missing", uid: uid, by: vendors, how: "$1 missing",
-			todo: "Reboot the node; a card that stays away sits badly or is broken",
+			severity: critical, title: "GPUs missing", uid: uid, by: vendors, how: "$1 missing",
+			todo: "Reboot the node; if it stays missing, reseat or replace the GPU",
 			expr: perVendor("gpu_expected") + " - " + perVendor("gpu_present") + " > 0",
 		},
-		advice(critical, "Replace card", "replace", "Take the node out of service and have the card replaced"),
+		advice(critical, "Replace GPU", "replace", "Take the node out of service and have the GPU replaced"),
 		advice(critical, "Reboot or drain node", "reboot|drain", "Move its instances away, then reboot the node"),
-		advice(warning, "Reset card", "reset", "Stop what runs on the card at a quiet time and reset it"),
-		advice(notice, "Restart what runs on it", "restart_app", "A driver error hit the instance on this card: restart it"),
+		advice(warning, "Reset GPU", "reset", "Stop what runs on the GPU at a quiet time and reset it"),
+		advice(notice, "Restart the instance", "restart_app", "A driver error hit the instance on this GPU: restart it"),
 		{
-			severity: critical, title: "Uncorrected ECC errors", uid: uid, by: card, what: what, how: "$1 in an hour",
-			todo: "Results may be wrong: restart the instance, reset the card",
-			expr: "sum by (cluster_name, " + card + ") (increase(" + inFleet("gpu_ecc_errors_total", `kind="uncorrected"`) + "[1h])) > 0" + unlessAdvised,
+			severity: critical, title: "Uncorrected ECC errors", uid: uid, by: gpu, what: what, how: "$1 in an hour",
+			todo: "Results may be wrong: restart the instance, reset the GPU",
+			expr: "sum by (cluster_name, " + gpu + ") (increase(" + inFleet("gpu_ecc_errors_total", `kind="uncorrected"`) + "[1h])) > 0" + unlessAdvised,
 		},
 		{
-			severity: critical, title: "Row remap failed", uid: uid, by: card, what: what,
-			todo: "The card has no spare rows left: have it replaced",
+			severity: critical, title: "Row remap failed", uid: uid, by: gpu, what: what,
+			todo: "The GPU has no spare rows left: have it replaced",
 			expr: inFleet("gpu_row_remap_failed") + " == 1" + unlessAdvised,
 		},
 		{
-			severity: warning, title: "Card throttled", uid: uid, by: card, what: what, how: "$1 % of time",
+			severity: warning, title: "GPU throttled", uid: uid, by: gpu, what: what, how: "$1 % of time",
 			todo: "Too hot or short of power: look at fans, air flow and power supply",
-			expr: "100 * max by (cluster_name, " + card + ") (rate(" + inFleet("gpu_throttled_seconds_total", `reason=~"thermal.*|power_brake|hw_slowdown"`) + problemWindow + ")) > 10",
+			expr: "100 * max by (cluster_name, " + gpu + ") (rate(" + inFleet("gpu_throttled_seconds_total", `reason=~"thermal.*|power_brake|hw_slowdown"`) + problemWindow + ")) > 10",
 		},
 		{
-			severity: warning, title: "GPU link down", uid: uid, by: card, what: what, how: "$1 down",
-			todo: "Tensor parallelism gets slow: reseat the bridge, or reset the card",
-			expr: "count by (cluster_name, " + card + ") (max by (cluster_name, " + card + ", link_type, link) (" + inFleet("gpu_link_up") + ") == 0)",
+			severity: warning, title: "GPU link down", uid: uid, by: gpu, what: what, how: "$1 down",
+			todo: "Tensor parallelism gets slow: reseat the bridge, or reset the GPU",
+			expr: "count by (cluster_name, " + gpu + ") (max by (cluster_name, " + gpu + ", link_type, link) (" + inFleet("gpu_link_up") + ") == 0)",
 		},
 	}
 }
@@ -230,7 +230,7 @@ func instanceProblems() []problem {
 		},
 		{
 			severity: warning, title: "Queue grows", uid: uid, by: instance, how: "$1 waiting",
-			todo: "More waits than runs: add an instance, or limit the load",
+			todo: "More requests wait than run: add an instance, or limit the load",
 			expr: windowed("num_requests_waiting") + " > clamp_min(" + windowed("num_requests_running") + ", 1)",
 		},
 		{
@@ -246,7 +246,7 @@ func instanceProblems() []problem {
 		},
 		{
 			severity: notice, title: "Instance restarted", uid: uid, by: instance, how: "$1 min ago",
-			todo: "If nobody meant it to, read the engine's log from before",
+			todo: "If it was not intended, read the engine's log from before",
 			expr: "(time() - max by (cluster_name, " + instance + ") (" + inFleet("model_instance_latest_restart_time") + ")) / 60 < 60",
 		},
 	}

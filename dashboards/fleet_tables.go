@@ -19,8 +19,8 @@ func modelTable() Panel {
 	}
 	const ttft, itl = "time_to_first_token_seconds", "inter_token_latency_seconds"
 	return Panel{
-		Kind: Table, H: 8, Title: "Each model", SortBy: "Running", Interval: tableInterval,
-		Description: "One row a model, over the last minute. Output is generated tokens. TTFT is the time to the first token, ITL that between two tokens. Capped: share of either above the engine's top bucket; above 1 % that p99 is too low, so trust the queue instead. KV is the fullest instance's cache: from 95 % requests are preempted. Prefix: share of looked-up tokens that were cached. Click a model to see it.",
+		Kind: Table, H: 8, Title: "Load of each model", SortBy: "Running", Interval: tableInterval,
+		Description: "One row per model, over the last minute. Output is generated tokens. TTFT is the time to the first token, ITL that between two tokens. Capped: share of either above the engine's top bucket; above 1 % that p99 is too low, so trust the queue instead. KV is the fullest instance's cache: from 95 % requests are preempted. Prefix: share of looked-up tokens that were cached. Click a model to see it.",
 		Queries: []Query{
 			{Expr: byModel("max", inFleet("model_running_instances"))},
 			{Expr: byModel("max", inFleet("model_desired_instances"))},
@@ -34,14 +34,14 @@ func modelTable() Panel {
 			{Expr: byModel("max", inFleet("kv_cache_usage_ratio"))},
 			{Expr: fmt.Sprintf("%s / (%s > 0) or %s",
 				byModel("sum", rate("prefix_cache_hits_total")), byModel("sum", rate("prefix_cache_queries_total")), byModel("avg", inFleet("prefix_cache_hit_rate")))},
-			{Expr: byModel("count", "count by (cluster_name, model_name, "+perCard+") ("+inFleet("model_instance_gpu_memory_used_bytes")+")")},
+			{Expr: byModel("count", "count by (cluster_name, model_name, "+perGPU+") ("+inFleet("model_instance_gpu_memory_used_bytes")+")")},
 		},
 		Columns: []Column{
 			{Title: "Model", Label: varModel, Width: 190, Link: To("gpustack-model", "Show this model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},
 			{Title: "Cluster", Label: varCluster, Width: 86},
 			{Title: "Instances", Query: 1},
 			{Title: "of", Query: 2, Width: 44},
-			{Title: "Cards", Query: 12, Width: 62},
+			{Title: "GPUs", Query: 12, Width: 62},
 			{Title: "Running", Query: 3},
 			{Title: "Waiting", Query: 4},
 			{Title: "Requests", Query: 5, Unit: "reqps", Decimals: new(1)},
@@ -58,8 +58,8 @@ func modelTable() Panel {
 func workerFleetTable() Panel {
 	byWorker := func(op, expr string) string { return per(op, varWorker, expr) }
 	return Panel{
-		Kind: Table, H: 8, Title: "Each worker", SortBy: "GPU busy",
-		Description: "One row a worker. GPU busy is the mean of its cards, VRAM the share of their memory in use, Hottest the hottest card: from 80 degrees cards begin to slow down. Memory from 95 %: the kernel begins to kill. Click a worker to see it.",
+		Kind: Table, H: 8, Title: "Load of each worker", SortBy: "GPU busy",
+		Description: "One row per worker. GPU busy is the mean utilization of its GPUs, VRAM the share of their memory in use, Hottest the hottest GPU: from 80 °C on GPUs begin to throttle. Memory above 95 %: the kernel begins to kill processes. Click a worker to see it.",
 		Queries: []Query{
 			{Expr: per("max", "worker_name, state", inFleet("worker_status"))},
 			{Expr: byWorker("sum", per("max", "worker_name, vendor", inFleet("gpu_present")))},
@@ -78,7 +78,7 @@ func workerFleetTable() Panel {
 			{Title: "Cluster", Label: varCluster, Width: 86},
 			{Title: "State", Label: "state", Width: 100},
 			{Title: "Instances", Query: 11, Width: 86},
-			{Title: "Cards", Query: 2, Width: 62},
+			{Title: "GPUs", Query: 2, Width: 62},
 			{Title: "of", Query: 3, Width: 44},
 			{Title: "GPU busy", Query: 4, Unit: "percent", Decimals: new(0), Bar: true, Max: 100},
 			{Title: "VRAM", Query: 5, Unit: "percent", Decimals: new(0), Bar: true, Max: 100},

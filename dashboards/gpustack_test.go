@@ -204,10 +204,10 @@ func TestGPUStackDashboardsUseKnownLabels(t *testing.T) {
 	}
 }
 
-// A panel of several instances or cards keeps them apart and few enough to tell from each other.
+// A panel of several instances or GPUs keeps them apart and few enough to tell from each other.
 func TestGPUStackPanelsStayReadable(t *testing.T) {
 	for _, e := range expressions(t) {
-		if !strings.HasPrefix(e.dashboard.UID, "gpustack-") || e.panel.Kind != TimeSeries || e.panel.Title == "Overflow" {
+		if !strings.HasPrefix(e.dashboard.UID, "gpustack-") || e.panel.Kind != TimeSeries || e.panel.Title == "Above top bucket" {
 			continue
 		}
 		a, ok := e.root.(*parser.AggregateExpr)

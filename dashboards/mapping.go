@@ -8,7 +8,7 @@ import (
 func mappingHealth() Dashboard {
 	return Dashboard{
 		UID: "stackscope-mapping", Title: "Mapping and scrape health",
-		Description: "Whether the samples on all other dashboards can be trusted: who is scraped and how long it takes, which engines can be read, which families each gives, and who applies which mapping.",
+		Description: "Whether the data on all other dashboards is complete: targets and scrape durations, engines that cannot be read, metrics that each engine exports, and the mapping that each worker applies.",
 		Variables:   []Variable{datasource(), fleet()},
 		Rows: []Row{
 			{Panels: append(mappingNumbers(), targetTable())},
@@ -29,23 +29,23 @@ func mappingNumbers() []Panel {
 	}
 	unread := inFleet("runtime_scrape_success")
 	applied := inFleet("metrics_config_applied_generation")
-	generation := stat("Generation", "Number of the metrics mapping in force on the server: 0 is the built-in one, each change makes a new one. It should be where you left it; POST /v2/metrics/config changes it.", "none", []Threshold{{Color: "text"}},
-		Query{Expr: "max(gpustack:metrics_config_generation)", Legend: "in force"})
+	generation := stat("Active mapping generation", "Number of the active metrics mapping on the server. 0 is the built-in mapping; each POST /v2/metrics/config makes a new generation.", "none", []Threshold{{Color: "text"}},
+		Query{Expr: "max(gpustack:metrics_config_generation)", Legend: "active"})
 	generation.NoValue = "no server scraped"
 	return []Panel{
-		stat("Targets", "Servers and workers that Prometheus cannot scrape, of all that it should. Those that are down have a row below: see that they run, and that Prometheus reaches their port. Fewer than there are machines: a worker that never registered is no target.", "short", bad(1),
+		stat("Targets", "Servers and workers that Prometheus cannot scrape, of all targets. The table below names those that are down: check that they run, and that Prometheus reaches their port. A worker that never registered is no target.", "short", bad(1),
 			Query{Expr: "count(up{" + ourTargets + "} == 0) or 0 * count(up{" + ourTargets + "})", Legend: "down"},
 			Query{Expr: "count(up{" + ourTargets + "})", Legend: "of"}),
-		stat("Engines", "Engines whose page could not be fetched or translated at the last scrape, of all that workers know. One that is starting is among them; Each engine below and the worker's log say the rest.", "short", bad(1),
+		stat("Engines", "Engines whose metrics page could not be fetched or translated at the last scrape, of all that workers know; engines that are starting are included. The table of engines below and the worker's log say why.", "short", bad(1),
 			Query{Expr: "count(" + unread + " == 0) or 0 * count(" + unread + ")", Legend: "unread"},
 			Query{Expr: "count(" + unread + ")", Legend: "of"}),
-		stat("Workers behind", "Workers that apply another mapping than the server's. Right after a change that is normal for some seconds; longer, and the worker's log says why it refuses.", "short", bad(1),
+		stat("Workers on another generation", "Workers that apply another generation than the server's. That is normal for some seconds after a change. If it lasts, the worker's log says why it refused the mapping.", "short", bad(1),
 			Query{Expr: "count((" + applied + " != on () group_left () max(gpustack:metrics_config_generation))) or 0 * count(" + applied + ")", Legend: "behind"},
 			Query{Expr: "count(" + applied + ")", Legend: "of"}),
 		generation,
-		stat("Slowest worker", "The longest time that a scrape of a worker takes now. A worker is scraped every 5 s and has 5 s for it: from 4 s on samples are about to go missing. Mostly one engine is slow: Each engine below names it.", "s", limits(2, 4),
+		stat("Slowest worker", "The longest time that a scrape of a worker takes now. A worker is scraped every 5 s with a timeout of 5 s: from 4 s on scrapes are about to fail. Mostly one engine is slow; the table of engines below names it.", "s", limits(2, 4),
 			Query{Expr: `max(scrape_duration_seconds{job=~"gpustack-worker.*", cluster_name=~"$cluster_name"})`, Legend: "slowest"}),
-		stat("Slowest engine", "The longest time that reading an engine's page takes now. Engines are read at once, so the slowest decides how long its worker's scrape takes. A busy engine answers late: from 1 s on look at its CPU.", "s", limits(1, 3),
+		stat("Slowest engine", "The longest time that reading an engine's metrics page takes now. A worker reads its engines concurrently, so the slowest determines the worker's scrape duration. A busy engine answers late: from 1 s on, look at its CPU.", "s", limits(1, 3),
 			Query{Expr: "max(" + inFleet("runtime_scrape_duration_seconds") + ")", Legend: "slowest"}),
 	}
 }
@@ -55,8 +55,8 @@ func targetTable() Panel {
 		return "max by (cluster_name, job, instance) (" + family + "{" + ourTargets + "})"
 	}
 	return Panel{
-		Kind: Table, H: 8, Title: "Each target", SortBy: "Duration",
-		Description: "One row a server or worker that Prometheus scrapes. Duration counts against a timeout of 5 s for workers and 10 s for the server. Samples is the size of the page: a jump means that an engine began to export much more. New in 10 min, series, above 0 for long: something restarts, or a label changes with each request. Failed: share of scrapes in the time range. Rejected: samples that Prometheus' own rules dropped.",
+		Kind: Table, H: 8, Title: "Scrape targets", SortBy: "Duration",
+		Description: "One row per server or worker that Prometheus scrapes. The timeout is 5 s for workers and 10 s for the server. Samples is the size of the page: a jump means that an engine exports much more. New in 10 min: new series; if it stays above 0, something restarts, or a label changes with each request. Failed: share of scrapes in the time range. Rejected: samples that Prometheus' relabelling dropped.",
 		Queries: []Query{
 			{Expr: by("up")},
 			{Expr: by("scrape_duration_seconds")},
@@ -104,8 +104,8 @@ func familyMatrix() Panel {
 			per("group", perInstance, inFleet(f.name)), per("group", perInstance, inFleet("runtime_scrape_success")), f.title))
 	}
 	return Panel{
-		Kind: Table, H: 8, Title: "Who lacks which family",
-		Description: "The families that other dashboards need of each engine. Missing: the engine does not export it, or the mapping does not know the name that this version gives it: compare its /metrics page with GET /v2/metrics/config, and add the name there. An engine that lacks all of them cannot be read.",
+		Kind: Table, H: 8, Title: "Core metrics present, by engine",
+		Description: "The metrics that other dashboards need of each engine. missing: the engine doesn't export it, or the mapping lacks the name that this version uses: compare the engine's /metrics page with GET /v2/metrics/config, and add the name. If all are missing, the engine cannot be read.",
 		Queries:     []Query{{Expr: `label_join(` + strings.Join(families, "\nor ") + `, "engine", " / ", "worker_name", "model_instance_name")`}},
 		Matrix:      &Matrix{Across: "family", Down: "engine", Title: "Worker / instance", Width: 260},
 		Values:      []Value{{Value: 1, Text: "there", Color: "green"}, {Value: 0, Text: "missing", Color: "red"}},
@@ -118,8 +118,8 @@ func engineTable() Panel {
 		return per("sum", perInstance, "increase("+inFleet(family)+"[1h])")
 	}
 	return Panel{
-		Kind: Table, H: 8, Title: "Each engine", SortBy: "Duration",
-		Description: "One row an instance. Unreadable lines were not in Prometheus' text format: the engine has an error, and what they said is missing. Duplicates are series that the engine writes twice: mostly ranks without a label of their own. Both within the last hour. Mapped is the share of the unified families that it feeds; it falls when a new version renames some. Unmapped are its own families that the mapping leaves out: the worker's /metrics/raw?unmapped=1 shows them. Click an instance to see its model.",
+		Kind: Table, H: 8, Title: "Engines: scrapes and mapping", SortBy: "Duration",
+		Description: "One row per instance. Unreadable: lines that are not in Prometheus' text format; they are dropped. Duplicates: series that the engine writes twice, mostly ranks without a label of their own. Both count the last hour. Mapped: the share of the unified metrics that the engine provides; it falls when a new version renames metrics. Unmapped: the engine's own metrics that the mapping does not use; the worker's /metrics/raw?unmapped=1 shows them. Click an instance to see its model.",
 		Queries: []Query{
 			{Expr: per("max", perInstance+", runtime", inFleet("runtime_scrape_success"))},
 			{Expr: per("max", perInstance, inFleet("runtime_scrape_duration_seconds"))},

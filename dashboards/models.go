@@ -18,7 +18,7 @@ const (
 func models() Dashboard {
 	return Dashboard{
 		UID: "gpustack-model", Title: "GPUStack Model",
-		Description: "One model and its instances: are they there, what do they do, how fast do they answer and what holds them back. Takes the place of GPUStack's dashboard of the same name; its links go on working.",
+		Description: "One model and its instances: state, load, latency and bottlenecks. It replaces GPUStack's dashboard of the same name; links to that one keep working.",
 		Variables:   []Variable{datasource(), cluster(), model(), instance()},
 		Rows: []Row{
 			{Panels: slices.Concat(modelCounts(), modelNow())},
@@ -26,13 +26,13 @@ func models() Dashboard {
 			{Title: "Requests", Panels: modelRequests()},
 			{Title: "Tokens", Panels: modelTokens()},
 			{Title: "Latency", Panels: modelLatency()},
-			{Title: "Where the time goes", Collapsed: true, Panels: modelPhases()},
+			{Title: "Latency by phase: queue, prefill, decode", Collapsed: true, Panels: modelPhases()},
 			{Title: "Cache", Panels: modelCache()},
 			{Title: "Lengths and parameters of requests", Collapsed: true, Panels: modelLengths()},
 			{Title: "Speculative decoding", Collapsed: true, Panels: modelSpeculation()},
 			{Title: "Progress, restarts and starts", Collapsed: true, Panels: modelProgress()},
-			{Title: "Cards", Panels: modelCards()},
-			{Title: "Where the figures come from", Collapsed: true, Panels: modelScrapes()},
+			{Title: "GPUs", Panels: modelGPUs()},
+			{Title: "State of the metrics pages", Collapsed: true, Panels: modelScrapes()},
 		},
 	}
 }
@@ -77,11 +77,11 @@ func modelCounts() []Panel {
 	const unknown = "no server scraped"
 	return []Panel{
 		count("Desired", "Instances that the model should have, whatever is chosen above.", desired, unknown, nil),
-		count("Running", "Instances of the model that run, whatever is chosen above. None: nobody gets an answer; the row Instances says which state they are in.", running, unknown, []Threshold{{Color: "red"}, {Color: "green", From: 1}}),
-		count("Not running", "Desired minus running. Red from 1: see the states below; an error is in the instance's log, a pending one finds no worker with room.", fmt.Sprintf("clamp_min(%s - %s, 0)", desired, running), unknown, bad(1)),
-		count("Stalled", thisModel+"Instances that have work and make no progress. Red from 1: the engine hangs; restart it, and keep its log and the state of its cards for the cause.", "sum(max by (model_instance_name) ("+ofInstances("gpustack:model_instance_stalled")+"))", "not scraped", bad(1)),
-		count("Scrapes failing", thisModel+"Instances whose metrics page could not be read. Red from 1: what is missing below is missing for this reason; the last row has more.", "count(max by (model_instance_name) ("+ofInstances("gpustack:runtime_scrape_success")+") == 0) or 0 * count("+ofInstances("gpustack:runtime_scrape_success")+")", "not scraped", bad(1)),
-		count("Restarts", thisModel+"Restarts in the time range. Orange from 1, red from 3: an engine that dies again and again; its log has the reason, often memory of the card.",
+		count("Running", "Instances of the model that run, whatever is chosen above. 0: no request is answered; the row Instances shows their state.", running, unknown, []Threshold{{Color: "red"}, {Color: "green", From: 1}}),
+		count("Not running", "Desired minus running. Red from 1: see the states below; an error is in the instance's log, a pending one waits for a worker with free GPUs.", fmt.Sprintf("clamp_min(%s - %s, 0)", desired, running), unknown, bad(1)),
+		count("Stalled", thisModel+"Instances that have work and make no progress. Red from 1: the engine hangs; restart it, and keep its log and the state of its GPUs for the cause.", "sum(max by (model_instance_name) ("+ofInstances("gpustack:model_instance_stalled")+"))", "not scraped", bad(1)),
+		count("Scrapes failing", thisModel+"Instances whose metrics page could not be read. Red from 1: their metrics are missing below; the last row has details.", "count(max by (model_instance_name) ("+ofInstances("gpustack:runtime_scrape_success")+") == 0) or 0 * count("+ofInstances("gpustack:runtime_scrape_success")+")", "not scraped", bad(1)),
+		count("Restarts", thisModel+"Restarts in the time range. Orange from 1, red from 3: an engine that dies again and again; its log has the reason, often memory of the GPU.",
 			"sum(max by (model_instance_name) (max_over_time("+ofInstances("gpustack:model_instance_restart_count")+"[$__range]) - min_over_time("+ofInstances("gpustack:model_instance_restart_count")+"[$__range])))", unknown, limits(1, 3)),
 	}
 }
@@ -93,9 +93,9 @@ func modelNow() []Panel {
 	return []Panel{
 		now("Running requests", "Requests that the engines compute now.", "none", "sum("+load("gpustack:num_requests_running")+")", 0),
 		now("Waiting requests", "Requests in the engines' queues. More than a handful for long: all slots or the KV cache are taken; add an instance.", "none", "sum("+load("gpustack:num_requests_waiting")+")", 0),
-		now("Finished", "Requests that ended, a second. Falls to 0 while some run: look at Stalled.", "reqps", "sum("+finished()+")", 1),
-		now("Prompt tokens", "Prompt tokens that were processed or found in the cache, a second. The row Tokens tells the two apart.", tokensPerSecond, "sum("+flow("gpustack:prompt_tokens_total")+")", 1),
-		now("Generated tokens", "Tokens generated a second: what the model delivers. Falls while requests wait: something holds the engines back; see Cards.", tokensPerSecond, "sum("+flow("gpustack:generation_tokens_total")+")", 1),
+		now("Finished", "Requests that ended per second. 0 while requests run: look at Stalled.", "reqps", "sum("+finished()+")", 1),
+		now("Prompt tokens", "Prompt tokens that were processed or found in the cache per second. The row Tokens shows them separately.", tokensPerSecond, "sum("+flow("gpustack:prompt_tokens_total")+")", 1),
+		now("Generated tokens", "Tokens generated per second: what the model delivers. If it falls while requests wait, look at the GPUs.", tokensPerSecond, "sum("+flow("gpustack:generation_tokens_total")+")", 1),
 		now("Fullest KV cache", "The fullest of their KV caches. From 95 % on requests wait or are preempted: shorter contexts, more memory for the cache, or another instance.", "percentunit", "max("+ofInstances("gpustack:kv_cache_usage_ratio")+")", 0),
 	}
 }
@@ -131,17 +131,17 @@ func modelRequests() []Panel {
 		` or label_replace(sum(` + flow("gpustack:request_failed_total") + `), "finished_reason", "error", "", "")`
 	preempted := flow("gpustack:request_preemptions_total")
 	return []Panel{
-		eachInstance("Running", "Requests that each instance computes. Very different ones: the load is badly spread.", "none", "not measured", gauge("gpustack:num_requests_running")).withTotal(load("gpustack:num_requests_running")),
-		eachInstance("Waiting", "Requests in each instance's queue. One grows while others are empty: the load is badly spread. All grow: too few instances.", "none", "not measured", gauge("gpustack:num_requests_waiting")).withTotal(load("gpustack:num_requests_waiting")),
-		eachInstance("Swapped out", "Requests whose KV cache was moved to CPU memory. Anything but 0: too many long requests at once for the card's memory.", "none", "this engine never swaps: vLLM from 0.9 on and SGLang preempt instead", gauge("gpustack:num_requests_swapped")),
-		eachInstance("Finished a second", "Requests that ended, a second, with any result where the engine measures their latency. Prometheus sees those that end between two scrapes as one step: engines with few long requests look ragged.", "reqps", "no request ended yet", topRate(mostLines, byInstance, "("+finished()+")")).withTotal(finished()),
+		eachInstance("Running", "Requests that each instance computes. If they differ much, the load is badly distributed.", "none", "not measured", gauge("gpustack:num_requests_running")).withTotal(load("gpustack:num_requests_running")),
+		eachInstance("Waiting", "Requests in each instance's queue. One grows while others are empty: the load is badly distributed. All grow: too few instances.", "none", "not measured", gauge("gpustack:num_requests_waiting")).withTotal(load("gpustack:num_requests_waiting")),
+		eachInstance("Swapped out", "Requests whose KV cache was moved to CPU memory. Above 0: too many concurrent long requests for the GPU's memory.", "none", "this engine never swaps: vLLM from 0.9 on and SGLang preempt instead", gauge("gpustack:num_requests_swapped")),
+		eachInstance("Finished per second", "Requests that ended per second, with any result where the engine measures their latency. Prometheus sees those that end between two scrapes as one step: engines with few long requests look uneven.", "reqps", "no request ended yet", topRate(mostLines, byInstance, "("+finished()+")")).withTotal(finished()),
 		{
-			Kind: TimeSeries, W: 8, Title: "Finished, by reason", Unit: "reqps", Min: new(0.0), Stacked: true, NoValue: "no request ended yet",
-			Description: thisModel + "Why requests ended. length: max_tokens cut the answer off; many of them: raise it. abort: the client went away, often because it waited too long. error: see the engine's log. Engines that do not say why are “unsaid”.",
+			Kind: TimeSeries, W: 8, Title: "Finished requests by reason", Unit: "reqps", Min: new(0.0), Stacked: true, NoValue: "no request ended yet",
+			Description: thisModel + "Why requests ended. length: max_tokens cut the answer off; many of them: raise it. abort: the client disconnected, often because it waited too long. error: see the engine's log. Engines that report no reason are “unsaid”.",
 			Queries:     []Query{{Expr: reasons, Legend: "{{finished_reason}}"}},
 			Overrides:   []Override{painted("stop", "green"), painted("length", "yellow"), painted("abort", "orange"), painted("error", "red"), painted("repetition", "purple"), painted("unsaid", "blue")},
 		},
-		eachInstance("Preempted a second", "Requests that an instance stopped to free KV cache and computes again later: work done twice. More than now and then: fewer requests at once, or more memory for the cache.", "reqps", "this engine does not count preemptions", topRate(mostLines, byInstance, preempted)).withTotal(preempted),
+		eachInstance("Preempted per second", "Requests that an instance stopped to free KV cache and computes again later: work done twice. If it is frequent: limit concurrent requests, or give the cache more memory.", "reqps", "this engine does not count preemptions", topRate(mostLines, byInstance, preempted)).withTotal(preempted),
 	}
 }
 
@@ -150,10 +150,10 @@ func modelTokens() []Panel {
 	all := flow("gpustack:prompt_tokens_total") + " + " + flow("gpustack:generation_tokens_total")
 	const ragged = " Engines that count at a request's end (SGLang, MindIE) look ragged."
 	return []Panel{
-		eachInstance("Generated tok/s", "Tokens generated a second by instance. Instances on like cards should be alike; one that lags: see its cards and its waiting requests."+ragged, tokensPerSecond, "not measured", rate("gpustack:generation_tokens_total")).withTotal(flow("gpustack:generation_tokens_total")),
-		eachInstance("Prompt tok/s", "Prompt tokens a second by instance, computed or cached. High with few generated ones: long prompts; a prefix cache pays."+ragged, tokensPerSecond, "not measured", rate("gpustack:prompt_tokens_total")).withTotal(flow("gpustack:prompt_tokens_total")),
-		eachInstance("Prompt tok/s from the cache", "Prompt tokens a second that were found in the cache and not computed, by instance. Near 0 with like prompts: the prefix cache is off, too small, or requests of one talk go to different instances.", tokensPerSecond, "this engine does not count cached tokens: see the hit rate", rate("gpustack:prompt_tokens_cached_total")).withTotal(flow("gpustack:prompt_tokens_cached_total")),
-		eachInstance("All tok/s", "Prompt and generated tokens a second by instance: the figure that benchmarks call throughput.", tokensPerSecond, "not measured", topRate(mostLines, byInstance, "("+all+")")).withTotal(all),
+		eachInstance("Generated tok/s", "Tokens generated per second by instance. Instances on the same GPU type should be alike; if one is slower, check its GPUs and its waiting requests."+ragged, tokensPerSecond, "not measured", rate("gpustack:generation_tokens_total")).withTotal(flow("gpustack:generation_tokens_total")),
+		eachInstance("Prompt tok/s", "Prompt tokens per second by instance, computed or cached. High with few generated tokens: long prompts; a prefix cache helps."+ragged, tokensPerSecond, "not measured", rate("gpustack:prompt_tokens_total")).withTotal(flow("gpustack:prompt_tokens_total")),
+		eachInstance("Prompt tok/s from the cache", "Prompt tokens per second that were found in the cache and not computed, by instance. Near 0 with similar prompts: the prefix cache is off or too small, or the requests of one conversation go to different instances.", tokensPerSecond, "this engine does not count cached tokens: see the hit rate", rate("gpustack:prompt_tokens_cached_total")).withTotal(flow("gpustack:prompt_tokens_cached_total")),
+		eachInstance("All tok/s", "Prompt and generated tokens per second by instance: the number that benchmarks call throughput.", tokensPerSecond, "not measured", topRate(mostLines, byInstance, "("+all+")")).withTotal(all),
 		eachInstance("Generated tokens a request", "Mean of generated tokens of the requests that ended. A jump: clients ask for something else, or max_tokens changed.", "short", "not measured",
 			topRate(mostLines, byInstance, "("+flow("gpustack:request_generation_tokens_sum")+" / "+flow("gpustack:request_generation_tokens_count")+")")),
 		eachInstance("Prompt tokens a request", "Mean of prompt tokens of the requests that ended. Grows with the length of talks; what it costs is in Time to first token and in the KV cache.", "short", "not measured",

@@ -28,7 +28,7 @@ func instanceStates() Panel {
 	}
 	return Panel{
 		Kind: StateTimeline, NoLegend: true, W: 14, H: 7, Title: "States over time", Values: instanceStateValues(), NoValue: "no server scraped, or it knows no instance of this model",
-		Description: "State of each instance as the server knows it. error: its log says why. unreachable: its worker does not answer. pending for long: no worker has room for it. downloading and starting tell how long a start takes.",
+		Description: "State of each instance as the server knows it. error: its log says why. unreachable: its worker does not answer. pending for long: no worker has free GPUs for it. downloading and starting are the steps of a start.",
 		Queries:     []Query{{Expr: strings.Join(states, " or "), Legend: instanceLegend}},
 	}
 }
@@ -39,7 +39,7 @@ func modelFacts() Panel {
 		" or max by (model_name, runtime, runtime_version) (" + info + ") unless on (model_name) " + of
 	return Panel{
 		Kind: Table, W: 10, H: 7, Title: "Model", SortBy: "Version", NoValue: "no server scraped, or it does not know this model",
-		Description: "What the server knows about the model, and each instance's engine with its version: two versions at once are two different sets of metrics and buckets, and mostly a rollout that did not end. Source is where its weights come from; empty where the engine was found, not deployed.",
+		Description: "What the server knows about the model, and each instance's engine and version. Two versions at once have different metrics and buckets; mostly a rollout did not finish. Source is where its weights come from; empty if the engine was discovered.",
 		Queries: []Query{
 			{Expr: "(" + versions + ") * on (model_name) group_left (category, source, source_key) topk by (model_name) (1, max by (model_name, category, source, source_key) (" + info + "))"},
 		},
@@ -59,8 +59,8 @@ func instanceTable() Panel {
 		return "max by (model_instance_name) (" + expr + ")"
 	}
 	return Panel{
-		Kind: Table, H: 7, Title: "What each instance does", SortBy: "Waiting", NoValue: "no instance of this model is known",
-		Description: "One row an instance. Idle is the time since a token or request counter moved: with requests running it is how long nobody got a token. TTFT is the mean time to the first token in the last minutes, which buckets cannot distort. Metrics: whether the engine's page could be read; where not, the rest of the row is missing for this reason. A click on the name shows that instance alone.",
+		Kind: Table, H: 7, Title: "Load and state of each instance", SortBy: "Waiting", NoValue: "no instance of this model is known",
+		Description: "One row per instance. Idle is the time since a token or request counter changed; with running requests it is how long no client got a token. TTFT is the mean time to first token over the last minutes. Metrics: whether the engine's metrics page was read; if not, the rest of the row is missing. Click the name to see only that instance.",
 		Queries: []Query{
 			{Expr: `max by (model_instance_name, worker_name, state) (` + ofInstances("gpustack:model_instance_status") + `)`},
 			{Expr: on(ofInstances("gpustack:runtime_scrape_success"))},
@@ -70,7 +70,7 @@ func instanceTable() Panel {
 			{Expr: flow("gpustack:generation_tokens_total")},
 			{Expr: flow("gpustack:time_to_first_token_seconds_sum") + " / (" + flow("gpustack:time_to_first_token_seconds_count") + " > 0)"},
 			{Expr: "100 * " + highestRank("gpustack:kv_cache_usage_ratio")},
-			{Expr: "count by (model_instance_name) (count by (model_instance_name, " + cardBy + ") (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + "))"},
+			{Expr: "count by (model_instance_name) (count by (model_instance_name, " + gpuBy + ") (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + "))"},
 			{Expr: "time() - " + on(ofInstances("gpustack:model_instance_last_progress_timestamp_seconds"))},
 			{Expr: on(ofInstances("gpustack:model_instance_restart_count"))},
 			{Expr: `label_join(max by (model_instance_name, runtime, runtime_version) (` + ofInstances("gpustack:model_instance_info") + `), "engine", " ", "runtime", "runtime_version")`},
@@ -87,7 +87,7 @@ func instanceTable() Panel {
 			{Title: "Generated", Query: 6, Unit: tokensPerSecond, Decimals: new(1), Width: 100},
 			{Title: "TTFT", Query: 7, Unit: "s", Decimals: new(2), Width: 80},
 			{Title: "KV cache", Query: 8, Unit: "percent", Decimals: new(0), Width: 80, Thresholds: limits(90, 98)},
-			{Title: "Cards", Query: 9, Width: 60},
+			{Title: "GPUs", Query: 9, Width: 60},
 			{Title: "Idle", Query: 10, Unit: "s", Decimals: new(0), Width: 60},
 			{Title: "Restarts", Query: 11, Width: 75, Thresholds: limits(1, 5)},
 			{Title: "info", Query: 12, Hidden: true},
@@ -106,19 +106,19 @@ func modelProgress() []Panel {
 	}
 	return []Panel{
 		{
-			Kind: StateTimeline, NoLegend: true, W: 12, Title: "Has work and makes no progress", NoValue: "not scraped", H: 7,
-			Description: "Whether an instance had requests and moved no counter for too long. Red: the engine hangs. Restart it; before, take its log and the state of its cards (errors, links) for the cause.",
+			Kind: StateTimeline, NoLegend: true, W: 12, Title: "Stalled: has work and makes no progress", NoValue: "not scraped", H: 7,
+			Description: "Whether an instance had requests but no counter changed for too long. Red: the engine hangs. Save its log and check its GPUs (errors, links) for the cause, then restart it.",
 			Values:      []Value{{Value: 0, Text: "fine", Color: "green"}, {Value: 1, Text: "stalled", Color: "red"}},
 			Queries:     []Query{{Expr: highestRank("gpustack:model_instance_stalled"), Legend: instanceLegend}},
 		},
 		{
 			Kind: TimeSeries, W: 12, H: 7, Title: "Time since the last progress", Unit: "s", Min: new(0.0), NoValue: "not scraped", Overrides: []Override{thin()},
-			Description: "Time since a token or request counter of an instance moved; the 20 longest in the time range. Saw teeth of an instance without requests are normal; a ramp while requests run is a hang.",
+			Description: "Time since a token or request counter of an instance changed; the 20 longest in the time range. Peaks without requests are normal; a ramp while requests run is a hang.",
 			Queries:     []Query{{Expr: top(mostLines, byInstance, age("gpustack:model_instance_last_progress_timestamp_seconds"), "max by (model_instance_name) (max_over_time(("+age("gpustack:model_instance_last_progress_timestamp_seconds")+")[$__range:15s] @ end()))"), Legend: instanceLegend}},
 		},
 		{
 			Kind: Table, W: 12, H: 8, Title: "Restarts", SortBy: "Restarts", NoValue: "no server scraped",
-			Description: "How often each instance was seen to restart, and how long ago the last one was. Restarts that nobody ordered: the log from before has the reason, most often memory of the card.",
+			Description: "Restarts of each instance that were observed, and the time since the last one. For an unexpected restart, read the log from before it; the most frequent reason is GPU memory.",
 			Queries: []Query{
 				{Expr: "max by (model_instance_name, worker_name) (" + ofInstances("gpustack:model_instance_restart_count") + ")"},
 				{Expr: "time() - (max by (model_instance_name, worker_name) (" + ofInstances("gpustack:model_instance_latest_restart_time") + ") > 0)"},
@@ -131,8 +131,8 @@ func modelProgress() []Panel {
 			},
 		},
 		{
-			Kind: Table, W: 12, H: 8, Title: "Phases of starts", SortBy: "Mean", NoValue: "no worker saw one of them start since it began",
-			Description: "Mean time that each phase of an instance's starts took since its worker began: initializing (no memory of a card yet), loading (weights), starting (compiles and warms up), and all together. No rows: no worker saw one of them start since it began. Long loading: the disk or network of the models; long starting: keep the engine's compile cache.",
+			Kind: Table, W: 12, H: 8, Title: "Start duration by phase", SortBy: "Mean", NoValue: "no start was observed since the worker started",
+			Description: "Mean time that each phase of an instance's starts took since its worker began: initializing (no GPU memory yet), loading (weights), starting (compiles and warms up), and the total. No rows: no start was observed since the worker started. Long loading: the disk or network of the models; long starting: keep the engine's compile cache.",
 			Queries: []Query{
 				{Expr: phase("_sum") + " / " + phase("_count")},
 				{Expr: phase("_count")},
@@ -145,8 +145,8 @@ func modelProgress() []Panel {
 			},
 		},
 		{
-			Kind: TimeSeries, W: 24, H: 6, Title: "Changes of state that workers saw", Unit: "none", Min: new(0.0), NoValue: "not scraped", Overrides: []Override{stairs()},
-			Description: "Changes of an instance's state in each step, with the reason: refused and timeout are connections, process_ended and lost are ends, wrong_answer is a page that is not the engine's. Only those that happened in the time range are lines; none is good.",
+			Kind: TimeSeries, W: 24, H: 6, Title: "State changes observed by workers", Unit: "none", Min: new(0.0), NoValue: "not scraped", Overrides: []Override{stairs()},
+			Description: "Changes of an instance's state in each step, with the reason: refused and timeout: the connection failed; process_ended and lost: the process is gone; wrong_answer: the page is not the engine's. Only changes in the time range are shown; none is good.",
 			Queries: []Query{{
 				Expr:   `sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__rate_interval])) and on (model_instance_name, from, to, reason) topk(20, sum by (model_instance_name, from, to, reason) (increase(` + ofInstances("gpustack:model_instance_state_transitions_total") + `[$__range] @ end())) > 0) or label_replace(0 * sum(` + ofInstances("gpustack:runtime_scrape_success") + `), "reason", "none in the time range", "", "")`,
 				Legend: "{{model_instance_name}} {{from}} {{to}} {{reason}}",
@@ -155,53 +155,53 @@ func modelProgress() []Panel {
 	}
 }
 
-func modelCards() []Panel {
-	held := "sum by (model_instance_name, " + cardBy + ") (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + ")"
+func modelGPUs() []Panel {
+	held := "sum by (model_instance_name, " + gpuBy + ") (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + ")"
 	power := "sum by (model_instance_name) (rate(" + ofInstances("gpustack:model_instance_gpu_energy_joules_total") + "[$__rate_interval]))"
 	of := func(family string) string {
-		return fmt.Sprintf("0 * %s + on (%s) group_left max by (%s) (gpustack:%s{cluster_name=\"$cluster_name\"})", held, cardBy, cardBy, family)
+		return fmt.Sprintf("0 * %s + on (%s) group_left max by (%s) (gpustack:%s{cluster_name=\"$cluster_name\"})", held, gpuBy, gpuBy, family)
 	}
-	const unseen = "no card is known to be theirs: in a container the worker needs the machine's process numbers"
+	const unseen = "no GPU is known to be theirs: in a container the worker needs the machine's process numbers"
 	return []Panel{
 		{
-			Kind: Table, W: 24, H: 8, Title: "Cards of the instances", SortBy: "Memory", NoValue: unseen,
-			Description: "One row for each card of each instance. Cards of one instance work in step, so the slowest sets the pace: one that is hotter, has less power or is less busy than its neighbours is the one to look at. Do: what the card's errors and state ask for. Busy and use are the driver's figures, not how much of the card worked.",
+			Kind: Table, W: 24, H: 8, Title: "GPUs of the instances", SortBy: "Memory", NoValue: unseen,
+			Description: "One row per instance and GPU. The GPUs of an instance work in step, so the slowest sets the pace: check one that is hotter, draws less power or is less busy than its neighbours. GPU busy and Instance use are the driver's utilization, not how much of the GPU worked.",
 			Queries: []Query{
 				{Expr: held},
-				{Expr: "100 * max by (model_instance_name, " + cardBy + ") (" + ofInstances("gpustack:model_instance_gpu_utilization_ratio") + ")"},
+				{Expr: "100 * max by (model_instance_name, " + gpuBy + ") (" + ofInstances("gpustack:model_instance_gpu_utilization_ratio") + ")"},
 				{Expr: of("worker_node_gpu_utilization_rate")},
 				{Expr: of("worker_node_gram_utilization_rate")},
 				{Expr: of("worker_node_gpu_temperature_celsius")},
 				{Expr: of("worker_node_gpu_power_used_watts")},
-				{Expr: "sum by (model_instance_name, " + cardBy + ") (rate(" + ofInstances("gpustack:model_instance_gpu_energy_joules_total") + "[$__rate_interval]))"},
+				{Expr: "sum by (model_instance_name, " + gpuBy + ") (rate(" + ofInstances("gpustack:model_instance_gpu_energy_joules_total") + "[$__rate_interval]))"},
 			},
 			Columns: []Column{
 				{Title: "Instance", Label: "model_instance_name"},
 				{Title: "Worker", Label: "worker_name", Link: toWorker()},
-				{Title: "Card", Label: "gpu_index", Width: 60},
+				{Title: "GPU", Label: "gpu_index", Width: 60},
 				{Title: "Chip", Label: "gpu_chip_index", Width: 60},
 				{Title: "Memory", Query: 1, Unit: "bytes", Decimals: new(1), Width: 95},
-				{Title: "Card full", Query: 4, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
-				{Title: "Card busy", Query: 3, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
-				{Title: "Its use", Query: 2, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
+				{Title: "GPU memory", Query: 4, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
+				{Title: "GPU busy", Query: 3, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
+				{Title: "Instance use", Query: 2, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 130},
 				{Title: "Core", Query: 5, Unit: "celsius", Decimals: new(0), Thresholds: limits(80, 90), Width: 70},
-				{Title: "Card draws", Query: 6, Unit: "watt", Decimals: new(0), Width: 95},
-				{Title: "Its share", Query: 7, Unit: "watt", Decimals: new(0), Width: 95},
+				{Title: "GPU power", Query: 6, Unit: "watt", Decimals: new(0), Width: 95},
+				{Title: "Instance power", Query: 7, Unit: "watt", Decimals: new(0), Width: 95},
 			},
 		},
-		eachInstance("Memory of cards", "Memory of all cards that an instance holds. Engines take theirs at the start; growth after that is a leak, and ends in an error when the card is full.", "bytes", unseen,
+		eachInstance("Memory of GPUs", "Memory of all GPUs that an instance holds. Engines take theirs at the start; growth after that is a leak, and ends in an error when the GPU is full.", "bytes", unseen,
 			topGauge(mostLines, byInstance, "sum", "gpustack:model_instance_gpu_memory_used_bytes", instanceSelector)),
-		eachInstance("Use of the fullest card", "The highest share of a card that an instance's processes used, as the driver measures it. Low while requests wait: something else holds it back, often the CPU.", "percentunit", "the driver does not measure it for each process",
+		eachInstance("Use of the fullest GPU", "The highest share of a GPU that an instance's processes used, as the driver measures it. Low while requests wait: something else is the limit, often the CPU.", "percentunit", "the driver does not measure it for each process",
 			topGauge(mostLines, byInstance, "max", "gpustack:model_instance_gpu_utilization_ratio", instanceSelector)),
-		eachInstance("Power", "Power of cards allocated to each instance: by use, or by memory where use is not measured. The dashboard Power has tokens per joule.", "watt", unseen, topRate(mostLines, byInstance, power)).withTotal(power),
+		eachInstance("Power", "Power of GPUs allocated to each instance: by use, or by memory where use is not measured. The dashboard Power has tokens per joule.", "watt", unseen, topRate(mostLines, byInstance, power)).withTotal(power),
 	}
 }
 
 func modelScrapes() []Panel {
 	return []Panel{
 		{
-			Kind: StateTimeline, NoLegend: true, W: 8, H: 7, Title: "The engine's metrics page", NoValue: "no worker reads an instance of this model",
-			Description: "Whether the worker could read and translate each engine's page. Failed: everything about that instance is missing or old. The worker's log says why: wrong port, metrics switched off (SGLang wants --enable-metrics), a page that is none.",
+			Kind: StateTimeline, NoLegend: true, W: 8, H: 7, Title: "Scrapes of the engine's metrics page", NoValue: "no worker reads an instance of this model",
+			Description: "Whether the worker read and translated each engine's metrics page. Failed: all metrics of that instance are missing or old. The worker's log says why: a wrong port, metrics switched off (SGLang needs --enable-metrics), or a page without metrics.",
 			Values:      []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "failed", Color: "red"}},
 			Queries:     []Query{{Expr: highestRank("gpustack:runtime_scrape_success"), Legend: instanceLegend}},
 		},
@@ -212,8 +212,8 @@ func modelScrapes() []Panel {
 			return p
 		}(),
 		{
-			Kind: TimeSeries, W: 8, H: 7, Title: "Lines left out, a second", Unit: "cps", Min: new(0.0), NoValue: "no worker reads an instance of this model", Overrides: []Override{thin()},
-			Description: "Lines of an engine's page that could not be read, and series that were there twice, each second; ten instances of each. Should be 0: the engine writes something wrong, and what it says there is missing. The worker's /metrics/raw shows it.",
+			Kind: TimeSeries, W: 8, H: 7, Title: "Lines and duplicates dropped", Unit: "cps", Min: new(0.0), NoValue: "no worker reads an instance of this model", Overrides: []Override{thin()},
+			Description: "Lines of an engine's metrics page that could not be parsed, and duplicate series, per second; ten instances of each. Should be 0: dropped lines are missing from all dashboards. The worker's /metrics/raw shows the page.",
 			Queries: []Query{
 				{Expr: topRate(mostLines/2, byInstance, "sum by (model_instance_name) (rate("+ofInstances("gpustack:runtime_parse_errors_total")+"[$__rate_interval]))"), Legend: instanceLegend + " unreadable"},
 				{Expr: topRate(mostLines/2, byInstance, "sum by (model_instance_name) (rate("+ofInstances("gpustack:runtime_dropped_duplicates_total")+"[$__rate_interval]))"), Legend: instanceLegend + " twice"},

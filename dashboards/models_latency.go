@@ -37,28 +37,28 @@ func spread(title, description, family, unit, absent string) Panel {
 	rate := fmt.Sprintf("rate(%s[$__rate_interval])", ofInstances(family+"_bucket"))
 	return Panel{
 		Kind: Heatmap, W: 12, H: 9, Title: title, Unit: unit,
-		Description: description + " Colour is requests a second. Empty: " + absent + ". Where instances have different buckets, only bounds that all of them have are shown.",
+		Description: description + " Colour is requests per second. Empty: " + absent + ". Where instances have different buckets, only bounds that all of them have are shown.",
 		Queries:     []Query{{Expr: fmt.Sprintf("sum by (le) (%[1]s) and on (le) count by (le) (%[1]s) == scalar(max(count by (le) (%[1]s))) or %[2]s", rate, `label_replace(vector(0), "le", "+Inf", "", "")`), Legend: "{{le}}"}},
 	}
 }
 
 func modelLatency() []Panel {
-	ttft := latency("Time to first token", "From a request's arrival to its first token, queue included. Grows with waiting requests and with long prompts: see Waiting, and Where the time goes.", "gpustack:time_to_first_token_seconds", "this engine does not measure it, or no request came")
-	itl := latency("Time between tokens", "Between two tokens of one request: how fluent an answer is. Grows with requests computed at once and with prompts that are computed in between.", "gpustack:inter_token_latency_seconds", "this engine does not measure it: see Time per output token")
+	ttft := latency("Time to first token", "From a request's arrival to its first token, queue included. Grows with waiting requests and with long prompts: see Waiting, and the row with the latency by phase.", "gpustack:time_to_first_token_seconds", "this engine does not measure it, or no request came")
+	itl := latency("Time between tokens", "Between two tokens of one request: how fluent an answer is. It grows with concurrent requests and with prompts that are computed in between.", "gpustack:inter_token_latency_seconds", "this engine does not measure it: see Time per output token")
 	tpot := latency("Time per output token", "Mean of a request's time per token after the first, one value a request. Hides single pauses, which the panel on the left shows.", "gpustack:time_per_output_token_seconds", "this engine does not measure it: vLLM from 0.11 on does")
-	e2e := latency("Whole request", "From a request's arrival to its last token. Depends on the length of answers most of all: read it beside Generated tokens a request.", "gpustack:e2e_request_latency_seconds", "this engine does not measure it, or no request ended")
+	e2e := latency("End-to-end latency", "From a request's arrival to its last token. Depends on the length of answers most of all: read it beside Generated tokens a request.", "gpustack:e2e_request_latency_seconds", "this engine does not measure it, or no request ended")
 	return slices.Concat(ttft, itl, e2e, tpot, []Panel{
 		latencyTable(),
-		spread("Time to first token, all of them", "How long requests waited for their first token. A second band above is requests that queued, or prompts that the cache did not have.", "gpustack:time_to_first_token_seconds", "s", "this engine does not measure it, or no request came"),
-		spread("Whole request, all of them", "How long requests took, from arrival to last token. Two bands are two kinds of requests; a band that rises is a queue.", "gpustack:e2e_request_latency_seconds", "s", "this engine does not measure it, or no request ended"),
+		spread("Time to first token, all requests", "How long requests waited for their first token. A second band above is requests that queued, or prompts that the cache did not have.", "gpustack:time_to_first_token_seconds", "s", "this engine does not measure it, or no request came"),
+		spread("End-to-end latency, all requests", "How long requests took, from arrival to last token. Two bands are two kinds of requests; a band that rises is a queue.", "gpustack:e2e_request_latency_seconds", "s", "this engine does not measure it, or no request ended"),
 	})
 }
 
 // latencyTable has the quantiles over the whole time range, beside the share of observations that they do not know.
 func latencyTable() Panel {
 	p := Panel{
-		Kind: Table, W: 24, H: 6, Title: "Over the time range", SortBy: "TTFT p95", NoValue: "no request ended in the time range",
-		Description: "Quantiles over the whole time range by instance: of the time to the first token (TTFT), between tokens (ITL) and of the whole request (E2E). Above is the share of whole requests above the engine's top bucket: over 5 %, p95 and p99 are that bucket and too low.",
+		Kind: Table, W: 24, H: 6, Title: "Latency quantiles over the time range", SortBy: "TTFT p95", NoValue: "no request ended in the time range",
+		Description: "Quantiles over the whole time range by instance: time to first token (TTFT), time between tokens (ITL) and end-to-end latency (E2E). Above is the share of observations above the engine's top bucket: if it is over 5 %, p95 and p99 are capped at that bucket and too low.",
 		Columns:     []Column{{Title: "Instance", Label: "model_instance_name"}},
 	}
 	over := "[$__range]"
@@ -84,49 +84,49 @@ func latencyTable() Panel {
 }
 
 func modelPhases() []Panel {
-	const absent = "this engine does not tell its phases apart: vLLM does, SGLang the queue alone, MindIE none"
+	const absent = "this engine does not measure its phases: vLLM does, SGLang only the queue, MindIE none"
 	return slices.Concat(
-		latency("In the queue", "From arrival to the first scheduling. The first to grow under load: add instances, or let an engine compute more at once.", "gpustack:request_queue_time_seconds", absent),
-		latency("Prefill", "From the first scheduling to the first token: computing the prompt. Long prompts, or prompts that the cache no longer has.", "gpustack:request_prefill_time_seconds", absent),
-		latency("Decode", "From the first to the last token. Tokens generated, times the time between them.", "gpustack:request_decode_time_seconds", absent),
-		latency("Inference", "From the first scheduling to the last token: prefill and decode together, without the queue.", "gpustack:request_inference_time_seconds", absent),
+		latency("Queue time", "From arrival to the first scheduling. The first to grow under load: add instances, or raise the engine's limit of concurrent requests.", "gpustack:request_queue_time_seconds", absent),
+		latency("Prefill time", "From the first scheduling to the first token: computing the prompt. Long prompts, or prompts that the cache no longer has.", "gpustack:request_prefill_time_seconds", absent),
+		latency("Decode time", "From the first to the last token. Tokens generated, times the time between them.", "gpustack:request_decode_time_seconds", absent),
+		latency("Inference time", "From the first scheduling to the last token: prefill and decode together, without the queue.", "gpustack:request_inference_time_seconds", absent),
 	)
 }
 
 func modelLengths() []Panel {
-	const absent = "this engine does not tell it: vLLM does"
+	const absent = "this engine does not report it: vLLM does"
 	return []Panel{
-		spread("Prompt length", "Prompt tokens of requests. Long ones take the KV cache and the time to the first token of everybody.", "gpustack:request_prompt_tokens", "short", "this engine does not tell it, or no request ended"),
-		spread("Generated length", "Tokens generated for requests. A sharp upper edge is max_tokens cutting answers off.", "gpustack:request_generation_tokens", "short", "this engine does not tell it, or no request ended"),
-		spread("max_tokens", "The max_tokens parameter of requests. Far above what is generated: harmless in engines that reserve as they go. Below: answers are cut off.", "gpustack:request_params_max_tokens", "short", absent),
-		spread("n: answers asked for at once", "The n parameter of requests. Above 1 each costs as much as so many requests.", "gpustack:request_params_n", "short", absent),
+		spread("Prompt length", "Prompt tokens of requests. Long ones take the KV cache and the time to the first token of everybody.", "gpustack:request_prompt_tokens", "short", "this engine does not report it, or no request ended"),
+		spread("Generated length", "Tokens generated for requests. A sharp upper edge is max_tokens cutting answers off.", "gpustack:request_generation_tokens", "short", "this engine does not report it, or no request ended"),
+		spread("max_tokens", "The max_tokens parameter of requests. Far above what is generated is harmless in engines that allocate as they go. Below: answers are cut off.", "gpustack:request_params_max_tokens", "short", absent),
+		spread("n: answers per request", "The n parameter of requests. Above 1 each costs as much as so many requests.", "gpustack:request_params_n", "short", absent),
 	}
 }
 
 func modelCache() []Panel {
-	usage := eachInstance("KV cache in use", "Share of the KV cache in use; of several data-parallel ranks the fullest. Orange from 90 %, red from 98 %: requests wait or are preempted. Fewer at once, shorter contexts, more memory for the cache, or another instance.", "percentunit", "this engine does not tell it",
+	usage := eachInstance("KV cache in use", "Share of the KV cache in use; of several data-parallel ranks the fullest. Orange from 90 %, red from 98 %: requests wait or are preempted. Remedies: fewer concurrent requests, shorter contexts, more memory for the cache, or another instance.", "percentunit", "this engine does not report it",
 		topGauge(mostLines, byInstance, "max", "gpustack:kv_cache_usage_ratio", instanceSelector))
 	usage.Max, usage.Thresholds = new(1.0), limits(0.9, 0.98)
 	hits := hitRate("gpustack:prefix_cache_hits_total", "gpustack:prefix_cache_queries_total", "gpustack:prefix_cache_hit_rate")
-	rate := eachInstance("Prefix cache hit rate", "Share of looked-up prompt tokens that were in the prefix cache: from the engine's counters, or its own figure where it counts nothing. Low with like prompts: send requests of one talk to one instance, or give the cache more memory.", "percentunit", "the prefix cache is off, or this engine does not tell it",
+	rate := eachInstance("Prefix cache hit rate", "Share of looked-up prompt tokens that were in the prefix cache: from the engine's counters, or its own figure where it counts nothing. Low with similar prompts: send the requests of one conversation to one instance, or give the cache more memory.", "percentunit", "the prefix cache is off, or this engine does not report it",
 		top(mostLines, byInstance, "("+hits+")", "("+overRange(hits)+")"))
 	rate.Max = new(1.0)
-	computed := eachInstance("Computed prompt tokens a request", "Mean of a request's prompt tokens that were not in the cache. What prefix caching saves is the distance to Prompt tokens a request.", "short", "this engine does not tell it: vLLM from 0.13 on and SGLang do",
+	computed := eachInstance("Computed prompt tokens a request", "Mean of a request's prompt tokens that were not in the cache. What prefix caching saves is the distance to Prompt tokens a request.", "short", "this engine does not report it: vLLM from 0.13 on and SGLang do",
 		topRate(mostLines, byInstance, "("+flow("gpustack:request_prefill_kv_computed_tokens_sum")+" / "+flow("gpustack:request_prefill_kv_computed_tokens_count")+")"))
 	return []Panel{usage, rate, computed}
 }
 
 func modelSpeculation() []Panel {
-	const off = "speculative decoding is off, or this engine does not tell it"
+	const off = "speculative decoding is off, or this engine does not report it"
 	accepted := hitRate("gpustack:spec_decode_accepted_tokens_total", "gpustack:spec_decode_draft_tokens_total", "gpustack:spec_decode_accept_rate")
-	share := eachInstance("Accepted share of drafted tokens", "Share of drafted tokens that the model accepted: from the engine's counters, or its own figure. Under about 40 % drafting costs more than it brings: fewer tokens a draft, or another draft model.", "percentunit", off,
+	share := eachInstance("Accepted share of drafted tokens", "Share of drafted tokens that the model accepted: from the engine's counters, or its own figure. Below about 40 % drafting costs more than it saves: fewer tokens a draft, or another draft model.", "percentunit", off,
 		top(mostLines, byInstance, "("+accepted+")", "("+overRange(accepted)+")"))
 	share.Max = new(1.0)
 	drafted := flow("gpustack:spec_decode_draft_tokens_total")
 	kept := flow("gpustack:spec_decode_accepted_tokens_total")
 	return []Panel{
 		share,
-		eachInstance("Drafted tok/s", "Tokens drafted a second. Compare with the accepted ones on the right; the rest is work for nothing.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, drafted)).withTotal(drafted),
-		eachInstance("Accepted tok/s", "Drafted tokens accepted a second: generated tokens that cost no step of their own.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, kept)).withTotal(kept),
+		eachInstance("Drafted tok/s", "Tokens drafted per second. Compare with the accepted ones on the right; the rest is wasted work.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, drafted)).withTotal(drafted),
+		eachInstance("Accepted tok/s", "Drafted tokens accepted per second: generated tokens that cost no step of their own.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, kept)).withTotal(kept),
 	}
 }

@@ -68,7 +68,7 @@ func quantiles(title, description, family, selector string, by ...string) []Pane
 	return []Panel{
 		{Kind: TimeSeries, Title: title, Description: description, W: 9, Unit: "s", Min: new(0.0), Queries: queries},
 		{
-			Kind: TimeSeries, Title: "Overflow", W: 3, Unit: "percentunit", Min: new(0.0), Max: new(1.0), NoLegend: true,
+			Kind: TimeSeries, Title: "Above top bucket", W: 3, Unit: "percentunit", Min: new(0.0), Max: new(1.0), NoLegend: true,
 			Description: "Share of observations above the engine's highest finite bucket. Above 1 % the p99 on the left is capped at that bucket and too low; above 10 % the p90, too. The engine decides its buckets: look at the mean, or raise them there.",
 			Thresholds:  []Threshold{{Color: "green"}, {Color: "orange", From: 0.01}, {Color: "red", From: 0.1}},
 			Queries:     []Query{{Expr: above, Legend: legend}},

@@ -10,7 +10,7 @@ import (
 // Series of one fleet whose values a limit is about. now is 120 minutes after their first sample.
 const (
 	limitWorker   = `cluster_name="a", worker_name="w1"`
-	limitCard     = limitWorker + `, gpu_index="0"`
+	limitGPU      = limitWorker + `, gpu_index="0"`
 	limitInstance = limitWorker + `, model_name="m", model_instance_name="m-0"`
 )
 
@@ -50,7 +50,7 @@ func TestProblemsBeginAtTheirLimits(t *testing.T) {
 	missing := func(family, other, labels string, have, want int) string {
 		return gauge(family, labels, want) + gauge(other, labels, have)
 	}
-	cards := func(present int) string { return missing("gpu_expected", "gpu_present", vendor, present, 8) }
+	gpus := func(present int) string { return missing("gpu_expected", "gpu_present", vendor, present, 8) }
 	model := `cluster_name="a", model_name="m"`
 	instances := func(have int) string {
 		return missing("model_desired_instances", "model_running_instances", model, have, 3)
@@ -63,15 +63,15 @@ func TestProblemsBeginAtTheirLimits(t *testing.T) {
 	}
 	links := func(up ...int) (series string) {
 		for i, v := range up {
-			series += gauge("gpu_link_up", fmt.Sprintf(`%s, link_type="nvlink", link="%d"`, limitCard, i), v)
+			series += gauge("gpu_link_up", fmt.Sprintf(`%s, link_type="nvlink", link="%d"`, limitGPU, i), v)
 		}
 		return series
 	}
 	action := func(name string) string {
-		return gauge("gpu_recommended_action", limitCard+`, reason="x", action="`+name+`"`, 1)
+		return gauge("gpu_recommended_action", limitGPU+`, reason="x", action="`+name+`"`, 1)
 	}
 	throttled := func(reason string, seconds float64) string {
-		return grows("gpu_throttled_seconds_total", limitCard+`, reason="`+reason+`"`, seconds)
+		return grows("gpu_throttled_seconds_total", limitGPU+`, reason="`+reason+`"`, seconds)
 	}
 	worker := func(state string) string {
 		return gauge("worker_status", limitWorker+`, state="`+state+`"`, 1)
@@ -81,7 +81,7 @@ func TestProblemsBeginAtTheirLimits(t *testing.T) {
 	}
 	const generation = "gpustack:metrics_config_generation "
 	ecc := "gpustack:gpu_ecc_errors_total"
-	uncorrected := limitCard + `, kind="uncorrected"`
+	uncorrected := limitGPU + `, kind="uncorrected"`
 
 	for _, c := range []struct{ name, series, want string }{
 		{"disk at 90 %", gauge("worker_node_filesystem_utilization_rate", limitWorker+`, mountpoint="/"`, 90), ""},
@@ -98,26 +98,26 @@ func TestProblemsBeginAtTheirLimits(t *testing.T) {
 		{"collector works", gauge("collector_success", limitWorker+`, collector="disk"`, 1), ""},
 		{"target up", "up{job=\"gpustack-server\", cluster_name=\"a\", instance=\"x\"} 1x120\n", ""},
 
-		{"all cards there", cards(8), ""},
-		{"more cards than expected", cards(9), ""},
-		{"one card missing", cards(7), "Cards missing; 1 missing"},
+		{"all GPUs there", gpus(8), ""},
+		{"more GPUs than expected", gpus(9), ""},
+		{"one GPU missing", gpus(7), "GPUs missing; 1 missing"},
 		{"driver answers", gauge("gpu_driver_responsive", vendor, 1), ""},
 		{"action none", action("none"), ""},
-		{"action restart_app", action("restart_app"), "Restart what runs on it; x"},
-		{"action reset", action("reset"), "Reset card; x"},
+		{"action restart_app", action("restart_app"), "Restart the instance; x"},
+		{"action reset", action("reset"), "Reset GPU; x"},
 		{"action drain", action("drain"), "Reboot or drain node; x"},
 		{"action reboot", action("reboot"), "Reboot or drain node; x"},
-		{"action replace", action("replace"), "Replace card; x"},
+		{"action replace", action("replace"), "Replace GPU; x"},
 		{"ECC error an hour ago", jumps(ecc, uncorrected, 62), ""},
 		{"ECC error within the hour", jumps(ecc, uncorrected, 58), "Uncorrected ECC errors; 1 in an hour"},
-		{"corrected ECC error", jumps(ecc, limitCard+`, kind="corrected"`, 10), ""},
-		{"ECC error and restart_app", jumps(ecc, uncorrected, 58) + action("restart_app"), "Restart what runs on it; x\nUncorrected ECC errors; 1 in an hour"},
-		{"ECC error and reset", jumps(ecc, uncorrected, 58) + action("reset"), "Reset card; x"},
-		{"rows remapped", gauge("gpu_row_remap_failed", limitCard, 0), ""},
+		{"corrected ECC error", jumps(ecc, limitGPU+`, kind="corrected"`, 10), ""},
+		{"ECC error and restart_app", jumps(ecc, uncorrected, 58) + action("restart_app"), "Restart the instance; x\nUncorrected ECC errors; 1 in an hour"},
+		{"ECC error and reset", jumps(ecc, uncorrected, 58) + action("reset"), "Reset GPU; x"},
+		{"rows remapped", gauge("gpu_row_remap_failed", limitGPU, 0), ""},
 		{"hot for a tenth of the time", throttled("thermal_sw", 5.9), ""},
-		{"hot for more than a tenth", throttled("thermal_sw", 6.6), "Card throttled; 11 % of time"},
-		{"power brake", throttled("power_brake", 30), "Card throttled; 50 % of time"},
-		{"slowdown by hardware", throttled("hw_slowdown", 30), "Card throttled; 50 % of time"},
+		{"hot for more than a tenth", throttled("thermal_sw", 6.6), "GPU throttled; 11 % of time"},
+		{"power brake", throttled("power_brake", 30), "GPU throttled; 50 % of time"},
+		{"slowdown by hardware", throttled("hw_slowdown", 30), "GPU throttled; 50 % of time"},
 		{"power cap", throttled("power_cap", 60), ""},
 		{"all links up", links(1, 1), ""},
 		{"one link down", links(1, 0, 1), "GPU link down; 1 down"},
@@ -154,7 +154,7 @@ func TestProblemsBeginAtTheirLimits(t *testing.T) {
 		{"mapping newer", generation + "7x120\n" + gauge("metrics_config_applied_generation", limitWorker, 8), "Another mapping applied; "},
 		{"mapping changed half a minute ago", gauge("metrics_config_applied_generation", limitWorker, 6) + "\nload 10s\n" + generation + "6x716 7x10\n", ""},
 		{"mapping changed two minutes ago", generation + "6x117 7x3\n" + gauge("metrics_config_applied_generation", limitWorker, 6), "Another mapping applied; "},
-		{"Grafana answers", "stackscope_grafana_up{instance=\"s\"} 1x120\n", ""},
+		{"Grafana up", "stackscope_grafana_up{instance=\"s\"} 1x120\n", ""},
 		{"compaction failed an hour ago", jumps("prometheus_tsdb_compactions_failed_total", `instance="s"`, 62), ""},
 		{"compaction failed", jumps("prometheus_tsdb_compactions_failed_total", `instance="s"`, 58), "Compactions fail; 1 in an hour"},
 		{"log damaged an hour ago", jumps("prometheus_tsdb_wal_corruptions_total", `instance="s"`, 62), ""},

@@ -159,12 +159,12 @@ func found(t *testing.T, series, cluster string) []string {
 
 func TestProblemsOfASickFleet(t *testing.T) {
 	want := strings.Split(strings.TrimSpace(`
-critical; Cards missing; w1; nvidia; 2 missing; stackscope-gpus?a&var-worker_name=w1
 critical; GPU driver hangs; w1; ascend; ; stackscope-gpus?a&var-worker_name=w1
+critical; GPUs missing; w1; nvidia; 2 missing; stackscope-gpus?a&var-worker_name=w1
 critical; Instance down; w1; m-4; error; gpustack-model?a&var-model_name=m
 critical; Instance stalled; w1; m-0; ; gpustack-model?a&var-model_name=m
 critical; Reboot or drain node; w1; GPU 2; driver recommends it; stackscope-gpus?a&var-worker_name=w1
-critical; Replace card; w1; GPU 1; broken; stackscope-gpus?a&var-worker_name=w1
+critical; Replace GPU; w1; GPU 1; broken; stackscope-gpus?a&var-worker_name=w1
 critical; Row remap failed; w1; GPU 5; ; stackscope-gpus?a&var-worker_name=w1
 critical; Samples are lost; ; s:10161; ; stackscope-self?All
 critical; Target down; ; w2:10151; ; stackscope-mapping?a
@@ -172,22 +172,22 @@ critical; Uncorrected ECC errors; w1; GPU 4; 4 in an hour; stackscope-gpus?a&var
 critical; Worker not ready; w2; ; unreachable; gpustack-worker?a&var-worker_name=w2
 notice; Instance not ready yet; w1; m-3; starting; gpustack-model?a&var-model_name=m
 notice; Instance restarted; w1; m-0; 5 min ago; gpustack-model?a&var-model_name=m
-notice; Restart what runs on it; w1; GPU 4; xid 31; stackscope-gpus?a&var-worker_name=w1
+notice; Restart the instance; w1; GPU 4; xid 31; stackscope-gpus?a&var-worker_name=w1
 notice; TTFT above top bucket; w1; m-0; 10 % of requests; gpustack-model?a&var-model_name=m
 warning; Another mapping applied; w1; ; ; stackscope-mapping?a
-warning; Card throttled; w1; GPU 0; 50 % of time; stackscope-gpus?a&var-worker_name=w1
 warning; Collector fails; w1; disk; ; stackscope-mapping?a
 warning; Compactions fail; ; s:10161; 3 in an hour; stackscope-self?All
 warning; Disk almost full; w1; /models; 98 %; gpustack-worker?a&var-worker_name=w1
 warning; Engine page unreadable; w1; m-0; ; stackscope-mapping?a
 warning; GPU link down; w1; GPU 0; 2 down; stackscope-gpus?a&var-worker_name=w1
+warning; GPU throttled; w1; GPU 0; 50 % of time; stackscope-gpus?a&var-worker_name=w1
 warning; Grafana does not answer; ; s:10161; ; stackscope-self?All
 warning; Instance does not start; w1; m-2; initializing; gpustack-model?a&var-model_name=m
 warning; Instances missing; ; n; 2 missing; gpustack-model?a&var-model_name=n
 warning; KV cache full; w1; m-0; 99 %; gpustack-model?a&var-model_name=m
 warning; Memory almost full; w1; ; 98 %; gpustack-worker?a&var-worker_name=w1
 warning; Queue grows; w1; m-0; 33 waiting; gpustack-model?a&var-model_name=m
-warning; Reset card; w1; GPU 3; rows; stackscope-gpus?a&var-worker_name=w1
+warning; Reset GPU; w1; GPU 3; rows; stackscope-gpus?a&var-worker_name=w1
 `), "\n")
 	got := found(t, sick, ".*")
 	if diff := gocmp.Diff(want, got); diff != "" {

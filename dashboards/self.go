@@ -5,7 +5,7 @@ import "strings"
 func self() Dashboard {
 	return Dashboard{
 		UID: "stackscope-self", Title: "stackscope itself",
-		Description: "What the monitoring costs and whether it is well: server, workers, the embedded Prometheus and Grafana. Where server and worker are one process, both rows show that process.",
+		Description: "Cost and health of the monitoring itself: server, workers, the embedded Prometheus and Grafana. If server and worker are one process, both rows show that process.",
 		Variables:   []Variable{datasource(), fleet()},
 		Rows: []Row{
 			{Panels: append(ownNumbers(), agentTable())},
@@ -25,7 +25,7 @@ func ownNumbers() []Panel {
 		return Panel{Kind: Stat, W: 4, H: 4, Title: title, Description: description, Unit: unit, NoValue: absent, Thresholds: thresholds, Queries: []Query{{Expr: expr, Legend: title}}}
 	}
 	calm := []Threshold{{Color: "text"}}
-	up := stat("Server up for", "Time since the server was started. Short though nobody restarted it: it crashed or was killed; look at its log and the kernel's for lack of memory.", "dtdurations", "not scraped", calm,
+	up := stat("Server up for", "Time since the server was started. An unexpected restart: it crashed or was killed; check its log, and the kernel's log for out of memory.", "dtdurations", "not scraped", calm,
 		`time() - min(process_start_time_seconds{job="gpustack-server"})`)
 	up.Decimals = new(0)
 	grafana := stat("Grafana", "Whether the embedded Grafana answers its supervisor. Down: the server starts it again, slower each time; its log lines are in the server's. None: there is no Grafana on the server's machine, or an external one is in use.", "", "none", calm,
@@ -35,11 +35,11 @@ func ownNumbers() []Panel {
 		up,
 		stat("Versions in use", "Different builds of stackscope among server and workers. More than 1 is normal while you upgrade and no fault; afterwards the table below names who stayed behind.", "short", "not scraped", []Threshold{{Color: "green"}, {Color: "orange", From: 2}},
 			`count(count by (version, revision) (stackscope_build_info{job=~"gpustack-.*"}))`),
-		stat("Server memory", "Resident memory of the server with the embedded Prometheus. It grows with series; a steady climb without more of them is a leak: tell us.", "bytes", "not scraped", calm,
+		stat("Server memory", "Resident memory of the server with the embedded Prometheus. It grows with series; a steady climb without more series is a leak: please report it.", "bytes", "not scraped", calm,
 			`max(process_resident_memory_bytes{job="gpustack-server"})`),
-		stat("Series", "Series that Prometheus holds in memory. About 2 kB each. A jump without new machines means that a label changes all the time: the mapping dashboard shows which target.", "short", noPrometheus, calm,
+		stat("Series", "Series in Prometheus' memory. About 2 kB each. A jump without new machines means that a label changes all the time: the mapping dashboard shows which target.", "short", noPrometheus, calm,
 			"max(prometheus_tsdb_head_series)"),
-		stat("Data on disk", "Space that Prometheus' blocks and write-ahead log take. Bounded by --retention settings; compare with the free space of the disk that holds the data directory.", "bytes", noPrometheus, calm,
+		stat("Data on disk", "Space that Prometheus' blocks and write-ahead log take. Bounded by --retention settings; compare with the free space on the disk of the data directory.", "bytes", noPrometheus, calm,
 			"max(prometheus_tsdb_storage_blocks_bytes + prometheus_tsdb_wal_storage_size_bytes)"),
 		grafana,
 	}
@@ -58,8 +58,8 @@ func agentTable() Panel {
 		return named("max by (cluster_name, instance) (" + metric + "{" + workerTargets + "})")
 	}
 	return Panel{
-		Kind: Table, H: 8, Title: "What the agent costs on each node", SortBy: "Memory", Interval: tableInterval,
-		Description: "One row a worker process. CPU is in per cent of one core. The agent should stay below a few per cent and 100 MB; more: look at Page, the samples that it serves for each scrape, and at how many engines it reads. Threads and files that only grow are a leak.",
+		Kind: Table, H: 8, Title: "Worker process on each node", SortBy: "Memory", Interval: tableInterval,
+		Description: "One row per worker process. CPU is in percent of one core. A worker should stay below a few percent and 100 MB. If it does not, look at Page, the samples of each scrape, and at the number of engines. Threads or files that only grow are a leak.",
 		Queries: []Query{
 			{Expr: named("max by (cluster_name, instance) (rate(process_cpu_seconds_total{" + workerTargets + "}[$__rate_interval]))")},
 			{Expr: of("process_resident_memory_bytes")},
@@ -114,7 +114,7 @@ func processesOverTime() []Panel {
 		counter("CPU, server and busiest workers", "Cores that each process keeps busy; 100 % is one core. The server's peaks are queries and compactions. A worker above a tenth of a core: look at the size of its engines' pages.", "percentunit", "process_cpu_seconds_total"),
 		gauge("Memory, server and largest workers", "Resident memory of each process. It settles within an hour; one that climbs for days leaks, and a peak of the server is mostly a large query.", "bytes", "process_resident_memory_bytes"),
 		gauge("Heap in use", "Memory that Go's heap uses: what the process itself needs. Resident memory far above it is what the runtime keeps for later, and no harm.", "bytes", "go_memstats_heap_inuse_bytes"),
-		gauge("Goroutines", "Threads of work in each process. They follow requests and targets; a line that only climbs means that something hangs: restart the process and tell us.", "short", "go_goroutines"),
+		gauge("Goroutines", "Threads of work in each process. They follow requests and targets; a line that only climbs means that something hangs: restart the process and please report it.", "short", "go_goroutines"),
 		counter("Garbage collection pauses", "Time in each second that a process stood still to collect garbage. Far below 1 % is normal; more: the machine is short of memory or CPU.", "percentunit", "go_gc_duration_seconds_sum"),
 		gauge("Open files", "Files and connections that each process has open. Some hundreds at most; the limit is process_max_fds, and a climb towards it ends in refused connections.", "short", "process_open_fds"),
 	}

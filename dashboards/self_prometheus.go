@@ -14,7 +14,7 @@ func storage() []Panel {
 		panel("Series in memory", "Series of the last two to three hours, and those that are made each second. Series made all the time without an end mean a label that changes with each request or restart: the table of targets has New series.", "short",
 			Query{Expr: "sum by (instance) (prometheus_tsdb_head_series)", Legend: "{{instance}}"},
 			Query{Expr: rate("prometheus_tsdb_head_series_created_total"), Legend: "new each second {{instance}}"}),
-		panel("Samples taken in", "Samples appended each second. A gap means that Prometheus or the disk stood still; a fall, that targets went away.", "cps",
+		panel("Samples appended", "Samples appended each second. A gap: Prometheus or its disk stalled. A fall: targets disappeared.", "cps",
 			Query{Expr: rate("prometheus_tsdb_head_samples_appended_total"), Legend: "{{instance}}"}),
 		panel("Space on disk", "What blocks and the write-ahead log take. Blocks grow until the retention time or size cuts them; the log until the next compaction, every two hours. See that the disk has room for both.", "bytes",
 			Query{Expr: "sum by (instance) (prometheus_tsdb_storage_blocks_bytes)", Legend: "blocks {{instance}}"},
@@ -23,7 +23,7 @@ func storage() []Panel {
 			Query{Expr: rate("prometheus_target_scrapes_sample_out_of_order_total"), Legend: "out of order {{instance}}"},
 			Query{Expr: rate("prometheus_target_scrapes_sample_duplicate_timestamp_total"), Legend: "twice {{instance}}"},
 			Query{Expr: rate("prometheus_target_scrapes_sample_out_of_bounds_total"), Legend: "out of bounds {{instance}}"}),
-		panel("Failures of the storage", "Failed compactions, reloads and truncations, and damage of the write-ahead log, in ten minutes. All should be 0: look at the disk's space and health, and at the server's log.", "short",
+		panel("Storage failures", "Failed compactions, reloads and truncations, and damage of the write-ahead log, in ten minutes. All should be 0: look at the disk's space and health, and at the server's log.", "short",
 			failures("compactions", "prometheus_tsdb_compactions_failed_total"),
 			failures("reloads", "prometheus_tsdb_reloads_failures_total"),
 			failures("truncations", "prometheus_tsdb_wal_truncations_failed_total"),
@@ -34,31 +34,31 @@ func storage() []Panel {
 }
 
 func queriesAndScrapes() []Panel {
-	answers := quantiles("Answers to queries", "Time until Prometheus answered queries, by way: query is one moment, query_range a span. Slow p99: a dashboard asks for too much at once; shorten its time range, or put the query on a recording rule.",
+	answers := quantiles("Query duration", "Time until Prometheus answered queries, by handler: query is one instant, query_range a time range. Slow p99: a dashboard queries too much; shorten its time range, or use a recording rule.",
 		"prometheus_http_request_duration_seconds", `handler=~"/api/v1/query(_range)?"`, "handler")
 	for i := range answers {
 		answers[i].NoValue, answers[i].Interval = "No queries", tableInterval
 	}
 	return slices.Concat(answers, []Panel{
 		{
-			Kind: TimeSeries, W: 12, Title: "Queries at once", Unit: "short", Min: new(0.0), NoValue: noPrometheus,
-			Description: "Queries that Prometheus computes at this moment, and how many it may. Near the limit others wait for their turn and dashboards load slowly: fewer dashboards with short refresh, or a higher limit.",
+			Kind: TimeSeries, W: 12, Title: "Concurrent queries", Unit: "short", Min: new(0.0), NoValue: noPrometheus,
+			Description: "Queries that Prometheus computes now, and the limit. Near the limit queries wait and dashboards load slowly: use fewer dashboards with a short refresh, or a higher limit.",
 			Queries: []Query{
 				{Expr: "sum by (instance) (prometheus_engine_queries)", Legend: "now {{instance}}"},
 				{Expr: "max by (instance) (prometheus_engine_queries_concurrent_max)", Legend: "limit {{instance}}"},
 			},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Where queries spend their time", Unit: "s", Min: new(0.0), NoValue: "No queries", Interval: tableInterval,
-			Description: "Mean time of a query by step: waiting for its turn (queue_time), reading the index (prepare_time), computing (inner_eval), sorting. Waiting that grows means too many queries at once.",
+			Kind: TimeSeries, W: 8, Title: "Query time by step", Unit: "s", Min: new(0.0), NoValue: "No queries", Interval: tableInterval,
+			Description: "Mean time of a query by step: waiting for its turn (queue_time), reading the index (prepare_time), computing (inner_eval), sorting. If waiting grows, there are too many concurrent queries.",
 			Queries: []Query{{
 				Expr:   "sum by (slice) (rate(prometheus_engine_query_duration_seconds_sum[$__rate_interval])) / (sum by (slice) (rate(prometheus_engine_query_duration_seconds_count[$__rate_interval])) > 0)",
 				Legend: "{{slice}}",
 			}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Time between scrapes, p99", Unit: "s", Min: new(0.0), NoValue: noPrometheus,
-			Description: "What lies between two scrapes of a target, beside the interval that was asked for. More than a tenth above it: the server's CPU does not suffice, and rates get uneven.",
+			Kind: TimeSeries, W: 8, Title: "Interval between scrapes, p99", Unit: "s", Min: new(0.0), NoValue: noPrometheus,
+			Description: "Time between two scrapes of a target, and the configured interval. More than 10 % above it: the server lacks CPU, and rates become uneven.",
 			Queries: []Query{{
 				Expr:   `max by (interval) (prometheus_target_interval_length_seconds{quantile="0.99"})`,
 				Legend: "asked for {{interval}}",
@@ -78,18 +78,18 @@ func queriesAndScrapes() []Panel {
 func eventBus() []Panel {
 	return []Panel{
 		{
-			Kind: TimeSeries, W: 8, Title: "Subscribers", Unit: "short", Min: new(0.0), NoValue: "no server scraped", Overrides: []Override{stairs()},
-			Description: "Open watch streams by topic. Each worker watches the mapping: fewer than there are workers means that some poll or are cut off; look at proxies between them and the server.",
+			Kind: TimeSeries, W: 8, Title: "Event bus subscribers", Unit: "short", Min: new(0.0), NoValue: "no server scraped", Overrides: []Override{stairs()},
+			Description: "Open watch streams by topic. Each worker watches the mapping. Fewer streams than workers: some workers poll or are disconnected; check the proxies between them and the server.",
 			Queries:     []Query{{Expr: "sum by (topic) (gpustack:bus_subscribers)", Legend: "{{topic}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Fullest queue", Unit: "percentunit", Min: new(0.0), Max: new(1.0), Thresholds: limits(0.8, 1), NoValue: "no server scraped",
-			Description: "How full the fullest queue of a subscriber is. Full for long: that subscriber does not read, mostly a dead connection; its events are merged, so none is lost, but it is late.",
+			Kind: TimeSeries, W: 8, Title: "Fullest subscriber queue", Unit: "percentunit", Min: new(0.0), Max: new(1.0), Thresholds: limits(0.8, 1), NoValue: "no server scraped",
+			Description: "Fill of the fullest subscriber queue. Full for long: the subscriber does not read, mostly a dead connection. Its events are merged, so none is lost, but they are late.",
 			Queries:     []Query{{Expr: "max by (topic) (gpustack:bus_queue_saturation_ratio)", Legend: "{{topic}}"}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Events", Unit: "cps", Min: new(0.0), NoValue: "no server scraped", Overrides: []Override{rare()},
-			Description: "Events on the server's bus each second by what became of them. Backpressured above 0 means that subscribers are slow; a steady stream of received means that somebody changes the mapping all the time.",
+			Kind: TimeSeries, W: 8, Title: "Event bus events", Unit: "cps", Min: new(0.0), NoValue: "no server scraped", Overrides: []Override{rare()},
+			Description: "Events on the server's bus per second, by outcome. Backpressured above 0 means that subscribers are slow; a steady stream of received means that somebody changes the mapping all the time.",
 			Queries:     []Query{{Expr: "sum by (kind) (rate(gpustack:bus_events_total[$__rate_interval]))", Legend: "{{kind}}"}},
 		},
 	}
@@ -99,22 +99,22 @@ func ownGrafana() []Panel {
 	const none = "no embedded Grafana"
 	return []Panel{
 		{
-			Kind: TimeSeries, W: 8, Title: "Grafana answers", Unit: "bool", Min: new(0.0), Max: new(1.0), NoValue: none,
+			Kind: TimeSeries, W: 8, Title: "Grafana up", Unit: "bool", Min: new(0.0), Max: new(1.0), NoValue: none,
 			Description: "Whether the embedded Grafana answered its supervisor. Gaps are restarts: the server's log has Grafana's last lines, which say why.",
 			Queries:     []Query{{Expr: "min by (instance) (stackscope_grafana_up)", Legend: "{{instance}}"}},
 			Overrides:   []Override{{Matching: ".*", Properties: map[string]any{"custom.lineInterpolation": "stepAfter"}}},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Starts and failures", Unit: "short", Min: new(0.0), NoValue: none, Overrides: []Override{stairs()},
-			Description: "How often Grafana was started, and failed, within ten minutes. exit: it ended by itself. start: it never answered. unresponsive: it hung and was ended. Mostly its database or its port; --grafana-home names another Grafana.",
+			Kind: TimeSeries, W: 8, Title: "Grafana starts and failures", Unit: "short", Min: new(0.0), NoValue: none, Overrides: []Override{stairs()},
+			Description: "How often Grafana was started, and failed, within ten minutes. exit: it ended by itself. start: it never answered. unresponsive: it hung and was ended. The usual cause is its database or its port; --grafana-home selects another Grafana.",
 			Queries: []Query{
 				{Expr: "sum(increase(stackscope_grafana_starts_total[10m]))", Legend: "started"},
 				{Expr: "sum by (reason) (increase(stackscope_grafana_failures_total[10m]))", Legend: "failed: {{reason}}"},
 			},
 		},
 		{
-			Kind: TimeSeries, W: 8, Title: "Time to start", Unit: "s", Min: new(0.0), NoValue: none,
-			Description: "How long the last start took until Grafana answered. Some seconds; the first one makes its database and takes longest. Near the limit: the machine is short of CPU or its disk is slow.",
+			Kind: TimeSeries, W: 8, Title: "Grafana start duration", Unit: "s", Min: new(0.0), NoValue: none,
+			Description: "Time from the last start until Grafana answered. The first start creates the database and takes longest. Near the limit: the machine lacks CPU or its disk is slow.",
 			Queries:     []Query{{Expr: "max by (instance) (stackscope_grafana_start_duration_seconds)", Legend: "{{instance}}"}},
 		},
 	}

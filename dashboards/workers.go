@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	workerSelector = cardSelector
+	workerSelector = gpuSelector
 	byWorker       = "worker_name"
 )
 
 func workers() Dashboard {
 	return Dashboard{
 		UID: "gpustack-worker", Title: "GPUStack Worker",
-		Description: "Nodes and their cards: how busy, how full, how hot, and who uses them. Takes the place of GPUStack's dashboard of the same name; its links go on working.",
+		Description: "Nodes and their GPUs: load, memory, temperature and the instances that use them. It replaces GPUStack's dashboard of the same name; links to that one keep working.",
 		Variables:   []Variable{datasource(), cluster(), worker()},
 		Rows: []Row{
 			{Panels: slices.Concat(workerCounts(), workerGauges())},
 			{Title: "Workers", Panels: []Panel{workerTable()}},
-			{Title: "Cards", Panels: []Panel{cardTable()}},
-			{Title: "Cards over time", Panels: cardsOverTime()},
-			{Title: "Card memory and who uses it", Panels: cardMemory()},
+			{Title: "GPUs", Panels: []Panel{gpuTable()}},
+			{Title: "GPUs over time", Panels: gpusOverTime()},
+			{Title: "GPU memory and who uses it", Panels: gpuMemory()},
 			{Title: "Nodes over time", Panels: nodesOverTime()},
 			{Title: "Disks", Collapsed: true, Panels: nodeDisks()},
 			{Title: "Network", Collapsed: true, Panels: nodeNetwork()},
@@ -44,23 +44,23 @@ func workerCounts() []Panel {
 		`count(max by (worker_name) (`+onWorkers("gpustack:worker_info")+`) unless on (worker_name) `+onWorkers("gpustack:worker_status", `state="ready"`)+`) or 0 * count(`+onWorkers("gpustack:worker_info")+`)`)
 	notReady.Thresholds = bad(1)
 	notReady.NoValue = "no server scraped"
-	act := count("To act on", "Cards with a recommended action: restart the application, reset, drain, reboot or replace. The dashboard GPU health has the reason of each.", "none",
-		`count(max by (`+cardBy+`) (`+onWorkers("gpustack:gpu_recommended_action", `action!="none"`)+`)) or 0 * count(`+onWorkers("gpustack:gpu_up")+`)`)
+	act := count("GPUs that need action", "GPUs with a recommended action: restart the application, reset, drain, reboot or replace. The dashboard GPU health has the reason of each.", "none",
+		`count(max by (`+gpuBy+`) (`+onWorkers("gpustack:gpu_recommended_action", `action!="none"`)+`)) or 0 * count(`+onWorkers("gpustack:gpu_up")+`)`)
 	act.Thresholds = bad(1)
-	act.NoValue = "not judged"
+	act.NoValue = "not evaluated"
 	act.Links = []Link{*To("stackscope-gpus", "GPU health", varCluster, "$cluster_name")}
-	present := count("Cards", "Cards, or chips of cards with several, that can be read now. Fewer than before: the dashboard GPU health names what was lost.", "none", `count(count by (`+cardBy+`) (`+onWorkers("gpustack:worker_node_gram_total_bytes")+` or `+onWorkers("gpustack:worker_node_gpu_cores")+`))`)
-	present.NoValue = "no cards"
-	vram := count("VRAM", "Memory of all cards together. Shrinks when a card is lost.", "bytes", `sum(max by (`+cardBy+`) (`+onWorkers("gpustack:worker_node_gram_total_bytes")+`))`)
-	vram.NoValue = "no cards"
-	power := count("Power", "Power that all cards draw now. The dashboard Power has what it buys.", "watt", `sum(max by (`+cardBy+`) (`+onWorkers("gpustack:worker_node_gpu_power_used_watts")+`))`)
+	present := count("GPUs", "GPUs that can be read now; of boards with several chips each chip. If there are fewer than before, the dashboard GPU health names the lost ones.", "none", `count(count by (`+gpuBy+`) (`+onWorkers("gpustack:worker_node_gram_total_bytes")+` or `+onWorkers("gpustack:worker_node_gpu_cores")+`))`)
+	present.NoValue = "no GPUs"
+	vram := count("VRAM", "Memory of all GPUs together. It shrinks when a GPU is lost.", "bytes", `sum(max by (`+gpuBy+`) (`+onWorkers("gpustack:worker_node_gram_total_bytes")+`))`)
+	vram.NoValue = "no GPUs"
+	power := count("Power", "Power that all GPUs draw now. The dashboard Power and tokens per joule has its cost.", "watt", `sum(max by (`+gpuBy+`) (`+onWorkers("gpustack:worker_node_gpu_power_used_watts")+`))`)
 	power.NoValue = "not measured"
 	power.Links = []Link{*To("stackscope-power", "Power and tokens per joule", varCluster, "$cluster_name")}
 	return []Panel{
 		count("Workers", "Workers whose metrics arrive. Fewer than expected: look at Not ready, and at whether Prometheus reaches port 10151 of each.", "none", `count(max by (worker_name) (`+onWorkers("gpustack:worker_node_os_info")+`))`),
 		notReady, present, act,
-		count("CPU cores", "Logical cores of the workers together. A card needs two or more to be fed; the gauge below says how busy they are.", "none", `sum(max by (worker_name) (`+onWorkers("gpustack:worker_node_cpu_cores")+`))`),
-		count("Memory", "Memory of the workers together, without that of cards.", "bytes", `sum(max by (worker_name) (`+onWorkers("gpustack:worker_node_memory_total_bytes")+`))`),
+		count("CPU cores", "Logical cores of the workers together. A GPU needs two or more cores; the gauge below shows how busy they are.", "none", `sum(max by (worker_name) (`+onWorkers("gpustack:worker_node_cpu_cores")+`))`),
+		count("Memory", "Memory of the workers together, without that of GPUs.", "bytes", `sum(max by (worker_name) (`+onWorkers("gpustack:worker_node_memory_total_bytes")+`))`),
 		vram, power,
 	}
 }
@@ -77,18 +77,18 @@ func workerGauges() []Panel {
 	}
 	calm := []Threshold{{Color: "blue"}}
 	return []Panel{
-		gauge("CPU busy", "Share of all workers' cores that worked. Red from 95 %: tokenizing, scheduling and sampling wait, and cards with them.", "percent",
+		gauge("CPU busy", "Share of all workers' cores that worked. Red from 95 %: tokenizing, scheduling and sampling wait, and GPUs wait for them.", "percent",
 			`sum(max by (worker_name) (`+onWorkers("gpustack:worker_node_cpu_utilization_rate")+`) * on (worker_name) max by (worker_name) (`+onWorkers("gpustack:worker_node_cpu_cores")+`)) / sum(max by (worker_name) (`+onWorkers("gpustack:worker_node_cpu_cores")+`))`, "", limits(80, 95)),
 		gauge("Memory used", "Share of all workers' memory in use. Red from 95 %: the kernel begins to kill; the table of workers says whose memory is full.", "percent",
 			ratio("gpustack:worker_node_memory_used_bytes", "gpustack:worker_node_memory_total_bytes", byWorker), "", limits(85, 95)),
-		gauge("GPU busy", "Mean of all cards' utilization as drivers say it: the share of time with any work, not how much of the card worked. High is good where requests wait. No limit, so no colour.", "percent",
-			`avg(max by (`+cardBy+`) (`+onWorkers("gpustack:worker_node_gpu_utilization_rate")+`))`, "not measured", calm),
-		gauge("VRAM used", "Share of all cards' memory in use. Engines reserve most of it at their start, so high is normal; no colour.", "percent",
-			ratio("gpustack:worker_node_gram_used_bytes", "gpustack:worker_node_gram_total_bytes", cardBy), "not measured", calm),
-		gauge("Hottest card", "Temperature of the hottest card. Orange from 80, where many cards begin to lower their clocks, red from 90: see to its cooling, or drain it.", "celsius",
+		gauge("GPU busy", "Mean utilization of all GPUs, as drivers report it: the share of time with any work, not how much of the GPU worked. No value is wrong by itself, so it has no colour.", "percent",
+			`avg(max by (`+gpuBy+`) (`+onWorkers("gpustack:worker_node_gpu_utilization_rate")+`))`, "not measured", calm),
+		gauge("VRAM used", "Share of all GPUs' memory in use. Engines reserve most of it at their start, so high is normal; no colour.", "percent",
+			ratio("gpustack:worker_node_gram_used_bytes", "gpustack:worker_node_gram_total_bytes", gpuBy), "not measured", calm),
+		gauge("Hottest GPU", "Temperature of the hottest GPU. Orange from 80, where many GPUs begin to lower their clocks, red from 90: see to its cooling, or drain it.", "celsius",
 			`max(`+onWorkers("gpustack:worker_node_gpu_temperature_celsius")+`)`, "not measured", limits(80, 90)),
-		gauge("Power of limit", "Power that cards draw as a share of what they may draw. At 100 % they lower their clocks; red is no harm, but a higher limit would make them faster.", "percent",
-			ratio("gpustack:worker_node_gpu_power_used_watts", "gpustack:worker_node_gpu_power_limit_watts", cardBy), "no limit known", limits(90, 99)),
+		gauge("GPU power as a share of the limit", "Power that GPUs draw as a share of their limits. At 100 % they are throttled; that does no harm, but a higher limit makes them faster.", "percent",
+			ratio("gpustack:worker_node_gpu_power_used_watts", "gpustack:worker_node_gpu_power_limit_watts", gpuBy), "no limit known", limits(90, 99)),
 	}
 }
 
@@ -96,7 +96,7 @@ func workerTable() Panel {
 	most := func(family string) string { return `max by (worker_name) (` + onWorkers(family) + `)` }
 	return Panel{
 		Kind: Table, H: 7, Title: "State and load of each worker", SortBy: "CPU",
-		Description: "One row a worker. Load is the mean of five minutes for each core: above 1, processes wait for a core. Fullest disk is the fullest filesystem: models are downloaded there; above 90 % clear it. A heartbeat older than 150 s makes a worker not ready: look at its log and at the network between it and the server. A click on the name shows that worker alone.",
+		Description: "One row per worker. Load is the mean of five minutes for each core: above 1, processes wait for a core. Fullest disk is the fullest filesystem: models are downloaded there; above 90 % clear it. A heartbeat older than 150 s makes a worker not ready: look at its log and at the network between it and the server. A click on the name shows that worker alone.",
 		Queries: []Query{
 			{Expr: `max by (worker_name, state) (` + onWorkers("gpustack:worker_status") + `)`},
 			{Expr: `max by (worker_name) (` + onWorkers("gpustack:worker_heartbeat_age_seconds") + `)`},
@@ -106,8 +106,8 @@ func workerTable() Panel {
 			{Expr: most("gpustack:worker_node_memory_utilization_rate")},
 			{Expr: most("gpustack:worker_node_memory_total_bytes")},
 			{Expr: most("gpustack:worker_node_filesystem_utilization_rate")},
-			{Expr: `count by (worker_name) (count by (` + cardBy + `) (` + onWorkers("gpustack:worker_node_gram_total_bytes") + `))`},
-			{Expr: `sum by (worker_name) (max by (` + cardBy + `) (` + onWorkers("gpustack:worker_node_gpu_power_used_watts") + `))`},
+			{Expr: `count by (worker_name) (count by (` + gpuBy + `) (` + onWorkers("gpustack:worker_node_gram_total_bytes") + `))`},
+			{Expr: `sum by (worker_name) (max by (` + gpuBy + `) (` + onWorkers("gpustack:worker_node_gpu_power_used_watts") + `))`},
 			{Expr: `count by (worker_name) (count by (worker_name, model_instance_name) (` + onWorkers("gpustack:runtime_scrape_success") + `))`},
 			{Expr: most("gpustack:worker_node_uptime_seconds")},
 		},
@@ -121,7 +121,7 @@ func workerTable() Panel {
 			{Title: "Memory", Query: 6, Unit: "percent", Decimals: new(0), Bar: true, Max: 100, Width: 140, Thresholds: limits(85, 95)},
 			{Title: "of", Query: 7, Unit: "bytes", Decimals: new(0), Width: 80},
 			{Title: "Fullest disk", Query: 8, Unit: "percent", Decimals: new(0), Thresholds: limits(80, 90), Width: 95},
-			{Title: "Cards", Query: 9, Width: 65},
+			{Title: "GPUs", Query: 9, Width: 65},
 			{Title: "Power", Query: 10, Unit: "watt", Decimals: new(0), Width: 80},
 			{Title: "Instances", Query: 11, Width: 85},
 			{Title: "Up for", Query: 12, Unit: "s", Decimals: new(0), Width: 85},

@@ -6,8 +6,8 @@ func workerSystems() []Panel {
 	}
 	return []Panel{
 		{
-			Kind: Table, Title: "Systems", H: 7, SortBy: "Up for",
-			Description: "Operating system, kernel and time since the boot of each worker. Nodes of one kind should be alike: a kernel or driver that differs is the first suspect where one node is slow. A short time since the boot that nobody ordered: look for a power failure or a panic.",
+			Kind: Table, Title: "Operating systems and drivers", H: 7, SortBy: "Up for",
+			Description: "Operating system, kernel and time since the boot of each worker. Nodes of one kind should be alike: if one node is slow, check for a different kernel or driver first. An unexpected reboot: look for a power failure or a kernel panic.",
 			Queries: []Query{
 				{Expr: most("gpustack:worker_node_os_info", ", name, version")},
 				{Expr: most("gpustack:worker_node_kernel_info", ", release, architecture")},
@@ -20,7 +20,7 @@ func workerSystems() []Panel {
 				{Title: "Version", Label: "version"},
 				{Title: "Kernel", Label: "release"},
 				{Title: "Architecture", Label: "architecture"},
-				{Title: "Cards", Label: "vendor"},
+				{Title: "GPUs", Label: "vendor"},
 				{Title: "Driver", Label: "driver_version"},
 				{Title: "Up for", Query: 4, Unit: "s", Decimals: new(1)},
 				{Title: "os", Query: 1, Hidden: true},
@@ -30,7 +30,7 @@ func workerSystems() []Panel {
 		},
 		{
 			Kind: Table, W: 12, Title: "Collectors", SortBy: "Took",
-			Description: "What the worker reads, and how long that took the last time. Failed: what this collector feeds is absent above; the worker's log says why. Over 1 s: a driver or file system is slow to answer, and values are older than they look.",
+			Description: "What the worker reads, and how long the last reading took. Failed: the collector's metrics are missing; the worker's log says why. Over 1 s: a driver or filesystem is slow, and values are older than they look.",
 			Queries: []Query{
 				{Expr: `min by (worker_name, collector) (` + onWorkers("gpustack:collector_success") + `)`},
 				{Expr: `max by (worker_name, collector) (` + onWorkers("gpustack:collector_duration_seconds") + `)`},
@@ -43,9 +43,9 @@ func workerSystems() []Panel {
 			},
 		},
 		{
-			Kind: Table, W: 12, Title: "Drivers", SortBy: "Missing",
-			Description: "Cards of each vendor that a worker should have and can read, and whether the driver answers. A driver that hangs needs its processes ended or the node rebooted; missing cards are named on the dashboard GPU health.",
-			NoValue:     "no cards on these workers",
+			Kind: Table, W: 12, Title: "GPU drivers", SortBy: "Missing",
+			Description: "Expected and missing GPUs of each vendor, and whether the driver answers. A driver that hangs needs its processes ended or the node rebooted. The dashboard GPU health names missing GPUs.",
+			NoValue:     "no GPUs on these workers",
 			Queries: []Query{
 				{Expr: `min by (worker_name, vendor) (` + onWorkers("gpustack:gpu_driver_responsive") + `)`},
 				{Expr: `max by (worker_name, vendor) (` + onWorkers("gpustack:gpu_expected") + `)`},

@@ -1,4 +1,4 @@
-// Package demo runs a small fleet to look at: a server, a worker of this machine, simulated engines behind a gateway, and cards under load.
+// Package demo runs a small fleet to look at: a server, a worker of this machine, simulated engines behind a gateway, and GPUs under load.
 package demo
 
 import (
@@ -27,7 +27,7 @@ const (
 	// grafanaTimeout bounds how long the demo waits for Grafana before it says what keeps it.
 	grafanaTimeout = 2 * time.Minute
 	pollInterval   = 200 * time.Millisecond
-	// fakeGPUs is the number of cards of the demo's node.
+	// fakeGPUs is the number of GPUs of the demo's node.
 	fakeGPUs = 8
 	// grafanaPassword is the specification's. The demo sets it itself, so that nobody is warned about what is only shown.
 	grafanaPassword = "grafana"
@@ -132,7 +132,7 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
 	flags := worker.Flags{
 		WorkerIP: loopback, WorkerMetricsHost: o.Host, HostRoot: "/", HostInterval: defaults.HostInterval,
 		WorkerMetricsPort: s.freeOr(o.Host, o.WorkerMetricsPort, "the worker's metrics are"),
-		// The demo is the same on every machine: it looks for no engines and no cards there.
+		// The demo is the same on every machine: it looks for no engines and no GPUs there.
 		FakeGPUs: fakeGPUs, GPUInterval: defaults.GPUInterval, StallAfter: defaults.StallAfter, EngineRetention: defaults.EngineRetention,
 	}
 	for _, e := range f.engines {

@@ -34,7 +34,7 @@ func Queries() []Query {
 			`max by (model_instance_name, runtime) (gpustack:kv_cache_usage_ratio)`,
 		},
 		{
-			"Cards: which instance holds how much of which",
+			"GPUs: which instance uses how much of which",
 			`sum by (model_instance_name, gpu_index) (gpustack:model_instance_gpu_memory_used_bytes)`,
 		},
 		{

@@ -25,7 +25,7 @@ type summary struct {
 
 func (s summary) print(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("\nstackscope demo: a server, a worker of this machine, four simulated engines under load behind a simulated gateway, eight simulated cards\n\n")
+	b.WriteString("\nstackscope demo: a server, a worker of this machine, four simulated engines under load behind a simulated gateway, eight simulated GPUs\n\n")
 	for _, e := range s.engines {
 		fmt.Fprintf(&b, "  %-16s %-14s %s/metrics\n", e.title, e.model, e.url)
 	}

@@ -26,8 +26,8 @@ func emptyOnDemo() []empty {
 		{uid: worker, row: "InfiniBand and RoCE", why: "few machines have InfiniBand", machine: true},
 		{uid: worker, panel: "Network devices", refID: "B", why: "virtual devices tell no speed", machine: true},
 		{uid: model, panel: "Restarts", refID: "B", why: noStart},
-		{uid: model, panel: "Phases of starts", why: noStart},
-		{uid: mapping, panel: "Left out by discovery", why: "the demo looks for no engines of the machine"},
+		{uid: model, panel: "Start duration by phase", why: noStart},
+		{uid: mapping, panel: "Skipped by discovery", why: "the demo looks for no engines of the machine"},
 		{uid: self, panel: "Grafana", why: noGrafana},
 		{uid: self, row: "Grafana", why: noGrafana},
 	}

@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// What the dashboards about cards have in common.
+// What the dashboards about GPUs have in common.
 const (
-	cardBy       = "worker_name, gpu_index, gpu_chip_index" // tells cards of a cluster apart
-	cardLegend   = "{{worker_name}} {{gpu_index}}.{{gpu_chip_index}}"
-	cardSelector = `cluster_name="$cluster_name", worker_name=~"$worker_name"`
-	// worstCards is how many lines a panel about single cards shows, so that it stays readable with hundreds of cards.
-	worstCards = 12
+	gpuBy       = "worker_name, gpu_index, gpu_chip_index" // tells GPUs of a cluster apart
+	gpuLegend   = "{{worker_name}} {{gpu_index}}.{{gpu_chip_index}}"
+	gpuSelector = `cluster_name="$cluster_name", worker_name=~"$worker_name"`
+	// worstGPUs is how many lines a panel about single GPUs shows, so that it stays readable with hundreds of GPUs.
+	worstGPUs = 12
 )
 
-// cards selects a family of the chosen workers. More matchers may follow.
-func cards(family string, more ...string) string {
-	return "gpustack:" + family + "{" + listed(cardSelector, more) + "}"
+// GPUs selects a family of the chosen workers. More matchers may follow.
+func gpus(family string, more ...string) string {
+	return "gpustack:" + family + "{" + listed(gpuSelector, more) + "}"
 }
 
 // listed puts more entries behind a list.
@@ -24,20 +24,20 @@ func listed(list string, more []string) string {
 	return strings.Join(append([]string{list}, more...), ", ")
 }
 
-// ofCard is the family with one sample for each card, and for each value of the further labels.
-func ofCard(series string, more ...string) string {
-	return fmt.Sprintf("max by (%s) (%s)", listed(cardBy, more), series)
+// byGPU is the family with one sample for each GPU, and for each value of the further labels.
+func byGPU(series string, more ...string) string {
+	return fmt.Sprintf("max by (%s) (%s)", listed(gpuBy, more), series)
 }
 
-// worst keeps of what expr says about cards the few with the highest score over the whole range, so that a line doesn't come and
-// go. The score must be fixed at the range's end by "@ end()". More labels tell several lines of a card apart.
+// worst keeps of what expr says about GPUs the few with the highest score over the whole range, so that a line doesn't come and
+// go. The score must be fixed at the range's end by "@ end()". More labels tell several lines of a GPU apart.
 func worst(expr, score string, more ...string) string {
-	return fmt.Sprintf("(%s) and on (%s) topk(%d, %s)", expr, listed(cardBy, more), worstCards, score)
+	return fmt.Sprintf("(%s) and on (%s) topk(%d, %s)", expr, listed(gpuBy, more), worstGPUs, score)
 }
 
 // highest is the worst of a gauge: those with the highest value in the range.
 func highest(series string, more ...string) string {
-	return worst(ofCard(series, more...), ofCard("max_over_time("+series+"[$__range] @ end())", more...), more...)
+	return worst(byGPU(series, more...), byGPU("max_over_time("+series+"[$__range] @ end())", more...), more...)
 }
 
 // above0 scores those alone that have anything, or all where none has: a dozen lines at 0 would hide the one that is not.
@@ -62,7 +62,7 @@ func rare() Override {
 
 // matrixCells colours the cells of a matrix, but not its first column, by their thresholds.
 func matrixCells() Override {
-	return Override{Matching: "^(?!Family).*", Properties: map[string]any{"custom.cellOptions": object{"type": "color-text"}, "custom.align": "center"}}
+	return Override{Matching: "^(?!Metric).*", Properties: map[string]any{"custom.cellOptions": object{"type": "color-text"}, "custom.align": "center"}}
 }
 
 // toWorker leads from a row of a table to its worker.
@@ -75,11 +75,11 @@ func lineToWorker() []Link {
 	return []Link{*To("gpustack-worker", "Worker ${__field.labels.worker_name}", varCluster, "${"+varCluster+"}", varWorker, "${__field.labels.worker_name}")}
 }
 
-// cardColumns begin a table about cards.
-func cardColumns(more ...Column) []Column {
+// gpuColumns begin a table about GPUs.
+func gpuColumns(more ...Column) []Column {
 	return append([]Column{
 		{Title: "Worker", Label: "worker_name", Link: toWorker()},
-		{Title: "Card", Label: "gpu_index", Width: 52},
+		{Title: "GPU", Label: "gpu_index", Width: 52},
 		{Title: "Chip", Label: "gpu_chip_index", Width: 52},
 	}, more...)
 }
