@@ -44,9 +44,9 @@ func (s *shown) hasNot(label string) bool {
 		{model, "Model", "source"},
 		{model, "Model", "source_key"},
 		// Until an engine restarts, one series stands in for what there is none of.
-		{model, "Changes of state that workers saw", "model_instance_name"},
-		{model, "Changes of state that workers saw", "from"},
-		{model, "Changes of state that workers saw", "to"},
+		{model, "State changes observed by workers", "model_instance_name"},
+		{model, "State changes observed by workers", "from"},
+		{model, "State changes observed by workers", "to"},
 	}, unlabelled{s.dashboard.UID, s.panel.Title, label})
 }
 
