@@ -22,7 +22,7 @@ export PATH  := $(GOBIN):$(PATH)
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
-.PHONY: help build run test clone-test e2e attack race no-race lint bench fuzz gen check vulncheck ui tools clean
+.PHONY: help build run test clone-test e2e attack race no-race lint bench fuzz gen surface check vulncheck ui tools clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ lint: tools ## golangci-lint, formatting, go fix, go.mod
 
 gen: ## regenerate what is generated (dashboards, docs/metrics.md, docs/flags.md, docs/access.md, the tables of vendors)
 	$(GO) run ./hack/gen
+
+surface: build ## write metrics, flags, API routes and target labels of bin/ to bin/surface.txt, to compare versions with diff
+	@$(GO) run ./hack/surface bin > bin/surface.txt && echo "bin/surface.txt"
 
 bench: build ## benchmarks: the translator beside its peers, and the hot paths
 	cd bench && STACKSCOPE_BENCH=1 $(GO) test -run 'TestRatios|TestScrape|TestManyEngines|TestAgent|TestDashboards' -count=1 -v -timeout 20m . && $(GO) test -run '^$$' -bench . -benchtime 1s .
