@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackscope/stackscope/internal/base/nearest"
 	"github.com/stackscope/stackscope/internal/catalog"
 )
 
@@ -73,40 +74,9 @@ func (v *validator) suggest(found string, allowed []string) string {
 	if v.suggestions++; v.suggestions > maxSuggestions || len(found) > maxSuggestionBytes || len(allowed) > maxFamilies {
 		return ""
 	}
-	nearest, least := "", max(2, len(found)/4)+1
-	for _, name := range allowed {
-		if len(name) > maxSuggestionBytes || len(name)-len(found) >= least || len(found)-len(name) >= least {
-			continue
-		}
-		if d := distance(found, name); d < least {
-			nearest, least = name, d
-		}
-	}
-	if nearest == "" {
+	name := nearest.Name(found, allowed, max(2, len(found)/4))
+	if name == "" {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean %q?", nearest)
-}
-
-// distance is the number of bytes to insert, delete, replace or swap with their neighbour to get from a to b.
-func distance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
+	return fmt.Sprintf("; did you mean %q?", name)
 }

@@ -5,7 +5,6 @@ package configfile
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"reflect"
@@ -15,11 +14,16 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/base/nearest"
 )
 
 // MaxBytes bounds the size of a configuration file.
 const MaxBytes = 1 << 20
+
+// maxEdits is how far an unknown key may be from a known one that an error suggests.
+const maxEdits = 2
 
 // maxFaults bounds how many faults of a file one error lists.
 const maxFaults = 5
@@ -87,10 +91,7 @@ func Resolver(path string, known func(key string) bool) (*File, error) {
 func read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		if pe, ok := errors.AsType[*fs.PathError](err); ok {
-			err = pe.Err
-		}
-		return nil, fmt.Errorf("config file %s: %w; give the path of a YAML file with --config-file", path, err)
+		return nil, fmt.Errorf("config file %s: %w; give the path of a YAML file with --config-file", path, durable.Cause(err))
 	}
 	data, err := httpjson.ReadAll(f, MaxBytes)
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -154,7 +155,7 @@ func (f *File) check(app *kong.Application) error {
 		if !ok {
 			if !f.known(e.key) {
 				fault := fmt.Sprintf("config file %s:%d: unknown key %q", f.path, e.line, e.key)
-				if near := suggest(e.key, names); near != "" {
+				if near := nearest.Name(e.key, names, maxEdits); near != "" {
 					fault += fmt.Sprintf(": did you mean %q?", near)
 				} else if !listed {
 					listed = true

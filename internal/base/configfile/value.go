@@ -141,34 +141,3 @@ func kindOf(n *yaml.Node) string {
 	}
 	return fmt.Sprintf("%q", n.Value)
 }
-
-// suggest names the known key that is nearest to key, or "" when none is near.
-func suggest(key string, names []string) string {
-	best, distance := "", 3
-	for _, name := range names {
-		if d := edits(key, name); d < distance {
-			best, distance = name, d
-		}
-	}
-	return best
-}
-
-// edits is the Levenshtein distance of two short ASCII words.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
