@@ -53,7 +53,7 @@ func yamlFault(err error) *Fault {
 	if strings.Contains(text, "did not find expected alphabetic or numeric character") {
 		text += ` (a * must be quoted: "*")`
 	}
-	return &Fault{Detail: "found no valid YAML: " + clip(text)}
+	return &Fault{Detail: "found no valid YAML: " + shorten(text)}
 }
 
 func fromYAML(y *yaml.Node, b *budget, depth int) (*node, *Fault) {

@@ -3,6 +3,8 @@ package mapping
 import (
 	"fmt"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/base/clip"
 )
 
 // MaxFaults bounds how many faults one document is told.
@@ -60,7 +62,7 @@ type pointer string
 var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 func (p pointer) key(key string) pointer {
-	return p + pointer("/"+pointerEscaper.Replace(clip(key)))
+	return p + pointer("/"+pointerEscaper.Replace(shorten(key)))
 }
 
 func (p pointer) index(i int) pointer {
@@ -70,15 +72,10 @@ func (p pointer) index(i int) pointer {
 // clipBytes bounds how much of a document's own text a fault repeats.
 const clipBytes = 300
 
-// clip shortens text that is too long to be repeated in a fault.
-func clip(text string) string {
-	if len(text) <= clipBytes {
-		return text
-	}
-	return strings.ToValidUTF8(text[:clipBytes], "") + "..."
-}
+// shorten bounds text of the document that a fault repeats.
+func shorten(text string) string { return clip.End(text, clipBytes) }
 
 // quote repeats a document's own text in a fault.
 func quote(text string) string {
-	return fmt.Sprintf("%q", clip(text))
+	return fmt.Sprintf("%q", shorten(text))
 }

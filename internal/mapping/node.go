@@ -48,21 +48,21 @@ func (n *node) what() string {
 	case kindString:
 		return "the string " + quote(n.text)
 	case kindNumber:
-		return "the number " + clip(n.text)
+		return "the number " + shorten(n.text)
 	case kindBool:
-		return "the boolean " + clip(n.text)
+		return "the boolean " + shorten(n.text)
 	case kindNull:
 		return "null"
 	case kindAlias:
-		return "the YAML alias *" + clip(n.text)
+		return "the YAML alias *" + shorten(n.text)
 	default:
 		switch n.tag {
 		case "!!timestamp":
-			return "the date " + clip(n.text)
+			return "the date " + shorten(n.text)
 		case "!!merge":
-			return "the YAML merge key " + clip(n.text)
+			return "the YAML merge key " + shorten(n.text)
 		default:
-			return "the YAML tag " + clip(n.tag)
+			return "the YAML tag " + shorten(n.tag)
 		}
 	}
 }
