@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"github.com/prometheus/prometheus/tsdb/fileutil"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // dirLock holds a data directory against other processes, by the same file as a separate Prometheus does.
@@ -31,7 +33,7 @@ func (e *dirError) Unwrap() error { return e.err }
 // lockDir makes the directory, an absolute path, where it is absent and locks it.
 func lockDir(dir string) (*dirLock, *dirError) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		why, do := reason(err), wayInto(err)
+		why, do := durable.Cause(err), wayInto(err)
 		if e, ok := errors.AsType[*os.PathError](err); ok && (errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrExist)) {
 			why, do = fmt.Errorf("%s is a file", e.Path), "move it away"
 		}
@@ -47,7 +49,7 @@ func lockDir(dir string) (*dirLock, *dirError) {
 	case isDir(path):
 		return nil, &dirError{fmt.Errorf("prometheus: data directory %s can't be written to: %s is a directory", dir, path), "move it away"}
 	}
-	return nil, &dirError{fmt.Errorf("prometheus: data directory %s can't be written to: %w", dir, reason(err)), wayInto(err)}
+	return nil, &dirError{fmt.Errorf("prometheus: data directory %s can't be written to: %w", dir, durable.Cause(err)), wayInto(err)}
 }
 
 // wayInto says what to do about a directory that can't be made or written to.
@@ -63,12 +65,4 @@ func wayInto(err error) string {
 
 func (l *dirLock) release() error {
 	return errors.Join(os.Remove(l.path), l.releaser.Release())
-}
-
-// reason strips the operation and the path, which the message around it says already.
-func reason(err error) error {
-	if e, ok := errors.AsType[*os.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }

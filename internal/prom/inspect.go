@@ -19,6 +19,8 @@ import (
 
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunks"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // fault is one thing in the data directory that the TSDB can't work with.
@@ -80,7 +82,7 @@ var blockName = regexp.MustCompile(`^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$`)
 func inspectBlocks(dir string, deep bool) []fault {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return []fault{{path: dir, what: "data directory", err: reason(err)}}
+		return []fault{{path: dir, what: "data directory", err: durable.Cause(err)}}
 	}
 	damaged := map[string]fault{}
 	replaced := map[string]bool{}
@@ -92,7 +94,7 @@ func inspectBlocks(dir string, deep bool) []fault {
 		meta, err := readMeta(path)
 		if err != nil {
 			id, made := blockMade(e.Name())
-			damaged[id] = fault{path: path, what: "block", err: fmt.Errorf("meta.json: %w", reason(err)), lost: "samples of a block made at " + made}.moved()
+			damaged[id] = fault{path: path, what: "block", err: fmt.Errorf("meta.json: %w", durable.Cause(err)), lost: "samples of a block made at " + made}.moved()
 			continue
 		}
 		if err := inspectBlock(path, meta, deep); err != nil {
@@ -133,12 +135,12 @@ func readMeta(block string) (*tsdb.BlockMeta, error) {
 
 func inspectBlock(path string, meta *tsdb.BlockMeta, deep bool) error {
 	if info, err := os.Stat(filepath.Join(path, "chunks")); err != nil {
-		return fmt.Errorf("chunks: %w", reason(err))
+		return fmt.Errorf("chunks: %w", durable.Cause(err))
 	} else if !info.IsDir() {
 		return fmt.Errorf("chunks: %w", errNoDirectory)
 	}
 	if info, err := os.Stat(filepath.Join(path, "index")); err != nil {
-		return fmt.Errorf("index: %w", reason(err))
+		return fmt.Errorf("index: %w", durable.Cause(err))
 	} else if info.IsDir() {
 		return fmt.Errorf("index: %w", errNoFile)
 	}
@@ -186,13 +188,13 @@ func inspectHeadChunks(dir string) []fault {
 func inspectHeadChunkFile(path string, last bool) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return reason(err)
+		return durable.Cause(err)
 	}
 	defer func() { _ = f.Close() }()
 	var header [chunks.HeadChunkFileHeaderSize]byte
 	n, err := io.ReadFull(f, header[:])
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return reason(err)
+		return durable.Cause(err)
 	}
 	magic := binary.BigEndian.Uint32(header[:])
 	switch {
@@ -215,7 +217,7 @@ func numbered(dir string) (map[int]string, []fault, error) {
 		if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
 			return nil, nil, errNoDirectory
 		}
-		return nil, nil, reason(err)
+		return nil, nil, durable.Cause(err)
 	}
 	files := map[int]string{}
 	var faults []fault

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunks"
 	"github.com/prometheus/prometheus/tsdb/encoding"
 	"github.com/prometheus/prometheus/tsdb/index"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // inspectSegments looks whether a block's chunks are all there, which the TSDB finds out only when somebody asks for them. It reads
@@ -39,7 +41,7 @@ func inspectSegments(block string, meta *tsdb.BlockMeta) error {
 	}
 	f, err := os.Open(filepath.Join(block, "index"))
 	if err != nil {
-		return fmt.Errorf("index: %w", reason(err))
+		return fmt.Errorf("index: %w", durable.Cause(err))
 	}
 	defer func() { _ = f.Close() }()
 	idx, err := newSeriesList(f)
@@ -69,18 +71,18 @@ func missingSegment(n int) error { return fmt.Errorf("chunks/%06d: it is missing
 func inspectSegment(path string, at int64) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return reason(err)
+		return durable.Cause(err)
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
-		return reason(err)
+		return durable.Cause(err)
 	}
 	end := at + chunks.MaxChunkLengthFieldSize
 	if end <= info.Size() {
 		var head [chunks.MaxChunkLengthFieldSize]byte
 		if _, err := f.ReadAt(head[:], at); err != nil {
-			return reason(err)
+			return durable.Cause(err)
 		}
 		length, n := binary.Uvarint(head[:])
 		if n <= 0 {

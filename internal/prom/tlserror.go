@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // tlsFault says why a connection over TLS did not come about, without anything that the target sent; "" when that wasn't the reason.
@@ -29,8 +31,8 @@ func tlsFault(err error) string {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "it does not speak TLS"
 	}
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return "a file that " + httpConfigFlag + " names can't be used: " + e.Err.Error()
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return "a file that " + httpConfigFlag + " names can't be used: " + durable.Cause(err).Error()
 	}
 	switch text := err.Error(); {
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
