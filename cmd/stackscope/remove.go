@@ -105,7 +105,7 @@ func (c *workerRemove) Run(e *command.Env) error {
 	}
 	if i < 0 {
 		if i, err := k.kept(c.Worker); err == nil && i >= 0 {
-			return fmt.Errorf("%s was removed %s already, and is kept out until `stackscope worker allow %d`", describeRevoked(&k.revoked[i]), ago(k.revoked[i].RevokedAt), k.revoked[i].ID)
+			return fmt.Errorf("%s was removed %s already, and is revoked until `stackscope worker allow %d`", describeRevoked(&k.revoked[i]), ago(k.revoked[i].RevokedAt), k.revoked[i].ID)
 		}
 		return fmt.Errorf("no worker has the id or the name %s: `stackscope worker list` prints those that there are", c.Worker)
 	}
@@ -120,7 +120,7 @@ func (c *workerRemove) Run(e *command.Env) error {
 	}
 	revoked, err := cl.Revoked(e.Context)
 	if err != nil && statusOf(err) != http.StatusNotFound {
-		return fmt.Errorf("%s is removed; whether it is kept out is not known: %w", w, err)
+		return fmt.Errorf("%s is removed; whether it is revoked is not known: %w", w, err)
 	}
 	kept := slices.ContainsFunc(revoked, func(r wire.RevokedWorker) bool { return r.ID == w.ID })
 	if c.JSON {
@@ -131,10 +131,10 @@ func (c *workerRemove) Run(e *command.Env) error {
 			KeptOut     bool   `json:"kept_out"`
 		}{w.ID, w.Name, w.ClusterName, kept})
 	}
-	next := "It wasn't alive, so it isn't kept out: should it start again, it joins under a new id."
+	next := "It wasn't alive, so it isn't revoked: should it start again, it joins under a new id."
 	switch {
 	case kept:
-		next = fmt.Sprintf("It is kept out: if it runs, it goes on exporting, and this server refuses it until `stackscope worker allow %d`.", w.ID)
+		next = fmt.Sprintf("It is revoked: if it runs, it goes on exporting, and this server refuses it until `stackscope worker allow %d`.", w.ID)
 	case err != nil:
 		next = "This server is older and keeps nobody out: if the worker runs, it is back under a new id. Stop it first."
 	}
@@ -171,9 +171,9 @@ func (c *workerAllow) Run(e *command.Env) error {
 	}
 	if i < 0 {
 		if i, err := k.worker(c.Worker); err == nil && i >= 0 {
-			return fmt.Errorf("%s isn't kept out: it is %s and reported %s", &k.workers[i], k.workers[i].State, lastReport(&k.workers[i].Worker))
+			return fmt.Errorf("%s isn't revoked: it is %s and reported %s", &k.workers[i], k.workers[i].State, lastReport(&k.workers[i].Worker))
 		}
-		return fmt.Errorf("no worker that is kept out has the id or the name %s: `stackscope worker list` prints those that there are", c.Worker)
+		return fmt.Errorf("no revoked worker has the id or the name %s: `stackscope worker list` prints the revoked workers", c.Worker)
 	}
 	w := &k.revoked[i]
 	if err := cl.AllowWorker(e.Context, w.ID); err != nil {
@@ -211,7 +211,7 @@ func atTerminal(e *command.Env) bool {
 
 // askToRemove fails if somebody doesn't want the worker to be removed.
 func askToRemove(e *command.Env, w *listedWorker) error {
-	fmt.Fprintf(e.Stderr, "%s is %s and reported %s.\nIt and its instances leave the inventory and the scrape targets, and it is kept out until `stackscope worker allow %d`. Its samples stay.\n",
+	fmt.Fprintf(e.Stderr, "%s is %s and reported %s.\nIt and its instances leave the inventory and the scrape targets, and it is revoked until `stackscope worker allow %d`. Its samples stay.\n",
 		w, w.State, lastReport(&w.Worker), w.ID)
 	if confirm(e.Context, e.Stdin, e.Stderr, "Remove it? [y/N] ") {
 		return nil

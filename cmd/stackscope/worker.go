@@ -34,7 +34,7 @@ func (*workerCmd) Help() string {
 // stateRevoked is shown beside the states of workers that are in the inventory.
 const stateRevoked = "revoked"
 
-// known are a server's workers, and those that it keeps out.
+// known are a server's workers, the revoked ones apart.
 type known struct {
 	workers []listedWorker
 	revoked []wire.RevokedWorker // nil: not to be known
@@ -124,9 +124,9 @@ func (c *workerList) Run(e *command.Env) error {
 	}
 	switch {
 	case statusOf(k.hidden) != 0 && c.Token.Source(c.TokenFile) == "":
-		fmt.Fprintln(e.Stderr, "warning: workers that are kept out are not shown: only admins see them; give a copy of admin-token in the server's data directory with --token-file, or ask as the server's own user on its own machine")
+		fmt.Fprintln(e.Stderr, "warning: revoked workers are not shown: only admins see them; give a copy of admin-token in the server's data directory with --token-file, or ask as the server's own user on its own machine")
 	case statusOf(k.hidden) != 0:
-		fmt.Fprintln(e.Stderr, "warning: workers that are kept out are not shown:", k.hidden)
+		fmt.Fprintln(e.Stderr, "warning: revoked workers are not shown:", k.hidden)
 	case k.hidden != nil:
 		fmt.Fprintln(e.Stderr, "warning:", k.hidden)
 	}
@@ -154,7 +154,7 @@ func printWorkers(e *command.Env, k *known) error {
 		fmt.Fprintln(w, "none has joined: start one with `stackscope worker --server-url URL --token-file FILE`")
 	}
 	if len(k.revoked) > 0 {
-		fmt.Fprintln(w, "\nrevoked: it was removed and is kept out until `stackscope worker allow ID`")
+		fmt.Fprintln(w, "\nrevoked: it was removed, and the server refuses it until `stackscope worker allow ID`")
 	}
 	return w.Flush()
 }

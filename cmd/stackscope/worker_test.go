@@ -25,7 +25,7 @@ type workersServer struct {
 	*httptest.Server
 	workers []wire.Worker
 	revoked []wire.RevokedWorker
-	refuse  int // what reading those that are kept out is answered with; 0: the list
+	refuse  int // what reading the revoked ones is answered with; 0: the list
 }
 
 func newWorkersServer(t *testing.T) *workersServer {
@@ -122,7 +122,7 @@ func TestWorkerList(t *testing.T) {
 2    out     default  revoked    10.0.0.2             -        -            removed TIME
 1    out     lab      revoked    10.0.0.1             -        -            removed TIME
 
-revoked: it was removed and is kept out until ` + "`stackscope worker allow ID`\n"
+revoked: it was removed, and the server refuses it until ` + "`stackscope worker allow ID`\n"
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -143,7 +143,7 @@ revoked: it was removed and is kept out until ` + "`stackscope worker allow ID`\
 		t.Errorf("%+v", l)
 	}
 	// What only admins may see is absent, not empty.
-	const notShown = "warning: workers that are kept out are not shown: "
+	const notShown = "warning: revoked workers are not shown: "
 	for _, c := range []struct {
 		status      int
 		token, want string
@@ -165,7 +165,7 @@ revoked: it was removed and is kept out until ` + "`stackscope worker allow ID`\
 	s.refuse, s.workers = 0, nil
 	list.JSON = false
 	if out, _, _ := runs(t, &list); strings.Contains(out, "none has joined") || !strings.Contains(out, "revoked") {
-		t.Errorf("all are kept out: %s", out)
+		t.Errorf("all are revoked: %s", out)
 	}
 	list.JSON, s.revoked = true, nil
 	if decode(); out != `{"workers":[],"revoked_workers":[]}`+"\n" {
@@ -186,8 +186,8 @@ func TestWorkerRemoveAndAllow(t *testing.T) {
 		want                 []string // of what is printed, or of the error
 		workers, revokedNext []int64  // nil: as before
 	}{
-		{"by id", true, "4", false, []string{"worker gpu-1 (id 4, cluster lab, [2001:db8::4]:10151) is removed. Its samples stay.\n", "kept out", "`stackscope worker allow 4`"}, []int64{3, 5, 6, 100}, []int64{1, 2, 7, 4}},
-		{"by name, not alive", true, "old", false, []string{"worker old (id 100", "isn't kept out", "under a new id"}, []int64{3, 4, 5, 6}, nil},
+		{"by id", true, "4", false, []string{"worker gpu-1 (id 4, cluster lab, [2001:db8::4]:10151) is removed. Its samples stay.\n", "revoked", "`stackscope worker allow 4`"}, []int64{3, 5, 6, 100}, []int64{1, 2, 7, 4}},
+		{"by name, not alive", true, "old", false, []string{"worker old (id 100", "isn't revoked", "under a new id"}, []int64{3, 4, 5, 6}, nil},
 		{"JSON", true, "4", true, []string{`{"id":4,"name":"gpu-1","cluster_name":"lab","kept_out":true}`}, []int64{3, 5, 6, 100}, []int64{1, 2, 7, 4}},
 		{"of two clusters", true, "gpu-1", false, []string{"2 workers have the name gpu-1", "3: worker gpu-1 (id 3, cluster default, 10.0.0.3:10151)", "4: worker gpu-1 (id 4, cluster lab,"}, nil, nil},
 		{"an id and a name", true, "3", false, []string{"3 is the id of worker gpu-1", "the name of another", "5: worker 3 (id 5"}, nil, nil},
@@ -202,8 +202,8 @@ func TestWorkerRemoveAndAllow(t *testing.T) {
 		{"by name", false, "other", false, []string{"worker other (id 7"}, nil, []int64{1, 2}},
 		{"JSON", false, "other", true, []string{`{"id":7,"name":"other","cluster_name":"default","address":"10.0.0.7"`}, nil, []int64{1, 2}},
 		{"several", false, "out", false, []string{"2 workers have the name out", "1: worker out (id 1, cluster lab, 10.0.0.1) removed ", "2: worker out (id 2"}, nil, nil},
-		{"nobody", false, "gpu", false, []string{"no worker that is kept out has the id or the name gpu", "stackscope worker list"}, nil, nil},
-		{"one that is in", false, "old", false, []string{"worker old (id 100", "isn't kept out", "not_ready", "never"}, nil, nil},
+		{"nobody", false, "gpu", false, []string{"no revoked worker has the id or the name gpu", "stackscope worker list"}, nil, nil},
+		{"one that is in", false, "old", false, []string{"worker old (id 100", "isn't revoked", "not_ready", "never"}, nil, nil},
 	} {
 		s := newWorkersServer(t)
 		workers, revoked := s.ids()

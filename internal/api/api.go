@@ -72,7 +72,7 @@ type Inventory interface {
 	Report(ctx context.Context, workerID int64, r fleet.Report) ([]fleet.ReportedIDs, error)
 	Authenticate(workerID int64, credential string) bool
 	Registered(workerID int64) bool
-	// RemoveWorker keeps out a worker that is alive, until Allow. Revoked returns those that are kept out, by their ids.
+	// RemoveWorker revokes a worker that is alive, until Allow. Revoked returns the revoked workers, by their ids.
 	RemoveWorker(ctx context.Context, workerID int64) error
 	Revoked() []fleet.RevokedWorker
 	Allow(ctx context.Context, workerID int64) error
@@ -276,7 +276,7 @@ func (a *API) routes() {
 	register(a, h, route{
 		id: "remove-worker", method: "DELETE", path: "/v2/workers/{id}", access: admin, tag: workersTag,
 		summary:     "Take a worker out of the inventory and out of the scrape targets",
-		description: "One that is alive is kept out from then on: DELETE /v2/revoked-workers/{id} lets it in again. It is alive if it is ready, or joined or reported within the grace period, and has not said that it stops. Others may join again. Samples stay.",
+		description: "One that is alive is revoked: the server refuses it until DELETE /v2/revoked-workers/{id}. It is alive if it is ready, or joined or reported within the grace period, and has not said that it stops. Others may join again. Samples stay.",
 		errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 	}, a.removeWorker)
 	a.registerRevoked(h, workersTag)

@@ -16,7 +16,7 @@ import (
 func (a *API) registerRevoked(h huma.API, tag string) {
 	const path = "/v2/revoked-workers"
 	register(a, h, route{
-		id: "list-revoked-workers", method: "GET", path: path, access: admin, tag: tag, summary: "Workers that are kept out",
+		id: "list-revoked-workers", method: "GET", path: path, access: admin, tag: tag, summary: "Revoked workers",
 		description: "Those that were removed while they were alive: their registrations are refused. Everything, unless page or perPage is given.",
 		errors:      []int{http.StatusUnprocessableEntity},
 	}, a.listRevoked)
@@ -25,7 +25,7 @@ func (a *API) registerRevoked(h huma.API, tag string) {
 	}}
 	register(a, h, route{
 		id: "allow-worker", method: "DELETE", path: path + "/{id}", access: admin, tag: tag,
-		summary:     "Let a worker in again that is kept out",
+		summary:     "Allow a revoked worker to join again",
 		description: "The id is the one that the worker had. It joins under a new one, within a minute if it runs.",
 		errors:      []int{http.StatusNotFound, http.StatusServiceUnavailable},
 	}, a.allowWorker)

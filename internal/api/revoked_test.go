@@ -65,7 +65,7 @@ func TestWorkersThatAreKeptOut(t *testing.T) {
 	problemOf(t, h.do(asAdmin("DELETE", "/v2/revoked-workers/3")), 404)
 	problemOf(t, h.do(asAdmin("DELETE", "/v2/revoked-workers/0")), 422)
 	if len(h.inventory.revoked) != 1 {
-		t.Errorf("kept out: %v", h.inventory.revoked)
+		t.Errorf("revoked: %v", h.inventory.revoked)
 	}
 	for _, r := range []*http.Request{
 		request("GET", "/v2/revoked-workers", ""), request("DELETE", "/v2/revoked-workers/7", ""),
@@ -77,7 +77,7 @@ func TestWorkersThatAreKeptOut(t *testing.T) {
 	}
 }
 
-// A removal that would keep out too many isn't done, and the answer says what to do.
+// A removal that would revoke too many isn't done, and the answer says what to do.
 func TestRemovalWhenTooManyAreKeptOut(t *testing.T) {
 	h := newAPI(t)
 	h.inventory.fail = fmt.Errorf("%w: let some in", fleet.ErrRevokedFull)

@@ -239,7 +239,7 @@ func TestListsMayBeLong(t *testing.T) {
 	}
 }
 
-// TestRefusalIsNoMatterOfTheToken: a worker that is kept out has the right one.
+// TestRefusalIsNoMatterOfTheToken: a revoked worker has the right one.
 func TestRefusalIsNoMatterOfTheToken(t *testing.T) {
 	const why = "worker a was removed by an operator"
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

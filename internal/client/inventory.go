@@ -50,13 +50,13 @@ func list[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 	return answer.Items, err
 }
 
-// Revoked reads which workers are kept out because they were removed while they were alive; the client's token must be the admin
+// Revoked reads which workers are revoked because they were removed while they were alive; the client's token must be the admin
 // token. An *Error with status 404 means that the server is older and keeps nobody out.
 func (c *Client) Revoked(ctx context.Context) ([]wire.RevokedWorker, error) {
 	return list[wire.RevokedWorker](ctx, c, "/v2/revoked-workers")
 }
 
-// AllowWorker lets a worker in again that is kept out; workerID is the one that it had.
+// AllowWorker allows a revoked worker to join again; workerID is the one that it had.
 func (c *Client) AllowWorker(ctx context.Context, workerID int64) error {
 	_, err := call[json.RawMessage](ctx, c, request{
 		op: "let worker in", method: http.MethodDelete, path: "/v2/revoked-workers/" + strconv.FormatInt(workerID, 10), auth: authAdmin,

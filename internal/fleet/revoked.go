@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// RevokedWorker is a worker that an operator removed while it was alive. No worker of its UUID is let in until an operator says so.
+// RevokedWorker is a worker that an operator removed while it was alive. No worker with its UUID may join until an operator allows it.
 type RevokedWorker struct {
 	ID        int64 // that the worker had; no other gets it
 	UUID      string
@@ -17,12 +17,12 @@ type RevokedWorker struct {
 	RevokedAt time.Time
 }
 
-// Errors about workers that are kept out.
+// Errors about revoked workers.
 var (
 	// ErrRevoked: an operator removed the worker of that UUID.
 	ErrRevoked = errors.New("worker was removed")
 	// ErrRevokedFull: as many workers are revoked as may be.
-	ErrRevokedFull = errors.New("too many workers are kept out")
+	ErrRevokedFull = errors.New("too many workers are revoked")
 )
 
 // plainName reports whether a worker's name can be given on a command line as it is, and isn't taken for an id.

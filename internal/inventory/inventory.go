@@ -42,7 +42,7 @@ type Options struct {
 	HeartbeatSaveInterval time.Duration
 	// MaxWorkers, MaxClusters and MaxModels bound the fleet: 20,000, 1,000 and 100,000 by default.
 	MaxWorkers, MaxClusters, MaxModels int
-	// MaxRevoked bounds the workers that are kept out after they were removed: 10,000 by default.
+	// MaxRevoked bounds the revoked workers: 10,000 by default.
 	MaxRevoked int
 }
 

@@ -181,7 +181,7 @@ func (i *Inventory) Registered(workerID int64) bool {
 }
 
 // RemoveWorker forgets a worker, its instances, and the models that have no others, once that is stored. A worker that is
-// still alive is revoked: it is kept out from then on until Allow lets it in. The error is fleet.ErrNoWorker if there is none,
+// still alive is revoked: the server refuses it until Allow. The error is fleet.ErrNoWorker if there is none,
 // fleet.ErrRevokedFull, or fleet.ErrNotStored; the worker is still there then.
 func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
 	release, err := i.hold(ctx)

@@ -36,8 +36,8 @@ func (i *Inventory) refuseRevoked(r *fleet.Registration) error {
 	if !ok {
 		return nil
 	}
-	return &refusal{fmt.Sprintf("worker %s was removed by an operator at %s; let it in again with stackscope worker allow %d, on the server",
-		fleet.ShownName(w.Name), w.RevokedAt.Format(time.RFC3339), w.ID)} // two that are kept out may have one name
+	return &refusal{fmt.Sprintf("worker %s was removed by an operator at %s; allow it again with stackscope worker allow %d, on the server",
+		fleet.ShownName(w.Name), w.RevokedAt.Format(time.RFC3339), w.ID)} // two revoked workers may have one name
 }
 
 // refusal is an ErrRevoked in a sentence of its own.
@@ -55,7 +55,7 @@ func (i *Inventory) alive(w *worker) bool {
 // mayRevoke says why no more workers can be revoked. i.mu is held.
 func (i *Inventory) mayRevoke(w *worker) error {
 	if have := len(i.revoked.byID); have >= i.opts.MaxRevoked {
-		return fmt.Errorf("%w: worker %s is alive and would come back, and %d are kept out already, the limit; let in again those that exist no more (stackscope worker list, stackscope worker allow), or stop this worker and remove it when it is not ready",
+		return fmt.Errorf("%w: worker %s is alive and would come back, and %d are revoked already, the limit; allow those that exist no more (stackscope worker list, stackscope worker allow), or stop this worker and remove it when it is not ready",
 			fleet.ErrRevokedFull, fleet.ShownName(w.Name), have)
 	}
 	return nil
@@ -72,7 +72,7 @@ func (i *Inventory) revoke(w *worker) {
 	i.unsaved.revoked[r.ID] = struct{}{}
 }
 
-// Revoked returns the workers that are kept out because an operator removed them while they were alive, by their ids.
+// Revoked returns the revoked workers, those that an operator removed while they were alive, by their ids.
 func (i *Inventory) Revoked() []fleet.RevokedWorker {
 	i.mu.Lock()
 	list := make([]fleet.RevokedWorker, 0, len(i.revoked.byID))
@@ -84,8 +84,8 @@ func (i *Inventory) Revoked() []fleet.RevokedWorker {
 	return list
 }
 
-// Allow lets a revoked worker in again, once that is stored. id is the one that it had; it joins under a new one. The error is
-// fleet.ErrNoWorker if no such worker is revoked, or fleet.ErrNotStored; it is still kept out then.
+// Allow allows a revoked worker to join again, once that is stored. id is the one that it had; it joins under a new one. The error is
+// fleet.ErrNoWorker if no such worker is revoked, or fleet.ErrNotStored; it is still revoked then.
 func (i *Inventory) Allow(ctx context.Context, id int64) error {
 	release, err := i.hold(ctx)
 	if err != nil {
@@ -96,7 +96,7 @@ func (i *Inventory) Allow(ctx context.Context, id int64) error {
 	w, ok := i.revoked.byID[id]
 	i.mu.Unlock()
 	if !ok {
-		return fmt.Errorf("%w: worker %d is not kept out; stackscope worker list shows those that are", fleet.ErrNoWorker, id)
+		return fmt.Errorf("%w: worker %d is not revoked; stackscope worker list shows the revoked ones", fleet.ErrNoWorker, id)
 	}
 	return i.commit(ctx, func() {
 		i.undoing(func() { i.revoked.insert(w) })

@@ -14,16 +14,16 @@ import (
 	"github.com/stackscope/stackscope/internal/inventory"
 )
 
-// keepsOut says in a line each which workers are kept out.
-func keepsOut(inv *inventory.Inventory) string {
+// revokedLines says in a line each which workers are revoked.
+func revokedLines(inv *inventory.Inventory) string {
 	var b strings.Builder
 	for _, w := range inv.Revoked() {
-		fmt.Fprintf(&b, "kept out %d %s\n", w.ID, w.UUID)
+		fmt.Fprintf(&b, "revoked %d %s\n", w.ID, w.UUID)
 	}
 	return b.String()
 }
 
-// A worker that is alive when it is removed is kept out, also by a server that starts again, until it is let in.
+// A worker that is alive when it is removed is revoked, also by a server that starts again, until it is allowed.
 func TestRemovedWorkerIsKeptOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemory()
@@ -46,7 +46,7 @@ func TestRemovedWorkerIsKeptOut(t *testing.T) {
 				r := registration(name)
 				r.UUID = "uuid-a"
 				_, err := inv.Register(t.Context(), r)
-				wantError(t, err, fleet.ErrRevoked, "worker a was removed by an operator at "+now.Format(time.RFC3339)+"; let it in again with "+fmt.Sprintf("stackscope worker allow %d, on the server", a))
+				wantError(t, err, fleet.ErrRevoked, "worker a was removed by an operator at "+now.Format(time.RFC3339)+"; allow it again with "+fmt.Sprintf("stackscope worker allow %d, on the server", a))
 			}
 			wantSummary(t, inv, "cluster 1 default Docker ready\ncluster 2 lab Docker ready\n")
 		}
@@ -60,7 +60,7 @@ func TestRemovedWorkerIsKeptOut(t *testing.T) {
 		wantError(t, inv.Allow(t.Context(), a), fleet.ErrNoWorker, "worker 1", "stackscope worker list")
 		for _, inv := range []*inventory.Inventory{inv, newInventory(t, s)} {
 			if got := inv.Revoked(); len(got) != 0 {
-				t.Errorf("kept out: %v", got)
+				t.Errorf("revoked: %v", got)
 			}
 		}
 		r.Name = "b"
@@ -110,7 +110,7 @@ func TestRemovedWorkerThatIsNotAlive(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got := len(inv.Revoked()) == 1; got != c.want {
-					t.Errorf("kept out: %t", got)
+					t.Errorf("revoked: %t", got)
 				}
 				if _, err := inv.Register(t.Context(), registration("a")); (err != nil) != c.want {
 					t.Errorf("registered again: %v", err)
@@ -137,13 +137,13 @@ func TestRemovedWorkerThatReportedAMomentAgo(t *testing.T) {
 		if err := inv.RemoveWorker(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
-		if got := keepsOut(inv); got != "kept out 1 uuid-a\n" {
-			t.Errorf("kept out: %s", got)
+		if got := revokedLines(inv); got != "revoked 1 uuid-a\n" {
+			t.Errorf("revoked: %s", got)
 		}
 	})
 }
 
-// When no more can be kept out, nobody is let in for it: a worker that is alive can't be removed.
+// When no more can be revoked, none is allowed for it: a worker that is alive can't be removed.
 func TestKeptOutWorkersAreBounded(t *testing.T) {
 	s := newMemory()
 	inv := newWith(t, inventory.Options{Store: s, MaxRevoked: 1})
@@ -157,7 +157,7 @@ func TestKeptOutWorkersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := shown(inv)
-	wantError(t, inv.RemoveWorker(t.Context(), b), fleet.ErrRevokedFull, "worker b is alive", "1 are kept out already, the limit", "stackscope worker allow", "stop this worker")
+	wantError(t, inv.RemoveWorker(t.Context(), b), fleet.ErrRevokedFull, "worker b is alive", "1 are revoked already, the limit", "stackscope worker allow", "stop this worker")
 	if got := shown(inv); got != before {
 		t.Errorf("the inventory changed to\n%s", got)
 	}
@@ -170,12 +170,12 @@ func TestKeptOutWorkersAreBounded(t *testing.T) {
 	if err := inv.RemoveWorker(t.Context(), b); err != nil {
 		t.Error(err)
 	}
-	if got := keepsOut(newInventory(t, s)); got != "kept out 2 uuid-b\n" {
+	if got := revokedLines(newInventory(t, s)); got != "revoked 2 uuid-b\n" {
 		t.Errorf("stored: %s", got)
 	}
 }
 
-// What isn't stored isn't done: on a full disk nobody is kept out or let in.
+// What isn't stored isn't done: on a full disk nobody is revoked or allowed.
 func TestKeepingOutThatCannotBeStored(t *testing.T) {
 	s := newMemory()
 	inv := newInventory(t, s)
@@ -188,8 +188,8 @@ func TestKeepingOutThatCannotBeStored(t *testing.T) {
 	s.setFail(errFull)
 	wantError(t, inv.RemoveWorker(t.Context(), a), fleet.ErrNotStored)
 	wantError(t, inv.Allow(t.Context(), b), fleet.ErrNotStored)
-	if got := keepsOut(inv); got != "kept out 2 uuid-b\n" {
-		t.Errorf("kept out:\n%s", got)
+	if got := revokedLines(inv); got != "revoked 2 uuid-b\n" {
+		t.Errorf("revoked:\n%s", got)
 	}
 	s.setFail(nil)
 	join(t, inv, registration("a"))

@@ -21,7 +21,7 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 		s := newMemory()
 		inv := newInventory(t, s)
 		credentials := map[int64]string{}
-		keptOut := map[string]int64{} // by uuid: the id of the worker that was removed while it was alive
+		revoked := map[string]int64{} // by uuid: the id of the worker that was removed while it was alive
 		some := func(n int) string { return string(rune('a' + rnd.IntN(n))) }
 		for step := range 60 {
 			switch rnd.IntN(4) {
@@ -33,22 +33,22 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 				s.setFail(nil)
 				s.setFailApply(nil)
 			}
-			before := shown(inv) + keepsOut(inv)
+			before := shown(inv) + revokedLines(inv)
 			switch rnd.IntN(5) {
 			case 0:
 				r := registration(some(5))
 				r.UUID, r.Cluster = "uuid-"+some(5), "cluster-"+some(2)
 				r.Run = "run-" + r.UUID
 				j, err := inv.Register(t.Context(), r)
-				if _, ok := keptOut[r.UUID]; ok != errors.Is(err, fleet.ErrRevoked) {
-					t.Fatalf("seed %d, step %d: registered with %v, and kept out is %v", seed, step, err, keptOut)
+				if _, ok := revoked[r.UUID]; ok != errors.Is(err, fleet.ErrRevoked) {
+					t.Fatalf("seed %d, step %d: registered with %v, and revoked is %v", seed, step, err, revoked)
 				}
 				if err == nil {
 					credentials[j.Worker.ID] = j.Credential
 					if !newInventory(t, s).Authenticate(j.Worker.ID, j.Credential) {
 						t.Fatalf("seed %d, step %d: a credential was given that is not stored", seed, step)
 					}
-				} else if got := shown(inv) + keepsOut(inv); got != before {
+				} else if got := shown(inv) + revokedLines(inv); got != before {
 					t.Fatalf("seed %d, step %d: refused with %v, and the inventory changed from\n%s\nto\n%s", seed, step, err, before, got)
 				}
 			case 1:
@@ -59,25 +59,25 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 				w := workers[rnd.IntN(len(workers))]
 				id := w.ID
 				if err := inv.RemoveWorker(t.Context(), id); err != nil {
-					if got := shown(inv) + keepsOut(inv); got != before {
+					if got := shown(inv) + revokedLines(inv); got != before {
 						t.Fatalf("seed %d, step %d: refused with %v, and the inventory changed from\n%s\nto\n%s", seed, step, err, before, got)
 					}
 				} else if got := stateOf(newInventory(t, s), id); got != "gone" {
 					t.Fatalf("seed %d, step %d: worker %d was removed and is stored", seed, step, id)
 				} else if !strings.HasPrefix(w.StateMessage, "worker stopped") {
-					keptOut[w.UUID] = id
+					revoked[w.UUID] = id
 				}
 			case 2:
 				uuid := "uuid-" + some(5)
-				id, ok := keptOut[uuid]
+				id, ok := revoked[uuid]
 				err := inv.Allow(t.Context(), id)
 				switch {
 				case err == nil && ok:
-					delete(keptOut, uuid)
+					delete(revoked, uuid)
 				case ok != errors.Is(err, fleet.ErrNotStored):
-					t.Fatalf("seed %d, step %d: allowing %d: %v, and kept out is %v", seed, step, id, err, keptOut)
+					t.Fatalf("seed %d, step %d: allowing %d: %v, and revoked is %v", seed, step, id, err, revoked)
 				default:
-					if got := shown(inv) + keepsOut(inv); got != before {
+					if got := shown(inv) + revokedLines(inv); got != before {
 						t.Fatalf("seed %d, step %d: refused with %v, and the inventory changed from\n%s\nto\n%s", seed, step, err, before, got)
 					}
 				}
@@ -111,16 +111,16 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 				}
 			}
 			var want strings.Builder
-			for _, id := range slices.Sorted(maps.Values(keptOut)) {
-				fmt.Fprintf(&want, "kept out %d", id)
-				for uuid, of := range keptOut {
+			for _, id := range slices.Sorted(maps.Values(revoked)) {
+				fmt.Fprintf(&want, "revoked %d", id)
+				for uuid, of := range revoked {
 					if of == id {
 						fmt.Fprintln(&want, "", uuid)
 					}
 				}
 			}
-			if a, b := keepsOut(inv), keepsOut(newInventory(t, s)); a != want.String() || b != a {
-				t.Fatalf("seed %d, step %d: kept out is\n%s\nstored is\n%s\nwant\n%s", seed, step, a, b, &want)
+			if a, b := revokedLines(inv), revokedLines(newInventory(t, s)); a != want.String() || b != a {
+				t.Fatalf("seed %d, step %d: revoked is\n%s\nstored is\n%s\nwant\n%s", seed, step, a, b, &want)
 			}
 			for id, credential := range credentials {
 				if stateOf(inv, id) != "gone" && !inv.Authenticate(id, credential) {

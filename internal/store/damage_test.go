@@ -261,7 +261,7 @@ func TestDamagedIDs(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir)
 			apply(t, s, sampleChanges)
-			apply(t, s, fleet.Changes{Put: fleet.Records{Revoked: []fleet.RevokedWorker{{ID: 9, UUID: "kept out"}}}})
+			apply(t, s, fleet.Changes{Put: fleet.Records{Revoked: []fleet.RevokedWorker{{ID: 9, UUID: "revoked"}}}})
 			closed(t, s)
 			alter(t, dir, "UPDATE id_sequences SET last_id = -1") // so that it follows from the rows
 			alter(t, dir, strings.Replace(c.statement, "?", strconv.FormatInt(id, 10), 1))
@@ -276,8 +276,8 @@ func TestDamagedIDs(t *testing.T) {
 					t.Errorf("%s, %d: faults %+v", c.statement, id, r.Faults)
 				}
 			}
-			if len(r.Revoked) != 1 || r.Revoked[0].UUID != "kept out" {
-				t.Errorf("%s, %d: a worker that was kept out may join: %+v", c.statement, id, r.Revoked)
+			if len(r.Revoked) != 1 || r.Revoked[0].UUID != "revoked" {
+				t.Errorf("%s, %d: a worker that was revoked may join: %+v", c.statement, id, r.Revoked)
 			}
 			first, err := s.NewIDs(t.Context(), fleet.IDs{Clusters: 1, Workers: 1, Models: 1, Instances: 1})
 			if err != nil || first != c.first {

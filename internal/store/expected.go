@@ -34,7 +34,7 @@ const being = "being made"
 const expectedText = `made %s
 While this file is here, the server expects ` + FileName + ` beside it and does not start without it, or with an empty one.
 To begin with an empty inventory, remove this file too. Workers then register again and get new ids; the tokens stay.
-Workers that were kept out may join again then, and also after a backup from before they were removed is put back.
+Revoked workers may join again then, and also after a backup from before they were removed is put back.
 `
 
 // ErrLost says that a database was here and is not any more.
@@ -116,7 +116,7 @@ func (s *Store) waysOut() string {
 		restore = "Move away " + names(old) + ", then put a backup in its place"
 	}
 	return restore + "; or, to begin with an empty inventory, move away " + names(s.beside("", logSuffix, indexSuffix, expectedSuffix)) +
-		": workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Either way workers that were kept out may join again: look at stackscope worker list"
+		": workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Either way revoked workers may join again: look at stackscope worker list"
 }
 
 // names lists files by their suffixes.

@@ -127,8 +127,8 @@ func TestLostDatabaseIsRefused(t *testing.T) {
 			before := content(t, dir)
 			_, err := store.Open(t.Context(), store.Options{Dir: dir, Tokens: tokens})
 			wantError(t, err, append(c.want, filepath.Join(dir, store.FileName), "ut a backup in its place")...)
-			if name != "another program's" && !strings.Contains(err.Error(), "workers that were kept out may join again") {
-				t.Errorf("nothing is said of workers that were kept out: %v", err)
+			if name != "another program's" && !strings.Contains(err.Error(), "revoked workers may join again") {
+				t.Errorf("nothing is said of revoked workers: %v", err)
 			}
 			if !errors.Is(err, store.ErrLost) {
 				t.Errorf("%v is not ErrLost", err)
@@ -192,7 +192,7 @@ func TestFirstStarts(t *testing.T) {
 				t.Fatal(err)
 			}
 			closed(t, s)
-			if text := content(t, dir)[expected]; !strings.HasPrefix(text, "made ") || !strings.Contains(text, "remove this file") || !strings.Contains(text, "kept out may join again") {
+			if text := content(t, dir)[expected]; !strings.HasPrefix(text, "made ") || !strings.Contains(text, "remove this file") || !strings.Contains(text, "Revoked workers may join again") {
 				t.Errorf("%s: %q", expected, text)
 			}
 			remove(t, dir, store.FileName)

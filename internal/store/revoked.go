@@ -26,7 +26,7 @@ func (s *Store) loadRevoked(ctx context.Context, r *fleet.Records) error {
 				row.text(name, text)
 			}
 			if w.ID < 1 || w.ID > maxID {
-				row.fault("worker_id", fmt.Sprintf("is %d, which is not within 1 to %d; the worker stays kept out", w.ID, int64(maxID)))
+				row.fault("worker_id", fmt.Sprintf("is %d, which is not within 1 to %d; the worker stays revoked", w.ID, int64(maxID)))
 			}
 			w.RevokedAt = fromMillis(row.number("revoked_at", at))
 			r.Revoked = append(r.Revoked, w)

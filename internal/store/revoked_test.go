@@ -9,7 +9,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// A worker is removed and kept out, and let in again, in one step each.
+// A worker is removed and revoked, and allowed again, in one step each.
 func TestRevokedWorkersSurviveReopening(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -28,7 +28,7 @@ func TestRevokedWorkersSurviveReopening(t *testing.T) {
 	if len(r.Workers) != 1 {
 		t.Errorf("workers: %v", r.Workers)
 	}
-	// The identity of one that was let in may be kept out again, in the same step too.
+	// The identity of one that was allowed may be revoked again, in the same step too.
 	again := out
 	again.ID = 8
 	apply(t, s, fleet.Changes{RemovedRevoked: []int64{2}, Put: fleet.Records{Revoked: []fleet.RevokedWorker{again}}})

@@ -97,7 +97,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	}
 	s.tellLog(&there.log)
 	if there.fresh && s.hasTokens() {
-		s.log.Warn("no database beside the tokens that are here: the inventory begins empty. If that is not meant, stop the server and put a backup back; workers that were kept out may join again", "database", s.path)
+		s.log.Warn("no database beside the tokens that are here: the inventory begins empty. If that is not meant, stop the server and put a backup back; revoked workers may join again", "database", s.path)
 	}
 	if there.fresh {
 		if err := s.mark(being + "\n"); err != nil {

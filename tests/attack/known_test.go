@@ -86,7 +86,7 @@ type knownWorker struct {
 
 	alive  bool // it reported since it joined
 	joined bool // it joined this server, which has not started again since
-	// out is the id under which it may be kept out, because it was removed; outSure: it is.
+	// out is the id under which it may be revoked, because it was removed; outSure: it is.
 	out     int64
 	outSure bool
 }
@@ -227,7 +227,7 @@ func list[T any](t *testing.T, s *server, path string) []T {
 	return l.Items
 }
 
-// checkOut compares whether the worker is kept out with what is known; found is the id under which it is there.
+// checkOut compares whether the worker is revoked with what is known; found is the id under which it is there.
 func (w *knownWorker) checkOut(t *testing.T, s *server, found int64) {
 	t.Helper()
 	status, answer, err := s.send(http.MethodGet, "/v2/revoked-workers", s.adminToken, nil)
@@ -236,7 +236,7 @@ func (w *knownWorker) checkOut(t *testing.T, s *server, found int64) {
 		Name string `json:"name"`
 	}]
 	if err != nil || status != http.StatusOK || json.Unmarshal(answer, &kept) != nil {
-		t.Fatalf("those that are kept out: %d %s %v", status, answer, err)
+		t.Fatalf("the revoked ones: %d %s %v", status, answer, err)
 	}
 	var out int64
 	for _, item := range kept.Items {
@@ -246,13 +246,13 @@ func (w *knownWorker) checkOut(t *testing.T, s *server, found int64) {
 	}
 	switch {
 	case out != 0 && found != 0:
-		t.Errorf("worker %s is there as %d, and kept out as %d", w.name, found, out)
+		t.Errorf("worker %s is there as %d, and revoked as %d", w.name, found, out)
 	case out != 0 && out != w.out:
-		t.Errorf("worker %s is kept out as %d, and nobody removed that one", w.name, out)
+		t.Errorf("worker %s is revoked as %d, and nobody removed that one", w.name, out)
 	case out == 0 && w.outSure:
-		t.Errorf("worker %s is not kept out, and its removal as %d was acknowledged", w.name, w.out)
+		t.Errorf("worker %s is not revoked, and its removal as %d was acknowledged", w.name, w.out)
 	case out == 0 && found == 0 && w.is.ID != 0 && w.alive:
-		t.Errorf("worker %s was removed as %d and is not kept out", w.name, w.is.ID)
+		t.Errorf("worker %s was removed as %d and is not revoked", w.name, w.is.ID)
 	}
 	w.out, w.outSure = out, out != 0
 	w.joined = false

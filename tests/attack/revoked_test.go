@@ -67,7 +67,7 @@ func (s *server) staysOut(t *testing.T, name string) {
 }
 
 // TestRemovedWorkerStaysOut removes a worker that runs. It does not come back, also not when it or the server starts again; it goes
-// on exporting; and it is back once it is let in.
+// on exporting; and it is back once it is allowed.
 func TestRemovedWorkerStaysOut(t *testing.T) {
 	dir := t.TempDir()
 	s := serveIn(t, dir, nil, "--disable-builtin-observability")
@@ -86,7 +86,7 @@ func TestRemovedWorkerStaysOut(t *testing.T) {
 		t.Helper()
 		const sentence = "worker " + name + " was removed by an operator at "
 		programs.Eventually(t, 10*time.Second, "the worker is told", func() error {
-			if log := p.Output(); strings.Count(log, sentence) != 1 || !strings.Contains(log, fmt.Sprintf("let it in again with stackscope worker allow %d, on the server", id)) {
+			if log := p.Output(); strings.Count(log, sentence) != 1 || !strings.Contains(log, fmt.Sprintf("allow it again with stackscope worker allow %d, on the server", id)) {
 				return fmt.Errorf("its log: %s", log)
 			}
 			return nil

@@ -37,7 +37,7 @@ func workerCommand(t *testing.T, port int, words ...string) (stdout, stderr stri
 }
 
 // TestWorkersAreRemovedAndLetIn removes the worker of `stackscope start` as an operator does. The process goes on without it, also
-// when it starts again, and has it again soon after it was let in.
+// when it starts again, and has it again soon after it was allowed.
 func TestWorkersAreRemovedAndLetIn(t *testing.T) {
 	dir, port, workerPort := t.TempDir(), programs.FreePort(t), programs.FreePort(t)
 	startIt := func() *programs.Program {
@@ -113,7 +113,7 @@ func TestWorkersAreRemovedAndLetIn(t *testing.T) {
 		t.Fatalf("allow: %d %s%s", code, out, stderr)
 	}
 	programs.Eventually(t, 40*time.Second, "the worker is back", isReady)
-	if _, stderr, code := workerCommand(t, port, "allow", "own"); code != 1 || !strings.Contains(stderr, "isn't kept out: it is ready") {
+	if _, stderr, code := workerCommand(t, port, "allow", "own"); code != 1 || !strings.Contains(stderr, "isn't revoked: it is ready") {
 		t.Errorf("allow again: %d %s", code, stderr)
 	}
 	if l := listed(); l.Workers[0].ID != 2 {
@@ -128,7 +128,7 @@ func TestWorkersAreRemovedAndLetIn(t *testing.T) {
 			t.Fatal("it was removed without a yes")
 		}
 		screen, code := atTerminal(t, port, answer.keys, "remove", "own")
-		if code != answer.code || !strings.Contains(screen, "worker own (id 2, cluster default, ") || !strings.Contains(screen, "kept out until `stackscope worker allow 2`") {
+		if code != answer.code || !strings.Contains(screen, "worker own (id 2, cluster default, ") || !strings.Contains(screen, "revoked until `stackscope worker allow 2`") {
 			t.Errorf("answered %q: %d %s", answer.keys, code, screen)
 		}
 	}
@@ -143,7 +143,7 @@ func TestWorkersAreRemovedAndLetIn(t *testing.T) {
 	for _, name := range []string{"idle-1", "idle-2"} {
 		joinAndStop(t, port, strings.TrimSpace(string(token)), name)
 	}
-	if screen, code := atTerminal(t, port, "", "remove", "idle-1"); code != 0 || !strings.Contains(screen, "It wasn't alive, so it isn't kept out") {
+	if screen, code := atTerminal(t, port, "", "remove", "idle-1"); code != 0 || !strings.Contains(screen, "It wasn't alive, so it isn't revoked") {
 		t.Errorf("%d %s", code, screen)
 	}
 	if out, _, code := workerCommand(t, port, "remove", "idle-2", "--yes", "--json"); code != 0 || !strings.Contains(out, `"name":"idle-2"`) || !strings.Contains(out, `"kept_out":false`) {
