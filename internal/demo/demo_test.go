@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,44 +12,12 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/tests/programs"
 )
-
-// output is a buffer that one writes and others read.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-// eventually tries until what returns nil.
-func eventually(t *testing.T, limit time.Duration, what func() error) {
-	t.Helper()
-	for end := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
-		err := what()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("not within %s: %v", limit, err)
-		}
-	}
-}
 
 func get(t *testing.T, url string) string {
 	t.Helper()
@@ -92,7 +59,7 @@ func TestDemo(t *testing.T) {
 	defer func() { _ = taken.Close() }()
 	o := DefaultOptions()
 	o.NoGrafana = true
-	var out, log output
+	var out, log programs.Buffer
 	o.Port, o.WorkerMetricsPort, o.MetricsPort = 0, 0, taken.Addr().(*net.TCPAddr).Port
 	o.Out, o.Logger = &out, slog.New(slog.NewTextHandler(&log, nil))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,7 +72,7 @@ func TestDemo(t *testing.T) {
 		}
 	})
 
-	eventually(t, readyTimeout, func() error {
+	programs.Eventually(t, readyTimeout, "the demo", func() error {
 		select {
 		case err := <-done:
 			t.Fatalf("the demo ended: %v", err)
@@ -149,12 +116,12 @@ func TestDemo(t *testing.T) {
 			if m.Type == catalog.Histogram {
 				name += "_bucket"
 			}
-			eventually(t, time.Minute-time.Since(ready), func() error { return answer(name) })
+			programs.Eventually(t, time.Minute-time.Since(ready), "the demo", func() error { return answer(name) })
 			if m.Type == catalog.Counter || m.Type == catalog.Histogram {
 				if m.Type == catalog.Histogram {
 					name = m.WireName() + "_count"
 				}
-				eventually(t, time.Minute-time.Since(ready), func() error { return answer("rate(" + name + "[1m]) > 0") })
+				programs.Eventually(t, time.Minute-time.Since(ready), "the demo", func() error { return answer("rate(" + name + "[1m]) > 0") })
 			}
 		}
 	})
@@ -166,7 +133,7 @@ func TestDemo(t *testing.T) {
 			if !strings.Contains(summary, "\n    "+q.Expr+"\n") {
 				t.Errorf("%s isn't printed on a line of its own", q.Expr)
 			}
-			eventually(t, 20*time.Second, func() error {
+			programs.Eventually(t, 20*time.Second, "the demo", func() error {
 				got, err := ask(ctx, base, q.Expr)
 				for _, s := range got {
 					if s.Value[1] == "NaN" {
@@ -211,7 +178,7 @@ func TestDemo(t *testing.T) {
 		}
 	})
 	t.Run("everything is up", func(t *testing.T) {
-		eventually(t, 20*time.Second, func() error {
+		programs.Eventually(t, 20*time.Second, "the demo", func() error {
 			got, err := ask(ctx, base, "up")
 			for _, s := range got {
 				if s.Value[1] != "1" {

@@ -17,6 +17,7 @@ import (
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // frozen answers with the first metrics page that its engine gave, so that whatever changes is the mapping's work.
@@ -195,7 +196,7 @@ func TestDryRun(t *testing.T) {
 	}
 	page := s.workerMetrics + "/metrics"
 	var before map[string]string
-	eventually(t, 20*time.Second*slowness, func() error {
+	programs.Eventually(t, 20*time.Second*slowness, "the demo", func() error {
 		was := before
 		before = unified(t, page, families)
 		for series := range before {
@@ -226,7 +227,7 @@ func TestDryRun(t *testing.T) {
 	}
 	applied := func(generation int64) {
 		t.Helper()
-		eventually(t, 10*time.Second, func() error {
+		programs.Eventually(t, 10*time.Second, "the demo", func() error {
 			if !appliedOn(get(t, page), generation) {
 				return fmt.Errorf("generation %d is not in force on the worker", generation)
 			}

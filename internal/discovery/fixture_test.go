@@ -1,7 +1,6 @@
 package discovery
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -11,12 +10,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 func testSigns() []fleet.DetectionRule {
@@ -189,22 +188,7 @@ func podTrie(address string) string {
 }
 
 // output collects what is logged.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
+type output struct{ programs.Buffer }
 
 func (o *output) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(o, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -27,6 +27,18 @@ func run(t *testing.T, inv *inventory.Inventory) (stop func()) {
 	}
 }
 
+// whileRunning calls test in a synctest bubble, with an inventory that runs on a store in memory.
+func whileRunning(t *testing.T, test func(t *testing.T, s *memory, inv *inventory.Inventory)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory()
+		inv := newInventory(t, s)
+		stop := run(t, inv)
+		defer stop()
+		test(t, s, inv)
+	})
+}
+
 // pass lets time pass and everything happen that is due.
 func pass(d time.Duration) {
 	time.Sleep(d)
@@ -43,11 +55,7 @@ func stateOf(inv *inventory.Inventory, id int64) fleet.WorkerState {
 }
 
 func TestSilentWorkerIsNotReady(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newMemory()
-		inv := newInventory(t, s)
-		stop := run(t, inv)
-		defer stop()
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
 		a, b := join(t, inv, registration("a")).Worker.ID, join(t, inv, registration("b")).Worker.ID
 		report(t, inv, a, engine("e", "m"))
 		report(t, inv, b, engine("e", "m"))
@@ -96,11 +104,7 @@ func TestSilentWorkerIsNotReady(t *testing.T) {
 
 // What a report says that breaks a rule is not believed, not even that its worker lives.
 func TestRefusedReportIsNoSignOfLife(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newMemory()
-		inv := newInventory(t, s)
-		stop := run(t, inv)
-		defer stop()
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
 		a, b := join(t, inv, registration("a")).Worker.ID, join(t, inv, registration("b")).Worker.ID
 		report(t, inv, a)
 		before, page := s.written(), writeMetrics(inv)
@@ -244,11 +248,7 @@ func TestHeartbeatsAreWrittenOnceAMinute(t *testing.T) {
 }
 
 func TestStoringIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newMemory()
-		inv := newInventory(t, s)
-		stop := run(t, inv)
-		defer stop()
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
 		id := join(t, inv, registration("a")).Worker.ID
 		report(t, inv, id, engine("e", "m"))
 		s.setFail(errors.New("disk is full"))

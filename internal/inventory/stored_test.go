@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,11 +104,7 @@ func TestReportThatCannotBeStored(t *testing.T) {
 
 // A worker that becomes ready is news. All workers go on being ready on a full disk.
 func TestHeartbeatsGoOnOnAFullDisk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newMemory()
-		inv := newInventory(t, s)
-		stop := run(t, inv)
-		defer stop()
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
 		a, b := join(t, inv, registration("a")).Worker.ID, join(t, inv, registration("b")).Worker.ID
 		report(t, inv, a, engine("e", "m"))
 		s.setFail(errFull)

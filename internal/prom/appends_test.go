@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 type (
@@ -29,7 +31,7 @@ func (n nothing) Commit() error { return n.err }
 func (nothing) Rollback() error { return nil }
 
 func TestFailingCommitIsToldUntilItWorks(t *testing.T) {
-	var log recorded
+	var log programs.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	around := newSurroundings(Options{Dir: t.TempDir()}, logger)
 	commit := func(err error) {

@@ -22,6 +22,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/wlog"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // await polls until ok, and fails the test when that takes longer than anything does.
@@ -276,7 +278,7 @@ func TestDamageIsToldAndLeftUntouched(t *testing.T) {
 			dir := filledDir(t)
 			damaged := d.do(t, dir)
 			before := tree(t, dir)
-			var log recorded
+			var log programs.Buffer
 			in := startBroken(t, Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			for _, path := range []string{"/", "/query", "/api/v1/query?query=up", "/federate?match[]=up", "/-/ready", "/targets"} {
 				status, body := get(t, in.url+path)
@@ -321,7 +323,7 @@ func TestRepairMovesDamageAsideAndGoesOn(t *testing.T) {
 			dir := filledDir(t)
 			damaged := d.do(t, dir)
 			whole := tree(t, dir)
-			var log recorded
+			var log programs.Buffer
 			in := start(t, Options{Dir: dir, Repair: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			if got := in.query(t, d.keeps); len(got) == 0 {
 				t.Errorf("%s: nothing; there is %v", d.keeps, in.query(t, `count_over_time(whole{n="1"}[10h])`))
@@ -356,24 +358,6 @@ func startBroken(t *testing.T, o Options) *instance {
 	in := launch(t, o)
 	await(t, "it says what is wrong", func() bool { return in.Err() != nil })
 	return in
-}
-
-// recorded is a log that goroutines write to.
-type recorded struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (r *recorded) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.Write(p)
-}
-
-func (r *recorded) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.String()
 }
 
 // What the TSDB's own repair mends is mended without asking, as in a separate Prometheus.

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/scrape"
 
 	"github.com/stackscope/stackscope/internal/targets"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const gpuAddress = "gpu:1"
@@ -111,7 +112,7 @@ func TestRememberedSeriesAreLookedAtAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log recorded
+			var log programs.Buffer
 			in := start(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			page := "a{worker_name=\"later\"} 666\nown{worker_name=\"evil\"} 1\n"
 			c := newChanging(t, page)
@@ -143,7 +144,7 @@ func TestRememberedSeriesAreLookedAtAgain(t *testing.T) {
 // A target that is leaving speaks for no worker, and nothing is said about that.
 func TestTargetWithoutAWorkerNamesNone(t *testing.T) {
 	t.Parallel()
-	var log recorded
+	var log programs.Buffer
 	in := start(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	c := newChanging(t, "a{worker_id=\"1\",worker_name=\"one\"} 1\n")
 	at := c.Listener.Addr().String()

@@ -1,37 +1,19 @@
 package prom
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
+
+	"github.com/stackscope/stackscope/tests/programs"
 )
-
-// lockedBuffer collects the log of several goroutines.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 func TestQuieterLowersInfoOnly(t *testing.T) {
 	for level, want := range map[slog.Level][]string{
 		slog.LevelInfo:  {"WARN", "ERROR"},
 		slog.LevelDebug: {"DEBUG", "DEBUG", "WARN", "ERROR"},
 	} {
-		var log lockedBuffer
+		var log programs.Buffer
 		l := quieter(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))).With("a", 1).WithGroup("g")
 		l.Debug("x")
 		l.Info("compact blocks")

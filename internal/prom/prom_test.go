@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 
 	"github.com/stackscope/stackscope/internal/targets"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const testPrefix = "/prometheus"
@@ -474,7 +475,7 @@ func TestCorruptedWriteAheadLogIsRepairedAndLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	var log lockedBuffer
+	var log programs.Buffer
 	in := start(t, Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if got := in.query(t, `inherited`); len(got) != 1 {
 		t.Errorf("what lay before the corruption: %v, want one series", got)

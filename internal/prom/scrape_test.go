@@ -19,6 +19,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/targets"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const secret = "hunter2-swordfish"
@@ -87,7 +88,7 @@ func TestScrapeErrorsQuoteNothing(t *testing.T) {
 			t.Parallel()
 			target := httptest.NewServer(http.HandlerFunc(tc.answer))
 			t.Cleanup(target.Close)
-			var log recorded
+			var log programs.Buffer
 			in := start(t, Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 			in.SetTargets(JobWorkers, []targets.Group{{Targets: []string{target.Listener.Addr().String()}}})
 			got := in.lastError(t)
@@ -241,7 +242,7 @@ a{worker_id="9"} 1
 // Beyond the ceiling new series are refused, those that are there go on, and so does what the scraper says itself.
 func TestCeilingOfSeries(t *testing.T) {
 	t.Parallel()
-	var log recorded
+	var log programs.Buffer
 	dir := t.TempDir()
 	o := Options{Dir: dir, MaxSeries: 60, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	in := start(t, o)

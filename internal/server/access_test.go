@@ -22,6 +22,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/accesstable"
 	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 var update = flag.Bool("update", false, "write the table of who may ask what")
@@ -71,7 +72,7 @@ func startForAccess(t *testing.T, set func(*Options)) *accessServer {
 	}
 	set(&o)
 	if !o.DisableBuiltinObservability && o.GrafanaURL == "" {
-		o.PrometheusPort = freePort(t)
+		o.PrometheusPort = programs.FreePort(t)
 	}
 	s, err := New(t.Context(), o)
 	if err != nil {
@@ -95,16 +96,6 @@ func startForAccess(t *testing.T, set func(*Options)) *accessServer {
 	}
 	a.refill()
 	return a
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().(*net.TCPAddr).Port
 }
 
 // refill puts back what a request that was allowed has taken away.

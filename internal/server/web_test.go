@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,17 +16,8 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/testcert"
 	"github.com/stackscope/stackscope/internal/server"
+	"github.com/stackscope/stackscope/tests/programs"
 )
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = free.Close() }()
-	return free.Addr().(*net.TCPAddr).Port
-}
 
 // Who passes the web configuration file may read on Prometheus' own port. Without users in it the API's rules hold there.
 func TestWhoReadsOnPrometheusPort(t *testing.T) {
@@ -48,7 +38,7 @@ func TestWhoReadsOnPrometheusPort(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options(t)
 			o.DisableBuiltinObservability, o.DisableAnonymousViewer, o.NoTrustLoopback = false, true, true
-			o.PrometheusPort = freePort(t)
+			o.PrometheusPort = programs.FreePort(t)
 			o.WebConfigFile = filepath.Join(t.TempDir(), "web.yml")
 			testcert.WriteFile(t, o.WebConfigFile, []byte(tt.text))
 			s := start(t, o)
@@ -138,8 +128,8 @@ func TestPortThatTLSLeavesClosed(t *testing.T) {
 		tls  bool
 		want bool
 	}{
-		"chosen":             {freePort(t), true, true},
-		"chosen, and no TLS": {freePort(t), false, false},
+		"chosen":             {programs.FreePort(t), true, true},
+		"chosen, and no TLS": {programs.FreePort(t), false, false},
 		"the default":        {server.DefaultOptions().Port, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,6 +36,13 @@ func (b *Buffer) String() string {
 	return b.b.String()
 }
 
+// Reset forgets what was written so far.
+func (b *Buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
+}
+
 // FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago. It is below the ports that the system gives to
 // listeners and connections that name none: a test opens many of those before its program listens.
 func FreePort(tb testing.TB) int {

@@ -1,25 +1,24 @@
 package inbound_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/inbound"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // A handler that panics is answered for, and told once a second; half of an answer is not taken for the whole.
 func TestHandlerPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log programs.Buffer
 		n, _ := serve(t, inbound.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/at-once":
@@ -106,27 +105,4 @@ func TestHandlerPanics(t *testing.T) {
 			t.Errorf("101 panics: %s", text)
 		}
 	})
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lockedBuffer) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
 }

@@ -17,7 +17,7 @@ func TestFileThatProtectsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := r.log.count("answer everybody"); got != want {
-			t.Errorf("%q: told %d times, want %d: %s", text, got, want, r.log.text.String())
+			t.Errorf("%q: told %d times, want %d: %s", text, got, want, r.log.String())
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package webconfig_test
 
 import (
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -20,24 +18,13 @@ import (
 	"github.com/stackscope/stackscope/internal/base/inbound"
 	"github.com/stackscope/stackscope/internal/base/testcert"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+// lines collects what is logged.
+type lines struct{ programs.Buffer }
 
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), what)
-}
+func (l *lines) count(what string) int { return strings.Count(l.String(), what) }
 
 // rig is a server behind a web configuration file.
 type rig struct {
@@ -275,13 +262,13 @@ func TestFaultyChangesOpenNothing(t *testing.T) {
 			}
 			r.want(t, "https", ask{path: "/healthz"}, http.StatusOK)
 			if got := r.log.count("requests are refused"); got != 1 {
-				t.Errorf("logged %d times: %s", got, r.log.text.String())
+				t.Errorf("logged %d times: %s", got, r.log.String())
 			}
 			r.write(t, withTLS+users(t, "other"))
 			r.want(t, "https", right, http.StatusUnauthorized)
 			r.want(t, "https", ask{user: "prometheus", password: "other"}, http.StatusOK)
 			if got := r.log.count("is read again"); got != 1 {
-				t.Errorf("logged %d times: %s", got, r.log.text.String())
+				t.Errorf("logged %d times: %s", got, r.log.String())
 			}
 		})
 	}
@@ -312,7 +299,7 @@ func TestWeakerClientCertificatesTakeARestart(t *testing.T) {
 		}
 	}
 	if r.log.count("asks for less than before") != 1 || r.log.count("client_ca_file (or client_ca) is gone") != 1 { // two with the same reason are one
-		t.Errorf("log: %s", r.log.text.String())
+		t.Errorf("log: %s", r.log.String())
 	}
 }
 
@@ -345,7 +332,7 @@ func TestMoreAllowedNamesTakeARestart(t *testing.T) {
 		}
 	}
 	if r.log.count("client_allowed_sans lets more in") != 1 {
-		t.Errorf("log: %s", r.log.text.String())
+		t.Errorf("log: %s", r.log.String())
 	}
 }
 
@@ -389,7 +376,7 @@ func TestChangesAreTakenUp(t *testing.T) {
 	r.write(t, withTLS+users(t, "new"))
 	r.want(t, "http", ask{user: "prometheus", password: "new"}, http.StatusServiceUnavailable)
 	if r.log.count("turned on by a restart") != 1 {
-		t.Errorf("log: %s", r.log.text.String())
+		t.Errorf("log: %s", r.log.String())
 	}
 }
 
@@ -409,14 +396,14 @@ func TestCertificatesAreTakenUp(t *testing.T) {
 		}
 	}
 	if got := r.log.count("the ones before stay in use"); got != 1 {
-		t.Errorf("logged %d times: %s", got, r.log.text.String())
+		t.Errorf("logged %d times: %s", got, r.log.String())
 	}
 	testcert.WriteFile(t, r.file("key.pem"), key)
 	if serial() == first {
 		t.Error("the new pair isn't used")
 	}
 	if got := r.log.count("are used again"); got != 1 {
-		t.Errorf("logged %d times: %s", got, r.log.text.String())
+		t.Errorf("logged %d times: %s", got, r.log.String())
 	}
 }
 
@@ -433,7 +420,7 @@ func TestCertificatesThatClientsRefuseAreTold(t *testing.T) {
 			}
 		}
 		if got := r.log.count("no subjectAltName"); got != want || r.log.count("certificate="+r.file("cert.pem")) != want {
-			t.Errorf("logged %d times, want %d: %s", got, want, r.log.text.String())
+			t.Errorf("logged %d times, want %d: %s", got, want, r.log.String())
 		}
 	}
 	told(1)
@@ -442,6 +429,6 @@ func TestCertificatesThatClientsRefuseAreTold(t *testing.T) {
 	r.ca.Write(t, r.file("cert.pem"), r.file("key.pem"), "127.0.0.1")
 	r.want(t, "https", ask{}, http.StatusOK)
 	if r.log.count("level=WARN") != 2 {
-		t.Errorf("log: %s", r.log.text.String())
+		t.Errorf("log: %s", r.log.String())
 	}
 }
