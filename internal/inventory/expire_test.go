@@ -55,7 +55,7 @@ func stateOf(inv *inventory.Inventory, id int64) fleet.WorkerState {
 }
 
 func TestSilentWorkerIsNotReady(t *testing.T) {
-	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) { //nolint:thelper // the body of a test: its own lines are wanted
 		a, b := join(t, inv, registration("a")).Worker.ID, join(t, inv, registration("b")).Worker.ID
 		report(t, inv, a, engine("e", "m"))
 		report(t, inv, b, engine("e", "m"))
@@ -104,7 +104,7 @@ func TestSilentWorkerIsNotReady(t *testing.T) {
 
 // What a report says that breaks a rule is not believed, not even that its worker lives.
 func TestRefusedReportIsNoSignOfLife(t *testing.T) {
-	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) { //nolint:thelper // the body of a test: its own lines are wanted
 		a, b := join(t, inv, registration("a")).Worker.ID, join(t, inv, registration("b")).Worker.ID
 		report(t, inv, a)
 		before, page := s.written(), writeMetrics(inv)
@@ -248,7 +248,7 @@ func TestHeartbeatsAreWrittenOnceAMinute(t *testing.T) {
 }
 
 func TestStoringIsTriedAgain(t *testing.T) {
-	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) { //nolint:thelper // the body of a test: its own lines are wanted
 		id := join(t, inv, registration("a")).Worker.ID
 		report(t, inv, id, engine("e", "m"))
 		s.setFail(errors.New("disk is full"))

@@ -110,7 +110,7 @@ func TestReportsAreStoredTogether(t *testing.T) {
 
 // That storing fails and works again is found out without a request, also when nothing was changed.
 func TestStoringIsProbed(t *testing.T) {
-	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) { //nolint:thelper // the body of a test: its own lines are wanted
 		pass(time.Second)
 		for name, fail := range map[string]func(){
 			"ids":             func() { _, _ = inv.Register(t.Context(), registration("a")) },
@@ -145,7 +145,7 @@ func TestStoringIsProbed(t *testing.T) {
 
 // Requests whose clients leave don't put off the next attempt to store.
 func TestImpatientClientsDoNotPutOffStoring(t *testing.T) {
-	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) { //nolint:thelper // the body of a test: its own lines are wanted
 		id := join(t, inv, registration("a")).Worker.ID
 		s.setFail(errFull)
 		wantError(t, tryReport(t, inv, id), fleet.ErrNotStored)

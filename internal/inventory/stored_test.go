@@ -104,7 +104,7 @@ func TestReportThatCannotBeStored(t *testing.T) {
 
 // A worker that becomes ready is news. All workers go on being ready on a full disk.
 func TestHeartbeatsGoOnOnAFullDisk(t *testing.T) {
-	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) {
+	whileRunning(t, func(t *testing.T, s *memory, inv *inventory.Inventory) { //nolint:thelper // the body of a test: its own lines are wanted
 		a, b := join(t, inv, registration("a")).Worker.ID, join(t, inv, registration("b")).Worker.ID
 		report(t, inv, a, engine("e", "m"))
 		s.setFail(errFull)
