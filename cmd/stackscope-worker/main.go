@@ -21,7 +21,7 @@ Every flag can also be given as an environment variable (in brackets below) or a
 A flag wins over the environment, the environment over the file, the file over the default.`
 
 type cli struct {
-	Version kong.VersionFlag `help:"Say which build this is." key:"-"`
+	Version kong.VersionFlag `help:"Print the version and exit." key:"-"`
 	worker.Command
 }
 

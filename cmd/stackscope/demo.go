@@ -10,18 +10,18 @@ import (
 
 // demoCmd logs less than the other commands by default: what a newcomer should read is the summary.
 type demoCmd struct {
-	ConfigFile        configfile.Flag `help:"YAML file with the same settings, in snake case." placeholder:"FILE" env:"GPUSTACK_CONFIG_FILE"`
+	ConfigFile        configfile.Flag `help:"YAML file with the same settings, in snake case: log_level for --log-level." placeholder:"FILE" env:"GPUSTACK_CONFIG_FILE"`
 	Host              string          `help:"Address to listen on." default:"127.0.0.1" env:"GPUSTACK_HOST"`
 	Port              int             `help:"Port of the API, /prometheus and /grafana." default:"8080" env:"GPUSTACK_PORT"`
-	MetricsPort       int             `help:"Port of the server's metrics; another one is taken when it isn't free." default:"10161" env:"GPUSTACK_METRICS_PORT"`
-	WorkerMetricsPort int             `help:"Port of the worker's metrics; another one is taken when it isn't free." default:"10151" env:"GPUSTACK_WORKER_METRICS_PORT"`
-	GrafanaHome       string          `help:"Home directory of the Grafana to show the dashboards with. Default: the one that 'stackscope grafana install' put there, or the system's." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME"`
-	GrafanaPort       int             `name:"builtin-grafana-port" help:"Port of Grafana on loopback; another one is taken when it isn't free." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT"`
+	MetricsPort       int             `help:"Port of the server's metrics. If it is in use, a free one is taken." default:"10161" env:"GPUSTACK_METRICS_PORT"`
+	WorkerMetricsPort int             `help:"Port of the worker's metrics. If it is in use, a free one is taken." default:"10151" env:"GPUSTACK_WORKER_METRICS_PORT"`
+	GrafanaHome       string          `help:"Home directory of the Grafana to run. Default: the one of 'stackscope grafana install', else an installed one." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME"`
+	GrafanaPort       int             `name:"builtin-grafana-port" help:"Port of Grafana on loopback. If it is in use, a free one is taken." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT"`
 	NoGrafana         bool            `name:"disable-builtin-grafana" help:"Run without Grafana." env:"GPUSTACK_DISABLE_BUILTIN_GRAFANA"`
-	DataDir           string          `help:"Directory to keep the data in. Default: a temporary one, removed at the end." placeholder:"DIR"`
-	Seed              uint64          `help:"Seed of the simulated load; the same seed gives the same load." default:"1"`
-	LogLevel          string          `help:"Least severe level that is logged: debug, info, warn or error." default:"warn" enum:"debug,info,warn,error" env:"GPUSTACK_LOG_LEVEL"`
-	LogFormat         string          `help:"Log lines as text or json." default:"text" enum:"text,json" env:"GPUSTACK_LOG_FORMAT"`
+	DataDir           string          `help:"Directory for data. Default: a temporary one that is removed at the end." placeholder:"DIR"`
+	Seed              uint64          `help:"Seed of the simulated load. The same seed gives the same load." default:"1"`
+	LogLevel          string          `help:"Lowest level to log: debug, info, warn or error." default:"warn" enum:"debug,info,warn,error" env:"GPUSTACK_LOG_LEVEL"`
+	LogFormat         string          `help:"Log format: text or json." default:"text" enum:"text,json" env:"GPUSTACK_LOG_FORMAT"`
 }
 
 func (c *demoCmd) Run(e *command.Env) error {

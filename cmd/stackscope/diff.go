@@ -8,14 +8,14 @@ import (
 )
 
 type mappingDiff struct {
-	A string `arg:"" help:"Document, JSON or YAML; - is standard input."`
-	B string `arg:"" optional:"" help:"Document to compare it with. Default: the built-in one."`
+	A string `arg:"" help:"Document, JSON or YAML; - reads standard input."`
+	B string `arg:"" optional:"" help:"Document to compare with. Default: the built-in one."`
 }
 
 // Help says what the exit code means.
 func (*mappingDiff) Help() string {
-	return "Prints a line for each difference, as it would have to be made in A to get B. The exit code is 0 when the documents say\n" +
-		"the same and 1 when they differ, as that of diff, or when one of them cannot be read."
+	return "Prints one line for each change that turns A into B.\n" +
+		"The exit code is 0 when the documents are equal, and 1 when they differ or one of them cannot be read."
 }
 
 func (c *mappingDiff) Run(e *command.Env) error {

@@ -16,15 +16,15 @@ import (
 type mappingDryRun struct {
 	remote
 	File    string        `arg:"" optional:"" help:"Document, JSON or YAML; - is standard input."`
-	Default bool          `help:"Try the built-in document."`
-	Timeout time.Duration `help:"How long workers are waited for, 1s to 1m." default:"10s" placeholder:"DURATION"`
+	Default bool          `help:"Compare with the built-in document."`
+	Timeout time.Duration `help:"How long to wait for workers, 1s to 1m." default:"10s" placeholder:"DURATION"`
 	JSON    bool          `help:"Print JSON."`
 }
 
 // Help says what the exit code means.
 func (*mappingDryRun) Help() string {
-	return "Nothing changes: each worker compares what its engines' pages give under the mapping in force and under this one.\n" +
-		"The exit code is 1 when the document has faults or the server cannot be asked."
+	return "Each worker translates its engines' metrics with the active mapping and with this one, and reports the difference. Nothing is changed.\n" +
+		"The exit code is 1 when the document is invalid or the server cannot be reached."
 }
 
 func (c *mappingDryRun) Run(e *command.Env) error {

@@ -12,33 +12,34 @@ import (
 )
 
 type grafanaCmd struct {
-	Install grafanaInstall `cmd:"" help:"Fetch Grafana's official release, check it and unpack it where a server looks for it."`
+	Install grafanaInstall `cmd:"" help:"Download Grafana's official release, verify it and unpack it where a server finds it."`
 }
 
 type grafanaInstall struct {
-	Dir     string `help:"Directory where homes go, one for each version. Default: GPUSTACK_DATA_DIR/grafana-home; else /var/lib/stackscope/grafana-home for root, ~/.local/share/stackscope/grafana for others." placeholder:"DIR"`
-	Version string `help:"Release to install. Default: the one whose checksum is built in, or the one of --file." placeholder:"VERSION"`
-	SHA256  string `name:"sha256" help:"SHA-256 of the archive, for releases whose checksum isn't built in." placeholder:"HEX"`
-	Mirror  string `help:"Address that stands in for https://dl.grafana.com." placeholder:"URL" xor:"source"`
-	File    string `help:"Archive (.tar.gz) on this machine, in place of a download." placeholder:"PATH" xor:"source"`
-	Force   bool   `help:"Install again what is installed already."`
+	Dir     string `help:"Directory for installed versions. Default: GPUSTACK_DATA_DIR/grafana-home, else /var/lib/stackscope/grafana-home for root and ~/.local/share/stackscope/grafana for others." placeholder:"DIR"`
+	Version string `help:"Release to install, for example 11.6.0. Default: the release whose checksum is built in, or the one of --file." placeholder:"VERSION"`
+	SHA256  string `name:"sha256" help:"SHA-256 of the archive, for a release whose checksum is not built in." placeholder:"HEX"`
+	Mirror  string `help:"Address to download from instead of https://dl.grafana.com." placeholder:"URL" xor:"source"`
+	File    string `help:"Archive (.tar.gz) on this machine, instead of a download." placeholder:"PATH" xor:"source"`
+	Force   bool   `help:"Install even if this version is installed."`
 	Quiet   bool   `help:"Show no progress."`
 	JSON    bool   `help:"Print the result as JSON."`
 }
 
 // Help teaches more than a line can; kong prints it under the usage.
 func (*grafanaInstall) Help() string {
-	return `Without flags it installs Grafana ` + install.Version + ` (OSS), whose checksum is built in. A server that runs
-without Grafana finds it by itself.
+	return `Without flags the command installs Grafana ` + install.Version + ` (OSS), whose checksum is built in. A running server without
+Grafana starts it without a restart.
 
-  stackscope grafana install                              from Grafana's own host
+  stackscope grafana install                              from https://dl.grafana.com
   stackscope grafana install --mirror https://mirror.lan/grafana
                                                           from MIRROR/oss/release/grafana-` + install.Version + `.linux-amd64.tar.gz
   stackscope grafana install --file grafana-` + install.Version + `.linux-amd64.tar.gz
                                                           on a machine without a network
-  stackscope grafana install --version 11.6.0             another release: its checksum is fetched from Grafana's host, over TLS
+  stackscope grafana install --version 11.6.0             another release; its checksum is downloaded from dl.grafana.com over TLS
 
-Proxies are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Homes of other versions stay; servers prefer the newest.`
+A download that broke goes on where it was when the command is run again. HTTPS_PROXY, HTTP_PROXY and NO_PROXY
+select a proxy. Other installed versions stay; servers use the newest.`
 }
 
 func (c *grafanaInstall) Run(e *command.Env) error {

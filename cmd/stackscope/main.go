@@ -22,14 +22,14 @@ Flags can also be given as environment variables (in brackets in each command's 
 file, the file over the default.`
 
 type cli struct {
-	Start   startCmd   `cmd:"" help:"Server and worker of this machine in one process."`
-	Server  serverCmd  `cmd:"" help:"The server: inventory, metrics, service discovery, mapping API, Prometheus, Grafana."`
-	Worker  workerCmd  `cmd:"" help:"The worker, and a server's workers."`
-	Demo    demoCmd    `cmd:"" help:"A server, a worker of this machine, four simulated engines behind a simulated gateway, and eight simulated cards."`
-	Mapping mappingCmd `cmd:"" help:"Look at, check and change the metrics mapping."`
-	Grafana grafanaCmd `cmd:"" help:"Install a Grafana for the dashboards."`
-	Status  statusCmd  `cmd:"" help:"What a server knows: workers, models, instances."`
-	Version versionCmd `cmd:"" help:"Say which build this is."`
+	Start   startCmd   `cmd:"" help:"Run a server and a worker for this machine in one process."`
+	Server  serverCmd  `cmd:"" help:"Run a server: inventory, metrics, service discovery, mapping API, Prometheus and Grafana."`
+	Worker  workerCmd  `cmd:"" help:"Run a worker, or manage the workers of a server."`
+	Demo    demoCmd    `cmd:"" help:"Run a demo: a server, a worker for this machine, four simulated engines behind a simulated gateway, and eight simulated GPUs."`
+	Mapping mappingCmd `cmd:"" help:"Show, check and change the metrics mapping."`
+	Grafana grafanaCmd `cmd:"" help:"Install Grafana for the dashboards."`
+	Status  statusCmd  `cmd:"" help:"Show what a server knows: workers, models, instances."`
+	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
 func main() { command.Main("stackscope", description, &cli{}) }

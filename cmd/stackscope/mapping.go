@@ -17,10 +17,10 @@ import (
 
 // remote are the flags of commands that ask a server.
 type remote struct {
-	ServerURL string        `help:"The server's address." default:"http://127.0.0.1" placeholder:"URL" env:"GPUSTACK_SERVER_URL"`
-	TokenFile string        `help:"File with the admin token, a copy of DATA_DIR/admin-token there. The server's own user needs none on its own machine." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE"`
-	CAFile    string        `name:"ca-file" help:"Authorities (PEM) of which one must have signed the server's certificate, in place of this machine's." placeholder:"FILE" env:"GPUSTACK_CA_FILE"`
-	Token     command.Token `help:"The admin token itself. On the command line others on this machine see it: use --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN"`
+	ServerURL string        `help:"Address of the server." default:"http://127.0.0.1" placeholder:"URL" env:"GPUSTACK_SERVER_URL"`
+	TokenFile string        `help:"File with the admin token: a copy of the server's DATA_DIR/admin-token. The server's own user on its own machine needs none." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE"`
+	CAFile    string        `name:"ca-file" help:"Certificate authorities (PEM) to verify the server with, instead of this machine's." placeholder:"FILE" env:"GPUSTACK_CA_FILE"`
+	Token     command.Token `help:"The admin token itself. Other users of this machine see it on the command line: prefer --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN"`
 }
 
 func (r *remote) client(e *command.Env) (*client.Client, error) {
@@ -36,14 +36,14 @@ func (r *remote) client(e *command.Env) (*client.Client, error) {
 
 type mappingCmd struct {
 	Check     mappingCheck     `cmd:"" help:"Check a document, without a server."`
-	Diff      mappingDiff      `cmd:"" help:"Print how two documents differ."`
-	Schema    mappingSchema    `cmd:"" help:"Print the JSON Schema of documents."`
+	Diff      mappingDiff      `cmd:"" help:"Print the differences between two documents."`
+	Schema    mappingSchema    `cmd:"" help:"Print the JSON Schema of mapping documents."`
 	Default   mappingDefault   `cmd:"" help:"Print the built-in document."`
-	Get       mappingGet       `cmd:"" help:"Print the document in force on a server."`
-	Set       mappingSet       `cmd:"" help:"Put a document in force on a server, and so on all its workers."`
-	DryRun    mappingDryRun    `cmd:"" help:"Print what a document would change on a server's workers, and change nothing."`
-	Reset     mappingReset     `cmd:"" help:"Put the built-in document in force again."`
-	Translate mappingTranslate `cmd:"" help:"Print what becomes of a metrics page, and why."`
+	Get       mappingGet       `cmd:"" help:"Print the active document of a server."`
+	Set       mappingSet       `cmd:"" help:"Activate a document on a server and all its workers."`
+	DryRun    mappingDryRun    `cmd:"" help:"Print what a document would change on a server's workers. Nothing is changed."`
+	Reset     mappingReset     `cmd:"" help:"Activate the built-in document again."`
+	Translate mappingTranslate `cmd:"" help:"Print the unified metrics of a saved metrics page."`
 }
 
 // maxPageBytes bounds a page read from a file; a worker has the same bound for an engine's page.
@@ -86,7 +86,7 @@ func readDocument(e *command.Env, path string) (*mapping.Document, []byte, error
 }
 
 type mappingCheck struct {
-	File string `arg:"" help:"Document, JSON or YAML; - is standard input."`
+	File string `arg:"" help:"Document, JSON or YAML; - reads standard input."`
 }
 
 func (c *mappingCheck) Run(e *command.Env) error {

@@ -78,16 +78,17 @@ func (k *known) kept(arg string) (int, error) {
 type workerRemove struct {
 	remote
 	Worker string `arg:"" help:"Id or name of the worker."`
-	Yes    bool   `short:"y" help:"Do not ask. Only a terminal is asked, about a worker that is alive." key:"-"`
+	Yes    bool   `short:"y" help:"Do not ask for confirmation. Only a terminal is asked, and only about a live worker." key:"-"`
 	JSON   bool   `help:"Print JSON."`
 }
 
 // Help says what removing means.
 func (*workerRemove) Help() string {
 	return "The worker and its instances leave the inventory and the scrape targets. Its samples stay.\n\n" +
-		"One that is alive is kept out from then on: it goes on exporting, and the server refuses it until 'stackscope worker allow'. One that said that it stops, " +
-		"or hasn't reported for two and a half minutes, is forgotten, and joins under a new id should it start again.\n\n" +
-		"A worker is known by an identity in its data directory. To keep out a machine that you don't trust, replace the worker token as well: with it, it can come as another."
+		"A live worker is revoked: it continues to export its metrics, and the server refuses it until 'stackscope worker allow'. A worker that said that it stops, " +
+		"or that has not reported for two and a half minutes, is forgotten. It joins under a new id if it starts again.\n\n" +
+		"The server knows a worker by the identity in its data directory. To exclude a machine that you don't trust, replace the join token (DATA_DIR/worker-token), too: " +
+		"with that token the machine can join under another identity."
 }
 
 func (c *workerRemove) Run(e *command.Env) error {
@@ -150,7 +151,7 @@ type workerAllow struct {
 
 // Help says what comes of it.
 func (*workerAllow) Help() string {
-	return "If the worker runs, it joins by itself, within half a minute, under a new id. Nothing is to be done on its machine."
+	return "A running worker joins by itself within half a minute, under a new id. Nothing has to be done on its machine."
 }
 
 func (c *workerAllow) Run(e *command.Env) error {

@@ -14,45 +14,45 @@ import (
 
 // serverFlags are the flags of commands that run a server. Names, environment and defaults are GPUStack's where it has them.
 type serverFlags struct {
-	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and Prometheus' data." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Server"`
+	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and the data of Prometheus and Grafana." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Server"`
 	Host        string `help:"Address to listen on." default:"0.0.0.0" env:"GPUSTACK_HOST" group:"Server"`
-	Port        int    `help:"Port of the API, /prometheus and /grafana. It is not opened with --tls-cert: these are at --tls-port then." default:"80" env:"GPUSTACK_PORT" group:"Server"`
-	MetricsPort int    `help:"Port of the server's metrics and of service discovery." default:"10161" env:"GPUSTACK_METRICS_PORT" group:"Server"`
+	Port        int    `help:"Port of the API, /prometheus and /grafana. With --tls-cert it is not opened; --tls-port replaces it." default:"80" env:"GPUSTACK_PORT" group:"Server"`
+	MetricsPort int    `help:"Port of the server's metrics and of HTTP service discovery." default:"10161" env:"GPUSTACK_METRICS_PORT" group:"Server"`
 
 	DisableMetrics              bool `help:"Do not open the metrics port." env:"GPUSTACK_DISABLE_METRICS" group:"Server"`
 	DisableBuiltinObservability bool `help:"Do not run the embedded Prometheus and Grafana." env:"GPUSTACK_DISABLE_BUILTIN_OBSERVABILITY" group:"Server"`
 
 	DisableBuiltinGrafana bool `help:"Run the embedded Prometheus without Grafana." env:"GPUSTACK_DISABLE_BUILTIN_GRAFANA" group:"Server"`
 
-	PrometheusRetentionTime period   `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples, like 15d." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
-	PrometheusRetentionSize byteSize `name:"builtin-prometheus-retention-size" help:"How much disk the embedded Prometheus uses at most, like 50GB; 0 is no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
-	PrometheusRepair        bool     `name:"builtin-prometheus-repair" help:"Move data that the embedded Prometheus can't read to DATA_DIR/prometheus/damaged-TIME and go on without it; nothing is deleted. Without this flag damaged data stays as it is and /prometheus answers 503." env:"GPUSTACK_BUILTIN_PROMETHEUS_REPAIR" group:"Server"`
-	PrometheusMaxSeries     int64    `name:"builtin-prometheus-max-series" help:"Series that the embedded Prometheus holds in memory until it refuses new ones; those that are there go on. 0 is what half of the memory that this process may use has room for, 8 KiB each." default:"0" placeholder:"N" env:"GPUSTACK_BUILTIN_PROMETHEUS_MAX_SERIES" group:"Server"`
+	PrometheusRetentionTime period   `name:"builtin-prometheus-retention-time" help:"How long the embedded Prometheus keeps samples, for example 15d." default:"360h" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_TIME" group:"Server"`
+	PrometheusRetentionSize byteSize `name:"builtin-prometheus-retention-size" help:"Largest disk use of the embedded Prometheus, for example 50GB. 0: no limit." default:"0" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_PROMETHEUS_RETENTION_SIZE" group:"Server"`
+	PrometheusRepair        bool     `name:"builtin-prometheus-repair" help:"Move data that the embedded Prometheus cannot read to DATA_DIR/prometheus/damaged-TIME and start without it. Nothing is deleted. Without this flag damaged data is left alone and /prometheus returns 503." env:"GPUSTACK_BUILTIN_PROMETHEUS_REPAIR" group:"Server"`
+	PrometheusMaxSeries     int64    `name:"builtin-prometheus-max-series" help:"Most series that the embedded Prometheus holds in memory. It refuses new series beyond that; existing ones continue. 0: as many as fit into half of the memory that this process may use, at 8 KiB each." default:"0" placeholder:"N" env:"GPUSTACK_BUILTIN_PROMETHEUS_MAX_SERIES" group:"Server"`
 
-	PrometheusQueryMaxSamples     int           `name:"builtin-prometheus-query-max-samples" help:"How many samples one query of the embedded Prometheus may hold at once. It is bounded by the memory: all queries together take at most a quarter of what the process may use (control group, GOMEMLIMIT, machine), one at most half of that; /prometheus/flags shows the bound in force." default:"50000000" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_SAMPLES" group:"Server"`
-	PrometheusQueryMaxConcurrency int           `name:"builtin-prometheus-query-max-concurrency" help:"How many queries of the embedded Prometheus run at once, 5 at least; the others wait, then get 503." default:"20" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_CONCURRENCY" group:"Server"`
-	PrometheusQueryTimeout        time.Duration `name:"builtin-prometheus-query-timeout" help:"How long a query of the embedded Prometheus may take, with its waiting, like 2m." default:"2m" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_TIMEOUT" group:"Server"`
+	PrometheusQueryMaxSamples     int           `name:"builtin-prometheus-query-max-samples" help:"Most samples that one query of the embedded Prometheus may hold at once. Memory limits queries further: all together use at most a quarter of what the process may use (control group, GOMEMLIMIT, machine), one query at most half of that. /prometheus/flags shows the active limit." default:"50000000" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_SAMPLES" group:"Server"`
+	PrometheusQueryMaxConcurrency int           `name:"builtin-prometheus-query-max-concurrency" help:"How many queries the embedded Prometheus runs at once, at least 5. Others wait, and get 503 after --builtin-prometheus-query-timeout." default:"20" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_CONCURRENCY" group:"Server"`
+	PrometheusQueryTimeout        time.Duration `name:"builtin-prometheus-query-timeout" help:"Time limit of a query of the embedded Prometheus, including its waiting time, for example 2m." default:"2m" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_TIMEOUT" group:"Server"`
 
-	PrometheusPort       int      `name:"builtin-prometheus-port" help:"Port that serves /prometheus alone, besides --port; 0 is none (GPUStack's was 19090)." default:"0" env:"GPUSTACK_BUILTIN_PROMETHEUS_PORT" group:"Server"`
-	GrafanaPort          int      `name:"builtin-grafana-port" help:"Port of the embedded Grafana, on loopback alone; users reach it at /grafana." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT" group:"Server"`
-	GrafanaHome          string   `help:"Home directory of the Grafana to embed. Default: the one that 'stackscope grafana install' put there, or the system's." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME" group:"Server"`
-	GrafanaAdminPassword string   `help:"Password of the embedded Grafana's user admin. Default: grafana." placeholder:"PASSWORD" env:"GPUSTACK_GRAFANA_ADMIN_PASSWORD" group:"Server"`
+	PrometheusPort       int      `name:"builtin-prometheus-port" help:"Additional port that serves only /prometheus, for example GPUStack's 19090. 0: none." default:"0" env:"GPUSTACK_BUILTIN_PROMETHEUS_PORT" group:"Server"`
+	GrafanaPort          int      `name:"builtin-grafana-port" help:"Port of the embedded Grafana, on loopback only. Users reach Grafana at /grafana." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT" group:"Server"`
+	GrafanaHome          string   `help:"Home directory of the Grafana to run. Default: the one of 'stackscope grafana install', else an installed one." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME" group:"Server"`
+	GrafanaAdminPassword string   `help:"Password of the user admin of the embedded Grafana. Default: grafana, which everybody knows." placeholder:"PASSWORD" env:"GPUSTACK_GRAFANA_ADMIN_PASSWORD" group:"Server"`
 	GrafanaMemoryLimit   byteSize `name:"builtin-grafana-memory-limit" help:"Memory that the embedded Grafana tries to stay under." default:"512MB" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_GRAFANA_MEMORY_LIMIT" group:"Server"`
-	GrafanaURL           string   `name:"grafana-url" help:"Where browsers reach a Grafana of your own. Turns the embedded Prometheus and Grafana off; links to dashboards lead there." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" group:"Server"`
-	WorkerDashboardUID   string   `name:"grafana-worker-dashboard-uid" help:"Dashboard to which links of clusters and workers lead." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
-	ModelDashboardUID    string   `name:"grafana-model-dashboard-uid" help:"Dashboard to which links of models and instances lead." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
+	GrafanaURL           string   `name:"grafana-url" help:"Address at which browsers reach your own Grafana, for example https://grafana.example.com. Turns the embedded Prometheus and Grafana off; dashboard links lead to yours." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" group:"Server"`
+	WorkerDashboardUID   string   `name:"grafana-worker-dashboard-uid" help:"UID of the dashboard that links of clusters and workers open." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
+	ModelDashboardUID    string   `name:"grafana-model-dashboard-uid" help:"UID of the dashboard that links of models and instances open." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
 
-	PrometheusHTTPConfigFile  string `name:"builtin-prometheus-http-config-file" help:"Prometheus' HTTP client configuration file (basic_auth, authorization, tls_config), by which the embedded Prometheus scrapes workers with TLS." placeholder:"FILE" env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE" group:"Server"`
-	PrometheusHTTPConfigPlain bool   `name:"builtin-prometheus-http-config-plain" help:"Send the credentials of --builtin-prometheus-http-config-file to workers without TLS, too. Everybody on the way can read them then." env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_PLAIN" group:"Server"`
+	PrometheusHTTPConfigFile  string `name:"builtin-prometheus-http-config-file" help:"Prometheus HTTP client configuration (basic_auth, authorization, tls_config) with which the embedded Prometheus scrapes workers that use TLS." placeholder:"FILE" env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE" group:"Server"`
+	PrometheusHTTPConfigPlain bool   `name:"builtin-prometheus-http-config-plain" help:"Send the credentials of --builtin-prometheus-http-config-file to workers without TLS, too. Anybody on the network path can then read them." env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_PLAIN" group:"Server"`
 
-	TLSCert string `name:"tls-cert" help:"Certificate (PEM) to serve the API over TLS, at --tls-port in place of --port. A new one in the files is taken up without a restart." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
+	TLSCert string `name:"tls-cert" help:"Certificate (PEM). Serves the API over TLS at --tls-port instead of --port. A renewed certificate is used without a restart." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
 	TLSKey  string `name:"tls-key" help:"Private key (PEM) of --tls-cert." placeholder:"FILE" env:"GPUSTACK_TLS_KEY" group:"Server"`
-	TLSPort int    `name:"tls-port" help:"Port of the API, /prometheus and /grafana over TLS, in place of --port, when --tls-cert is given." default:"443" env:"GPUSTACK_TLS_PORT" group:"Server"`
+	TLSPort int    `name:"tls-port" help:"Port of the API, /prometheus and /grafana with --tls-cert." default:"443" env:"GPUSTACK_TLS_PORT" group:"Server"`
 
-	ServerExternalURL      string `help:"URL under which users reach the server, when it isn't plain from their requests." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
-	DisableAnonymousViewer bool   `help:"Ask for the admin token also for reading." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
-	NoTrustLoopback        bool   `help:"Ask for the admin token also from the server's own user on this machine." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
-	TrustLoopbackRoot      bool   `help:"Do not ask root on this machine for the admin token, where the server runs as another user. Whoever comes through a proxy that runs as root is then trusted, too." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`
+	ServerExternalURL      string `help:"Address at which users reach the server, for example https://obs.example.com. Default: taken from each request." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
+	DisableAnonymousViewer bool   `help:"Require the admin token for reading, too." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
+	NoTrustLoopback        bool   `help:"Require the admin token from the server's own user on this machine, too." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
+	TrustLoopbackRoot      bool   `help:"Do not require the admin token from root on this machine when the server runs as another user. All clients of a proxy that runs as root are then trusted, too." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`
 }
 
 func (f *serverFlags) options(logger *slog.Logger) server.Options {

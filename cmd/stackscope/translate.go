@@ -13,12 +13,12 @@ import (
 )
 
 type mappingTranslate struct {
-	Page    string `arg:"" help:"Metrics page; - is standard input."`
-	Runtime string `help:"The engine, as the mapping names it: vLLM, SGLang, MindIE." required:""`
-	Version string `help:"The engine's version; without one only entries for every version apply."`
-	Mapping string `help:"Document to use in place of the built-in one." placeholder:"FILE"`
-	Explain bool   `help:"Print what became of each native family, and why, in place of the page."`
-	JSON    bool   `help:"Print the page and the explanation as JSON, as the server's /v2/metrics/preview does."`
+	Page    string `arg:"" help:"Saved metrics page, for example from curl; - reads standard input."`
+	Runtime string `help:"Runtime, as the mapping names it: vLLM, SGLang, MindIE." required:""`
+	Version string `help:"The engine's version, for example 0.11.0. Without it only the entries for every version apply."`
+	Mapping string `help:"Document to use instead of the built-in one." placeholder:"FILE"`
+	Explain bool   `help:"Print the outcome of each native metric with the reason, instead of the metrics."`
+	JSON    bool   `help:"Print metrics and explanation as JSON, like the server's /v2/metrics/preview."`
 }
 
 func (c *mappingTranslate) Run(e *command.Env) error {

@@ -20,15 +20,15 @@ import (
 
 // workerCmd runs a worker, as it does in GPUStack, unless one of the other words follows.
 type workerCmd struct {
-	Run    worker.Command `cmd:"" default:"withargs" help:"The worker: exports this machine and the engines on it. The word run may be left out."`
-	List   workerList     `cmd:"" help:"Print a server's workers, and those that it keeps out."`
-	Remove workerRemove   `cmd:"" help:"Take a worker out of a server's inventory and scrape targets, and keep it out."`
-	Allow  workerAllow    `cmd:"" help:"Let a worker in again that was removed."`
+	Run    worker.Command `cmd:"" default:"withargs" help:"Run a worker: export this machine, its GPUs and its engines. This is the default: 'stackscope worker' does the same."`
+	List   workerList     `cmd:"" help:"List the workers of a server, and the revoked ones."`
+	Remove workerRemove   `cmd:"" help:"Remove a worker from a server's inventory and scrape targets. A live worker is revoked: the server refuses it from then on."`
+	Allow  workerAllow    `cmd:"" help:"Allow a revoked worker to join again."`
 }
 
 // Help says where the flags are.
 func (*workerCmd) Help() string {
-	return "Without another word, stackscope worker runs a worker: stackscope worker run --help lists its flags."
+	return "'stackscope worker' alone runs a worker. 'stackscope worker run --help' lists the flags of the worker."
 }
 
 // stateRevoked is shown beside the states of workers that are in the inventory.
@@ -110,7 +110,7 @@ func readWorkers(e *command.Env, cl *client.Client) (k known, err error) {
 
 type workerList struct {
 	remote
-	JSON bool `help:"Print JSON: an object with workers, and revoked_workers unless only admins may see them."`
+	JSON bool `help:"Print JSON: an object with workers, and with revoked_workers for admins."`
 }
 
 func (c *workerList) Run(e *command.Env) error {

@@ -19,41 +19,41 @@ import (
 // Flags are the flags of every command that runs a worker, with their kong tags. Names, environment variables and defaults
 // are GPUStack's where it has them.
 type Flags struct {
-	Engine []string `name:"engine" help:"Inference engine to watch (repeat for each): url=http://127.0.0.1:8000[,model=NAME][,instance=NAME][,runtime=vLLM][,version=0.11.0][,path=/metrics]. What is left out is found out. Key in files: engines." placeholder:"KEY=VALUE,..." sep:"none" key:"engines" env:"GPUSTACK_ENGINES" group:"Worker"`
+	Engine []string `name:"engine" help:"Engine to monitor. Repeat the flag for each engine: url=http://127.0.0.1:8000[,model=NAME][,instance=NAME][,runtime=vLLM][,version=0.11.0][,path=/metrics]. Omitted values are detected. Key in files: engines." placeholder:"KEY=VALUE,..." sep:"none" key:"engines" env:"GPUSTACK_ENGINES" group:"Worker"`
 
 	WorkerName           string            `help:"Name of this worker. Default: the host name." placeholder:"NAME" env:"GPUSTACK_WORKER_NAME" group:"Worker"`
-	WorkerIP             string            `name:"worker-ip" help:"Address under which this worker is scraped. Default: the one from which the server is reached." placeholder:"ADDRESS" env:"GPUSTACK_WORKER_IP" group:"Worker"`
-	WorkerLabels         map[string]string `name:"worker-label" help:"Label of this worker (repeat for each). Key in files: worker_labels." placeholder:"KEY=VALUE" mapsep:"," key:"worker_labels" env:"GPUSTACK_WORKER_LABELS" group:"Worker"`
-	Cluster              string            `help:"Name of the cluster that this worker joins." placeholder:"NAME" env:"GPUSTACK_CLUSTER" group:"Worker"`
-	WorkerMetricsHost    string            `help:"Address on which the worker's metrics are served." default:"0.0.0.0" placeholder:"ADDRESS" env:"GPUSTACK_WORKER_METRICS_HOST" group:"Worker"`
-	WorkerMetricsPort    int               `help:"Port on which the worker's metrics are served." default:"10151" env:"GPUSTACK_WORKER_METRICS_PORT" group:"Worker"`
-	DisableWorkerMetrics bool              `help:"Serve no worker metrics." env:"GPUSTACK_DISABLE_WORKER_METRICS" group:"Worker"`
-	HostRoot             string            `help:"Where the machine's file system is mounted, as in a container that has it at /host." default:"/" placeholder:"DIR" env:"GPUSTACK_HOST_ROOT" group:"Worker"`
-	HostInterval         time.Duration     `help:"Time between two samples of the machine." default:"5s" placeholder:"DURATION" env:"GPUSTACK_HOST_INTERVAL" group:"Worker"`
+	WorkerIP             string            `name:"worker-ip" help:"Address at which the server scrapes this worker. Default: the local address of the connection to the server." placeholder:"ADDRESS" env:"GPUSTACK_WORKER_IP" group:"Worker"`
+	WorkerLabels         map[string]string `name:"worker-label" help:"Label of this worker, exported on gpustack:worker_info, for example rack=a12. Repeat the flag for each label. Key in files: worker_labels." placeholder:"KEY=VALUE" mapsep:"," key:"worker_labels" env:"GPUSTACK_WORKER_LABELS" group:"Worker"`
+	Cluster              string            `help:"Cluster to join. Default: the cluster named default." placeholder:"NAME" env:"GPUSTACK_CLUSTER" group:"Worker"`
+	WorkerMetricsHost    string            `help:"Address to serve the worker's metrics on." default:"0.0.0.0" placeholder:"ADDRESS" env:"GPUSTACK_WORKER_METRICS_HOST" group:"Worker"`
+	WorkerMetricsPort    int               `help:"Port to serve the worker's metrics on." default:"10151" env:"GPUSTACK_WORKER_METRICS_PORT" group:"Worker"`
+	DisableWorkerMetrics bool              `help:"Do not serve the worker's metrics." env:"GPUSTACK_DISABLE_WORKER_METRICS" group:"Worker"`
+	HostRoot             string            `help:"Mount point of the machine's root file system, for example /host in a container." default:"/" placeholder:"DIR" env:"GPUSTACK_HOST_ROOT" group:"Worker"`
+	HostInterval         time.Duration     `help:"Time between two samples of the machine: CPU, memory, disks, networks." default:"5s" placeholder:"DURATION" env:"GPUSTACK_HOST_INTERVAL" group:"Worker"`
 
-	Discover           []string      `help:"Where engines are looked for besides those declared: process, docker; none switches it off." default:"process,docker" placeholder:"SOURCE,..." env:"GPUSTACK_DISCOVER" group:"Worker"`
+	Discover           []string      `help:"Where to look for engines: process, docker. none: only declared engines." default:"process,docker" placeholder:"SOURCE,..." env:"GPUSTACK_DISCOVER" group:"Worker"`
 	DockerHost         string        `help:"Address of the container daemon. Default: unix:///var/run/docker.sock." placeholder:"URL" env:"GPUSTACK_DOCKER_HOST,DOCKER_HOST" group:"Worker"`
-	EngineRetention    time.Duration `help:"How long an engine that was found is shown after it ended." default:"5m" placeholder:"DURATION" env:"GPUSTACK_ENGINE_RETENTION" group:"Worker"`
-	StallAfter         time.Duration `help:"After how long without progress an engine that has work counts as stalled; 0 switches it off." default:"2m" placeholder:"DURATION" env:"GPUSTACK_STALL_AFTER" group:"Worker"`
-	MaxSeriesPerEngine *int          `help:"How many series an engine may have in the unified vocabulary; what is beyond is left out and counted." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_SERIES_PER_ENGINE" group:"Worker"`
-	MaxNewSeries       *int          `name:"max-new-series-per-engine" help:"How many series of an engine may be new in an hour, in the unified vocabulary and again on /metrics/raw. Beyond it those that are known go on, families that do not churn stay whole, and the rest is left out and counted; 0: not bounded. Where it is not given it is 50000, or twice a --max-series-per-engine that is larger than that; gateways, whose users come all at once, may always have twice --max-series-per-engine." placeholder:"N" env:"GPUSTACK_MAX_NEW_SERIES_PER_ENGINE" group:"Worker"`
-	UserLimit          *int          `help:"How many users of each gateway have series of their own; the others are added up as user other, 0: all are." default:"1000" placeholder:"N" env:"GPUSTACK_USER_LIMIT" group:"Worker"`
-	HashUsers          bool          `help:"Show hashes in place of users' names, and hide the gateways' own pages." env:"GPUSTACK_HASH_USERS" group:"Worker"`
-	UserHashKeyFile    string        `help:"File with the secret for --hash-users. Workers with the same secret show the same hashes. Default: DATA_DIR/user-hash-key, which is made." placeholder:"FILE" env:"GPUSTACK_USER_HASH_KEY_FILE" group:"Worker"`
-	LargePagesMemory   int           `help:"MiB that engines' pages beyond 1 MiB, and what they become, may take together; what does not fit is left out and counted." default:"28" placeholder:"MIB" env:"GPUSTACK_LARGE_PAGES_MEMORY" group:"Worker"`
-	GPUVendors         []string      `name:"gpu-vendors" help:"Vendors whose cards are read: nvidia, amd, ascend, intel, hygon, metax, mthreads, iluvatar, cambricon, thead; none reads no cards. Default: all." placeholder:"VENDOR,..." env:"GPUSTACK_GPU_VENDORS" group:"Worker"`
-	GPUInterval        time.Duration `name:"gpu-interval" help:"Time between two samples of the cards. Tools of some vendors are run less often." default:"1s" placeholder:"DURATION" env:"GPUSTACK_GPU_INTERVAL" group:"Worker"`
-	ExpectedGPUs       int           `name:"expected-gpus" help:"How many cards this node should have. Default: those that were once seen." placeholder:"N" env:"GPUSTACK_EXPECTED_GPUS" group:"Worker"`
-	FakeGPUs           int           `name:"fake-gpus" help:"Show this many simulated cards instead of real ones." placeholder:"N" env:"GPUSTACK_FAKE_GPUS" group:"Worker"`
+	EngineRetention    time.Duration `help:"How long a discovered engine stays in the inventory after it ended." default:"5m" placeholder:"DURATION" env:"GPUSTACK_ENGINE_RETENTION" group:"Worker"`
+	StallAfter         time.Duration `help:"An engine that has work and makes no progress for this time is stalled. 0: no stall detection." default:"2m" placeholder:"DURATION" env:"GPUSTACK_STALL_AFTER" group:"Worker"`
+	MaxSeriesPerEngine *int          `help:"Most unified series of an engine. Series beyond that are dropped and counted in gpustack:runtime_dropped_samples_total." default:"50000" placeholder:"N" env:"GPUSTACK_MAX_SERIES_PER_ENGINE" group:"Worker"`
+	MaxNewSeries       *int          `name:"max-new-series-per-engine" help:"Most new series of an engine per hour, in unified metrics and separately in /metrics/raw. Beyond that known series continue, metrics without churn stay whole, and other new series are dropped and counted. 0: no limit. Default: 50000, or twice --max-series-per-engine if that flag is above 50000. Gateways may always have twice --max-series-per-engine, because their users appear all at once." placeholder:"N" env:"GPUSTACK_MAX_NEW_SERIES_PER_ENGINE" group:"Worker"`
+	UserLimit          *int          `help:"How many users of each gateway get series of their own. All others are added up as user other. 0: all users are added up." default:"1000" placeholder:"N" env:"GPUSTACK_USER_LIMIT" group:"Worker"`
+	HashUsers          bool          `help:"Export hashes instead of users' names, and omit gateways from /metrics/raw." env:"GPUSTACK_HASH_USERS" group:"Worker"`
+	UserHashKeyFile    string        `help:"File with the secret for --hash-users. Workers with the same secret export the same hashes. Default: DATA_DIR/user-hash-key, which is created." placeholder:"FILE" env:"GPUSTACK_USER_HASH_KEY_FILE" group:"Worker"`
+	LargePagesMemory   int           `help:"Memory in MiB that metrics pages above 1 MiB, and the results made of them, may use together. What does not fit is dropped and counted." default:"28" placeholder:"MIB" env:"GPUSTACK_LARGE_PAGES_MEMORY" group:"Worker"`
+	GPUVendors         []string      `name:"gpu-vendors" help:"Vendors whose GPUs are read: nvidia, amd, ascend, intel, hygon, metax, mthreads, iluvatar, cambricon, thead. none: no GPUs. Default: all." placeholder:"VENDOR,..." env:"GPUSTACK_GPU_VENDORS" group:"Worker"`
+	GPUInterval        time.Duration `name:"gpu-interval" help:"Time between two samples of the GPUs. Some vendor tools run less often." default:"1s" placeholder:"DURATION" env:"GPUSTACK_GPU_INTERVAL" group:"Worker"`
+	ExpectedGPUs       int           `name:"expected-gpus" help:"How many GPUs this node should have. gpustack:gpu_expected exports it. Default: the GPUs that were seen once." placeholder:"N" env:"GPUSTACK_EXPECTED_GPUS" group:"Worker"`
+	FakeGPUs           int           `name:"fake-gpus" help:"Export this many simulated GPUs instead of real ones." placeholder:"N" env:"GPUSTACK_FAKE_GPUS" group:"Worker"`
 }
 
 // JoinFlags are the flags of a worker that is not in the server's own process.
 type JoinFlags struct {
-	ServerURL string        `name:"server-url" short:"s" help:"Address of the server, http://HOST:PORT. Without it the worker stands alone." placeholder:"URL" env:"GPUSTACK_SERVER_URL" group:"Worker"`
-	TokenFile string        `help:"File with the server's join token: a copy of DATA_DIR/worker-token there. A new content is taken up without a restart." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE" group:"Worker"`
-	Token     command.Token `short:"t" help:"The join token itself. On the command line others on this machine see it: use --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN" group:"Worker"`
-	CAFile    string        `name:"ca-file" help:"Authorities (PEM) of which one must have signed the server's certificate, in place of this machine's. A new content is taken up without a restart." placeholder:"FILE" env:"GPUSTACK_CA_FILE" group:"Worker"`
-	DataDir   string        `help:"Directory for what the worker is and the last mapping it knows." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Worker"`
+	ServerURL string        `name:"server-url" short:"s" help:"Address of the server, http://HOST:PORT. Without it the worker runs alone." placeholder:"URL" env:"GPUSTACK_SERVER_URL" group:"Worker"`
+	TokenFile string        `help:"File with the join token: a copy of the server's DATA_DIR/worker-token. Changes are used without a restart." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE" group:"Worker"`
+	Token     command.Token `short:"t" help:"The join token itself. Other users of this machine see it on the command line: prefer --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN" group:"Worker"`
+	CAFile    string        `name:"ca-file" help:"Certificate authorities (PEM) to verify the server with, instead of this machine's. Changes are used without a restart." placeholder:"FILE" env:"GPUSTACK_CA_FILE" group:"Worker"`
+	DataDir   string        `help:"Directory for the worker's identity, its last mapping and the known GPUs." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Worker"`
 }
 
 // Options returns the settings that the flags describe.

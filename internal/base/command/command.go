@@ -28,7 +28,7 @@ type Env struct {
 
 // Common are the flags of every long-running command.
 type Common struct {
-	ConfigFile configfile.Flag `help:"YAML file with the same settings, in snake case." placeholder:"FILE" env:"GPUSTACK_CONFIG_FILE" group:"Configuration"`
+	ConfigFile configfile.Flag `help:"YAML file with the same settings, in snake case: log_level for --log-level." placeholder:"FILE" env:"GPUSTACK_CONFIG_FILE" group:"Configuration"`
 	logging.Flags
 }
 

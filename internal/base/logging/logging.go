@@ -29,9 +29,9 @@ func New(w io.Writer, format, level string) (*slog.Logger, error) {
 
 // Flags are the logging flags that every command has, with their kong tags.
 type Flags struct {
-	Debug     bool   `help:"Log everything (the same as --log-level=debug)." env:"GPUSTACK_DEBUG" group:"Logging"`
-	LogLevel  string `help:"Least severe level that is logged: debug, info, warn or error." default:"info" enum:"debug,info,warn,error" env:"GPUSTACK_LOG_LEVEL" group:"Logging"`
-	LogFormat string `help:"Log lines as text or json." default:"text" enum:"text,json" env:"GPUSTACK_LOG_FORMAT" group:"Logging"`
+	Debug     bool   `help:"Log everything, like --log-level=debug." env:"GPUSTACK_DEBUG" group:"Logging"`
+	LogLevel  string `help:"Lowest level to log: debug, info, warn or error." default:"info" enum:"debug,info,warn,error" env:"GPUSTACK_LOG_LEVEL" group:"Logging"`
+	LogFormat string `help:"Log format: text or json." default:"text" enum:"text,json" env:"GPUSTACK_LOG_FORMAT" group:"Logging"`
 }
 
 // Logger returns the logger that the flags describe.

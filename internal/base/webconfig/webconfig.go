@@ -23,12 +23,12 @@ import (
 
 // Flags is the flag of every command that is a server.
 type Flags struct {
-	WebConfigFile string `name:"web.config.file" help:"Prometheus' web configuration file, for TLS, users and headers on the metrics ports, and on --builtin-prometheus-port. Without one these answer everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
+	WebConfigFile string `name:"web.config.file" help:"Prometheus web configuration file: TLS, users and headers for the metrics ports and for --builtin-prometheus-port. Without it these ports answer everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
 }
 
 // WorkerFlags is the flag of a worker alone.
 type WorkerFlags struct {
-	WebConfigFile string `name:"web.config.file" help:"Prometheus' web configuration file, for TLS, users and headers on the metrics port. Without one it answers everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
+	WebConfigFile string `name:"web.config.file" help:"Prometheus web configuration file: TLS, users and headers for the metrics port. Without it the port answers everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
 }
 
 const flag = "--web.config.file"
