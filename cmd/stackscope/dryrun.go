@@ -53,9 +53,9 @@ func (c *mappingDryRun) Run(e *command.Env) error {
 }
 
 func printDryRun(out io.Writer, run *wire.MappingDryRun) error {
-	fmt.Fprintf(out, "compared with generation %d, in force: %d series added, %d removed, %d changed\n", run.Generation, run.Added, run.Removed, run.Changed)
+	fmt.Fprintf(out, "compared with the active generation %d: %d series added, %d removed, %d changed\n", run.Generation, run.Added, run.Removed, run.Changed)
 	if run.Unchanged {
-		fmt.Fprintln(out, "the document is the one in force")
+		fmt.Fprintln(out, "the document is the active one")
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nINSTANCE\tWORKER\tRUNTIME\tVERSION\tCOVERAGE\tSERIES\tADDED\tREMOVED\tCHANGED\tWHY")
@@ -115,7 +115,7 @@ func printInstanceDryRun(out io.Writer, in *wire.InstanceDryRun) error {
 		}
 	}
 	if in.SeriesLeftOut > 0 {
-		fmt.Fprintf(out, "and %d series more; by family, those added, removed and changed:\n", in.SeriesLeftOut)
+		fmt.Fprintf(out, "and %d series more; by metric, those added, removed and changed:\n", in.SeriesLeftOut)
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		for _, f := range in.Families {
 			fmt.Fprintf(w, "  %s\t+%d\t-%d\t~%d\n", f.Name, f.Added, f.Removed, f.Changed)
@@ -125,7 +125,7 @@ func printInstanceDryRun(out io.Writer, in *wire.InstanceDryRun) error {
 		}
 	}
 	if in.FamiliesLeftOut > 0 {
-		fmt.Fprintf(out, "and %d families more\n", in.FamiliesLeftOut)
+		fmt.Fprintf(out, "and %d metrics more\n", in.FamiliesLeftOut)
 	}
 	return nil
 }

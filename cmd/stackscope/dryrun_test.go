@@ -32,7 +32,7 @@ func TestPrintDryRun(t *testing.T) {
 			{WorkerID: 2, WorkerName: "node-2", State: wire.DryRunNotConnected, Detail: "it was not asked"},
 		},
 	}
-	const want = `compared with generation 4, in force: 1 series added, 300 removed, 1 changed
+	const want = `compared with the active generation 4: 1 series added, 300 removed, 1 changed
 
 INSTANCE  WORKER  RUNTIME  VERSION  COVERAGE        SERIES      ADDED  REMOVED  CHANGED  WHY
 a         node-1  vLLM     0.11.0   25/28 -> 24/28  400 -> 101  1      300      1
@@ -46,7 +46,7 @@ a
 + gpustack:x_total{a="1"} 3
 ~ gpustack:x_total{a="2"} 1 -> 2
 - gpustack:y 7
-and 299 series more; by family, those added, removed and changed:
+and 299 series more; by metric, those added, removed and changed:
   gpustack:x_total  +1  -0    ~1
   gpustack:y        +0  -300  ~0
 `

@@ -98,7 +98,7 @@ func (c *mappingCheck) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.Stdout, "%s is good: %d unified families\n", c.File, len(compiled.Families()))
+	_, err = fmt.Fprintf(e.Stdout, "%s is good: %d unified metrics\n", c.File, len(compiled.Families()))
 	return err
 }
 
@@ -190,9 +190,9 @@ func (c *mappingReset) Run(e *command.Env) error {
 
 func printStatus(e *command.Env, s wire.MappingStatus) error {
 	if s.Unchanged {
-		_, err := fmt.Fprintf(e.Stdout, "generation %d is in force already: nothing changed\n", s.Generation)
+		_, err := fmt.Fprintf(e.Stdout, "generation %d is active already: nothing changed\n", s.Generation)
 		return err
 	}
-	_, err := fmt.Fprintf(e.Stdout, "generation %d is in force, sent to %d workers\n", s.Generation, s.Workers)
+	_, err := fmt.Fprintf(e.Stdout, "generation %d is active, sent to %d workers\n", s.Generation, s.Workers)
 	return err
 }

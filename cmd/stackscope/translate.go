@@ -91,6 +91,6 @@ func printExplanation(e *command.Env, reports []translate.NativeReport, c wire.C
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(e.Stdout, "%d of %d unified families\n", c.Families, c.Of)
+	_, err := fmt.Fprintf(e.Stdout, "%d of %d unified metrics\n", c.Families, c.Of)
 	return err
 }

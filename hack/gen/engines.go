@@ -37,7 +37,7 @@ func readCoverage(name string) (list []coverage, err error) {
 		if row, ok := strings.CutPrefix(line, "  "); ok {
 			family, natives, ok := strings.Cut(row, " <- ")
 			if !ok || current == nil {
-				return nil, fmt.Errorf("%s: found %q, wanted is FAMILY <- NATIVE", path, line)
+				return nil, fmt.Errorf("%s: found %q, wanted is METRIC <- NATIVE", path, line)
 			}
 			// The first candidate is the usual one.
 			first, _, _ := strings.Cut(natives, ", ")

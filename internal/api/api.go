@@ -43,8 +43,8 @@ type Change struct {
 	Workers    int   // open watch streams that were told
 }
 
-// ErrGeneration is what a Mapping's changes return when another generation is in force than the one demanded.
-var ErrGeneration = errors.New("another generation is in force")
+// ErrGeneration is what a Mapping's changes return when another generation is active than the one demanded.
+var ErrGeneration = errors.New("another generation is active")
 
 // AnyGeneration demands no particular generation.
 const AnyGeneration int64 = -1
@@ -231,17 +231,17 @@ func (a *API) routes() {
 	const configBytes = mapping.MaxDocumentBytes + 1 // huma refuses a body of the limit itself
 	register(a, h, route{
 		id: "get-metrics-config", method: "GET", path: "/v2/metrics/config", access: viewer, tag: mappingTag,
-		summary: "The metrics mapping in force", description: "JSON in the document's own order. The ETag is the generation.",
+		summary: "The active metrics mapping", description: "JSON in the document's own order. The ETag is the generation.",
 	}, a.getConfig)
 	register(a, h, route{
 		id: "set-metrics-config", method: "POST", path: "/v2/metrics/config", access: admin, tag: mappingTag, maxBody: configBytes,
-		summary:     "Put a metrics mapping in force for all workers",
-		description: "JSON or YAML, whatever the Content-Type says. If-Match makes it conditional on the generation in force. A faulty document is refused with every fault. " + dryRunDescription,
+		summary:     "Activate a metrics mapping for all workers",
+		description: "JSON or YAML, whatever the Content-Type says. If-Match makes it conditional on the active generation. A faulty document is refused with every fault. " + dryRunDescription,
 		errors:      []int{http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, a.setConfig)
 	register(a, h, route{
 		id: "reset-metrics-config", method: "DELETE", path: "/v2/metrics/config", access: admin, tag: mappingTag,
-		summary: "Put the built-in metrics mapping in force for all workers", description: dryRunDescription,
+		summary: "Activate the built-in metrics mapping for all workers", description: dryRunDescription,
 		errors: []int{http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}, a.resetConfig)
 	register(a, h, route{

@@ -30,8 +30,8 @@ func (document) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: huma.TypeObject, Description: "Metrics mapping",
 		Properties: map[string]*huma.Schema{
-			"gpustack_metrics": entry("Unified families by name: type and description"),
-			"runtime_mapping":  entry("Native families by runtime and version range: the unified families that they become"),
+			"gpustack_metrics": entry("Unified metrics by name: type and description"),
+			"runtime_mapping":  entry("Native metrics by runtime and version range, and the unified metrics that they become"),
 		},
 	}
 }
@@ -73,7 +73,7 @@ func configResponse() *huma.Response {
 
 type setConfigInput struct {
 	DryRunQuery
-	IfMatch string `header:"If-Match" doc:"Generations, one of which must be in force, as in the ETag of GET"`
+	IfMatch string `header:"If-Match" doc:"Generations, one of which must be active, as in the ETag of GET"`
 	RawBody []byte
 }
 
@@ -88,7 +88,7 @@ func configBody() *huma.RequestBody {
 
 type resetConfigInput struct {
 	DryRunQuery
-	IfMatch string `header:"If-Match" doc:"Generations, one of which must be in force, as in the ETag of GET"`
+	IfMatch string `header:"If-Match" doc:"Generations, one of which must be active, as in the ETag of GET"`
 }
 
 type mappingOutput struct{ Body mappingAnswer }

@@ -144,7 +144,7 @@ func TestIfMatch(t *testing.T) {
 	other := strings.Replace(smallMapping, "X.", "Y.", 1)
 	for _, tag := range []string{`"0"`, `"2"`, `0`, `"x"`, `"0", "7"`} {
 		p := problemOf(t, h.do(asAdmin(request("POST", "/v2/metrics/config", other, "If-Match", tag))), 412)
-		if !strings.Contains(p.Detail, "generation 1 is in force") {
+		if !strings.Contains(p.Detail, "generation 1 is active") {
 			t.Errorf("If-Match %s: %s", tag, p.Detail)
 		}
 		problemOf(t, h.do(asAdmin(request("DELETE", "/v2/metrics/config", "", "If-Match", tag))), 412)

@@ -38,7 +38,7 @@ const (
 
 	dryRunParameter   = "dry_run"
 	timeoutParameter  = "timeout"
-	dryRunDescription = "With dry_run=1 nothing is put in force or kept: each connected worker says which series of its engines would appear, vanish or change, and the coverage before and after. Four such runs are possible at a time."
+	dryRunDescription = "With dry_run=1 nothing is activated or stored: each connected worker reports which series of its engines would appear, disappear or change, and the coverage before and after. Four such runs are possible at a time."
 )
 
 // DryRunQuery are the parameters of a change that is only tried.

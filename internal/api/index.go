@@ -29,7 +29,7 @@ type indexPage struct {
 func (a *API) index(w http.ResponseWriter, _ *http.Request) {
 	links := append([]Link{}, a.opts.Links...)
 	links = append(links,
-		Link{"/v2/metrics/config", "Metrics mapping in force"},
+		Link{"/v2/metrics/config", "Active metrics mapping"},
 		Link{"/v2/metrics/default-config", "Built-in metrics mapping"},
 		Link{"/v2/workers", "Workers"},
 		Link{"/v2/models", "Models"},

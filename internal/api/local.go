@@ -48,7 +48,7 @@ func (l *loopbackTrust) refuse(r *http.Request) string {
 	case errors.Is(err, procnet.ErrNotHere):
 		return err.Error()
 	case err != nil:
-		return fmt.Sprintf("whose it was could not be found out: %v", err)
+		return fmt.Sprintf("its user could not be determined: %v", err)
 	case uid == l.uid, uid == rootUID && l.root:
 		return ""
 	case uid == rootUID:
@@ -68,7 +68,7 @@ func (l *loopbackTrust) elsewhere(r *http.Request) string {
 	case errors.Is(err, procnet.ErrNotHere):
 		return ""
 	case err != nil:
-		return fmt.Sprintf("whose it was could not be found out: %v", err)
+		return fmt.Sprintf("its user could not be determined: %v", err)
 	case uid == l.uid, uid == rootUID:
 		return ""
 	}

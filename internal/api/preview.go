@@ -39,7 +39,7 @@ func (a *API) registerPreview(h huma.API, tag string) {
 	register(a, h, route{
 		id: "preview-metrics", method: "POST", path: "/v2/metrics/preview", access: viewer, tag: tag, maxBody: maxPreviewBody,
 		summary:     "What a mapping makes of a metrics page",
-		description: "Computes alone: nothing is fetched, kept or put in force. Two are computed at a time.",
+		description: "Only computes: nothing is fetched, stored or activated. Two are computed at a time.",
 		errors:      []int{http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 		slots:       make(chan struct{}, maxPreviews),
 	}, a.preview)

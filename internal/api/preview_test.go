@@ -105,7 +105,7 @@ func TestFaultyPreviewsAreExplained(t *testing.T) {
 		"no mapping":      {`{"page":"a 1","runtime":"vLLM","mapping":[]}`, "/mapping"},
 	} {
 		p := problemOf(t, h.do(request("POST", previewPath, c.body)), 422)
-		if len(p.Errors) != 1 || p.Errors[0].Pointer != c.pointer || p.Errors[0].Detail == "" || strings.Contains(p.Detail, "in force") {
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != c.pointer || p.Errors[0].Detail == "" || strings.Contains(p.Detail, "active") {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}

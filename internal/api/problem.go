@@ -133,11 +133,11 @@ func notStored(need access, doing string, err error) error {
 
 // overtaken answers a change whose If-Match names another generation than the one in force.
 func (a *API) overtaken() *Problem {
-	return &Problem{Status: http.StatusPreconditionFailed, Detail: fmt.Sprintf("generation %d is in force, which If-Match does not name: read the mapping again and repeat the change", a.opts.Mapping.Current().Number)}
+	return &Problem{Status: http.StatusPreconditionFailed, Detail: fmt.Sprintf("generation %d is active, which If-Match does not name: read the mapping again and repeat the change", a.opts.Mapping.Current().Number)}
 }
 
 // unchanged is what a faulty mapping does to the one in force.
-const unchanged = "; the one in force is unchanged"
+const unchanged = "; the active one is unchanged"
 
 func faultyDocument(faults mapping.Faults) *Problem {
 	p := &Problem{Status: http.StatusUnprocessableEntity, Errors: make([]wire.Fault, len(faults))}

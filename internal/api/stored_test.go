@@ -84,7 +84,7 @@ func TestWhereRegistrationsComeFrom(t *testing.T) {
 		"elsewhere":           {"192.0.2.1:5", "127.0.0.1", nil, serverUID, nil, "it came from another machine; if the worker is on the server's machine, let it join at http://localhost:PORT"},
 		"through a proxy":     {"127.0.0.1:5", "localhost", []string{"X-Forwarded-For", "192.0.2.1"}, serverUID, nil, `it has the header "X-Forwarded-For", which a proxy may have added`},
 		"through a TCP proxy": {"127.0.0.1:5", "localhost", nil, 33, nil, "it came from user 33 and the server runs as another; run the worker as root or as the server's user"},
-		"closed":              {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrClosed, "whose it was could not be found out: "},
+		"closed":              {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrClosed, "its user could not be determined: "},
 		"no Linux":            {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrNotHere, ""},
 	} {
 		h := newAPI(t, func(o *api.Options) {

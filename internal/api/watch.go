@@ -25,7 +25,7 @@ const (
 	// writeTimeout bounds how long a peer may leave its receive window shut.
 	writeTimeout = 20 * time.Second
 
-	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the one in force is sent at once when it isn't the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
+	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
 )
 
 var (

@@ -209,7 +209,7 @@ func (c *Client) TryConfig(ctx context.Context, document []byte, ifGeneration in
 	}
 	answer, err := call[wire.MappingDryRun](ctx, c, r)
 	if err == nil && answer.Status != "dry run" {
-		err = &Error{Op: r.op, URL: c.URL(), Detail: "the server is older and knows no dry runs: it has put the mapping in force", Hint: "put the one before back"}
+		err = &Error{Op: r.op, URL: c.URL(), Detail: "the server is older and has no dry runs: it activated the mapping", Hint: "put the one before back"}
 	}
 	return answer, err
 }

@@ -204,7 +204,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"another program", text(200, "<html>hi</html>").URL, "t", register, 200, []string{"no JSON", "stackscope server"}},
 		{"another program, watch", text(200, "<html>hi</html>").URL, "t", watch, 200, []string{"no event stream", "stackscope server"}},
 		{"plain 404", text(404, "404 page\nnot found\x1b[31m").URL, "t", register, 404, []string{"404 Not Found", "page not found [31m", "stackscope server", "is it a metrics port?"}},
-		{"precondition", problem(httpjson.Problem{Status: 412, Detail: "generation 9 is in force"}).URL, "t", set, 412, []string{"412", "generation 9"}},
+		{"precondition", problem(httpjson.Problem{Status: 412, Detail: "generation 9 is active"}).URL, "t", set, 412, []string{"412", "generation 9"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.call(newClient(t, client.Options{BaseURL: tt.url, Token: tt.token}))

@@ -51,7 +51,7 @@ func Schema() []byte {
 	target := schemaObject{
 		"type": "object", "additionalProperties": false, "required": []string{keyTo},
 		"properties": schemaObject{
-			keyTo:        described("The unified family that is fed.", reference("family")),
+			keyTo:        described("The unified metric that is fed.", reference("family")),
 			keyMatch:     described("Takes only samples whose labels have one of these values; ! before a value means any other. A label that is not there is \"\".", labelled(oneOrList(text))),
 			keyAs:        described("sum and count make a counter or gauge of a histogram's _sum or _count; cumulative and gauge say that the engine's own type is wrong.", schemaObject{"enum": []string{asCumulative, asGauge, asSum, asCount}}),
 			keyScale:     described("Multiplies values, bounds and sums, not counts.", schemaObject{"type": "number", "exclusiveMinimum": 0}),
@@ -73,7 +73,7 @@ func Schema() []byte {
 		"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": schemaID, "title": "Metrics mapping",
 		"type": "object", "additionalProperties": false, "required": []string{keyMetrics, keyMapping},
 		"properties": schemaObject{
-			keyMetrics: described("The unified families by name; counters stand without _total.", schemaObject{
+			keyMetrics: described("The unified metrics by name; counters are written without _total.", schemaObject{
 				"type": "object", "propertyNames": reference("family"), "maxProperties": maxFamilies,
 				"additionalProperties": schemaObject{
 					"type": "object", "additionalProperties": false, "required": []string{keyType},
@@ -83,7 +83,7 @@ func Schema() []byte {
 					},
 				},
 			}),
-			keyMapping: described("By runtime, then by version range or \"*\": native families and the unified ones that they feed.", schemaObject{
+			keyMapping: described("By runtime, then by version range or \"*\": native metrics and the unified ones that they feed.", schemaObject{
 				"type": "object",
 				"additionalProperties": schemaObject{
 					"type": "object",

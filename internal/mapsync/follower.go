@@ -91,7 +91,7 @@ func (f *Follower) Apply(ev wire.MappingEvent) error {
 	if !same {
 		compiled, err := f.compile(ev)
 		if err != nil {
-			return fmt.Errorf("metrics mapping generation %d is refused, generation %d stays in force: %w", ev.Generation, was.event.Generation, err)
+			return fmt.Errorf("metrics mapping generation %d is refused, generation %d stays active: %w", ev.Generation, was.event.Generation, err)
 		}
 		ev.Document = bytes.Clone(ev.Document)
 		was = &applied{event: ev, compiled: compiled}
@@ -148,7 +148,7 @@ func (f *Follower) save(ev wire.MappingEvent) {
 	}
 	f.unkept = err != nil || !f.file.Kept(data)
 	if err != nil {
-		f.logger.Warn("metrics mapping is in force but not kept on disk; a restart without the server would use an older one",
+		f.logger.Warn("metrics mapping is active but could not be saved to disk; a restart without the server would use an older one",
 			"generation", ev.Generation, "error", err)
 	}
 }
@@ -176,7 +176,7 @@ func (f *Follower) load() {
 		if mvErr := os.Rename(f.path, aside); mvErr != nil {
 			err = errors.Join(err, mvErr)
 		}
-		f.logger.Error("last known good metrics mapping cannot be used; the built-in default is in force until the server sends one",
+		f.logger.Error("last known good metrics mapping cannot be used; the built-in default is active until the server sends one",
 			"file", f.path, "moved_to", aside, "error", err)
 		return
 	}

@@ -141,7 +141,7 @@ func TestFollowerRefusesWhatItCannotCompile(t *testing.T) {
 		{Generation: 5},
 	} {
 		err := f.Apply(ev)
-		if err == nil || !strings.Contains(err.Error(), "generation 4 stays in force") || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), "generation 4 stays active") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("Apply(%s) = %v", ev.Document, err)
 		}
 		wantMapping(t, f, "a", 4)
@@ -197,7 +197,7 @@ func TestFollowerAppliesWithoutADisk(t *testing.T) {
 	apply(t, f, custom(1, customA))
 	apply(t, f, custom(2, customB))
 	wantMapping(t, f, "b", 2)
-	if got := strings.Count(log.String(), "not kept on disk"); got == 0 {
+	if got := strings.Count(log.String(), "could not be saved to disk"); got == 0 {
 		t.Errorf("log: %s", log.String())
 	}
 	if err := os.Mkdir(filepath.Join(dir, "gone"), 0o700); err != nil {

@@ -40,7 +40,7 @@ type Store interface {
 }
 
 // ErrGeneration is the error of a change whose condition on the generation does not hold.
-var ErrGeneration = errors.New("another generation is in force")
+var ErrGeneration = errors.New("another generation is active")
 
 // AnyGeneration makes Publish and Reset unconditional.
 const AnyGeneration int64 = -1
@@ -74,7 +74,7 @@ type Result struct {
 
 // NewPublisher reads the latest generation from the store that can be used: one that is damaged, or of a newer version, is passed
 // over. The older one is then in force under its own number, so that a number always means the same document, and workers that
-// have another one get it. When none can be used, the built-in default is in force as generation 0.
+// have another one get it. When none can be used, the built-in default is active as generation 0.
 func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	if o.Store == nil {
 		return nil, errors.New("mapsync: PublisherOptions.Store is missing")
@@ -94,11 +94,11 @@ func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 			break
 		}
 		p.passedOver.Add(1)
-		p.logger.Error("stored metrics mapping cannot be used: it is damaged, or a newer version wrote it; an older one is in force until a mapping is posted or reset",
+		p.logger.Error("stored metrics mapping cannot be used: it is damaged, or a newer version wrote it; an older one is active until a mapping is posted or reset",
 			"generation", gen.Number, "error", fault)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the metrics mapping in force: %w", err)
+		return nil, fmt.Errorf("read the active metrics mapping: %w", err)
 	}
 	if !ok {
 		gen = Generation{Default: true}
@@ -106,9 +106,9 @@ func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	p.current.Store(p.filled(gen))
 	switch n := p.passedOver.Load(); {
 	case n > 0 && !ok:
-		p.logger.Error("no stored metrics mapping can be used; the built-in default is in force for all workers", "generation", gen.Number, "passed_over", n)
+		p.logger.Error("no stored metrics mapping can be used; the built-in default is active for all workers", "generation", gen.Number, "passed_over", n)
 	case n > 0:
-		p.logger.Warn("an older metrics mapping is in force for all workers", "generation", gen.Number, "default", gen.Default, "passed_over", n)
+		p.logger.Warn("an older metrics mapping is active for all workers", "generation", gen.Number, "default", gen.Default, "passed_over", n)
 	}
 	return p, nil
 }
@@ -131,7 +131,7 @@ func (p *Publisher) Builtin() []byte { return p.builtin }
 func (p *Publisher) Subscribe() (changed <-chan struct{}, cancel func()) { return p.out.subscribe() }
 
 // Publish puts doc in force as a new generation and returns once it is stored and every subscriber was told. A
-// document equal to the one in force changes nothing, unless generations that cannot be used were passed over. When ifGeneration is not AnyGeneration and another generation is in force, it
+// document equal to the one in force changes nothing, unless generations that cannot be used were passed over. When ifGeneration is not AnyGeneration and another generation is active, it
 // fails with ErrGeneration. A document that doesn't compile fails with mapping.Faults.
 func (p *Publisher) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Result, error) {
 	data, err := p.Check(doc)

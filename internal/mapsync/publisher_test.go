@@ -285,7 +285,7 @@ func TestPublisherWithNothingItCanUse(t *testing.T) {
 	if g := p.Current(); g.Number != 0 || !g.Default || string(g.Document) != string(p.Builtin()) {
 		t.Errorf("generation %d, default %v", g.Number, g.Default)
 	}
-	if !strings.Contains(log.String(), "built-in default is in force") {
+	if !strings.Contains(log.String(), "built-in default is active") {
 		t.Errorf("log: %s", log.String())
 	}
 	res, err := p.Reset(t.Context(), mapsync.AnyGeneration)

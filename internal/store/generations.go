@@ -56,7 +56,7 @@ func (s *Store) tellGenerations(ctx context.Context) error {
 		return s.explain("read the metrics mapping from", err)
 	}
 	if rows > 0 {
-		s.log.ErrorContext(ctx, "the numbers of metrics mapping generations are damaged in the database; the generations are left out: post the mapping again if it isn't the one in force",
+		s.log.ErrorContext(ctx, "the numbers of metrics mapping generations are damaged in the database; the generations are left out: post the mapping again if it is not the active one",
 			"generations", rows, "lowest", lowest.Int64, "highest", highest.Int64)
 	}
 	return nil

@@ -15,7 +15,7 @@ type DryRunEvent struct {
 
 // DryRunResult is the body of POST /v2/workers/{id}/dry-runs/{run}, authorised by the worker's credential.
 type DryRunResult struct {
-	Generation int64            `json:"generation" minimum:"0" doc:"Generation of the mapping in force on the worker, with which the other one is compared"`
+	Generation int64            `json:"generation" minimum:"0" doc:"Generation of the mapping that is active on the worker, with which the other one is compared"`
 	Error      string           `json:"error,omitempty" maxLength:"2048" doc:"Why the worker tried nothing"`
 	Instances  []InstanceDryRun `json:"instances" maxItems:"1024"`
 }
@@ -23,8 +23,8 @@ type DryRunResult struct {
 // MappingDryRun answers POST and DELETE /v2/metrics/config?dry_run=1.
 type MappingDryRun struct {
 	Status     string         `json:"status" doc:"dry run"`
-	Generation int64          `json:"generation" doc:"Generation in force, which has not changed"`
-	Unchanged  bool           `json:"unchanged,omitempty" doc:"The document is the one in force"`
+	Generation int64          `json:"generation" doc:"Active generation, which has not changed"`
+	Unchanged  bool           `json:"unchanged,omitempty" doc:"The document is the active one"`
 	Added      int            `json:"added" doc:"Series that would appear, of all instances that could be tried"`
 	Removed    int            `json:"removed" doc:"Series that would vanish"`
 	Changed    int            `json:"changed" doc:"Series whose value would change"`
@@ -45,7 +45,7 @@ type WorkerDryRun struct {
 	WorkerName string           `json:"worker_name"`
 	State      string           `json:"state" enum:"answered,failed,unanswered,not_connected"`
 	Detail     string           `json:"detail,omitempty" doc:"Why there are no instances"`
-	Generation *int64           `json:"generation,omitempty" doc:"Generation in force on the worker; absent without an answer"`
+	Generation *int64           `json:"generation,omitempty" doc:"Active generation on the worker; absent without an answer"`
 	Instances  []InstanceDryRun `json:"instances"`
 }
 
@@ -55,12 +55,12 @@ type InstanceDryRun struct {
 	Runtime         string         `json:"runtime,omitempty" maxLength:"64"`
 	RuntimeVersion  string         `json:"runtime_version,omitempty" maxLength:"128"`
 	Error           string         `json:"error,omitempty" maxLength:"2048" doc:"Why its page could not be had; nothing else is then known"`
-	Before          *DryRunPage    `json:"before,omitempty" doc:"Its page under the mapping in force"`
+	Before          *DryRunPage    `json:"before,omitempty" doc:"Its page under the active mapping"`
 	After           *DryRunPage    `json:"after,omitempty" doc:"The same page under the other one"`
 	Added           int            `json:"added" minimum:"0" doc:"Series that would appear"`
 	Removed         int            `json:"removed" minimum:"0" doc:"Series that would vanish"`
 	Changed         int            `json:"changed" minimum:"0" doc:"Series whose value would change"`
-	Families        []FamilyDryRun `json:"families,omitempty" doc:"Unified families in which something would change, by name"`
+	Families        []FamilyDryRun `json:"families,omitempty" doc:"Unified metrics in which something would change, by name"`
 	FamiliesLeftOut int            `json:"families_left_out,omitempty" minimum:"0"`
 	Series          []SeriesDryRun `json:"series,omitempty" doc:"The first 200 that would appear, vanish or change, sorted"`
 	SeriesLeftOut   int            `json:"series_left_out,omitempty" minimum:"0"`
@@ -70,7 +70,7 @@ type InstanceDryRun struct {
 type DryRunPage struct {
 	Coverage    Coverage `json:"coverage" doc:"Families of those that count for coverage which have samples"`
 	Series      int      `json:"series" minimum:"0"`
-	ParseErrors int      `json:"parse_errors,omitempty" minimum:"0" doc:"Lines of mapped families that cannot be read"`
+	ParseErrors int      `json:"parse_errors,omitempty" minimum:"0" doc:"Lines of mapped metrics that cannot be read"`
 }
 
 // FamilyDryRun is what would change in a unified family.

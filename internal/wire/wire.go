@@ -82,9 +82,9 @@ type MappingEvent struct {
 // MappingStatus answers POST and DELETE /v2/metrics/config.
 type MappingStatus struct {
 	Status     string `json:"status" doc:"ok"`
-	Generation int64  `json:"generation" doc:"Generation now in force; 0 is the built-in default"`
+	Generation int64  `json:"generation" doc:"Active generation; 0 is the built-in default"`
 	Workers    int    `json:"workers" doc:"Workers that were told over an open watch stream"`
-	Unchanged  bool   `json:"unchanged,omitempty" doc:"The document was in force before; no generation was added"`
+	Unchanged  bool   `json:"unchanged,omitempty" doc:"The document was active before; no generation was added"`
 }
 
 // Fault is one thing wrong with a mapping document.
@@ -99,14 +99,14 @@ type PreviewRequest struct {
 	Page    string          `json:"page" minLength:"1" doc:"A metrics page of an engine, at most 16 MiB"`
 	Runtime string          `json:"runtime" minLength:"1" maxLength:"64" doc:"The engine, as the mapping names it"`
 	Version string          `json:"version,omitempty" maxLength:"128" doc:"The engine's version; without one only entries for every version apply"`
-	Mapping json.RawMessage `json:"mapping,omitempty" doc:"Mapping to use in place of the one in force: an object, or a string with JSON or YAML"`
+	Mapping json.RawMessage `json:"mapping,omitempty" doc:"Mapping to use instead of the active one: an object, or a string with JSON or YAML"`
 }
 
 // Preview answers PreviewRequest: what would become of the page.
 type Preview struct {
-	Unified  string         `json:"unified" doc:"The unified families, in text 0.0.4"`
+	Unified  string         `json:"unified" doc:"The unified metrics, in text 0.0.4"`
 	Coverage Coverage       `json:"coverage"`
-	Native   []NativeReport `json:"native" doc:"The page's own families, in its order"`
+	Native   []NativeReport `json:"native" doc:"The native metrics, in the order of the page"`
 }
 
 // Coverage says how many of the unified families have samples.
@@ -120,14 +120,14 @@ type NativeReport struct {
 	Name       string          `json:"name"`
 	Type       string          `json:"type,omitempty" doc:"What the page declares"`
 	Samples    int             `json:"samples"`
-	Unreadable int             `json:"unreadable,omitempty" doc:"Samples that cannot be read, of a mapped family"`
-	Outcomes   []NativeOutcome `json:"outcomes,omitempty" doc:"What the mapping makes of it; absent for an unmapped family"`
+	Unreadable int             `json:"unreadable,omitempty" doc:"Unreadable samples of a mapped metric"`
+	Outcomes   []NativeOutcome `json:"outcomes,omitempty" doc:"What the mapping makes of it; absent for an unmapped metric"`
 	Why        string          `json:"why,omitempty" doc:"Why there is no outcome"`
 }
 
 // NativeOutcome is what a native family contributes to a unified one.
 type NativeOutcome struct {
-	Family  string `json:"family" doc:"The unified family"`
+	Family  string `json:"family" doc:"The unified metric"`
 	Samples int    `json:"samples" doc:"Samples of it that came from the native"`
 	Why     string `json:"why,omitempty" doc:"Why there is none"`
 }
