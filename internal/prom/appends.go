@@ -178,7 +178,7 @@ func (a *sampleAdmission) tell(series uint64, ls labels.Labels) {
 	if now-told < int64(ceilingInterval) || !a.told.CompareAndSwap(told, now) {
 		return
 	}
-	a.logger.Warn("new series are refused, those that are there go on: look for the family whose labels change, give the server more memory, "+
+	a.logger.Warn("new series are refused, existing ones continue: look for the metric whose labels change, give the server more memory, "+
 		"or raise --builtin-prometheus-max-series", "series", series, "max", a.maxSeries,
 		"family", ls.Get(model.MetricNameLabel), "target", ls.Get(model.InstanceLabel))
 }

@@ -199,7 +199,7 @@ func TestWebConfig(t *testing.T) {
 	}
 	w.write(t, "web.yml", string(whole))
 	up(t, "the embedded Prometheus", ask, serverTarget, ownTarget, otherTarget)
-	if got := strings.Count(worker.Output(), "requests are refused until it is mended"); got != 1 {
+	if got := strings.Count(worker.Output(), "requests are refused until it is fixed"); got != 1 {
 		t.Errorf("the worker logged it %d times", got)
 	}
 	for _, p := range []*programs.Program{worker, server} {

@@ -202,7 +202,7 @@ func (f *File) fail(err error) {
 	f.fault = err
 	switch news := f.news("file", err); {
 	case news && err != nil:
-		f.logger.Error("web configuration file can't be used: requests are refused until it is mended", "error", err)
+		f.logger.Error("web configuration file can't be used: requests are refused until it is fixed", "error", err)
 	case news:
 		f.logger.Info("web configuration file is read again")
 	}
