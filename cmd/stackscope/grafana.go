@@ -38,7 +38,7 @@ Grafana starts it without a restart.
                                                           on a machine without a network
   stackscope grafana install --version 11.6.0             another release; its checksum is downloaded from dl.grafana.com over TLS
 
-A download that broke goes on where it was when the command is run again. HTTPS_PROXY, HTTP_PROXY and NO_PROXY
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY
 select a proxy. Other installed versions stay; servers use the newest.`
 }
 

@@ -35,7 +35,7 @@ func (g *Grafana) warnPassword() {
 		return
 	}
 	if exists(filepath.Join(g.opts.Dir, passwordFile)) {
-		g.logger.Info("no password is set for grafana's admin: the one that was set last stays in force")
+		g.logger.Info("no password is set for grafana's admin: the one that was set last stays valid")
 		return
 	}
 	g.logger.Warn("grafana's admin has the well-known password until another one is set", "password", wellKnownPassword, "flag", "--grafana-admin-password")

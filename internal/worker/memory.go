@@ -7,7 +7,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/memory"
 )
 
-// Memory above which garbage is not left lying about: what the machine's and the cards' metrics and large pages need, and what
+// Memory above which garbage is not left lying about: what the metrics of the machine and its GPUs and large pages need, and what
 // each engine may.
 const (
 	baseMemory   = 24 << 20

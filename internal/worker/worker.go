@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stackscope/stackscope/internal/attribution"
-	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/dirlock"
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
@@ -86,9 +85,10 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 	if err := w.openDataDir(); err != nil {
 		return nil, err
 	}
-	w.identify(w.keeper.current())
-	w.fetcher = engine.NewFetcher(engine.FetcherOptions{LargePagesBytes: largePages(o.LargePagesMemory).Pages.Size()})
-	if err := w.look(engines); err != nil {
+	if err := w.openEngines(); err != nil {
+		return nil, err
+	}
+	if err := w.openGPUs(); err != nil {
 		return nil, err
 	}
 	w.host = host.New(host.Options{Root: o.HostRoot, Interval: o.HostInterval, Logger: o.Logger})
@@ -138,7 +138,7 @@ func (w *Worker) openDataDir() error {
 // openEngines makes what finds engines and what manages those that are found.
 func (w *Worker) openEngines() (err error) {
 	o := &w.opts
-	w.fetcher = fetch.New(fetch.Options{LargePagesBytes: largePages(o.LargePagesMemory)})
+	w.fetcher = fetch.New(fetch.Options{LargePagesBytes: largePages(o.LargePagesMemory).Pages.Size()})
 	w.stack.Push("engines' connections", func(context.Context) error {
 		w.fetcher.Close()
 		return nil
@@ -201,7 +201,7 @@ func (w *Worker) openMetrics(ctx context.Context) error {
 	if w.exporter, err = exporter.New(exporter.Options{
 		Engines: w.instances.Engines, Collectors: w.collectors(), Mapping: w.follower, Identity: func() exporter.Identity { return *w.labels.Load() },
 		MaxSeries: o.MaxSeriesPerEngine, NewSeries: o.MaxNewSeriesPerEngine, UserLimit: o.UserLimit, UserKey: key,
-		Memory: budget.New(int64(o.LargePagesMemory) << 20).Results, Logger: o.Logger,
+		Memory: largePages(o.LargePagesMemory).Results, Logger: o.Logger,
 	}); err != nil {
 		return err
 	}
@@ -221,70 +221,7 @@ func (w *Worker) collectors() []exporter.Collector {
 	for _, c := range w.discovery.Collectors() {
 		list = append(list, c)
 	}
-	key, err := userKey(&w.opts)
-	if err != nil {
-		return err
-	}
-	x, err := exporter.New(exporter.Options{
-		Engines:    w.roster.exported,
-		Collectors: collectors,
-		Mapping:    w.follower,
-		Identity:   func() exporter.Identity { return *w.identity.Load() },
-		MaxSeries:  w.opts.MaxSeriesPerEngine,
-		NewSeries:  w.opts.MaxNewSeriesPerEngine,
-		UserLimit:  w.opts.UserLimit,
-		UserKey:    key,
-		Memory:     largePages(w.opts.LargePagesMemory).Results,
-		Logger:     w.opts.Logger,
-	})
-	if err != nil {
-		return err
-	}
-	if err := w.openServing(); err != nil {
-		return err
-	}
-	w.exporter, w.handler = x, x.Handler()
-	if w.listener, err = lifecycle.Listen(w.opts.MetricsHost, w.opts.MetricsPort, "--worker-metrics-port"); err != nil {
-		return err
-	}
-	if w.inside != nil && w.opts.ServerURL != "" {
-		w.settleAddress(ctx) // so that a Prometheus in this process never scrapes it from outside
-	}
-	return nil
-}
-
-// LeaveTime bounds how long a worker that ends takes to tell its server.
-const LeaveTime = session.LeaveTimeout
-
-// Left returns a channel that is closed when Run has told the server that the worker stops, or knows that it can't. A server
-// in the same process stops after that.
-func (w *Worker) Left() <-chan struct{} { return w.left }
-
-// Addr is where the metrics are served, host:port; empty if they are not.
-func (w *Worker) Addr() string {
-	if w.listener == nil {
-		return ""
-	}
-	return w.listener.Addr().String()
-}
-
-// metricsPort is the port to report; 0 if no metrics are served.
-func (w *Worker) metricsPort() int {
-	_, port, err := net.SplitHostPort(w.Addr())
-	if err != nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(port) // a listener's port is a number
-	return n
-}
-
-// Close ends what New opened. It is for a worker that is not Run.
-func (w *Worker) Close() error {
-	w.fetcher.Close()
-	if w.listener == nil {
-		return w.unlockDir()
-	}
-	return errors.Join(w.listener.Close(), w.unlockDir())
+	return list
 }
 
 // Run serves metrics and follows the server until ctx ends, and then tells it that the worker stops. It returns an error when
