@@ -50,9 +50,9 @@ func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registere
 		logger: logger, families: map[string]bool{}, maxSeries: maxSeries(o.MaxSeries, memory.Limit()),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stackscope_prometheus_samples_refused_total",
-			Help: "Scraped samples that the embedded Prometheus did not take, by reason: worker (its worker_id and worker_name are not " +
-				"those of one worker that is registered at its address in its cluster), family (a worker has a family of the server's), " +
-				"labels (its labels take more than 4 KiB), series (it would be a new series beyond the ceiling).",
+			Help: "Scraped samples that the embedded Prometheus did not store, by reason: worker (its worker_id and worker_name are not " +
+				"those of one worker that is registered at its address in its cluster), family (a worker sent a metric of the server), " +
+				"labels (its labels take more than 4 KiB), series (it would be a new series above the limit).",
 		}, []string{"reason"}),
 	}
 	for _, name := range o.ServerFamilies {
@@ -67,7 +67,7 @@ func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registere
 	a.long, a.beyond = a.refused.WithLabelValues("labels"), a.refused.WithLabelValues("series")
 	reg.MustRegister(a.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "stackscope_prometheus_max_series",
-		Help: "Series in the head of the embedded Prometheus from which on new ones are refused; 0 is no ceiling.",
+		Help: "Series in the head of the embedded Prometheus from which on new ones are refused; 0 is no limit.",
 	}, func() float64 { return float64(a.maxSeries) }))
 	return a
 }

@@ -16,7 +16,7 @@ import (
 func newPassing(reg prometheus.Registerer) answer.Passing {
 	cut := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "stackscope_query_slow_readers_cut_total",
-		Help: "Answers beyond 16 MiB that were cut off because their client took less than 1 MiB a second while other queries of the class waited.",
+		Help: "Answers beyond 16 MiB that were cut off because their client read less than 1 MiB a second while other queries of the class waited.",
 	})
 	reg.MustRegister(cut)
 	return answer.Passing{

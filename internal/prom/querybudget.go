@@ -39,7 +39,7 @@ func newQueryBudget(s sizes, active promql.QueryTracker, opts promql.EngineOpts)
 		}),
 		moved: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stackscope_query_restarts_total",
-			Help: "Queries that began again in a larger class because they needed more memory or time than their own allows.",
+			Help: "Queries that were restarted in a larger class because they needed more memory or time than their class allows.",
 		}),
 	}
 	opts.ActiveQueryTracker = admitted{active}

@@ -23,7 +23,7 @@ func newBudgetMetrics(limit int64, pools []*budget.Pool, answers *budget.Account
 		reserved:   prometheus.NewDesc("stackscope_query_memory_reserved_bytes", "Memory that is reserved for queries that run, and for answers that are being read.", class, nil),
 		running:    prometheus.NewDesc("stackscope_query_running", "Queries that hold memory.", class, nil),
 		waiting:    prometheus.NewDesc("stackscope_query_waiting", "Queries that wait for memory.", class, nil),
-		refused:    prometheus.NewDesc("stackscope_query_refused_total", "Queries that were answered with 503, by reason: queue, as many waited as may; timeout, no room became free in time.", []string{"class", "reason"}, nil),
+		refused:    prometheus.NewDesc("stackscope_query_refused_total", "Queries that were answered with 503, by reason: queue (the queue was full), timeout (no memory became free in time).", []string{"class", "reason"}, nil),
 	}
 }
 

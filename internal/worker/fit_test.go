@@ -50,7 +50,7 @@ func TestKeepingIsTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute)
-		if n := strings.Count(log.String(), "not kept on disk"); n != 2 {
+		if n := strings.Count(log.String(), "a restart without the server would"); n != 2 {
 			t.Errorf("%d lines say that it is not kept, want one for each file:\n%s", n, log)
 		}
 		if err := os.Mkdir(dir, 0o750); err != nil {
