@@ -14,40 +14,40 @@ const (
 // driver's housekeeping. Time at work fills it, other time empties it, so it rises only where work is in the majority. It
 // turns on half full and off a quarter full, which keeps it from following the flicker.
 type busyMeter struct {
-	full   time.Duration
-	level  time.Duration
-	at     time.Time // of the last look
-	busy   bool      // at the last look
-	rising time.Time // when it was last empty
-	on     bool
+	full         time.Duration
+	level        time.Duration
+	lastObserved time.Time // of the last look
+	busy         bool      // at the last look
+	risingSince  time.Time // when it was last empty
+	on           bool
 }
 
-// see notes a look.
-func (m *busyMeter) see(now time.Time, busy bool) {
-	if !m.at.IsZero() {
-		passed := min(max(0, now.Sub(m.at)), busyGap)
+// observe notes a look.
+func (m *busyMeter) observe(now time.Time, busy bool) {
+	if !m.lastObserved.IsZero() {
+		passed := min(max(0, now.Sub(m.lastObserved)), busyGap)
 		if !m.busy {
 			passed = -passed
 		}
 		m.level = min(max(0, m.level+passed), m.full)
 	}
 	if m.level == 0 {
-		m.rising = now
+		m.risingSince = now
 	}
-	m.at, m.busy = now, busy
+	m.lastObserved, m.busy = now, busy
 	m.on = m.level >= m.full/2 || m.on && m.level > m.full/4
 }
 
 // since returns when the work began that is going on now, at most a full meter ago; zero: none is, or nobody has looked
 // lately.
 func (m *busyMeter) since(now time.Time) time.Time {
-	if !m.on || now.Sub(m.at) > 2*busyGap {
+	if !m.on || now.Sub(m.lastObserved) > 2*busyGap {
 		return time.Time{}
 	}
-	if earliest := m.at.Add(-m.full); m.rising.Before(earliest) {
+	if earliest := m.lastObserved.Add(-m.full); m.risingSince.Before(earliest) {
 		return earliest
 	}
-	return m.rising
+	return m.risingSince
 }
 
 func (m *busyMeter) reset() { *m = busyMeter{full: m.full} }

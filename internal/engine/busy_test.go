@@ -24,10 +24,10 @@ func TestBusyMeter(t *testing.T) {
 		{true, 60, true}, {false, 29, true}, {false, 1, false}, // what is full is no fuller
 		{false, 60, false}, {true, 19, false}, {true, 1, true}, // and what is empty no emptier
 	} {
-		m.see(now, step.busy)
+		m.observe(now, step.busy)
 		for range step.seconds {
 			now = now.Add(time.Second)
-			m.see(now, step.busy)
+			m.observe(now, step.busy)
 		}
 		if got := !m.since(now).IsZero(); got != step.want {
 			t.Errorf("step %d, %d s of busy %t: busy is %t, at %s of %s", i, step.seconds, step.busy, got, m.level, m.full)
@@ -40,8 +40,8 @@ func TestBusyMeter(t *testing.T) {
 		t.Error("cards that nobody has looked at lately are busy")
 	}
 	m.reset()
-	m.see(now, true)
-	m.see(now.Add(time.Hour), true)
+	m.observe(now, true)
+	m.observe(now.Add(time.Hour), true)
 	if m.level != busyGap {
 		t.Errorf("two looks an hour apart count for %s, want %s", m.level, busyGap)
 	}

@@ -26,12 +26,12 @@ type rendered struct {
 func (e *Engine) Collect(emit func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels), instance exposition.Labels) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.watch.progress.IsZero() {
-		emit(&catalog.InstanceLastProgress, "", unixSeconds(e.watch.progress), instance)
+	if !e.stall.lastProgress.IsZero() {
+		emit(&catalog.InstanceLastProgress, "", unixSeconds(e.stall.lastProgress), instance)
 	}
-	if e.watch.known && e.watch.after >= 0 {
+	if e.stall.hasCounters && e.stall.after >= 0 {
 		stalled := 0.
-		if e.watch.stalled {
+		if e.stall.stalled {
 			stalled = 1
 		}
 		emit(&catalog.InstanceStalled, "", stalled, instance)
@@ -73,8 +73,8 @@ func (e *Engine) labels(instance exposition.Labels) *rendered {
 		}
 		e.rendered = append(e.rendered, r)
 	}
-	for i := len(r.transitions); i < len(e.transitions.seen); i++ {
-		t := e.transitions.seen[i]
+	for i := len(r.transitions); i < len(e.transitions.kinds); i++ {
+		t := e.transitions.kinds[i]
 		own := exposition.RenderLabels("from", string(t.from), "to", string(t.to), "reason", string(t.reason))
 		r.transitions = append(r.transitions, instance.With(own))
 	}

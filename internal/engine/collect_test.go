@@ -24,9 +24,9 @@ func TestCollect(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		h.Observe(ProcessStatus{PID: 7, Started: time.Now(), GPUKnown: true, HoldsGPU: true, Listening: true})
 		time.Sleep(time.Second)
-		h.answered(h.begin(), []byte(vllmAt(1, 5)))
+		h.pageFetched(h.beginFetch(), []byte(vllmAt(1, 5)))
 		time.Sleep(time.Second)
-		h.answered(h.begin(), []byte(vllmAt(1, 6)))
+		h.pageFetched(h.beginFetch(), []byte(vllmAt(1, 6)))
 		var order []string
 		seen := map[string]int{}
 		h.Collect(func(m *catalog.Metric, suffix string, v float64, labels exposition.Labels) {
@@ -84,6 +84,6 @@ func BenchmarkAnswered(b *testing.B) {
 	b.SetBytes(int64(len(page)))
 	b.ReportAllocs()
 	for b.Loop() {
-		e.answered(e.begin(), page)
+		e.pageFetched(e.beginFetch(), page)
 	}
 }

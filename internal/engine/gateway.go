@@ -2,9 +2,9 @@ package engine
 
 import "github.com/stackscope/stackscope/internal/engine/runtimes"
 
-// modelless takes the model from a gateway: one that was declared, or was taken for one before it was known what it is. The
+// dropGatewayModel takes the model from a gateway: one that was declared, or was taken for one before it was known what it is. The
 // caller holds e.mu.
-func (e *Engine) modelless() {
+func (e *Engine) dropGatewayModel() {
 	if !runtimes.IsGateway(e.status.Runtime) || e.status.Model == "" {
 		return
 	}

@@ -18,7 +18,7 @@ const (
 // identify asks the engine for its version and model where these were not declared. It reports whether all is known.
 func (e *Engine) identify(ctx context.Context) bool {
 	e.mu.Lock()
-	epoch, runtimeName, labelled := e.epoch, e.status.Runtime, e.labelled
+	epoch, runtimeName, labelled := e.starts, e.status.Runtime, e.modelLabel
 	e.mu.Unlock()
 
 	known := Identity{Runtime: runtimeName, Version: e.declared.Version, Model: e.declared.Model}
@@ -26,15 +26,15 @@ func (e *Engine) identify(ctx context.Context) bool {
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if epoch != e.epoch || ctx.Err() != nil {
+	if epoch != e.starts || ctx.Err() != nil {
 		return true // another question is under way
 	}
 	was := e.status.Identity
 	e.status.Runtime = cmp.Or(was.Runtime, found.Runtime)
 	// An engine whose model has no name anywhere goes by the name of its instance.
 	e.rename(cmp.Or(found.Version, was.Version), cmp.Or(found.Model, was.Model, e.status.Name))
-	e.modelless()
-	if e.settle() {
+	e.dropGatewayModel()
+	if e.closeIdentified() {
 		e.logger.Info("engine is known", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)
 		if err != nil {
 			e.logger.Warn("engine does not tell all about itself", "missing", fleet.Clip(err.Error(), 500))

@@ -58,37 +58,37 @@ type Options struct {
 // Engine is one engine, declared or found: it fetches its page, finds out what it is and follows its state and whether it
 // gets on with its work. It is safe for concurrent use.
 type Engine struct {
-	target   fetch.Target
-	declared Declaration
-	fetcher  *fetch.Fetcher
-	onChange func()
-	logger   *slog.Logger
-	ask      chan struct{} // Run is to find out what the engine is
-	wake     chan struct{} // Run is to think again about when to read it
-	tried    chan struct{} // closed when the first read has ended, with a page or without
+	target      fetch.Target
+	declared    Declaration
+	fetcher     *fetch.Fetcher
+	onChange    func()
+	logger      *slog.Logger
+	askIdentity chan struct{} // Run is to find out what the engine is
+	wake        chan struct{} // Run is to think again about when to read it
+	fetched     chan struct{} // closed when the first read has ended, with a page or without
 
-	mu      sync.Mutex
-	status  Status // its Message without that of a stall
-	started uint64 // fetches begun
-	seen    uint64 // the latest begun of the fetches that ended; fetches begun before it don't count
-	lastTry time.Time
-	pause   time.Duration    // between reads while it does not answer
-	urgent  bool             // it is to be read at once
-	working bool             // it had work when Run last heard of it
-	runtime runtimes.Runtime // of the last page
-	process process.Judge
+	mu         sync.Mutex
+	status     Status // its Message without that of a stall
+	fetches    uint64 // fetches begun
+	lastEnded  uint64 // the latest begun of the fetches that ended; fetches begun before it don't count
+	lastFetch  time.Time
+	retryPause time.Duration    // between reads while it does not answer
+	readNow    bool             // it is to be read at once
+	hadWork    bool             // it had work when Run last heard of it
+	runtime    runtimes.Runtime // of the last page
+	process    process.Judge
 	// firstAnswer is when the first page of the process was there.
 	firstAnswer time.Time
-	start       start
+	start       startup
 	phases      [phases]durations
-	transitions tally
+	transitions transitionCounts
 	renames     renames
-	watch       watch
+	stall       stallDetector
 	rendered    []*rendered
-	// epoch counts the engine's starts; identified is closed when the question what it is was answered for this epoch.
-	epoch      uint64
+	// starts counts the engine's starts; identified is closed when the question what it is was answered for this starts.
+	starts     uint64
 	identified chan struct{}
-	labelled   string // model name in the labels of its page
+	modelLabel string // model name in the labels of its page
 }
 
 // New makes an Engine. It does not connect before Run or Fetch.
@@ -105,11 +105,11 @@ func New(o Options) (*Engine, error) {
 	}
 	d := o.Declaration
 	e := &Engine{
-		target: target, declared: d, fetcher: o.Fetcher, onChange: o.OnChange, ask: make(chan struct{}, 1), wake: make(chan struct{}, 1), tried: make(chan struct{}),
+		target: target, declared: d, fetcher: o.Fetcher, onChange: o.OnChange, askIdentity: make(chan struct{}, 1), wake: make(chan struct{}, 1), fetched: make(chan struct{}),
 		logger:      o.Logger.With(logging.KeyComponent, "engine", "instance", d.Instance, "url", target.String()),
 		identified:  make(chan struct{}),
-		transitions: newTally(),
-		watch:       newWatch(o.StallAfter, o.History.LastProgress),
+		transitions: newTransitionCounts(),
+		stall:       newStallDetector(o.StallAfter, o.History.LastProgress),
 	}
 	e.status = Status{
 		Name: d.Instance, URL: target.URL(), State: fleet.InstanceStarting,
@@ -120,7 +120,7 @@ func New(o Options) (*Engine, error) {
 		},
 		RestartCount: o.History.RestartCount, LastRestartAt: o.History.LastRestartAt,
 	}
-	e.modelless()
+	e.dropGatewayModel()
 	return e, nil
 }
 
@@ -129,36 +129,36 @@ func (e *Engine) Status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.status
-	if s.Stalled = e.watch.stalled; s.Stalled {
+	if s.Stalled = e.stall.stalled; s.Stalled {
 		if s.Message != "" {
 			s.Message += "; "
 		}
-		s.Message += e.watch.message
+		s.Message += e.stall.message
 	}
 	return s
 }
 
 // Tried returns a channel that is closed when the engine was read for the first time, or could not be. The Status says then how
 // the engine is.
-func (e *Engine) Tried() <-chan struct{} { return e.tried }
+func (e *Engine) Tried() <-chan struct{} { return e.fetched }
 
 // History returns what is worth keeping for New.
 func (e *Engine) History() History {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return History{e.status.Identity, e.status.RestartCount, e.status.LastRestartAt, e.watch.progress}
+	return History{e.status.Identity, e.status.RestartCount, e.status.LastRestartAt, e.stall.lastProgress}
 }
 
 // Fetch gets the engine's page within ctx. After the engine's first answer, and after a restart, it waits a moment for the
 // engine's version, so that the page is translated as it should be.
 func (e *Engine) Fetch(ctx context.Context) (fetch.Page, error) {
-	begun := e.begin()
+	begun := e.beginFetch()
 	page, err := e.fetcher.Fetch(ctx, e.target)
 	if err != nil {
-		e.failed(begun, err)
+		e.fetchFailed(begun, err)
 		return fetch.Page{}, err
 	}
-	identified := e.answered(begun, page.Body)
+	identified := e.pageFetched(begun, page.Body)
 	select {
 	case <-identified:
 		return page, nil

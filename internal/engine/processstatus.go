@@ -31,9 +31,9 @@ func (e *Engine) Observe(s ProcessStatus) {
 		changed = e.processEnded(now, s)
 	} else {
 		changed = e.processThere(now, s)
-		e.watch.look(now, s)
+		e.stall.processObserved(now, s)
 	}
-	if e.judge(now) || changed {
+	if e.updateStall(now) || changed {
 		e.onChange()
 	}
 }
@@ -42,11 +42,11 @@ func (e *Engine) processEnded(now time.Time, s ProcessStatus) (changed bool) {
 	if e.process.End(s.id()).Verdict != process.Ended {
 		return false
 	}
-	e.seen = e.started + 1 // answers that are on their way are its last ones
-	e.start = start{}
-	e.watch.restart()
-	e.watch.read, e.watch.mute = now, true
-	changed = e.turn(fleet.InstanceUnreachable, becauseEnded, "its process ended")
+	e.lastEnded = e.fetches + 1 // answers that are on their way are its last ones
+	e.start = startup{}
+	e.stall.forgetWork()
+	e.stall.lastRead, e.stall.lastReadFailed = now, true
+	changed = e.setState(fleet.InstanceUnreachable, becauseEnded, "its process ended")
 	if changed {
 		e.logger.Warn("engine's process ended")
 	}
@@ -59,42 +59,42 @@ func (e *Engine) processThere(now time.Time, s ProcessStatus) (changed bool) {
 	case process.Ignored:
 		return false
 	case process.FirstSeen:
-		e.follow(now, s)
+		e.followStartup(now, s)
 	case process.Returned:
-		e.hurry()
+		e.readSoon()
 	case process.NewProcess:
 		if !decision.Known {
 			e.forgetProcess()
 			e.countRestart(decision)
-			changed = e.turn(fleet.InstanceStarting, becauseRestarted, "its process was restarted")
+			changed = e.setState(fleet.InstanceStarting, becauseRestarted, "its process was restarted")
 		}
-		e.follow(now, s)
-		e.hurry()
+		e.followStartup(now, s)
+		e.readSoon()
 	}
 	wasListening := !e.start.listened.IsZero()
-	e.start.see(now, s)
-	if e.start.on && !wasListening && s.Listening {
-		e.hurry()
+	e.start.observe(now, s)
+	if e.start.following && !wasListening && s.Listening {
+		e.readSoon()
 	}
 	return changed
 }
 
-// follow begins to follow the start of a process that was not seen before.
-func (e *Engine) follow(now time.Time, s ProcessStatus) {
-	e.start = newStart(now, s)
-	if !e.process.Answered() || !e.start.on {
+// followStartup begins to followStartup the start of a process that was not seen before.
+func (e *Engine) followStartup(now time.Time, s ProcessStatus) {
+	e.start = newStartup(now, s)
+	if !e.process.Answered() || !e.start.following {
 		return
 	}
 	// Its page was there before its process was seen. How long the whole start took is known if that is not long ago.
-	if began := e.start.began; e.start.seen && now.Sub(began) < freshStart && !e.firstAnswer.Before(began) {
+	if began := e.start.began; e.start.fromBeginning && now.Sub(began) < freshStart && !e.firstAnswer.Before(began) {
 		e.phases[phaseAll].observe(e.firstAnswer.Sub(began))
 	}
-	e.start = start{}
+	e.start = startup{}
 }
 
 // forgetProcess forgets what was learned of the process before.
 func (e *Engine) forgetProcess() {
-	e.seen = e.started + 1
-	e.pause = 0
-	e.watch.restart()
+	e.lastEnded = e.fetches + 1
+	e.retryPause = 0
+	e.stall.forgetWork()
 }

@@ -24,99 +24,99 @@ func (e *Engine) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-e.ask:
+		case <-e.askIdentity:
 			asks.reset()
 			asks.next(e.identify(ctx))
 		case <-asks.due():
 			asks.next(e.identify(ctx))
 		case <-e.wake:
-			timer.Reset(e.readDue(ctx))
+			timer.Reset(e.readIfDue(ctx))
 		case <-timer.C:
-			timer.Reset(e.readDue(ctx))
+			timer.Reset(e.readIfDue(ctx))
 		}
 	}
 }
 
-// readDue reads the engine if that is due and returns in how long it is next.
-func (e *Engine) readDue(ctx context.Context) time.Duration {
-	e.review()
-	if e.nextRead() <= 0 {
-		e.check(ctx)
+// readIfDue reads the engine if that is due and returns in how long it is next.
+func (e *Engine) readIfDue(ctx context.Context) time.Duration {
+	e.reviewStall()
+	if e.untilNextRead() <= 0 {
+		e.readOwn(ctx)
 	}
-	return e.nextRead()
+	return e.untilNextRead()
 }
 
-// nextRead returns in how long the engine is to be read if nobody else reads it.
-func (e *Engine) nextRead() time.Duration {
+// untilNextRead returns in how long the engine is to be read if nobody else reads it.
+func (e *Engine) untilNextRead() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.urgent || e.lastTry.IsZero() {
+	if e.readNow || e.lastFetch.IsZero() {
 		return 0
 	}
-	interval := e.watch.interval()
+	interval := e.stall.readInterval()
 	if !e.process.Answered() && !e.process.HasEnded() {
-		interval = e.pause
+		interval = e.retryPause
 	}
-	next := e.lastTry.Add(interval)
-	if due := e.watch.due(); e.lastTry.Before(due) && due.Before(next) {
+	next := e.lastFetch.Add(interval)
+	if due := e.stall.due(); e.lastFetch.Before(due) && due.Before(next) {
 		next = due // whether it is stalled by then
 	}
 	return time.Until(next)
 }
 
-// review judges the engine when no page says how it does.
-func (e *Engine) review() {
+// reviewStall judges the engine when no page says how it does.
+func (e *Engine) reviewStall() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	e.watch.flight(now)
-	if e.judge(now) {
+	e.stall.updateWork(now)
+	if e.updateStall(now) {
 		e.onChange()
 	}
 }
 
-// hurry has Run read the engine at once. The caller holds e.mu.
-func (e *Engine) hurry() {
-	e.urgent = true
-	e.rouse()
+// readSoon has Run read the engine at once. The caller holds e.mu.
+func (e *Engine) readSoon() {
+	e.readNow = true
+	e.wakeRun()
 }
 
-// rouse has Run think again about when to read.
-func (e *Engine) rouse() {
+// wakeRun has Run think again about when to read.
+func (e *Engine) wakeRun() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
 	}
 }
 
-// begin counts a try and returns its number.
-func (e *Engine) begin() uint64 {
+// beginFetch counts a try and returns its number.
+func (e *Engine) beginFetch() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.started++
-	e.lastTry = time.Now()
-	e.urgent = false
-	return e.started
+	e.fetches++
+	e.lastFetch = time.Now()
+	e.readNow = false
+	return e.fetches
 }
 
-// check reads the page for its state's sake and does not wait for the identity, which the caller finds out itself.
-func (e *Engine) check(ctx context.Context) {
+// readOwn reads the page for its state's sake and does not wait for the identity, which the caller finds out itself.
+func (e *Engine) readOwn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	begun := e.begin()
+	begun := e.beginFetch()
 	page, err := e.fetcher.Fetch(ctx, e.target)
-	e.lengthen()
+	e.lengthenRetryPause()
 	if err != nil {
-		e.failed(begun, err)
+		e.fetchFailed(begun, err)
 		return
 	}
-	e.answered(begun, page.Body)
+	e.pageFetched(begun, page.Body)
 	page.Release()
 }
 
-// lengthen makes the pauses longer in which an engine that never answered is read.
-func (e *Engine) lengthen() {
+// lengthenRetryPause makes the pauses longer in which an engine that never answered is read.
+func (e *Engine) lengthenRetryPause() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.pause = min(max(2*e.pause, firstRetry), lastRetry)
+	e.retryPause = min(max(2*e.retryPause, firstRetry), lastRetry)
 }

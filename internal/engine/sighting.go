@@ -6,21 +6,21 @@ import (
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
 )
 
-// sighting is what a page tells about the process that wrote it.
-type sighting struct {
+// pageObservation is what a page tells about the process that wrote it.
+type pageObservation struct {
 	runtime string
 	runtimes.Reading
 	model string // in the labels, if it was looked for
 }
 
-// sight looks on a page for what tells one process from the next, and for the model if that is not known. A large page takes a
+// observePage looks on a page for what tells one process from the next, and for the model if that is not known. A large page takes a
 // while, and whoever asks how the engine is does not wait for it.
-func (e *Engine) sight(page []byte) sighting {
+func (e *Engine) observePage(page []byte) pageObservation {
 	e.mu.Lock()
-	known, ok := e.kind(e.status.Runtime)
-	before, labelled := e.status.Runtime, e.labelled
+	known, ok := e.runtimeNamed(e.status.Runtime)
+	before, labelled := e.status.Runtime, e.modelLabel
 	e.mu.Unlock()
-	s := sighting{runtime: e.declared.Runtime}
+	s := pageObservation{runtime: e.declared.Runtime}
 	if s.runtime == "" {
 		if ok && known.Wrote(page) {
 			s.runtime = known.Name
@@ -39,8 +39,8 @@ func (e *Engine) sight(page []byte) sighting {
 	return s
 }
 
-// kind finds a runtime by its name and remembers the last one: each page asks for the same.
-func (e *Engine) kind(name string) (runtimes.Runtime, bool) {
+// runtimeNamed finds a runtime by its name and remembers the last one: each page asks for the same.
+func (e *Engine) runtimeNamed(name string) (runtimes.Runtime, bool) {
 	if e.runtime.Name == "" || e.runtime.Name != name {
 		r, ok := runtimes.ByName(name)
 		if !ok {

@@ -275,15 +275,15 @@ func TestStallClock(t *testing.T) {
 func TestStallNeedsAPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
-		h.answered(h.begin(), []byte(vllmAt(1, 5)))
+		h.pageFetched(h.beginFetch(), []byte(vllmAt(1, 5)))
 		h.look(DefaultStallAfter+10*time.Second, always)
 		h.wantStalled(t, false, "with the page from before")
-		h.answered(h.begin(), []byte(vllmAt(1, 6)))
+		h.pageFetched(h.beginFetch(), []byte(vllmAt(1, 6)))
 		h.look(DefaultStallAfter-time.Second, always)
-		h.answered(h.begin(), []byte(vllmAt(1, 6)))
+		h.pageFetched(h.beginFetch(), []byte(vllmAt(1, 6)))
 		h.wantStalled(t, false, "with a page a second before its time")
 		time.Sleep(2 * time.Second)
-		h.answered(h.begin(), []byte(vllmAt(1, 6)))
+		h.pageFetched(h.beginFetch(), []byte(vllmAt(1, 6)))
 		h.wantStalled(t, true, "with a page after its time")
 	})
 }
@@ -476,7 +476,7 @@ func TestNewProcessThatLoads(t *testing.T) {
 						time.Sleep(time.Second)
 					}
 				}
-				look(patience - 5*time.Second)
+				look(minSlowStallAfter - 5*time.Second)
 				h.wantStalled(t, false, "before its patience is over")
 				look(2 * checkInterval)
 				h.wantStalled(t, true, "after it")

@@ -5,42 +5,42 @@ import "time"
 const (
 	// freshStart is how young a process is that was seen from its beginning.
 	freshStart = 10 * time.Second
-	// ahead is by how much a process may have started after now, by clocks that are read at different times.
-	ahead = 2 * time.Second
+	// maxClockSkew is by how much a process may have started after now, by clocks that are read at different times.
+	maxClockSkew = 2 * time.Second
 )
 
-// start is one start of the engine's process as it goes on. All its times are read from the monotonic clock.
-type start struct {
-	on    bool
-	began time.Time // of the process
-	// seen: it was not running when it was first seen. Without it nothing is known about how long its start took.
-	seen bool
+// startup is one startup of the engine's process as it goes on. All its times are read from the monotonic clock.
+type startup struct {
+	following bool
+	began     time.Time // of the process
+	// fromBeginning: it was not running when it was first fromBeginning. Without it nothing is known about how long its start took.
+	fromBeginning bool
 	// held and listened are when it was first seen to hold memory of a card and to listen; what it did before it was first
 	// seen has no time that could be told, and late says so.
 	held, listened         time.Time
 	heldLate, listenedLate bool
 }
 
-// newStart begins to follow a process that was first seen as o says.
-func newStart(now time.Time, o ProcessStatus) start {
+// newStartup begins to follow a process that was first seen as o says.
+func newStartup(now time.Time, o ProcessStatus) startup {
 	if o.Started.IsZero() {
-		return start{}
+		return startup{}
 	}
 	// Both are on the wall clock here, once. A step of the clock between them shows as a start to come.
 	age := now.Round(0).Sub(o.Started.Round(0))
-	if age < -ahead {
-		return start{}
+	if age < -maxClockSkew {
+		return startup{}
 	}
 	age = max(0, age)
 	fresh := age < freshStart
-	return start{
-		on: true, began: now.Add(-age), seen: fresh || !o.Listening,
+	return startup{
+		following: true, began: now.Add(-age), fromBeginning: fresh || !o.Listening,
 		heldLate: !fresh && o.HoldsGPU, listenedLate: !fresh && o.Listening,
 	}
 }
 
-// see notes how far the process has come.
-func (s *start) see(now time.Time, o ProcessStatus) {
+// observe notes how far the process has come.
+func (s *startup) observe(now time.Time, o ProcessStatus) {
 	if o.GPUKnown && o.HoldsGPU && s.held.IsZero() {
 		s.held = now
 	}
@@ -68,12 +68,12 @@ func phaseNames() [phases]string {
 	return [phases]string{"initializing", "loading", "starting", "all"}
 }
 
-// answered ends the start and returns its phases: those whose beginning and end were seen. They follow one another, so that
+// finish ends the start and returns its phases: those whose beginning and end were seen. They follow one another, so that
 // they add up to the whole where all are there. An engine that listens before it holds memory of a card, or of whose cards
 // nothing is known, has no phase of loading that could be told from the others.
-func (s *start) answered(now time.Time) (took []phase) {
-	defer func() { *s = start{} }()
-	if !s.on || !s.seen {
+func (s *startup) finish(now time.Time) (took []phase) {
+	defer func() { *s = startup{} }()
+	if !s.following || !s.fromBeginning {
 		return nil
 	}
 	if s.listened.IsZero() {

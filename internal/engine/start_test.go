@@ -69,14 +69,14 @@ func TestPhases(t *testing.T) {
 					o.Started = began
 					h.Observe(o)
 					if c.failed && second == c.first {
-						h.failed(h.begin(), wrongOf(503))
+						h.fetchFailed(h.beginFetch(), wrongOf(503))
 					}
 					time.Sleep(time.Second)
 				}
-				h.answered(h.begin(), []byte(vllmPage))
+				h.pageFetched(h.beginFetch(), []byte(vllmPage))
 				for range 3 {
 					h.Observe(gpu(true, true))
-					h.answered(h.begin(), []byte(vllmPage))
+					h.pageFetched(h.beginFetch(), []byte(vllmPage))
 				}
 				if diff := cmp.Diff(c.want, h.sums()); diff != "" {
 					t.Errorf("(-want +got)\n%s", diff)
@@ -99,7 +99,7 @@ func TestPhaseHistogram(t *testing.T) {
 		for pid, took := range []time.Duration{time.Second, 90 * time.Second, 2 * time.Hour} {
 			h.Observe(ProcessStatus{PID: pid + 1, Started: time.Now()})
 			time.Sleep(took)
-			h.answered(h.begin(), []byte(vllmPage))
+			h.pageFetched(h.beginFetch(), []byte(vllmPage))
 			h.Observe(ProcessStatus{PID: pid + 1, Gone: true})
 		}
 		// A start that comes to nothing is none.
@@ -137,7 +137,7 @@ func TestPhasesWhenTheClockSteps(t *testing.T) {
 		for ahead, want := range map[time.Duration]int{time.Second: 1, time.Hour: 0} {
 			h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
 			h.Observe(ProcessStatus{PID: 7, Started: time.Now().Add(ahead)})
-			h.answered(h.begin(), []byte(vllmPage))
+			h.pageFetched(h.beginFetch(), []byte(vllmPage))
 			for phase, sum := range h.sums() {
 				if sum < 0 {
 					t.Errorf("%s took %v", phase, sum)
@@ -161,11 +161,11 @@ func TestPageBeforeTheFirstLook(t *testing.T) {
 					h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
 					began := time.Now()
 					time.Sleep(2 * time.Second)
-					h.answered(h.begin(), []byte(vllmPage))
+					h.pageFetched(h.beginFetch(), []byte(vllmPage))
 					time.Sleep(age - 2*time.Second)
 					for range 3 {
 						h.Observe(ProcessStatus{PID: 7, Started: began, Listening: listening})
-						h.answered(h.begin(), []byte(vllmPage))
+						h.pageFetched(h.beginFetch(), []byte(vllmPage))
 					}
 					if diff := cmp.Diff(want, h.sums()); diff != "" {
 						t.Errorf("(-want +got)\n%s", diff)
@@ -186,16 +186,16 @@ func TestPageOfARestartBeforeTheFirstLook(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{})
 				h.Observe(ProcessStatus{PID: 1, Started: time.Now().Add(-time.Hour), Listening: true})
-				h.answered(h.begin(), []byte(page(1, 90)))
+				h.pageFetched(h.beginFetch(), []byte(page(1, 90)))
 				for run := 2; run < 4; run++ {
 					time.Sleep(time.Hour)
 					began := time.Now()
 					time.Sleep(3 * time.Second)
-					h.answered(h.begin(), []byte(page(run, 90/run)))
+					h.pageFetched(h.beginFetch(), []byte(page(run, 90/run)))
 					time.Sleep(time.Second)
 					for range 3 {
 						h.Observe(ProcessStatus{PID: run, Started: began, Listening: true})
-						h.answered(h.begin(), []byte(page(run, 90/run)))
+						h.pageFetched(h.beginFetch(), []byte(page(run, 90/run)))
 					}
 				}
 				h.want(t, fleet.InstanceRunning, "", 2)
@@ -223,7 +223,7 @@ func TestStartOfAProcessThatEnded(t *testing.T) {
 				h.Observe(ProcessStatus{PID: 7, Started: began, Gone: true})
 				time.Sleep(time.Hour)
 				after(h, began)
-				h.answered(h.begin(), []byte(vllmPage))
+				h.pageFetched(h.beginFetch(), []byte(vllmPage))
 				h.want(t, fleet.InstanceRunning, "", 0)
 				if sums := h.sums(); len(sums) != 0 {
 					t.Errorf("phases took %v", sums)

@@ -11,30 +11,30 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// failed notes a fetch without a page.
-func (e *Engine) failed(begun uint64, err error) {
+// fetchFailed notes a fetch without a page.
+func (e *Engine) fetchFailed(begun uint64, err error) {
 	fe, ok := errors.AsType[*fetch.Error](err)
 	if !ok {
 		fe = &fetch.Error{Kind: fetch.Silent, Detail: err.Error()}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if fe.Kind == fetch.Cancelled || begun < e.seen {
+	if fe.Kind == fetch.Cancelled || begun < e.lastEnded {
 		return
 	}
-	e.noteTry(begun)
+	e.noteFetchEnded(begun)
 	now := time.Now()
 	if fe.Kind == fetch.Refused {
 		e.process.Refused()
 	}
 	loading := fe.Status == http.StatusServiceUnavailable
 	if fe.Kind == fetch.Refused || loading {
-		e.start.seen = true // it is not running yet
+		e.start.fromBeginning = true // it is not running yet
 	}
 	changed := false
 	if !e.process.HasEnded() {
 		state, why := e.stateOf(fe, loading)
-		if changed = e.turn(state, why, fe.Error()); changed {
+		if changed = e.setState(state, why, fe.Error()); changed {
 			log := e.logger.Warn
 			if state == fleet.InstanceStarting {
 				log = e.logger.Info
@@ -42,20 +42,20 @@ func (e *Engine) failed(begun uint64, err error) {
 			log("engine cannot be read", "state", string(state), "reason", fe.Error())
 		}
 	}
-	e.watch.noPage(now, fe.Kind)
-	if e.judge(now) || changed {
+	e.stall.readFailed(now, fe.Kind)
+	if e.updateStall(now) || changed {
 		e.onChange()
 	}
 }
 
-// noteTry notes that a fetch has ended. The Status is changed before e.mu is given back.
-func (e *Engine) noteTry(begun uint64) {
+// noteFetchEnded notes that a fetch has ended. The Status is changed before e.mu is given back.
+func (e *Engine) noteFetchEnded(begun uint64) {
 	select {
-	case <-e.tried:
+	case <-e.fetched:
 	default:
-		close(e.tried)
+		close(e.fetched)
 	}
-	e.seen = begun
+	e.lastEnded = begun
 }
 
 // stateOf is the state of an engine whose page could not be had.
@@ -81,15 +81,15 @@ func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, re
 	return fleet.InstanceUnreachable, why
 }
 
-// answered notes a page and returns the channel that is closed when it is known what the engine is.
-func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
-	now := e.sight(page)
+// pageFetched notes a page and returns the channel that is closed when it is known what the engine is.
+func (e *Engine) pageFetched(begun uint64, page []byte) <-chan struct{} {
+	now := e.observePage(page)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if begun < e.seen {
+	if begun < e.lastEnded {
 		return e.identified
 	}
-	e.noteTry(begun)
+	e.noteFetchEnded(begun)
 	at := time.Now()
 	answeredBefore := e.process.Answered()
 	decision := e.process.Page(at, process.Page{Runtime: now.runtime, Start: now.Start, RestartCounters: now.RestartCounters})
@@ -98,49 +98,49 @@ func (e *Engine) answered(begun uint64, page []byte) <-chan struct{} {
 	case first:
 		why = becauseAnswer
 		e.firstAnswer = at
-		for _, p := range e.start.answered(at) {
+		for _, p := range e.start.finish(at) {
 			e.phases[p.index].observe(p.took)
 		}
 	case restarted:
 		why = becauseRestarted
 		e.firstAnswer = at
-		e.watch.restart()
+		e.stall.forgetWork()
 		e.countRestart(decision)
 	}
 	recognised := now.runtime != "" && now.runtime != e.status.Runtime
 	// An engine that was away may be another one, unless its page says that it is the same process.
 	back := answeredBefore && e.status.State == fleet.InstanceUnreachable && now.Start == 0
 	if restarted || recognised || back || first {
-		e.epoch++
-		e.settle()
+		e.starts++
+		e.closeIdentified()
 		e.identified = make(chan struct{})
 		if now.runtime != "" {
 			e.status.Runtime = now.runtime
-			e.modelless()
+			e.dropGatewayModel()
 		}
-		e.labelled = ""
-		if r, ok := e.kind(e.status.Runtime); ok && now.model == "" {
-			e.labelled = r.ModelLabel(page) // it was not looked for
+		e.modelLabel = ""
+		if r, ok := e.runtimeNamed(e.status.Runtime); ok && now.model == "" {
+			e.modelLabel = r.ModelLabel(page) // it was not looked for
 		}
 		select {
-		case e.ask <- struct{}{}:
+		case e.askIdentity <- struct{}{}:
 		default:
 		}
 	}
-	e.labelled = cmp.Or(e.labelled, now.model)
+	e.modelLabel = cmp.Or(e.modelLabel, now.model)
 	if e.status.State != fleet.InstanceRunning {
 		e.logger.Info("engine is read", "runtime", e.status.Runtime)
 	}
-	changed := e.turn(fleet.InstanceRunning, why, "") || restarted || recognised || first
-	e.watch.page(at, now.Work)
-	if e.judge(at) || changed {
+	changed := e.setState(fleet.InstanceRunning, why, "") || restarted || recognised || first
+	e.stall.pageRead(at, now.Work)
+	if e.updateStall(at) || changed {
 		e.onChange()
 	}
 	return e.identified
 }
 
-// settle closes identified and reports whether it was open.
-func (e *Engine) settle() bool {
+// closeIdentified closes identified and reports whether it was open.
+func (e *Engine) closeIdentified() bool {
 	select {
 	case <-e.identified:
 		return false
@@ -156,17 +156,17 @@ func (e *Engine) countRestart(d process.Decision) {
 	e.logger.Info("engine was restarted", "restarts", e.status.RestartCount, "at", d.Started, "reason", d.Reason)
 }
 
-// judge decides whether the engine is stalled and reports whether that is new.
-func (e *Engine) judge(now time.Time) bool {
-	if working := !e.watch.since.IsZero(); working != e.working {
-		e.working = working
-		e.rouse()
+// updateStall decides whether the engine is stalled and reports whether that is new.
+func (e *Engine) updateStall(now time.Time) bool {
+	if working := !e.stall.workSince.IsZero(); working != e.hadWork {
+		e.hadWork = working
+		e.wakeRun()
 	}
-	if !e.watch.judge(now) {
+	if !e.stall.update(now) {
 		return false
 	}
-	if e.watch.stalled {
-		e.logger.Warn("engine is stalled", "reason", e.watch.message)
+	if e.stall.stalled {
+		e.logger.Warn("engine is stalled", "reason", e.stall.message)
 	} else {
 		e.logger.Info("engine is no longer stalled")
 	}

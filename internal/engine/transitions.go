@@ -22,16 +22,16 @@ type transition struct {
 	reason   reason
 }
 
-// tally counts transitions in the order in which they were first seen. States and reasons are few, so it is bounded.
-type tally struct {
-	seen   []transition
+// transitionCounts counts transitions in the order in which they were first seen. States and reasons are few, so it is bounded.
+type transitionCounts struct {
+	kinds  []transition
 	counts []uint64
 }
 
-// newTally begins with those at 0 that an alert waits for: of a counter that begins at 1 the first increase is not seen.
-func newTally() tally {
+// newTransitionCounts begins with those at 0 that an alert waits for: of a counter that begins at 1 the first increase is not seen.
+func newTransitionCounts() transitionCounts {
 	const running, starting, unreachable = fleet.InstanceRunning, fleet.InstanceStarting, fleet.InstanceUnreachable
-	t := tally{seen: []transition{
+	t := transitionCounts{kinds: []transition{
 		{starting, running, becauseAnswer},
 		{running, fleet.InstanceError, becauseWrong},
 		{running, unreachable, becauseRefused},
@@ -40,23 +40,23 @@ func newTally() tally {
 		{running, unreachable, becauseEnded},
 		{running, starting, becauseRestarted},
 	}}
-	t.counts = make([]uint64, len(t.seen))
+	t.counts = make([]uint64, len(t.kinds))
 	return t
 }
 
-func (t *tally) count(change transition) {
-	for i, s := range t.seen {
+func (t *transitionCounts) count(change transition) {
+	for i, s := range t.kinds {
 		if s == change {
 			t.counts[i]++
 			return
 		}
 	}
-	t.seen = append(t.seen, change)
+	t.kinds = append(t.kinds, change)
 	t.counts = append(t.counts, 1)
 }
 
-// turn brings the engine into a state and reports whether that, or its message, is new. The caller holds e.mu.
-func (e *Engine) turn(to fleet.InstanceState, why reason, message string) bool {
+// setState brings the engine into a state and reports whether that, or its message, is new. The caller holds e.mu.
+func (e *Engine) setState(to fleet.InstanceState, why reason, message string) bool {
 	if e.status.State == to && e.status.Message == message {
 		return false
 	}
