@@ -3,26 +3,25 @@ package engine
 import "time"
 
 const (
-	// busyWindow bounds the time over which a card's busyness is judged.
+	// busyWindow is the time over which it is decided whether GPUs are busy.
 	busyWindow = 30 * time.Second
-	// busyGap is how long what was last heard of the cards holds.
+	// busyGap bounds how long one sample counts.
 	busyGap = 5 * time.Second
 )
 
-// busyMeter decides whether cards are at work, from looks at them that flicker: a card that waits for the next step, or that
-// is sampled between two kernels, shows idle in the middle of work, and one without work shows some for a health check or a
-// driver's housekeeping. Time at work fills it, other time empties it, so it rises only where work is in the majority. It
-// turns on half full and off a quarter full, which keeps it from following the flicker.
+// busyMeter decides from samples whether GPUs are busy. Samples flicker: a GPU between two kernels is idle in the middle of work, and
+// a health check makes an idle GPU busy. So busy time fills the meter and idle time empties it. It turns on when half full and off
+// when a quarter full.
 type busyMeter struct {
 	full         time.Duration
 	level        time.Duration
-	lastObserved time.Time // of the last look
-	busy         bool      // at the last look
+	lastObserved time.Time // of the last sample
+	busy         bool      // in the last sample
 	risingSince  time.Time // when it was last empty
 	on           bool
 }
 
-// observe notes a look.
+// observe takes a sample.
 func (m *busyMeter) observe(now time.Time, busy bool) {
 	if !m.lastObserved.IsZero() {
 		passed := min(max(0, now.Sub(m.lastObserved)), busyGap)
@@ -38,8 +37,8 @@ func (m *busyMeter) observe(now time.Time, busy bool) {
 	m.on = m.level >= m.full/2 || m.on && m.level > m.full/4
 }
 
-// since returns when the work began that is going on now, at most a full meter ago; zero: none is, or nobody has looked
-// lately.
+// since returns since when the GPUs are busy, at most the time that fills the meter ago; zero: they are not, or there is no recent
+// sample.
 func (m *busyMeter) since(now time.Time) time.Time {
 	if !m.on || now.Sub(m.lastObserved) > 2*busyGap {
 		return time.Time{}

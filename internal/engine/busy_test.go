@@ -8,7 +8,7 @@ import (
 	"github.com/stackscope/stackscope/internal/simengine"
 )
 
-// Cards turn busy at the half and idle at the quarter of the window: what lies between changes nothing.
+// GPUs turn busy at the half and idle at the quarter of the window: what lies between changes nothing.
 func TestBusyMeter(t *testing.T) {
 	m := busyMeter{full: 40 * time.Second}
 	now := time.Unix(1_700_000_000, 0)
@@ -37,7 +37,7 @@ func TestBusyMeter(t *testing.T) {
 		t.Errorf("it works since %s, want 20 s", now.Sub(began))
 	}
 	if late := m.since(now.Add(2*busyGap + 1)); !late.IsZero() {
-		t.Error("cards that nobody has looked at lately are busy")
+		t.Error("GPUs without a recent sample are busy")
 	}
 	m.reset()
 	m.observe(now, true)
@@ -47,8 +47,8 @@ func TestBusyMeter(t *testing.T) {
 	}
 }
 
-// A wedged engine burns its card without a pause or with many: as long as it works half of the time, that is one piece of work.
-func TestWedgeWithACardThatFlickers(t *testing.T) {
+// A hung engine keeps its GPU busy without a pause or with many: as long as it works half of the time, that is one piece of work.
+func TestHangWithAGPUThatFlickers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, sim := simulate(t, simengine.ProfileVLLM, time.Minute)
 		h.look(time.Minute, always)
@@ -57,6 +57,6 @@ func TestWedgeWithACardThatFlickers(t *testing.T) {
 		h.look(30*time.Second, never) // what was before is over
 		h.look(16*time.Second, always)
 		h.look(80*time.Second, func(second int) bool { return second%8 >= 4 })
-		h.wantStalled(t, true, "with a card at work half of the time")
+		h.wantStalled(t, true, "with a GPU busy half of the time")
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// Declaration is an engine that the user named. Only URL is required; what else is empty is found out.
+// Declaration is an engine that the user named. Only URL is required; what else is empty is detected.
 type Declaration struct {
 	// URL is the engine's base address, http://[user:password@]host:port[/prefix].
 	URL      string

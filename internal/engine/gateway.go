@@ -2,8 +2,7 @@ package engine
 
 import "github.com/stackscope/stackscope/internal/engine/runtimes"
 
-// dropGatewayModel takes the model from a gateway: one that was declared, or was taken for one before it was known what it is. The
-// caller holds e.mu.
+// dropGatewayModel drops the model of a gateway, declared or found before the gateway was recognised. The caller holds e.mu.
 func (e *Engine) dropGatewayModel() {
 	if !runtimes.IsGateway(e.status.Runtime) || e.status.Model == "" {
 		return

@@ -5,12 +5,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
-	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 const (
-	// firstAsk and lastAsk bound the pauses between questions for a version or model that is not known.
+	// firstAsk and lastAsk bound the pauses between questions for an unknown version or model.
 	firstAsk = 5 * time.Second
 	lastAsk  = 5 * time.Minute
 )
@@ -18,26 +18,26 @@ const (
 // identify asks the engine for its version and model where these were not declared. It reports whether all is known.
 func (e *Engine) identify(ctx context.Context) bool {
 	e.mu.Lock()
-	epoch, runtimeName, labelled := e.starts, e.status.Runtime, e.modelLabel
+	starts, runtimeName, modelLabel := e.starts, e.status.Runtime, e.modelLabel
 	e.mu.Unlock()
 
 	known := Identity{Runtime: runtimeName, Version: e.declared.Version, Model: e.declared.Model}
-	found, err := runtimes.Identify(ctx, e.fetcher, e.target, known, labelled)
+	found, err := runtimes.Identify(ctx, e.fetcher, e.target, known, modelLabel)
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if epoch != e.starts || ctx.Err() != nil {
-		return true // another question is under way
+	if starts != e.starts || ctx.Err() != nil {
+		return true // the engine has started again, and Run asks again
 	}
 	was := e.status.Identity
 	e.status.Runtime = cmp.Or(was.Runtime, found.Runtime)
-	// An engine whose model has no name anywhere goes by the name of its instance.
+	// Without any model name the instance's name stands for it.
 	e.rename(cmp.Or(found.Version, was.Version), cmp.Or(found.Model, was.Model, e.status.Name))
 	e.dropGatewayModel()
 	if e.closeIdentified() {
-		e.logger.Info("engine is known", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)
+		e.logger.Info("engine identified", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)
 		if err != nil {
-			e.logger.Warn("engine does not tell all about itself", "missing", fleet.Clip(err.Error(), 500))
+			e.logger.Warn("engine identified in part", "missing", clip.Line(err.Error(), 500))
 		}
 	}
 	if e.status.Identity != was {

@@ -42,7 +42,7 @@ func (e *Engine) processEnded(now time.Time, s ProcessStatus) (changed bool) {
 	if e.process.End(s.id()).Verdict != process.Ended {
 		return false
 	}
-	e.lastEnded = e.fetches + 1 // answers that are on their way are its last ones
+	e.lastEnded = e.fetches + 1 // answers that are under way are the old process'
 	e.start = startup{}
 	e.stall.forgetWork()
 	e.stall.lastRead, e.stall.lastReadFailed = now, true
@@ -79,7 +79,7 @@ func (e *Engine) processThere(now time.Time, s ProcessStatus) (changed bool) {
 	return changed
 }
 
-// followStartup begins to followStartup the start of a process that was not seen before.
+// followStartup begins to measure the start of a process that was not seen before.
 func (e *Engine) followStartup(now time.Time, s ProcessStatus) {
 	e.start = newStartup(now, s)
 	if !e.process.Answered() || !e.start.following {

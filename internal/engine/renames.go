@@ -3,11 +3,12 @@ package engine
 import (
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// maxRenames is how often an engine's model or version may change in renameWindow. All of its series carry the model.
+// maxRenames is how often an engine's model or version may change in renameWindow. Each change makes new series of all its metrics.
 const (
 	maxRenames   = 20
 	renameWindow = time.Hour
@@ -19,7 +20,7 @@ type renames struct {
 	n     int
 }
 
-// allow reports whether one more change is taken. first says that it is the first one that is not.
+// allow reports whether one more change is accepted, and whether it is the first that is not.
 func (r *renames) allow(now time.Time) (ok, first bool) {
 	if r.began.IsZero() || now.Sub(r.began) >= renameWindow {
 		*r = renames{began: now}
@@ -28,9 +29,9 @@ func (r *renames) allow(now time.Time) (ok, first bool) {
 	return r.n <= maxRenames, r.n == maxRenames+1
 }
 
-// rename notes what the engine says about itself, unless that changes too often. The caller holds e.mu.
+// rename takes the version and model that the engine tells, unless they change too often. The caller holds e.mu.
 func (e *Engine) rename(version, model string) {
-	// Engines are programs of others: what doesn't show in a name is written out, here and so wherever the name is of the instance.
+	// An engine may send anything: characters that can't be seen are spelled out.
 	version, model = fleet.Spelled(version, fleet.MaxVersion), fleet.Spelled(model, fleet.MaxModelName)
 	if runtimes.IsGateway(e.status.Runtime) {
 		model = e.status.Model // it has none
@@ -44,6 +45,6 @@ func (e *Engine) rename(version, model string) {
 	}
 	if first {
 		e.logger.Warn("engine keeps changing its model or version: it goes by the last ones for up to an hour, since each is a label of all its series; declare model= and version=",
-			"most", maxRenames, "model", e.status.Model, "version", e.status.Version, "now", fleet.Clip(model, 100))
+			"most", maxRenames, "model", e.status.Model, "version", e.status.Version, "now", clip.Line(model, 100))
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// checkInterval is how long an engine may go unread before it is read for its state's sake.
+	// checkInterval is after how long without a scrape the engine is read to learn its state.
 	checkInterval = 30 * time.Second
 	checkTimeout  = 10 * time.Second
 	// firstRetry and lastRetry bound the pauses between reads of an engine that never answered.
@@ -14,8 +14,8 @@ const (
 	lastRetry  = 15 * time.Second
 )
 
-// Run keeps the engine's state and identity up to date until ctx ends: it reads an engine that nobody scrapes now and
-// then, more often while it has work, and asks it what it is after each start.
+// Run keeps the engine's state and identity up to date until ctx ends. It reads an engine that nobody scrapes, more often while it
+// has work, and asks for its version and model after each start.
 func (e *Engine) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -37,7 +37,7 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 }
 
-// readIfDue reads the engine if that is due and returns in how long it is next.
+// readIfDue reads the engine if that is due and returns the time until the next read.
 func (e *Engine) readIfDue(ctx context.Context) time.Duration {
 	e.reviewStall()
 	if e.untilNextRead() <= 0 {
@@ -46,7 +46,7 @@ func (e *Engine) readIfDue(ctx context.Context) time.Duration {
 	return e.untilNextRead()
 }
 
-// untilNextRead returns in how long the engine is to be read if nobody else reads it.
+// untilNextRead returns the time until the engine is due to be read if nobody scrapes it.
 func (e *Engine) untilNextRead() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -59,12 +59,12 @@ func (e *Engine) untilNextRead() time.Duration {
 	}
 	next := e.lastFetch.Add(interval)
 	if due := e.stall.due(); e.lastFetch.Before(due) && due.Before(next) {
-		next = due // whether it is stalled by then
+		next = due // to learn whether it is stalled
 	}
 	return time.Until(next)
 }
 
-// reviewStall judges the engine when no page says how it does.
+// reviewStall decides about a stall between pages.
 func (e *Engine) reviewStall() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -75,13 +75,13 @@ func (e *Engine) reviewStall() {
 	}
 }
 
-// readSoon has Run read the engine at once. The caller holds e.mu.
+// readSoon makes Run read the engine at once. The caller holds e.mu.
 func (e *Engine) readSoon() {
 	e.readNow = true
 	e.wakeRun()
 }
 
-// wakeRun has Run think again about when to read.
+// wakeRun makes Run compute again when to read.
 func (e *Engine) wakeRun() {
 	select {
 	case e.wake <- struct{}{}:
@@ -89,7 +89,7 @@ func (e *Engine) wakeRun() {
 	}
 }
 
-// beginFetch counts a try and returns its number.
+// beginFetch counts a fetch and returns its number.
 func (e *Engine) beginFetch() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -99,22 +99,22 @@ func (e *Engine) beginFetch() uint64 {
 	return e.fetches
 }
 
-// readOwn reads the page for its state's sake and does not wait for the identity, which the caller finds out itself.
+// readOwn reads the page to learn the state. It does not wait for the identity, which its caller Run asks for.
 func (e *Engine) readOwn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	begun := e.beginFetch()
+	number := e.beginFetch()
 	page, err := e.fetcher.Fetch(ctx, e.target)
 	e.lengthenRetryPause()
 	if err != nil {
-		e.fetchFailed(begun, err)
+		e.fetchFailed(number, err)
 		return
 	}
-	e.pageFetched(begun, page.Body)
+	e.pageFetched(number, page.Body)
 	page.Release()
 }
 
-// lengthenRetryPause makes the pauses longer in which an engine that never answered is read.
+// lengthenRetryPause lengthens the pause between reads of an engine that has never answered.
 func (e *Engine) lengthenRetryPause() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

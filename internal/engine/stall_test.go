@@ -42,7 +42,7 @@ func simulate(t *testing.T, profile string, stallAfter time.Duration) (*harness,
 	return h, sim
 }
 
-// look tells the engine every second for d what its cards do.
+// look tells the engine every second for d what its GPUs do.
 func (h *harness) look(d time.Duration, busy func(second int) bool) {
 	for second := range int(d / time.Second) {
 		h.Observe(ProcessStatus{PID: 7, Listening: true, GPUKnown: true, HoldsGPU: true, GPUBusy: busy(second)})
@@ -76,7 +76,7 @@ func (h *harness) sample(m *catalog.Metric) float64 {
 	return value
 }
 
-func TestWedgeThatShowsItsRequests(t *testing.T) {
+func TestHangThatShowsItsRequests(t *testing.T) {
 	for _, profile := range simengine.Profiles() {
 		t.Run(profile, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -90,14 +90,14 @@ func TestWedgeThatShowsItsRequests(t *testing.T) {
 				began := time.Now()
 				time.Sleep(DefaultStallAfter - time.Second)
 				h.wantStalled(t, false, "before its time")
-				// Progress was last seen by a read within the interval after the wedge began.
+				// Progress was last seen by a read within the interval after the hang began.
 				time.Sleep(checkInterval + 2*time.Second)
 				h.wantStalled(t, true, "after its time")
 				if s := h.Status(); s.State != fleet.InstanceRunning || !strings.Contains(s.Message, "in flight") {
 					t.Errorf("got %s %q", s.State, s.Message)
 				}
 				if last := h.sample(&catalog.InstanceLastProgress); last < unixSeconds(began)-1 || last > unixSeconds(began)+30 {
-					t.Errorf("last progress %f, the wedge began at %f", last, unixSeconds(began))
+					t.Errorf("last progress %f, the hang began at %f", last, unixSeconds(began))
 				}
 				time.Sleep(time.Hour)
 				h.wantStalled(t, true, "an hour later")
@@ -118,7 +118,7 @@ func TestWedgeThatShowsItsRequests(t *testing.T) {
 	}
 }
 
-func TestWedgeThatHidesItsRequestsButBurnsItsCard(t *testing.T) {
+func TestHangThatHidesItsRequestsButKeepsItsGPUBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, sim := simulate(t, simengine.ProfileVLLM, time.Minute)
 		h.look(2*time.Minute, always)
@@ -128,19 +128,19 @@ func TestWedgeThatHidesItsRequestsButBurnsItsCard(t *testing.T) {
 		h.wantStalled(t, false, "before its time")
 		h.look(35*time.Second, always)
 		h.wantStalled(t, true, "after its time")
-		if m := h.Status().Message; !strings.HasSuffix(m, "with its cards at work") {
+		if m := h.Status().Message; !strings.HasSuffix(m, "with its GPUs busy") {
 			t.Errorf("got %q", m)
 		}
-		// Some process was killed in it: the card is free.
+		// Some process was killed in it: the GPU is free.
 		h.look(time.Minute, never)
-		h.wantStalled(t, false, "with its card at rest")
+		h.wantStalled(t, false, "with its GPU idle")
 		sim.SetWedge(simengine.Works)
 		h.look(time.Minute, always)
 		h.wantStalled(t, false, "after it recovered")
 	})
 }
 
-// A card that flickers is at work as long as it is so most of the time.
+// A GPU that flickers is busy as long as it is so most of the time.
 func TestFlickeringCards(t *testing.T) {
 	for name, c := range map[string]struct {
 		busy func(int) bool
@@ -164,7 +164,7 @@ func TestFlickeringCards(t *testing.T) {
 	}
 }
 
-func TestWedgeWhosePageHangs(t *testing.T) {
+func TestHangOfThePageToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, sim := simulate(t, simengine.ProfileSGLang, time.Minute)
 		h.look(time.Minute, always)
@@ -180,7 +180,7 @@ func TestWedgeWhosePageHangs(t *testing.T) {
 	})
 }
 
-// Without a look at the cards the requests of the last page count.
+// Where nothing is known of the GPUs the requests of the last page count.
 func TestPageHangsWithRequestsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,model=q,version=1", map[string]string{"/metrics": vllmPage})
@@ -327,9 +327,9 @@ func TestReadOftenEnough(t *testing.T) {
 		if n := f.count("/metrics") - before; n < 18 || n > 22 {
 			t.Errorf("%d reads in ten minutes without work", n)
 		}
-		// The cards begin to work in the middle of a pause.
+		// The GPUs become busy in the middle of a pause.
 		h.look(14*time.Second, always)
-		h.wantStalled(t, true, "with a card at work for 14 s")
+		h.wantStalled(t, true, "with a GPU busy for 14 s")
 	})
 }
 
@@ -415,7 +415,7 @@ func TestRequestsOfAnEngineWithoutAPage(t *testing.T) {
 	}
 }
 
-// Gauges that lag are no reason to wait where cards show that the requests are there.
+// Gauges that lag are no reason to wait where GPUs show that the requests are there.
 func TestGaugesThatLagWithACardAtWork(t *testing.T) {
 	const page = "# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs 3\n# TYPE sglang:realtime_tokens_total counter\nsglang:realtime_tokens_total 5\n"
 	for busy, want := range map[bool]bool{true: true, false: false} {
@@ -423,7 +423,7 @@ func TestGaugesThatLagWithACardAtWork(t *testing.T) {
 			h := newHarnessOf(t, "url=http://127.0.0.1:30000,model=q,version=1", &fake{pages: map[string]string{"/metrics": page}}, 6*time.Second)
 			h.run(t)
 			h.look(20*time.Second, func(int) bool { return busy })
-			h.wantStalled(t, want, fmt.Sprintf("after 20 s with cards at work %t", busy))
+			h.wantStalled(t, want, fmt.Sprintf("after 20 s with GPUs busy %t", busy))
 			h.look(time.Minute, func(int) bool { return busy })
 			h.wantStalled(t, true, "after more than the gauges lag")
 		})
@@ -456,7 +456,7 @@ func TestCountersThatAreNoNumbers(t *testing.T) {
 	}
 }
 
-// A new process that loads its model and compiles for its first requests burns its cards and brings forth nothing. It has the
+// A new process that loads its model and compiles for its first requests keeps its GPUs busy and generates nothing. It has the
 // patience that one has which was never seen before, counted from its own beginning.
 func TestNewProcessThatLoads(t *testing.T) {
 	for name, ended := range map[string]bool{"its end was seen": true, "its end was not seen": false} {

@@ -11,18 +11,18 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// fetchFailed notes a fetch without a page.
-func (e *Engine) fetchFailed(begun uint64, err error) {
+// fetchFailed takes the error of a fetch.
+func (e *Engine) fetchFailed(number uint64, err error) {
 	fe, ok := errors.AsType[*fetch.Error](err)
 	if !ok {
 		fe = &fetch.Error{Kind: fetch.Silent, Detail: err.Error()}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if fe.Kind == fetch.Cancelled || begun < e.lastEnded {
+	if fe.Kind == fetch.Cancelled || number < e.lastEnded {
 		return
 	}
-	e.noteFetchEnded(begun)
+	e.noteFetchEnded(number)
 	now := time.Now()
 	if fe.Kind == fetch.Refused {
 		e.process.Refused()
@@ -39,7 +39,7 @@ func (e *Engine) fetchFailed(begun uint64, err error) {
 			if state == fleet.InstanceStarting {
 				log = e.logger.Info
 			}
-			log("engine cannot be read", "state", string(state), "reason", fe.Error())
+			log("engine scrape failed", "state", string(state), "reason", fe.Error())
 		}
 	}
 	e.stall.readFailed(now, fe.Kind)
@@ -48,17 +48,17 @@ func (e *Engine) fetchFailed(begun uint64, err error) {
 	}
 }
 
-// noteFetchEnded notes that a fetch has ended. The Status is changed before e.mu is given back.
-func (e *Engine) noteFetchEnded(begun uint64) {
+// noteFetchEnded closes fetched. The caller holds e.mu until it has changed the Status, so who waits for fetched sees that.
+func (e *Engine) noteFetchEnded(number uint64) {
 	select {
 	case <-e.fetched:
 	default:
 		close(e.fetched)
 	}
-	e.lastEnded = begun
+	e.lastEnded = number
 }
 
-// stateOf is the state of an engine whose page could not be had.
+// stateOf is the state of an engine after a failed fetch.
 func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, reason) {
 	why := becauseLost
 	switch {
@@ -70,7 +70,7 @@ func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, re
 		why = becauseTimeout
 	}
 	switch {
-	// Some listen before they have loaded and answer that they are not there yet.
+	// Some engines listen before they have loaded, and answer 503 until then.
 	case !e.process.Answered() && loading && e.process.Seen():
 		return fleet.InstanceStarting, why
 	case fe.Kind == fetch.Wrong:
@@ -81,59 +81,59 @@ func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, re
 	return fleet.InstanceUnreachable, why
 }
 
-// pageFetched notes a page and returns the channel that is closed when it is known what the engine is.
-func (e *Engine) pageFetched(begun uint64, page []byte) <-chan struct{} {
-	now := e.observePage(page)
+// pageFetched takes a page and returns the channel that is closed when version and model were asked for.
+func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
+	seen := e.observePage(page)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if begun < e.lastEnded {
+	if number < e.lastEnded {
 		return e.identified
 	}
-	e.noteFetchEnded(begun)
-	at := time.Now()
+	e.noteFetchEnded(number)
+	now := time.Now()
 	answeredBefore := e.process.Answered()
-	decision := e.process.Page(at, process.Page{Runtime: now.runtime, Start: now.Start, RestartCounters: now.RestartCounters})
+	decision := e.process.Page(now, process.Page{Runtime: seen.runtime, Start: seen.Start, RestartCounters: seen.RestartCounters})
 	first, restarted, why := decision.Verdict == process.FirstSeen, decision.Verdict == process.NewProcess, becauseAgain
 	switch {
 	case first:
 		why = becauseAnswer
-		e.firstAnswer = at
-		for _, p := range e.start.finish(at) {
+		e.firstAnswer = now
+		for _, p := range e.start.finish(now) {
 			e.phases[p.index].observe(p.took)
 		}
 	case restarted:
 		why = becauseRestarted
-		e.firstAnswer = at
+		e.firstAnswer = now
 		e.stall.forgetWork()
 		e.countRestart(decision)
 	}
-	recognised := now.runtime != "" && now.runtime != e.status.Runtime
-	// An engine that was away may be another one, unless its page says that it is the same process.
-	back := answeredBefore && e.status.State == fleet.InstanceUnreachable && now.Start == 0
+	recognised := seen.runtime != "" && seen.runtime != e.status.Runtime
+	// An engine that comes back may be another one, unless the page has the start time of its process.
+	back := answeredBefore && e.status.State == fleet.InstanceUnreachable && seen.Start == 0
 	if restarted || recognised || back || first {
 		e.starts++
 		e.closeIdentified()
 		e.identified = make(chan struct{})
-		if now.runtime != "" {
-			e.status.Runtime = now.runtime
+		if seen.runtime != "" {
+			e.status.Runtime = seen.runtime
 			e.dropGatewayModel()
 		}
 		e.modelLabel = ""
-		if r, ok := e.runtimeNamed(e.status.Runtime); ok && now.model == "" {
-			e.modelLabel = r.ModelLabel(page) // it was not looked for
+		if r, ok := e.runtimeNamed(e.status.Runtime); ok && seen.model == "" {
+			e.modelLabel = r.ModelLabel(page) // observePage did not look for it
 		}
 		select {
 		case e.askIdentity <- struct{}{}:
 		default:
 		}
 	}
-	e.modelLabel = cmp.Or(e.modelLabel, now.model)
+	e.modelLabel = cmp.Or(e.modelLabel, seen.model)
 	if e.status.State != fleet.InstanceRunning {
-		e.logger.Info("engine is read", "runtime", e.status.Runtime)
+		e.logger.Info("engine scraped", "runtime", e.status.Runtime)
 	}
 	changed := e.setState(fleet.InstanceRunning, why, "") || restarted || recognised || first
-	e.stall.pageRead(at, now.Work)
-	if e.updateStall(at) || changed {
+	e.stall.pageRead(now, seen.Work)
+	if e.updateStall(now) || changed {
 		e.onChange()
 	}
 	return e.identified
@@ -153,7 +153,7 @@ func (e *Engine) closeIdentified() bool {
 func (e *Engine) countRestart(d process.Decision) {
 	e.status.RestartCount++
 	e.status.LastRestartAt = d.Started
-	e.logger.Info("engine was restarted", "restarts", e.status.RestartCount, "at", d.Started, "reason", d.Reason)
+	e.logger.Info("engine restarted", "restarts", e.status.RestartCount, "at", d.Started, "reason", d.Reason)
 }
 
 // updateStall decides whether the engine is stalled and reports whether that is new.

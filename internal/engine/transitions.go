@@ -28,7 +28,8 @@ type transitionCounts struct {
 	counts []uint64
 }
 
-// newTransitionCounts begins with those at 0 that an alert waits for: of a counter that begins at 1 the first increase is not seen.
+// newTransitionCounts begins with the transitions that alerts wait for at 0, because rate() misses the first increase of a series that
+// begins at 1.
 func newTransitionCounts() transitionCounts {
 	const running, starting, unreachable = fleet.InstanceRunning, fleet.InstanceStarting, fleet.InstanceUnreachable
 	t := transitionCounts{kinds: []transition{

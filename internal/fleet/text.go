@@ -104,13 +104,3 @@ func Spelled(s string, longest int) string {
 	const hash = 4
 	return fmt.Sprintf("%s~%x", Cut(v, longest-2*hash-1), sum[:hash])
 }
-
-// Clip makes text of another program fit for one line of a log: blanks and line ends become single blanks, bytes that are no
-// UTF-8 become U+FFFD, and what follows limit bytes becomes "...".
-func Clip(s string, limit int) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "..."
-	}
-	return s
-}

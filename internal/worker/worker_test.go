@@ -45,7 +45,7 @@ func TestWorkerAlone(t *testing.T) {
 	for range 3 {
 		w.scrape(t, "/metrics")
 	}
-	if n := strings.Count(w.log.String(), "engine cannot be read"); n != 1 {
+	if n := strings.Count(w.log.String(), "engine scrape failed"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
 	if err := w.stop(); err != nil {

@@ -15,11 +15,11 @@ import (
 
 	"github.com/klauspost/compress/flate"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/exposition"
-	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// Kind says what an engine's failure says about the engine.
+// Kind is what a failed fetch tells about the engine.
 type Kind int
 
 // Kinds of failure.
@@ -28,14 +28,14 @@ const (
 	Wrong Kind = iota
 	// Refused: nothing listens at its address.
 	Refused
-	// Silent: it cannot be reached or did not answer in time.
+	// Silent: it could not be reached or did not answer in time.
 	Silent
-	// Cancelled: the caller gave up; this says nothing about the engine.
+	// Cancelled: the caller cancelled the fetch, which says nothing about the engine.
 	Cancelled
 )
 
-// Error says why an engine's page could not be had. Its text is one line without credentials that stays the same as long
-// as the reason does, so that it can be logged once.
+// Error says why a fetch failed. Its text is one line without credentials. As long as the reason is the same the text is, too, so it is
+// logged once.
 type Error struct {
 	Kind   Kind
 	Detail string
@@ -67,10 +67,10 @@ func explain(ctx context.Context, err error) error {
 	}
 	const reach = "is it running, and are host and port right?"
 	if errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled) {
-		return &Error{Kind: Cancelled, Detail: "the scrape was given up"}
+		return &Error{Kind: Cancelled, Detail: "the scrape was cancelled"}
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return silent("its host name "+fleet.Clip(e.Name, 253)+" cannot be resolved", "check the name and this machine's DNS")
+		return silent("its host name "+clip.Line(e.Name, 253)+" cannot be resolved", "check the name and this machine's DNS")
 	}
 	if _, ok := errors.AsType[flate.CorruptInputError](err); ok {
 		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")
@@ -92,12 +92,12 @@ func explain(ctx context.Context, err error) error {
 		// The second is net/http's text when the other side speaks before it was asked, as SSH does.
 		return wrong("it does not speak HTTP", "is the port right? If it speaks TLS, write https:// in the URL")
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "):
-		return wrong("its TLS certificate is not accepted: "+fleet.Clip(text, 200), "")
+		return wrong("its TLS certificate is not accepted: "+clip.Line(text, 200), "")
 	default:
 		if oe, ok := errors.AsType[*net.OpError](err); ok {
 			text = oe.Op + ": " + oe.Err.Error()
 		}
-		return silent("it cannot be reached: "+fleet.Clip(text, 200), reach)
+		return silent("it cannot be reached: "+clip.Line(text, 200), reach)
 	}
 }
 

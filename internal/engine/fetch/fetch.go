@@ -17,7 +17,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
-	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/base/clip"
 )
 
 // Bounds of a fetch.
@@ -109,7 +109,7 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	if location := redirect(resp); location != nil {
 		drain(resp)
 		if !sameHost(t.page, location) {
-			return Page{}, wrong(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", fleet.Clip(location.Host, 253)), "declare that address if it is the engine's")
+			return Page{}, wrong(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", clip.Line(location.Host, 253)), "declare that address if it is the engine's")
 		}
 		if resp, err = f.get(ctx, t, location, accept); err != nil {
 			return Page{}, err
@@ -129,7 +129,7 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 func (f *Fetcher) get(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, wrong("cannot be asked: "+fleet.Clip(err.Error(), 200), "")
+		return nil, wrong("cannot be asked: "+clip.Line(err.Error(), 200), "")
 	}
 	req.Header.Set("Accept", accept)
 	// Engines compress in the process that serves requests: asking for it would slow them down.
@@ -200,7 +200,7 @@ func (f *Fetcher) read(ctx context.Context, resp *http.Response, giveUp func(err
 		defer f.gzips.Put(zr)
 		body, size = zr, -1
 	default:
-		return Page{}, wrong(fmt.Sprintf("answered with Content-Encoding %q though none was asked for", fleet.Clip(encoding, 40)), "switch that compression off in the engine or in the proxy before it")
+		return Page{}, wrong(fmt.Sprintf("answered with Content-Encoding %q though none was asked for", clip.Line(encoding, 40)), "switch that compression off in the engine or in the proxy before it")
 	}
 	page := Page{ContentType: resp.Header.Get("Content-Type"), memory: f.memory(giveUp)}
 	var err error

@@ -44,12 +44,12 @@ func TestPhases(t *testing.T) {
 		want   map[string]float64
 	}{
 		"all of it":                   {1, []look{{1, gpu(false, false)}, {20, gpu(false, true)}, {280, gpu(true, true)}}, false, map[string]float64{"initializing": 20, "loading": 260, "starting": 20, "all": 300}},
-		"cards are not known":         {1, []look{{1, blind(false)}, {280, blind(true)}}, false, map[string]float64{"initializing": 280, "starting": 20, "all": 300}},
-		"it holds no card":            {1, []look{{1, gpu(false, false)}, {280, gpu(true, false)}}, false, map[string]float64{"initializing": 280, "starting": 20, "all": 300}},
+		"GPUs are not known":          {1, []look{{1, blind(false)}, {280, blind(true)}}, false, map[string]float64{"initializing": 280, "starting": 20, "all": 300}},
+		"it holds no GPU":             {1, []look{{1, gpu(false, false)}, {280, gpu(true, false)}}, false, map[string]float64{"initializing": 280, "starting": 20, "all": 300}},
 		"it listens before it loads":  {1, []look{{1, gpu(false, false)}, {5, gpu(true, false)}, {50, gpu(true, true)}}, false, map[string]float64{"initializing": 50, "starting": 250, "all": 300}},
 		"seen in the middle":          {100, []look{{100, gpu(false, true)}, {280, gpu(true, true)}}, false, map[string]float64{"starting": 20, "all": 300}},
-		"seen before it held a card":  {15, []look{{15, gpu(false, false)}, {20, gpu(false, true)}, {280, gpu(true, true)}}, false, map[string]float64{"initializing": 20, "loading": 260, "starting": 20, "all": 300}},
-		"young and holds a card":      {9, []look{{9, gpu(false, true)}, {280, gpu(true, true)}}, false, map[string]float64{"initializing": 9, "loading": 271, "starting": 20, "all": 300}},
+		"seen before it held a GPU":   {15, []look{{15, gpu(false, false)}, {20, gpu(false, true)}, {280, gpu(true, true)}}, false, map[string]float64{"initializing": 20, "loading": 260, "starting": 20, "all": 300}},
+		"young and holds a GPU":       {9, []look{{9, gpu(false, true)}, {280, gpu(true, true)}}, false, map[string]float64{"initializing": 9, "loading": 271, "starting": 20, "all": 300}},
 		"found running":               {100, []look{{100, gpu(true, true)}}, false, map[string]float64{}},
 		"found listening, not loaded": {100, []look{{100, gpu(true, true)}}, true, map[string]float64{"all": 300}},
 	} {

@@ -22,7 +22,7 @@ const identityWait = 500 * time.Millisecond
 // Identity is what an engine is.
 type Identity = runtimes.Identity
 
-// History is what is worth keeping about an engine when the worker ends.
+// History is what is kept of an engine over a restart of the worker.
 type History struct {
 	Identity
 	RestartCount  int       `json:"restart_count,omitempty"`
@@ -36,7 +36,7 @@ type Status struct {
 	URL  string // without credentials
 	Identity
 	State         fleet.InstanceState
-	Message       string // why it is not running, and what it hangs on if it is stalled
+	Message       string // why it is not running, or why it counts as stalled
 	RestartCount  int
 	LastRestartAt time.Time // zero: never
 	Stalled       bool      // it has work and makes no progress
@@ -55,26 +55,25 @@ type Options struct {
 	Logger   *slog.Logger
 }
 
-// Engine is one engine, declared or found: it fetches its page, finds out what it is and follows its state and whether it
-// gets on with its work. It is safe for concurrent use.
+// Engine is one engine, declared or found. It fetches the engine's page, asks for its version and model and follows its state. It is safe for concurrent use.
 type Engine struct {
 	target      fetch.Target
 	declared    Declaration
 	fetcher     *fetch.Fetcher
 	onChange    func()
 	logger      *slog.Logger
-	askIdentity chan struct{} // Run is to find out what the engine is
-	wake        chan struct{} // Run is to think again about when to read it
-	fetched     chan struct{} // closed when the first read has ended, with a page or without
+	askIdentity chan struct{} // makes Run ask for version and model
+	wake        chan struct{} // makes Run compute again when to read
+	fetched     chan struct{} // closed when the first fetch has ended, with a page or without
 
 	mu         sync.Mutex
 	status     Status // its Message without that of a stall
-	fetches    uint64 // fetches begun
-	lastEnded  uint64 // the latest begun of the fetches that ended; fetches begun before it don't count
+	fetches    uint64 // number of the last fetch that began
+	lastEnded  uint64 // number of the latest fetch that ended; results of earlier ones are ignored
 	lastFetch  time.Time
 	retryPause time.Duration    // between reads while it does not answer
 	readNow    bool             // it is to be read at once
-	hadWork    bool             // it had work when Run last heard of it
+	hadWork    bool             // whether Run knows that it has work
 	runtime    runtimes.Runtime // of the last page
 	process    process.Judge
 	// firstAnswer is when the first page of the process was there.
@@ -85,7 +84,7 @@ type Engine struct {
 	renames     renames
 	stall       stallDetector
 	rendered    []*rendered
-	// starts counts the engine's starts; identified is closed when the question what it is was answered for this starts.
+	// starts counts the engine's starts; identified is closed when version and model were asked for since the last one.
 	starts     uint64
 	identified chan struct{}
 	modelLabel string // model name in the labels of its page
@@ -138,11 +137,10 @@ func (e *Engine) Status() Status {
 	return s
 }
 
-// Tried returns a channel that is closed when the engine was read for the first time, or could not be. The Status says then how
-// the engine is.
+// Tried returns a channel that is closed when the first fetch has ended, with a page or an error. Status then says how the engine is.
 func (e *Engine) Tried() <-chan struct{} { return e.fetched }
 
-// History returns what is worth keeping for New.
+// History returns what New takes.
 func (e *Engine) History() History {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -152,13 +150,13 @@ func (e *Engine) History() History {
 // Fetch gets the engine's page within ctx. After the engine's first answer, and after a restart, it waits a moment for the
 // engine's version, so that the page is translated as it should be.
 func (e *Engine) Fetch(ctx context.Context) (fetch.Page, error) {
-	begun := e.beginFetch()
+	number := e.beginFetch()
 	page, err := e.fetcher.Fetch(ctx, e.target)
 	if err != nil {
-		e.fetchFailed(begun, err)
+		e.fetchFailed(number, err)
 		return fetch.Page{}, err
 	}
-	identified := e.pageFetched(begun, page.Body)
+	identified := e.pageFetched(number, page.Body)
 	select {
 	case <-identified:
 		return page, nil

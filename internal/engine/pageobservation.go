@@ -10,11 +10,11 @@ import (
 type pageObservation struct {
 	runtime string
 	runtimes.Reading
-	model string // in the labels, if it was looked for
+	model string // in the labels; empty if the model was known
 }
 
-// observePage looks on a page for what tells one process from the next, and for the model if that is not known. A large page takes a
-// while, and whoever asks how the engine is does not wait for it.
+// observePage reads what a page shows, and the model's label if the model is not known. A large page takes a while, so e.mu is not held:
+// Status must not wait for it.
 func (e *Engine) observePage(page []byte) pageObservation {
 	e.mu.Lock()
 	known, ok := e.runtimeNamed(e.status.Runtime)
@@ -39,7 +39,7 @@ func (e *Engine) observePage(page []byte) pageObservation {
 	return s
 }
 
-// runtimeNamed finds a runtime by its name and remembers the last one: each page asks for the same.
+// runtimeNamed is runtimes.ByName that remembers the last one, since each page asks for the same.
 func (e *Engine) runtimeNamed(name string) (runtimes.Runtime, bool) {
 	if e.runtime.Name == "" || e.runtime.Name != name {
 		r, ok := runtimes.ByName(name)

@@ -113,7 +113,7 @@ func TestEngineIsAskedAgainWithPauses(t *testing.T) {
 		if v := h.Status().Version; v != "0.10.2" {
 			t.Errorf("got version %q", v)
 		}
-		if n := strings.Count(h.log.String(), "does not tell all"); n != 1 {
+		if n := strings.Count(h.log.String(), "identified in part"); n != 1 {
 			t.Errorf("logged %d times:\n%s", n, h.log)
 		}
 	})
@@ -245,8 +245,8 @@ func TestStatesAndTheirLog(t *testing.T) {
 		h.fake.set("/metrics", vllmPage)
 		step(fleet.InstanceRunning, "", 3)
 
-		reasons := strings.Count(h.log.String(), "engine cannot be read")
-		good := strings.Count(h.log.String(), "engine is read")
+		reasons := strings.Count(h.log.String(), "engine scrape failed")
+		good := strings.Count(h.log.String(), "engine scraped")
 		if reasons != 5 || good != 2 {
 			t.Errorf("logged %d reasons and %d recoveries, want 5 and 2:\n%s", reasons, good, h.log)
 		}

@@ -3,30 +3,30 @@ package engine
 import "time"
 
 const (
-	// freshStart is how young a process is that was seen from its beginning.
+	// freshStart is the age up to which a process counts as seen from its beginning.
 	freshStart = 10 * time.Second
-	// maxClockSkew is by how much a process may have started after now, by clocks that are read at different times.
+	// maxClockSkew is by how much a start time may be in the future, because both clocks are read at different times.
 	maxClockSkew = 2 * time.Second
 )
 
-// startup is one startup of the engine's process as it goes on. All its times are read from the monotonic clock.
+// startup measures the phases of one start of the engine's process, on the monotonic clock.
 type startup struct {
 	following bool
 	began     time.Time // of the process
-	// fromBeginning: it was not running when it was first fromBeginning. Without it nothing is known about how long its start took.
+	// fromBeginning: the process was not ready when it was first seen. Else the length of its start is not known.
 	fromBeginning bool
-	// held and listened are when it was first seen to hold memory of a card and to listen; what it did before it was first
-	// seen has no time that could be told, and late says so.
+	// held and listened are when it was first seen to hold GPU memory and to listen. heldLate and listenedLate: it did so already
+	// when it was first seen, so the time is not known.
 	held, listened         time.Time
 	heldLate, listenedLate bool
 }
 
-// newStartup begins to follow a process that was first seen as o says.
+// newStartup begins to measure a process that was first seen with status o.
 func newStartup(now time.Time, o ProcessStatus) startup {
 	if o.Started.IsZero() {
 		return startup{}
 	}
-	// Both are on the wall clock here, once. A step of the clock between them shows as a start to come.
+	// Both times are on the wall clock here. If it was set back between them, the start is in the future.
 	age := now.Round(0).Sub(o.Started.Round(0))
 	if age < -maxClockSkew {
 		return startup{}
@@ -39,7 +39,7 @@ func newStartup(now time.Time, o ProcessStatus) startup {
 	}
 }
 
-// observe notes how far the process has come.
+// observe takes how far the process has come.
 func (s *startup) observe(now time.Time, o ProcessStatus) {
 	if o.GPUKnown && o.HoldsGPU && s.held.IsZero() {
 		s.held = now
@@ -68,16 +68,15 @@ func phaseNames() [phases]string {
 	return [phases]string{"initializing", "loading", "starting", "all"}
 }
 
-// finish ends the start and returns its phases: those whose beginning and end were seen. They follow one another, so that
-// they add up to the whole where all are there. An engine that listens before it holds memory of a card, or of whose cards
-// nothing is known, has no phase of loading that could be told from the others.
+// finish ends the start and returns the phases whose beginning and end were seen. The phases follow one another and add up to the whole.
+// There is no phase loading if the engine listens before it holds GPU memory, or if nothing is known of its GPUs.
 func (s *startup) finish(now time.Time) (took []phase) {
 	defer func() { *s = startup{} }()
 	if !s.following || !s.fromBeginning {
 		return nil
 	}
 	if s.listened.IsZero() {
-		s.listened = now // it must have been since the last look
+		s.listened = now // it must have been since the last status
 	}
 	first, firstLate := s.listened, s.listenedLate
 	if !s.held.IsZero() {
