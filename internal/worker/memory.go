@@ -4,11 +4,9 @@ import (
 	"runtime/debug"
 
 	"github.com/stackscope/stackscope/internal/base/budget"
-	"github.com/stackscope/stackscope/internal/base/memory"
 )
 
-// Memory above which garbage is not left lying about: what the metrics of the machine and its GPUs and large pages need, and what
-// each engine may.
+// What the metrics of the machine and its GPUs need, and what each engine may.
 const (
 	baseMemory   = 24 << 20
 	engineMemory = 2 << 20
@@ -20,13 +18,9 @@ const (
 	maxLargePagesMemory = 16 << 10
 )
 
-// largePages is the memory that large pages and what they become share.
-func largePages(mib int) budget.Budget { return budget.New(int64(mib) << 20) }
-
 // limitMemory sets the memory that Go may use before it collects garbage at any price. A large page is rare or a mistake, and its
 // garbage must not stay until the heap has grown by half.
-func limitMemory(engines, largeMiB int) {
-	memory.KeepLittleGarbage()
+func limitMemory(engines int, shared budget.Budget) {
 	// Pages are outside Go's heap, their results in it.
-	debug.SetMemoryLimit(baseMemory + int64(engines)*engineMemory + largePages(largeMiB).Results.Size())
+	debug.SetMemoryLimit(baseMemory + int64(engines)*engineMemory + shared.Results.Size())
 }

@@ -17,10 +17,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stackscope/stackscope/internal/attribution"
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/base/dirlock"
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/base/webport"
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/collector/gpu"
@@ -49,6 +51,7 @@ type Worker struct {
 	opts      Options
 	logger    *slog.Logger
 	stack     lifecycle.Stack
+	memory    budget.Budget  // for large pages and what they become
 	client    *client.Client // nil: there is no server
 	store     *instances.Store
 	follower  *mapsync.Follower
@@ -73,7 +76,7 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), left: make(chan struct{})}
+	w := &Worker{opts: o, logger: o.Logger.With(logging.KeyComponent, "worker"), left: make(chan struct{}), memory: budget.New(int64(o.LargePagesMemory) << 20)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close(ctx))
@@ -138,7 +141,7 @@ func (w *Worker) openDataDir() error {
 // openEngines makes what finds engines and what manages those that are found.
 func (w *Worker) openEngines() (err error) {
 	o := &w.opts
-	w.fetcher = fetch.New(fetch.Options{LargePagesBytes: largePages(o.LargePagesMemory).Pages.Size()})
+	w.fetcher = fetch.New(fetch.Options{LargePages: w.memory.Pages})
 	w.stack.Push("engines' connections", func(context.Context) error {
 		w.fetcher.Close()
 		return nil
@@ -167,8 +170,11 @@ func (w *Worker) openEngines() (err error) {
 		io.OnChange = func() { w.session.Changed() }
 		io.Unreported = func() int { return w.session.Unreported() }
 	}
-	if o.LimitMemory && os.Getenv("GOMEMLIMIT") == "" {
-		io.OnCount = func(engines int) { limitMemory(engines, o.LargePagesMemory) }
+	if o.LimitMemory {
+		memory.KeepLittleGarbage()
+		if os.Getenv("GOMEMLIMIT") == "" {
+			io.OnCount = func(engines int) { limitMemory(engines, w.memory) }
+		}
 	}
 	w.instances, err = instances.New(io)
 	return err
@@ -201,7 +207,7 @@ func (w *Worker) openMetrics(ctx context.Context) error {
 	if w.exporter, err = exporter.New(exporter.Options{
 		Engines: w.instances.Engines, Collectors: w.collectors(), Mapping: w.follower, Identity: func() exporter.Identity { return *w.labels.Load() },
 		MaxSeries: o.MaxSeriesPerEngine, NewSeries: o.MaxNewSeriesPerEngine, UserLimit: o.UserLimit, UserKey: key,
-		Memory: largePages(o.LargePagesMemory).Results, Logger: o.Logger,
+		Memory: w.memory.Results, Logger: o.Logger,
 	}); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/clip"
 )
@@ -36,8 +37,9 @@ const accept = "text/plain;version=0.0.4"
 // Options configure a Fetcher.
 type Options struct {
 	MaxPageBytes int64 // 0: DefaultMaxPageBytes
-	// LargePagesBytes bounds what pages have beyond smallPageBytes, together; 0 or less than one page may have: that.
-	LargePagesBytes int64
+	// LargePages is the memory that pages share for what they have beyond 1 MiB. It must hold one page of MaxPageBytes; nil: a
+	// pool that holds just that.
+	LargePages *budget.Pool
 	// Transport carries the requests; nil: one with connections of its own, which are kept open between scrapes and use no
 	// proxy.
 	Transport http.RoundTripper
@@ -47,7 +49,7 @@ type Options struct {
 type Fetcher struct {
 	client  *http.Client
 	max     int64
-	large   *budget
+	large   *budget.Pool
 	buffers sync.Pool // of *[]byte
 	gzips   sync.Pool // of *gzip.Reader
 }
@@ -56,6 +58,9 @@ type Fetcher struct {
 func New(o Options) *Fetcher {
 	if o.MaxPageBytes <= 0 {
 		o.MaxPageBytes = DefaultMaxPageBytes
+	}
+	if o.LargePages == nil {
+		o.LargePages = budget.NewPool(o.MaxPageBytes)
 	}
 	if o.Transport == nil {
 		o.Transport = &http.Transport{
@@ -73,7 +78,7 @@ func New(o Options) *Fetcher {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		max:   o.MaxPageBytes,
-		large: newBudget(max(o.LargePagesBytes, o.MaxPageBytes)), // one page always has room
+		large: o.LargePages,
 	}
 }
 
@@ -100,8 +105,8 @@ func (p *Page) Release() {
 // same host, as mounted applications answer /metrics with one to /metrics/. An empty page is a page: the engine has just
 // started. Errors are of type *Error.
 func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
-	ctx, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
 	resp, err := f.get(ctx, t, t.page, accept)
 	if err != nil {
 		return Page{}, err
@@ -123,7 +128,7 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	if resp.StatusCode != http.StatusOK {
 		return Page{}, wrongStatus(t.hint(resp.StatusCode), resp)
 	}
-	return f.read(ctx, resp, giveUp)
+	return f.read(ctx, resp, abort)
 }
 
 func (f *Fetcher) get(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
@@ -185,7 +190,7 @@ func drain(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-func (f *Fetcher) read(ctx context.Context, resp *http.Response, giveUp func(error)) (Page, error) {
+func (f *Fetcher) read(ctx context.Context, resp *http.Response, abort func(error)) (Page, error) {
 	body, size := io.Reader(resp.Body), resp.ContentLength
 	if size > f.max {
 		return Page{}, f.tooLarge()
@@ -202,7 +207,7 @@ func (f *Fetcher) read(ctx context.Context, resp *http.Response, giveUp func(err
 	default:
 		return Page{}, wrong(fmt.Sprintf("answered with Content-Encoding %q though none was asked for", clip.Line(encoding, 40)), "switch that compression off in the engine or in the proxy before it")
 	}
-	page := Page{ContentType: resp.Header.Get("Content-Type"), memory: f.memory(giveUp)}
+	page := Page{ContentType: resp.Header.Get("Content-Type"), memory: f.memory(abort)}
 	var err error
 	if page.Body, err = page.memory.readAll(ctx, body, size, f.max); err == nil {
 		err = check(page.ContentType, page.Body)
@@ -235,11 +240,11 @@ func (f *Fetcher) readError(ctx context.Context, err error) error {
 	if errors.Is(err, errTooLarge) {
 		return f.tooLarge()
 	}
-	if errors.Is(context.Cause(ctx), errSlow) {
-		return late("its page of more than 1 MiB was not complete after "+largePatience.String()+" while others waited for the memory", "is it overloaded? --large-pages-memory is how much there is for all")
+	if errors.Is(context.Cause(ctx), budget.ErrSlow) {
+		return late("its page of more than 1 MiB was not complete after "+budget.SlowAfter.String()+" while others waited for the memory", "is it overloaded? --large-pages-memory is how much there is for all")
 	}
-	if errors.Is(err, errNoRoom) {
-		return wrong("answered with a page of more than 1 MiB while "+errNoRoom.Error(), "are the URLs of all engines with large pages right? A page of an engine has at most some MiB")
+	if errors.Is(err, budget.ErrExhausted) {
+		return wrong("answered with a page of more than 1 MiB while "+budget.ErrExhausted.Error(), "are the URLs of all engines with large pages right? A page of an engine has at most some MiB")
 	}
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
 		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/stackscope/stackscope/internal/base/budget"
 )
 
 // Sizes of the memory for pages.
 const (
+	// smallPageBytes is what every page may have beside the memory that pages share.
+	smallPageBytes   = 1 << 20
 	firstBufferBytes = 64 << 10
-	// largeStep is how much more of a large page's memory is taken from the budget at a time.
+	// largeStep is how much more of a large page's memory is taken from the shared memory at a time.
 	largeStep = 1 << 20
 )
 
@@ -21,17 +25,17 @@ var errTooLarge = errors.New("page is too large")
 type pageMemory struct {
 	buf   *[]byte
 	pool  *sync.Pool
-	share share
+	share *budget.Share
 	large []byte // nil: the page is in buf
 }
 
-// memory returns memory for a page, whose reading giveUp ends.
-func (f *Fetcher) memory(giveUp func(error)) *pageMemory {
+// memory returns memory for a page. abort ends the reading of the page.
+func (f *Fetcher) memory(abort func(error)) *pageMemory {
 	buf, _ := f.buffers.Get().(*[]byte)
 	if buf == nil {
 		buf = new(make([]byte, 0, firstBufferBytes))
 	}
-	return &pageMemory{buf: buf, pool: &f.buffers, share: share{budget: f.large, giveUp: giveUp}}
+	return &pageMemory{buf: buf, pool: &f.buffers, share: f.large.NewShare(abort)}
 }
 
 // release gives the memory back. A second call does nothing.
@@ -40,7 +44,7 @@ func (m *pageMemory) release() {
 		freeLarge(m.large)
 		m.large = nil
 	}
-	m.share.release()
+	m.share.Release()
 	if m.buf != nil {
 		m.pool.Put(m.buf)
 		m.buf = nil
@@ -73,7 +77,7 @@ func (m *pageMemory) readAll(ctx context.Context, r io.Reader, size, limit int64
 		case int64(len(b)) > limit:
 			return nil, errTooLarge // the byte too many tells
 		case errors.Is(err, io.EOF):
-			m.share.complete()
+			m.share.Complete()
 			return b, nil
 		case err != nil:
 			return nil, err
@@ -81,10 +85,10 @@ func (m *pageMemory) readAll(ctx context.Context, r io.Reader, size, limit int64
 	}
 }
 
-// grow makes room behind a full b for most bytes in all, as far as the budget has it.
+// grow adds memory behind a full b, which may come to most bytes in all.
 func (m *pageMemory) grow(ctx context.Context, b []byte, most int64) ([]byte, error) {
 	more := min(int64(largeStep), most-int64(cap(b)))
-	if err := m.share.grow(ctx, more); err != nil {
+	if err := m.share.Grow(ctx, more); err != nil {
 		return nil, err
 	}
 	if m.large == nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/budget"
 )
 
 // thenDrip is a page that comes at once but for its end.
@@ -45,7 +47,7 @@ func TestSlowLargePagesGiveWay(t *testing.T) {
 		if err != nil || !bytes.Equal(page.Body, large) {
 			t.Errorf("got %d bytes, %v", len(page.Body), err)
 		}
-		if took := time.Since(start); took > largePatience+3*largeTick {
+		if took := time.Since(start); took > budget.SlowAfter+150*time.Millisecond {
 			t.Errorf("it took %s", took)
 		}
 		page.Release()

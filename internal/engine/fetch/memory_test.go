@@ -5,120 +5,21 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/budget"
 )
 
-// room returns what is left of a fetcher's budget and whether nobody holds or waits for any of it.
-func room(f *Fetcher) (free int64, idle bool) {
-	f.large.mu.Lock()
-	defer f.large.mu.Unlock()
-	return f.large.free, f.large.holders == 0 && len(f.large.waiting) == 0
-}
-
+// full checks that all of a fetcher's memory for large pages has been given back.
 func full(t *testing.T, f *Fetcher) {
 	t.Helper()
-	if free, idle := room(f); free != f.max || !idle {
-		t.Errorf("%d bytes of the budget are left, idle %v", free, idle)
-	}
-}
-
-func TestBudget(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(10)
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		x, y, z := &share{budget: b}, &share{budget: b}, &share{budget: b}
-		grow := func(s *share, n int64, want error) {
-			t.Helper()
-			if err := s.grow(short, n); !errors.Is(err, want) {
-				t.Errorf("grow %d: got %v, want %v", n, err, want)
-			}
-		}
-		grow(x, 6, nil)
-		grow(y, 3, nil)
-		start := time.Now()
-		grow(z, 2, errNoRoom) // x and y are being translated and do not ask for more
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("waited %s", took)
-		}
-		gone, cancelled := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancelled)
-		if err := z.grow(gone, 2); !errors.Is(err, context.Canceled) {
-			t.Errorf("given up: got %v", err)
-		}
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if err := z.grow(t.Context(), 4); err != nil {
-				t.Errorf("got %v for what x gave back", err)
-			}
-		})
-		synctest.Wait()
-		x.release()
-		x.release()
-		wg.Wait()
-		y.release()
-		z.release()
-		if b.free != 10 || b.holders != 0 || len(b.waiting) != 0 {
-			t.Errorf("%d bytes are left, %d hold, %d wait", b.free, b.holders, len(b.waiting))
-		}
-	})
-}
-
-// Pages that wait for each other would all wait until their deadlines, every time.
-func TestLargestPageGivesUpWhereAllWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(10)
-		x, y := &share{budget: b}, &share{budget: b}
-		ctx := t.Context()
-		if x.grow(ctx, 4) != nil || y.grow(ctx, 5) != nil {
-			t.Fatal("no room")
-		}
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if err := y.grow(ctx, 2); !errors.Is(err, errNoRoom) {
-				t.Errorf("the larger one got %v", err)
-			}
-			y.release()
-		})
-		synctest.Wait()
-		if err := x.grow(ctx, 6); err != nil {
-			t.Errorf("the smaller one got %v", err)
-		}
-		wg.Wait()
-		x.release()
-		if b.free != 10 || b.holders != 0 {
-			t.Errorf("%d bytes are left, %d hold", b.free, b.holders)
-		}
-	})
-}
-
-func TestBudgetUnderManyPages(t *testing.T) {
-	b := newBudget(100)
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			for range 200 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(300))*time.Microsecond)
-				s := &share{budget: b}
-				for range 4 {
-					if s.grow(ctx, 1+rand.Int64N(20)) != nil {
-						break
-					}
-				}
-				s.release()
-				cancel()
-			}
-		})
-	}
-	wg.Wait()
-	if b.free != 100 || b.holders != 0 || len(b.waiting) != 0 {
-		t.Errorf("%d are left, %d hold, %d wait", b.free, b.holders, len(b.waiting))
+	if free, size := f.large.Free(), f.large.Size(); free != size || size != f.max {
+		t.Errorf("%d of %d bytes for large pages are free", free, size)
 	}
 }
 
@@ -208,7 +109,7 @@ func TestHostilePages(t *testing.T) {
 					}
 					switch w, hostile := want[host]; {
 					case w == "*": // as it likes
-					case err != nil && strings.Contains(err.Error(), errNoRoom.Error()) && host != "good" && host != "drip":
+					case err != nil && strings.Contains(err.Error(), budget.ErrExhausted.Error()) && host != "good" && host != "drip":
 					case hostile && (err == nil || !strings.Contains(err.Error(), w)), !hostile && err != nil:
 						t.Errorf("%s: got %v, want %q", host, err, w)
 					}
