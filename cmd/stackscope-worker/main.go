@@ -6,7 +6,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/stackscope/stackscope/internal/base/command"
-	"github.com/stackscope/stackscope/internal/worker"
+	"github.com/stackscope/stackscope/internal/worker/flags"
 )
 
 const description = `stackscope-worker exports the metrics of this machine and of the inference engines on it (vLLM, SGLang, MindIE) in one
@@ -22,7 +22,7 @@ A flag wins over the environment, the environment over the file, the file over t
 
 type cli struct {
 	Version kong.VersionFlag `help:"Print the version and exit." key:"-"`
-	worker.Command
+	flags.Command
 }
 
 func main() { command.Main("stackscope-worker", description, &cli{}) }

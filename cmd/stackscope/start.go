@@ -12,13 +12,14 @@ import (
 
 	"github.com/stackscope/stackscope/internal/server"
 	"github.com/stackscope/stackscope/internal/worker"
+	"github.com/stackscope/stackscope/internal/worker/flags"
 )
 
 type startCmd struct {
 	command.Common
 	serverFlags
 	Web    webconfig.Flags `embed:""`
-	Worker worker.Flags    `embed:""`
+	Worker flags.Worker    `embed:""`
 }
 
 // Run starts a server and a worker that joins it over HTTP, as every other worker does.

@@ -15,15 +15,15 @@ import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/wire"
-	"github.com/stackscope/stackscope/internal/worker"
+	"github.com/stackscope/stackscope/internal/worker/flags"
 )
 
 // workerCmd runs a worker, as it does in GPUStack, unless one of the other words follows.
 type workerCmd struct {
-	Run    worker.Command `cmd:"" default:"withargs" help:"Run a worker: export this machine, its GPUs and its engines. This is the default: 'stackscope worker' does the same."`
-	List   workerList     `cmd:"" help:"List the workers of a server, and the revoked ones."`
-	Remove workerRemove   `cmd:"" help:"Remove a worker from a server's inventory and scrape targets. A live worker is revoked: the server refuses it from then on."`
-	Allow  workerAllow    `cmd:"" help:"Allow a revoked worker to join again."`
+	Run    flags.Command `cmd:"" default:"withargs" help:"Run a worker: export this machine, its GPUs and its engines. This is the default: 'stackscope worker' does the same."`
+	List   workerList    `cmd:"" help:"List the workers of a server, and the revoked ones."`
+	Remove workerRemove  `cmd:"" help:"Remove a worker from a server's inventory and scrape targets. A live worker is revoked: the server refuses it from then on."`
+	Allow  workerAllow   `cmd:"" help:"Allow a revoked worker to join again."`
 }
 
 // Help says where the flags are.

@@ -18,6 +18,7 @@ import (
 	"github.com/stackscope/stackscope/internal/grafana"
 	"github.com/stackscope/stackscope/internal/server"
 	"github.com/stackscope/stackscope/internal/worker"
+	"github.com/stackscope/stackscope/internal/worker/flags"
 )
 
 const (
@@ -129,16 +130,16 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
 		return err
 	}
 	defaults := worker.DefaultOptions()
-	flags := worker.Flags{
+	wf := flags.Worker{
 		WorkerIP: loopback, WorkerMetricsHost: o.Host, HostRoot: "/", HostInterval: defaults.HostInterval,
 		WorkerMetricsPort: s.freeOr(o.Host, o.WorkerMetricsPort, "the worker's metrics are"),
 		// The demo is the same on every machine: it looks for no engines and no GPUs there.
 		FakeGPUs: fakeGPUs, GPUInterval: defaults.GPUInterval, StallAfter: defaults.StallAfter, EngineRetention: defaults.EngineRetention,
 	}
 	for _, e := range f.engines {
-		flags.Engine = append(flags.Engine, e.declaration())
+		wf.Engine = append(wf.Engine, e.declaration())
 	}
-	wo, err := flags.Options(o.Logger)
+	wo, err := wf.Options(o.Logger)
 	if err != nil {
 		return err
 	}

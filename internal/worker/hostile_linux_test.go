@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/simengine"
 )
 
@@ -41,15 +42,17 @@ func TestMain(m *testing.M) {
 
 // beWorker is a worker in a process of its own. It prints where its metrics are.
 func beWorker(engines []string) error {
-	flags := Flags{WorkerIP: "127.0.0.1", WorkerMetricsHost: "127.0.0.1", HostRoot: "/", Engine: engines}
-	defaults := DefaultOptions()
-	flags.HostInterval, flags.GPUInterval, flags.StallAfter, flags.EngineRetention = defaults.HostInterval, defaults.GPUInterval, defaults.StallAfter, defaults.EngineRetention
-	flags.MaxSeriesPerEngine = new(50_000)
-	flags.UserLimit = new(1000)
-	o, err := flags.Options(slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err != nil {
-		return err
+	o := DefaultOptions()
+	o.Address, o.MetricsHost, o.MetricsPort = "127.0.0.1", "127.0.0.1", 0
+	o.Discover, o.Logger = nil, slog.New(slog.NewTextHandler(os.Stderr, nil))
+	for _, text := range engines {
+		d, err := engine.ParseDeclaration(text)
+		if err != nil {
+			return err
+		}
+		o.Engines = append(o.Engines, d)
 	}
+	var err error
 	if o.DataDir, err = os.MkdirTemp("", "stackscope-worker-*"); err != nil {
 		return err
 	}

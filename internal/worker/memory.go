@@ -12,11 +12,8 @@ const (
 	engineMemory = 2 << 20
 )
 
-// Bounds of LargePagesMemory, in MiB. There is always room for one page of the largest size.
-const (
-	minLargePagesMemory = 28
-	maxLargePagesMemory = 16 << 10
-)
+// MinLargePagesMemory is the least LargePagesMemory, in MiB: with it it holds one page of the largest size.
+const MinLargePagesMemory = 28
 
 // limitMemory sets the memory that Go may use before it collects garbage at any price. A large page is rare or a mistake, and its
 // garbage must not stay until the heap has grown by half.

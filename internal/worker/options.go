@@ -95,7 +95,7 @@ func DefaultOptions() Options {
 	return Options{
 		MetricsHost: "0.0.0.0", MetricsPort: 10151, DataDir: "/var/lib/stackscope", HostInterval: host.DefaultInterval,
 		Discover: []discovery.Source{discovery.SourceProcess, discovery.SourceDocker}, EngineRetention: 5 * time.Minute, StallAfter: 2 * time.Minute,
-		MaxSeriesPerEngine: 50_000, MaxNewSeriesPerEngine: 50_000, LargePagesMemory: minLargePagesMemory, UserLimit: 1000, GPUInterval: time.Second,
+		MaxSeriesPerEngine: 50_000, MaxNewSeriesPerEngine: 50_000, LargePagesMemory: MinLargePagesMemory, UserLimit: 1000, GPUInterval: time.Second,
 	}
 }
 

@@ -1,4 +1,5 @@
-package worker
+// Package flags has the flags of every command that runs a worker, and the command of a worker alone, for both programs.
+package flags
 
 import (
 	"cmp"
@@ -14,11 +15,12 @@ import (
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/translate"
+	"github.com/stackscope/stackscope/internal/worker"
 )
 
-// Flags are the flags of every command that runs a worker, with their kong tags. Names, environment variables and defaults
+// Worker are the flags of every command that runs a worker, with their kong tags. Names, environment variables and defaults
 // are GPUStack's where it has them.
-type Flags struct {
+type Worker struct {
 	Engine []string `name:"engine" help:"Engine to monitor. Repeat the flag for each engine: url=http://127.0.0.1:8000[,model=NAME][,instance=NAME][,runtime=vLLM][,version=0.11.0][,path=/metrics]. Omitted values are detected. Key in files: engines." placeholder:"KEY=VALUE,..." sep:"none" key:"engines" env:"GPUSTACK_ENGINES" group:"Worker"`
 
 	WorkerName           string            `help:"Name of this worker. Default: the host name." placeholder:"NAME" env:"GPUSTACK_WORKER_NAME" group:"Worker"`
@@ -47,8 +49,8 @@ type Flags struct {
 	FakeGPUs           int           `name:"fake-gpus" help:"Export this many simulated GPUs instead of real ones." placeholder:"N" env:"GPUSTACK_FAKE_GPUS" group:"Worker"`
 }
 
-// JoinFlags are the flags of a worker that is not in the server's own process.
-type JoinFlags struct {
+// Join are the flags of a worker that is not in the server's own process.
+type Join struct {
 	ServerURL string        `name:"server-url" short:"s" help:"Address of the server, http://HOST:PORT. Without it the worker runs alone." placeholder:"URL" env:"GPUSTACK_SERVER_URL" group:"Worker"`
 	TokenFile string        `help:"File with the join token: a copy of the server's DATA_DIR/worker-token. Changes are used without a restart." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE" group:"Worker"`
 	Token     command.Token `short:"t" help:"The join token itself. Other users of this machine see it on the command line: prefer --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN" group:"Worker"`
@@ -57,8 +59,8 @@ type JoinFlags struct {
 }
 
 // Options returns the settings that the flags describe.
-func (f *Flags) Options(logger *slog.Logger) (Options, error) {
-	o := DefaultOptions()
+func (f *Worker) Options(logger *slog.Logger) (worker.Options, error) {
+	o := worker.DefaultOptions()
 	o.Logger = logger
 	o.Name, o.Address, o.Cluster, o.Labels = f.WorkerName, f.WorkerIP, f.Cluster, f.WorkerLabels
 	o.MetricsPort, o.DisableWorkerMetrics = f.WorkerMetricsPort, f.DisableWorkerMetrics
@@ -67,7 +69,7 @@ func (f *Flags) Options(logger *slog.Logger) (Options, error) {
 	if o.HostInterval < time.Second {
 		return o, fmt.Errorf("--host-interval %s: give at least 1s", o.HostInterval)
 	}
-	if err := f.look(&o); err != nil {
+	if err := f.discoveryOptions(&o); err != nil {
 		return o, err
 	}
 	for _, declared := range f.Engine {
@@ -86,8 +88,8 @@ func (f *Flags) Options(logger *slog.Logger) (Options, error) {
 	return o, nil
 }
 
-// look takes the flags about finding engines and cards.
-func (f *Flags) look(o *Options) error {
+// discoveryOptions takes over the flags about engines and GPUs.
+func (f *Worker) discoveryOptions(o *worker.Options) error {
 	o.Discover, o.DockerHost = nil, f.DockerHost
 	for _, name := range f.Discover {
 		switch source := discovery.Source(strings.TrimSpace(name)); source {
@@ -95,7 +97,7 @@ func (f *Flags) look(o *Options) error {
 			o.Discover = append(o.Discover, source)
 		case vendors.None, "":
 		default:
-			return fmt.Errorf("--discover %q: engines are looked for as %s and %s; %s switches it off", name, discovery.SourceProcess, discovery.SourceDocker, vendors.None)
+			return fmt.Errorf("--discover %q: sources are %s and %s; %s switches discovery off", name, discovery.SourceProcess, discovery.SourceDocker, vendors.None)
 		}
 	}
 	o.EngineRetention = f.EngineRetention
@@ -106,7 +108,7 @@ func (f *Flags) look(o *Options) error {
 	if f.MaxSeriesPerEngine != nil {
 		o.MaxSeriesPerEngine = *f.MaxSeriesPerEngine
 	}
-	// Who lets an engine have many series lets it begin with them.
+	// An engine that may have many series may have them in its first hour.
 	if o.MaxSeriesPerEngine > o.MaxNewSeriesPerEngine {
 		o.MaxNewSeriesPerEngine = min(2*o.MaxSeriesPerEngine, maxNewSeries)
 	}
@@ -133,21 +135,24 @@ func (f *Flags) look(o *Options) error {
 		return fmt.Errorf("--user-limit %d: give 0 to %d", o.UserLimit, translate.MaxUsers)
 	case o.UserHashKeyFile != "" && !o.HashUsers:
 		return errors.New("--user-hash-key-file is given without --hash-users: give both, or none to show users by name")
-	case o.LargePagesMemory < minLargePagesMemory || o.LargePagesMemory > maxLargePagesMemory:
-		return fmt.Errorf("--large-pages-memory %d: give %d to %d MiB", o.LargePagesMemory, minLargePagesMemory, maxLargePagesMemory)
+	case o.LargePagesMemory < worker.MinLargePagesMemory || o.LargePagesMemory > maxLargePagesMemory:
+		return fmt.Errorf("--large-pages-memory %d: give %d to %d MiB", o.LargePagesMemory, worker.MinLargePagesMemory, maxLargePagesMemory)
 	case o.GPUInterval < 100*time.Millisecond:
 		return fmt.Errorf("--gpu-interval %s: give at least 100ms", f.GPUInterval)
 	}
 	return nil
 }
 
-// maxNewSeries bounds MaxNewSeriesPerEngine, as what is known of an engine's series takes memory.
-const maxNewSeries = 10_000_000
+const (
+	// maxNewSeries bounds MaxNewSeriesPerEngine: each series that is known takes memory.
+	maxNewSeries        = 10_000_000
+	maxLargePagesMemory = 16 << 10 // MiB
+)
 
-// Apply adds the flags to o. It fails when the token's file can't be used.
-func (f *JoinFlags) Apply(o *Options) (err error) {
+// Apply adds the flags to o. It returns an error if the token's file cannot be used.
+func (f *Join) Apply(o *worker.Options) (err error) {
 	if f.Token.Shown {
-		o.Logger.Warn("others on this machine see --token in the list of processes; put it into a file and give --token-file FILE", logging.KeyComponent, "worker")
+		o.Logger.Warn("--token shows the join token to other users of this machine, in the list of processes; write it to a file and give --token-file FILE", logging.KeyComponent, "worker")
 	}
 	o.ServerURL, o.DataDir, o.CAFile, o.TokenFile = strings.TrimSpace(f.ServerURL), f.DataDir, f.CAFile, f.TokenFile
 	o.Token, err = f.Token.Value(f.TokenFile, command.JoinTokenFile)

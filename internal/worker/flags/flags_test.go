@@ -1,4 +1,4 @@
-package worker
+package flags
 
 import (
 	"bytes"
@@ -13,10 +13,11 @@ import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/worker"
 )
 
 func TestFlagsBecomeOptions(t *testing.T) {
-	f := Flags{
+	f := Worker{
 		Engine: []string{
 			"url=http://a:1,model=x",
 			"http://b:2; url=http://c:3,runtime=sglang;\nhttp://d:4", // as an environment variable has them
@@ -30,11 +31,11 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := JoinFlags{ServerURL: " http://s ", Token: command.Token{Text: "t\n"}, DataDir: "/d"}
+	j := Join{ServerURL: " http://s ", Token: command.Token{Text: "t\n"}, DataDir: "/d"}
 	if err := j.Apply(&got); err != nil {
 		t.Fatal(err)
 	}
-	want := Options{
+	want := worker.Options{
 		ServerURL: "http://s", Token: "t", TokenFrom: "--token", DataDir: "/d", Name: "n", Cluster: "c", Address: "10.0.0.1",
 		MetricsHost: "127.0.0.1", MetricsPort: 1, DisableWorkerMetrics: true, Labels: map[string]string{"a": "b"},
 		HostRoot: "/host", HostInterval: time.Second, StallAfter: -1, GPUInterval: time.Second,
@@ -50,7 +51,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	for _, bad := range []Flags{
+	for _, bad := range []Worker{
 		{Engine: []string{"x"}},
 		{HostInterval: time.Millisecond},
 		{Discover: []string{"process", "kubernetes"}},
@@ -71,7 +72,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 			t.Errorf("%+v: no error", bad)
 		}
 	}
-	if o, err := new(Flags).Options(nil); err != nil || o.MaxSeriesPerEngine != 50_000 || o.MaxNewSeriesPerEngine != 50_000 || o.UserLimit != 1000 {
+	if o, err := new(Worker).Options(nil); err != nil || o.MaxSeriesPerEngine != 50_000 || o.MaxNewSeriesPerEngine != 50_000 || o.UserLimit != 1000 {
 		t.Errorf("without flags: %d series, %v", o.MaxSeriesPerEngine, err)
 	}
 }
@@ -82,7 +83,7 @@ func TestFlagsHaveTheirEnvironmentVariables(t *testing.T) {
 		"GPUSTACK_DOCKER_HOST": "GPUSTACK_DOCKER_HOST,DOCKER_HOST", // the container tools' own name works, too
 		"GPUSTACK_ENGINE":      "GPUSTACK_ENGINES", "GPUSTACK_WORKER_LABEL": "GPUSTACK_WORKER_LABELS",
 	}
-	for _, structure := range []reflect.Type{reflect.TypeFor[Flags](), reflect.TypeFor[JoinFlags]()} {
+	for _, structure := range []reflect.Type{reflect.TypeFor[Worker](), reflect.TypeFor[Join]()} {
 		for field := range structure.Fields() {
 			name := field.Tag.Get("name")
 			if name == "" {
@@ -107,15 +108,15 @@ func TestFlagsHaveTheirEnvironmentVariables(t *testing.T) {
 // TestTokenOnTheCommandLine: it works as in GPUStack, with a warning that doesn't repeat it.
 func TestTokenOnTheCommandLine(t *testing.T) {
 	var log bytes.Buffer
-	o := Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	j := JoinFlags{Token: command.Token{Text: "a-secret", Shown: true}}
+	o := worker.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	j := Join{Token: command.Token{Text: "a-secret", Shown: true}}
 	if err := j.Apply(&o); err != nil || o.Token != "a-secret" {
 		t.Errorf("%q, %v", o.Token, err)
 	}
 	if text := log.String(); !strings.Contains(text, "WARN") || !strings.Contains(text, "--token-file") || strings.Contains(text, "a-secret") {
 		t.Errorf("log %q", text)
 	}
-	if err := (&JoinFlags{TokenFile: "/no/such/file"}).Apply(&o); err == nil || !strings.Contains(err.Error(), "/no/such/file") {
+	if err := (&Join{TokenFile: "/no/such/file"}).Apply(&o); err == nil || !strings.Contains(err.Error(), "/no/such/file") {
 		t.Errorf("%v", err)
 	}
 }
@@ -123,14 +124,14 @@ func TestTokenOnTheCommandLine(t *testing.T) {
 // TestManySeriesMayBeNewAtOnce: an engine that may have many series has them all at its start.
 func TestManySeriesMayBeNewAtOnce(t *testing.T) {
 	for _, tt := range []struct {
-		f    Flags
+		f    Worker
 		want int
 	}{
-		{Flags{}, 50_000},
-		{Flags{MaxSeriesPerEngine: new(1000)}, 50_000},
-		{Flags{MaxSeriesPerEngine: new(100_000)}, 200_000},
-		{Flags{MaxSeriesPerEngine: new(100_000), MaxNewSeries: new(7)}, 7},
-		{Flags{MaxSeriesPerEngine: new(100_000), MaxNewSeries: new(0)}, 0},
+		{Worker{}, 50_000},
+		{Worker{MaxSeriesPerEngine: new(1000)}, 50_000},
+		{Worker{MaxSeriesPerEngine: new(100_000)}, 200_000},
+		{Worker{MaxSeriesPerEngine: new(100_000), MaxNewSeries: new(7)}, 7},
+		{Worker{MaxSeriesPerEngine: new(100_000), MaxNewSeries: new(0)}, 0},
 	} {
 		if o, err := tt.f.Options(nil); err != nil || o.MaxNewSeriesPerEngine != tt.want {
 			t.Errorf("%d, %v; want %d", o.MaxNewSeriesPerEngine, err, tt.want)

@@ -1,16 +1,17 @@
-package worker
+package flags
 
 import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
+	"github.com/stackscope/stackscope/internal/worker"
 )
 
 // Command is the command that runs a worker alone, in both programs.
 type Command struct {
 	command.Common
-	JoinFlags
+	Join
 	webconfig.WorkerFlags
-	Worker Flags `embed:""`
+	Worker Worker `embed:""`
 }
 
 // Run is called by kong.
@@ -28,7 +29,7 @@ func (c *Command) Run(e *command.Env) error {
 	}
 	options.LimitMemory = true
 	options.WebConfigFile = c.WebConfigFile
-	w, err := New(e.Context, options)
+	w, err := worker.New(e.Context, options)
 	if err != nil {
 		return err
 	}
