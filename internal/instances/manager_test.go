@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // noGPUs is a machine without GPUs.
@@ -266,7 +266,7 @@ func TestEnginesThatAreNoMoreAreNotRead(t *testing.T) {
 
 func TestEnginesOfAWorkerAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &logBuffer{}
+		log := &programs.Buffer{}
 		m, _ := newManagerInABubble(t, time.Minute)
 		m.logger = slog.New(slog.NewTextHandler(log, nil))
 		var found []discovery.Found
@@ -392,24 +392,6 @@ func TestNamesOfFoundEnginesShowWhatTheyAre(t *testing.T) {
 	if got := m.Instances()[2].engine.Status().Model; got != "qwen<U+200B>" {
 		t.Errorf("model %q", got)
 	}
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 const vllmPage = "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine=\"0\",model_name=\"qwen\"} 3.0\n"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // One instance that the server would refuse costs the others nothing.
@@ -42,7 +43,7 @@ func TestMisfitsAreLeftOut(t *testing.T) {
 		"far":             {func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Unix(1<<40, 0) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log := &logBuffer{}
+			log := &programs.Buffer{}
 			f := fitter{logger: slog.New(slog.NewTextHandler(log, nil))}
 			odd := good("odd")
 			c.change(&odd)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,6 +17,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const (
@@ -237,11 +237,11 @@ type connected struct {
 }
 
 // connect runs the session of a worker that knows its instances. It is called within a synctest bubble; end returns what Run did.
-func connect(t *testing.T, server Server, change ...func(*Options)) (w connected, log *logBuffer, end func() error) {
+func connect(t *testing.T, server Server, change ...func(*Options)) (w connected, log *programs.Buffer, end func() error) {
 	t.Helper()
 	ready := make(chan struct{})
 	close(ready)
-	log = &logBuffer{}
+	log = &programs.Buffer{}
 	n := &node{ids: map[string]string{}}
 	o := Options{
 		Server: server, Identity: n, Instances: n, Mapping: n, Token: joinTokenText, StateFile: "/data/worker.json", Ready: ready,
@@ -261,24 +261,6 @@ func connect(t *testing.T, server Server, change ...func(*Options)) (w connected
 	})
 	t.Cleanup(func() { _ = end() })
 	return connected{n, s}, log, end
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func good(name string) fleet.ReportedInstance {

@@ -17,6 +17,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/collector/gpu/vendors"
 	"github.com/stackscope/stackscope/internal/wire"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 const (
@@ -221,26 +222,8 @@ func vllm(t *testing.T) string {
 
 type running struct {
 	*Worker
-	log  *logBuffer
+	log  *programs.Buffer
 	stop func() error
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func options(t *testing.T) Options {
@@ -253,7 +236,7 @@ func options(t *testing.T) Options {
 
 func run(t *testing.T, o Options) running {
 	t.Helper()
-	log := &logBuffer{}
+	log := &programs.Buffer{}
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
 	w, err := New(t.Context(), o)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/wire"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // remote is a server in memory, for tests in which time is simulated. What it answers is set by the last part of a path:
@@ -140,9 +141,9 @@ func (nothing) FirstRoundDone() <-chan struct{} {
 }
 
 // linked runs a worker's session with r, and its instances, within a synctest bubble. end returns what the session ended with.
-func linked(t *testing.T, r http.RoundTripper, change ...func(*Options)) (w *Worker, log *logBuffer, end func() error) {
+func linked(t *testing.T, r http.RoundTripper, change ...func(*Options)) (w *Worker, log *programs.Buffer, end func() error) {
 	t.Helper()
-	log = &logBuffer{}
+	log = &programs.Buffer{}
 	o := options(t)
 	for _, c := range change {
 		c(&o)
