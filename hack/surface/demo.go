@@ -44,11 +44,9 @@ func startDemo(ctx context.Context, dir string) (*demo, error) {
 		return nil, err
 	}
 	d := &demo{done: make(chan struct{})}
-	var ports [3]string
-	for i := range ports {
-		if ports[i], err = freePort(ctx); err != nil {
-			return nil, err
-		}
+	ports, err := freePorts(ctx, 3)
+	if err != nil {
+		return nil, err
 	}
 	d.api, d.metrics, d.worker = "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1], "http://127.0.0.1:"+ports[2]
 	if d.dir, err = os.MkdirTemp("", "surface-"); err != nil {
@@ -80,14 +78,19 @@ func (d *demo) stop() {
 	_ = os.RemoveAll(d.dir)
 }
 
-func freePort(ctx context.Context) (string, error) {
+// freePorts returns n different ports of 127.0.0.1 on which nobody listens.
+func freePorts(ctx context.Context, n int) ([]string, error) {
 	var config net.ListenConfig
-	ln, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	ports := make([]string, n)
+	for i := range ports {
+		ln, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = ln.Close() }()                      // not before all are found: they would be the same
+		ports[i] = strconv.Itoa(ln.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // of a TCP listener
 	}
-	defer func() { _ = ln.Close() }()
-	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port), nil //nolint:forcetypeassert // of a TCP listener
+	return ports, nil
 }
 
 // awaitReady waits until the server is ready and its Prometheus has scraped an engine's metrics.

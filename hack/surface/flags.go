@@ -13,8 +13,8 @@ import (
 var (
 	// commandLine is a line of the list of commands: its words, two blanks, what it does.
 	commandLine = regexp.MustCompile(`^  ([a-z][a-z-]*(?: [a-z][a-z-]*)*)(?:  |$)`)
-	// flagLine begins what help says of a flag: -s, --server-url=URL.
-	flagLine = regexp.MustCompile(`^ +(?:-[a-zA-Z], +)?--[a-z]`)
+	// flagLine begins what help says of a flag: -s, --server-url=URL. Its text is further to the right, and may begin with a flag's name.
+	flagLine = regexp.MustCompile(`^ {1,6}(?:-[a-zA-Z], +)?--[a-z]`)
 	flagName = regexp.MustCompile(`^ +((?:-[a-zA-Z], +)?--\S+)`)
 	variable = regexp.MustCompile(`\$[A-Z][A-Z0-9_]+`)
 )
