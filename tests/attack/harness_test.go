@@ -107,7 +107,11 @@ func serveAs(t *testing.T, user *syscall.Credential, dir string, env []string, f
 	s := &server{dir: dir}
 	port, metricsPort := programs.FreePort(t), programs.FreePort(t)
 	s.url, s.metrics = fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", metricsPort)
-	cmd := exec.Command(programs.Path(t, "stackscope"), append([]string{
+	program := programs.Path(t, "stackscope")
+	if user != nil {
+		program = publicCopy(t, program)
+	}
+	cmd := exec.Command(program, append([]string{
 		"server", "--data-dir", dir, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--metrics-port", strconv.Itoa(metricsPort),
 		"--disable-builtin-grafana",
 	}, flags...)...)

@@ -91,19 +91,25 @@ func nobody(t *testing.T) *syscall.Credential {
 // asOther starts this test's binary as another user, to play a part.
 func asOther(t *testing.T, user *syscall.Credential, part string) *programs.Program {
 	t.Helper()
-	dir := publicDir(t)
-	path := filepath.Join(dir, "somebody-else")
-	data, err := os.ReadFile(os.Args[0])
+	path := publicCopy(t, os.Args[0])
+	cmd := exec.Command(path)
+	cmd.Env, cmd.Dir = append(os.Environ(), playPart+"="+part), filepath.Dir(path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	return programs.Start(t, cmd)
+}
+
+// publicCopy returns a copy of a program that other users may run, wherever the original is.
+func publicCopy(t *testing.T, program string) string {
+	t.Helper()
+	path := filepath.Join(publicDir(t), filepath.Base(program))
+	data, err := os.ReadFile(program)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path)
-	cmd.Env, cmd.Dir = append(os.Environ(), playPart+"="+part), dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
-	return programs.Start(t, cmd)
+	return path
 }
 
 // publicDir returns a directory that other users may enter.
