@@ -380,5 +380,8 @@ func TestLargePageThatNobodyScrapes(t *testing.T) {
 		if n := h.fake.count("/metrics"); n < 10 {
 			t.Errorf("%d reads", n)
 		}
+		if free, size := h.large.Free(), h.large.Size(); free != size {
+			t.Errorf("%d of %d bytes for large pages are free", free, size)
+		}
 	})
 }

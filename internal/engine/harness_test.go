@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/tests/programs"
 )
 
 // fake is an engine without a network: pages by path. A path without a page answers 404, a nil fake refuses connections.
@@ -96,29 +98,12 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var refused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 
-// record is a log that is read while it is written.
-type record struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (r *record) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(b)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
-
 type harness struct {
 	*Engine
 	t       *testing.T
 	fake    *fake
-	log     *record
+	large   *budget.Pool // the memory for large pages
+	log     *programs.Buffer
 	changes int
 }
 
@@ -141,7 +126,7 @@ func newHarnessOf(t *testing.T, declaration string, transport http.RoundTripper,
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{t: t, log: &record{}}
+	h := &harness{t: t, large: budget.NewPool(fetch.DefaultMaxPageBytes), log: &programs.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -149,7 +134,7 @@ func newHarnessOf(t *testing.T, declaration string, transport http.RoundTripper,
 		return a
 	}}))
 	h.Engine, err = New(Options{
-		Declaration: checked[0], Fetcher: fetch.New(fetch.Options{Transport: transport}), Logger: logger, StallAfter: stallAfter,
+		Declaration: checked[0], Fetcher: fetch.New(fetch.Options{Transport: transport, LargePages: h.large}), Logger: logger, StallAfter: stallAfter,
 		OnChange: func() { h.changes++ },
 	})
 	if err != nil {
