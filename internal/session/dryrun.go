@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
@@ -55,7 +56,7 @@ func (d *dryRuns) start(ctx context.Context, ev wire.DryRunEvent) {
 		result, err := d.session.dryRun(ctx, ev, started.Add(time.Duration(fetchShare*float64(timeout))))
 		if err != nil {
 			_, generation := d.session.opts.Mapping.Current()
-			result = wire.DryRunResult{Generation: generation, Error: truncate(err.Error(), maxErrorBytes), Instances: []wire.InstanceDryRun{}}
+			result = wire.DryRunResult{Generation: generation, Error: clip.End(err.Error(), maxErrorBytes), Instances: []wire.InstanceDryRun{}}
 		}
 		if err := d.session.opts.Server.AnswerDryRun(ctx, d.member, ev.ID, result); err != nil && ctx.Err() == nil {
 			d.session.logger.Warn("result of a dry run could not be sent", "error", err)

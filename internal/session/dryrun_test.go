@@ -42,7 +42,7 @@ func TestDryRunIsAnswered(t *testing.T) {
 				if !ok || len(got.Instances) != c.instances || got.Instances == nil || !strings.Contains(got.Error, c.want) || (c.want == "") != (got.Error == "") {
 					t.Errorf("%s: %t, %+v\n%s", name, ok, got, log)
 				}
-				if len(got.Error) > maxErrorBytes+len(ellipsis) {
+				if len(got.Error) > maxErrorBytes+len("...") {
 					t.Errorf("%s: its error has %d bytes", name, len(got.Error))
 				}
 				if m := r.members[len(r.members)-1]; m != (Membership{7, credential}) {

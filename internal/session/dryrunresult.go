@@ -2,8 +2,8 @@ package session
 
 import (
 	"encoding/json"
-	"strings"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/translate"
@@ -42,7 +42,7 @@ func (b *byteBudget) instance(r *exporter.DryRunResult) wire.InstanceDryRun {
 		RuntimeVersion: fleet.Cut(r.Instance.Version, fleet.MaxVersion),
 	}
 	if r.Err != nil {
-		in.Error = truncate(r.Err.Error(), maxErrorBytes)
+		in.Error = clip.End(r.Err.Error(), maxErrorBytes)
 		return in
 	}
 	d := &r.Difference
@@ -55,7 +55,7 @@ func (b *byteBudget) instance(r *exporter.DryRunResult) wire.InstanceDryRun {
 			Type: textChange(f.TypeBefore, f.TypeAfter), Help: textChange(f.HelpBefore, f.HelpAfter),
 		}
 		const otherJSON = 100 // bytes beside the texts
-		if i == maxFamilies || !b.take(otherJSON+quotedLen(f.Name)+quotedLen(truncate(f.HelpBefore, maxHelpBytes))+quotedLen(truncate(f.HelpAfter, maxHelpBytes))) {
+		if i == maxFamilies || !b.take(otherJSON+quotedLen(f.Name)+quotedLen(clip.End(f.HelpBefore, maxHelpBytes))+quotedLen(clip.End(f.HelpAfter, maxHelpBytes))) {
 			in.FamiliesLeftOut = len(d.Families) - i
 			break
 		}
@@ -91,21 +91,11 @@ func textChange(before, after string) *wire.TextChange {
 	if before == after {
 		return nil
 	}
-	return &wire.TextChange{Before: truncate(before, maxHelpBytes), After: truncate(after, maxHelpBytes)}
+	return &wire.TextChange{Before: clip.End(before, maxHelpBytes), After: clip.End(after, maxHelpBytes)}
 }
 
 // quotedLen is the length of a text as a JSON string.
 func quotedLen(s string) int {
 	data, _ := json.Marshal(s) // of a string it cannot fail
 	return len(data)
-}
-
-const ellipsis = "..."
-
-// truncate shortens a text to n bytes and adds an ellipsis if it is longer.
-func truncate(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + ellipsis
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -85,5 +86,5 @@ func fitMessage(s string) string {
 	if len(s) <= fleet.MaxStateMessage {
 		return s
 	}
-	return truncate(s, fleet.MaxStateMessage-len(ellipsis))
+	return clip.End(s, fleet.MaxStateMessage-len("..."))
 }
