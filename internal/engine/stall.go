@@ -66,7 +66,7 @@ func (d *stallDetector) pageRead(now time.Time, work runtimes.Work) {
 
 // readFailed takes a failed read. Only a timeout or a lost connection leaves the requests of the last page as they are.
 func (d *stallDetector) readFailed(now time.Time, kind fetch.Kind) {
-	if kind != fetch.Silent {
+	if kind != fetch.NoAnswer {
 		d.requests = 0
 	}
 	d.lastRead, d.lastReadFailed = now, true

@@ -87,7 +87,7 @@ func TestPhases(t *testing.T) {
 }
 
 func wrongOf(status int) error {
-	e := &fetch.Error{Kind: fetch.Wrong, Detail: "no"}
+	e := &fetch.Error{Kind: fetch.WrongAnswer, Detail: "no"}
 	e.Status = status
 	return e
 }

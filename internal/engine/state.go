@@ -15,7 +15,7 @@ import (
 func (e *Engine) fetchFailed(number uint64, err error) {
 	fe, ok := errors.AsType[*fetch.Error](err)
 	if !ok {
-		fe = &fetch.Error{Kind: fetch.Silent, Detail: err.Error()}
+		fe = &fetch.Error{Kind: fetch.NoAnswer, Detail: err.Error()}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -62,7 +62,7 @@ func (e *Engine) noteFetchEnded(number uint64) {
 func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, reason) {
 	why := becauseLost
 	switch {
-	case fe.Kind == fetch.Wrong:
+	case fe.Kind == fetch.WrongAnswer:
 		why = becauseWrong
 	case fe.Kind == fetch.Refused:
 		why = becauseRefused
@@ -73,7 +73,7 @@ func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, re
 	// Some engines listen before they have loaded, and answer 503 until then.
 	case !e.process.Answered() && loading && e.process.Seen():
 		return fleet.InstanceStarting, why
-	case fe.Kind == fetch.Wrong:
+	case fe.Kind == fetch.WrongAnswer:
 		return fleet.InstanceError, why
 	case !e.process.Answered():
 		return fleet.InstanceStarting, why

@@ -13,36 +13,34 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/klauspost/compress/flate"
-
 	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// Kind is what a failed fetch tells about the engine.
+// Kind is what a failed fetch shows of the engine.
 type Kind int
 
 // Kinds of failure.
 const (
-	// Wrong: it answered, but not with a metrics page.
-	Wrong Kind = iota
+	// WrongAnswer: the engine answered, but not with a metrics page.
+	WrongAnswer Kind = iota
 	// Refused: nothing listens at its address.
 	Refused
-	// Silent: it could not be reached or did not answer in time.
-	Silent
+	// NoAnswer: the engine could not be reached or did not answer in time.
+	NoAnswer
 	// Cancelled: the caller cancelled the fetch, which says nothing about the engine.
 	Cancelled
 )
 
-// Error says why a fetch failed. Its text is one line without credentials. As long as the reason is the same the text is, too, so it is
-// logged once.
+// Error says why a fetch failed. Its text is one line without credentials. The same reason gives the same text, so that callers log it
+// once.
 type Error struct {
 	Kind   Kind
 	Detail string
 	Hint   string // what to do; may be empty
 
-	TimedOut bool // it did not answer in time
-	Status   int  // of its answer, if that was not 200
+	TimedOut bool // the engine did not answer in time
+	Status   int  // HTTP status of the answer; 0: it was 200, or there was no answer
 }
 
 func (e *Error) Error() string {
@@ -52,16 +50,16 @@ func (e *Error) Error() string {
 	return e.Detail + ": " + e.Hint
 }
 
-func wrong(detail, hint string) *Error { return &Error{Kind: Wrong, Detail: detail, Hint: hint} }
+func wrongAnswer(detail, hint string) *Error { return &Error{Kind: WrongAnswer, Detail: detail, Hint: hint} }
 
-func silent(detail, hint string) *Error { return &Error{Kind: Silent, Detail: detail, Hint: hint} }
+func noAnswer(detail, hint string) *Error { return &Error{Kind: NoAnswer, Detail: detail, Hint: hint} }
 
-func late(detail, hint string) *Error {
-	return &Error{Kind: Silent, Detail: detail, Hint: hint, TimedOut: true}
+func timeout(detail, hint string) *Error {
+	return &Error{Kind: NoAnswer, Detail: detail, Hint: hint, TimedOut: true}
 }
 
-// explain turns an error of the HTTP client into an *Error. Addresses are left out: those of this side differ each time.
-func explain(ctx context.Context, err error) error {
+// clientError turns an error of the HTTP client into an *Error. It omits addresses, because the local one differs each time.
+func clientError(ctx context.Context, err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err
 	}
@@ -70,34 +68,31 @@ func explain(ctx context.Context, err error) error {
 		return &Error{Kind: Cancelled, Detail: "the scrape was cancelled"}
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return silent("its host name "+clip.Line(e.Name, 253)+" cannot be resolved", "check the name and this machine's DNS")
-	}
-	if _, ok := errors.AsType[flate.CorruptInputError](err); ok {
-		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")
+		return noAnswer("its host name "+clip.Line(e.Name, 253)+" cannot be resolved", "check the name and this machine's DNS")
 	}
 	switch text := err.Error(); {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &Error{Kind: Refused, Detail: "connection refused", Hint: reach}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return silent("the connection was closed before the answer was complete", "")
+		return noAnswer("the connection was closed before the answer was complete", "")
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return silent("there is no route to its host", "check the address and the network")
+		return noAnswer("there is no route to its host", "check the address and the network")
 	case isDial(err) && isTimeout(err):
-		return late("no connection could be made in time", reach)
+		return timeout("no connection could be made in time", reach)
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		return late("no complete answer before the scrape's deadline", "is it overloaded, or is the scrape timeout too short?")
+		return timeout("no complete answer before the scrape's deadline", "is it overloaded, or is the scrape timeout too short?")
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
-		return wrong("it does not speak TLS", "write http:// in the URL")
+		return wrongAnswer("it does not speak TLS", "write http:// in the URL")
 	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "readLoopPeekFailLocked"):
 		// The second is net/http's text when the other side speaks before it was asked, as SSH does.
-		return wrong("it does not speak HTTP", "is the port right? If it speaks TLS, write https:// in the URL")
+		return wrongAnswer("it does not speak HTTP", "is the port right? If it speaks TLS, write https:// in the URL")
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "):
-		return wrong("its TLS certificate is not accepted: "+clip.Line(text, 200), "")
+		return wrongAnswer("its TLS certificate is not accepted: "+clip.Line(text, 200), "")
 	default:
 		if oe, ok := errors.AsType[*net.OpError](err); ok {
 			text = oe.Op + ": " + oe.Err.Error()
 		}
-		return silent("it cannot be reached: "+clip.Line(text, 200), reach)
+		return noAnswer("it cannot be reached: "+clip.Line(text, 200), reach)
 	}
 }
 
@@ -111,7 +106,7 @@ func isTimeout(err error) bool {
 	return ok && ne.Timeout()
 }
 
-// wrongStatus explains an answer that is not 200.
+// wrongStatus returns the error for an answer with another status than 200.
 func wrongStatus(hint string, resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -119,13 +114,14 @@ func wrongStatus(hint string, resp *http.Response) error {
 	case http.StatusNotFound:
 		hint = strings.TrimSuffix("is the URL the engine's? "+hint, " ")
 	}
-	e := wrong(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), hint)
+	e := wrongAnswer(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), hint)
 	e.Status = resp.StatusCode
 	return e
 }
 
-// check refuses what is no metrics page. A page that says it is HTML or JSON but begins like a metrics page is one.
-func check(contentType string, body []byte) error {
+// checkIsMetrics returns an error if body is not a metrics page. The first bytes decide; the Content-Type only counts where they leave it
+// open.
+func checkIsMetrics(contentType string, body []byte) error {
 	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\ufeff")), " \t\r\n")
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -151,7 +147,7 @@ func check(contentType string, body []byte) error {
 	default:
 		return nil
 	}
-	return wrong("answered "+kind+", not a metrics page", "is the URL the engine's?")
+	return wrongAnswer("answered "+kind+", not a metrics page", "is the URL the engine's?")
 }
 
 // quotedName reports whether body begins as {"name",... or {"name"} does, a sample whose name is quoted, and not as JSON.

@@ -1,5 +1,5 @@
-// Package fetch gets pages from inference engines over HTTP, within bounds: of time, of size, of memory for all pages
-// together, of redirects. It knows nothing of the runtimes that engines are of.
+// Package fetch gets metrics pages and small JSON answers from inference engines over HTTP. It bounds time, size, redirects, and the
+// memory of all pages together. It does not know the engines' runtimes.
 package fetch
 
 import (
@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/stackscope/stackscope/internal/base/budget"
@@ -23,22 +24,21 @@ import (
 
 // Bounds of a fetch.
 const (
-	// DefaultMaxPageBytes bounds a metrics page, after inflation. What pages have beyond smallPageBytes is bounded for all
-	// of them together, too.
+	// DefaultMaxPageBytes bounds a metrics page after decompression. Options.LargePages also bounds all pages together.
 	DefaultMaxPageBytes = 16 << 20
 	dialTimeout         = 2 * time.Second
 	maxHeaderBytes      = 64 << 10
 	maxDrainBytes       = 16 << 10
 )
 
-// accept asks for the classic text format: it is what every engine has.
-const accept = "text/plain;version=0.0.4"
+// acceptText asks for the classic text format, which every engine has.
+const acceptText = "text/plain;version=0.0.4"
 
 // Options configure a Fetcher.
 type Options struct {
 	MaxPageBytes int64 // 0: DefaultMaxPageBytes
-	// LargePages is the memory that pages share for what they have beyond 1 MiB. It must hold one page of MaxPageBytes; nil: a
-	// pool that holds just that.
+	// LargePages is the memory that all pages share for their bytes beyond 1 MiB. It must hold one page of MaxPageBytes; nil: a
+	// pool of that size.
 	LargePages *budget.Pool
 	// Transport carries the requests; nil: one with connections of its own, which are kept open between scrapes and use no
 	// proxy.
@@ -101,27 +101,27 @@ func (p *Page) Release() {
 	*p = Page{}
 }
 
-// Fetch gets the metrics page of t. ctx bounds all of it, an endless body too. A redirect is followed once and only on the
-// same host, as mounted applications answer /metrics with one to /metrics/. An empty page is a page: the engine has just
-// started. Errors are of type *Error.
+// Fetch gets the metrics page of t. ctx bounds all of it, also an endless body. One redirect on the same host is followed, because
+// applications mounted at /metrics redirect to /metrics/. An empty page is no error: the engine has just started. Errors are of type
+// *Error.
 func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
-	resp, err := f.get(ctx, t, t.page, accept)
+	resp, err := f.request(ctx, t, t.page, acceptText)
 	if err != nil {
 		return Page{}, err
 	}
 	if location := redirect(resp); location != nil {
 		drain(resp)
 		if !sameHost(t.page, location) {
-			return Page{}, wrong(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", clip.Line(location.Host, 253)), "declare that address if it is the engine's")
+			return Page{}, wrongAnswer(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", clip.Line(location.Host, 253)), "declare that address if it is the engine's")
 		}
-		if resp, err = f.get(ctx, t, location, accept); err != nil {
+		if resp, err = f.request(ctx, t, location, acceptText); err != nil {
 			return Page{}, err
 		}
 		if redirect(resp) != nil {
 			drain(resp)
-			return Page{}, wrong("answered with a second redirect, which is not followed", "declare the page's path with path=")
+			return Page{}, wrongAnswer("answered with a second redirect, which is not followed", "declare the page's path with path=")
 		}
 	}
 	defer drain(resp)
@@ -131,13 +131,13 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	return f.read(ctx, resp, abort)
 }
 
-func (f *Fetcher) get(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
+func (f *Fetcher) request(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, wrong("cannot be asked: "+clip.Line(err.Error(), 200), "")
+		return nil, wrongAnswer("no request can be made for its URL: "+clip.Line(err.Error(), 200), "")
 	}
 	req.Header.Set("Accept", accept)
-	// Engines compress in the process that serves requests: asking for it would slow them down.
+	// Engines compress in the process that serves requests, which would slow them down.
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", "stackscope/"+buildinfo.Get().Version)
 	if t.user != "" || t.password != "" {
@@ -145,17 +145,16 @@ func (f *Fetcher) get(ctx context.Context, t Target, u *url.URL, accept string) 
 	}
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return nil, explain(ctx, err)
+		return nil, clientError(ctx, err)
 	}
 	return resp, nil
 }
 
-// Ask gets path below t's base address and hands the body, at most limit bytes of it, to read. An answer with another status
-// than 200 is an error.
-func (f *Fetcher) Ask(ctx context.Context, t Target, path, accept string, limit int64, read func(io.Reader) error) error {
+// Get requests path below t's base address and passes at most limit bytes of the body to read. A status other than 200 is an error.
+func (f *Fetcher) Get(ctx context.Context, t Target, path, accept string, limit int64, read func(io.Reader) error) error {
 	u := *t.base
 	u.Path += path
-	resp, err := f.get(ctx, t, &u, accept)
+	resp, err := f.request(ctx, t, &u, accept)
 	if err != nil {
 		return err
 	}
@@ -182,7 +181,7 @@ func sameHost(a, b *url.URL) bool {
 	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && Port(a) == Port(b)
 }
 
-// drain reads a rest that is known to be short, so that the connection can be used again, and closes the body.
+// drain closes the body. It reads a short rest first, so that the connection can be reused.
 func drain(resp *http.Response) {
 	if n := resp.ContentLength; n > 0 && n <= maxDrainBytes {
 		_, _ = io.CopyN(io.Discard, resp.Body, n)
@@ -205,12 +204,12 @@ func (f *Fetcher) read(ctx context.Context, resp *http.Response, abort func(erro
 		defer f.gzips.Put(zr)
 		body, size = zr, -1
 	default:
-		return Page{}, wrong(fmt.Sprintf("answered with Content-Encoding %q though none was asked for", clip.Line(encoding, 40)), "switch that compression off in the engine or in the proxy before it")
+		return Page{}, wrongAnswer(fmt.Sprintf("answered with Content-Encoding %q though the request accepts none", clip.Line(encoding, 40)), "switch compression off in the engine or in the proxy before it")
 	}
 	page := Page{ContentType: resp.Header.Get("Content-Type"), memory: f.memory(abort)}
 	var err error
 	if page.Body, err = page.memory.readAll(ctx, body, size, f.max); err == nil {
-		err = check(page.ContentType, page.Body)
+		err = checkIsMetrics(page.ContentType, page.Body)
 	}
 	if err != nil {
 		page.Release()
@@ -230,7 +229,7 @@ func (f *Fetcher) inflater(r io.Reader) (*gzip.Reader, error) {
 }
 
 func (f *Fetcher) tooLarge() error {
-	return wrong(fmt.Sprintf("answered with a page of more than %d MiB", f.max>>20), "is the URL the engine's? A page of an engine has at most some MiB")
+	return wrongAnswer(fmt.Sprintf("answered with a page of more than %d MiB", f.max>>20), "is the URL the engine's? A page of an engine has at most some MiB")
 }
 
 func (f *Fetcher) readError(ctx context.Context, err error) error {
@@ -241,13 +240,14 @@ func (f *Fetcher) readError(ctx context.Context, err error) error {
 		return f.tooLarge()
 	}
 	if errors.Is(context.Cause(ctx), budget.ErrSlow) {
-		return late("its page of more than 1 MiB was not complete after "+budget.SlowAfter.String()+" while others waited for the memory", "is it overloaded? --large-pages-memory is how much there is for all")
+		return timeout("its page of more than 1 MiB was not complete after "+budget.SlowAfter.String()+" while others waited for the memory", "is it overloaded? --large-pages-memory is how much there is for all")
 	}
 	if errors.Is(err, budget.ErrExhausted) {
-		return wrong("answered with a page of more than 1 MiB while "+budget.ErrExhausted.Error(), "are the URLs of all engines with large pages right? A page of an engine has at most some MiB")
+		return wrongAnswer("answered with a page of more than 1 MiB while "+budget.ErrExhausted.Error(), "are the URLs of all engines with large pages right? A page of an engine has at most some MiB")
 	}
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
-		return wrong("answered with a body that is said to be gzip and is not, or is damaged", "")
+	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	if corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+		return wrongAnswer("answered with Content-Encoding gzip, but the body is not gzip or is damaged", "")
 	}
-	return explain(ctx, err)
+	return clientError(ctx, err)
 }

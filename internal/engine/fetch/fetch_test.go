@@ -226,9 +226,9 @@ func TestFetchOfBadEngines(t *testing.T) {
 		want    string
 	}{
 		"down":           {address: dead.URL, kind: Refused, want: "connection refused: is it running"},
-		"no host":        {address: "http://engine.invalid:8000", kind: Silent, want: "its host name engine.invalid cannot be resolved"},
-		"hangs":          {handler: hanging(t), kind: Silent, want: "no complete answer before the scrape's deadline"},
-		"endless":        {handler: endless, kind: Silent, want: "no complete answer before the scrape's deadline"},
+		"no host":        {address: "http://engine.invalid:8000", kind: NoAnswer, want: "its host name engine.invalid cannot be resolved"},
+		"hangs":          {handler: hanging(t), kind: NoAnswer, want: "no complete answer before the scrape's deadline"},
+		"endless":        {handler: endless, kind: NoAnswer, want: "no complete answer before the scrape's deadline"},
 		"HTML":           {handler: answer(200, "text/html", "<!doctype html><p>hi"), want: "answered HTML, not a metrics page: is the URL the engine's?"},
 		"HTML untyped":   {handler: answer(200, "", "\n <html>"), want: "answered HTML"},
 		"HTML by type":   {handler: answer(200, "text/html; charset=utf-8", "hello there"), want: "answered HTML"},
@@ -250,17 +250,17 @@ func TestFetchOfBadEngines(t *testing.T) {
 		"long host":         {handler: redirectTo("http://" + strings.Repeat("ü", 4000) + "/"), want: "another host"},
 		"host of odd bytes": {handler: redirectTo("http://a\xffb/"), want: "another host, a\uFFFDb, "},
 		"redirect loop":     {handler: http.RedirectHandler("/metrics", http.StatusTemporaryRedirect).ServeHTTP, want: "answered with a second redirect"},
-		"no gzip":           {handler: encoded("gzip", []byte(vllmPage)), want: "said to be gzip and is not"},
-		"damaged gzip":      {handler: encoded("gzip", damaged), want: "said to be gzip and is not, or is damaged"},
-		"cut gzip":          {handler: encoded("gzip", gzipped(vllmPage)[:60]), kind: Silent, want: "the connection was closed before the answer was complete"},
-		"brotli":            {handler: encoded("br", []byte("x")), want: `answered with Content-Encoding "br" though none was asked for`},
+		"no gzip":           {handler: encoded("gzip", []byte(vllmPage)), want: "Content-Encoding gzip, but the body is not gzip"},
+		"damaged gzip":      {handler: encoded("gzip", damaged), want: "Content-Encoding gzip, but the body is not gzip or is damaged"},
+		"cut gzip":          {handler: encoded("gzip", gzipped(vllmPage)[:60]), kind: NoAnswer, want: "the connection was closed before the answer was complete"},
+		"brotli":            {handler: encoded("br", []byte("x")), want: `answered with Content-Encoding "br" though the request accepts none`},
 		"gzip bomb":         {handler: encoded("gzip", bomb), want: "answered with a page of more than 1 MiB"},
 		"too large":         {handler: answer(200, "", strings.Repeat("vllm:x 1\n", 200_000)), want: "answered with a page of more than 1 MiB"},
 		"too large, stated": {handler: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "2000000") }, want: "more than 1 MiB"},
 		"cut": {handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "2000")
 			_, _ = io.WriteString(w, vllmPage)
-		}, kind: Silent, want: "closed before the answer was complete"},
+		}, kind: NoAnswer, want: "closed before the answer was complete"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			address := c.address
@@ -372,7 +372,7 @@ func TestPagesThatAreAccepted(t *testing.T) {
 		{"", " \r\n"},
 		{"bad / type / here", "a 1"},
 	} {
-		if err := check(c.contentType, []byte(c.body)); err != nil {
+		if err := checkIsMetrics(c.contentType, []byte(c.body)); err != nil {
 			t.Errorf("%q as %q: %v", c.body, c.contentType, err)
 		}
 	}
@@ -383,7 +383,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add("text/plain", s)
 	}
 	f.Fuzz(func(_ *testing.T, contentType, body string) {
-		_ = check(contentType, []byte(body))
+		_ = checkIsMetrics(contentType, []byte(body))
 	})
 }
 
@@ -411,7 +411,7 @@ func BenchmarkFetch(b *testing.B) {
 
 func TestPagesOfEnginesAreAccepted(t *testing.T) {
 	enginepages.Each(t, func(t *testing.T, p enginepages.Page) { //nolint:thelper // the body of a test: its own lines are wanted
-		if err := check("", p.Text); err != nil {
+		if err := checkIsMetrics("", p.Text); err != nil {
 			t.Error(err)
 		}
 	})

@@ -11,17 +11,17 @@ import (
 
 // Sizes of the memory for pages.
 const (
-	// smallPageBytes is what every page may have beside the memory that pages share.
+	// smallPageBytes is how much every page may take without the memory that pages share.
 	smallPageBytes   = 1 << 20
 	firstBufferBytes = 64 << 10
-	// largeStep is how much more of a large page's memory is taken from the shared memory at a time.
+	// largeStep is how much a large page takes of the shared memory at a time.
 	largeStep = 1 << 20
 )
 
 var errTooLarge = errors.New("page is too large")
 
-// pageMemory holds one page: a small one in a buffer that is used again, a large one in memory of its own that goes back to
-// the system when it is released and that holds no more than what came.
+// pageMemory holds one page: a small one in a buffer that is reused, a large one in memory that is mapped for it and unmapped on
+// release.
 type pageMemory struct {
 	buf   *[]byte
 	pool  *sync.Pool
@@ -75,7 +75,7 @@ func (m *pageMemory) readAll(ctx context.Context, r io.Reader, size, limit int64
 		}
 		switch {
 		case int64(len(b)) > limit:
-			return nil, errTooLarge // the byte too many tells
+			return nil, errTooLarge // limit+1 bytes were read, if there are so many
 		case errors.Is(err, io.EOF):
 			m.share.Complete()
 			return b, nil
@@ -85,7 +85,7 @@ func (m *pageMemory) readAll(ctx context.Context, r io.Reader, size, limit int64
 	}
 }
 
-// grow adds memory behind a full b, which may come to most bytes in all.
+// grow returns the full b with more capacity, at most most bytes in all.
 func (m *pageMemory) grow(ctx context.Context, b []byte, most int64) ([]byte, error) {
 	more := min(int64(largeStep), most-int64(cap(b)))
 	if err := m.share.Grow(ctx, more); err != nil {

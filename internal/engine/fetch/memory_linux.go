@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// allocateLarge returns memory that costs nothing until it is written to, outside Go's heap: there it would grow by copies
-// of which each stays until the next collection.
+// allocateLarge maps memory outside Go's heap. Pages of it cost nothing until they are written. On the heap a growing page would be
+// copied, and each copy would stay until the next collection.
 func allocateLarge(n int) ([]byte, error) {
 	b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/stackscope/stackscope/internal/base/budget"
 )
 
-// full checks that all of a fetcher's memory for large pages has been given back.
-func full(t *testing.T, f *Fetcher) {
+// wantAllFree checks that all of a fetcher's memory for large pages has been given back.
+func wantAllFree(t *testing.T, f *Fetcher) {
 	t.Helper()
 	if free, size := f.large.Free(), f.large.Size(); free != size || size != f.max {
 		t.Errorf("%d of %d bytes for large pages are free", free, size)
@@ -116,7 +116,7 @@ func TestHostilePages(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			full(t, f)
+			wantAllFree(t, f)
 		}
 	})
 }
@@ -143,7 +143,7 @@ func TestSlowPageLeavesRoomToOthers(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		full(t, f)
+		wantAllFree(t, f)
 	})
 }
 
@@ -169,7 +169,7 @@ func TestLargePagesWaitForEachOther(t *testing.T) {
 			t.Errorf("with time: %v", err)
 		}
 		page.Release()
-		full(t, f)
+		wantAllFree(t, f)
 		if buf, _ := f.buffers.Get().(*[]byte); buf != nil && cap(*buf) > smallPageBytes {
 			t.Errorf("a buffer of %d bytes is kept", cap(*buf))
 		}
@@ -194,7 +194,7 @@ func TestPageOfTheLimit(t *testing.T) {
 						t.Errorf("limit %d, %d bytes, announced %t: got %d, %v", limit, len(page), announced, len(got.Body), err)
 					}
 					got.Release()
-					full(t, f)
+					wantAllFree(t, f)
 				})
 			}
 		}

@@ -62,7 +62,7 @@ func TestSlowLargePagesGiveWay(t *testing.T) {
 		if gaveWay == 0 || gaveWay == 3 {
 			t.Errorf("%d of 3 slow pages gave way: as many as need be", gaveWay)
 		}
-		full(t, f)
+		wantAllFree(t, f)
 	})
 }
 
@@ -75,6 +75,6 @@ func TestSlowLargePageAlone(t *testing.T) {
 			t.Errorf("got %d bytes, %v", len(page.Body), err)
 		}
 		page.Release()
-		full(t, f)
+		wantAllFree(t, f)
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Target is where an engine is found.
+// Target is the address of an engine.
 type Target struct {
 	base, page     *url.URL // without user
 	user, password string

@@ -121,7 +121,7 @@ var (
 func (p prober) ask(ctx context.Context, path string, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	err := p.fetcher.Ask(ctx, p.target, path, "application/json", maxProbeBytes, func(body io.Reader) error {
+	err := p.fetcher.Get(ctx, p.target, path, "application/json", maxProbeBytes, func(body io.Reader) error {
 		if read(body) != nil {
 			return errNoAnswer // the error of a decoder may repeat what was answered
 		}
