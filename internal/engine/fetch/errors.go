@@ -50,7 +50,9 @@ func (e *Error) Error() string {
 	return e.Detail + ": " + e.Hint
 }
 
-func wrongAnswer(detail, hint string) *Error { return &Error{Kind: WrongAnswer, Detail: detail, Hint: hint} }
+func wrongAnswer(detail, hint string) *Error {
+	return &Error{Kind: WrongAnswer, Detail: detail, Hint: hint}
+}
 
 func noAnswer(detail, hint string) *Error { return &Error{Kind: NoAnswer, Detail: detail, Hint: hint} }
 
@@ -119,8 +121,7 @@ func wrongStatus(hint string, resp *http.Response) error {
 	return e
 }
 
-// checkIsMetrics returns an error if body is not a metrics page. The first bytes decide; the Content-Type only counts where they leave it
-// open.
+// checkIsMetrics returns an error if body is not a metrics page. A body that begins with # is one, whatever its Content-Type says.
 func checkIsMetrics(contentType string, body []byte) error {
 	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\ufeff")), " \t\r\n")
 	media, _, err := mime.ParseMediaType(contentType)
@@ -136,9 +137,7 @@ func checkIsMetrics(contentType string, body []byte) error {
 		return nil
 	case body[0] == '<', media == "text/html":
 		kind = "HTML"
-	case body[0] == '[', body[0] == '{' && !bytes.HasPrefix(body, []byte(`{"`)), media == "application/json":
-		kind = "JSON"
-	case body[0] == '{' && !quotedName(body):
+	case body[0] == '[', media == "application/json", body[0] == '{' && !quotedName(body):
 		kind = "JSON"
 	case strings.Contains(media, "protobuf"):
 		kind = "protobuf"
@@ -150,15 +149,12 @@ func checkIsMetrics(contentType string, body []byte) error {
 	return wrongAnswer("answered "+kind+", not a metrics page", "is the URL the engine's?")
 }
 
-// quotedName reports whether body begins as {"name",... or {"name"} does, a sample whose name is quoted, and not as JSON.
+// quotedName reports whether body begins with a sample whose name is quoted, {"name",... or {"name"}, and not with JSON.
 func quotedName(body []byte) bool {
 	line, _, _ := bytes.Cut(body, []byte("\n"))
-	end := bytes.IndexByte(line[2:], '"')
-	if end < 0 || end+3 >= len(line) {
-		return false
-	}
-	c := line[end+3]
-	return c == ',' || c == '}'
+	quoted, begins := bytes.CutPrefix(line, []byte(`{"`))
+	_, rest, ends := bytes.Cut(quoted, []byte(`"`))
+	return begins && ends && len(rest) > 0 && (rest[0] == ',' || rest[0] == '}')
 }
 
 // looksLikeSample reports whether any of the first lines of body is a comment or a sample.
