@@ -14,7 +14,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// Declaration is an engine that the user named. Only URL is required; what else is empty is detected.
+// Declaration is an engine that the user declared. Only URL is required; empty fields are detected.
 type Declaration struct {
 	// URL is the engine's base address, http://[user:password@]host:port[/prefix].
 	URL      string
@@ -25,10 +25,10 @@ type Declaration struct {
 	Path     string // of the metrics page; empty: where the runtime has it, else /metrics
 }
 
-// example stands in error texts.
+// example is part of error messages.
 const example = "url=http://127.0.0.1:8000,model=qwen,instance=qwen-0,runtime=vLLM,version=0.11.0"
 
-// field is a key of a declaration with the length that its value may have, which is the length that the server takes.
+// field is a key of a declaration. limit is the length in bytes that the server accepts.
 type field struct {
 	key   string
 	limit int
@@ -46,12 +46,12 @@ func fields() []field {
 	}
 }
 
-// ParseDeclaration reads url=http://...,model=...; a bare URL is taken for its url. A comma within a value is written \,
-// and a backslash \\. The error says which key is wrong and shows an example.
+// ParseDeclaration parses url=http://...,model=...; url= may be omitted before the first value. A comma in a value is written \, and a
+// backslash \\. The error names the wrong key and shows an example.
 func ParseDeclaration(s string) (Declaration, error) {
 	var d Declaration
 	if err := d.parse(s); err != nil {
-		return Declaration{}, fmt.Errorf("engine: %w; example: %s", err, example)
+		return Declaration{}, fmt.Errorf("--engine: %w; example: %s", err, example)
 	}
 	return d, nil
 }
@@ -72,17 +72,17 @@ func (d *Declaration) parse(s string) error {
 		at := slices.Index(names, key)
 		switch {
 		case !ok && part == "" && i == 0:
-			return errors.New("nothing is declared, want key=value,key=value")
+			return errors.New("it is empty: give key=value pairs with commas between them")
 		case !ok:
-			return fmt.Errorf("part %d is no key=value; keys are %s", i+1, strings.Join(names, ", "))
+			return fmt.Errorf("part %d is not key=value: the keys are %s", i+1, strings.Join(names, ", "))
 		case at < 0:
-			return fmt.Errorf("unknown key %q: keys are %s", key, strings.Join(names, ", "))
+			return fmt.Errorf("unknown key %q: the keys are %s", key, strings.Join(names, ", "))
 		case seen[key]:
-			return fmt.Errorf("key %q is given twice", key)
+			return fmt.Errorf("key %q is given twice: give it once", key)
 		case value == "":
-			return fmt.Errorf("key %q has no value: leave it out or give it one", key)
+			return fmt.Errorf("key %q has no value: give one or omit the key", key)
 		case len(value) > known[at].limit:
-			return fmt.Errorf("the value of %q has %d bytes, allowed are %d", key, len(value), known[at].limit)
+			return fmt.Errorf("the value of %q has %d bytes: at most %d are allowed", key, len(value), known[at].limit)
 		case fleet.TextFault(value) != "":
 			return fmt.Errorf("the value of %q %s", key, fleet.TextFault(value))
 		}
@@ -92,7 +92,7 @@ func (d *Declaration) parse(s string) error {
 	return d.complete()
 }
 
-// split cuts s at commas that are not escaped and takes the escapes away.
+// split splits s at commas that are not escaped and removes the escapes.
 func split(s string) []string {
 	var parts []string
 	var part strings.Builder
@@ -120,7 +120,7 @@ func split(s string) []string {
 	return append(parts, part.String())
 }
 
-// complete checks the declaration and brings it into its normal form.
+// complete checks the declaration and normalises it.
 func (d *Declaration) complete() error {
 	if d.URL == "" {
 		return errors.New("key \"url\" is missing")
@@ -132,20 +132,20 @@ func (d *Declaration) complete() error {
 	u.Path = strings.TrimRight(u.Path, "/")
 	d.Runtime = runtimes.NormalName(d.Runtime)
 	if d.Model != "" && runtimes.IsGateway(d.Runtime) {
-		return fmt.Errorf("model is %q, and %s is a gateway, which has none of its own: leave model= out", d.Model, d.Runtime)
+		return fmt.Errorf("model is %q, but %s is a gateway, which has no model of its own: omit model=", d.Model, d.Runtime)
 	}
 	if d.Path == "" {
 		u.Path, d.Path = d.cutPage(u.Path)
 	}
 	if !strings.HasPrefix(d.Path, "/") || strings.ContainsAny(d.Path, "?#") {
-		return fmt.Errorf("path %q: want a path that begins with / and has neither ? nor #", d.Path)
+		return fmt.Errorf("path %q is not valid: it must begin with / and contain neither ? nor #", d.Path)
 	}
 	u.RawPath = ""
 	d.URL = u.String()
 	return nil
 }
 
-// cutPage parts the path of a URL into the engine's own and that of its metrics page, which need not stand there.
+// cutPage splits the path of a URL into the base path and the path of the metrics page. The URL may lack the latter.
 func (d *Declaration) cutPage(path string) (base, page string) {
 	page = runtimes.DefaultPath
 	if r, ok := runtimes.ByName(d.Runtime); ok {
@@ -162,24 +162,24 @@ func (d *Declaration) cutPage(path string) (base, page string) {
 
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
-	const want = "want http://HOST:PORT or https://HOST:PORT"
+	const remedy = "give http://HOST:PORT or https://HOST:PORT"
 	switch {
 	case err != nil && strings.Contains(s, "@"):
-		return nil, fmt.Errorf("the url cannot be read (not shown, as it may hold a password): %s", want)
+		return nil, fmt.Errorf("the url is not valid (it is not shown, because it may contain a password): %s", remedy)
 	case err != nil:
-		return nil, fmt.Errorf("url %q cannot be read: %s", s, want)
+		return nil, fmt.Errorf("url %q is not valid: %s", s, remedy)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("url %q: %s", u.Redacted(), want)
+		return nil, fmt.Errorf("url %q does not begin with http:// or https://: %s", u.Redacted(), remedy)
 	case u.Hostname() == "":
-		return nil, fmt.Errorf("url %q has no host: %s", u.Redacted(), want)
+		return nil, fmt.Errorf("url %q has no host: %s", u.Redacted(), remedy)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("url %q: leave out what follows ? or #; another page than /metrics is given with path=", u.Redacted())
+		return nil, fmt.Errorf("url %q has a query or a fragment: omit ? or # and what follows; a metrics page that is not at /metrics is given with path=", u.Redacted())
 	}
 	return u, nil
 }
 
-// Name returns the name of the instance: the declared one, or one made of the model, if that is declared, the host and the
-// port. An address of this machine alone would name many instances of a fleet alike, so the worker's name stands for it.
+// Name returns the instance's name: the declared one, or MODEL-HOST-PORT, without MODEL if no model is declared. A loopback address is
+// replaced by the worker's name, because many instances of a fleet have it.
 func (d Declaration) Name(worker string) string {
 	if d.Instance != "" {
 		return d.Instance
@@ -200,8 +200,8 @@ func (d Declaration) Name(worker string) string {
 	return strings.ToValidUTF8(name[max(0, len(name)-253):], "")
 }
 
-// CheckDeclarations completes the declarations and refuses names and pages that stand there twice. It returns them with
-// their instance names filled in; names that were not declared are made distinct.
+// CheckDeclarations checks and normalises the declarations and gives each an instance name. Two declarations with the same metrics page
+// or the same declared name are an error; names that are not declared get a number if they clash.
 func CheckDeclarations(declared []Declaration, worker string) ([]Declaration, error) {
 	checked := make([]Declaration, 0, len(declared))
 	byName, byPage := map[string]int{}, map[string]int{}
@@ -221,7 +221,7 @@ func CheckDeclarations(declared []Declaration, worker string) ([]Declaration, er
 		}
 		page := strings.ToLower(u.Scheme+"://"+net.JoinHostPort(u.Hostname(), fetch.Port(u))) + u.Path + d.Path
 		if j, ok := byPage[page]; ok {
-			return nil, fmt.Errorf("engines %d and %d are the same page %s: declare it once", j+1, i+1, page)
+			return nil, fmt.Errorf("engines %d and %d have the same metrics page %s: declare it once", j+1, i+1, page)
 		}
 		byPage[page] = i
 		checked = append(checked, d)
@@ -243,8 +243,8 @@ func CheckDeclarations(declared []Declaration, worker string) ([]Declaration, er
 	return checked, nil
 }
 
-// target resolves a declaration that ParseDeclaration or CheckDeclarations returned. An engine that is not declared to be of a
-// runtime is taken for one of runtime found.
+// target returns where to fetch a declaration that ParseDeclaration or CheckDeclarations returned. found is the runtime that was detected;
+// a declared one takes precedence.
 func (d Declaration) target(found string) (fetch.Target, error) {
 	u, err := parseURL(d.URL)
 	if err != nil {

@@ -33,26 +33,26 @@ func TestParseDeclaration(t *testing.T) {
 
 func TestParseDeclarationFaults(t *testing.T) {
 	for s, want := range map[string]string{
-		"":                            "nothing is declared",
-		"url=http://h:1,modell=x":     `unknown key "modell": keys are url, model, instance, runtime, version, path`,
-		"url=http://h:1,x":            "part 2 is no key=value",
-		"url=http://h:1,":             "part 2 is no key=value",
+		"":                            "it is empty: give key=value",
+		"url=http://h:1,modell=x":     `unknown key "modell": the keys are url, model, instance, runtime, version, path`,
+		"url=http://h:1,x":            "part 2 is not key=value: the keys are",
+		"url=http://h:1,":             "part 2 is not key=value: the keys are",
 		"model=x":                     `key "url" is missing`,
 		"url=":                        `key "url" has no value`,
-		"url=http://h:1,url=http://h": `key "url" is given twice`,
-		"url=127.0.0.1:8000":          `want http://HOST:PORT`,
-		"url=localhost:8000":          `want http://HOST:PORT`,
-		"url=ftp://h:8000":            `url "ftp://h:8000": want http://HOST:PORT`,
+		"url=http://h:1,url=http://h": `key "url" is given twice: give it once`,
+		"url=127.0.0.1:8000":          `give http://HOST:PORT`,
+		"url=localhost:8000":          `give http://HOST:PORT`,
+		"url=ftp://h:8000":            `url "ftp://h:8000" does not begin with http:// or https://: give http://HOST:PORT`,
 		"url=http://:8000":            "has no host",
-		"url=http://h:port":           "cannot be read",
-		"url=http://h:1?x=y":          "leave out what follows ? or #",
-		"url=http://h:1,path=metrics": `path "metrics": want a path that begins with /`,
+		"url=http://h:port":           "is not valid: give http://HOST:PORT",
+		"url=http://h:1?x=y":          "omit ? or # and what follows",
+		"url=http://h:1,path=metrics": `path "metrics" is not valid: it must begin with /`,
 		"url=http://h:1,path=/m?x":    "neither ? nor #",
 		"url=http://h:1,model=a\nb":   "control character",
-		"url=http://h:1,version=" + strings.Repeat("1", 200): "has 200 bytes, allowed are 128",
+		"url=http://h:1,version=" + strings.Repeat("1", 200): "has 200 bytes: at most 128 are allowed",
 	} {
 		_, err := ParseDeclaration(s)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "; example: url=http://127.0.0.1:8000,") || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "--engine: ") || !strings.Contains(err.Error(), "; example: url=http://127.0.0.1:8000,") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: got %v, want %s", s, err, want)
 		}
 	}
@@ -88,7 +88,7 @@ func TestCheckDeclarationsNamesInstances(t *testing.T) {
 func TestCheckDeclarationsRefusesWhatStandsThereTwice(t *testing.T) {
 	for want, declared := range map[string][]Declaration{
 		`engines 1 and 2 have the same instance name "a"`:                  {{URL: "http://h:1", Instance: "a"}, {URL: "http://h:2", Instance: "a"}},
-		"engines 1 and 3 are the same page http://h:80/metrics":            {{URL: "http://h"}, {URL: "http://g"}, {URL: "http://x:y@H:80/metrics"}},
+		"engines 1 and 3 have the same metrics page http://h:80/metrics":   {{URL: "http://h"}, {URL: "http://g"}, {URL: "http://x:y@H:80/metrics"}},
 		`engine 2: key "url" is missing; example: url=http://127.0.0.1:80`: {{URL: "http://h"}, {Model: "x"}},
 	} {
 		if _, err := CheckDeclarations(declared, "w"); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "x:y") {

@@ -8,7 +8,7 @@ func (e *Engine) dropGatewayModel() {
 		return
 	}
 	if e.declared.Model != "" && e.status.Model == e.declared.Model {
-		e.logger.Warn("gateway has no model of its own: leave model= out", "runtime", e.status.Runtime, "model", e.declared.Model)
+		e.logger.Warn("gateway has no model of its own: omit model=", "runtime", e.status.Runtime, "model", e.declared.Model)
 	}
 	e.status.Model = ""
 }

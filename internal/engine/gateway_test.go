@@ -38,7 +38,7 @@ func TestGatewayTakenForAnEngine(t *testing.T) {
 
 func TestGatewayIsDeclaredWithoutModel(t *testing.T) {
 	_, err := ParseDeclaration("url=http://h:4000,runtime=litellm,model=qwen")
-	if err == nil || !strings.Contains(err.Error(), "LiteLLM is a gateway") || !strings.Contains(err.Error(), "leave model= out") {
+	if err == nil || !strings.Contains(err.Error(), "LiteLLM is a gateway") || !strings.Contains(err.Error(), "omit model=") {
 		t.Errorf("got %v", err)
 	}
 	d, err := ParseDeclaration("url=http://h:4000,runtime=litellm")

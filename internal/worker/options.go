@@ -123,7 +123,7 @@ func (o *Options) complete() error {
 	case o.DataDir == "":
 		return errors.New("--data-dir is empty: give a directory")
 	case len(o.Engines) > instances.MaxEngines:
-		return fmt.Errorf("%d engines are declared: a worker takes at most %d", len(o.Engines), instances.MaxEngines)
+		return fmt.Errorf("--engine is given for %d engines: a worker takes at most %d", len(o.Engines), instances.MaxEngines)
 	case o.ServerURL != "" && strings.TrimSpace(o.Token) == "":
 		return errors.New("--token-file is missing: give a file with the content of worker-token in the server's data directory")
 	case o.ServerURL == "" && o.Token != "":
@@ -133,8 +133,11 @@ func (o *Options) complete() error {
 		return err
 	}
 	engines, err := engine.CheckDeclarations(o.Engines, o.Name)
+	if err != nil {
+		return fmt.Errorf("--engine: %w", err)
+	}
 	o.Engines = engines
-	return err
+	return nil
 }
 
 // maxExpectedGPUs bounds the GPUs that a node may be said to have.
