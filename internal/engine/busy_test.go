@@ -52,7 +52,7 @@ func TestHangWithAGPUThatFlickers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, sim := simulate(t, simengine.ProfileVLLM, time.Minute)
 		h.look(time.Minute, always)
-		sim.SetWedge(simengine.WedgeHidden)
+		sim.SetHang(simengine.HangHidden)
 		time.Sleep(time.Second)
 		h.look(30*time.Second, never) // what was before is over
 		h.look(16*time.Second, always)

@@ -86,7 +86,7 @@ func TestHangThatShowsItsRequests(t *testing.T) {
 				sim.Burst(3)
 				time.Sleep(time.Second)
 				changes := h.changes
-				sim.SetWedge(simengine.WedgeShown)
+				sim.SetHang(simengine.HangShown)
 				began := time.Now()
 				time.Sleep(DefaultStallAfter - time.Second)
 				h.wantStalled(t, false, "before its time")
@@ -104,7 +104,7 @@ func TestHangThatShowsItsRequests(t *testing.T) {
 				if n := h.changes - changes; n != 1 {
 					t.Errorf("%d changes were told for one stall", n)
 				}
-				sim.SetWedge(simengine.Works)
+				sim.SetHang(simengine.NotHung)
 				time.Sleep(checkInterval + time.Second)
 				h.wantStalled(t, false, "after it recovered")
 				if n := h.changes - changes; n != 2 {
@@ -123,7 +123,7 @@ func TestHangThatHidesItsRequestsButKeepsItsGPUBusy(t *testing.T) {
 		h, sim := simulate(t, simengine.ProfileVLLM, time.Minute)
 		h.look(2*time.Minute, always)
 		h.wantStalled(t, false, "while it works")
-		sim.SetWedge(simengine.WedgeHidden)
+		sim.SetHang(simengine.HangHidden)
 		h.look(50*time.Second, always)
 		h.wantStalled(t, false, "before its time")
 		h.look(35*time.Second, always)
@@ -134,7 +134,7 @@ func TestHangThatHidesItsRequestsButKeepsItsGPUBusy(t *testing.T) {
 		// Some process was killed in it: the GPU is free.
 		h.look(time.Minute, never)
 		h.wantStalled(t, false, "with its GPU idle")
-		sim.SetWedge(simengine.Works)
+		sim.SetHang(simengine.NotHung)
 		h.look(time.Minute, always)
 		h.wantStalled(t, false, "after it recovered")
 	})
@@ -168,13 +168,13 @@ func TestHangOfThePageToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, sim := simulate(t, simengine.ProfileSGLang, time.Minute)
 		h.look(time.Minute, always)
-		sim.SetWedge(simengine.WedgeSilent)
+		sim.SetHang(simengine.HangSilent)
 		h.look(90*time.Second, always)
 		h.wantStalled(t, true, "after its time")
 		if s := h.Status(); s.State != fleet.InstanceUnreachable || !strings.HasPrefix(s.Message, "no complete answer before the scrape's deadline") {
 			t.Errorf("got %s %q", s.State, s.Message)
 		}
-		sim.SetWedge(simengine.Works)
+		sim.SetHang(simengine.NotHung)
 		h.look(time.Minute, always)
 		h.wantStalled(t, false, "after it recovered")
 	})
@@ -224,7 +224,7 @@ func TestStallIsSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, sim := simulate(t, simengine.ProfileVLLM, -1)
 		h.look(time.Minute, always)
-		sim.SetWedge(simengine.WedgeShown)
+		sim.SetHang(simengine.HangShown)
 		h.look(time.Hour, always)
 		if h.Status().Stalled || h.sample(&catalog.InstanceStalled) != -1 || h.sample(&catalog.InstanceLastProgress) < 0 {
 			t.Errorf("stalled %t, exported %v, progress %v", h.Status().Stalled, h.sample(&catalog.InstanceStalled), h.sample(&catalog.InstanceLastProgress))

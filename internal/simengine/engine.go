@@ -66,8 +66,8 @@ type Engine struct {
 	life    int     // restarts so far
 	begun   float64 // simulated time of the latest
 	skipped float64 // simulated seconds that passed without being simulated
-	wedge   Wedge
-	stuckAt float64       // simulated time at which it got stuck
+	hang    Hang
+	hungAt  float64       // simulated time at which it hung
 	silent  chan struct{} // open while pages are not answered; nil: they are
 }
 
@@ -145,8 +145,8 @@ func (e *Engine) skip(seconds float64) {
 
 // catchUp brings the simulation to the present and returns its time. The caller holds e.mu.
 func (e *Engine) catchUp() float64 {
-	if e.wedge != Works {
-		return e.stuckAt
+	if e.hang != NotHung {
+		return e.hungAt
 	}
 	t := e.time()
 	if behind := t - e.sim.clock - MaxCatchUp.Seconds(); behind > 0 {
@@ -170,10 +170,10 @@ func (e *Engine) Burst(n int) {
 	}
 }
 
-// Restart ends the engine's process and begins a new one: what was running is lost and counters begin anew. An engine that was
-// stuck is free.
+// Restart ends the engine's process and begins a new one: what was running is lost and counters begin anew. The new
+// process does not hang.
 func (e *Engine) Restart() {
-	e.SetWedge(Works)
+	e.SetHang(NotHung)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t := e.catchUp()
@@ -195,8 +195,8 @@ func (e *Engine) page() []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.catchUp()
-	if e.wedge == WedgeHidden {
-		defer e.hide()()
+	if e.hang == HangHidden {
+		defer e.hideRequests()()
 	}
 	switch e.sim.p.kind {
 	case ProfileSGLang:

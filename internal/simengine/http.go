@@ -15,7 +15,7 @@ func (e *Engine) Handler() http.Handler {
 	p := &e.sim.p
 	metrics := func(contentType string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			if !e.speaks(r.Context()) {
+			if !e.awaitAnswering(r.Context()) {
 				return
 			}
 			w.Header().Set("Content-Type", contentType)

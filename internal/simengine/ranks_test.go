@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Ranks have lives of their own, share the front end, and are all stuck or idle together.
+// Ranks have lives of their own, share the front end, and all hang or idle together.
 func TestRanks(t *testing.T) {
 	c := &clock{t: tuesday(15)}
 	e, err := New(Options{Profile: ProfileVLLM, Seed: 3, Now: c.now, Ranks: 3, Start: c.t.Add(-10 * time.Minute)})
@@ -41,13 +41,13 @@ func TestRanks(t *testing.T) {
 			t.Errorf("rank %d has %d of 300 requests", i, n)
 		}
 	}
-	e.SetWedge(WedgeHidden)
+	e.SetHang(HangHidden)
 	for _, name := range []string{"vllm:num_requests_running", "vllm:num_requests_waiting"} {
 		if n := total(parse(t, e.page())[name]); n != 0 {
 			t.Errorf("%s is %v while requests are hidden", name, n)
 		}
 	}
-	e.SetWedge(Works)
+	e.SetHang(NotHung)
 	e.SetIdle(true)
 	c.add(30 * time.Minute)
 	if n := total(parse(t, e.page())["vllm:num_requests_running"]); n != 0 {
@@ -90,7 +90,7 @@ func TestRestart(t *testing.T) {
 		}
 		before := e.born()
 		received := e.sim.st.received
-		e.SetWedge(WedgeShown)
+		e.SetHang(HangShown)
 		c.add(time.Minute)
 		e.Restart()
 		if e.page(); e.sim.st.received != 0 || len(e.sim.running) != 0 {

@@ -7,45 +7,45 @@ import (
 	"strings"
 )
 
-// Wedge is how a simulated engine is stuck: alive, healthy, and without progress.
-type Wedge int
+// Hang is how a simulated engine hangs: its process lives and its health check succeeds, but it makes no progress.
+type Hang int
 
 const (
-	// Works is an engine that is not stuck.
-	Works Wedge = iota
-	// WedgeShown shows the requests that are stuck in it.
-	WedgeShown
-	// WedgeHidden shows none, as engines do whose scheduler died with them.
-	WedgeHidden
-	// WedgeSilent does not answer for its metrics page any more.
-	WedgeSilent
+	// NotHung is an engine that works.
+	NotHung Hang = iota
+	// HangShown still shows its requests.
+	HangShown
+	// HangHidden shows none, as engines do whose scheduler died with them.
+	HangHidden
+	// HangSilent does not answer for its metrics page any more.
+	HangSilent
 )
 
-// wedges are the names of Wedge.
-func wedges() []string { return []string{"works", "shown", "hidden", "silent"} }
+// hangNames returns the names of the Hangs in their order.
+func hangNames() []string { return []string{"none", "shown", "hidden", "silent"} }
 
-// SetWedge gets the engine stuck from this moment on, or free again. While it is stuck nothing happens in it: what was
-// running stays, counters stand still. Afterwards it goes on from where it was.
-func (e *Engine) SetWedge(w Wedge) {
+// SetHang makes the engine hang from now on, or work again. While it hangs, its requests stay and its counters stand still. Afterwards it
+// continues from there.
+func (e *Engine) SetHang(w Hang) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case e.wedge == Works && w != Works:
-		e.stuckAt = e.catchUp()
-	case e.wedge != Works && w == Works:
-		e.skip(e.time() - e.stuckAt)
+	case e.hang == NotHung && w != NotHung:
+		e.hungAt = e.catchUp()
+	case e.hang != NotHung && w == NotHung:
+		e.skip(e.time() - e.hungAt)
 	}
-	e.wedge = w
+	e.hang = w
 	switch {
-	case w == WedgeSilent && e.silent == nil:
+	case w == HangSilent && e.silent == nil:
 		e.silent = make(chan struct{})
-	case w != WedgeSilent && e.silent != nil:
+	case w != HangSilent && e.silent != nil:
 		close(e.silent)
 		e.silent = nil
 	}
 }
 
-// SetIdle lets nobody send requests any more, or people come again. What runs is finished.
+// SetIdle stops new requests, or lets them come again. Running requests are finished.
 func (e *Engine) SetIdle(idle bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -60,8 +60,8 @@ func (e *Engine) SetIdle(idle bool) {
 	}
 }
 
-// speaks waits as long as the engine does not answer and reports whether it does then.
-func (e *Engine) speaks(ctx context.Context) bool {
+// awaitAnswering waits until the engine answers and reports false if ctx ended first.
+func (e *Engine) awaitAnswering(ctx context.Context) bool {
 	e.mu.Lock()
 	silent := e.silent
 	e.mu.Unlock()
@@ -76,8 +76,8 @@ func (e *Engine) speaks(ctx context.Context) bool {
 	}
 }
 
-// hide takes the requests out of sight and returns what brings them back.
-func (e *Engine) hide() func() {
+// hideRequests removes the requests from the simulation and returns a function that puts them back.
+func (e *Engine) hideRequests() func() {
 	type requests struct{ running, waiting, swapped []*request }
 	hidden := make([]requests, len(e.ranks))
 	for i, s := range e.ranks {
@@ -92,7 +92,7 @@ func (e *Engine) hide() func() {
 }
 
 // Controlled serves what Handler does and, for tests that run the engine in a process of its own, POST /simulation with
-// wedge=works, shown, hidden or silent and idle=true or false.
+// hang=none, shown, hidden or silent and idle=true or false.
 func (e *Engine) Controlled() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", e.Handler())
@@ -111,14 +111,14 @@ func (e *Engine) Controlled() http.Handler {
 
 func (e *Engine) control(name, value string) error {
 	switch name {
-	case "wedge":
-		for i, known := range wedges() {
+	case "hang":
+		for i, known := range hangNames() {
 			if known == value {
-				e.SetWedge(Wedge(i))
+				e.SetHang(Hang(i))
 				return nil
 			}
 		}
-		return fmt.Errorf("wedge=%q: use one of %s", value, strings.Join(wedges(), ", "))
+		return fmt.Errorf("hang=%q: use one of %s", value, strings.Join(hangNames(), ", "))
 	case "idle":
 		if value != "true" && value != "false" {
 			return fmt.Errorf("idle=%q: use true or false", value)
@@ -126,5 +126,5 @@ func (e *Engine) control(name, value string) error {
 		e.SetIdle(value == "true")
 		return nil
 	}
-	return fmt.Errorf("%q is no setting: use wedge or idle", name)
+	return fmt.Errorf("%q is no setting: use hang or idle", name)
 }

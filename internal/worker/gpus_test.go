@@ -104,9 +104,9 @@ func TestScrapeDoesNotWaitForADriver(t *testing.T) {
 	}
 }
 
-// Two engines that show no running request: one is wedged while it burns its card, the other has nothing to do.
-func TestWedgedEngineIsStalledAndAnIdleOneIsNot(t *testing.T) {
-	wedged, err := simengine.New(simengine.Options{Profile: simengine.ProfileVLLM, Model: "qwen", Seed: 1, Start: time.Now().Add(-time.Minute)})
+// Two engines that show no running request: one hangs while it keeps its GPU busy, the other has no work.
+func TestHungEngineIsStalledAndAnIdleOneIsNot(t *testing.T) {
+	hung, err := simengine.New(simengine.Options{Profile: simengine.ProfileVLLM, Model: "qwen", Seed: 1, Start: time.Now().Add(-time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,16 +118,16 @@ func TestWedgedEngineIsStalledAndAnIdleOneIsNot(t *testing.T) {
 	var busy atomic.Bool
 	o := options(t)
 	o.StallAfter, o.GPUInterval = 2*time.Second, 50*time.Millisecond
-	o.Engines = []engine.Declaration{{URL: serve(wedged.Handler()), Instance: "wedged"}, {URL: idlePage(t), Instance: "idle"}}
+	o.Engines = []engine.Declaration{{URL: serve(hung.Handler()), Instance: "hung"}, {URL: idlePage(t), Instance: "idle"}}
 	o.GPUBackends = []gpu.Backend{&backend{"nvidia", func(context.Context) (gpu.Reading, error) {
 		r := gpu.Reading{}
-		for i, name := range []string{"wedged", "idle"} {
+		for i, name := range []string{"hung", "idle"} {
 			d := gpu.Device{
 				Identity:    gpu.Identity{Vendor: "nvidia", Index: fmt.Sprint(i), Chip: "0", Name: "H100", UUID: fmt.Sprint("GPU-", i)},
 				Utilization: gpu.Known(0), MemoryUsed: gpu.Known(1 << 30), MemoryTotal: gpu.Known(1 << 36), ProcessesKnown: true,
 				Processes: []gpu.Process{{PID: 1, Instance: name, Memory: gpu.Known(1 << 30)}},
 			}
-			if busy.Load() && name == "wedged" {
+			if busy.Load() && name == "hung" {
 				d.Utilization = gpu.Known(1)
 			}
 			r.Devices = append(r.Devices, d)
@@ -143,13 +143,13 @@ func TestWedgedEngineIsStalledAndAnIdleOneIsNot(t *testing.T) {
 		}
 		return "absent"
 	}
-	eventually(t, "engines are read", func() bool { return stalled("wedged") == "0" && stalled("idle") == "0" })
-	wedged.SetWedge(simengine.WedgeHidden)
+	eventually(t, "engines are read", func() bool { return stalled("hung") == "0" && stalled("idle") == "0" })
+	hung.SetHang(simengine.HangHidden)
 	busy.Store(true)
-	eventually(t, "the wedged engine is stalled", func() bool { return stalled("wedged") == "1" })
-	wedged.SetWedge(simengine.Works)
+	eventually(t, "the hung engine is stalled", func() bool { return stalled("hung") == "1" })
+	hung.SetHang(simengine.NotHung)
 	busy.Store(false)
-	eventually(t, "it recovers", func() bool { return stalled("wedged") == "0" })
+	eventually(t, "it recovers", func() bool { return stalled("hung") == "0" })
 	if got := stalled("idle"); got != "0" {
 		t.Errorf("the idle engine: stalled is %s", got)
 	}

@@ -35,45 +35,45 @@ func runningGauge(profile string) string {
 	return "vllm:num_requests_running"
 }
 
-func TestWedge(t *testing.T) {
+func TestHang(t *testing.T) {
 	for _, profile := range Profiles() {
 		t.Run(profile, func(t *testing.T) {
 			e, c := open(t, profile, 5, tuesday(15))
 			c.add(10 * time.Minute)
 			e.Burst(20)
-			e.SetWedge(WedgeShown)
+			e.SetHang(HangShown)
 			before := e.page()
 			if gauge(t, before, runningGauge(profile)) == "0" {
-				t.Fatal("nothing is running in a wedge that shows it")
+				t.Fatal("nothing is running in a hung engine that shows its requests")
 			}
 			c.add(3 * time.Hour)
 			if after := e.page(); settled(after) != settled(before) {
-				t.Errorf("something moves in a wedge:\n%s", firstDifference(after, before))
+				t.Errorf("something moves while it hangs:\n%s", firstDifference(after, before))
 			}
-			e.SetWedge(WedgeHidden)
+			e.SetHang(HangHidden)
 			if got := gauge(t, e.page(), runningGauge(profile)); got != "0" {
-				t.Errorf("a wedge that hides its requests shows %s", got)
+				t.Errorf("a hung engine that hides its requests shows %s", got)
 			}
-			e.SetWedge(WedgeShown)
+			e.SetHang(HangShown)
 			if after := e.page(); settled(after) != settled(before) {
 				t.Errorf("hidden requests did not come back:\n%s", firstDifference(after, before))
 			}
-			e.SetWedge(Works)
+			e.SetHang(NotHung)
 			served := e.sim.st.generated
 			c.add(time.Second)
 			e.page()
 			if e.sim.st.generated == served {
-				t.Error("it does not go on after the wedge")
+				t.Error("it does not continue after the hang")
 			}
 			if e.skipped < 3*3600-1 {
-				t.Errorf("skipped %.0f seconds, want the wedge's three hours", e.skipped)
+				t.Errorf("skipped %.0f seconds, want the hang's three hours", e.skipped)
 			}
 		})
 	}
 }
 
-// TestWedgeIsDeterministic: what came of it depends on when it was stuck, not on who looked.
-func TestWedgeIsDeterministic(t *testing.T) {
+// TestHangIsDeterministic: the result depends on when it hung, not on how often it was read.
+func TestHangIsDeterministic(t *testing.T) {
 	var pages [][]byte
 	for _, looks := range []int{1, 50} {
 		e, c := open(t, ProfileVLLM, 9, tuesday(15))
@@ -84,9 +84,9 @@ func TestWedgeIsDeterministic(t *testing.T) {
 			}
 		}
 		pass()
-		e.SetWedge(WedgeHidden)
+		e.SetHang(HangHidden)
 		pass()
-		e.SetWedge(Works)
+		e.SetHang(NotHung)
 		pass()
 		e.SetIdle(true)
 		pass()
@@ -149,9 +149,9 @@ func TestControlled(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{"POST", "/simulation?wedge=silent", 204},
+		{"POST", "/simulation?hang=silent", 204},
 		{"GET", "/health", 200},
-		{"POST", "/simulation?wedge=stuck", 400},
+		{"POST", "/simulation?hang=stuck", 400},
 		{"POST", "/simulation?idle=maybe", 400},
 		{"POST", "/simulation?speed=2", 400},
 	} {
@@ -166,7 +166,7 @@ func TestControlled(t *testing.T) {
 	}
 	answer := make(chan int)
 	go func() { answer <- ask(t.Context(), "GET", "/metrics/") }()
-	if got := ask(t.Context(), "POST", "/simulation?wedge=works&idle=true"); got != 204 {
+	if got := ask(t.Context(), "POST", "/simulation?hang=none&idle=true"); got != 204 {
 		t.Errorf("got %d", got)
 	}
 	if got := <-answer; got != 200 {
