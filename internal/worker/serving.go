@@ -74,6 +74,12 @@ func (w *Worker) scheme() fleet.MetricsScheme {
 	return fleet.MetricsHTTP
 }
 
+// metricsURL is the local address of the metrics page, for the log.
+func (w *Worker) metricsURL() string {
+	scheme := cmp.Or(string(w.scheme()), "http") // fleet.MetricsHTTP is empty
+	return scheme + "://" + w.Addr() + "/metrics"
+}
+
 // updateAddress finds the address under which the worker is scraped, and returns it.
 func (w *Worker) updateAddress(ctx context.Context) string {
 	host := w.opts.Address

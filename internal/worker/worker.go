@@ -248,7 +248,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	start(w.keepMapping)
 	if w.port != nil {
 		parts.Go(func() error { return w.port.Serve(ctx, stopTimeout) })
-		w.logger.Info("worker serves metrics", "address", string(w.scheme())+"://"+w.Addr()+"/metrics", "engines", len(w.instances.Instances()))
+		w.logger.Info("worker serves metrics", "address", w.metricsURL(), "engines", len(w.instances.Instances()))
 	}
 	parts.Go(func() error {
 		defer close(w.left)
