@@ -30,10 +30,10 @@ type recordedLine struct {
 // A recordedSample is what one target made of a line.
 type recordedSample struct {
 	revaluedSample
-	written    bool
-	start, end int // of the value in the buffer; equal: the mapping says what stands there
+	start, end uint32 // of the value in the buffer; equal: the mapping says what stands there
+	clears     int32  // of the family, before
 	part       histogramPart
-	clears     int32 // of the family, before
+	written    bool
 }
 
 // A recordedFamily is the state of a family's buffer after the last line.
@@ -103,10 +103,10 @@ func (c *recording) wrote(o *output, lt *labelTemplate, le []byte, pos int, samp
 	if change := o.change; lt.sum || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
 		family.revalued = true
 	} else if s.written {
-		s.end = len(b.text) - 1
+		s.end = uint32(len(b.text) - 1)
 		s.start = s.end
 		if lt.fixedValue == nil {
-			s.start -= len(sample.Value)
+			s.start -= uint32(len(sample.Value))
 		}
 	}
 	c.samples = append(c.samples, s)
@@ -170,7 +170,7 @@ func (c *recording) template(stats Stats) *pageTemplate {
 				continue
 			}
 			if s.start < s.end {
-				b.lines.Add(line.slot, s.start, s.end)
+				b.lines.Add(line.slot, int(s.start), int(s.end))
 			}
 			if s.part != noPart {
 				b.checks = append(b.checks, checkedValue{s.labels, line.slot, s.part})
@@ -190,7 +190,7 @@ func (c *recording) template(stats Stats) *pageTemplate {
 	return t
 }
 
-// reserve makes room for what template adds.
+// reserve allocates the slices that template fills.
 func (c *recording) reserve(t *pageTemplate) {
 	type counts struct{ values, checks int }
 	perFamily := make([]counts, len(t.buffers))
@@ -214,4 +214,5 @@ func (c *recording) reserve(t *pageTemplate) {
 		t.buffers[i].checks = slices.Grow(t.buffers[i].checks, n.checks)
 	}
 	t.samples = slices.Grow(t.samples, revalued)
+	t.revalued = slices.Grow(t.revalued, min(revalued, len(c.lines)))
 }
