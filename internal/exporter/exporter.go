@@ -88,7 +88,7 @@ type Options struct {
 	// their names are hashed, and the native metrics of gateways are not shown.
 	UserLimit int
 	UserKey   []byte
-	// Memory is for results that need more than the 2 MiB that each engine has. Nil: 12 MiB.
+	// Memory is for results that need more than translate.OwnMemory, which each result has. Nil: 12 MiB.
 	Memory *budget.Pool
 	Logger *slog.Logger // nil: silent
 }

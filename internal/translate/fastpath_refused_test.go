@@ -101,7 +101,7 @@ func TestPageTemplate_TakesNoMemoryFromLines(t *testing.T) {
 	for i := range lines {
 		fmt.Fprintf(&page, "engine:latency_seconds_bucket{le=\"%s%02d\"} %%[1]d\n", strings.Repeat("0", 60_000), i)
 	}
-	used := translate.Result{Memory: budget.NewPool(2 << 20)} // beside the 2 MiB that are its own
+	used := translate.Result{Memory: budget.NewPool(2 << 20)} // beside OwnMemory
 	for n := range 6 {
 		stats := used.Translate(fmt.Appendf(nil, page.String(), 10+n), translate.Text, plan, source)
 		if stats.Samples != lines || stats.OverMemory > 0 {

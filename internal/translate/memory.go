@@ -2,20 +2,16 @@ package translate
 
 import "github.com/stackscope/stackscope/internal/base/budget"
 
-// memory counts the bytes that a Result or a Raw holds. Each may hold ownBytes; beyond them it takes more from a pool.
+// memory counts the bytes that a Result or a Raw holds: its output lines, its label templates and its page template. Beyond
+// OwnMemory it takes them from a pool, in units of grantBytes, and keeps what it took for the next page until giveBack.
 type memory struct {
 	pool    *budget.Pool // nil: unlimited
-	left    int
-	granted int // by the pool
+	left    int          // of OwnMemory and granted
+	granted int          // by the pool
 }
 
-// Sizes of memory.
-const (
-	// ownBytes is what each may hold without the pool.
-	ownBytes = 2 << 20
-	// grantBytes is the unit in which memory is taken from the pool.
-	grantBytes = 1 << 20
-)
+// grantBytes is the unit in which memory is taken from the pool.
+const grantBytes = 1 << 20
 
 // reset begins a page, of which nothing is held yet.
 func (m *memory) reset(pool *budget.Pool) {
@@ -23,7 +19,7 @@ func (m *memory) reset(pool *budget.Pool) {
 		m.giveBack()
 		m.pool = pool
 	}
-	m.left = ownBytes + m.granted
+	m.left = OwnMemory + m.granted
 }
 
 // take takes n bytes, from the pool if needed. It reports whether there were enough.

@@ -11,8 +11,8 @@ import (
 type Result struct {
 	// MaxSamples bounds the samples of a page. 0 stands for the constant of that name, which it cannot exceed.
 	MaxSamples int
-	// Memory is where a page takes memory from if it needs more than 2 MiB for its output and what is remembered about it. The
-	// Result holds what it took until Trim. With nil memory is unlimited.
+	// Memory is where a page takes memory from if it needs more than OwnMemory for its output and what is remembered about it.
+	// The Result holds what it took until Trim. With nil memory is unlimited.
 	Memory *budget.Pool
 
 	// Users decides about the values of label user. With nil they stay as they are on the page.

@@ -52,9 +52,13 @@ func DetectFormat(contentType string, page []byte) Format {
 // Bounds of the output of one page. Beyond them, samples are dropped and counted in Stats.OverLimit and Stats.OverMemory.
 const (
 	MaxSamples = 250_000
-	// MaxPageMemory bounds the memory for the output of a page and for all that is remembered about it, beyond 2 MiB.
+	// MaxPageMemory bounds the memory for the output of a page and for all that is remembered about it, beyond OwnMemory.
 	MaxPageMemory = 64 << 20
 )
+
+// OwnMemory is how much memory a Result or a Raw may hold without taking any from its pool. The page of a usual engine, of 70 to
+// 300 KB, needs less: when the pool is exhausted, only large pages lose samples.
+const OwnMemory = 2 << 20
 
 // Stats counts what became of the lines of a page.
 type Stats struct {

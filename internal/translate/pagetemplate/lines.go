@@ -19,7 +19,7 @@ func (l *Lines) Add(slotNumber int32, start, end int) {
 	l.fields = append(l.fields, field{slotNumber, uint32(start), uint32(end)})
 }
 
-// Grow makes room for n more values.
+// Grow allocates memory for n more values.
 func (l *Lines) Grow(n int) { l.fields = slices.Grow(l.fields, n) }
 
 // Bytes returns about how much memory the Lines take.
