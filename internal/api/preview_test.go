@@ -46,7 +46,7 @@ func TestPreview(t *testing.T) {
 		Unified:  "# HELP gpustack:x X.\n# TYPE gpustack:x gauge\ngpustack:x{runtime=\"engine\",m=\"q\"} 2\n",
 		Coverage: wire.Coverage{Families: 1, Of: 2},
 		Native: []wire.NativeReport{
-			{Name: "e:b", Type: "gauge", Samples: 1, Outcomes: []wire.NativeOutcome{{Family: "gpustack:x", Why: "another native family, e:a, comes first in the mapping"}}},
+			{Name: "e:b", Type: "gauge", Samples: 1, Outcomes: []wire.NativeOutcome{{Family: "gpustack:x", Why: "another native metric, e:a, comes first in the mapping"}}},
 			{Name: "e:a", Type: "gauge", Samples: 1, Outcomes: []wire.NativeOutcome{{Family: "gpustack:x", Samples: 1}}},
 			{Name: "e:z", Samples: 1, Why: "unmapped: the mapping does not name it for this version"},
 		},

@@ -306,9 +306,9 @@ func (e *explanation) why(n *nativeMetric, f *contribution) string {
 	case n.samples == 0:
 		return "the page has no sample of it"
 	case f.takenBy != "":
-		return fmt.Sprintf("another native family, %s, comes first in the mapping", f.takenBy)
+		return fmt.Sprintf("another native metric, %s, comes first in the mapping", f.takenBy)
 	case f.alone > 0:
-		return "the same series stand in the page before, or the page is over its bounds"
+		return "its series came earlier on the page, or the page is over a limit"
 	case n.stats.ParseErrors > 0 && n.stats.ParseErrors == n.stats.Lines:
 		_, reason, _ := strings.Cut(n.stats.FirstError, ": ") // without the line number, which is that in the page of one metric
 		return "lines that cannot be read: " + reason
@@ -344,7 +344,7 @@ func (e *explanation) otherType(n *nativeMetric, family int) string {
 	return fmt.Sprintf("the page declares a %s, the mapping a %s", n.typ, want)
 }
 
-// whyUnselected names the keys of the mapping by which the targets of a family took no sample, "" if there are none.
+// whyUnselected names the keys of the mapping that kept the targets of a family from taking a sample, "" if there are none.
 func whyUnselected(targets []mapping.Target, family int) string {
 	var keys []string
 	for _, t := range targets {

@@ -72,7 +72,7 @@ func TestExplain(t *testing.T) {
 	type outcomes = []translate.Outcome
 	const elsewhere = "unmapped: the mapping does not name it for this version"
 	want := []translate.NativeReport{
-		{Name: "e:old_running", Type: "gauge", Samples: 1, Outcomes: outcomes{{Family: "gpustack:running", Why: "another native family, e:running, comes first in the mapping"}}},
+		{Name: "e:old_running", Type: "gauge", Samples: 1, Outcomes: outcomes{{Family: "gpustack:running", Why: "another native metric, e:running, comes first in the mapping"}}},
 		{Name: "e:running", Type: "gauge", Samples: 2, Outcomes: outcomes{{Family: "gpustack:running", Samples: 2}}},
 		{Name: "e:latency", Type: "histogram", Samples: 4, Outcomes: outcomes{
 			{Family: "gpustack:latency", Samples: 4},
@@ -92,7 +92,7 @@ func TestExplain(t *testing.T) {
 	}
 
 	newer := translate.Explain([]byte(explainPage), translate.Text, compiled.Plan("engine", "2.1"))
-	if got := newer[1].Outcomes[0].Why; got != "another native family, e:new, comes first in the mapping" {
+	if got := newer[1].Outcomes[0].Why; got != "another native metric, e:new, comes first in the mapping" {
 		t.Errorf("in the newer version e:running is left out because of %q", got)
 	}
 	for _, r := range translate.Explain([]byte(explainPage), translate.Text, nil) {
