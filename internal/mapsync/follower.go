@@ -23,13 +23,13 @@ const maxFileBytes = 2 * mapping.MaxDocumentBytes
 
 // FollowerOptions configure a Follower.
 type FollowerOptions struct {
-	// Path is the file in which the last mapping that was applied is kept. Empty: nothing is kept.
+	// Path is the file to which the last mapping that was applied is saved. Empty: none is saved.
 	Path   string
 	Logger *slog.Logger // nil: silent
 }
 
-// Follower is the worker's half: it holds the compiled mapping in force and keeps the last known good one on disk, so that
-// a worker that starts without its server goes on with it. It is safe for concurrent use.
+// Follower is the worker's half: it holds the compiled active mapping and saves the last known good one to disk, so that a worker
+// that starts without its server continues with it. It is safe for concurrent use.
 type Follower struct {
 	path    string
 	logger  *slog.Logger
@@ -38,7 +38,7 @@ type Follower struct {
 	changed fanout
 	mu      sync.Mutex     // serialises Apply
 	file    durable.Mirror // guarded by mu
-	unkept  bool           // the file does not hold what is in force; guarded by mu
+	unsaved bool           // the file does not hold the active mapping; guarded by mu
 }
 
 // applied is immutable.
@@ -47,8 +47,8 @@ type applied struct {
 	compiled *mapping.Compiled
 }
 
-// NewFollower loads the last known good mapping from disk. Without one, or when the file cannot be used, the built-in
-// default is in force as generation 0; an unusable file is moved aside to Path with ".bad" added and logged.
+// NewFollower loads the last known good mapping from disk. Without one the built-in default is active as generation 0. A file that
+// cannot be used is logged and renamed to Path with ".bad" added.
 func NewFollower(o FollowerOptions) (*Follower, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -70,19 +70,19 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 	return f, nil
 }
 
-// Current returns the mapping in force and its generation; 0 is the built-in default before the server named another.
+// Current returns the active mapping and its generation; 0 is the built-in default before the server sent another.
 func (f *Follower) Current() (*mapping.Compiled, int64) {
 	a := f.current.Load()
 	return a.compiled, a.event.Generation
 }
 
-// Changed returns a channel that gets a value after each change of the mapping in force; changes that come faster than
-// they are taken count as one. cancel ends it and closes the channel.
+// Changed returns a channel that gets a value after each change of the active mapping. Changes that come faster than they are
+// received count as one. cancel ends the subscription and closes the channel.
 func (f *Follower) Changed() (changed <-chan struct{}, cancel func()) { return f.changed.subscribe() }
 
-// Apply puts the mapping of ev in force for the next scrape and on disk. A document that this worker cannot compile, such
-// as a newer server's, is refused with an error and the mapping before stays. When only the disk fails, the mapping is
-// in force all the same, the failure is logged, and Keep tries again.
+// Apply activates the mapping of ev from the next scrape on and saves it to disk. If this worker cannot compile the document, for
+// example one of a newer server, Apply returns an error and the previous mapping stays active. If only saving fails, the mapping is
+// active, the failure is logged, and Keep retries.
 func (f *Follower) Apply(ev wire.MappingEvent) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,11 +104,11 @@ func (f *Follower) Apply(ev wire.MappingEvent) error {
 	return nil
 }
 
-// Keep tries again to keep the mapping in force on disk, if that failed.
+// Keep saves the active mapping to disk if the last attempt failed.
 func (f *Follower) Keep() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.unkept {
+	if f.unsaved {
 		f.save(f.current.Load().event)
 	}
 }
@@ -134,7 +134,7 @@ func sameEvent(a, b wire.MappingEvent) bool {
 	return a.Generation == b.Generation && a.Default == b.Default && (a.Default || bytes.Equal(a.Document, b.Document))
 }
 
-// save keeps ev on disk.
+// save saves ev to disk.
 func (f *Follower) save(ev wire.MappingEvent) {
 	if f.path == "" {
 		return
@@ -146,14 +146,14 @@ func (f *Follower) save(ev wire.MappingEvent) {
 	if err == nil {
 		err = f.file.Update(data)
 	}
-	f.unkept = err != nil || !f.file.Kept(data)
+	f.unsaved = err != nil || !f.file.Kept(data)
 	if err != nil {
 		f.logger.Warn("metrics mapping is active but could not be saved to disk; a restart without the server would use an older one",
 			"generation", ev.Generation, "error", err)
 	}
 }
 
-// encode keeps < and > as they are: escaped, a document could grow beyond what Decode takes.
+// encode does not escape < and >: a document could grow beyond what Decode accepts.
 func encode(ev wire.MappingEvent) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

@@ -96,8 +96,8 @@ func TestFollowerTakesAnotherMappingOfTheSameGeneration(t *testing.T) {
 			apply(t, f, first)
 			changed, cancel := f.Changed()
 			apply(t, f, second)
-			if told := len(changed) == 1; told != (before != after) {
-				t.Errorf("%s after %s: a change is told: %t", after, before, told)
+			if notified := len(changed) == 1; notified != (before != after) {
+				t.Errorf("%s after %s: a change is notified: %t", after, before, notified)
 			}
 			cancel()
 			wantMapping(t, f, after, 3)

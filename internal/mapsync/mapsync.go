@@ -4,8 +4,8 @@ package mapsync
 
 import "sync"
 
-// fanout tells any number of listeners that there is something new. A listener's queue holds one notice, so notices that come
-// faster than they are taken count as one: whoever takes it asks for the newest state. The zero value is ready to use.
+// fanout notifies any number of listeners of changes. A listener's queue holds one notice, so notices that come faster than they
+// are received count as one: the receiver reads the newest state. The zero value is ready to use.
 type fanout struct {
 	mu        sync.Mutex
 	listeners map[chan struct{}]struct{}
@@ -28,8 +28,8 @@ func (f *fanout) subscribe() (notices <-chan struct{}, cancel func()) {
 	})
 }
 
-// send queues a notice for every listener and says how many there are and how many had one waiting already.
-func (f *fanout) send() (told, coalesced int) {
+// send queues a notice for every listener. It returns how many there are, and how many already had one pending.
+func (f *fanout) send() (notified, coalesced int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for ch := range f.listeners {
@@ -42,7 +42,7 @@ func (f *fanout) send() (told, coalesced int) {
 	return len(f.listeners), coalesced
 }
 
-// depth says how many listeners there are and how many of them have a notice waiting.
+// depth returns how many listeners there are and how many of them have a notice pending.
 func (f *fanout) depth() (listeners, waiting int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// kind and eventType are label values of the bus families, as GPUStack spells them.
+// kind and eventType are label values of the metrics of the event bus, as GPUStack spells them.
 type (
 	kind      int
 	eventType int
@@ -55,7 +55,7 @@ func (c *counts) read() [kinds][eventTypes]int {
 	return c.n
 }
 
-// WriteMetrics writes the families of the event bus and the generation in force.
+// WriteMetrics writes the metrics of the event bus and the active generation.
 func (p *Publisher) WriteMetrics(w *exposition.Writer) {
 	gauge := func(m catalog.Metric, v float64, labels ...exposition.Labels) {
 		w.Family(m.WireName(), string(m.Type), m.Help)

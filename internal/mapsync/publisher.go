@@ -14,19 +14,20 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// storeTimeout bounds one write of a generation. A write goes on when the caller that asked for it goes away, so that what
-// is stored and what is in force cannot differ.
+// storeTimeout bounds one write of a generation. A write continues when its caller is canceled, so that the stored and the active
+// generation cannot differ.
 const storeTimeout = 10 * time.Second
 
 // Generation is one state of the mapping, numbered in the order of changes.
 type Generation struct {
 	Number int64 // 0: the built-in default before any change
-	// Default says that the built-in default of whoever reads it is meant, so that a newer program's default is not frozen.
+	// Default says that the generation is the built-in default of the program that reads it, which may be newer than the one that
+	// wrote it.
 	Default bool
 	// Document is canonical JSON in the author's order. A Publisher fills it in for a default generation too; a Store leaves
 	// it empty there.
 	Document []byte
-	At       time.Time // when it was put in force; zero for generation 0
+	At       time.Time // when it became active; zero for generation 0
 }
 
 // Store keeps the generations. Its methods return when the data is durable.
@@ -51,8 +52,8 @@ type PublisherOptions struct {
 	Logger *slog.Logger // nil: silent
 }
 
-// Publisher is the server's half: it numbers and stores each mapping that is put in force and tells its subscribers. It is
-// safe for concurrent use.
+// Publisher is the server's half: it numbers, stores and activates each mapping and notifies its subscribers. It is safe for
+// concurrent use.
 type Publisher struct {
 	store   Store
 	logger  *slog.Logger
@@ -67,14 +68,14 @@ type Publisher struct {
 
 // Result says what a change did.
 type Result struct {
-	Generation Generation // the one now in force
-	Changed    bool       // false: it was in force before
-	Told       int        // subscribers that were told of the change; when nothing changed, subscribers that hold it
+	Generation Generation // the active one
+	Changed    bool       // false: it was active before
+	Notified   int        // subscribers that were notified; if nothing changed, all subscribers
 }
 
-// NewPublisher reads the latest generation from the store that can be used: one that is damaged, or of a newer version, is passed
-// over. The older one is then in force under its own number, so that a number always means the same document, and workers that
-// have another one get it. When none can be used, the built-in default is active as generation 0.
+// NewPublisher activates the latest usable generation in the store. It passes over one that is damaged or was written by a newer
+// version. The older one keeps its number, so that a number always means the same document, and workers that have another one get
+// it. If none is usable, the built-in default is active as generation 0.
 func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	if o.Store == nil {
 		return nil, errors.New("mapsync: PublisherOptions.Store is missing")
@@ -120,19 +121,19 @@ func (p *Publisher) filled(gen Generation) *Generation {
 	return &gen
 }
 
-// Current returns the generation in force. Its document must not be changed.
+// Current returns the active generation. Its document must not be changed.
 func (p *Publisher) Current() Generation { return *p.current.Load() }
 
 // Builtin returns the built-in default as canonical JSON, which must not be changed.
 func (p *Publisher) Builtin() []byte { return p.builtin }
 
-// Subscribe returns a channel that gets a value after each change; changes that come faster than they are taken count as one.
-// Ask Current after Subscribe and after each value. cancel ends it and closes the channel.
+// Subscribe returns a channel that gets a value after each change. Changes that come faster than they are received count as one.
+// Call Current after Subscribe and after each value. cancel ends the subscription and closes the channel.
 func (p *Publisher) Subscribe() (changed <-chan struct{}, cancel func()) { return p.out.subscribe() }
 
-// Publish puts doc in force as a new generation and returns once it is stored and every subscriber was told. A
-// document equal to the one in force changes nothing, unless generations that cannot be used were passed over. When ifGeneration is not AnyGeneration and another generation is active, it
-// fails with ErrGeneration. A document that doesn't compile fails with mapping.Faults.
+// Publish activates doc as a new generation. It returns once the generation is stored and every subscriber is notified. A document
+// equal to the active one changes nothing, unless unusable generations were passed over. If ifGeneration is not AnyGeneration and
+// another generation is active, Publish fails with ErrGeneration. A document that does not compile fails with mapping.Faults.
 func (p *Publisher) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Result, error) {
 	data, err := p.Check(doc)
 	if err != nil {
@@ -141,7 +142,7 @@ func (p *Publisher) Publish(ctx context.Context, doc *mapping.Document, ifGenera
 	return p.change(ctx, data, ifGeneration)
 }
 
-// Check says what Publish would of a document that it does not take, and returns the canonical JSON of one that it would.
+// Check returns the error that Publish would return for a document, or the canonical JSON that it would store.
 func (*Publisher) Check(doc *mapping.Document) ([]byte, error) {
 	data, err := doc.MarshalJSON()
 	if err != nil {
@@ -156,7 +157,7 @@ func (*Publisher) Check(doc *mapping.Document) ([]byte, error) {
 	return data, nil
 }
 
-// Reset puts the built-in default in force as a new generation, or changes nothing when it is in force. ifGeneration is as in Publish.
+// Reset activates the built-in default as a new generation, or changes nothing if it is active. ifGeneration is as in Publish.
 func (p *Publisher) Reset(ctx context.Context, ifGeneration int64) (Result, error) {
 	return p.change(ctx, nil, ifGeneration)
 }
@@ -166,23 +167,23 @@ func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	was := p.Current()
-	kind := updated
+	event := updated
 	switch {
 	case doc == nil:
-		kind = deleted
+		event = deleted
 	case was.Number == 0:
-		kind = created
+		event = created
 	}
-	p.counts.add(received, kind, 1)
+	p.counts.add(received, event, 1)
 	if ifGeneration != AnyGeneration && ifGeneration != was.Number {
-		p.counts.add(filtered, kind, 1)
+		p.counts.add(filtered, event, 1)
 		return Result{}, fmt.Errorf("%w: %d, not %d", ErrGeneration, was.Number, ifGeneration)
 	}
 	same := doc == nil && was.Default || doc != nil && bytes.Equal(doc, was.Document)
-	if same && p.passedOver.Load() == 0 { // else the next start would find the ones that cannot be used again
-		p.counts.add(filtered, kind, 1)
-		told, _ := p.out.depth()
-		return Result{Generation: was, Told: told}, nil
+	if same && p.passedOver.Load() == 0 { // else the next start would find the unusable ones again
+		p.counts.add(filtered, event, 1)
+		notified, _ := p.out.depth()
+		return Result{Generation: was, Notified: notified}, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
@@ -193,9 +194,9 @@ func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) 
 	now := p.filled(gen)
 	p.current.Store(now)
 	p.passedOver.Store(0)
-	told, coalesced := p.out.send()
-	p.counts.add(enqueued, kind, told)
-	p.counts.add(coalescedKind, kind, coalesced)
-	p.logger.Info("metrics mapping changed", "generation", gen.Number, "default", gen.Default, "bytes", len(now.Document), "told", told)
-	return Result{Generation: *now, Changed: true, Told: told}, nil
+	notified, coalesced := p.out.send()
+	p.counts.add(enqueued, event, notified)
+	p.counts.add(coalescedKind, event, coalesced)
+	p.logger.Info("metrics mapping changed", "generation", gen.Number, "default", gen.Default, "bytes", len(now.Document), "told", notified)
+	return Result{Generation: *now, Changed: true, Notified: notified}, nil
 }

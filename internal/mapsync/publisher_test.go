@@ -132,7 +132,7 @@ func TestPublishGivesAHungStoreUp(t *testing.T) {
 			}
 		}
 		if g := p.Current(); g.Number != 0 || !g.Default {
-			t.Errorf("generation %d is in force", g.Number)
+			t.Errorf("generation %d is active", g.Number)
 		}
 	})
 }
@@ -148,7 +148,7 @@ func TestResetUnderACondition(t *testing.T) {
 		}
 	}
 	if g := p.Current(); g.Number != 2 || g.Default || string(g.Document) != customB {
-		t.Errorf("generation %d is in force, default %t", g.Number, g.Default)
+		t.Errorf("generation %d is active, default %t", g.Number, g.Default)
 	}
 	if res, err := p.Reset(t.Context(), 2); err != nil || !res.Changed || res.Generation.Number != 3 || !res.Generation.Default {
 		t.Errorf("if generation 2: %+v, %v", res.Generation.Number, err)
@@ -172,8 +172,8 @@ func TestSubscribersNeverMissTheNewestAndNeverBlock(t *testing.T) {
 		if i%2 == 1 {
 			text = customB
 		}
-		if res := publish(t, p, text); res.Told != 2 {
-			t.Errorf("told %d", res.Told)
+		if res := publish(t, p, text); res.Notified != 2 {
+			t.Errorf("notified %d", res.Notified)
 		}
 	}
 	if <-slow; p.Current().Number != 20 || len(slow) != 0 {
@@ -185,8 +185,8 @@ func TestSubscribersNeverMissTheNewestAndNeverBlock(t *testing.T) {
 	if last != 20 && last != 19 { // the last notice may be what cancel cut off
 		t.Errorf("fast subscriber saw %d", last)
 	}
-	if res := publish(t, p, customA); res.Told != 1 {
-		t.Errorf("told %d after one left", res.Told)
+	if res := publish(t, p, customA); res.Notified != 1 {
+		t.Errorf("notified %d after one left", res.Notified)
 	}
 }
 
@@ -230,7 +230,7 @@ func metricsOf(p *mapsync.Publisher) string {
 	return string(w.Bytes())
 }
 
-// A generation that cannot be used is passed over. The one before it is in force under its own number, so that whoever has the
+// A generation that cannot be used is passed over. The one before it is active under its own number, so that whoever has the
 // other one gets this one, and each change that is asked for is one.
 func TestPublisherPassesOverWhatItCannotUse(t *testing.T) {
 	damaged := []string{"", "not json", "[1]", "\xff\x00", `{"runtime_mapping":`, `{"runtime_mapping":{"vLLM":{"*":{"vllm:b":{"of_a_newer":"version"}}}},"gpustack_metrics":{}}`, strings.Repeat(" ", 5<<20)}

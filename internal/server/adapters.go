@@ -81,5 +81,5 @@ func change(r mapsync.Result, err error) (api.Change, error) {
 	if errors.Is(err, mapsync.ErrGeneration) {
 		return api.Change{}, fmt.Errorf("%w: %w", api.ErrGeneration, err)
 	}
-	return api.Change{Generation: r.Generation.Number, Changed: r.Changed, Workers: r.Told}, err
+	return api.Change{Generation: r.Generation.Number, Changed: r.Changed, Workers: r.Notified}, err
 }
