@@ -25,7 +25,7 @@ const (
 	loopback = "127.0.0.1"
 	// readyTimeout bounds the way from the start to the first scrape of all engines, which takes some seconds.
 	readyTimeout = time.Minute
-	// grafanaTimeout bounds how long the demo waits for Grafana before it says what keeps it.
+	// grafanaTimeout bounds how long the demo waits for Grafana before it prints why Grafana is not ready.
 	grafanaTimeout = 2 * time.Minute
 	pollInterval   = 200 * time.Millisecond
 	// fakeGPUs is the number of GPUs of the demo's node.
@@ -61,9 +61,8 @@ func DefaultOptions() Options {
 	return Options{Host: loopback, Port: 8080, MetricsPort: 10161, WorkerMetricsPort: 10151, GrafanaPort: 13000, Seed: 1}
 }
 
-// Run starts the fleet, prints to Out what to open and what to ask as soon as Prometheus has every engine's first samples,
-// and goes on until ctx ends; everything has then stopped within three seconds. It returns an error when something cannot
-// start or fails.
+// Run starts the fleet and runs it until ctx ends; everything stops within three seconds after that. It prints addresses and
+// queries to Out when Prometheus has the first samples of every engine. It returns an error when a part cannot start or fails.
 func Run(ctx context.Context, o Options) (err error) {
 	began := time.Now()
 	if o.Logger == nil {
@@ -236,7 +235,7 @@ func (f *fleet) ready(ctx context.Context) error {
 	}
 }
 
-// announceGrafana tells when the dashboards can be looked at, or what is wrong with Grafana.
+// announceGrafana prints that Grafana is ready, or after grafanaTimeout why it is not.
 func (f *fleet) announceGrafana(ctx context.Context, out io.Writer, began time.Time) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -250,7 +249,7 @@ func (f *fleet) announceGrafana(ctx context.Context, out io.Writer, began time.T
 		select {
 		case <-tick.C:
 		case <-late:
-			_, err := fmt.Fprintf(out, "Grafana is not ready: %s; %s/grafana/ says how it goes on\n", status.Reason, f.server.URL())
+			_, err := fmt.Fprintf(out, "Grafana is not ready: %s; %s/grafana/ shows its state\n", status.Reason, f.server.URL())
 			return err
 		case <-ctx.Done():
 			return ctx.Err()
@@ -260,14 +259,14 @@ func (f *fleet) announceGrafana(ctx context.Context, out io.Writer, began time.T
 
 var errNotReady = errors.New("not ready")
 
-// freeOr returns port, or 0 with a note when somebody else has it.
+// freeOr returns port, or 0 with a note when another program has it.
 func (s *summary) freeOr(host string, port int, what string) int {
 	if port == 0 {
 		return 0
 	}
 	ln, err := lifecycle.Listen(host, port, "")
 	if err != nil {
-		s.notes = append(s.notes, fmt.Sprintf("port %d is not to be had, so %s on another one", port, what))
+		s.notes = append(s.notes, fmt.Sprintf("port %d is not available, so %s on another one", port, what))
 		return 0
 	}
 	_ = ln.Close()

@@ -85,7 +85,7 @@ func TestDemo(t *testing.T) {
 	})
 	ready := time.Now()
 	summary := out.String()
-	if want := fmt.Sprintf("port %d is not to be had", o.MetricsPort); !strings.Contains(summary, want) {
+	if want := fmt.Sprintf("port %d is not available", o.MetricsPort); !strings.Contains(summary, want) {
 		t.Errorf("the summary doesn't say %q:\n%s", want, summary)
 	}
 	base := strings.TrimSuffix(address(t, summary, "Prometheus"), "/prometheus/")
@@ -154,23 +154,23 @@ func TestDemo(t *testing.T) {
 		if err := json.Unmarshal([]byte(get(t, address(t, summary, "scrape targets"))), &groups); err != nil {
 			t.Fatal(err)
 		}
-		worker := address(t, summary, "the worker's page")
+		worker := address(t, summary, "worker's metrics")
 		if len(groups) != 1 || len(groups[0].Targets) != 1 || worker != "http://"+groups[0].Targets[0]+"/metrics" {
 			t.Errorf("targets %v, the worker is at %s", groups, worker)
 		}
-		if page := get(t, address(t, summary, "the inventory")); strings.Count(page, "\ngpustack:model_instance_status{") != 5 {
+		if page := get(t, address(t, summary, "server's metrics")); strings.Count(page, "\ngpustack:model_instance_status{") != 5 {
 			t.Errorf("the inventory doesn't have four engines and a gateway:\n%s", page)
 		}
 		if page := get(t, worker); !strings.Contains(page, "gpustack:worker_node_memory_used_bytes{") {
 			t.Error("the worker's page has nothing about this machine")
 		}
-		raw := get(t, address(t, summary, "the engines' own"))
+		raw := get(t, address(t, summary, "native metrics"))
 		for _, name := range []string{"vllm:num_requests_running{", "sglang:num_running_reqs{", "npu_cache_usage_perc{", "litellm_output_tokens_metric_total{"} {
 			if !strings.Contains(raw, name) {
-				t.Errorf("no %s among the engines' own families", name)
+				t.Errorf("no %s among the native metrics", name)
 			}
 		}
-		get(t, address(t, summary, "the mapping"))
+		get(t, address(t, summary, "active mapping"))
 		if strings.Contains(summary, "a first graph") { // else it was built without the UI
 			get(t, address(t, summary, "a first graph"))
 		} else if !strings.Contains(summary, "without Prometheus' web UI") {

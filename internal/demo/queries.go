@@ -11,42 +11,42 @@ import (
 	"time"
 )
 
-// Query is a PromQL expression worth trying, with what it shows.
+// Query is a PromQL expression and what it shows.
 type Query struct{ Title, Expr string }
 
-// Queries returns the queries that Run prints. Each has an answer once the second scrape is in.
+// Queries returns the queries that Run prints. Each returns data after the second scrape.
 func Queries() []Query {
 	return []Query{
 		{
-			"Requests waiting, by model and engine kind",
+			"Waiting requests, by model and runtime",
 			`sum by (model_name, runtime) (gpustack:num_requests_waiting)`,
 		},
 		{
-			"Tokens generated a second",
+			"Generated tokens per second, by model and runtime",
 			`sum by (model_name, runtime) (rate(gpustack:generation_tokens_total[1m]))`,
 		},
 		{
-			"Time to first token, 95th percentile",
+			"Time to first token, 95th percentile, by runtime",
 			`histogram_quantile(0.95, sum by (le, runtime) (rate(gpustack:time_to_first_token_seconds_bucket[1m])))`,
 		},
 		{
-			"KV cache in use, instance by instance",
+			"KV cache in use, by instance",
 			`max by (model_instance_name, runtime) (gpustack:kv_cache_usage_ratio)`,
 		},
 		{
-			"GPUs: which instance uses how much of which",
+			"GPU memory in use, by instance and GPU",
 			`sum by (model_instance_name, gpu_index) (gpustack:model_instance_gpu_memory_used_bytes)`,
 		},
 		{
-			"Tokens generated for a joule",
+			"Generated tokens per joule, by model",
 			`sum by (model_name) (rate(gpustack:generation_tokens_total[1m])) / sum by (model_name) (rate(gpustack:model_instance_gpu_energy_joules_total[1m]))`,
 		},
 		{
-			"Mean time between two tokens",
+			"Mean time between two tokens, by runtime",
 			`sum by (runtime) (rate(gpustack:inter_token_latency_seconds_sum[1m])) / sum by (runtime) (rate(gpustack:inter_token_latency_seconds_count[1m]))`,
 		},
 		{
-			"Who uses which model: tokens a second",
+			"Generated tokens per second, by user and model",
 			`sum by (user, model_name) (rate(gpustack:gateway_generation_tokens_total[1m]))`,
 		},
 	}

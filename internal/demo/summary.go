@@ -34,22 +34,22 @@ func (s summary) print(w io.Writer) error {
 	switch {
 	case s.noGrafana:
 	case s.grafana.Phase == grafana.PhaseAbsent:
-		s.notes = append(s.notes, "there is no Grafana on this machine, so no dashboards; `stackscope grafana install` gets one, and a running demo shows it at "+s.api+"/grafana/")
+		s.notes = append(s.notes, "dashboards need Grafana, which is not on this machine: run `stackscope grafana install` and open "+s.api+"/grafana/; the demo needs no restart")
 	default:
-		open("dashboards", s.api+"/grafana/  (Grafana is starting: some seconds more)")
+		open("dashboards", s.api+"/grafana/  (Grafana starts within some seconds)")
 	}
 	open("Prometheus", s.api+"/prometheus/")
 	if s.ui {
 		open("a first graph", s.graph(Queries()[0].Expr))
 	} else {
-		s.notes = append(s.notes, "this program was built without Prometheus' web UI; its API answers at "+s.api+"/prometheus/api/v1/query?query=up")
+		s.notes = append(s.notes, "this program was built without Prometheus' web UI; its API is at "+s.api+"/prometheus/api/v1/query?query=up")
 	}
-	open("the worker's page", s.workerMetrics+"/metrics")
-	open("the engines' own", s.workerMetrics+"/metrics/raw")
-	open("the inventory", s.serverMetrics+"/metrics")
+	open("worker's metrics", s.workerMetrics+"/metrics")
+	open("native metrics", s.workerMetrics+"/metrics/raw")
+	open("server's metrics", s.serverMetrics+"/metrics")
 	open("scrape targets", s.serverMetrics+"/metrics/targets")
-	open("the mapping", s.api+"/v2/metrics/config")
-	b.WriteString("\nAsk Prometheus (rates need two scrapes, so wait ten seconds)\n")
+	open("active mapping", s.api+"/v2/metrics/config")
+	b.WriteString("\nQueries for Prometheus (rates need two scrapes: wait ten seconds)\n")
 	for _, q := range Queries() {
 		fmt.Fprintf(&b, "  %s\n    %s\n", q.Title, q.Expr)
 	}
@@ -58,11 +58,11 @@ func (s summary) print(w io.Writer) error {
 		fmt.Fprintf(&b, "Note: %s\n", n)
 	}
 	if s.temporary {
-		fmt.Fprintf(&b, "Data is in %s and is removed at the end.\n", s.dataDir)
+		fmt.Fprintf(&b, "Data is in %s; the demo removes it when it stops.\n", s.dataDir)
 	} else {
 		fmt.Fprintf(&b, "Data stays in %s.\n", s.dataDir)
 	}
-	fmt.Fprintf(&b, "ready after %.1f s; Ctrl-C ends everything\n", s.took.Seconds())
+	fmt.Fprintf(&b, "ready after %.1f s; Ctrl-C stops everything\n", s.took.Seconds())
 	_, err := io.WriteString(w, b.String())
 	return err
 }
