@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = w.Write([]byte(`{"status":401,"title":"Unauthorized","detail":"joining needs the worker token"}`))
+		_, _ = w.Write([]byte(`{"status":401,"title":"Unauthorized","detail":"joining needs the join token"}`))
 	}))
 	t.Cleanup(refusing.Close)
 	attempts := make(chan struct{}, 100)

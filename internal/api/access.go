@@ -74,7 +74,7 @@ func (g *gate) refuse(r *http.Request, need access) *Problem {
 	switch need {
 	case join:
 		if token, ok := bearer(r); !ok || !same(token, g.join) {
-			return g.failures.wrongToken(r, neededJoin, &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the worker token: send Authorization: Bearer with the content of the file %s on the server", where(g.joinPath))})
+			return g.failures.wrongToken(r, neededJoin, &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the join token: send Authorization: Bearer with the content of the file %s on the server", where(g.joinPath))})
 		}
 		return nil
 	case self:

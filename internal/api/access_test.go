@@ -156,7 +156,7 @@ func TestRefusalsSayHowToAuthenticate(t *testing.T) {
 		want []string
 	}{
 		{request("POST", "/v2/metrics/config", smallMapping), []string{"admin token", "file DATA_DIR/admin-token", "Authorization: Bearer", "Basic", "http://localhost"}},
-		{request("POST", "/v2/workers/register", "{}"), []string{"worker token", "file DATA_DIR/worker-token"}},
+		{request("POST", "/v2/workers/register", "{}"), []string{"join token", "file DATA_DIR/worker-token"}},
 		{request("PUT", "/v2/workers/1/report", "{}"), []string{"credential", "register again"}},
 	} {
 		p := problemOf(t, h.do(tt.r), 401)
