@@ -91,7 +91,7 @@ func parseAndRun(name, description string, grammar any, args []string, env *Env)
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return fmt.Errorf("%w; `%s --help` lists what there is", err, chosen(name, err))
+		return fmt.Errorf("%w; run `%s --help` for help", err, chosen(name, err))
 	}
 	locate(parsed)
 	return parsed.Run()
