@@ -1,5 +1,5 @@
-// Command stackscope-worker is the worker alone, for GPU nodes: it exports the machine's and its engines' metrics. It is
-// `stackscope worker` without the server, Prometheus and the rest.
+// Command stackscope-worker is the worker alone, for GPU nodes. It does the same as `stackscope worker run`, without the code of the
+// server and of Prometheus.
 package main
 
 import (
@@ -9,11 +9,11 @@ import (
 	"github.com/stackscope/stackscope/internal/worker/flags"
 )
 
-const description = `stackscope-worker exports the metrics of this machine and of the inference engines on it (vLLM, SGLang, MindIE) in one
-vocabulary, gpustack:*.
+const description = `stackscope-worker exports the metrics of this machine, its GPUs and its inference engines (vLLM, SGLang, MindIE and
+others) under one set of names, gpustack:*.
 
   stackscope-worker --engine url=http://127.0.0.1:8000
-                        stand alone; metrics on port 10151
+                        run without a server; metrics on port 10151
   stackscope-worker --server-url http://SERVER --token-file FILE --engine url=http://127.0.0.1:8000
                         join a server; FILE is a copy of DATA_DIR/worker-token there
 

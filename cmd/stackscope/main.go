@@ -1,21 +1,22 @@
-// Command stackscope watches a fleet that serves large language models: the server, the worker, both in one process, a
-// demo, and the commands to look at and change the metrics mapping.
+// Command stackscope runs the server, the worker, both in one process, or a demo. It also has the commands that manage workers and
+// the metrics mapping.
 package main
 
 import (
 	"github.com/stackscope/stackscope/internal/base/command"
 )
 
-const description = `stackscope watches a fleet that serves large language models: the machines, and the inference engines
-(vLLM, SGLang, MindIE) in one vocabulary, gpustack:*, kept in an embedded Prometheus and shown in an
-embedded Grafana.
+const description = `stackscope monitors GPU clusters that serve large language models. It exports the metrics of machines, GPUs and inference
+engines (vLLM, SGLang, MindIE and others) under one set of names, gpustack:*, stores them in an embedded Prometheus and
+shows them in Grafana.
 
-  stackscope demo                       see what it looks like, within a minute, without a GPU
+  stackscope demo                       run a demo on this machine, without GPUs
   stackscope start --engine url=http://127.0.0.1:8000
-                                        watch this machine and an engine on it
-  stackscope server                     the server alone; workers join with DATA_DIR/worker-token
+                                        monitor this machine and an engine on it
+  stackscope server                     run the server alone; workers join with DATA_DIR/worker-token
   stackscope worker --server-url http://SERVER --token-file FILE --engine url=http://127.0.0.1:8000
-  stackscope worker list                a server's workers; remove and allow take one out and let it in again
+                                        run a worker; FILE is a copy of DATA_DIR/worker-token there
+  stackscope worker list                list a server's workers; see also worker remove and worker allow
 
 Flags can also be given as environment variables (in brackets in each command's help) and, to commands that have
 --config-file, as keys of that file, in snake case. A flag wins over the environment, the environment over the

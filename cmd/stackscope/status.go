@@ -72,7 +72,7 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 			orDash(i.Runtime), orDash(i.RuntimeVersion), i.RestartCount, i.StateMessage)
 	}
 	if len(inv.Instances) == 0 {
-		fmt.Fprintln(w, "none: tell a worker of an engine with `--engine url=http://127.0.0.1:8000`")
+		fmt.Fprintln(w, "none: start an engine on a worker's machine, or declare one with the worker's flag `--engine url=http://HOST:PORT`")
 	}
 	return w.Flush()
 }
