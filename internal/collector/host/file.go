@@ -104,7 +104,7 @@ func (w *kernelFile) readFrom(src source, buf *[]byte) ([]byte, error) {
 	}
 }
 
-// numberedLines numbers the numberedLines of text from 1 and leaves out empty ones.
+// numberedLines yields the lines of text with their numbers, from 1. It omits empty lines.
 func numberedLines(text []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		n := 0
@@ -126,7 +126,7 @@ func number(b []byte) (uint64, bool) {
 	return v, true
 }
 
-// isDeviceName reports whether b can be the name of a isDeviceName, as part of a path and of a label.
+// isDeviceName reports whether b can be the name of a device, as part of a path and of a label.
 func isDeviceName(b []byte) bool {
 	const longest = 128
 	if len(b) == 0 || len(b) > longest || b[0] == '.' || bytes.Contains(b, []byte("..")) || !utf8.Valid(b) {
@@ -160,6 +160,14 @@ func (r *hostFS) readWord(elem ...string) string {
 func (r *hostFS) exists(elem ...string) bool {
 	_, err := os.Lstat(r.path(elem...))
 	return err == nil
+}
+
+// errorAt adds the path of a file to an error about its text. Errors about opening and reading it have the path already.
+func errorAt(path string, err error) error {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 func (r *hostFS) path(elem ...string) string {

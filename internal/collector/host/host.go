@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/procfs"
+
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/catalog"
@@ -80,10 +82,10 @@ func New(o Options) *Host {
 	add("kernel", rareEvery, r.readKernel)
 	add("uptime", 1, r.readUptime)
 	add("cpu", 1, newCPUReader(r).read)
-	add("memory", 1, newMemoryReader(r).read)
+	add("memory", 1, r.readMemory)
 	add("filesystem", 1, newFilesystemReader(r, o.usage).read)
-	add("load", 1, (&loadReader{file: r.kernelFile("proc", "loadavg")}).read)
-	add("swap", 1, newMemoryReader(r).readSwap)
+	add("load", 1, r.readLoad)
+	add("swap", 1, r.readSwap)
 	add("pressure", 1, newPressureReader(r).read)
 	add("disk", 1, newDiskReader(r).read)
 	add("network", 1, newNetworkReader(r).read)
@@ -182,13 +184,23 @@ func (c *Collector) sample(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	start := time.Now()
-	samples, err := c.read(ctx)
+	samples, err := c.readSafely(ctx)
 	if errors.Is(err, errAbsent) {
 		c.last.Store(nil)
 		return nil
 	}
 	c.last.Store(&reading{at: time.Now(), took: time.Since(start), samples: samples, err: err})
 	return err
+}
+
+// readSafely reads and turns a panic into an error: procfs has parsers that panic on a malformed file.
+func (c *Collector) readSafely(ctx context.Context) (samples []sample, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			samples, err = nil, fmt.Errorf("collector %s panicked: %v", c.name, p)
+		}
+	}()
+	return c.read(ctx)
 }
 
 // hostFS reads files of the machine below its root.
@@ -198,6 +210,9 @@ type hostFS struct {
 }
 
 func newHostFS(root string) *hostFS { return &hostFS{root: root, open: openFile} }
+
+// procfs returns the machine's /proc. It is opened at each sample, because it may not be mounted yet when the worker starts.
+func (r *hostFS) procfs() (procfs.FS, error) { return procfs.NewFS(r.path("proc")) }
 
 // joinErrors puts errors on one line: the first 8, and how many more there are.
 func joinErrors(errs []error) error {

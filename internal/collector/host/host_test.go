@@ -283,6 +283,22 @@ func TestSampleThatIsLateIsNotKeptForEver(t *testing.T) {
 	})
 }
 
+func TestPanicOfASamplerIsItsError(t *testing.T) {
+	reads := 0
+	c := &Collector{name: "x", interval: time.Hour, read: func(context.Context) ([]sample, error) {
+		if reads++; reads == 1 {
+			panic("index out of range")
+		}
+		return []sample{{metric: &catalog.WorkerNodeUptime, value: 5}}, nil
+	}}
+	if err := c.sample(t.Context()); err == nil || !strings.Contains(err.Error(), "collector x") || !strings.Contains(err.Error(), "index out of range") {
+		t.Errorf("got error %v", err)
+	}
+	if err := c.sample(t.Context()); err != nil {
+		t.Errorf("the next sample: %v", err)
+	}
+}
+
 func TestRunEndsThoughASamplerHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := New(Options{})

@@ -1,34 +1,26 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/stackscope/stackscope/internal/catalog"
 )
 
-// memoryReader reads memory and swap, which are exported apart from each other.
-type memoryReader struct {
-	info kernelFile
-	buf  []byte
-}
-
-func newMemoryReader(r *hostFS) *memoryReader {
-	return &memoryReader{info: r.kernelFile("proc", "meminfo")}
-}
-
-func (m *memoryReader) read(context.Context) ([]sample, error) {
-	text, err := m.info.read(&m.buf)
+func (r *hostFS) readMemory(context.Context) ([]sample, error) {
+	info, err := r.meminfo()
 	if err != nil {
 		return nil, err
 	}
-	total, available, ok := parseMemory(text, "MemTotal:", "MemAvailable:")
-	if !ok && !bytes.Contains(text, []byte("MemAvailable:")) {
-		total, available, ok = estimateAvailable(text)
+	availableKB := info.MemAvailable
+	if availableKB == nil {
+		availableKB = estimateAvailable(info)
 	}
+	total, available, ok := memory(info.MemTotal, availableKB)
 	if !ok || total == 0 {
-		return nil, fmt.Errorf("%s does not tell MemTotal and MemAvailable in kB", m.info.path)
+		return nil, fmt.Errorf("%s has no usable MemTotal and MemAvailable", r.path("proc", "meminfo"))
 	}
 	used := float64(total - available)
 	return []sample{
@@ -39,25 +31,29 @@ func (m *memoryReader) read(context.Context) ([]sample, error) {
 }
 
 // estimateAvailable is for kernels before 3.14, which have no MemAvailable: what is free, and what only caches files.
-func estimateAvailable(text []byte) (total, available uint64, ok bool) {
-	total, available, ok = parseMemory(text, "MemTotal:", "MemFree:")
-	for _, key := range []string{"Cached:", "SReclaimable:"} {
-		if _, more, found := parseMemory(text, "MemTotal:", key); found {
-			available += more
+func estimateAvailable(info procfs.Meminfo) (kB *uint64) {
+	if info.MemTotal == nil || info.MemFree == nil {
+		return nil
+	}
+	available := *info.MemFree
+	for _, cache := range []*uint64{info.Cached, info.SReclaimable} {
+		if cache != nil && *cache <= *info.MemTotal {
+			available += *cache
 		}
 	}
-	return total, min(available, total), ok
+	available = min(available, *info.MemTotal)
+	return &available
 }
 
 // readSwap reads swap. A machine without swap has 0 bytes of it.
-func (m *memoryReader) readSwap(context.Context) ([]sample, error) {
-	text, err := m.info.read(&m.buf)
+func (r *hostFS) readSwap(context.Context) ([]sample, error) {
+	info, err := r.meminfo()
 	if err != nil {
 		return nil, err
 	}
-	total, free, ok := parseMemory(text, "SwapTotal:", "SwapFree:")
+	total, free, ok := memory(info.SwapTotal, info.SwapFree)
 	if !ok {
-		return nil, fmt.Errorf("%s does not tell SwapTotal and SwapFree in kB", m.info.path)
+		return nil, fmt.Errorf("%s has no usable SwapTotal and SwapFree", r.path("proc", "meminfo"))
 	}
 	return []sample{
 		{metric: &catalog.WorkerNodeSwapTotal, value: float64(total)},
@@ -65,35 +61,23 @@ func (m *memoryReader) readSwap(context.Context) ([]sample, error) {
 	}, nil
 }
 
-// parseMemory finds a whole and a part of it, in bytes, in a meminfo file, which has lines such as "MemTotal:  1024 kB".
-func parseMemory(text []byte, whole, part string) (total, free uint64, ok bool) {
-	var hasTotal, hasFree bool
-	for line := range bytes.Lines(text) {
-		if v, found := memoryLine(line, whole); found {
-			total, hasTotal = v, true
-		} else if v, found := memoryLine(line, part); found {
-			free, hasFree = v, true
-		}
+func (r *hostFS) meminfo() (procfs.Meminfo, error) {
+	proc, err := r.procfs()
+	if err != nil {
+		return procfs.Meminfo{}, err
 	}
-	if !hasTotal || !hasFree || free > total {
-		return 0, 0, false
+	info, err := proc.Meminfo()
+	if err != nil {
+		return procfs.Meminfo{}, errorAt(r.path("proc", "meminfo"), err)
 	}
-	return total, free, true
+	return info, nil
 }
 
-func memoryLine(line []byte, key string) (size uint64, ok bool) {
+// memory converts a total and a free part of it from kB to bytes. ok is false if one is missing or they cannot be right.
+func memory(totalKB, freeKB *uint64) (total, free uint64, ok bool) {
 	const most = 1 << 50 // kB that a machine may have
-	rest, ok := bytes.CutPrefix(line, []byte(key))
-	if !ok {
-		return 0, false
+	if totalKB == nil || freeKB == nil || *totalKB > most || *freeKB > *totalKB {
+		return 0, 0, false
 	}
-	rest, ok = bytes.CutSuffix(bytes.TrimSpace(rest), []byte(" kB"))
-	if !ok {
-		return 0, false
-	}
-	v, ok := number(bytes.TrimSpace(rest))
-	if !ok || v > most {
-		return 0, false
-	}
-	return v << 10, true
+	return *totalKB << 10, *freeKB << 10, true
 }

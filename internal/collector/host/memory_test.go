@@ -19,7 +19,7 @@ func TestMemoryOfAnOldKernelIsEstimated(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "proc", "meminfo"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	samples, err := newMemoryReader(newHostFS(dir)).read(t.Context())
+	samples, err := newHostFS(dir).readMemory(t.Context())
 	if err != nil || len(samples) != 3 || samples[0].value != 1000<<10 {
 		t.Fatalf("%v, %v", samples, err)
 	}
@@ -32,7 +32,8 @@ func TestSwap(t *testing.T) {
 	for text, want := range map[string][2]uint64{
 		"SwapTotal:  2048 kB\nSwapFree: 1024 kB\n":              {2 << 20, 1 << 20},
 		"MemTotal: 1 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB":       {0, 0},
-		"SwapCached: 9 kB\nSwapFree: 1 kB\nSwapTotal:\t1\tkB\n": {1, 1}, // not understood
+		"SwapCached: 9 kB\nSwapFree: 1 kB\nSwapTotal:\t1\tkB\n": {1 << 10, 1 << 10},
+		"SwapCached: 9 kB\nSwapFree: 1 kB\nSwapTotal: 1kB\n":    {1, 1}, // not understood
 		"SwapTotal: 1 kB\n":                                    {1, 1},
 		"SwapTotal: 1 kB\nSwapFree: 2 kB\n":                    {1, 1},
 		"SwapTotal: 1 MB\nSwapFree: 1 MB\n":                    {1, 1},
@@ -40,15 +41,21 @@ func TestSwap(t *testing.T) {
 		"SwapTotal: 18446744073709551615 kB\nSwapFree: 1 kB\n": {1, 1},
 		"": {1, 1},
 	} {
-		total, free, ok := parseMemory([]byte(text), "SwapTotal:", "SwapFree:")
-		if wantOK := want != [2]uint64{1, 1}; ok != wantOK || ok && [2]uint64{total, free} != want {
-			t.Errorf("%q: %d, %d, %v", text, total, free, ok)
+		samples, err := tree(t, map[string]string{"proc/meminfo": text}).readSwap(t.Context())
+		if want == [2]uint64{1, 1} {
+			if err == nil {
+				t.Errorf("%q: %v, want an error", text, samples)
+			}
+			continue
+		}
+		if err != nil || samples[0].value != float64(want[0]) || samples[1].value != float64(want[0]-want[1]) {
+			t.Errorf("%q: %v, %v, want %d bytes and %d free", text, samples, err, want[0], want[1])
 		}
 	}
 }
 
 func TestSwapOfThisMachine(t *testing.T) {
-	samples, err := newMemoryReader(newHostFS("/")).readSwap(t.Context())
+	samples, err := newHostFS("/").readSwap(t.Context())
 	if runtime.GOOS == "linux" && err != nil {
 		t.Fatal(err)
 	}
@@ -60,13 +67,16 @@ func TestSwapOfThisMachine(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
-	one, five, fifteen, ok := parseLoad([]byte("0.14 12.06 301.45 2/94 7820\n"))
-	if !ok || one != 0.14 || five != 12.06 || fifteen != 301.45 {
-		t.Errorf("%v %v %v %v", one, five, fifteen, ok)
+	load := func(text string) ([]sample, error) {
+		return tree(t, map[string]string{"proc/loadavg": text}).readLoad(t.Context())
+	}
+	samples, err := load("0.14 12.06 301.45 2/94 7820\n")
+	if err != nil || samples[0].value != 0.14 || samples[1].value != 12.06 || samples[2].value != 301.45 {
+		t.Errorf("%v, %v", samples, err)
 	}
 	for _, text := range []string{"", "\n", "1 2", "1 2 x", "1 2 -3", "NaN 1 1", "1 Inf 1", "1e99 1 1"} {
-		if _, _, _, ok := parseLoad([]byte(text)); ok {
-			t.Errorf("%q is taken", text)
+		if samples, err := load(text); err == nil || len(samples) > 0 || !strings.Contains(err.Error(), "loadavg") {
+			t.Errorf("%q: %v, %v, want an error that names the file", text, samples, err)
 		}
 	}
 }
@@ -91,9 +101,15 @@ func TestTimes(t *testing.T) {
 func FuzzMemory(f *testing.F) {
 	f.Add([]byte("SwapTotal: 2048 kB\nSwapFree: 1024 kB\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		total, free, ok := parseMemory(text, "SwapTotal:", "SwapFree:")
-		if free > total || ok && !strings.Contains(string(text), "SwapTotal:") || !ok && total+free > 0 {
-			t.Errorf("%d of %d, %v", free, total, ok)
+		samples, err := tree(t, map[string]string{"proc/meminfo": string(text)}).readSwap(t.Context())
+		if err != nil {
+			if len(samples) > 0 {
+				t.Errorf("%v beside %v", samples, err)
+			}
+			return
+		}
+		if total, used := samples[0].value, samples[1].value; !(used >= 0 && used <= total) || !strings.Contains(string(text), "SwapTotal:") {
+			t.Errorf("%v of %v", used, total)
 		}
 	})
 }
@@ -101,10 +117,10 @@ func FuzzMemory(f *testing.F) {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("0.14 0.06 0.45 2/94 7820\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		one, five, fifteen, _ := parseLoad(text)
-		for _, v := range []float64{one, five, fifteen} {
-			if !(v >= 0 && v <= maxLoad) {
-				t.Errorf("load is %v", v)
+		samples, _ := tree(t, map[string]string{"proc/loadavg": string(text)}).readLoad(t.Context())
+		for _, s := range samples {
+			if !(s.value >= 0 && s.value <= maxLoad) {
+				t.Errorf("load is %v", s.value)
 			}
 		}
 	})

@@ -57,7 +57,7 @@ func readByUs(t *testing.T, dir string) map[string]float64 {
 	values := map[string]float64{}
 	r := newHostFS(dir)
 	for _, read := range []readFunc{
-		newCPUReader(r).read, newMemoryReader(r).read, newMemoryReader(r).readSwap, (&loadReader{file: r.kernelFile("proc", "loadavg")}).read,
+		newCPUReader(r).read, r.readMemory, r.readSwap, r.readLoad,
 		newPressureReader(r).read, newDiskReader(r).read, newNetworkReader(r).read,
 	} {
 		samples, err := read(t.Context())

@@ -71,7 +71,7 @@ func (r *hostFS) readUptime(context.Context) ([]sample, error) {
 	return []sample{{metric: &catalog.WorkerNodeUptime, value: seconds}}, nil
 }
 
-// readFile reads a short readFile that is rarely read.
+// readFile reads a short file that is rarely read.
 func (r *hostFS) readFile(elem ...string) (text string, err error) {
 	f, err := os.Open(r.path(elem...))
 	if err != nil {
