@@ -2,6 +2,7 @@ package smi
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -18,27 +19,32 @@ func Cells(line string) (cells []string, ok bool) {
 	return cells, true
 }
 
-// Layout says, by the text of a header cell as Cells gives it, what stands in the cells below it: an expression with named
-// groups. It must match a cell as a whole, so it has to begin with ^ and end with $.
+// Layout maps the text of a header cell, as Cells returns it, to an expression for the cells below it, with named groups. The
+// expression must begin with ^ and end with $, so that it matches the whole cell.
 type Layout map[string]*regexp.Regexp
 
 // Columns are the expressions of a table's columns, nil for one that the Layout does not know.
 type Columns []*regexp.Regexp
 
-// Columns finds the columns of a header row. unknown are the texts of those that the Layout does not know; what stands in
-// them is left out.
-func (l Layout) Columns(header []string) (columns Columns, unknown []string) {
+// Columns returns the columns of a header row, nil if none of them has one of the needed groups. unknown are the texts of the
+// header cells that the Layout does not know; Fields skips the cells below them.
+func (l Layout) Columns(header []string, need ...string) (columns Columns, unknown []string) {
 	columns = make(Columns, len(header))
 	for i, text := range header {
 		if columns[i] = l[text]; columns[i] == nil {
 			unknown = append(unknown, text)
 		}
 	}
+	for _, group := range need {
+		if !slices.ContainsFunc(columns, func(c *regexp.Regexp) bool { return c != nil && c.SubexpIndex(group) > 0 }) {
+			return nil, unknown
+		}
+	}
 	return columns, unknown
 }
 
-// Fields reads a row: name of the group to what it matched. A row with another number of cells, or with a cell that is not as
-// its column should be, gives nothing.
+// Fields returns what each group matched in a row, by the group's name. ok is false for a row that has another number of cells
+// than the header, or a cell that does not match its column.
 func (c Columns) Fields(row []string) (fields map[string]string, ok bool) {
 	if len(row) != len(c) {
 		return nil, false
