@@ -120,13 +120,13 @@ func TestProcessOfSeveralSlicesCountsInEach(t *testing.T) {
 		on(process(100, 10), "MIG-1", ""), on(process(100, 20), "MIG-2", ""), on(process(100, 10), "MIG-1", ""), process(101, 5),
 		on(process(1, 8), "", "b"), on(process(1, 16), "", "c"), on(process(1, 8), "", "b"),
 	)})
-	const newDevice = `gpu_index="0",gpu_name="H100",gpu_chip_index="0"`
+	const gpu0 = `gpu_index="0",gpu_name="H100",gpu_chip_index="0"`
 	want(t, lines(a, "a", "b", "c"),
-		`worker_node_gram_allocated_bytes{`+newDevice+`} 59`,
-		`gpu_memory_unaccounted_bytes{`+newDevice+`} 16`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+newDevice+`} 35`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="b",`+newDevice+`} 8`,
-		`model_instance_gpu_memory_used_bytes{model_instance_name="c",`+newDevice+`} 16`,
+		`worker_node_gram_allocated_bytes{`+gpu0+`} 59`,
+		`gpu_memory_unaccounted_bytes{`+gpu0+`} 16`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="a",`+gpu0+`} 35`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="b",`+gpu0+`} 8`,
+		`model_instance_gpu_memory_used_bytes{model_instance_name="c",`+gpu0+`} 16`,
 	)
 }
 

@@ -131,7 +131,7 @@ func (s *sampler) run(ctx context.Context) {
 	}
 }
 
-// end closes the backend unless something still runs in it.
+// stop closes the backend unless a Read that hangs still uses it.
 func (s *sampler) stop(busy bool, results <-chan result) {
 	if busy {
 		select {

@@ -50,13 +50,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	}
 	info, faults := parseInfo(out)
 	if len(info.chips) == 0 {
-		switch {
-		case err != nil:
-			return gpu.Reading{}, err
-		case faults != nil:
-			return gpu.Reading{}, faults
-		}
-		return gpu.Reading{}, b.None()
+		return gpu.Reading{}, b.NoDevices(err, faults)
 	}
 	b.details.refresh(ctx, b.Run, info.tool, info.chips)
 	r := gpu.Reading{Devices: make([]gpu.Device, 0, len(info.chips))}
@@ -69,7 +63,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		}
 		r.Devices = append(r.Devices, c.device)
 	}
-	b.See(r.Devices)
+	b.RecordDevices(r.Devices)
 	b.announce(b.details.takeEvents())
 	return r, smi.Join(err, faults, b.details.fault())
 }

@@ -36,6 +36,6 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		return gpu.Reading{}, err
 	}
 	devices, err := readDevices(out)
-	b.See(devices)
+	b.RecordDevices(devices)
 	return gpu.Reading{Devices: devices}, err
 }

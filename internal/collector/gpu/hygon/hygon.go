@@ -73,10 +73,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	}
 	found, fault := parseDevices(out)
 	if len(found.list) == 0 {
-		if err == nil {
-			err = fault
-		}
-		return gpu.Reading{}, err
+		return gpu.Reading{}, b.NoDevices(err, fault)
 	}
 	if !slices.Equal(found.list, b.list) {
 		b.list, b.due = found.list, time.Time{}
@@ -94,7 +91,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		b.identify(&d)
 		r.Devices = append(r.Devices, d)
 	}
-	b.See(r.Devices)
+	b.RecordDevices(r.Devices)
 	return r, smi.Join(err, fault, b.slowFault, b.readProcesses(ctx, r.Devices))
 }
 

@@ -50,14 +50,14 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 		}
 	}
 	if len(devices) == 0 {
-		return gpu.Reading{}, b.None()
+		return gpu.Reading{}, b.NoDevices()
 	}
 	err = b.number(ctx, devices)
 	numbered := slices.DeleteFunc(devices, func(d gpu.Device) bool { return d.Index == "" || d.Name == "" })
 	if err == nil && len(numbered) < len(devices) {
 		err = smi.Unrecognized(tool, "", "query, in which GPUs lack their UUID or name", fmt.Sprintf("%d of %d", len(devices)-len(numbered), len(devices)))
 	}
-	b.See(numbered)
+	b.RecordDevices(numbered)
 	return gpu.Reading{Devices: numbered}, err
 }
 

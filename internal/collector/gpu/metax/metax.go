@@ -52,13 +52,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	}
 	devices, fault := parseTable(out)
 	if len(devices) == 0 {
-		if err == nil {
-			err = fault
-		}
-		if err == nil {
-			err = b.None()
-		}
-		return gpu.Reading{}, err
+		return gpu.Reading{}, b.NoDevices(err, fault)
 	}
 	if now := time.Now(); !now.Before(b.due) {
 		b.due = now.Add(slowly)
@@ -69,7 +63,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	for i := range devices {
 		devices[i].UUID = b.uuids[devices[i].PCI]
 	}
-	b.See(devices)
+	b.RecordDevices(devices)
 	return gpu.Reading{Devices: devices}, smi.Join(err, fault, b.listFault)
 }
 

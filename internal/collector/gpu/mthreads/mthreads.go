@@ -39,12 +39,9 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	}
 	devices, err := readDevices(out)
 	if len(devices) == 0 {
-		if err == nil {
-			err = b.None()
-		}
-		return gpu.Reading{}, err
+		return gpu.Reading{}, b.NoDevices(err)
 	}
-	b.See(devices)
+	b.RecordDevices(devices)
 	table, tableErr := b.Run(ctx)
 	if tableErr == nil {
 		tableErr = addProcesses(devices, table)

@@ -1,6 +1,7 @@
 package smi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,7 @@ type Tool struct {
 	Logger       *slog.Logger
 	vendor, name string
 	run          Runner
-	seen         bool
+	hadDevices   bool
 }
 
 // NewTool makes the Tool of a vendor, with the name of its program. It runs nothing yet.
@@ -49,21 +50,22 @@ func (*Tool) MinInterval() time.Duration { return Interval }
 // Close implements gpu.Backend.
 func (*Tool) Close() error { return nil }
 
-// See takes note of the GPUs of a reading: from then on a tool that shows none is no machine without GPUs.
-func (t *Tool) See(devices []gpu.Device) {
-	if !t.seen && len(devices) > 0 {
-		t.seen = true
+// RecordDevices notes the GPUs of a reading. From the first GPU on, NoDevices takes a reading without GPUs as GPUs that are lost.
+func (t *Tool) RecordDevices(devices []gpu.Device) {
+	if !t.hadDevices && len(devices) > 0 {
+		t.hadDevices = true
 		t.Logger.Info("GPUs found", "tool", t.name, "driver", devices[0].Driver, "gpus", len(devices))
 	}
 }
 
-// Seen says that an earlier reading had GPUs.
-func (t *Tool) Seen() bool { return t.seen }
+// HadDevices reports whether an earlier reading had GPUs.
+func (t *Tool) HadDevices() bool { return t.hadDevices }
 
-// None is the error about a tool that shows no GPUs, which is none if it had some: then they are lost.
-func (t *Tool) None() error {
-	if t.seen {
-		return nil
+// NoDevices returns the error of a reading without GPUs: the first of errs that is not nil. Without one it is gpu.ErrAbsent, or
+// nil if an earlier reading had GPUs: they are lost.
+func (t *Tool) NoDevices(errs ...error) error {
+	if err := cmp.Or(errs...); err != nil || t.hadDevices {
+		return err
 	}
 	return fmt.Errorf("%s shows no GPU: %w", t.name, gpu.ErrAbsent)
 }

@@ -45,10 +45,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	}
 	ppus, err := readPPUs(out)
 	if len(ppus) == 0 {
-		if err == nil {
-			err = b.None()
-		}
-		return gpu.Reading{}, err
+		return gpu.Reading{}, b.NoDevices(err)
 	}
 	var faults smi.Faults
 	faults.Add(err)
@@ -72,7 +69,7 @@ func (b *Backend) Read(ctx context.Context) (gpu.Reading, error) {
 	for i := range devices {
 		nameSlices(&devices[i])
 	}
-	b.See(devices)
+	b.RecordDevices(devices)
 	return gpu.Reading{Devices: devices}, faults.Err()
 }
 
@@ -94,7 +91,7 @@ const notLoaded = "driver is not loaded"
 
 // absent makes gpu.ErrAbsent of the error about a machine without the driver, unless there were PPUs before.
 func (b *Backend) absent(err error) error {
-	if !b.Seen() && strings.Contains(err.Error(), notLoaded) {
+	if !b.HadDevices() && strings.Contains(err.Error(), notLoaded) {
 		return fmt.Errorf("%w: %w", err, gpu.ErrAbsent)
 	}
 	return err

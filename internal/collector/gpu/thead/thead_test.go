@@ -202,7 +202,7 @@ func TestDriverNotLoaded(t *testing.T) {
 	if _, err := b.Read(t.Context()); !errors.Is(err, gpu.ErrAbsent) {
 		t.Errorf("got %v, want gpu.ErrAbsent", err)
 	}
-	b.See([]gpu.Device{{}})
+	b.RecordDevices([]gpu.Device{{}})
 	if _, err := b.Read(t.Context()); errors.Is(err, gpu.ErrAbsent) {
 		t.Errorf("after there were PPUs: got %v", err)
 	}
