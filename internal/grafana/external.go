@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
@@ -192,7 +193,7 @@ func (e *external) failed(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // the client has gone, or we are stopping: nobody waits for an answer
 	}
 	if skipped, ok := e.trouble.allow(); ok {
-		e.logger.Warn("a request to the external grafana failed", "url", e.target.String(), "method", bounded(r.Method), "error", err, "unlogged", skipped)
+		e.logger.Warn("a request to the external grafana failed", "url", e.target.String(), "method", clip.End(r.Method, maxLogged), "error", err, "unlogged", skipped)
 	}
 	status, reason := blame(err)
 	notice{

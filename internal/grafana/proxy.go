@@ -10,10 +10,10 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"path"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/base/paths"
 )
 
@@ -28,6 +28,8 @@ const (
 	maxUpgrades = 256
 	// logEvery bounds how often the same kind of trouble is logged.
 	logEvery = 10 * time.Second
+	// maxLogged bounds what the log repeats of a request.
+	maxLogged = 200
 )
 
 // proxyOptions configure newProxy.
@@ -124,7 +126,7 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // the client has gone, or we are stopping: nobody waits for an answer
 	}
 	if skipped, ok := p.trouble.allow(); ok {
-		p.opts.Logger.Warn("a request to grafana failed", "method", bounded(r.Method), "path", bounded(r.URL.Path), "error", err, "unlogged", skipped)
+		p.opts.Logger.Warn("a request to grafana failed", "method", clip.End(r.Method, maxLogged), "path", clip.End(r.URL.Path, maxLogged), "error", err, "unlogged", skipped)
 	}
 	if _, ok := p.opts.Upstream(); !ok {
 		p.answer(w, r, p.explain(p.opts.Status()))
@@ -152,13 +154,4 @@ func blame(err error) (status int, reason string) {
 		return http.StatusBadGateway, "its TLS certificate is not trusted by this machine"
 	}
 	return http.StatusBadGateway, "the connection to it broke"
-}
-
-// bounded cuts what a client chose for the log.
-func bounded(s string) string {
-	const most = 200
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "..."
 }

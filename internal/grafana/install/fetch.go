@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/backoff"
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 )
@@ -67,6 +68,7 @@ func (f *fetcher) fetch(ctx context.Context, address *url.URL, path string, want
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	var pauses backoff.Backoff
 	for failures := 1; ; failures++ {
 		err := f.attempt(ctx, address, file, want)
 		switch {
@@ -80,11 +82,9 @@ func (f *fetcher) fetch(ctx context.Context, address *url.URL, path string, want
 			return fmt.Errorf("fetch %s: %w, %d times in a row: choose another source with --mirror, or fetch the archive by other means and give it with --file",
 				address.Redacted(), err, failures)
 		}
-		wait := min(f.delay<<min(failures-1, 10), maxRetryDelay)
+		wait := pauses.Next(f.delay, maxRetryDelay)
 		f.report(Event{Stage: StageRetry, Text: fmt.Sprintf("%v; trying again in %s", err, wait)})
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, wait); ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	}

@@ -3,6 +3,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,10 +66,10 @@ func (o *Options) setDefaults() error {
 		return fmt.Errorf("--dir %s: %w", o.Dir, err)
 	}
 	o.Dir = dir
-	o.Platform = orDefault(o.Platform, thisPlatform())
-	o.StallTimeout = orDefault(o.StallTimeout, time.Minute)
-	o.Attempts = orDefault(o.Attempts, 5)
-	o.RetryDelay = orDefault(o.RetryDelay, time.Second)
+	o.Platform = cmp.Or(o.Platform, thisPlatform())
+	o.StallTimeout = cmp.Or(o.StallTimeout, time.Minute)
+	o.Attempts = cmp.Or(o.Attempts, 5)
+	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
 	if o.Report == nil {
 		o.Report = func(Event) {}
 	}
@@ -76,14 +77,6 @@ func (o *Options) setDefaults() error {
 		o.pins = builtinPins()
 	}
 	return nil
-}
-
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }
 
 // Result is what Run did.
@@ -140,7 +133,7 @@ type installer struct {
 // plan finds out what can be known without looking at the network.
 func (in *installer) plan() (err error) {
 	if in.Version != "" || in.File == "" {
-		if in.version, err = parseVersion(orDefault(in.Version, Version)); err != nil {
+		if in.version, err = parseVersion(cmp.Or(in.Version, Version)); err != nil {
 			return err
 		}
 	}
@@ -150,14 +143,14 @@ func (in *installer) plan() (err error) {
 			return fmt.Errorf("--sha256 %q: give the 64 hexadecimal digits of the archive's SHA-256", in.SHA256)
 		}
 	} else {
-		in.usePin(orDefault(in.version, Version))
+		in.usePin(cmp.Or(in.version, Version))
 	}
 	if in.File != "" {
 		if _, err := os.Stat(in.File); err != nil {
 			return fmt.Errorf("--file %s: %w", in.File, durable.Cause(err))
 		}
 		if in.sum == (checksum{}) {
-			return fmt.Errorf("--file %s: no checksum of Grafana %s for %s is built in: give it with --sha256", in.File, orDefault(in.version, Version), in.Platform)
+			return fmt.Errorf("--file %s: no checksum of Grafana %s for %s is built in: give it with --sha256", in.File, cmp.Or(in.version, Version), in.Platform)
 		}
 		return nil
 	}
@@ -250,7 +243,7 @@ func (in *installer) unpack(ctx context.Context, archive, dir string) error {
 	if in.version != "" && found != "" && found != in.version {
 		return fmt.Errorf("the archive holds Grafana %s, not %s: give --version %s, or the other archive", found, in.version, found)
 	}
-	if in.version = orDefault(in.version, found); in.version == "" {
+	if in.version = cmp.Or(in.version, found); in.version == "" {
 		return errors.New("the archive doesn't say which version it holds: give it with --version")
 	}
 	if in.installed() {
