@@ -26,7 +26,7 @@ type grafanaInstall struct {
 	JSON    bool   `help:"Print the result as JSON."`
 }
 
-// Help teaches more than a line can; kong prints it under the usage.
+// Help is printed by kong below the usage.
 func (*grafanaInstall) Help() string {
 	return `Without flags the command installs Grafana ` + install.Version + ` (OSS), whose checksum is built in. A running server without
 Grafana starts it without a restart.
@@ -38,8 +38,7 @@ Grafana starts it without a restart.
                                                           on a machine without a network
   stackscope grafana install --version 11.6.0             another release; its checksum is downloaded from dl.grafana.com over TLS
 
-HTTPS_PROXY, HTTP_PROXY and NO_PROXY
-select a proxy. Other installed versions stay; servers use the newest.`
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY select a proxy. Other installed versions stay; servers use the newest.`
 }
 
 func (c *grafanaInstall) Run(e *command.Env) error {
@@ -85,15 +84,15 @@ func (c *grafanaInstall) print(w io.Writer, r install.Result) error {
 func nextStep(r install.Result) string {
 	switch {
 	case !slices.Contains(grafanaHomes(), r.Home):
-		return "Servers don't look there by themselves: start yours with --grafana-home " + r.Home
+		return "Servers do not search this directory: start the server with --grafana-home " + r.Home
 	case r.Version == install.Version:
-		return "Start a server (stackscope start, or stackscope demo) and open /grafana/ on it; one that runs without Grafana finds it by itself."
+		return "Start a server (stackscope start, or stackscope demo) and open /grafana/ on it. A server that runs without Grafana starts it by itself."
 	}
-	return "Start a server (stackscope start, or stackscope demo), or start yours again, and open /grafana/ on it."
+	return "Start a server (stackscope start, or stackscope demo), or restart yours, and open /grafana/ on it."
 }
 
-// grafanaHomes returns where servers look for what `stackscope grafana install` made, the most wanted first: where this user's
-// homes go, then where root's do.
+// grafanaHomes returns the directories in which servers search what `stackscope grafana install` installed, in order of preference: this
+// user's, then root's.
 func grafanaHomes() []string {
 	dir := install.DefaultDir(os.Getenv, os.Getuid() == 0)
 	homes := install.Candidates(dir)

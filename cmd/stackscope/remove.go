@@ -18,13 +18,13 @@ import (
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
-// errNobody is said of an empty argument, as a variable of a script may be.
-var errNobody = errors.New("the id or the name is empty: `stackscope worker list` prints those that there are")
+// errEmptyArgument is for an empty argument, for example from an unset variable of a script.
+var errEmptyArgument = errors.New("the id or the name is empty: `stackscope worker list` prints the ids and names")
 
-// pick finds the one item that an argument names, by its id or its name; none is an index of -1.
+// pick returns the index of the item whose id or name is arg; -1: there is none. An ambiguous arg is an error.
 func pick[T any](arg string, items []T, id func(*T) int64, name, describe func(*T) string) (int, error) {
 	if strings.TrimSpace(arg) == "" {
-		return -1, errNobody
+		return -1, errEmptyArgument
 	}
 	byID := -1
 	var byName []int
@@ -41,7 +41,7 @@ func pick[T any](arg string, items []T, id func(*T) int64, name, describe func(*
 		return byID, nil
 	}
 	if byID >= 0 {
-		return -1, fmt.Errorf("%s is the id of %s, and the name of another: name the one by its name, the other by its id, which is %s",
+		return -1, fmt.Errorf("%s is the id of %s, and also the name of another: give the name of the first, or the id of the other, which is %s",
 			arg, describe(&items[byID]), idsOf(items, byName, id, describe))
 	}
 	switch len(byName) {
@@ -53,7 +53,7 @@ func pick[T any](arg string, items []T, id func(*T) int64, name, describe func(*
 	return -1, fmt.Errorf("%d workers have the name %s: give the id of one of them, which are %s", len(byName), arg, idsOf(items, byName, id, describe))
 }
 
-// idsOf says which ids the items have and what they are of.
+// idsOf lists the ids of the items with their descriptions.
 func idsOf[T any](items []T, which []int, id func(*T) int64, describe func(*T) string) string {
 	const most = 10
 	var texts []string
@@ -70,7 +70,7 @@ func (k *known) worker(arg string) (int, error) {
 	return pick(arg, k.workers, func(w *listedWorker) int64 { return w.ID }, func(w *listedWorker) string { return w.Name }, (*listedWorker).String)
 }
 
-func (k *known) kept(arg string) (int, error) {
+func (k *known) revokedWorker(arg string) (int, error) {
 	return pick(arg, k.revoked, func(w *wire.RevokedWorker) int64 { return w.ID }, func(w *wire.RevokedWorker) string { return w.Name },
 		func(w *wire.RevokedWorker) string { return describeRevoked(w) + " removed " + ago(w.RevokedAt) })
 }
@@ -105,10 +105,10 @@ func (c *workerRemove) Run(e *command.Env) error {
 		return err
 	}
 	if i < 0 {
-		if i, err := k.kept(c.Worker); err == nil && i >= 0 {
+		if i, err := k.revokedWorker(c.Worker); err == nil && i >= 0 {
 			return fmt.Errorf("%s was removed %s already, and is revoked until `stackscope worker allow %d`", describeRevoked(&k.revoked[i]), ago(k.revoked[i].RevokedAt), k.revoked[i].ID)
 		}
-		return fmt.Errorf("no worker has the id or the name %s: `stackscope worker list` prints those that there are", c.Worker)
+		return fmt.Errorf("no worker has the id or the name %s: `stackscope worker list` prints the ids and names", c.Worker)
 	}
 	w := &k.workers[i]
 	if !c.Yes && maybeAlive(&w.Worker) && atTerminal(e) {
@@ -123,21 +123,21 @@ func (c *workerRemove) Run(e *command.Env) error {
 	if err != nil && statusOf(err) != http.StatusNotFound {
 		return fmt.Errorf("%s is removed; whether it is revoked is not known: %w", w, err)
 	}
-	kept := slices.ContainsFunc(revoked, func(r wire.RevokedWorker) bool { return r.ID == w.ID })
+	isRevoked := slices.ContainsFunc(revoked, func(r wire.RevokedWorker) bool { return r.ID == w.ID })
 	if c.JSON {
 		return json.NewEncoder(e.Stdout).Encode(struct {
 			ID          int64  `json:"id"`
 			Name        string `json:"name"`
 			ClusterName string `json:"cluster_name"`
 			KeptOut     bool   `json:"kept_out"`
-		}{w.ID, w.Name, w.ClusterName, kept})
+		}{w.ID, w.Name, w.ClusterName, isRevoked})
 	}
-	next := "It wasn't alive, so it isn't revoked: should it start again, it joins under a new id."
+	next := "It wasn't alive, so it isn't revoked. If it starts again, it joins under a new id."
 	switch {
-	case kept:
-		next = fmt.Sprintf("It is revoked: if it runs, it goes on exporting, and this server refuses it until `stackscope worker allow %d`.", w.ID)
+	case isRevoked:
+		next = fmt.Sprintf("It is revoked: if it runs, it continues to export its metrics, and this server refuses it until `stackscope worker allow %d`.", w.ID)
 	case err != nil:
-		next = "This server is older and keeps nobody out: if the worker runs, it is back under a new id. Stop it first."
+		next = "This server is older and cannot revoke workers: if the worker runs, it joins again under a new id. Stop it first."
 	}
 	_, err = fmt.Fprintf(e.Stdout, "%s is removed. Its samples stay.\n%s\n", w, next)
 	return err
@@ -149,7 +149,7 @@ type workerAllow struct {
 	JSON   bool   `help:"Print JSON."`
 }
 
-// Help says what comes of it.
+// Help says what happens next.
 func (*workerAllow) Help() string {
 	return "A running worker joins by itself within half a minute, under a new id. Nothing has to be done on its machine."
 }
@@ -166,7 +166,7 @@ func (c *workerAllow) Run(e *command.Env) error {
 	case k.hidden != nil:
 		return k.hidden
 	}
-	i, err := k.kept(c.Worker)
+	i, err := k.revokedWorker(c.Worker)
 	if err != nil {
 		return err
 	}
@@ -183,11 +183,11 @@ func (c *workerAllow) Run(e *command.Env) error {
 	if c.JSON {
 		return json.NewEncoder(e.Stdout).Encode(w)
 	}
-	_, err = fmt.Fprintf(e.Stdout, "%s may join again.\nIf it runs, it is back within half a minute, under a new id; `stackscope worker list` shows it.\n", describeRevoked(w))
+	_, err = fmt.Fprintf(e.Stdout, "%s may join again.\nIf it runs, it joins within half a minute, under a new id; `stackscope worker list` shows it.\n", describeRevoked(w))
 	return err
 }
 
-// maybeAlive reports whether a server would keep the worker out when it is removed; with another grace period it decides otherwise.
+// maybeAlive reports whether a server with the default grace period would revoke the worker when it is removed.
 func maybeAlive(w *wire.Worker) bool {
 	const (
 		grace   = 150 * time.Second // a server's
@@ -200,7 +200,7 @@ func maybeAlive(w *wire.Worker) bool {
 	return w.State == "ready" || w.StateMessage != stopped && time.Since(last) < grace
 }
 
-// atTerminal reports whether somebody reads what is asked and can answer.
+// atTerminal reports whether a question can be asked: both ends are a terminal.
 func atTerminal(e *command.Env) bool {
 	if !isDevice(e.Stdin) || !isDevice(e.Stderr) {
 		return false
@@ -210,7 +210,7 @@ func atTerminal(e *command.Env) bool {
 	return err == nil && errNull == nil && !os.SameFile(have, null)
 }
 
-// askToRemove fails if somebody doesn't want the worker to be removed.
+// askToRemove asks for confirmation and returns an error if it is not given.
 func askToRemove(e *command.Env, w *listedWorker) error {
 	fmt.Fprintf(e.Stderr, "%s is %s and reported %s.\nIt and its instances leave the inventory and the scrape targets, and it is revoked until `stackscope worker allow %d`. Its samples stay.\n",
 		w, w.State, lastReport(&w.Worker), w.ID)

@@ -4,12 +4,11 @@ import (
 	"context"
 	"path/filepath"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
-
-	"golang.org/x/sync/errgroup"
-
 	"github.com/stackscope/stackscope/internal/server"
 	"github.com/stackscope/stackscope/internal/worker"
 	"github.com/stackscope/stackscope/internal/worker/flags"
@@ -45,7 +44,7 @@ func (c *startCmd) Run(e *command.Env) error {
 	options.DataDir = filepath.Join(c.DataDir, "worker")
 	w, err := worker.New(e.Context, options)
 	if err != nil {
-		_ = srv.Close() // the worker's error is the one to tell
+		_ = srv.Close() // the worker's error is returned
 		return err
 	}
 	srv.ScrapeInside(w.Inside)
@@ -54,7 +53,7 @@ func (c *startCmd) Run(e *command.Env) error {
 	defer stop()
 	group.Go(func() error { return srv.Run(serving) })
 	group.Go(func() error { return w.Run(ctx) })
-	<-w.Left() // the server has it stored that its worker stops
+	<-w.Left() // the server must outlive the worker: it stores that the worker stopped
 	stop()
 	return group.Wait()
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/stackscope/stackscope/internal/worker/flags"
 )
 
-// workerCmd runs a worker, as it does in GPUStack, unless one of the other words follows.
+// workerCmd runs a worker, as in GPUStack, unless a subcommand follows.
 type workerCmd struct {
 	Run    flags.Command `cmd:"" default:"withargs" help:"Run a worker: export this machine, its GPUs and its engines. This is the default: 'stackscope worker' does the same."`
 	List   workerList    `cmd:"" help:"List the workers of a server, and the revoked ones."`
@@ -26,7 +26,7 @@ type workerCmd struct {
 	Allow  workerAllow   `cmd:"" help:"Allow a revoked worker to join again."`
 }
 
-// Help says where the flags are.
+// Help says how to list the flags.
 func (*workerCmd) Help() string {
 	return "'stackscope worker' alone runs a worker. 'stackscope worker run --help' lists the flags of the worker."
 }
@@ -34,11 +34,11 @@ func (*workerCmd) Help() string {
 // stateRevoked is shown beside the states of workers that are in the inventory.
 const stateRevoked = "revoked"
 
-// known are a server's workers, the revoked ones apart.
+// known are a server's workers.
 type known struct {
 	workers []listedWorker
-	revoked []wire.RevokedWorker // nil: not to be known
-	hidden  error                // why
+	revoked []wire.RevokedWorker // nil: the server does not show them
+	hidden  error                // why it does not
 }
 
 type listedWorker struct {
@@ -69,7 +69,7 @@ func statusOf(err error) int {
 	return 0
 }
 
-// readWorkers asks a server for both lists. Everybody may read the first one.
+// readWorkers requests both lists from a server. Only admins may read the revoked workers.
 func readWorkers(e *command.Env, cl *client.Client) (k known, err error) {
 	clusters, err := cl.Clusters(e.Context)
 	if err != nil {
@@ -95,7 +95,7 @@ func readWorkers(e *command.Env, cl *client.Client) (k known, err error) {
 	switch {
 	case refused == nil:
 	case refused.Status == http.StatusNotFound:
-		k.hidden = fmt.Errorf("the server at %s is older and keeps nobody out", cl.URL())
+		k.hidden = fmt.Errorf("the server at %s is older and cannot revoke workers", cl.URL())
 		return k, nil
 	case refused.TokenRefused, refused.Status == http.StatusForbidden: // the former with 429, too, after many wrong ones
 		k.hidden = err

@@ -150,7 +150,7 @@ revoked: it was removed, and the server refuses it until ` + "`stackscope worker
 	}{
 		{401, "", notShown + "only admins see them; give a copy of admin-token"},
 		{401, "x", notShown + "read the inventory at " + s.URL + ": 401 Unauthorized: refused; the token of --token is not the right one"},
-		{404, "", "warning: the server at " + s.URL + " is older and keeps nobody out\n"},
+		{404, "", "warning: the server at " + s.URL + " is older and cannot revoke workers\n"},
 	} {
 		s.refuse, list.Token.Text = c.status, c.token
 		if l := decode(); len(l.Workers) != 5 || l.Revoked != nil || !strings.HasPrefix(stderr, c.want) {
@@ -236,15 +236,15 @@ func TestWorkerRemoveAndAllow(t *testing.T) {
 	}
 }
 
-// A server from before keeps nobody out; an admin's right is needed to let somebody in.
+// An older server cannot revoke workers. Only an admin may allow a revoked worker.
 func TestWorkerCommandsOnOtherServers(t *testing.T) {
 	s := newWorkersServer(t)
 	s.refuse = http.StatusNotFound
 	out, _, err := runs(t, &workerRemove{remote: remote{ServerURL: s.URL}, Worker: "4"})
-	if err != nil || !strings.Contains(out, "is older and keeps nobody out") {
+	if err != nil || !strings.Contains(out, "is older and cannot revoke workers") {
 		t.Error(out, err)
 	}
-	if _, _, err := runs(t, &workerAllow{remote: remote{ServerURL: s.URL}, Worker: "4"}); err == nil || err.Error() != "the server at "+s.URL+" is older and keeps nobody out" {
+	if _, _, err := runs(t, &workerAllow{remote: remote{ServerURL: s.URL}, Worker: "4"}); err == nil || err.Error() != "the server at "+s.URL+" is older and cannot revoke workers" {
 		t.Error(err)
 	}
 	// Too many wrong tokens came from here: who may not see them is shown the others all the same.
