@@ -75,7 +75,7 @@ type Engine struct {
 	readNow    bool             // it is to be read at once
 	hadWork    bool             // whether Run knows that it has work
 	runtime    runtimes.Runtime // of the last page
-	process    process.Judge
+	process    process.Tracker
 	// firstAnswer is when the first page of the process was there.
 	firstAnswer time.Time
 	start       startup

@@ -39,7 +39,7 @@ func (e *Engine) Observe(s ProcessStatus) {
 }
 
 func (e *Engine) processEnded(now time.Time, s ProcessStatus) (changed bool) {
-	if e.process.End(s.id()).Verdict != process.Ended {
+	if e.process.End(s.id()).Outcome != process.Ended {
 		return false
 	}
 	e.lastEnded = e.fetches + 1 // answers that are under way are the old process'
@@ -55,7 +55,7 @@ func (e *Engine) processEnded(now time.Time, s ProcessStatus) (changed bool) {
 
 func (e *Engine) processThere(now time.Time, s ProcessStatus) (changed bool) {
 	decision := e.process.Status(now, s.id())
-	switch decision.Verdict {
+	switch decision.Outcome {
 	case process.Ignored:
 		return false
 	case process.FirstSeen:

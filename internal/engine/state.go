@@ -93,7 +93,7 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 	now := time.Now()
 	answeredBefore := e.process.Answered()
 	decision := e.process.Page(now, process.Page{Runtime: seen.runtime, Start: seen.Start, RestartCounters: seen.RestartCounters})
-	first, restarted, why := decision.Verdict == process.FirstSeen, decision.Verdict == process.NewProcess, becauseAgain
+	first, restarted, why := decision.Outcome == process.FirstSeen, decision.Outcome == process.NewProcess, becauseAgain
 	switch {
 	case first:
 		why = becauseAnswer

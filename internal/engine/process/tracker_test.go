@@ -36,18 +36,18 @@ func TestCompare(t *testing.T) {
 }
 
 // A step is a status, the news of an end, a refused connection or a page, at a second.
-type step func(j *Judge) Decision
+type step func(j *Tracker) Decision
 
 func status(second float64, id ID) step {
-	return func(j *Judge) Decision { return j.Status(at(second), id) }
+	return func(j *Tracker) Decision { return j.Status(at(second), id) }
 }
 
-func end(id ID) step { return func(j *Judge) Decision { return j.End(id) } }
+func end(id ID) step { return func(j *Tracker) Decision { return j.End(id) } }
 
-func refused(j *Judge) Decision { j.Refused(); return Decision{} }
+func refused(j *Tracker) Decision { j.Refused(); return Decision{} }
 
 func page(second float64, p Page) step {
-	return func(j *Judge) Decision { return j.Page(at(second), p) }
+	return func(j *Tracker) Decision { return j.Page(at(second), p) }
 }
 
 func unix(second float64) float64 { return float64(at(second).UnixMilli()) / 1e3 }
@@ -61,62 +61,62 @@ func TestJudge(t *testing.T) {
 	}{
 		"nobody has found it": {
 			[]step{status(1, ID{}), page(2, oldPage), status(3, ID{}), page(4, oldPage)},
-			[]Decision{{}, {Verdict: FirstSeen}, {}, {Verdict: SameProcess}},
+			[]Decision{{}, {Outcome: FirstSeen}, {}, {Outcome: SameProcess}},
 		},
 		"it goes on": {
 			[]step{status(1, old), page(2, oldPage), status(3, old), page(4, oldPage)},
-			[]Decision{{Verdict: FirstSeen}, {Verdict: FirstSeen}, {Verdict: SameProcess}, {Verdict: SameProcess}},
+			[]Decision{{Outcome: FirstSeen}, {Outcome: FirstSeen}, {Outcome: SameProcess}, {Outcome: SameProcess}},
 		},
 		"a new process, then its page": {
 			[]step{status(1, old), page(2, oldPage), status(61, fresh), page(62, freshPage), status(63, fresh)},
-			[]Decision{{Verdict: FirstSeen}, {Verdict: FirstSeen}, {NewProcess, at(60), "another process", false}, {Verdict: FirstSeen}, {Verdict: SameProcess}},
+			[]Decision{{Outcome: FirstSeen}, {Outcome: FirstSeen}, {NewProcess, at(60), "another process", false}, {Outcome: FirstSeen}, {Outcome: SameProcess}},
 		},
 		"the page of a new process, then it": {
 			[]step{status(1, old), page(2, oldPage), page(62, freshPage), status(63, fresh)},
-			[]Decision{{Verdict: FirstSeen}, {Verdict: FirstSeen}, {NewProcess, at(60), "another start time", false}, {NewProcess, at(60), "another process", true}},
+			[]Decision{{Outcome: FirstSeen}, {Outcome: FirstSeen}, {NewProcess, at(60), "another start time", false}, {NewProcess, at(60), "another process", true}},
 		},
 		"it ended, another came": {
 			[]step{status(1, old), end(old), end(old), status(70, ID{PID: 8})},
-			[]Decision{{Verdict: FirstSeen}, {Verdict: Ended}, {}, {NewProcess, at(70), "another process", false}},
+			[]Decision{{Outcome: FirstSeen}, {Outcome: Ended}, {}, {NewProcess, at(70), "another process", false}},
 		},
 		"another one's end": {
 			[]step{status(1, fresh), end(old), status(2, fresh)},
-			[]Decision{{Verdict: FirstSeen}, {}, {Verdict: SameProcess}},
+			[]Decision{{Outcome: FirstSeen}, {}, {Outcome: SameProcess}},
 		},
 		"the news of its end is late": {
 			[]step{status(1, old), page(2, oldPage), page(62, freshPage), end(old), status(63, fresh)},
-			[]Decision{{Verdict: FirstSeen}, {Verdict: FirstSeen}, {NewProcess, at(60), "another start time", false}, {}, {Verdict: FirstSeen}},
+			[]Decision{{Outcome: FirstSeen}, {Outcome: FirstSeen}, {NewProcess, at(60), "another start time", false}, {}, {Outcome: FirstSeen}},
 		},
 		"it did not end": {
 			[]step{status(1, old), page(2, Page{RestartCounters: 5}), end(old), status(3, old), page(4, Page{RestartCounters: 5})},
-			[]Decision{{Verdict: FirstSeen}, {Verdict: FirstSeen}, {Verdict: Ended}, {Verdict: Returned}, {Verdict: SameProcess}},
+			[]Decision{{Outcome: FirstSeen}, {Outcome: FirstSeen}, {Outcome: Ended}, {Outcome: Returned}, {Outcome: SameProcess}},
 		},
 		"nobody has found it, and it was down": {
 			[]step{page(1, Page{RestartCounters: 5}), refused, page(3, Page{RestartCounters: 9}), page(4, Page{RestartCounters: 9})},
-			[]Decision{{Verdict: FirstSeen}, {}, {NewProcess, at(3), "it was down", false}, {Verdict: SameProcess}},
+			[]Decision{{Outcome: FirstSeen}, {}, {NewProcess, at(3), "it was down", false}, {Outcome: SameProcess}},
 		},
 		"it was down for its page alone, which has a start time": {
 			[]step{page(1, oldPage), refused, page(3, Page{"", unix(1), 0})},
-			[]Decision{{Verdict: FirstSeen}, {}, {Verdict: SameProcess}},
+			[]Decision{{Outcome: FirstSeen}, {}, {Outcome: SameProcess}},
 		},
 		"its counters fell": {
 			[]step{page(1, Page{RestartCounters: 5}), page(2, Page{RestartCounters: 5 * (1 - 1e-12)}), page(3, Page{RestartCounters: 4})},
-			[]Decision{{Verdict: FirstSeen}, {Verdict: SameProcess}, {NewProcess, at(3), "its counters fell", false}},
+			[]Decision{{Outcome: FirstSeen}, {Outcome: SameProcess}, {NewProcess, at(3), "its counters fell", false}},
 		},
 		"another engine took its place": {
 			[]step{page(1, oldPage), page(2, Page{"SGLang", unix(0), 50})},
-			[]Decision{{Verdict: FirstSeen}, {NewProcess, at(0), "another runtime", false}},
+			[]Decision{{Outcome: FirstSeen}, {NewProcess, at(0), "another runtime", false}},
 		},
 		"more is learned of it": {
 			[]step{status(1, ID{PID: 7}), status(2, ID{Started: noon}), status(3, ID{Started: at(60)})},
-			[]Decision{{Verdict: FirstSeen}, {Verdict: SameProcess}, {NewProcess, at(60), "another process", false}},
+			[]Decision{{Outcome: FirstSeen}, {Outcome: SameProcess}, {NewProcess, at(60), "another process", false}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var j Judge
+			var j Tracker
 			for i, s := range c.steps {
 				got, want := s(&j), c.want[i]
-				if got.Verdict != want.Verdict || got.Known != want.Known || got.Reason != want.Reason || !got.Started.Equal(want.Started) {
+				if got.Outcome != want.Outcome || got.Known != want.Known || got.Reason != want.Reason || !got.Started.Equal(want.Started) {
 					t.Errorf("step %d: got %+v, want %+v", i+1, got, want)
 				}
 			}
@@ -136,19 +136,19 @@ func TestStatusAfterAPage(t *testing.T) {
 		{ID{8, at(61).Add(StartTolerance)}, time.Hour, true},
 		{ID{8, at(61).Add(StartTolerance + 1)}, time.Hour, false},
 	} {
-		var j Judge
+		var j Tracker
 		j.Status(at(0), ID{7, at(0)})
 		j.Page(at(1), Page{Start: unix(0)})
 		j.Page(at(61), Page{Start: unix(60)})
 		got := j.Status(at(61).Add(c.after), c.id)
-		if got.Verdict != NewProcess || got.Known != c.known || j.Answered() != c.known {
+		if got.Outcome != NewProcess || got.Known != c.known || j.Answered() != c.known {
 			t.Errorf("%+v after %s: got %+v, answered %t", c.id, c.after, got, j.Answered())
 		}
 	}
 }
 
 func TestStates(t *testing.T) {
-	var j Judge
+	var j Tracker
 	want := func(when string, seen, ended, answered bool) {
 		t.Helper()
 		if j.Seen() != seen || j.HasEnded() != ended || j.Answered() != answered {
