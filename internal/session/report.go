@@ -89,7 +89,7 @@ func (s *Session) reportOnce(ctx context.Context, m Membership) error {
 func (s *Session) reportRequest() wire.ReportRequest {
 	_, generation := s.opts.Mapping.Current()
 	req := wire.ReportRequest{AppliedGeneration: generation, Instances: []wire.InstanceReport{}}
-	for _, in := range s.fitter.fit(s.opts.Instances.Reported()) {
+	for _, in := range s.filter.accepted(s.opts.Instances.Reported()) {
 		reported := wire.InstanceReport{
 			Name: in.Name, Model: in.Model, URL: in.URL, Runtime: in.Runtime, RuntimeVersion: in.RuntimeVersion,
 			State: in.State, StateMessage: in.StateMessage, RestartCount: in.RestartCount,

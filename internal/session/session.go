@@ -86,7 +86,7 @@ type Session struct {
 	opts    Options
 	logger  *slog.Logger
 	token   joinToken // of Run alone
-	fitter  fitter
+	filter  reportFilter
 	changed chan struct{} // holds one: there is something to report
 
 	mu     sync.Mutex
@@ -102,7 +102,7 @@ func New(o Options) *Session {
 	return &Session{
 		opts: o, logger: logger, changed: make(chan struct{}, 1), faults: map[string]string{},
 		token:  joinToken{file: o.TokenFile, last: o.Token, logger: logger},
-		fitter: fitter{logger: logger},
+		filter: reportFilter{logger: logger},
 	}
 }
 
@@ -115,7 +115,7 @@ func (s *Session) Changed() {
 }
 
 // Unreported returns how many instances the last report left out because the server would refuse them.
-func (s *Session) Unreported() int { return s.fitter.leftOut() }
+func (s *Session) Unreported() int { return s.filter.unreported() }
 
 // Run keeps the worker registered until ctx ends, and then tells the server that it stops. It returns an error only if the server's
 // first answer is that the join token is wrong.

@@ -16,7 +16,7 @@ import (
 )
 
 // One instance that the server would refuse costs the others nothing.
-func TestMisfitsAreLeftOut(t *testing.T) {
+func TestInstancesThatTheServerWouldRefuseAreOmitted(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*fleet.ReportedInstance)
 		log    []string // nil: it is mended
@@ -44,12 +44,12 @@ func TestMisfitsAreLeftOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &programs.Buffer{}
-			f := fitter{logger: slog.New(slog.NewTextHandler(log, nil))}
+			f := reportFilter{logger: slog.New(slog.NewTextHandler(log, nil))}
 			odd := good("odd")
 			c.change(&odd)
 			said := []fleet.ReportedInstance{good("first"), odd, good("last")}
 			for range 3 {
-				got := f.fit(said)
+				got := f.accepted(said)
 				if _, err := fleet.CheckReport(fleet.Report{Instances: got}); err != nil {
 					t.Fatalf("the server would refuse it: %v", err)
 				}
@@ -57,8 +57,8 @@ func TestMisfitsAreLeftOut(t *testing.T) {
 				if c.log != nil {
 					want = 2
 				}
-				if len(got) != want || got[0].Name != "first" || got[len(got)-1].Name != "last" || f.leftOut() != 3-want {
-					t.Errorf("%d instances and %d left out, want %d", len(got), f.leftOut(), want)
+				if len(got) != want || got[0].Name != "first" || got[len(got)-1].Name != "last" || f.unreported() != 3-want {
+					t.Errorf("%d instances and %d left out, want %d", len(got), f.unreported(), want)
 				}
 			}
 			text := log.String()
@@ -71,11 +71,11 @@ func TestMisfitsAreLeftOut(t *testing.T) {
 				}
 			}
 			// When it is well again and then not, that is said again.
-			f.fit(said[:1])
-			if f.leftOut() != 0 {
-				t.Errorf("%d are left out of what fits", f.leftOut())
+			f.accepted(said[:1])
+			if f.unreported() != 0 {
+				t.Errorf("%d are left out of what fits", f.unreported())
 			}
-			f.fit(said)
+			f.accepted(said)
 			if n := strings.Count(log.String(), "level=WARN"); n != 2*min(len(c.log), 1) {
 				t.Errorf("%d warnings", n)
 			}
@@ -84,14 +84,14 @@ func TestMisfitsAreLeftOut(t *testing.T) {
 }
 
 func TestInstancesBeyondTheServersBoundAreLeftOut(t *testing.T) {
-	f := fitter{logger: slog.New(slog.DiscardHandler)}
+	f := reportFilter{logger: slog.New(slog.DiscardHandler)}
 	var many []fleet.ReportedInstance
 	for n := range fleet.MaxInstances + 3 {
 		many = append(many, good(fmt.Sprint("e", n)))
 	}
-	got := f.fit(many)
-	if _, err := fleet.CheckReport(fleet.Report{Instances: got}); err != nil || len(got) != fleet.MaxInstances || f.leftOut() != 3 {
-		t.Errorf("%d instances, %d left out: %v", len(got), f.leftOut(), err)
+	got := f.accepted(many)
+	if _, err := fleet.CheckReport(fleet.Report{Instances: got}); err != nil || len(got) != fleet.MaxInstances || f.unreported() != 3 {
+		t.Errorf("%d instances, %d left out: %v", len(got), f.unreported(), err)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestMessagesOfAReportAreShort(t *testing.T) {
 	for _, piece := range []string{"x", "ü", "語", "🙂", "\xff"} {
 		for length := most - 8; length <= most+8; length++ {
 			long := strings.Repeat("x", length%len(piece)) + strings.Repeat(piece, length/len(piece))
-			got := fitMessage(long)
+			got := normalizeMessage(long)
 			if len(got) > most || !utf8.ValidString(got) {
 				t.Errorf("%d bytes of %q become %d: %q", length, piece, len(got), got[len(got)-8:])
 			}

@@ -11,8 +11,8 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// fitter leaves instances out of reports that the server would refuse, because it would refuse the whole report with them.
-type fitter struct {
+// reportFilter omits instances from reports if the server would refuse them, because it would refuse the whole report.
+type reportFilter struct {
 	logger *slog.Logger
 
 	mu      sync.Mutex
@@ -20,21 +20,21 @@ type fitter struct {
 	skipped int
 }
 
-// leftOut returns how many instances the last report had to leave out.
-func (f *fitter) leftOut() int {
+// unreported returns how many instances the last report omitted.
+func (f *reportFilter) unreported() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.skipped
 }
 
-// fit returns the instances that the server accepts, in normal form. It logs each fault of the others once.
-func (f *fitter) fit(instances []fleet.ReportedInstance) []fleet.ReportedInstance {
+// accepted returns the instances that the server accepts, normalised. It logs each fault of the others once.
+func (f *reportFilter) accepted(instances []fleet.ReportedInstance) []fleet.ReportedInstance {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	names := make(map[string]bool, len(instances))
 	faults := make(map[string]string)
 	f.skipped = 0
-	fits := instances[:0:0]
+	var accepted []fleet.ReportedInstance
 	for _, in := range instances {
 		normalize(&in)
 		fault := fleet.CheckInstance(&in)
@@ -42,7 +42,7 @@ func (f *fitter) fit(instances []fleet.ReportedInstance) []fleet.ReportedInstanc
 		case fault != nil:
 		case names[in.Name]:
 			fault = &fleet.Fault{Field: "name", Detail: "is that of another instance too; names must be unique on a worker"}
-		case len(fits) == fleet.MaxInstances:
+		case len(accepted) == fleet.MaxInstances:
 			fault = &fleet.Fault{Field: "instances", Detail: "are more than a worker may have"}
 		}
 		if fault != nil {
@@ -54,13 +54,13 @@ func (f *fitter) fit(instances []fleet.ReportedInstance) []fleet.ReportedInstanc
 			continue
 		}
 		names[in.Name] = true
-		fits = append(fits, in)
+		accepted = append(accepted, in)
 	}
 	f.faults = faults
-	return fits
+	return accepted
 }
 
-func (f *fitter) log(name string, fault *fleet.Fault) {
+func (f *reportFilter) log(name string, fault *fleet.Fault) {
 	const shown = 64
 	advice := "run fewer engines on this machine"
 	if key, ok := map[string]string{"name": "instance", "model": "model", "url": "url", "runtime": "runtime"}[fault.Field]; ok {
@@ -70,9 +70,9 @@ func (f *fitter) log(name string, fault *fleet.Fault) {
 		"instance", fleet.Cut(strings.ToValidUTF8(name, "?"), shown), "field", fault.Field, "fault", fault.String(), "advice", advice)
 }
 
-// normalize changes what may be changed without harm, so that an odd version or time costs nobody the instance.
+// normalize corrects an odd message, version, count or time, so that the server does not refuse the instance for it.
 func normalize(in *fleet.ReportedInstance) {
-	in.StateMessage = fitMessage(in.StateMessage)
+	in.StateMessage = normalizeMessage(in.StateMessage)
 	in.RuntimeVersion = strings.TrimRight(fleet.Cut(fleet.Visible(in.RuntimeVersion), fleet.MaxVersion), " ")
 	in.RestartCount = max(in.RestartCount, 0)
 	if in.LastRestartAt.Before(time.Unix(0, 0)) || in.LastRestartAt.Year() > 9999 {
@@ -80,8 +80,8 @@ func normalize(in *fleet.ReportedInstance) {
 	}
 }
 
-// fitMessage makes a state message valid UTF-8 of at most fleet.MaxStateMessage bytes.
-func fitMessage(s string) string {
+// normalizeMessage makes a state message valid UTF-8 of at most fleet.MaxStateMessage bytes.
+func normalizeMessage(s string) string {
 	s = strings.ToValidUTF8(s, string(utf8.RuneError))
 	if len(s) <= fleet.MaxStateMessage {
 		return s
