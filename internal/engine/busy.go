@@ -3,15 +3,15 @@ package engine
 import "time"
 
 const (
-	// busyWindow is the time over which it is decided whether GPUs are busy.
+	// busyWindow is full of a busyMeter: busy time beyond it does not count.
 	busyWindow = 30 * time.Second
-	// busyGap bounds how long one sample counts.
+	// busyGap is the longest time that one sample counts for.
 	busyGap = 5 * time.Second
 )
 
-// busyMeter decides from samples whether GPUs are busy. Samples flicker: a GPU between two kernels is idle in the middle of work, and
-// a health check makes an idle GPU busy. So busy time fills the meter and idle time empties it. It turns on when half full and off
-// when a quarter full.
+// busyMeter decides from samples whether GPUs are busy. Single samples mislead: a GPU is idle between two kernels of the same request, and
+// a health check makes an idle GPU busy. Therefore busy time raises level and idle time lowers it, between 0 and full. The meter turns on at
+// half of full and off at a quarter.
 type busyMeter struct {
 	full         time.Duration
 	level        time.Duration
@@ -21,7 +21,7 @@ type busyMeter struct {
 	on           bool
 }
 
-// observe takes a sample.
+// observe adds a sample.
 func (m *busyMeter) observe(now time.Time, busy bool) {
 	if !m.lastObserved.IsZero() {
 		passed := min(max(0, now.Sub(m.lastObserved)), busyGap)
@@ -37,8 +37,7 @@ func (m *busyMeter) observe(now time.Time, busy bool) {
 	m.on = m.level >= m.full/2 || m.on && m.level > m.full/4
 }
 
-// since returns since when the GPUs are busy, at most the time that fills the meter ago; zero: they are not, or there is no recent
-// sample.
+// since returns when the GPUs became busy, at most full ago; zero: they are idle, or there is no recent sample.
 func (m *busyMeter) since(now time.Time) time.Time {
 	if !m.on || now.Sub(m.lastObserved) > 2*busyGap {
 		return time.Time{}

@@ -9,11 +9,10 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// maxRendered bounds the instances of which labels are kept: one with and one without the cluster's, before and after a
-// change.
+// maxRendered bounds the cached label sets: with and without cluster labels, each before and after a change.
 const maxRendered = 4
 
-// rendered is the labels of an engine's samples with those of its instance before them.
+// rendered caches the labels of the engine's samples for one set of instance labels, which precede them.
 type rendered struct {
 	instance    exposition.Labels
 	phases      [phases]exposition.Labels
@@ -58,7 +57,7 @@ func (e *Engine) Collect(emit func(m *catalog.Metric, suffix string, value float
 // unixSeconds returns t in Unix seconds, to the millisecond.
 func unixSeconds(t time.Time) float64 { return math.Round(float64(t.UnixMilli())) / 1e3 }
 
-// labels returns what is rendered for an instance. What is new since is added.
+// labels returns the cache entry for an instance and adds the transitions that are new.
 func (e *Engine) labels(instance exposition.Labels) *rendered {
 	var r *rendered
 	for _, have := range e.rendered {

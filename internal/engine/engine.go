@@ -1,5 +1,5 @@
-// Package engine follows one inference engine: whether it answers, what it is, when it restarted and whether it is stalled.
-// Its metrics page is fetched by package fetch; what is particular to a kind of engine is in package runtimes.
+// Package engine follows the state of one inference engine: its health, identity, restarts and stalls. Package fetch gets its metrics
+// page, package runtimes knows the kinds of engines, and package process decides whether a process is new.
 package engine
 
 import (
@@ -16,13 +16,13 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// identityWait bounds how long a first page waits for the engine's version.
+// identityWait is how long the first page waits for the engine's version.
 const identityWait = 500 * time.Millisecond
 
 // Identity is what an engine is.
 type Identity = runtimes.Identity
 
-// History is what is kept of an engine over a restart of the worker.
+// History is what survives a restart of the worker.
 type History struct {
 	Identity
 	RestartCount  int       `json:"restart_count,omitempty"`
@@ -48,22 +48,22 @@ type Options struct {
 	Fetcher     *fetch.Fetcher
 	History     History // of an earlier run
 	// StallAfter is how long the engine may have work and make no progress before it counts as stalled; 0:
-	// DefaultStallAfter, negative: for ever.
+	// DefaultStallAfter, negative: never.
 	StallAfter time.Duration
 	// OnChange is called after each change of the Status, from any goroutine. It must neither block nor call the Engine.
 	OnChange func()
 	Logger   *slog.Logger
 }
 
-// Engine is one engine, declared or found. It fetches the engine's page, asks for its version and model and follows its state. It is safe for concurrent use.
+// Engine is one engine, declared or discovered. It is safe for concurrent use.
 type Engine struct {
 	target      fetch.Target
 	declared    Declaration
 	fetcher     *fetch.Fetcher
 	onChange    func()
 	logger      *slog.Logger
-	askIdentity chan struct{} // makes Run ask for version and model
-	wake        chan struct{} // makes Run compute again when to read
+	askIdentity chan struct{} // makes Run request version and model
+	wake        chan struct{} // makes Run compute the time of the next read again
 	fetched     chan struct{} // closed when the first fetch has ended, with a page or without
 
 	mu         sync.Mutex
@@ -72,11 +72,11 @@ type Engine struct {
 	lastEnded  uint64 // number of the latest fetch that ended; results of earlier ones are ignored
 	lastFetch  time.Time
 	retryPause time.Duration    // between reads while it does not answer
-	readNow    bool             // it is to be read at once
-	hadWork    bool             // whether Run knows that it has work
+	readNow    bool             // Run reads it at once
+	hadWork    bool             // it had work at the last update; a change wakes Run
 	runtime    runtimes.Runtime // of the last page
 	process    process.Tracker
-	// firstAnswer is when the first page of the process was there.
+	// firstAnswer is when the first page of the process came.
 	firstAnswer time.Time
 	start       startup
 	phases      [phases]durations
@@ -84,7 +84,7 @@ type Engine struct {
 	renames     renames
 	stall       stallDetector
 	rendered    []*rendered
-	// starts counts the engine's starts; identified is closed when version and model were asked for since the last one.
+	// starts counts the starts of the engine. identified is closed when version and model were requested after the last one.
 	starts     uint64
 	identified chan struct{}
 	modelLabel string // model name in the labels of its page
@@ -137,8 +137,8 @@ func (e *Engine) Status() Status {
 	return s
 }
 
-// Tried returns a channel that is closed when the first fetch has ended, with a page or an error. Status then says how the engine is.
-func (e *Engine) Tried() <-chan struct{} { return e.fetched }
+// FirstFetchDone returns a channel that is closed when the first fetch has ended, with a page or an error. Status then shows its result.
+func (e *Engine) FirstFetchDone() <-chan struct{} { return e.fetched }
 
 // History returns what New takes.
 func (e *Engine) History() History {
@@ -147,8 +147,8 @@ func (e *Engine) History() History {
 	return History{e.status.Identity, e.status.RestartCount, e.status.LastRestartAt, e.stall.lastProgress}
 }
 
-// Fetch gets the engine's page within ctx. After the engine's first answer, and after a restart, it waits a moment for the
-// engine's version, so that the page is translated as it should be.
+// Fetch gets the engine's page within ctx. After a start of the engine it waits up to identityWait for the engine's version, because the
+// mapping depends on it.
 func (e *Engine) Fetch(ctx context.Context) (fetch.Page, error) {
 	number := e.beginFetch()
 	page, err := e.fetcher.Fetch(ctx, e.target)

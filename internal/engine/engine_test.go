@@ -108,7 +108,7 @@ func TestEngineIsAskedAgainWithPauses(t *testing.T) {
 			t.Errorf("version was asked %d times in an hour", n)
 		}
 		h.fake.set("/version", `{"version":"0.10.2"}`)
-		time.Sleep(lastAsk)
+		time.Sleep(maxAskPause)
 		synctest.Wait()
 		if v := h.Status().Version; v != "0.10.2" {
 			t.Errorf("got version %q", v)
@@ -269,7 +269,7 @@ func TestEngineThatNobodyScrapesIsWatched(t *testing.T) {
 			t.Errorf("%d reads in the minute before it started", n)
 		}
 		h.fake.set("/metrics", vllmPage)
-		time.Sleep(lastRetry)
+		time.Sleep(maxRetryPause)
 		synctest.Wait()
 		if s := h.Status(); s.State != fleet.InstanceRunning || s.Version != "1" {
 			t.Errorf("got %+v", s)

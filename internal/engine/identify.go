@@ -5,17 +5,18 @@ import (
 	"context"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/backoff"
 	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
 )
 
 const (
-	// firstAsk and lastAsk bound the pauses between questions for an unknown version or model.
-	firstAsk = 5 * time.Second
-	lastAsk  = 5 * time.Minute
+	// minAskPause and maxAskPause bound the pauses between requests for an unknown version or model.
+	minAskPause = 5 * time.Second
+	maxAskPause = 5 * time.Minute
 )
 
-// identify asks the engine for its version and model where these were not declared. It reports whether all is known.
+// identify requests the version and model from the engine unless they are declared. It reports whether both are known.
 func (e *Engine) identify(ctx context.Context) bool {
 	e.mu.Lock()
 	starts, runtimeName, modelLabel := e.starts, e.status.Runtime, e.modelLabel
@@ -27,11 +28,11 @@ func (e *Engine) identify(ctx context.Context) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if starts != e.starts || ctx.Err() != nil {
-		return true // the engine has started again, and Run asks again
+		return true // the engine has started again, so askIdentity is signalled again
 	}
 	was := e.status.Identity
 	e.status.Runtime = cmp.Or(was.Runtime, found.Runtime)
-	// Without any model name the instance's name stands for it.
+	// An engine without a model name gets the instance's name.
 	e.rename(cmp.Or(found.Version, was.Version), cmp.Or(found.Model, was.Model, e.status.Name))
 	e.dropGatewayModel()
 	if e.closeIdentified() {
@@ -46,10 +47,10 @@ func (e *Engine) identify(ctx context.Context) bool {
 	return err == nil
 }
 
-// askPauses is when to ask again for what is not known.
+// askPauses says when to request an unknown version or model again.
 type askPauses struct {
-	pause time.Duration
-	timer <-chan time.Time
+	pauses backoff.Backoff
+	timer  <-chan time.Time
 }
 
 func (a *askPauses) reset() { *a = askPauses{} }
@@ -61,6 +62,5 @@ func (a *askPauses) next(done bool) {
 		a.timer = nil
 		return
 	}
-	a.pause = min(max(2*a.pause, firstAsk), lastAsk)
-	a.timer = time.After(a.pause)
+	a.timer = time.After(a.pauses.Next(minAskPause, maxAskPause))
 }

@@ -147,11 +147,11 @@ func TestEngineThatStaysDownIsReadNowAndThen(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		before := h.fake.count("/metrics")
 		time.Sleep(time.Hour)
-		if n, want := h.fake.count("/metrics")-before, int(time.Hour/lastRetry); n < want-1 || n > want+1 {
+		if n, want := h.fake.count("/metrics")-before, int(time.Hour/maxRetryPause); n < want-1 || n > want+1 {
 			t.Errorf("%d reads in an hour, want %d", n, want)
 		}
 		h.fake.set("/metrics", vllmPage)
-		time.Sleep(lastRetry)
+		time.Sleep(maxRetryPause)
 		h.want(t, fleet.InstanceRunning, "", 0)
 	})
 }

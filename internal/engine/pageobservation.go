@@ -6,15 +6,15 @@ import (
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
 )
 
-// pageObservation is what a page tells about the process that wrote it.
+// pageObservation is what a page shows of the process that wrote it.
 type pageObservation struct {
 	runtime string
 	runtimes.Reading
 	model string // in the labels; empty if the model was known
 }
 
-// observePage reads what a page shows, and the model's label if the model is not known. A large page takes a while, so e.mu is not held:
-// Status must not wait for it.
+// observePage reads a page, and the model's label if the model is not known. It does not hold e.mu meanwhile, because a large page takes a
+// while and Status must not wait.
 func (e *Engine) observePage(page []byte) pageObservation {
 	e.mu.Lock()
 	known, ok := e.runtimeNamed(e.status.Runtime)
@@ -39,7 +39,7 @@ func (e *Engine) observePage(page []byte) pageObservation {
 	return s
 }
 
-// runtimeNamed is runtimes.ByName that remembers the last one, since each page asks for the same.
+// runtimeNamed is runtimes.ByName with a cache of the last result. The caller holds e.mu.
 func (e *Engine) runtimeNamed(name string) (runtimes.Runtime, bool) {
 	if e.runtime.Name == "" || e.runtime.Name != name {
 		r, ok := runtimes.ByName(name)

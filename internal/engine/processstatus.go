@@ -7,7 +7,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// ProcessStatus is what is known of an engine's process without its page.
+// ProcessStatus is what discovery and the GPUs show of an engine's process.
 type ProcessStatus struct {
 	PID       int       // 0: not known
 	Started   time.Time // of the process; zero: not known
@@ -21,7 +21,7 @@ type ProcessStatus struct {
 
 func (s ProcessStatus) id() process.ID { return process.ID{PID: s.PID, Started: s.Started} }
 
-// Observe takes what is known of the process now. It is called about once a second and at each change, from any goroutine.
+// Observe updates the engine with the status of its process. It is called about once a second and at each change, from any goroutine.
 func (e *Engine) Observe(s ProcessStatus) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -42,7 +42,7 @@ func (e *Engine) processEnded(now time.Time, s ProcessStatus) (changed bool) {
 	if e.process.End(s.id()).Outcome != process.Ended {
 		return false
 	}
-	e.lastEnded = e.fetches + 1 // answers that are under way are the old process'
+	e.lastEnded = e.fetches + 1 // ignore fetches in progress: they are of the old process
 	e.start = startup{}
 	e.stall.forgetWork()
 	e.stall.lastRead, e.stall.lastReadFailed = now, true
@@ -79,20 +79,20 @@ func (e *Engine) processThere(now time.Time, s ProcessStatus) (changed bool) {
 	return changed
 }
 
-// followStartup begins to measure the start of a process that was not seen before.
+// followStartup begins to measure the start of a new process.
 func (e *Engine) followStartup(now time.Time, s ProcessStatus) {
 	e.start = newStartup(now, s)
 	if !e.process.Answered() || !e.start.following {
 		return
 	}
-	// Its page was there before its process was seen. How long the whole start took is known if that is not long ago.
+	// Its page came before its process was seen, so the phases are unknown. The whole start is known if the process is young.
 	if began := e.start.began; e.start.fromBeginning && now.Sub(began) < freshStart && !e.firstAnswer.Before(began) {
 		e.phases[phaseAll].observe(e.firstAnswer.Sub(began))
 	}
 	e.start = startup{}
 }
 
-// forgetProcess forgets what was learned of the process before.
+// forgetProcess drops the state of the previous process.
 func (e *Engine) forgetProcess() {
 	e.lastEnded = e.fetches + 1
 	e.retryPause = 0

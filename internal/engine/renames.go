@@ -14,7 +14,7 @@ const (
 	renameWindow = time.Hour
 )
 
-// renames counts the changes of what an engine is.
+// renames counts the changes of an engine's model and version.
 type renames struct {
 	began time.Time
 	n     int
@@ -29,9 +29,9 @@ func (r *renames) allow(now time.Time) (ok, first bool) {
 	return r.n <= maxRenames, r.n == maxRenames+1
 }
 
-// rename takes the version and model that the engine tells, unless they change too often. The caller holds e.mu.
+// rename sets the version and model, unless they change too often. The caller holds e.mu.
 func (e *Engine) rename(version, model string) {
-	// An engine may send anything: characters that can't be seen are spelled out.
+	// An engine may send anything. Invisible characters are spelled out.
 	version, model = fleet.Spelled(version, fleet.MaxVersion), fleet.Spelled(model, fleet.MaxModelName)
 	if runtimes.IsGateway(e.status.Runtime) {
 		model = e.status.Model // it has none
@@ -44,7 +44,7 @@ func (e *Engine) rename(version, model string) {
 		e.status.Version, e.status.Model = version, model
 	}
 	if first {
-		e.logger.Warn("engine keeps changing its model or version: it goes by the last ones for up to an hour, since each is a label of all its series; declare model= and version=",
+		e.logger.Warn("engine keeps changing its model or version: changes are ignored for up to an hour, because each one makes new series of all its metrics; declare model= and version=",
 			"most", maxRenames, "model", e.status.Model, "version", e.status.Version, "now", clip.Line(model, 100))
 	}
 }

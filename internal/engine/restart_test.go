@@ -90,9 +90,9 @@ func TestNewProcessIsReadSoon(t *testing.T) {
 					h.Observe(ProcessStatus{PID: 7, Gone: true})
 				}
 				h.Observe(ProcessStatus{PID: 8, Started: time.Now()})
-				time.Sleep(2 * firstRetry)
+				time.Sleep(2 * minRetryPause)
 				h.fake.set("/metrics", vllmPage)
-				time.Sleep(2 * firstRetry)
+				time.Sleep(2 * minRetryPause)
 				h.want(t, fleet.InstanceRunning, "", 1)
 			})
 		})
@@ -179,7 +179,7 @@ func TestVersionOfARestartedEngineIsAskedForSoon(t *testing.T) {
 		h.fake.set("/metrics", startedAt(2000, 5))
 		_ = h.scrape(t)
 		h.fake.set("/version", `{"version":"2.0"}`)
-		time.Sleep(firstAsk)
+		time.Sleep(minAskPause)
 		synctest.Wait()
 		if v := h.Status().Version; v != "2.0" {
 			t.Errorf("got version %q", v)

@@ -6,16 +6,16 @@ import (
 )
 
 const (
-	// checkInterval is after how long without a scrape the engine is read to learn its state.
+	// checkInterval is how long the engine may go without a scrape before Run reads it.
 	checkInterval = 30 * time.Second
 	checkTimeout  = 10 * time.Second
-	// firstRetry and lastRetry bound the pauses between reads of an engine that never answered.
-	firstRetry = time.Second
-	lastRetry  = 15 * time.Second
+	// minRetryPause and maxRetryPause bound the pauses between reads of an engine that never answered.
+	minRetryPause = time.Second
+	maxRetryPause = 15 * time.Second
 )
 
-// Run keeps the engine's state and identity up to date until ctx ends. It reads an engine that nobody scrapes, more often while it
-// has work, and asks for its version and model after each start.
+// Run keeps the engine's state and identity up to date until ctx ends. It reads the engine if nobody scrapes it, more often while it has
+// work, and requests its version and model after each start.
 func (e *Engine) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -37,7 +37,7 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 }
 
-// readIfDue reads the engine if that is due and returns the time until the next read.
+// readIfDue reads the engine if a read is due, and returns the time until the next one.
 func (e *Engine) readIfDue(ctx context.Context) time.Duration {
 	e.reviewStall()
 	if e.untilNextRead() <= 0 {
@@ -59,12 +59,12 @@ func (e *Engine) untilNextRead() time.Duration {
 	}
 	next := e.lastFetch.Add(interval)
 	if due := e.stall.due(); e.lastFetch.Before(due) && due.Before(next) {
-		next = due // to learn whether it is stalled
+		next = due // this read decides whether it is stalled
 	}
 	return time.Until(next)
 }
 
-// reviewStall decides about a stall between pages.
+// reviewStall updates the stall without a page.
 func (e *Engine) reviewStall() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -81,7 +81,7 @@ func (e *Engine) readSoon() {
 	e.wakeRun()
 }
 
-// wakeRun makes Run compute again when to read.
+// wakeRun makes Run compute the time of the next read again.
 func (e *Engine) wakeRun() {
 	select {
 	case e.wake <- struct{}{}:
@@ -99,7 +99,7 @@ func (e *Engine) beginFetch() uint64 {
 	return e.fetches
 }
 
-// readOwn reads the page to learn the state. It does not wait for the identity, which its caller Run asks for.
+// readOwn reads the page for the state alone. It does not wait for the identity, because its caller Run requests that.
 func (e *Engine) readOwn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -118,5 +118,5 @@ func (e *Engine) readOwn(ctx context.Context) {
 func (e *Engine) lengthenRetryPause() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.retryPause = min(max(2*e.retryPause, firstRetry), lastRetry)
+	e.retryPause = min(max(2*e.retryPause, minRetryPause), maxRetryPause)
 }

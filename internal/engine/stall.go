@@ -20,8 +20,8 @@ const (
 	minReadInterval = time.Second
 )
 
-// stallDetector decides whether an engine is stalled: it has had work without interruption, and no counter of progress has moved, both
-// for the configured time. Work is requests on its page, or busy GPUs: some hung engines show no requests and others no page.
+// stallDetector decides whether an engine is stalled. It is if, for the configured time, it has had work without interruption and no
+// progress counter has moved. Work is requests on its page or busy GPUs, because some hung engines show no requests and others no page.
 type stallDetector struct {
 	after time.Duration // negative: never stalled
 
@@ -53,7 +53,7 @@ func newStallDetector(after time.Duration, progress time.Time) stallDetector {
 	return stallDetector{after: after, lastProgress: progress, gpus: busyMeter{full: window}}
 }
 
-// pageRead takes what a page shows.
+// pageRead updates the detector after a page.
 func (d *stallDetector) pageRead(now time.Time, work runtimes.Work) {
 	if d.hasCounters && len(work.Counters) == len(d.counters) && !slices.Equal(work.Counters, d.counters) {
 		d.lastProgress = now
@@ -64,7 +64,7 @@ func (d *stallDetector) pageRead(now time.Time, work runtimes.Work) {
 	d.updateWork(now)
 }
 
-// readFailed takes a failed read. Only a timeout or a lost connection leaves the requests of the last page as they are.
+// readFailed updates the detector after a failed read. After a timeout or a lost connection the requests of the last page still count.
 func (d *stallDetector) readFailed(now time.Time, kind fetch.Kind) {
 	if kind != fetch.NoAnswer {
 		d.requests = 0
@@ -73,7 +73,7 @@ func (d *stallDetector) readFailed(now time.Time, kind fetch.Kind) {
 	d.updateWork(now)
 }
 
-// processObserved takes what the engine's GPUs show.
+// processObserved updates the detector with the state of the engine's GPUs.
 func (d *stallDetector) processObserved(now time.Time, o ProcessStatus) {
 	if o.GPUKnown && !o.Lockstep {
 		d.gpus.observe(now, o.HoldsGPU && o.GPUBusy)
@@ -83,7 +83,7 @@ func (d *stallDetector) processObserved(now time.Time, o ProcessStatus) {
 	d.updateWork(now)
 }
 
-// forgetWork is for the end of the process. The next one has no work and has generated nothing yet.
+// forgetWork is called when the process ends: the next one has no work and has generated nothing.
 func (d *stallDetector) forgetWork() {
 	d.generated = false
 	d.requests, d.workSince, d.stalled, d.message = 0, time.Time{}, false, ""
@@ -123,7 +123,7 @@ func (d *stallDetector) noProgressSince() time.Time {
 	return d.workSince
 }
 
-// due is when the engine counts as stalled if it makes no progress; zero: never.
+// due is when the engine becomes stalled if it makes no progress; zero: never.
 func (d *stallDetector) due() time.Time {
 	if d.after < 0 || !d.hasCounters || d.workSince.IsZero() {
 		return time.Time{}
@@ -131,8 +131,8 @@ func (d *stallDetector) due() time.Time {
 	return d.noProgressSince().Add(d.limit())
 }
 
-// update decides whether the engine is stalled and reports whether that has changed. A stall needs a page without progress that was
-// read after it was due; if reads fail, the time alone decides.
+// update sets stalled and reports whether it has changed. While reads succeed, an engine becomes stalled only when a page that was read
+// after due shows no progress.
 func (d *stallDetector) update(now time.Time) (changed bool) {
 	due := d.due()
 	stalled := !due.IsZero() && !now.Before(due) && (d.lastReadFailed || !d.lastRead.Before(due))

@@ -3,7 +3,7 @@ package engine
 import "time"
 
 const (
-	// freshStart is the age up to which a process counts as seen from its beginning.
+	// freshStart is the age up to which a process counts as observed from its beginning.
 	freshStart = 10 * time.Second
 	// maxClockSkew is by how much a start time may be in the future, because both clocks are read at different times.
 	maxClockSkew = 2 * time.Second
@@ -13,10 +13,10 @@ const (
 type startup struct {
 	following bool
 	began     time.Time // of the process
-	// fromBeginning: the process was not ready when it was first seen. Else the length of its start is not known.
+	// fromBeginning: the process was not ready when it was first seen. Otherwise the duration of its start is unknown.
 	fromBeginning bool
-	// held and listened are when it was first seen to hold GPU memory and to listen. heldLate and listenedLate: it did so already
-	// when it was first seen, so the time is not known.
+	// held and listened are when it was first seen to hold GPU memory and to listen. heldLate and listenedLate: it already did when it
+	// was first seen, so these times are later than the true ones.
 	held, listened         time.Time
 	heldLate, listenedLate bool
 }
@@ -39,7 +39,7 @@ func newStartup(now time.Time, o ProcessStatus) startup {
 	}
 }
 
-// observe takes how far the process has come.
+// observe records when the process begins to hold GPU memory and to listen.
 func (s *startup) observe(now time.Time, o ProcessStatus) {
 	if o.GPUKnown && o.HoldsGPU && s.held.IsZero() {
 		s.held = now
@@ -68,15 +68,15 @@ func phaseNames() [phases]string {
 	return [phases]string{"initializing", "loading", "starting", "all"}
 }
 
-// finish ends the start and returns the phases whose beginning and end were seen. The phases follow one another and add up to the whole.
-// There is no phase loading if the engine listens before it holds GPU memory, or if nothing is known of its GPUs.
+// finish ends the measurement and returns the phases whose beginning and end are known. Together they last as long as the whole start.
+// Without knowledge of the GPUs there is no phase loading.
 func (s *startup) finish(now time.Time) (took []phase) {
 	defer func() { *s = startup{} }()
 	if !s.following || !s.fromBeginning {
 		return nil
 	}
 	if s.listened.IsZero() {
-		s.listened = now // it must have been since the last status
+		s.listened = now // it began to listen after the last status
 	}
 	first, firstLate := s.listened, s.listenedLate
 	if !s.held.IsZero() {

@@ -11,7 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// fetchFailed takes the error of a fetch.
+// fetchFailed updates the state after a failed fetch.
 func (e *Engine) fetchFailed(number uint64, err error) {
 	fe, ok := errors.AsType[*fetch.Error](err)
 	if !ok {
@@ -48,7 +48,7 @@ func (e *Engine) fetchFailed(number uint64, err error) {
 	}
 }
 
-// noteFetchEnded closes fetched. The caller holds e.mu until it has changed the Status, so who waits for fetched sees that.
+// noteFetchEnded closes fetched. The caller holds e.mu until it has updated the Status, so that whoever waits for fetched sees the update.
 func (e *Engine) noteFetchEnded(number uint64) {
 	select {
 	case <-e.fetched:
@@ -58,7 +58,7 @@ func (e *Engine) noteFetchEnded(number uint64) {
 	e.lastEnded = number
 }
 
-// stateOf is the state of an engine after a failed fetch.
+// stateOf returns the state after a failed fetch, and the reason of the transition.
 func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, reason) {
 	why := becauseLost
 	switch {
@@ -81,7 +81,7 @@ func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, re
 	return fleet.InstanceUnreachable, why
 }
 
-// pageFetched takes a page and returns the channel that is closed when version and model were asked for.
+// pageFetched updates the state after a page. It returns the channel that is closed when version and model were requested.
 func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 	seen := e.observePage(page)
 	e.mu.Lock()

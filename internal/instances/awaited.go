@@ -28,7 +28,7 @@ func (m *Manager) awaitReady(ctx context.Context) {
 	}
 	for _, in := range m.Instances() {
 		select {
-		case <-in.engine.Tried():
+		case <-in.engine.FirstFetchDone():
 		case <-ctx.Done():
 			return
 		}
