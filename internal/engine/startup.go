@@ -68,8 +68,8 @@ func phaseNames() [phases]string {
 	return [phases]string{"initializing", "loading", "starting", "all"}
 }
 
-// finish ends the measurement and returns the phases whose beginning and end are known. Together they last as long as the whole start.
-// Without knowledge of the GPUs there is no phase loading.
+// finish ends the measurement and returns the phases whose beginning and end are known. If all are known, they add up to the whole start.
+// There is no phase loading if the engine listens before it holds GPU memory, or if its GPUs are unknown.
 func (s *startup) finish(now time.Time) (took []phase) {
 	defer func() { *s = startup{} }()
 	if !s.following || !s.fromBeginning {

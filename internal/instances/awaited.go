@@ -13,8 +13,8 @@ import (
 // readyLimit bounds how long Ready waits for discovery and for engines that do not answer.
 const readyLimit = 5 * time.Second
 
-// Ready returns a channel that is closed when discovery has looked once and each engine was read or could not be, at the latest after
-// readyLimit. A report before that would lack engines, and the server would drop them with their ids.
+// Ready returns a channel that is closed when discovery has ended its first round and each engine has been fetched once, with or without
+// success, but at most readyLimit after the start. An earlier report would lack engines, and the server would drop them with their ids.
 func (m *Manager) Ready() <-chan struct{} { return m.ready }
 
 func (m *Manager) awaitReady(ctx context.Context) {
@@ -37,8 +37,8 @@ func (m *Manager) awaitReady(ctx context.Context) {
 
 const notFoundYet = "not found since the worker was started"
 
-// missing returns the instances of engines that were there when the worker ended and that it has not found again yet. They keep their
-// ids for as long as those of an engine that ends.
+// missing returns the instances of engines that ran when the worker ended and that have not been found again yet. They are reported for
+// Retention, like an engine that ends, so that they keep their ids.
 func (m *Manager) missing() []fleet.ReportedInstance {
 	awaited := m.store.awaitedEngines()
 	if len(awaited) == 0 {
@@ -51,7 +51,7 @@ func (m *Manager) missing() []fleet.ReportedInstance {
 	}
 	var out []fleet.ReportedInstance
 	for name, e := range awaited {
-		// An engine with another name at the same place is the one that was there.
+		// An engine with the same key or URL is the same one, also under another name.
 		found := here["name "+name] || here["key "+e.Key] || here["url "+e.URL]
 		if found || !m.discovers(e.Key) || time.Since(m.began) >= m.opts.Retention {
 			m.store.stopAwaiting(name)
@@ -67,13 +67,13 @@ func (m *Manager) missing() []fleet.ReportedInstance {
 	return out
 }
 
-// discovers reports whether discovery looks for engines with such a key.
+// discovers reports whether the source of key is switched on.
 func (m *Manager) discovers(key string) bool {
 	source, _, _ := strings.Cut(key, ":")
 	return slices.Contains(m.opts.Sources, discovery.Source(source))
 }
 
-// await makes the engines of the state that were there, and that the server knows, awaited.
+// await marks the engines as awaited that ran when the state was saved and that the server knows.
 func (s *Store) await() {
 	s.awaited = make(map[string]bool)
 	for name, e := range s.state.Engines {
@@ -97,7 +97,7 @@ func (s *Store) awaitedEngines() map[string]engineState {
 	return out
 }
 
-// stopAwaiting notes that an engine was found again, or never will be.
+// stopAwaiting is called when an engine has been found again, or will not be.
 func (s *Store) stopAwaiting(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

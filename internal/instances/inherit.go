@@ -9,15 +9,15 @@ import (
 	"github.com/stackscope/stackscope/internal/engine/process"
 )
 
-// replacedBy reports whether the operator has given the instance's place to another engine: another model, runtime or name. Whether two
-// findings are of one process is decided by package process.
+// replacedBy reports whether f is another engine at the same key: one with another model, runtime or name. It does not compare processes;
+// package process does.
 func (in *Instance) replacedBy(f discovery.Found) bool {
 	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
 	return differ(in.found.Model, f.Model) || differ(in.found.Runtime, f.Runtime) || differ(in.found.Instance, f.Instance)
 }
 
-// foundOtherwise returns the instance whose process was found by another source before; nil: there is none. A container's process is
-// found first when the container's daemon is slow.
+// foundOtherwise returns the instance whose process another source has found before; nil: there is none. A container is found as a process
+// first if the container daemon is slow.
 func (m *Manager) foundOtherwise(f discovery.Found, there map[string]bool) *Instance {
 	for key, in := range m.byKey {
 		if !in.declared && !there[key] && processOf(in.found).Identical(processOf(f)) && in.found.Source != f.Source {
@@ -29,8 +29,8 @@ func (m *Manager) foundOtherwise(f discovery.Found, there map[string]bool) *Inst
 
 func processOf(f discovery.Found) process.ID { return process.ID{PID: f.PID, Started: f.Started} }
 
-// inherit stops the instance that was there before, if any, names its successor and returns the successor's history: that of before if
-// the name or the process is the same, else what the store knows of the name. A new process under the same name is a restart.
+// inherit stops before, if it is not nil, sets the name of the engine that replaces it, and returns the new engine's history: that of before
+// if the name or the process is the same, else the stored one of the name. A new process under the same name counts as a restart.
 func (m *Manager) inherit(before *Instance, f discovery.Found, d *engine.Declaration) engine.History {
 	if before == nil {
 		d.Instance = m.name(f, nil)

@@ -13,7 +13,7 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// Instance is a managed engine: with its place and the ids that the server gave it.
+// Instance is a managed engine with its key in discovery and the ids that the server gave it.
 type Instance struct {
 	key      string
 	engine   *engine.Engine
@@ -37,13 +37,13 @@ type instanceLabels struct {
 
 var _ exporter.Engine = (*Instance)(nil)
 
-// Key is where the engine is, as discovery says it; a declared one's is its name.
+// Key is the engine's key in discovery; for a declared engine it is the name.
 func (in *Instance) Key() string { return in.key }
 
 // Status returns the engine's state and identity.
 func (in *Instance) Status() engine.Status { return in.engine.Status() }
 
-// LastProgress is when the engine last got on with its work; zero: not seen yet.
+// LastProgress is when the engine last made progress; zero: not seen yet.
 func (in *Instance) LastProgress() time.Time { return in.engine.History().LastProgress }
 
 // Fetch implements exporter.Engine.
@@ -65,7 +65,7 @@ func (in *Instance) Instance() exporter.Instance {
 	return out
 }
 
-// IDLabel is an id as a label value; an id that is not known leaves its label out.
+// IDLabel returns an id as a label value; "" for an unknown id, which omits the label.
 func IDLabel(id int64) string {
 	if id == 0 {
 		return ""
@@ -73,7 +73,7 @@ func IDLabel(id int64) string {
 	return strconv.FormatInt(id, 10)
 }
 
-// ownLabels returns the labels of what the worker itself measures of the engine. They are rendered again only when they change.
+// ownLabels returns the labels of what the worker itself measures of the engine. They are cached until they change.
 func (in *Instance) ownLabels() exposition.Labels {
 	instance := in.Instance()
 	instance.Version = "" // is no label
@@ -85,7 +85,7 @@ func (in *Instance) ownLabels() exposition.Labels {
 	return l.labels
 }
 
-// observe tells the engine what is seen of its process.
+// observe updates the engine with the status of its process.
 func (in *Instance) observe(gpus GPUs) {
 	status := engine.ProcessStatus{PID: in.found.PID, Started: in.found.Started, Listening: in.found.Listening, Lockstep: in.found.Lockstep}
 	if in.found.PID != 0 {

@@ -25,45 +25,45 @@ import (
 const MaxEngines = 512
 
 const (
-	// reconcileInterval is how often engines are told what is seen of their processes.
+	// reconcileInterval is how often the instances are compared with what discovery finds.
 	reconcileInterval = time.Second
 	// saveRetryInterval is when the state is saved again after that failed.
 	saveRetryInterval = 30 * time.Second
 )
 
-// Discovery is what finds engines. *discovery.Discovery implements it.
+// Discovery finds engines. *discovery.Discovery implements it.
 type Discovery interface {
-	// Engines returns the engines that are there now. Declared ones are among them.
+	// Engines returns the engines that run now, declared ones among them.
 	Engines() []discovery.Found
 	// FirstRoundDone is closed when the first round has ended.
 	FirstRoundDone() <-chan struct{}
 }
 
-// GPUs tells what the GPUs show of an instance, whose key is discovery's.
+// GPUs shows the presence of instances on GPUs. key is the instance's key in discovery.
 type GPUs interface {
 	Presence(key string) GPUPresence
 	CollectInstance(key string, emit exporter.Emit, labels exposition.Labels)
 }
 
-// GPUPresence is what the GPUs show of an instance.
+// GPUPresence is the presence of an instance on GPUs.
 type GPUPresence struct {
-	Known bool // some GPU's driver lists its processes
+	Known bool // the driver of some GPU lists processes
 	Holds bool // processes of the instance hold memory of a GPU
 	Busy  bool // they are at work there
 }
 
 // Options configure a Manager. All but OnChange, OnCount and Unreported are required.
 type Options struct {
-	// Worker is the worker's name, which names of instances are made of.
+	// Worker is the worker's name, which is part of generated instance names.
 	Worker  string
 	Store   *Store
 	Fetcher *fetch.Fetcher
 	GPUs    GPUs
 	// Declared are the engines that the user declared, as engine.CheckDeclarations returns them.
 	Declared []engine.Declaration
-	// Sources are those that discovery looks in.
+	// Sources are the sources of discovery.
 	Sources []discovery.Source
-	// Retention is how long an engine that was found is kept after it ended.
+	// Retention is how long a discovered engine is kept after it ended.
 	Retention time.Duration
 	// StallAfter is after how long without progress an engine with work counts as stalled; negative: never.
 	StallAfter time.Duration
@@ -84,8 +84,8 @@ type Manager struct {
 	began  time.Time
 
 	refresh    signal        // what discovery finds may have changed
-	saves      signal        // something worth keeping may have changed
-	firstRound chan struct{} // closed when the manager holds what discovery's first round found
+	saves      signal        // the state may have changed
+	firstRound chan struct{} // closed after reconcile with discovery's first round
 	ready      chan struct{}
 
 	mu    sync.Mutex
@@ -97,7 +97,7 @@ type Manager struct {
 	exported atomic.Pointer[[]exporter.Engine]
 }
 
-// signal wakes one goroutine. Signals that come faster than they are taken count as one.
+// signal wakes one goroutine. Signals that are sent before it wakes count as one.
 type signal chan struct{}
 
 func newSignal() signal { return make(signal, 1) }
@@ -142,7 +142,7 @@ func (m *Manager) declare(declared []engine.Declaration) error {
 // Instances returns the instances in order. The slice is shared and not changed.
 func (m *Manager) Instances() []*Instance { return *m.list.Load() }
 
-// Engines returns the same as the exporter wants it.
+// Engines returns the instances as the exporter takes them.
 func (m *Manager) Engines() []exporter.Engine { return *m.exported.Load() }
 
 // Refresh makes Run ask discovery soon. It never blocks.
@@ -157,15 +157,15 @@ func (m *Manager) Save() bool {
 	return saved
 }
 
-// SetIDs takes the ids that a server gave an instance when it was reported with that model.
+// SetIDs stores the ids that the server gave an instance for a report with that model.
 func (m *Manager) SetIDs(name, model string, instanceID, modelID int64) {
 	if m.store.setIDs(name, ids{model, instanceID, modelID}) {
 		m.saves.send()
 	}
 }
 
-// Reported returns the instances to report: those that are there and those that are still awaited. Without a model an engine is not
-// reported, because the server keeps instances by model; a gateway has none.
+// Reported returns the instances to report: the current ones and those that are still awaited. An engine whose model is unknown is not
+// reported, because the server keeps instances by model. Gateways are reported without a model.
 func (m *Manager) Reported() []fleet.ReportedInstance {
 	var out []fleet.ReportedInstance
 	for _, in := range m.Instances() {
@@ -215,7 +215,7 @@ func (m *Manager) follow(ctx context.Context, found Discovery) {
 	}
 }
 
-// keepSaved saves the state whenever it may have changed, and once more at the end.
+// keepSaved saves the state after each change, and at the end.
 func (m *Manager) keepSaved(ctx context.Context) {
 	retry := time.NewTicker(saveRetryInterval)
 	defer retry.Stop()
@@ -235,7 +235,7 @@ func (m *Manager) keepSaved(ctx context.Context) {
 	}
 }
 
-// reconcile makes the instances those that were found now, and tells each engine what is seen of its process.
+// reconcile adds, replaces and drops instances according to found, and updates the process status of each.
 func (m *Manager) reconcile(ctx context.Context, found []discovery.Found) {
 	m.mu.Lock()
 	changed := false
@@ -260,13 +260,13 @@ func (m *Manager) reconcile(ctx context.Context, found []discovery.Found) {
 	}
 }
 
-// changed saves and reports what changed.
+// changed saves the state soon and announces that there is something to report.
 func (m *Manager) changed() {
 	m.saves.send()
 	m.opts.OnChange()
 }
 
-// expire drops the engines that ended longer than Retention ago, and reports whether there were any.
+// expire drops discovered engines that ended at least Retention ago, and reports whether there were any.
 func (m *Manager) expire(there map[string]bool) (dropped bool) {
 	now := time.Now()
 	for key, in := range m.byKey {
@@ -286,8 +286,8 @@ func (m *Manager) expire(there map[string]bool) (dropped bool) {
 	return dropped
 }
 
-// take adds what was found and reports whether an engine is new, has moved, or is another one than the one before at its place. there
-// are the keys of all that was found.
+// take adds an engine that was found, unless it is known and unchanged, and reports whether it did. there has the keys of all engines that
+// were found.
 func (m *Manager) take(f discovery.Found, there map[string]bool) bool {
 	before, known := m.byKey[f.Key]
 	if known && (before.declared || (before.found.URL == f.URL && before.found.Path == f.Path && !before.replacedBy(f))) {
@@ -325,7 +325,7 @@ func (m *Manager) take(f discovery.Found, there map[string]bool) bool {
 	return true
 }
 
-// add makes an instance at a place. It is read once start is called.
+// add makes the instance of a key, or replaces it. start makes it run.
 func (m *Manager) add(key string, d engine.Declaration, history engine.History, declared bool) error {
 	e, err := engine.New(engine.Options{
 		Declaration: d, Fetcher: m.opts.Fetcher, History: history, StallAfter: m.opts.StallAfter, Logger: m.logger, OnChange: m.changed,
@@ -353,7 +353,7 @@ func (m *Manager) start(ctx context.Context, in *Instance) {
 	m.wg.Go(func() { in.engine.Run(ctx) })
 }
 
-// publish makes the instances visible to others.
+// publish updates what Instances and Engines return.
 func (m *Manager) publish() {
 	list := make([]*Instance, 0, len(m.byKey))
 	for _, in := range m.byKey {

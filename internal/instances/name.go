@@ -11,8 +11,8 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// name names an engine that was found: as the operator says, else after its container, else MODEL-WORKER-PORT. A name that another
-// instance but before has gets a number, twin-2, and keeps it over restarts of the worker.
+// name returns the name of an engine that was found: the one that its launch arguments give, else its container's, else MODEL-WORKER-PORT.
+// If another instance than before has that name, a number is added, as in qwen-2, and kept over restarts of the worker.
 func (m *Manager) name(f discovery.Found, before *Instance) string {
 	name := f.Instance
 	if _, container, ok := strings.Cut(f.Key, "docker:"); ok && name == "" {
@@ -43,7 +43,7 @@ func (m *Manager) taken(name string, before *Instance) bool {
 	return false
 }
 
-// numbered reports whether kept is name with a number.
+// numbered reports whether kept is name with a number added.
 func numbered(kept, name string) bool {
 	number, ok := strings.CutPrefix(kept, name+"-")
 	if !ok {

@@ -18,11 +18,11 @@ import (
 
 const maxStateBytes = 4 << 20
 
-// Identity says which machine this is, and what a server calls it.
+// Identity is the worker's own UUID, and the names and ids that a server gave it.
 type Identity struct {
-	// UUID is made once.
+	// UUID is generated once.
 	UUID string `json:"uuid"`
-	// Server is the one that gave the rest; empty: none yet.
+	// Server is the URL of the server that gave the fields below; empty: none yet.
 	Server      string `json:"server,omitempty"`
 	WorkerID    int64  `json:"worker_id,omitempty"`
 	WorkerName  string `json:"worker_name,omitempty"`
@@ -37,14 +37,14 @@ type state struct {
 	Engines map[string]engineState `json:"engines,omitempty"` // by instance name
 }
 
-// engineState is what is known about an engine. It is kept for keepEngines after the engine was last there, because an engine that was
-// found is found anew at each start of the worker.
+// engineState is the stored state of an engine. It is kept for keepEngines after the engine last ran, because discovered engines are
+// discovered again after each start of the worker.
 type engineState struct {
 	engine.History
 	IDs    ids       `json:"ids,omitzero"`
 	Key    string    `json:"key,omitempty"` // discovery's, where it was found
 	URL    string    `json:"url,omitempty"`
-	There  bool      `json:"there,omitempty"` // it was found and not forgotten when the state was saved
+	There  bool      `json:"there,omitempty"` // it was a discovered instance when the state was saved
 	SeenAt time.Time `json:"seen_at,omitzero"`
 }
 
@@ -53,7 +53,7 @@ const (
 	maxKeptEngines = 2 * MaxEngines
 )
 
-// ids are what the server gave to an instance of a model.
+// ids are the ids that the server gave an instance with a model.
 type ids struct {
 	Model      string `json:"model,omitempty"`
 	InstanceID int64  `json:"instance_id,omitempty"`
@@ -66,11 +66,11 @@ type Store struct {
 
 	mu      sync.Mutex
 	state   state
-	awaited map[string]bool // engines that were there when the worker ended, and that were not found again yet
+	awaited map[string]bool // engines that ran when the worker ended and have not been found again yet
 	file    durable.Mirror
 }
 
-// OpenStore reads the state that an earlier run left at path. What another server gave is dropped.
+// OpenStore reads the state that an earlier run saved at path. Names and ids of another server are dropped.
 func OpenStore(path, server string, logger *slog.Logger) (*Store, error) {
 	s := &Store{file: durable.Mirror{Path: path, Perm: 0o600}, logger: logger}
 	data, err := readState(path)
@@ -122,7 +122,7 @@ func (s *Store) Identity() Identity {
 	return s.state.Identity
 }
 
-// SetIdentity takes what a server calls the worker. The UUID stays.
+// SetIdentity stores the names and ids that a server gave the worker. The UUID stays.
 func (s *Store) SetIdentity(id Identity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +136,7 @@ func (s *Store) engine(name string) engineState {
 	return s.state.Engines[name]
 }
 
-// nameOf returns the name of the instance that was last found at a place; "": there was none.
+// nameOf returns the name of the instance that last had the key; "": there was none.
 func (s *Store) nameOf(key string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +149,7 @@ func (s *Store) nameOf(key string) string {
 	return found
 }
 
-// setIDs takes the ids of an instance and reports whether they are new.
+// setIDs stores the ids of an instance and reports whether they are new.
 func (s *Store) setIDs(name string, given ids) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
