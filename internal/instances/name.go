@@ -11,7 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// name returns the name of an engine that was found: the one that its launch arguments give, else its container's, else MODEL-WORKER-PORT.
+// name returns the name of an engine that was found: the one that the operator set, else its container's, else MODEL-WORKER-PORT.
 // If another instance than before has that name, a number is added, as in qwen-2, and kept over restarts of the worker.
 func (m *Manager) name(f discovery.Found, before *Instance) string {
 	name := f.Instance

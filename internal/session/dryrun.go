@@ -20,7 +20,7 @@ const (
 )
 
 var (
-	errTooManyDryRuns = errors.New("the worker already runs the most dry runs that it may")
+	errTooManyDryRuns = fmt.Errorf("the worker already runs %d dry runs, the most that it may", maxDryRuns)
 	errNoMetrics      = errors.New("the worker serves no metrics")
 )
 

@@ -26,7 +26,7 @@ type Membership struct {
 	Credential string
 }
 
-// OverHTTP returns the server that c speaks to.
+// OverHTTP returns the server at the other end of c.
 func OverHTTP(c *client.Client) Server { return overHTTP{c} }
 
 type overHTTP struct{ client *client.Client }
@@ -62,8 +62,8 @@ func tokenRefused(err error) bool {
 	return ok && e.TokenRefused
 }
 
-// unknownToServer reports whether the server does not know the worker any more. A server that lost its database refuses a whole fleet,
-// and where that comes from one address most of it with 429.
+// unknownToServer reports whether the server does not know the worker any more. A server that lost its database refuses all credentials; if
+// many workers share an address, it answers most of them with 429.
 func unknownToServer(err error) bool {
 	return tokenRefused(err) || statusOf(err) == http.StatusNotFound
 }

@@ -1,8 +1,7 @@
-// Package session connects a worker to its server: it registers, reports the worker's instances, follows the metrics mapping, answers
-// dry runs, and at the end tells the server that the worker stops.
+// Package session connects a worker to its server. It registers the worker, reports its instances, follows the metrics mapping, answers dry
+// runs, and at the end tells the server that the worker stops.
 //
-// It registers again when the server no longer knows the worker, and it retries everything else with growing pauses. What there is to
-// report comes in by the interfaces of Options.
+// It registers again if the server no longer knows the worker. It retries everything else with growing pauses.
 package session
 
 import (
@@ -24,7 +23,7 @@ import (
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
-// Pauses between attempts. The refused ones are for a server that answers 4xx: somebody must change something first.
+// Pauses between attempts. The refused ones follow an answer of 4xx: an operator must change something first.
 const (
 	minPause        = 500 * time.Millisecond
 	maxPause        = 30 * time.Second
@@ -168,7 +167,7 @@ func (s *Session) serve(parent context.Context, m Membership, intervalSeconds in
 	wg.Wait()
 	if errors.Is(context.Cause(ctx), errUnknown) {
 		s.logger.Warn("server does not know this worker any more; it registers again")
-		backoff.Sleep(parent, minPause) // some servers forget at once, again and again
+		backoff.Sleep(parent, minPause) // in case the server forgets each registration at once
 	}
 }
 
@@ -185,7 +184,7 @@ func (s *Session) leave(ctx context.Context, m Membership) {
 	s.logger.Info("told the server that this worker stops")
 }
 
-// logOutcome logs a failure once for each reason, and once when it works again.
+// logOutcome logs a failure once for each reason, and the next success.
 func (s *Session) logOutcome(what string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +193,7 @@ func (s *Session) logOutcome(what string, err error) {
 		reason = err.Error()
 	}
 	if s.faults[what] == reason || s.faults[what] != "" && statusOf(err) == http.StatusTooManyRequests {
-		return // the cause was logged; that others of the same address fail too is none
+		return // 429 follows a failure that was logged, and is not its cause
 	}
 	s.faults[what] = reason
 	switch {

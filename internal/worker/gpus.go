@@ -12,7 +12,7 @@ import (
 	"github.com/stackscope/stackscope/internal/instances"
 )
 
-// gpuBackends returns what reads the GPUs: the given backends, simulated GPUs, or those of the vendors.
+// gpuBackends returns the given backends, simulated GPUs, or the backends of the vendors.
 func (w *Worker) gpuBackends() ([]gpu.Backend, error) {
 	o := &w.opts
 	switch {
@@ -26,8 +26,8 @@ func (w *Worker) gpuBackends() ([]gpu.Backend, error) {
 }
 
 const (
-	// busyFor is how long after its last progress an engine keeps simulated GPUs busy. Engines that nobody scrapes are read twice a
-	// minute.
+	// busyFor is how long after its last progress an engine keeps simulated GPUs busy. It is longer than the pause between two reads of
+	// an engine that nobody scrapes.
 	busyFor       = 45 * time.Second
 	simulatedLoad = 0.75
 )
@@ -48,7 +48,7 @@ func (w *Worker) simulatedUsers() []fake.User {
 	return users
 }
 
-// gpuShares shows attribution to the instances.
+// gpuShares implements instances.GPUs.
 type gpuShares struct{ *attribution.Attribution }
 
 // Presence implements instances.GPUs.

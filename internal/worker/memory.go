@@ -6,18 +6,18 @@ import (
 	"github.com/stackscope/stackscope/internal/base/budget"
 )
 
-// What the metrics of the machine and its GPUs need, and what each engine may.
+// Memory of the metrics of the machine and its GPUs, and of each engine.
 const (
 	baseMemory   = 24 << 20
 	engineMemory = 2 << 20
 )
 
-// MinLargePagesMemory is the least LargePagesMemory, in MiB: with it it holds one page of the largest size.
+// MinLargePagesMemory is the least LargePagesMemory, in MiB. It is enough for one page of the largest size.
 const MinLargePagesMemory = 28
 
-// limitMemory sets the memory that Go may use before it collects garbage at any price. A large page is rare or a mistake, and its
-// garbage must not stay until the heap has grown by half.
+// limitMemory sets Go's memory limit. Large pages are rare, and without a limit their garbage would stay until the heap has grown by
+// half.
 func limitMemory(engines int, shared budget.Budget) {
-	// Pages are outside Go's heap, their results in it.
+	// Large pages are mapped outside Go's heap; only their results count.
 	debug.SetMemoryLimit(baseMemory + int64(engines)*engineMemory + shared.Results.Size())
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
-// LeaveTime bounds how long a worker that ends takes to tell its server.
+// LeaveTime is the longest time that a worker takes to tell its server that it stops.
 const LeaveTime = session.LeaveTimeout
 
-// Left returns a channel that is closed when Run has told the server that the worker stops, or could not. A server in the same process
-// stops after that.
+// Left returns a channel that is closed after Run has told the server that the worker stops, or has failed to. A server in the same process
+// must not stop before.
 func (w *Worker) Left() <-chan struct{} { return w.left }
 
 func (w *Worker) openSession() {
@@ -36,10 +36,10 @@ func (w *Worker) openSession() {
 	w.session = session.New(so)
 }
 
-// registration is the worker as its session registers it.
+// registration implements session.Identity.
 type registration struct {
 	worker *Worker
-	run    string // tells this process from others of the same UUID
+	run    string // distinguishes this process from others with the same UUID
 }
 
 // Registration implements session.Identity.

@@ -1,5 +1,5 @@
-// Package worker assembles the agent of one machine. It exports the machine's and its engines' metrics, tells the server about its
-// engines, and follows the server's metrics mapping. Without a server it does the same with the last mapping that it knows.
+// Package worker assembles the agent of one machine. It exports the metrics of the machine and its engines, reports the engines to the
+// server, and follows the server's metrics mapping. Without a server it uses the last mapping that it received, or the built-in one.
 package worker
 
 import (
@@ -37,13 +37,13 @@ import (
 )
 
 const (
-	// stopTimeout bounds how long open scrapes may take once the worker ends.
+	// stopTimeout is how long open scrapes may take after the worker is stopped.
 	stopTimeout = time.Second
-	// mappingRetryInterval is when the mapping is saved again after that failed.
+	// mappingRetryInterval is the pause between attempts to save the mapping.
 	mappingRetryInterval = 30 * time.Second
 )
 
-// lockFile makes a worker the only one on its data directory. A server on the same directory has another lock.
+// lockFile prevents two workers on one data directory. A server in the same directory has a lock of its own.
 const lockFile = "worker.lock"
 
 // Worker is one agent.
@@ -51,7 +51,7 @@ type Worker struct {
 	opts      Options
 	logger    *slog.Logger
 	stack     lifecycle.Stack
-	memory    budget.Budget  // for large pages and what they become
+	memory    budget.Budget  // for large pages and their results
 	client    *client.Client // nil: there is no server
 	store     *instances.Store
 	follower  *mapsync.Follower
@@ -70,8 +70,8 @@ type Worker struct {
 	left      chan struct{}
 }
 
-// New opens the data directory and the metrics port and makes every part. It connects to nothing: that is Run's. When it fails,
-// everything that it opened is closed again.
+// New opens the data directory and the metrics port and makes all parts. It does not connect to anything before Run. If it fails, it closes
+// what it opened.
 func New(ctx context.Context, o Options) (_ *Worker, err error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 		return nil, err
 	}
 	w.host = host.New(host.Options{Root: o.HostRoot, Interval: o.HostInterval, Logger: o.Logger})
-	w.instances.Save() // the identity must be on disk before the server hears of it
+	w.instances.Save() // the UUID must be on disk before the worker registers with it
 	if err := w.openMetrics(ctx); err != nil {
 		return nil, err
 	}
@@ -114,8 +114,8 @@ func (w *Worker) openClient() (err error) {
 	return err
 }
 
-// openDataDir locks the data directory, since two workers with one identity would be one to the server, and reads what an earlier run
-// left in it.
+// openDataDir locks the data directory and reads the state of an earlier run. The lock is needed because the server takes two workers with
+// one identity for the same one.
 func (w *Worker) openDataDir() error {
 	dir := w.opts.DataDir
 	if err := durable.MkdirAll(dir, "--data-dir"); err != nil {
@@ -138,7 +138,7 @@ func (w *Worker) openDataDir() error {
 	return err
 }
 
-// openEngines makes what finds engines and what manages those that are found.
+// openEngines makes discovery, attribution and the manager of instances.
 func (w *Worker) openEngines() (err error) {
 	o := &w.opts
 	w.fetcher = fetch.New(fetch.Options{LargePages: w.memory.Pages})
@@ -162,21 +162,21 @@ func (w *Worker) openEngines() (err error) {
 		}
 		return w.discovery.Owner(p.PID)
 	})
-	io := instances.Options{
+	manager := instances.Options{
 		Worker: o.Name, Store: w.store, Fetcher: w.fetcher, GPUs: gpuShares{w.shares}, Declared: o.Engines, Sources: o.Discover,
 		Retention: o.EngineRetention, StallAfter: o.StallAfter, Logger: o.Logger,
 	}
 	if w.client != nil {
-		io.OnChange = func() { w.session.Changed() }
-		io.Unreported = func() int { return w.session.Unreported() }
+		manager.OnChange = func() { w.session.Changed() }
+		manager.Unreported = func() int { return w.session.Unreported() }
 	}
 	if o.LimitMemory {
 		memory.KeepLittleGarbage()
 		if os.Getenv("GOMEMLIMIT") == "" {
-			io.OnCount = func(engines int) { limitMemory(engines, w.memory) }
+			manager.OnCount = func(engines int) { limitMemory(engines, w.memory) }
 		}
 	}
-	w.instances, err = instances.New(io)
+	w.instances, err = instances.New(manager)
 	return err
 }
 
@@ -230,8 +230,8 @@ func (w *Worker) collectors() []exporter.Collector {
 	return list
 }
 
-// Run serves metrics and follows the server until ctx ends, and then tells it that the worker stops. It returns an error when
-// the metrics can no longer be served, or when the server's first answer is that the token is wrong.
+// Run serves metrics and keeps the worker registered until ctx ends, and then tells the server that the worker stops. It returns an error if
+// the metrics can no longer be served, or if the server's first answer is that the token is wrong.
 func (w *Worker) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.close(ctx)) }()
 	parts, ctx := errgroup.WithContext(ctx)
@@ -260,7 +260,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	return parts.Wait()
 }
 
-// keepMapping saves the mapping again while its file does not hold it.
+// keepMapping retries to save the mapping while that fails.
 func (w *Worker) keepMapping(ctx context.Context) {
 	retry := time.NewTicker(mappingRetryInterval)
 	defer retry.Stop()
@@ -274,10 +274,10 @@ func (w *Worker) keepMapping(ctx context.Context) {
 	}
 }
 
-// Close releases what New opened. Run does so itself: Close is for a worker that is not run. A second call does nothing.
+// Close releases what New opened. It is for a worker that is not run, because Run does the same. A second call does nothing.
 func (w *Worker) Close() error { return w.close(context.Background()) }
 
-// close goes on when ctx has ended.
+// close also works after ctx has ended.
 func (w *Worker) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
