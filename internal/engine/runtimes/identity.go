@@ -15,8 +15,8 @@ type Identity struct {
 	Model   string `json:"model,omitempty"`
 }
 
-// Identify asks the engine at t for what known lacks, the runtime too, and returns all of it. modelLabel is the model's name in the
-// labels of the engine's page. The error says what is still missing and may be had by asking again.
+// Identify requests what known lacks from the engine at t, and returns known with it. modelLabel is the model's name in the labels of the
+// engine's page. The error says what is still missing and may come with a later request.
 func Identify(ctx context.Context, f *fetch.Fetcher, t fetch.Target, known Identity, modelLabel string) (Identity, error) {
 	p := prober{f, t}
 	if known.Runtime == "" {

@@ -9,7 +9,7 @@ import (
 
 const infoPath = "/info"
 
-// about is what an engine answers to /info: its strings and the names of all its members, at the top of the object.
+// about is an engine's answer to /info: the wanted string and the names of all members, at the top of the object.
 type about struct {
 	texts   map[string]string
 	members map[string]bool
@@ -18,7 +18,7 @@ type about struct {
 // maxMembers bounds the members of an answer that are looked at.
 const maxMembers = 200
 
-// info asks for /info, which several runtimes have. Only a string under wanted is kept.
+// info requests /info, which several runtimes have. It keeps only the string under wanted.
 func (p prober) info(ctx context.Context, wanted string) (a about, err error) {
 	err = p.ask(ctx, infoPath, func(body io.Reader) (err error) {
 		a, err = readAbout(body, wanted)
@@ -27,8 +27,7 @@ func (p prober) info(ctx context.Context, wanted string) (a about, err error) {
 	return a, err
 }
 
-// infoString takes the string under key of what an engine of this runtime answers to /info. An answer whose members are another
-// runtime's is an error.
+// infoString returns the string under key in the answer to /info. An answer of another runtime is an error.
 func infoString(runtime, key string) probe {
 	return func(ctx context.Context, p prober) (string, error) {
 		a, err := p.info(ctx, key)
@@ -45,8 +44,8 @@ func infoString(runtime, key string) probe {
 	}
 }
 
-// runtime asks an engine which runtime it is. It is for pages without a metric of any runtime, such as that of an engine that has
-// not served a request yet. It returns "" if the answer doesn't tell.
+// runtime requests /info to find the engine's runtime, or "". It is for pages without a metric of any runtime, for example before the first
+// request.
 func (p prober) runtime(ctx context.Context) string {
 	a, err := p.info(ctx, "")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/stackscope/stackscope/internal/engine/fetch"
 )
 
-// Bounds of the questions that an engine is asked about itself.
+// Bounds of the requests for an engine's version and model.
 const (
 	probeTimeout    = 3 * time.Second
 	maxProbeBytes   = 1 << 20
@@ -21,17 +21,17 @@ const (
 	maxModelBytes   = 512
 )
 
-// prober asks one engine about itself. Its errors never repeat an answer.
+// prober requests version and model from one engine. Its errors never contain the answer.
 type prober struct {
 	fetcher *fetch.Fetcher
 	target  fetch.Target
 }
 
-// probe is one question to an engine.
+// probe is one request to an engine.
 type probe func(ctx context.Context, p prober) (string, error)
 
-// stringAt asks for path and takes the string under key at the top of the JSON object that comes back. The answer is read token
-// by token and nothing else of it is kept.
+// stringAt requests path and returns the string under key at the top of the JSON object in the answer. It decodes token by token and keeps
+// nothing else.
 func stringAt(key, path string) probe {
 	return func(ctx context.Context, p prober) (value string, err error) {
 		err = p.ask(ctx, path, func(body io.Reader) (err error) {
@@ -45,7 +45,7 @@ func stringAt(key, path string) probe {
 	}
 }
 
-// or asks a second question where ask gets no answer.
+// or makes a second request if the first fails.
 func (ask probe) or(second probe) probe {
 	return func(ctx context.Context, p prober) (string, error) {
 		if value, err := ask(ctx, p); err == nil {
@@ -55,7 +55,7 @@ func (ask probe) or(second probe) probe {
 	}
 }
 
-// onPort asks on port to if the engine's metrics are on port from.
+// onPort sends the request to port to if the engine's metrics are on port from.
 func (ask probe) onPort(from, to string) probe {
 	return func(ctx context.Context, p prober) (string, error) {
 		p.target = p.target.OnPort(from, to)
@@ -63,7 +63,7 @@ func (ask probe) onPort(from, to string) probe {
 	}
 }
 
-// trimPath asks without suffix at the end of the base address, which is there if the address was cut from a page's.
+// trimPath removes suffix from the base address, which has it if it was made from the address of a metrics page.
 func (ask probe) trimPath(suffix string) probe {
 	return func(ctx context.Context, p prober) (string, error) {
 		p.target = p.target.TrimPath(suffix)
@@ -71,7 +71,7 @@ func (ask probe) trimPath(suffix string) probe {
 	}
 }
 
-// notTold is the model of what does not say which one it serves.
+// notTold is the model probe of runtimes that do not show which model they serve.
 func notTold(context.Context, prober) (string, error) { return "", errNoModel }
 
 // bounded refuses a value that is too long for a name.
@@ -86,14 +86,14 @@ func bounded(path, key, value string) (string, error) {
 	return value, nil
 }
 
-// modelList is what matters of an OpenAI-compatible list of models.
+// modelList is an OpenAI-compatible list of models.
 type modelList struct {
 	Data []struct {
 		ID string `json:"id"`
 	} `json:"data"`
 }
 
-// listedModel asks for the first model of the list that OpenAI's API has.
+// listedModel requests the list of models of OpenAI's API and returns the first.
 func listedModel(ctx context.Context, p prober) (string, error) {
 	const path = "/v1/models"
 	var list modelList
@@ -114,16 +114,16 @@ func listedModel(ctx context.Context, p prober) (string, error) {
 
 var (
 	errNoAnswer = errors.New("no usable answer")
-	errNoModel  = errors.New("this engine does not say which model it serves")
+	errNoModel  = errors.New("this engine does not show which model it serves")
 )
 
-// ask gets path and hands the JSON that comes back to read.
+// ask requests path and passes the JSON answer to read.
 func (p prober) ask(ctx context.Context, path string, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	err := p.fetcher.Get(ctx, p.target, path, "application/json", maxProbeBytes, func(body io.Reader) error {
 		if read(body) != nil {
-			return errNoAnswer // the error of a decoder may repeat what was answered
+			return errNoAnswer // a decoder's error may contain part of the answer
 		}
 		return nil
 	})

@@ -1,6 +1,5 @@
-// Package runtimes knows the kinds of inference engine that stackscope reads, and of gateways in front of them: how each is
-// recognised, how it is asked for its version and model, and which of its counters and gauges tell restarts and progress. Each
-// runtime is a file of data.
+// Package runtimes describes the kinds of inference engines and gateways: how each is recognised, how its version and model are requested,
+// and which of its counters and gauges show restarts and progress. Each runtime is a file of data.
 package runtimes
 
 import (
@@ -12,43 +11,43 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// DefaultPath is the path of a metrics page where neither the runtime nor the user says otherwise.
+// DefaultPath is the path of a metrics page unless the runtime or the user has another.
 const DefaultPath = "/metrics"
 
 // Runtime is one kind of inference engine, or of gateway.
 type Runtime struct {
 	// Name is the value of label runtime, as GPUStack spells it.
 	Name string
-	// Gateway: it stands in front of engines and serves no model of its own. Whether it makes progress is not judged: what its
-	// requests wait for is an engine.
+	// Gateway: it forwards requests to engines and serves no model of its own. It has no progress counters, because its requests wait for
+	// engines.
 	Gateway bool
-	// prefixes begin the names of metrics that no other runtime has. A page that has the metric exclude is another runtime's,
-	// whose names begin alike; "": there is none such.
+	// prefixes begin the names of metrics that no other runtime has. exclude is a metric of another runtime that has the same prefixes; ""
+	// if there is none.
 	prefixes []string
 	exclude  string
 	// restartCounters fall only when the engine restarts.
 	restartCounters []string
-	// version asks the engine for its version; nil: it does not tell.
+	// version requests the engine's version; nil: there is no way to.
 	version probe
-	// model asks the engine for the model that it serves; nil: it lists its models as OpenAI's API does.
+	// model requests the model that the engine serves; nil: it lists its models like OpenAI's API.
 	model probe
-	// ownsInfo reports whether the members of an answer to /info are this runtime's; nil: it does not answer that.
+	// ownsInfo reports whether an answer to /info with these members is this runtime's; nil: it has no /info.
 	ownsInfo func(members map[string]bool) bool
-	// hint says what to do about an answer with this HTTP status, or ""; nil: there is nothing to say about any.
+	// hint returns what to do about an answer with this HTTP status, or ""; nil: there are no hints.
 	hint func(status int) string
-	// rule is how discovery recognises it, but for the rule's Runtime.
+	// rule is how discovery recognises it. DetectionRules sets the rule's Runtime.
 	rule fleet.DetectionRule
 	// stepCounters move with each token or step of the engine, requestCounters when a request ends.
 	stepCounters, requestCounters []quantity
-	// requestGauges count the requests that it has, running and waiting. They may show requests that ended up to gaugeLag ago.
+	// requestGauges count its running and waiting requests. They may include requests that ended up to gaugeLag ago.
 	requestGauges []quantity
 	gaugeLag      time.Duration
 
 	scan *counterScan // for all of the counters and gauges above, made from them by All
 }
 
-// All lists the runtimes in the order in which they are tried on a page. One that re-exports another's metrics beside its own
-// stands behind the other. The list must not be changed.
+// All lists the runtimes in the order in which Recognise tries them. A runtime that also exports another's metrics comes after the other.
+// The list must not be changed.
 func All() []Runtime {
 	all.once.Do(func() { all.list = list() })
 	return all.list
@@ -82,8 +81,8 @@ func ByName(name string) (Runtime, bool) {
 	return Runtime{}, false
 }
 
-// NormalName returns the spelling of a runtime's name that labels and mappings use. Names that are not known here stay as they
-// are: a mapping may know them.
+// NormalName returns a runtime's name as labels and mappings spell it. It returns unknown names unchanged, because a mapping may have
+// them.
 func NormalName(name string) string {
 	if r, ok := ByName(name); ok {
 		return r.Name
@@ -107,8 +106,8 @@ func DetectionRules() []fleet.DetectionRule {
 	return rules
 }
 
-// StatusHint returns what to do about an answer with this HTTP status of an engine of the named runtime, or "". Where the name
-// is "", the hints of all runtimes are joined.
+// StatusHint returns what to do about an answer with this HTTP status from an engine of the named runtime, or "". For the name "" it joins
+// the hints of all runtimes.
 func StatusHint(name string, status int) string {
 	var hints []string
 	for _, r := range All() {
@@ -155,7 +154,7 @@ func (r Runtime) Wrote(page []byte) bool {
 	return false
 }
 
-// Path is the path of the metrics page unless the user says otherwise.
+// Path is the default path of the metrics page.
 func (r Runtime) Path() string {
 	if r.rule.Path != "" {
 		return r.rule.Path

@@ -11,8 +11,8 @@ import (
 // counterScan adds up the samples of several series in one pass over a page.
 type counterScan struct {
 	list []series
-	// Which of list a line may be of, by its first byte and by the one at prefilterAt. Nearly every line of a page is none of
-	// them, and is left at these two bytes.
+	// Bit sets of the series that a line may belong to, by its first byte and by the one at prefilterAt. Most lines of a page belong to
+	// none, so these two bytes decide.
 	byFirst, byPrefilter [256]uint64
 }
 
@@ -21,7 +21,7 @@ const (
 	maxScanSeries = 64
 )
 
-// total is what a page has of a series.
+// total is the sum of a series on a page.
 type total struct {
 	sum   float64
 	found bool
@@ -46,7 +46,7 @@ func newCounterScan(list []series) *counterScan {
 	return c
 }
 
-// totals returns what a page has of each series. Values that are no finite number are left out.
+// totals returns the total of each series on a page. It skips values that are not finite.
 func (c *counterScan) totals(page []byte) []total {
 	result := make([]total, len(c.list))
 	var sample exposition.Sample
@@ -76,7 +76,7 @@ func (c *counterScan) totals(page []byte) []total {
 	return result
 }
 
-// newScan makes the scan for all that Read needs, in its order.
+// newScan makes the scan of all series that Read needs, in the order in which it takes them.
 func (r Runtime) newScan() *counterScan {
 	list := []series{{name: processStart}}
 	for _, name := range r.restartCounters {
@@ -92,7 +92,7 @@ func (r Runtime) newScan() *counterScan {
 
 const processStart = "process_start_time_seconds"
 
-// Reading is what a page tells about the process that wrote it.
+// Reading is what a page shows of the process that wrote it.
 type Reading struct {
 	// Start is when the process started, in Unix seconds; 0: the page does not say.
 	Start float64
@@ -101,14 +101,14 @@ type Reading struct {
 	Work            Work
 }
 
-// Work is what a page tells about the requests of an engine and its progress with them.
+// Work is what a page shows of an engine's requests and its progress with them.
 type Work struct {
-	HasCounters bool          // there are counters that tell progress
+	HasCounters bool          // there are progress counters
 	PerStep     bool          // some of them move with each step, not only when a request ends
 	Moved       bool          // some of them are not 0
-	Counters    []float64     // of all of the runtime's counters; 0 where one is not there
+	Counters    []float64     // of all of the runtime's counters; 0 for one that is not on the page
 	Requests    float64       // running and waiting
-	GaugeLag    time.Duration // Requests may have ended as long ago
+	GaugeLag    time.Duration // Requests may include some that ended so long ago
 }
 
 // Read reads a page.
@@ -124,7 +124,7 @@ func (r Runtime) Read(page []byte) Reading {
 		reading.RestartCounters += rest[0].sum
 		rest = rest[1:]
 	}
-	// Of the names that a quantity goes by, the first that is there counts.
+	// The first name of a quantity that is on the page counts.
 	next := func(q quantity) (first total) {
 		for _, t := range rest[:len(q)] {
 			if first = t; first.found {
