@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ import (
 const (
 	fleetWorkers  = 100
 	fleetVariants = 5 // models that are made of each one of the demo's
+	gatewayEvery  = 9 // each so many workers, one has a gateway
 	fleetHistory  = time.Hour
 	// The intervals at which the two jobs scrape.
 	workerEvery = 5 * time.Second
@@ -125,10 +127,10 @@ type course struct {
 	ref    storage.SeriesRef
 }
 
-// multiply makes the series of a fleet from those of the demo: as many workers, each with two to four of the demo's engines,
-// which serve several times as many models.
+// multiply makes the series of a fleet from those of the demo: as many workers, each with two to four of the demo's engines, which
+// serve several times as many models. Some workers have a gateway, too, with the users of the demo's.
 func multiply(samples []sample) []course {
-	engines := instancesOf(samples)
+	engines := enginesOf(samples)
 	var all []course
 	for _, s := range samples {
 		worker, model, instance := s.labels["worker_name"] != "" || s.labels["job"] == prom.JobWorkers, s.labels["model_name"], s.labels["model_instance_name"]
@@ -146,6 +148,14 @@ func multiply(samples []sample) []course {
 				}
 				if instance == "" {
 					all = append(all, s.with(more, w))
+					continue
+				}
+				if !slices.Contains(engines, instance) { // the gateway
+					if w%gatewayEvery == 0 {
+						more["model_name"] = variant(model, w)
+						more["model_instance_name"] = fmt.Sprintf("%s-%d", instance, w)
+						all = append(all, s.with(more, w))
+					}
 					continue
 				}
 				for k := range 2 + w%3 {
@@ -168,7 +178,8 @@ func multiply(samples []sample) []course {
 	return all
 }
 
-func instancesOf(samples []sample) (names []string) {
+// enginesOf returns the instances that run requests, which a gateway does not.
+func enginesOf(samples []sample) (names []string) {
 	for _, s := range samples {
 		if s.labels[model.MetricNameLabel] == "gpustack:num_requests_running" {
 			names = append(names, s.labels["model_instance_name"])
