@@ -27,7 +27,7 @@ func TestFailedFetchIsNotTriedAgain(t *testing.T) {
 					t.Errorf("%s took %s", path, took)
 				}
 				if !strings.HasPrefix(path, "/metrics/raw") && !strings.Contains(page, `model_instance_name="a",runtime="vLLM"} 0`) {
-					t.Errorf("%s has no verdict", path)
+					t.Errorf("%s does not say that the scrape failed", path)
 				}
 			})
 		}

@@ -1,6 +1,8 @@
 package exporter
 
 import (
+	"slices"
+
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/translate"
@@ -34,7 +36,7 @@ func (t *engineState) source(id Identity, in Instance) source {
 	}
 	s := source{identity: id, instance: in, src: translate.NewSource(labels), labels: exposition.RenderLabels(pairs...), version: exposition.RenderLabels("runtime_version", in.Version)}
 	if len(t.sources) == maxSources {
-		t.sources = append(t.sources[:0], t.sources[1:]...)
+		t.sources = slices.Delete(t.sources, 0, 1)
 	}
 	t.sources = append(t.sources, s)
 	return s

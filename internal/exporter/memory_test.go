@@ -15,7 +15,7 @@ import (
 	"github.com/stackscope/stackscope/internal/translate"
 )
 
-// largePage is a page for smallMapping that needs more memory than each engine has of its own.
+// largePage is a page for smallMapping that needs more memory than translate.OwnMemory.
 func largePage(value int) string {
 	var b strings.Builder
 	for i := range 25_000 {
@@ -24,7 +24,7 @@ func largePage(value int) string {
 	return b.String()
 }
 
-// grantedFor is the memory that a page takes of what engines share.
+// grantedFor returns how much memory a page takes from the shared pool.
 func grantedFor(t *testing.T, m *fakeMapping, runtime, page string) int64 {
 	t.Helper()
 	var r translate.Result
@@ -35,7 +35,7 @@ func grantedFor(t *testing.T, m *fakeMapping, runtime, page string) int64 {
 	return int64(r.Granted())
 }
 
-// usage is an exporter with one engine, which leave takes away.
+// usage is an exporter with one engine, which leave removes.
 type usage struct {
 	t     *testing.T
 	e     *Exporter
@@ -43,7 +43,7 @@ type usage struct {
 	leave func()
 }
 
-// Whatever becomes of an engine with a large page, all of the memory that engines share can be had again.
+// Whatever happens to an engine with a large page, all of the shared memory is free afterwards.
 func TestMemoryIsWholeAgain(t *testing.T) {
 	need := grantedFor(t, small(t), "vLLM", largePage(1))
 	for what, use := range map[string]func(u usage){
@@ -61,7 +61,7 @@ func TestMemoryIsWholeAgain(t *testing.T) {
 				u.t.Error("its last page is not whole")
 			}
 		},
-		"it goes while native families come": func(u usage) {
+		"it goes while its native metrics come": func(u usage) {
 			time.AfterFunc(500*time.Millisecond, func() { u.leave(); get(u.t, u.e.Handler(), "/metrics") })
 			get(u.t, u.e.Handler(), "/metrics/raw")
 		},
@@ -75,7 +75,7 @@ func TestMemoryIsWholeAgain(t *testing.T) {
 			}
 			wg.Wait()
 		},
-		"native families of all kinds": func(u usage) {
+		"native metrics of all kinds": func(u usage) {
 			var wg sync.WaitGroup
 			for _, path := range []string{"/metrics/raw", "/metrics/raw?unmapped=1", "/metrics/raw?cluster_labels=target", "/metrics"} {
 				wg.Go(func() { get(u.t, u.e.Handler(), path) })

@@ -107,7 +107,7 @@ func TestMixedCluster(t *testing.T) {
 			}
 			for _, in := range engines {
 				if _, ok := byInstance[in.Instance().Name+" gpustack:runtime_scrape_success"]; !ok {
-					t.Errorf("%s has no verdict", in.Instance().Name)
+					t.Errorf("%s has no gpustack:runtime_scrape_success", in.Instance().Name)
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -60,7 +61,7 @@ func (e *Exporter) states() []*engineState {
 // maxSpareResults bounds the results that are kept for the next scrapes of an engine: one with and one without cluster labels.
 const maxSpareResults = 2
 
-// spareResult returns a result to translate into: the last one with the same labels if it is kept, since it has the page's layout.
+// spareResult returns a result to translate into, if possible the last one with the same labels: it knows the page's layout.
 func (t *engineState) spareResult(src *translate.Source) *translate.Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,10 +108,7 @@ func (t *engineState) trim() {
 // reclaim gives back the memory of all engines' kept results when a page of this scrape needs it.
 func (e *Exporter) reclaim() {
 	e.mu.Lock()
-	list := make([]*engineState, 0, len(e.byEngine))
-	for _, t := range e.byEngine {
-		list = append(list, t)
-	}
+	list := slices.Collect(maps.Values(e.byEngine))
 	e.mu.Unlock()
 	for _, t := range list {
 		t.trim()

@@ -207,7 +207,7 @@ func TestDryRunDecidesAboutNoUser(t *testing.T) {
 			for _, s := range results[0].Difference.Series {
 				lines = append(lines, s.Series)
 			}
-			// There is room for one more; the other two are others.
+			// One more user fits the limit; the other two are folded.
 			shown := usersOf(lines)
 			if len(shown) != 2 || !slices.Contains(shown, "other") || strings.Contains(fmt.Sprint(lines), "xi@x") != (key == nil) || strings.Contains(fmt.Sprint(lines), "yu@x") {
 				t.Errorf("with key %q a dry run shows %q", key, lines)

@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// Budget is the memory of --large-pages-memory in two pools, neither of which can empty the other. A page is given back when it is
-// translated, a result only when the last page of its scrape has come: a page that had to wait for results could wait for itself.
+// Budget is the memory of --large-pages-memory. Pages and results have separate pools, because a shared one could deadlock: the results
+// of a scrape are held until its last page is translated, and that page could then wait for their memory.
 type Budget struct {
 	Pages   *Pool // pages that are being read or translated
 	Results *Pool // translated pages, and what is remembered for their next scrape
 }
 
-// New makes a Budget. Of 7 bytes, pages have 4 and results 3: a page is larger than its samples in the worker's own form.
+// New makes a Budget. Pages get 4/7 of the bytes and results 3/7, since a page takes more memory than its result.
 func New(bytes int64) Budget {
 	pages := bytes * 4 / 7
 	return Budget{Pages: NewPool(pages), Results: NewPool(bytes - pages)}
@@ -22,11 +22,11 @@ func New(bytes int64) Budget {
 // ErrExhausted says that a Share could not grow.
 var ErrExhausted = errors.New("other pages take all the memory for large pages")
 
-// ErrSlow is what the reading of a page is aborted with: it took too long while others waited for its memory.
+// ErrSlow is the error with which the reading of a page is aborted that took too long while others waited for its memory.
 var ErrSlow = errors.New("a large page came slowly while others waited for its memory")
 
-// Pool is a number of bytes with two kinds of holders: those that can do without call TryTake and Give, those that would rather wait
-// have a Share. It is safe for concurrent use.
+// Pool is a number of bytes. Whoever can do without calls TryTake and Give; whoever has to wait for bytes uses a Share. A Pool is safe
+// for concurrent use.
 type Pool struct {
 	size int64
 
@@ -34,9 +34,9 @@ type Pool struct {
 	free    int64
 	taken   int64 // by TryTake
 	reclaim func()
-	holders int      // shares that hold something
-	waiting []*Share // for more
-	reading []*Share // that hold something and are not complete
+	holders int      // how many shares hold something
+	waiting []*Share // shares that wait for more
+	reading []*Share // shares that hold something and are not complete
 }
 
 // NewPool makes a Pool of so many bytes.
@@ -52,8 +52,8 @@ func (p *Pool) Free() int64 {
 	return p.free
 }
 
-// OnShortage sets what is called before TryTake fails: a function that gives back what is held for later use only. It is set before
-// the first TryTake.
+// OnShortage sets a function that TryTake calls before it fails. It should give back what is held for later use only. OnShortage must
+// be called before the first TryTake.
 func (p *Pool) OnShortage(reclaim func()) { p.reclaim = reclaim }
 
 // TryTake takes n bytes if they are free, and reports whether they were.

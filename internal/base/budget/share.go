@@ -26,11 +26,11 @@ type Share struct {
 	aborted bool
 }
 
-// NewShare makes a Share that holds nothing. abort ends the reading of its page with the error that it is called with; it must not
-// block. Nil: the reading cannot be ended.
+// NewShare makes a Share that holds nothing. abort ends the reading of its page with the given error and must not block. With nil the
+// reading cannot be aborted.
 func (p *Pool) NewShare(abort func(error)) *Share { return &Share{pool: p, abort: abort} }
 
-// Grow takes n more bytes. It waits for other holders until ctx ends and then returns ErrExhausted, or ctx' error if it was
+// Grow takes n more bytes. It waits for other holders until ctx ends. Then it returns ErrExhausted, or the error of ctx if that was
 // canceled.
 func (s *Share) Grow(ctx context.Context, n int64) error {
 	p := s.pool

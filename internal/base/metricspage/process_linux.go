@@ -87,7 +87,7 @@ func cpuSeconds() (float64, error) {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9, nil
 }
 
-// statm is opened once: this is read several times in each scrape.
+// statm is opened once, since each reading of the process reads it twice.
 var statm = sync.OnceValues(func() (*os.File, error) { return os.Open("/proc/self/statm") })
 
 func memory() (virtual, resident float64, err error) {
