@@ -31,8 +31,8 @@ type pageTemplate struct {
 	window uint32 // of Result.Limiter
 
 	buffers []bufferTemplate // by family
-	// revalued are the lines that go through Result.write again, because a target's result depends on the value: it scales
-	// values, ignores some, or adds them up. samples is one after the other what their targets make of them.
+	// revalued are the lines that go through Result.writeSample again, because a target's result depends on the value: it scales
+	// values, ignores some, or adds them up. samples are those of these lines, one after the other.
 	revalued []revaluedLine
 	samples  []revaluedSample
 	size     int   // of the samples of the page, all families together
@@ -68,7 +68,7 @@ type revaluedSample struct {
 	le     []byte
 }
 
-// drop gives up the template, or the attempt to make one.
+// drop discards the template, or the attempt to make one.
 func (p *fastPath) drop() {
 	p.template, p.recording = nil, nil
 	p.pacer.Miss()

@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected parts of testdata")
 
-// TestGolden compares what becomes of the pages of testdata with what stands in the same file.
+// TestGolden translates the pages of testdata and compares the output with that in the same file.
 func TestGolden(t *testing.T) {
 	for _, p := range pageFiles(t) {
 		t.Run(p.name, func(t *testing.T) {

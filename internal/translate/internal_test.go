@@ -52,7 +52,7 @@ func TestEqualHashes(t *testing.T) {
 	}
 }
 
-// TestRisesIsAnOrder checks what the detection of duplicates stands on: texts that rise never come back.
+// TestRisesIsAnOrder checks what the detection of duplicates relies on: among rising texts none comes twice.
 func TestRisesIsAnOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	texts := []string{"0", "0.0", "0.1", "0.10", "0.5", "1", "1.0", "1.", "10", "10.0", "2.5", "1e5", "1e-05", "-1", "+1", "+Inf", "+inf", "Inf", "-Inf", "NaN", ".5", "100", "2560.0"}

@@ -43,18 +43,18 @@ type leftOutLabel struct {
 }
 
 // noteLeftOut notes the labels of a line that was left out: all of them, or le or quantile if its other labels were admitted.
-func (b *pageUsage) noteLeftOut(lt *labelTemplate, le []byte, src *Source) {
-	c := b.labelsLeftOut
+func (u *pageUsage) noteLeftOut(lt *labelTemplate, le []byte, src *Source) {
+	c := u.labelsLeftOut
 	if c == nil {
 		c = &leftOutLabels{seed: maphash.MakeSeed()}
-		b.labelsLeftOut = c
+		u.labelsLeftOut = c
 	}
-	if c.series == maxLeftOutSeries || !b.admitted && c.last == lt {
+	if c.series == maxLeftOutSeries || !u.admitted && c.last == lt {
 		return
 	}
 	c.series++
 	c.last = lt
-	if b.admitted {
+	if u.admitted {
 		if lt.hasQuantile {
 			c.labelsOf(lt, le, func(name string) bool { return name == labelQuantile })
 		} else {
@@ -115,16 +115,16 @@ func clipText(s string) string {
 }
 
 // leftOut appends what was left out of a family, if anything was.
-func (g *SeriesLimiter) leftOut(list []LeftOut, b *pageUsage, family string) []LeftOut {
-	if b.leftOut == 0 {
+func (l *SeriesLimiter) leftOut(list []LeftOut, u *pageUsage, family string) []LeftOut {
+	if u.leftOut == 0 {
 		return list
 	}
-	l := LeftOut{Family: clipText(family), Samples: b.leftOut}
-	if b.usage == &g.overflow {
-		l.Label, l.Example = labelName, l.Family
-		l.Family = ""
-	} else if b.labelsLeftOut != nil {
-		l.Label, l.Example = b.labelsLeftOut.mostValues()
+	entry := LeftOut{Family: clipText(family), Samples: u.leftOut}
+	if u.usage == &l.overflow {
+		entry.Label, entry.Example = labelName, entry.Family
+		entry.Family = ""
+	} else if u.labelsLeftOut != nil {
+		entry.Label, entry.Example = u.labelsLeftOut.mostValues()
 	}
-	return append(list, l)
+	return append(list, entry)
 }

@@ -57,14 +57,14 @@ type familyUsage struct {
 
 // NewSeriesLimiter returns a SeriesLimiter that accepts limit new series an hour, of pages of up to page series.
 func NewSeriesLimiter(limit, page int) *SeriesLimiter {
-	g := &SeriesLimiter{seed: maphash.MakeSeed(), born: time.Now(), pageSeries: page}
-	g.SetLimit(limit)
-	g.ends.Store(-1)
-	return g
+	l := &SeriesLimiter{seed: maphash.MakeSeed(), born: time.Now(), pageSeries: page}
+	l.SetLimit(limit)
+	l.ends.Store(-1)
+	return l
 }
 
 // SetLimit sets the limit for the next page. It does not wait for the current one.
-func (g *SeriesLimiter) SetLimit(n int) { g.next.Store(int64(n)) }
+func (l *SeriesLimiter) SetLimit(n int) { l.next.Store(int64(n)) }
 
 // Usage says how much of the limit is used in the current window.
 type Usage struct {
@@ -74,76 +74,76 @@ type Usage struct {
 }
 
 // Usage returns how much of the limit is used.
-func (g *SeriesLimiter) Usage() Usage {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	left := time.Duration(g.ends.Load()) - time.Since(g.born)
-	return Usage{Window: g.window.Load(), Used: g.used, Limit: g.limit, Left: max(0, left)}
+func (l *SeriesLimiter) Usage() Usage {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left := time.Duration(l.ends.Load()) - time.Since(l.born)
+	return Usage{Window: l.window.Load(), Used: l.used, Limit: l.limit, Left: max(0, left)}
 }
 
 // isCurrent reports whether a window is the current one and has not ended.
-func (g *SeriesLimiter) isCurrent(window uint32) bool {
-	return g.window.Load() == window && int64(time.Since(g.born)) < g.ends.Load()
+func (l *SeriesLimiter) isCurrent(window uint32) bool {
+	return l.window.Load() == window && int64(time.Since(l.born)) < l.ends.Load()
 }
 
 // beginPage locks the limiter for a page and begins a new window if it is time. The caller must call endPage.
-func (g *SeriesLimiter) beginPage() {
-	g.mu.Lock()
-	g.limit = int(g.next.Load())
-	now, ends := int64(time.Since(g.born)), g.ends.Load()
+func (l *SeriesLimiter) beginPage() {
+	l.mu.Lock()
+	l.limit = int(l.next.Load())
+	now, ends := int64(time.Since(l.born)), l.ends.Load()
 	if now < ends {
 		return
 	}
 	if now >= ends+int64(limiterWindow) {
-		g.known = knownSeries{} // no page in the last hour
+		l.known = knownSeries{} // no page in the last hour
 	}
-	g.known.startWindow()
-	g.used, g.families, g.overflow = 0, map[string]*familyUsage{}, familyUsage{}
-	g.ends.Store(now + int64(limiterWindow))
-	g.window.Add(1)
+	l.known.startWindow()
+	l.used, l.families, l.overflow = 0, map[string]*familyUsage{}, familyUsage{}
+	l.ends.Store(now + int64(limiterWindow))
+	l.window.Add(1)
 }
 
 // resumePage is beginPage for a page of the current window.
-func (g *SeriesLimiter) resumePage() { g.mu.Lock() }
+func (l *SeriesLimiter) resumePage() { l.mu.Lock() }
 
 // endPage ends a page.
-func (g *SeriesLimiter) endPage() {
-	g.reserved = 0
-	g.mu.Unlock()
+func (l *SeriesLimiter) endPage() {
+	l.reserved = 0
+	l.mu.Unlock()
 }
 
 // usageOf returns the usage of a family.
-func (g *SeriesLimiter) usageOf(family string) *familyUsage {
-	a := g.families[family]
-	if a != nil {
-		return a
+func (l *SeriesLimiter) usageOf(family string) *familyUsage {
+	f := l.families[family]
+	if f != nil {
+		return f
 	}
-	if len(g.families) == maxCountedFamilies {
-		return &g.overflow
+	if len(l.families) == maxCountedFamilies {
+		return &l.overflow
 	}
-	a = &familyUsage{salt: maphash.String(g.seed, family)}
-	g.families[family] = a
-	return a
+	f = &familyUsage{salt: maphash.String(l.seed, family)}
+	l.families[family] = f
+	return f
 }
 
 // saltOf returns a number that makes the hashes of different families' series differ.
-func (g *SeriesLimiter) saltOf(a *familyUsage, family string) uint64 {
-	if a == &g.overflow {
-		return maphash.String(g.seed, family)
+func (l *SeriesLimiter) saltOf(f *familyUsage, family string) uint64 {
+	if f == &l.overflow {
+		return maphash.String(l.seed, family)
 	}
-	return a.salt
+	return f.salt
 }
 
 // allows reports whether a family may have n more new series.
-func (g *SeriesLimiter) allows(a *familyUsage, n int) bool {
-	spent := g.used + g.reserved
-	return a.used+a.reserved+n <= g.limit-spent && g.known.used+g.reserved+n <= g.limit+g.pageSeries
+func (l *SeriesLimiter) allows(f *familyUsage, n int) bool {
+	spent := l.used + l.reserved
+	return f.used+f.reserved+n <= l.limit-spent && l.known.used+l.reserved+n <= l.limit+l.pageSeries
 }
 
 // count counts n new series.
-func (g *SeriesLimiter) count(a *familyUsage, n int) {
-	a.used += n
-	g.used += n
+func (l *SeriesLimiter) count(f *familyUsage, n int) {
+	f.used += n
+	l.used += n
 }
 
 // pageUsage counts the new series of one family on the current page.
@@ -164,88 +164,88 @@ type pageUsage struct {
 
 // admit decides about a line of a family. lines is how many lines with the same labels to expect: 1, fixedLines or assumedLines.
 // What the family's histograms had so far overrides it.
-func (g *SeriesLimiter) admit(b *pageUsage, family string, k kind, lines int, lt *labelTemplate, le []byte) bool {
-	if b.usage == nil {
-		b.usage = g.usageOf(family)
-		b.salt = g.saltOf(b.usage, family)
+func (l *SeriesLimiter) admit(u *pageUsage, family string, k kind, lines int, lt *labelTemplate, le []byte) bool {
+	if u.usage == nil {
+		u.usage = l.usageOf(family)
+		u.salt = l.saltOf(u.usage, family)
 	}
-	if b.labels != lt {
-		b.endRun()
-		b.labels, b.runLines, b.runHasInf = lt, 0, false
-		b.admitted = g.admitLabels(b.usage, b.salt+lt.groupHash, lines)
+	if u.labels != lt {
+		u.endRun()
+		u.labels, u.runLines, u.runHasInf = lt, 0, false
+		u.admitted = l.admitLabels(u.usage, u.salt+lt.groupHash, lines)
 	}
-	if !b.admitted {
-		b.leftOut++
+	if !u.admitted {
+		u.leftOut++
 		return false
 	}
-	key := b.salt
+	key := u.salt
 	switch {
 	case k == kindBucket && isInf(le):
-		b.runLines++
-		b.infBuckets++
-		b.runHasInf = true
+		u.runLines++
+		u.infBuckets++
+		u.runHasInf = true
 		return true
 	case k == kindBucket:
-		b.runLines++
-		b.boundedBuckets++
-		key += lt.groupHash + maphash.Bytes(g.seed, le)
+		u.runLines++
+		u.boundedBuckets++
+		key += lt.groupHash + maphash.Bytes(l.seed, le)
 	case lt.hasQuantile:
 		key += lt.hash
 	default:
 		return true
 	}
-	if g.known.touch(key) {
+	if l.known.touch(key) {
 		return true
 	}
-	a := b.usage
-	if a.reserved > 0 && g.reserved > 0 {
-		a.reserved--
-		g.reserved--
-	} else if !g.allows(a, 1) {
-		b.leftOut++
+	f := u.usage
+	if f.reserved > 0 && l.reserved > 0 {
+		f.reserved--
+		l.reserved--
+	} else if !l.allows(f, 1) {
+		u.leftOut++
 		return false
 	}
-	g.count(a, 1)
-	g.known.add(key)
+	l.count(f, 1)
+	l.known.add(key)
 	return true
 }
 
 // admitLabels decides about all lines of a family that have the same labels.
-func (g *SeriesLimiter) admitLabels(a *familyUsage, key uint64, lines int) bool {
-	if g.known.touch(key) {
+func (l *SeriesLimiter) admitLabels(f *familyUsage, key uint64, lines int) bool {
+	if l.known.touch(key) {
 		return true
 	}
 	first, whole := min(lines, fixedLines), lines
 	if lines > 1 {
-		whole = cmp.Or(a.histogramLines, lines)
+		whole = cmp.Or(f.histogramLines, lines)
 	}
-	if !g.allows(a, whole) {
+	if !l.allows(f, whole) {
 		return false
 	}
-	g.count(a, first)
-	a.reserved += whole - first
-	g.reserved += whole - first
-	g.known.add(key)
+	l.count(f, first)
+	f.reserved += whole - first
+	l.reserved += whole - first
+	l.known.add(key)
 	return true
 }
 
 // endRun learns from consecutive buckets how many lines a histogram has.
-func (b *pageUsage) endRun() {
-	if b.runHasInf && b.runLines > 1 {
-		b.usage.histogramLines = max(b.usage.histogramLines, b.runLines+fixedLines-1)
+func (u *pageUsage) endRun() {
+	if u.runHasInf && u.runLines > 1 {
+		u.usage.histogramLines = max(u.usage.histogramLines, u.runLines+fixedLines-1)
 	}
 }
 
 // endPage learns how many lines a histogram has if the lines of several are interleaved, and resets the usage for the next page.
-func (b *pageUsage) endPage() {
-	if b.usage != nil {
-		b.endRun()
-		if b.infBuckets > 0 {
-			b.usage.histogramLines = max(b.usage.histogramLines, (b.boundedBuckets+b.infBuckets-1)/b.infBuckets+fixedLines)
+func (u *pageUsage) endPage() {
+	if u.usage != nil {
+		u.endRun()
+		if u.infBuckets > 0 {
+			u.usage.histogramLines = max(u.usage.histogramLines, (u.boundedBuckets+u.infBuckets-1)/u.infBuckets+fixedLines)
 		}
-		b.usage.reserved = 0
+		u.usage.reserved = 0
 	}
-	*b = pageUsage{}
+	*u = pageUsage{}
 }
 
 // knownSeries is a set of hashes with open addressing. The low byte of a slot is the last window that had the series.

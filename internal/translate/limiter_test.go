@@ -172,7 +172,7 @@ e:h_count{id="%[1]s"} 3
 	}
 }
 
-// Series that are known go on, also when their family's share is used up and hours pass.
+// Known series are never left out, also when their family's share is used up and hours pass.
 func TestSeriesLimiter_KnownSeriesGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGrower(t, 1000)
@@ -298,7 +298,7 @@ func TestSeriesLimiter_WholeHistograms(t *testing.T) {
 	}
 }
 
-// Of a histogram that is known and whose bounds churn, the rest goes on and stays valid.
+// A known histogram whose bounds churn keeps its other lines and stays valid.
 func TestSeriesLimiter_BoundsOfAKnownHistogram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGrower(t, 100)

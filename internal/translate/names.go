@@ -88,25 +88,25 @@ type typeLine struct {
 }
 
 // prepare prepares for a page under a plan.
-func (v *nameTable) prepare(plan *mapping.Plan) {
-	if v.plan != plan || v.entries == nil {
-		v.plan = plan
-		v.types = v.types[:0]
-		v.reset()
+func (t *nameTable) prepare(plan *mapping.Plan) {
+	if t.plan != plan || t.entries == nil {
+		t.plan = plan
+		t.types = t.types[:0]
+		t.reset()
 	}
-	v.nextType = 0
-	v.pageNumber++
+	t.nextType = 0
+	t.pageNumber++
 }
 
-func (v *nameTable) reset() {
-	clear(v.unmappedIndex)
-	v.unmappedPages = v.unmappedPages[:0]
-	v.entries = append(v.entries[:0], sampleName{name: "#"})
-	if v.index == nil {
-		v.index = map[string]int32{}
+func (t *nameTable) reset() {
+	clear(t.unmappedIndex)
+	t.unmappedPages = t.unmappedPages[:0]
+	t.entries = append(t.entries[:0], sampleName{name: "#"})
+	if t.index == nil {
+		t.index = map[string]int32{}
 	}
-	clear(v.index)
-	v.bytes = 0
+	clear(t.index)
+	t.bytes = 0
 }
 
 // startsLine reports whether a line begins with the name and a byte that ends a name.
@@ -116,61 +116,61 @@ func (s *sampleName) startsLine(line []byte) bool {
 }
 
 // find returns the index of a name, which it adds if it is new.
-func (v *nameTable) find(name []byte, labels *labelTemplates) int32 {
-	if i, ok := v.index[string(name)]; ok {
+func (t *nameTable) find(name []byte, labels *labelTemplates) int32 {
+	if i, ok := t.index[string(name)]; ok {
 		return i
 	}
-	if len(v.entries) >= maxSampleNames || v.bytes > maxSampleNameBytes {
-		v.reset()
+	if len(t.entries) >= maxSampleNames || t.bytes > maxSampleNameBytes {
+		t.reset()
 	}
-	i := int32(len(v.entries))
-	s := v.resolve(string(name), labels)
-	v.entries = append(v.entries, s)
-	v.index[s.name] = i
-	v.bytes += len(name)
+	i := int32(len(t.entries))
+	s := t.resolve(string(name), labels)
+	t.entries = append(t.entries, s)
+	t.index[s.name] = i
+	t.bytes += len(name)
 	return i
 }
 
 // resolve finds out which unified metrics a sample name feeds. The type that the mapping declares decides, not the page's:
 // histograms take the names with suffixes, counters and gauges the bare name, summaries all but _bucket.
-func (v *nameTable) resolve(name string, labels *labelTemplates) sampleName {
+func (t *nameTable) resolve(name string, labels *labelTemplates) sampleName {
 	s := sampleName{name: name, family: -1}
-	s.addTargets(v.plan, []byte(name), kindValue, labels)
+	s.addTargets(t.plan, []byte(name), kindValue, labels)
 	for k, suffix := range suffixes {
 		if family, ok := bytes.CutSuffix([]byte(name), suffix); ok && len(suffix) > 0 {
-			s.addTargets(v.plan, family, kind(k), labels)
+			s.addTargets(t.plan, family, kind(k), labels)
 		}
 	}
-	if len(s.outputs) == 0 && !mapped(v.plan, []byte(name)) {
-		s.family = v.unmappedFamily(string(familyName([]byte(name))))
+	if len(s.outputs) == 0 && !mapped(t.plan, []byte(name)) {
+		s.family = t.unmappedFamily(string(familyName([]byte(name))))
 	}
 	return s
 }
 
 // unmappedFamily returns the index of a native metric that no target takes.
-func (v *nameTable) unmappedFamily(name string) int32 {
-	i, ok := v.unmappedIndex[name]
+func (t *nameTable) unmappedFamily(name string) int32 {
+	i, ok := t.unmappedIndex[name]
 	if !ok {
-		if v.unmappedIndex == nil {
-			v.unmappedIndex = map[string]int32{}
+		if t.unmappedIndex == nil {
+			t.unmappedIndex = map[string]int32{}
 		}
-		i = int32(len(v.unmappedPages))
-		v.unmappedPages = append(v.unmappedPages, v.pageNumber-1)
-		v.unmappedIndex[name] = i
+		i = int32(len(t.unmappedPages))
+		t.unmappedPages = append(t.unmappedPages, t.pageNumber-1)
+		t.unmappedIndex[name] = i
 	}
 	return i
 }
 
 // countUnmapped notes that the page has an unmapped name and reports whether it is the first one of its native metric.
-func (v *nameTable) countUnmapped(s *sampleName) bool {
-	if s.lastPage == v.pageNumber {
+func (t *nameTable) countUnmapped(s *sampleName) bool {
+	if s.lastPage == t.pageNumber {
 		return false
 	}
-	s.lastPage = v.pageNumber
-	if s.family < 0 || v.unmappedPages[s.family] == v.pageNumber {
+	s.lastPage = t.pageNumber
+	if s.family < 0 || t.unmappedPages[s.family] == t.pageNumber {
 		return false
 	}
-	v.unmappedPages[s.family] = v.pageNumber
+	t.unmappedPages[s.family] = t.pageNumber
 	return true
 }
 
@@ -230,22 +230,22 @@ const (
 
 // checkTypeLine reports whether a comment declares a type that the mapping cannot use. Pages repeat their comments, so most are
 // recognized and not parsed.
-func (v *nameTable) checkTypeLine(line []byte) bool {
-	i := v.nextType
-	if i < len(v.types) && v.types[i].line == string(line) {
-		v.nextType++
-		return v.types[i].conflict
+func (t *nameTable) checkTypeLine(line []byte) bool {
+	i := t.nextType
+	if i < len(t.types) && t.types[i].line == string(line) {
+		t.nextType++
+		return t.types[i].conflict
 	}
 	kind, native, typ := exposition.ParseComment(line)
-	conflict := kind == exposition.TypeLine && conflicts(v.plan, native, typ)
+	conflict := kind == exposition.TypeLine && conflicts(t.plan, native, typ)
 	if kind != exposition.TypeLine || len(line) > maxTypeLineBytes || i == maxTypeLines {
 		return conflict
 	}
-	if i == len(v.types) {
-		v.types = append(v.types, typeLine{})
+	if i == len(t.types) {
+		t.types = append(t.types, typeLine{})
 	}
-	v.types[i] = typeLine{line: string(line), conflict: conflict}
-	v.nextType++
+	t.types[i] = typeLine{line: string(line), conflict: conflict}
+	t.nextType++
 	return conflict
 }
 

@@ -30,7 +30,7 @@ type recordedLine struct {
 // A recordedSample is what one target made of a line.
 type recordedSample struct {
 	revaluedSample
-	start, end uint32 // of the value in the buffer; equal: the mapping says what stands there
+	start, end uint32 // of the value in the buffer; equal if the mapping fixes the value
 	clears     int32  // of the family, before
 	part       histogramPart
 	written    bool
@@ -76,7 +76,7 @@ func (c *recording) mapped(pos int, line []byte, sample *exposition.Sample) {
 	c.lines = append(c.lines, recordedLine{slot: slot, end: int32(len(c.samples))})
 }
 
-// wrote notes what a target made of the line that mapped noted last: it is given what Result.write was given, and the buffer
+// wrote notes what a target made of the line that mapped noted last: it is given what Result.writeSample was given, and the buffer
 // that it wrote to.
 func (c *recording) wrote(o *output, lt *labelTemplate, le []byte, pos int, sample *exposition.Sample, b *lineBuffer) {
 	if c == nil {

@@ -164,7 +164,7 @@ func TestUsers_CloneKeepsTheSecret(t *testing.T) {
 	}
 }
 
-// A label that makes room for the mapping's user names one, too.
+// A native label user that is renamed because the mapping sets label user names a user, too.
 func TestUsers_Displaced(t *testing.T) {
 	plan := userPlan(t)
 	text := []byte("g_requests{who=\"ann\",user=\"bob\",exported_user=\"cy\"} 1\ng_requests{who=\"ann\",user=\"dan\"} 2\n")

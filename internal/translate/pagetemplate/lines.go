@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// Lines says where the values of a page stand in a text that was made of it. The zero value knows none.
+// Lines holds the positions of the values of a page in the output that was made of it. The zero value knows none.
 type Lines struct{ fields []field }
 
 // A field is a value in the text.
@@ -14,7 +14,7 @@ type field struct {
 	start, end uint32
 }
 
-// Add notes that the value of a slot stands at text[start:end], behind all that were noted before.
+// Add adds the position text[start:end] of the value of a slot, behind all positions that were added before.
 func (l *Lines) Add(slotNumber int32, start, end int) {
 	l.fields = append(l.fields, field{slotNumber, uint32(start), uint32(end)})
 }

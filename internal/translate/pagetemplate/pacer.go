@@ -10,14 +10,14 @@ const (
 // pass before the next one is made. The zero value lets the first page have one.
 type Pacer struct {
 	hits  int // pages that matched the last template
-	pause int // pages to let pass after a template that was of no use
-	rest  int // what is left of it
+	pause int // pages without a template after one that was of little use
+	left  int // of the pause
 }
 
-// Ready reports whether a page should get a template. It counts the pages that pass.
+// Ready reports whether a page should get a template. Each false shortens the pause by a page.
 func (p *Pacer) Ready() bool {
-	if p.rest > 0 {
-		p.rest--
+	if p.left > 0 {
+		p.left--
 		return false
 	}
 	return true
@@ -36,5 +36,5 @@ func (p *Pacer) Miss() {
 	} else {
 		p.pause = min(max(1, 2*p.pause), maxPause)
 	}
-	p.hits, p.rest = 0, p.pause
+	p.hits, p.left = 0, p.pause
 }
