@@ -230,8 +230,8 @@ func metricsOf(p *mapsync.Publisher) string {
 	return string(w.Bytes())
 }
 
-// A generation that cannot be used is passed over. The one before it is active under its own number, so that whoever has the
-// other one gets this one, and each change that is asked for is one.
+// A generation that cannot be used is passed over. The one before it is active under its own number, so that a worker with the
+// other one gets this one, and every requested change becomes a new generation.
 func TestPublisherPassesOverWhatItCannotUse(t *testing.T) {
 	damaged := []string{"", "not json", "[1]", "\xff\x00", `{"runtime_mapping":`, `{"runtime_mapping":{"vLLM":{"*":{"vllm:b":{"of_a_newer":"version"}}}},"gpustack_metrics":{}}`, strings.Repeat(" ", 5<<20)}
 	for _, text := range damaged {
