@@ -60,7 +60,7 @@ var ports = []struct{ name, title, about string }{
 	{"worker's metrics", "A worker's metrics: --worker-metrics-port", "It answers everybody, as Prometheus expects. If `--web.config.file` has users, it answers only them."},
 }
 
-// accessModes are the options that change verdicts, in the order of their numbers.
+// accessModes are the options that change cells, in the order of their numbers.
 var accessModes = []string{"--disable-anonymous-viewer", "--no-trust-loopback", "--web.config.file"}
 
 func access() ([]byte, error) {
@@ -97,7 +97,7 @@ func access() ([]byte, error) {
 type accessGroup struct {
 	title  string
 	routes []string
-	cells  []string // by asker
+	cells  []string // by client
 }
 
 func writePort(b *bytes.Buffer, t accesstable.Table, port string) {

@@ -11,12 +11,12 @@ import (
 	"github.com/stackscope/stackscope/internal/catalog"
 )
 
-// coverage is what the mapping's tests list: the families that an engine, or a recorded page of one, has.
+// coverage is a list that the tests of internal/mapping write: the unified metrics of an engine, or of one recorded page.
 type coverage struct {
-	// title is a page's name and what it is read as, or an engine's name.
+	// title is the name of an engine, or of a page with its runtime and version.
 	title, count string
-	// families holds cells by family.
-	families map[string]string
+	// cells holds a table's cells by metric.
+	cells map[string]string
 }
 
 const (
@@ -35,23 +35,23 @@ func readCoverage(name string) (list []coverage, err error) {
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")
 		if row, ok := strings.CutPrefix(line, "  "); ok {
-			family, natives, ok := strings.Cut(row, " <- ")
+			metric, natives, ok := strings.Cut(row, " <- ")
 			if !ok || current == nil {
-				return nil, fmt.Errorf("%s: found %q, wanted is METRIC <- NATIVE", path, line)
+				return nil, fmt.Errorf("%s: found %q, want METRIC <- NATIVE", path, line)
 			}
 			// The first candidate is the usual one.
 			first, _, _ := strings.Cut(natives, ", ")
-			current.families[family] = cellEqual
+			current.cells[metric] = cellEqual
 			if strings.HasSuffix(first, " ~") {
-				current.families[family] = cellApproximate
+				current.cells[metric] = cellApproximate
 			}
 			continue
 		}
 		title, count, ok := strings.Cut(line, ": ")
 		if !ok {
-			return nil, fmt.Errorf("%s: found %q, wanted is TITLE: COUNT", path, line)
+			return nil, fmt.Errorf("%s: found %q, want TITLE: COUNT", path, line)
 		}
-		list = append(list, coverage{title: strings.TrimSuffix(title, " in the document"), count: count, families: map[string]string{}})
+		list = append(list, coverage{title: strings.TrimSuffix(title, " in the document"), count: count, cells: map[string]string{}})
 		current = &list[len(list)-1]
 	}
 	return list, nil
@@ -63,38 +63,38 @@ const (
 	coverageRecorded = "coverage-recorded.txt"
 )
 
-// gatewayTable writes which families each gateway has.
+// gatewayTable returns the table of which gateway has which metric.
 func gatewayTable() ([]byte, error) {
 	all, err := readCoverage(candidates)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	cells(&b, catalog.Gateway, slices.DeleteFunc(all, func(c coverage) bool { return !isGateway(c) }))
+	writeTable(&b, catalog.Gateway, slices.DeleteFunc(all, func(c coverage) bool { return !isGateway(c) }))
 	return b.Bytes(), nil
 }
 
 func isGateway(c coverage) bool {
-	return slices.ContainsFunc(catalog.Gateway, func(m catalog.Metric) bool { return c.families[m.Name] != "" })
+	return slices.ContainsFunc(catalog.Gateway, func(m catalog.Metric) bool { return c.cells[m.Name] != "" })
 }
 
-// cells writes a table of families and who has them.
-func cells(b *bytes.Buffer, families []catalog.Metric, list []coverage) {
+// writeTable writes a table with a row for each metric and a column for each of list.
+func writeTable(b *bytes.Buffer, metrics []catalog.Metric, list []coverage) {
 	b.WriteString("| metric |")
 	for _, e := range list {
 		fmt.Fprintf(b, " %s |", e.title)
 	}
 	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(list)) + "\n")
-	for _, m := range families {
+	for _, m := range metrics {
 		fmt.Fprintf(b, "| `%s` |", m.WireName())
 		for _, e := range list {
-			fmt.Fprintf(b, " %s |", e.families[m.Name])
+			fmt.Fprintf(b, " %s |", e.cells[m.Name])
 		}
 		b.WriteString("\n")
 	}
 }
 
-// engineTables writes which unified families each engine has, and how many each recorded page has.
+// engineTables returns the table of which engine has which metric, and the number of metrics of each recorded page.
 func engineTables() ([]byte, error) {
 	pages, err := readCoverage(coverageRecorded)
 	if err != nil {
@@ -106,7 +106,7 @@ func engineTables() ([]byte, error) {
 	}
 	engines = slices.DeleteFunc(engines, isGateway)
 	var b bytes.Buffer
-	cells(&b, slices.Concat(catalog.Runtime, catalog.RuntimeExtra), engines)
+	writeTable(&b, slices.Concat(catalog.Runtime, catalog.RuntimeExtra), engines)
 	fmt.Fprintf(&b, "| of GPUStack's %d |", len(catalog.Runtime))
 	for _, e := range engines {
 		count, _, _ := strings.Cut(e.count, " ")

@@ -72,17 +72,18 @@ model_instance_name and runtime, followed by the engine's own labels. What an en
 the metrics of the built-in [mapping](mapping.md); another mapping can define others. [Engines](engines.md) says which engine has what.`, catalog.Runtime)
 	section(&b, "Inference engines, beyond GPUStack", "As above; these are not counted in metrics_mapping_coverage_ratio.", catalog.RuntimeExtra)
 	section(&b, "Gateways", `On a worker's page, with the identity labels of an engine except model_id and model_name: a gateway has no model, model_name
-is the one of its requests. No other labels of the gateway are exported, and a label that it does not have is absent. They are apart
-from the engines' because an engine counts the requests that come through a gateway as well. [Engines](engines.md#gateways) says which gateway
+is the one of its requests. No other labels of the gateway are exported, and a label that it does not have is absent. Gateways have metrics of
+their own because engines count the requests that come through a gateway, too. [Engines](engines.md#gateways) says which gateway
 has what, and what status and user are.`, catalog.Gateway)
 	section(&b, "Worker node", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. Rates are 0 to 100.", catalog.WorkerNode)
 	section(&b, "GPUs", "On a worker's page, with cluster_id, cluster_name, worker_id and worker_name. What a GPU doesn't report is absent; [GPUs](gpus.md) has a table of the vendors.", catalog.GPU)
-	section(&b, "Model instances", "On a worker's page, with the identity labels of the worker and the instance: what the worker measures itself.", catalog.Instance)
+	section(&b, "Model instances", "On a worker's page, with the identity labels of the worker and the instance. The worker measures these itself.", catalog.Instance)
 	section(&b, "The worker about itself", "On a worker's page; the runtime metrics carry the identity labels of the engine. Metrics of Go and the process are there too.", catalog.WorkerOwn)
 	section(&b, "Server", "On the server's metrics page. Metrics of Go, the process and the embedded Prometheus (prometheus_*) are there too.", catalog.Server)
 	section(&b, "The server about itself", "On the server's metrics page; those of Grafana only if the server runs one.", catalog.ServerOwn)
-	section(&b, "The embedded Prometheus", `On the server's metrics page and at /prometheus/metrics. A class is small, medium or large for users' queries, by the memory
-that they need; listings for series, labels, federation and remote read; rules for those of rules; answers for what clients are still reading.`, catalog.EmbeddedPrometheus)
+	section(&b, "The embedded Prometheus", `On the server's metrics page and at /prometheus/metrics. The label class is small, medium or
+large for users' queries, by the memory that they need. It is listings for series, labels, federation and remote read, rules for queries of rules, and
+answers for replies that clients still read.`, catalog.EmbeddedPrometheus)
 	return b.Bytes()
 }
 

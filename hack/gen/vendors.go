@@ -29,8 +29,8 @@ var vendors = []vendor{
 
 // group is a column of the short table.
 type group struct {
-	title    string
-	families []catalog.Metric
+	title   string
+	metrics []catalog.Metric
 }
 
 var groups = []group{
@@ -49,19 +49,19 @@ var groups = []group{
 	{"slices", []catalog.Metric{catalog.GPUSliceInfo}},
 }
 
-// processMark begins the lines of a recorded page that stand for processes.
+// processMark begins the lines of a golden page that list processes.
 const processMark = "# process "
 
-// recorded is what the tests of a vendor's reader show that it exports.
+// recorded is what a vendor's reader exports according to its tests.
 type recorded struct {
-	families  map[string]bool
+	metrics   map[string]bool
 	processes bool
 	cases     []string
 }
 
-// record reads the pages that a vendor's tests compare with.
+// record reads the golden pages of a vendor's tests.
 func record(folder string) (recorded, error) {
-	r := recorded{families: map[string]bool{}}
+	r := recorded{metrics: map[string]bool{}}
 	pages, err := filepath.Glob(filepath.Join("internal", "collector", "gpu", folder, "testdata", "*.golden"))
 	if err != nil {
 		return r, err
@@ -84,7 +84,7 @@ func record(folder string) (recorded, error) {
 				continue
 			}
 			name, _, _ := strings.Cut(line, "{")
-			r.families[name] = true
+			r.metrics[name] = true
 		}
 	}
 	return r, nil
@@ -110,7 +110,7 @@ func shortTable(all []recorded) []byte {
 	for i, v := range vendors {
 		fmt.Fprintf(&b, "| %s | %s |", v.title, v.by)
 		for _, g := range groups {
-			b.WriteString(cell(slices.ContainsFunc(g.families, func(m catalog.Metric) bool { return all[i].families[m.WireName()] })))
+			b.WriteString(cell(slices.ContainsFunc(g.metrics, func(m catalog.Metric) bool { return all[i].metrics[m.WireName()] })))
 		}
 		b.WriteString(cell(all[i].processes) + "\n")
 	}
@@ -125,12 +125,12 @@ func fullTable(all []recorded) []byte {
 	}
 	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(vendors)) + "\n")
 	for _, m := range catalog.GPU {
-		if !slices.ContainsFunc(all, func(r recorded) bool { return r.families[m.WireName()] }) {
+		if !slices.ContainsFunc(all, func(r recorded) bool { return r.metrics[m.WireName()] }) {
 			continue // comes from several readings or from elsewhere
 		}
 		fmt.Fprintf(&b, "| `%s` |", m.WireName())
 		for _, r := range all {
-			b.WriteString(cell(r.families[m.WireName()]))
+			b.WriteString(cell(r.metrics[m.WireName()]))
 		}
 		b.WriteString("\n")
 	}
