@@ -20,7 +20,6 @@ var allowed = []struct{ file, text, reason string }{
 	{"docs/glossary.md", "Prometheus' source calls it a metric family", "explains the word to readers of Prometheus' source"},
 	{"docs/metrics.md", "family (a worker sent a metric of the server)", "a value of the label reason"},
 	{"internal/catalog", "family (a worker sent a metric of the server)", "a value of the label reason"},
-	{"internal/simengine/wedge.go", "wedge", "the name of a setting of the simulator"},
 }
 
 // bannedWords returns the words in code style in the last column of the glossary's tables.
