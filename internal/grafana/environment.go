@@ -15,7 +15,7 @@ import (
 const (
 	envAdminPassword = "GF_SECURITY_ADMIN_PASSWORD" //nolint:gosec // the name of a variable
 	envRootURL       = "GF_SERVER_ROOT_URL"
-	// A Grafana before 13.2.1 does not know it; 13.2.0 has no other way, and packages of it fail without help, too.
+	// Grafana knows this setting from 13.2.1 on. 13.2.0 has none like it: its packages do not find their plugins without us either.
 	envBundledPlugins = "GF_PATHS_BUNDLED_PLUGINS"
 )
 
@@ -29,11 +29,11 @@ func parseEnviron(environ []string) map[string]string {
 	return env
 }
 
-// placeholder is a setting's reference to another one.
+// placeholder is a reference to another setting, such as %(http_port)s.
 var placeholder = regexp.MustCompile(`%\(\w+\)s`)
 
-// rootURL returns the address that Grafana makes links from, and its path, under which it serves. Without an external URL the
-// operator's own setting counts; an empty address means: made from the port.
+// rootURL returns Grafana's root_url, from which it makes its links, and the path of that URL, under which it serves. Without an
+// external URL the operator's own setting is used. An empty root means that the URL is made from the port.
 func rootURL(o Options, env map[string]string) (root, path string) {
 	root = o.ExternalURL
 	if root == "" {
@@ -43,7 +43,7 @@ func rootURL(o Options, env map[string]string) (root, path string) {
 		if strings.Contains(name, "port") {
 			return "0"
 		}
-		return "http" // good for a scheme and for a host
+		return "http" // valid as a scheme and as a host
 	}))
 	if root == "" || err != nil || u.Host == "" {
 		return "", o.PathPrefix
@@ -51,8 +51,8 @@ func rootURL(o Options, env map[string]string) (root, path string) {
 	return strings.TrimSuffix(root, "/") + "/", strings.TrimSuffix(u.Path, "/")
 }
 
-// defaults are the settings that an operator's GF_* variables win over. Each of them is in Grafana 10.0's conf/defaults.ini or
-// was added later; Grafana doesn't look at variables of settings that it doesn't have.
+// defaults are the settings that an operator's GF_* variables override. Each is in Grafana 10.0's conf/defaults.ini or was added
+// later; a Grafana that does not have a setting ignores its variable.
 func (g *Grafana) defaults() map[string]string {
 	d := map[string]string{
 		"GF_AUTH_ANONYMOUS_ENABLED":  "true",
@@ -68,28 +68,28 @@ func (g *Grafana) defaults() map[string]string {
 		"GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES":    "false",
 		"GF_ANALYTICS_FEEDBACK_LINKS_ENABLED":      "false",
 		"GF_NEWS_NEWS_FEED_ENABLED":                "false",
-		"GF_PLUGINS_PLUGIN_ADMIN_ENABLED":          "false", // its catalogue is grafana.com's
+		"GF_PLUGINS_PLUGIN_ADMIN_ENABLED":          "false", // its catalogue is on grafana.com
 		"GF_PLUGINS_PREINSTALL_AUTO_UPDATE":        "false", // from 12 on
 		"GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",  // from 10.1 on; the key is built in
 		"GF_SECURITY_DISABLE_GRAVATAR":             "true",
 		"GF_SNAPSHOTS_EXTERNAL_ENABLED":            "false",
 
-		"GF_DATABASE_WAL": "true", // else those of its parts that write while it starts find the database locked
+		"GF_DATABASE_WAL": "true", // without it, concurrent writes at startup fail with "database is locked"
 
 		"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": filepath.Join(g.opts.Dir, dashboardsDir, homeDashboard),
-		"GF_LOG_FRONTEND_PROVIDER":                  "grafana", // 10.0 warns of its own default
+		"GF_LOG_FRONTEND_PROVIDER":                  "grafana", // 10.0 warns about its own default
 		"GF_LOG_LEVEL":                              "info",
 	}
 	if g.env["GF_PLUGINS_PREINSTALL"] == "" && g.env["GF_PLUGINS_PREINSTALL_SYNC"] == "" {
 		d["GF_PLUGINS_PREINSTALL_DISABLED"] = "true" // from 11 on
 	}
-	if u := cmp.Or(g.rootURL, g.opts.PrometheusURL); strings.HasPrefix(u, "https://") { // Prometheus is reached at our own server, as users are
+	if u := cmp.Or(g.rootURL, g.opts.PrometheusURL); strings.HasPrefix(u, "https://") { // without a root URL, the scheme of our own server
 		d["GF_SECURITY_COOKIE_SECURE"] = "true"
 	}
 	return d
 }
 
-// forced are the settings that make this Grafana ours: nothing wins over them.
+// forced are the settings that the supervisor and the proxy rely on: an operator's variables do not override them.
 func (g *Grafana) forced(port int) map[string]string {
 	root := g.rootURL
 	if root == "" {
@@ -116,15 +116,15 @@ func (g *Grafana) forced(port int) map[string]string {
 	return f
 }
 
-// ours are variables that concern this process and none that it starts: its own settings, with its secrets, and what systemd
-// tells it.
+// ours are the prefixes of variables that are not passed to Grafana: stackscope's settings, with their secrets, and those that
+// systemd sets for this process.
 var ours = [...]string{"GPUSTACK_", "STACKSCOPE_", "NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_"}
 
-// environment returns Grafana's, sorted.
+// environment returns the environment of Grafana's process, sorted.
 func (g *Grafana) environment(port int) []string {
 	env := g.defaults()
 	for name, value := range g.env {
-		if value != "" || !strings.HasPrefix(name, "GF_") { // Grafana takes an empty setting for none
+		if value != "" || !strings.HasPrefix(name, "GF_") { // Grafana ignores an empty setting
 			env[name] = value
 		}
 	}

@@ -24,10 +24,10 @@ const (
 	probeAgain     = time.Minute
 )
 
-// external leads to a Grafana that isn't ours.
+// external redirects and proxies to a Grafana on another machine.
 type external struct {
 	target   *url.URL
-	marker   string // this handler's name in Via
+	marker   string // names this handler in the header Via
 	reverse  *httputil.ReverseProxy
 	upgrades *upgrades
 	logger   *slog.Logger
@@ -38,8 +38,8 @@ type external struct {
 	loops  bool
 }
 
-// External serves /grafana and everything under it when Grafana runs elsewhere: a person's browser is redirected to target,
-// which NormalizeURL made; requests of programs are passed on to it, without the credentials in tokens.
+// External serves /grafana and everything under it when Grafana runs elsewhere. It redirects a browser's navigation to target, a
+// result of NormalizeURL, and proxies other requests to it, without the credentials in tokens.
 func External(target *url.URL, tokens []string, logger *slog.Logger) http.Handler {
 	own := newCredentials(tokens)
 	transport := newTransport()
@@ -71,14 +71,14 @@ func External(target *url.URL, tokens []string, logger *slog.Logger) http.Handle
 
 func (e *external) via() string { return "1.1 " + e.marker }
 
-// address is where r leads to: the path below our prefix and the query, at the target.
+// address returns the URL of r at the target: the target's path, the path below our prefix, and the query.
 func (e *external) address(r *http.Request) *url.URL {
 	u := new(*e.target)
 	below := strings.TrimPrefix(r.URL.Path, externalPrefix)
 	if below == "" {
 		below = "/"
 	}
-	if r.URL.RawPath != "" || u.RawPath != "" { // somewhere a slash or the like is escaped, and has to stay so
+	if r.URL.RawPath != "" || u.RawPath != "" { // an escaped slash must stay escaped
 		raw := strings.TrimPrefix(r.URL.EscapedPath(), externalPrefix)
 		u.RawPath = e.target.EscapedPath() + "/" + strings.TrimPrefix(raw, "/")
 	}
@@ -105,13 +105,13 @@ func (e *external) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isMarked reports whether a message passed the handler with the marker.
+// isMarked reports whether a message has passed through the handler with the marker.
 func isMarked(h http.Header, marker string) bool {
 	return slices.ContainsFunc(h.Values("Via"), func(via string) bool { return strings.Contains(via, marker) })
 }
 
-// mayBeUs reports whether a redirect of r to the target could come back here. It need not: a proxy in front of both may lead
-// one path of a host to us and another one to Grafana.
+// mayBeUs reports whether a redirect of r to the target could lead back here. The same host alone does not prove it: a proxy may
+// route one path of a host to us and another one to Grafana.
 func (e *external) mayBeUs(r *http.Request) bool {
 	hosts := []string{r.Host, r.Header.Get("X-Forwarded-Host")}
 	for _, host := range hosts {
@@ -130,7 +130,7 @@ func sameHost(a, b string) bool {
 	return bare(a) == bare(b)
 }
 
-// isLoop finds out whether the target is this handler, by asking it; the answer holds for a minute.
+// isLoop reports whether the target is this handler. It sends a request to find out and caches the result for a minute.
 func (e *external) isLoop(ctx context.Context) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -142,7 +142,7 @@ func (e *external) isLoop(ctx context.Context) bool {
 	probe := &http.Request{Method: http.MethodGet, URL: e.target.JoinPath("api", "health"), Header: http.Header{"Via": {e.via()}}}
 	resp, err := e.reverse.Transport.RoundTrip(probe.WithContext(ctx))
 	if err != nil {
-		return false // whether it loops is not known: asked again next time
+		return false // unknown: the next request tries again
 	}
 	_ = resp.Body.Close()
 	e.probed, e.loops = time.Now(), resp.StatusCode == http.StatusLoopDetected && isMarked(resp.Header, e.marker)
@@ -161,8 +161,8 @@ func (e *external) refuseLoop(w http.ResponseWriter, r *http.Request) {
 	}.write(w, isNavigation(r))
 }
 
-// keepHere turns redirects of the target to itself into redirects to here, as whoever sent the request may reach Grafana only
-// this way.
+// keepHere rewrites redirects of the target to itself into redirects to this handler: the client may reach Grafana only through
+// it.
 func (e *external) keepHere(resp *http.Response) error {
 	location := resp.Header.Get("Location")
 	if location == "" {
@@ -170,17 +170,17 @@ func (e *external) keepHere(resp *http.Response) error {
 	}
 	u, err := resp.Request.URL.Parse(location)
 	if err != nil {
-		return nil //nolint:nilerr // what cannot be read is passed on as it is
+		return nil //nolint:nilerr // a malformed Location is passed on unchanged
 	}
 	if u.Scheme != e.target.Scheme || u.Host != e.target.Host {
 		return nil
 	}
 	below, ok := strings.CutPrefix(u.EscapedPath(), e.target.EscapedPath())
 	if !ok || (below != "" && !strings.HasPrefix(below, "/")) {
-		resp.Header.Set("Location", u.String()) // beside the target's path: nothing of ours leads there
+		resp.Header.Set("Location", u.String()) // outside the target's path: this handler has no path for it
 		return nil
 	}
-	// Relative, because a proxy in front of us may have taken a part of the path away.
+	// Relative, because a proxy in front of us may have removed a part of the path.
 	from := strings.TrimPrefix(resp.Request.URL.EscapedPath(), e.target.EscapedPath())
 	u = &url.URL{RawQuery: u.RawQuery, Fragment: u.Fragment}
 	target := strings.Repeat("../", strings.Count(from, "/")) + path.Base(externalPrefix) + below
@@ -190,7 +190,7 @@ func (e *external) keepHere(resp *http.Response) error {
 
 func (e *external) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the client has gone, or we are stopping: nobody waits for an answer
+		panic(http.ErrAbortHandler) // the client has gone, or the server is stopping
 	}
 	if skipped, ok := e.trouble.allow(); ok {
 		e.logger.Warn("a request to the external grafana failed", "url", e.target.String(), "method", clip.End(r.Method, maxLogged), "error", err, "unlogged", skipped)

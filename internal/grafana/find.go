@@ -11,35 +11,35 @@ import (
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
-// usualHomes are where packages and instructions put Grafana.
+// usualHomes are where packages and Grafana's own instructions install it.
 var usualHomes = [...]string{
 	"/usr/share/grafana", "/usr/local/share/grafana", "/opt/grafana", "/usr/local/grafana",
 	"/opt/homebrew/share/grafana", "/usr/local/opt/grafana/share/grafana",
 }
 
-// Grafana 13.2 and newer have the Prometheus datasource as a plugin in a folder of the home. Debian and RPM packages put these
-// elsewhere and name that place in their own unit alone.
+// From Grafana 13.2 on, the Prometheus datasource is a plugin in a folder of the home. Debian and RPM packages install the plugins
+// elsewhere, and only their systemd unit names that folder.
 const (
 	homePlugins     = "data/plugins-bundled"
 	packagedPlugins = "/var/lib/grafana/plugins-bundled"
 )
 
-// home is a Grafana that can be started.
+// home is the home of an installed Grafana.
 type home struct {
 	dir     string
 	program string
 }
 
-// command returns the program and arguments that do what the words of Grafana's command line say: server, or cli ...
+// command returns the program and the arguments of a Grafana command: server, or cli and its arguments.
 func (h home) command(words ...string) (program string, args []string) {
 	args = append([]string{"--homepath", h.dir}, words[1:]...)
 	if filepath.Base(h.program) == "grafana" {
 		return h.program, append([]string{words[0]}, args...)
 	}
-	return filepath.Join(filepath.Dir(h.program), "grafana-"+words[0]), args // before 9.4, server and cli are programs of their own
+	return filepath.Join(filepath.Dir(h.program), "grafana-"+words[0]), args // before 9.4 there are two programs, grafana-server and grafana-cli
 }
 
-// pluginsElsewhere returns the folder of a package's plugins where the home has none and the package does; else nothing.
+// pluginsElsewhere returns the folder of a package's plugins if only that folder has plugins, and "" if the home has some.
 func (h home) pluginsElsewhere(packaged string) string {
 	if hasEntries(filepath.Join(h.dir, filepath.FromSlash(homePlugins))) || !hasEntries(packaged) {
 		return ""
@@ -52,19 +52,19 @@ func hasEntries(dir string) bool {
 	return err == nil && len(entries) > 0
 }
 
-// absentError says that this machine has no Grafana.
+// absentError says that Grafana is not installed on this machine.
 type absentError struct{ looked []string }
 
 func (e *absentError) Error() string {
-	return "no Grafana was found; looked at " + strings.Join(e.looked, ", ")
+	return "Grafana was not found; searched " + strings.Join(e.looked, ", ")
 }
 
-// find returns the Grafana to run. It is asked before each start, because Grafana may be installed or upgraded meanwhile.
+// find returns the home of the Grafana to run. It runs before each start, because Grafana may have been installed or upgraded.
 func (g *Grafana) find() (home, error) {
 	if dir := g.opts.Home; dir != "" {
 		h, lacks := inspect(dir)
 		if len(lacks) > 0 {
-			return home{}, fmt.Errorf("--grafana-home %s %s: give the folder that holds Grafana's conf and public", dir, describe(dir, lacks))
+			return home{}, fmt.Errorf("--grafana-home %s %s: name the folder that holds Grafana's conf and public", dir, describe(dir, lacks))
 		}
 		return h, nil
 	}
@@ -82,7 +82,7 @@ func (g *Grafana) find() (home, error) {
 	return home{}, &absentError{append(looked, "PATH")}
 }
 
-// candidates returns the homes to look at, most wanted first.
+// candidates returns the folders that may be a home, in order of precedence.
 func (g *Grafana) candidates() []string {
 	var dirs []string
 	if dir := g.env["GF_PATHS_HOME"]; dir != "" {
@@ -101,7 +101,7 @@ func (g *Grafana) candidates() []string {
 			}
 			prefix := filepath.Dir(filepath.Dir(program))
 			for _, dir := range []string{prefix, filepath.Join(prefix, "share", "grafana")} {
-				if _, lacks := inspect(dir); len(lacks) == 0 { // a program's neighbours are a guess: not worth a word when they are something else
+				if _, lacks := inspect(dir); len(lacks) == 0 { // only a guess: not reported when it is something else
 					dirs = append(dirs, dir)
 				}
 			}
@@ -115,7 +115,7 @@ func (g *Grafana) candidates() []string {
 	})
 }
 
-// inspect returns the Grafana in dir, or what it lacks.
+// inspect returns the home in dir, and what dir lacks to be one.
 func inspect(dir string) (h home, lacks []string) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -134,9 +134,8 @@ func inspect(dir string) (h home, lacks []string) {
 	return home{dir, program}, lacks
 }
 
-// findProgram returns the path of Grafana's program. Packages of distributions that have none in the home have it in the sbin
-// or bin beside the share that the home is in. Scripts there are passed over: they don't replace themselves by Grafana, so that
-// signals would reach them alone.
+// findProgram returns the path of Grafana's program. Some distributions install it outside the home: for /usr/share/grafana in
+// /usr/sbin or /usr/bin. Scripts there are skipped: they do not exec Grafana, so signals would only reach the script.
 func findProgram(dir string) string {
 	for _, name := range []string{"grafana", "grafana-server"} {
 		if path := filepath.Join(dir, "bin", name); executable(path) {

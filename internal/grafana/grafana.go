@@ -1,6 +1,6 @@
-// Package grafana runs a Grafana that is installed on this machine as a child process: it finds one, provisions our datasource
-// and dashboards, starts it on loopback, watches it, starts it again when it fails and stops it with the server. Users reach
-// it through the reverse proxy that Handler returns. Nothing that happens to Grafana affects the rest of the server.
+// Package grafana runs an installed Grafana as a child process. It finds Grafana, provisions our datasource and dashboards, starts
+// Grafana on loopback, restarts it when it fails, and stops it with the server. Users reach it through the reverse proxy that
+// Handler returns. A failure of Grafana does not affect the rest of the server.
 package grafana
 
 import (
@@ -25,22 +25,22 @@ import (
 
 const (
 	defaultMemoryLimit = 512 << 20
-	minMemoryLimit     = 128 << 20 // below that Grafana does nothing but collect garbage
+	minMemoryLimit     = 128 << 20 // with less, Grafana only collects garbage
 
 	defaultStopTimeout = 5 * time.Second
 	maxStopTimeout     = time.Minute
 
-	// wellKnownPassword is the administrator's in the specification.
+	// wellKnownPassword is the administrator's password in the specification.
 	wellKnownPassword = "grafana"
-	minPassword       = 5 // fewer characters Grafana refuses
+	minPassword       = 5 // Grafana refuses shorter ones
 	maxPassword       = 256
 )
 
-// Options say which Grafana is run, where it keeps its data and how it is reached.
+// Options configure which Grafana runs, where it stores its data and how users reach it.
 type Options struct {
-	Home            string        // folder that Grafana is installed in; empty: searched
+	Home            string        // folder in which Grafana is installed; empty: search for it
 	Dir             string        // Grafana's database, plugins and provisioning; created when needed
-	Searched        []string      // further homes to look at, before the system's usual places
+	Searched        []string      // further homes to search, before the usual ones
 	Port            int           // loopback port of the child; 0: any free one
 	PathPrefix      string        // where the server serves Grafana, such as /grafana
 	ExternalURL     string        // how users reach PathPrefix, such as https://obs.example.com/grafana; empty: known from each request only
@@ -51,7 +51,7 @@ type Options struct {
 	Tokens          []string      // our own credentials: an Authorization header that carries one never reaches Grafana
 	MemoryLimit     int64         // bytes, GOMEMLIMIT of the child; 0: 512 MiB
 	StopTimeout     time.Duration // from the end of Run's context to its return; 0: 5 s
-	Environ         []string      // environment of the child besides ours; nil: os.Environ(). GF_* settings there win over our defaults, except those that make it ours
+	Environ         []string      // environment of the child; nil: os.Environ(). Its GF_* settings override our defaults, except the forced ones
 	Logger          *slog.Logger
 }
 
@@ -61,7 +61,7 @@ type Grafana struct {
 	env      map[string]string // of Options.Environ
 	rootURL  string            // GF_SERVER_ROOT_URL; empty: made from the port
 	served   string            // path under which Grafana serves; that of rootURL
-	password string            // the chosen one; empty: nobody chose any
+	password string            // the configured one; empty: none
 	timing   timing
 	// packagedPlugins is where packages of Grafana put plugins that belong to the home.
 	packagedPlugins string
@@ -70,7 +70,7 @@ type Grafana struct {
 	client          *http.Client
 
 	status atomic.Pointer[Status]
-	addr   atomic.Pointer[string] // where it answers; nil: nowhere
+	addr   atomic.Pointer[string] // where it answers; nil: it does not
 
 	mu            sync.Mutex
 	starts        int
@@ -78,7 +78,7 @@ type Grafana struct {
 	startDuration time.Duration // of the last start that succeeded; 0: none did
 }
 
-// New checks the options and looks for a Grafana. That there is none is no error: Status says so, and Run goes on looking.
+// New checks the options and searches for Grafana. A machine without Grafana is no error: Status reports it, and Run searches again.
 func New(o Options) (*Grafana, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("grafana: %w", err)
@@ -87,7 +87,7 @@ func New(o Options) (*Grafana, error) {
 	g.rootURL, g.served = rootURL(o, g.env)
 	g.password = o.AdminPassword
 	if operators := g.env[envAdminPassword]; g.password == "" && !expands(operators) {
-		g.password = operators // what Grafana reads from elsewhere it applies itself, to a new database alone
+		g.password = operators // a password with an expansion is Grafana's to read; it applies it to a new database only
 	}
 	if g.password != "" {
 		if err := checkPassword(g.password); err != nil {
@@ -129,8 +129,8 @@ func (g *Grafana) started() int {
 	return g.starts
 }
 
-// newHandler returns the proxy. Where users reach Grafana under another path than the server's own, because something in front
-// of it takes a part away, Grafana serves under theirs, so that all its links and redirects are right.
+// newHandler returns the proxy. If a proxy in front of the server removes a part of the path, Grafana serves under the path that
+// users see, so that its links and redirects are right.
 func (g *Grafana) newHandler() http.Handler {
 	prometheus, _ := url.Parse(g.opts.PrometheusURL) // checked in complete
 	proxy := newProxy(proxyOptions{
@@ -165,7 +165,7 @@ func (g *Grafana) upstream() (string, bool) {
 	return *addr, true
 }
 
-// complete fills in defaults and says what is faulty.
+// complete fills in defaults and returns an error about invalid options.
 func (o *Options) complete() error {
 	if o.Logger == nil {
 		return errors.New("no logger: set Options.Logger")
@@ -223,13 +223,13 @@ func checkURL(what, s string) error {
 	return nil
 }
 
-// expansion is what Grafana replaces in a setting's value.
+// expansion matches what Grafana expands in a setting's value.
 var expansion = regexp.MustCompile(`\$(?:__\w+)?\{|%\(`)
 
-// expands reports whether Grafana would put something else in the place of a part of s.
+// expands reports whether Grafana would expand a part of s.
 func expands(s string) bool { return expansion.MatchString(s) }
 
-// checkPassword accepts passwords that mean the same in a setting as on the standard input of Grafana's command line.
+// checkPassword accepts passwords that are the same in a setting and on the standard input of grafana cli.
 func checkPassword(s string) error {
 	const what = "the password of Grafana's admin"
 	switch {

@@ -165,7 +165,7 @@ func TestFind(t *testing.T) {
 	}
 
 	for given, want := range map[string]string{
-		at("noprogram"): " lacks an executable bin/grafana: give the folder",
+		at("noprogram"): " lacks an executable bin/grafana: name the folder",
 		at("lonely"):    " lacks conf/defaults.ini and public/: ",
 		at("path"):      " lacks conf/defaults.ini, public/ and an executable bin/grafana: ",
 		at("file"):      " is no folder: ",
@@ -183,7 +183,7 @@ func TestFind(t *testing.T) {
 		t.Errorf("by PATH: %q, %v", got, err)
 	}
 	_, err := find("", []string{at("noprogram"), at("wrapped", "share", "grafana")}, "GF_PATHS_HOME="+at("nowhere"))
-	for _, want := range []string{"no Grafana was found; looked at " + at("nowhere") + ", ", at("noprogram") + " (lacks an executable bin/grafana), ", at("wrapped", "share", "grafana") + " (lacks an exec", "/opt/grafana, ", ", PATH"} {
+	for _, want := range []string{"Grafana was not found; searched " + at("nowhere") + ", ", at("noprogram") + " (lacks an executable bin/grafana), ", at("wrapped", "share", "grafana") + " (lacks an exec", "/opt/grafana, ", ", PATH"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// credentials knows our own tokens.
+// credentials recognises our own tokens.
 type credentials struct{ sums [][sha256.Size]byte }
 
 func newCredentials(tokens []string) credentials {
@@ -24,7 +24,7 @@ func newCredentials(tokens []string) credentials {
 	return c
 }
 
-// has compares in constant time; hashing hides the length.
+// has compares in constant time; the hashes hide the length.
 func (c credentials) has(s string) bool {
 	sum := sha256.Sum256([]byte(s))
 	found := 0
@@ -34,9 +34,9 @@ func (c credentials) has(s string) bool {
 	return found == 1
 }
 
-// strip removes headers that carry one of our tokens. Others are Grafana's: its users' passwords and service tokens.
+// strip removes headers that carry one of our tokens. Others belong to Grafana: its users' passwords and service tokens.
 func (c credentials) strip(h http.Header) {
-	for _, name := range [...]string{"Authorization", "X-Ds-Authorization"} { // Grafana passes the second one on as the first
+	for _, name := range [...]string{"Authorization", "X-Ds-Authorization"} { // Grafana sends the second one to datasources as the first
 		var others []string
 		for _, value := range h[name] {
 			if !c.carries(value) {
@@ -66,8 +66,8 @@ func (c credentials) carries(value string) bool {
 	return c.has(password) || c.has(user)
 }
 
-// dropIdentity removes headers that say who the user is. A Grafana that takes an authenticating proxy's word for that would
-// take ours, as we are the proxy, and here anybody could have sent them.
+// dropIdentity removes headers that name the user. A Grafana that is configured to trust an authenticating proxy would trust them,
+// because we are its proxy, although any client can send them.
 func dropIdentity(h http.Header) {
 	for name := range h {
 		for _, prefix := range [...]string{"X-Webauth-", "X-Auth-Request-", "X-Authenticated-", "X-Remote-", "Remote-"} {
@@ -83,15 +83,15 @@ func dropIdentity(h http.Header) {
 	}
 }
 
-// setForwarded says where the request came from. What a proxy in front of us said about the user's side of it stays. Host becomes
-// the one in the user's browser, because that is what Grafana compares with the Origin of logins and WebSockets; a page of
-// another site can't send X-Forwarded-Host, so nothing is lost by believing it.
+// setForwarded sets the X-Forwarded headers. Values from a proxy in front of us stay. Host becomes the host in the user's browser,
+// because Grafana compares it with the Origin of logins and WebSockets. X-Forwarded-Host can be trusted for that: a page of another
+// site cannot make a browser send it.
 func setForwarded(r *httputil.ProxyRequest) {
 	in, out := r.In.Header, r.Out.Header
 	if client, _, err := net.SplitHostPort(r.In.RemoteAddr); err == nil {
 		out.Set("X-Forwarded-For", strings.Join(append(in.Values("X-Forwarded-For"), client), ", "))
 	}
-	outer, _, _ := strings.Cut(in.Get("X-Forwarded-Host"), ",") // of several proxies the first one has it from the browser
+	outer, _, _ := strings.Cut(in.Get("X-Forwarded-Host"), ",") // the first of several proxies has it from the browser
 	if outer = strings.TrimSpace(outer); isHost(outer) {
 		r.Out.Host = outer
 	}
@@ -111,7 +111,7 @@ func isHost(s string) bool {
 	return err == nil && s != "" && u.Host == s
 }
 
-// dropForwarded leaves nothing of where the request came from, for a Grafana that isn't behind us by its own setup.
+// dropForwarded removes the X-Forwarded headers, for a Grafana that is not configured to be behind this proxy.
 func dropForwarded(h http.Header) {
 	for name := range h {
 		if strings.HasPrefix(name, "X-Forwarded-") {

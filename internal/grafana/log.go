@@ -17,31 +17,30 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what is taken from Grafana's output.
+// Limits on what is copied from Grafana's output.
 const (
-	maxLine      = 16 << 10 // bytes; the rest of a longer line is left out
+	maxLine      = 16 << 10 // bytes; the rest of a longer line is dropped
 	maxMessage   = 1000     // runes of a message or a value
 	maxReason    = 300      // runes
-	maxAlerts    = 50       // warnings and errors in a window
+	maxAlerts    = 50       // warnings and errors in alertWindow
 	alertWindow  = 10 * time.Second
-	recentReason = 10 * time.Second // an error that is older does not explain an end
+	recentReason = 10 * time.Second // an older error does not explain why the process ended
 )
 
-// output copies Grafana's log into ours, line by line. Levels stay, except info, which becomes debug: most of it matters to
-// Grafana alone. Until Grafana answers, its warnings and "database is locked" become debug too. The last lines tell why Grafana
-// ended.
+// output copies Grafana's log to ours, line by line. Levels stay, except that info becomes debug: most of it only concerns Grafana.
+// Until Grafana answers, warnings and "database is locked" become debug too. The last lines explain why Grafana ended.
 type output struct {
 	handler slog.Handler
 	secrets *strings.Replacer
 	now     func() time.Time
 
 	mu        sync.Mutex
-	answers   bool // before, Grafana warns of its own defaults and of every migration that was done before
+	answers   bool // before that, Grafana warns about its own defaults and about migrations of earlier starts
 	line      []byte
 	window    time.Time
 	alerts    int // warnings and errors in the window
 	dropped   int
-	cliError  string // what Grafana's command line ended with
+	cliError  string // the error of grafana cli
 	lastError string
 	errorAt   time.Time
 	lastPlain string
@@ -51,7 +50,7 @@ func newOutput(h slog.Handler, secrets *strings.Replacer) *output {
 	return &output{handler: h, secrets: secrets, now: time.Now}
 }
 
-// secrets hides our credentials in what Grafana logs. Those that are short or well known would hide ordinary words.
+// secrets replaces our credentials in Grafana's log. Short ones are not replaced: they may be ordinary words.
 func (g *Grafana) secrets() *strings.Replacer {
 	var pairs []string
 	for _, s := range append([]string{g.password, g.opts.PrometheusToken}, g.opts.Tokens...) {
@@ -66,7 +65,7 @@ func (g *Grafana) secrets() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// Write implements io.Writer. It never fails: Grafana goes on whatever becomes of its log.
+// Write implements io.Writer. It never fails, so that a fault of the log does not stop Grafana.
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -89,7 +88,7 @@ func (o *output) Write(p []byte) (int, error) {
 
 var _ io.Writer = (*output)(nil)
 
-// setAnswers says that Grafana answers: from now on its warnings are kept as warnings.
+// setAnswers records that Grafana answers. From then on warnings keep their level.
 func (o *output) setAnswers() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -104,7 +103,7 @@ func (o *output) take(line string) {
 	}
 	e := parseLine(line)
 	now := o.now()
-	if e.level >= slog.LevelError && !strings.Contains(e.text(), "context canceled") { // what else fails while Grafana ends explains nothing
+	if e.level >= slog.LevelError && !strings.Contains(e.text(), "context canceled") { // while Grafana stops, canceled requests fail: they explain nothing
 		o.lastError, o.errorAt = e.text(), now
 	}
 	if e.plain {
@@ -119,8 +118,8 @@ func (o *output) take(line string) {
 	o.log(now, e)
 }
 
-// log writes the entry. Of warnings and errors it writes the first 50 in 10 s and counts the rest: a hundred viewers whose
-// queries fail make a flood.
+// log writes the entry. Of warnings and errors it writes the first 50 in 10 s and counts the rest, so that a hundred users whose
+// queries fail do not flood the log.
 func (o *output) log(now time.Time, e entry) {
 	ctx := context.Background()
 	if !o.handler.Enabled(ctx, e.level) {
@@ -145,7 +144,7 @@ func (o *output) log(now time.Time, e entry) {
 	_ = o.handler.Handle(ctx, r)
 }
 
-// reason says in one line why the process ended as err says.
+// reason returns, on one line, why the process ended with err.
 func (o *output) reason(err error) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -157,7 +156,7 @@ func (o *output) reason(err error) string {
 	how := "it ended by itself"
 	switch {
 	case exited && !exit.Exited():
-		return "it was ended from outside (" + exit.Error() + ")" // by the kernel for want of memory, or by somebody
+		return "it was killed (" + exit.Error() + ")" // by the kernel, which was out of memory, or by a user
 	case exited:
 		how = exit.Error()
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
@@ -169,7 +168,7 @@ func (o *output) reason(err error) string {
 	case o.lastError != "" && o.now().Sub(o.errorAt) < recentReason:
 		return oneLine(o.lastError, maxReason)
 	case o.lastPlain != "" && err != nil:
-		return oneLine(fmt.Sprintf("%s; the last that it said: %s", how, o.lastPlain), maxReason)
+		return oneLine(fmt.Sprintf("%s; its last output: %s", how, o.lastPlain), maxReason)
 	}
 	return how
 }
@@ -182,7 +181,7 @@ type entry struct {
 	plain   bool // a line that is not JSON
 }
 
-// text is the message with the error.
+// text returns the message with the error.
 func (e entry) text() string {
 	for _, name := range []string{"error", "err", "reason"} {
 		if i := slices.IndexFunc(e.attrs, func(a slog.Attr) bool { return a.Key == name }); i >= 0 {

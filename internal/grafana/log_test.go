@@ -82,7 +82,7 @@ func TestLinesInPieces(t *testing.T) {
 	if got := text.String(); got != "level=DEBUG msg=hello component=grafana\nlevel=DEBUG msg=world component=grafana\n" {
 		t.Errorf("logged %q", got)
 	}
-	if got := o.reason(errors.New("exit status 1")); got != "exit status 1; the last that it said: last" {
+	if got := o.reason(errors.New("exit status 1")); got != "exit status 1; its last output: last" {
 		t.Errorf("reason %q", got)
 	}
 }
@@ -116,7 +116,7 @@ func TestReasonOfAnEnd(t *testing.T) {
 		{"command line", []string{fresh, "Error: ✗ the listener has no certificate"}, 0, failed, "the listener has no certificate"},
 		{"error", []string{old, fresh, `{"level":"error","msg":"late","error":"context canceled"}`}, 0, failed, "no table: gone"},
 		{"old error", []string{old}, time.Minute, failed, "exit status 1"},
-		{"plain", []string{"Segmentation fault"}, 0, failed, "exit status 1; the last that it said: Segmentation fault"},
+		{"plain", []string{"Segmentation fault"}, 0, failed, "exit status 1; its last output: Segmentation fault"},
 		{"nothing", nil, 0, failed, "exit status 1"},
 		{"in peace", []string{"bye"}, 0, nil, "it ended by itself"},
 		{"pipe held", nil, 0, exec.ErrWaitDelay, "it ended by itself"},

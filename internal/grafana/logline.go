@@ -13,8 +13,8 @@ import (
 
 const maxAttrs = 20
 
-// parseLine reads a line of Grafana's log in the format json, which environment asks for. Other lines, such as those of its
-// command line and of a Go program that dies, are kept as they are.
+// parseLine parses a line of Grafana's log in the format json, which environment configures. Other lines, such as the output of
+// grafana cli or of a Go panic, are kept as text.
 func parseLine(line string) entry {
 	var fields map[string]any
 	if strings.HasPrefix(line, "{") && json.Unmarshal([]byte(line), &fields) == nil {
@@ -28,13 +28,13 @@ func parseLine(line string) entry {
 	return e
 }
 
-// colour is what terminals colour text by; Grafana's command line colours its errors.
+// colour matches terminal colours; grafana cli colours its errors.
 var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// errorStarts begin what a Go program prints when it dies.
+// errorStarts are how the output of a failing Go program begins.
 var errorStarts = [...]string{"panic:", "fatal error:", "runtime:", "Error:", "Failed to start"}
 
-// structured makes an entry of a line's fields.
+// structured returns the entry for the fields of a line.
 func structured(fields map[string]any) entry {
 	e := entry{level: slog.LevelDebug, message: "grafana logged a line without a message"}
 	switch fields["level"] {

@@ -21,24 +21,24 @@ var pageTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Parse(pageHTML))
 })
 
-// notice is an answer in Grafana's place: a page for a person, a problem document for a program, in the same words.
+// notice is what the proxy answers when Grafana does not: an HTML page for a browser, a problem document for a program.
 type notice struct {
 	Status int
-	Retry  int // seconds until asking again is worth it, which the page does by itself; 0: it isn't
+	Retry  int // seconds after which to try again; the page reloads by itself; 0: never
 	Title  string
 	Reason string // one line, from Status or an error
 	Text   string
-	Ways   []way // out of it
+	Ways   []way // remedies
 
-	Aside      string // what only explains
-	Since      string // when it came to be so
-	Prometheus string // link to its pages, relative
+	Aside      string // details
+	Since      string // when this state began
+	Prometheus string // relative link to its UI
 }
 
-// way is something that a person can do.
+// way is a remedy: what it does, and the command or flag.
 type way struct{ Text, Command string }
 
-// explain puts into words why no Grafana answers.
+// explain returns the notice for a Grafana that does not answer.
 func (p *proxy) explain(s Status) notice {
 	n := notice{Status: http.StatusServiceUnavailable, Reason: s.Reason}
 	if !s.Since.IsZero() {
@@ -47,33 +47,33 @@ func (p *proxy) explain(s Status) notice {
 	switch s.Phase {
 	case PhaseAbsent:
 		n.Reason, n.Aside = "", s.Reason
-		n.Title = "There is no Grafana on this machine yet"
-		n.Text = "The dashboards come with stackscope; Grafana, which shows them, is a program of its own. Once it is there it starts by itself: the server needs no restart, only this page a reload. Until then everything else works."
+		n.Title = "Grafana is not installed on this machine"
+		n.Text = "stackscope has the dashboards; Grafana, which shows them, is installed separately. The server starts it as soon as it is installed: reload this page then. Everything else works without it."
 		n.Ways = []way{
-			{"To install it where this server looks for it, run on the server's machine", "stackscope grafana install"},
-			{"To use one that is elsewhere on the server's machine, start the server with", "--grafana-home DIR"},
-			{"To use one on another machine, which turns the built-in Prometheus off too, start the server with", "--grafana-url URL"},
+			{"To install it, run on the server's machine", "stackscope grafana install"},
+			{"To use a Grafana in another directory of the server's machine, start the server with", "--grafana-home DIR"},
+			{"To use a Grafana on another machine, start the server with this flag; it also turns off the built-in Prometheus", "--grafana-url URL"},
 		}
 	case PhaseWaiting:
 		n.Retry = 5
-		n.Title = "Grafana does not run"
+		n.Title = "Grafana is not running"
 		when := ""
 		if !s.Next.IsZero() {
 			when = ", at " + s.Next.UTC().Format(time.TimeOnly) + " UTC"
 		}
-		n.Text = "The server tries again by itself" + when + ", and everything else works meanwhile. What Grafana wrote is in the server's log, in lines of the component grafana."
+		n.Text = "The server starts it again" + when + ". Everything else works. Grafana's own messages are in the server's log, with component=grafana."
 	case PhaseStopped:
 		n.Title = "Grafana is stopped"
-		n.Text = "The server that runs it is stopping, or has not begun."
-	default: // it is up, or was a moment ago
+		n.Text = "The server that runs it is starting or stopping."
+	default: // it is starting, or has just stopped answering
 		n.Retry = 2
 		n.Title = "Grafana is starting"
-		n.Text = "That takes a few seconds, at the very first start up to a minute while it sets up its database."
+		n.Text = "This takes a few seconds. The first start takes up to a minute, because Grafana creates its database."
 	}
 	return n
 }
 
-// answer sends n to whoever asked.
+// answer sends n as the answer to r.
 func (p *proxy) answer(w http.ResponseWriter, r *http.Request, n notice) {
 	below := strings.TrimPrefix(r.URL.EscapedPath(), p.opts.Prefix)
 	if p.opts.PrometheusLink != "" {
@@ -82,7 +82,7 @@ func (p *proxy) answer(w http.ResponseWriter, r *http.Request, n notice) {
 	if !paths.Known(r.Context()) {
 		n.Reason = p.opts.Dir.Strip(n.Reason)
 		if found, looked, ok := strings.Cut(n.Aside, "; "); ok && strings.Contains(looked, "/") {
-			n.Aside = found + "; the server's log says where it looked"
+			n.Aside = found + "; the server's log lists the directories"
 		}
 	}
 	n.write(w, isNavigation(r) && !strings.HasPrefix(below, "/api/"))
@@ -102,7 +102,7 @@ func (n notice) write(w http.ResponseWriter, asPage bool) {
 	}
 	var page bytes.Buffer
 	if err := pageTemplate().Execute(&page, n); err != nil {
-		http.Error(w, "page cannot be made: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "the page cannot be rendered: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -112,7 +112,7 @@ func (n notice) write(w http.ResponseWriter, asPage bool) {
 	_, _ = w.Write(page.Bytes())
 }
 
-// detail is the whole notice as one paragraph.
+// detail returns the whole notice as one paragraph.
 func (n notice) detail() string {
 	var parts []string
 	if n.Reason != "" {
@@ -130,7 +130,7 @@ func (n notice) detail() string {
 	return strings.Join(parts, " ")
 }
 
-// isNavigation reports whether a person's browser asks for something to show as a page.
+// isNavigation reports whether a browser requests a page, not data for one.
 func isNavigation(r *http.Request) bool {
 	if (r.Method != http.MethodGet && r.Method != http.MethodHead) || isUpgrade(r) {
 		return false

@@ -24,7 +24,7 @@ func quiet(t *testing.T, s Status) *httptest.Server {
 func statuses() map[Phase]Status {
 	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return map[Phase]Status{
-		PhaseAbsent:   {Phase: PhaseAbsent, Reason: "no Grafana was found; looked at /usr/share/grafana, PATH"},
+		PhaseAbsent:   {Phase: PhaseAbsent, Reason: "Grafana was not found; searched /usr/share/grafana, PATH"},
 		PhaseStarting: {Phase: PhaseStarting, Since: since, PID: 7},
 		PhaseWaiting:  {Phase: PhaseWaiting, Since: since, Next: since.Add(8 * time.Second), Restarts: 3, Reason: `it ended: exit status 1: <script>alert("x")</script>`},
 		PhaseStopped:  {Phase: PhaseStopped, Since: since},
@@ -35,9 +35,9 @@ func statuses() map[Phase]Status {
 // TestStrangersAreNotToldWhereFilesAre: who may know is told all of it.
 func TestStrangersAreNotToldWhereFilesAre(t *testing.T) {
 	for _, s := range []Status{
-		{Phase: PhaseAbsent, Reason: "no Grafana was found; looked at /srv/data/grafana-home, /usr/share/grafana, PATH"},
-		{Phase: PhaseWaiting, Reason: "no space left: make room on the disk that holds /srv/data/grafana, or choose another with --data-dir"},
-		{Phase: PhaseWaiting, Reason: "/opt/telling/bin/grafana can't be started: permission denied"},
+		{Phase: PhaseAbsent, Reason: "Grafana was not found; searched /srv/data/grafana-home, /usr/share/grafana, PATH"},
+		{Phase: PhaseWaiting, Reason: "no space left: free space on the disk that holds /srv/data/grafana, or choose another with --data-dir"},
+		{Phase: PhaseWaiting, Reason: "/opt/telling/bin/grafana cannot be started: permission denied"},
 	} {
 		p := &proxy{opts: proxyOptions{
 			Prefix: "/grafana", Upstream: func() (string, bool) { return "", false }, Status: func() Status { return s }, Dir: paths.Hide("/srv/data/grafana", "DATA_DIR/grafana"),

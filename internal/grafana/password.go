@@ -19,8 +19,8 @@ import (
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
-// passwordFile holds a salted hash of the administrator's password that was applied last, so that one that was changed in
-// Grafana since is left alone until another one is chosen here.
+// passwordFile holds a salted hash of the administrator's password that was applied last. A password that was changed in Grafana
+// since then stays until another one is configured here.
 const passwordFile = "admin-password.hash"
 
 const (
@@ -29,20 +29,20 @@ const (
 	hashBytes  = 32
 )
 
-// warnPassword says how Grafana's administrator logs in when nobody chose a password.
+// warnPassword logs which password Grafana's administrator has if none is configured.
 func (g *Grafana) warnPassword() {
 	if g.password != "" || g.env[envAdminPassword] != "" {
 		return
 	}
 	if exists(filepath.Join(g.opts.Dir, passwordFile)) {
-		g.logger.Info("no password is set for grafana's admin: the one that was set last stays valid")
+		g.logger.Info("no password is configured for grafana's admin: the last one that was set stays valid")
 		return
 	}
-	g.logger.Warn("grafana's admin has the well-known password until another one is set", "password", wellKnownPassword, "flag", "--grafana-admin-password")
+	g.logger.Warn("grafana's admin has the well-known password: set another one", "password", wellKnownPassword, "flag", "--grafana-admin-password")
 }
 
-// applyPassword makes the chosen password that of an existing database, unless it was applied before. made is false when
-// there is no database yet: Grafana makes it with the password, and savePassword is due when it has.
+// applyPassword sets the configured password in an existing database, unless it was applied before. made is false if there is no
+// database yet: Grafana creates it with the password, and the caller must call savePassword after that.
 func (g *Grafana) applyPassword(ctx context.Context, h home, environ []string) (made bool, err error) {
 	if g.password == "" || g.passwordApplied() {
 		return true, nil
@@ -58,23 +58,23 @@ func (g *Grafana) applyPassword(ctx context.Context, h home, environ []string) (
 	cmd.Dir, cmd.Env, cmd.Stdin = h.dir, environ, strings.NewReader(g.password+"\n")
 	c, err := start(cmd, out)
 	if err != nil {
-		return false, fmt.Errorf("the admin's password can't be set: %w", err)
+		return false, fmt.Errorf("the admin's password cannot be set: %w", err)
 	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():
 		c.stop(0, g.timing.grace)
-		return false, errors.New("the admin's password can't be set: Grafana's command line did not end in time")
+		return false, errors.New("the admin's password cannot be set: grafana cli did not end in time")
 	}
 	if c.err != nil {
-		return false, fmt.Errorf("the admin's password can't be set: %s", out.reason(c.err)) //nolint:contextcheck // logging is not cancelled
+		return false, fmt.Errorf("the admin's password cannot be set: %s", out.reason(c.err)) //nolint:contextcheck // logging is not cancelled
 	}
 	g.logger.Info("grafana's admin password was changed")
 	return true, g.savePassword()
 }
 
-// databaseExists reports whether Grafana has a database already. One that is elsewhere counts as existing: Grafana's command
-// line makes its tables when they are missing.
+// databaseExists reports whether Grafana has a database. An operator's own database counts as existing: grafana cli creates its
+// tables if they are missing.
 func (g *Grafana) databaseExists() bool {
 	for _, name := range []string{"GF_DATABASE_TYPE", "GF_DATABASE_URL", "GF_DATABASE_PATH"} {
 		if g.env[name] != "" {
@@ -103,7 +103,7 @@ func (g *Grafana) passwordApplied() bool {
 	line, err := os.ReadFile(filepath.Join(g.opts.Dir, passwordFile))
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			g.logger.Warn("what grafana's admin password was is not known: it is set again", "error", err)
+			g.logger.Warn("the hash of grafana's admin password cannot be read: the password is set again", "error", err)
 		}
 		return false
 	}

@@ -109,8 +109,8 @@ func TestPasswordThatCannotBeApplied(t *testing.T) {
 		play   simgrafana.Play
 		reason string
 	}{
-		{simgrafana.Play{CLIEnds: "the lock is rusty"}, "the admin's password can't be set: the lock is rusty"},
-		{simgrafana.Play{Disk: simgrafana.DiskFull}, "the admin's password can't be set: migration failed (id = create index UQE_user_login - v1): database or disk is full: make room on the disk that holds " + g.opts.Dir + ", or choose another with --data-dir"},
+		{simgrafana.Play{CLIEnds: "the lock is rusty"}, "the admin's password cannot be set: the lock is rusty"},
+		{simgrafana.Play{Disk: simgrafana.DiskFull}, "the admin's password cannot be set: migration failed (id = create index UQE_user_login - v1): database or disk is full: free space on the disk that holds " + g.opts.Dir + ", or choose another with --data-dir"},
 	} {
 		simgrafana.Set(t, home, c.play)
 		stop := run(t, g)

@@ -9,18 +9,18 @@ import (
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 )
 
-// drain is how long output of a process that has ended is waited for: something that it started may hold the pipe.
+// drain is how long to wait for output after the process has ended: a process that it started may keep the pipe open.
 const drain = 500 * time.Millisecond
 
-// child is a process that was started, with everything that it starts.
+// child is a process with all processes that it starts.
 type child struct {
 	pid  int
 	done chan struct{} // closed when it has ended and its output has been read
 	err  error         // how it ended, once done is closed
 }
 
-// start starts cmd in a process group of its own, out of reach of the terminal's Ctrl-C, and where the system can do that so
-// that it dies with this process.
+// start starts cmd in a process group of its own, which the terminal's Ctrl-C does not reach. On Linux it is killed when this
+// process ends.
 func start(cmd *exec.Cmd, out io.Writer) (*child, error) {
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = attributes()
@@ -28,7 +28,7 @@ func start(cmd *exec.Cmd, out io.Writer) (*child, error) {
 	c := &child{done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
-		// Linux kills the child when the thread that started it ends: this goroutine keeps that thread to itself.
+		// Linux kills the child when the thread that started it ends: this goroutine keeps that thread.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -40,14 +40,14 @@ func start(cmd *exec.Cmd, out io.Writer) (*child, error) {
 			return
 		}
 		c.err = cmd.Wait()
-		kill(c.pid) // what it left behind
+		kill(c.pid) // the rest of its process group
 		close(c.done)
 	}()
 	return c, <-started
 }
 
-// stop ends the process: it asks, after grace it kills, and waits as long as reap for the end of what was killed. It reports
-// whether the process has ended: one that hangs in the kernel has not.
+// stop sends SIGTERM, after grace SIGKILL, and waits for the end, at most reap after SIGKILL. It reports whether the process has
+// ended: a process that hangs in the kernel has not.
 func (c *child) stop(grace, reap time.Duration) bool {
 	if grace > 0 {
 		terminate(c.pid)

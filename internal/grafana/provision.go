@@ -19,15 +19,15 @@ import (
 // Names under Options.Dir.
 const (
 	provisioningDir = "provisioning"
-	provisionFile   = "stackscope.yaml" // in datasources and in dashboards; other files there are the operator's
+	provisionFile   = "stackscope.yaml" // in datasources and in dashboards; the operator may add other files
 	dashboardsDir   = "dashboards"
-	dashboardsList  = ".written" // names of the dashboards that we wrote
+	dashboardsList  = ".written" // lists the dashboards that we wrote
 	homeDashboard   = "stackscope-fleet.json"
 )
 
 const provisionHeader = "# Written by stackscope at each start: changes here are lost. Your own provisioning goes into files of other names.\n"
 
-// DatasourceUID is the uid of the provisioned datasource, which the dashboards and the specification name.
+// DatasourceUID is the uid of the provisioned datasource. The dashboards refer to it.
 const DatasourceUID = "prometheus"
 
 type datasourceFile struct {
@@ -73,7 +73,7 @@ type provider struct {
 	} `yaml:"options"`
 }
 
-// provision writes what Grafana reads at its start: our datasource, where the dashboards are, and the dashboards.
+// provision writes the files that Grafana reads at its start: our datasource, our dashboard provider, and the dashboards.
 func (g *Grafana) provision() error {
 	if err := durable.MkdirAll(g.opts.Dir, "--data-dir"); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (g *Grafana) provision() error {
 	root := filepath.Join(g.opts.Dir, provisioningDir)
 	dirs := []string{filepath.Join(g.opts.Dir, "plugins"), filepath.Join(g.opts.Dir, dashboardsDir)}
 	for _, kind := range []string{"datasources", "dashboards", "plugins", "alerting", "notifiers", "access-control"} {
-		dirs = append(dirs, filepath.Join(root, kind)) // Grafana complains of each that is missing
+		dirs = append(dirs, filepath.Join(root, kind)) // Grafana logs an error for each that is missing
 	}
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -115,7 +115,7 @@ func (g *Grafana) provider() providerFile {
 	return providerFile{1, []provider{p}}
 }
 
-// literal keeps Grafana from replacing $NAME in a value.
+// literal escapes a value, so that Grafana does not expand $NAME in it.
 func literal(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
 func writeYAML(path string, document any) error {
@@ -126,7 +126,7 @@ func writeYAML(path string, document any) error {
 	return writeChanged(path, append([]byte(provisionHeader), text...), 0o600)
 }
 
-// writeDashboards puts the dashboards into dir and removes those that we put there before and have no longer.
+// writeDashboards writes the dashboards to dir and removes those of an earlier version that no longer exist.
 func writeDashboards(dir string, dashboards fs.FS) error {
 	names, err := fs.Glob(dashboards, "*.json")
 	if err != nil {
@@ -157,7 +157,7 @@ func writeDashboards(dir string, dashboards fs.FS) error {
 	return writeChanged(list, []byte(strings.Join(names, "\n")+"\n"), 0o640)
 }
 
-// writeChanged writes the file unless it holds data already, so that Grafana sees no change where there is none.
+// writeChanged writes the file unless it already holds data, so that Grafana does not reload it.
 func writeChanged(path string, data []byte, perm fs.FileMode) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm() == perm {

@@ -19,7 +19,7 @@ import (
 
 const (
 	dialTimeout = 5 * time.Second
-	// headerTimeout is long because Grafana answers a query when its data source has.
+	// headerTimeout is long because Grafana answers a query only after its datasource has.
 	headerTimeout     = 2 * time.Minute
 	idleTimeout       = 90 * time.Second
 	maxIdle           = 64
@@ -34,21 +34,21 @@ const (
 
 // proxyOptions configure newProxy.
 type proxyOptions struct {
-	// Prefix is where Grafana serves, such as /grafana; requests come with it. Empty: at the root.
+	// Prefix is the path under which Grafana serves, such as /grafana. Requests have it. Empty: the root.
 	Prefix string
-	// Upstream returns the host and port that Grafana answers at, or false while it doesn't.
+	// Upstream returns Grafana's host and port. ok is false while Grafana does not answer.
 	Upstream func() (addr string, ok bool)
 	Status   func() Status
-	// Tokens are credentials of ours, which never reach Grafana.
+	// Tokens are stackscope's own credentials. They are never passed to Grafana.
 	Tokens []string
-	// Dir is Grafana's directory, which is hidden in answers to strangers.
+	// Dir is Grafana's directory. It is removed from answers to clients that have no credentials.
 	Dir *paths.Hidden
-	// PrometheusLink is the path of Prometheus' pages, beside the last element of Prefix; empty: there are none.
+	// PrometheusLink is the path of Prometheus' UI, relative to the parent of Prefix; empty: there is none.
 	PrometheusLink string
 	Logger         *slog.Logger
 }
 
-// proxy passes requests on to the Grafana that runs on this machine.
+// proxy passes requests to the Grafana that runs on this machine.
 type proxy struct {
 	opts     proxyOptions
 	reverse  *httputil.ReverseProxy
@@ -56,7 +56,8 @@ type proxy struct {
 	trouble  limited
 }
 
-// newProxy returns a handler for everything under Prefix: Grafana's answers, or a page that says why there are none.
+// newProxy returns a handler for everything under Prefix. It answers with Grafana's answer, or with a page that says why Grafana
+// does not answer.
 func newProxy(o proxyOptions) http.Handler {
 	own := newCredentials(o.Tokens)
 	transport := newTransport()
@@ -66,7 +67,7 @@ func newProxy(o proxyOptions) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme = "http"
 			r.Out.URL.Host, _ = r.In.Context().Value(upstreamKey{}).(string)
-			r.Out.URL.RawQuery = r.In.URL.RawQuery // as it came: nothing here depends on it
+			r.Out.URL.RawQuery = r.In.URL.RawQuery // unchanged, even if malformed: the proxy does not read it
 			own.strip(r.Out.Header)
 			dropIdentity(r.Out.Header)
 			setForwarded(r)
@@ -80,7 +81,7 @@ func newProxy(o proxyOptions) http.Handler {
 // upstreamKey is the context key of the address that a request goes to.
 type upstreamKey struct{}
 
-// newTransport returns the bounds on talking to a Grafana. How long a body or a WebSocket takes is not among them.
+// newTransport returns a transport with limits on everything except the duration of a body or a WebSocket.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -91,7 +92,7 @@ func newTransport() *http.Transport {
 		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    maxIdle,
 		MaxResponseHeaderBytes: maxResponseHeader,
-		DisableCompression:     true, // what the client accepts is between it and Grafana
+		DisableCompression:     true, // the client and Grafana negotiate it
 	}
 }
 
@@ -109,8 +110,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.upgrades.serve(w, r, p.reverse, func(n notice) { p.answer(w, r, n) })
 }
 
-// addSlash redirects /grafana to /grafana/. The address is a relative one, so that it is right below any path that a proxy in
-// front of us takes away.
+// addSlash redirects /grafana to /grafana/. The Location is relative, because a proxy in front of us may have removed the first
+// part of the path.
 func addSlash(w http.ResponseWriter, r *http.Request) {
 	target := path.Base(r.URL.Path) + "/"
 	if r.URL.RawQuery != "" {
@@ -120,10 +121,10 @@ func addSlash(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
-// failed answers in Grafana's place when it didn't.
+// failed answers a request that Grafana did not answer.
 func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the client has gone, or we are stopping: nobody waits for an answer
+		panic(http.ErrAbortHandler) // the client has gone, or the server is stopping
 	}
 	if skipped, ok := p.trouble.allow(); ok {
 		p.opts.Logger.Warn("a request to grafana failed", "method", clip.End(r.Method, maxLogged), "path", clip.End(r.URL.Path, maxLogged), "error", err, "unlogged", skipped)
@@ -135,11 +136,11 @@ func (p *proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status, reason := blame(err)
 	p.answer(w, r, notice{
 		Status: status, Title: "Grafana did not answer", Reason: reason,
-		Text: "Try again. If it stays so, the server's log says more, in lines of the component grafana.",
+		Text: "Try again. If it fails again, see the server's log, lines with component=grafana.",
 	})
 }
 
-// blame returns the status and the words for an error of talking to a Grafana. They have no addresses: anybody may read them.
+// blame returns the status and the text for an error of a request to Grafana. The text has no addresses: every user may see it.
 func blame(err error) (status int, reason string) {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return http.StatusGatewayTimeout, "it took too long"

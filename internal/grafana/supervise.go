@@ -15,15 +15,15 @@ import (
 	"github.com/stackscope/stackscope/internal/base/backoff"
 )
 
-// failure is why Grafana does not run.
+// failure says why Grafana is not running.
 type failure struct {
 	kind    kind
 	reason  string
-	healthy time.Duration // how long it had answered
+	healthy time.Duration // how long it answered before that
 }
 
-// Run provisions Grafana, starts it, watches it and starts it again, until ctx ends; then it stops it and returns nil. While
-// there is no Grafana on the machine it looks for one every so often.
+// Run provisions Grafana, starts it, checks its health and restarts it when it fails. When ctx ends, Run stops Grafana and
+// returns nil. While no Grafana is installed, Run searches for one periodically.
 func (g *Grafana) Run(ctx context.Context) error {
 	wait := restartPause{timing: g.timing}
 	warned, missing := false, ""
@@ -32,7 +32,7 @@ func (g *Grafana) Run(ctx context.Context) error {
 		if absent, ok := errors.AsType[*absentError](err); ok {
 			if missing != absent.Error() {
 				missing = absent.Error()
-				g.logger.Info("there is no grafana: /grafana/ says so; all else works", "reason", missing)
+				g.logger.Info("grafana is not installed: /grafana/ explains how to install it, everything else works", "reason", missing)
 			}
 			g.set(Status{Phase: PhaseAbsent, Reason: missing})
 			backoff.Sleep(ctx, g.timing.look)
@@ -53,7 +53,7 @@ func (g *Grafana) Run(ctx context.Context) error {
 		}
 		g.count(f.kind)
 		pause := wait.after(f.healthy)
-		g.logger.Error("grafana does not run", "reason", f.reason, "next_start_in", pause.String())
+		g.logger.Error("grafana is not running", "reason", f.reason, "next_start_in", pause.String())
 		g.set(Status{Phase: PhaseWaiting, Reason: f.reason, Home: h.dir, Version: g.Status().Version, Next: time.Now().Add(pause)})
 		backoff.Sleep(ctx, pause)
 	}
@@ -67,7 +67,7 @@ func (g *Grafana) count(k kind) {
 	g.failures[k]++
 }
 
-// once runs Grafana until it fails or ctx ends. No process is left when it returns, except one that even a kill does not end.
+// once runs Grafana until it fails or ctx ends. When it returns, the process has ended, unless SIGKILL does not end it.
 func (g *Grafana) once(ctx context.Context, h home) *failure {
 	fail := func(err error) *failure { return &failure{kind: kindStart, reason: oneLine(err.Error(), maxReason)} }
 	if err := g.provision(); err != nil {
@@ -96,13 +96,13 @@ func (g *Grafana) once(ctx context.Context, h home) *failure {
 	begun := time.Now()
 	c, err := start(cmd, out)
 	if err != nil {
-		return fail(fmt.Errorf("%s can't be started: %w", program, err))
+		return fail(fmt.Errorf("%s cannot be started: %w", program, err))
 	}
 	g.mu.Lock()
 	g.starts++
 	g.mu.Unlock()
 	g.set(Status{Phase: PhaseStarting, Home: h.dir, PID: c.pid})
-	g.logger.Debug("grafana was started", "pid", c.pid, "home", h.dir, "port", port)
+	g.logger.Debug("grafana started", "pid", c.pid, "home", h.dir, "port", port)
 	g.writePID(c.pid)
 	defer func() { _ = os.Remove(filepath.Join(g.opts.Dir, pidFile)) }()
 
@@ -117,7 +117,7 @@ func (g *Grafana) once(ctx context.Context, h home) *failure {
 	g.mu.Unlock()
 	if !made {
 		if err := g.savePassword(); err != nil {
-			g.logger.Warn("grafana's admin password will be set again at the next start", "error", err)
+			g.logger.Warn("grafana's admin password is set again at the next start: the note that it was set cannot be saved", "error", err)
 		}
 	}
 	g.addr.Store(&addr)
@@ -126,19 +126,20 @@ func (g *Grafana) once(ctx context.Context, h home) *failure {
 	g.logger.Info("grafana answers", "version", *version, "pid", c.pid, "address", addr, "took", healthy.Sub(begun).Round(time.Millisecond).String())
 	f = g.watch(ctx, c, addr)
 	g.addr.Store(nil)
-	if f != nil { // ending what hangs takes a while
-		g.set(Status{Phase: PhaseStarting, Reason: f.reason + "; it is ended and started again", Home: h.dir, Version: *version, PID: c.pid})
+	if f != nil { // stopping a process that hangs takes a while
+		g.set(Status{Phase: PhaseStarting, Reason: f.reason + "; it is being restarted", Home: h.dir, Version: *version, PID: c.pid})
 	}
 	return g.end(ctx, c, out, f, port, time.Since(healthy))
 }
 
-// awaitHealthy waits for the first answer. version is nil when there was none; f is nil when the process or ctx ended.
+// awaitHealthy waits for the first successful health check and returns Grafana's version. Without one version is nil, and f says
+// why; f is nil if the process or ctx ended.
 func (g *Grafana) awaitHealthy(ctx context.Context, c *child, addr string) (version *string, f *failure) {
 	deadline := time.NewTimer(g.timing.start)
 	defer deadline.Stop()
 	ticker := time.NewTicker(g.timing.poll)
 	defer ticker.Stop()
-	last := "no check was made"
+	last := "no health check was made"
 	for {
 		select {
 		case <-ctx.Done():
@@ -163,7 +164,8 @@ func (g *Grafana) awaitHealthy(ctx context.Context, c *child, addr string) (vers
 	}
 }
 
-// watch checks a Grafana that answers until it ends, no longer answers, or ctx ends. It returns nil unless it is the second.
+// watch checks the health of a running Grafana. It returns a failure when too many checks in a row fail, and nil when the process
+// or ctx ends.
 func (g *Grafana) watch(ctx context.Context, c *child, addr string) *failure {
 	timer := time.NewTimer(g.timing.check)
 	defer timer.Stop()
@@ -188,12 +190,12 @@ func (g *Grafana) watch(ctx context.Context, c *child, addr string) *failure {
 	}
 }
 
-// end sees to it that the process is gone and says why it is. f is why it must go, nil when it or ctx has ended.
+// end stops the process and returns why Grafana is not running. f is why it must stop; nil if the process or ctx has ended.
 func (g *Grafana) end(ctx context.Context, c *child, out *output, f *failure, port int, healthy time.Duration) *failure {
 	switch {
 	case f == nil && ctx.Err() != nil:
 		if !c.stop(g.opts.StopTimeout*4/5, g.opts.StopTimeout/5) {
-			g.logger.Error("grafana does not end", "pid", c.pid)
+			g.logger.Error("grafana does not stop, not even when killed", "pid", c.pid)
 		}
 		return &failure{}
 	case f == nil:
@@ -203,24 +205,24 @@ func (g *Grafana) end(ctx context.Context, c *child, out *output, f *failure, po
 		}
 	default:
 		if !c.stop(g.timing.grace, g.timing.grace) {
-			f.reason += fmt.Sprintf("; its process %d does not end even when killed", c.pid)
+			f.reason += fmt.Sprintf("; its process %d does not stop, not even when killed", c.pid)
 		}
 	}
 	f.healthy = healthy
 	return f
 }
 
-// advise adds to a reason of Grafana's what to do about it.
+// advise adds the remedy to an error of Grafana.
 func (g *Grafana) advise(reason string, port int) string {
 	switch {
 	case strings.Contains(reason, "address already in use"):
 		return g.taken(port)
 	case containsAny(reason, "disk is full", "no space left", "disk quota", "disc quota"):
-		return fmt.Sprintf("%s: make room on the disk that holds %s, or choose another with --data-dir", reason, g.opts.Dir)
+		return fmt.Sprintf("%s: free space on the disk that holds %s, or choose another with --data-dir", reason, g.opts.Dir)
 	case containsAny(reason, "readonly database", "read-only file system", "unable to open database file"):
 		return fmt.Sprintf("%s: let the user that stackscope runs as write to %s and all files in it, or choose another directory with --data-dir", reason, g.opts.Dir)
 	case containsAny(reason, "migration", "no such column", "no such table", "duplicate column", "not a database", "malformed"):
-		return fmt.Sprintf("%s: its database %s comes from another version or is damaged; run the Grafana that it belongs to (--grafana-home), or move it away to begin anew",
+		return fmt.Sprintf("%s: its database %s is of another Grafana version or damaged; run that version (--grafana-home), or move the database away to start with an empty one",
 			reason, g.database())
 	}
 	return reason

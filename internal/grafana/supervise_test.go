@@ -93,7 +93,7 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 			}
 		}
 	}
-	const damaged = "its database DIR/grafana.db comes from another version or is damaged; run the Grafana that it belongs to (--grafana-home)"
+	const damaged = "its database DIR/grafana.db is of another Grafana version or damaged; run that version (--grafana-home)"
 	cases := map[string]struct {
 		play   simgrafana.Play
 		before func(*testing.T, *Grafana)
@@ -122,7 +122,7 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 			},
 			reason: "let the user that stackscope runs as write to DIR",
 		},
-		"full disk":                   {play: simgrafana.Play{Disk: simgrafana.DiskFull}, reason: "database or disk is full: make room on the disk that holds DIR, or choose another with --data-dir"},
+		"full disk":                   {play: simgrafana.Play{Disk: simgrafana.DiskFull}, reason: "database or disk is full: free space on the disk that holds DIR, or choose another with --data-dir"},
 		"read-only":                   {play: simgrafana.Play{Disk: simgrafana.DiskReadOnly}, reason: "attempt to write a readonly database: let the user that stackscope runs as write to DIR"},
 		"loses its port":              {play: simgrafana.Play{PortTaken: true}, reason: "is taken by another program: stop that program or choose another port with --builtin-grafana-port"},
 		"hangs":                       {play: simgrafana.Play{Hangs: true}, reason: "it did not answer within 700ms of its start: "},
@@ -177,9 +177,9 @@ func TestSaysWhyItDoesNotRun(t *testing.T) {
 func TestAdvice(t *testing.T) {
 	g := &Grafana{opts: Options{Dir: "/data/grafana"}}
 	const (
-		room    = ": make room on the disk that holds /data/grafana, or choose another with --data-dir"
+		room    = ": free space on the disk that holds /data/grafana, or choose another with --data-dir"
 		rights  = ": let the user that stackscope runs as write to /data/grafana and all files in it, or choose another directory with --data-dir"
-		another = ": its database /data/grafana/grafana.db comes from another version or is damaged; run the Grafana that it belongs to (--grafana-home), or move it away to begin anew"
+		another = ": its database /data/grafana/grafana.db is of another Grafana version or damaged; run that version (--grafana-home), or move the database away to start with an empty one"
 	)
 	for reason, advice := range map[string]string{
 		"database or disk is full (13)":                             room,
@@ -196,8 +196,8 @@ func TestAdvice(t *testing.T) {
 		"SQL logic error: duplicate column name: help_flags1 (1)":   another,
 		"file is not a database (26)":                               another,
 		"database disk image is malformed (11)":                     another,
-		"exit status 1; the last that it said: Segmentation fault":  "",
-		"it was ended from outside (signal: killed)":                "",
+		"exit status 1; its last output: Segmentation fault":        "",
+		"it was killed (signal: killed)":                            "",
 		"the disk is slow, and the database is locked, but not bad": "",
 	} {
 		if got := g.advise(reason, 3000); got != reason+advice {
@@ -265,7 +265,7 @@ func TestUnresponsiveIsEndedAndStartedAgain(t *testing.T) {
 	if e.Phase != PhaseStarting || e.Version != s.Version || e.Home != s.Home || e.PID != s.PID {
 		t.Errorf("while it is ended: %+v", e)
 	}
-	if !strings.HasPrefix(e.Reason, "it failed 3 health checks in a row: ") || !strings.HasSuffix(e.Reason, "; it is ended and started again") {
+	if !strings.HasPrefix(e.Reason, "it failed 3 health checks in a row: ") || !strings.HasSuffix(e.Reason, "; it is being restarted") {
 		t.Errorf("while it is ended: reason %q", e.Reason)
 	}
 	w := await(t, g, "waiting", waiting)
@@ -292,7 +292,7 @@ func TestKilledIsBackAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := await(t, g, "running again", func(n Status) bool { return running(n) && n.PID != s.PID })
-	if again.Restarts != 1 || !strings.Contains(lines.String(), "it was ended from outside (signal: killed)") {
+	if again.Restarts != 1 || !strings.Contains(lines.String(), "it was killed (signal: killed)") {
 		t.Errorf("again %+v", again)
 	}
 }
@@ -336,7 +336,7 @@ func TestLeftoverIsNamed(t *testing.T) {
 	}
 	run(t, g)
 	s := await(t, g, "waiting", waiting)
-	if want := fmt.Sprintf("a Grafana that an earlier run left behind still uses %s: end process %d", g.opts.Dir, old.Process.Pid); s.Reason != want {
+	if want := fmt.Sprintf("the Grafana of an earlier run still uses %s: stop process %d", g.opts.Dir, old.Process.Pid); s.Reason != want {
 		t.Errorf("reason %q, want %q", s.Reason, want)
 	}
 	_ = old.Process.Kill()

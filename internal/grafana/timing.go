@@ -6,21 +6,21 @@ import (
 	"github.com/stackscope/stackscope/internal/base/backoff"
 )
 
-// timing holds the supervision's times. Tests shorten them.
+// timing holds the intervals and timeouts of the supervisor. Tests shorten them.
 type timing struct {
-	look     time.Duration // between searches while there is no Grafana
-	poll     time.Duration // between health checks of a Grafana that starts
-	start    time.Duration // from start to the first answer; what it did to its database until then is kept, the next start goes on from there
+	look     time.Duration // between searches while no Grafana is installed
+	poll     time.Duration // between health checks while Grafana starts
+	start    time.Duration // limit from the start to the first answer; a database migration that takes longer continues at the next start
 	check    time.Duration // between health checks
-	recheck  time.Duration // after one that failed
-	deadline time.Duration // of a health check
-	settle   time.Duration // from the first answer until all dashboards must be there; without them it runs all the same
-	misses   int           // failed checks in a row after which it is ended
-	grace    time.Duration // from SIGTERM to SIGKILL of one that does not answer
-	minWait  time.Duration // before a start after a failure; doubles with each failure
+	recheck  time.Duration // after a health check that failed
+	deadline time.Duration // limit of a health check
+	settle   time.Duration // how long to wait for the dashboards after the first answer; Grafana counts as running without them, too
+	misses   int           // failed health checks in a row after which Grafana is restarted
+	grace    time.Duration // from SIGTERM to SIGKILL of a Grafana that does not answer
+	minWait  time.Duration // pause before a restart; doubles with each failure up to maxWait
 	maxWait  time.Duration
-	calm     time.Duration // after so long in good health the wait begins at minWait again
-	leftover time.Duration // that one of an earlier run gets to vanish
+	calm     time.Duration // after this time in good health the pause starts at minWait again
+	leftover time.Duration // how long to wait for the Grafana of an earlier run to end
 }
 
 func defaultTiming() timing {
@@ -31,13 +31,13 @@ func defaultTiming() timing {
 	}
 }
 
-// restartPause is the pause before Grafana is started again.
+// restartPause computes the pause before a restart of Grafana.
 type restartPause struct {
 	timing  timing
 	backoff backoff.Backoff
 }
 
-// after returns the pause after a failure that followed so long a time in good health.
+// after returns the pause after a failure. healthy is how long Grafana had answered before.
 func (p *restartPause) after(healthy time.Duration) time.Duration {
 	if healthy >= p.timing.calm {
 		p.backoff.Reset()

@@ -59,7 +59,7 @@ func TestLooksAgain(t *testing.T) {
 			t.Errorf("%+v, want %q", s, want)
 		}
 		time.Sleep(time.Minute)
-		if n := strings.Count(lines.String(), "there is no grafana"); n != 2 {
+		if n := strings.Count(lines.String(), "grafana is not installed"); n != 2 {
 			t.Errorf("it was said %d times", n)
 		}
 		stop()

@@ -9,11 +9,11 @@ import (
 	"sync"
 )
 
-// upgrades are the connections that left HTTP behind, such as WebSockets. A server that shuts down neither waits for those nor
-// ends them; this does.
+// upgrades tracks the connections that were upgraded from HTTP, such as WebSockets. http.Server.Shutdown neither waits for those
+// nor closes them; upgrades closes them.
 type upgrades struct {
 	most int
-	idle func() // closes connections to Grafana that wait for a request
+	idle func() // closes idle connections to Grafana
 
 	mu      sync.Mutex
 	open    int
@@ -21,9 +21,9 @@ type upgrades struct {
 	servers map[*http.Server]*connections
 }
 
-// connections are one server's.
+// connections are the upgraded connections of one server.
 type connections struct {
-	over bool // the server shuts down
+	over bool // the server is shutting down
 	end  map[int64]context.CancelFunc
 }
 
@@ -31,7 +31,7 @@ func newUpgrades(most int, idle func()) *upgrades {
 	return &upgrades{most: most, idle: idle, servers: map[*http.Server]*connections{}}
 }
 
-// follow makes sure to learn when the server that a request came to shuts down.
+// follow registers for the shutdown of a server, once.
 func (u *upgrades) follow(srv *http.Server) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -55,13 +55,13 @@ func (u *upgrades) shutdown(srv *http.Server) {
 	}
 }
 
-// begin returns a context for a connection that may be upgraded, which ends with the server at the latest, and what is to be
-// called when the connection is over. The server is one that is followed.
+// begin registers a connection that may be upgraded. Its context ends when the server shuts down. The caller must call done when
+// the connection is closed. srv must have been passed to follow.
 func (u *upgrades) begin(ctx context.Context, srv *http.Server) (_ context.Context, done func(), err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.open >= u.most {
-		return nil, nil, fmt.Errorf("%d connections for live updates are open, which is all that this server allows; close some browser tabs", u.open)
+		return nil, nil, fmt.Errorf("%d connections for live updates are open, the most that this server allows: close some browser tabs", u.open)
 	}
 	u.open++
 	u.last++
@@ -79,7 +79,7 @@ func (u *upgrades) begin(ctx context.Context, srv *http.Server) (_ context.Conte
 	}, nil
 }
 
-// serve lets next answer r within these bounds, refuse when there are too many connections.
+// serve passes r to next, or to refuse if r asks for an upgrade and too many connections are open.
 func (u *upgrades) serve(w http.ResponseWriter, r *http.Request, next http.Handler, refuse func(notice)) {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	u.follow(srv)
@@ -96,8 +96,8 @@ func (u *upgrades) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	next.ServeHTTP(hijacker{w}, r.WithContext(ctx))
 }
 
-// hijacker hands out connections that can only be closed whole. Else, when Grafana ends a WebSocket, the reverse proxy closes
-// just its direction and waits for the client to close the other one, which it may never do.
+// hijacker returns connections without CloseWrite. With it, httputil.ReverseProxy would close only one direction when Grafana ends
+// a WebSocket, and wait for the client to close the other one, which it may never do.
 type hijacker struct{ http.ResponseWriter }
 
 // Unwrap lets an http.ResponseController find the rest.

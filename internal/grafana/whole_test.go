@@ -289,7 +289,7 @@ func testGrafanaWithABrokenDatabase(t *testing.T, home string) { //nolint:thelpe
 	run(t, g)
 	s := await(t, g, "waiting", waiting)
 	t.Log(s.Reason)
-	if !strings.Contains(s.Reason, "not a database") || !strings.Contains(s.Reason, "grafana.db comes from another version or is damaged") {
+	if !strings.Contains(s.Reason, "not a database") || !strings.Contains(s.Reason, "grafana.db is of another Grafana version or damaged") {
 		t.Errorf("reason %q", s.Reason)
 	}
 }

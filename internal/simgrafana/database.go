@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// header is what a file of SQLite begins with.
+// header is how a SQLite file begins.
 const header = "SQLite format 3\x00"
 
-// shortestPassword has as many bytes as Grafana wants.
+// shortestPassword is the least number of bytes that Grafana accepts.
 const shortestPassword = 5
 
-// database plays the file that Grafana keeps everything in.
+// database simulates Grafana's database file.
 type database struct {
 	path string
 	disk string // Play.Disk
@@ -30,13 +30,14 @@ type database struct {
 }
 
 type state struct {
-	Schema     int // the first number of the version that migrated it last
+	Schema     int // the major version that migrated it last
 	Login      string
 	Password   string
-	Dashboards map[string]json.RawMessage // those that users saved, by uid
+	Dashboards map[string]json.RawMessage // saved by users, by uid
 }
 
-// openDatabase opens the file, or makes it, with the administrator that the settings name, and brings it to this version.
+// openDatabase opens the file and migrates it to this version. If there is none, it creates one with the administrator of the
+// settings.
 func openDatabase(s settings, p Play, l logger) (db *database, err error) {
 	path := s.get("database", "path")
 	if !filepath.IsAbs(path) {
@@ -91,7 +92,7 @@ func (db *database) migrate(version string, l logger) error {
 	return nil
 }
 
-// save writes the file, with SQLite's words for what goes wrong.
+// save writes the file. Its errors have SQLite's texts.
 func (db *database) save() error {
 	switch db.disk {
 	case DiskFull:
@@ -119,7 +120,7 @@ func (db *database) setPassword(password string) error {
 	return db.save()
 }
 
-// knows reports whether a user has the password.
+// knows reports whether a user exists and has the password.
 func (db *database) knows(login, password string) bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()

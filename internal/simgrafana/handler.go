@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// handler serves Grafana's HTTP API, as far as we use it, and one page.
+// handler serves the part of Grafana's HTTP API that we use, and one page.
 type handler struct {
 	home        string
 	settings    settings
@@ -19,7 +19,7 @@ type handler struct {
 	provisioned *provisioned
 	log         logger
 	root        *url.URL
-	subPath     string // of all addresses that it names, such as /grafana
+	subPath     string // path prefix of its links, such as /grafana
 	sessions    sessions
 }
 
@@ -52,7 +52,7 @@ func newHandler(home string, s settings, db *database, p *provisioned, l logger)
 	return h.outer(mux)
 }
 
-// outer does what comes before every route: the host and the path that Grafana serves under, and whose page it was.
+// outer handles what applies to every route: the allowed host, the path prefix, and the origin of the request.
 func (h *handler) outer(next http.Handler) http.Handler {
 	prefix := ""
 	if h.settings.on("server", "serve_from_sub_path") {
@@ -90,7 +90,7 @@ func say(w http.ResponseWriter, status int, message string) {
 	answer(w, status, map[string]string{"message": message})
 }
 
-// changed answers what changes nothing that a stand-in needs to keep.
+// changed answers a write whose content is not kept.
 func changed(message string) func(http.ResponseWriter, *http.Request, user) {
 	return func(w http.ResponseWriter, r *http.Request, _ user) {
 		if !json.NewDecoder(r.Body).More() {
@@ -102,7 +102,7 @@ func changed(message string) func(http.ResponseWriter, *http.Request, user) {
 }
 
 func (h *handler) play() Play {
-	p, _ := readPlay(h.home) // it could be read at the start
+	p, _ := readPlay(h.home) // it was readable at the start
 	return p
 }
 

@@ -21,7 +21,7 @@ func newLogger(s settings) logger {
 	return l
 }
 
-// line writes one; pairs are names and values.
+// line writes one line; pairs are names and values.
 func (l logger) line(level, name, message string, pairs ...string) {
 	now := time.Now().Format(time.RFC3339Nano)
 	fields := map[string]string{"level": level, "logger": name, "msg": message, "t": now}
@@ -30,12 +30,12 @@ func (l logger) line(level, name, message string, pairs ...string) {
 	}
 	text, err := json.Marshal(fields)
 	if err != nil {
-		panic(err) // strings can be written
+		panic(err) // strings can always be marshalled
 	}
 	fmt.Fprintln(l.out, string(text))
 }
 
-// fail prints what a Grafana ends with, and returns the exit code.
+// fail prints the error with which Grafana exits, and returns the exit code.
 func fail(err error) int {
 	fmt.Fprintf(os.Stderr, "Error: ✗ %v\n", err)
 	return 1

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// page serves the one page, whatever it is that is looked at.
+// page serves the same page for every path.
 func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 	if _, refused := h.identify(r); refused != "" && r.URL.Path != "/login" {
 		http.Redirect(w, r, h.subPath+"/login", http.StatusFound)
@@ -28,7 +28,7 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, strings.Replace(string(text), `<base href="BASE">`, `<base href="`+h.subPath+`/" />`, 1))
 }
 
-// live takes a WebSocket, and leaves what comes on it unanswered.
+// live accepts a WebSocket and ignores its messages.
 func (h *handler) live(w http.ResponseWriter, r *http.Request, _ user) {
 	if !h.mayListen(r) {
 		http.Error(w, "request Origin is not authorized", http.StatusForbidden)
@@ -51,7 +51,7 @@ func (h *handler) live(w http.ResponseWriter, r *http.Request, _ user) {
 	_, _ = io.Copy(io.Discard, buffered)
 }
 
-// mayListen reports whether a page may open a WebSocket: one of the host, port included, that it asks, or of the root URL.
+// mayListen reports whether a page may open a WebSocket: its origin must be the request's host with port, or that of the root URL.
 func (h *handler) mayListen(r *http.Request) bool {
 	origin := strings.ToLower(r.Header.Get("Origin"))
 	if origin == "" || slices.Contains(strings.Fields(h.settings.get("live", "allowed_origins")), origin) {

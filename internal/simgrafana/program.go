@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// parseArgs returns the home and the words that are no flags.
+// parseArgs returns the home and the arguments that are not flags.
 func parseArgs(args []string) (home string, words []string, err error) {
 	for i := 0; i < len(args); i++ {
 		switch {
@@ -34,7 +34,7 @@ func parseArgs(args []string) (home string, words []string, err error) {
 	return home, words, nil
 }
 
-// begin is what server and command line do alike.
+// begin parses the arguments and loads the settings, for server and cli.
 func begin(args []string) (home string, words []string, s settings, p Play, err error) {
 	if home, words, err = parseArgs(args); err != nil {
 		return "", nil, nil, Play{}, err
@@ -46,7 +46,7 @@ func begin(args []string) (home string, words []string, s settings, p Play, err 
 	return home, words, s, p, err
 }
 
-// runCLI plays `grafana cli`. Besides, it notes how it was called: in cli.log of the data folder.
+// runCLI simulates `grafana cli`. It also logs its arguments to cli.log in the data folder.
 func runCLI(args []string) int {
 	_, words, s, p, err := begin(args)
 	if err != nil {
@@ -77,7 +77,7 @@ func runCLI(args []string) int {
 	return 0
 }
 
-// runServer plays `grafana server` until a signal ends it.
+// runServer simulates `grafana server` until a signal ends it.
 func runServer(args []string) int {
 	home, _, s, p, err := begin(args)
 	if err != nil {

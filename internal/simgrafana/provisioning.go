@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// datasource is one that a file gives. Keys that are not here are passed over, as Grafana passes over those it doesn't know.
+// datasource is a provisioned datasource. Other keys are ignored, as Grafana ignores unknown ones.
 type datasource struct {
 	Name      string            `yaml:"name"`
 	UID       string            `yaml:"uid"`
@@ -29,7 +29,7 @@ type datasource struct {
 	Secure    map[string]string `yaml:"secureJsonData"`
 }
 
-// provider is a folder of dashboards.
+// provider is a provisioned folder of dashboards.
 type provider struct {
 	Name           string `yaml:"name"`
 	Type           string `yaml:"type"`
@@ -39,17 +39,17 @@ type provider struct {
 		Path string `yaml:"path"`
 	} `yaml:"options"`
 
-	read time.Time // when its files were read last
+	read time.Time // last time that its files were read
 }
 
-// provisioned is what the files in the provisioning folder give.
+// provisioned is the content of the provisioning folder.
 type provisioned struct {
 	log         logger
 	datasources map[string]datasource // by uid
 	providers   []*provider
 
 	mu         sync.Mutex
-	searches   int // that were answered
+	searches   int // number of answered searches
 	dashboards map[string]dashboard
 }
 
@@ -62,7 +62,7 @@ type dashboard struct {
 	}
 }
 
-// loadProvisioning reads what is read once; a fault in it is one that Grafana doesn't start with.
+// loadProvisioning reads the files that Grafana reads at its start. Grafana does not start if one is invalid.
 func loadProvisioning(dir string, l logger) (*provisioned, error) {
 	p := &provisioned{log: l, datasources: map[string]datasource{}, dashboards: map[string]dashboard{}}
 	err := eachFile(filepath.Join(dir, "datasources"), l, func(text []byte) error {
@@ -103,8 +103,8 @@ func loadProvisioning(dir string, l logger) (*provisioned, error) {
 	return p, nil
 }
 
-// load leaves only those datasources whose plugin is there. From 13.2 on, each lies in a folder of its own; before, they are
-// a part of the program.
+// load removes the datasources whose plugin is missing. From 13.2 on, each plugin is in a folder of its own; before, they were part
+// of the program.
 func (p *provisioned) load(dir, version string) {
 	var major, minor int
 	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n == 2 && (major < 13 || major == 13 && minor < 2) {
@@ -134,7 +134,7 @@ func (p *provisioned) checkDatasources() error {
 	return nil
 }
 
-// eachFile calls f with the YAML files of a folder. A folder that isn't there is complained of, and no more.
+// eachFile calls f with each YAML file of a folder. A missing folder is only logged.
 func eachFile(dir string, l logger, f func(text []byte) error) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -156,7 +156,7 @@ func eachFile(dir string, l logger, f func(text []byte) error) error {
 	return nil
 }
 
-// decode reads a YAML document in which $NAME stands for a variable and $$ for a dollar.
+// decode reads a YAML document in which $NAME stands for an environment variable and $$ for a dollar sign.
 func decode(text []byte, document any, version func() int) error {
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
@@ -197,7 +197,7 @@ func (p *provisioned) search(takes int) []dashboard {
 	return slices.SortedFunc(maps.Values(found), func(a, b dashboard) int { return strings.Compare(a.head.Title, b.head.Title) })
 }
 
-// dashboard returns one of them.
+// dashboard returns a provisioned dashboard.
 func (p *provisioned) dashboard(uid string, takes int) (dashboard, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -205,7 +205,7 @@ func (p *provisioned) dashboard(uid string, takes int) (dashboard, bool) {
 	return d, ok
 }
 
-// take reads the files of every folder whose time has come.
+// take reads the files of every folder that is due.
 func (p *provisioned) take(takes, searches int) map[string]dashboard {
 	if takes < 0 || searches < takes {
 		return nil

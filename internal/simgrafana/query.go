@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// mostPoints is how many steps a query has at most.
+// mostPoints is the most steps that a query may have.
 const mostPoints = 11_000
 
-// datasource shows one to an administrator.
+// datasource returns a datasource to an administrator.
 func (h *handler) datasource(w http.ResponseWriter, r *http.Request, _ user) {
 	d, ok := h.provisioned.datasources[r.PathValue("uid")]
 	if !ok {
@@ -48,7 +48,7 @@ func (h *handler) datasourceHealth(w http.ResponseWriter, r *http.Request, _ use
 	answer(w, http.StatusOK, map[string]string{"status": "OK", "message": "Successfully queried the Prometheus API."})
 }
 
-// passOn sends a request to the datasource as it is.
+// passOn proxies a request to the datasource unchanged.
 func (h *handler) passOn(w http.ResponseWriter, r *http.Request, _ user) {
 	d, ok := h.provisioned.datasources[r.PathValue("uid")]
 	if !ok {
@@ -66,7 +66,7 @@ func (h *handler) passOn(w http.ResponseWriter, r *http.Request, _ user) {
 	_, _ = io.Copy(w, resp.Body)
 }
 
-// send asks the datasource's server, with the header and the TLS that the provisioning names.
+// send sends a request to the datasource's server, with the provisioned header and TLS settings.
 func (d datasource) send(ctx context.Context, method, path string, values url.Values) (*http.Response, error) {
 	address, body := strings.TrimSuffix(d.URL, "/")+"/"+path, ""
 	if method == http.MethodPost {
@@ -99,7 +99,7 @@ type result struct {
 	Values [][]any           `json:"values"`
 }
 
-// ask puts a query to the Prometheus of the datasource.
+// ask sends a query to the datasource's Prometheus.
 func (d datasource) ask(ctx context.Context, what string, values url.Values) ([]result, error) {
 	if d.Type != "prometheus" || d.Access != "proxy" {
 		return nil, fmt.Errorf("a datasource of type %q and access %q can't be asked", d.Type, d.Access)
@@ -180,7 +180,7 @@ func (h *handler) query(w http.ResponseWriter, r *http.Request, _ user) {
 	answer(w, status, map[string]any{"results": results})
 }
 
-// answer asks for one moment, for a time, or for both, as the query says; one that says neither wants a time.
+// answer runs an instant query, a range query, or both, as the query says. The default is a range query.
 func (q query) answer(ctx context.Context, d datasource, from, to time.Time) (frames []any, err error) {
 	var results []result
 	if q.Instant {
@@ -205,7 +205,7 @@ func (q query) answer(ctx context.Context, d datasource, from, to time.Time) (fr
 	return frames, nil
 }
 
-// frame is a series as Grafana passes it to a page.
+// frame is a series in the format that Grafana sends to a browser.
 func (s result) frame(refID string) any {
 	times, values := []int64{}, []any{}
 	if s.Value != nil {
@@ -231,7 +231,7 @@ func (s result) frame(refID string) any {
 
 func seconds(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64) }
 
-// parseTime reads milliseconds since 1970, now, and now-5m.
+// parseTime parses milliseconds since 1970, "now", and times such as "now-5m".
 func parseTime(s string, now time.Time) (time.Time, error) {
 	if ms, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return time.UnixMilli(ms), nil

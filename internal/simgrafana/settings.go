@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// settings are by section and key: the defaults of the home, and over them the environment.
+// settings are values by section and key: the defaults of the home, overridden by the environment.
 type settings map[string]map[string]string
 
 func loadSettings(home string) (settings, error) {
@@ -49,7 +49,7 @@ var (
 	reference = regexp.MustCompile(`%\((\w+)\)s`)
 )
 
-// expand reads a value that is somewhere else.
+// expand resolves a value that refers to a file or a variable.
 func expand(value string) (string, error) {
 	if m := fromFile.FindStringSubmatch(value); m != nil {
 		text, err := os.ReadFile(m[1])
@@ -61,14 +61,14 @@ func expand(value string) (string, error) {
 	return value, nil
 }
 
-// get returns a value, with those of its section that it refers to.
+// get returns a value, in which references to other keys of the section are resolved.
 func (s settings) get(section, key string) string {
 	return reference.ReplaceAllStringFunc(s[section][key], func(name string) string {
 		return s.get(section, reference.FindStringSubmatch(name)[1])
 	})
 }
 
-// under returns a path, a relative one from the home.
+// under returns a path. A relative one is relative to the home.
 func (s settings) under(home, section, key string) string {
 	if path := s.get(section, key); filepath.IsAbs(path) {
 		return path
@@ -78,7 +78,7 @@ func (s settings) under(home, section, key string) string {
 
 func (s settings) on(section, key string) bool { return s.get(section, key) == "true" }
 
-// rootURL is where users see Grafana, without a slash at the end.
+// rootURL is the URL under which users reach Grafana, without a slash at the end.
 func (s settings) rootURL() *url.URL {
 	u, err := url.Parse(strings.TrimRight(s.get("server", "root_url"), "/"))
 	if err != nil {
@@ -87,7 +87,7 @@ func (s settings) rootURL() *url.URL {
 	return u
 }
 
-// redacted are all settings as an administrator sees them.
+// redacted returns all settings as an administrator sees them.
 func (s settings) redacted() map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for section, keys := range s {

@@ -1,5 +1,5 @@
-// Package simgrafana plays a Grafana's program, for tests only: a test's own binary is one when it is started as the bin/grafana
-// of a home that Furnish made. It behaves towards us as Grafana 10 to 13 do, and shares no line with them.
+// Package simgrafana simulates the program grafana, for tests only. A test's own binary acts as Grafana when it is started as the
+// bin/grafana of a home that Furnish made. Towards us it behaves as Grafana 10 to 13 do; it has no code of Grafana.
 package simgrafana
 
 import (
@@ -15,38 +15,38 @@ import (
 	"time"
 )
 
-// defaultVersion is what it says it is, unless the Play says otherwise.
+// defaultVersion is the version that it reports unless Play.Version is set.
 const defaultVersion = "13.2.2"
 
-// Play says how the Grafana of a home behaves. The zero value is one that is well.
+// Play says how the Grafana of a home behaves. The zero value is a healthy Grafana.
 type Play struct {
-	Version   string        `json:",omitempty"` // 10.0.0 and the like; one with a lower first number refuses the database
-	StartUp   time.Duration `json:",omitempty"` // how long it takes until it listens
-	Migration time.Duration `json:",omitempty"` // how much longer that is while there is no database
-	Takes     int           `json:",omitempty"` // searches that it answers before it takes up the dashboards; below zero: it never does
+	Version   string        `json:",omitempty"` // such as 10.0.0; it refuses a database of a higher major version
+	StartUp   time.Duration `json:",omitempty"` // time from the start until it listens
+	Migration time.Duration `json:",omitempty"` // how much longer the start takes without a database
+	Takes     int           `json:",omitempty"` // searches that it answers before it has the dashboards; below zero: it never has them
 
-	Ends           string `json:",omitempty"` // why it ends at its start
+	Ends           string `json:",omitempty"` // the error with which it exits at the start
 	Disk           string `json:",omitempty"` // DiskFull or DiskReadOnly
-	CLIEnds        string `json:",omitempty"` // why its command line fails
+	CLIEnds        string `json:",omitempty"` // the error of grafana cli
 	Hangs          bool   `json:",omitempty"` // it never listens
-	PortTaken      bool   `json:",omitempty"` // another program takes its port between our look and its own
-	Locked         bool   `json:",omitempty"` // its parts find the database locked while it starts
-	IgnoresSIGTERM bool   `json:",omitempty"` // SIGTERM doesn't end it
+	PortTaken      bool   `json:",omitempty"` // another program takes the port after we found it free
+	Locked         bool   `json:",omitempty"` // it logs "database is locked" while it starts
+	IgnoresSIGTERM bool   `json:",omitempty"` // it ignores SIGTERM
 
-	// These are looked at with each request.
-	Unhealthy    bool   `json:",omitempty"` // its database fails
+	// These are read with each request.
+	Unhealthy    bool   `json:",omitempty"` // /api/health reports a failing database
 	Unresponsive bool   `json:",omitempty"` // it no longer answers /api/health
-	Warns        string `json:",omitempty"` // the warning that it logs with each answer to /api/health
-	Dies         string `json:",omitempty"` // the error that it ends with once it has answered /api/health
+	Warns        string `json:",omitempty"` // a warning that it logs with each answer to /api/health
+	Dies         string `json:",omitempty"` // the error with which it exits after it has answered /api/health
 }
 
-// What Play.Disk may be.
+// Values of Play.Disk.
 const (
 	DiskFull     = "full"
 	DiskReadOnly = "read-only"
 )
 
-// Main makes this process a Grafana, and then doesn't return, if that is what it was started as. It comes first in TestMain.
+// Main acts as Grafana and does not return if this process was started as bin/grafana. TestMain must call it first.
 func Main() {
 	if filepath.Base(os.Args[0]) != "grafana" || len(os.Args) < 2 {
 		return
@@ -62,7 +62,7 @@ func Main() {
 //go:embed home
 var home embed.FS
 
-// Furnish makes dir a home whose program is this test's binary.
+// Furnish makes dir the home of a Grafana whose program is this test's binary.
 func Furnish(dir string) error {
 	files, err := fs.Sub(home, "home")
 	if err != nil {
@@ -91,7 +91,7 @@ func Home(t *testing.T) string {
 	return dir
 }
 
-// Set has the Grafana of a home behave as p says, also one that runs.
+// Set makes the Grafana of a home behave as p says. It also affects a running one.
 func Set(t *testing.T, dir string, p Play) {
 	t.Helper()
 	text, err := json.Marshal(p)
@@ -109,7 +109,7 @@ func Set(t *testing.T, dir string, p Play) {
 
 func playFile(dir string) string { return filepath.Join(dir, "conf", "play.json") }
 
-// readPlay returns the zero value where nothing was set.
+// readPlay returns what Set wrote, or the zero value with the default version.
 func readPlay(dir string) (p Play, err error) {
 	text, err := os.ReadFile(playFile(dir))
 	if err == nil {
@@ -123,10 +123,10 @@ func readPlay(dir string) (p Play, err error) {
 	return p, err
 }
 
-// realHomes are the variables that name the home of a real Grafana, the first one wins.
+// realHomes are the variables that name the home of a real Grafana. The first one that is set is used.
 var realHomes = [...]string{"STACKSCOPE_GRAFANA_HOME", "GF_PATHS_HOME"}
 
-// RealHome returns the home of the real Grafana, 10.0 or newer, that this machine names, and skips the test where it names none.
+// RealHome returns the home of a real Grafana, 10.0 or newer, that a variable names, and skips the test if none is set.
 func RealHome(t *testing.T) string {
 	t.Helper()
 	for _, name := range realHomes {
@@ -145,14 +145,14 @@ func RealHome(t *testing.T) string {
 	return ""
 }
 
-// Each runs f with the home of the stand-in, and again with that of a real Grafana where the machine has one.
+// Each runs f with the home of the simulated Grafana, and again with the home of a real one if this machine has one.
 func Each(t *testing.T, f func(t *testing.T, home string)) {
 	t.Helper()
 	t.Run("stand-in", func(t *testing.T) { f(t, Home(t)) })
 	t.Run("real", func(t *testing.T) { f(t, RealHome(t)) })
 }
 
-// Environ is this process' environment without the settings of a Grafana that the machine has.
+// Environ returns this process' environment without GF_* settings.
 func Environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "GF_") })
 }

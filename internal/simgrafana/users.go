@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// role orders what users may do.
+// role is a user's role; a higher one includes the lower ones.
 type role int
 
 const (
@@ -22,13 +22,13 @@ const (
 
 var roles = map[string]role{"Viewer": viewer, "Editor": editor, "Admin": admin}
 
-// user is who sent a request; without a login it is an anonymous one.
+// user is the sender of a request; without a login it is anonymous.
 type user struct {
 	login string
 	role  role
 }
 
-// sessions are the logins by cookie.
+// sessions are the logins, by cookie.
 type sessions struct {
 	mu     sync.Mutex
 	logins map[string]string
@@ -60,7 +60,7 @@ func (s *sessions) end(r *http.Request, cookie string) {
 	}
 }
 
-// identify returns who sent the request, or why it is refused.
+// identify returns the sender of a request, or why it is refused.
 func (h *handler) identify(r *http.Request) (u user, refused string) {
 	if login, password, ok := r.BasicAuth(); ok && h.settings.on("auth.basic", "enabled") {
 		if !h.db.knows(login, password) {
@@ -69,7 +69,7 @@ func (h *handler) identify(r *http.Request) (u user, refused string) {
 		return h.signedIn(login), ""
 	}
 	if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
-		return user{}, "Invalid API key" // it has none
+		return user{}, "Invalid API key" // there are no API keys
 	}
 	if name := r.Header.Get(h.settings.get("auth.proxy", "header_name")); name != "" && h.settings.on("auth.proxy", "enabled") {
 		return h.signedIn(name), ""
@@ -90,7 +90,7 @@ func (h *handler) signedIn(login string) user {
 	return user{login, viewer}
 }
 
-// may lets those in who have the role at least.
+// may passes on requests of users who have at least the role.
 func (h *handler) may(least role, f func(w http.ResponseWriter, r *http.Request, u user)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		u, refused := h.identify(r)
@@ -105,7 +105,7 @@ func (h *handler) may(least role, f func(w http.ResponseWriter, r *http.Request,
 	}
 }
 
-// known lets those in who have logged in.
+// known passes on requests of users who have logged in.
 func (h *handler) known(f func(w http.ResponseWriter, r *http.Request, u user)) http.HandlerFunc {
 	return h.may(nobody, func(w http.ResponseWriter, r *http.Request, u user) {
 		if u.login == "" {
@@ -147,8 +147,8 @@ func (h *handler) setCookie(w http.ResponseWriter, name, value string, age int) 
 	})
 }
 
-// sameSite reports whether a request that changes something with a session's cookie comes from a page of the host that it was
-// sent to. Whatever names no origin comes from no page.
+// sameSite reports whether a request that changes something with a session's cookie comes from a page of the same host. A request
+// without the header Origin does not come from a page.
 func (h *handler) sameSite(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if _, err := r.Cookie(h.settings.get("auth", "login_cookie_name")); err != nil || origin == "" {
