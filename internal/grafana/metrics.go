@@ -17,7 +17,7 @@ const (
 
 func (k kind) String() string { return [kinds]string{"start", "exit", "unresponsive"}[k] }
 
-// WriteMetrics writes the families of the supervision. There are none while there is no Grafana.
+// WriteMetrics writes the metrics of the supervisor. There are none while Grafana is not installed.
 func (g *Grafana) WriteMetrics(w *exposition.Writer) {
 	phase := g.Status().Phase
 	g.mu.Lock()

@@ -7,19 +7,19 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// sample is one sample of a family.
+// sample is one sample of a metric.
 type sample struct {
 	metric  *catalog.Metric
 	value   float64
 	labels  exposition.Labels // rendered when the sample is taken, not at each scrape
-	lasting bool              // stays while the driver hangs
+	lasting bool              // also exported while the driver hangs
 }
 
 // maxRendered bounds the label texts that a builder keeps for the next reading.
 const maxRendered = 1 << 14
 
-// builder turns GPUs into samples. It keeps the label texts that it rendered, since nearly all of them come again with the
-// next reading. The zero builder is ready for use, by one goroutine.
+// builder makes samples from GPUs. It caches rendered labels, because nearly all of them recur in the next reading. The zero builder
+// is ready for use, by one goroutine.
 type builder struct {
 	samples []sample
 	errs    []error
@@ -31,7 +31,7 @@ type builder struct {
 	scratch  []byte
 }
 
-// build makes the samples of all families, one family after the other, in a slice that the builder does not use again.
+// build makes the samples of all metrics, one metric after the other, in a slice that the builder does not reuse.
 func (b *builder) build(statuses []deviceStatus) {
 	b.samples, b.errs = make([]sample, 0, len(b.samples)+8), nil
 	if b.seen == nil {
@@ -54,7 +54,7 @@ func (b *builder) build(statuses []deviceStatus) {
 	}
 }
 
-// value adds v to the family, unless it is not known.
+// value adds v as a sample, unless it is unknown.
 func (b *builder) value(v Value, pairs ...string) {
 	if n, ok := v.Get(); ok {
 		b.add(n, pairs...)

@@ -34,7 +34,7 @@ type Collector struct {
 // Name is the value of label collector: gpu_ and the vendor.
 func (c *Collector) Name() string { return c.name }
 
-// Collect calls emit for each sample of the last reading, one family after the other; it never waits. It returns how long
+// Collect calls emit for each sample of the last reading, one metric after the other; it never waits. It returns how long
 // that reading took and its error. The time is negative before the first reading and if the vendor has no GPU here.
 func (c *Collector) Collect(emit func(m *catalog.Metric, suffix string, value float64, labels exposition.Labels)) (took time.Duration, err error) {
 	p := c.sampler.page.Load()

@@ -137,15 +137,15 @@ func (id *Identity) describe() string {
 	return "without identity"
 }
 
-// family is how the samples of one family follow from a GPU.
+// family says how the samples of a metric are made from a GPU.
 type family struct {
 	metric *catalog.Metric
 	add    func(b *builder, c *deviceStatus)
-	// absent: the family is also of GPUs that are not there. lasting: and stays while the driver hangs.
+	// absent: lost GPUs have the metric, too. lasting: it is also exported while the driver hangs.
 	absent, lasting bool
 }
 
-// families stand in the order of catalog.GPU.
+// families are in the order of catalog.GPU.
 var families = []family{
 	{metric: &catalog.GPUInfo, absent: true, add: func(b *builder, c *deviceStatus) {
 		b.add(1, "uuid", c.UUID, catalog.LabelVendor, c.Vendor, "pci_address", c.PCI, "driver_version", c.Driver, "firmware_version", c.Firmware)

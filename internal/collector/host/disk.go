@@ -31,7 +31,7 @@ type diskReader struct {
 	found []diskReading
 }
 
-// blockDevice is what /sys says of a block device.
+// blockDevice is what /sys says about a block device.
 type blockDevice struct {
 	exported bool
 	labels   exposition.Labels
@@ -43,7 +43,7 @@ type diskReading struct {
 	diskCounters
 }
 
-// diskCounters are what is taken of a line.
+// diskCounters are the numbers that are read from a line.
 type diskCounters struct{ reads, sectorsRead, writes, sectorsWritten, busyMilliseconds uint64 }
 
 func newDiskReader(r *hostFS) *diskReader {
@@ -127,7 +127,7 @@ func (d *diskReader) lookup(name []byte) *blockDevice {
 }
 
 // isDisk reports whether a block device is a disk, or is made of disks (dm, md), and has a medium. Partitions and the paths
-// below a multipath device would count the same bytes twice; memory, loop and removable devices are of no interest.
+// of a multipath device would count the same bytes twice; RAM, loop and removable devices are not exported.
 func (d *diskReader) isDisk(name string) bool {
 	kind := strings.TrimRight(name, "0123456789")
 	if kind != name && slices.Contains([]string{"loop", "ram", "zram", "fd", "sr"}, kind) {

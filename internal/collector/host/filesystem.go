@@ -19,22 +19,22 @@ import (
 const (
 	// maxFilesystems bounds the exported filesystems.
 	maxFilesystems = 256
-	// hangAfter is how long a filesystem may take to say how full it is before it counts as hung.
+	// hangAfter is how long a filesystem may take to report its use before it counts as hung.
 	hangAfter = time.Second
 )
 
 // usageFunc returns the size and the used space of the filesystem at path in bytes.
 type usageFunc func(ctx context.Context, path string) (total, used uint64, err error)
 
-// filesystemReader reads the mounted filesystemReader.
+// filesystemReader reads the size and use of the mounted filesystems.
 type filesystemReader struct {
 	*hostFS
 
 	usage   usageFunc
 	hangs   hangGuard[filesystemUsage]
-	tables  []kernelFile // the first that can be read is the one
+	tables  []kernelFile // the first one that can be read is used
 	buf     []byte
-	was     []byte // the table that volumes was made from
+	was     []byte // the text from which volumes was made
 	skipped error  // about lines of that table
 	volumes []volume
 	labels  map[string]exposition.Labels // by mountpoint
@@ -50,7 +50,7 @@ func newFilesystemReader(r *hostFS, usage usageFunc) *filesystemReader {
 
 // volume is a device with the places where it is mounted, the best one to show first.
 type volume struct {
-	device string // or what else tells the volume from others
+	device string // or another text that identifies the volume
 	mounts []mount
 }
 
@@ -82,8 +82,8 @@ func (f *filesystemReader) read(ctx context.Context) ([]sample, error) {
 	return f.export(found, errs)
 }
 
-// list brings the volumes up to date. The table of mounts is long on a machine with many containers and seldom changes: it is
-// parsed only when its text has changed.
+// list updates the volumes. The table of mounts is long on a machine with many containers and seldom changes: it is parsed only
+// when its text has changed.
 func (f *filesystemReader) list() error {
 	table, path, err := firstTable(f.tables, &f.buf)
 	if err != nil {
@@ -139,8 +139,8 @@ func (f *filesystemReader) measure(ctx context.Context, v volume) filesystemUsag
 	return m
 }
 
-// ask tries the places where a volume is mounted until one answers. Places that are files, that are closed to other users or
-// that are gone are skipped.
+// ask calls usage for the mountpoints of a volume until one succeeds. It skips bind mounts of files, and mountpoints that are gone
+// or that the worker may not read.
 func (f *filesystemReader) ask(ctx context.Context, v volume) filesystemUsage {
 	var last error
 	for _, at := range v.mounts {
@@ -162,9 +162,9 @@ func (f *filesystemReader) ask(ctx context.Context, v volume) filesystemUsage {
 	return filesystemUsage{err: last}
 }
 
-// volumes picks the mounted filesystems that have space of their own and puts together those that are one device. Of
-// several mounts at one place only the last can be seen. Devices that aren't named after what they hold (beegfs_nodev) are
-// told apart by their number.
+// volumes selects the mounted filesystems that have space of their own and groups them by device. Of several mounts at one
+// mountpoint only the last is visible. Filesystems whose source is not a path or an export, such as beegfs_nodev, are
+// distinguished by their device number.
 func volumes(mounts []mount) []volume {
 	var all []volume
 	at, top := map[string]int{}, map[string]int{}
@@ -190,7 +190,7 @@ func volumes(mounts []mount) []volume {
 	for _, v := range all {
 		slices.SortStableFunc(v.mounts, func(a, b mount) int {
 			return cmp.Or(
-				compareBool(a.bind, b.bind),
+				cmp.Compare(boolValue(a.bind), boolValue(b.bind)),
 				cmp.Compare(len(a.mountpoint), len(b.mountpoint)),
 				cmp.Compare(a.mountpoint, b.mountpoint),
 			)
@@ -213,14 +213,4 @@ func hasOwnSpace(m mount) bool {
 		return false
 	}
 	return !strings.HasPrefix(m.mountpoint, "/snap/") && !strings.HasPrefix(m.mountpoint, "/proc/")
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
 }

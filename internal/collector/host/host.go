@@ -26,13 +26,13 @@ import (
 const (
 	// DefaultInterval is the time between two samples.
 	DefaultInterval = 5 * time.Second
-	// rareEvery is how many intervals pass between two samples of what hardly ever changes, such as the kernel's version.
+	// rareEvery is how many intervals pass between two samples of what seldom changes, such as the kernel's version.
 	rareEvery = 60
-	// lateAfter and staleAfter are how many intervals a sample may be overdue before its collector counts as failed, and
-	// before it is exported no more.
+	// lateAfter and staleAfter are how many intervals old a sample may be before its collector counts as failed, and before
+	// it is no longer exported.
 	lateAfter  = 3
 	staleAfter = 12
-	// readTimeout bounds one sample where the system lets itself be interrupted.
+	// readTimeout bounds one sample. System calls that cannot be interrupted may take longer.
 	readTimeout = 10 * time.Second
 )
 
@@ -68,7 +68,7 @@ func New(o Options) *Host {
 	}
 	h := &Host{}
 	if runtime.GOOS != "linux" {
-		o.Logger.Info("host metrics need Linux: there are none on this machine", logging.KeyComponent, "host")
+		o.Logger.Info("host metrics need Linux: this machine exports none", logging.KeyComponent, "host")
 		return h
 	}
 	r := newHostFS(o.Root)
@@ -122,7 +122,7 @@ type reading struct {
 }
 
 // readFunc takes a sample. It returns what could be read, and an error about the rest. errAbsent means that the machine has
-// nothing of the kind, such as no InfiniBand.
+// nothing of the kind, for example no InfiniBand.
 type readFunc func(context.Context) ([]sample, error)
 
 // Collector is one sampler.
@@ -167,9 +167,9 @@ func (c *Collector) run(ctx context.Context) {
 		}
 		if now != was {
 			if now != "" {
-				c.logger.Warn("host cannot be read completely", "error", now)
+				c.logger.Warn("host metrics cannot be read completely", "error", now)
 			} else {
-				c.logger.Info("host is read again")
+				c.logger.Info("host metrics are read again")
 			}
 			was = now
 		}

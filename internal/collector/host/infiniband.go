@@ -20,9 +20,9 @@ const (
 	maxOpenPorts = 16
 )
 
-// infinibandReader reads the InfiniBand and RoCE ports in /sys/class/infinibandReader
-// (https://docs.kernel.org/admin-guide/abi-stable.html). Reading most files there asks the adapter's firmware, which may
-// not answer: an adapter that hangs costs only its own ports.
+// infinibandReader reads the InfiniBand and RoCE ports in /sys/class/infiniband
+// (https://docs.kernel.org/admin-guide/abi-stable.html). Most of these files are read from the adapter's firmware, which may not
+// answer: an adapter that hangs loses only its own ports.
 type infinibandReader struct {
 	*hostFS
 

@@ -11,18 +11,18 @@ import (
 
 // mount is a line of a mountinfo table.
 type mount struct {
-	device     string // a path or a server's export, or what else the filesystem calls itself
+	device     string // a path, a server's export, or another name of the filesystem
 	number     string // major:minor
 	mountpoint string
 	fstype     string
-	bind       bool // it shows a part of a filesystem only
+	bind       bool // it shows only a part of a filesystem
 }
 
 // parseMounts reads a mountinfo table (https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts):
 //
 //	36 35 98:0 /sub /mnt rw,noatime master:1 - ext3 /dev/sda1 rw,errors=continue
 //
-// A line that is not understood is left out; err is about the first of them.
+// A malformed line is skipped; err is about the first one.
 func (r *hostFS) parseMounts(table []byte) (mounts []mount, err error) {
 	const number, root, mountpoint, fstype, source, options = 2, 3, 4, 0, 1, 2
 	devices := map[string]string{} // the first name of a device, by its number
@@ -34,7 +34,7 @@ func (r *hostFS) parseMounts(table []byte) (mounts []mount, err error) {
 			continue
 		}
 		m := mount{number: fields[number], mountpoint: unescape(fields[mountpoint]), fstype: rest[fstype]}
-		// Where the source is no path, as of nsfs, only the root tells mounts apart.
+		// If the source is not a path, as for nsfs, only the root distinguishes the mounts.
 		m.device = rest[source]
 		isPath := strings.HasPrefix(m.device, "/")
 		if !isPath && fields[root] != "/" {
@@ -54,8 +54,7 @@ func (r *hostFS) parseMounts(table []byte) (mounts []mount, err error) {
 	return mounts, err
 }
 
-// blockDevice resolves names of devices that are not the kernel's: /dev/mapper/NAME is a link to /dev/dm-N, and /dev/root has
-// no file.
+// blockDevice returns the kernel's name of a device: /dev/mapper/NAME is a link to /dev/dm-N, and /dev/root does not exist.
 func (r *hostFS) blockDevice(m mount) string {
 	if strings.HasPrefix(m.device, "/dev/mapper/") {
 		if path, err := filepath.EvalSymlinks(r.path(m.device)); err == nil {
@@ -70,7 +69,7 @@ func (r *hostFS) blockDevice(m mount) string {
 	return m.device
 }
 
-// unescape puts back what the kernel writes as octal numbers, since it parts fields and lines.
+// unescape decodes the separators of fields and lines, which the kernel writes as octal numbers.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s

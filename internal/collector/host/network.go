@@ -16,17 +16,17 @@ import (
 const (
 	// maxNetworkDevices bounds the exported network devices.
 	maxNetworkDevices = 64
-	// maxStack bounds how many virtual devices may lie one upon the other: a VLAN of a bond is two.
+	// maxStack bounds how many virtual devices may be stacked: a VLAN on a bond is two.
 	maxStack = 4
 	// speedEvery is how many samples pass between two readings of a link's speed, which the driver asks the hardware for.
 	speedEvery = 12
 )
 
-// networkReader reads /proc/net/dev, and /sys/class/net for what is behind a device.
+// networkReader reads /proc/net/dev, and /sys/class/net for the kind and the link of a device.
 type networkReader struct {
 	*hostFS
 
-	tables []kernelFile // the first that can be read is the one
+	tables []kernelFile // the first one that can be read is used
 	buf    []byte
 	known  map[string]*netDevice // by name: what /sys says of a device is read once
 	round  int
@@ -65,7 +65,7 @@ type netCounters struct {
 func newNetworkReader(r *hostFS) *networkReader {
 	return &networkReader{
 		hostFS: r,
-		// That of process 1 is the machine's, also where the worker lives in a container with a network of its own.
+		// The table of process 1 is the machine's, even if the worker runs in a container with its own network namespace.
 		tables: []kernelFile{r.kernelFile("proc", "1", "net", "dev"), r.kernelFile("proc", "self", "net", "dev")},
 		known:  map[string]*netDevice{},
 	}
@@ -176,8 +176,8 @@ func (n *networkReader) lookup(name []byte) *netDevice {
 	return dev
 }
 
-// isExported reports whether a device is hardware, or a bond, team or VLAN of hardware. Bridges, tunnels and the ends of
-// containers' links carry the same bytes once more.
+// isExported reports whether a device is hardware, or a bond, team or VLAN on hardware. Bridges, tunnels and the links of
+// containers would count the same bytes again.
 func (n *networkReader) isExported(name string, depth int) bool {
 	if name == "lo" || depth > maxStack {
 		return false
@@ -202,7 +202,7 @@ func (n *networkReader) isExported(name string, depth int) bool {
 	return false
 }
 
-// isStackedType reports whether a device's uevent file tells that it is a bond, team or VLAN. Teams have no type there.
+// isStackedType reports whether a device is a bond, team or VLAN by its uevent file. Teams have no type there.
 func isStackedType(name, uevent string) bool {
 	for line := range strings.Lines(uevent) {
 		if kind, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVTYPE="); ok {
@@ -212,7 +212,7 @@ func isStackedType(name, uevent string) bool {
 	return strings.HasPrefix(name, "team")
 }
 
-// readLink reads whether a device is up, and at times its speed. A speed that hangs in the driver costs only itself.
+// readLink reads whether a device is up, and every speedEvery samples its speed. If reading the speed hangs, only the speed is lost.
 func (n *networkReader) readLink(d *netDevice) error {
 	was := d.link
 	d.link.known = false
@@ -221,7 +221,7 @@ func (n *networkReader) readLink(d *netDevice) error {
 	case err != nil:
 		d.link = link{}
 		return nil
-	case state == "unknown": // the driver does not say it: what it knows is whether there is a carrier
+	case state == "unknown": // the driver does not report the state, but it reports the carrier
 		carrier := n.readWord("sys", "class", "net", d.name, "carrier")
 		d.link.known, d.link.up = carrier == "0" || carrier == "1", carrier == "1"
 	case state != "":
@@ -242,7 +242,7 @@ func (n *networkReader) readLink(d *netDevice) error {
 		return text
 	})
 	if !ok {
-		d.speedRound = 0 // asked at each sample: while it hangs, that costs nothing
+		d.speedRound = 0 // tried at each sample: while it hangs, that costs nothing
 		return fmt.Errorf("%s hangs", speed.path)
 	}
 	d.speedRound = n.round
@@ -250,8 +250,8 @@ func (n *networkReader) readLink(d *netDevice) error {
 	return nil
 }
 
-// parseSpeed turns Mbit/s into bytes per second. A link without a speed says -1, or in old kernels what is left of it in 16
-// or 32 bits: then it is 0.
+// parseSpeed converts Mbit/s to bytes per second. A link without a speed has -1, which old kernels cut to 16 or 32 bits:
+// parseSpeed returns 0.
 func parseSpeed(text []byte) float64 {
 	const fastest = 100_000_000
 	v, err := strconv.Atoi(string(bytes.TrimSpace(text)))
@@ -261,7 +261,7 @@ func parseSpeed(text []byte) float64 {
 	return float64(v) * 1e6 / 8
 }
 
-// parseNetwork reads what follows the colon: bytes, packets, errors, dropped and four more received, and the same sent.
+// parseNetwork reads the 16 numbers after the colon: bytes, packets, errors, dropped and four more received, then the same sent.
 func parseNetwork(numbers []byte) (c netCounters, ok bool) {
 	const fields = 16
 	to := [fields]*uint64{

@@ -106,11 +106,12 @@ type history struct {
 	second    bool
 }
 
-// maxGap is the longest time between two readings of which the share held back is still added up.
+// maxGap is the longest time between two readings for which the throttled time is still added up.
 const maxGap = 10 * time.Minute
 
-// follow adds the time in which the GPU was held back since the last reading: the share of the firmware's cycles times the
-// time between the driver's two looks at it. Of two limits for the same reason the longer one counts, for they overlap.
+// follow adds the time for which the GPU was throttled since the last reading: the share of throttled cycles, as the firmware counts
+// them, times the time between the two readings of the driver. Of two limits with the same reason the longer one counts, because
+// they overlap.
 func (h *history) follow(m *metrics) {
 	last, lastClock := h.residency, h.clock
 	h.residency, h.clock = m.residency, m.clock

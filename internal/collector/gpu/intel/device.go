@@ -39,7 +39,7 @@ type device struct {
 	fans                           []fan
 	parts                          []part
 	errors                         []errorCounter
-	tellable                       []gpu.Throttle // reasons for which the GPU could say that it is held back
+	tellable                       []gpu.Throttle // reasons for throttling that the GPU can report
 	survival                       bool
 	errorsRead                     []gpu.ECC
 	errorsAt                       time.Time

@@ -20,7 +20,7 @@ type part struct {
 	reasons      []reason
 }
 
-// reason is an attribute that says whether the GPU is held back for it.
+// reason is an attribute that says whether the GPU is throttled for this reason.
 type reason struct {
 	attr *sysfs.Attr
 	is   gpu.Throttle
@@ -124,7 +124,7 @@ func higher(a, b gpu.Value) gpu.Value {
 	return a
 }
 
-// throttles are the reasons for which a part is held back now. The parts' status is asked first: it is mostly 0.
+// throttles returns the reasons for which a part is throttled now. It reads the status of a part first, which is mostly 0.
 func (c *device) throttles(r *sysfs.Reader) (list []gpu.Throttle, known bool) {
 	for _, p := range c.parts {
 		status, ok := r.Int(p.status)

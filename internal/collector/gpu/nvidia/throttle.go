@@ -34,7 +34,7 @@ var reasons = []struct {
 	{nvml.ClocksEventReasonApplicationsClocksSetting, gpu.ThrottleUserClocks},
 }
 
-// throttles makes reasons of the driver's bits. An idle GPU is not held back.
+// throttles returns the reasons for the driver's bits. An idle GPU is not throttled.
 func throttles(bits uint64) []gpu.Throttle {
 	var out []gpu.Throttle
 	bits &^= nvml.ClocksEventReasonGpuIdle

@@ -149,7 +149,7 @@ func addRemapped(d *gpu.Device, v map[string]string) {
 	}
 }
 
-// addThrottles reads the reasons that are marked as active. An idle PPU is not held back.
+// addThrottles reads the reasons that are marked as active. An idle PPU is not throttled.
 func addThrottles(d *gpu.Device, v map[string]string) {
 	const section, hardware = "Clocks Throttle Reasons/", "HW Slowdown"
 	for _, r := range []struct {
