@@ -101,7 +101,7 @@ type history struct {
 	clock     uint64
 	residency residency
 	throttled [len(reasonNames)]time.Duration
-	told      reasons // those of which the GPU counts the time
+	reported  reasons // those of which the GPU counts the time
 	now       reasons
 	second    bool
 }
@@ -118,7 +118,7 @@ func (h *history) follow(m *metrics) {
 	h.now = 0
 	for i, c := range m.residency.cycles[1:] {
 		if c.ok {
-			h.told |= residencyReasons[i]
+			h.reported |= residencyReasons[i]
 		}
 	}
 	cycles, ok := advance(last.cycles[0], m.residency.cycles[0])
@@ -166,7 +166,7 @@ func (r reasons) position() int {
 func (h *history) times() []gpu.ThrottleTime {
 	var list []gpu.ThrottleTime
 	for i, name := range reasonNames {
-		if h.told&(1<<i) != 0 {
+		if h.reported&(1<<i) != 0 {
 			list = append(list, gpu.ThrottleTime{Reason: name, Time: h.throttled[i]})
 		}
 	}

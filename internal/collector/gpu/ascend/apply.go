@@ -46,24 +46,24 @@ func (d *details) apply(c *chip, isFirst bool) {
 func (d *details) identify(c *chip) {
 	id := &c.device.Identity
 	board := d.fields("board", c.npu, "")
-	id.Firmware = smi.Told(board["Firmware Version"])
+	id.Firmware = smi.Text(board["Firmware Version"])
 	a, _ := d.of("board", c.npu, c.id)
 	own := a.chips[""]
 	if id.Firmware == "" {
-		id.Firmware = smi.Told(own["Firmware Version"])
+		id.Firmware = smi.Text(own["Firmware Version"])
 	}
 	if id.PCI == "" {
-		id.PCI = strings.ToLower(smi.Told(own["PCIe Bus Info"]))
+		id.PCI = strings.ToLower(smi.Text(own["PCIe Bus Info"]))
 	}
-	die := smi.Told(either(own, "VDie ID", "Die ID"))
+	die := smi.Text(either(own, "VDie ID", "Die ID"))
 	if die == "" {
-		die = smi.Told(board["DDie ID"]) // a 950 has one chip and tells it with its NPU
+		die = smi.Text(board["DDie ID"]) // a 950 has one chip and tells it with its NPU
 	}
 	if strings.Trim(die, "0 ") == "" {
 		die = ""
 	}
 	if id.UUID = strings.ReplaceAll(die, " ", "-"); id.UUID == "" && board["Chip Count"] == "1" {
-		id.UUID = smi.Told(board["Serial Number"])
+		id.UUID = smi.Text(board["Serial Number"])
 	}
 }
 
@@ -112,7 +112,7 @@ const (
 // been counted before the worker was started.
 func (d *details) watch(c *chip, text string) {
 	var codes []string
-	for code := range strings.FieldsSeq(smi.Told(text)) {
+	for code := range strings.FieldsSeq(smi.Text(text)) {
 		code = strings.ToUpper(strings.TrimPrefix(code, "0x"))
 		if len(code) > 8 || strings.Trim(code, "0123456789ABCDEF") != "" || len(codes) == maxCodes {
 			return // not understood

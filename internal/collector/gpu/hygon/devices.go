@@ -159,7 +159,7 @@ func (s *scanner) text() (string, error) {
 // device is a DCU with what its fields say.
 func device(index string, f map[string]string) gpu.Device {
 	d := gpu.Device{Identity: gpu.Identity{Vendor: vendor, Index: index, Chip: "0", Name: "Hygon DCU"}}
-	if series := smi.Told(f["card series"]); series != "" {
+	if series := smi.Text(f["card series"]); series != "" {
 		d.Name = "Hygon " + strings.TrimPrefix(series, "Hygon ")
 	}
 	first := func(unit string, keys ...string) gpu.Value {

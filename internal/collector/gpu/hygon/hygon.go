@@ -137,13 +137,13 @@ func refusal(err error) error {
 func (b *Backend) identify(d *gpu.Device) {
 	f := b.identities.fields[d.Index]
 	d.Driver = b.driver
-	d.UUID = smi.Told(f["unique id"])
+	d.UUID = smi.Text(f["unique id"])
 	if d.UUID == "" {
-		d.UUID = smi.Told(f["serial number"])
+		d.UUID = smi.Text(f["serial number"])
 	}
 	bus, _, _ := strings.Cut(f["pci bus"], " ")
 	d.PCI = smi.Address(bus)
-	d.Firmware = smi.Told(b.firmware.fields[d.Index]["vbios version"])
+	d.Firmware = smi.Text(b.firmware.fields[d.Index]["vbios version"])
 	d.PowerLimit = b.caps[d.Index]
 }
 

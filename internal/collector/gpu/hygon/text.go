@@ -14,7 +14,7 @@ import (
 func driverVersion(out []byte) string {
 	for line := range strings.Lines(string(out)) {
 		if version, ok := strings.CutPrefix(strings.TrimSpace(line), "Driver Version:"); ok {
-			return smi.Told(strings.TrimSpace(version))
+			return smi.Text(strings.TrimSpace(version))
 		}
 	}
 	return ""

@@ -81,7 +81,7 @@ func readDevices(out []byte) ([]gpu.Device, error) {
 	devices := make([]gpu.Device, 0, len(q.Devices))
 	for _, c := range q.Devices {
 		d := c.device()
-		d.Driver = smi.Told(q.Driver)
+		d.Driver = smi.Text(q.Driver)
 		devices = append(devices, d)
 	}
 	return devices, nil
@@ -89,7 +89,7 @@ func readDevices(out []byte) ([]gpu.Device, error) {
 
 func (c *device) device() gpu.Device {
 	d := gpu.Device{
-		Identity:    gpu.Identity{Vendor: vendor, Chip: "0", Name: smi.Told(c.Name), UUID: smi.Told(c.UUID), PCI: smi.Address(c.PCI.Address)},
+		Identity:    gpu.Identity{Vendor: vendor, Chip: "0", Name: smi.Text(c.Name), UUID: smi.Text(c.UUID), PCI: smi.Address(c.PCI.Address)},
 		Utilization: smi.WithUnit(c.Utilization, "%"),
 		Temperature: smi.WithUnit(c.Temperature, "C"),
 		PowerUsed:   smi.WithUnit(c.Power.Chip, "W"),

@@ -16,47 +16,47 @@ import (
 )
 
 const (
-	// clientsEvery is the pause between two looks at processes.
+	// clientsEvery is the pause between two scans of the processes.
 	clientsEvery = 10 * time.Second
-	// longestPause is how long a process that had no GPU open is not looked at again. It begins with clientsEvery and doubles:
-	// who opens a GPU does so when it starts.
+	// longestPause is the longest pause before a process that had no GPU open is read again. The pause begins with clientsEvery and
+	// doubles: most processes that use a GPU open it when they start.
 	longestPause = 12 * clientsEvery
-	// maxProbes bounds the processes looked at in one go, maxFiles the files of each.
+	// maxProbes bounds the processes that one scan reads, maxFiles the files of each.
 	maxProbes  = 2048
 	maxFiles   = 2048
 	maxClients = 4096
 )
 
-// usage is what processes use of a GPU.
+// usage is what the processes use of a GPU.
 type usage struct {
 	processes    []gpu.Process
-	known        bool // all processes could be looked at
+	known        bool // all processes could be read
 	memory, busy gpu.Value
 
-	untold bool // a client doesn't tell its memory
+	memoryUnknown bool // a client does not report its memory
 }
 
-// clients looks for the processes that have a GPU open.
+// clients finds the processes that have a GPU open.
 type clients struct {
-	at      time.Time
-	seen    map[int]*candidate
-	last    map[clientKey]client
-	devices map[string]usage
-	partial bool // there are processes that can't be seen, or may not be looked at
-	told    bool // news told that
-	late    bool // a process that has a GPU open, or was never looked at, has to wait for the next look
-	rounds  int  // looks in a row that left out none of them
+	at       time.Time
+	seen     map[int]*candidate
+	last     map[clientKey]client
+	devices  map[string]usage
+	partial  bool // some processes are in another PID namespace or may not be read
+	reported bool // becamePartial returned true for that
+	late     bool // a process that has a GPU open, or was never read, has to wait for the next scan
+	rounds   int  // scans in a row that read all processes
 }
 
-// candidate is a process, and when to look at it again.
+// candidate is a process, and when to read it again.
 type candidate struct {
 	next   time.Time
 	pause  time.Duration
 	round  time.Time // when it was last listed
-	denied bool      // it may not be looked at
+	denied bool      // it may not be read
 }
 
-// clientKey is a client; pid tells those of a GPU that sleeps apart, whose id isn't known.
+// clientKey identifies a client. pid is set for clients of a suspended GPU, whose id is unknown.
 type clientKey struct {
 	pci string
 	id  uint64
@@ -67,13 +67,13 @@ func newClients() *clients {
 	return &clients{seen: map[int]*candidate{}, last: map[clientKey]client{}}
 }
 
-// of returns what processes use of a GPU. Sums over some processes would be sums of nothing in particular: they are told if
-// all processes could be looked at and all clients tell. A GPU that nobody has open is idle and empty.
+// of returns what the processes use of a GPU. The sums are known only if all processes could be read and all clients report their use.
+// A GPU that no process has open is idle and empty.
 func (c *clients) of(pci string) usage {
 	u := c.devices[pci]
 	u.known = c.rounds > 0
 	switch {
-	case !u.known || u.untold:
+	case !u.known || u.memoryUnknown:
 		u.memory = gpu.Value{}
 	case u.memory == gpu.Value{}:
 		u.memory = gpu.Known(0)
@@ -100,17 +100,17 @@ func (f found) key() clientKey {
 	return clientKey{f.pci, f.id, 0}
 }
 
-// due reports whether it is time to look at processes again.
+// due reports whether it is time for another scan.
 func (c *clients) due(now time.Time) bool { return c.devices == nil || now.Sub(c.at) >= clientsEvery }
 
-// news reports, once each time, that not all processes can be looked at.
-func (c *clients) news() bool {
-	news := c.partial && !c.told
-	c.told = c.partial
-	return news
+// becamePartial reports, once each time, that not all processes can be read any more.
+func (c *clients) becamePartial() bool {
+	became := c.partial && !c.reported
+	c.reported = c.partial
+	return became
 }
 
-// refresh looks at processes. asleep are the files in /dev/dri of GPUs that sleep, with the GPU's PCI address.
+// refresh scans the processes. asleep are the files in /dev/dri of suspended GPUs, with the GPU's PCI address.
 func (c *clients) refresh(ctx context.Context, root *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, now time.Time) {
 	elapsed := now.Sub(c.at)
 	c.at = now
@@ -125,8 +125,8 @@ func (c *clients) refresh(ctx context.Context, root *sysfs.Dir, r *sysfs.Reader,
 	c.account(all, elapsed)
 }
 
-// probe looks at the processes that are due and returns their clients, each once: a client may be open in several files and
-// processes, and counts for the one with the lowest number.
+// probe reads the processes that are due and returns their clients, each once: a client that is open in several files and processes
+// counts for the process with the lowest PID.
 func (c *clients) probe(ctx context.Context, proc *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, now time.Time) []found {
 	due := c.list(proc, now)
 	c.late = false
@@ -141,10 +141,10 @@ func (c *clients) probe(ctx context.Context, proc *sysfs.Dir, r *sysfs.Reader, a
 		p.denied = errors.Is(err, fs.ErrPermission)
 		p.pause = min(max(2*p.pause, clientsEvery), longestPause)
 		if len(list) > 0 {
-			p.pause = 0 // looked at each time
+			p.pause = 0 // read in each scan
 		}
 		p.next = now.Add(p.pause)
-		if p.pause == longestPause { // spread those that began together
+		if p.pause == longestPause { // spread the processes that started together
 			p.next = p.next.Add(-time.Duration(pid%6) * clientsEvery)
 		}
 		for _, f := range list {
@@ -167,8 +167,8 @@ func (c *clients) probe(ctx context.Context, proc *sysfs.Dir, r *sysfs.Reader, a
 	return all
 }
 
-// list brings the list of processes up to date and returns those that are due, the longest overdue first. Where the kernel's
-// own threads can't be seen, as in a container with processes of its own, others can't either.
+// list updates the list of processes and returns those that are due, the longest overdue first. If it lacks the kernel's threads, this
+// is a container with its own PID namespace, in which other processes are missing, too.
 func (c *clients) list(proc *sysfs.Dir, now time.Time) (due []int) {
 	c.partial = proc.Text("2/comm") != "kthreadd"
 	for _, name := range proc.Names(".") {
@@ -191,7 +191,7 @@ func (c *clients) list(proc *sysfs.Dir, now time.Time) (due []int) {
 	return due
 }
 
-// clientsOf returns the clients of a process. One that ends meanwhile has none.
+// clientsOf returns the clients of a process. A process that has ended has none.
 func clientsOf(proc *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, pid int) ([]client, error) {
 	dir, err := proc.Sub(strconv.Itoa(pid))
 	if err != nil {
@@ -207,7 +207,7 @@ func clientsOf(proc *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, pid i
 	if err != nil {
 		return nil, err
 	}
-	// Who opens a GPU does so early, and gets a low number.
+	// Most processes open the GPU early, as a low file descriptor.
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	var list []client
 	for _, name := range names[:min(len(names), maxFiles)] {
@@ -231,13 +231,13 @@ func clientsOf(proc *sysfs.Dir, r *sysfs.Reader, asleep map[string]string, pid i
 	return list, nil
 }
 
-// share is what a process, or with pid 0 everybody, had of a class of a GPU's engines.
+// share identifies the use of a class of a GPU's engines by a process; pid 0 is the sum of all processes.
 type share struct {
 	pci, class string
 	pid        int
 }
 
-// account sums up what clients use. What a GPU's engines did needs two looks at it.
+// account sums up what the clients use. The use of engines needs two scans.
 func (c *clients) account(all []found, elapsed time.Duration) {
 	devices := map[string]usage{}
 	shares := map[share]float64{}
@@ -250,7 +250,7 @@ func (c *clients) account(all []found, elapsed time.Duration) {
 		if f.memory >= 0 {
 			p.Memory, u.memory = sum(p.Memory, float64(f.memory)), sum(u.memory, float64(f.memory))
 		} else {
-			u.untold = true
+			u.memoryUnknown = true
 		}
 		devices[f.pci] = u
 		if before, ok := c.last[key]; ok {
@@ -272,7 +272,7 @@ func (c *clients) account(all []found, elapsed time.Duration) {
 	}
 }
 
-// since adds what a client had of each class since the look before.
+// since adds a client's use of each class since the previous scan.
 func (f found) since(before client, elapsed float64, shares map[share]float64) {
 	for _, e := range f.engines {
 		i := slices.IndexFunc(before.engines, func(x engine) bool { return x.class == e.class })

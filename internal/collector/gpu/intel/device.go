@@ -39,7 +39,7 @@ type device struct {
 	fans                           []fan
 	parts                          []part
 	errors                         []errorCounter
-	tellable                       []gpu.Throttle // reasons for throttling that the GPU can report
+	reportable                     []gpu.Throttle // reasons for throttling that the GPU can report
 	survival                       bool
 	errorsRead                     []gpu.ECC
 	errorsAt                       time.Time
@@ -65,11 +65,11 @@ func (s *source) openDevice(root *sysfs.Dir, f sysfs.PCIDevice) (*device, error)
 	c.openParts(root)
 	for _, p := range c.parts {
 		for _, reason := range p.reasons {
-			c.tellable = append(c.tellable, reason.is)
+			c.reportable = append(c.reportable, reason.is)
 		}
 	}
-	slices.Sort(c.tellable)
-	c.tellable = slices.Compact(c.tellable)
+	slices.Sort(c.reportable)
+	c.reportable = slices.Compact(c.reportable)
 	c.Link = sysfs.OpenLink(root, slot(root, f.Path))
 	return c, nil
 }
@@ -200,7 +200,7 @@ func (c *device) Read(now time.Time) gpu.Device {
 	}
 	d.Clocks = c.clocks(r)
 	if d.Throttles, d.ThrottleKnown = c.throttles(r); d.ThrottleKnown {
-		d.ThrottleReasons = c.tellable
+		d.ThrottleReasons = c.reportable
 	}
 	if r.Failed > 0 && r.Succeeded == 0 && c.OffBus(r) {
 		d.Lost = true

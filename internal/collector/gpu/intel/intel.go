@@ -1,16 +1,16 @@
-// Package intel reads Intel's discrete GPUs from what the i915 and xe drivers tell in /sys, and from what they tell of each
-// process in /proc/<pid>/fdinfo.
+// Package intel reads Intel's discrete GPUs from the files of the i915 and xe drivers in /sys, and the use of each process from
+// /proc/<pid>/fdinfo.
 //
 // Choices:
-//   - The graphics units of processors have no memory of their own and do not make a machine a GPU node: they are left out.
-//   - The index is a GPU's place among the discrete GPUs by PCI address, which is how xpu-smi numbers them.
-//   - Neither driver tells a GPU's power in /sys: it is the energy between two readings. On GPUs that count the energy of
-//     the whole board as 0, the one of the chip stands for it.
-//   - Neither tells how busy a GPU is, or how much of its memory is in use: both follow from the processes that have it open,
-//     and stay absent if some processes may not be looked at or can't be seen, as from a container with processes of its own, and
-//     while virtual functions of the GPU are given away. How much memory a GPU has only some versions of the drivers tell.
-//   - Of a GPU that sleeps nothing is read that would wake it. Who has it open is told, not with how much memory.
-//   - The GPU's own PCIe link is the one to a switch on the GPU; what is told is the link of that switch to the slot.
+//   - Integrated GPUs are not exported: they have no memory of their own and do not make a machine a GPU node.
+//   - The index is a GPU's position among the discrete GPUs by PCI address, as in xpu-smi.
+//   - The drivers do not report power in /sys. It is computed from the energy between two readings. If the energy counter of the board
+//     stays 0, the counter of the chip is used.
+//   - The drivers do not report utilization and used memory. Both are summed over the processes that have the GPU open. They are absent
+//     if the worker may not read some processes, if it runs in its own PID namespace, and while virtual functions of the GPU are
+//     assigned to virtual machines. Only some versions of the drivers report the total memory.
+//   - Nothing is read that would wake a suspended GPU. The processes that have it open are exported without their memory.
+//   - The GPU's own PCIe link leads to a switch on its board. The exported link is the one from that switch to the slot.
 package intel
 
 import (
@@ -27,7 +27,7 @@ const (
 	vendor   = "intel"
 	vendorID = "0x8086"
 
-	// integrated is where processors have their graphics unit.
+	// integrated is the PCI address of an integrated GPU.
 	integrated = "0000:00:02.0"
 )
 
@@ -71,7 +71,7 @@ func (s *source) Find(root *sysfs.Dir) (devices []sysfs.Device, complete bool) {
 		}
 		c, err := s.openDevice(root, f)
 		if err != nil {
-			complete = false // it went while it was opened
+			complete = false // it was removed while it was opened
 			continue
 		}
 		c.id = identity(root, f)
@@ -81,7 +81,7 @@ func (s *source) Find(root *sysfs.Dir) (devices []sysfs.Device, complete bool) {
 	return devices, complete
 }
 
-// Begin looks at processes, now and then, but not at what they do with GPUs that sleep: the drivers would wake them.
+// Begin scans the processes every clientsEvery. It does not read fdinfo of suspended GPUs: the drivers would wake them.
 func (s *source) Begin(ctx context.Context, root *sysfs.Dir, now time.Time) {
 	if !s.clients.due(now) {
 		return
@@ -95,13 +95,12 @@ func (s *source) Begin(ctx context.Context, root *sysfs.Dir, now time.Time) {
 		}
 	}
 	s.clients.refresh(ctx, root, s.reader, asleep, now)
-	if s.clients.news() {
-		s.logger.Info("not all of the machine's processes can be looked at: use and memory of GPUs stay unknown")
+	if s.clients.becamePartial() {
+		s.logger.Info("the worker cannot read all of the machine's processes: utilization and used memory of GPUs stay unknown")
 	}
 }
 
-// discrete reports whether a GPU is one, and not a processor's graphics unit. In a virtual machine a GPU may stand in the
-// same place.
+// discrete reports whether a GPU is discrete. In a virtual machine a discrete GPU may have the address of an integrated one.
 func discrete(root *sysfs.Dir, f sysfs.PCIDevice) bool {
 	return f.PCI != integrated || root.Has(f.Path+"/lmem_total_bytes") || root.Has(f.Path+"/device/vram_d3cold_threshold")
 }

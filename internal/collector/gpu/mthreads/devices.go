@@ -130,7 +130,7 @@ func (s section) section(path ...string) section {
 func (s section) text(path ...string) string {
 	switch v := s.get(path...).(type) {
 	case string:
-		return smi.Told(v)
+		return smi.Text(v)
 	case json.Number:
 		return v.String()
 	}

@@ -1,5 +1,5 @@
-// Package smi runs the vendors' command-line tools: within a deadline, with bounded output, and with a reason when one
-// cannot be used. It reads numbers and tables as those tools print them; what they mean is their vendor's package's business.
+// Package smi runs the vendors' command-line tools with a deadline and with bounded output. It parses the numbers and tables that the
+// tools print; the vendors' packages interpret them.
 package smi
 
 import (
@@ -21,27 +21,27 @@ const (
 	Timeout = 10 * time.Second
 	// Interval is the shortest pause between two runs: starting a tool costs the machine more than reading a file.
 	Interval = 5 * time.Second
-	// Budget bounds all runs of one reading together: who reads a backend takes one that is silent for longer to hang.
+	// Budget bounds all runs of one reading together. The sampler takes a backend that needs longer for hung.
 	Budget = 12 * time.Second
 	// maxOutput bounds what is read of one run.
 	maxOutput = 4 << 20
-	// maxErrors bounds what is kept of a tool's complaints, of which only the first line is told.
+	// maxErrors bounds what is kept of a tool's standard error. Errors show only its first line.
 	maxErrors = 4 << 10
 	// waitDelay is how long a killed or ended tool's children may keep its output open.
 	waitDelay = time.Second
 )
 
-// Runner runs a tool and returns what it printed to its standard output. Tests replace Run by one that reads files.
+// Runner runs a tool and returns its standard output. Tests replace Run by one that reads files.
 type Runner func(ctx context.Context, name string, args ...string) ([]byte, error)
 
-// Run runs name, which is looked up in PATH and in the places where vendors install their tools. A tool that is not there is
-// gpu.ErrAbsent. A tool that does not end within Timeout is killed with the processes that it started, unless the driver
-// keeps it from dying: then Run does not return either. What a tool printed before it failed is returned beside the error.
+// Run runs the tool name. It searches PATH and the folders in which vendors install their tools, and returns gpu.ErrAbsent if there is
+// no such tool. It kills a tool that does not end within Timeout, with the processes that it started; while the driver keeps the tool
+// from ending, Run does not return. If a tool fails, Run returns its output beside the error.
 func Run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	return runner{Timeout, waitDelay}.run(ctx, name, args...)
 }
 
-// runner holds the times, which tests shorten.
+// runner holds the timeouts, which tests shorten.
 type runner struct{ timeout, waitDelay time.Duration }
 
 var (
@@ -72,7 +72,7 @@ func (r runner) run(ctx context.Context, name string, args ...string) ([]byte, e
 	call := strings.Join(append([]string{name}, args...), " ")
 	switch cause := context.Cause(ctx); {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cause == nil:
-		// The second: the tool is done, and something that it started keeps its output open.
+		// ErrWaitDelay: the tool has ended, but a process that it started keeps its output open.
 		if !stdout.over {
 			return stdout.buf.Bytes(), nil
 		}
@@ -88,7 +88,7 @@ func (r runner) run(ctx context.Context, name string, args ...string) ([]byte, e
 	}
 }
 
-// places are where vendors put their tools outside PATH.
+// places are the folders outside PATH in which vendors install their tools.
 func places() []string {
 	return []string{
 		"/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/opt/bin",
@@ -110,8 +110,8 @@ func find(name string) (path string, listed bool, err error) {
 	return "", false, fmt.Errorf("%s: %w", name, gpu.ErrAbsent)
 }
 
-// libraries is where a tool outside PATH finds its libraries: beside it, as the vendor's own environment script says for
-// shells, which a service does not read.
+// libraries returns LD_LIBRARY_PATH for a tool outside PATH: the lib folders beside it. In a shell the vendor's environment script
+// sets it, which a service does not read.
 func libraries(tool, inherited string) string {
 	home := filepath.Dir(filepath.Dir(tool))
 	dirs := []string{filepath.Join(home, "lib64"), filepath.Join(home, "lib")}
@@ -121,7 +121,7 @@ func libraries(tool, inherited string) string {
 	return strings.Join(dirs, string(filepath.ListSeparator))
 }
 
-// said is the first line of what a tool printed, for an error text.
+// said returns the first line that a tool printed, for an error.
 func said(outputs ...[]byte) string {
 	for _, out := range outputs {
 		for line := range strings.Lines(string(out)) {
@@ -133,14 +133,14 @@ func said(outputs ...[]byte) string {
 	return ""
 }
 
-// excerpt is what an error text may carry of a tool's output.
+// excerpt bounds the part of a tool's output that an error shows.
 func excerpt(s string) string {
 	const most = 200
 	return strings.ToValidUTF8(s[:min(len(s), most)], "")
 }
 
-// first keeps the first bytes that are written to it and drops the rest; full is called when there is a rest. It has no other
-// method than Write, or io.Copy would go around it.
+// first keeps the first bytes that are written to it, calls full and drops the rest. It must not have the method ReadFrom, which io.Copy
+// would use instead of Write.
 type first struct {
 	buf  bytes.Buffer
 	most int

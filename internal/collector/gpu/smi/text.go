@@ -7,8 +7,8 @@ import (
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
-// Told is a text, "" if it says that there is none.
-func Told(s string) string {
+// Text returns s without surrounding spaces, and "" if it is a word for "no value", such as N/A.
+func Text(s string) string {
 	s = strings.TrimSpace(s)
 	switch strings.ToUpper(s) {
 	case "NA", "N/A", "-", "NONE", "UNKNOWN", "NULL":
@@ -27,7 +27,7 @@ func Index(s string) string {
 
 var address = regexp.MustCompile(`^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]$`)
 
-// Address writes a PCI address as Linux does: 0000:2a:00.0 for 00000000:2A:00.0. It returns "" for what is none.
+// Address returns a PCI address as Linux writes it: 0000:2a:00.0 for 00000000:2A:00.0. It returns "" if s is not an address.
 func Address(s string) string {
 	if s = strings.ToLower(strings.TrimSpace(s)); !address.MatchString(s) {
 		return ""
@@ -38,7 +38,7 @@ func Address(s string) string {
 	return s
 }
 
-// WithUnit is Quantity for numbers that carry their unit. One without is of a version that this program doesn't know.
+// WithUnit is Quantity for numbers that must have a unit. A number without one is unknown: it is from an unknown version of the tool.
 func WithUnit(s, unit string) gpu.Value {
 	s = strings.TrimSpace(s)
 	if strings.TrimRight(s, "0123456789.") == s {
@@ -65,7 +65,7 @@ func Count(s string) gpu.Value {
 	return gpu.Value{}
 }
 
-// Positive leaves out 0 where it stands for what was not set or found.
+// Positive returns v, and an unknown Value for 0 where the tool prints 0 for a value that was not set or found.
 func Positive(v gpu.Value) gpu.Value {
 	if n, ok := v.Get(); ok && n > 0 {
 		return v
@@ -86,8 +86,8 @@ func Lanes(s string) gpu.Value {
 	return Positive(Number(number))
 }
 
-// RowStart is what an error may say of a row about a process: the numbers that it begins with. The rest can be a command
-// line, and keys and passwords stand on command lines.
+// RowStart returns the part of a process' row that an error may show: the numbers at its start. The rest may be a command line, which
+// may hold keys and passwords.
 func RowStart(row string) string {
 	fields := strings.FieldsFunc(row, func(r rune) bool { return r == ' ' || r == '\t' || r == '|' })
 	for i, f := range fields {

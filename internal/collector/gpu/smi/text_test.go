@@ -24,7 +24,7 @@ func TestTexts(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{" 1.2 ": "1.2", "N/A": "", "na": "", "Unknown": "", "-": "", "none": "", "": ""} {
-		if got := Told(s); got != want {
+		if got := Text(s); got != want {
 			t.Errorf("Told(%q): got %q, want %q", s, got, want)
 		}
 	}
