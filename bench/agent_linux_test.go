@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	agentCards   = 8
+	agentGPUs    = 8
 	agentEngines = 8
 	agentEvery   = 5 * time.Second
 	// agentRounds is how many scrapes are measured, after two that are not.
@@ -30,8 +30,8 @@ const (
 	agentPeer = 1.5
 )
 
-// TestAgent runs the agent as it is on a node with eight cards and eight engines, and Debian's node exporter beside it. Both
-// are scraped every five seconds.
+// TestAgent runs the worker as on a node with eight GPUs and eight engines, beside Debian's node exporter. Both are scraped every
+// five seconds.
 func TestAgent(t *testing.T) {
 	if os.Getenv("STACKSCOPE_BENCH") == "" {
 		t.Skip("measures processes for two minutes: set STACKSCOPE_BENCH=1 or run make bench")
@@ -40,7 +40,7 @@ func TestAgent(t *testing.T) {
 	if bin == "" {
 		bin = filepath.Join("..", "bin")
 	}
-	args := []string{"--fake-gpus", strconv.Itoa(agentCards), "--data-dir", t.TempDir(), "--worker-metrics-host", "127.0.0.1", "--log-level", "error"}
+	args := []string{"--fake-gpus", strconv.Itoa(agentGPUs), "--data-dir", t.TempDir(), "--worker-metrics-host", "127.0.0.1", "--log-level", "error"}
 	for i := range agentEngines {
 		profiles := []string{simengine.ProfileVLLM, simengine.ProfileSGLang}
 		e, err := simengine.New(simengine.Options{Profile: profiles[i%2], Model: "qwen3-8b", Seed: uint64(i), Start: time.Now().Add(-time.Hour)})
@@ -52,15 +52,15 @@ func TestAgent(t *testing.T) {
 		args = append(args, "--engine", fmt.Sprintf("url=%s,instance=engine-%d", srv.URL, i))
 	}
 	agentAddress := freeAddress(t)
-	agent := watch(t, "stackscope-worker", agentAddress, filepath.Join(bin, "stackscope-worker"),
+	agent := startMeasured(t, "stackscope-worker", agentAddress, filepath.Join(bin, "stackscope-worker"),
 		append(args, "--worker-metrics-port", agentAddress[strings.LastIndexByte(agentAddress, ':')+1:])...)
-	others := []*watchedProcess{agent}
+	others := []*measuredProcess{agent}
 	program, err := exec.Command("../hack/node-exporter").Output()
 	if err != nil {
 		t.Logf("without a node exporter beside it: %v", err)
 	} else {
 		address := freeAddress(t)
-		others = append(others, watch(t, "prometheus-node-exporter", address, strings.TrimSpace(string(program)), "--web.listen-address="+address))
+		others = append(others, startMeasured(t, "prometheus-node-exporter", address, strings.TrimSpace(string(program)), "--web.listen-address="+address))
 	}
 	ticker := time.NewTicker(agentEvery)
 	defer ticker.Stop()
@@ -85,8 +85,8 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// watchedProcess is a program that is measured.
-type watchedProcess struct {
+// measuredProcess is a program that is measured.
+type measuredProcess struct {
 	name, url string
 	pid       int
 
@@ -98,7 +98,8 @@ type watchedProcess struct {
 	took     time.Duration // mean of a scrape
 }
 
-func watch(t *testing.T, name, address, program string, args ...string) *watchedProcess {
+// startMeasured starts a program and waits until it answers.
+func startMeasured(t *testing.T, name, address, program string, args ...string) *measuredProcess {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	var log bytes.Buffer
@@ -113,7 +114,7 @@ func watch(t *testing.T, name, address, program string, args ...string) *watched
 			t.Logf("%s printed:\n%s", name, log.String())
 		}
 	})
-	p := &watchedProcess{name: name, url: "http://" + address + "/metrics", pid: cmd.Process.Pid}
+	p := &measuredProcess{name: name, url: "http://" + address + "/metrics", pid: cmd.Process.Pid}
 	for range 100 {
 		if _, err := fetch(t, p.url); err == nil {
 			return p
@@ -163,12 +164,12 @@ func fetchAs(t *testing.T, url, encoding string) (int, error) {
 	return int(n), err
 }
 
-func (p *watchedProcess) begin(t *testing.T) {
+func (p *measuredProcess) begin(t *testing.T) {
 	t.Helper()
 	p.start, p.cpu, p.took = time.Now(), p.used(t), 0
 }
 
-func (p *watchedProcess) scrape(t *testing.T) {
+func (p *measuredProcess) scrape(t *testing.T) {
 	t.Helper()
 	begin := time.Now()
 	n, err := fetch(t, p.url)
@@ -180,13 +181,13 @@ func (p *watchedProcess) scrape(t *testing.T) {
 	p.resident = max(p.resident, p.memory(t))
 }
 
-func (p *watchedProcess) end(t *testing.T) {
+func (p *measuredProcess) end(t *testing.T) {
 	t.Helper()
 	p.share = (p.used(t) - p.cpu).Seconds() / time.Since(p.start).Seconds()
 }
 
-// used is the processor time of all threads. The kernel's account of it in nanoseconds stands with each of them.
-func (p *watchedProcess) used(t *testing.T) time.Duration {
+// used returns the processor time of all threads. The kernel counts it in nanoseconds for each thread only.
+func (p *measuredProcess) used(t *testing.T) time.Duration {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.pid))
 	if err != nil || len(threads) == 0 {
@@ -208,7 +209,7 @@ func (p *watchedProcess) used(t *testing.T) time.Duration {
 	return sum
 }
 
-func (p *watchedProcess) memory(t *testing.T) float64 {
+func (p *measuredProcess) memory(t *testing.T) float64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
 	if err != nil {

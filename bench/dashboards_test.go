@@ -24,15 +24,15 @@ import (
 )
 
 const (
-	// openWithin is what the slowest dashboard may take to be complete.
+	// openWithin is how long a dashboard may take to be complete.
 	openWithin = 2 * time.Second
-	// browserConnections is how many requests a browser has under way to one server.
+	// browserConnections is how many requests a browser sends to one server at a time.
 	browserConnections = 6
 	opens              = 5
 )
 
-// TestDashboards opens each dashboard on an hour of a fleet of a hundred workers, as a browser with Grafana does. Families for
-// which no dashboard asks are left out of the data. STACKSCOPE_BENCH_DATA names a directory that keeps the data for another run.
+// TestDashboards opens each dashboard on an hour of a fleet of a hundred workers, as a browser with Grafana does. The data has only the
+// metrics that dashboards query. STACKSCOPE_BENCH_DATA names a directory that keeps the data for another run.
 func TestDashboards(t *testing.T) {
 	if os.Getenv("STACKSCOPE_BENCH") == "" {
 		t.Skip("writes and queries an hour of a hundred workers, which takes minutes: set STACKSCOPE_BENCH=1 or run make bench")
@@ -48,14 +48,14 @@ func TestDashboards(t *testing.T) {
 			continue
 		}
 		t.Run(d.UID, func(t *testing.T) {
-			var tries []opening
+			var runs []opening
 			for i := range opens {
 				view := viewer.View{Now: end.Add(-time.Duration(i) * workerEvery), Range: fleetHistory, Aligned: true}
-				tries = append(tries, open(t, prometheus, d, view))
+				runs = append(runs, open(t, prometheus, d, view))
 			}
-			// What else the machine does only adds: the fastest counts.
-			slices.SortFunc(tries, func(a, b opening) int { return int(a.panels - b.panels) })
-			fastest := tries[0]
+			// Other load on the machine only adds time: the fastest run counts.
+			slices.SortFunc(runs, func(a, b opening) int { return int(a.panels - b.panels) })
+			fastest := runs[0]
 			fastest.log(t)
 			if fastest.panels > openWithin {
 				t.Errorf("its panels take %s, %s are allowed", fastest.panels.Round(time.Millisecond), openWithin)
@@ -79,23 +79,23 @@ func fleetData(t *testing.T, dashboards []viewer.Dashboard) (dir string, end tim
 		}
 		return dir, time.Unix(seconds, 0)
 	}
-	asks := asked(t, dashboards)
+	queried := queriedMetrics(t, dashboards)
 	samples := demoSamples(t)
-	everything := multiply(samples)
-	wanted := slices.DeleteFunc(slices.Clone(everything), func(c course) bool { return !asks(c.labels.Get(model.MetricNameLabel)) })
+	all := multiply(samples)
+	wanted := slices.DeleteFunc(slices.Clone(all), func(c history) bool { return !queried(c.labels.Get(model.MetricNameLabel)) })
 	end = time.Now().Truncate(time.Minute)
 	began := time.Now()
-	n := record(t, dir, wanted, end)
-	t.Logf("%d workers would have %d series; of the %d for which dashboards ask, %d samples were written in %s",
-		fleetWorkers, len(everything), len(wanted), n, time.Since(began).Round(time.Second))
+	n := writeFleet(t, dir, wanted, end)
+	t.Logf("%d workers would have %d series; of the %d that dashboards query, %d samples were written in %s",
+		fleetWorkers, len(all), len(wanted), n, time.Since(began).Round(time.Second))
 	if err := os.WriteFile(note, strconv.AppendInt(nil, end.Unix(), 10), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir, end
 }
 
-// asked returns whether any dashboard asks for a metric.
-func asked(t *testing.T, dashboards []viewer.Dashboard) func(name string) bool {
+// queriedMetrics returns a function that reports whether any dashboard queries a metric.
+func queriedMetrics(t *testing.T, dashboards []viewer.Dashboard) func(name string) bool {
 	t.Helper()
 	var matchers []*labels.Matcher
 	p := parser.NewParser(parser.Options{})
@@ -131,12 +131,12 @@ func asked(t *testing.T, dashboards []viewer.Dashboard) func(name string) bool {
 	}
 	known := map[string]bool{}
 	return func(name string) bool {
-		is, seen := known[name]
-		if !seen {
-			is = slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return m.Matches(name) })
-			known[name] = is
+		matched, ok := known[name]
+		if !ok {
+			matched = slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return m.Matches(name) })
+			known[name] = matched
 		}
-		return is
+		return matched
 	}
 }
 
@@ -175,8 +175,8 @@ func openFleet(t *testing.T, dir string) viewer.Prometheus {
 // opening is what opening a dashboard took.
 type opening struct {
 	variables, panels time.Duration
-	cpu               time.Duration // of the panels, with what the viewer does to read the answers
-	asked             []panelCost
+	cpu               time.Duration // of the panels, with that of the viewer for reading the answers
+	costs             []panelCost
 }
 
 // panelCost is what a panel took.
@@ -188,8 +188,8 @@ type panelCost struct {
 	slowest string // of its expressions
 }
 
-// open asks for the variables one after the other, then for the panels, several at a time; the queries of a panel come after
-// each other, as Grafana's server has them.
+// open queries the variables one after the other, then the panels, several at a time. The queries of one panel run one after the
+// other, as Grafana's server runs them.
 func open(t *testing.T, prometheus viewer.Prometheus, d viewer.Dashboard, view viewer.View) opening {
 	t.Helper()
 	began := time.Now()
@@ -199,7 +199,7 @@ func open(t *testing.T, prometheus viewer.Prometheus, d viewer.Dashboard, view v
 	}
 	o := opening{variables: time.Since(began)}
 	panels := slices.DeleteFunc(slices.Clone(d.Panels), func(p viewer.Panel) bool { return p.Collapsed })
-	o.asked = make([]panelCost, len(panels))
+	o.costs = make([]panelCost, len(panels))
 	next := make(chan int)
 	var wg sync.WaitGroup
 	began = time.Now()
@@ -207,7 +207,7 @@ func open(t *testing.T, prometheus viewer.Prometheus, d viewer.Dashboard, view v
 	for range browserConnections {
 		wg.Go(func() {
 			for i := range next {
-				o.asked[i] = show(t, prometheus, view, panels[i], values)
+				o.costs[i] = show(t, prometheus, view, panels[i], values)
 			}
 		})
 	}
@@ -247,13 +247,13 @@ func show(t *testing.T, prometheus viewer.Prometheus, view viewer.View, p viewer
 func (o opening) log(t *testing.T) {
 	t.Helper()
 	var touched, bytes int64
-	for _, p := range o.asked {
+	for _, p := range o.costs {
 		touched += p.touched
 		bytes += p.bytes
 	}
-	t.Logf("%d panels in %s, %s of processor time, variables in %s, %.1f million samples, %d KB of answers", len(o.asked),
+	t.Logf("%d panels in %s, %s of processor time, variables in %s, %.1f million samples, %d KB of answers", len(o.costs),
 		o.panels.Round(time.Millisecond), o.cpu.Round(time.Millisecond), o.variables.Round(time.Millisecond), float64(touched)/1e6, bytes>>10)
-	slowest := slices.Clone(o.asked)
+	slowest := slices.Clone(o.costs)
 	slices.SortFunc(slowest, func(a, b panelCost) int { return int(b.took - a.took) })
 	for _, p := range slowest[:min(6, len(slowest))] {
 		t.Logf("  %5d ms, %5.1f million samples, %5d KB: %s\n      %.600s", p.took.Milliseconds(), float64(p.touched)/1e6, p.bytes>>10, p.title, p.slowest)

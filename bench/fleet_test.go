@@ -29,8 +29,8 @@ import (
 
 const (
 	fleetWorkers  = 100
-	fleetVariants = 5 // models that are made of each one of the demo's
-	gatewayEvery  = 9 // each so many workers, one has a gateway
+	fleetVariants = 5  // models that are made of each one of the demo's
+	gatewayEvery  = 21 // of so many workers one has a gateway
 	fleetHistory  = time.Hour
 	// The intervals at which the two jobs scrape.
 	workerEvery = 5 * time.Second
@@ -43,7 +43,7 @@ type sample struct {
 	value  float64
 }
 
-// demoSamples runs the demo until its rates have settled and returns all that its Prometheus has.
+// demoSamples runs the demo for a while and returns the newest sample of each series in its Prometheus.
 func demoSamples(t *testing.T) []sample {
 	t.Helper()
 	bin := os.Getenv("STACKSCOPE_BIN")
@@ -62,10 +62,10 @@ func demoSamples(t *testing.T) []sample {
 		cancel()
 		_ = cmd.Wait()
 	}()
-	// Rates of the demo's server don't matter here, but what appears only at the second scrape has to be there.
+	// Some series appear at the second scrape only.
 	const settled = 12 * time.Second
 	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
-		got, err := everything(ctx, "http://"+address)
+		got, err := newestSamples(ctx, "http://"+address)
 		if err == nil && len(got) > 500 {
 			break
 		}
@@ -74,15 +74,15 @@ func demoSamples(t *testing.T) []sample {
 		}
 	}
 	time.Sleep(settled)
-	got, err := everything(ctx, "http://"+address)
+	got, err := newestSamples(ctx, "http://"+address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-// everything returns the newest sample of every series.
-func everything(ctx context.Context, base string) ([]sample, error) {
+// newestSamples returns the newest sample of every series.
+func newestSamples(ctx context.Context, base string) ([]sample, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/prometheus/api/v1/query?query="+url.QueryEscape(`{__name__!=""}`), nil)
 	if err != nil {
 		return nil, err
@@ -114,24 +114,24 @@ func everything(ctx context.Context, base string) ([]sample, error) {
 	return all, nil
 }
 
-// course is how a series goes on for an hour.
-type course struct {
-	labels labels.Labels
-	value  float64
-	counts bool
-	whole  bool    // counts in whole numbers
-	still  bool    // states, identities, times
-	phase  float64 // of its source: what counts together goes on together
-	server bool
-	offset time.Duration // of its target's scrapes
-	ref    storage.SeriesRef
+// history is a series of the fleet and how its value changes within the hour.
+type history struct {
+	labels   labels.Labels
+	value    float64 // at the end; a gauge's varies around it
+	counter  bool
+	integer  bool
+	constant bool          // states, identities, times
+	phase    float64       // of the wave that a gauge follows; series of the same source have the same one
+	server   bool          // of the job that scrapes the server
+	offset   time.Duration // of its target's scrapes
+	ref      storage.SeriesRef
 }
 
 // multiply makes the series of a fleet from those of the demo: as many workers, each with two to four of the demo's engines, which
 // serve several times as many models. Some workers have a gateway, too, with the users of the demo's.
-func multiply(samples []sample) []course {
+func multiply(samples []sample) []history {
 	engines := enginesOf(samples)
-	var all []course
+	var all []history
 	for _, s := range samples {
 		worker, model, instance := s.labels["worker_name"] != "" || s.labels["job"] == prom.JobWorkers, s.labels["model_name"], s.labels["model_instance_name"]
 		switch {
@@ -192,8 +192,9 @@ func workerName(w int) string { return fmt.Sprintf("node-%03d", w) }
 
 func variant(model string, w int) string { return fmt.Sprintf("%s-%c", model, 'a'+w%fleetVariants) }
 
-// with returns the course of a series with other labels. An id that it has follows the name.
-func (s sample) with(more map[string]string, w int) course {
+// with returns the history of a series with other labels, on the worker of index w. If it has the id of a model or an instance,
+// the id is made from the name.
+func (s sample) with(more map[string]string, w int) history {
 	b := labels.NewBuilder(labels.EmptyLabels())
 	for name, v := range s.labels {
 		b.Set(name, v)
@@ -209,12 +210,12 @@ func (s sample) with(more map[string]string, w int) course {
 		}
 	}
 	name := s.labels[model.MetricNameLabel]
-	c := course{labels: b.Labels(), value: s.value, server: s.labels["job"] == prom.JobServer, offset: time.Duration(w) * 47 * time.Millisecond}
+	c := history{labels: b.Labels(), value: s.value, server: s.labels["job"] == prom.JobServer, offset: time.Duration(w) * 47 * time.Millisecond}
 	for _, end := range []string{"_total", "_bucket", "_sum", "_count"} {
-		c.counts = c.counts || strings.HasSuffix(name, end)
+		c.counter = c.counter || strings.HasSuffix(name, end)
 	}
-	c.whole = s.value == math.Trunc(s.value)
-	c.still = s.value == 0 || s.value == 1 || strings.Contains(name, "_timestamp") || strings.HasSuffix(name, "_max") || strings.Contains(name, "generation")
+	c.integer = s.value == math.Trunc(s.value)
+	c.constant = s.value == 0 || s.value == 1 || strings.Contains(name, "_timestamp") || strings.HasSuffix(name, "_max") || strings.Contains(name, "generation")
 	c.phase = float64(hash(b.Get("worker_name")+b.Get("model_instance_name")+b.Get("gpu_index"))%1000) / 1000
 	return c
 }
@@ -225,26 +226,26 @@ func hash(s string) uint64 {
 	return h.Sum64()
 }
 
-// at returns the value after a part of the hour.
-func (c *course) at(part float64, rng *rand.Rand) float64 {
-	wave := math.Sin(2 * math.Pi * (6*part + c.phase))
+// at returns the value after a fraction of the hour.
+func (c *history) at(fraction float64, rng *rand.Rand) float64 {
+	wave := math.Sin(2 * math.Pi * (6*fraction + c.phase))
 	switch {
-	case c.counts:
-		v := c.value * (0.3 + 0.7*(part+0.02*wave)) // never falls: the line is steeper than the wave
-		if c.whole {
+	case c.counter:
+		v := c.value * (0.3 + 0.7*(fraction+0.02*wave)) // never decreases: the line is steeper than the wave
+		if c.integer {
 			v = math.Floor(v)
 		}
 		return v
-	case c.still:
+	case c.constant:
 		return c.value
-	case c.whole:
+	case c.integer:
 		return math.Round(c.value * (1 + 0.3*wave + 0.05*rng.Float64()))
 	}
 	return math.Round(c.value*(1+0.3*wave+0.05*rng.Float64())*1e4) / 1e4
 }
 
-// record writes an hour of a fleet that ends at end into a data directory.
-func record(t *testing.T, dir string, all []course, end time.Time) (samples int) {
+// writeFleet writes the samples of an hour that ends at end to a data directory.
+func writeFleet(t *testing.T, dir string, all []history, end time.Time) (samples int) {
 	t.Helper()
 	opts := tsdb.DefaultOptions()
 	opts.WALCompression = compression.Snappy
@@ -262,13 +263,13 @@ func record(t *testing.T, dir string, all []course, end time.Time) (samples int)
 	start := end.Add(-fleetHistory)
 	for passed := time.Duration(0); passed < fleetHistory; passed += workerEvery {
 		app := db.Appender(t.Context())
-		part := passed.Seconds() / fleetHistory.Seconds()
+		fraction := passed.Seconds() / fleetHistory.Seconds()
 		for i := range all {
 			c := &all[i]
 			if c.server && passed%serverEvery != 0 {
 				continue
 			}
-			if c.ref, err = app.Append(c.ref, c.labels, start.Add(passed+c.offset).UnixMilli(), c.at(part, rng)); err != nil {
+			if c.ref, err = app.Append(c.ref, c.labels, start.Add(passed+c.offset).UnixMilli(), c.at(fraction, rng)); err != nil {
 				t.Fatalf("%s: %v", c.labels, err)
 			}
 			samples++

@@ -1,5 +1,5 @@
-// Package bench measures the translation of metrics pages beside other ways to do the same with public libraries. It is a
-// module of its own so that none of those libraries becomes a dependency of the program.
+// Package bench compares the translation of metrics pages with other ways to do the same with public libraries. It is a module of its
+// own so that those libraries are no dependencies of the programs.
 package bench
 
 import (
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A nativeFamily is a family of vLLM's page.
-type nativeFamily struct {
+// A nativeMetric is a metric of vLLM's page.
+type nativeMetric struct {
 	name    string
 	typ     string
 	help    string
@@ -31,8 +31,8 @@ var (
 
 var reasons = []string{"stop", "length", "abort", "error", "repetition"}
 
-// vllmFamilies is what a current vLLM exports about its engines.
-var vllmFamilies = []nativeFamily{
+// vllmMetrics are the metrics that a current vLLM exports about its engines.
+var vllmMetrics = []nativeMetric{
 	{name: "vllm:num_requests_running", typ: "gauge", help: "Requests in the running batch."},
 	{name: "vllm:num_requests_waiting", typ: "gauge", help: "Requests in the waiting queue."},
 	{name: "vllm:num_requests_waiting_by_reason", typ: "gauge", help: "Requests in the waiting queue by reason.", label: "reason", values: []string{"capacity", "deferred"}},
@@ -67,14 +67,14 @@ var vllmFamilies = []nativeFamily{
 	{name: "vllm:request_prefill_kv_computed_tokens", typ: "histogram", help: "KV tokens computed in a request's prefill.", buckets: boundsLength},
 }
 
-// Page returns a page as vLLM's Python front end writes it for so many data-parallel ranks: families in a fixed order,
+// Page returns a page as vLLM's Python front end writes it for so many data-parallel ranks: metrics in a fixed order,
 // labels sorted, all series of a rank before those of the next. The same arguments give the same page. With created it has
-// the _created families that the single-process front end adds.
+// the _created metrics that the single-process front end adds.
 func Page(ranks int, created bool, seed uint64) string {
 	g := generator{random: rand.New(rand.NewPCG(seed, 1))}
 	g.process()
-	for _, f := range vllmFamilies {
-		g.family(f, ranks)
+	for _, f := range vllmMetrics {
+		g.metric(f, ranks)
 		if created && f.typ != "gauge" {
 			g.created(f, ranks)
 		}
@@ -82,7 +82,7 @@ func Page(ranks int, created bool, seed uint64) string {
 	return g.page.String()
 }
 
-// Pages returns four pages that differ in every value, as an engine's does from scrape to scrape at the most.
+// Pages returns four pages that differ in every value. The pages of a real engine differ less from scrape to scrape.
 func Pages(ranks int, created bool) [][]byte {
 	pages := make([][]byte, 4)
 	for i := range pages {
@@ -116,7 +116,7 @@ func (g *generator) head(name, typ, help string) {
 }
 
 // labels writes a label block as the Python client does: sorted by name.
-func (g *generator) labels(rank int, f nativeFamily, value, le string) {
+func (g *generator) labels(rank int, f nativeMetric, value, le string) {
 	fmt.Fprintf(&g.page, `{engine="%d"`, rank)
 	if f.label != "" && f.label < "model_name" {
 		fmt.Fprintf(&g.page, ",%s=%q", f.label, value)
@@ -131,7 +131,7 @@ func (g *generator) labels(rank int, f nativeFamily, value, le string) {
 	g.page.WriteString("} ")
 }
 
-func (g *generator) family(f nativeFamily, ranks int) {
+func (g *generator) metric(f nativeMetric, ranks int) {
 	name := f.name
 	if f.typ == "counter" {
 		name += "_total"
@@ -154,14 +154,14 @@ func (g *generator) family(f nativeFamily, ranks int) {
 	}
 }
 
-func (f nativeFamily) children() []string {
+func (f nativeMetric) children() []string {
 	if f.label == "" {
 		return []string{""}
 	}
 	return f.values
 }
 
-func (g *generator) histogram(f nativeFamily, rank int) {
+func (g *generator) histogram(f nativeMetric, rank int) {
 	count := 0
 	for _, le := range f.buckets {
 		count += g.random.IntN(5000)
@@ -177,7 +177,7 @@ func (g *generator) histogram(f nativeFamily, rank int) {
 	g.page.WriteString(float(float64(count)*g.random.Float64()) + "\n")
 }
 
-func (g *generator) created(f nativeFamily, ranks int) {
+func (g *generator) created(f nativeMetric, ranks int) {
 	g.head(f.name+"_created", "gauge", f.help)
 	for rank := range ranks {
 		for _, value := range f.children() {

@@ -20,7 +20,7 @@ import (
 
 const (
 	scrapeEngines = 8
-	// scrapeRounds is how many turns are measured, of scrapesARound scrapes of each program.
+	// scrapeRounds is how many rounds are measured, each of scrapesARound scrapes of either program.
 	scrapeRounds  = 15
 	scrapesARound = 40
 	// relayPeer bounds the worker's processor time for a scrape by that of a program that passes the engines' pages on as they are.
@@ -34,8 +34,8 @@ const (
 	answerTime  = 200 * time.Millisecond
 )
 
-// relayKey names the variable by which TestMain is told to be a relay: the address to listen on, the bytes to answer with, and the
-// engines.
+// relayKey is the environment variable that makes TestMain run a relay. It holds the address to listen on, the size of an answer in
+// bytes, and the engines' URLs.
 const relayKey = "STACKSCOPE_BENCH_RELAY"
 
 func TestMain(m *testing.M) {
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// relay answers with the pages of all engines one after the other, and with parts of them again until there are size bytes.
+// relay answers with the pages of all engines one after the other, and repeats them until it has sent size bytes.
 type relay struct {
 	size    int
 	engines []string
@@ -99,8 +99,8 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// simulated is an engine under load whose pages are five seconds apart, however fast they are asked for. It adds up the bytes
-// that it answers with.
+// simulated starts an engine under load whose pages are five seconds apart, however fast it is scraped. It adds the bytes of its
+// answers to sent.
 func simulated(t *testing.T, i int, sent *atomic.Int64) string {
 	t.Helper()
 	var mu sync.Mutex
@@ -139,8 +139,8 @@ func simulated(t *testing.T, i int, sent *atomic.Int64) string {
 	return s.URL
 }
 
-// engineServer answers with pages in turn, after a while.
-func engineServer(t *testing.T, pages [][]byte, after time.Duration) string {
+// engineServer starts a server that answers with each of the pages in turn, after a delay.
+func engineServer(t *testing.T, pages [][]byte, delay time.Duration) string {
 	t.Helper()
 	var turn atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -148,7 +148,7 @@ func engineServer(t *testing.T, pages [][]byte, after time.Duration) string {
 			http.NotFound(w, r)
 			return
 		}
-		time.Sleep(after)
+		time.Sleep(delay)
 		page := pages[int(turn.Add(1))%len(pages)]
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
@@ -158,7 +158,7 @@ func engineServer(t *testing.T, pages [][]byte, after time.Duration) string {
 	return s.URL
 }
 
-func worker(t *testing.T, urls []string, args ...string) *watchedProcess {
+func worker(t *testing.T, urls []string, args ...string) *measuredProcess {
 	t.Helper()
 	bin := os.Getenv("STACKSCOPE_BIN")
 	if bin == "" {
@@ -170,11 +170,11 @@ func worker(t *testing.T, urls []string, args ...string) *watchedProcess {
 	for i, u := range urls {
 		args = append(args, "--engine", fmt.Sprintf("url=%s,model=qwen3-32b,runtime=vLLM,instance=engine-%d", u, i))
 	}
-	return watch(t, "stackscope-worker", address, filepath.Join(bin, "stackscope-worker"), args...)
+	return startMeasured(t, "stackscope-worker", address, filepath.Join(bin, "stackscope-worker"), args...)
 }
 
 // scrapeAll gets a page n times and returns its size and the processor time that the process took for each.
-func (p *watchedProcess) scrapeAll(t *testing.T, n int) (size int, each time.Duration) {
+func (p *measuredProcess) scrapeAll(t *testing.T, n int) (size int, each time.Duration) {
 	t.Helper()
 	before := p.used(t)
 	for range n {
@@ -192,8 +192,8 @@ func fetchPlain(t *testing.T, url string) (int, error) {
 	return fetchAs(t, url, "identity")
 }
 
-// TestScrape compares a whole scrape of eight engines with what a relay takes that gets the same pages and answers with as many
-// bytes: both in turns, by the processor time of their processes.
+// TestScrape compares the processor time of a whole scrape of eight engines with that of a relay, which fetches the same pages and
+// answers with as many bytes. Both are measured in turns.
 func TestScrape(t *testing.T) {
 	if os.Getenv("STACKSCOPE_BENCH") == "" {
 		t.Skip("measures processes: set STACKSCOPE_BENCH=1 or run make bench")
@@ -205,7 +205,7 @@ func TestScrape(t *testing.T) {
 		pages = append(pages, urls[i]+"/metrics")
 	}
 	agent := worker(t, urls)
-	agent.scrapeAll(t, 10) // forms are learnt
+	agent.scrapeAll(t, 10) // until it knows the pages' layouts
 	size, _ := agent.scrapeAll(t, 10)
 	address := freeAddress(t)
 	t.Setenv(relayKey, address+" "+strconv.Itoa(size)+" "+strings.Join(pages, " "))
@@ -213,7 +213,7 @@ func TestScrape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer := watch(t, "relay", address, program)
+	peer := startMeasured(t, "relay", address, program)
 	if got, _ := peer.scrapeAll(t, 20); got != size {
 		t.Fatalf("the relay answers with %d bytes, want %d", got, size)
 	}
@@ -237,7 +237,7 @@ func TestScrape(t *testing.T) {
 	}
 }
 
-// TestManyEngines scrapes a worker of 64 engines that each take a while to answer.
+// TestManyEngines scrapes a worker with 64 engines that each take 200 ms to answer.
 func TestManyEngines(t *testing.T) {
 	if os.Getenv("STACKSCOPE_BENCH") == "" {
 		t.Skip("measures speed: set STACKSCOPE_BENCH=1 or run make bench")
