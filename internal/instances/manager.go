@@ -90,7 +90,8 @@ type Manager struct {
 
 	mu    sync.Mutex
 	byKey map[string]*Instance
-	full  bool // there were more engines than MaxEngines
+	max   int  // MaxEngines, but in tests
+	full  bool // there were more engines than max
 	wg    sync.WaitGroup
 
 	list     atomic.Pointer[[]*Instance]
@@ -118,7 +119,7 @@ func New(o Options) (*Manager, error) {
 		o.OnCount = func(int) {}
 	}
 	m := &Manager{
-		opts: o, store: o.Store, logger: o.Logger, began: time.Now(), byKey: map[string]*Instance{},
+		opts: o, store: o.Store, logger: o.Logger, began: time.Now(), byKey: map[string]*Instance{}, max: MaxEngines,
 		refresh: newSignal(), saves: newSignal(), firstRound: make(chan struct{}), ready: make(chan struct{}),
 	}
 	if err := m.declare(o.Declared); err != nil {
@@ -297,10 +298,10 @@ func (m *Manager) take(f discovery.Found, there map[string]bool) bool {
 	if !known {
 		before = m.foundOtherwise(f, there)
 	}
-	if before == nil && len(m.byKey) >= MaxEngines {
+	if before == nil && len(m.byKey) >= m.max {
 		if !m.full {
 			m.full = true
-			m.logger.Error("there are more engines than a worker takes; the others are left out", "most", MaxEngines)
+			m.logger.Error("there are more engines than a worker takes; the others are left out", "most", m.max)
 		}
 		return false
 	}

@@ -62,10 +62,12 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Path == "/metrics" {
 		n.pages.Add(1)
 	}
-	select {
-	case <-time.After(n.delay):
-	case <-req.Context().Done():
-		return nil, req.Context().Err()
+	if n.delay > 0 {
+		select {
+		case <-time.After(n.delay):
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
 	}
 	if !n.up.Load() {
 		return nil, syscall.ECONNREFUSED
@@ -269,16 +271,20 @@ func TestEnginesOfAWorkerAreBounded(t *testing.T) {
 		log := &programs.Buffer{}
 		m, _ := newManagerInABubble(t, time.Minute)
 		m.logger = slog.New(slog.NewTextHandler(log, nil))
+		if m.max != MaxEngines {
+			t.Errorf("at most %d engines, want %d", m.max, MaxEngines)
+		}
+		m.max = 50 // the race detector of Go 1.26 crashes now and then on the timers of hundreds of goroutines in a bubble
 		var found []discovery.Found
-		for i := range MaxEngines + 3 {
+		for i := range m.max + 3 {
 			f := at(i+1, "qwen")
 			f.Key, f.URL = fmt.Sprint("process:", i+1), fmt.Sprint("http://127.0.0.1:", i+1)
 			found = append(found, f)
 		}
 		for range 3 {
 			m.meets(t, found...)
-			if n := len(m.Instances()); n != MaxEngines {
-				t.Errorf("%d engines, want %d", n, MaxEngines)
+			if n := len(m.Instances()); n != m.max {
+				t.Errorf("%d engines, want %d", n, m.max)
 			}
 		}
 		if n := strings.Count(log.String(), "more engines than a worker takes"); n != 1 {
