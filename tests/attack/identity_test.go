@@ -70,7 +70,7 @@ func TestCopiedDataDirectory(t *testing.T) {
 	copyState(t, dir, copied)
 	second := s.agent(t, copied, other, "--worker-name", "node-1")
 	programs.Eventually(t, 20*time.Second, "the second is refused or taken", func() error {
-		if !strings.Contains(second.Output(), "409") && !strings.Contains(second.Output(), registered) {
+		if !strings.Contains(second.Output(), "409 Conflict") && !strings.Contains(second.Output(), registered) {
 			return fmt.Errorf("it logged %s", second.Output())
 		}
 		return nil
@@ -89,7 +89,7 @@ func TestCopiedDataDirectory(t *testing.T) {
 	if n := strings.Count(first.Output(), registered); n != 1 || strings.Contains(first.Output(), "does not know this worker") {
 		t.Errorf("the first one registered %d times:\n%s", n, first.Output())
 	}
-	if n := strings.Count(second.Output(), "409"); n != 1 || second.Ended() {
+	if n := strings.Count(second.Output(), "409 Conflict"); n != 1 || second.Ended() {
 		t.Errorf("the second one says %d times that it is refused; ended: %v", n, second.Ended())
 	}
 	if _, err := programs.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", other)); err != nil {
@@ -115,7 +115,7 @@ func TestCopiedDataDirectory(t *testing.T) {
 		return nil
 	})
 	t.Logf("back at its place %v after it was killed", time.Since(begin).Round(time.Millisecond))
-	if strings.Contains(first.Output(), "409") {
+	if strings.Contains(first.Output(), "409 Conflict") {
 		t.Errorf("it was refused:\n%s", first.Output())
 	}
 
@@ -124,7 +124,7 @@ func TestCopiedDataDirectory(t *testing.T) {
 	moved := programs.FreePort(t)
 	first = s.agent(t, dir, moved, "--worker-name", "node-1")
 	s.wantWorkers(t, 20*time.Second, listedWorker{1, "node-1", moved, "ready"}, listedWorker{2, "node-2", other, "ready"})
-	if strings.Contains(first.Output(), "409") {
+	if strings.Contains(first.Output(), "409 Conflict") {
 		t.Errorf("it was refused:\n%s", first.Output())
 	}
 
