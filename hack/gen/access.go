@@ -111,11 +111,11 @@ func writePort(b *bytes.Buffer, t accesstable.Table, port string) {
 	}
 	b.WriteString("\n|---" + strings.Repeat("|---", len(groups)) + "|\n")
 	everybody := !slices.ContainsFunc(groups, func(g *accessGroup) bool { return len(slices.Compact(slices.Clone(g.cells))) > 1 })
-	for i, asker := range t.Askers {
+	for i, client := range t.Clients {
 		if everybody {
-			asker = "everybody"
+			client = "everybody"
 		}
-		b.WriteString("| " + asker + " |")
+		b.WriteString("| " + client + " |")
 		for _, g := range groups {
 			b.WriteString(" " + g.cells[i] + " |")
 		}
@@ -133,21 +133,21 @@ func writePort(b *bytes.Buffer, t accesstable.Table, port string) {
 func groupsOf(t accesstable.Table, port string) []*accessGroup {
 	var routes []string // in the table's order
 	rights := map[string]string{}
-	verdicts := map[string]map[string][]string{} // by route and mode
+	results := map[string]map[string][]string{} // by route and mode
 	for _, r := range t.Rows {
 		if r.Port != port {
 			continue
 		}
-		if verdicts[r.Route] == nil {
-			routes, verdicts[r.Route] = append(routes, r.Route), map[string][]string{}
+		if results[r.Route] == nil {
+			routes, results[r.Route] = append(routes, r.Route), map[string][]string{}
 		}
-		rights[r.Route], verdicts[r.Route][r.Mode] = r.Right, r.Verdicts
+		rights[r.Route], results[r.Route][r.Mode] = r.Right, r.Results
 	}
 	var groups []*accessGroup
 	for _, route := range routes {
-		cells := make([]string, len(t.Askers))
+		cells := make([]string, len(t.Clients))
 		for i := range cells {
-			cells[i] = accessCell(verdicts[route], i)
+			cells[i] = accessCell(results[route], i)
 		}
 		title := rights[route]
 		if !slices.ContainsFunc(cells, func(c string) bool { return strings.Contains(c, accesstable.Yes) }) {
@@ -170,7 +170,7 @@ func groupsOf(t accesstable.Table, port string) []*accessGroup {
 		}
 		return place(a) - place(b)
 	})
-	for i, g := range groups { // of one right, but with other verdicts than the one before
+	for i, g := range groups { // of one right, but with other results than the one before
 		if i > 0 && g.title == groups[i-1].title {
 			g.title += ", other routes"
 		}
@@ -179,12 +179,12 @@ func groupsOf(t accesstable.Table, port string) []*accessGroup {
 }
 
 // accessCell is what somebody gets by default, and behind it what he gets with which option.
-func accessCell(by map[string][]string, asker int) string {
-	verdicts := []string{by["default"][asker]}
+func accessCell(by map[string][]string, client int) string {
+	results := []string{by["default"][client]}
 	for i, mode := range accessModes {
-		if v, ok := by[mode]; ok && v[asker] != by["default"][asker] {
-			verdicts = append(verdicts, fmt.Sprintf("%s (%d)", v[asker], i+1))
+		if v, ok := by[mode]; ok && v[client] != by["default"][client] {
+			results = append(results, fmt.Sprintf("%s (%d)", v[client], i+1))
 		}
 	}
-	return strings.Join(verdicts, "; ")
+	return strings.Join(results, "; ")
 }

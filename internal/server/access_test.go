@@ -220,7 +220,7 @@ func (a *accessServer) ask(l *listener, method, path string, as asker) (verdict 
 	}
 	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local))
 	as.sign(a, r)
-	return accesstable.Ask(a.handlers[l], r)
+	return accesstable.Send(a.handlers[l], r)
 }
 
 // parameters are those of paths: of what is there.
@@ -259,7 +259,7 @@ func (a *accessServer) rows(mode string, of func(routes.Route) bool) []accesstab
 					method = http.MethodGet
 				}
 				verdict, _ := a.ask(l, method, accesstable.Fill(r.Path(), a.parameters(r.Path())), as)
-				row.Verdicts = append(row.Verdicts, verdict)
+				row.Results = append(row.Results, verdict)
 			}
 			rows = append(rows, row)
 		}
@@ -275,7 +275,7 @@ func TestAccess(t *testing.T) {
 	t.Cleanup(outside.Close)
 	var got accesstable.Table
 	for _, as := range accessAskers {
-		got.Askers = append(got.Askers, as.name)
+		got.Clients = append(got.Clients, as.name)
 	}
 	for _, mode := range accessModes {
 		a := startForAccess(t, func(o *Options) { mode.set(t, o) })

@@ -34,7 +34,7 @@ func TestAccess(t *testing.T) {
 	}
 	var got accesstable.Table
 	for _, as := range askers {
-		got.Askers = append(got.Askers, as.name)
+		got.Clients = append(got.Clients, as.name)
 	}
 	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
 	if err != nil {
@@ -62,8 +62,8 @@ func TestAccess(t *testing.T) {
 				r := httptest.NewRequestWithContext(t.Context(), route.Method(), accesstable.Fill(route.Path(), nil), http.NoBody)
 				r.RemoteAddr = "198.18.0.1:50000"
 				as.sign(r)
-				verdict, _ := accesstable.Ask(w.port.Handler(), r)
-				row.Verdicts = append(row.Verdicts, verdict)
+				verdict, _ := accesstable.Send(w.port.Handler(), r)
+				row.Results = append(row.Results, verdict)
 			}
 			got.Rows = append(got.Rows, row)
 		}

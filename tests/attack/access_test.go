@@ -51,32 +51,32 @@ func TestAccessOverSockets(t *testing.T) {
 			}
 			return nil
 		})
-		askers := socketAskers(s, workers)
+		clients := socketClients(s, workers)
 		asked := 0
 		for _, row := range table.Rows {
 			if row.Mode != mode || row.Port != "API" || !slices.Contains(sample, row.Route) {
 				continue
 			}
-			for i, name := range table.Askers {
-				sign, can := askers[name]
+			for i, name := range table.Clients {
+				sign, can := clients[name]
 				if !can {
 					continue
 				}
 				asked++
-				if got := askOverSocket(t, s, row.Route, workers[0], sign); got != row.Verdicts[i] {
-					t.Errorf("%s, %s as %q: %s, the table has %s", mode, row.Route, name, got, row.Verdicts[i])
+				if got := askOverSocket(t, s, row.Route, workers[0], sign); got != row.Results[i] {
+					t.Errorf("%s, %s as %q: %s, the table has %s", mode, row.Route, name, got, row.Results[i])
 				}
 			}
 		}
-		if want := len(sample) * len(askers); asked != want {
-			t.Errorf("%s: %d requests, want %d: the sample or the askers are not those of the table", mode, asked, want)
+		if want := len(sample) * len(clients); asked != want {
+			t.Errorf("%s: %d requests, want %d: the routes or the clients are not those of the table", mode, asked, want)
 		}
 		s.Stop(syscall.SIGTERM)
 	}
 }
 
-// socketAskers are those of the table who can be on this machine, by their names there.
-func socketAskers(s *server, workers []joined) map[string]func(*http.Request) {
+// socketClients are the clients of the table that can run on this machine. The keys are their names in the table.
+func socketClients(s *server, workers []joined) map[string]func(*http.Request) {
 	header := func(pairs ...string) func(*http.Request) {
 		return func(r *http.Request) {
 			for i := 0; i < len(pairs); i += 2 {
@@ -119,5 +119,5 @@ func askOverSocket(t *testing.T, s *server, route string, w joined, sign func(*h
 		t.Fatalf("%s: %v", route, err)
 	}
 	resp.Body.Close()
-	return accesstable.Verdict(resp.StatusCode)
+	return accesstable.Result(resp.StatusCode)
 }

@@ -1,4 +1,5 @@
-// Package accesstable is the table of who may ask what: what a test found out by asking, as text that is kept and compared.
+// Package accesstable holds the table of routes and rights: which client gets which result from which route. Tests send the requests,
+// and compare the results with a table in testdata.
 package accesstable
 
 import (
@@ -10,34 +11,34 @@ import (
 	"testing"
 )
 
-// Yes is the verdict of a request that is answered. Others are the status that refuses it.
+// Yes is the result of a request that is served. Other results are the HTTP status with which it is refused.
 const Yes = "yes"
 
-// Table is who may ask what.
+// Table is a table of routes and rights.
 type Table struct {
-	Askers []string // who asks, in the order of each row's verdicts
-	Rows   []Row
+	Clients []string // in the order of each row's results
+	Rows    []Row
 }
 
-// Row is what becomes of the requests for one route.
+// Row holds the results for one route.
 type Row struct {
 	Port, Route, Right, Mode string
-	Verdicts                 []string
+	Results                  []string
 }
 
-// key is what there may be one row for.
+// key identifies a row. A table has at most one row for each key.
 func (r Row) key() [3]string { return [3]string{r.Port, r.Route, r.Mode} }
 
-// about says in words which row that is.
-func (r Row) about() string { return fmt.Sprintf("%s on the %s port, %s", r.Route, r.Port, r.Mode) }
+// name names the row in messages.
+func (r Row) name() string { return fmt.Sprintf("%s on the %s port, %s", r.Route, r.Port, r.Mode) }
 
 // Format writes a table. Each row is a line, its columns are separated by tabs.
 func (t Table) Format() []byte {
 	var b bytes.Buffer
 	line := func(columns ...string) { b.WriteString(strings.Join(columns, "\t") + "\n") }
-	line(append([]string{"port", "route", "right", "mode"}, t.Askers...)...)
+	line(append([]string{"port", "route", "right", "mode"}, t.Clients...)...)
 	for _, r := range t.Rows {
-		line(append([]string{r.Port, r.Route, r.Right, r.Mode}, r.Verdicts...)...)
+		line(append([]string{r.Port, r.Route, r.Right, r.Mode}, r.Results...)...)
 	}
 	return b.Bytes()
 }
@@ -52,22 +53,22 @@ func Parse(text []byte) (Table, error) {
 		case len(columns) <= fixed:
 			return Table{}, fmt.Errorf("access table, line %d: %d columns, more than %d are needed", i+1, len(columns), fixed)
 		case i == 0:
-			t.Askers = columns[fixed:]
+			t.Clients = columns[fixed:]
 			continue
-		case len(columns) != fixed+len(t.Askers):
-			return Table{}, fmt.Errorf("access table, line %d: %d columns, the first line has %d", i+1, len(columns), fixed+len(t.Askers))
+		case len(columns) != fixed+len(t.Clients):
+			return Table{}, fmt.Errorf("access table, line %d: %d columns, the first line has %d", i+1, len(columns), fixed+len(t.Clients))
 		}
 		t.Rows = append(t.Rows, Row{columns[0], columns[1], columns[2], columns[3], columns[fixed:]})
 	}
 	return t, nil
 }
 
-// Compare returns what is different in got, a sentence each.
+// Compare returns the differences of got from t, one sentence each.
 func (t Table) Compare(got Table) []string {
-	if !slices.Equal(t.Askers, got.Askers) {
-		return []string{fmt.Sprintf("the table has columns for %q, asked was as %q", t.Askers, got.Askers)}
+	if !slices.Equal(t.Clients, got.Clients) {
+		return []string{fmt.Sprintf("the table has columns for %q, requests were sent as %q", t.Clients, got.Clients)}
 	}
-	var told []string
+	var differences []string
 	rows := map[[3]string]Row{}
 	for _, r := range t.Rows {
 		rows[r.key()] = r
@@ -76,35 +77,35 @@ func (t Table) Compare(got Table) []string {
 		known, ok := rows[r.key()]
 		delete(rows, r.key())
 		if !ok {
-			told = append(told, fmt.Sprintf("there is no row for %s. It asks for the right %q; found: %s", r.about(), r.Right, strings.Join(t.sentence(r.Verdicts), ", ")))
+			differences = append(differences, fmt.Sprintf("there is no row for %s. It needs the right %q; found: %s", r.name(), r.Right, strings.Join(t.describe(r.Results), ", ")))
 			continue
 		}
 		if known.Right != r.Right {
-			told = append(told, fmt.Sprintf("%s: asks for the right %q, the table has %q", r.about(), r.Right, known.Right))
+			differences = append(differences, fmt.Sprintf("%s: needs the right %q, the table has %q", r.name(), r.Right, known.Right))
 		}
-		for i, v := range r.Verdicts {
-			if v != known.Verdicts[i] {
-				told = append(told, fmt.Sprintf("%s, asked as %q: %s, the table has %s", r.about(), t.Askers[i], v, known.Verdicts[i]))
+		for i, v := range r.Results {
+			if v != known.Results[i] {
+				differences = append(differences, fmt.Sprintf("%s, sent as %q: %s, the table has %s", r.name(), t.Clients[i], v, known.Results[i]))
 			}
 		}
 	}
 	for _, r := range t.Rows {
 		if _, left := rows[r.key()]; left {
-			told = append(told, "the table has a row for "+r.about()+", and there is no such route")
+			differences = append(differences, "the table has a row for "+r.name()+", and there is no such route")
 		}
 	}
-	return told
+	return differences
 }
 
-func (t Table) sentence(verdicts []string) []string {
-	said := make([]string, len(verdicts))
-	for i, v := range verdicts {
-		said[i] = t.Askers[i] + " " + v
+func (t Table) describe(results []string) []string {
+	words := make([]string, len(results))
+	for i, v := range results {
+		words[i] = t.Clients[i] + " " + v
 	}
-	return said
+	return words
 }
 
-// Check compares got with the table in a file of the package under test, which it writes first if update is set.
+// Check compares got with the table in a file of the package under test. With update it first writes got to the file.
 func Check(t *testing.T, file string, update bool, got Table) {
 	t.Helper()
 	if update {
@@ -125,7 +126,7 @@ func Check(t *testing.T, file string, update bool, got Table) {
 		t.Error(d)
 	}
 	if len(different) > 0 {
-		t.Errorf("%s has %d differences. A new route: think who may ask it, what it changes and what it costs whom. Then, in the package's directory,\n"+
-			"\tgo test -run '%s$' -update . && (cd ../.. && make gen)\nread what changed in the table and in docs/access.md, and commit both", file, len(different), t.Name())
+		t.Errorf("%s has %d differences. For a new route, decide who may request it, what it changes and what it costs. Then run in the package's directory\n"+
+			"\tgo test -run '%s$' -update . && (cd ../.. && make gen)\nRead the differences of the table and of docs/access.md, and commit both", file, len(different), t.Name())
 	}
 }

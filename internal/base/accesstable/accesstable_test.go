@@ -12,13 +12,13 @@ import (
 )
 
 func table() accesstable.Table {
-	return accesstable.Table{Askers: []string{"anonymous", "admin"}, Rows: []accesstable.Row{
-		{Port: "API", Route: "GET /a", Right: "viewer", Mode: "default", Verdicts: []string{"yes", "yes"}},
-		{Port: "API", Route: "POST /a", Right: "admin", Mode: "default", Verdicts: []string{"401", "yes"}},
+	return accesstable.Table{Clients: []string{"anonymous", "admin"}, Rows: []accesstable.Row{
+		{Port: "API", Route: "GET /a", Right: "viewer", Mode: "default", Results: []string{"yes", "yes"}},
+		{Port: "API", Route: "POST /a", Right: "admin", Mode: "default", Results: []string{"401", "yes"}},
 	}}
 }
 
-func TestTableIsReadAsItWasWritten(t *testing.T) {
+func TestParseReadsFormattedTable(t *testing.T) {
 	got, err := accesstable.Parse(table().Format())
 	if diff := cmp.Diff(table(), got); err != nil || diff != "" {
 		t.Errorf("%v, -want +got\n%s", err, diff)
@@ -30,25 +30,25 @@ func TestTableIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestCompareTellsWhatIsDifferent(t *testing.T) {
+func TestCompare(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*accesstable.Table)
 		want   string
 	}{
 		"nothing": {func(*accesstable.Table) {}, ""},
 		"a new route": {func(g *accesstable.Table) {
-			g.Rows = append(g.Rows, accesstable.Row{Port: "API", Route: "PUT /a", Right: "open", Mode: "default", Verdicts: []string{"yes", "yes"}})
+			g.Rows = append(g.Rows, accesstable.Row{Port: "API", Route: "PUT /a", Right: "open", Mode: "default", Results: []string{"yes", "yes"}})
 		}, "there is no row for PUT /a on the API port, default"},
-		"a route less": {func(g *accesstable.Table) { g.Rows = g.Rows[:1] }, "row for POST /a on the API port, default, and there is no such route"},
-		"a verdict":    {func(g *accesstable.Table) { g.Rows[1].Verdicts = []string{"yes", "yes"} }, `asked as "anonymous": yes, the table has 401`},
-		"a right":      {func(g *accesstable.Table) { g.Rows[0].Right = "open" }, `asks for the right "open", the table has "viewer"`},
-		"an asker":     {func(g *accesstable.Table) { g.Askers = g.Askers[:1] }, "columns for"},
+		"a route missing": {func(g *accesstable.Table) { g.Rows = g.Rows[:1] }, "row for POST /a on the API port, default, and there is no such route"},
+		"a result":        {func(g *accesstable.Table) { g.Rows[1].Results = []string{"yes", "yes"} }, `sent as "anonymous": yes, the table has 401`},
+		"a right":         {func(g *accesstable.Table) { g.Rows[0].Right = "open" }, `needs the right "open", the table has "viewer"`},
+		"a client":        {func(g *accesstable.Table) { g.Clients = g.Clients[:1] }, "columns for"},
 	} {
 		got := table()
 		tc.change(&got)
-		told := strings.Join(table().Compare(got), "\n")
-		if (tc.want == "") != (told == "") || !strings.Contains(told, tc.want) {
-			t.Errorf("%s: %q, want %q", name, told, tc.want)
+		differences := strings.Join(table().Compare(got), "\n")
+		if (tc.want == "") != (differences == "") || !strings.Contains(differences, tc.want) {
+			t.Errorf("%s: %q, want %q", name, differences, tc.want)
 		}
 	}
 }
@@ -63,14 +63,14 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// TestAskEndsAnswersThatDoNotEnd, and gives the verdict of their beginning.
-func TestAskEndsAnswersThatDoNotEnd(t *testing.T) {
+// An endless response, such as an event stream, is canceled once its status is known.
+func TestSendCancelsEndlessResponse(t *testing.T) {
 	for status, want := range map[int]string{200: "yes", 204: "yes", 302: "yes", 422: "yes", 401: "401", 403: "403", 404: "404", 429: "429"} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(status)
 			<-r.Context().Done()
 		})
-		if got, _ := accesstable.Ask(h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)); got != want {
+		if got, _ := accesstable.Send(h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)); got != want {
 			t.Errorf("%d: %s, want %s", status, got, want)
 		}
 	}

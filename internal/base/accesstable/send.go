@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Fill returns a path that a route's pattern matches. Parameters are looked up by name; one that isn't there is x, as is what is
-// below a pattern that ends with a slash.
+// Fill returns a path that a route's pattern matches: /a/{id} becomes /a/7 with the parameter id=7. A parameter without a value becomes
+// x. A pattern that ends with a slash gets an x behind it.
 func Fill(path string, parameters map[string]string) string {
 	if strings.HasSuffix(path, "/") {
 		return path + "x"
@@ -33,25 +33,26 @@ func Fill(path string, parameters map[string]string) string {
 	return strings.Join(parts, "/")
 }
 
-// Ask sends a request to a handler and returns the verdict. It takes as much of the answer as the status.
-func Ask(h http.Handler, r *http.Request) (verdict string, status int) {
+// Send sends a request to a handler and returns the result. It reads only the status of the response.
+func Send(h http.Handler, r *http.Request) (result string, status int) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	w := &statusOnly{header: http.Header{}, answered: cancel}
+	w := &statusOnly{header: http.Header{}, cancel: cancel}
 	func() {
 		defer func() {
-			if e := recover(); e != nil && e != http.ErrAbortHandler { //nolint:errorlint // it is thrown as it is
+			if e := recover(); e != nil && e != http.ErrAbortHandler { //nolint:errorlint // net/http panics with the plain value
 				panic(e)
 			}
 		}()
 		h.ServeHTTP(w, r.WithContext(ctx))
 	}()
 	w.WriteHeader(http.StatusOK)
-	return Verdict(w.status), w.status
+	return Result(w.status), w.status
 }
 
-// Verdict is what a status says about who asked.
-func Verdict(status int) string {
+// Result converts an HTTP status: a status that says that the client may not use the route, or that the route is not served, is returned
+// as it is. Every other status is Yes.
+func Result(status int) string {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusTooManyRequests,
 		http.StatusNotImplemented, http.StatusServiceUnavailable:
@@ -60,12 +61,12 @@ func Verdict(status int) string {
 	return Yes
 }
 
-// statusOnly is a ResponseWriter that ends the request once its status is known: some answers never end.
+// statusOnly is a ResponseWriter that cancels the request once its status is known, because event streams never end.
 type statusOnly struct {
-	header   http.Header
-	answered func()
-	mu       sync.Mutex
-	status   int
+	header http.Header
+	cancel func()
+	mu     sync.Mutex
+	status int
 }
 
 func (w *statusOnly) Header() http.Header { return w.header }
@@ -79,7 +80,7 @@ func (w *statusOnly) WriteHeader(status int) {
 	defer w.mu.Unlock()
 	if w.status == 0 {
 		w.status = status
-		w.answered()
+		w.cancel()
 	}
 }
 
