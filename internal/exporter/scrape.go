@@ -94,7 +94,7 @@ func (e *Exporter) makePage(r *http.Request, write func(*exposition.Writer, scra
 		e.writers.Put(page)
 		release(outcomes)
 	}()
-	return e.answers.Take(r, exposition.ContentType, page)
+	return e.answers.Encode(r, exposition.ContentType, page)
 }
 
 // parseSwitch reads a URL parameter that is 1 or 0.

@@ -33,9 +33,9 @@ func (p *Prometheus) routes() (routes.Lister, error) {
 	prefix := p.opts.PathPrefix
 	passing := newPassing(p.around.registry)
 	mux := routes.NewMux()
-	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Whole(p.guarded(func(c *core) http.Handler { return c.api }), passing)))
+	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Buffer(p.guarded(func(c *core) http.Handler { return c.api }), passing)))
 	mux.HandleFunc("GET "+prefix+"/api/v1/status/walreplay", p.walReplay)
-	mux.Handle("GET "+prefix+"/federate", answers.Whole(p.guarded(func(c *core) http.Handler {
+	mux.Handle("GET "+prefix+"/federate", answers.Buffer(p.guarded(func(c *core) http.Handler {
 		return httputil.CompressionHandler{Handler: quiet(p.hidden, c.federate)}
 	}), passing))
 	mux.Handle("GET "+prefix+"/metrics", answer.NewSource(answer.SourceOptions[struct{}]{

@@ -13,18 +13,18 @@ import (
 )
 
 // newPassing says when the reader of a very large answer, which holds memory of the budget while it is sent, is cut off.
-func newPassing(reg prometheus.Registerer) answer.Passing {
+func newPassing(reg prometheus.Registerer) answer.StreamOptions {
 	cut := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "stackscope_query_slow_readers_cut_total",
 		Help: "Answers beyond 16 MiB that were cut off because their client read less than 1 MiB a second while other queries of the class waited.",
 	})
 	reg.MustRegister(cut)
-	return answer.Passing{
-		Follow: func(r *http.Request) (*http.Request, func() bool) {
+	return answer.StreamOptions{
+		Track: func(r *http.Request) (*http.Request, func() bool) {
 			ctx, holder := budget.Follow(r.Context())
 			return r.WithContext(ctx), holder.Wanted
 		},
-		Cut: cut.Inc,
+		OnAbort: cut.Inc,
 	}
 }
 

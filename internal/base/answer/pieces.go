@@ -10,13 +10,13 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// pieceBytes is how much of an answer goes to the system at once: each call costs.
+// pieceBytes is how much of an answer one write passes to the system. Larger pieces mean fewer system calls.
 const pieceBytes = 64 << 10
 
-// spare are pieces for the next answers.
-var spare = sync.Pool{New: func() any { return new(make([]byte, 0, pieceBytes)) }}
+// piecePool keeps pieces for the next answers.
+var piecePool = sync.Pool{New: func() any { return new(make([]byte, 0, pieceBytes)) }}
 
-// pieces are bytes that grow without being moved. The zero value is empty.
+// pieces is a buffer that grows without copying. The zero value is empty.
 type pieces struct {
 	list []*[]byte
 	size int
@@ -27,7 +27,7 @@ func (b *pieces) Write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > 0 {
 		if len(b.list) == 0 || len(*b.list[len(b.list)-1]) == pieceBytes {
-			b.list = append(b.list, spare.Get().(*[]byte))
+			b.list = append(b.list, piecePool.Get().(*[]byte))
 		}
 		last := b.list[len(b.list)-1]
 		n := min(len(p), pieceBytes-len(*last))
@@ -53,20 +53,20 @@ func (b *pieces) WriteTo(w io.Writer) (n int64, err error) {
 func (b *pieces) free() {
 	for _, piece := range b.list {
 		*piece = (*piece)[:0]
-		spare.Put(piece)
+		piecePool.Put(piece)
 	}
 	b.list, b.size = nil, 0
 }
 
-// zippers keep the large state of compression. They compress at level 1: higher ones would cost more than all the rest of a page.
-var zippers = sync.Pool{New: func() any {
+// gzipWriters keeps compressors, whose state is large. Level 1 is used because higher levels cost more than the rest of a page together.
+var gzipWriters = sync.Pool{New: func() any {
 	zw, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels only
 	return zw
 }}
 
 func compress(dst *pieces, write func(io.Writer) (int64, error)) error {
-	zw := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(zw)
+	zw := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(zw)
 	zw.Reset(dst)
 	if _, err := write(zw); err != nil {
 		return err

@@ -12,9 +12,8 @@ import (
 	"github.com/stackscope/stackscope/internal/base/answer"
 )
 
-// TestManyShareWhileTheAnswerChanges: those who need no body give their share back at once, those who read have all of one answer,
-// whatever comes and goes meanwhile.
-func TestManyShareWhileTheAnswerChanges(t *testing.T) {
+// Clients that get 304 release their reference at once. Clients that read always get the whole of one answer.
+func TestConcurrentReadersWhileTheAnswerChanges(t *testing.T) {
 	const size = 1<<20 + 1000 // larger than what is kept
 	version := new(atomic.Int64)
 	s := answer.NewSource(answer.SourceOptions[int64]{

@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// keepBytes bounds an answer that is kept for the next who ask while nobody reads it.
-const keepBytes = 1 << 20
+// maxCachedBytes is the size up to which a Source keeps an answer that nobody reads for the next requests.
+const maxCachedBytes = 1 << 20
 
 // SourceOptions configure a Source. Store, ContentType and Make are required.
 type SourceOptions[V comparable] struct {
 	Store       *Store
 	ContentType string
-	// Compress says that the answer is compressed for whoever accepts it.
+	// Compress says that clients that accept gzip get the answer compressed.
 	Compress bool
-	// Current returns what the answer is made from. The answer holds for as long as that is the same. Nil: an answer holds for
-	// those alone who asked before it was begun.
+	// Current returns the value that the answer is made from. The answer is valid until Current returns another value. Nil: an answer is
+	// valid only for requests that arrived before Make was called.
 	Current func() V
 	// Make writes the answer. One is made at a time.
 	Make func(from V, w io.Writer) error
@@ -27,31 +27,31 @@ type SourceOptions[V comparable] struct {
 	Tag func(from V) string
 }
 
-// Source makes the answers of a route.
+// Source makes the answers of a route. Concurrent requests share one.
 type Source[V comparable] struct {
 	o SourceOptions[V]
 
-	mu     sync.Mutex
-	newest *Answer
-	from   V
-	kept   bool // newest has a reference of ours
-	next   *flight
-	busy   bool
+	mu      sync.Mutex
+	newest  *Answer
+	from    V
+	cached  bool // the Source itself holds a reference to newest
+	next    *sharedBuild
+	running bool
 }
 
-// flight is an answer that will be made for those who wait for it.
-type flight struct {
-	waiting int
-	landed  bool
-	done    chan struct{}
-	answer  *Answer
-	err     error
+// sharedBuild is an answer that will be made for all requests that wait for it.
+type sharedBuild struct {
+	waiting  int
+	finished bool
+	done     chan struct{}
+	answer   *Answer
+	err      error
 }
 
 // NewSource makes a Source.
 func NewSource[V comparable](o SourceOptions[V]) *Source[V] { return &Source[V]{o: o} }
 
-// ServeHTTP answers r with an encoding that it shares with others.
+// ServeHTTP implements http.Handler.
 func (s *Source[V]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := s.get(r.Context())
 	if err != nil {
@@ -73,29 +73,29 @@ func (s *Source[V]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if s.o.Compress && WantsGzip(r.Header) {
-		if zip, err := a.compressed(); err == nil {
+		if gzipped, err := a.compressed(); err == nil {
 			w.Header().Set("Content-Encoding", "gzip")
-			body = zip
+			body = gzipped
 		}
 	}
 	a.send(w, body)
 }
 
-// compressed returns the compressed form, which the first one who wants it makes.
+// compressed returns the compressed form. The first request that wants it makes it.
 func (a *Answer) compressed() (*pieces, error) {
-	a.zipping.Lock()
-	defer a.zipping.Unlock()
-	if a.zip.size > 0 {
-		return &a.zip, nil
+	a.gzipMu.Lock()
+	defer a.gzipMu.Unlock()
+	if a.gzipped.size > 0 {
+		return &a.gzipped, nil
 	}
-	if err := compress(&a.zip, a.plain.WriteTo); err != nil {
-		a.zip.free()
+	if err := compress(&a.gzipped, a.plain.WriteTo); err != nil {
+		a.gzipped.free()
 		return nil, err
 	}
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
-	a.store.grow(a, int64(a.zip.size))
-	return &a.zip, nil
+	a.store.grow(a, int64(a.gzipped.size))
+	return &a.gzipped, nil
 }
 
 // get returns an answer that the caller must release.
@@ -108,47 +108,47 @@ func (s *Source[V]) get(ctx context.Context) (*Answer, error) {
 		from = s.o.Current()
 	}
 	s.mu.Lock()
-	if a := s.newest; a != nil && s.o.Current != nil && from == s.from && a.hold() {
+	if a := s.newest; a != nil && s.o.Current != nil && from == s.from && a.acquire() {
 		s.mu.Unlock()
 		return a, nil
 	}
-	// One that is being made may miss what the caller knows to have changed; the next one will not.
-	f := s.next
-	if f == nil {
-		f = &flight{done: make(chan struct{})}
-		s.next = f
+	// The build that is running may have started before a change that the caller knows of. The next build has not.
+	b := s.next
+	if b == nil {
+		b = &sharedBuild{done: make(chan struct{})}
+		s.next = b
 	}
-	f.waiting++
-	if !s.busy {
-		s.busy = true
+	b.waiting++
+	if !s.running {
+		s.running = true
 		go s.run()
 	}
 	s.mu.Unlock()
 	select {
-	case <-f.done:
-		return f.answer, f.err
+	case <-b.done:
+		return b.answer, b.err
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	landed := f.landed
-	if !landed {
-		f.waiting--
+	finished := b.finished
+	if !finished {
+		b.waiting--
 	}
 	s.mu.Unlock()
-	if landed && f.err == nil {
-		f.answer.Release()
+	if finished && b.err == nil {
+		b.answer.Release()
 	}
 	return nil, ctx.Err()
 }
 
-// recent returns the newest answer if slow readers hold so much that it is to be shared for a while.
+// recent returns the newest answer, even if it is outdated by up to a second, while slow readers hold much of the store.
 func (s *Source[V]) recent() *Answer {
-	if !s.o.Store.pressed() {
+	if !s.o.Store.underPressure() {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a := s.newest; a != nil && time.Since(a.made) < sharedTime && a.hold() {
+	if a := s.newest; a != nil && time.Since(a.made) < maxSharedAge && a.acquire() {
 		return a
 	}
 	return nil
@@ -158,27 +158,27 @@ func (s *Source[V]) recent() *Answer {
 func (s *Source[V]) run() {
 	for {
 		s.mu.Lock()
-		f := s.next
-		if s.next = nil; f == nil {
-			s.busy = false
+		b := s.next
+		if s.next = nil; b == nil {
+			s.running = false
 			s.mu.Unlock()
 			return
 		}
-		wanted := f.waiting > 0
+		waiting := b.waiting > 0
 		s.mu.Unlock()
-		if wanted {
-			s.fly(f)
+		if waiting {
+			s.build(b)
 		}
 	}
 }
 
-func (s *Source[V]) fly(f *flight) {
+func (s *Source[V]) build(b *sharedBuild) {
 	var from V
 	if s.o.Current != nil {
 		from = s.o.Current()
 		s.mu.Lock()
-		if a := s.newest; a != nil && from == s.from && a.hold() { // made for the flight before
-			s.land(f, a, nil)
+		if a := s.newest; a != nil && from == s.from && a.acquire() { // the build before made it from the same value
+			s.finish(b, a, nil)
 			s.mu.Unlock()
 			a.Release()
 			return
@@ -189,37 +189,37 @@ func (s *Source[V]) fly(f *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.land(f, nil, err)
+		s.finish(b, nil, err)
 		return
 	}
-	if s.kept {
+	if s.cached {
 		s.newest.Release()
 	}
-	s.newest, s.from, s.kept = a, from, s.o.Current != nil && a.plain.size <= keepBytes
-	refs := 1 // ours, until all have theirs
-	if s.kept {
+	s.newest, s.from, s.cached = a, from, s.o.Current != nil && a.plain.size <= maxCachedBytes
+	refs := 1 // released below, once every waiting request has its own
+	if s.cached {
 		refs++
 	}
 	s.o.Store.add(a, refs)
-	s.land(f, a, nil)
+	s.finish(b, a, nil)
 	a.Release()
 }
 
-// land gives all who wait for f its answer. The caller has a reference of its own meanwhile. Those who wait have theirs before they
-// are told, as they may give them back at once. s.mu is held.
-func (s *Source[V]) land(f *flight, a *Answer, err error) {
+// finish gives the answer to all requests that wait for b. Each gets its reference before done is closed, because it may release it at
+// once. The caller holds a reference meanwhile. s.mu is held.
+func (s *Source[V]) finish(b *sharedBuild, a *Answer, err error) {
 	if a != nil {
-		s.o.Store.share(a, f.waiting)
+		s.o.Store.addRefs(a, b.waiting)
 	}
-	f.landed, f.answer, f.err = true, a, err
-	close(f.done)
+	b.finished, b.answer, b.err = true, a, err
+	close(b.done)
 }
 
 func (s *Source[V]) make(from V) (a *Answer, err error) {
 	a = &Answer{contentType: s.o.ContentType, made: time.Now()}
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", errNothing, p)
+			err = fmt.Errorf("%w: %v", errNotMade, p)
 		}
 		if err != nil {
 			a.plain.free()
@@ -230,11 +230,4 @@ func (s *Source[V]) make(from V) (a *Answer, err error) {
 		a.tag = s.o.Tag(from)
 	}
 	return a, s.o.Make(from, &a.plain)
-}
-
-// share adds references for n more readers.
-func (s *Store) share(a *Answer, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a.refs += n
 }

@@ -1,5 +1,5 @@
-// Package answer sends one encoding of an answer to all who ask for it at the same time. A client that reads slowly or nothing
-// holds its connection and a reference, and the encodings that are held have a bound in all.
+// Package answer shares one encoding of an HTTP answer between all clients that request it at the same time. A client that reads slowly
+// holds only its connection and a reference. The memory of all encodings is bounded.
 package answer
 
 import (
@@ -16,31 +16,31 @@ import (
 
 // Options bound a Store.
 type Options struct {
-	// MaxBytes bounds the answers that are held, but for the newest one. Beyond it those who read the oldest are cut off.
+	// MaxBytes bounds the answers in memory, except for the newest one. Beyond it the readers of the oldest answers are cut off.
 	MaxBytes int64
-	// MaxReaders bounds those who are being answered. Beyond it the one who has taken nothing for longest is cut off, after
-	// PatientTime.
+	// MaxReaders bounds the clients that are being answered. Beyond it the client that has stalled longest is cut off, if that is at
+	// least StallTime.
 	MaxReaders int
-	// Refuse answers a request that can't be served now; nil: in plain text. Retry-After is set.
+	// Refuse answers a request that cannot be served now, with Retry-After set; nil: in plain text.
 	Refuse func(w http.ResponseWriter, why string)
 }
 
 const (
-	// PatientTime is how long a client may take nothing before others are more important.
-	PatientTime = time.Second
-	// sharedTime is how old an answer may be that is sent while slow readers hold much.
-	sharedTime = time.Second
-	retryAfter = "1"
+	// StallTime is how long a client may read nothing before it can lose its place to another one.
+	StallTime = time.Second
+	// maxSharedAge is how old an answer may be that is sent again while slow readers hold much of the store.
+	maxSharedAge = time.Second
+	retryAfter   = "1"
 )
 
 // Store holds answers while they are read.
 type Store struct {
 	o Options
 
-	mu      sync.Mutex
-	alive   []*Answer // oldest first
-	held    int64     // by those that are not given up
-	readers map[*reader]struct{}
+	mu        sync.Mutex
+	live      []*Answer // oldest first
+	liveBytes int64     // of answers that are not evicted
+	readers   map[*reader]struct{}
 }
 
 // NewStore makes a Store.
@@ -51,116 +51,123 @@ func NewStore(o Options) *Store {
 	return &Store{o: o, readers: make(map[*reader]struct{})}
 }
 
-// Answer is one that may have several readers. It is released once by each that it was given to.
+// Answer is an encoded answer with a count of its readers. Each of them must release it once.
 type Answer struct {
 	store       *Store
-	contentType string // empty: who made it has set it
+	contentType string // empty: the handler has set it
 	status      int    // 0: 200
 	made        time.Time
 	plain       pieces // empty: only the compressed form is there
 	tag         string
 
-	zipping sync.Mutex
-	zip     pieces
+	gzipMu  sync.Mutex
+	gzipped pieces
 
 	// Guarded by store.mu.
 	refs    int
 	size    int64
-	givenUp bool
+	evicted bool
 }
 
-// add holds an answer and gives up older ones where that is too much.
+// add stores an answer and evicts older ones beyond MaxBytes.
 func (s *Store) add(a *Answer, refs int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a.store, a.refs = s, refs
-	s.alive = append(s.alive, a)
-	s.grow(a, int64(a.plain.size+a.zip.size))
+	s.live = append(s.live, a)
+	s.grow(a, int64(a.plain.size+a.gzipped.size))
 }
 
 func (s *Store) grow(a *Answer, n int64) {
-	if !a.givenUp {
-		s.held += n
+	if !a.evicted {
+		s.liveBytes += n
 	}
 	a.size += n
-	for _, old := range s.alive {
-		if s.held <= s.o.MaxBytes || old == s.alive[len(s.alive)-1] {
+	for _, old := range s.live {
+		if s.liveBytes <= s.o.MaxBytes || old == s.live[len(s.live)-1] {
 			return
 		}
-		s.giveUp(old)
+		s.evict(old)
 	}
 }
 
-func (s *Store) giveUp(a *Answer) {
-	if a.givenUp {
+func (s *Store) evict(a *Answer) {
+	if a.evicted {
 		return
 	}
-	a.givenUp = true
-	s.held -= a.size
+	a.evicted = true
+	s.liveBytes -= a.size
 	for r := range s.readers {
 		if r.answer == a {
-			r.cut()
+			r.abort()
 		}
 	}
 }
 
-// pressed reports whether slow readers hold so much that answers should be shared over time too.
-func (s *Store) pressed() bool {
+// underPressure reports whether slow readers hold so much that later requests should get an existing answer, too.
+func (s *Store) underPressure() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.held > s.o.MaxBytes/2 || len(s.readers) > s.o.MaxReaders/2
+	return s.liveBytes > s.o.MaxBytes/2 || len(s.readers) > s.o.MaxReaders/2
 }
 
-// hold takes one more reference, if the answer is still there.
-func (a *Answer) hold() bool {
+// acquire adds a reference, unless the answer is freed or evicted.
+func (a *Answer) acquire() bool {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
-	if a.refs == 0 || a.givenUp {
+	if a.refs == 0 || a.evicted {
 		return false
 	}
 	a.refs++
 	return true
 }
 
-// Release lets go of the answer. The last one gives its memory back.
+// Release drops a reference. The last one frees the memory.
 func (a *Answer) Release() {
-	if a.store.drop(a) {
+	if a.store.unref(a) {
 		a.plain.free()
-		a.zip.free()
+		a.gzipped.free()
 	}
 }
 
-// drop takes a reference back and reports whether it was the last one.
-func (s *Store) drop(a *Answer) bool {
+// unref drops a reference and reports whether it was the last one.
+func (s *Store) unref(a *Answer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.refs--; a.refs != 0 {
 		return false
 	}
-	if !a.givenUp {
-		s.held -= a.size
+	if !a.evicted {
+		s.liveBytes -= a.size
 	}
-	s.alive = slices.DeleteFunc(s.alive, func(other *Answer) bool { return other == a })
+	s.live = slices.DeleteFunc(s.live, func(other *Answer) bool { return other == a })
 	return true
+}
+
+// addRefs adds references for n more readers.
+func (s *Store) addRefs(a *Answer, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.refs += n
 }
 
 // reader is a client that is being answered.
 type reader struct {
-	answer *Answer
-	took   atomic.Pointer[time.Time] // when the client last took a piece
-	gone   atomic.Bool
+	answer    *Answer
+	lastWrite atomic.Pointer[time.Time] // when the client last read a piece
+	aborted   atomic.Bool
 
-	mu   sync.Mutex
-	rc   *http.ResponseController
-	over bool
+	mu       sync.Mutex
+	rc       *http.ResponseController
+	finished bool
 }
 
-// cut ends the answer, also while the client takes nothing of it.
-func (r *reader) cut() {
-	r.gone.Store(true)
+// abort ends the answer, even while a write blocks.
+func (r *reader) abort() {
+	r.aborted.Store(true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.over {
+	if !r.finished {
 		_ = r.rc.SetWriteDeadline(time.Now().Add(-time.Second)) // a recorder in a test has none
 	}
 }
@@ -170,42 +177,42 @@ func (s *Store) begin(a *Answer, w http.ResponseWriter) (*reader, bool) {
 	defer s.mu.Unlock()
 	now := time.Now()
 	if len(s.readers) >= s.o.MaxReaders {
-		var longest *reader
+		var stalled *reader
 		for r := range s.readers {
-			if longest == nil || r.took.Load().Before(*longest.took.Load()) {
-				longest = r
+			if stalled == nil || r.lastWrite.Load().Before(*stalled.lastWrite.Load()) {
+				stalled = r
 			}
 		}
-		if longest == nil || now.Sub(*longest.took.Load()) < PatientTime {
+		if stalled == nil || now.Sub(*stalled.lastWrite.Load()) < StallTime {
 			return nil, false
 		}
-		delete(s.readers, longest)
-		longest.cut()
+		delete(s.readers, stalled)
+		stalled.abort()
 	}
-	if a.givenUp {
+	if a.evicted {
 		return nil, false
 	}
 	r := &reader{answer: a, rc: http.NewResponseController(w)}
-	r.took.Store(&now)
+	r.lastWrite.Store(&now)
 	s.readers[r] = struct{}{}
 	return r, true
 }
 
 func (s *Store) end(r *reader) {
 	r.mu.Lock()
-	r.over = true
+	r.finished = true
 	r.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.readers, r)
 }
 
-// Send answers with what Take made.
+// Send sends an answer of Encode.
 func (a *Answer) Send(w http.ResponseWriter) {
 	w.Header().Set("Vary", "Accept-Encoding")
 	body := &a.plain
-	if a.zip.size > 0 {
-		body = &a.zip
+	if a.gzipped.size > 0 {
+		body = &a.gzipped
 		w.Header().Set("Content-Encoding", "gzip")
 	}
 	a.send(w, body)
@@ -231,39 +238,38 @@ func (a *Answer) send(w http.ResponseWriter, body *pieces) {
 		w.WriteHeader(a.status)
 	}
 	for _, piece := range body.list {
-		if rd.gone.Load() {
-			return // net/http closes the connection, as the answer is shorter than was said
+		if rd.aborted.Load() {
+			return // net/http closes the connection because the answer is shorter than its Content-Length
 		}
 		if _, err := w.Write(*piece); err != nil {
 			return
 		}
 		now := time.Now()
-		rd.took.Store(&now)
+		rd.lastWrite.Store(&now)
 	}
 }
 
-// Take makes an answer for one reader of what page writes, compressed if the client accepts it. The page is not needed any more
-// when it returns.
-func (s *Store) Take(r *http.Request, contentType string, page io.WriterTo) (*Answer, error) {
+// Encode makes an answer of a page for one client, compressed if the client accepts gzip. The page may be reused afterwards.
+func (s *Store) Encode(r *http.Request, contentType string, page io.WriterTo) (*Answer, error) {
 	a := &Answer{contentType: contentType, made: time.Now()}
 	var err error
 	if WantsGzip(r.Header) {
-		err = compress(&a.zip, page.WriteTo)
+		err = compress(&a.gzipped, page.WriteTo)
 	} else {
 		_, err = page.WriteTo(&a.plain)
 	}
 	if err != nil {
 		a.plain.free()
-		a.zip.free()
+		a.gzipped.free()
 		return nil, err
 	}
 	s.add(a, 1)
 	return a, nil
 }
 
-var errNothing = errors.New("the answer could not be made")
+var errNotMade = errors.New("the answer could not be made")
 
-// matches reports whether one of the tags of If-None-Match is the answer's; proxies that compress make them weak.
+// matches reports whether If-None-Match lists the tag. It ignores the weak prefix W/, which compressing proxies add.
 func matches(list []string, tag string) bool {
 	for _, tags := range list {
 		for t := range strings.SplitSeq(tags, ",") {

@@ -11,7 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/answer"
 )
 
-// slowClient takes a piece of an answer in each interval.
+// slowClient reads a piece of the answer in each interval.
 type slowClient struct {
 	*client
 	each time.Duration
@@ -19,13 +19,13 @@ type slowClient struct {
 
 func (c *slowClient) Write(p []byte) (int, error) {
 	select {
-	case <-c.cut:
+	case <-c.aborted:
 	case <-time.After(c.each):
 	}
 	return c.client.Write(p)
 }
 
-func TestSlowReaderOfWhatOthersWaitForIsCutOff(t *testing.T) {
+func TestSlowReaderIsCutOffWhileOthersWait(t *testing.T) {
 	for name, tt := range map[string]struct {
 		each, making time.Duration // 16 pieces are a MiB
 		waited       time.Duration // after which others wait
@@ -42,10 +42,10 @@ func TestSlowReaderOfWhatOthersWaitForIsCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const size = 24 << 20
-				var cuts atomic.Int32
+				var aborts atomic.Int32
 				began := time.Now()
 				var left time.Duration
-				h := answer.NewStore(answer.Options{MaxBytes: 1 << 20, MaxReaders: 10}).Whole(
+				h := answer.NewStore(answer.Options{MaxBytes: 1 << 20, MaxReaders: 10}).Buffer(
 					http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 						defer func() { left = time.Since(began) }()
 						for range size >> 20 {
@@ -54,11 +54,11 @@ func TestSlowReaderOfWhatOthersWaitForIsCutOff(t *testing.T) {
 								return
 							}
 						}
-					}), answer.Passing{
-						Follow: func(r *http.Request) (*http.Request, func() bool) {
+					}), answer.StreamOptions{
+						Track: func(r *http.Request) (*http.Request, func() bool) {
 							return r, func() bool { return time.Since(began) >= tt.waited }
 						},
-						Cut: func() { cuts.Add(1) },
+						OnAbort: func() { aborts.Add(1) },
 					})
 				c := &slowClient{newClient(), tt.each}
 				close(c.open)
@@ -67,8 +67,8 @@ func TestSlowReaderOfWhatOthersWaitForIsCutOff(t *testing.T) {
 					defer func() { aborted = recover() }()
 					h.ServeHTTP(c, httptest.NewRequest("GET", "/", nil))
 				}()
-				if got := cuts.Load() == 1; got != tt.cut || c.isCut() != tt.cut || (aborted != nil) != tt.cut {
-					t.Errorf("cut off: %d, %t, %v; want %t", cuts.Load(), c.isCut(), aborted, tt.cut)
+				if got := aborts.Load() == 1; got != tt.cut || c.isAborted() != tt.cut || (aborted != nil) != tt.cut {
+					t.Errorf("cut off: %d, %t, %v; want %t", aborts.Load(), c.isAborted(), aborted, tt.cut)
 				}
 				if !tt.cut && c.body.Len() != size {
 					t.Errorf("%d bytes", c.body.Len())
