@@ -140,7 +140,7 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 
 // asker returns a context for r, in which is known whether its sender may learn where files lie.
 func (g *gate) asker(ctx context.Context, r *http.Request) context.Context {
-	return paths.WithAsker(ctx, func() bool {
+	return paths.WithClient(ctx, func() bool {
 		if r.Header.Get("Authorization") != "" {
 			return g.isAdmin(r)
 		}

@@ -79,7 +79,7 @@ func (p *proxy) answer(w http.ResponseWriter, r *http.Request, n notice) {
 	if p.opts.PrometheusLink != "" {
 		n.Prometheus = strings.Repeat("../", strings.Count(below, "/")) + strings.TrimPrefix(p.opts.PrometheusLink, "/")
 	}
-	if !paths.Known(r.Context()) {
+	if !paths.MaySee(r.Context()) {
 		n.Reason = p.opts.Dir.Strip(n.Reason)
 		if found, looked, ok := strings.Cut(n.Aside, "; "); ok && strings.Contains(looked, "/") {
 			n.Aside = found + "; the server's log lists the directories"

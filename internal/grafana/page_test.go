@@ -43,7 +43,7 @@ func TestStrangersAreNotToldWhereFilesAre(t *testing.T) {
 			Prefix: "/grafana", Upstream: func() (string, bool) { return "", false }, Status: func() Status { return s }, Dir: paths.Hide("/srv/data/grafana", "DATA_DIR/grafana"),
 		}}
 		for knows, accept := range map[bool]string{true: "application/json", false: "text/html"} {
-			r := httptest.NewRequestWithContext(paths.WithAsker(t.Context(), func() bool { return knows }), http.MethodGet, "/grafana/", http.NoBody)
+			r := httptest.NewRequestWithContext(paths.WithClient(t.Context(), func() bool { return knows }), http.MethodGet, "/grafana/", http.NoBody)
 			r.Header.Set("Accept", accept)
 			w := httptest.NewRecorder()
 			p.ServeHTTP(w, r)

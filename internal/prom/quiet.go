@@ -12,7 +12,7 @@ import (
 // quiet hides the data directory in errors of a handler from those who may not know where it lies: the TSDB's errors name files.
 func quiet(hidden *paths.Hidden, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if paths.Known(r.Context()) {
+		if paths.MaySee(r.Context()) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -33,7 +33,7 @@ func quietAPI(hidden *paths.Hidden, next http.Handler) http.Handler {
 	})}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case paths.Known(r.Context()):
+		case paths.MaySee(r.Context()):
 			next.ServeHTTP(w, r)
 		case r.URL.Path == "/read", r.URL.Path == "/notifications/live":
 			readable.ServeHTTP(w, r)

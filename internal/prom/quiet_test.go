@@ -29,7 +29,7 @@ func TestErrorsOfTheStorageNameNoPath(t *testing.T) {
 		{"/read", "gzip", false},
 		{"/query", "", true},
 	} {
-		r := httptest.NewRequestWithContext(paths.WithAsker(t.Context(), func() bool { return tc.knows }), http.MethodGet, tc.path, http.NoBody)
+		r := httptest.NewRequestWithContext(paths.WithClient(t.Context(), func() bool { return tc.knows }), http.MethodGet, tc.path, http.NoBody)
 		r.Header.Set("Accept-Encoding", tc.accept)
 		w := httptest.NewRecorder()
 		quietAPI(hidden, failing).ServeHTTP(w, r)

@@ -1,5 +1,5 @@
-// Package paths keeps where things lie on this machine out of answers to strangers. Errors name files, so that whoever looks after
-// the machine finds them; anybody may ask for what is answered with an error.
+// Package paths removes file paths from error texts that are sent to unauthenticated clients. Errors name files for the operator, but any
+// client can cause an error.
 package paths
 
 import (
@@ -12,51 +12,52 @@ import (
 	"sync"
 )
 
-type askerKey struct{}
+type clientKey struct{}
 
-// WithAsker returns the context of a request. knows says whether who sent it may know where files lie; it is called when an answer
-// would tell, at most once.
-func WithAsker(ctx context.Context, knows func() bool) context.Context {
-	return context.WithValue(ctx, askerKey{}, sync.OnceValue(knows))
+// WithClient returns the context of a request. maySee reports whether its client may see file paths. It is called at most once, when a
+// response would contain one.
+func WithClient(ctx context.Context, maySee func() bool) context.Context {
+	return context.WithValue(ctx, clientKey{}, sync.OnceValue(maySee))
 }
 
-// Known reports whether who sent the request may know where files lie. Who isn't known of may not.
-func Known(ctx context.Context) bool {
-	knows, ok := ctx.Value(askerKey{}).(func() bool)
-	return ok && knows()
+// MaySee reports whether the client of the request may see file paths. Without WithClient it may not.
+func MaySee(ctx context.Context) bool {
+	maySee, ok := ctx.Value(clientKey{}).(func() bool)
+	return ok && maySee()
 }
 
-// Hidden is a directory, which strangers see under another name.
+// Hidden is a directory that unauthenticated clients see under another name.
 type Hidden struct{ replacer *strings.Replacer }
 
-// Hide returns a directory as hidden behind a name, such as DATA_DIR.
+// Hide hides a directory behind a name, such as DATA_DIR. It recognizes the directory also by its absolute path, by the target of a
+// symbolic link, and escaped in JSON.
 func Hide(dir, name string) *Hidden {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		abs = dir
 	}
-	written := []string{abs}
+	spellings := []string{abs}
 	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		written = append(written, real)
+		spellings = append(spellings, real)
 	}
 	if filepath.IsAbs(dir) {
-		written = append(written, strings.TrimRight(dir, "/"))
+		spellings = append(spellings, strings.TrimRight(dir, "/"))
 	}
-	for _, path := range written {
+	for _, path := range spellings {
 		if text, err := json.Marshal(path); err == nil {
-			written = append(written, strings.Trim(string(text), `"`))
+			spellings = append(spellings, strings.Trim(string(text), `"`))
 		}
 	}
-	written = slices.DeleteFunc(written, func(path string) bool { return path == "" || path == "/" })
-	slices.SortFunc(written, func(a, b string) int { return len(b) - len(a) }) // the replacer takes the first that fits
+	spellings = slices.DeleteFunc(spellings, func(path string) bool { return path == "" || path == "/" })
+	slices.SortFunc(spellings, func(a, b string) int { return len(b) - len(a) }) // strings.Replacer uses the first one that matches
 	var pairs []string
-	for _, path := range slices.Compact(written) {
+	for _, path := range slices.Compact(spellings) {
 		pairs = append(pairs, path, name)
 	}
 	return &Hidden{strings.NewReplacer(pairs...)}
 }
 
-// Name puts the name in the directory's place wherever text has it, also in JSON.
+// Name replaces the directory in text by the name.
 func (h *Hidden) Name(text string) string {
 	if h == nil {
 		return text
@@ -64,20 +65,20 @@ func (h *Hidden) Name(text string) string {
 	return h.replacer.Replace(text)
 }
 
-// elsewhere is an absolute path in an error's text; a URL's begins behind its host.
-var elsewhere = regexp.MustCompile(`(^|[\s"'(=\[])/[^\s/"'()\[\];,:][^\s"'()\[\];,]*`)
+// absolutePath matches an absolute path in an error's text. It does not match the path of a URL, which follows a host.
+var absolutePath = regexp.MustCompile(`(^|[\s"'(=\[])/[^\s/"'()\[\];,:][^\s"'()\[\];,]*`)
 
-// Strip also takes other absolute paths out of the text of an error.
+// Strip replaces the directory as Name does, and every other absolute path in an error's text.
 func (h *Hidden) Strip(text string) string {
-	return elsewhere.ReplaceAllStringFunc(h.Name(text), func(found string) string {
+	return absolutePath.ReplaceAllStringFunc(h.Name(text), func(found string) string {
 		end := found[len(strings.TrimRight(found, ":.")):]
 		return found[:strings.IndexByte(found, '/')] + "(a path in the server's log)" + end
 	})
 }
 
-// For returns the text of an error for who sent a request.
+// For returns the text of an error as the client of a request may see it.
 func (h *Hidden) For(ctx context.Context, text string) string {
-	if Known(ctx) {
+	if MaySee(ctx) {
 		return text
 	}
 	return h.Strip(text)

@@ -9,16 +9,16 @@ import (
 )
 
 func TestStrip(t *testing.T) {
-	h := paths.Hide("/srv/telling name", "DATA_DIR")
+	h := paths.Hide("/srv/data dir", "DATA_DIR")
 	for text, want := range map[string]string{
-		"block /srv/telling name/prometheus/01X: no such file": "block DATA_DIR/prometheus/01X: no such file",
-		"/srv/telling name: permission denied":                 "DATA_DIR: permission denied",
-		"can't be made: /srv is a file; move it away":          "can't be made: (a path in the server's log) is a file; move it away",
-		"open /etc/ssl/key.pem: permission denied":             "open (a path in the server's log): permission denied",
-		`"/usr/share/grafana", "/opt/grafana"`:                 `"(a path in the server's log)", "(a path in the server's log)"`,
-		"GET http://192.0.2.1:10151/metrics: refused":          "GET http://192.0.2.1:10151/metrics: refused",
-		"1/2 of and/or 3 MiB/s":                                "1/2 of and/or 3 MiB/s",
-		"nothing":                                              "nothing",
+		"block /srv/data dir/prometheus/01X: no such file": "block DATA_DIR/prometheus/01X: no such file",
+		"/srv/data dir: permission denied":                 "DATA_DIR: permission denied",
+		"can't be made: /srv is a file; move it away":      "can't be made: (a path in the server's log) is a file; move it away",
+		"open /etc/ssl/key.pem: permission denied":         "open (a path in the server's log): permission denied",
+		`"/usr/share/grafana", "/opt/grafana"`:             `"(a path in the server's log)", "(a path in the server's log)"`,
+		"GET http://192.0.2.1:10151/metrics: refused":      "GET http://192.0.2.1:10151/metrics: refused",
+		"1/2 of and/or 3 MiB/s":                            "1/2 of and/or 3 MiB/s",
+		"nothing":                                          "nothing",
 	} {
 		if got := h.Strip(text); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
@@ -30,7 +30,7 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-func TestHideByEveryName(t *testing.T) {
+func TestHideByEverySpelling(t *testing.T) {
 	real := filepath.Join(t.TempDir(), `re"al`)
 	if err := os.Mkdir(real, 0o700); err != nil {
 		t.Fatal(err)
@@ -54,17 +54,17 @@ func TestHideByEveryName(t *testing.T) {
 
 func TestFor(t *testing.T) {
 	h := paths.Hide("/srv/data", "DATA_DIR")
-	asked := 0
-	for knows, want := range map[bool]string{true: "/srv/data/x", false: "DATA_DIR/x"} {
-		ctx := paths.WithAsker(t.Context(), func() bool { asked++; return knows })
+	calls := 0
+	for maySee, want := range map[bool]string{true: "/srv/data/x", false: "DATA_DIR/x"} {
+		ctx := paths.WithClient(t.Context(), func() bool { calls++; return maySee })
 		if got := h.For(ctx, "/srv/data/x") + h.For(ctx, ""); got != want {
-			t.Errorf("%v: %s", knows, got)
+			t.Errorf("%v: %s", maySee, got)
 		}
 	}
-	if asked != 2 {
-		t.Errorf("asked %d times for two requests", asked)
+	if calls != 2 {
+		t.Errorf("%d calls for two requests", calls)
 	}
 	if got := h.For(t.Context(), "/srv/data/x"); got != "DATA_DIR/x" {
-		t.Errorf("nobody known: %s", got)
+		t.Errorf("without a client: %s", got)
 	}
 }

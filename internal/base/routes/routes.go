@@ -1,5 +1,4 @@
-// Package routes is a ServeMux that can say what was registered in it, so that a table of who may ask what can be checked for
-// completeness.
+// Package routes is a ServeMux that lists its routes, so that a test can check that the table of routes and rights is complete.
 package routes
 
 import (
@@ -11,8 +10,8 @@ import (
 
 // Route is what a handler serves.
 type Route struct {
-	Pattern string // as a ServeMux takes it: "GET /metrics"; without a method it is for all of them
-	Right   string // that it needs; empty: nobody said
+	Pattern string // as in http.ServeMux: "GET /metrics"; without a method it matches all methods
+	Right   string // that a client needs; empty: not declared
 }
 
 // Method returns the pattern's method; empty: all.
@@ -33,13 +32,13 @@ func (r Route) Path() string {
 	return path
 }
 
-// Lister is a handler that says what it serves. Its paths begin at the root of the listener.
+// Lister is a handler that lists its routes. Their paths begin at the root of the listener.
 type Lister interface {
 	http.Handler
 	Routes() []Route
 }
 
-// Mux is a ServeMux that is a Lister. What is registered must be registered by its own methods.
+// Mux is a ServeMux that implements Lister.
 type Mux struct {
 	mux     *http.ServeMux
 	entries []entry
@@ -54,7 +53,7 @@ type entry struct {
 // NewMux returns an empty Mux.
 func NewMux() *Mux { return &Mux{mux: http.NewServeMux(), rights: map[string]string{}} }
 
-// Handle registers a handler. If that is a Lister, its routes are listed beside the pattern.
+// Handle registers a handler. If the handler is a Lister, Routes includes its routes.
 func (m *Mux) Handle(pattern string, h http.Handler) {
 	m.entries = append(m.entries, entry{pattern, h})
 	m.mux.Handle(pattern, h)
@@ -65,16 +64,16 @@ func (m *Mux) HandleFunc(pattern string, f func(http.ResponseWriter, *http.Reque
 	m.Handle(pattern, http.HandlerFunc(f))
 }
 
-// Needs notes the right that a pattern needs. It may be called before the pattern is registered.
+// Needs declares the right that a pattern needs. It may be called before the pattern is registered.
 func (m *Mux) Needs(pattern, right string) { m.rights[pattern] = right }
 
-// Handler returns the handler of a request and the pattern that it was registered with, empty when there is none.
+// Handler returns the handler of a request and its pattern; empty when there is none.
 func (m *Mux) Handler(r *http.Request) (http.Handler, string) { return m.mux.Handler(r) }
 
 // ServeHTTP implements http.Handler.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
 
-// Routes implements Lister. Each pattern is there once, sorted by path.
+// Routes implements Lister. It lists each pattern once, sorted by path.
 func (m *Mux) Routes() []Route {
 	var list []Route
 	for _, e := range m.entries {
@@ -91,7 +90,7 @@ func (m *Mux) Routes() []Route {
 	return Sorted(list)
 }
 
-// Sorted sorts routes by path and leaves one of each pattern.
+// Sorted sorts routes by path and removes duplicate patterns.
 func Sorted(list []Route) []Route {
 	slices.SortStableFunc(list, func(a, b Route) int {
 		return cmp.Or(strings.Compare(a.Path(), b.Path()), strings.Compare(a.Method(), b.Method()))
@@ -99,7 +98,7 @@ func Sorted(list []Route) []Route {
 	return slices.CompactFunc(list, func(a, b Route) bool { return a.Pattern == b.Pattern })
 }
 
-// With returns h as a Lister.
+// With returns h as a Lister whose routes are those of list.
 func With(h http.Handler, list func() []Route) Lister { return listing{h, list} }
 
 type listing struct {
@@ -109,7 +108,7 @@ type listing struct {
 
 func (l listing) Routes() []Route { return l.list() }
 
-// Under returns next as a Lister whose routes are h's, each with the right that next asks for.
+// Under returns next, a handler that checks a right before it calls h, as a Lister of h's routes with that right.
 func Under(right string, h, next http.Handler) Lister {
 	return With(next, func() []Route {
 		l, ok := h.(Lister)
