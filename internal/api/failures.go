@@ -74,8 +74,8 @@ func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 		logger.Warn("registrations of workers that are refused: what is beyond 20 a minute from one address is answered with 429; one that is right passes", "peer", peer, "refused", refused)
 	})
 	f.rejoins = quota.New(quota.Options[string]{
-		Allowed: maxRejoins, Period: failurePeriod, MaxKeys: maxIdentities, NoShare: true,
-		Tell: func(uuid string, _ bool, refused int) {
+		Allowed: maxRejoins, Period: failurePeriod, MaxKeys: maxIdentities, IgnoreRest: true,
+		OnRefused: func(uuid string, _ bool, refused int) {
 			attrs := []any{"uuid", uuid, "refused", refused}
 			for _, w := range inventory.Snapshot().Workers {
 				if w.UUID == uuid {
@@ -88,16 +88,16 @@ func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 	return f
 }
 
-func byPeer(tell func(peer string, refused int)) *quota.Quota[netip.Addr] {
+func byPeer(report func(peer string, refused int)) *quota.Quota[netip.Addr] {
 	return quota.New(quota.Options[netip.Addr]{
 		Allowed: maxFailures, Period: failurePeriod, MaxKeys: maxPeers,
-		Tell: func(peer netip.Addr, shared bool, refused int) { tell(peerName(peer, shared), refused) },
+		OnRefused: func(peer netip.Addr, overflow bool, refused int) { report(peerName(peer, overflow), refused) },
 	})
 }
 
-func peerName(peer netip.Addr, shared bool) string {
+func peerName(peer netip.Addr, overflow bool) string {
 	switch {
-	case shared:
+	case overflow:
 		return "others"
 	case !peer.IsValid():
 		return "local socket"

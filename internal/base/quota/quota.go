@@ -1,4 +1,4 @@
-// Package quota counts what each of many does, in bounded memory, and says when one of them did it too often.
+// Package quota limits how often each key may do something in a period, in bounded memory.
 package quota
 
 import (
@@ -9,46 +9,46 @@ import (
 
 // Options are the settings of a Quota. Those without a default are required.
 type Options[K comparable] struct {
-	// Allowed is how often each may do it within Period.
+	// Allowed is how often each key may do it within Period.
 	Allowed int
 	Period  time.Duration
-	// MaxKeys bounds those that are counted apart. When there are as many and each of them did it within Period, all others count as
-	// one, or, with NoShare, aren't counted.
-	MaxKeys int
-	NoShare bool
-	// Tell is called when somebody did it too often: at once, and then once in Period as long as it goes on. refused is how often since
-	// it was called last; shared says that they are those that count as one. Nil: nobody wants to know.
-	Tell func(key K, shared bool, refused int)
+	// MaxKeys bounds the keys that are counted separately. While all of them are within their periods, all other keys share one overflow
+	// count, or are not counted with IgnoreRest.
+	MaxKeys    int
+	IgnoreRest bool
+	// OnRefused is called at the first refusal of a key, and then at most once in Period while there are more. refused counts the
+	// refusals since the last call. overflow says that the count is the shared one. May be nil.
+	OnRefused func(key K, overflow bool, refused int)
 }
 
-// Quota may be used by several at the same time.
+// Quota is safe for concurrent use.
 type Quota[K comparable] struct {
 	opts Options[K]
 
-	mu     sync.Mutex
-	of     map[K]*list.Element // of *entry
-	oldest *list.List          // by the beginning of their periods
-	others *entry[K]
+	mu       sync.Mutex
+	entries  map[K]*list.Element // of *entry
+	oldest   *list.List          // sorted by periodStart
+	overflow *entry[K]
 }
 
-// entry is what is known of one key.
+// entry is the count of one key.
 type entry[K comparable] struct {
-	key    K
-	shared bool
-	begun  time.Time // its period
-	count  int       // in it
-	// untold is how often it was refused since told; waiting says that it will be told when it may be.
-	untold  int
-	told    time.Time
-	waiting bool
+	key         K
+	overflow    bool
+	periodStart time.Time
+	count       int // in the period
+
+	unreported    int // refusals since reportedAt
+	reportedAt    time.Time
+	reportPending bool // a timer will report them
 }
 
-// New makes a quota of which nothing is used.
+// New makes an unused quota.
 func New[K comparable](o Options[K]) *Quota[K] {
-	return &Quota[K]{opts: o, of: make(map[K]*list.Element), oldest: list.New(), others: &entry[K]{shared: true}}
+	return &Quota[K]{opts: o, entries: make(map[K]*list.Element), oldest: list.New(), overflow: &entry[K]{overflow: true}}
 }
 
-// Take counts that key does it. It returns 0, or, if that was too often, after how long it may do it again.
+// Take counts one use by key. It returns 0, or the time to wait if key has used up its quota.
 func (q *Quota[K]) Take(key K) (wait time.Duration) {
 	now := time.Now()
 	q.mu.Lock()
@@ -62,11 +62,11 @@ func (q *Quota[K]) Take(key K) (wait time.Duration) {
 		q.mu.Unlock()
 		return 0
 	}
-	wait = e.begun.Add(q.opts.Period).Sub(now)
-	e.untold++
-	refused := q.due(e, now)
+	wait = e.periodStart.Add(q.opts.Period).Sub(now)
+	e.unreported++
+	refused := q.takeReport(e, now)
 	q.mu.Unlock()
-	q.tell(e, refused)
+	q.report(e, refused)
 	return wait
 }
 
@@ -75,76 +75,76 @@ func (q *Quota[K]) Wait(key K) time.Duration {
 	now := time.Now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	at, ok := q.of[key]
+	at, ok := q.entries[key]
 	if !ok {
 		return 0
 	}
 	e := at.Value.(*entry[K])
-	if now.Sub(e.begun) >= q.opts.Period || e.count < q.opts.Allowed {
+	if now.Sub(e.periodStart) >= q.opts.Period || e.count < q.opts.Allowed {
 		return 0
 	}
-	return e.begun.Add(q.opts.Period).Sub(now)
+	return e.periodStart.Add(q.opts.Period).Sub(now)
 }
 
-// Len returns how many are counted apart.
+// Len returns how many keys are counted separately.
 func (q *Quota[K]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.of)
+	return len(q.entries)
 }
 
-// entry returns what key is counted by, in a period that has begun; nil: it isn't counted.
+// entry returns the count of key in its current period; nil: key is not counted.
 func (q *Quota[K]) entry(key K, now time.Time) *entry[K] {
-	over := func(e *entry[K]) bool { return now.Sub(e.begun) >= q.opts.Period }
-	if at, ok := q.of[key]; ok {
+	over := func(e *entry[K]) bool { return now.Sub(e.periodStart) >= q.opts.Period }
+	if at, ok := q.entries[key]; ok {
 		e := at.Value.(*entry[K])
 		if over(e) {
-			e.begun, e.count = now, 0
+			e.periodStart, e.count = now, 0
 			q.oldest.MoveToBack(at)
 		}
 		return e
 	}
-	if len(q.of) >= q.opts.MaxKeys {
+	if len(q.entries) >= q.opts.MaxKeys {
 		at := q.oldest.Front()
 		if at == nil || !over(at.Value.(*entry[K])) {
-			if q.opts.NoShare {
+			if q.opts.IgnoreRest {
 				return nil
 			}
-			if over(q.others) {
-				q.others.begun, q.others.count = now, 0
+			if over(q.overflow) {
+				q.overflow.periodStart, q.overflow.count = now, 0
 			}
-			return q.others
+			return q.overflow
 		}
-		delete(q.of, at.Value.(*entry[K]).key)
+		delete(q.entries, at.Value.(*entry[K]).key)
 		q.oldest.Remove(at)
 	}
-	e := &entry[K]{key: key, begun: now}
-	q.of[key] = q.oldest.PushBack(e)
+	e := &entry[K]{key: key, periodStart: now}
+	q.entries[key] = q.oldest.PushBack(e)
 	return e
 }
 
-// due returns how many refusals are to be told now; those that may not be yet are told later.
-func (q *Quota[K]) due(e *entry[K], now time.Time) (refused int) {
-	if q.opts.Tell == nil || e.waiting {
+// takeReport returns how many refusals to report now. If the last report was less than a period ago, it sets a timer for the next.
+func (q *Quota[K]) takeReport(e *entry[K], now time.Time) (refused int) {
+	if q.opts.OnRefused == nil || e.reportPending {
 		return 0
 	}
-	if soonest := e.told.Add(q.opts.Period); !e.told.IsZero() && now.Before(soonest) {
-		e.waiting = true
+	if soonest := e.reportedAt.Add(q.opts.Period); !e.reportedAt.IsZero() && now.Before(soonest) {
+		e.reportPending = true
 		time.AfterFunc(soonest.Sub(now), func() {
 			q.mu.Lock()
-			e.waiting = false
-			refused := q.due(e, time.Now())
+			e.reportPending = false
+			refused := q.takeReport(e, time.Now())
 			q.mu.Unlock()
-			q.tell(e, refused)
+			q.report(e, refused)
 		})
 		return 0
 	}
-	refused, e.untold, e.told = e.untold, 0, now
+	refused, e.unreported, e.reportedAt = e.unreported, 0, now
 	return refused
 }
 
-func (q *Quota[K]) tell(e *entry[K], refused int) {
+func (q *Quota[K]) report(e *entry[K], refused int) {
 	if refused > 0 {
-		q.opts.Tell(e.key, e.shared, refused)
+		q.opts.OnRefused(e.key, e.overflow, refused)
 	}
 }
