@@ -46,7 +46,7 @@ type watchInput struct {
 }
 
 func (a *API) watch(ctx context.Context, in *watchInput) (*huma.StreamResponse, error) {
-	if inbound.Spare(ctx) {
+	if inbound.Reserved(ctx) {
 		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: inbound.ErrFull.Error()}
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {

@@ -12,45 +12,45 @@ import (
 
 // Bounds of bodies.
 const (
-	// bodyIdleTime is how long the next byte of a body may take.
+	// bodyIdleTime bounds the wait for the next byte of a body.
 	bodyIdleTime = 10 * time.Second
-	// A body may take bodyTime, and as much longer as it needs at bodyRate bytes a second, but not longer than maxBodyTime.
+	// A body may take bodyTime plus its size at bodyRate bytes a second, but at most maxBodyTime.
 	bodyTime    = 30 * time.Second
 	bodyRate    = 32 << 10
 	maxBodyTime = 2 * time.Minute
-	// restTime is how long the rest of a body may take that the handler did not want.
-	restTime = 2 * time.Second
-	// What the bodies of all requests that are being answered may hold: of those without a credential, and of all.
-	maxStrangeBodies = 64 << 20
-	maxBodies        = 256 << 20
+	// unreadTime bounds how long net/http reads the rest of a body that the handler did not read.
+	unreadTime = 2 * time.Second
+	// Bytes that the bodies of all current requests may have together: of requests without a credential, and of all.
+	maxUntrustedBodies = 64 << 20
+	maxBodies          = 256 << 20
 )
 
-// ErrBusy is what reading a body fails with when the bodies of other requests hold all the memory that there is for them.
-var ErrBusy = errors.New("the bodies of other requests take all the memory that there is for them; try again in a moment")
+// ErrBusy is the error of reading a body when the bodies of other requests use all the memory for bodies.
+var ErrBusy = errors.New("the bodies of other requests use all the memory for request bodies; try again in a moment")
 
-// bodies counts the bytes that were read and whose requests have not been answered.
-type bodies struct{ strange, all atomic.Int64 }
+// bodies counts the bytes of the bodies of current requests.
+type bodies struct{ untrusted, all atomic.Int64 }
 
 // body is a request's body with deadlines.
 type body struct {
 	io.ReadCloser
-	bodies  *bodies
-	conn    *conn
-	rc      *http.ResponseController
-	began   time.Time
-	strange bool
+	bodies    *bodies
+	conn      *conn
+	rc        *http.ResponseController
+	began     time.Time
+	untrusted bool
 
-	mu       sync.Mutex // a proxy's transport reads and closes it on its own goroutine
-	held     int64
+	mu       sync.Mutex // a proxy's transport reads and closes the body on another goroutine
+	held     int64      // bytes counted in bodies
 	complete bool
-	arrived  bool // or nobody waits for it any more
+	arrived  bool // or its handler no longer waits for it
 	ended    bool
 }
 
 func newBody(all *bodies, c *conn, w http.ResponseWriter, rest io.ReadCloser) *body {
 	b := &body{ReadCloser: rest, bodies: all, conn: c, rc: http.NewResponseController(w), began: time.Now()}
-	c.awaiting.Add(1)
-	b.setDeadline(b.began.Add(bodyIdleTime)) // also for what net/http reads of it when the handler doesn't
+	c.awaitingBody.Add(1)
+	b.setDeadline(b.began.Add(bodyIdleTime)) // holds also when net/http reads the body because the handler does not
 	return b
 }
 
@@ -58,7 +58,7 @@ func (b *body) setDeadline(t time.Time) {
 	_ = b.rc.SetReadDeadline(t) // a recorder in a test has none
 }
 
-// Read reads the next bytes, if they come in time.
+// Read sets the deadline and reads the next bytes.
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	if b.ended {
@@ -84,40 +84,40 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, err
 	}
 	if err != nil {
-		b.settle()
-		b.complete = errors.Is(err, io.EOF) // net/http has taken the deadline away
+		b.stopWaiting()
+		b.complete = errors.Is(err, io.EOF) // net/http has removed the deadline
 	}
-	if n > 0 && !b.hold(int64(n)) {
+	if n > 0 && !b.account(int64(n)) {
 		return n, fmt.Errorf("body: %w", ErrBusy)
 	}
 	return n, err
 }
 
-// hold notes n more bytes.
-func (b *body) hold(n int64) bool {
+// account counts n more bytes and reports whether they are within the limits.
+func (b *body) account(n int64) bool {
 	if b.held == 0 {
-		b.strange = !b.conn.trusted.Load()
+		b.untrusted = !b.conn.trusted.Load()
 	}
 	b.held += n
 	all := b.bodies.all.Add(n)
-	if b.strange {
-		return b.bodies.strange.Add(n) <= maxStrangeBodies && all <= maxBodies
+	if b.untrusted {
+		return b.bodies.untrusted.Add(n) <= maxUntrustedBodies && all <= maxBodies
 	}
 	return all <= maxBodies
 }
 
-// settle says that nobody waits for more of the body.
-func (b *body) settle() {
+// stopWaiting notes that the handler waits for no more of the body.
+func (b *body) stopWaiting() {
 	if !b.arrived {
 		b.arrived = true
-		b.conn.awaiting.Add(-1)
+		b.conn.awaitingBody.Add(-1)
 	}
 }
 
-// Close says that the handler needs no more.
+// Close implements io.Closer.
 func (b *body) Close() error {
 	b.mu.Lock()
-	b.settle()
+	b.stopWaiting()
 	b.mu.Unlock()
 	return b.ReadCloser.Close()
 }
@@ -127,12 +127,12 @@ func (b *body) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended = true
-	b.settle()
+	b.stopWaiting()
 	b.bodies.all.Add(-b.held)
-	if b.strange {
-		b.bodies.strange.Add(-b.held)
+	if b.untrusted {
+		b.bodies.untrusted.Add(-b.held)
 	}
 	if !b.complete {
-		b.setDeadline(time.Now().Add(restTime))
+		b.setDeadline(time.Now().Add(unreadTime))
 	}
 }

@@ -9,32 +9,32 @@ import (
 )
 
 const (
-	// writeTimeout bounds how long a client may take for one piece of an answer.
+	// writeTimeout bounds how long a client may take to read one piece of an answer.
 	writeTimeout = 30 * time.Second
-	// pieceBytes is the size of a piece. How slow a client may be depends on what the system buffers, as it wakes a writer when a third
-	// of that is free: with a SendBuffer of 512 KiB, which Linux doubles, 16 KiB a second suffice and 12 do not.
+	// pieceBytes is the size of a piece. The speed that a client needs also depends on the send buffer, because Linux wakes a writer
+	// when a third of it is free. With a SendBuffer of 512 KiB, which Linux doubles, 16 KiB a second suffice and 12 do not.
 	pieceBytes = 64 << 10
 )
 
 // conn is a connection with a deadline for each piece that is written.
 type conn struct {
 	net.Conn
-	owner *connections
-	peer  netip.Addr
-	order uint64 // of acceptance
-	spare bool   // beyond the bound: it gets one answer
+	owner    *connections
+	peer     netip.Addr
+	number   uint64 // in the order of acceptance
+	reserved bool   // beyond MaxConnections: it gets one answer
 
-	trusted  atomic.Bool  // a credential came over it
-	inside   atomic.Int32 // requests in the handler
-	awaiting atomic.Int32 // those of them whose body has not come
-	writing  atomic.Int64 // when the piece that is being written was begun, since start; 0: none is
+	trusted      atomic.Bool  // a request came with a valid credential
+	inHandler    atomic.Int32 // requests in the handler
+	awaitingBody atomic.Int32 // of these, requests whose body is incomplete
+	writing      atomic.Int64 // when the write of the current piece began, since start; 0: no write
 
-	mu     sync.Mutex
-	theirs bool // the write deadline is the handler's
-	free   bool // hijacked: it has no deadlines of ours
+	mu              sync.Mutex
+	handlerDeadline bool // the handler has set the write deadline
+	hijacked        bool // the deadlines are the hijacker's
 }
 
-// start is what times are counted from.
+// start is the zero of conn.writing.
 var start = time.Now()
 
 // Write writes p in pieces.
@@ -43,8 +43,8 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	for {
 		piece := p[n:min(n+pieceBytes, len(p))]
 		c.arm()
-		wrote, err := c.Conn.Write(piece)
-		n += wrote
+		written, err := c.Conn.Write(piece)
+		n += written
 		if err != nil || n == len(p) {
 			return n, err
 		}
@@ -56,16 +56,16 @@ func (c *conn) arm() {
 	c.writing.Store(int64(now.Sub(start)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.theirs && !c.free {
-		_ = c.Conn.SetWriteDeadline(now.Add(writeTimeout)) // fails on a closed connection, as the write will
+	if !c.handlerDeadline && !c.hijacked {
+		_ = c.Conn.SetWriteDeadline(now.Add(writeTimeout)) // fails only on a closed connection, and then the write fails, too
 	}
 }
 
-// SetWriteDeadline sets a deadline that holds until the zero time brings ours back.
+// SetWriteDeadline sets the handler's deadline. The zero time restores the deadline for each piece.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.theirs = !t.IsZero()
+	c.handlerDeadline = !t.IsZero()
 	return c.Conn.SetWriteDeadline(t)
 }
 
@@ -77,14 +77,14 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// release leaves the deadlines to whoever took the connection over.
+// release leaves the deadlines to the handler that hijacked the connection.
 func (c *conn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.free = true
+	c.hijacked = true
 }
 
-// CloseWrite ends the writing half, for the server that wants its last answer read.
+// CloseWrite closes the writing half. net/http does so to let the client read the last answer.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -94,14 +94,14 @@ func (c *conn) CloseWrite() error {
 
 // Close closes the connection.
 func (c *conn) Close() error {
-	c.owner.forget(c)
+	c.owner.remove(c)
 	return c.Conn.Close()
 }
 
-// idle reports whether nothing would be lost with the connection but a client's patience: it carries no request, or its requests
-// wait for bodies, or its client has taken nothing of an answer for long.
+// idle reports whether the connection may be evicted: it has no request, or its requests wait for bodies, or its client has read
+// nothing of an answer for stallTime.
 func (c *conn) idle(now time.Duration) bool {
-	if c.inside.Load() <= c.awaiting.Load() {
+	if c.inHandler.Load() <= c.awaitingBody.Load() {
 		return true
 	}
 	since := c.writing.Load()

@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// stallTime is after how long a client that takes nothing of its answer may lose its connection to others.
+	// stallTime is how long a client may read nothing of its answer before its connection can be evicted.
 	stallTime = time.Second
-	// evictionShare is how much of all connections is given up at once when there is no room: looking for them costs time.
-	evictionShare = 64
+	// evictionFraction: one eviction closes up to 1/64 of MaxConnections, because finding idle connections takes time.
+	evictionFraction = 64
 )
 
-// connections are those of a server. There is room for a new one as long as one is left that can be given up: without a credential,
-// and idle. Clients that share an address have no bound of their own, as many may stand behind one; only when there is no room, the
-// address that has most gives way first.
+// connections holds the open connections of a server. When there are max, a new one is accepted if an idle one without a credential can
+// be evicted. Addresses have no limit of their own, because many clients can share one behind a proxy. The address with the most
+// connections loses some first.
 type connections struct {
 	max        int
-	reserve    int // for those that get one answer
+	reserve    int // connections that get one answer
 	sendBuffer int // 0: the system's
 
 	mu   sync.Mutex
@@ -41,7 +41,7 @@ func newConnections(o Options) *connections {
 // Stats counts a server's connections.
 type Stats struct {
 	Open, Max int
-	// Evicted is how many idle ones were closed to make room for others, Refused how many were closed at once because there was none.
+	// Evicted counts idle connections that were closed for new ones, Refused new ones that were closed because none could be evicted.
 	Evicted, Refused int64
 }
 
@@ -59,12 +59,12 @@ type listener struct {
 
 func (cs *connections) listen(ln net.Listener) net.Listener { return &listener{ln, cs} }
 
-// Accept returns the next connection that there is room for.
+// Accept returns the next connection that is admitted.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
-			if errors.Is(err, syscall.EMFILE) && l.conns.makeRoom() {
+			if errors.Is(err, syscall.EMFILE) && l.conns.evictIdle() {
 				continue
 			}
 			return nil, err
@@ -77,33 +77,33 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit returns nil when there is no room.
+// admit returns nil if the limits are reached and no connection can be evicted.
 func (cs *connections) admit(c net.Conn) *conn {
 	cs.mu.Lock()
 	var idle []*conn
-	spare := false
+	reserved := false
 	if len(cs.open) >= cs.max {
-		if idle = cs.choose(); len(idle) == 0 && len(cs.open) >= cs.max+cs.reserve {
+		if idle = cs.takeIdle(); len(idle) == 0 && len(cs.open) >= cs.max+cs.reserve {
 			cs.mu.Unlock()
 			return nil
 		}
-		spare = len(cs.open) >= cs.max
+		reserved = len(cs.open) >= cs.max
 	}
 	cs.last++
-	admitted := &conn{Conn: c, owner: cs, peer: peer(c.RemoteAddr()), order: cs.last, spare: spare}
+	admitted := &conn{Conn: c, owner: cs, peer: Peer(c.RemoteAddr().String()), number: cs.last, reserved: reserved}
 	cs.open[admitted] = struct{}{}
 	cs.mu.Unlock()
 	cs.evict(idle)
 	if tcp, ok := c.(*net.TCPConn); ok && cs.sendBuffer > 0 {
-		_ = tcp.SetWriteBuffer(cs.sendBuffer) // it works without, too
+		_ = tcp.SetWriteBuffer(cs.sendBuffer) // only a tuning
 	}
 	return admitted
 }
 
-// makeRoom gives up connections when the process can open no more files, and reports whether there were any.
-func (cs *connections) makeRoom() bool {
+// evictIdle evicts connections when the process can open no more files, and reports whether there were any.
+func (cs *connections) evictIdle() bool {
 	cs.mu.Lock()
-	idle := cs.choose()
+	idle := cs.takeIdle()
 	cs.mu.Unlock()
 	cs.evict(idle)
 	return len(idle) > 0
@@ -116,8 +116,8 @@ func (cs *connections) evict(idle []*conn) {
 	}
 }
 
-// choose takes out of open the oldest of the idle connections of the address that has most connections without a credential.
-func (cs *connections) choose() []*conn {
+// takeIdle removes from open the oldest idle connections of the address that has the most connections without a credential.
+func (cs *connections) takeIdle() []*conn {
 	type share struct {
 		all  int
 		idle []*conn
@@ -138,17 +138,17 @@ func (cs *connections) choose() []*conn {
 			s.idle = append(s.idle, c)
 		}
 	}
-	var most *share
+	var busiest *share
 	for _, s := range peers {
-		if len(s.idle) > 0 && (most == nil || s.all > most.all || s.all == most.all && oldest(s.idle) < oldest(most.idle)) {
-			most = s
+		if len(s.idle) > 0 && (busiest == nil || s.all > busiest.all || s.all == busiest.all && oldest(s.idle) < oldest(busiest.idle)) {
+			busiest = s
 		}
 	}
-	if most == nil {
+	if busiest == nil {
 		return nil
 	}
-	slices.SortFunc(most.idle, func(a, b *conn) int { return cmp.Compare(a.order, b.order) })
-	idle := most.idle[:min(len(most.idle), max(1, cs.max/evictionShare))]
+	slices.SortFunc(busiest.idle, func(a, b *conn) int { return cmp.Compare(a.number, b.number) })
+	idle := busiest.idle[:min(len(busiest.idle), max(1, cs.max/evictionFraction))]
 	for _, c := range idle {
 		delete(cs.open, c)
 	}
@@ -156,10 +156,10 @@ func (cs *connections) choose() []*conn {
 }
 
 func oldest(list []*conn) uint64 {
-	return slices.MinFunc(list, func(a, b *conn) int { return cmp.Compare(a.order, b.order) }).order
+	return slices.MinFunc(list, func(a, b *conn) int { return cmp.Compare(a.number, b.number) }).number
 }
 
-func (cs *connections) forget(c *conn) {
+func (cs *connections) remove(c *conn) {
 	if cs == nil {
 		return
 	}
@@ -168,11 +168,8 @@ func (cs *connections) forget(c *conn) {
 	delete(cs.open, c)
 }
 
-// peer is the address that connections are counted by.
-func peer(addr net.Addr) netip.Addr { return Peer(addr.String()) }
-
-// Peer is the address by which clients are counted, of a connection's remote end, HOST:PORT: of IPv6 the network, as one machine has
-// all of it. It is the zero Addr where there is none, as on a Unix socket.
+// Peer returns the address by which clients are counted, from a remote address HOST:PORT. For IPv6 it is the /64 network, because one
+// machine can use all of its addresses. It is the zero Addr for a Unix socket.
 func Peer(remote string) netip.Addr {
 	const network = 64
 	ap, err := netip.ParseAddrPort(remote)

@@ -14,8 +14,8 @@ import (
 	"github.com/stackscope/stackscope/internal/base/inbound"
 )
 
-// visit is a handler that takes credentials, waits where it is told to, and writes much where it is told to.
-func visit(w http.ResponseWriter, r *http.Request) {
+// testHandler trusts requests with an Authorization header. The path says whether it waits, writes 1 MiB or reads the body.
+func testHandler(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "" {
 		inbound.Trust(r.Context())
 	}
@@ -30,8 +30,8 @@ func visit(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// alive reports whether a connection still answers.
-func alive(c net.Conn) bool {
+// isServed reports whether a request on the connection is answered with 200.
+func isServed(c net.Conn) bool {
 	if _, err := io.WriteString(c, get); err != nil {
 		return false
 	}
@@ -39,10 +39,10 @@ func alive(c net.Conn) bool {
 	return err == nil && answer.StatusCode == http.StatusOK
 }
 
-func TestFullServerGivesUpIdleConnections(t *testing.T) {
+func TestFullServerEvictsIdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, s := serve(t, inbound.Options{MaxConnections: 6}, visit)
-		worker := n.dial(t, "10.0.0.2") // of the address that will have most
+		n, s := serve(t, inbound.Options{MaxConnections: 6}, testHandler)
+		worker := n.dial(t, "10.0.0.2") // of the address that will have the most
 		send(t, worker, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\n\r\n")
 		if _, err := http.ReadResponse(bufio.NewReader(worker), nil); err != nil {
 			t.Fatal(err)
@@ -57,16 +57,16 @@ func TestFullServerGivesUpIdleConnections(t *testing.T) {
 
 		newest := n.dial(t, "10.0.0.4")
 		synctest.Wait()
-		if alive(first) {
-			t.Error("the oldest idle connection of the address with most has not given way")
+		if isServed(first) {
+			t.Error("the oldest idle connection of the address with most is not evicted")
 		}
 		n.dial(t, "10.0.0.4")
 		synctest.Wait()
 		if _, err := second.Write([]byte("y")); err == nil {
-			t.Error("a connection that waits for a body has not given way")
+			t.Error("a connection that waits for a body is not evicted")
 		}
 		for name, c := range map[string]net.Conn{"a worker's": worker, "one of an address with few": other, "the youngest": third, "the newcomer's": newest} {
-			if !alive(c) {
+			if !isServed(c) {
 				t.Errorf("%s is closed", name)
 			}
 		}
@@ -78,7 +78,7 @@ func TestFullServerGivesUpIdleConnections(t *testing.T) {
 
 func TestFullServerRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, s := serve(t, inbound.Options{MaxConnections: 3}, visit)
+		n, s := serve(t, inbound.Options{MaxConnections: 3}, testHandler)
 		const wait = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"
 		send(t, n.dial(t, "10.0.1.1"), wait)
 		send(t, n.dial(t, "10.0.1.2"), "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx") // its body has come
@@ -89,7 +89,7 @@ func TestFullServerRefuses(t *testing.T) {
 		}
 		send(t, again, wait)
 		synctest.Wait()
-		if alive(n.dial(t, "10.0.0.2")) {
+		if isServed(n.dial(t, "10.0.0.2")) {
 			t.Error("one too many is served")
 		}
 		if got, want := s.Stats(), (inbound.Stats{Open: 3, Max: 3, Refused: 1}); got != want {
@@ -98,19 +98,19 @@ func TestFullServerRefuses(t *testing.T) {
 	})
 }
 
-func TestClientThatTakesNothingGivesWay(t *testing.T) {
+func TestStalledClientIsEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, s := serve(t, inbound.Options{MaxConnections: 2}, visit)
+		n, s := serve(t, inbound.Options{MaxConnections: 2}, testHandler)
 		for range 2 {
 			send(t, n.dial(t, "10.0.0.2"), "GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
 		}
 		time.Sleep(time.Second / 2)
-		if alive(n.dial(t, "10.0.0.3")) {
-			t.Error("a client that has had no time to read has given way")
+		if isServed(n.dial(t, "10.0.0.3")) {
+			t.Error("a client that has had no time to read is evicted")
 		}
 		time.Sleep(time.Second)
-		if !alive(n.dial(t, "10.0.0.3")) {
-			t.Error("clients that take nothing have not given way")
+		if !isServed(n.dial(t, "10.0.0.3")) {
+			t.Error("stalled clients are not evicted")
 		}
 		if got, want := s.Stats(), (inbound.Stats{Open: 2, Max: 2, Evicted: 1, Refused: 1}); got != want {
 			t.Errorf("%+v, want %+v", got, want)
@@ -118,10 +118,10 @@ func TestClientThatTakesNothingGivesWay(t *testing.T) {
 	})
 }
 
-// A machine with IPv6 has as many addresses as it likes, all of one network.
+// A machine with IPv6 can use every address of its network.
 func TestNetworksOfIPv6CountAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, _ := serve(t, inbound.Options{MaxConnections: 5}, visit)
+		n, _ := serve(t, inbound.Options{MaxConnections: 5}, testHandler)
 		few := []net.Conn{n.dial(t, "2001:db8::1"), n.dial(t, "2001:db8::1")}
 		for i := range 3 {
 			n.dial(t, fmt.Sprint("2001:db8:0:1::", i))
@@ -131,24 +131,24 @@ func TestNetworksOfIPv6CountAsOne(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, c := range few {
-			if !alive(c) {
-				t.Error("an address with few connections gave way to a network with many")
+			if !isServed(c) {
+				t.Error("an address with few connections was evicted for a network with many")
 			}
 		}
 	})
 }
 
-// When the process can open no more files, a connection is given up for the one that waits.
-func TestServerWithoutFilesMakesRoom(t *testing.T) {
+// When the process can open no more files, an idle connection is evicted for the new one.
+func TestServerWithoutFilesEvictsIdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, s := serve(t, inbound.Options{}, visit)
+		n, s := serve(t, inbound.Options{}, testHandler)
 		idle := n.dial(t, "10.0.0.2")
 		n.failures <- &net.OpError{Op: "accept", Err: syscall.EMFILE}
 		synctest.Wait()
-		if alive(idle) {
-			t.Error("the idle connection has its file still")
+		if isServed(idle) {
+			t.Error("the idle connection is still open")
 		}
-		if !alive(n.dial(t, "10.0.0.3")) {
+		if !isServed(n.dial(t, "10.0.0.3")) {
 			t.Error("the next one is not served")
 		}
 		if got := s.Stats(); got.Evicted != 1 {

@@ -16,7 +16,7 @@ import (
 
 const get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
-func TestClientThatReadsNothingLosesItsAnswer(t *testing.T) {
+func TestStalledAnswerIsAborted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan time.Duration, 1)
 		n, s := serve(t, inbound.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +38,7 @@ func TestClientThatReadsNothingLosesItsAnswer(t *testing.T) {
 	})
 }
 
-func TestClientThatReadsSlowlyGetsItsAnswer(t *testing.T) {
+func TestSlowClientGetsItsAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 1 << 20
 		n, _ := serve(t, inbound.Options{}, func(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +115,7 @@ func TestHijackedConnectionHasNoDeadlines(t *testing.T) {
 
 const post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 16777216\r\n\r\n"
 
-func TestBodyThatDoesNotComeEnds(t *testing.T) {
+func TestSlowBodyIsAborted(t *testing.T) {
 	for name, tt := range map[string]struct {
 		every time.Duration // a byte
 		ends  time.Duration
@@ -161,7 +161,7 @@ func TestBodyThatDoesNotComeEnds(t *testing.T) {
 }
 
 // What a handler doesn't read, net/http reads before it answers.
-func TestUnreadBodyEndsToo(t *testing.T) {
+func TestUnreadBodyIsAborted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, s := serve(t, inbound.Options{}, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 		c := n.dial(t, "10.0.0.2")
@@ -181,8 +181,8 @@ func TestUnreadBodyEndsToo(t *testing.T) {
 	})
 }
 
-// A client that asks before it sends is told at once.
-func TestUnwantedBodyIsNotWaitedFor(t *testing.T) {
+// A client that sends Expect: 100-continue gets a refusal at once.
+func TestRefusedBodyWithExpectIsNotAwaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, _ := serve(t, inbound.Options{}, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 		c := n.dial(t, "10.0.0.2")
@@ -198,14 +198,14 @@ func TestUnwantedBodyIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-func TestSlowBodyComesThrough(t *testing.T) {
+func TestSlowBodyWithinTheRateIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 16 << 20
 		n, _ := serve(t, inbound.Options{}, func(w http.ResponseWriter, r *http.Request) {
 			if got, err := io.Copy(io.Discard, r.Body); got != size || err != nil {
 				t.Errorf("%d bytes, %v", got, err)
 			}
-			time.Sleep(time.Hour) // a long answer is not the body's matter
+			time.Sleep(time.Hour) // the deadline of the body does not end a long answer
 			if err := r.Context().Err(); err != nil {
 				t.Errorf("the request ended: %v", err)
 			}
@@ -226,7 +226,7 @@ func TestSlowBodyComesThrough(t *testing.T) {
 	})
 }
 
-func TestBodiesTogetherHaveABound(t *testing.T) {
+func TestBodiesTogetherAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		read := make(chan error, 100)
 		release := make(chan struct{})
@@ -246,15 +246,15 @@ func TestBodiesTogetherHaveABound(t *testing.T) {
 		}
 		for i := range 4 {
 			if err := post(""); err != nil {
-				t.Errorf("body %d of a stranger: %v", i, err)
+				t.Errorf("body %d without a credential: %v", i, err)
 			}
 		}
 		if err := post(""); !errors.Is(err, inbound.ErrBusy) {
-			t.Errorf("one too many of strangers: %v", err)
+			t.Errorf("one too many without a credential: %v", err)
 		}
 		for i := range 11 {
 			if err := post("Authorization: x\r\n"); err != nil {
-				t.Errorf("body %d of a worker: %v", i, err)
+				t.Errorf("body %d with a credential: %v", i, err)
 			}
 		}
 		if err := post("Authorization: x\r\n"); !errors.Is(err, inbound.ErrBusy) {

@@ -11,8 +11,8 @@ import (
 	"github.com/stackscope/stackscope/internal/base/inbound"
 )
 
-// network is a listener whose connections are pipes, for tests in simulated time. A pipe holds nothing: what is written waits until
-// it is read.
+// network is a listener whose connections are pipes, for tests in simulated time. A pipe has no buffer: a write blocks until its data is
+// read.
 type network struct {
 	incoming chan net.Conn
 	failures chan error
@@ -40,7 +40,7 @@ func (n *network) Accept() (net.Conn, error) {
 func (n *network) Close() error   { n.close(); return nil }
 func (n *network) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 80} }
 
-// accepted is a pipe's end with the address that it comes from.
+// accepted is a pipe's end with a remote address.
 type accepted struct {
 	net.Conn
 	from net.Addr

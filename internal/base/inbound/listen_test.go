@@ -31,7 +31,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// The system takes little of an answer whose client takes nothing.
+// The system buffers little of an answer that its client does not read.
 func TestSendBufferIsBounded(t *testing.T) {
 	written := make(chan int, 1)
 	s := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -63,6 +63,6 @@ func TestSendBufferIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := <-written; got > 512<<10 {
-		t.Errorf("%d KiB were taken for a client that takes nothing", got>>10)
+		t.Errorf("%d KiB were buffered for a client that reads nothing", got>>10)
 	}
 }

@@ -1,5 +1,5 @@
-// Package inbound serves HTTP within bounds: on connections, on how long a body may take and all bodies together may hold, and
-// on how long an answer waits for a client that reads nothing.
+// Package inbound is an HTTP server with limits: on the number of connections, on the time and the memory of request bodies, and on how
+// long an answer waits for a client that reads nothing.
 package inbound
 
 import (
@@ -14,37 +14,37 @@ import (
 
 // Options configure a Server.
 type Options struct {
-	// MaxConnections bounds the connections that are open at once; 0: DefaultMaxConnections.
+	// MaxConnections bounds the connections that are open at the same time; 0: DefaultMaxConnections.
 	MaxConnections int
-	// Reserve is how many connections more there may be when none of the others can give way. Each gets one answer; Spare tells
-	// handlers not to make that a long one.
+	// Reserve is how many connections more are accepted when none of the others can be evicted. Each is closed after one answer.
+	// Handlers of long requests must refuse them (see Reserved).
 	Reserve int
-	// SendBuffer bounds what the system takes of an answer before the client does, which by default is megabytes. A small one slows
-	// clients that are far away. 0: the default.
+	// SendBuffer is the send buffer of a connection in bytes; 0: the system's default, which can grow to megabytes. A small one slows
+	// clients on long links.
 	SendBuffer int
 	Logger     *slog.Logger // nil: silent
 }
 
-// DefaultMaxConnections is for listeners that few speak to.
+// DefaultMaxConnections is for listeners with few clients.
 const DefaultMaxConnections = 2048
 
-// NearSendBuffer is a SendBuffer for clients in the same network, as those that scrape are.
+// NearSendBuffer is a SendBuffer for clients in the same network, such as a Prometheus.
 const NearSendBuffer = 128 << 10
 
-// maxStreams bounds the requests that a connection over HTTP/2 carries at once, each of which takes memory.
+// maxStreams bounds the concurrent requests of an HTTP/2 connection.
 const maxStreams = 32
 
-// Server is an http.Server within bounds. Its Handler is set before Serve.
+// Server is an http.Server with limits. Its Handler must be set before Serve.
 type Server struct {
 	*http.Server
-	conns  *connections
-	bodies bodies
-	faults faults
-	bind   sync.Once
+	conns    *connections
+	bodies   bodies
+	panics   panicLog
+	wrapOnce sync.Once
 }
 
-// New returns a server with this project's timeouts. It has no write timeout, because watch streams stay open; what is written has
-// one instead, which begins anew with each piece that the client takes.
+// New returns a server with this project's timeouts. It has no WriteTimeout, because watch streams stay open. Instead, each piece of an
+// answer has a write deadline.
 func New(h http.Handler, o Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -62,23 +62,23 @@ func New(h http.Handler, o Options) *Server {
 			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 		},
 		conns:  newConnections(o),
-		faults: faults{logger: o.Logger},
+		panics: panicLog{logger: o.Logger},
 	}
 }
 
 // Serve serves ln until Shutdown or Close, as http.Server.Serve does.
 func (s *Server) Serve(ln net.Listener) error {
-	s.bind.Do(s.wrap)
+	s.wrapOnce.Do(s.wrap)
 	return s.Server.Serve(s.conns.listen(ln))
 }
 
 // ServeTLS serves ln with the certificates of TLSConfig.
 func (s *Server) ServeTLS(ln net.Listener) error {
-	s.bind.Do(s.wrap)
+	s.wrapOnce.Do(s.wrap)
 	return s.Server.ServeTLS(s.conns.listen(ln), "", "")
 }
 
-// wrap puts the bounds around what the server's owner has set.
+// wrap adds the limits to the handler and the callbacks that the server's owner has set.
 func (s *Server) wrap() {
 	s.Handler = s.bounded(s.Handler)
 	connContext, connState := s.ConnContext, s.ConnState
@@ -86,13 +86,13 @@ func (s *Server) wrap() {
 		if connContext != nil {
 			ctx = connContext(ctx, c)
 		}
-		if own := ours(c); own != nil {
+		if own := ownConn(c); own != nil {
 			ctx = context.WithValue(ctx, connKey{}, own)
 		}
 		return ctx
 	}
 	s.ConnState = func(c net.Conn, state http.ConnState) {
-		if own := ours(c); own != nil && state == http.StateHijacked {
+		if own := ownConn(c); own != nil && state == http.StateHijacked {
 			own.release()
 		}
 		if connState != nil {
@@ -101,14 +101,14 @@ func (s *Server) wrap() {
 	}
 }
 
-// bounded lets next answer requests whose bodies and answers have deadlines, and answers for it where it panics.
+// bounded gives the bodies and answers of next deadlines, and recovers its panics.
 func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _ := r.Context().Value(connKey{}).(*conn)
 		if c == nil {
 			c = &conn{} // a test that calls the handler itself
 		}
-		if c.spare {
+		if c.reserved {
 			w.Header().Set("Connection", "close")
 			if r.Header.Get("Upgrade") != "" {
 				w.Header().Set("Retry-After", "1")
@@ -116,12 +116,12 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 				return
 			}
 		}
-		c.inside.Add(1)
-		defer c.inside.Add(-1)
+		c.inHandler.Add(1)
+		defer c.inHandler.Add(-1)
 		if r.ContentLength != 0 && r.Body != nil {
 			b := newBody(&s.bodies, c, w, r.Body)
 			defer b.end()
-			// A copy: net/http looks at the request's own body to decide what to do with the rest of it.
+			// Copy the request: net/http inspects the original body to decide what to do with its unread rest.
 			bounded := new(http.Request)
 			*bounded = *r
 			bounded.Body = b
@@ -132,14 +132,14 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 			defer st.end()
 			w = st
 		}
-		s.faults.answer(w, r, next)
+		s.panics.serve(w, r, next)
 	})
 }
 
 // connKey is the context key of a request's connection.
 type connKey struct{}
 
-func ours(c net.Conn) *conn {
+func ownConn(c net.Conn) *conn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
@@ -147,7 +147,7 @@ func ours(c net.Conn) *conn {
 	return own
 }
 
-// Trust notes that a request of this context came with a credential that holds. Its connection is then not given up for others.
+// Trust notes that a request of this context has a valid credential. Its connection is then not evicted.
 func Trust(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
 		c.trusted.Store(true)

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// stream is the answer to a request over HTTP/2, where a client can stop taking one answer while it takes the connection's other
-// ones. It has the deadlines that conn has.
+// stream is the answer to an HTTP/2 request. A client can stop reading one answer while it reads others of the same connection, so each
+// has the write deadlines of conn.
 type stream struct {
 	http.ResponseWriter
 	rc *http.ResponseController
 
-	mu      sync.Mutex
-	timer   *time.Timer
-	writing bool
-	wrote   bool
-	theirs  bool // the deadline is the handler's
-	over    bool
+	mu              sync.Mutex
+	timer           *time.Timer
+	writing         bool
+	wrote           bool
+	handlerDeadline bool // the handler has set the write deadline
+	finished        bool
 }
 
 func newStream(w http.ResponseWriter) *stream {
 	return &stream{ResponseWriter: w, rc: http.NewResponseController(w)}
 }
 
-// Unwrap lets an http.ResponseController find the rest.
+// Unwrap is for http.ResponseController.
 func (s *stream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // Write writes p in pieces.
@@ -32,9 +32,9 @@ func (s *stream) Write(p []byte) (n int, err error) {
 	for {
 		piece := p[n:min(n+pieceBytes, len(p))]
 		s.arm()
-		wrote, err := s.ResponseWriter.Write(piece)
+		written, err := s.ResponseWriter.Write(piece)
 		s.disarm()
-		n += wrote
+		n += written
 		if err != nil || n == len(p) {
 			return n, err
 		}
@@ -44,18 +44,18 @@ func (s *stream) Write(p []byte) (n int, err error) {
 // Flush implements http.Flusher.
 func (s *stream) Flush() { _ = s.FlushError() }
 
-// FlushError is what an http.ResponseController looks for first.
+// FlushError is the method that http.ResponseController prefers.
 func (s *stream) FlushError() error {
 	s.arm()
 	defer s.disarm()
 	return s.rc.Flush()
 }
 
-// SetWriteDeadline sets a deadline that holds until the zero time brings ours back.
+// SetWriteDeadline sets the handler's deadline. The zero time restores the deadline for each piece.
 func (s *stream) SetWriteDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.theirs = !t.IsZero()
+	s.handlerDeadline = !t.IsZero()
 	return s.rc.SetWriteDeadline(t)
 }
 
@@ -64,7 +64,7 @@ func (s *stream) arm() {
 	defer s.mu.Unlock()
 	s.writing, s.wrote = true, true
 	switch {
-	case s.theirs:
+	case s.handlerDeadline:
 	case s.timer == nil:
 		s.timer = time.AfterFunc(writeTimeout, s.expire)
 	default:
@@ -84,20 +84,20 @@ func (s *stream) disarm() {
 func (s *stream) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writing && !s.over && !s.theirs {
+	if s.writing && !s.finished && !s.handlerDeadline {
 		_ = s.rc.SetWriteDeadline(time.Now().Add(-time.Second))
 	}
 }
 
-// end leaves a deadline for what the server has yet to send.
+// end sets a deadline for the data that the server has yet to send.
 func (s *stream) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.over = true
+	s.finished = true
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	if s.wrote && !s.theirs {
+	if s.wrote && !s.handlerDeadline {
 		_ = s.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// windowed is the answer to a request over HTTP/2 whose client opens its window by a piece at a time.
+// windowed is the answer to an HTTP/2 request whose client opens its window for one piece at a time.
 type windowed struct {
 	http.ResponseWriter
 	window chan struct{}
@@ -41,7 +41,7 @@ func (w *windowed) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-func TestStreamHasADeadlineForEachPiece(t *testing.T) {
+func TestStreamDeadlineForEachPiece(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &windowed{ResponseWriter: httptest.NewRecorder(), window: make(chan struct{}), reset: make(chan struct{})}
 		s := newStream(w)
@@ -58,12 +58,12 @@ func TestStreamHasADeadlineForEachPiece(t *testing.T) {
 		}
 		s.end()
 		if want := time.Now().Add(writeTimeout); !w.deadline.Equal(want) {
-			t.Errorf("what is left must go by %s, want %s", w.deadline, want)
+			t.Errorf("the deadline of the rest is %s, want %s", w.deadline, want)
 		}
 	})
 }
 
-// While the handler works and writes nothing, the deadline of what it wrote before does not strike.
+// The deadline of a piece does not end the answer while the handler writes nothing.
 func TestStreamWaitsForItsHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &windowed{ResponseWriter: httptest.NewRecorder(), window: make(chan struct{}, 2), reset: make(chan struct{})}
@@ -94,7 +94,7 @@ func TestHTTP2(t *testing.T) {
 		_, _ = w.Write(make([]byte, size))
 		w.(http.Flusher).Flush()
 	}), Options{})
-	// httptest has a certificate and a client that believes it.
+	// httptest has a certificate and a client that trusts it.
 	helper := httptest.NewUnstartedServer(s.Handler)
 	helper.EnableHTTP2 = true
 	helper.StartTLS()
@@ -119,7 +119,7 @@ func TestHTTP2(t *testing.T) {
 	defer s.conns.mu.Unlock()
 	for c := range s.conns.open {
 		if !c.trusted.Load() {
-			t.Error("the connection is not known by its credential")
+			t.Error("the connection is not trusted although its request had a credential")
 		}
 	}
 }

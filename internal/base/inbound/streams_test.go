@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// Requests beyond what one connection may carry come over another one.
-func TestStreamsOfAConnectionHaveABound(t *testing.T) {
+// Requests beyond the streams of one connection use another one.
+func TestStreamsOfAConnectionAreBounded(t *testing.T) {
 	const requests = 2 * maxStreams
-	var inside, most atomic.Int32
+	var inHandler, busiest atomic.Int32
 	all := make(chan struct{})
 	s := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/wait" {
@@ -20,12 +20,12 @@ func TestStreamsOfAConnectionHaveABound(t *testing.T) {
 		}
 		c := r.Context().Value(connKey{}).(*conn)
 		for {
-			seen, now := most.Load(), c.inside.Load()
-			if now <= seen || most.CompareAndSwap(seen, now) {
+			seen, now := busiest.Load(), c.inHandler.Load()
+			if now <= seen || busiest.CompareAndSwap(seen, now) {
 				break
 			}
 		}
-		if inside.Add(1) == requests {
+		if inHandler.Add(1) == requests {
 			close(all)
 		}
 		<-all
@@ -56,7 +56,7 @@ func TestStreamsOfAConnectionHaveABound(t *testing.T) {
 		wg.Go(func() { get("/wait") })
 	}
 	wg.Wait()
-	if got := most.Load(); got > maxStreams {
+	if got := busiest.Load(); got > maxStreams {
 		t.Errorf("one connection carries %d requests at once", got)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/stackscope/stackscope/internal/base/inbound"
 )
 
-// Watch streams may hold all connections but those that are left for short answers.
-func TestWatchDoesNotTakeTheReserve(t *testing.T) {
+// Watch streams do not use the connections that are reserved for short requests.
+func TestWatchIsRefusedOnReservedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAPI(t)
 		defer h.EndStreams()

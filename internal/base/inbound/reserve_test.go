@@ -10,14 +10,14 @@ import (
 	"github.com/stackscope/stackscope/internal/base/inbound"
 )
 
-// When requests that last hold all connections, a short one is still answered.
-func TestReserveIsForShortAnswers(t *testing.T) {
+// When long requests use all connections, short ones are still answered.
+func TestReserveServesShortRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, s := serve(t, inbound.Options{MaxConnections: 2, Reserve: 2}, func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/spare" && !inbound.Spare(r.Context()) {
+			if r.URL.Path == "/spare" && !inbound.Reserved(r.Context()) {
 				w.WriteHeader(http.StatusTeapot)
 			}
-			visit(w, r)
+			testHandler(w, r)
 		})
 		const wait = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"
 		ask := func(text string) *http.Response {
@@ -48,21 +48,21 @@ func TestReserveIsForShortAnswers(t *testing.T) {
 		if answer := ask("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); answer.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("one that would keep its connection: %s", answer.Status)
 		}
-		idle := n.dial(t, "10.0.0.2") // it takes of the reserve and asks nothing
+		idle := n.dial(t, "10.0.0.2") // uses the reserve and sends nothing
 		synctest.Wait()
 		if answer := ask(get); answer.StatusCode != http.StatusOK {
 			t.Errorf("beside idle ones: %s", answer.Status)
 		}
-		if alive(idle) {
-			t.Error("an idle connection of the reserve has not given way")
+		if isServed(idle) {
+			t.Error("an idle connection of the reserve is not evicted")
 		}
 		for range 2 {
 			send(t, n.dial(t, "10.0.0.2"), wait)
 			synctest.Wait()
 		}
 		synctest.Wait()
-		if alive(n.dial(t, "10.0.0.9")) {
-			t.Error("there is more than the reserve")
+		if isServed(n.dial(t, "10.0.0.9")) {
+			t.Error("more connections than the reserve are accepted")
 		}
 		if got := s.Stats(); got.Open != 4 || got.Max != 2 || got.Refused != 1 {
 			t.Errorf("%+v", got)

@@ -4,7 +4,7 @@ package inbound
 
 import "syscall"
 
-// Files returns how many files this process may have open, connections among them; 0 if that isn't known.
+// Files returns how many files, connections included, this process may have open; 0 if unknown.
 func Files() int {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {

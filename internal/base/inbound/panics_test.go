@@ -15,7 +15,7 @@ import (
 	"github.com/stackscope/stackscope/tests/programs"
 )
 
-// A handler that panics is answered for, and told once a second; half of an answer is not taken for the whole.
+// A panic is answered with 500 and logged once a second. After a partial answer the connection is closed.
 func TestHandlerPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log programs.Buffer
@@ -72,18 +72,18 @@ func TestHandlerPanics(t *testing.T) {
 			if err != nil || status != 500 || kind != "application/problem+json" || !strings.Contains(body, "its log says") {
 				t.Errorf("%s: %d %s %s, %v", path, status, kind, body, err)
 			}
-			if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "path="+path) || !strings.Contains(text, "fault_test.go") {
+			if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "path="+path) || !strings.Contains(text, "panics_test.go") {
 				t.Errorf("%s: log %s", path, text)
 			}
 			time.Sleep(2 * time.Second)
 		}
 		for _, path := range []string{"/half", "/flushed", "/abort"} {
 			if _, body, _, err := ask(path); err == nil {
-				t.Errorf("%s: half of an answer passes for the whole: %q", path, body)
+				t.Errorf("%s: a partial answer is taken for the whole: %q", path, body)
 			}
 		}
 		if strings.Contains(log.String(), "/abort") {
-			t.Errorf("an answer that was given up is logged: %s", log.String())
+			t.Errorf("an aborted answer is logged: %s", log.String())
 		}
 		for _, path := range []string{"/hijack", "/"} {
 			if status, body, _, err := ask(path); err != nil || status != 200 || body != "hijacked" && body != "fine" {
