@@ -17,8 +17,8 @@ import (
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 )
 
-// The server's bounds hold around the file's rules: also for those whom these turn away.
-func TestBoundsHold(t *testing.T) {
+// The limits of the server also apply to clients that the file's rules refuse.
+func TestLimitsOfTheServerStay(t *testing.T) {
 	path := newRig(t, users(t, "right")).path
 	synctest.Test(t, func(t *testing.T) {
 		f, err := webconfig.Load(path, nil)
@@ -78,7 +78,7 @@ func TestBoundsHold(t *testing.T) {
 			}
 		}
 		if _, err := fmt.Fprintf(known, get, basic("right")); err != nil {
-			t.Errorf("a connection with a password has given way: %v", err)
+			t.Errorf("a connection with a password was evicted: %v", err)
 		}
 		if got := status(r); got != http.StatusOK {
 			t.Errorf("a connection with a password: %d", got)

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// handshakes gives each connection the certificates that the files hold then. While they can't be used, as when one of a pair has been
-// written and the other has not, it is what could be used last.
+// handshakes gives each new connection the current certificate. While the files cannot be used, for example because only one file of a
+// new pair is written, it is the last valid one.
 type handshakes struct {
 	file      *File
 	toolkit   func(*tls.ClientHelloInfo) (*tls.Config, error)
@@ -17,30 +17,30 @@ type handshakes struct {
 
 func (h *handshakes) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	var (
-		seen   sight
+		state  fileState
 		config *tls.Config
-		err    = errMoved
+		err    = errChanged
 	)
-	for try := 0; try < maxReadings && errors.Is(err, errMoved); try++ {
-		if seen, err = h.file.look(); err != nil {
+	for try := 0; try < maxReads && errors.Is(err, errChanged); try++ {
+		if state, err = h.file.current(); err != nil {
 			if last := h.last.Load(); last != nil {
-				return last, nil // requests over it are refused
+				return last, nil // the handler refuses the requests
 			}
 			return nil, err
 		}
-		config, err = h.read(hello, seen)
+		config, err = h.read(hello, state)
 	}
 	h.file.mu.Lock()
-	news := h.file.news("certificates", err)
+	faultChanged := h.file.faultChanged("certificates", err)
 	h.file.mu.Unlock()
 	switch {
-	case news && err != nil:
+	case faultChanged && err != nil:
 		h.file.logger.Error("certificates of the web configuration file can't be used: the ones before stay in use", "error", err)
-	case news:
+	case faultChanged:
 		h.file.logger.Info("certificates of the web configuration file are used again")
 	}
 	if err == nil {
-		h.file.warnings.Look(&config.Certificates[0], seen.shown, h.file.logger)
+		h.file.warnings.Look(&config.Certificates[0], state.certFile, h.file.logger)
 		h.last.Store(config)
 		return config, nil
 	}
@@ -50,19 +50,19 @@ func (h *handshakes) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	return nil, err
 }
 
-func (h *handshakes) read(hello *tls.ClientHelloInfo, seen sight) (*tls.Config, error) {
+func (h *handshakes) read(hello *tls.ClientHelloInfo, state fileState) (*tls.Config, error) {
 	config, err := h.toolkit(hello)
 	var certificate *tls.Certificate
 	if err == nil {
 		certificate, err = config.GetCertificate(hello)
 	}
-	if !h.file.unmoved(seen.info) {
-		return nil, errMoved
+	if !h.file.unchanged(state.info) {
+		return nil, errChanged
 	}
 	if err != nil {
 		return nil, oneLine(err)
 	}
-	// One reading is of both: the pair that is shown is the one that was checked.
+	// Clients get the pair that was validated, not one that the toolkit reads later.
 	config.Certificates, config.GetCertificate = []tls.Certificate{*certificate}, nil
 	config.NextProtos = h.protocols
 	return config, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 )
 
-// A file that protects nothing opens its ports, which is told.
+// Load logs that a file without TLS and users leaves the ports open.
 func TestFileThatProtectsNothing(t *testing.T) {
 	for text, want := range map[string]int{
 		"": 1, "http_server_config: {headers: {X-Frame-Options: deny}}\n": 1, withTLS: 0, users(t, "right"): 0,
@@ -17,7 +17,7 @@ func TestFileThatProtectsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := r.log.count("answer everybody"); got != want {
-			t.Errorf("%q: told %d times, want %d: %s", text, got, want, r.log.String())
+			t.Errorf("%q: logged %d times, want %d: %s", text, got, want, r.log.String())
 		}
 	}
 }

@@ -20,53 +20,53 @@ import (
 )
 
 const (
-	// maxBytes bounds a web configuration file, which is read with each request.
+	// maxBytes bounds a web configuration file.
 	maxBytes = 1 << 20
-	// maxCost bounds how long a look at a password takes: to some seconds. The toolkit does one at a time.
+	// maxCost bounds the check of a password to some seconds. The toolkit runs one at a time.
 	maxCost = 15
 )
 
-// protection is what a file protects by.
+// protection describes what a file demands of clients.
 type protection struct {
-	tls, users  bool
-	certificate bool // clients must have one
-	verified    bool // by an authority
-	authorities bool // the file says whose; without, the system's are taken
-	sans        []string
-	shown       string // the file of the certificate that is shown to clients
+	tls, users         bool
+	clientCert         bool // required
+	verifiedClientCert bool // required, signed by an authority
+	clientCA           bool // the file names the authorities; else they are the system's
+	sans               []string
+	certFile           string // of the certificate that clients get
 }
 
-// opens says what a file no longer protects by that it did at the start. A file that is cut off while it is written looks so, too.
-func (p protection) opens(first protection) error {
+// weakenedSince returns an error if the file protects less than at the start of the program. A half-written file does, too.
+func (p protection) weakenedSince(first protection) error {
 	lost := ""
 	switch {
 	case first.tls != p.tls && first.tls:
 		lost = "tls_server_config is gone from it"
 	case first.tls != p.tls:
-		return errors.New("tls_server_config is new in it, and TLS is turned on by a restart alone: restart this program, or take it out again")
+		return errors.New("tls_server_config is new in it, and TLS is only turned on by a restart: restart this program, or remove tls_server_config")
 	case first.users && !p.users:
 		lost = "basic_auth_users is gone from it, or empty"
-	case first.verified && !p.verified, first.certificate && !p.certificate:
+	case first.verifiedClientCert && !p.verifiedClientCert, first.clientCert && !p.clientCert:
 		lost = "client_auth_type asks for less than before"
-	case first.authorities && !p.authorities:
+	case first.clientCA && !p.clientCA:
 		lost = "client_ca_file (or client_ca) is gone from it"
 	case len(first.sans) > 0 && (len(p.sans) == 0 || slices.ContainsFunc(p.sans, func(san string) bool { return !slices.Contains(first.sans, san) })):
-		lost = "client_allowed_sans lets more in than before"
+		lost = "client_allowed_sans allows more names than before"
 	default:
 		return nil
 	}
-	return errors.New(lost + ", and what opens a port takes a restart: restart this program if that is meant, or put it back")
+	return errors.New(lost + ", and less protection needs a restart: restart this program if this is intended, or undo the change")
 }
 
-// read returns what the file at path protects by, after the toolkit's own checks and some that it leaves out.
+// read reads and validates the file at path, with the toolkit's checks and some more.
 func read(path string) (protection, error) {
 	var p protection
 	info, err := os.Stat(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return p, durable.Cause(err)
 	}
-	if !info.Mode().IsRegular() { // opening a pipe waits for who writes it
-		return p, fmt.Errorf("it is no regular file (%s), and has to be one, since it is read again and again", info.Mode().Type())
+	if !info.Mode().IsRegular() { // opening a named pipe would block
+		return p, fmt.Errorf("it is no regular file (%s), but it must be one because it is read repeatedly", info.Mode().Type())
 	}
 	file, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
@@ -87,10 +87,10 @@ func read(path string) (protection, error) {
 	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
 		cost, err := bcrypt.Cost([]byte(c.Users[user]))
 		if err != nil {
-			return p, fmt.Errorf("basic_auth_users: the password of %q is no bcrypt hash: make one with `htpasswd -nBC 10 \"\"`", user)
+			return p, fmt.Errorf("basic_auth_users: the password of %q is no bcrypt hash: create one with `htpasswd -nBC 10 \"\"`", user)
 		}
 		if cost > maxCost {
-			return p, fmt.Errorf("basic_auth_users: the bcrypt hash of %q has cost %d, and each look at a password would keep all others waiting: %d is the most, make one with `htpasswd -nBC 10 \"\"`", user, cost, maxCost)
+			return p, fmt.Errorf("basic_auth_users: the bcrypt hash of %q has cost %d, which makes every check of a password too slow: %d is the most, create one with `htpasswd -nBC 10 \"\"`", user, cost, maxCost)
 		}
 	}
 	c.TLSConfig.SetDirectory(filepath.Dir(path))
@@ -101,18 +101,18 @@ func read(path string) (protection, error) {
 		return p, oneLine(fmt.Errorf("tls_server_config or http_server_config: %w", err))
 	}
 	p.tls, p.users = c.TLSConfig.IsEnabled(), len(c.Users) > 0
-	p.shown = cmp.Or(c.TLSConfig.TLSCertPath, path)
-	p.authorities, p.sans = c.TLSConfig.ClientCAs != "" || c.TLSConfig.ClientCAsText != "", c.TLSConfig.ClientAllowedSans
+	p.certFile = cmp.Or(c.TLSConfig.TLSCertPath, path)
+	p.clientCA, p.sans = c.TLSConfig.ClientCAs != "" || c.TLSConfig.ClientCAsText != "", c.TLSConfig.ClientAllowedSans
 	switch c.TLSConfig.ClientAuth {
 	case "RequireAndVerifyClientCert":
-		p.certificate, p.verified = true, true
+		p.clientCert, p.verifiedClientCert = true, true
 	case "RequireAnyClientCert", "RequireClientCert":
-		p.certificate = true
+		p.clientCert = true
 	}
 	return p, nil
 }
 
-// checkAuthorities says what is wrong with the authorities of clients' certificates, of which the toolkit leaves out what it can't read.
+// checkAuthorities validates the authorities of client certificates. The toolkit ignores what it cannot parse.
 func checkAuthorities(c *web.TLSConfig) error {
 	text, where := []byte(c.ClientCAsText), "client_ca"
 	if c.ClientCAs != "" {

@@ -1,6 +1,6 @@
-// Package webconfig protects an HTTP server by a web configuration file, Prometheus' own for TLS and passwords. exporter-toolkit parses
-// it and serves by it. Added is what a server needs that must not open by mistake: a file that became faulty refuses all requests, and
-// certificates that do not fit leave the ones before in use.
+// Package webconfig protects an HTTP server with Prometheus' web configuration file: TLS, users and headers. exporter-toolkit parses and
+// applies the file. This package makes changes of the file safe: while the file is invalid, all requests are refused, and while a
+// certificate and its key do not match, the previous pair stays in use.
 package webconfig
 
 import (
@@ -21,41 +21,41 @@ import (
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
-// Flags is the flag of every command that is a server.
+// Flags has the flag of every command that runs a server.
 type Flags struct {
 	WebConfigFile string `name:"web.config.file" help:"Prometheus web configuration file: TLS, users and headers for the metrics ports and for --builtin-prometheus-port. Without it these ports answer everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
 }
 
-// WorkerFlags is the flag of a worker alone.
+// WorkerFlags has the flag of a worker alone.
 type WorkerFlags struct {
 	WebConfigFile string `name:"web.config.file" help:"Prometheus web configuration file: TLS, users and headers for the metrics port. Without it the port answers everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
 }
 
 const flag = "--web.config.file"
 
-// File is a web configuration file in use. Nil protects nothing.
+// File is a web configuration file. A nil File protects nothing.
 type File struct {
 	path   string
 	logger *slog.Logger
-	tls    bool // fixed by the first look
+	tls    bool // of the first read; it does not change
 
-	mu    sync.Mutex
-	first protection
-	last  sight
-	fault error
-	told  map[string]string // last logged fault by what it is of
+	mu     sync.Mutex
+	first  protection
+	last   fileState
+	fault  error
+	logged map[string]string // the last logged fault, by subject
 
 	warnings certfile.Warnings
 }
 
-// sight is what a look at the file has found.
-type sight struct {
+// fileState is the result of reading the file.
+type fileState struct {
 	protection
-	number int         // of the reading
-	info   os.FileInfo // nil: it has to be read again
+	version int         // counts the reads
+	info    os.FileInfo // nil: the file must be read again
 }
 
-// Load reads the file at path, and what it names. An empty path gives nil.
+// Load reads the file at path, and the files that it names. An empty path gives nil.
 func Load(path string, logger *slog.Logger) (*File, error) {
 	if path == "" {
 		return nil, nil
@@ -63,13 +63,13 @@ func Load(path string, logger *slog.Logger) (*File, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	f := &File{path: path, logger: logger.With(logging.KeyComponent, "web configuration", "file", path), told: map[string]string{}}
+	f := &File{path: path, logger: logger.With(logging.KeyComponent, "web configuration", "file", path), logged: map[string]string{}}
 	now, err := read(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, path, err)
 	}
 	f.first, f.tls = now, now.tls
-	if _, err := f.look(); err != nil {
+	if _, err := f.current(); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, path, err)
 	}
 	if !now.tls && !now.users {
@@ -81,8 +81,8 @@ func Load(path string, logger *slog.Logger) (*File, error) {
 // TLS reports whether servers speak TLS. It doesn't change while they run.
 func (f *File) TLS() bool { return f != nil && f.tls }
 
-// Restricts reports whether not everybody is answered: a password is asked for, or a certificate that the
-// file says the authority or the name of.
+// Restricts reports whether only some clients are served: those with a password, or those with a certificate of which the file sets the
+// authority or the names.
 func (f *File) Restricts() bool {
 	if f == nil {
 		return false
@@ -90,33 +90,33 @@ func (f *File) Restricts() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.last.protection
-	return p.users || p.verified && (p.authorities || len(p.sans) > 0)
+	return p.users || p.verifiedClientCert && (p.clientCA || len(p.sans) > 0)
 }
 
-// errUnserved ends the serving that only sets a server up.
-var errUnserved = errors.New("nothing is served")
+// errNoListener ends web.Serve after it has configured a server.
+var errNoListener = errors.New("nothing is served")
 
-type unserved struct{}
+type noListener struct{}
 
-func (unserved) Accept() (net.Conn, error) { return nil, errUnserved }
-func (unserved) Close() error              { return nil }
-func (unserved) Addr() net.Addr            { return &net.TCPAddr{} }
+func (noListener) Accept() (net.Conn, error) { return nil, errNoListener }
+func (noListener) Close() error              { return nil }
+func (noListener) Addr() net.Addr            { return &net.TCPAddr{} }
 
-// Protect puts the file's rules around the handler that srv has, and into its TLS configuration. It comes before srv serves, by TLS if
-// that is on. Requests for a path in open need no password.
+// Protect applies the file to the handler and the TLS configuration of srv. Call it before srv serves. Requests for a path in open need
+// no password.
 //
-// The toolkit sets a server up and serves in one step. Here it does so with a server that gets no connection, so that its handler
-// and its TLS can be put inside of the bounds that srv has.
+// The toolkit configures a server and serves in one call. Protect makes it configure a server that gets no connection, and takes that
+// server's handler and TLS configuration, so that srv keeps its own limits.
 func (f *File) Protect(srv *http.Server, open ...string) error {
 	if f == nil {
 		return nil
 	}
 	inner := srv.Handler
-	d := &gate{file: f, inner: inner, open: open}
-	s := &http.Server{Handler: http.HandlerFunc(d.serve)} //nolint:gosec // serves nothing
+	d := &handler{file: f, inner: inner, open: open}
+	s := &http.Server{Handler: http.HandlerFunc(d.authorized)} //nolint:gosec // serves nothing
 	noSocket := false
-	err := web.Serve(unserved{}, s, &web.FlagConfig{WebConfigFile: &f.path, WebSystemdSocket: &noSocket}, slog.New(slog.DiscardHandler))
-	if !errors.Is(err, errUnserved) {
+	err := web.Serve(noListener{}, s, &web.FlagConfig{WebConfigFile: &f.path, WebSystemdSocket: &noSocket}, slog.New(slog.DiscardHandler))
+	if !errors.Is(err, errNoListener) {
 		return fmt.Errorf("%s %s: %w", flag, f.path, err)
 	}
 	d.toolkit = s.Handler
@@ -138,30 +138,28 @@ func (f *File) Protect(srv *http.Server, open ...string) error {
 	return nil
 }
 
-// look returns what the file says now, or what is wrong with it. One that didn't change isn't read again while it is in order; what is
-// wrong may be in the files that it names.
-func (f *File) look() (sight, error) {
-	for range maxReadings - 1 {
-		if seen, err := f.lookOnce(); !errors.Is(err, errMoved) {
-			return seen, err
+func (f *File) current() (fileState, error) {
+	for range maxReads - 1 {
+		if state, err := f.currentOnce(); !errors.Is(err, errChanged) {
+			return state, err
 		}
 	}
-	seen, err := f.lookOnce()
-	if errors.Is(err, errMoved) {
+	state, err := f.currentOnce()
+	if errors.Is(err, errChanged) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.fail(err)
+		f.setFault(err)
 	}
-	return seen, err
+	return state, err
 }
 
-// maxReadings is how often a file is read that is replaced while it is: once is a moment's chance, always is a fault.
-const maxReadings = 3
+// maxReads is how often the file is read before it is a fault that it is replaced meanwhile.
+const maxReads = 3
 
-var errMoved = errors.New("it was changed while it was read")
+var errChanged = errors.New("it was changed while it was read")
 
-// lookOnce doesn't log errMoved.
-func (f *File) lookOnce() (sight, error) {
+// currentOnce is current with a single read. It does not log errChanged.
+func (f *File) currentOnce() (fileState, error) {
 	info, err := f.stat()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,74 +174,74 @@ func (f *File) lookOnce() (sight, error) {
 		err = durable.Cause(err)
 	}
 	if err == nil {
-		err = now.opens(f.first)
+		err = now.weakenedSince(f.first)
 	}
-	switch moved := info != nil && !f.unmoved(info); {
+	switch changed := info != nil && !f.unchanged(info); {
 	case info == nil:
-	case moved, fresh(info) && err == nil:
-		err = errMoved
-	case !fresh(info):
+	case changed, tooNew(info) && err == nil:
+		err = errChanged
+	case !tooNew(info):
 		f.last.info = info
 	}
-	f.last.number++
-	if errors.Is(err, errMoved) {
+	f.last.version++
+	if errors.Is(err, errChanged) {
 		f.fault = err
 		return f.last, err
 	}
 	if err == nil {
 		f.last.protection = now
 	}
-	f.fail(err)
+	f.setFault(err)
 	return f.last, err
 }
 
-// fail keeps and logs what is wrong with the file, or that nothing is any longer. f.mu is held.
-func (f *File) fail(err error) {
+// setFault stores the fault of the file, or nil, and logs it if it is new. f.mu is held.
+func (f *File) setFault(err error) {
 	f.fault = err
-	switch news := f.news("file", err); {
-	case news && err != nil:
+	switch faultChanged := f.faultChanged("file", err); {
+	case faultChanged && err != nil:
 		f.logger.Error("web configuration file can't be used: requests are refused until it is fixed", "error", err)
-	case news:
+	case faultChanged:
 		f.logger.Info("web configuration file is read again")
 	}
 }
 
-// settleTime is how old a file must be for its time to tell whether it was changed since: systems count that in steps of some
-// milliseconds, and within one of them a file can be emptied and written again unnoticed.
-const settleTime = 50 * time.Millisecond
+// mtimeGranularity is how old a modification time must be to show a later change. File systems count it in steps of some milliseconds. A
+// file can be truncated and written again within one step.
+const mtimeGranularity = 50 * time.Millisecond
 
-// stat waits, but not for long, for the file to be old enough.
+// stat waits for mtimeGranularity if the file is too new.
 func (f *File) stat() (os.FileInfo, error) {
 	info, err := os.Stat(f.path) //nolint:gosec // the operator names it
-	if err == nil && fresh(info) {
-		time.Sleep(settleTime)
+	if err == nil && tooNew(info) {
+		time.Sleep(mtimeGranularity)
 		info, err = os.Stat(f.path) //nolint:gosec // the operator names it
 	}
 	return info, err
 }
 
-// fresh reports whether a file is so young that its time doesn't tell one content from the next. One from the future isn't.
-func fresh(info os.FileInfo) bool {
+// tooNew reports whether another change of the file could leave its modification time as it is. A time in the future is not too new.
+func tooNew(info os.FileInfo) bool {
 	if info == nil {
 		return false
 	}
 	age := time.Since(info.ModTime())
-	return -settleTime < age && age < settleTime
+	return -mtimeGranularity < age && age < mtimeGranularity
 }
 
-// unmoved reports whether the file is still the one that info is of.
-func (f *File) unmoved(info os.FileInfo) bool {
+// unchanged reports whether info still describes the file.
+func (f *File) unchanged(info os.FileInfo) bool {
 	now, err := os.Stat(f.path) //nolint:gosec // the operator names it
 	return err == nil && certfile.Same(now, info)
 }
 
-// news reports whether a fault has to be logged, or that it is gone. f.mu is held.
-func (f *File) news(what string, err error) bool {
+// faultChanged notes a fault, or nil, and reports whether it differs from the last one. f.mu is held.
+func (f *File) faultChanged(what string, err error) bool {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
-	before := f.told[what]
-	f.told[what] = text
+	before := f.logged[what]
+	f.logged[what] = text
 	return before != text
 }

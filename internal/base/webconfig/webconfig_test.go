@@ -94,14 +94,14 @@ func (r *rig) serve(t *testing.T, h http.Handler) {
 	})
 }
 
-type ask struct {
+type clientRequest struct {
 	path, user, password string
 	certificate          []tls.Certificate
 	http2                bool
 }
 
-// get asks over a connection of its own.
-func (r *rig) get(t *testing.T, scheme string, a ask) (*http.Response, string, error) {
+// get sends a request on a new connection.
+func (r *rig) get(t *testing.T, scheme string, a clientRequest) (*http.Response, string, error) {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.ca.Pool(), Certificates: a.certificate, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: a.http2}
 	defer transport.CloseIdleConnections()
@@ -125,7 +125,7 @@ func (r *rig) get(t *testing.T, scheme string, a ask) (*http.Response, string, e
 	return resp, string(body), err
 }
 
-func (r *rig) want(t *testing.T, scheme string, a ask, status int) *http.Response {
+func (r *rig) want(t *testing.T, scheme string, a clientRequest, status int) *http.Response {
 	t.Helper()
 	resp, body, err := r.get(t, scheme, a)
 	if err != nil {
@@ -144,18 +144,18 @@ var page = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 func TestUsersAndTLS(t *testing.T) {
 	r := newRig(t, withTLS+users(t, "right")+"http_server_config: {headers: {X-Frame-Options: deny}}\n")
 	r.serve(t, page)
-	r.want(t, "https", ask{}, http.StatusUnauthorized)
-	r.want(t, "https", ask{user: "prometheus", password: "wrong"}, http.StatusUnauthorized)
-	r.want(t, "https", ask{user: "nobody", password: "right"}, http.StatusUnauthorized)
-	r.want(t, "https", ask{path: "/healthz"}, http.StatusOK)
-	r.want(t, "http", ask{user: "prometheus", password: "right"}, http.StatusBadRequest)
+	r.want(t, "https", clientRequest{}, http.StatusUnauthorized)
+	r.want(t, "https", clientRequest{user: "prometheus", password: "wrong"}, http.StatusUnauthorized)
+	r.want(t, "https", clientRequest{user: "nobody", password: "right"}, http.StatusUnauthorized)
+	r.want(t, "https", clientRequest{path: "/healthz"}, http.StatusOK)
+	r.want(t, "http", clientRequest{user: "prometheus", password: "right"}, http.StatusBadRequest)
 	for _, http2 := range []bool{false, true} {
-		resp := r.want(t, "https", ask{user: "prometheus", password: "right", http2: http2}, http.StatusOK)
+		resp := r.want(t, "https", clientRequest{user: "prometheus", password: "right", http2: http2}, http.StatusOK)
 		if resp.ProtoMajor == 2 != http2 || resp.Header.Get("X-Frame-Options") != "deny" {
 			t.Errorf("%s, %v", resp.Proto, resp.Header)
 		}
 	}
-	_, body, err := r.get(t, "https", ask{user: "prometheus", password: "right"})
+	_, body, err := r.get(t, "https", clientRequest{user: "prometheus", password: "right"})
 	if err != nil || body != "/metrics true" {
 		t.Errorf("%q, %v", body, err)
 	}
@@ -164,7 +164,7 @@ func TestUsersAndTLS(t *testing.T) {
 func TestHTTP2CanBeTurnedOff(t *testing.T) {
 	r := newRig(t, withTLS+"http_server_config: {http2: false}\n")
 	r.serve(t, page)
-	if resp := r.want(t, "https", ask{http2: true}, http.StatusOK); resp.ProtoMajor != 1 {
+	if resp := r.want(t, "https", clientRequest{http2: true}, http.StatusOK); resp.ProtoMajor != 1 {
 		t.Errorf("%s", resp.Proto)
 	}
 }
@@ -172,7 +172,7 @@ func TestHTTP2CanBeTurnedOff(t *testing.T) {
 func TestClientCertificates(t *testing.T) {
 	r := newRig(t, "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem}\n")
 	r.serve(t, page)
-	if _, _, err := r.get(t, "https", ask{}); err == nil {
+	if _, _, err := r.get(t, "https", clientRequest{}); err == nil {
 		t.Error("a client without a certificate is served")
 	}
 	cert := func(ca *testcert.Authority) []tls.Certificate {
@@ -182,15 +182,15 @@ func TestClientCertificates(t *testing.T) {
 		}
 		return []tls.Certificate{pair}
 	}
-	if _, _, err := r.get(t, "https", ask{certificate: cert(testcert.NewAuthority(t, "one"))}); err == nil {
-		t.Error("a client with a stranger's certificate is served")
+	if _, _, err := r.get(t, "https", clientRequest{certificate: cert(testcert.NewAuthority(t, "one"))}); err == nil {
+		t.Error("a client with a certificate of another authority is served")
 	}
-	r.want(t, "https", ask{certificate: cert(r.ca)}, http.StatusOK)
-	// Another authority is taken up.
+	r.want(t, "https", clientRequest{certificate: cert(r.ca)}, http.StatusOK)
+	// A change of the authority applies to new connections.
 	other := testcert.NewAuthority(t, "two")
 	testcert.WriteFile(t, r.file("ca.pem"), other.PEM)
-	r.want(t, "https", ask{certificate: cert(other)}, http.StatusOK)
-	if _, _, err := r.get(t, "https", ask{certificate: cert(r.ca)}); err == nil {
+	r.want(t, "https", clientRequest{certificate: cert(other)}, http.StatusOK)
+	if _, _, err := r.get(t, "https", clientRequest{certificate: cert(r.ca)}); err == nil {
 		t.Error("a client of the authority before is served")
 	}
 }
@@ -203,7 +203,7 @@ func TestFaultyFilesAreRefused(t *testing.T) {
 		"unknown key":       {"basic_auth_user: {}\n", []string{"line 1", "basic_auth_user"}},
 		"no YAML":           {"a: [\n", []string{"yaml", "line"}},
 		"password in clear": {"basic_auth_users: {prometheus: secret-word}\n", []string{`"prometheus"`, "bcrypt"}},
-		"dear":              {"basic_auth_users: {prometheus: $2y$16$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}\n", []string{`"prometheus"`, "cost 16", "15 is the most"}},
+		"expensive hash":    {"basic_auth_users: {prometheus: $2y$16$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG}\n", []string{`"prometheus"`, "cost 16", "15 is the most"}},
 		"no certificate":    {"tls_server_config: {cert_file: no.pem, key_file: key.pem}\n", []string{"no.pem", "no such file"}},
 		"no key":            {"tls_server_config: {cert_file: cert.pem}\n", []string{"key_file"}},
 		"no pair":           {"tls_server_config: {cert_file: ca.pem, key_file: key.pem}\n", []string{"private key"}},
@@ -215,7 +215,7 @@ func TestFaultyFilesAreRefused(t *testing.T) {
 			r := newRig(t, tt.text)
 			_, err := webconfig.Load(r.path, nil)
 			if err == nil {
-				t.Fatal("it is taken")
+				t.Fatal("it is accepted")
 			}
 			for _, want := range append(tt.want, "--web.config.file", r.path) {
 				if !strings.Contains(err.Error(), want) {
@@ -232,9 +232,9 @@ func TestFaultyFilesAreRefused(t *testing.T) {
 	}
 }
 
-// A file that became faulty, or that protects by less than at the start, opens nothing.
-func TestFaultyChangesOpenNothing(t *testing.T) {
-	right := ask{user: "prometheus", password: "right"}
+// While the file is invalid, or protects less than at the start, all requests are refused.
+func TestFaultyChangesAreRefused(t *testing.T) {
+	right := clientRequest{user: "prometheus", password: "right"}
 	secure := withTLS + users(t, "right")
 	for name, text := range map[string]string{
 		"empty":     "",
@@ -257,16 +257,16 @@ func TestFaultyChangesOpenNothing(t *testing.T) {
 				r.write(t, text)
 			}
 			for range 3 {
-				r.want(t, "https", ask{}, http.StatusServiceUnavailable)
+				r.want(t, "https", clientRequest{}, http.StatusServiceUnavailable)
 				r.want(t, "https", right, http.StatusServiceUnavailable)
 			}
-			r.want(t, "https", ask{path: "/healthz"}, http.StatusOK)
+			r.want(t, "https", clientRequest{path: "/healthz"}, http.StatusOK)
 			if got := r.log.count("requests are refused"); got != 1 {
 				t.Errorf("logged %d times: %s", got, r.log.String())
 			}
 			r.write(t, withTLS+users(t, "other"))
 			r.want(t, "https", right, http.StatusUnauthorized)
-			r.want(t, "https", ask{user: "prometheus", password: "other"}, http.StatusOK)
+			r.want(t, "https", clientRequest{user: "prometheus", password: "other"}, http.StatusOK)
 			if got := r.log.count("is read again"); got != 1 {
 				t.Errorf("logged %d times: %s", got, r.log.String())
 			}
@@ -274,27 +274,27 @@ func TestFaultyChangesOpenNothing(t *testing.T) {
 	}
 }
 
-// A file that is in order isn't blamed for long for one that it names.
+// A fault of a file that the web configuration names ends when that file is fixed.
 func TestFaultOfAnotherFileEnds(t *testing.T) {
 	r := newRig(t, withTLS+users(t, "right"))
 	r.serve(t, page)
 	cert, key := r.ca.Sign(t, "127.0.0.1")
 	testcert.WriteFile(t, r.file("cert.pem"), cert)
 	r.write(t, withTLS+users(t, "new"))
-	r.want(t, "https", ask{user: "prometheus", password: "new"}, http.StatusServiceUnavailable)
+	r.want(t, "https", clientRequest{user: "prometheus", password: "new"}, http.StatusServiceUnavailable)
 	testcert.WriteFile(t, r.file("key.pem"), key)
-	r.want(t, "https", ask{user: "prometheus", password: "new"}, http.StatusOK)
+	r.want(t, "https", clientRequest{user: "prometheus", password: "new"}, http.StatusOK)
 }
 
-func TestWeakerClientCertificatesTakeARestart(t *testing.T) {
+func TestWeakerClientCertificatesNeedARestart(t *testing.T) {
 	r := newRig(t, "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem}\n")
 	r.serve(t, page)
 	for _, text := range []string{
 		withTLS, "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAnyClientCert}\n",
-		"tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert}\n", // then the system's would do
+		"tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert}\n", // then the system's authorities would be accepted
 	} {
 		r.write(t, text)
-		if _, _, err := r.get(t, "https", ask{}); err == nil {
+		if _, _, err := r.get(t, "https", clientRequest{}); err == nil {
 			t.Errorf("with %s: a client without a certificate is served", text)
 		}
 	}
@@ -303,17 +303,17 @@ func TestWeakerClientCertificatesTakeARestart(t *testing.T) {
 	}
 }
 
-// Which certificates of an authority are let in may become less without a restart, not more.
-func TestMoreAllowedNamesTakeARestart(t *testing.T) {
+// The allowed names can become fewer without a restart, but not more.
+func TestMoreAllowedNamesNeedARestart(t *testing.T) {
 	const text = "tls_server_config: {cert_file: cert.pem, key_file: key.pem, client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem, client_allowed_sans: [%s]}\n"
 	r := newRig(t, fmt.Sprintf(text, "prometheus, other"))
 	r.serve(t, page)
-	own := func(name string) ask {
+	own := func(name string) clientRequest {
 		pair, err := tls.X509KeyPair(r.ca.Sign(t, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return ask{certificate: []tls.Certificate{pair}}
+		return clientRequest{certificate: []tls.Certificate{pair}}
 	}
 	for _, tt := range []struct {
 		text string
@@ -322,22 +322,22 @@ func TestMoreAllowedNamesTakeARestart(t *testing.T) {
 		{fmt.Sprintf(text, "prometheus"), http.StatusOK},
 		{fmt.Sprintf(text, ""), http.StatusServiceUnavailable},
 		{strings.Replace(text, ", client_allowed_sans: [%s]", "", 1), http.StatusServiceUnavailable},
-		{fmt.Sprintf(text, "prometheus, other, stranger"), http.StatusServiceUnavailable},
+		{fmt.Sprintf(text, "prometheus, other, unknown"), http.StatusServiceUnavailable},
 		{fmt.Sprintf(text, "other, prometheus"), http.StatusOK},
 	} {
 		r.write(t, tt.text)
 		r.want(t, "https", own("prometheus"), tt.want)
-		if _, _, err := r.get(t, "https", own("stranger")); err == nil {
-			t.Errorf("with %s: a stranger is served", tt.text)
+		if _, _, err := r.get(t, "https", own("unknown")); err == nil {
+			t.Errorf("with %s: an unknown name is served", tt.text)
 		}
 	}
-	if r.log.count("client_allowed_sans lets more in") != 1 {
+	if r.log.count("client_allowed_sans allows more names") != 1 {
 		t.Errorf("log: %s", r.log.String())
 	}
 }
 
-// A pipe would be waited for, and it can be read only once.
-func TestWhatIsNoRegularFileIsRefused(t *testing.T) {
+// Opening a named pipe would block, and it can be read only once.
+func TestIrregularFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -365,27 +365,27 @@ func TestWhatIsNoRegularFileIsRefused(t *testing.T) {
 	}
 }
 
-// Users and headers that are new are taken up; TLS isn't turned on while plain connections are open.
-func TestChangesAreTakenUp(t *testing.T) {
+// New users and headers apply at once; TLS needs a restart.
+func TestChangesAreApplied(t *testing.T) {
 	r := newRig(t, "http_server_config: {headers: {X-Frame-Options: deny}}\n")
 	r.serve(t, page)
-	r.want(t, "http", ask{}, http.StatusOK)
+	r.want(t, "http", clientRequest{}, http.StatusOK)
 	r.write(t, users(t, "new"))
-	r.want(t, "http", ask{}, http.StatusUnauthorized)
-	r.want(t, "http", ask{user: "prometheus", password: "new"}, http.StatusOK)
+	r.want(t, "http", clientRequest{}, http.StatusUnauthorized)
+	r.want(t, "http", clientRequest{user: "prometheus", password: "new"}, http.StatusOK)
 	r.write(t, withTLS+users(t, "new"))
-	r.want(t, "http", ask{user: "prometheus", password: "new"}, http.StatusServiceUnavailable)
+	r.want(t, "http", clientRequest{user: "prometheus", password: "new"}, http.StatusServiceUnavailable)
 	if r.log.count("turned on by a restart") != 1 {
 		t.Errorf("log: %s", r.log.String())
 	}
 }
 
-// While one file of a pair is written and the other isn't yet, the pair before serves.
-func TestCertificatesAreTakenUp(t *testing.T) {
+// While only one file of a new pair is written, the previous pair is used.
+func TestNewCertificatesAreUsed(t *testing.T) {
 	r := newRig(t, withTLS)
 	r.serve(t, page)
 	serial := func() string {
-		return r.want(t, "https", ask{}, http.StatusOK).TLS.PeerCertificates[0].SerialNumber.String()
+		return r.want(t, "https", clientRequest{}, http.StatusOK).TLS.PeerCertificates[0].SerialNumber.String()
 	}
 	first := serial()
 	cert, key := r.ca.Sign(t, "127.0.0.1")
@@ -407,15 +407,15 @@ func TestCertificatesAreTakenUp(t *testing.T) {
 	}
 }
 
-// A certificate that clients refuse is told at the start, once, and again when another such one is taken up.
-func TestCertificatesThatClientsRefuseAreTold(t *testing.T) {
+// A certificate that clients refuse is logged once at the start, and once for each new one.
+func TestCertificatesThatClientsRefuseAreLogged(t *testing.T) {
 	r := newRig(t, withTLS)
 	r.ca.Write(t, r.file("cert.pem"), r.file("key.pem"))
 	r.serve(t, page)
-	told := func(want int) {
+	warned := func(want int) {
 		t.Helper()
 		for range 3 {
-			if _, _, err := r.get(t, "https", ask{}); err == nil {
+			if _, _, err := r.get(t, "https", clientRequest{}); err == nil {
 				t.Error("a certificate without names is taken")
 			}
 		}
@@ -423,11 +423,11 @@ func TestCertificatesThatClientsRefuseAreTold(t *testing.T) {
 			t.Errorf("logged %d times, want %d: %s", got, want, r.log.String())
 		}
 	}
-	told(1)
+	warned(1)
 	r.ca.Write(t, r.file("cert.pem"), r.file("key.pem"))
-	told(2)
+	warned(2)
 	r.ca.Write(t, r.file("cert.pem"), r.file("key.pem"), "127.0.0.1")
-	r.want(t, "https", ask{}, http.StatusOK)
+	r.want(t, "https", clientRequest{}, http.StatusOK)
 	if r.log.count("level=WARN") != 2 {
 		t.Errorf("log: %s", r.log.String())
 	}

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// What the toolkit lets through by a content that nobody has looked at isn't answered: it reads the file by itself.
-func TestContentThatNobodyLookedAt(t *testing.T) {
+// The toolkit reads the file itself. A request that it accepts by a content that was not validated is refused.
+func TestUnvalidatedContentIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "web.yml")
 	write := func(text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -29,12 +29,12 @@ func TestContentThatNobodyLookedAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer, changes := 0, false
-	d := &gate{file: f, inner: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { answer++ })}
+	d := &handler{file: f, inner: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { answer++ })}
 	d.toolkit = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if changes {
 			write("")
 		}
-		d.serve(w, r)
+		d.authorized(w, r)
 	})
 	for _, want := range []int{http.StatusOK, http.StatusServiceUnavailable} {
 		w := httptest.NewRecorder()
@@ -46,8 +46,8 @@ func TestContentThatNobodyLookedAt(t *testing.T) {
 	}
 }
 
-// A password that was wrong is looked at once; the toolkit still gives the answer. One of which it said nothing isn't wrong.
-func TestWrongPasswordIsLookedAtOnce(t *testing.T) {
+// A wrong password is checked once; the toolkit still writes each refusal. A password without a result is not wrong.
+func TestWrongPasswordIsCheckedOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "web.yml")
 	hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
 	if err != nil {
@@ -60,15 +60,15 @@ func TestWrongPasswordIsLookedAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	looked, answer := 0, http.StatusTooManyRequests
-	d := &gate{file: f}
+	checks, answer := 0, http.StatusTooManyRequests
+	d := &handler{file: f}
 	d.toolkit = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, given := r.BasicAuth(); given {
-			looked++
+			checks++
 		}
 		w.WriteHeader(answer)
 	})
-	ask := func() int {
+	await := func() int {
 		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 		r.SetBasicAuth("prometheus", "wrong")
 		w := httptest.NewRecorder()
@@ -76,28 +76,28 @@ func TestWrongPasswordIsLookedAtOnce(t *testing.T) {
 		if w.Code != answer {
 			t.Errorf("%d, want %d", w.Code, answer)
 		}
-		return looked
+		return checks
 	}
-	ask()
+	await()
 	answer = http.StatusUnauthorized
-	if got := ask(); got != 2 {
-		t.Errorf("looked at %d times, when the first answer wasn't about the password", got)
+	if got := await(); got != 2 {
+		t.Errorf("checked %d times, when the first answer wasn't about the password", got)
 	}
 	for range 3 {
-		if got := ask(); got != 2 {
-			t.Errorf("looked at %d times after it was wrong", got)
+		if got := await(); got != 2 {
+			t.Errorf("checked %d times after it was wrong", got)
 		}
 	}
 	if err := os.WriteFile(path, fmt.Appendf(nil, "basic_auth_users: {prometheus: %q} # new\n", hash), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := ask(); got != 3 {
-		t.Errorf("looked at %d times, with a new file", got)
+	if got := await(); got != 3 {
+		t.Errorf("checked %d times, with a new file", got)
 	}
 }
 
-// A file that is moved into place while certificates are read, as happens by chance, is read again and no fault.
-func TestFileThatIsReplacedIsNoFault(t *testing.T) {
+// A file that is replaced while certificates are read is read again.
+func TestFileReplacedWhileReadIsNoFault(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "web.yml")
 	replace := func() {
 		if err := os.WriteFile(path+".new", []byte("http_server_config: {http2: true}\n"), 0o600); err != nil {
@@ -115,7 +115,7 @@ func TestFileThatIsReplacedIsNoFault(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		times, logged int
-	}{{maxReadings - 1, 0}, {maxReadings, 1}} {
+	}{{maxReads - 1, 0}, {maxReads, 1}} {
 		left := tt.times
 		h := &handshakes{file: f, toolkit: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			if left > 0 {
