@@ -20,22 +20,22 @@ import (
 type access int
 
 const (
-	open   access = iota // everybody, always
-	viewer               // reading: everybody, unless anonymous viewers are shut out
-	admin                // changing
-	join                 // registering a worker
-	self                 // speaking as the worker whose id is in the path
+	open   access = iota // everybody
+	viewer               // read: everybody, unless DisableAnonymousViewer is set
+	admin                // change
+	join                 // register a worker
+	self                 // act as the worker whose id is in the path
 )
 
-// String is the right's name in the table of who may ask what.
+// String is the right's name in the table of routes and rights.
 func (a access) String() string { return [...]string{"open", "viewer", "admin", "join", "self"}[a] }
 
 const adminUser = "admin"
 
-// gate decides who may do what.
-type gate struct {
+// authorizer checks whether a request has the right that its route needs.
+type authorizer struct {
 	admin, join, read   [sha256.Size]byte
-	hasRead             bool
+	hasReadToken        bool
 	adminPath, joinPath string
 	authenticate        func(workerID int64, credential string) bool
 	registered          func(workerID int64) bool
@@ -46,10 +46,10 @@ type gate struct {
 	failures            *failures
 }
 
-func newGate(o Options, failures *failures) *gate {
-	g := &gate{
+func newAuthorizer(o Options, failures *failures) *authorizer {
+	auth := &authorizer{
 		admin: sha256.Sum256([]byte(o.AdminToken)), join: sha256.Sum256([]byte(o.WorkerToken)),
-		read: sha256.Sum256([]byte(o.ReadToken)), hasRead: o.ReadToken != "",
+		read: sha256.Sum256([]byte(o.ReadToken)), hasReadToken: o.ReadToken != "",
 		adminPath: o.AdminTokenPath, joinPath: o.WorkerTokenPath,
 		authenticate:    o.Inventory.Authenticate,
 		registered:      o.Inventory.Registered,
@@ -59,43 +59,43 @@ func newGate(o Options, failures *failures) *gate {
 		crossOrigin:     http.NewCrossOriginProtection(),
 		failures:        failures,
 	}
-	g.adminPath, g.joinPath = cmp.Or(g.adminPath, "admin-token"), cmp.Or(g.joinPath, "worker-token")
-	return g
+	auth.adminPath, auth.joinPath = cmp.Or(auth.adminPath, "admin-token"), cmp.Or(auth.joinPath, "worker-token")
+	return auth
 }
 
-// refuse returns nil when r has the right, or the problem to answer with.
-func (g *gate) refuse(r *http.Request, need access) *Problem {
-	if need == open || (need == viewer && g.anonymousViewer) {
+// check returns nil if r has the right, or the problem to answer with.
+func (auth *authorizer) check(r *http.Request, need access) *Problem {
+	if need == open || (need == viewer && auth.anonymousViewer) {
 		return nil
 	}
-	if err := g.otherSite(r); err != nil {
+	if err := auth.checkSite(r); err != nil {
 		return &Problem{Status: http.StatusForbidden, Detail: "refused because a page of another site sent it (" + err.Error() + "); use this server's own pages or a command-line program"}
 	}
 	switch need {
 	case join:
-		if token, ok := bearer(r); !ok || !same(token, g.join) {
-			return g.failures.wrongToken(r, neededJoin, &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the join token: send Authorization: Bearer with the content of the file %s on the server", where(g.joinPath))})
+		if token, ok := bearer(r); !ok || !equalToken(token, auth.join) {
+			return auth.failures.wrongToken(r, neededJoin, &Problem{Status: http.StatusUnauthorized, Detail: fmt.Sprintf("joining needs the join token: send Authorization: Bearer with the content of the file %s on the server", dataDirPath(auth.joinPath))})
 		}
 		return nil
 	case self:
 		token, ok := bearer(r)
 		id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-		if !ok || err != nil || !g.authenticate(id, token) {
+		if !ok || err != nil || !auth.authenticate(id, token) {
 			needed := neededWorker
-			if err == nil && !g.registered(id) {
+			if err == nil && !auth.registered(id) {
 				needed = neededUnknown
 			}
-			return g.failures.wrongToken(r, needed, &Problem{Status: http.StatusUnauthorized, Detail: "this needs the credential that the worker got when it registered, and the worker may have been removed since: register again"})
+			return auth.failures.wrongToken(r, needed, &Problem{Status: http.StatusUnauthorized, Detail: "this needs the credential that the worker got when it registered, and the worker may have been removed since: register again"})
 		}
 		return nil
 	}
-	return g.refuseAdmin(r, need)
+	return auth.refuseAdmin(r, need)
 }
 
-// otherSite says why a request is one that a page of another site had a browser send, with what the browser knows: its place on this
-// machine, a password. Such a page may lead to an address of ours, and that is all.
-func (g *gate) otherSite(r *http.Request) error {
-	if err := g.crossOrigin.Check(r); err != nil {
+// checkSite returns an error if a page of another site made a browser send the request. Such a request has the rights of the browser: a
+// loopback address, a stored password. Navigation, such as a link to this server, is allowed.
+func (auth *authorizer) checkSite(r *http.Request) error {
+	if err := auth.crossOrigin.Check(r); err != nil {
 		return err
 	}
 	switch site := r.Header.Get("Sec-Fetch-Site"); site {
@@ -109,7 +109,7 @@ func (g *gate) otherSite(r *http.Request) error {
 	}
 }
 
-func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
+func (auth *authorizer) refuseAdmin(r *http.Request, need access) *Problem {
 	doing := "this"
 	switch {
 	case need == viewer:
@@ -117,54 +117,54 @@ func (g *gate) refuseAdmin(r *http.Request, need access) *Problem {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		doing = "changing this"
 	}
-	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", where(g.adminPath), adminUser)
+	hint := fmt.Sprintf("send Authorization: Bearer with the content of the file %s on the server, or that as the password of the user %s (Basic)", dataDirPath(auth.adminPath), adminUser)
 	if r.Header.Get("Authorization") != "" {
-		// A wrong token is a mistake that should show, so it isn't overlooked on the server's own machine either.
-		if g.isAdmin(r) || (need == viewer && g.isReader(r)) {
+		// A wrong token is refused on the server's own machine, too, where none is needed: it is a mistake of the user.
+		if auth.isAdmin(r) || (need == viewer && auth.isReader(r)) {
 			return nil
 		}
-		return g.failures.wrongToken(r, neededAdmin, &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true})
+		return auth.failures.wrongToken(r, neededAdmin, &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true})
 	}
-	if g.trustLoopback {
-		reason := g.loopback.refuse(r)
+	if auth.trustLoopback {
+		reason := auth.loopback.refusalReason(r)
 		if reason == "" {
 			return nil
 		}
-		hint += "; only a request of the server's own user on its own machine, straight to http://localhost, needs none"
+		hint += "; only the server's own user on its own machine needs none, with a direct request to http://localhost"
 		if fromLoopback(r) {
-			hint += ", and this one is not taken for one: " + reason
+			hint += ", and this request does not qualify: " + reason
 		}
 	}
 	return &Problem{Status: http.StatusUnauthorized, Detail: doing + " needs the admin token: " + hint, basic: true}
 }
 
-// asker returns a context for r, in which is known whether its sender may learn where files lie.
-func (g *gate) asker(ctx context.Context, r *http.Request) context.Context {
+// withClient returns a context for r that tells handlers whether its client may see file paths.
+func (auth *authorizer) withClient(ctx context.Context, r *http.Request) context.Context {
 	return paths.WithClient(ctx, func() bool {
 		if r.Header.Get("Authorization") != "" {
-			return g.isAdmin(r)
+			return auth.isAdmin(r)
 		}
-		return g.loopback.refuse(r) == ""
+		return auth.loopback.refusalReason(r) == ""
 	})
 }
 
-// where names a file of the server without its directory. Who is refused is a stranger, be it on the server's machine: a proxy there
-// lends its place.
-func where(path string) string {
+// dataDirPath names a file of the data directory without telling where that is. The text goes to a client that is refused, which may
+// come through a proxy on the server's machine.
+func dataDirPath(path string) string {
 	return "DATA_DIR/" + filepath.Base(path)
 }
 
-func (g *gate) isAdmin(r *http.Request) bool {
+func (auth *authorizer) isAdmin(r *http.Request) bool {
 	if token, ok := bearer(r); ok {
-		return same(token, g.admin)
+		return equalToken(token, auth.admin)
 	}
 	user, password, ok := r.BasicAuth()
-	return ok && user == adminUser && same(password, g.admin)
+	return ok && user == adminUser && equalToken(password, auth.admin)
 }
 
-func (g *gate) isReader(r *http.Request) bool {
+func (auth *authorizer) isReader(r *http.Request) bool {
 	token, ok := bearer(r)
-	return ok && g.hasRead && same(token, g.read)
+	return ok && auth.hasReadToken && equalToken(token, auth.read)
 }
 
 func bearer(r *http.Request) (string, bool) {
@@ -175,8 +175,8 @@ func bearer(r *http.Request) (string, bool) {
 	return strings.TrimSpace(token), true
 }
 
-// same compares in constant time; hashing hides the length.
-func same(token string, want [sha256.Size]byte) bool {
+// equalToken compares in constant time. Hashing hides the length.
+func equalToken(token string, want [sha256.Size]byte) bool {
 	got := sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
@@ -191,7 +191,7 @@ const (
 
 func securitySchemes() map[string]*huma.SecurityScheme {
 	return map[string]*huma.SecurityScheme{
-		schemeAdmin:      {Type: "http", Scheme: "bearer", Description: "Content of DATA_DIR/admin-token. The server's own user needs none on its own machine, straight to http://localhost."},
+		schemeAdmin:      {Type: "http", Scheme: "bearer", Description: "Content of DATA_DIR/admin-token. The server's own user needs none on its own machine, with a direct request to http://localhost."},
 		schemeAdminBasic: {Type: "http", Scheme: "basic", Description: "User admin, the admin token as password."},
 		schemeJoin:       {Type: "http", Scheme: "bearer", Description: "Content of DATA_DIR/worker-token."},
 		schemeWorker:     {Type: "http", Scheme: "bearer", Description: "The credential from the worker's registration."},

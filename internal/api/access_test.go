@@ -170,9 +170,9 @@ func TestRefusalsSayHowToAuthenticate(t *testing.T) {
 	near := request("POST", "/v2/metrics/config", smallMapping)
 	near.RemoteAddr, near.Host = "127.0.0.1:4711", "localhost"
 	if p := problemOf(t, strict.do(near), 401); !strings.Contains(p.Detail, "file DATA_DIR/admin-token") {
-		t.Errorf("who is refused is a stranger, be it on the server's machine: %s", p.Detail)
+		t.Errorf("a refused request learns a path, because it came from the server's machine: %s", p.Detail)
 	}
 	if p := problemOf(t, strict.do(request("POST", "/v2/metrics/config", smallMapping)), 401); strings.Contains(p.Detail, "localhost") {
-		t.Errorf("promises what is closed: %s", p.Detail)
+		t.Errorf("names localhost although it is not trusted: %s", p.Detail)
 	}
 }

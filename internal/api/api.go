@@ -1,5 +1,5 @@
-// Package api is the server's HTTP surface: the routes under /v2, the probes, the OpenAPI document, and the metrics
-// listener's pages. It decides who may do what; what lies behind the routes it is given as interfaces.
+// Package api is the server's HTTP API: the routes under /v2, the probes, the OpenAPI document, and the metrics listener's pages. It
+// authorizes requests. The inventory and the metrics mapping are interfaces.
 package api
 
 import (
@@ -36,32 +36,33 @@ type Generation struct {
 	Document []byte // canonical JSON, also of the default
 }
 
-// Change is what a change of the mapping did.
+// Change is the result of a change of the mapping.
 type Change struct {
-	Generation int64 // now in force
-	Changed    bool  // false: it was in force before
-	Workers    int   // open watch streams that were told
+	Generation int64 // active now
+	Changed    bool  // false: the document was active before
+	Workers    int   // open watch streams that were notified
 }
 
-// ErrGeneration is what a Mapping's changes return when another generation is active than the one demanded.
+// ErrGeneration is the error of a change of a Mapping whose condition on the active generation does not hold.
 var ErrGeneration = errors.New("another generation is active")
 
-// AnyGeneration demands no particular generation.
+// AnyGeneration makes a change unconditional.
 const AnyGeneration int64 = -1
 
-// Mapping is the metrics mapping in force.
+// Mapping is the active metrics mapping.
 type Mapping interface {
-	// Current returns the generation in force. It is called for each read and must not block.
+	// Current returns the active generation. It is called for each read and must not block.
 	Current() Generation
 	// Builtin returns the built-in default as canonical JSON.
 	Builtin() []byte
-	// Check returns the canonical JSON of a document that Publish would take, or the error that it would fail with.
+	// Check returns the canonical JSON of a document that Publish would accept, or the error of Publish.
 	Check(doc *mapping.Document) ([]byte, error)
 	// Publish and Reset return when the change is durable. They fail with ErrGeneration when ifGeneration is neither
-	// AnyGeneration nor the one in force, and Publish fails with mapping.Faults for a document that cannot be used.
+	// AnyGeneration nor the active one, and Publish fails with mapping.Faults for a faulty document.
 	Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Change, error)
 	Reset(ctx context.Context, ifGeneration int64) (Change, error)
-	// Subscribe returns a channel that gets a value after each change, newest wins, and what ends it.
+	// Subscribe returns a channel that gets a value after each change, and a function that ends the subscription. Several changes may
+	// give one value.
 	Subscribe() (changed <-chan struct{}, cancel func())
 }
 
@@ -72,7 +73,7 @@ type Inventory interface {
 	Report(ctx context.Context, workerID int64, r fleet.Report) ([]fleet.ReportedIDs, error)
 	Authenticate(workerID int64, credential string) bool
 	Registered(workerID int64) bool
-	// RemoveWorker revokes a worker that is alive, until Allow. Revoked returns the revoked workers, by their ids.
+	// RemoveWorker removes a worker. If it is alive, it is revoked until Allow. Revoked returns the revoked workers, sorted by id.
 	RemoveWorker(ctx context.Context, workerID int64) error
 	Revoked() []fleet.RevokedWorker
 	Allow(ctx context.Context, workerID int64) error
@@ -84,29 +85,29 @@ type Inventory interface {
 type Options struct {
 	Mapping   Mapping
 	Inventory Inventory
-	// AdminToken authorises changes, WorkerToken joining. The paths are where the operator finds them, for error messages.
+	// AdminToken authorises changes, WorkerToken joining. The paths are those of their files, for error messages.
 	AdminToken, WorkerToken         string
 	AdminTokenPath, WorkerTokenPath string
 	// DisableAnonymousViewer makes reading need the admin token.
 	DisableAnonymousViewer bool
-	// NoTrustLoopback makes changes need the admin token also on the server's own machine. Otherwise requests from there need none
-	// that come from the user UID, which is the server's own, or with TrustLoopbackRoot from root. OwnerUID tells whose a connection
-	// is; nil asks the system.
+	// NoTrustLoopback makes changes need the admin token also on the server's own machine. Otherwise requests there need no token if
+	// they come from the user UID, which is the server's own, or with TrustLoopbackRoot from root. OwnerUID returns the user of a
+	// connection; nil: as the system knows it.
 	NoTrustLoopback   bool
 	TrustLoopbackRoot bool
 	UID               int
 	OwnerUID          func(client, server netip.AddrPort) (uint32, error)
 	// ReportInterval is how often workers are told to report, 10 s by default.
 	ReportInterval time.Duration
-	// Dashboards says where the redirects to dashboards lead.
+	// Dashboards configures the redirects to dashboards.
 	Dashboards Dashboards
-	// ReadToken lets its bearer read where DisableAnonymousViewer shuts others out: the embedded Grafana. Empty: none.
+	// ReadToken is a token with which the embedded Grafana can read although DisableAnonymousViewer is set. Empty: none.
 	ReadToken string
-	// Ready says why the server is not ready, or nil. Nil function: always ready.
+	// Ready returns why the server is not ready, or nil. A nil function means always ready.
 	Ready func() error
-	// DataDir is hidden in answers to strangers. Nil: other directories are.
+	// DataDir is the directory that answers to unauthenticated clients show as a name. Other paths are always removed. May be nil.
 	DataDir *paths.Hidden
-	// Mounts are further handlers by ServeMux pattern, such as "/prometheus/"; reading rights are needed for them.
+	// Mounts are further handlers by ServeMux pattern, such as "/prometheus/". They need the right viewer.
 	Mounts map[string]http.Handler
 	// Links are shown on the page at /, in order.
 	Links  []Link
@@ -118,17 +119,17 @@ type Link struct{ Href, Text string }
 
 // API is the HTTP handler of the main listener.
 type API struct {
-	opts     Options
-	logger   *slog.Logger
-	gate     *gate
-	mux      *routes.Mux
-	openapi  []byte
-	streams  streams
-	dryRuns  dryRuns
-	answers  *answer.Store
-	parsing  *semaphore.Weighted
-	stopping chan struct{}
-	stop     func()
+	opts       Options
+	logger     *slog.Logger
+	authorizer *authorizer
+	mux        *routes.Mux
+	openapi    []byte
+	streams    streams
+	dryRuns    dryRuns
+	answers    *answer.Store
+	parsing    *semaphore.Weighted
+	stopping   chan struct{}
+	stop       func()
 }
 
 // New builds the routes.
@@ -149,12 +150,12 @@ func New(o Options) (*API, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &API{
-		opts:     o,
-		logger:   o.Logger.With(logging.KeyComponent, "api"),
-		gate:     newGate(o, newFailures(o.Logger.With(logging.KeyComponent, "api"), o.Inventory)),
-		mux:      routes.NewMux(),
-		parsing:  semaphore.NewWeighted(maxParsing),
-		stopping: make(chan struct{}),
+		opts:       o,
+		logger:     o.Logger.With(logging.KeyComponent, "api"),
+		authorizer: newAuthorizer(o, newFailures(o.Logger.With(logging.KeyComponent, "api"), o.Inventory)),
+		mux:        routes.NewMux(),
+		parsing:    semaphore.NewWeighted(maxParsing),
+		stopping:   make(chan struct{}),
 	}
 	a.stop = sync.OnceFunc(func() { close(a.stopping) })
 	a.answers = answer.NewStore(answer.Options{MaxBytes: maxListHold, MaxReaders: maxListReaders, Refuse: func(w http.ResponseWriter, why string) {
@@ -170,20 +171,20 @@ func New(o Options) (*API, error) {
 // EndStreams ends every watch stream, now and in future, so that the server's shutdown need not wait for them.
 func (a *API) EndStreams() { a.stop() }
 
-// ServeHTTP answers unknown paths and methods with a problem document too.
+// ServeHTTP implements http.Handler. Unknown paths and methods are answered with a problem document, too.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, pattern := a.mux.Handler(r); pattern != "" {
 		a.mux.ServeHTTP(w, r)
 		return
 	}
-	var seen headerOnly
-	a.mux.ServeHTTP(&seen, r)
-	if allow := seen.Header().Get("Allow"); allow != "" {
+	var recorder headerOnly
+	a.mux.ServeHTTP(&recorder, r)
+	if allow := recorder.Header().Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
 		a.write(w, &Problem{Status: http.StatusMethodNotAllowed, Detail: fmt.Sprintf("%s is not possible here; allowed: %s", r.Method, allow)})
 		return
 	}
-	a.write(w, &Problem{Status: http.StatusNotFound, Detail: "nothing is served at this path; /openapi.json lists what is"})
+	a.write(w, &Problem{Status: http.StatusNotFound, Detail: "this path does not exist; /openapi.json lists those that do"})
 }
 
 // headerOnly is a ResponseWriter that keeps the header alone.
@@ -198,7 +199,7 @@ func (h *headerOnly) Header() http.Header {
 func (*headerOnly) Write(p []byte) (int, error) { return len(p), nil }
 func (*headerOnly) WriteHeader(int)             {}
 
-// route is an operation with the right that it needs.
+// route is an OpenAPI operation with the right that it needs.
 type route struct {
 	id, method, path string
 	access           access
@@ -207,12 +208,11 @@ type route struct {
 	maxBody          int64
 	status           int // of success; 0: 200
 	errors           []int
-	// slots, if there are any, are taken once the body is there and for as long as the request lasts; without a free one it is
-	// refused.
+	// slots bounds the concurrent requests; nil: unbounded. A request takes a slot once its body is read. Without a free slot it is refused.
 	slots chan struct{}
 }
 
-// routes is the table of what the API serves.
+// routes registers the routes of the API.
 func (a *API) routes() {
 	const (
 		mappingTag   = "Metrics mapping"
@@ -223,7 +223,7 @@ func (a *API) routes() {
 	config := huma.DefaultConfig("stackscope", buildinfo.Get().Version)
 	config.CreateHooks = nil // no $schema members: answers are GPUStack's
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
-	config.AllowAdditionalPropertiesByDefault = true // newer peers may say more
+	config.AllowAdditionalPropertiesByDefault = true // newer peers may send more fields
 	config.Transformers = []huma.Transformer{problems}
 	config.Components.SecuritySchemes = securitySchemes()
 	h := humago.New(a.mux, config)
@@ -295,13 +295,13 @@ func (a *API) routes() {
 	for _, op := range []*huma.Operation{document.Paths["/v2/metrics/config"].Get, document.Paths["/v2/metrics/default-config"].Get, document.Paths["/v2/metrics/default-config"].Post} {
 		op.Responses["200"] = configResponse()
 	}
-	document.Paths["/v2/metrics/config"].Post.RequestBody = configBody() // after the route is made: huma would check bodies by it
+	document.Paths["/v2/metrics/config"].Post.RequestBody = configBody() // set after registration, or huma would validate bodies by it
 	for _, unused := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(document.Components.Schemas.Map(), unused)
 	}
 	var err error
 	if a.openapi, err = json.Marshal(document); err != nil {
-		panic(fmt.Sprintf("api: OpenAPI document: %v", err)) // the table above is wrong, as the tests would show
+		panic(fmt.Sprintf("api: OpenAPI document: %v", err)) // a bug in the routes above
 	}
 	a.reading("GET /openapi.json", http.HandlerFunc(a.serveOpenAPI))
 	a.reading("GET /{$}", http.HandlerFunc(a.index))
@@ -312,26 +312,26 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 	problem := problemResponse(h.OpenAPI().Components.Schemas)
 	op := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Tags: []string{r.tag}, Summary: r.summary, Description: r.description,
-		DefaultStatus: r.status, MaxBodyBytes: r.maxBody, BodyReadTimeout: -1, // receive has read it
+		DefaultStatus: r.status, MaxBodyBytes: r.maxBody, BodyReadTimeout: -1, // prepare has read the body
 		Security:  r.access.security(a.opts.DisableAnonymousViewer),
 		Responses: map[string]*huma.Response{"default": problem("Any other problem")},
 		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 			req, w := humago.Unwrap(ctx)
-			if p := a.gate.refuse(req, r.access); p != nil {
-				a.refused(w, p)
+			if p := a.authorizer.check(req, r.access); p != nil {
+				a.writeRefusal(w, p)
 				return
 			}
-			a.trust(req, r.access)
-			done, p := a.receive(req, r)
+			a.markTrusted(req, r.access)
+			done, p := a.prepare(req, r)
 			if p != nil {
 				w.Header().Set("Retry-After", "1")
 				a.write(w, p)
 				return
 			}
 			defer done()
-			ctx = huma.WithContext(ctx, a.gate.asker(ctx.Context(), req))
+			ctx = huma.WithContext(ctx, a.authorizer.withClient(ctx.Context(), req))
 			if r.access == join {
-				ctx = &registering{humaContext: ctx, failures: a.gate.failures}
+				ctx = &registering{baseContext: ctx, failures: a.authorizer.failures}
 			}
 			next(ctx)
 		}},
@@ -350,29 +350,29 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 	huma.Register(h, op, handler)
 }
 
-// Routes returns what is served here, with the right that each route needs.
+// Routes returns the routes with the right that each needs.
 func (a *API) Routes() []routes.Route { return a.mux.Routes() }
 
-// reading registers a handler for those who may read.
+// reading registers a handler that needs the right viewer.
 func (a *API) reading(pattern string, h http.Handler) {
 	a.mux.Needs(pattern, viewer.String())
 	a.mux.Handle(pattern, a.Reading(h))
 }
 
-// Reading lets only those who may read through to next. It lists next's routes.
+// Reading returns next behind a check of the right viewer. It lists next's routes.
 func (a *API) Reading(next http.Handler) routes.Lister {
 	return routes.Under(viewer.String(), next, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := a.gate.refuse(r, viewer); p != nil {
-			a.refused(w, p)
+		if p := a.authorizer.check(r, viewer); p != nil {
+			a.writeRefusal(w, p)
 			return
 		}
-		a.trust(r, viewer)
-		next.ServeHTTP(w, r.WithContext(a.gate.asker(r.Context(), r)))
+		a.markTrusted(r, viewer)
+		next.ServeHTTP(w, r.WithContext(a.authorizer.withClient(r.Context(), r)))
 	}))
 }
 
-// trust notes that r, which has the right that it needs, came with a credential, if that right needs one.
-func (a *API) trust(r *http.Request, need access) {
+// markTrusted marks the connection of r as trusted if the right, which r has, needs a credential.
+func (a *API) markTrusted(r *http.Request, need access) {
 	if need != open && (need != viewer || a.opts.DisableAnonymousViewer) {
 		inbound.Trust(r.Context())
 	}
@@ -384,14 +384,14 @@ func (a *API) write(w http.ResponseWriter, p *Problem) {
 	}
 }
 
-// refused answers with p and says how to authenticate.
-func (a *API) refused(w http.ResponseWriter, p *Problem) {
+// writeRefusal answers with p and says how to authenticate.
+func (a *API) writeRefusal(w http.ResponseWriter, p *Problem) {
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", seconds(p.retryAfter))
 	}
 	challenge := `Bearer realm="stackscope"`
 	if p.wrongToken {
-		challenge += `, error="invalid_token"` // by which workers tell a 429 for their credential from others
+		challenge += `, error="invalid_token"` // workers distinguish a 429 for a wrong credential by it
 	}
 	if p.wrongToken || p.Status == http.StatusUnauthorized {
 		w.Header().Add("WWW-Authenticate", challenge)

@@ -36,7 +36,7 @@ func (document) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
-// configAnswer sends a document from where it lies: however many clients read it slowly, it is there once.
+// configAnswer sends a document without copying it: slow clients share its memory.
 func configAnswer(doc []byte, generation int64) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		_, w := humago.Unwrap(hc)
@@ -77,7 +77,7 @@ type setConfigInput struct {
 	RawBody []byte
 }
 
-// configBody documents what setConfig takes.
+// configBody documents the body of setConfig.
 func configBody() *huma.RequestBody {
 	schema := document(nil).Schema(nil)
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
@@ -93,7 +93,7 @@ type resetConfigInput struct {
 
 type mappingOutput struct{ Body mappingAnswer }
 
-// mappingAnswer is what a change did or, of a dry run, what it would do.
+// mappingAnswer is the result of a change or of a dry run.
 type mappingAnswer struct {
 	status *wire.MappingStatus
 	dryRun *wire.MappingDryRun
@@ -153,8 +153,8 @@ func (a *API) changed(ctx context.Context, doing string) func(Change, error) (*m
 	}
 }
 
-// expected reads If-Match: the generation that must still be in force when the change is made, or AnyGeneration. A weak
-// tag is taken as a strong one, because proxies that compress make tags weak.
+// expected reads If-Match: the generation that must still be active when the change is made, or AnyGeneration. A weak tag counts as a
+// strong one, because compressing proxies make tags weak.
 func (a *API) expected(ifMatch string) (int64, error) {
 	ifMatch = strings.TrimSpace(ifMatch)
 	if ifMatch == "" || ifMatch == "*" {
@@ -167,7 +167,7 @@ func (a *API) expected(ifMatch string) (int64, error) {
 			return current, nil
 		}
 	}
-	return 0, a.overtaken()
+	return 0, a.generationMismatch()
 }
 
 type okOutput struct{ Body string }

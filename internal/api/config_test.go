@@ -88,7 +88,7 @@ func TestGPUStackBug03_FaultyMappingIsRefused(t *testing.T) {
 		}
 	}
 	if doc, etag := h.get(t, "/v2/metrics/config"); doc != smallMapping || etag != `"1"` {
-		t.Errorf("mapping in force: %s %s", etag, doc)
+		t.Errorf("active mapping: %s %s", etag, doc)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestConfigIsBounded(t *testing.T) {
 	pad := func(size int) string { return smallMapping + strings.Repeat(" ", size-len(smallMapping)) }
 	problemOf(t, h.do(asAdmin(request("POST", "/v2/metrics/config", pad(mapping.MaxDocumentBytes+1)))), 413)
 	if h.mapping.Current().Number != 0 {
-		t.Error("it was put in force")
+		t.Error("it was activated")
 	}
 	h.set(t, pad(mapping.MaxDocumentBytes))
 	problemOf(t, h.do(asAdmin(request("POST", "/v2/metrics/config", ""))), 400)
@@ -163,14 +163,14 @@ func TestGPUStackBug17_ResetFollowsTheDefault(t *testing.T) {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	if g := h.mapping.Current(); !g.Default || g.Number != 2 {
-		t.Errorf("in force: generation %d, default %t", g.Number, g.Default)
+		t.Errorf("active: generation %d, default %t", g.Number, g.Default)
 	}
 	if doc, etag := h.get(t, "/v2/metrics/config"); doc != string(h.mapping.Builtin()) || etag != `"2"` {
 		t.Errorf("served: ETag %s, %.80s", etag, doc)
 	}
 }
 
-func TestAdminIsToldWhyAChangeFailed(t *testing.T) {
+func TestAdminSeesWhyAChangeFailed(t *testing.T) {
 	h := newAPI(t)
 	h.mapping.fail = errors.New("no space is left")
 	p := problemOf(t, h.do(asAdmin(request("POST", "/v2/metrics/config", smallMapping))), 500)

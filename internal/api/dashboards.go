@@ -12,31 +12,31 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// Dashboards says where the redirects to dashboards lead.
+// Dashboards configures the redirects to dashboards.
 type Dashboards struct {
 	// GrafanaURL is an external Grafana's, without a slash at the end. Empty: the embedded one's.
 	GrafanaURL string
 	// Embedded is the path of the embedded Grafana on this server, such as /grafana. Empty, with no GrafanaURL: there is none.
 	Embedded string
-	// ServerURL is where browsers reach this server, without a slash at the end. Empty: as the request did.
+	// ServerURL is the address of this server for browsers, without a slash at the end. Empty: the address of the request.
 	ServerURL string
 	// WorkerUID and ModelUID name the dashboards of clusters and workers, of models and instances.
 	WorkerUID, ModelUID string
 }
 
-// Last parts of the dashboards' addresses. Grafana looks at the uid alone; these are GPUStack's whatever the uid is.
+// Last parts of the dashboards' URLs, as in GPUStack. Grafana uses only the uid.
 const (
 	workerSlug = "gpustack-worker"
 	modelSlug  = "gpustack-model"
 )
 
-// dashboardInput is the thing whose dashboard is asked for, and under which address this server was asked.
+// dashboardInput is the id of the dashboard's subject, and the address under which the client reached this server.
 type dashboardInput struct {
 	ID     int64 `path:"id" minimum:"1" doc:"Its id"`
 	origin string
 }
 
-// Resolve notes the address.
+// Resolve reads the address.
 func (in *dashboardInput) Resolve(ctx huma.Context) []error {
 	scheme := "http"
 	if ctx.TLS() != nil {
@@ -55,7 +55,7 @@ func (in *dashboardInput) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// first returns the first element of a header's list: what the outermost proxy saw.
+// first returns the first element of a header's list, which the outermost proxy added.
 func first(list string) string {
 	value, _, _ := strings.Cut(list, ",")
 	return strings.TrimSpace(value)
@@ -87,7 +87,7 @@ func (a *API) registerDashboards(h huma.API, tag string) {
 func (a *API) clusterDashboard(_ context.Context, in *dashboardInput) (*redirectOutput, error) {
 	c, ok := find(a.opts.Inventory.Snapshot().Clusters, in.ID, func(c *fleet.Cluster) int64 { return c.ID })
 	if !ok {
-		return nil, nothing("cluster", in.ID)
+		return nil, notFound("cluster", in.ID)
 	}
 	return a.redirect(in.origin, a.opts.Dashboards.WorkerUID, workerSlug, "cluster_name", c.Name)
 }
@@ -96,7 +96,7 @@ func (a *API) workerDashboard(_ context.Context, in *dashboardInput) (*redirectO
 	s := a.opts.Inventory.Snapshot()
 	w, ok := find(s.Workers, in.ID, func(w *fleet.Worker) int64 { return w.ID })
 	if !ok {
-		return nil, nothing("worker", in.ID)
+		return nil, notFound("worker", in.ID)
 	}
 	return a.redirect(in.origin, a.opts.Dashboards.WorkerUID, workerSlug, "cluster_name", clusterName(s, w.ClusterID), "worker_name", w.Name)
 }
@@ -105,7 +105,7 @@ func (a *API) modelDashboard(_ context.Context, in *dashboardInput) (*redirectOu
 	s := a.opts.Inventory.Snapshot()
 	m, ok := find(s.Models, in.ID, func(m *fleet.Model) int64 { return m.ID })
 	if !ok {
-		return nil, nothing("model", in.ID)
+		return nil, notFound("model", in.ID)
 	}
 	return a.redirect(in.origin, a.opts.Dashboards.ModelUID, modelSlug, "cluster_name", clusterName(s, m.ClusterID), "model_name", m.Name)
 }
@@ -114,17 +114,17 @@ func (a *API) instanceDashboard(_ context.Context, in *dashboardInput) (*redirec
 	s := a.opts.Inventory.Snapshot()
 	i, ok := find(s.Instances, in.ID, func(i *fleet.Instance) int64 { return i.ID })
 	if !ok {
-		return nil, nothing("model instance", in.ID)
+		return nil, notFound("model instance", in.ID)
 	}
 	m, ok := find(s.Models, i.ModelID, func(m *fleet.Model) int64 { return m.ID })
 	if !ok {
-		return nil, nothing("model of the instance (a gateway has none)", in.ID)
+		return nil, notFound("model of the instance (a gateway has none)", in.ID)
 	}
 	return a.redirect(in.origin, a.opts.Dashboards.ModelUID, modelSlug,
 		"cluster_name", clusterName(s, m.ClusterID), "model_name", m.Name, "model_instance_name", i.Name)
 }
 
-// redirect leads to a dashboard with variables set, in the order given, as GPUStack writes them; an empty one is left out.
+// redirect returns a redirect to a dashboard with variables, in the given order. Empty ones are omitted.
 func (a *API) redirect(origin, uid, slug string, variables ...string) (*redirectOutput, error) {
 	d := a.opts.Dashboards
 	base := d.GrafanaURL
@@ -162,6 +162,6 @@ func clusterName(s *fleet.Snapshot, id int64) string {
 	return ""
 }
 
-func nothing(what string, id int64) error {
+func notFound(what string, id int64) error {
 	return &Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no %s with id %d", what, id)}
 }

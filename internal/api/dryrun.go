@@ -22,13 +22,13 @@ import (
 
 // Bounds of dry runs.
 const (
-	// maxDryRuns is how many are under way at a time.
+	// maxDryRuns bounds the concurrent dry runs.
 	maxDryRuns = 4
-	// How long the workers are waited for.
+	// Timeouts for the workers' answers.
 	defaultDryRunTime = 10 * time.Second
 	minDryRunTime     = time.Second
 	maxDryRunTime     = time.Minute
-	// maxDryRunBody bounds a worker's answer: its counts, and what it is told that its lists may have.
+	// maxDryRunBody bounds a worker's answer: its counts and its lists. The event tells the worker how long the lists may be.
 	maxDryRunBody    = 4 << 20
 	minDryRunLists   = 64 << 10
 	maxDryRunLists   = 1 << 20
@@ -41,7 +41,7 @@ const (
 	dryRunDescription = "With dry_run=1 nothing is activated or stored: each connected worker reports which series of its engines would appear, disappear or change, and the coverage before and after. Four such runs are possible at a time."
 )
 
-// DryRunQuery are the parameters of a change that is only tried.
+// DryRunQuery has the query parameters of a dry run.
 type DryRunQuery struct {
 	DryRun  string `query:"dry_run" doc:"1: say what would change, and change nothing"`
 	Timeout string `query:"timeout" doc:"How long a dry run waits for workers, 1s to 1m, as a duration or in seconds; 10s by default"`
@@ -50,29 +50,28 @@ type DryRunQuery struct {
 	wait time.Duration
 }
 
-// Resolve reads the parameters. A dry run that is not understood must not become a change, so nothing that looks like one is
-// passed over.
+// Resolve reads the parameters. A misspelled dry_run must not cause a change, so anything similar to it is an error.
 func (in *DryRunQuery) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return []error{unfitQuery("parameters", err.Error())}
+		return []error{invalidQuery("parameters", err.Error())}
 	}
 	for name := range query {
 		spelled := strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(strings.TrimSpace(name)))
 		if spelled == "dryrun" && name != dryRunParameter {
-			return []error{unfitQuery(fmt.Sprintf("%.40q", name), "write it as "+dryRunParameter)}
+			return []error{invalidQuery(fmt.Sprintf("%.40q", name), "write it as "+dryRunParameter)}
 		}
 	}
 	if values, given := query[dryRunParameter]; given {
 		switch value := values[0]; {
 		case len(values) > 1:
-			return []error{unfitQuery(dryRunParameter, "it is given more than once")}
+			return []error{invalidQuery(dryRunParameter, "it is given more than once")}
 		case value == "1", value == "true":
 			in.dry = true
 		case value == "0", value == "false":
 		default:
-			return []error{unfitQuery(dryRunParameter, fmt.Sprintf("found %.40q, allowed are 1 and 0", value))}
+			return []error{invalidQuery(dryRunParameter, fmt.Sprintf("found %.40q, allowed are 1 and 0", value))}
 		}
 	}
 	in.wait = defaultDryRunTime
@@ -81,30 +80,30 @@ func (in *DryRunQuery) Resolve(ctx huma.Context) []error {
 		return nil
 	}
 	if !in.dry {
-		return []error{unfitQuery(timeoutParameter, "only a dry run waits; add "+dryRunParameter+"=1 or leave it out")}
+		return []error{invalidQuery(timeoutParameter, "only a dry run waits; add "+dryRunParameter+"=1 or leave it out")}
 	}
 	wait, err := time.ParseDuration(values[0])
 	if seconds, numberErr := strconv.ParseFloat(values[0], 64); numberErr == nil && seconds >= 0 && seconds <= maxDryRunTime.Seconds() {
 		wait, err = time.Duration(seconds*float64(time.Second)), nil
 	}
 	if err != nil || wait < minDryRunTime || wait > maxDryRunTime {
-		return []error{unfitQuery(timeoutParameter, fmt.Sprintf("found %.40q, allowed are %s to %s", values[0], minDryRunTime, maxDryRunTime))}
+		return []error{invalidQuery(timeoutParameter, fmt.Sprintf("found %.40q, allowed are %s to %s", values[0], minDryRunTime, maxDryRunTime))}
 	}
 	in.wait = wait
 	return nil
 }
 
-func unfitQuery(name, detail string) error {
+func invalidQuery(name, detail string) error {
 	return &huma.ErrorDetail{Location: "query." + name, Message: detail + "; nothing was changed"}
 }
 
-// dryRuns are those that wait for answers. The zero value is ready to use.
+// dryRuns holds the dry runs that wait for answers. The zero value is ready to use.
 type dryRuns struct {
 	mu   sync.Mutex
 	byID map[string]*dryRun
 }
 
-// dryRun is one that waits.
+// dryRun waits for the answers of workers.
 type dryRun struct {
 	// Guarded by dryRuns.mu.
 	waiting map[int64]bool // workers that have not answered
@@ -113,7 +112,7 @@ type dryRun struct {
 	done    chan struct{} // closed when every worker has answered
 }
 
-// begin notes a run that waits for these workers, or returns false when there are too many. end must be called at its end.
+// begin adds a run that waits for these workers, or returns false if there are too many runs. The caller must call end.
 func (d *dryRuns) begin(id string, workers []int64) (run *dryRun, end func(), ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -138,7 +137,7 @@ func (d *dryRuns) begin(id string, workers []int64) (run *dryRun, end func(), ok
 	}, true
 }
 
-// answer takes what a worker says, or returns false when nobody waits for it.
+// answer stores a worker's answer, or returns false if no run waits for it.
 func (d *dryRuns) answer(id string, worker int64, result wire.DryRunResult, size int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -148,7 +147,7 @@ func (d *dryRuns) answer(id string, worker int64, result wire.DryRunResult, size
 	}
 	delete(run.waiting, worker)
 	if run.bytes+size > maxDryRunBytes {
-		result = wire.DryRunResult{Generation: result.Generation, Error: fmt.Sprintf("the answers of all workers are longer than %d bytes, so this one's is left out", maxDryRunBytes)}
+		result = wire.DryRunResult{Generation: result.Generation, Error: fmt.Sprintf("the answers of all workers exceed %d bytes, so this worker's answer is left out", maxDryRunBytes)}
 	} else {
 		run.bytes += size
 	}
@@ -159,19 +158,19 @@ func (d *dryRuns) answer(id string, worker int64, result wire.DryRunResult, size
 	return true
 }
 
-// got returns the answers so far, which no longer grow.
+// got returns the answers so far and ends the wait for more.
 func (d *dryRuns) got(run *dryRun) map[int64]wire.DryRunResult {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	clear(run.waiting) // what comes later is refused
+	clear(run.waiting) // later answers are refused
 	return run.answers
 }
 
 // dryRun asks every connected worker what the document would change; nil is the built-in default.
 func (a *API) dryRun(ctx context.Context, document []byte, wait time.Duration) (*mappingOutput, error) {
-	asked := a.streams.open()
+	connected := a.streams.open()
 	id := rand.Text()
-	run, end, ok := a.dryRuns.begin(id, asked)
+	run, end, ok := a.dryRuns.begin(id, connected)
 	if !ok {
 		return nil, huma.ErrorWithHeaders(
 			&Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d dry runs are under way already; try again in a moment", maxDryRuns)},
@@ -181,12 +180,12 @@ func (a *API) dryRun(ctx context.Context, document []byte, wait time.Duration) (
 	before := a.opts.Mapping.Current()
 	frame, err := eventFrame("event: dry-run", wire.DryRunEvent{
 		ID: id, TimeoutMillis: wait.Milliseconds(), Default: document == nil, Document: document,
-		MaxBytes: min(max(dryRunListsBytes/max(len(asked), 1), minDryRunLists), maxDryRunLists),
+		MaxBytes: min(max(dryRunListsBytes/max(len(connected), 1), minDryRunLists), maxDryRunLists),
 	})
 	if err != nil {
 		return nil, a.problem(ctx, admin, "try metrics mapping", err)
 	}
-	a.streams.ask(asked, frame)
+	a.streams.sendDryRun(connected, frame)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -201,7 +200,7 @@ func (a *API) dryRun(ctx context.Context, document []byte, wait time.Duration) (
 		Status: "dry run", Generation: before.Number,
 		Unchanged: document == nil && before.Default || document != nil && bytes.Equal(document, before.Document),
 	}
-	answer.Workers = workerDryRuns(a.opts.Inventory.Snapshot(), asked, a.dryRuns.got(run), wait)
+	answer.Workers = workerDryRuns(a.opts.Inventory.Snapshot(), connected, a.dryRuns.got(run), wait)
 	for _, w := range answer.Workers {
 		for _, in := range w.Instances {
 			answer.Added += in.Added
@@ -212,20 +211,20 @@ func (a *API) dryRun(ctx context.Context, document []byte, wait time.Duration) (
 	return &mappingOutput{Body: mappingAnswer{dryRun: answer}}, nil
 }
 
-// workerDryRuns lists every worker of the inventory, and those that were asked.
-func workerDryRuns(snapshot *fleet.Snapshot, asked []int64, answers map[int64]wire.DryRunResult, wait time.Duration) []wire.WorkerDryRun {
+// workerDryRuns lists the results of all workers of the inventory, and of those that were connected.
+func workerDryRuns(snapshot *fleet.Snapshot, connected []int64, answers map[int64]wire.DryRunResult, wait time.Duration) []wire.WorkerDryRun {
 	workers := make(map[int64]wire.WorkerDryRun, len(snapshot.Workers))
 	for i := range snapshot.Workers {
 		workers[snapshot.Workers[i].ID] = wire.WorkerDryRun{
-			WorkerName: snapshot.Workers[i].Name, State: wire.DryRunNotConnected, Detail: "it has no stream to this server now, so it was not asked",
+			WorkerName: snapshot.Workers[i].Name, State: wire.DryRunNotConnected, Detail: "it has no watch stream to this server now, so it was not asked",
 		}
 	}
-	for _, id := range asked {
+	for _, id := range connected {
 		w := workers[id]
 		result, answered := answers[id]
 		switch {
 		case !answered:
-			w.State, w.Detail = wire.DryRunUnanswered, fmt.Sprintf("it did not answer within %s; one of an older version cannot", wait)
+			w.State, w.Detail = wire.DryRunUnanswered, fmt.Sprintf("it did not answer within %s; older versions of the worker cannot", wait)
 		case result.Error != "":
 			w.State, w.Detail, w.Generation = wire.DryRunFailed, result.Error, &result.Generation
 		default:
@@ -254,7 +253,7 @@ type dryRunAnswerInput struct {
 
 func (a *API) answerDryRun(_ context.Context, in *dryRunAnswerInput) (*none, error) {
 	if !a.dryRuns.answer(in.Run, in.ID, in.Body, len(in.RawBody)) {
-		return nil, &Problem{Status: http.StatusGone, Detail: "nobody waits for this answer any more"}
+		return nil, &Problem{Status: http.StatusGone, Detail: "the dry run has ended and no longer waits for this answer"}
 	}
 	return nil, nil
 }

@@ -80,7 +80,7 @@ func TestDryRunAsksTheWorkers(t *testing.T) {
 			t.Errorf("event: %+v", ev)
 		}
 		if other := two.dryRunEvent(t); !cmp.Equal(ev, other) {
-			t.Errorf("the workers are asked different things: %+v", other)
+			t.Errorf("the workers got different events: %+v", other)
 		}
 		if w := h.answer(1, ev.ID, "cred-1", oneInstance); w.Code != 204 {
 			t.Errorf("answer: %d %s", w.Code, w.Body)
@@ -119,7 +119,7 @@ func TestDryRunAsksTheWorkers(t *testing.T) {
 	})
 }
 
-// When everybody has answered nobody waits.
+// A dry run ends when every worker has answered.
 func TestDryRunEndsWithTheLastAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAPI(t)
@@ -157,7 +157,7 @@ func TestDryRunsAreLimited(t *testing.T) {
 		stream := openWatch(t, c, "http://x", 1, 0)
 		var wg, reading sync.WaitGroup
 		reading.Go(func() {
-			for stream.next() != "" { // takes what comes and answers nothing
+			for stream.next() != "" { // reads events and answers none
 			}
 		})
 		synctest.Wait()
@@ -187,7 +187,7 @@ func TestDryRunsAreLimited(t *testing.T) {
 	})
 }
 
-// Whatever is wrong with a dry run, it must not become a change.
+// An invalid dry run must not become a change.
 func TestDryRunIsNotMistakenForAChange(t *testing.T) {
 	h := newAPI(t)
 	for _, query := range []string{"dry_run", "dry_run=", "dry_run=yes", "dry_run=1&dry_run=0", "dryrun=1", "dry-run=1", "DryRun=1", "dry_run=1&timeout=0", "dry_run=1&timeout=2m", "dry_run=1&timeout=NaN", "dry_run=1&timeout=soon", "dry_run=1;x", "timeout=5"} {
@@ -196,14 +196,14 @@ func TestDryRunIsNotMistakenForAChange(t *testing.T) {
 	}
 	problemOf(t, h.try("dry_run=1", smallMapping, "If-Match", `"7"`), 412)
 	if w := h.do(request("POST", "/v2/metrics/config?dry_run=1", smallMapping)); w.Code != 401 {
-		t.Errorf("a stranger's dry run: %d", w.Code)
+		t.Errorf("a dry run without a token: %d", w.Code)
 	}
 	set, tried := problemOf(t, h.try("", `{"gpustack_metrics":{"a b":null},"more":1}`), 422), problemOf(t, h.try("dry_run=1", `{"gpustack_metrics":{"a b":null},"more":1}`), 422)
 	if diff := cmp.Diff(set.Errors, tried.Errors); diff != "" || len(set.Errors) < 2 {
 		t.Errorf("faults (-set +dry run):\n%s", diff)
 	}
 	if n := h.mapping.Current().Number; n != 0 {
-		t.Errorf("generation %d is in force", n)
+		t.Errorf("generation %d is active", n)
 	}
 	if run := dryRunOf(t, h.try("dry_run=1", smallMapping)); len(run.Workers) != 0 {
 		t.Errorf("%+v", run)
@@ -217,7 +217,7 @@ func TestDryRunIsNotMistakenForAChange(t *testing.T) {
 	}
 }
 
-// Answers of many workers are held within bounds.
+// The memory of the answers of many workers is bounded.
 func TestDryRunBoundsItsAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const workers = 20

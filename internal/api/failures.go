@@ -22,39 +22,39 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// Bounds of what is refused, each within failurePeriod. Whoever is beyond them is answered with 429. What is right always passes.
+// Limits of refused requests, each within failurePeriod. Refused requests beyond them get 429. Valid requests are not limited.
 const (
-	// maxFailures is how many wrong tokens, and how many registrations that are refused, an address may send.
+	// maxFailures limits the wrong tokens of an address, and its refused registrations.
 	maxFailures = 20
-	// maxRejoins is how often one worker may register.
+	// maxRejoins limits the registrations of one worker.
 	maxRejoins    = 20
 	failurePeriod = time.Minute
-	// maxPeers bounds the addresses that are counted apart.
+	// maxPeers bounds the addresses that are counted separately.
 	maxPeers = 4096
-	// maxIdentities bounds the workers whose registrations are counted: more than an inventory has.
+	// maxIdentities bounds the workers whose registrations are counted. An inventory has fewer.
 	maxIdentities = 32768
 )
 
-// What a request with a wrong token needed, for catalog.WrongTokens.
+// The right that a request with a wrong token needed, for catalog.WrongTokens.
 const (
 	neededAdmin  = "admin"
 	neededJoin   = "join"
 	neededWorker = "worker"
-	// neededUnknown is of a worker that isn't registered. It is always answered with 401: there is nothing to guess, and workers of
-	// older versions take nothing else for a reason to register again after the server lost its database.
+	// neededUnknown: the worker of the path is not registered. The answer is always 401. There is no token to guess, and older workers
+	// register again, after the server lost its database, only on 401.
 	neededUnknown = "unknown_worker"
 )
 
-// failures counts what is refused.
+// failures counts and limits refused requests.
 type failures struct {
-	tokens, registrations *quota.Quota[netip.Addr] // by where they come from
+	tokens, registrations *quota.Quota[netip.Addr] // by client address
 	rejoins               *quota.Quota[string]     // by the worker's UUID
 
-	mu                         sync.Mutex
-	wrongTokens, notRegistered map[refusal]int
+	mu                                sync.Mutex
+	wrongTokens, refusedRegistrations map[refusal]int
 }
 
-// refusal is why something was refused, and with which status.
+// refusal is the reason and the status of a refused request.
 type refusal struct {
 	why    string
 	status int
@@ -65,13 +65,13 @@ func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 		wrongTokens: map[refusal]int{
 			{neededAdmin, 401}: 0, {neededAdmin, 429}: 0, {neededJoin, 401}: 0, {neededJoin, 429}: 0, {neededWorker, 401}: 0, {neededWorker, 429}: 0, {neededUnknown, 401}: 0,
 		},
-		notRegistered: map[refusal]int{{"invalid", 422}: 0, {"invalid", 429}: 0, {"conflict", 409}: 0, {"conflict", 429}: 0, {"revoked", 403}: 0, {"revoked", 429}: 0, {"too_often", 429}: 0},
+		refusedRegistrations: map[refusal]int{{"invalid", 422}: 0, {"invalid", 429}: 0, {"conflict", 409}: 0, {"conflict", 429}: 0, {"revoked", 403}: 0, {"revoked", 429}: 0, {"too_often", 429}: 0},
 	}
 	f.tokens = byPeer(func(peer string, refused int) {
-		logger.Warn("wrong tokens: what is beyond 20 a minute from one address is answered with 429; a right token passes", "peer", peer, "refused", refused)
+		logger.Warn("wrong tokens: one address sent more than 20 a minute and gets 429 for further ones; a right token still works", "peer", peer, "refused", refused)
 	})
 	f.registrations = byPeer(func(peer string, refused int) {
-		logger.Warn("registrations of workers that are refused: what is beyond 20 a minute from one address is answered with 429; one that is right passes", "peer", peer, "refused", refused)
+		logger.Warn("refused registrations: one address sent more than 20 a minute and gets 429 for further ones; a valid registration still works", "peer", peer, "refused", refused)
 	})
 	f.rejoins = quota.New(quota.Options[string]{
 		Allowed: maxRejoins, Period: failurePeriod, MaxKeys: maxIdentities, IgnoreRest: true,
@@ -82,7 +82,7 @@ func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 					attrs = append(attrs, "worker", w.Name, "worker_id", w.ID, "address", w.Address)
 				}
 			}
-			logger.Warn("one worker registers more than 20 times a minute and is answered with 429: it may restart again and again, or another machine has a copy of its data directory", attrs...)
+			logger.Warn("one worker registers more than 20 times a minute and gets 429: it may restart repeatedly, or another machine has a copy of its data directory", attrs...)
 		},
 	})
 	return f
@@ -107,8 +107,8 @@ func peerName(peer netip.Addr, overflow bool) string {
 	return peer.String()
 }
 
-// wrongToken counts a request that p refuses for its token and returns what to answer. One without any isn't counted: browsers ask
-// so first.
+// wrongToken counts a request that p refuses because of its token, and returns the problem to answer with. A request without a token is
+// not counted, because browsers first send one without.
 func (f *failures) wrongToken(r *http.Request, needed string, p *Problem) *Problem {
 	if r.Header.Get("Authorization") == "" {
 		return p
@@ -116,7 +116,7 @@ func (f *failures) wrongToken(r *http.Request, needed string, p *Problem) *Probl
 	p.wrongToken = true
 	wait := f.tokens.Take(inbound.Peer(r.RemoteAddr))
 	if wait > 0 && needed != neededUnknown {
-		p.limit(wait, fmt.Sprintf("more than %d requests with wrong tokens came from this address within a minute, and this one's is wrong too; a right one is taken at any time: ", maxFailures))
+		p.limit(wait, fmt.Sprintf("more than %d requests with wrong tokens came from this address within a minute, and this token is wrong, too; a right token is accepted at any time: ", maxFailures))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,38 +124,38 @@ func (f *failures) wrongToken(r *http.Request, needed string, p *Problem) *Probl
 	return p
 }
 
-// limit makes p an answer to somebody who is refused too often.
+// limit turns p into the 429 for a client that was refused too often.
 func (p *Problem) limit(wait time.Duration, why string) {
 	p.Status, p.Title, p.Detail, p.retryAfter = http.StatusTooManyRequests, "", why+p.Detail, wait
 }
 
-// seconds is a wait as the header Retry-After has it.
+// seconds formats a wait for the header Retry-After.
 func seconds(wait time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds()))))
 }
 
-type humaContext = huma.Context // which has a method Context
+type baseContext = huma.Context // under another name, because huma.Context has a method Context
 
-// registering makes a registration that is refused one of those that are bounded.
+// registering is the context of a registration. It counts and limits refused ones.
 type registering struct {
-	humaContext
+	baseContext
 	failures *failures
-	status   int // of the answer in place of the one that was to be; 0: that one
+	status   int // replaces the status of the answer; 0: does not
 }
 
-// Unwrap implements what humago.Unwrap looks for.
-func (c *registering) Unwrap() huma.Context { return c.humaContext }
+// Unwrap is for humago.Unwrap.
+func (c *registering) Unwrap() huma.Context { return c.baseContext }
 
 // SetStatus implements huma.Context.
 func (c *registering) SetStatus(status int) {
 	if c.status != 0 {
 		status = c.status
 	}
-	c.humaContext.SetStatus(status)
+	c.baseContext.SetStatus(status)
 }
 
-// refused sees the problem that the registration is answered with.
-func (c *registering) refused(p *Problem) {
+// countRefusal counts the problem that the registration is answered with. Beyond the limit it turns p into 429.
+func (c *registering) countRefusal(p *Problem) {
 	var why string
 	switch {
 	case p.Status < 400 || p.Status >= 500:
@@ -181,29 +181,29 @@ func (c *registering) refused(p *Problem) {
 	}
 	c.failures.mu.Lock()
 	defer c.failures.mu.Unlock()
-	c.failures.notRegistered[refusal{why, p.Status}]++
+	c.failures.refusedRegistrations[refusal{why, p.Status}]++
 }
 
-// rejoined counts that a worker has registered.
-func (f *failures) rejoined(uuid string) { f.rejoins.Take(uuid) }
+// countRegistration counts a registration of a worker.
+func (f *failures) countRegistration(uuid string) { f.rejoins.Take(uuid) }
 
-// tooOften returns the answer to a worker that has registered too often, nil to another: each time is a write to the disk and
-// makes the credential before worthless.
-func (f *failures) tooOften(uuid string) error {
+// tooManyRegistrations returns the 429 for a worker that registers too often, or nil. Each registration writes to the disk and invalidates
+// the worker's previous credential.
+func (f *failures) tooManyRegistrations(uuid string) error {
 	if f.rejoins.Wait(uuid) == 0 {
 		return nil
 	}
 	wait := f.rejoins.Take(uuid)
 	p := &Problem{Status: http.StatusTooManyRequests, Detail: fmt.Sprintf(
-		"this worker registered more than %d times within a minute: it may be restarted again and again, or another machine has a copy of its data directory, and must get a new one", maxRejoins)}
+		"this worker registered more than %d times within a minute: it may restart repeatedly, or another machine has a copy of its data directory, and must get a new one", maxRejoins)}
 	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {seconds(wait)}})
 }
 
-// WriteFailures writes the families of what was refused.
+// WriteFailures writes the metrics about refused requests.
 func (a *API) WriteFailures(w *exposition.Writer) {
-	f := a.gate.failures
+	f := a.authorizer.failures
 	f.mu.Lock()
-	tokens, registrations := maps.Clone(f.wrongTokens), maps.Clone(f.notRegistered)
+	tokens, registrations := maps.Clone(f.wrongTokens), maps.Clone(f.refusedRegistrations)
 	f.mu.Unlock()
 	writeRefusals(w, &catalog.WrongTokens, tokens)
 	writeRefusals(w, &catalog.RegistrationsRefused, registrations)

@@ -45,7 +45,7 @@ func wantSamples(t *testing.T, page string, samples ...string) {
 	}
 }
 
-// Every entrance that takes a token bounds wrong ones; a right one passes there at any time, and so does whoever sends none.
+// Every route that needs a token limits wrong ones. A right token, and a request without one, is never limited.
 func TestWrongTokensAreBounded(t *testing.T) {
 	closed := func(o *api.Options) { o.DisableAnonymousViewer, o.ReadToken = true, "read-secret" }
 	report := func() *http.Request {
@@ -121,9 +121,9 @@ func TestWrongTokensAreBounded(t *testing.T) {
 	}
 }
 
-// A fleet whose server lost its database is told to register again however many workers of it share an address: they are no longer
-// registered, and what they have is no guess.
-func TestWorkersThatAreForgotten(t *testing.T) {
+// After the server lost its database, every worker gets 401 and registers again, however many share an address. The credential of a worker
+// that is not registered does not count as a guess.
+func TestUnregisteredWorkersAreNotLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAPI(t)
 		for id := 100; id < 400; id++ {
@@ -162,7 +162,7 @@ func TestPeersOfWrongTokens(t *testing.T) {
 			t.Errorf("another network: %d", got)
 		}
 		h.wantLines(t, "peer=2001:db8::/64 ", 1)
-		// So many that not each is counted apart: those share what one may.
+		// More addresses than are counted separately: the others share one quota.
 		limited := 0
 		for n := range 6000 {
 			if wrong(fmt.Sprintf("10.1.%d.%d:1", n/250, n%250)) == 429 {
@@ -170,14 +170,14 @@ func TestPeersOfWrongTokens(t *testing.T) {
 			}
 		}
 		if limited < 1800 || limited > 2000 {
-			t.Errorf("%d of 6000 strangers were limited", limited)
+			t.Errorf("%d of 6000 new addresses were limited", limited)
 		}
 		h.wantLines(t, "peer=others ", 1)
 	})
 }
 
-// What is allowed to everybody is no matter of tokens.
-func TestTokensThatNobodyLooksAtAreNotCounted(t *testing.T) {
+// A route that is open to everybody does not check tokens.
+func TestUncheckedTokensAreNotCounted(t *testing.T) {
 	h := newAPI(t)
 	for range 50 {
 		if w := h.do(request("GET", "/v2/metrics/config", "", "Authorization", "Bearer of-grafana")); w.Code != 200 {
@@ -230,7 +230,7 @@ func TestRefusedRegistrationsAreBounded(t *testing.T) {
 						t.Fatalf("a right one: %d %s", w.Code, w.Body)
 					}
 				}
-				h.wantLines(t, "registrations of workers that are refused", 1)
+				h.wantLines(t, "refused registrations: one address", 1)
 				wantSamples(t, h.families(), fmt.Sprintf(`stackscope_registrations_refused_total{reason=%q,status="%d"} 21`, tt.reason, tt.status),
 					fmt.Sprintf(`stackscope_registrations_refused_total{reason=%q,status="429"} 3`, tt.reason), `stackscope_wrong_tokens_total{needed="join",status="401"} 0`)
 			})

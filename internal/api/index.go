@@ -43,7 +43,7 @@ func (a *API) index(w http.ResponseWriter, _ *http.Request) {
 func writePage(w http.ResponseWriter, p indexPage) {
 	var b bytes.Buffer
 	if err := indexTemplate().Execute(&b, p); err != nil {
-		http.Error(w, "page cannot be made: "+err.Error(), http.StatusInternalServerError)
+		http.Error(w, "cannot render the page: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()

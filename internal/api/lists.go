@@ -20,7 +20,7 @@ import (
 
 // Bounds of the inventory's lists.
 const (
-	// maxListHold bounds the lists that are being read, but for the newest one, and maxListReaders their readers.
+	// maxListHold bounds the lists in memory, except for the newest one, and maxListReaders their readers.
 	maxListHold    = 96 << 20
 	maxListReaders = 512
 	// Pages of a list.
@@ -36,7 +36,7 @@ func (a *API) registerLists(h huma.API, tag string) {
 	registerList(a, h, "list-model-instances", "/v2/model-instances", tag, "Model instances", func(s *fleet.Snapshot) []fleet.Instance { return s.Instances }, wireInstance)
 }
 
-// registerList adds a list of the inventory. The whole of it is encoded once for all who ask while it is the same.
+// registerList adds a list of the inventory. The whole list is encoded once for each snapshot and shared by all clients.
 func registerList[F, T any](a *API, h huma.API, id, path, tag, summary string, of func(*fleet.Snapshot) []F, convert func(*F) T) {
 	whole := answer.NewSource(answer.SourceOptions[*fleet.Snapshot]{
 		Store: a.answers, ContentType: "application/json", Current: a.opts.Inventory.Snapshot, Tag: snapshotTag,
@@ -54,7 +54,7 @@ func registerList[F, T any](a *API, h huma.API, id, path, tag, summary string, o
 				return
 			}
 			items := of(a.opts.Inventory.Snapshot())
-			page, at := in.cut(len(items))
+			page, at := in.slice(len(items))
 			w.Header().Set("Content-Type", "application/json")
 			if err := writeList(w, items[at.from:at.to], convert, &page); err != nil {
 				a.logger.Debug("answer not delivered", "error", err)
@@ -66,7 +66,7 @@ func registerList[F, T any](a *API, h huma.API, id, path, tag, summary string, o
 	}}
 }
 
-// snapshotTag is the ETag of what a snapshot becomes.
+// snapshotTag is the ETag of the lists of a snapshot.
 func snapshotTag(s *fleet.Snapshot) string {
 	if s.At.IsZero() {
 		return ""
@@ -74,12 +74,12 @@ func snapshotTag(s *fleet.Snapshot) string {
 	return strconv.Quote(strconv.FormatInt(s.At.UnixNano(), 36))
 }
 
-// writeList writes a wire.List item by item: the whole of it need not be in memory twice.
+// writeList writes a wire.List item by item, so that it is not in memory twice.
 func writeList[F, T any](w io.Writer, from []F, convert func(*F) T, page *wire.Pagination) error {
 	b := bufio.NewWriterSize(w, 16<<10)
 	enc := json.NewEncoder(cutNewline{b})
 	enc.SetEscapeHTML(false)
-	_, _ = b.WriteString(`{"items":[`) // an error shows again when the writer is flushed
+	_, _ = b.WriteString(`{"items":[`) // Flush returns an error of this write, too
 	for i := range from {
 		if i > 0 {
 			_ = b.WriteByte(',')
@@ -99,7 +99,7 @@ func writeList[F, T any](w io.Writer, from []F, convert func(*F) T, page *wire.P
 	return b.Flush()
 }
 
-// cutNewline leaves out the newline that a json.Encoder ends a value with.
+// cutNewline drops the newline that json.Encoder adds to a value.
 type cutNewline struct{ w io.Writer }
 
 func (c cutNewline) Write(p []byte) (int, error) {
@@ -110,7 +110,7 @@ func (c cutNewline) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// pageQuery asks for a part of a list.
+// pageQuery has the query parameters for a part of a list.
 type pageQuery struct {
 	Page    string `query:"page" doc:"Number of a page, from 1; -1 for everything, which is what there is without it"`
 	PerPage string `query:"perPage" doc:"Items of a page, 1 to 100; 100 by default"`
@@ -141,12 +141,12 @@ func (q *pageQuery) Resolve(huma.Context) []error {
 	return errs
 }
 
-type span struct{ from, to int }
+type itemRange struct{ from, to int }
 
-// cut returns the page that was asked for, of so many items; one beyond the last has none.
-func (q *pageQuery) cut(total int) (wire.Pagination, span) {
+// slice returns the requested page of a list with total items. A page beyond the last one is empty.
+func (q *pageQuery) slice(total int) (wire.Pagination, itemRange) {
 	pages := (total + q.perPage - 1) / q.perPage
-	at := span{total, total}
+	at := itemRange{total, total}
 	if q.page <= pages {
 		at.from = (q.page - 1) * q.perPage
 		at.to = min(at.from+q.perPage, total)

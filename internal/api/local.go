@@ -15,7 +15,7 @@ import (
 
 const rootUID = 0
 
-// loopbackTrust decides which requests of this machine need no token: those of the server's own user.
+// loopbackTrust decides which requests from this machine need no token: those of the server's own user.
 type loopbackTrust struct {
 	uid      uint32 // the server's own user
 	name     string // and its name, for sudo -u
@@ -35,11 +35,11 @@ func newLoopbackTrust(o Options) *loopbackTrust {
 	return l
 }
 
-// refuse returns why a request isn't taken for one of the server's own user on its own machine; nothing when it is.
+// refusalReason returns why a request does not count as one of the server's own user on its own machine; empty if it does.
 //
-// That a request comes from a loopback address says little: a TCP proxy on this machine lends its own to strangers, and so does
-// ssh -R. The system tells whose the connection is. A connection whose owner has closed it is shown as root's.
-func (l *loopbackTrust) refuse(r *http.Request) string {
+// A loopback address does not suffice: other machines can send requests through a TCP proxy on this machine, or through ssh -R. The
+// system knows the user of each connection. It lists a connection that its process has closed as root's.
+func (l *loopbackTrust) refusalReason(r *http.Request) string {
 	if reason := notLocal(r); reason != "" {
 		return reason
 	}
@@ -57,11 +57,11 @@ func (l *loopbackTrust) refuse(r *http.Request) string {
 	return fmt.Sprintf("it came from user %d and the server runs as another: send it with sudo -u %s", uid, l.name)
 }
 
-// elsewhere returns why a worker that registers by r isn't taken for one on this machine, and what to do; nothing when it is: a program
-// of the server's user, or of root, as workers often are. Where the system doesn't say whose it is, looks decide.
-func (l *loopbackTrust) elsewhere(r *http.Request) string {
+// workerRefusalReason returns why a worker that registers with r does not count as one on this machine, and what to do; empty if it does.
+// It must run as the server's user or as root. On a system that does not know the user of a connection, notLocal alone decides.
+func (l *loopbackTrust) workerRefusalReason(r *http.Request) string {
 	if reason := notLocal(r); reason != "" {
-		return reason + "; if the worker is on the server's machine, let it join at http://localhost:PORT, with the port of this server, by --server-url"
+		return reason + "; if the worker is on the server's machine, start it with --server-url http://localhost:PORT, with the port of this server"
 	}
 	uid, err := l.user(r)
 	switch {
@@ -79,27 +79,26 @@ func (l *loopbackTrust) elsewhere(r *http.Request) string {
 	return fmt.Sprintf("it came from user %d and the server runs as another; run the worker as %s", uid, as)
 }
 
-// user returns whose the connection is over which r came from this machine.
+// user returns the user of the connection of r.
 func (l *loopbackTrust) user(r *http.Request) (uint32, error) {
 	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return 0, err
 	}
-	bound, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	localAddr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return 0, procnet.ErrUnknown
 	}
-	server, err := netip.ParseAddrPort(bound.String())
+	server, err := netip.ParseAddrPort(localAddr.String())
 	if err != nil {
 		return 0, err
 	}
 	return l.ownerUID(client, server)
 }
 
-// notLocal returns why r doesn't look as if it was made on this machine and for this machine: from a loopback address, to a
-// loopback name (a page elsewhere that rebinds its DNS name to 127.0.0.1 keeps its own name in Host), and through no proxy that
-// gives itself away by a header. HTTP/1.0 isn't trusted because nginx, which by default adds no header, speaks that to what lies
-// behind it. A proxy that speaks TCP alone makes every request look so.
+// notLocal returns why r was not sent directly from this machine to this machine; empty if it seems so. Its address must be loopback. Its
+// Host must be loopback: a page that rebinds its DNS name to 127.0.0.1 keeps its own name there. It must have no header that a proxy may
+// have added. HTTP/1.0 is refused because nginx by default uses it for its upstreams and adds no header. A TCP proxy is not detected here.
 func notLocal(r *http.Request) string {
 	switch {
 	case !fromLoopback(r):
@@ -107,7 +106,7 @@ func notLocal(r *http.Request) string {
 	case !isLoopbackHost(r.Host):
 		return fmt.Sprintf("it was sent to %.100q and not to localhost", r.Host)
 	case !r.ProtoAtLeast(1, 1):
-		return "it was sent as HTTP/1.0, which proxies do"
+		return "it was sent as HTTP/1.0, as proxies do"
 	}
 	for name := range r.Header {
 		if !sentByClients(name) {
@@ -117,8 +116,7 @@ func notLocal(r *http.Request) string {
 	return ""
 }
 
-// sentByClients reports whether browsers and command-line programs send a header of their own accord. There are more names of
-// headers that proxies add than anybody can list.
+// sentByClients reports whether browsers and command-line programs send a header. The headers that proxies add cannot be listed.
 func sentByClients(header string) bool {
 	for _, prefix := range []string{"Accept", "Content-", "Sec-", "If-"} {
 		if strings.HasPrefix(header, prefix) {

@@ -13,7 +13,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/procnet"
 )
 
-// TestOnlyTheServersUserIsTrusted: what comes from loopback is another user's, a proxy's or nobody's any more.
+// Requests from loopback of another user, of a proxy, or of a closed connection are not trusted.
 func TestOnlyTheServersUserIsTrusted(t *testing.T) {
 	me, err := user.Current()
 	if err != nil {
@@ -82,7 +82,7 @@ func TestOnlyTheServersUserIsTrusted(t *testing.T) {
 		h := newAPI(t, is(99999), as(uid))
 		p := problemOf(t, h.do(local(request("DELETE", "/v2/workers/1", ""))), 401)
 		if !strings.Contains(p.Detail, "sudo -u "+me.Username) {
-			t.Errorf("names nobody to send it as: %s", p.Detail)
+			t.Errorf("names no user to send it as: %s", p.Detail)
 		}
 	})
 	for because, r := range map[string]*http.Request{
@@ -107,8 +107,8 @@ func TestOnlyTheServersUserIsTrusted(t *testing.T) {
 	})
 }
 
-// TestNobodyIsLookedUpInVain: the table of connections is read only where its answer decides.
-func TestNobodyIsLookedUpInVain(t *testing.T) {
+// The table of connections is read only if its result decides.
+func TestUserIsLookedUpOnlyIfNeeded(t *testing.T) {
 	for name, r := range map[string]*http.Request{
 		"reading":         local(request("GET", "/v2/metrics/config", "")),
 		"another machine": request("DELETE", "/v2/workers/1", ""),

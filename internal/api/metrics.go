@@ -15,9 +15,9 @@ import (
 
 // Bounds of the metrics listener's answers.
 const (
-	// maxPageHold bounds the answers that are being read, but for the newest one.
+	// maxPageHold bounds the answers in memory, except for the newest one.
 	maxPageHold = 96 << 20
-	// maxPageReaders bounds those who read.
+	// maxPageReaders bounds the clients that read them.
 	maxPageReaders = 1024
 )
 
@@ -27,7 +27,7 @@ type MetricsOptions struct {
 	WritePage func(send func(page []byte))
 	// ContentType is the page's.
 	ContentType string
-	// Snapshot returns what the targets are made from; it is immutable.
+	// Snapshot returns the inventory, from which the targets are made; it is immutable.
 	Snapshot func() *fleet.Snapshot
 	// Targets and ProxyTargets return lists of target groups as HTTP service discovery encodes them; nil is an empty list.
 	Targets, ProxyTargets func(*fleet.Snapshot) any
@@ -35,7 +35,7 @@ type MetricsOptions struct {
 }
 
 // NewMetrics returns the handler of the metrics listener: /metrics, /metrics/targets, /metrics/proxy-targets and a page
-// that links them. It is open to everybody. All who ask at the same time get the same encoding.
+// that links them. It is open to everybody. Concurrent requests share one encoding.
 func NewMetrics(o MetricsOptions) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -18,16 +18,15 @@ import (
 
 // Bounds of a preview.
 const (
-	// maxPageBytes bounds its page; a worker has the same bound for an engine's page.
+	// maxPageBytes bounds its page, as a worker bounds an engine's page.
 	maxPageBytes = 16 << 20
-	// maxPreviewBody leaves room for the escapes of the page, and for a mapping.
+	// maxPreviewBody includes the JSON escapes of the page, and a mapping.
 	maxPreviewBody = 2*maxPageBytes + 2*mapping.MaxDocumentBytes
 	// maxUnifiedBytes bounds the page in the answer.
 	maxUnifiedBytes = 32 << 20
-	// maxPreviewWork bounds what translate.Work says; an engine's page of 16 MiB under the built-in mapping comes to less
-	// than a tenth.
+	// maxPreviewWork bounds translate.Work. An engine's page of 16 MiB under the built-in mapping needs less than a tenth.
 	maxPreviewWork = 10_000_000
-	// maxPreviews is how many are computed at a time, the reading of their bodies included.
+	// maxPreviews bounds the concurrent previews.
 	maxPreviews = 2
 )
 
@@ -67,37 +66,37 @@ type previewOutput struct{ Body wire.Preview }
 func (a *API) preview(ctx context.Context, in *previewInput) (*previewOutput, error) {
 	req := &in.Body
 	if len(req.Page) > maxPageBytes {
-		return nil, unfit("/page", fmt.Sprintf("found %d bytes, allowed are %d", len(req.Page), maxPageBytes))
+		return nil, invalidBody("/page", fmt.Sprintf("found %d bytes, allowed are %d", len(req.Page), maxPageBytes))
 	}
 	compiled, err := a.previewMapping(req.Mapping)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
-		return nil, faultyPreview(faults)
+		return nil, previewFaults(faults)
 	}
 	if err != nil {
 		return nil, a.problem(ctx, viewer, "preview", err)
 	}
 	plan := compiled.Plan(req.Runtime, req.Version)
 	if plan.Empty() {
-		return nil, unfit("/runtime", fmt.Sprintf("found %q, for which the mapping has nothing in this version", req.Runtime))
+		return nil, invalidBody("/runtime", fmt.Sprintf("found %q, for which the mapping has no entry in this version", req.Runtime))
 	}
 	page := []byte(req.Page)
 	format := translate.DetectFormat("", page)
 	if work := translate.Work(page, format, plan); work > maxPreviewWork {
-		return nil, unfit("/page", fmt.Sprintf("found %d pairs of a sample and a target of the mapping, allowed are %d", work, maxPreviewWork))
+		return nil, invalidBody("/page", fmt.Sprintf("found %d pairs of a sample and a target of the mapping, allowed are %d", work, maxPreviewWork))
 	}
 	var result translate.Result
 	result.Translate(page, format, plan, translate.NewSource([]translate.Label{{Name: "runtime", Value: req.Runtime}}))
 	var w exposition.Writer
 	translate.Merge(&w, compiled.Families(), &result)
 	if w.Len() > maxUnifiedBytes {
-		return nil, unfit("/page", fmt.Sprintf("it would become %d bytes, allowed are %d", w.Len(), maxUnifiedBytes))
+		return nil, invalidBody("/page", fmt.Sprintf("it would become %d bytes, allowed are %d", w.Len(), maxUnifiedBytes))
 	}
 	answer := wire.Preview{Unified: string(w.Bytes()), Native: nativeReports(translate.Explain(page, format, plan))}
 	answer.Coverage.Families, answer.Coverage.Of = result.Coverage(plan)
 	return &previewOutput{Body: answer}, nil
 }
 
-// previewMapping returns the mapping of a request, the one in force where it has none.
+// previewMapping returns the mapping of a request, or the active one if the request has none.
 func (a *API) previewMapping(document json.RawMessage) (*mapping.Compiled, error) {
 	data := []byte(document)
 	if len(data) == 0 {
@@ -128,18 +127,18 @@ func nativeReports(reports []translate.NativeReport) []wire.NativeReport {
 	return list
 }
 
-// unfit refuses a part of a request's body.
-func unfit(pointer, detail string) *Problem {
+// invalidBody is the problem of a part of a request's body.
+func invalidBody(pointer, detail string) *Problem {
 	return &Problem{
 		Status: http.StatusUnprocessableEntity, Detail: strings.TrimPrefix(pointer, "/") + ": " + detail,
 		Errors: []wire.Fault{{Pointer: pointer, Detail: detail}},
 	}
 }
 
-// faultyPreview tells the faults of a mapping that stands in a request.
-func faultyPreview(faults mapping.Faults) *Problem {
-	p := faultyDocument(faults)
-	p.Detail = strings.TrimSuffix(p.Detail, unchanged)
+// previewFaults is the problem of a faulty mapping in the request of a preview.
+func previewFaults(faults mapping.Faults) *Problem {
+	p := mappingFaults(faults)
+	p.Detail = strings.TrimSuffix(p.Detail, mappingUnchanged)
 	for i := range p.Errors {
 		p.Errors[i].Pointer = "/mapping" + p.Errors[i].Pointer
 	}

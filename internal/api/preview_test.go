@@ -62,11 +62,11 @@ func TestPreview(t *testing.T) {
 		}
 	}
 	if h.mapping.Current().Number != inForce {
-		t.Error("it was put in force")
+		t.Error("it was activated")
 	}
 }
 
-// Without a mapping the one in force counts.
+// Without a mapping the active one is used.
 func TestPreviewOfTheMappingInForce(t *testing.T) {
 	h := newAPI(t)
 	h.set(t, previewMapping)
@@ -137,7 +137,7 @@ func TestPreviewNeedsTheRightToRead(t *testing.T) {
 	}
 }
 
-// slowMapping is one that takes as long as it is held.
+// slowMapping blocks until it is released.
 type slowMapping struct {
 	api.Mapping
 	asked chan struct{}
@@ -172,7 +172,7 @@ func TestFewPreviewsAtATime(t *testing.T) {
 	}
 }
 
-// A body that comes slowly keeps no other request from being answered.
+// A slow body does not block other requests.
 func TestSlowBodiesHoldNoSlots(t *testing.T) {
 	h := newAPI(t)
 	body := previewBody(t, wire.PreviewRequest{Page: previewPage, Runtime: "engine", Mapping: json.RawMessage(previewMapping)})

@@ -26,8 +26,8 @@ type Problem struct {
 	Detail string       `json:"detail,omitempty" doc:"What was wrong and what to do"`
 	Errors []wire.Fault `json:"errors,omitempty" doc:"Every fault of the request's body"`
 
-	basic      bool // a browser may ask its user for a password
-	wrongToken bool // it is about a token that was wrong
+	basic      bool // offer Basic authentication, for browsers
+	wrongToken bool // the request had a wrong token
 	retryAfter time.Duration
 }
 
@@ -47,37 +47,37 @@ func problemResponse(schemas huma.Registry) func(description string) *huma.Respo
 	}
 }
 
-// problems gives huma's own errors, which are about parameters and bodies, the form of all others.
+// problems converts huma's own errors, which are about parameters and bodies, to Problem.
 func problems(ctx huma.Context, _ string, v any) (any, error) {
 	switch e := v.(type) {
 	case *Problem:
 		if e.Title == "" {
 			e.Title = http.StatusText(e.Status)
 		}
-		bound(ctx, e)
+		countRefusal(ctx, e)
 	case *huma.ErrorModel:
 		p := &Problem{Title: http.StatusText(e.Status), Status: e.Status, Detail: e.Detail}
 		for _, d := range e.Errors {
 			p.Errors = append(p.Errors, fault(d))
 		}
-		bound(ctx, p)
+		countRefusal(ctx, p)
 		return p, nil
 	}
 	return v, nil
 }
 
-func bound(ctx huma.Context, p *Problem) {
+func countRefusal(ctx huma.Context, p *Problem) {
 	if c, ok := ctx.(*registering); ok {
-		c.refused(p)
+		c.countRefusal(p)
 	}
 }
 
-// fault turns a place such as body.instances[0].name into a pointer such as /instances/0/name. Other places than the body
-// have no pointer and go into the detail.
+// fault turns a location such as body.instances[0].name into a pointer such as /instances/0/name. A location outside the body has no
+// pointer; it is part of the detail.
 func fault(d *huma.ErrorDetail) wire.Fault {
-	place, rest, _ := strings.Cut(d.Location, ".")
-	if place != "body" {
-		return wire.Fault{Detail: strings.TrimSpace(place+" "+rest) + ": " + d.Message}
+	source, rest, _ := strings.Cut(d.Location, ".")
+	if source != "body" {
+		return wire.Fault{Detail: strings.TrimSpace(source+" "+rest) + ": " + d.Message}
 	}
 	if rest == "" {
 		return wire.Fault{Detail: d.Message}
@@ -85,15 +85,15 @@ func fault(d *huma.ErrorDetail) wire.Fault {
 	return wire.Fault{Pointer: "/" + strings.NewReplacer("[", "/", "]", "", ".", "/").Replace(rest), Detail: d.Message}
 }
 
-// problem explains an error of the parts behind the API. A cause that isn't the caller's fault is told to an admin, who can do
-// something about it, and logged for everybody else.
+// problem converts an error of the inventory or the mapping. An admin gets the cause of an internal error, because an admin can fix it.
+// For other clients it is logged.
 func (a *API) problem(ctx context.Context, need access, doing string, err error) error {
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
-		return faultyDocument(faults)
+		return mappingFaults(faults)
 	}
 	switch {
 	case errors.Is(err, ErrGeneration):
-		return a.overtaken()
+		return a.generationMismatch()
 	case errors.Is(err, fleet.ErrRevoked):
 		return &Problem{Status: http.StatusForbidden, Detail: err.Error()}
 	case errors.Is(err, fleet.ErrNameTaken), errors.Is(err, fleet.ErrTwoWorkers), errors.Is(err, fleet.ErrRevokedFull):
@@ -115,10 +115,10 @@ func (a *API) problem(ctx context.Context, need access, doing string, err error)
 	return &Problem{Status: http.StatusInternalServerError, Detail: doing + " failed; the server's log says why"}
 }
 
-// storeRetry is how long clients are asked to wait when something could not be stored.
+// storeRetry is the Retry-After when something could not be stored.
 const storeRetry = 10 * time.Second
 
-// notStored explains that what was asked for could not be stored, which may pass. Whoever stores logs it, once.
+// notStored is the problem of a change that could not be stored, for example because the disk is full. The store logs the cause, once.
 func notStored(need access, doing string, err error) error {
 	p := &Problem{Status: http.StatusServiceUnavailable, Detail: doing + ": " + err.Error() + "; then do it again"}
 	if need != admin {
@@ -131,22 +131,22 @@ func notStored(need access, doing string, err error) error {
 	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(storeRetry.Seconds()))}})
 }
 
-// overtaken answers a change whose If-Match names another generation than the one in force.
-func (a *API) overtaken() *Problem {
+// generationMismatch is the problem of a change whose If-Match names another generation than the active one.
+func (a *API) generationMismatch() *Problem {
 	return &Problem{Status: http.StatusPreconditionFailed, Detail: fmt.Sprintf("generation %d is active, which If-Match does not name: read the mapping again and repeat the change", a.opts.Mapping.Current().Number)}
 }
 
-// unchanged is what a faulty mapping does to the one in force.
-const unchanged = "; the active one is unchanged"
+// mappingUnchanged says that a faulty mapping has no effect.
+const mappingUnchanged = "; the active one is unchanged"
 
-func faultyDocument(faults mapping.Faults) *Problem {
+func mappingFaults(faults mapping.Faults) *Problem {
 	p := &Problem{Status: http.StatusUnprocessableEntity, Errors: make([]wire.Fault, len(faults))}
 	for i, f := range faults {
 		p.Errors[i] = wire.Fault{Pointer: f.Pointer, Detail: f.Detail}
 	}
-	p.Detail = "the mapping has 1 fault" + unchanged
+	p.Detail = "the mapping has 1 fault" + mappingUnchanged
 	if n := len(faults); n != 1 {
-		p.Detail = fmt.Sprintf("the mapping has %d faults%s", n, unchanged)
+		p.Detail = fmt.Sprintf("the mapping has %d faults%s", n, mappingUnchanged)
 	}
 	return p
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
-// registerRevoked adds what is about workers that were removed while they were alive.
+// registerRevoked adds the routes about workers that were removed while they were alive.
 func (a *API) registerRevoked(h huma.API, tag string) {
 	const path = "/v2/revoked-workers"
 	register(a, h, route{
@@ -37,7 +37,7 @@ func (a *API) listRevoked(_ context.Context, in *pageQuery) (*huma.StreamRespons
 		items := a.opts.Inventory.Revoked()
 		var part *wire.Pagination
 		if in.paged {
-			page, at := in.cut(len(items))
+			page, at := in.slice(len(items))
 			part, items = &page, items[at.from:at.to]
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -49,7 +49,7 @@ func (a *API) listRevoked(_ context.Context, in *pageQuery) (*huma.StreamRespons
 
 func (a *API) allowWorker(ctx context.Context, in *workerInput) (*struct{}, error) {
 	if err := a.opts.Inventory.Allow(ctx, in.ID); err != nil {
-		return nil, a.problem(ctx, admin, "let worker in", err)
+		return nil, a.problem(ctx, admin, "allow worker", err)
 	}
 	return nil, nil
 }

@@ -52,7 +52,7 @@ func TestChangesThatAreNotStored(t *testing.T) {
 	}
 }
 
-// Who runs a worker as another user is told as whom to run it.
+// The error for a worker of another user names the user to run it as.
 func TestWhomAWorkerOfAnotherUserShouldRunAs(t *testing.T) {
 	for uid, want := range map[int]string{0: "run the worker as root", serverUID: "run the worker as root or as the server's user, '#4200'"} {
 		h := newAPI(t, func(o *api.Options) {
@@ -69,7 +69,7 @@ func TestWhomAWorkerOfAnotherUserShouldRunAs(t *testing.T) {
 	}
 }
 
-// The inventory is told which registrations come from the server's own machine.
+// The inventory gets to know which registrations come from the server's own machine.
 func TestWhereRegistrationsComeFrom(t *testing.T) {
 	for name, c := range map[string]struct {
 		peer, host string
@@ -81,7 +81,7 @@ func TestWhereRegistrationsComeFrom(t *testing.T) {
 		"here":                {"127.0.0.1:5", "127.0.0.1", nil, serverUID, nil, ""},
 		"here over IPv6":      {"[::1]:5", "localhost:80", nil, serverUID, nil, ""},
 		"here, as root":       {"127.0.0.1:5", "127.0.0.1", nil, 0, nil, ""},
-		"elsewhere":           {"192.0.2.1:5", "127.0.0.1", nil, serverUID, nil, "it came from another machine; if the worker is on the server's machine, let it join at http://localhost:PORT"},
+		"elsewhere":           {"192.0.2.1:5", "127.0.0.1", nil, serverUID, nil, "it came from another machine; if the worker is on the server's machine, start it with --server-url http://localhost:PORT"},
 		"through a proxy":     {"127.0.0.1:5", "localhost", []string{"X-Forwarded-For", "192.0.2.1"}, serverUID, nil, `it has the header "X-Forwarded-For", which a proxy may have added`},
 		"through a TCP proxy": {"127.0.0.1:5", "localhost", nil, 33, nil, "it came from user 33 and the server runs as another; run the worker as root or as the server's user"},
 		"closed":              {"127.0.0.1:5", "localhost", nil, 0, procnet.ErrClosed, "its user could not be determined: "},

@@ -22,7 +22,7 @@ import (
 
 const (
 	pingInterval = 15 * time.Second
-	// writeTimeout bounds how long a peer may leave its receive window shut.
+	// writeTimeout bounds how long a worker may read nothing of its stream.
 	writeTimeout = 20 * time.Second
 
 	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
@@ -69,7 +69,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	h.Set("X-Accel-Buffering", "no") // else nginx buffers events
 	w.WriteHeader(http.StatusOK)
 	send := func(frame []byte) error {
 		if err := rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -114,8 +114,8 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 				return err
 			}
 		case <-ping.C:
-			// Credentials change when a worker registers again; whoever holds the old one must not listen on.
-			if !a.gate.authenticate(workerID, credential) {
+			// A worker that registers again gets a new credential. A stream with the old one must end.
+			if !a.authorizer.authenticate(workerID, credential) {
 				return errRemoved
 			}
 			if err := send([]byte(": ping\n\n")); err != nil {
@@ -125,8 +125,8 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 	}
 }
 
-// streams are the open watch streams, at most one for each worker, and the event that they sent last, which all share.
-// The zero value is ready to use.
+// streams holds the open watch streams, at most one for each worker, and the last mapping event, which they share. The zero value is ready
+// to use.
 type streams struct {
 	mu     sync.Mutex
 	byID   map[int64]*stream
@@ -136,13 +136,13 @@ type streams struct {
 
 type stream struct {
 	cancel  context.CancelCauseFunc
-	dryRuns chan []byte // events that are to be sent
+	dryRuns chan []byte // events to send
 }
 
-// begin notes a stream and ends an older one of the same worker. done must be called at its end.
+// begin adds a stream and ends an older one of the same worker. The caller must call done.
 func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context, dryRuns <-chan []byte, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	me := &stream{cancel, make(chan []byte, maxDryRuns)}
+	added := &stream{cancel, make(chan []byte, maxDryRuns)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID == nil {
@@ -151,12 +151,12 @@ func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context,
 	if older := s.byID[workerID]; older != nil {
 		older.cancel(errReplaced)
 	}
-	s.byID[workerID] = me
-	return ctx, me.dryRuns, func() {
+	s.byID[workerID] = added
+	return ctx, added.dryRuns, func() {
 		cancel(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.byID[workerID] == me {
+		if s.byID[workerID] == added {
 			delete(s.byID, workerID)
 		}
 	}
@@ -169,8 +169,9 @@ func (s *streams) open() []int64 {
 	return slices.Collect(maps.Keys(s.byID))
 }
 
-// ask queues the event of a dry run on the streams of these workers. One whose queue is full, because it takes nothing, misses it.
-func (s *streams) ask(workers []int64, frame []byte) {
+// sendDryRun queues the event of a dry run on the streams of these workers. A worker that reads nothing, so that its queue is full, does
+// not get it.
+func (s *streams) sendDryRun(workers []int64, frame []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range workers {
@@ -217,7 +218,7 @@ func eventFrame(fields string, v any) ([]byte, error) {
 	b.WriteString(fields)
 	b.WriteString("\ndata: ")
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // escaped, a document could grow beyond what the worker takes
+	enc.SetEscapeHTML(false) // escaped, a document could exceed the worker's limit
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}

@@ -185,8 +185,8 @@ func TestWatchEnds(t *testing.T) {
 	})
 }
 
-// A worker that takes nothing must not hold a stream for ever.
-func TestWatchGivesUpOnAStuckPeer(t *testing.T) {
+// The stream of a worker that reads nothing ends.
+func TestWatchEndsForStalledWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAPI(t)
 		l := newPipeListener()
@@ -209,7 +209,7 @@ func TestWatchGivesUpOnAStuckPeer(t *testing.T) {
 		if n := h.mapping.subscribers(); n != 1 {
 			t.Fatalf("%d subscribers", n)
 		}
-		time.Sleep(36 * time.Second) // ping after 15 s, given up 20 s later
+		time.Sleep(36 * time.Second) // ping after 15 s, write timeout 20 s later
 		synctest.Wait()
 		if n := h.mapping.subscribers(); n != 0 {
 			t.Errorf("%d subscribers", n)

@@ -27,19 +27,19 @@ type registerOutput struct{ Body wire.RegisterResponse }
 
 func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput, error) {
 	b := in.Body
-	if err := a.gate.failures.tooOften(b.UUID); err != nil {
+	if err := a.authorizer.failures.tooManyRegistrations(b.UUID); err != nil {
 		return nil, err
 	}
-	elsewhere := a.gate.loopback.elsewhere(in.request)
+	notLocal := a.authorizer.loopback.workerRefusalReason(in.request)
 	joined, err := a.opts.Inventory.Register(ctx, fleet.Registration{
 		UUID: b.UUID, Name: b.Name, Cluster: b.Cluster, Address: b.Address, MetricsPort: b.MetricsPort,
 		MetricsScheme: b.MetricsScheme, ProxyMode: b.ProxyMode, Labels: b.Labels, Version: b.Version, Run: b.Run,
-		Local: elsewhere == "", Elsewhere: elsewhere,
+		Local: notLocal == "", Elsewhere: notLocal,
 	})
 	if err != nil {
 		return nil, a.problem(ctx, join, "register worker", err)
 	}
-	a.gate.failures.rejoined(b.UUID)
+	a.authorizer.failures.countRegistration(b.UUID)
 	return &registerOutput{Body: wire.RegisterResponse{
 		WorkerID: joined.Worker.ID, WorkerName: joined.Worker.Name,
 		ClusterID: joined.Worker.ClusterID, ClusterName: joined.ClusterName,

@@ -234,7 +234,7 @@ func TestRegistrations(t *testing.T) {
 			t.Errorf("%s is %d, want %d", sample, got, want)
 		}
 	}
-	for _, line := range []string{"registrations of workers that are refused", "one worker registers more than 20 times a minute"} {
+	for _, line := range []string{"refused registrations: one address", "one worker registers more than 20 times a minute"} {
 		if n := strings.Count(s.Output(), line); n != 1 {
 			t.Errorf("%d lines say %q", n, line)
 		}

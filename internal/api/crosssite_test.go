@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestOtherSitesReadNothing: where reading needs a right, a page of another site gets none by what the browser knows, a password or
-// its place on this machine. A link there still leads here.
-func TestOtherSitesReadNothing(t *testing.T) {
-	g := &gate{crossOrigin: http.NewCrossOriginProtection()}
+// If reading needs a right, a page of another site cannot use the browser's: a stored password or a loopback address. A link from
+// there still works.
+func TestCrossSiteReadsAreRefused(t *testing.T) {
+	g := &authorizer{crossOrigin: http.NewCrossOriginProtection()}
 	for _, tc := range []struct {
 		site, mode string
 		refused    bool
@@ -28,7 +28,7 @@ func TestOtherSitesReadNothing(t *testing.T) {
 			r.Header.Set("Sec-Fetch-Site", tc.site)
 			r.Header.Set("Sec-Fetch-Mode", tc.mode)
 		}
-		if err := g.otherSite(r); (err != nil) != tc.refused {
+		if err := g.checkSite(r); (err != nil) != tc.refused {
 			t.Errorf("%+v: %v", tc, err)
 		}
 	}

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// parsedBody is the size from which on a body is parsed with others only as long as they are maxParsing bytes together: what it
-	// becomes takes many times as much.
+	// Bodies larger than parsedBody are parsed only while they are at most maxParsing bytes together, because a parsed body takes many
+	// times its size.
 	parsedBody = 256 << 10
 	maxParsing = 40 << 20
 )
 
-// receive reads the body of a request before it takes one of its route's slots, so that a body that comes slowly holds none. done
-// gives back what the request holds.
-func (a *API) receive(req *http.Request, r route) (done func(), p *Problem) {
+// prepare reads the body of a request before it takes a slot of its route, so that a slow body occupies none. done releases what the
+// request holds.
+func (a *API) prepare(req *http.Request, r route) (done func(), p *Problem) {
 	var held []func()
 	done = func() {
 		for _, release := range held {
@@ -35,11 +35,11 @@ func (a *API) receive(req *http.Request, r route) (done func(), p *Problem) {
 		if size := int64(data.Len()); size > parsedBody {
 			size = min(size, maxParsing)
 			if err := a.parsing.Acquire(req.Context(), size); err != nil {
-				return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: "the request ended while others with large bodies were parsed"}
+				return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: "the request ended while it waited for other large bodies to be parsed"}
 			}
 			held = append(held, func() { a.parsing.Release(size) })
 		}
-		req.Body = io.NopCloser(io.MultiReader(&data, failing{err})) // what was wrong is for the route to tell
+		req.Body = io.NopCloser(io.MultiReader(&data, errorReader{err})) // the route reports a read error
 	}
 	if r.slots != nil {
 		select {
@@ -47,16 +47,16 @@ func (a *API) receive(req *http.Request, r route) (done func(), p *Problem) {
 			held = append(held, func() { <-r.slots })
 		default:
 			done()
-			return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d of these are under way already; try again in a moment", cap(r.slots))}
+			return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d of these requests are running already; try again in a moment", cap(r.slots))}
 		}
 	}
 	return done, nil
 }
 
-// failing is the end of a body: with an error, or as usual.
-type failing struct{ err error }
+// errorReader ends a body with an error, or with io.EOF if that is nil.
+type errorReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) {
+func (f errorReader) Read([]byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
 	}

@@ -34,7 +34,7 @@ func (u unread) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-func TestBodiesOfStrangersAreNotRead(t *testing.T) {
+func TestBodiesWithoutACredentialAreNotRead(t *testing.T) {
 	h := newAPI(t, func(o *api.Options) { o.DisableAnonymousViewer = true })
 	for _, route := range []string{
 		"POST /v2/workers/register", "PUT /v2/workers/1/report", "POST /v2/workers/1/dry-runs/x", "POST /v2/metrics/config", "POST /v2/metrics/preview",
@@ -44,7 +44,7 @@ func TestBodiesOfStrangersAreNotRead(t *testing.T) {
 	}
 }
 
-// A worker is known by its credential: however many connections come, its own stays.
+// The connection of a worker with a credential is not evicted, however many others come.
 func TestWorkersKeepTheirConnections(t *testing.T) {
 	h := newAPI(t)
 	srv := inbound.New(h.API, inbound.Options{MaxConnections: 4})
@@ -78,24 +78,24 @@ func TestWorkersKeepTheirConnections(t *testing.T) {
 		_, err = io.Copy(io.Discard, answer.Body)
 		return err
 	}
-	worker, stranger := dial(), dial()
-	workerAnswers, strangerAnswers := bufio.NewReader(worker), bufio.NewReader(stranger)
+	worker, anonymous := dial(), dial()
+	workerAnswers, anonymousAnswers := bufio.NewReader(worker), bufio.NewReader(anonymous)
 	if err := ask(worker, workerAnswers, "Bearer cred-1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := ask(stranger, strangerAnswers, "Bearer wrong"); err != nil {
+	if err := ask(anonymous, anonymousAnswers, "Bearer wrong"); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 {
 		c := dial()
 		if err := ask(c, bufio.NewReader(c), "Bearer wrong"); err != nil {
-			t.Errorf("a newcomer: %v", err)
+			t.Errorf("a new connection: %v", err)
 		}
 	}
 	if err := ask(worker, workerAnswers, "Bearer cred-1"); err != nil {
 		t.Errorf("the worker: %v", err)
 	}
-	if err := ask(stranger, strangerAnswers, "Bearer wrong"); err == nil {
-		t.Error("a stranger that came before ten others has kept its connection")
+	if err := ask(anonymous, anonymousAnswers, "Bearer wrong"); err == nil {
+		t.Error("an older connection without a credential was not evicted for ten others")
 	}
 }
