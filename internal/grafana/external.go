@@ -60,6 +60,7 @@ func External(target *url.URL, tokens []string, logger *slog.Logger) http.Handle
 			own.strip(r.Out.Header)
 			dropIdentity(r.Out.Header)
 			dropForwarded(r.Out.Header)
+			endBody(r.Out)
 			r.Out.Header.Add("Via", e.via())
 		},
 		ModifyResponse: e.keepHere,

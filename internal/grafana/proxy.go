@@ -68,6 +68,7 @@ func newProxy(o proxyOptions) http.Handler {
 			r.Out.URL.Scheme = "http"
 			r.Out.URL.Host, _ = r.In.Context().Value(upstreamKey{}).(string)
 			r.Out.URL.RawQuery = r.In.URL.RawQuery // unchanged, even if malformed: the proxy does not read it
+			endBody(r.Out)
 			own.strip(r.Out.Header)
 			dropIdentity(r.Out.Header)
 			setForwarded(r)
