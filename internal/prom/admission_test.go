@@ -40,13 +40,13 @@ func TestEveryRouteSharesTheBudget(t *testing.T) {
 	t.Parallel()
 	in := start(t, Options{QueryTimeout: 50 * time.Millisecond})
 	b := in.core.Load().budget
-	filled(t, b.listed)
+	filled(t, b.listings)
 	filled(t, b.users.classes[0].Pool)
 	for _, path := range []string{
 		"/api/v1/query?query=up", "/api/v1/query_range?query=up&start=1&end=2&step=1", "/api/v1/series?match[]=up", "/api/v1/labels",
 		"/api/v1/label/job/values", "/federate?match[]=up", "/api/v1/status/tsdb", "/api/v1/targets/metadata", "/api/v1/metadata",
 	} {
-		if status, body := get(t, in.url+path); status != http.StatusServiceUnavailable || !strings.Contains(body, "no room became free in time: ask again later") {
+		if status, body := get(t, in.url+path); status != http.StatusServiceUnavailable || !strings.Contains(body, "none became free in time: retry later") {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
@@ -64,7 +64,7 @@ func TestEveryRouteSharesTheBudget(t *testing.T) {
 		`stackscope_query_refused_total{class="listings",reason="timeout"} 8`,
 		`stackscope_query_refused_total{class="large",reason="queue"} 0`,
 		fmt.Sprintf("stackscope_query_memory_limit_bytes %v\n", floatText(b.sizes.total)),
-		fmt.Sprintf("stackscope_query_memory_reserved_bytes{class=\"listings\"} %v\n", floatText(int64(listings)*b.listed.Class().Bytes)),
+		fmt.Sprintf("stackscope_query_memory_reserved_bytes{class=\"listings\"} %v\n", floatText(int64(listings)*b.listings.Class().Bytes)),
 		`stackscope_query_running{class="listings"} 2`, `stackscope_query_waiting{class="medium"} 0`,
 		"stackscope_query_restarts_total 0", "stackscope_query_wait_seconds_count",
 		`prometheus_engine_queries{class="small"} 0`,
@@ -128,7 +128,7 @@ func TestRemoteReadIsBounded(t *testing.T) {
 	if status, body := read(t, in, many...); status != http.StatusBadRequest || !strings.Contains(body, "at most 16 are allowed") {
 		t.Errorf("%d queries: %d %s", len(many), status, body)
 	}
-	taken := in.core.Load().budget.listed.State().Taken
+	taken := in.core.Load().budget.listings.State().Taken
 	if taken != 0 {
 		t.Errorf("%d slots are kept", taken)
 	}
@@ -154,7 +154,7 @@ func TestBodyThatIsTooLarge(t *testing.T) {
 			r.Header.Set("Content-Type", contentType)
 			w := httptest.NewRecorder()
 			in.Handler().ServeHTTP(w, r)
-			if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), "more than 1048576 bytes: select by fewer") {
+			if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), "more than 1048576 bytes: use fewer") {
 				t.Errorf("%s as %s: %d %s", path, contentType, w.Code, w.Body)
 			}
 		}
@@ -184,7 +184,7 @@ func TestListingsEnd(t *testing.T) {
 	}
 	s := newSizes(memory.Bound{Bytes: 4 << 20}, o)
 	b := newQueryBudget(s, idle{}, testEngine(time.Second))
-	_, ctx, err := b.listing(t.Context(), 0)
+	_, ctx, err := b.reserveListing(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestFlagsSayWhatIsInForce(t *testing.T) {
 	t.Parallel()
 	in := start(t, Options{QueryMaxSamples: 1 << 40, QueryConcurrency: 7, QueryTimeout: 90 * time.Second})
 	_, body := get(t, in.url+"/api/v1/status/flags")
-	most := in.core.Load().budget.sizes.most()
+	most := in.core.Load().budget.sizes.maxSamplesPerQuery()
 	for _, want := range []string{fmt.Sprintf(`"query.max-samples":"%d"`, most), `"query.max-concurrency":"7"`, `"query.timeout":"1m30s"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in %s", want, body)

@@ -20,8 +20,8 @@ const (
 	searchLimit           = 10_000
 )
 
-// newAPI returns Prometheus' HTTP API for paths below /api/v1. Only reading is on: no admin API, no remote write, no OTLP, and
-// no other origin is let in. This is the one call of NewAPI.
+// newAPI returns Prometheus' HTTP API for paths below /api/v1. It is read-only: admin API, remote write, OTLP and cross-origin
+// requests are disabled.
 func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) *apiTable {
 	version := buildInfo()
 	a := api.NewAPI(
@@ -30,12 +30,12 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) *a
 		nil, nil, // appenders for remote write and OTLP
 		c.db,
 		func(context.Context) api.ScrapePoolsRetriever { return c.scrape },
-		func(context.Context) api.TargetRetriever { return shownTargets{c.scrape} },
+		func(context.Context) api.TargetRetriever { return sanitizedTargets{c.scrape} },
 		func(context.Context) api.AlertmanagerRetriever { return noAlertmanagers{} },
 		func() config.Config { return *c.config },
 		flagValues(o, c.budget.sizes),
 		api.GlobalURLOptions{ListenAddress: ":0", Host: o.ExternalURL.Host, Scheme: o.ExternalURL.Scheme},
-		func(f http.HandlerFunc) http.HandlerFunc { return f }, // readiness: the gate has looked already
+		func(f http.HandlerFunc) http.HandlerFunc { return f }, // readiness: withCore has checked it
 		stats,
 		o.Dir,
 		false, // admin API
@@ -49,7 +49,7 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) *a
 		newRuntimeInfo(o, reg),
 		version,
 		func() []notifications.Notification { return []notifications.Notification{} },
-		// No live stream: the UI asks now and then instead, and no connection outlives its request.
+		// No live stream: the UI polls instead, so that no connection outlives its request.
 		func() (<-chan notifications.Notification, func(), bool) { return nil, nil, false },
 		reg,
 		reg,
@@ -69,8 +69,8 @@ func newAPI(o Options, c *core, reg *prometheus.Registry, stats storageStats) *a
 		c.parser,
 	)
 	table := &apiTable{router: route.New()}
-	router := table.router.WithInstrumentation(newHTTPMetrics(reg).instrument).WithInstrumentation(table.note)
+	router := table.router.WithInstrumentation(newHTTPMetrics(reg).instrument).WithInstrumentation(table.recordPath)
 	a.Register(router)
-	table.next = quietAPI(paths.Hide(o.Dir, o.ShownDir), newOneRead(c.budget, &admission{parser: c.parser, budget: c.budget, next: router}))
+	table.next = hideDataDirInAPI(paths.Hide(o.Dir, o.ShownDir), newRemoteReadLimiter(c.budget, &apiLimiter{parser: c.parser, budget: c.budget, next: router}))
 	return table
 }

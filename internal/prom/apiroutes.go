@@ -13,16 +13,16 @@ import (
 	"github.com/stackscope/stackscope/internal/base/routes"
 )
 
-// apiTable knows the paths that Prometheus' API has registered, below /api/v1. Its router can't list them. It lets through to next
-// what is on and asked for by its exact path: the router redirects what is nearly a path to one that lacks the prefix.
+// apiTable records the paths below /api/v1 that Prometheus' API registers, because its router can't list them. It forwards only exact
+// paths: the router would redirect a near miss, such as a trailing slash, to a path without /api/v1.
 type apiTable struct {
 	router *route.Router
 	paths  []string
 	next   http.Handler
 }
 
-// turnedOff are the parts of the API that write or are experimental, by how their paths begin.
-var turnedOff = []struct{ prefix, why string }{
+// disabledAPIs are the APIs that write or are experimental, by path prefix.
+var disabledAPIs = []struct{ prefix, why string }{
 	{"/admin/", "admin APIs disabled"},
 	{"/write", "remote write receiver disabled"},
 	{"/otlp/", "OTLP receiver disabled"},
@@ -31,21 +31,21 @@ var turnedOff = []struct{ prefix, why string }{
 
 // ServeHTTP implements http.Handler.
 func (t *apiTable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	for _, off := range turnedOff {
+	for _, off := range disabledAPIs {
 		if strings.HasPrefix(r.URL.Path, off.prefix) {
-			apiError(w, http.StatusNotFound, "unavailable", errors.New(off.why))
+			writeAPIError(w, http.StatusNotFound, "unavailable", errors.New(off.why))
 			return
 		}
 	}
-	if !slices.ContainsFunc(t.paths, func(path string) bool { return matches(path, r.URL.Path) }) {
-		apiError(w, http.StatusNotFound, "not_found", fmt.Errorf("nothing is served at %.100q below /api/v1", r.URL.Path))
+	if !slices.ContainsFunc(t.paths, func(path string) bool { return pathMatches(path, r.URL.Path) }) {
+		writeAPIError(w, http.StatusNotFound, "not_found", fmt.Errorf("nothing is served at %.100q below /api/v1", r.URL.Path))
 		return
 	}
 	t.next.ServeHTTP(w, r)
 }
 
-// matches reports whether a path is exactly one that was registered. The pattern for all paths, which OPTIONS has, is none.
-func matches(registered, path string) bool {
+// pathMatches reports whether path matches a registered pattern. The catch-all pattern of OPTIONS matches nothing.
+func pathMatches(registered, path string) bool {
 	want, got := strings.Split(registered, "/"), strings.Split(path, "/")
 	if len(want) != len(got) {
 		return false
@@ -65,13 +65,13 @@ func matches(registered, path string) bool {
 	return true
 }
 
-// note is called by the router for each route that is registered.
-func (t *apiTable) note(path string, next http.HandlerFunc) http.HandlerFunc {
+// recordPath is called by the router for each registered route.
+func (t *apiTable) recordPath(path string, next http.HandlerFunc) http.HandlerFunc {
 	t.paths = append(t.paths, path)
 	return next
 }
 
-// noMethod is one that nothing is registered for, so that the router answers which methods there are, and no handler is called.
+// noMethod is a method without routes: the router then answers with an Allow header and calls no handler.
 const noMethod = "WHICH"
 
 // routes returns the routes with their methods, below prefix.
@@ -79,14 +79,14 @@ func (t *apiTable) routes(prefix string) []routes.Route {
 	paths := slices.Compact(slices.Sorted(slices.Values(t.paths)))
 	var list []routes.Route
 	for _, path := range paths {
-		asked := path
+		requested := path
 		if strings.HasPrefix(path, "/*") {
-			asked = "/-" // what only the pattern for everything matches
+			requested = "/-" // only the catch-all pattern matches it
 		}
 		var seen headerOnly
-		t.router.ServeHTTP(&seen, &http.Request{Method: noMethod, URL: &url.URL{Path: asked}, Header: http.Header{}})
+		t.router.ServeHTTP(&seen, &http.Request{Method: noMethod, URL: &url.URL{Path: requested}, Header: http.Header{}})
 		for method := range strings.SplitSeq(seen.Header().Get("Allow"), ",") {
-			if method = strings.TrimSpace(method); method == "" || method == http.MethodOptions && asked == path {
+			if method = strings.TrimSpace(method); method == "" || method == http.MethodOptions && requested == path {
 				continue // OPTIONS is one route for all paths
 			}
 			list = append(list, routes.Route{Pattern: method + " " + prefix + pattern(path)})
@@ -95,7 +95,7 @@ func (t *apiTable) routes(prefix string) []routes.Route {
 	return list
 }
 
-// pattern writes the router's parameters, as in /label/:name/values, as a ServeMux has them.
+// pattern converts a route's parameters to those of a ServeMux: /label/:name/values becomes /label/{name}/values.
 func pattern(path string) string {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -109,7 +109,7 @@ func pattern(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// headerOnly is a ResponseWriter that keeps the header alone.
+// headerOnly is a ResponseWriter that discards the body.
 type headerOnly struct{ header http.Header }
 
 func (h *headerOnly) Header() http.Header {
@@ -121,7 +121,7 @@ func (h *headerOnly) Header() http.Header {
 func (*headerOnly) Write(p []byte) (int, error) { return len(p), nil }
 func (*headerOnly) WriteHeader(int)             {}
 
-// apiRoutes returns those of Prometheus' own API, once it is there.
+// apiRoutes returns the routes of Prometheus' own API; none before the TSDB is open.
 func (p *Prometheus) apiRoutes() []routes.Route {
 	if c := p.core.Load(); c != nil {
 		return c.api.routes(p.opts.PathPrefix + "/api/v1")

@@ -23,31 +23,31 @@ import (
 const (
 	// maxLabelBytes bounds the names and values of a series' labels together.
 	maxLabelBytes = 4 << 10
-	// bytesPerSeries is what a series of the head is counted with. While series churn it takes a quarter of that, with what the
-	// garbage collector has not taken yet.
+	// bytesPerSeries is the memory that is assumed for a series of the head. With high churn a series takes a quarter of it,
+	// garbage included.
 	bytesPerSeries = 8 << 10
-	// ceilingInterval is how often it is logged that new series are refused.
-	ceilingInterval = 10 * time.Minute
+	// limitLogInterval is how often the log says that new series are refused.
+	limitLogInterval = 10 * time.Minute
 )
 
-// sampleAdmission decides which series may come into being. Samples of series that are there already pass it without a look, but for
-// the first ones after another worker has come to their target's address.
-type sampleAdmission struct {
-	logger    *slog.Logger
-	maxSeries uint64 // 0: no ceiling
-	families  map[string]bool
-	workers   atomic.Pointer[map[string]*identity] // by target, host:port; nil: not known yet
-	looked    sync.Map                             // *looked by weak.Pointer[scrape.Target]
+// sampleFilter decides which new series are stored. Samples of existing series are not checked, except those of the first scrapes after
+// the worker at the target's address has changed.
+type sampleFilter struct {
+	logger        *slog.Logger
+	maxSeries     uint64 // 0: no limit
+	serverMetrics map[string]bool
+	workers       atomic.Pointer[map[string]*identity] // by target, host:port; nil before the first SetWorkers
+	checks        sync.Map                             // *targetCheck by weak.Pointer[scrape.Target]
 
-	refused              *prometheus.CounterVec
-	foreign, owned, long prometheus.Counter
-	beyond               prometheus.Counter
-	told                 atomic.Int64 // when the ceiling was last logged, in Unix nanoseconds
+	refused                              *prometheus.CounterVec
+	wrongWorker, serverOwned, longLabels prometheus.Counter
+	overLimit                            prometheus.Counter
+	lastLogged                           atomic.Int64 // when the limit was last logged, in Unix nanoseconds
 }
 
-func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registerer) *sampleAdmission {
-	a := &sampleAdmission{
-		logger: logger, families: map[string]bool{}, maxSeries: maxSeries(o.MaxSeries, memory.Limit()),
+func newSampleFilter(o Options, logger *slog.Logger, reg prometheus.Registerer) *sampleFilter {
+	f := &sampleFilter{
+		logger: logger, serverMetrics: map[string]bool{}, maxSeries: maxSeries(o.MaxSeries, memory.Limit()),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stackscope_prometheus_samples_refused_total",
 			Help: "Scraped samples that the embedded Prometheus did not store, by reason: worker (its worker_id and worker_name are not " +
@@ -56,51 +56,51 @@ func newSampleAdmission(o Options, logger *slog.Logger, reg prometheus.Registere
 		}, []string{"reason"}),
 	}
 	for _, name := range o.ServerFamilies {
-		a.families[name] = true
+		f.serverMetrics[name] = true
 	}
 	for _, name := range []string{
 		"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added",
 	} {
-		a.families[name] = true // the scraper's own, about the target
+		f.serverMetrics[name] = true // the scraper's report samples
 	}
-	a.foreign, a.owned = a.refused.WithLabelValues("worker"), a.refused.WithLabelValues("family")
-	a.long, a.beyond = a.refused.WithLabelValues("labels"), a.refused.WithLabelValues("series")
-	reg.MustRegister(a.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	f.wrongWorker, f.serverOwned = f.refused.WithLabelValues("worker"), f.refused.WithLabelValues("family")
+	f.longLabels, f.overLimit = f.refused.WithLabelValues("labels"), f.refused.WithLabelValues("series")
+	reg.MustRegister(f.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "stackscope_prometheus_max_series",
 		Help: "Series in the head of the embedded Prometheus from which on new ones are refused; 0 is no limit.",
-	}, func() float64 { return float64(a.maxSeries) }))
-	return a
+	}, func() float64 { return float64(f.maxSeries) }))
+	return f
 }
 
-// maxSeries returns the ceiling: what was asked for, or what half of the process' memory has room for.
-func maxSeries(asked int64, limit memory.Bound) uint64 {
-	if asked > 0 {
-		return uint64(asked)
+// maxSeries returns the limit of series: the configured one, or as many as fit into half of the process' memory.
+func maxSeries(configured int64, limit memory.Bound) uint64 {
+	if configured > 0 {
+		return uint64(configured)
 	}
 	return uint64(max(cmp.Or(limit.Bytes, assumedMemory), 0)) / 2 / bytesPerSeries
 }
 
-// guardedAppends stores what is scraped, in the bounds that cutoff, space and admission set.
-type guardedAppends struct {
+// guardedAppendable stores scraped samples, as far as cutoff, disk space and sample filter allow.
+type guardedAppendable struct {
 	storage.AppendableV2
 	cutoff *cutoff
-	around *surroundings
+	shared *sharedParts
 	series func() uint64 // in the head
 }
 
-// AppenderV2 implements storage.AppendableV2, once a scrape.
-func (g guardedAppends) AppenderV2(ctx context.Context) storage.AppenderV2 {
-	if g.around.space != nil && !g.around.space.enough(g.series()) {
-		return unstored{g.around.health}
+// AppenderV2 implements storage.AppendableV2. It is called once per scrape.
+func (g guardedAppendable) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	if g.shared.disk != nil && !g.shared.disk.canStore(g.series()) {
+		return discardAppender{g.shared.health}
 	}
 	app := g.AppendableV2.AppenderV2(ctx)
-	a := &guardedAppender{AppenderV2: app, cutoff: g.cutoff, around: g.around, series: g.series, worker: true}
+	a := &guardedAppender{AppenderV2: app, cutoff: g.cutoff, shared: g.shared, series: g.series, worker: true}
 	a.refs, _ = app.(storage.GetRef)
 	if t, ok := scrape.TargetFromContext(ctx); ok {
 		a.worker = t.GetValue(model.JobLabel) == JobWorkers
 		if a.worker {
-			a.from = g.around.admission.source(t)
-			a.settled = a.from.settled()
+			a.source = g.shared.filter.source(t)
+			a.verified = a.source.verified()
 		}
 	}
 	return a
@@ -109,58 +109,60 @@ func (g guardedAppends) AppenderV2(ctx context.Context) storage.AppenderV2 {
 type guardedAppender struct {
 	storage.AppenderV2
 	cutoff *cutoff
-	around *surroundings
+	shared *sharedParts
 	series func() uint64
-	refs   storage.GetRef // nil: can't say whether a series is there
+	refs   storage.GetRef // nil: can't look up series
 
-	worker  bool // the target is a worker
-	from    source
-	settled bool // what the scraper remembers was looked at
-	out     lookOut
+	worker   bool // the target is a worker
+	source   source
+	verified bool // the series in the scrape cache have been checked
+	check    scrapeCheck
 }
 
-// Append implements storage.AppenderV2. A refused sample gets no error, as the scraper would log it with words that don't fit, and
-// no reference, so that it is looked at again.
+// Append implements storage.AppenderV2. A refused sample gets no error, because the scraper would log a misleading message, and no
+// reference, so that the series is checked again in the next scrape.
 func (a *guardedAppender) Append(
 	ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, o storage.AppendV2Options,
 ) (storage.SeriesRef, error) {
 	switch {
 	case !a.worker || value.IsStaleNaN(v) && ref != 0:
-	case scraperOwn(o):
-		if !a.settled && o.MetricFamilyName == samplesScraped {
-			a.out.scraped = int(v)
+	case isReportSample(o):
+		if !a.verified && o.MetricFamilyName == samplesScraped {
+			a.check.reported = int(v)
 		}
 	case ref == 0:
-		a.out.samples++
-		if refused := a.refuse(ls); refused != nil {
+		a.check.samples++
+		if refused := a.refusalCounter(ls); refused != nil {
 			refused.Inc()
 			return 0, nil
 		}
-	case !a.settled:
-		a.out.samples++
-		if !a.from.has(ls) {
-			a.stop(ref, ls, t)
+	case !a.verified:
+		a.check.samples++
+		if !a.source.allows(ls) {
+			a.endSeries(ref, ls, t)
 			return 0, nil
 		}
 	}
 	return a.AppenderV2.Append(ref, ls, st, t, v, h, fh, o)
 }
 
-// scraperOwn tells up and its like from samples of the page: the scraper marks their names with a byte that no name has.
-func scraperOwn(o storage.AppendV2Options) bool { return strings.HasSuffix(o.MetricFamilyName, "\xff") }
+// isReportSample reports whether a sample is one of the scraper's own, such as up: their names end in a byte that no metric name has.
+func isReportSample(o storage.AppendV2Options) bool {
+	return strings.HasSuffix(o.MetricFamilyName, "\xff")
+}
 
-// refuse returns what counts the refusal of a series that this target had not, nil when it may be there.
-func (a *guardedAppender) refuse(ls labels.Labels) prometheus.Counter {
-	adm := a.around.admission
+// refusalCounter returns the counter of the reason for which a new series is refused, nil for one that may be stored.
+func (a *guardedAppender) refusalCounter(ls labels.Labels) prometheus.Counter {
+	filter := a.shared.filter
 	switch name := ls.Get(model.MetricNameLabel); {
-	case adm.families[name], strings.HasPrefix(name, "prometheus_"), strings.HasPrefix(name, "net_conntrack_"):
-		return adm.owned // the latter two begin the embedded Prometheus' own
-	case !a.from.has(ls):
-		return adm.foreign
+	case filter.serverMetrics[name], strings.HasPrefix(name, "prometheus_"), strings.HasPrefix(name, "net_conntrack_"):
+		return filter.serverOwned // the prefixes are those of the embedded Prometheus' own metrics
+	case !a.source.allows(ls):
+		return filter.wrongWorker
 	case ls.ByteSize() > maxLabelBytes:
-		return adm.long
+		return filter.longLabels
 	}
-	if adm.maxSeries == 0 || a.series() < adm.maxSeries {
+	if filter.maxSeries == 0 || a.series() < filter.maxSeries {
 		return nil
 	}
 	if a.refs != nil {
@@ -168,43 +170,44 @@ func (a *guardedAppender) refuse(ls labels.Labels) prometheus.Counter {
 			return nil
 		}
 	}
-	adm.tell(a.series(), ls)
-	return adm.beyond
+	filter.logLimit(a.series(), ls)
+	return filter.overLimit
 }
 
-// tell logs, now and then, that the ceiling is reached.
-func (a *sampleAdmission) tell(series uint64, ls labels.Labels) {
-	now, told := time.Now().UnixNano(), a.told.Load()
-	if now-told < int64(ceilingInterval) || !a.told.CompareAndSwap(told, now) {
+// logLimit logs, at most once per limitLogInterval, that the limit of series is reached.
+func (f *sampleFilter) logLimit(series uint64, ls labels.Labels) {
+	now, last := time.Now().UnixNano(), f.lastLogged.Load()
+	if now-last < int64(limitLogInterval) || !f.lastLogged.CompareAndSwap(last, now) {
 		return
 	}
-	a.logger.Warn("new series are refused, existing ones continue: look for the metric whose labels change, give the server more memory, "+
-		"or raise --builtin-prometheus-max-series", "series", series, "max", a.maxSeries,
+	f.logger.Warn("new series are refused, existing ones continue: look for the metric whose labels change, give the server more memory, "+
+		"or raise --builtin-prometheus-max-series", "series", series, "max", f.maxSeries,
 		"family", ls.Get(model.MetricNameLabel), "target", ls.Get(model.InstanceLabel))
 }
 
-// Commit implements storage.AppenderV2. The scraper only logs its error, for each target: health has told it once.
+// Commit implements storage.AppenderV2. It returns no error, because the scraper would log it for each target; health logs it once.
 func (a *guardedAppender) Commit() error {
-	a.conclude()
+	a.saveCheck()
 	if a.cutoff.ctx.Err() != nil {
 		return a.Rollback()
 	}
-	a.around.health.committed(a.AppenderV2.Commit())
+	a.shared.health.recordCommit(a.AppenderV2.Commit())
 	return nil
 }
 
-// unstored takes samples while the disk is full. It gives references back as they came: the series go on afterwards.
-type unstored struct{ health *health }
+// discardAppender discards samples while the disk is full. It returns the references that it gets, so that the series continue
+// afterwards.
+type discardAppender struct{ health *health }
 
-func (unstored) Append(
+func (discardAppender) Append(
 	ref storage.SeriesRef, _ labels.Labels, _, _ int64, _ float64, _ *histogram.Histogram, _ *histogram.FloatHistogram, _ storage.AppendV2Options,
 ) (storage.SeriesRef, error) {
 	return ref, nil
 }
 
-func (u unstored) Commit() error {
-	u.health.unsaved.Inc()
+func (u discardAppender) Commit() error {
+	u.health.notStored.Inc()
 	return nil
 }
 
-func (unstored) Rollback() error { return nil }
+func (discardAppender) Rollback() error { return nil }

@@ -30,12 +30,12 @@ func (nothing) Append(ref seriesRef, _ labels.Labels, _, _ int64, _ float64, _ *
 func (n nothing) Commit() error { return n.err }
 func (nothing) Rollback() error { return nil }
 
-func TestFailingCommitIsToldUntilItWorks(t *testing.T) {
+func TestFailingCommitIsReportedUntilItWorks(t *testing.T) {
 	var log programs.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	around := newSurroundings(Options{Dir: t.TempDir()}, logger)
+	around := newSharedParts(Options{Dir: t.TempDir()}, logger)
 	commit := func(err error) {
-		a := &guardedAppender{AppenderV2: nothing{err}, cutoff: newCutoff(around.reach, nil), around: around}
+		a := &guardedAppender{AppenderV2: nothing{err}, cutoff: newCutoff(around.dialPolicy, nil), shared: around}
 		if err := a.Commit(); err != nil {
 			t.Errorf("the scraper would log it for each target: %v", err)
 		}
@@ -60,17 +60,17 @@ func TestFailingCommitIsToldUntilItWorks(t *testing.T) {
 }
 
 // Before the disk is full nothing is stored any more, and when it has room again everything is.
-func TestFullDiskIsToldUntilThereIsRoom(t *testing.T) {
+func TestFullDiskIsReportedUntilSpaceIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		around := newSurroundings(Options{Dir: t.TempDir()}, slog.New(slog.DiscardHandler))
+		around := newSharedParts(Options{Dir: t.TempDir()}, slog.New(slog.DiscardHandler))
 		free := uint64(100 << 20)
 		asked := 0
-		around.space.free = func(string) (uint64, bool) { asked++; return free, true }
+		around.disk.free = func(string) (uint64, bool) { asked++; return free, true }
 		const series = 100_000 // of which each may need a chunk written: 24 MiB
-		appends := guardedAppends{nothings{}, newCutoff(around.reach, nil), around, func() uint64 { return series }}
+		appends := guardedAppendable{nothings{}, newCutoff(around.dialPolicy, nil), around, func() uint64 { return series }}
 		stores := func() bool {
 			time.Sleep(spaceInterval)
-			_, refused := appends.AppenderV2(t.Context()).(unstored)
+			_, refused := appends.AppenderV2(t.Context()).(discardAppender)
 			return !refused
 		}
 		if !stores() || around.health.err() != nil {

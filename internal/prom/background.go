@@ -13,31 +13,31 @@ import (
 
 const (
 	watchInterval = 15 * time.Second
-	// failureMemory is how long after its last failure something counts as failing. The TSDB tries again within two minutes.
-	failureMemory = 5 * time.Minute
+	// failureWindow is how long a task counts as failing after its last failure. The TSDB retries within two minutes.
+	failureWindow = 5 * time.Minute
 )
 
-// background names what the TSDB does on its own, by the counters of its failures.
-var background = []struct {
+// backgroundTasks are the TSDB's background tasks with the counters of their failures.
+var backgroundTasks = []struct {
 	problem, what string
 	counters      []string
-	message       string // with which the TSDB logs a failure
+	message       string // of the TSDB's log record about a failure
 }{
 	{problemCompaction, "compaction of samples into blocks fails", []string{"prometheus_tsdb_compactions_failed_total"}, "compaction failed"},
-	{problemTruncation, "the head or its write-ahead log can't be shortened", []string{
+	{problemTruncation, "truncation of the head or of its write-ahead log fails", []string{
 		"prometheus_tsdb_head_truncations_failed_total", "prometheus_tsdb_wal_truncations_failed_total", "prometheus_tsdb_checkpoint_creations_failed_total",
 	}, "compaction failed"},
-	{problemBlocks, "blocks can't be read again", []string{"prometheus_tsdb_reloads_failures_total"}, "reloadBlocks"},
+	{problemBlocks, "reloading of blocks fails", []string{"prometheus_tsdb_reloads_failures_total"}, "reloadBlocks"},
 }
 
-// watch compares the TSDB's counters of failures until ctx ends.
+// watch polls the TSDB's failure counters until ctx ends.
 func (h *health) watch(ctx context.Context, gatherer prometheus.Gatherer, dir string) {
 	seen, last := map[string]float64{}, map[string]time.Time{}
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for first := true; ; first = false {
 		values := counters(gatherer)
-		for _, b := range background {
+		for _, b := range backgroundTasks {
 			var failures float64
 			for _, name := range b.counters {
 				failures += values[name]
@@ -45,10 +45,10 @@ func (h *health) watch(ctx context.Context, gatherer prometheus.Gatherer, dir st
 			switch {
 			case !first && failures > seen[b.problem], first && failures > 0:
 				last[b.problem] = time.Now()
-				h.set(b.problem, fmt.Errorf("prometheus: %s: %w; look at the disk and the rights under %s; a start names what is damaged there", b.what, h.lastError(b.message), dir))
-			case time.Since(last[b.problem]) >= failureMemory:
+				h.set(b.problem, fmt.Errorf("prometheus: %s: %w; check the disk and the permissions under %s; a restart reports damaged files", b.what, h.lastError(b.message), dir))
+			case time.Since(last[b.problem]) >= failureWindow:
 				if lasted, was := h.clear(b.problem); was {
-					h.logger.Warn("no failure any more", "problem", b.problem, "after", lasted.Round(time.Second))
+					h.logger.Warn("background task works again", "problem", b.problem, "after", lasted.Round(time.Second))
 				}
 			}
 			seen[b.problem] = failures
@@ -73,43 +73,43 @@ func counters(g prometheus.Gatherer) map[string]float64 {
 	return values
 }
 
-// failureLog remembers errors that pass by.
-type failureLog struct {
+// errorCapture is a slog.Handler that keeps the last error of each background task and forwards all records.
+type errorCapture struct {
 	slog.Handler
 	health *health
 }
 
-// reasons holds the last error logged with each message.
-type reasons struct {
-	mu   sync.Mutex
-	last map[string]error
+// lastErrors holds the last error logged with each message.
+type lastErrors struct {
+	mu        sync.Mutex
+	byMessage map[string]error
 }
 
-// lastError returns what was last logged with a message.
+// lastError returns the error that was last logged with a message.
 func (h *health) lastError(message string) error {
-	h.reasons.mu.Lock()
-	defer h.reasons.mu.Unlock()
-	if err := h.reasons.last[message]; err != nil {
+	h.lastErrors.mu.Lock()
+	defer h.lastErrors.mu.Unlock()
+	if err := h.lastErrors.byMessage[message]; err != nil {
 		return err
 	}
 	return errors.New("the log says why")
 }
 
-// Enabled lets errors in even where nobody logs them.
-func (l failureLog) Enabled(ctx context.Context, level slog.Level) bool {
+// Enabled reports true for errors at any log level, so that they are captured.
+func (l errorCapture) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelError || l.Handler.Enabled(ctx, level)
 }
 
-func (l failureLog) Handle(ctx context.Context, r slog.Record) error {
-	for _, b := range background {
+func (l errorCapture) Handle(ctx context.Context, r slog.Record) error {
+	for _, b := range backgroundTasks {
 		if r.Level < slog.LevelError || r.Message != b.message {
 			continue
 		}
 		r.Attrs(func(a slog.Attr) bool {
 			if err, ok := a.Value.Any().(error); ok && a.Key == "err" {
-				l.health.reasons.mu.Lock()
-				l.health.reasons.last[r.Message] = err
-				l.health.reasons.mu.Unlock()
+				l.health.lastErrors.mu.Lock()
+				l.health.lastErrors.byMessage[r.Message] = err
+				l.health.lastErrors.mu.Unlock()
 			}
 			return true
 		})
@@ -120,10 +120,10 @@ func (l failureLog) Handle(ctx context.Context, r slog.Record) error {
 	return l.Handler.Handle(ctx, r)
 }
 
-func (l failureLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return failureLog{l.Handler.WithAttrs(attrs), l.health}
+func (l errorCapture) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return errorCapture{l.Handler.WithAttrs(attrs), l.health}
 }
 
-func (l failureLog) WithGroup(name string) slog.Handler {
-	return failureLog{l.Handler.WithGroup(name), l.health}
+func (l errorCapture) WithGroup(name string) slog.Handler {
+	return errorCapture{l.Handler.WithGroup(name), l.health}
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // What the TSDB fails at in the background is told, with the reason that it logged, until it has not failed for a while.
-func TestFailuresInTheBackgroundAreTold(t *testing.T) {
+func TestBackgroundFailuresAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newSurroundings(Options{Dir: t.TempDir()}, slog.New(slog.DiscardHandler)).health
+		h := newSharedParts(Options{Dir: t.TempDir()}, slog.New(slog.DiscardHandler)).health
 		reg := prometheus.NewRegistry()
 		failed := prometheus.NewCounter(prometheus.CounterOpts{Name: "prometheus_tsdb_compactions_failed_total"})
 		reg.MustRegister(failed)
@@ -26,7 +26,7 @@ func TestFailuresInTheBackgroundAreTold(t *testing.T) {
 		if err := h.err(); err != nil {
 			t.Errorf("nothing failed: %v", err)
 		}
-		log := h.listening(slog.New(slog.DiscardHandler)).With("component", "tsdb")
+		log := h.captureErrors(slog.New(slog.DiscardHandler)).With("component", "tsdb")
 		fail := func(reason string) {
 			log.Error("compaction failed", "err", errors.New(reason))
 			failed.Inc()
@@ -38,7 +38,7 @@ func TestFailuresInTheBackgroundAreTold(t *testing.T) {
 		if err := h.err(); err == nil || !strings.Contains(err.Error(), "compaction of samples into blocks fails: no space left on device") {
 			t.Errorf("Err: %v", err)
 		}
-		time.Sleep(failureMemory)
+		time.Sleep(failureWindow)
 		synctest.Wait()
 		if err := h.err(); err != nil {
 			t.Errorf("no failure any more: %v", err)

@@ -1,8 +1,8 @@
 package prom
 
-// warnOfAnyAuthority says that credentials go to more than the workers where any authority that the system knows may vouch for one: a
-// worker's address is what whoever has the join token says, and a certificate for a name of one's own is free.
-func (o *Options) warnOfAnyAuthority() {
+// warnPublicAuthority warns about credentials without a CA of the workers' own. Whoever has the join token can register an address
+// with a certificate from a public CA and then receives the credentials.
+func (o *Options) warnPublicAuthority() {
 	c := o.client
 	if c == nil || c.BasicAuth == nil && c.Authorization == nil && c.HTTPHeaders == nil {
 		return
@@ -11,6 +11,6 @@ func (o *Options) warnOfAnyAuthority() {
 	if t.InsecureSkipVerify || t.CA != "" || t.CAFile != "" || t.CARef != "" || t.ServerName != "" {
 		return
 	}
-	o.Logger.Warn("credentials without a ca_file go to whoever has the join token and a publicly trusted certificate for a name of their own: give the authority of the workers' certificates as tls_config.ca_file",
+	o.Logger.Warn("credentials without a ca_file are sent to anybody who has the join token and a publicly trusted certificate: set tls_config.ca_file to the CA of the workers' certificates",
 		"flag", httpConfigFlag, "file", o.HTTPConfigFile)
 }

@@ -21,25 +21,25 @@ const httpConfigFlag = "--builtin-prometheus-http-config-file"
 // jobWorkersTLS scrapes the workers with TLS when there are credentials for these alone. Its targets have JobWorkers as their job.
 const jobWorkersTLS = JobWorkers + "-tls"
 
-// CheckHTTPConfigFile says what is wrong with a file for Options.HTTPConfigFile.
+// CheckHTTPConfigFile validates a file for Options.HTTPConfigFile.
 func CheckHTTPConfigFile(path string) error {
 	_, err := loadClientConfig(path)
 	return err
 }
 
-// warnOfClientConfig says what of the configuration gives secrets away.
-func (o *Options) warnOfClientConfig() {
+// warnInsecureTLS warns about credentials that are sent without verification of the target.
+func (o *Options) warnInsecureTLS() {
 	c := o.client
 	if c == nil || !c.TLSConfig.InsecureSkipVerify {
 		return
 	}
 	if c.BasicAuth != nil || c.Authorization != nil || c.HTTPHeaders != nil {
-		o.Logger.Warn("insecure_skip_verify gives the credentials beside it to whoever answers at a worker's address, which everybody with the join token chooses: give ca_file in its place",
+		o.Logger.Warn("with insecure_skip_verify, credentials are sent to any server at a worker's address, and anybody with the join token can register an address: set ca_file instead",
 			"flag", httpConfigFlag, "file", o.HTTPConfigFile)
 	}
 }
 
-// loadClientConfig reads how workers are scraped: Prometheus' HTTP client configuration. Nil stands for an empty path.
+// loadClientConfig reads the HTTP client configuration for scraping workers. It returns nil for an empty path.
 func loadClientConfig(path string) (*commonconfig.HTTPClientConfig, error) {
 	if path == "" {
 		return nil, nil
@@ -54,16 +54,16 @@ func loadClientConfig(path string) (*commonconfig.HTTPClientConfig, error) {
 		}
 		return nil, fmt.Errorf("%s %s: %s", httpConfigFlag, path, strings.Join(strings.Fields(err.Error()), " "))
 	}
-	c.FollowRedirects = false // a target that isn't ours to scrape may be behind it, and it gets no credentials of ours
+	c.FollowRedirects = false // a redirect could lead to any server, which would get the credentials
 	return c, nil
 }
 
 func checkClientConfig(c *commonconfig.HTTPClientConfig) error {
 	switch {
 	case c.OAuth2 != nil:
-		return errors.New("oauth2 is not used here, because it connects to a server that is no worker: give basic_auth, authorization or tls_config")
+		return errors.New("oauth2 is not supported, because it connects to a server other than a worker: use basic_auth, authorization or tls_config")
 	case c.ProxyURL.URL != nil || c.ProxyFromEnvironment:
-		return errors.New("proxies are not used here, because each address of a worker is checked before it is connected to: leave proxy_url and proxy_from_environment out")
+		return errors.New("proxies are not supported, because the server checks each worker's address when it connects: remove proxy_url and proxy_from_environment")
 	}
 	files := []string{}
 	if a := c.BasicAuth; a != nil {
@@ -86,27 +86,28 @@ func checkClientConfig(c *commonconfig.HTTPClientConfig) error {
 	return err
 }
 
-// apart reports whether workers with TLS are scraped by a job of their own, since credentials don't go to others.
-func (o *Options) apart() bool { return o.client != nil && !o.HTTPConfigPlain }
+// separateTLSJob reports whether workers with TLS have a scrape job of their own, because only they get the credentials.
+func (o *Options) separateTLSJob() bool { return o.client != nil && !o.HTTPConfigPlain }
 
-// jobs returns the scrape jobs, with that of workers with TLS where it is apart.
+// jobs returns the scrape jobs, including the separate one of workers with TLS.
 func (o *Options) jobs() []Job {
 	jobs := slices.Clone(o.Jobs)
 	for _, j := range o.Jobs {
-		if o.apart() && j.Name == JobWorkers {
+		if o.separateTLSJob() && j.Name == JobWorkers {
 			jobs = append(jobs, Job{jobWorkersTLS, j.Interval})
 		}
 	}
 	return jobs
 }
 
-// withClient returns c with how workers are scraped. It is not what the API shows: that has neither secrets nor names of files.
-func (o *Options) withClient(c *config.Config) *config.Config {
+// withClientConfig returns c with the HTTP client configuration of workers. The API never shows the result, because it has secrets and
+// file names.
+func (o *Options) withClientConfig(c *config.Config) *config.Config {
 	if o.client == nil {
 		return c
 	}
 	name := JobWorkers
-	if o.apart() {
+	if o.separateTLSJob() {
 		name = jobWorkersTLS
 	}
 	with := *c
@@ -121,8 +122,8 @@ func (o *Options) withClient(c *config.Config) *config.Config {
 	return &with
 }
 
-// split returns the groups of JobWorkers and of jobWorkersTLS.
-func split(groups []targets.Group) (plain, secure []*targetgroup.Group) {
+// splitByScheme returns the target groups of JobWorkers and of jobWorkersTLS.
+func splitByScheme(groups []targets.Group) (plain, secure []*targetgroup.Group) {
 	for _, g := range convertGroups(JobWorkers, groups) {
 		if g.Labels[model.SchemeLabel] == "https" {
 			g.Labels[model.JobLabel] = JobWorkers

@@ -120,7 +120,7 @@ func TestCredentialsGoToWorkersWithTLS(t *testing.T) {
 			t.Errorf("shows %q", private)
 		}
 	}
-	if !strings.Contains(list, "by an authority that this server does not know: give its authority as ca_file") {
+	if !strings.Contains(list, "by a CA that this server does not trust: set tls_config.ca_file") {
 		t.Errorf("it isn't said what is wrong with the certificate: %s", list)
 	}
 }
@@ -136,7 +136,7 @@ func TestCredentialsInClearWhereThatIsWanted(t *testing.T) {
 	up(t, in, plain, "1")
 }
 
-// A part of this process is scraped in it, whatever its address leads to.
+// A part of this process is scraped in it, whatever its address resolves to.
 func TestInside(t *testing.T) {
 	t.Parallel()
 	const address = "192.0.2.1:10151"
@@ -201,8 +201,8 @@ func TestFaultyHTTPConfig(t *testing.T) {
 		"tls_config: {ca_file: no}\n":                         "no such file",
 		"tls_config: {ca_file: empty}\n":                      "empty",
 		"tls_config: {cert_file: empty}\n":                    "key",
-		"proxy_url: http://10.0.0.1\n":                        "proxies are not used",
-		"oauth2: {client_id: a, token_url: 'http://b/'}\n":    "oauth2 is not used",
+		"proxy_url: http://10.0.0.1\n":                        "proxies are not supported",
+		"oauth2: {client_id: a, token_url: 'http://b/'}\n":    "oauth2 is not supported",
 		"basic_auth: {}\nauthorization: {credentials: abc}\n": "at most one",
 	} {
 		path := filepath.Join(dir, "http.yml")

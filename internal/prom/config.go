@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	scrapeInterval = 15 * time.Second // of jobs that name none
+	scrapeInterval = 15 * time.Second // of jobs without one
 	scrapeTimeout  = 10 * time.Second
 
-	// A page over these limits fails its scrape instead of filling the memory. They lie far above what a worker with
-	// sixteen engines writes (5 MB, 50 000 samples).
+	// A page over these limits fails its scrape instead of exhausting the memory. A worker with sixteen engines writes 5 MB and
+	// 50 000 samples.
 	maxPageBytes       = 64 << 20
 	maxPageSamples     = 2_000_000
 	keepDroppedTargets = 100
 )
 
-// newConfig returns the configuration as the API shows it and the scraper uses it. It goes through YAML because Prometheus'
-// code accepts no configuration that its own loader didn't check.
+// newConfig returns the configuration that the scraper uses and the API shows. It goes through YAML, because Prometheus' code needs
+// the defaults and checks of its own loader.
 func newConfig(o Options, logger *slog.Logger) (*config.Config, error) {
 	cfg := config.Config{
 		GlobalConfig: config.GlobalConfig{
@@ -32,8 +32,7 @@ func newConfig(o Options, logger *slog.Logger) (*config.Config, error) {
 			BodySizeLimit:      units.Base2Bytes(maxPageBytes),
 			SampleLimit:        maxPageSamples,
 			KeepDroppedTargets: keepDroppedTargets,
-			// The default of Prometheus 3. It takes the colons in our names and lets one odd name pass, where the legacy
-			// scheme fails the scrape.
+			// The default of Prometheus 3. With the legacy scheme one unusual name would fail the whole scrape.
 			MetricNameValidationScheme: model.UTF8Validation,
 			MetricNameEscapingScheme:   model.AllowUTF8,
 		},
@@ -47,14 +46,14 @@ func newConfig(o Options, logger *slog.Logger) (*config.Config, error) {
 		sc.JobName = job.Name
 		sc.ScrapeInterval = model.Duration(job.Interval)
 		sc.ScrapeTimeout = model.Duration(min(job.Interval, scrapeTimeout))
-		sc.HTTPClientConfig.FollowRedirects = false // a target that isn't ours to scrape may be behind it
+		sc.HTTPClientConfig.FollowRedirects = false // a redirect could lead to any server
 		cfg.ScrapeConfigs = append(cfg.ScrapeConfigs, &sc)
 	}
 	loaded, err := config.Load(cfg.String(), logger)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus: configuration: %w", err)
 	}
-	// The loader filled in how to tune Go's runtime and take in OTLP. Neither happens here, so it isn't shown either.
+	// The loader sets defaults for the Go runtime and OTLP. Neither is used here, so neither is shown.
 	loaded.Runtime, loaded.OTLPConfig = config.RuntimeConfig{}, config.OTLPConfig{}
 	return loaded, nil
 }

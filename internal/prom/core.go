@@ -28,49 +28,49 @@ import (
 const (
 	queryLookback = 5 * time.Minute
 
-	// targetDelay is the longest time from SetTargets to the scraper's taking it up.
+	// targetDelay is the longest time from SetTargets until the scraper uses the new targets.
 	targetDelay = time.Second
 
 	maxBlockDuration = 31 * 24 * time.Hour
 )
 
-// core is what lives between the opening of the TSDB and its closing.
+// core holds the TSDB and everything that needs it open.
 type core struct {
-	logger   *slog.Logger
-	config   *config.Config // as it is shown
-	scraped  *config.Config // the same with what the scraper alone may know
-	features features.Collector
-	parser   *guard.Parser
-	db       *tsdb.DB
-	active   *promql.ActiveQueryTracker
-	budget   *queryBudget
-	rules    *rules.Manager
-	scrape   *scrape.Manager
-	api      *apiTable
-	federate http.Handler
+	logger        *slog.Logger
+	config        *config.Config // without secrets, for the API
+	scrapeConfig  *config.Config // with secrets, for the scraper
+	features      features.Collector
+	parser        *guard.Parser
+	db            *tsdb.DB
+	activeQueries *promql.ActiveQueryTracker
+	budget        *queryBudget
+	rules         *rules.Manager
+	scrape        *scrape.Manager
+	api           *apiTable
+	federate      http.Handler
 
-	registry *prometheus.Registry // of Prometheus' own families
-	cutoff   *cutoff
-	stop     chan struct{} // closed to end the feeding of targets
-	ended    chan struct{} // closed when the scrape manager's loop has ended
+	registry    *prometheus.Registry // of Prometheus' own metrics
+	cutoff      *cutoff
+	stop        chan struct{} // closed to end the feeding of targets
+	scrapeEnded chan struct{} // closed when the scrape manager's loop has ended
 }
 
 // openCore opens the TSDB and builds everything on top of it. On an error nothing stays open.
-func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *tsdb.DBStats, around *surroundings) (_ *core, err error) {
-	logger = around.health.listening(quieter(logger))
+func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *tsdb.DBStats, shared *sharedParts) (_ *core, err error) {
+	logger = shared.health.captureErrors(infoAsDebug(logger))
 	c := &core{
-		logger:   logger,
-		features: features.NewRegistry(),
-		parser:   guard.NewParser(),
-		registry: reg,
-		cutoff:   newCutoff(around.reach, o.Inside),
-		stop:     make(chan struct{}),
-		ended:    make(chan struct{}),
+		logger:      logger,
+		features:    features.NewRegistry(),
+		parser:      guard.NewParser(),
+		registry:    reg,
+		cutoff:      newCutoff(shared.dialPolicy, o.Inside),
+		stop:        make(chan struct{}),
+		scrapeEnded: make(chan struct{}),
 	}
 	if c.config, err = newConfig(o, logger); err != nil {
 		return nil, err
 	}
-	c.scraped = o.withClient(c.config)
+	c.scrapeConfig = o.withClientConfig(c.config)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.closeStorage())
@@ -78,14 +78,14 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 	}()
 
 	sizes := newSizes(memory.Limit(), o)
-	if c.active, err = promql.NewActiveQueryTracker(o.Dir, sizes.slots+ruleQueries, logger); err != nil {
+	if c.activeQueries, err = promql.NewActiveQueryTracker(o.Dir, sizes.slots+ruleQueries, logger); err != nil {
 		return nil, fmt.Errorf("prometheus: data directory %s: %w", o.Dir, err)
 	}
 	if c.db, err = tsdb.Open(o.Dir, logger, reg, storageOptions(o, c.features), stats); err != nil {
 		return nil, fmt.Errorf("prometheus: data directory %s can't be opened: %w", o.Dir, &dataError{err})
 	}
 	sizes.log(o.Logger.With(logging.KeyComponent, "prometheus"), o)
-	c.budget = newQueryBudget(sizes, c.active, promql.EngineOpts{
+	c.budget = newQueryBudget(sizes, c.activeQueries, promql.EngineOpts{
 		Logger:                   logger,
 		Reg:                      reg,
 		Timeout:                  o.QueryTimeout,
@@ -116,7 +116,7 @@ func openCore(o Options, logger *slog.Logger, reg *prometheus.Registry, stats *t
 		FeatureRegistry:          c.features,
 		HTTPClientOptions:        []commonconfig.HTTPClientOption{commonconfig.WithDialContextFunc(c.cutoff.dial)},
 		PassMetadataInContext:    true, // the target, for admission
-	}, slog.New(scrapeLog{logger.Handler()}), nil, nil, guardedAppends{c.db, c.cutoff, around, c.db.Head().NumSeries}, reg)
+	}, slog.New(scrapeLog{logger.Handler()}), nil, nil, guardedAppendable{c.db, c.cutoff, shared, c.db.Head().NumSeries}, reg)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus: %w", err)
 	}
@@ -136,9 +136,9 @@ func storageOptions(o Options, registry features.Collector) *tsdb.Options {
 	return opts
 }
 
-// scrapeFrom starts scraping what comes over updates, and rule evaluation. The channel it returns carries an error when that
-// can't be done.
-func (c *core) scrapeFrom(updates <-chan map[string][]*targetgroup.Group) <-chan error {
+// startScraping starts rule evaluation and the scraping of the targets from updates. The returned channel receives an error if
+// the configuration can't be applied.
+func (c *core) startScraping(updates <-chan map[string][]*targetgroup.Group) <-chan error {
 	failed := make(chan error, 1)
 	go c.rules.Run()
 	sets := make(chan map[string][]*targetgroup.Group)
@@ -149,16 +149,16 @@ func (c *core) scrapeFrom(updates <-chan map[string][]*targetgroup.Group) <-chan
 			case u := <-updates:
 				sets <- u
 			case <-c.stop:
-				// The manager may take up its last set while it is being stopped; this one starts nothing.
+				// The manager may apply its last set while it stops; an empty one starts no scrapes.
 				sets <- map[string][]*targetgroup.Group{}
 				return
 			}
 		}
 	}()
 	go func() {
-		defer close(c.ended)
-		// Looks the host's name up, which takes seconds where the resolver is unreachable: queries don't wait for it.
-		if err := c.scrape.ApplyConfig(c.scraped); err != nil {
+		defer close(c.scrapeEnded)
+		// ApplyConfig resolves the host name, which takes seconds without a reachable resolver. Queries must not wait for it.
+		if err := c.scrape.ApplyConfig(c.scrapeConfig); err != nil {
 			failed <- fmt.Errorf("prometheus: configuration: %w", err)
 		}
 		_ = c.scrape.Run(sets) // returns nil when sets is closed
@@ -166,24 +166,24 @@ func (c *core) scrapeFrom(updates <-chan map[string][]*targetgroup.Group) <-chan
 	return failed
 }
 
-// stopScraping returns when scrapes and rule evaluations have ended. Scrapes in flight may go on for grace, then they are cut off.
+// stopScraping returns when scrapes and rule evaluations have ended. Scrapes in flight are cut off after grace.
 func (c *core) stopScraping(grace time.Duration) {
 	close(c.stop)
 	defer c.cutoff.now()
 	defer time.AfterFunc(grace, c.cutoff.now).Stop()
-	<-c.ended
+	<-c.scrapeEnded
 	c.scrape.Stop()
 	c.rules.Stop()
 }
 
-// closeStorage closes what openCore opened. Nobody may read from the storage any more.
+// closeStorage closes what openCore opened. No request may use the storage any more.
 func (c *core) closeStorage() error {
 	var errs []error
 	if c.db != nil {
 		errs = append(errs, c.db.Close())
 	}
-	if c.active != nil {
-		errs = append(errs, c.active.Close())
+	if c.activeQueries != nil {
+		errs = append(errs, c.activeQueries.Close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("prometheus: close storage: %w", err)

@@ -5,25 +5,24 @@ import (
 	"net"
 )
 
-// cutoff ends scrapes that hang when Prometheus stops. The scraper itself waits for each scrape in flight until its timeout,
-// which suits a separate process and not one that has promised to be gone within two seconds.
+// cutoff ends hung scrapes when Prometheus stops. The scraper itself would wait for each scrape in flight until its timeout.
 type cutoff struct {
-	ctx   context.Context // ends when what still hangs is to be cut off
-	now   context.CancelFunc
-	reach *reach
-	// inside returns how a part of this process is reached, nil for an address that isn't one's.
+	ctx    context.Context // ends at the cutoff
+	now    context.CancelFunc
+	policy *dialPolicy
+	// inside returns the in-process dialer of an address, nil if the address is not in this process.
 	inside func(address string) func(context.Context) (net.Conn, error)
 }
 
-func newCutoff(r *reach, inside func(string) func(context.Context) (net.Conn, error)) *cutoff {
+func newCutoff(policy *dialPolicy, inside func(string) func(context.Context) (net.Conn, error)) *cutoff {
 	if inside == nil {
 		inside = func(string) func(context.Context) (net.Conn, error) { return nil }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &cutoff{ctx, cancel, r, inside}
+	return &cutoff{ctx, cancel, policy, inside}
 }
 
-// dial opens a connection, where reach allows it, that breaks at the cutoff.
+// dial opens a connection if policy allows it. The connection is closed at the cutoff.
 func (c *cutoff) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
@@ -31,27 +30,27 @@ func (c *cutoff) dial(ctx context.Context, network, address string) (net.Conn, e
 	dial := c.inside(address)
 	if dial == nil {
 		dial = func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{Control: c.reach.control(address)}).DialContext(ctx, network, address)
+			return (&net.Dialer{Control: c.policy.control(address)}).DialContext(ctx, network, address)
 		}
 	}
 	conn, err := dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.ctx.Err(); err != nil { // a connection within this machine may be there before ctx ends
+	if err := c.ctx.Err(); err != nil { // a local connection may succeed although ctx has ended
 		_ = conn.Close()
 		return nil, err
 	}
 	//nolint:contextcheck // the connection outlives the dialling
-	return &cuttable{conn, context.AfterFunc(c.ctx, func() { _ = conn.Close() })}, nil
+	return &cutoffConn{conn, context.AfterFunc(c.ctx, func() { _ = conn.Close() })}, nil
 }
 
-type cuttable struct {
+type cutoffConn struct {
 	net.Conn
-	forget func() bool
+	cancelClose func() bool
 }
 
-func (c *cuttable) Close() error {
-	c.forget()
+func (c *cutoffConn) Close() error {
+	c.cancelClose()
 	return c.Conn.Close()
 }

@@ -270,7 +270,7 @@ func garbage(t *testing.T, path, damaged string) string {
 	return damaged
 }
 
-func TestDamageIsToldAndLeftUntouched(t *testing.T) {
+func TestDamageIsReportedAndLeftUntouched(t *testing.T) {
 	t.Parallel()
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {
@@ -315,7 +315,7 @@ func TestDamageIsToldAndLeftUntouched(t *testing.T) {
 	}
 }
 
-func TestRepairMovesDamageAsideAndGoesOn(t *testing.T) {
+func TestRepairMovesDamageAsideAndContinues(t *testing.T) {
 	t.Parallel()
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {
@@ -405,7 +405,7 @@ func TestDirectoryThatBecomesUsable(t *testing.T) {
 		opened := make(chan *core, 1)
 		go func() { opened <- p.open(ctx) }()
 		synctest.Wait()
-		if err := p.Err(); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "it is tried again every 15s") {
+		if err := p.Err(); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "the server retries every 15s") {
 			t.Errorf("Err: %v", err)
 		}
 		time.Sleep(time.Minute)
@@ -438,22 +438,22 @@ func TestTooLittleSpaceToOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Close() })
-	p.space.free = func(string) (uint64, bool) { return 1 << 20, true }
+	p.disk.free = func(string) (uint64, bool) { return 1 << 20, true }
 	before := tree(t, dir)
 	c, out := p.tryOpen()
-	if c != nil || out == nil || !out.passes || !strings.Contains(out.Error(), "1 MiB are free, 8 MiB are needed") {
+	if c != nil || out == nil || !out.transient || !strings.Contains(out.Error(), "1 MiB are free, 8 MiB are needed") {
 		t.Fatalf("%v", out)
 	}
 	if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
 		t.Error(diff)
 	}
-	if len(out.faults) != 1 || out.faults[0].mend != nil {
+	if len(out.faults) != 1 || out.faults[0].repair != nil {
 		t.Errorf("a full disk is taken for damage: %v", out.faults)
 	}
 }
 
 func TestPanicWhileOpeningIsAnError(t *testing.T) {
-	err := caught(func() error { panic("out of range") })
+	err := recovered(func() error { panic("out of range") })
 	if err == nil || !strings.Contains(err.Error(), "out of range") {
 		t.Errorf("%v", err)
 	}
@@ -488,11 +488,11 @@ func TestMissingBeginningOfTheLog(t *testing.T) {
 func TestWhatToDoAboutDamage(t *testing.T) {
 	faults := []fault{{path: "/data/x", what: "block", err: errNoFile, lost: "samples of a day"}}
 	for want, o := range map[string]outage{
-		"restore from a backup what is damaged, or start the server with --builtin-prometheus-repair, which moves it to /data/damaged-TIME " +
-			"and goes on without it; nothing has been changed": {dir: "/data", faults: faults},
-		"move the directory away or restore it from a backup, and start the server again; the repair did not help": {dir: "/data", faults: faults, repair: true},
+		"restore the damaged data from a backup, or start the server with --builtin-prometheus-repair, which moves it to /data/damaged-TIME " +
+			"and continues without it; nothing has been changed": {dir: "/data", faults: faults},
+		"the repair did not help: move the directory away or restore it from a backup, and start the server again": {dir: "/data", faults: faults, repaired: true},
 	} {
-		if got := o.way(); got != want {
+		if got := o.remedy(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 		if want := "block /data/x: it is a directory where a file belongs (lost: samples of a day)"; !strings.HasSuffix(o.Error(), want) {
@@ -503,12 +503,12 @@ func TestWhatToDoAboutDamage(t *testing.T) {
 
 func TestFailuresThatMayPass(t *testing.T) {
 	for _, err := range []error{syscall.ENOSPC, fmt.Errorf("open: %w", &os.PathError{Op: "open", Path: "x", Err: syscall.EACCES})} {
-		if !surroundingsFail(err) {
+		if !isEnvironmentError(err) {
 			t.Errorf("%v is taken for damage", err)
 		}
 	}
 	for _, err := range []error{errNoFile, &wlog.CorruptionErr{}, syscall.ENOENT} {
-		if surroundingsFail(err) {
+		if isEnvironmentError(err) {
 			t.Errorf("%v is not taken for damage", err)
 		}
 	}

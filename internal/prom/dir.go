@@ -13,7 +13,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
-// dirLock holds a data directory against other processes, by the same file as a separate Prometheus does.
+// dirLock locks a data directory against other processes, with the lock file of a separate Prometheus.
 type dirLock struct {
 	path     string
 	releaser fileutil.Releaser
@@ -21,23 +21,23 @@ type dirLock struct {
 
 var errInUse = errors.New("in use by another process")
 
-// dirError says why a data directory can't be taken, and what to do about that.
+// dirError says why a data directory can't be locked, and the remedy.
 type dirError struct {
-	err error
-	do  string
+	err    error
+	remedy string
 }
 
-func (e *dirError) Error() string { return e.err.Error() + "; " + e.do }
+func (e *dirError) Error() string { return e.err.Error() + "; " + e.remedy }
 func (e *dirError) Unwrap() error { return e.err }
 
-// lockDir makes the directory, an absolute path, where it is absent and locks it.
+// lockDir creates the directory if it is absent and locks it. dir is an absolute path.
 func lockDir(dir string) (*dirLock, *dirError) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		why, do := durable.Cause(err), wayInto(err)
+		why, do := durable.Cause(err), dirRemedy(err)
 		if e, ok := errors.AsType[*os.PathError](err); ok && (errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrExist)) {
 			why, do = fmt.Errorf("%s is a file", e.Path), "move it away"
 		}
-		return nil, &dirError{fmt.Errorf("prometheus: data directory %s can't be made: %w", dir, why), do}
+		return nil, &dirError{fmt.Errorf("prometheus: data directory %s can't be created: %w", dir, why), do}
 	}
 	path := filepath.Join(dir, "lock")
 	releaser, _, err := fileutil.Flock(path)
@@ -45,22 +45,22 @@ func lockDir(dir string) (*dirLock, *dirError) {
 	case err == nil:
 		return &dirLock{path, releaser}, nil
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		return nil, &dirError{fmt.Errorf("prometheus: data directory %s is %w", dir, errInUse), "stop that one, or give another --data-dir"}
+		return nil, &dirError{fmt.Errorf("prometheus: data directory %s is %w", dir, errInUse), "stop that process, or set another --data-dir"}
 	case isDir(path):
 		return nil, &dirError{fmt.Errorf("prometheus: data directory %s can't be written to: %s is a directory", dir, path), "move it away"}
 	}
-	return nil, &dirError{fmt.Errorf("prometheus: data directory %s can't be written to: %w", dir, durable.Cause(err)), wayInto(err)}
+	return nil, &dirError{fmt.Errorf("prometheus: data directory %s can't be written to: %w", dir, durable.Cause(err)), dirRemedy(err)}
 }
 
-// wayInto says what to do about a directory that can't be made or written to.
-func wayInto(err error) string {
+// dirRemedy returns the remedy for a directory that can't be created or written to.
+func dirRemedy(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return "give this user the right to, or another --data-dir"
+		return "give this user write permission, or set another --data-dir"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "make room there"
+		return "free space on its disk"
 	}
-	return "look at the disk, or give another --data-dir"
+	return "check the disk, or set another --data-dir"
 }
 
 func (l *dirLock) release() error {

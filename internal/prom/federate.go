@@ -22,8 +22,8 @@ import (
 	"github.com/stackscope/stackscope/internal/prom/guard"
 )
 
-// federation answers /federate: the newest sample of each series that a match[] parameter selects, for another Prometheus to
-// scrape. It takes memory from the budget of queries. Native histograms are left out; none are scraped.
+// federation answers /federate, which another Prometheus scrapes: the newest sample of each series that a match[] parameter selects.
+// It reserves memory of the query budget. Native histograms are omitted; none are scraped.
 type federation struct {
 	db     storage.Queryable
 	parser *guard.Parser
@@ -45,7 +45,7 @@ func (f *federation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	selectors := r.Form["match[]"]
 	parsed, err := f.parser.PrepareSelectors(r.Context(), selectors)
 	if err != nil {
-		apiRefusal(w, err)
+		writeRefusal(w, err)
 		return
 	}
 	defer parsed()
@@ -56,19 +56,19 @@ func (f *federation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	now := time.Now()
 	hints := &storage.SelectHints{Start: timestamp.FromTime(now.Add(-queryLookback)), End: timestamp.FromTime(now)}
-	slot, ctx, err := f.budget.listing(r.Context(), 0)
+	slot, ctx, err := f.budget.reserveListing(r.Context(), 0)
 	if err != nil {
-		apiRefusal(w, err)
+		writeRefusal(w, err)
 		return
 	}
-	samples, done, err := f.selected(ctx, hints, matchers)
+	samples, done, err := f.newestMatching(ctx, hints, matchers)
 	if _, tooMany := errors.AsType[promql.ErrTooManySamples](err); tooMany {
 		slot.Release()
-		if slot, ctx, err = f.budget.large(r.Context()); err != nil {
-			apiRefusal(w, err)
+		if slot, ctx, err = f.budget.reserveLarge(r.Context()); err != nil {
+			writeRefusal(w, err)
 			return
 		}
-		samples, done, err = f.selected(ctx, hints, matchers)
+		samples, done, err = f.newestMatching(ctx, hints, matchers)
 	}
 	defer slot.Release()
 	if err != nil {
@@ -79,7 +79,7 @@ func (f *federation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), status)
 		return
 	}
-	defer done() // after the labels have been written: they lie in the querier's memory
+	defer done() // only after the labels have been written: they point into the querier's memory
 
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
@@ -90,16 +90,16 @@ func (f *federation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if n < 0 {
 			n = len(samples)
 		}
-		if err := encoder.Encode(family(name, samples[:n])); err != nil {
-			f.logger.Debug("federation ended early", "error", err)
+		if err := encoder.Encode(metricFamily(name, samples[:n])); err != nil {
+			f.logger.Debug("federation response was not written completely", "error", err)
 			return
 		}
 		samples = samples[n:]
 	}
 }
 
-// selected returns the newest samples of what matches, and what gives their memory back.
-func (f *federation) selected(ctx context.Context, hints *storage.SelectHints, matchers [][]*labels.Matcher) ([]sample, func(), error) {
+// newestMatching returns the newest sample of each matching series, and the function that closes their querier.
+func (f *federation) newestMatching(ctx context.Context, hints *storage.SelectHints, matchers [][]*labels.Matcher) ([]sample, func(), error) {
 	querier, err := f.db.Querier(hints.Start, hints.End)
 	if err != nil {
 		return nil, nil, err
@@ -117,7 +117,7 @@ func (f *federation) selected(ctx context.Context, hints *storage.SelectHints, m
 	return samples, done, nil
 }
 
-// newest returns the last sample of each series within hints, sorted by name. Series that have ended are left out.
+// newest returns the last sample of each series within hints, sorted by name. Stale series are omitted.
 func newest(set storage.SeriesSet, hints *storage.SelectHints) ([]sample, error) {
 	var (
 		samples []sample
@@ -150,7 +150,7 @@ func newest(set storage.SeriesSet, hints *storage.SelectHints) ([]sample, error)
 	return samples, set.Err()
 }
 
-func family(name string, samples []sample) *dto.MetricFamily {
+func metricFamily(name string, samples []sample) *dto.MetricFamily {
 	f := &dto.MetricFamily{Name: &name, Type: dto.MetricType_UNTYPED.Enum()}
 	for _, s := range samples {
 		m := &dto.Metric{Untyped: &dto.Untyped{Value: &s.value}, TimestampMs: &s.millis}
@@ -159,7 +159,7 @@ func family(name string, samples []sample) *dto.MetricFamily {
 				m.Label = append(m.Label, &dto.LabelPair{Name: &l.Name, Value: &l.Value})
 			}
 		})
-		// An empty instance keeps the scraping Prometheus from putting ours into series that have none of their own.
+		// An empty instance label keeps the scraping Prometheus from adding this server's to series without one.
 		if !s.labels.Has(model.InstanceLabel) {
 			m.Label = append(m.Label, &dto.LabelPair{Name: new(model.InstanceLabel), Value: new("")})
 		}

@@ -144,7 +144,7 @@ func TestFederatedSamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		queryable, b := &counting{Queryable: db}, newTestBudget(Options{})
-		taken := func() int { return b.listed.State().Taken }
+		taken := func() int { return b.listings.State().Taken }
 		f := &federation{db: queryable, parser: guard.NewParser(), budget: b, logger: slog.New(slog.DiscardHandler)}
 		ask := func(match ...string) *httptest.ResponseRecorder {
 			w := httptest.NewRecorder()
@@ -177,7 +177,7 @@ func TestFederatedSamples(t *testing.T) {
 
 		var slots []*budget.Slot
 		for range listings {
-			slot, _, err := b.listing(t.Context(), 0)
+			slot, _, err := b.reserveListing(t.Context(), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +186,7 @@ func TestFederatedSamples(t *testing.T) {
 		{
 			w := httptest.NewRecorder()
 			f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/federate?match[]=up", nil))
-			if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "ask again later") || taken() != listings {
+			if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "retry later") || taken() != listings {
 				t.Errorf("without a free slot: %d %s, %d slots are kept", w.Code, w.Body, taken())
 			}
 		}

@@ -11,48 +11,48 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What can be wrong with the embedded Prometheus, as the label problem of its metric spells it.
+// Problems of the embedded Prometheus: values of the label problem of stackscope_prometheus_problem.
 const (
-	problemData       = "data"       // it can't be opened
-	problemDisk       = "disk"       // too little space is left, nothing is stored
-	problemCommit     = "commit"     // what was scraped can't be written
-	problemCompaction = "compaction" // blocks can't be made
-	problemTruncation = "truncation" // the head or its log can't be shortened
-	problemBlocks     = "blocks"     // blocks can't be read again
+	problemData       = "data"       // the data directory can't be opened
+	problemDisk       = "disk"       // too little disk space: samples are not stored
+	problemCommit     = "commit"     // scraped samples can't be written
+	problemCompaction = "compaction" // blocks can't be created
+	problemTruncation = "truncation" // the head or the WAL can't be truncated
+	problemBlocks     = "blocks"     // blocks can't be reloaded
 )
 
 func problems() []string {
 	return []string{problemData, problemDisk, problemCommit, problemCompaction, problemTruncation, problemBlocks}
 }
 
-// health knows what is wrong with the embedded Prometheus right now.
+// health holds the current problems of the embedded Prometheus.
 type health struct {
 	logger *slog.Logger
-	out    atomic.Pointer[outage]
+	outage atomic.Pointer[outage]
 	up     atomic.Bool
 
-	commitFails atomic.Bool
-	unsaved     prometheus.Counter
-	reasons     reasons
+	commitFailing atomic.Bool
+	notStored     prometheus.Counter
+	lastErrors    lastErrors
 
-	mu    sync.Mutex
-	wrong map[string]trouble
+	mu     sync.Mutex
+	active map[string]activeProblem
 }
 
-type trouble struct {
+type activeProblem struct {
 	since time.Time
 	err   error
 }
 
 func newHealth(logger *slog.Logger, reg prometheus.Registerer) *health {
 	h := &health{
-		logger: logger, wrong: map[string]trouble{}, reasons: reasons{last: map[string]error{}},
-		unsaved: prometheus.NewCounter(prometheus.CounterOpts{
+		logger: logger, active: map[string]activeProblem{}, lastErrors: lastErrors{byMessage: map[string]error{}},
+		notStored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stackscope_prometheus_scrapes_not_stored_total",
 			Help: "Scrapes of the embedded Prometheus that were not stored: its disk was full or could not be written to.",
 		}),
 	}
-	reg.MustRegister(h.unsaved, h)
+	reg.MustRegister(h.notStored, h)
 	return h
 }
 
@@ -68,86 +68,88 @@ func (h *health) Describe(c chan<- *prometheus.Desc) { c <- upDesc; c <- problem
 
 // Collect implements prometheus.Collector.
 func (h *health) Collect(c chan<- prometheus.Metric) {
-	c <- prometheus.MustNewConstMetric(upDesc, prometheus.GaugeValue, number(h.up.Load()))
+	c <- prometheus.MustNewConstMetric(upDesc, prometheus.GaugeValue, boolValue(h.up.Load()))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, name := range problems() {
-		_, is := h.wrong[name]
-		c <- prometheus.MustNewConstMetric(problemDesc, prometheus.GaugeValue, number(is), name)
+		_, is := h.active[name]
+		c <- prometheus.MustNewConstMetric(problemDesc, prometheus.GaugeValue, boolValue(is), name)
 	}
 }
 
-func number(b bool) float64 {
+func boolValue(b bool) float64 {
 	if b {
 		return 1
 	}
 	return 0
 }
 
-// closed notes that the data can't be opened.
-func (h *health) closed(out *outage) {
-	h.out.Store(out)
-	h.set(problemData, fmt.Errorf("%w; %s", out, out.way()))
+// setOutage records that the data can't be opened.
+func (h *health) setOutage(out *outage) {
+	h.outage.Store(out)
+	h.set(problemData, fmt.Errorf("%w; %s", out, out.remedy()))
 }
 
-// opened notes that the data is open.
-func (h *health) opened() {
-	h.out.Store(nil)
+// clearOutage records that the data is open.
+func (h *health) clearOutage() {
+	h.outage.Store(nil)
 	h.up.Store(true)
 	h.clear(problemData)
 }
 
-// set notes a problem and reports whether it is new.
+// set records a problem and reports whether it is new.
 func (h *health) set(problem string, err error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	old, known := h.wrong[problem]
+	old, known := h.active[problem]
 	if !known {
 		old.since = time.Now()
 	}
-	h.wrong[problem] = trouble{old.since, err}
+	h.active[problem] = activeProblem{old.since, err}
 	return !known
 }
 
-// clear forgets a problem and reports how long it lasted, and whether there was one.
+// clear removes a problem. It returns how long the problem lasted and whether there was one.
 func (h *health) clear(problem string) (time.Duration, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	old, known := h.wrong[problem]
-	delete(h.wrong, problem)
+	old, known := h.active[problem]
+	delete(h.active, problem)
 	return time.Since(old.since), known
 }
 
-// err returns everything that is wrong.
+// err returns all problems as one error.
 func (h *health) err() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var errs []error
 	for _, name := range problems() {
-		if t, is := h.wrong[name]; is {
+		if t, is := h.active[name]; is {
 			errs = append(errs, t.err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// committed takes the result of storing a scrape. A failure is logged once, until storing works again.
-func (h *health) committed(err error) {
+// recordCommit records the result of a commit. It logs the first failure and the recovery.
+func (h *health) recordCommit(err error) {
 	if err == nil {
-		if h.commitFails.Load() && h.commitFails.Swap(false) {
+		if h.commitFailing.Load() && h.commitFailing.Swap(false) {
 			lasted, _ := h.clear(problemCommit)
-			h.logger.Warn("what is scraped is stored again", "after", lasted.Round(time.Second))
+			h.logger.Warn("scraped samples are stored again", "after", lasted.Round(time.Second))
 		}
 		return
 	}
-	h.unsaved.Inc()
-	h.commitFails.Store(true)
-	err = fmt.Errorf("prometheus: what is scraped can't be stored: %w; look at the disk under the data directory", err)
+	h.notStored.Inc()
+	h.commitFailing.Store(true)
+	err = fmt.Errorf("prometheus: scraped samples can't be stored: %w; check the disk of the data directory", err)
 	if h.set(problemCommit, err) {
-		h.logger.Error("what is scraped can't be stored", "error", err)
+		h.logger.Error("scraped samples can't be stored", "error", err)
 	}
 }
 
-// listening returns a logger that remembers the last error of what the TSDB does in the background: its metrics count failures
-// and don't say why.
-func (h *health) listening(l *slog.Logger) *slog.Logger { return slog.New(failureLog{l.Handler(), h}) }
+// captureErrors returns a logger that keeps the last error of each background task, because the TSDB's metrics count failures without
+// their cause.
+func (h *health) captureErrors(l *slog.Logger) *slog.Logger {
+	return slog.New(errorCapture{l.Handler(), h})
+}

@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	// maxHeldBytes bounds the answers that are being read, but for the newest one, and maxReaders their readers.
+	// maxHeldBytes bounds the responses that clients are reading, except the newest one; maxReaders bounds their readers.
 	maxHeldBytes = 96 << 20
 	maxReaders   = 2048
 )
 
-// routes is the table of everything under PathPrefix. There is no way here to reload, stop or delete anything.
+// routes returns the handler of everything under PathPrefix. No route reloads, stops or deletes anything.
 func (p *Prometheus) routes() (routes.Lister, error) {
 	answers := answer.NewStore(answer.Options{MaxBytes: maxHeldBytes, MaxReaders: maxReaders})
 	pages, err := newPages(p.opts.UI, p.opts.PathPrefix, p.isReady, answers)
@@ -31,13 +31,13 @@ func (p *Prometheus) routes() (routes.Lister, error) {
 		return nil, err
 	}
 	prefix := p.opts.PathPrefix
-	passing := newPassing(p.around.registry)
+	slowReaders := newSlowReaderPolicy(p.shared.registry)
 	mux := routes.NewMux()
-	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Buffer(p.guarded(func(c *core) http.Handler { return c.api }), passing)))
+	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Whole(p.withCore(func(c *core) http.Handler { return c.api }), slowReaders)))
 	mux.HandleFunc("GET "+prefix+"/api/v1/status/walreplay", p.walReplay)
-	mux.Handle("GET "+prefix+"/federate", answers.Buffer(p.guarded(func(c *core) http.Handler {
-		return httputil.CompressionHandler{Handler: quiet(p.hidden, c.federate)}
-	}), passing))
+	mux.Handle("GET "+prefix+"/federate", answers.Whole(p.withCore(func(c *core) http.Handler {
+		return httputil.CompressionHandler{Handler: hideDataDir(p.hidden, c.federate)}
+	}), slowReaders))
 	mux.Handle("GET "+prefix+"/metrics", answer.NewSource(answer.SourceOptions[struct{}]{
 		Store: answers, ContentType: "text/plain; version=0.0.4; charset=utf-8", Compress: true,
 		Make: func(_ struct{}, w io.Writer) error {
@@ -63,38 +63,38 @@ func (p *Prometheus) routes() (routes.Lister, error) {
 		mux.Handle("GET "+prefix, redirect(path.Base(prefix)+"/"))
 	}
 	pages.register(mux)
-	return routes.With(p.whileOut(mux), func() []routes.Route { return routes.Sorted(append(mux.Routes(), p.apiRoutes()...)) }), nil
+	return routes.With(p.refuseDuringOutage(mux), func() []routes.Route { return routes.Sorted(append(mux.Routes(), p.apiRoutes()...)) }), nil
 }
 
-// whileOut answers 503 everywhere but at the metrics while the data can't be opened, and says why.
-func (p *Prometheus) whileOut(next http.Handler) http.Handler {
+// refuseDuringOutage answers 503 with the cause on all paths except /metrics while the data can't be opened.
+func (p *Prometheus) refuseDuringOutage(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		out := p.health.out.Load()
+		out := p.health.outage.Load()
 		if out == nil || r.URL.Path == p.opts.PathPrefix+"/metrics" {
 			next.ServeHTTP(w, r)
 			return
 		}
-		text := fmt.Sprintf("The embedded Prometheus is out of service: %v.\nWhat to do: %s.\nThe API, service discovery and Grafana go on.", out, out.way())
+		text := fmt.Sprintf("The embedded Prometheus is out of service: %v.\nWhat to do: %s.\nThe API, service discovery and Grafana still work.", out, out.remedy())
 		http.Error(w, p.hidden.For(r.Context(), text), http.StatusServiceUnavailable)
 	})
 }
 
-// guarded serves a request by a handler of the core, while there is one.
-func (p *Prometheus) guarded(handler func(*core) http.Handler) http.Handler {
+// withCore serves a request with a handler of the core, and answers 503 while there is none.
+func (p *Prometheus) withCore(handler func(*core) http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := p.core.Load()
-		if c == nil || !p.requests.enter() {
+		if c == nil || !p.requests.begin() {
 			p.unavailable(w)
 			return
 		}
-		debug.SetPanicOnFault(true) // a mapped file that the disk doesn't give back fails this request alone
-		p.requests.through(handler(c), w, r)
+		debug.SetPanicOnFault(true) // an I/O error of a mapped file fails only this request
+		p.requests.serve(handler(c), w, r)
 	})
 }
 
 func (p *Prometheus) isReady() bool { return p.core.Load() != nil && !p.requests.stopping() }
 
-// unavailable answers as a separate Prometheus does while it starts or stops; the UI tells the two apart by the header.
+// unavailable answers as a separate Prometheus does while it starts or stops. The UI distinguishes the two by the header.
 func (p *Prometheus) unavailable(w http.ResponseWriter) {
 	if p.requests.stopping() {
 		w.Header().Set("X-Prometheus-Stopping", "true")
@@ -103,11 +103,10 @@ func (p *Prometheus) unavailable(w http.ResponseWriter) {
 	}
 	w.Header().Set("X-Prometheus-Stopping", "false")
 	w.Header().Set("Retry-After", "1")
-	http.Error(w, "Prometheus is starting: it reads its write-ahead log.", http.StatusServiceUnavailable)
+	http.Error(w, "Prometheus is starting: it replays its write-ahead log.", http.StatusServiceUnavailable)
 }
 
-// walReplay tells how far the write-ahead log has been read. Unlike the API's own answer it works while that is going on, which
-// is when the UI asks.
+// walReplay returns the progress of the WAL replay. The UI requests it during the replay, when Prometheus' own API is not yet there.
 func (p *Prometheus) walReplay(w http.ResponseWriter, _ *http.Request) {
 	type progress struct {
 		Min     int `json:"min"`
@@ -124,7 +123,7 @@ func (p *Prometheus) walReplay(w http.ResponseWriter, _ *http.Request) {
 	}{"success", data})
 }
 
-// httpMetrics counts and times the API's requests under the names of a separate Prometheus.
+// httpMetrics are the request metrics of the API, named as in a separate Prometheus.
 type httpMetrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -146,7 +145,7 @@ func newHTTPMetrics(reg prometheus.Registerer) httpMetrics {
 	return m
 }
 
-// instrument wraps the handler of a route. The name is the route's pattern, never a path that somebody asked for.
+// instrument wraps the handler of a route. The name is the route's pattern, never a requested path.
 func (m httpMetrics) instrument(name string, next http.HandlerFunc) http.HandlerFunc {
 	label := prometheus.Labels{"handler": "/api/v1" + name}
 	return promhttp.InstrumentHandlerCounter(m.requests.MustCurryWith(label),

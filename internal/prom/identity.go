@@ -24,36 +24,36 @@ const (
 	samplesScraped = "scrape_samples_scraped\xff" // as the scraper marks it
 )
 
-// Worker is what a worker's samples may say that they come from.
+// Worker is the identity that a worker's samples may have in their labels.
 type Worker struct{ ID, Name, ClusterID string }
 
-// identity is who may speak at an address. Another one is made when that changes.
+// identity holds the workers whose samples may come from one address. It is replaced when the workers change.
 type identity struct {
 	workers []Worker
 	ids     map[string]Worker
 	names   map[Worker]bool // with name and cluster, and with the name alone
 }
 
-// identities returns who may speak at which address. It keeps those of before that did not change.
-func identities(workers map[string][]Worker, before map[string]*identity) map[string]*identity {
+// identities returns the identity of each address. Unchanged ones are kept, so that pointers can be compared.
+func identities(workers map[string][]Worker, previous map[string]*identity) map[string]*identity {
 	out := make(map[string]*identity, len(workers))
 	for address, at := range workers {
-		if was := before[address]; was != nil && slices.Equal(was.workers, at) {
-			out[address] = was
+		if old := previous[address]; old != nil && slices.Equal(old.workers, at) {
+			out[address] = old
 			continue
 		}
-		who := &identity{slices.Clone(at), map[string]Worker{}, map[Worker]bool{}}
+		identified := &identity{slices.Clone(at), map[string]Worker{}, map[Worker]bool{}}
 		for _, w := range at {
-			who.ids[w.ID] = w
-			who.names[Worker{Name: w.Name}], who.names[Worker{Name: w.Name, ClusterID: w.ClusterID}] = true, true
+			identified.ids[w.ID] = w
+			identified.names[Worker{Name: w.Name}], identified.names[Worker{Name: w.Name, ClusterID: w.ClusterID}] = true, true
 		}
-		out[address] = who
+		out[address] = identified
 	}
 	return out
 }
 
-// is reports whether one worker at the address has all of these that are given.
-func (i *identity) is(id, name, cluster string) bool {
+// matches reports whether one worker at the address has all of the given values. An empty value is not compared.
+func (i *identity) matches(id, name, cluster string) bool {
 	switch {
 	case id == "" && name == "":
 		return true
@@ -66,97 +66,97 @@ func (i *identity) is(id, name, cluster string) bool {
 	return ok && (name == "" || name == w.Name) && (cluster == "" || cluster == w.ClusterID)
 }
 
-// source is where the samples of a scrape come from.
+// source is the target of a scrape with the identity that its samples may have.
 type source struct {
-	anyone                 bool // nobody has said yet who the workers are
-	who                    *identity
+	unrestricted           bool // before the first SetWorkers
+	identity               *identity
 	clusterID, clusterName string // of the target
-	looked                 *looked
+	check                  *targetCheck
 }
 
-// looked is what is known of a target from one scrape to the next. A target is scraped by one goroutine.
-type looked struct {
-	at      *identity // for whom each series that the scraper remembers was looked at
-	done    bool      // under at
-	refused map[storage.SeriesRef]bool
+// targetCheck is the state of a target between scrapes. Only the target's scrape goroutine uses it.
+type targetCheck struct {
+	identity *identity // for which the series in the scrape cache were checked
+	complete bool      // all cached series were checked for identity
+	refused  map[storage.SeriesRef]bool
 }
 
-func (a *sampleAdmission) source(t *scrape.Target) source {
+func (f *sampleFilter) source(t *scrape.Target) source {
 	s := source{clusterID: t.GetValue(labelClusterID), clusterName: t.GetValue(labelClusterName)}
-	workers := a.workers.Load()
+	workers := f.workers.Load()
 	if workers == nil {
-		s.anyone = true
+		s.unrestricted = true
 		return s
 	}
-	s.who = (*workers)[t.GetValue(model.AddressLabel)]
+	s.identity = (*workers)[t.GetValue(model.AddressLabel)]
 	key := weak.Make(t)
-	known, ok := a.looked.Load(key)
+	known, ok := f.checks.Load(key)
 	if !ok {
-		known, ok = a.looked.LoadOrStore(key, &looked{})
+		known, ok = f.checks.LoadOrStore(key, &targetCheck{})
 		if !ok {
-			runtime.AddCleanup(t, func(key weak.Pointer[scrape.Target]) { a.looked.Delete(key) }, key)
+			runtime.AddCleanup(t, func(key weak.Pointer[scrape.Target]) { f.checks.Delete(key) }, key)
 		}
 	}
-	s.looked, _ = known.(*looked)
+	s.check, _ = known.(*targetCheck)
 	return s
 }
 
-// settled reports whether each series that the scraper remembers was looked at since who may speak has changed.
-func (s source) settled() bool {
-	return s.anyone || s.looked != nil && s.looked.done && s.looked.at == s.who
+// verified reports whether all series in the scrape cache have been checked for the current identity.
+func (s source) verified() bool {
+	return s.unrestricted || s.check != nil && s.check.complete && s.check.identity == s.identity
 }
 
-// has reports whether a series may come from there.
-func (s source) has(ls labels.Labels) bool {
-	if s.anyone {
+// allows reports whether a series may come from this source.
+func (s source) allows(ls labels.Labels) bool {
+	if s.unrestricted {
 		return true
 	}
 	id, name := ls.Get(labelClusterID), ls.Get(labelClusterName)
 	if s.clusterID != "" && (id != "" && id != s.clusterID || name != "" && name != s.clusterName) {
 		return false
 	}
-	return s.who.is(ls.Get(labelWorkerID), ls.Get(labelWorkerName), cmp.Or(s.clusterID, id))
+	return s.identity.matches(ls.Get(labelWorkerID), ls.Get(labelWorkerName), cmp.Or(s.clusterID, id))
 }
 
-// lookOut counts the samples of a scrape while not all of the remembered series have been looked at.
-type lookOut struct {
-	samples, scraped int
-	refused          map[storage.SeriesRef]bool
+// scrapeCheck counts the samples of one scrape while the target's series are not all verified.
+type scrapeCheck struct {
+	samples, reported int
+	refused           map[storage.SeriesRef]bool
 }
 
-// stop ends a series that the scraper remembers and that may not come from there any more.
-func (a *guardedAppender) stop(ref storage.SeriesRef, ls labels.Labels, t int64) {
-	a.around.admission.foreign.Inc()
-	if a.out.refused == nil {
-		a.out.refused = map[storage.SeriesRef]bool{}
+// endSeries ends a cached series that its source no longer allows, with a staleness marker.
+func (a *guardedAppender) endSeries(ref storage.SeriesRef, ls labels.Labels, t int64) {
+	a.shared.filter.wrongWorker.Inc()
+	if a.check.refused == nil {
+		a.check.refused = map[storage.SeriesRef]bool{}
 	}
-	if l := a.from.looked; l == nil || !l.refused[ref] && !a.out.refused[ref] {
-		// An error says that a later sample is there: it may be left as it is.
+	if l := a.source.check; l == nil || !l.refused[ref] && !a.check.refused[ref] {
+		// An error means that the series has a later sample, which needs no marker.
 		_, _ = a.AppenderV2.Append(ref, ls, 0, t, math.Float64frombits(value.StaleNaN), nil, nil, storage.AppendV2Options{RejectOutOfOrder: true})
 	}
-	a.out.refused[ref] = true
+	a.check.refused[ref] = true
 }
 
-// conclude keeps what was found. The scraper forgets series that a page has not, unless the scrape failed. Not each sample of a page
-// comes here, as the scraper itself refuses some: only when all came, all that it remembers were looked at.
-func (a *guardedAppender) conclude() {
-	l := a.from.looked
-	if l == nil || a.settled {
+// saveCheck stores the result of a scrape's checks. After a successful scrape the scrape cache holds only the series of that page. The
+// scraper itself refuses some samples before Append. The check is complete only if as many samples were appended as were scraped.
+func (a *guardedAppender) saveCheck() {
+	l := a.source.check
+	if l == nil || a.verified {
 		return
 	}
-	if l.at != a.from.who {
-		l.at, l.refused = a.from.who, nil
+	if l.identity != a.source.identity {
+		l.identity, l.refused = a.source.identity, nil
 	}
-	if a.out.refused != nil {
+	if a.check.refused != nil {
 		if l.refused == nil {
 			l.refused = map[storage.SeriesRef]bool{}
 		}
-		maps.Copy(l.refused, a.out.refused)
+		maps.Copy(l.refused, a.check.refused)
 	}
-	if a.out.samples > 0 && a.out.samples == a.out.scraped {
-		l.refused = a.out.refused
-		l.done = len(a.out.refused) == 0
+	if a.check.samples > 0 && a.check.samples == a.check.reported {
+		l.refused = a.check.refused
+		l.complete = len(a.check.refused) == 0
 	} else {
-		l.done = false
+		l.complete = false
 	}
 }

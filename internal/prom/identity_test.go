@@ -25,7 +25,7 @@ const gpuAddress = "gpu:1"
 
 // Two workers of one address, in two clusters, don't lend each other their names.
 func TestSampleNamesOneWorkerOfItsCluster(t *testing.T) {
-	adm := newSurroundings(Options{Dir: t.TempDir()}, slog.New(slog.DiscardHandler)).admission
+	adm := newSharedParts(Options{Dir: t.TempDir()}, slog.New(slog.DiscardHandler)).filter
 	known := identities(map[string][]Worker{gpuAddress: {
 		{ID: "1", Name: "one", ClusterID: "1"}, {ID: "2", Name: "two", ClusterID: "1"}, {ID: "3", Name: "victim", ClusterID: "2"},
 	}}, nil)
@@ -61,7 +61,7 @@ func TestSampleNamesOneWorkerOfItsCluster(t *testing.T) {
 		{gone, []string{"worker_id", "1"}, false},
 		{gone, []string{"worker_name", "one"}, false},
 	} {
-		if got := tc.from.has(labels.FromStrings(tc.labels...)); got != tc.has {
+		if got := tc.from.allows(labels.FromStrings(tc.labels...)); got != tc.has {
 			t.Errorf("%v at a target of cluster %q: %v", tc.labels, tc.from.clusterID, got)
 		}
 	}
@@ -102,7 +102,7 @@ func (c *changing) more(t *testing.T, in *instance, n int64) {
 }
 
 // A series that was there goes on only as long as its worker is the one at the address.
-func TestRememberedSeriesAreLookedAtAgain(t *testing.T) {
+func TestCachedSeriesAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	for name, trick := range map[string]string{
 		"at once":               "a{worker_name=\"later\"} 666\nown{worker_name=\"evil\"} 1\n",
@@ -162,22 +162,22 @@ func TestTargetWithoutAWorkerNamesNone(t *testing.T) {
 }
 
 // When all was looked at, remembered series pass without a look again.
-func TestLookingEnds(t *testing.T) {
-	adm := newSurroundings(Options{Dir: t.TempDir()}, slog.New(slog.DiscardHandler)).admission
+func TestCheckingEnds(t *testing.T) {
+	adm := newSharedParts(Options{Dir: t.TempDir()}, slog.New(slog.DiscardHandler)).filter
 	known := identities(map[string][]Worker{gpuAddress: {{ID: "1", Name: "one"}}}, nil)
 	adm.workers.Store(&known)
 	target := scrape.NewTarget(labels.FromStrings(model.AddressLabel, gpuAddress), nil, nil, nil)
-	around := &surroundings{admission: adm}
+	around := &sharedParts{filter: adm}
 	pageOf := func(scraped float64, refs ...seriesRef) bool {
-		a := &guardedAppender{AppenderV2: nothing{}, around: around, worker: true, from: adm.source(target), series: func() uint64 { return 0 }}
-		a.settled = a.from.settled()
+		a := &guardedAppender{AppenderV2: nothing{}, shared: around, worker: true, source: adm.source(target), series: func() uint64 { return 0 }}
+		a.verified = a.source.verified()
 		for _, ref := range refs {
 			name := map[bool]string{true: "one", false: "another"}[ref < 100]
 			_, _ = a.Append(ref, labels.FromStrings("__name__", "a", "worker_name", name), 0, 1, 1, nil, nil, options{})
 		}
 		_, _ = a.Append(3, labels.FromStrings("__name__", "scrape_samples_scraped"), 0, 1, scraped, nil, nil, options{MetricFamilyName: samplesScraped})
-		a.conclude()
-		return adm.source(target).settled()
+		a.saveCheck()
+		return adm.source(target).verified()
 	}
 	for _, tc := range []struct {
 		what    string
@@ -196,7 +196,7 @@ func TestLookingEnds(t *testing.T) {
 	}
 	changed := identities(map[string][]Worker{gpuAddress: {{ID: "1", Name: "new"}}}, known)
 	adm.workers.Store(&changed)
-	if adm.source(target).settled() {
+	if adm.source(target).verified() {
 		t.Error("another worker is there, and nothing is looked at")
 	}
 }

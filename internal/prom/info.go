@@ -19,7 +19,7 @@ import (
 
 const modulePath = "github.com/prometheus/prometheus"
 
-// buildInfo says which Prometheus is inside. Grafana chooses what it may ask by the version.
+// buildInfo returns the version of the embedded Prometheus. Grafana selects its features by it.
 func buildInfo() *api.PrometheusVersion {
 	info := &api.PrometheusVersion{Version: "unknown", Revision: "unknown", GoVersion: runtime.Version()}
 	if build, ok := debug.ReadBuildInfo(); ok {
@@ -32,7 +32,7 @@ func buildInfo() *api.PrometheusVersion {
 	return info
 }
 
-// releaseVersion turns the version of the module into that of the release: v0.315.0 is Prometheus 3.15.0.
+// releaseVersion converts the module's version to the release's: v0.315.0 is Prometheus 3.15.0.
 func releaseVersion(module string) string {
 	rest, ok := strings.CutPrefix(module, "v0.")
 	minor, patch, cut := strings.Cut(rest, ".")
@@ -42,12 +42,12 @@ func releaseVersion(module string) string {
 	return minor[:1] + "." + strings.TrimPrefix(minor[1:], "0") + "." + patch
 }
 
-// flagValues names what is set here by the flags of a separate Prometheus.
+// flagValues returns the settings under the flag names of a separate Prometheus.
 func flagValues(o Options, s sizes) map[string]string {
 	return map[string]string{
 		"query.lookback-delta":             model.Duration(queryLookback).String(),
 		"query.max-concurrency":            strconv.Itoa(s.slots),
-		"query.max-samples":                strconv.Itoa(s.most()),
+		"query.max-samples":                strconv.Itoa(s.maxSamplesPerQuery()),
 		"query.timeout":                    model.Duration(o.QueryTimeout).String(),
 		"storage.tsdb.path":                o.ShownDir,
 		"storage.tsdb.retention.size":      units.Base2Bytes(o.RetentionBytes).String(),
@@ -61,8 +61,7 @@ func flagValues(o Options, s sizes) map[string]string {
 	}
 }
 
-// newRuntimeInfo returns the source of the status page. The machine's name and the working directory stay empty: everybody can read
-// the page.
+// newRuntimeInfo returns the data of the status page. Host name and working directory stay empty, because everybody can read the page.
 func newRuntimeInfo(o Options, gatherer prometheus.Gatherer) func() (api.RuntimeInfo, error) {
 	start := time.Now().UTC()
 	keep := model.Duration(o.RetentionTime).String()
@@ -73,7 +72,7 @@ func newRuntimeInfo(o Options, gatherer prometheus.Gatherer) func() (api.Runtime
 		info := api.RuntimeInfo{
 			StartTime:           start,
 			ServerTime:          time.Now().UTC(),
-			ReloadConfigSuccess: true, // it is built in, and was loaded or we had not started
+			ReloadConfigSuccess: true, // the configuration is built in and was loaded at the start
 			LastConfigTime:      start,
 			GoroutineCount:      runtime.NumGoroutine(),
 			GOMAXPROCS:          runtime.GOMAXPROCS(0),
@@ -93,7 +92,7 @@ func newRuntimeInfo(o Options, gatherer prometheus.Gatherer) func() (api.Runtime
 	}
 }
 
-// storageStats gives the API the statistics of the TSDB, in the API's own signatures.
+// storageStats adapts the statistics of the TSDB to the API's interface.
 type storageStats struct {
 	*tsdb.DB
 	stats *tsdb.DBStats
@@ -111,7 +110,7 @@ func (s storageStats) WALReplayStatus() (tsdb.WALReplayStatus, error) {
 
 func (s storageStats) BlockMetas() ([]tsdb.BlockMeta, error) { return s.DB.BlockMetas(), nil }
 
-// noAlertmanagers is what the API lists while alerts go nowhere.
+// noAlertmanagers is an empty list of Alertmanagers: alerts are not sent.
 type noAlertmanagers struct{}
 
 func (noAlertmanagers) Alertmanagers() []*url.URL        { return nil }

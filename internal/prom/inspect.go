@@ -23,14 +23,15 @@ import (
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
-// fault is one thing in the data directory that the TSDB can't work with.
+// fault is a problem of the data directory that keeps the TSDB from opening or answering.
 type fault struct {
-	path string // what is damaged, an absolute path
-	what string // what that is, in words
+	path string // absolute path of the damaged file or directory
+	what string // its description
 	err  error
-	lost string // which samples go with it, where that is known
-	// mend takes it out of the TSDB's way. It is nil where moving files can't help: a full disk, a missing right.
-	mend func(*aside) error
+	lost string // the samples that are lost with it, if known
+	// repair makes the data directory usable without the damaged data. It is nil where moving files can't help: for a full disk or a
+	// missing permission.
+	repair func(*quarantine) error
 }
 
 func (f fault) String() string {
@@ -41,22 +42,22 @@ func (f fault) String() string {
 	return s
 }
 
-// moved is the mending that most faults need.
-func (f fault) moved() fault {
-	f.mend = func(a *aside) error { return a.move(f.path, f.lost) }
+// repairByMove sets the repair that most faults need: the damaged path is moved to the quarantine.
+func (f fault) repairByMove() fault {
+	f.repair = func(q *quarantine) error { return q.move(f.path, f.lost) }
 	return f
 }
 
-// inspect looks for damage on which the TSDB would fail to open, or that its own repair would make worse. It changes nothing and
-// reads headers only, except that a checkpoint is read in full. With deep set each block is opened, as the TSDB does.
+// inspect finds damage that would keep the TSDB from opening, or that the TSDB's own repair would make worse. It changes nothing. It
+// reads headers only, and checkpoints in full. If deep is set it opens each block as the TSDB does.
 func inspect(dir string, deep bool) []fault {
 	faults := inspectBlocks(dir, deep)
 	faults = append(faults, inspectHeadChunks(filepath.Join(dir, "chunks_head"))...)
 	faults = append(faults, inspectWAL(filepath.Join(dir, "wal"))...)
 	if queries := filepath.Join(dir, "queries.active"); isDir(queries) {
-		faults = append(faults, fault{path: queries, what: "list of running queries", err: errNoFile}.moved())
+		faults = append(faults, fault{path: queries, what: "list of running queries", err: errNoFile}.repairByMove())
 	}
-	return unmendable(faults)
+	return clearImpossibleRepairs(faults)
 }
 
 var (
@@ -64,21 +65,21 @@ var (
 	errNoDirectory = errors.New("it is a file where a directory belongs")
 )
 
-// unmendable takes the mending from faults that are no damage: what this user has no right to read may be whole.
-func unmendable(faults []fault) []fault {
+// clearImpossibleRepairs removes the repair of faults that are no damage: a file that this user may not read may be intact.
+func clearImpossibleRepairs(faults []fault) []fault {
 	for i := range faults {
-		if surroundingsFail(faults[i].err) {
-			faults[i].mend = nil
+		if isEnvironmentError(faults[i].err) {
+			faults[i].repair = nil
 		}
 	}
 	return faults
 }
 
-// blockName is how the directory of a block is called: a ULID.
+// blockName matches the name of a block's directory, a ULID.
 var blockName = regexp.MustCompile(`^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$`)
 
-// inspectBlocks returns the blocks that would keep the TSDB from opening, from answering or, without a meta.json, from making blocks.
-// One whose samples are in another block already isn't among them: the TSDB deletes it.
+// inspectBlocks returns the blocks that would keep the TSDB from opening, from answering or, without a meta.json, from compacting.
+// A block that has been compacted into another one is not among them: the TSDB deletes it.
 func inspectBlocks(dir string, deep bool) []fault {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -93,12 +94,12 @@ func inspectBlocks(dir string, deep bool) []fault {
 		path := filepath.Join(dir, e.Name())
 		meta, err := readMeta(path)
 		if err != nil {
-			id, made := blockMade(e.Name())
-			damaged[id] = fault{path: path, what: "block", err: fmt.Errorf("meta.json: %w", durable.Cause(err)), lost: "samples of a block made at " + made}.moved()
+			id, created := blockCreated(e.Name())
+			damaged[id] = fault{path: path, what: "block", err: fmt.Errorf("meta.json: %w", durable.Cause(err)), lost: "samples of a block created at " + created}.repairByMove()
 			continue
 		}
 		if err := inspectBlock(path, meta, deep); err != nil {
-			damaged[meta.ULID.String()] = fault{path: path, what: "block", err: err, lost: between(meta.MinTime, meta.MaxTime)}.moved()
+			damaged[meta.ULID.String()] = fault{path: path, what: "block", err: err, lost: timeRange(meta.MinTime, meta.MaxTime)}.repairByMove()
 			continue
 		}
 		for _, parent := range meta.Compaction.Parents {
@@ -109,13 +110,13 @@ func inspectBlocks(dir string, deep bool) []fault {
 	return slices.SortedFunc(maps.Values(damaged), func(a, b fault) int { return cmp.Compare(a.path, b.path) })
 }
 
-// blockMade returns the ID that a block's name stands for, and when it was made.
-func blockMade(name string) (id, made string) {
+// blockCreated returns the ULID of a block's name and the time when the block was created.
+func blockCreated(name string) (id, created string) {
 	var meta tsdb.BlockMeta
 	if err := meta.ULID.UnmarshalText([]byte(name)); err != nil {
 		return name, "an unknown time"
 	}
-	return meta.ULID.String(), moment(meta.ULID.Timestamp())
+	return meta.ULID.String(), formatTime(meta.ULID.Timestamp())
 }
 
 func readMeta(block string) (*tsdb.BlockMeta, error) {
@@ -147,7 +148,7 @@ func inspectBlock(path string, meta *tsdb.BlockMeta, deep bool) error {
 	if err := inspectSegments(path, meta); err != nil || !deep {
 		return err
 	}
-	return caught(func() error {
+	return recovered(func() error {
 		block, err := tsdb.OpenBlock(slog.New(slog.DiscardHandler), path, nil, nil)
 		if err != nil {
 			return err
@@ -156,15 +157,15 @@ func inspectBlock(path string, meta *tsdb.BlockMeta, deep bool) error {
 	})
 }
 
-// lostNothing is what goes with chunks of the head.
-const lostNothing = "nothing, its samples come from the write-ahead log"
+// lostNothing is the loss of damaged head chunks.
+const lostNothing = "nothing, its samples are read from the write-ahead log"
 
-// inspectHeadChunks looks at the files of chunks that belong to no block yet. Their samples are in the write-ahead log as well:
-// without them it takes longer to read, and nothing is lost where it is whole.
+// inspectHeadChunks checks the files of the head's memory-mapped chunks. Their samples are in the WAL, too: without these files the
+// replay takes longer, and nothing is lost if the WAL is intact.
 func inspectHeadChunks(dir string) []fault {
-	files, faults, err := numbered(dir)
+	files, faults, err := numberedFiles(dir)
 	if err != nil || len(faults) > 0 {
-		return absentOr(fault{path: dir, what: "chunks of the head", err: err, lost: lostNothing}.moved(), faults)
+		return unlessNotExist(fault{path: dir, what: "chunks of the head", err: err, lost: lostNothing}.repairByMove(), faults)
 	}
 	numbers := slices.Sorted(maps.Keys(files))
 	for i, n := range numbers {
@@ -175,9 +176,9 @@ func inspectHeadChunks(dir string) []fault {
 		if err == nil {
 			continue
 		}
-		// What follows the first that can't be read would leave a gap behind it.
+		// The TSDB needs a sequence without gaps, so all files after the first damaged one go with it.
 		for _, later := range numbers[i:] {
-			faults = append(faults, fault{path: files[later], what: "chunks of the head", err: err, lost: lostNothing}.moved())
+			faults = append(faults, fault{path: files[later], what: "chunks of the head", err: err, lost: lostNothing}.repairByMove())
 			err = fmt.Errorf("%06d before it is damaged", n)
 		}
 		return faults
@@ -199,19 +200,19 @@ func inspectHeadChunkFile(path string, last bool) error {
 	magic := binary.BigEndian.Uint32(header[:])
 	switch {
 	case last && (n < chunks.MagicChunksSize || magic == 0):
-		return nil // a crash leaves this behind; the TSDB deletes it
+		return nil // left by a crash; the TSDB deletes it
 	case n < len(header):
 		return fmt.Errorf("%d bytes are too few for its header", n)
 	case magic != chunks.MagicHeadChunks:
-		return fmt.Errorf("it begins with %#x, not with %#x as such a file does", magic, uint32(chunks.MagicHeadChunks))
+		return fmt.Errorf("it begins with %#x instead of %#x", magic, uint32(chunks.MagicHeadChunks))
 	case header[chunks.MagicChunksSize] != 1:
 		return fmt.Errorf("its format's version is %d, known is 1", header[chunks.MagicChunksSize])
 	}
 	return nil
 }
 
-// numbered returns the files of a directory whose names are numbers. A number that is a directory is a fault.
-func numbered(dir string) (map[int]string, []fault, error) {
+// numberedFiles returns the files of a directory whose names are numbers. A directory with such a name is a fault.
+func numberedFiles(dir string) (map[int]string, []fault, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		if info, statErr := os.Stat(dir); statErr == nil && !info.IsDir() {
@@ -228,7 +229,7 @@ func numbered(dir string) (map[int]string, []fault, error) {
 		}
 		path := filepath.Join(dir, e.Name())
 		if e.IsDir() {
-			faults = append(faults, fault{path: path, what: "file", err: errNoFile}.moved())
+			faults = append(faults, fault{path: path, what: "file", err: errNoFile}.repairByMove())
 			continue
 		}
 		files[n] = path
@@ -236,8 +237,8 @@ func numbered(dir string) (map[int]string, []fault, error) {
 	return files, faults, nil
 }
 
-// absentOr returns the faults found inside a directory, or f unless the directory is merely absent.
-func absentOr(f fault, inside []fault) []fault {
+// unlessNotExist returns the faults found inside a directory, and f unless the directory does not exist.
+func unlessNotExist(f fault, inside []fault) []fault {
 	if f.err == nil || errors.Is(f.err, fs.ErrNotExist) {
 		return inside
 	}
@@ -249,8 +250,8 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-func between(from, to int64) string {
-	return "samples from " + moment(time.UnixMilli(from)) + " to " + moment(time.UnixMilli(to))
+func timeRange(from, to int64) string {
+	return "samples from " + formatTime(time.UnixMilli(from)) + " to " + formatTime(time.UnixMilli(to))
 }
 
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

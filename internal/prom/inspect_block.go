@@ -20,10 +20,10 @@ import (
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
-// inspectSegments looks whether a block's chunks are all there, which the TSDB finds out only when somebody asks for them. It reads
-// a few series of the index for each file of chunks. What it can't read in an index is left to the TSDB.
+// inspectSegments checks that a block's chunk files are complete, which the TSDB notices only when a query needs them. It reads a few
+// series of the index for each chunk file. An unreadable index is left to the TSDB.
 func inspectSegments(block string, meta *tsdb.BlockMeta) error {
-	files, faults, err := numbered(filepath.Join(block, "chunks"))
+	files, faults, err := numberedFiles(filepath.Join(block, "chunks"))
 	if err != nil {
 		return fmt.Errorf("chunks: %w", err)
 	}
@@ -46,7 +46,7 @@ func inspectSegments(block string, meta *tsdb.BlockMeta) error {
 	defer func() { _ = f.Close() }()
 	idx, err := newSeriesList(f)
 	if err != nil || idx.count == 0 {
-		return nil //nolint:nilerr // the TSDB says so
+		return nil //nolint:nilerr // the TSDB reports it
 	}
 	last, err := idx.chunks(idx.count - 1)
 	if err != nil {
@@ -56,7 +56,7 @@ func inspectSegments(block string, meta *tsdb.BlockMeta) error {
 		return missingSegment(len(numbers) + 1)
 	}
 	for i, n := range numbers {
-		if at, ok := idx.lastIn(i); ok {
+		if at, ok := idx.lastChunkIn(i); ok {
 			if err := inspectSegment(files[n], at); err != nil {
 				return fmt.Errorf("chunks/%s: %w", filepath.Base(files[n]), err)
 			}
@@ -67,7 +67,7 @@ func inspectSegments(block string, meta *tsdb.BlockMeta) error {
 
 func missingSegment(n int) error { return fmt.Errorf("chunks/%06d: it is missing", n) }
 
-// inspectSegment looks whether the chunk at a position, the last one of the file, is there.
+// inspectSegment checks that the last chunk of a file, at a given offset, is complete.
 func inspectSegment(path string, at int64) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -86,31 +86,31 @@ func inspectSegment(path string, at int64) error {
 		}
 		length, n := binary.Uvarint(head[:])
 		if n <= 0 {
-			return fmt.Errorf("at %d begins no chunk, the index refers to one", at)
+			return fmt.Errorf("the index refers to a chunk at %d, where none begins", at)
 		}
 		end = at + int64(n) + chunks.ChunkEncodingSize + int64(length) + crc32.Size
 	}
 	if info.Size() < end {
-		return fmt.Errorf("it ends after %d bytes, at least %d belong to it", info.Size(), end)
+		return fmt.Errorf("it has %d bytes, expected are at least %d", info.Size(), end)
 	}
 	return nil
 }
 
-// seriesList reads single series of a block's index. Unlike the TSDB's reader it builds no tables.
+// seriesList reads single series of a block's index. Unlike the TSDB's reader it builds no symbol or posting tables.
 type seriesList struct {
-	f     io.ReaderAt
-	size  int64
-	at    int64 // where the list of all series begins
-	count int
+	f      io.ReaderAt
+	size   int64
+	offset int64 // where the list of all series begins
+	count  int
 }
 
-var errNotRead = errors.New("not as an index is")
+var errUnknownIndex = errors.New("not a block index in a known format")
 
-// bytesOf is part of an index.
-type bytesOf []byte
+// byteSlice implements index.ByteSlice.
+type byteSlice []byte
 
-func (b bytesOf) Len() int                    { return len(b) }
-func (b bytesOf) Range(start, end int) []byte { return b[start:end] }
+func (b byteSlice) Len() int                    { return len(b) }
+func (b byteSlice) Range(start, end int) []byte { return b[start:end] }
 
 func newSeriesList(f *os.File) (*seriesList, error) {
 	info, err := f.Stat()
@@ -123,18 +123,18 @@ func newSeriesList(f *os.File) (*seriesList, error) {
 		return nil, err
 	}
 	if binary.BigEndian.Uint32(header) != index.MagicIndex || header[4] != index.FormatV2 {
-		return nil, errNotRead
+		return nil, errUnknownIndex
 	}
 	const tocLen = 6*8 + crc32.Size
 	end, err := l.read(l.size-tocLen, tocLen)
 	if err != nil {
 		return nil, err
 	}
-	toc, err := index.NewTOCFromByteSlice(bytesOf(end))
+	toc, err := index.NewTOCFromByteSlice(byteSlice(end))
 	if err != nil {
 		return nil, err
 	}
-	// The first list in the table is the one of all series: its name and its value are empty.
+	// The first postings list is that of all series: its label name and value are empty.
 	table, err := l.read(int64(toc.PostingsTable), 4+4+3+binary.MaxVarintLen64)
 	if err != nil {
 		return nil, err
@@ -142,30 +142,30 @@ func newSeriesList(f *os.File) (*seriesList, error) {
 	d := encoding.Decbuf{B: table[8:]}
 	parts, name, value, at := d.Uvarint(), d.UvarintStr(), d.UvarintStr(), d.Uvarint64()
 	if d.Err() != nil || parts != 2 || name != "" || value != "" {
-		return nil, errNotRead
+		return nil, errUnknownIndex
 	}
 	list, err := l.read(int64(at), 8)
 	if err != nil {
 		return nil, err
 	}
-	l.at, l.count = int64(at)+8, int(binary.BigEndian.Uint32(list[4:]))
+	l.offset, l.count = int64(at)+8, int(binary.BigEndian.Uint32(list[4:]))
 	return l, nil
 }
 
 // read returns n bytes at a position.
 func (l *seriesList) read(at, n int64) ([]byte, error) {
 	if at < 0 || n < 0 || at > l.size || n > l.size-at {
-		return nil, errNotRead
+		return nil, errUnknownIndex
 	}
 	b := make([]byte, n)
 	_, err := l.f.ReadAt(b, at)
 	return b, err
 }
 
-// chunks returns where the chunks of the nth series are; there is one at least.
+// chunks returns the chunk references of the nth series, at least one.
 func (l *seriesList) chunks(n int) ([]chunks.BlockChunkRef, error) {
 	const align = 16
-	ref, err := l.read(l.at+4*int64(n), 4)
+	ref, err := l.read(l.offset+4*int64(n), 4)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (l *seriesList) chunks(n int) ([]chunks.BlockChunkRef, error) {
 	}
 	length, width := binary.Uvarint(head)
 	if width <= 0 || length > uint64(l.size) {
-		return nil, errNotRead
+		return nil, errUnknownIndex
 	}
 	data, err := l.read(at+int64(width), int64(length)+crc32.Size)
 	if err != nil {
@@ -184,7 +184,7 @@ func (l *seriesList) chunks(n int) ([]chunks.BlockChunkRef, error) {
 	}
 	series, sum := data[:length], binary.BigEndian.Uint32(data[length:])
 	if crc32.Checksum(series, crc32.MakeTable(crc32.Castagnoli)) != sum {
-		return nil, errNotRead
+		return nil, errUnknownIndex
 	}
 	d := encoding.Decbuf{B: series}
 	for n := d.Uvarint(); n > 0 && d.Err() == nil; n-- { // labels
@@ -203,13 +203,13 @@ func (l *seriesList) chunks(n int) ([]chunks.BlockChunkRef, error) {
 		refs = append(refs, chunks.BlockChunkRef(pos))
 	}
 	if d.Err() != nil || count < 1 {
-		return nil, errNotRead
+		return nil, errUnknownIndex
 	}
 	return refs, nil
 }
 
-// lastIn returns where the last chunk of a file, counted from 0, begins. The chunks lie in the order of the series.
-func (l *seriesList) lastIn(segment int) (at int64, ok bool) {
+// lastChunkIn returns the offset of the last chunk of a chunk file, counted from 0. Chunks are in the order of their series.
+func (l *seriesList) lastChunkIn(segment int) (at int64, ok bool) {
 	behind := sort.Search(l.count, func(n int) bool {
 		refs, err := l.chunks(n)
 		if err != nil {

@@ -71,7 +71,7 @@ func TestChunksThatAreNotAllThere(t *testing.T) {
 			if err := os.Truncate(path, int64(size)); err != nil {
 				t.Fatal(err)
 			}
-			if err := check(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s: it ends after %d bytes", name, size)) {
+			if err := check(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s: it has %d bytes", name, size)) {
 				t.Errorf("%s of %d bytes: %v", name, size, err)
 			}
 		}
@@ -109,7 +109,7 @@ func TestIndexThatIsDamaged(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := caught(func() error { _ = inspectSegments(block, meta); return nil }); err != nil {
+		if err := recovered(func() error { _ = inspectSegments(block, meta); return nil }); err != nil {
 			t.Fatalf("byte %d: %v", at, err)
 		}
 	}
@@ -117,7 +117,7 @@ func TestIndexThatIsDamaged(t *testing.T) {
 		if err := os.WriteFile(path, whole[:size], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := caught(func() error { return inspectSegments(block, meta) }); err != nil {
+		if err := recovered(func() error { return inspectSegments(block, meta) }); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
 	}
@@ -137,7 +137,7 @@ func TestInspectionReadsFewSeries(t *testing.T) {
 	}
 	reads := &countedReads{ReaderAt: f}
 	l.f = reads
-	if _, ok := l.lastIn(0); !ok || l.count != 20 {
+	if _, ok := l.lastChunkIn(0); !ok || l.count != 20 {
 		t.Fatalf("nothing among %d series", l.count)
 	}
 	if most := 3 * 6; reads.n > most { // 20 series are halved five times, then one is read
@@ -170,7 +170,7 @@ func TestBlocksThatTheTSDBDeletes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if faults := inspectBlocks(dir, false); len(faults) != 1 || filepath.Base(faults[0].path) != parent || !strings.Contains(faults[0].String(), "meta.json: no such file or directory (lost: samples of a block made at ") {
+	if faults := inspectBlocks(dir, false); len(faults) != 1 || filepath.Base(faults[0].path) != parent || !strings.Contains(faults[0].String(), "meta.json: no such file or directory (lost: samples of a block created at ") {
 		t.Errorf("a block that is nowhere else: %v", faults)
 	}
 	listed := strings.Replace(string(meta), `"compaction": {`, `"compaction": {"parents": [{"ulid": "`+parent+`", "minTime": 1, "maxTime": 2}],`, 1)

@@ -17,18 +17,18 @@ import (
 
 const checkpointPrefix = "checkpoint."
 
-// inspectWAL looks for what the TSDB's own repair can't mend: it cuts the log off behind a record that can't be read, and needs all
-// segments from the checkpoint on for that. A checkpoint that can't be read is looked for before the TSDB finds it, because its
-// repair would then take the checkpoint's position for one in the log and delete the segments behind it.
+// inspectWAL finds damage that the TSDB's own repair can't fix. That repair truncates the WAL after a corrupt record, and it needs all
+// segments since the checkpoint. A corrupt checkpoint must be found before the TSDB reads it: the repair would take the offset in the
+// checkpoint for one in the WAL and delete the segments after it.
 func inspectWAL(dir string) []fault {
-	segments, faults, err := numbered(dir)
+	segments, faults, err := numberedFiles(dir)
 	if err != nil || len(faults) > 0 {
-		f := fault{path: dir, what: "write-ahead log", err: err, lost: "all samples that are in no block yet"}.moved()
-		return absentOr(f, faults)
+		f := fault{path: dir, what: "write-ahead log", err: err, lost: "all samples that are in no block yet"}.repairByMove()
+		return unlessNotExist(f, faults)
 	}
 	checkpoint, first, err := lastCheckpoint(dir)
 	if err != nil {
-		return []fault{fault{path: checkpoint, what: "checkpoint of the write-ahead log", err: err}.moved()}
+		return []fault{fault{path: checkpoint, what: "checkpoint of the write-ahead log", err: err}.repairByMove()}
 	}
 	if checkpoint != "" {
 		if err := readCheckpoint(checkpoint); err != nil {
@@ -36,38 +36,39 @@ func inspectWAL(dir string) []fault {
 				path: checkpoint, what: "checkpoint of the write-ahead log", err: err,
 				lost: "samples in no block yet of the series that it lists",
 			}
-			f.mend = func(a *aside) error { return errors.Join(a.move(f.path, f.lost), a.emptyCheckpoint(f.path)) }
+			f.repair = func(q *quarantine) error { return errors.Join(q.move(f.path, f.lost), q.emptyCheckpoint(f.path)) }
 			return []fault{f}
 		}
 	}
 	return missingSegments(dir, segments, first)
 }
 
-// missingSegments returns the segments that are not there between first and the last one.
+// missingSegments returns a fault for each missing segment between first and the last one.
 func missingSegments(dir string, segments map[int]string, first int) []fault {
 	numbers := slices.Sorted(maps.Keys(segments))
 	if len(numbers) == 0 {
 		return nil
 	}
-	// A log that was cut has a checkpoint of its first two segments at least: where only the first is gone, there never was one.
+	// A truncated WAL has a checkpoint of at least its first two segments. If only the first segment is missing, there never was a
+	// checkpoint.
 	if numbers[0] > 1 && first == 0 {
 		path := filepath.Join(dir, fmt.Sprintf("%s%08d", checkpointPrefix, numbers[0]-1))
 		return []fault{{
 			path: dir, what: "write-ahead log",
-			err:  fmt.Errorf("it begins with %s: %s or the segments before are missing", filepath.Base(segments[numbers[0]]), path),
-			lost: "samples in no block yet: older ones, and newer ones of the same series",
-			mend: func(a *aside) error { return a.emptyCheckpoint(path) },
+			err:    fmt.Errorf("it begins with %s: %s or the segments before are missing", filepath.Base(segments[numbers[0]]), path),
+			lost:   "samples in no block yet: older ones, and newer ones of the same series",
+			repair: func(q *quarantine) error { return q.emptyCheckpoint(path) },
 		}}
 	}
 	var faults []fault
-	next := min(first, numbers[0]) // older ones than the checkpoint are not read, but a gap among them counts
+	next := min(first, numbers[0]) // segments before the checkpoint are not read, but a gap among them is a fault
 	for _, n := range numbers {
-		lost := written(segments[next-1], segments[n])
+		lost := lostBetween(segments[next-1], segments[n])
 		for ; next < n; next++ {
 			path := wlog.SegmentName(dir, next)
 			faults = append(faults, fault{
 				path: path, what: "segment of the write-ahead log", err: errors.New("it is missing"), lost: lost,
-				mend: func(a *aside) error { return a.emptySegment(path) },
+				repair: func(q *quarantine) error { return q.emptySegment(path) },
 			})
 		}
 		next = n + 1
@@ -75,25 +76,25 @@ func missingSegments(dir string, segments map[int]string, first int) []fault {
 	return faults
 }
 
-// written says between which segments' last writes samples are lost.
-func written(before, after string) string {
+// lostBetween describes the samples that are lost between the last writes of two segments.
+func lostBetween(before, after string) string {
 	until, err := os.Stat(after)
 	if err != nil {
 		return ""
 	}
 	from, err := os.Stat(before)
 	if err != nil {
-		return "samples in no block yet: those scraped before " + moment(until.ModTime()) + ", and newer ones of the same series"
+		return "samples in no block yet: those scraped before " + formatTime(until.ModTime()) + ", and newer ones of the same series"
 	}
-	return "samples scraped between " + moment(from.ModTime()) + " and " + moment(until.ModTime())
+	return "samples scraped between " + formatTime(from.ModTime()) + " and " + formatTime(until.ModTime())
 }
 
-// lastCheckpoint returns the checkpoint with which reading the log begins and the segment that follows it; "" and 0 when there is
-// none. With an error it returns what is in the way.
+// lastCheckpoint returns the checkpoint with which the replay begins and the segment that follows it; "" and 0 if there is none. With
+// an error it returns the path of the file that is not a directory.
 func lastCheckpoint(dir string) (path string, next int, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", 0, nil //nolint:nilerr // a log that isn't there has none; whether it can be read has been looked at
+		return "", 0, nil //nolint:nilerr // an absent WAL has no checkpoint; numberedFiles has reported read errors
 	}
 	last := -1
 	for _, e := range entries {
@@ -111,17 +112,17 @@ func lastCheckpoint(dir string) (path string, next int, err error) {
 	return path, last + 1, nil
 }
 
-// readCheckpoint reads every record.
+// readCheckpoint reads every record of a checkpoint and returns the first error.
 func readCheckpoint(dir string) error {
 	segments, err := wlog.NewSegmentsReader(dir)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = segments.Close() }()
-	return caught(func() error {
+	return recovered(func() error {
 		r := wlog.NewReader(segments)
 		for r.Next() {
-			continue // the reading is the check
+			continue // reading a record checks it
 		}
 		if err := r.Err(); err != nil && !errors.Is(err, io.EOF) {
 			return cmp.Or(corruption(err), err)
@@ -130,7 +131,7 @@ func readCheckpoint(dir string) error {
 	})
 }
 
-// corruption returns what is wrong in a segment without its path.
+// corruption returns the error of a corrupt segment without its path, nil for other errors.
 func corruption(err error) error {
 	if c, ok := errors.AsType[*wlog.CorruptionErr](err); ok {
 		return fmt.Errorf("its segment %08d can't be read at %d: %w", c.Segment, c.Offset, c.Err)

@@ -8,13 +8,13 @@ import (
 	"github.com/stackscope/stackscope/tests/programs"
 )
 
-func TestQuieterLowersInfoOnly(t *testing.T) {
+func TestInfoAsDebugLowersInfoOnly(t *testing.T) {
 	for level, want := range map[slog.Level][]string{
 		slog.LevelInfo:  {"WARN", "ERROR"},
 		slog.LevelDebug: {"DEBUG", "DEBUG", "WARN", "ERROR"},
 	} {
 		var log programs.Buffer
-		l := quieter(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))).With("a", 1).WithGroup("g")
+		l := infoAsDebug(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level}))).With("a", 1).WithGroup("g")
 		l.Debug("x")
 		l.Info("compact blocks")
 		l.Warn("x")

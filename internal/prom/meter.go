@@ -10,23 +10,23 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
-// What a series costs in memory, as measured: in the engine's and the storage's structures and in the answer. Its labels are
-// copied, hashed, joined and written as JSON.
+// The measured memory of a series: in the structures of the query engine and the storage, and in the response. Labels are copied,
+// hashed, joined and written as JSON.
 const (
 	seriesBytes     = 1024
 	listedBytes     = 256 // where no engine runs
 	labelByteFactor = 4
 )
 
-// meter counts what one request reads from the storage, against what its class may hold. One goroutine at a time uses it.
+// meter limits the memory of the series and samples that one request reads from the storage. Only one goroutine at a time uses it.
 type meter struct {
-	allowed int64 // bytes for series
-	each    int64 // bytes of a series without its labels
-	grows   int64 // bytes that the request adds to its labels
-	samples int64 // how many may be read; 0 is not counted: the engine does so
-	used    int64
-	read    int64
-	err     error
+	limit       int64 // bytes for series
+	perSeries   int64 // bytes of a series without its labels
+	labelGrowth int64 // bytes that the request adds to its labels
+	samples     int64 // how many may be read; 0: the query engine counts them
+	used        int64
+	read        int64
+	err         error
 }
 
 type meterKey struct{}
@@ -38,23 +38,25 @@ func withMeter(ctx context.Context, m *meter) context.Context {
 // add counts a series.
 func (m *meter) add(l labels.Labels) error {
 	size := labelBytes(l)
-	m.used += m.each + labelByteFactor*size + m.grows*(1+size/1024)
-	if m.used > m.allowed && m.err == nil {
-		m.err = tooMany("the selected series, with their labels, would take more than %d MiB: select fewer series or ask for a shorter time", m.allowed>>20)
+	m.used += m.perSeries + labelByteFactor*size + m.labelGrowth*(1+size/1024)
+	if m.used > m.limit && m.err == nil {
+		m.err = tooManySamples("the selected series, with their labels, would take more than %d MiB: select fewer series or a shorter time range", m.limit>>20)
 	}
 	return m.err
 }
 
 func labelBytes(l labels.Labels) int64 { return int64(l.ByteSize()) }
 
-// tooManyError is the engine's own kind of error with a reason of ours.
+// tooManyError is a promql.ErrTooManySamples with another message.
 type tooManyError string
 
-func tooMany(format string, args ...any) error { return tooManyError(fmt.Sprintf(format, args...)) }
+func tooManySamples(format string, args ...any) error {
+	return tooManyError(fmt.Sprintf(format, args...))
+}
 
 func (e tooManyError) Error() string { return string(e) }
 
-// As makes it the engine's error to those who look for that.
+// As makes errors.As find a promql.ErrTooManySamples.
 func (e tooManyError) As(target any) bool {
 	t, ok := target.(*promql.ErrTooManySamples)
 	if ok {
@@ -63,7 +65,7 @@ func (e tooManyError) As(target any) bool {
 	return ok
 }
 
-// metered is the storage as requests see it. What is read under a context with a meter is counted.
+// metered is a storage that counts series and samples under a context with a meter.
 type metered struct {
 	storage.SampleAndChunkQueryable
 }
@@ -114,7 +116,7 @@ func (s *meteredSet) Err() error {
 	return s.SeriesSet.Err()
 }
 
-// meteredSeries counts the samples that are read where no engine does.
+// meteredSeries counts the samples of requests that no query engine runs.
 type meteredSeries struct {
 	storage.Series
 	meter *meter
@@ -143,7 +145,7 @@ func (i *meteredIterator) Next() chunkenc.ValueType {
 		return kind
 	}
 	if i.meter.read++; i.meter.read > i.meter.samples {
-		i.err = tooMany("more than %d samples would be read at once: select fewer series or a shorter time", i.meter.samples)
+		i.err = tooManySamples("more than %d samples would be read at once: select fewer series or a shorter time range", i.meter.samples)
 		return chunkenc.ValNone
 	}
 	return kind

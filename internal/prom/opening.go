@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// maxRepairs bounds how often damage is moved aside and opening is tried again within one start.
+	// maxRepairs bounds the rounds of repair and retry within one start.
 	maxRepairs = 8
-	// reopenInterval is how long to wait after a failure that may pass by itself: a full disk, a missing right.
+	// reopenInterval is the time between retries after a transient failure: a full disk, a missing permission.
 	reopenInterval = 15 * time.Second
 )
 
 // outage says why the data can't be opened.
 type outage struct {
-	dir    string
-	cause  *dirError // nil: the faults are
-	faults []fault
-	passes bool // may pass without a restart
-	repair bool // the repair was allowed, and did not help
+	dir       string
+	cause     *dirError // nil: the faults are the cause
+	faults    []fault
+	transient bool // may end without a restart, so opening is retried
+	repaired  bool // --builtin-prometheus-repair was set and did not help
 }
 
 func (o *outage) Error() string {
@@ -44,35 +44,35 @@ func (o *outage) Error() string {
 	return b.String()
 }
 
-// way says what to do about it.
-func (o *outage) way() string {
+// remedy says what the operator can do.
+func (o *outage) remedy() string {
 	switch {
 	case o.cause != nil:
-		return fmt.Sprintf("%s; it is tried again every %v", o.cause.do, reopenInterval)
-	case o.passes:
-		return fmt.Sprintf("put that right; it is tried again every %v", reopenInterval)
-	case o.repair:
-		return "move the directory away or restore it from a backup, and start the server again; the repair did not help"
+		return fmt.Sprintf("%s; the server retries every %v", o.cause.remedy, reopenInterval)
+	case o.transient:
+		return fmt.Sprintf("fix this; the server retries every %v", reopenInterval)
+	case o.repaired:
+		return "the repair did not help: move the directory away or restore it from a backup, and start the server again"
 	}
-	return "restore from a backup what is damaged, or start the server with --builtin-prometheus-repair, which moves it to " +
-		filepath.Join(o.dir, "damaged-TIME") + " and goes on without it; nothing has been changed"
+	return "restore the damaged data from a backup, or start the server with --builtin-prometheus-repair, which moves it to " +
+		filepath.Join(o.dir, "damaged-TIME") + " and continues without it; nothing has been changed"
 }
 
-// open opens the data, as soon as that is possible. It returns nil when ctx ended before.
+// open opens the data and retries after transient failures. It returns nil if ctx ends before.
 func (p *Prometheus) open(ctx context.Context) *core {
-	for told := ""; ; {
+	for logged := ""; ; {
 		c, out := p.tryOpen()
 		if out == nil {
-			p.health.opened()
+			p.health.clearOutage()
 			return c
 		}
-		if text := out.Error(); text != told {
-			told = text
-			p.opts.Logger.Error("the embedded Prometheus is out of service; everything else goes on", logging.KeyComponent, "prometheus",
-				"error", out, "do", out.way())
+		if text := out.Error(); text != logged {
+			logged = text
+			p.opts.Logger.Error("the embedded Prometheus is out of service; everything else still works", logging.KeyComponent, "prometheus",
+				"error", out, "do", out.remedy())
 		}
-		p.health.closed(out)
-		if !out.passes {
+		p.health.setOutage(out)
+		if !out.transient {
 			<-ctx.Done()
 			return nil
 		}
@@ -84,20 +84,20 @@ func (p *Prometheus) open(ctx context.Context) *core {
 	}
 }
 
-// tryOpen takes the directory, where New could not, and opens the data in it, after repairs where they are allowed.
+// tryOpen locks the directory if New could not, and opens the data in it. It repairs damage if Options.Repair is set.
 func (p *Prometheus) tryOpen() (*core, *outage) {
 	if p.lock == nil {
 		lock, err := lockDir(p.opts.Dir)
 		if err != nil {
-			return nil, &outage{dir: p.opts.Dir, cause: err, passes: true}
+			return nil, &outage{dir: p.opts.Dir, cause: err, transient: true}
 		}
 		p.lock = lock
 	}
-	into := newAside(p.opts.Dir, time.Now(), p.logger)
+	quarantine := newQuarantine(p.opts.Dir, time.Now(), p.logger)
 	for round := 0; ; round++ {
 		faults := inspect(p.opts.Dir, false)
 		if len(faults) == 0 {
-			faults = p.space.faults()
+			faults = p.disk.faults()
 		}
 		if len(faults) == 0 {
 			c, err := p.openOnce()
@@ -106,19 +106,19 @@ func (p *Prometheus) tryOpen() (*core, *outage) {
 			}
 			faults = diagnose(p.opts.Dir, err)
 		}
-		out := &outage{dir: p.opts.Dir, faults: faults, repair: p.opts.Repair}
+		out := &outage{dir: p.opts.Dir, faults: faults, repaired: p.opts.Repair}
 		for _, f := range faults {
-			out.passes = out.passes || surroundingsFail(f.err)
+			out.transient = out.transient || isEnvironmentError(f.err)
 		}
-		if out.passes || !p.opts.Repair || round == maxRepairs {
+		if out.transient || !p.opts.Repair || round == maxRepairs {
 			return nil, out
 		}
 		for _, f := range faults {
-			if f.mend == nil {
+			if f.repair == nil {
 				return nil, out
 			}
-			p.logger.Warn("data of Prometheus is damaged", "path", f.path, "error", f.err, "lost", f.lost)
-			if err := f.mend(into); err != nil {
+			p.logger.Warn("Prometheus' data is damaged", "path", f.path, "error", f.err, "lost", f.lost)
+			if err := f.repair(quarantine); err != nil {
 				out.faults = append(out.faults, fault{path: f.path, what: "repair of", err: err})
 				return nil, out
 			}
@@ -126,13 +126,13 @@ func (p *Prometheus) tryOpen() (*core, *outage) {
 	}
 }
 
-// openOnce opens the data and leaves no new file behind where it fails. Each try has a registry of its own, because what a failed
-// one registered stays.
+// openOnce opens the data. If that fails, it removes the empty WAL segments that the attempt has created. Each attempt has a registry of
+// its own, because a failed one leaves its metrics registered.
 func (p *Prometheus) openOnce() (c *core, err error) {
 	wal := filepath.Join(p.opts.Dir, "wal")
-	before, _, _ := numbered(wal)
-	err = caught(func() (err error) {
-		c, err = openCore(p.opts, p.logger, prometheus.NewRegistry(), p.stats, p.around)
+	before, _, _ := numberedFiles(wal)
+	err = recovered(func() (err error) {
+		c, err = openCore(p.opts, p.logger, prometheus.NewRegistry(), p.stats, p.shared)
 		return err
 	})
 	if err == nil {
@@ -141,7 +141,7 @@ func (p *Prometheus) openOnce() (c *core, err error) {
 	if c == nil && errors.Is(err, errPanic) {
 		err = &dataError{err}
 	}
-	after, _, _ := numbered(wal)
+	after, _, _ := numberedFiles(wal)
 	for n, path := range after {
 		if info, statErr := os.Stat(path); before[n] == "" && statErr == nil && info.Size() == 0 {
 			err = errors.Join(err, os.Remove(path))
@@ -150,7 +150,7 @@ func (p *Prometheus) openOnce() (c *core, err error) {
 	return nil, err
 }
 
-// dataError is one of the TSDB about what it reads, as opposed to one of what is built on top of it.
+// dataError is an error of tsdb.Open, as opposed to one of the parts on top of the TSDB.
 type dataError struct{ err error }
 
 func (e *dataError) Error() string { return e.err.Error() }
@@ -158,8 +158,8 @@ func (e *dataError) Unwrap() error { return e.err }
 
 var errPanic = errors.New("reading it failed")
 
-// caught turns a panic, and an access to a mapped file that the disk doesn't give back, into an error.
-func caught(do func() error) (err error) {
+// recovered runs do and turns a panic, including an I/O error of a mapped file, into an error.
+func recovered(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if e := recover(); e != nil {
@@ -169,9 +169,9 @@ func caught(do func() error) (err error) {
 	return do()
 }
 
-// diagnose finds out what in the directory made opening fail. Where that can't be found, it is what lies in no block yet.
+// diagnose returns the faults that made opening fail. If none is found, it blames the data that is in no block yet.
 func diagnose(dir string, err error) []fault {
-	if surroundingsFail(err) {
+	if isEnvironmentError(err) {
 		return []fault{{path: dir, what: "data directory", err: err}}
 	}
 	if faults := inspect(dir, true); len(faults) > 0 {
@@ -187,14 +187,14 @@ func diagnose(dir string, err error) []fault {
 	} {
 		path := filepath.Join(dir, part.name)
 		if entries, readErr := os.ReadDir(path); readErr == nil && len(entries) > 0 {
-			return []fault{fault{path: path, what: part.what, err: err, lost: part.lost}.moved()}
+			return []fault{fault{path: path, what: part.what, err: err, lost: part.lost}.repairByMove()}
 		}
 	}
 	return []fault{{path: dir, what: "data directory", err: err}}
 }
 
-// surroundingsFail tells a failure of the disk, the system or the rights from damage in the data.
-func surroundingsFail(err error) bool {
+// isEnvironmentError reports whether err comes from the disk, the system or permissions, and not from damaged data.
+func isEnvironmentError(err error) bool {
 	for _, e := range []error{
 		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EBUSY,
 	} {

@@ -26,7 +26,7 @@ const pageTitle = "Prometheus in stackscope"
 //go:embed noui.html
 var templates embed.FS
 
-// pages serves the web UI, or a page that says how to get it.
+// pages serves the web UI, or a page that says how to build it.
 type pages struct {
 	prefix string
 	files  fs.FS
@@ -36,7 +36,7 @@ type pages struct {
 	assets map[string]http.Handler // by the file's path
 }
 
-// uiRoutes are the addresses that the UI's own router knows; each is answered with the same page.
+// uiRoutes are the paths of the UI's client-side router. All return the same page.
 func uiRoutes() []string {
 	return []string{
 		"/query", "/alerts", "/rules", "/tsdb-status",
@@ -104,7 +104,7 @@ func (p *pages) register(mux *routes.Mux) {
 // assetsDir holds the scripts and styles.
 const assetsDir = "assets"
 
-// addAssets makes the files of a directory ready to be served, each compressed once for all who load it at the same time.
+// addAssets adds the files of a directory. Concurrent requests for a file share one compression.
 func (p *pages) addAssets(dir string, answers *answer.Store) error {
 	entries, err := fs.ReadDir(p.files, dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -133,8 +133,8 @@ func (p *pages) addAssets(dir string, answers *answer.Store) error {
 	return nil
 }
 
-// redirect leads to another page beside the one that was asked for, with the same query. The address is a relative one, so that
-// it is right below any path that a proxy in front of us takes away.
+// redirect redirects to a sibling page with the same query. The location is relative, so that it also works behind a proxy that
+// strips a path prefix.
 func redirect(page string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		target := page

@@ -1,5 +1,5 @@
-// Package prom runs Prometheus inside this process: its TSDB, scraper, PromQL engine, HTTP API and web UI, with targets handed
-// over by the server instead of discovered. It is the only package that imports Prometheus' server code.
+// Package prom runs Prometheus inside this process: its TSDB, scraper, PromQL engine, HTTP API and web UI. The server sets the targets;
+// Prometheus' service discovery is not used. It is the only package that imports Prometheus' server code.
 package prom
 
 import (
@@ -34,7 +34,7 @@ import (
 	"github.com/stackscope/stackscope/internal/targets"
 )
 
-// Names of the scrape jobs, as in the configuration that the specification gives for a separate Prometheus.
+// Names of the scrape jobs, as in the specification's configuration of a separate Prometheus.
 const (
 	JobWorkers = "gpustack-worker-discovery"
 	JobServer  = "gpustack-server"
@@ -49,7 +49,7 @@ const (
 	defaultQueryTimeout     = 2 * time.Minute
 
 	defaultStopTimeout = 9 * time.Second
-	// drainTime is how long scrapes in flight may go on before they are cut off, and after them queries.
+	// drainTime is the grace of scrapes in flight when Prometheus stops, and then that of queries.
 	drainTime = 500 * time.Millisecond
 )
 
@@ -64,46 +64,46 @@ func DefaultJobs() []Job {
 	return []Job{{JobWorkers, 5 * time.Second}, {JobServer, 10 * time.Second}}
 }
 
-// Options say where Prometheus keeps its data, how much of it, and how it is reached.
+// Options are the settings of an embedded Prometheus.
 type Options struct {
-	Dir            string        // data directory, created when it is absent; one of a separate Prometheus is taken over as it is
-	ShownDir       string        // what Dir is called in answers to strangers; "" is its last element
+	Dir            string        // data directory, created if absent; that of a separate Prometheus works unchanged
+	ShownDir       string        // replaces Dir in responses to unauthenticated clients; "" is its last element
 	RetentionTime  time.Duration // how long samples are kept; 0 means 15 days
-	RetentionBytes int64         // how large the blocks may grow before the oldest go; 0 means no limit
-	StopTimeout    time.Duration // bounds the way from the end of Run's context to its return; 0 means 9 s
+	RetentionBytes int64         // size of the blocks from which the oldest are deleted; 0 means no limit
+	StopTimeout    time.Duration // bounds the time from the end of Run's context to its return; 0 means 9 s
 	PathPrefix     string        // where Handler is mounted, like "/prometheus"; "" is the root
 	ExternalURL    *url.URL      // how users reach PathPrefix; nil means http://HOSTNAME/PathPrefix
 	UI             fs.FS         // the built web UI, index.html at its root; nil when it was not built
 	Jobs           []Job         // nil means DefaultJobs
-	Repair         bool          // move damaged data aside and go on without it; else it stays as it is, and Prometheus out of service
-	MaxSeries      int64         // new series beyond that many in the head are refused; 0 means what half of the memory has room for
-	ServerFamilies []string      // names of families that only the server's own page may have
+	Repair         bool          // move damaged data aside and continue without it; else Prometheus stays out of service
+	MaxSeries      int64         // limit of series in the head, above which new ones are refused; 0 means as many as fit into half of the memory
+	ServerFamilies []string      // names of metrics that only the server itself may export
 
-	// HTTPConfigFile is Prometheus' HTTP client configuration for scraping workers; empty: nothing particular. What it holds goes to
-	// workers with TLS alone, unless HTTPConfigPlain is set.
+	// HTTPConfigFile is Prometheus' HTTP client configuration for scraping workers; empty: the default. It applies only to workers with
+	// TLS, unless HTTPConfigPlain is set.
 	HTTPConfigFile  string
 	HTTPConfigPlain bool
 	client          *commonconfig.HTTPClientConfig
-	// Inside returns how a part of this process is reached whose target has that address, nil when there is none. It is scraped so, over
-	// plain HTTP, whatever it asks of others.
+	// Inside returns an in-process dialer for a target of this process, nil for any other address. Such a target is scraped over plain
+	// HTTP without credentials, even if it requires TLS or credentials from others.
 	Inside func(address string) func(context.Context) (net.Conn, error)
 
-	QueryMaxSamples  int           // that one query may hold, bounded by the memory; 0 means 50 million
+	QueryMaxSamples  int           // of one query, further bounded by the memory; 0 means 50 million
 	QueryConcurrency int           // how many queries run at once, MinQueryConcurrency or more; 0 means 20
-	QueryTimeout     time.Duration // of one query, with its waiting; 0 means 2 minutes
+	QueryTimeout     time.Duration // of one query, including the wait for memory; 0 means 2 minutes
 
 	Logger *slog.Logger // nil discards
 }
 
-// Prometheus is an embedded Prometheus. New makes one, Run brings it to life.
+// Prometheus is an embedded Prometheus. New creates it, Run runs it.
 type Prometheus struct {
 	opts     Options
 	logger   *slog.Logger
 	stats    *tsdb.DBStats
-	lock     *dirLock // nil: not taken yet
+	lock     *dirLock // nil: not locked yet
 	handler  http.Handler
 	hidden   *paths.Hidden
-	requests *gate
+	requests *inflightRequests
 	started  atomic.Bool
 	core     atomic.Pointer[core] // nil until the TSDB is open
 	ready    chan struct{}
@@ -112,14 +112,13 @@ type Prometheus struct {
 	groups  map[string][]*targetgroup.Group
 	updates chan map[string][]*targetgroup.Group // capacity 1, holds the newest only
 
-	around *surroundings
+	shared *sharedParts
 	health *health
-	space  *space
+	disk   *diskSpace
 }
 
-// New checks the options and takes the data directory, which stays locked against other processes until Run returns or Close
-// is called. It is an error when another process has it; where it can't be taken for another reason, Run goes on trying. Targets
-// may be set at once; the API answers 503 until Run has opened the TSDB.
+// New checks the options and locks the data directory until Run returns or Close is called. It fails if another process has the lock;
+// after other lock errors Run retries. SetTargets may be called at once. The API answers 503 until Run has opened the TSDB.
 func New(o Options) (*Prometheus, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -128,7 +127,7 @@ func New(o Options) (*Prometheus, error) {
 		opts:     o,
 		logger:   o.Logger.With(logging.KeyComponent, "prometheus"),
 		stats:    tsdb.NewDBStats(),
-		requests: newGate(o.QueryTimeout + requestGrace),
+		requests: newInflightRequests(o.QueryTimeout + requestGrace),
 		hidden:   paths.Hide(o.Dir, o.ShownDir),
 		ready:    make(chan struct{}),
 		groups:   map[string][]*targetgroup.Group{},
@@ -138,8 +137,8 @@ func New(o Options) (*Prometheus, error) {
 		p.groups[job.Name] = nil
 	}
 	p.updates <- maps.Clone(p.groups)
-	p.around = newSurroundings(o, p.logger)
-	p.health, p.space = p.around.health, p.around.space
+	p.shared = newSharedParts(o, p.logger)
+	p.health, p.disk = p.shared.health, p.shared.disk
 	var err error
 	if p.handler, err = p.routes(); err != nil {
 		return nil, err
@@ -193,7 +192,7 @@ func (o *Options) complete() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.warnOfClientConfig()
+	o.warnInsecureTLS()
 	if o.ExternalURL == nil {
 		host, err := os.Hostname()
 		if err != nil {
@@ -201,43 +200,43 @@ func (o *Options) complete() error {
 		}
 		o.ExternalURL = &url.URL{Scheme: "http", Host: host, Path: o.PathPrefix}
 	}
-	o.warnOfAnyAuthority()
+	o.warnPublicAuthority()
 	return nil
 }
 
-// Handler serves everything under PathPrefix: API, federation, health, Prometheus' own metrics and its web UI. It is complete
-// from New on and may be called at any time, also after Run has returned.
+// Handler serves everything under PathPrefix: API, federation, health, Prometheus' own metrics and its web UI. It may be called at any
+// time, also before Run and after Run has returned.
 func (p *Prometheus) Handler() http.Handler { return p.handler }
 
-// AppendMetrics writes Prometheus' own families, as they are at PathPrefix/metrics, in text format 0.0.4. What cannot be read is
-// left out; the error says what that was.
+// AppendMetrics writes Prometheus' own metrics, as at PathPrefix/metrics, in text format 0.0.4. Metrics that can't be gathered are
+// omitted and named in the error.
 func (p *Prometheus) AppendMetrics(dst *bytes.Buffer) error {
 	return metricspage.Append(dst, p.families())
 }
 
-// families gathers Prometheus' own and what we say about it. Its own aren't there before all of its parts are: it registers some
-// that it goes on making.
+// families gathers Prometheus' own metrics and ours about it. Prometheus' own are omitted until openCore has returned, because it
+// registers metrics whose parts are not complete.
 func (p *Prometheus) families() prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		if c := p.core.Load(); c != nil {
-			return prometheus.Gatherers{p.around.registry, c.registry}.Gather()
+			return prometheus.Gatherers{p.shared.registry, c.registry}.Gather()
 		}
-		return p.around.registry.Gather()
+		return p.shared.registry.Gather()
 	})
 }
 
-// Err returns all that is wrong with the embedded Prometheus, nil when it is well or still opens its data.
+// Err returns the problems of the embedded Prometheus, nil if there are none or while it opens its data.
 func (p *Prometheus) Err() error { return p.health.err() }
 
-// Ready is closed when the TSDB is open and queries are answered.
+// Ready returns a channel that is closed once the TSDB is open and queries are answered.
 func (p *Prometheus) Ready() <-chan struct{} { return p.ready }
 
-// SetTargets replaces the targets of a job. It never blocks; of several calls in a row the last one counts. Labels whose name
-// begins with __param_ reach the target as URL parameters. A job that is not among Options.Jobs is logged and ignored.
+// SetTargets replaces the targets of a job. It never blocks; the last of several calls wins. Labels whose name begins with __param_
+// become URL parameters of the scrape. A job that is not in Options.Jobs is logged and ignored.
 func (p *Prometheus) SetTargets(job string, groups []targets.Group) {
 	converted := convertGroups(job, groups)
 	if job == JobServer {
-		p.around.reach.allow(addresses(groups))
+		p.shared.dialPolicy.allow(addresses(groups))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -246,31 +245,31 @@ func (p *Prometheus) SetTargets(job string, groups []targets.Group) {
 		return
 	}
 	p.groups[job] = converted
-	if job == JobWorkers && p.opts.apart() {
-		p.groups[JobWorkers], p.groups[jobWorkersTLS] = split(groups)
+	if job == JobWorkers && p.opts.separateTLSJob() {
+		p.groups[JobWorkers], p.groups[jobWorkersTLS] = splitByScheme(groups)
 	}
 	select {
 	case <-p.updates:
 	default:
 	}
-	p.updates <- maps.Clone(p.groups) // senders hold the lock and made room, so there is some
+	p.updates <- maps.Clone(p.groups) // doesn't block: the lock is held and the channel was emptied
 }
 
-// SetWorkers says whose samples come from which target, by its host:port. A sample of JobWorkers that names another worker is not
-// stored, and one of a target that isn't among them may name none. Before the first call any may be named. A worker's cluster counts where
-// the target or the sample has a cluster_id. Only one goroutine may call it.
+// SetWorkers sets which workers' samples may come from which target, by host:port. A sample of JobWorkers with the labels of another
+// worker is not stored. Samples of a target without workers must not have worker labels. Before the first call all labels are
+// accepted. The cluster is compared if the target or the sample has a cluster_id. Only one goroutine may call it.
 func (p *Prometheus) SetWorkers(workers map[string][]Worker) {
-	var before map[string]*identity
-	if known := p.around.admission.workers.Load(); known != nil {
-		before = *known
+	var previous map[string]*identity
+	if known := p.shared.filter.workers.Load(); known != nil {
+		previous = *known
 	}
-	known := identities(workers, before)
-	p.around.admission.workers.Store(&known)
+	known := identities(workers, previous)
+	p.shared.filter.workers.Store(&known)
 }
 
-// Run opens the TSDB (after a crash it reads its write-ahead log first), scrapes and answers queries until ctx ends. Then it
-// returns within Options.StopTimeout. Data that can't be opened is no error: it is logged, the API and Err say so, and Run waits
-// for the end. Run may be called once.
+// Run opens the TSDB, which replays its WAL, then scrapes and answers queries until ctx ends. It returns within Options.StopTimeout
+// after that. If the data can't be opened, Run logs this, the API and Err report it, and Run waits for the end of ctx. Run may be called
+// once.
 func (p *Prometheus) Run(ctx context.Context) error {
 	if !p.started.CompareAndSwap(false, true) {
 		return errors.New("prometheus: Run was called twice or after Close")
@@ -283,11 +282,11 @@ func (p *Prometheus) Run(ctx context.Context) error {
 	select {
 	case c = <-opened:
 	case <-ctx.Done():
-		p.requests.shut(0)
-		return p.giveUp(opened)
+		p.requests.drain(0)
+		return p.cancelOpen(opened)
 	}
 	if c == nil { // ctx has ended
-		p.requests.shut(0)
+		p.requests.drain(0)
 		return p.release()
 	}
 
@@ -297,48 +296,48 @@ func (p *Prometheus) Run(ctx context.Context) error {
 		"blocks", len(c.db.Blocks()), "series", c.db.Head().NumSeries(), "duration", time.Since(begin).Round(time.Millisecond))
 
 	go p.health.watch(ctx, c.registry, p.opts.Dir)
-	failed := c.scrapeFrom(p.updates)
+	failed := c.startScraping(p.updates)
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, p.bounded(p.opts.StopTimeout, func() error {
+	return errors.Join(err, p.closeWithin(p.opts.StopTimeout, func() error {
 		c.stopScraping(drainTime)
-		p.requests.shut(drainTime) // before the storage goes: its files are mapped into memory
+		p.requests.drain(drainTime) // before the storage goes: its files are mapped into memory
 		return errors.Join(c.closeStorage(), p.release())
 	}))
 }
 
-// giveUp ends a start that is no longer wanted. A database that opens slowly is left to the end of the process: nothing was
-// written to it yet.
-func (p *Prometheus) giveUp(opened <-chan *core) error {
+// cancelOpen ends Run while the TSDB opens. It waits for half of the stop timeout; after that the end of the process closes the TSDB, to
+// which nothing has been written yet.
+func (p *Prometheus) cancelOpen(opened <-chan *core) error {
 	half := p.opts.StopTimeout / 2
 	select {
 	case c := <-opened:
 		if c == nil {
 			return p.release()
 		}
-		return p.bounded(half, func() error { return errors.Join(c.closeStorage(), p.release()) })
+		return p.closeWithin(half, func() error { return errors.Join(c.closeStorage(), p.release()) })
 	case <-time.After(half):
 		p.opts.Logger.Warn("Prometheus was stopped while it opened its data", logging.KeyComponent, "prometheus", "dir", p.opts.Dir)
 		return nil
 	}
 }
 
-// bounded runs stop for at most limit. What stop hasn't done by then ends with the process: samples are in the write-ahead
-// log, and the lock goes with the process that held it.
-func (p *Prometheus) bounded(limit time.Duration, stop func() error) error {
+// closeWithin runs stop and returns after at most limit. The end of the process then does the rest: samples are in the WAL, and the
+// lock ends with the process.
+func (p *Prometheus) closeWithin(limit time.Duration, stop func() error) error {
 	var stopping sync.WaitGroup
 	var err error
-	stopping.Go(func() { err = caught(stop) })
+	stopping.Go(func() { err = recovered(stop) })
 	if !lifecycle.WaitWithin(limit, &stopping) {
 		return fmt.Errorf("prometheus: data directory %s was not closed within %v; the next start recovers it", p.opts.Dir, limit)
 	}
 	return err
 }
 
-// Close gives the data directory back when Run was never called; otherwise Run does that, and Close does nothing.
+// Close unlocks the data directory if Run was never called. After Run it does nothing.
 func (p *Prometheus) Close() error {
 	if !p.started.CompareAndSwap(false, true) {
 		return nil
@@ -346,7 +345,7 @@ func (p *Prometheus) Close() error {
 	return p.release()
 }
 
-// release gives the directory back, where it was taken.
+// release unlocks the data directory if it is locked.
 func (p *Prometheus) release() error {
 	if p.lock == nil {
 		return nil

@@ -297,14 +297,14 @@ func TestDataDirectoryInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = New(Options{Dir: dir})
-	want := "prometheus: data directory " + dir + " is in use by another process; stop that one, or give another --data-dir"
+	want := "prometheus: data directory " + dir + " is in use by another process; stop that process, or set another --data-dir"
 	if err == nil || err.Error() != want {
 		t.Errorf("second New: got %v, want %s", err, want)
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// A real Prometheus is kept out by the same file.
+	// A separate Prometheus is refused by the same lock file.
 	in := start(t, Options{Dir: dir})
 	if db, err := tsdb.Open(dir, nil, nil, tsdb.DefaultOptions(), nil); err == nil {
 		_ = db.Close()
@@ -331,10 +331,10 @@ func TestDataDirectoryUnusable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct{ dir, want string }{
-		"a file is above":          {filepath.Join(file, "prometheus"), "can't be made: " + file + " is a file; move it away"},
-		"a file is in its place":   {file, "can't be made: " + file + " is a file; move it away"},
-		"below a read-only one":    {filepath.Join(readOnly, "prometheus"), "can't be made: permission denied; give this user the right to, or another --data-dir"},
-		"read-only":                {readOnly, "can't be written to: permission denied; give this user the right to, or another --data-dir"},
+		"a file is above":          {filepath.Join(file, "prometheus"), "can't be created: " + file + " is a file; move it away"},
+		"a file is in its place":   {file, "can't be created: " + file + " is a file; move it away"},
+		"below a read-only one":    {filepath.Join(readOnly, "prometheus"), "can't be created: permission denied; give this user write permission, or set another --data-dir"},
+		"read-only":                {readOnly, "can't be written to: permission denied; give this user write permission, or set another --data-dir"},
 		"lock file is a directory": {taken, "can't be written to: " + filepath.Join(taken, "lock") + " is a directory; move it away"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -346,8 +346,8 @@ func TestDataDirectoryUnusable(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, out := p.tryOpen()
-			want := "prometheus: data directory " + tc.dir + " " + tc.want + "; it is tried again every 15s"
-			if p.health.closed(out); p.Err() == nil || p.Err().Error() != want || !out.passes {
+			want := "prometheus: data directory " + tc.dir + " " + tc.want + "; the server retries every 15s"
+			if p.health.setOutage(out); p.Err() == nil || p.Err().Error() != want || !out.transient {
 				t.Errorf("got  %v\nwant %s", p.Err(), want)
 			}
 		})

@@ -17,25 +17,26 @@ import (
 	"github.com/stackscope/stackscope/internal/prom/budget"
 )
 
-// What the engine's count of samples costs in memory, as measured: TestReservationsCoverQueries holds it. It counts only points, and
-// not each copy; the answer as JSON takes more than the points themselves.
+// The measured memory per sample that the query engine counts; TestReservationsCoverQueries checks it. The engine counts each point
+// once, but copies it and writes it as JSON.
 const (
 	sampleBytes = 144
-	// countedValueBytes is a sample of which count_values makes a series, without the points that the engine makes room for.
+	// countedValueBytes is the memory of a sample that count_values turns into a series, without the points that the engine
+	// preallocates.
 	countedValueBytes = 768
-	// stepBytes is what the engine keeps of each step of a subquery.
+	// stepBytes is the memory of each step of a subquery.
 	stepBytes = 16
-	// labelCopies is how often what an expression writes into labels is there at once, with the answer.
+	// labelCopies is the number of simultaneous copies of the label text that an expression writes, response included.
 	labelCopies = labelByteFactor
 )
 
-// queries is the engine that the API and the rules ask. Each query begins in the smallest class and moves up when it turns out to
-// be larger than its class, so that a small one never waits for a large one.
+// queries is the query engine of the API and of the rules. Each query starts in the smallest class and is restarted in a larger one if it
+// exceeds its class, so that a small query never waits for a large one.
 type queries struct {
-	budget  *queryBudget
-	opts    promql.EngineOpts // of all engines, without MaxSamples
-	classes []*queryClass
-	known   *remembered
+	budget     *queryBudget
+	opts       promql.EngineOpts // of all engines, without MaxSamples
+	classes    []*queryClass
+	classCache *classCache
 }
 
 type queryClass struct {
@@ -47,7 +48,7 @@ type queryClass struct {
 
 // newQueries returns the engine for pools of classes, smallest first.
 func newQueries(b *queryBudget, pools []*budget.Pool, opts promql.EngineOpts) *queries {
-	q := &queries{budget: b, opts: opts, known: newRemembered()}
+	q := &queries{budget: b, opts: opts, classCache: newClassCache()}
 	reg := opts.Reg
 	for i, pool := range pools {
 		class := &queryClass{Pool: pool, maxSamples: b.sizes.samples(pool.Class()), timeout: opts.Timeout}
@@ -60,7 +61,7 @@ func newQueries(b *queryBudget, pools []*budget.Pool, opts promql.EngineOpts) *q
 			o.Reg = prometheus.WrapRegistererWith(prometheus.Labels{"class": pool.Class().Name}, reg)
 		}
 		if i > 0 {
-			o.FeatureRegistry = nil // it has been told by the first
+			o.FeatureRegistry = nil // the first engine has registered the features
 		}
 		class.engine = promql.NewEngine(o)
 		q.classes = append(q.classes, class)
@@ -68,24 +69,24 @@ func newQueries(b *queryBudget, pools []*budget.Pool, opts promql.EngineOpts) *q
 	return q
 }
 
-// classTimeouts are how long a query may take before it makes room for others of its class.
+// classTimeouts are the timeouts of all classes but the largest. A query that exceeds one is restarted in the next class.
 var classTimeouts = []time.Duration{5 * time.Second, 30 * time.Second}
 
-// admitted is the log of running queries as engines see it. A query is logged while it runs; parsing takes no place in it.
-type admitted struct{ promql.QueryTracker }
+// runningQueryTracker is the active query tracker of the engines. It tracks queries only while they run, not while they are parsed.
+type runningQueryTracker struct{ promql.QueryTracker }
 
-type admittedKey struct{}
+type runningKey struct{}
 
 const notLogged = -1
 
-func (t admitted) Insert(ctx context.Context, query string) (int, error) {
-	if ctx.Value(admittedKey{}) == nil {
+func (t runningQueryTracker) Insert(ctx context.Context, query string) (int, error) {
+	if ctx.Value(runningKey{}) == nil {
 		return notLogged, nil
 	}
 	return t.QueryTracker.Insert(ctx, query)
 }
 
-func (t admitted) Delete(index int) {
+func (t runningQueryTracker) Delete(index int) {
 	if index != notLogged {
 		t.QueryTracker.Delete(index)
 	}
@@ -108,47 +109,47 @@ func (q *queries) newQuery(prepare func(*promql.Engine) (promql.Query, error)) (
 	if err != nil {
 		return nil, err
 	}
-	b := &budgeted{queries: q, prepare: prepare, text: first.String(), stmt: first.Statement(), current: first}
+	b := &budgetedQuery{queries: q, prepare: prepare, text: first.String(), stmt: first.Statement(), current: first}
 	if s, ok := b.stmt.(*parser.EvalStmt); ok {
-		if b.weight, err = weigh(s); err != nil {
+		if b.cost, err = estimateCost(s); err != nil {
 			return nil, err
 		}
 	}
 	return b, nil
 }
 
-// budgeted is a query that takes its memory from the budget. As with the engine's own, one goroutine uses it; only Cancel may come
-// from others.
-type budgeted struct {
+// budgetedQuery is a query that reserves its memory from the budget. As with the engine's own queries, only Cancel may be called by
+// other goroutines.
+type budgetedQuery struct {
 	queries *queries
 	prepare func(*promql.Engine) (promql.Query, error)
 	text    string
 	stmt    parser.Statement
-	weight  weight
-	current promql.Query // of the class that it is in
+	cost    queryCost
+	current promql.Query // of the current class
 	ran     bool         // current has run
-	open    bool         // and its result is not given back yet
+	open    bool         // current has run and is not closed
 	slot    *budget.Slot
-	held    *budget.Amount // what of the answer is held without a slot
+	held    *budget.Amount // the response's memory after the slot is released
 	cancel  atomic.Pointer[context.CancelFunc]
 }
 
 var (
 	_ promql.QueryEngine = (*queries)(nil)
-	_ promql.Query       = (*budgeted)(nil)
+	_ promql.Query       = (*budgetedQuery)(nil)
 )
 
-// Exec implements promql.Query. The time for waiting counts.
-func (b *budgeted) Exec(ctx context.Context) *promql.Result {
-	asked := b.asked(ctx)
+// Exec implements promql.Query. The timeout includes the wait for memory.
+func (b *budgetedQuery) Exec(ctx context.Context) *promql.Result {
+	requestTimeout := b.requestTimeout(ctx)
 	ctx, cancel := context.WithTimeout(ctx, b.queries.opts.Timeout)
 	defer cancel()
 	b.cancel.Store(&cancel)
-	if err := b.weight.tooLong(); err != nil {
+	if err := b.cost.checkVisits(); err != nil {
 		return &promql.Result{Err: err}
 	}
 	last := len(b.queries.classes) - 1
-	first := b.queries.known.class(b.text, b.weight.steps)
+	first := b.queries.classCache.lookup(b.text, b.cost.steps)
 	for i, class := range b.queries.classes {
 		if i < last && (i < first || !b.fits(class)) {
 			continue
@@ -161,18 +162,18 @@ func (b *budgeted) Exec(ctx context.Context) *promql.Result {
 		b.Close()
 		_, tooMany := errors.AsType[promql.ErrTooManySamples](result.Err)
 		_, tooLong := errors.AsType[promql.ErrQueryTimeout](result.Err)
-		_, refused := errors.AsType[refusal](result.Err)
+		_, refused := errors.AsType[budgetError](result.Err)
 		switch {
 		case refused:
 			return result
 		case i < last && (tooMany || tooLong && ctx.Err() == nil):
-			b.queries.budget.moved.Inc()
-			b.queries.known.moved(b.text, b.weight.steps, i+1)
+			b.queries.budget.restarts.Inc()
+			b.queries.classCache.store(b.text, b.cost.steps, i+1)
 		case tooMany:
 			result.Err = b.queries.budget.sizes.explain(result.Err, class)
 			return result
 		case tooLong:
-			result.Err = b.explainTimeout(result.Err, asked)
+			result.Err = b.explainTimeout(result.Err, requestTimeout)
 			return result
 		default:
 			return result
@@ -181,8 +182,8 @@ func (b *budgeted) Exec(ctx context.Context) *promql.Result {
 	panic("unreachable: the last class returns")
 }
 
-// asked returns how long the query may take by its request, 0 where that is no less than the flag allows.
-func (b *budgeted) asked(ctx context.Context) time.Duration {
+// requestTimeout returns the timeout of the request, 0 if it is not below that of the flag.
+func (b *budgetedQuery) requestTimeout(ctx context.Context) time.Duration {
 	end, ok := ctx.Deadline()
 	if left := time.Until(end); ok && left < b.queries.opts.Timeout {
 		return left
@@ -190,36 +191,36 @@ func (b *budgeted) asked(ctx context.Context) time.Duration {
 	return 0
 }
 
-// explainTimeout adds to the error of a query that took too long what bounded it.
-func (b *budgeted) explainTimeout(err error, asked time.Duration) error {
-	const advice = "select fewer series, a shorter time or larger steps"
-	if asked > 0 {
-		return fmt.Errorf("%w: the request's timeout was %v; give it more, or %s", err, asked.Round(time.Millisecond), advice)
+// explainTimeout adds to a timeout error which timeout it was and what to do.
+func (b *budgetedQuery) explainTimeout(err error, requestTimeout time.Duration) error {
+	const advice = "select fewer series, a shorter time range or larger steps"
+	if requestTimeout > 0 {
+		return fmt.Errorf("%w: the request's timeout was %v; raise it, or %s", err, requestTimeout.Round(time.Millisecond), advice)
 	}
 	return fmt.Errorf("%w: --builtin-prometheus-query-timeout allows %v; %s", err, b.queries.opts.Timeout, advice)
 }
 
-// fits tells whether the query may fit into a class, as far as its text says.
-func (b *budgeted) fits(c *queryClass) bool {
-	return b.weight.subquerySteps*stepBytes <= c.Class().Bytes/4
+// fits reports whether the query may fit into a class, judged by its text.
+func (b *budgetedQuery) fits(c *queryClass) bool {
+	return b.cost.subquerySteps*stepBytes <= c.Class().Bytes/4
 }
 
 // attempt runs the query in one class.
-func (b *budgeted) attempt(ctx context.Context, class *queryClass) *promql.Result {
+func (b *budgetedQuery) attempt(ctx context.Context, class *queryClass) *promql.Result {
 	if !b.fits(class) {
-		return &promql.Result{Err: tooMany("its subqueries have %d steps, which alone take more memory than a query may use", b.weight.subquerySteps)}
+		return &promql.Result{Err: tooManySamples("its subqueries have %d steps, which alone take more memory than one query may use", b.cost.subquerySteps)}
 	}
-	slot, err := b.queries.budget.take(ctx, class.Pool)
+	slot, err := b.queries.budget.reserve(ctx, class.Pool)
 	if err != nil {
-		return &promql.Result{Err: refused(err)}
+		return &promql.Result{Err: asQueryError(err)}
 	}
 	b.slot = slot
 	engine := class.engine
-	if b.weight.countValues {
-		engine = b.queries.countingValues(class, b.weight)
+	if b.cost.countValues {
+		engine = b.queries.countValuesEngine(class, b.cost)
 	}
 	if b.ran || engine != b.queries.classes[0].engine {
-		// Running changes an expression, and an engine runs only what it has prepared.
+		// Execution modifies an expression, and an engine runs only queries that it has prepared.
 		again, err := b.prepare(engine)
 		if err != nil {
 			return &promql.Result{Err: err}
@@ -227,33 +228,34 @@ func (b *budgeted) attempt(ctx context.Context, class *queryClass) *promql.Resul
 		b.current = again
 	}
 	b.ran, b.open = true, true
-	ctx = withMeter(context.WithValue(ctx, admittedKey{}, true), &meter{
-		allowed: b.queries.budget.sizes.seriesBytes(class.Class()),
-		each:    seriesBytes + pointBytes*min(b.weight.steps, preallocatedSteps),
-		grows:   labelCopies * b.weight.labelGrowth,
+	ctx = withMeter(context.WithValue(ctx, runningKey{}, true), &meter{
+		limit:       b.queries.budget.sizes.seriesBytes(class.Class()),
+		perSeries:   seriesBytes + pointBytes*min(b.cost.steps, preallocatedSteps),
+		labelGrowth: labelCopies * b.cost.labelGrowth,
 	})
 	return b.current.Exec(ctx)
 }
 
-// countingValues returns an engine for a query of which each sample may become a series.
-func (q *queries) countingValues(class *queryClass, w weight) *promql.Engine {
+// countValuesEngine returns an engine for a query with count_values, which may turn each sample into a series.
+func (q *queries) countValuesEngine(class *queryClass, cost queryCost) *promql.Engine {
 	o := q.opts
 	o.Reg, o.FeatureRegistry = nil, features.Collector(nil)
 	o.Timeout = class.timeout
-	each := countedValueBytes + pointBytes*min(w.steps, preallocatedSteps) + labelCopies*w.labelGrowth
+	each := countedValueBytes + pointBytes*min(cost.steps, preallocatedSteps) + labelCopies*cost.labelGrowth
 	o.MaxSamples = max(1, int(int64(class.maxSamples)*sampleBytes/each))
 	return promql.NewEngine(o)
 }
 
-// holdAnswer gives the slot back when the answer is small: it may take its reader long.
-func (b *budgeted) holdAnswer(r *promql.Result) {
+// holdAnswer replaces the slot by a reservation of the response's size if there is room for it, so that a slow reader of a small response
+// holds no slot.
+func (b *budgetedQuery) holdAnswer(r *promql.Result) {
 	if b.held = b.queries.budget.answers.Hold(answerBytes(r)); b.held != nil {
 		b.slot.Release()
 	}
 }
 
-// Close implements promql.Query: the answer has been written.
-func (b *budgeted) Close() {
+// Close implements promql.Query. It is called when the response has been written.
+func (b *budgetedQuery) Close() {
 	if b.open {
 		b.open = false
 		b.current.Close()
@@ -263,23 +265,23 @@ func (b *budgeted) Close() {
 }
 
 // Cancel implements promql.Query.
-func (b *budgeted) Cancel() {
+func (b *budgetedQuery) Cancel() {
 	if cancel := b.cancel.Load(); cancel != nil {
 		(*cancel)()
 	}
 }
 
 // Statement implements promql.Query.
-func (b *budgeted) Statement() parser.Statement { return b.stmt }
+func (b *budgetedQuery) Statement() parser.Statement { return b.stmt }
 
 // Stats implements promql.Query.
-func (b *budgeted) Stats() *stats.Statistics { return b.current.Stats() }
+func (b *budgetedQuery) Stats() *stats.Statistics { return b.current.Stats() }
 
-func (b *budgeted) String() string { return b.text }
+func (b *budgetedQuery) String() string { return b.text }
 
-// answerBytes is what an answer takes at most, with its JSON.
+// answerBytes returns the maximum memory of a response, including its JSON.
 func answerBytes(r *promql.Result) int64 {
-	const pointJSON, copies = 48, 3 // a buffer that grows is there twice
+	const pointJSON, copies = 48, 3 // a growing buffer exists twice
 	size := func(metric uint64) int64 { return seriesBytes/4 + int64(metric)*(1+copies) }
 	var n int64
 	switch v := r.Value.(type) {
@@ -303,13 +305,13 @@ func answerBytes(r *promql.Result) int64 {
 	return n
 }
 
-// refusal is an error of the budget that the API answers as it does a timeout: with 503.
-type refusal struct{ error }
+// budgetError is an error of the budget. The API answers it with 503, like a query timeout.
+type budgetError struct{ error }
 
-func (e refusal) Unwrap() error { return e.error }
+func (e budgetError) Unwrap() error { return e.error }
 
-// As makes it a timeout to those who look for the engine's.
-func (e refusal) As(target any) bool {
+// As makes errors.As find a promql.ErrQueryTimeout.
+func (e budgetError) As(target any) bool {
 	t, ok := target.(*promql.ErrQueryTimeout)
 	if ok {
 		*t = promql.ErrQueryTimeout(e.Error())
@@ -317,9 +319,9 @@ func (e refusal) As(target any) bool {
 	return ok
 }
 
-func refused(err error) error {
+func asQueryError(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return promql.ErrQueryCanceled("waiting for memory")
 	}
-	return refusal{err}
+	return budgetError{err}
 }

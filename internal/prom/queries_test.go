@@ -127,8 +127,8 @@ func TestMemoryIsSharedOut(t *testing.T) {
 			}
 		}
 	}
-	if s := newSizes(memory.Bound{}, Options{QueryConcurrency: 20, QueryMaxSamples: 1000}); s.total != assumedMemory/4 || s.most() != 1000 {
-		t.Errorf("nothing known of the memory: %+v, at most %d samples", s, s.most())
+	if s := newSizes(memory.Bound{}, Options{QueryConcurrency: 20, QueryMaxSamples: 1000}); s.total != assumedMemory/4 || s.maxSamplesPerQuery() != 1000 {
+		t.Errorf("nothing known of the memory: %+v, at most %d samples", s, s.maxSamplesPerQuery())
 	}
 }
 
@@ -140,20 +140,20 @@ func TestQueriesMoveUp(t *testing.T) {
 	if r := ask(t, b, db, "sum(m)", 0); r.Err != nil || r.String() == "" {
 		t.Errorf("a small query: %v", r)
 	}
-	if n := reading(t, b.moved); n != 0 {
+	if n := reading(t, b.restarts); n != 0 {
 		t.Errorf("a small query was begun %v times again", n)
 	}
 	if r := ask(t, b, db, "m * 2", 360); r.Err != nil || r.Value.(promql.Matrix).TotalSamples() != 36_000 {
 		t.Errorf("a query for 36,000 samples: %v", r.Err)
 	}
-	if n := reading(t, b.moved); n != 1 {
+	if n := reading(t, b.restarts); n != 1 {
 		t.Errorf("a medium query was begun %v times again, want once", n)
 	}
-	if r := ask(t, b, db, "m * 2", 360); r.Err != nil || reading(t, b.moved) != 1 {
-		t.Errorf("the same query does not begin where it ended: %v restarts, %v", reading(t, b.moved), r.Err)
+	if r := ask(t, b, db, "m * 2", 360); r.Err != nil || reading(t, b.restarts) != 1 {
+		t.Errorf("the same query does not begin where it ended: %v restarts, %v", reading(t, b.restarts), r.Err)
 	}
-	if r := ask(t, b, db, "m * 2", 3); r.Err != nil || b.users.known.class("m * 2", 3) != 0 {
-		t.Errorf("the same for less time begins in class %d: %v", b.users.known.class("m * 2", 3), r.Err)
+	if r := ask(t, b, db, "m * 2", 3); r.Err != nil || b.users.classCache.lookup("m * 2", 3) != 0 {
+		t.Errorf("the same for less time begins in class %d: %v", b.users.classCache.lookup("m * 2", 3), r.Err)
 	}
 	r := ask(t, b, db, "max_over_time(vector(1)[1000s:1ms])", 0)
 	if _, ok := errors.AsType[promql.ErrTooManySamples](r.Err); !ok {
@@ -175,20 +175,20 @@ func TestQueriesMoveUp(t *testing.T) {
 func TestRememberedQueriesAreForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRemembered()
-		r.moved("a", 1, 2)
-		if r.class("a", 1) != 2 || r.class("a", 2) != 0 || r.class("b", 1) != 0 {
+		r := newClassCache()
+		r.store("a", 1, 2)
+		if r.lookup("a", 1) != 2 || r.lookup("a", 2) != 0 || r.lookup("b", 1) != 0 {
 			t.Error("another class than that which was remembered")
 		}
-		time.Sleep(rememberedFor + time.Second)
-		if r.class("a", 1) != 0 {
+		time.Sleep(classCacheTTL + time.Second)
+		if r.lookup("a", 1) != 0 {
 			t.Error("a query is remembered for longer than ten minutes")
 		}
-		for i := range 3 * rememberedQueries {
-			r.moved("a", int64(i), 1)
+		for i := range 3 * classCacheSize {
+			r.store("a", int64(i), 1)
 		}
-		if n := len(r.classes); n > rememberedQueries {
-			t.Errorf("%d queries are remembered, at most %d may be", n, rememberedQueries)
+		if n := len(r.classes); n > classCacheSize {
+			t.Errorf("%d queries are remembered, at most %d may be", n, classCacheSize)
 		}
 	})
 }
@@ -258,7 +258,7 @@ func TestQueriesWaitAndAreRefused(t *testing.T) {
 		b, free := full(t, 0)
 		begin := time.Now()
 		r := ask(t, b, &tsdb.DB{}, "1", 0)
-		if _, ok := errors.AsType[promql.ErrQueryTimeout](r.Err); !ok || time.Since(begin) != defaultQueryTimeout || !strings.Contains(r.Err.Error(), "(small) are taken and no room became free in time: ask again later") {
+		if _, ok := errors.AsType[promql.ErrQueryTimeout](r.Err); !ok || time.Since(begin) != defaultQueryTimeout || !strings.Contains(r.Err.Error(), "(small) are in use and none became free in time: retry later") {
 			t.Errorf("after %v: %v", time.Since(begin), r.Err)
 		}
 		ctx, leave := context.WithCancel(t.Context())
@@ -328,7 +328,7 @@ func TestSlowQueriesLeaveTheirClass(t *testing.T) {
 		}
 		defer q.Close()
 		short := q.Exec(ctx).Err
-		if _, ok := errors.AsType[promql.ErrQueryTimeout](short); !ok || !strings.Contains(short.Error(), "the request's timeout was 3s; give it more, or select fewer series") {
+		if _, ok := errors.AsType[promql.ErrQueryTimeout](short); !ok || !strings.Contains(short.Error(), "the request's timeout was 3s; raise it, or select fewer series") {
 			t.Errorf("a request with a timeout of its own: %v", short)
 		}
 		holding(t, b)

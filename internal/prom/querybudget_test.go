@@ -12,20 +12,20 @@ import (
 )
 
 // Requests that come through the gate are shared out by the address that they come from.
-func TestGateTellsTheBudgetWhoAsks(t *testing.T) {
+func TestBudgetKnowsThePeer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g, pool := newGate(requestLimit), budget.NewPool(budget.Class{Name: "small", Bytes: 1, Slots: 1}, 2)
+		g, pool := newInflightRequests(requestLimit), budget.NewPool(budget.Class{Name: "small", Bytes: 1, Slots: 1}, 2)
 		slot, err := pool.Take(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		var refused []string
 		for _, peer := range []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1"} {
-			g.enter()
+			g.begin()
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			r.RemoteAddr = peer
-			go g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			go g.serve(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				slot, err := pool.Take(r.Context())
 				if _, ok := errors.AsType[budget.ErrFull](err); ok {
 					refused = append(refused, r.RemoteAddr)

@@ -107,7 +107,7 @@ func TestReservationsCoverQueries(t *testing.T) { //nolint:paralleltest // it me
 			if _, err := (api.JSONCodec{}).Encode(&api.Response{Status: "success", Data: &api.QueryData{ResultType: r.Value.Type(), Result: r.Value}}); err != nil {
 				t.Fatal(err)
 			}
-			w := q.(*budgeted).weight
+			w := q.(*budgetedQuery).cost
 			allowed = int64(q.Stats().Samples.PeakSamples)*sampleBytes + w.subquerySteps*stepBytes +
 				series*(seriesBytes+labelByteFactor*200+pointBytes*min(w.steps, preallocatedSteps)+labelCopies*w.labelGrowth)
 			if w.countValues {

@@ -6,7 +6,7 @@ import (
 	"github.com/stackscope/stackscope/internal/prom/budget"
 )
 
-// budgetMetrics tells of the budget of queries among Prometheus' own metrics.
+// budgetMetrics exports the state of the query budget.
 type budgetMetrics struct {
 	limit   int64
 	pools   []*budget.Pool

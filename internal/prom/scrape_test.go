@@ -63,7 +63,7 @@ func TestScrapeErrorsQuoteNothing(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request)
 		want   string
 	}{
-		"no metrics":   {page(plain, secret+" is the password\n"), "the page is not in Prometheus' text format: a value is no number"},
+		"no metrics":   {page(plain, secret+" is the password\n"), "the page is not in Prometheus' text format: a value is not a number"},
 		"HTML":         {page("text/html", "<html>"+secret), "is not in Prometheus' text format"},
 		"line":         {page(plain, `a{b="`+secret+"\n"), "is not in Prometheus' text format"},
 		"value":        {page(plain, "a "+secret+"\n"), "is not in Prometheus' text format"},
@@ -80,9 +80,9 @@ func TestScrapeErrorsQuoteNothing(t *testing.T) {
 			w.Header().Set("Location", "http://127.0.0.1:1/"+secret)
 			w.WriteHeader(302)
 		}, "server returned HTTP status 302 Found"},
-		"other protocol":      {raw("SSH-2.0-" + secret + "\r\n"), "what answers there does not speak HTTP"},
-		"header":              {raw("HTTP/1.1 200 OK\r\n" + secret + "\r\n\r\n"), "what answers there does not speak HTTP"},
-		"status is no number": {raw("HTTP/1.1 " + secret + "\r\n\r\n"), "what answers there does not speak HTTP"},
+		"other protocol":      {raw("SSH-2.0-" + secret + "\r\n"), "the server there does not speak HTTP"},
+		"header":              {raw("HTTP/1.1 200 OK\r\n" + secret + "\r\n\r\n"), "the server there does not speak HTTP"},
+		"status is no number": {raw("HTTP/1.1 " + secret + "\r\n\r\n"), "the server there does not speak HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +114,7 @@ func TestParserErrorsQuoteNothing(t *testing.T) {
 			for err == nil {
 				_, err = p.Next()
 			}
-			if got := contentFree(err); strings.Contains(got, "hunter2") || len(got) > 150 || got == "" {
+			if got := withoutContent(err); strings.Contains(got, "hunter2") || len(got) > 150 || got == "" {
 				t.Errorf("%q as %s: %s", line, format, got)
 			}
 		}
@@ -131,7 +131,7 @@ func TestErrorsOfTheConnectionAreKept(t *testing.T) {
 		{io.ErrUnexpectedEOF, "the connection ended before the page did"},
 		{errors.New("sample limit exceeded"), "sample limit exceeded"},
 	} {
-		if got := contentFree(tc.err); got != tc.want {
+		if got := withoutContent(tc.err); got != tc.want {
 			t.Errorf("%v: %s, want %s", tc.err, got, tc.want)
 		}
 	}
@@ -181,18 +181,18 @@ func TestWhereTheScraperConnects(t *testing.T) {
 		{"group", "ff02::1", false},
 		{"all", "255.255.255.255", false},
 	} {
-		if why := unfit(tc.host, netip.MustParseAddr(tc.ip)); (why == "") != tc.ok {
+		if why := forbiddenAddress(tc.host, netip.MustParseAddr(tc.ip)); (why == "") != tc.ok {
 			t.Errorf("%s at %s: %q", tc.host, tc.ip, why)
 		}
 	}
 }
 
 // The address is looked at when a name has been resolved, not before; the server's own target is reached wherever it is.
-func TestDialledAddressIsLookedAt(t *testing.T) {
+func TestDialledAddressIsChecked(t *testing.T) {
 	t.Parallel()
 	in := start(t, Options{})
 	in.SetTargets(JobWorkers, []targets.Group{{Targets: []string{"0.0.0.0:9"}}})
-	if got := in.lastError(t); !strings.Contains(got, "0.0.0.0:9 is not scraped: it leads to the unspecified address 0.0.0.0") {
+	if got := in.lastError(t); !strings.Contains(got, "0.0.0.0:9 is not scraped: it resolves to the unspecified address 0.0.0.0") {
 		t.Errorf("the last error is %s", got)
 	}
 	own := newTarget(t, "own 1\n")
@@ -307,9 +307,9 @@ func TestCeilingComesFromMemory(t *testing.T) {
 // What is known to the scraper passes without a look, so that a page costs what it did.
 func TestKnownSeriesCostNothing(t *testing.T) {
 	o := Options{Dir: t.TempDir()}
-	around := newSurroundings(o, slog.New(slog.DiscardHandler))
-	app := &guardedAppender{AppenderV2: nothing{}, cutoff: newCutoff(around.reach, nil), around: around, series: func() uint64 { return 0 }, worker: true}
-	app.from.anyone, app.settled = true, true
+	around := newSharedParts(o, slog.New(slog.DiscardHandler))
+	app := &guardedAppender{AppenderV2: nothing{}, cutoff: newCutoff(around.dialPolicy, nil), shared: around, series: func() uint64 { return 0 }, worker: true}
+	app.source.unrestricted, app.verified = true, true
 	ls := labels.FromStrings("__name__", "a", "worker_id", "1")
 	now := time.Now().UnixMilli()
 	for _, ref := range []uint64{0, 7} {
@@ -328,7 +328,7 @@ func TestShownTargetsAreTheTargets(t *testing.T) {
 	in.await(t, "up", some)
 	manager := in.core.Load().scrape
 	b := labels.NewBuilder(labels.EmptyLabels())
-	was, shown := manager.TargetsActive()[JobWorkers], shownTargets{manager}.TargetsActive()[JobWorkers]
+	was, shown := manager.TargetsActive()[JobWorkers], sanitizedTargets{manager}.TargetsActive()[JobWorkers]
 	if len(was) != 1 || len(shown) != 1 {
 		t.Fatalf("%v, %v", was, shown)
 	}

@@ -18,23 +18,22 @@ import (
 	"github.com/prometheus/prometheus/scrape"
 )
 
-// What the scraper says about a failed scrape may quote the page, or whatever answered instead of a worker: net/http and the
-// parsers put what they could not read into their errors. Everybody can read the last error of a target, so only what is known to
-// come from ourselves gets there.
+// The error of a failed scrape may quote the response: net/http and the parsers put what they can't read into their errors. Everybody can
+// read a target's last error, so it only contains text that is known to be ours or Prometheus'.
 
 var (
 	statusText = regexp.MustCompile(`^server returned HTTP status ([0-9]{3})\b`)
-	// parserPhrase is how errors of the parsers begin, up to where they quote.
+	// parserPhrase matches the beginning of a parser's error, before any quoted text.
 	parserPhrase = regexp.MustCompile(`^((?:expected|unexpected|unsupported|invalid|data does not|no metric|metric name|label name|multiple)[A-Za-z0-9 #-]{0,60})(?:$|[^A-Za-z0-9 #-])`)
 	ownPhrases   = []string{"sample limit exceeded", "body size limit exceeded", "native histogram bucket limit exceeded"}
 )
 
-// contentFree returns what a scrape's error says, without anything that the target sent.
-func contentFree(err error) string {
+// withoutContent returns a scrape error's text without anything that the target sent.
+func withoutContent(err error) string {
 	if err == nil {
 		return ""
 	}
-	if refused, ok := errors.AsType[*refusedError](err); ok {
+	if refused, ok := errors.AsType[*dialRefusedError](err); ok {
 		return refused.Error()
 	}
 	var where string
@@ -47,7 +46,7 @@ func contentFree(err error) string {
 	}
 	switch op, isOp := errors.AsType[*net.OpError](err); {
 	case errors.Is(err, context.DeadlineExceeded):
-		return where + "it took longer than the scrape's timeout"
+		return where + "it took longer than the scrape timeout"
 	case isOp:
 		return where + op.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -56,10 +55,10 @@ func contentFree(err error) string {
 		code, _ := strconv.Atoi(statusText.FindStringSubmatch(text)[1])
 		return strings.TrimSpace("server returned HTTP status " + strconv.Itoa(code) + " " + http.StatusText(code))
 	case where != "":
-		return where + "what answers there does not speak HTTP"
+		return where + "the server there does not speak HTTP"
 	}
 	if _, ok := errors.AsType[*strconv.NumError](err); ok {
-		return "the page is not in Prometheus' text format: a value is no number"
+		return "the page is not in Prometheus' text format: a value is not a number"
 	}
 	for _, phrase := range ownPhrases {
 		if strings.Contains(text, phrase) {
@@ -72,23 +71,23 @@ func contentFree(err error) string {
 	return "the page can't be read: it is not in Prometheus' text format"
 }
 
-// scrapeLog hides what errors quote in the scraper's log, too.
+// scrapeLog is a slog.Handler that removes quoted content from the scraper's log records.
 type scrapeLog struct{ slog.Handler }
 
 func (h scrapeLog) Handle(ctx context.Context, r slog.Record) error {
 	clean := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
 	r.Attrs(func(a slog.Attr) bool {
-		clean.AddAttrs(quotesNothing(a))
+		clean.AddAttrs(attrWithoutContent(a))
 		return true
 	})
 	return h.Handler.Handle(ctx, clean)
 }
 
-func quotesNothing(a slog.Attr) slog.Attr {
+func attrWithoutContent(a slog.Attr) slog.Attr {
 	switch a.Key {
 	case "err", "error":
 		if err, ok := a.Value.Any().(error); ok {
-			return slog.String(a.Key, contentFree(err))
+			return slog.String(a.Key, withoutContent(err))
 		}
 	case "series", "content_type", "latest":
 		return slog.String(a.Key, "(left out)")
@@ -99,22 +98,22 @@ func quotesNothing(a slog.Attr) slog.Attr {
 func (h scrapeLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 	clean := slices.Clone(attrs)
 	for i := range clean {
-		clean[i] = quotesNothing(clean[i])
+		clean[i] = attrWithoutContent(clean[i])
 	}
 	return scrapeLog{h.Handler.WithAttrs(clean)}
 }
 
 func (h scrapeLog) WithGroup(name string) slog.Handler { return scrapeLog{h.Handler.WithGroup(name)} }
 
-// shownTargets is how the API sees the scraper's targets.
-type shownTargets struct{ *scrape.Manager }
+// sanitizedTargets are the scraper's targets as the API shows them.
+type sanitizedTargets struct{ *scrape.Manager }
 
-// TargetsActive implements api.TargetRetriever. It returns copies, whose last errors quote nothing.
-func (s shownTargets) TargetsActive() map[string][]*scrape.Target {
+// TargetsActive implements api.TargetRetriever. It returns copies whose last errors contain nothing that a target sent.
+func (s sanitizedTargets) TargetsActive() map[string][]*scrape.Target {
 	active := s.Manager.TargetsActive()
 	for job, list := range active {
 		cfg, err := s.ScrapePoolConfig(job)
-		if err != nil { // the pool has gone in between, and with it the targets
+		if err != nil { // the pool was removed meanwhile, and its targets with it
 			delete(active, job)
 			continue
 		}
@@ -127,11 +126,11 @@ func (s shownTargets) TargetsActive() map[string][]*scrape.Target {
 			})
 			shown[i] = scrape.NewTarget(allLabels(t), cfg, discovered, nil)
 			shown[i].SetMetadataStore(t)
-			// Which of the three is newer doesn't matter: a scrape may end in between.
+			// A scrape may end between these reads; the mixed result is harmless.
 			if begin := t.LastScrape(); !begin.IsZero() {
 				var last error
 				if err := t.LastError(); err != nil {
-					last = errors.New(contentFree(err))
+					last = errors.New(withoutContent(err))
 				}
 				shown[i].Report(begin, t.LastScrapeDuration(), last)
 			}
@@ -141,7 +140,7 @@ func (s shownTargets) TargetsActive() map[string][]*scrape.Target {
 	return active
 }
 
-// allLabels returns a target's labels with those that steer its scrape.
+// allLabels returns a target's labels including those that configure its scrape, such as __address__.
 func allLabels(t *scrape.Target) labels.Labels {
 	b := labels.NewBuilder(labels.EmptyLabels())
 	t.LabelsRange(func(l labels.Label) { b.Set(l.Name, l.Value) })

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// memoryShare is the part of the process' memory that all queries together may hold.
+	// memoryShare is the divisor of the process' memory that gives the memory of all queries together.
 	memoryShare = 4
-	// assumedMemory is the process' memory where none can be read.
+	// assumedMemory is the process' memory if the system doesn't say.
 	assumedMemory = 4 << 30
 	// minClassBytes keeps the smallest class large enough for a dashboard's panel.
 	minClassBytes = 1 << 20
 
-	// How many of a class run at once. There are more small ones, as many as --builtin-prometheus-query-max-concurrency allows.
+	// Concurrent queries of each class. --builtin-prometheus-query-max-concurrency sets that of small ones.
 	largeQueries  = 1
 	mediumQueries = 3
 	ruleQueries   = 1
@@ -25,16 +25,16 @@ const (
 	minQueries    = largeQueries + mediumQueries + 1
 )
 
-// MinQueryConcurrency is the least that Options.QueryConcurrency may be: a small query runs beside all medium and large ones.
+// MinQueryConcurrency is the minimum of Options.QueryConcurrency: one small query beside all medium and large ones.
 const MinQueryConcurrency = minQueries
 
-// sizes is how much memory there is for queries, and how it is shared out. Of its 32 parts one large query
-// has 16, medium ones 6, small ones 4, what no engine runs 4; rules and answers that are being read have one each.
+// sizes is the memory for queries and its division. Of 32 parts the large query has 16, medium ones 6, small ones 4, and requests that no
+// query engine runs 4; rules and responses that clients are reading have one each.
 type sizes struct {
-	total      int64  // that all queries may hold
-	source     string // of the bound
-	maxSamples int    // that the flag allows
-	slots      int    // queries of users that run at once
+	total      int64  // memory of all queries
+	source     string // where the process' memory limit comes from
+	maxSamples int    // limit of the flag
+	slots      int    // users' queries that run at once
 }
 
 func newSizes(limit memory.Bound, o Options) sizes {
@@ -54,50 +54,50 @@ func (s sizes) classes() []budget.Class {
 	}
 }
 
-// rules is the class of the queries of rules.
+// rules is the class of rule queries.
 func (s sizes) rules() budget.Class {
 	return budget.Class{Name: "rules", Bytes: s.total / 32, Slots: ruleQueries}
 }
 
-// listings is the class of what reads series without an engine: listings, federation, remote read.
+// listings is the class of requests that no query engine runs: listings, federation, remote read.
 func (s sizes) listings() budget.Class {
 	return budget.Class{Name: "listings", Bytes: s.total / 16, Slots: listings}
 }
 
-// answers is what finished answers may hold while they are read.
+// answers returns the memory of finished responses that clients are reading.
 func (s sizes) answers() int64 { return s.total / 32 }
 
-// samples returns how many samples the engine may count in a class; two thirds of it are for them.
+// samples returns the engine's sample limit in a class. Two thirds of the class are for samples.
 func (s sizes) samples(c budget.Class) int {
 	return int(min(int64(s.maxSamples), c.Bytes*2/3/sampleBytes))
 }
 
-// seriesBytes returns what the series of a query may take.
+// seriesBytes returns the memory for the series of a query, the other third of its class.
 func (s sizes) seriesBytes(c budget.Class) int64 { return c.Bytes / 3 }
 
-// most returns how many samples the largest query may hold.
-func (s sizes) most() int {
+// maxSamplesPerQuery returns the sample limit of the largest query.
+func (s sizes) maxSamplesPerQuery() int {
 	all := s.classes()
 	return s.samples(all[len(all)-1])
 }
 
-// explain adds to the error of a query that is too large what may be done.
+// explain adds the limits and the remedy to the error of a query that is too large.
 func (s sizes) explain(err error, class *queryClass) error {
 	advice := "--builtin-prometheus-query-max-samples is bounded by it: give the server more memory"
 	if class.maxSamples == s.maxSamples {
 		advice = "--builtin-prometheus-query-max-samples allows no more samples"
 	}
-	return fmt.Errorf("%w: one query may hold %d samples at once and %d MiB, all queries together %d MiB, a quarter of %s; %s, or select fewer series, a shorter time or larger steps",
+	return fmt.Errorf("%w: one query may hold %d samples at once and %d MiB, all queries together %d MiB, a quarter of %s; %s, or select fewer series, a shorter time range or larger steps",
 		err, class.maxSamples, class.Class().Bytes>>20, s.total>>20, s.source, advice)
 }
 
-// log says what was found and what of the options does not fit.
+// log logs the memory for queries, and warns about options that it bounds.
 func (s sizes) log(logger *slog.Logger, o Options) {
 	logger.Info("memory for queries", "memory", s.total*memoryShare, "source", s.source, "all_queries", s.total,
-		"one_query", s.total/2, "max_samples", s.most(), "max_concurrency", s.slots)
-	if s.most() < o.QueryMaxSamples && o.QueryMaxSamples != defaultQueryMaxSamples {
+		"one_query", s.total/2, "max_samples", s.maxSamplesPerQuery(), "max_concurrency", s.slots)
+	if s.maxSamplesPerQuery() < o.QueryMaxSamples && o.QueryMaxSamples != defaultQueryMaxSamples {
 		logger.Warn("--builtin-prometheus-query-max-samples does not fit into the memory for one query; the bound is lower",
-			"asked", o.QueryMaxSamples, "bound", s.most(), "one_query", s.total/2)
+			"asked", o.QueryMaxSamples, "bound", s.maxSamplesPerQuery(), "one_query", s.total/2)
 	}
 	if s.slots != o.QueryConcurrency {
 		logger.Warn("--builtin-prometheus-query-max-concurrency does not fit the memory for queries",

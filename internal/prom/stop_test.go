@@ -106,7 +106,7 @@ func TestStorageOutlivesRequests(t *testing.T) {
 	dir := t.TempDir()
 	in := start(t, Options{Dir: dir})
 	db := in.core.Load().db
-	if !in.requests.enter() {
+	if !in.requests.begin() {
 		t.Fatal("nobody is let in")
 	}
 	stopped := make(chan struct{})
@@ -131,13 +131,13 @@ func TestStorageOutlivesRequests(t *testing.T) {
 	if _, err := New(Options{Dir: dir}); err == nil {
 		t.Error("the directory was given away while a request was inside")
 	}
-	in.requests.leave()
+	in.requests.end()
 	<-stopped
 	free(t, dir)
 }
 
 // Whatever fails at the end, Run says so: it may have cost samples.
-func TestFailingCloseIsTold(t *testing.T) {
+func TestFailingCloseIsReported(t *testing.T) {
 	t.Parallel()
 	p, dir := unhurried(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -172,13 +172,13 @@ func TestScrapeInFlightMayEnd(t *testing.T) {
 	if err := o.complete(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := openCore(o, o.Logger, prometheus.NewRegistry(), tsdb.NewDBStats(), newSurroundings(o, o.Logger))
+	c, err := openCore(o, o.Logger, prometheus.NewRegistry(), tsdb.NewDBStats(), newSharedParts(o, o.Logger))
 	if err != nil {
 		t.Fatal(err)
 	}
 	updates := make(chan map[string][]*targetgroup.Group, 1)
 	updates <- map[string][]*targetgroup.Group{JobWorkers: convertGroups(JobWorkers, []targets.Group{{Targets: []string{slow.Listener.Addr().String()}}})}
-	c.scrapeFrom(updates)
+	c.startScraping(updates)
 	<-asked
 	stopped := make(chan struct{})
 	go func() {
@@ -207,7 +207,7 @@ func TestCutoffEndsConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	c := newCutoff(newReach(), nil)
+	c := newCutoff(newDialPolicy(), nil)
 	dial := func() (net.Conn, error) { return c.dial(t.Context(), "tcp", l.Addr().String()) }
 	conn, err := dial()
 	if err != nil {
@@ -240,7 +240,7 @@ func TestStopIsBounded(t *testing.T) {
 		stuck := make(chan struct{})
 		defer close(stuck)
 		begin := time.Now()
-		err := p.bounded(limit, func() error { <-stuck; return nil })
+		err := p.closeWithin(limit, func() error { <-stuck; return nil })
 		if took := time.Since(begin); took != limit {
 			t.Errorf("returned after %v, want %v", took, limit)
 		}

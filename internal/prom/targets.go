@@ -9,7 +9,7 @@ import (
 	"github.com/stackscope/stackscope/internal/targets"
 )
 
-// convertGroups copies groups into Prometheus' form. The source names a group within its job, as Prometheus wants it.
+// convertGroups converts groups to Prometheus' type. A group's source is unique within its job, as Prometheus requires.
 func convertGroups(job string, groups []targets.Group) []*targetgroup.Group {
 	out := make([]*targetgroup.Group, 0, len(groups))
 	for i, g := range groups {

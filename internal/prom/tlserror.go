@@ -10,14 +10,14 @@ import (
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
-// tlsFault says why a connection over TLS did not come about, without anything that the target sent; "" when that wasn't the reason.
+// tlsFault says why a TLS handshake failed, without anything that the target sent; "" for other errors.
 func tlsFault(err error) string {
-	const give = ": give its authority as ca_file of tls_config in " + httpConfigFlag
+	const give = ": set tls_config.ca_file to its CA in " + httpConfigFlag
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "its certificate is signed by an authority that this server does not know" + give
+		return "its certificate is signed by a CA that this server does not trust" + give
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "its certificate is for another name than its address: have one made for that, or give server_name of tls_config in " + httpConfigFlag
+		return "its certificate is for another name than its address: issue one for that address, or set tls_config.server_name in " + httpConfigFlag
 	}
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		if e.Reason == x509.Expired {

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// maxVisits bounds the samples at which a function of a range looks for one series. The engine sees between two series, not
-	// between two steps, that nobody waits any more: what passes takes a core a few seconds, as measured.
+	// maxVisits bounds the samples that a range function reads for one series. The engine checks for cancellation between series, not
+	// between steps; within the bound one series takes a few seconds of a core, as measured.
 	maxVisits = 100_000_000
-	// sampledEvery is how often series are sampled where most often.
+	// sampledEvery is the shortest scrape interval.
 	sampledEvery = 5 * time.Second
 )
 
-// visitsPerStep returns at how many samples of a series a function looks in one step; those of costly functions count for more.
+// visitsPerStep returns how many samples of a series a function reads in one step. Samples of costly functions count several times.
 func visitsPerStep(n *parser.Call) float64 {
 	samples := 0.0
 	for _, arg := range n.Args {
@@ -32,7 +32,7 @@ func visitsPerStep(n *parser.Call) float64 {
 	return samples
 }
 
-// rangeSamples returns how many samples a range has, 0 for what is none.
+// rangeSamples returns how many samples a range vector has per series, 0 for other expressions.
 func rangeSamples(e parser.Expr) float64 {
 	switch n := e.(type) {
 	case *parser.ParenExpr:
@@ -54,11 +54,11 @@ func subqueryStep(n *parser.SubqueryExpr) time.Duration {
 	return n.Step
 }
 
-// tooLong returns the error of a query that could not be ended in time.
-func (w weight) tooLong() error {
-	if w.visits <= maxVisits {
+// checkVisits returns an error for a query that could not be cancelled in time.
+func (c queryCost) checkVisits() error {
+	if c.visits <= maxVisits {
 		return nil
 	}
-	return tooMany("the query would look at %.0f samples for each series, those of costly functions counted several times; at most %d are allowed: "+
-		"use a larger step, a shorter range, or a larger step in the subquery", w.visits, maxVisits)
+	return tooManySamples("the query would read %.0f samples for each series, those of costly functions counted several times; at most %d are allowed: "+
+		"use a larger step, a shorter range, or a larger step in the subquery", c.visits, maxVisits)
 }

@@ -87,7 +87,7 @@ func TestDashboardsAreWithinVisits(t *testing.T) {
 				q, err := b.users.NewRangeQuery(t.Context(), noSamples{}, nil, text, testStart, testStart.Add(24*time.Hour), 24*time.Hour/4000)
 				if err != nil {
 					t.Errorf("%s: %v", text, err)
-				} else if err := q.(*budgeted).weight.tooLong(); err != nil {
+				} else if err := q.(*budgetedQuery).cost.checkVisits(); err != nil {
 					t.Errorf("%s: %v", text, err)
 				}
 			}
@@ -121,17 +121,17 @@ func TestWhatPassesEndsWithItsClient(t *testing.T) { //nolint:paralleltest // it
 	} {
 		b := newTestBudget(Options{})
 		steps := 1
-		prepare := func() *budgeted {
+		prepare := func() *budgetedQuery {
 			q, err := b.users.NewRangeQuery(t.Context(), noSamples{}, nil, expr, testStart, testStart.Add(time.Duration(steps-1)*step), step)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return q.(*budgeted)
+			return q.(*budgetedQuery)
 		}
 		q := prepare()
-		steps = int(maxVisits / q.weight.visits)
+		steps = int(maxVisits / q.cost.visits)
 		q.Close()
-		if q = prepare(); q.weight.tooLong() != nil || steps < 10 {
+		if q = prepare(); q.cost.checkVisits() != nil || steps < 10 {
 			t.Fatalf("%s: %d steps are beyond the bound", expr, steps)
 		}
 		ctx, leave := context.WithCancel(t.Context())

@@ -202,7 +202,7 @@ func TestFullDiskUnderPrometheus(t *testing.T) {
 			return err
 		})
 	}
-	notReady("nothing that is scraped is stored")
+	notReady("scraped samples are not stored")
 	if body, err := programs.Get(s.metrics + "/metrics"); err != nil || !strings.Contains(body, `stackscope_prometheus_problem{problem="disk"} 1`) {
 		t.Errorf("the metrics don't say that the disk is full: %v", err)
 	}

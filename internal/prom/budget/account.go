@@ -2,7 +2,7 @@ package budget
 
 import "sync"
 
-// Account holds amounts of memory up to a bound, without waiting.
+// Account reserves amounts of memory up to a bound. It never waits.
 type Account struct {
 	bound int64
 
@@ -10,10 +10,10 @@ type Account struct {
 	held int64
 }
 
-// NewAccount returns an account of so many bytes.
+// NewAccount returns an account of bound bytes.
 func NewAccount(bound int64) *Account { return &Account{bound: bound} }
 
-// Hold takes some bytes until they are released; nil when there is no room.
+// Hold reserves bytes until they are released. It returns nil if they would exceed the bound.
 func (a *Account) Hold(bytes int64) *Amount {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -24,20 +24,20 @@ func (a *Account) Hold(bytes int64) *Amount {
 	return &Amount{account: a, bytes: bytes}
 }
 
-// Held returns how much is taken.
+// Held returns the reserved bytes.
 func (a *Account) Held() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.held
 }
 
-// Amount is what an account holds for one answer.
+// Amount is a reservation of an Account.
 type Amount struct {
 	account *Account
 	bytes   int64
 }
 
-// Release gives it back. It may be called more than once, by one goroutine at a time, and for nil.
+// Release ends the reservation. It may be called more than once, by one goroutine at a time, and on nil.
 func (a *Amount) Release() {
 	if a == nil || a.bytes == 0 {
 		return

@@ -1,4 +1,4 @@
-// Package budget shares out memory among the queries that run at once.
+// Package budget divides memory among concurrent queries.
 package budget
 
 import (
@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// Class is the size of a query: how much it may hold, and how many of its size run at once.
+// Class is a size class of queries: how much memory one may hold, and how many run at once.
 type Class struct {
 	Name  string
-	Bytes int64 // that one may hold
-	Slots int   // of which each stands for Bytes
+	Bytes int64 // memory of one query
+	Slots int   // concurrent queries
 }
 
-// ErrFull is what a query is told for which there was no room in time.
+// ErrFull is the error of a query that got no slot.
 type ErrFull struct {
 	Class  Class
 	Reason Reason
@@ -27,29 +27,29 @@ type Reason string
 
 // The reasons.
 const (
-	ReasonQueue   Reason = "queue"   // as many wait as may
-	ReasonTimeout Reason = "timeout" // it waited for too long
+	ReasonQueue   Reason = "queue"   // the queue is full
+	ReasonTimeout Reason = "timeout" // no slot became free in time
 )
 
 func (e ErrFull) Error() string {
-	what := "as many queries wait for the same as may"
+	what := "the queue is full"
 	if e.Reason == ReasonTimeout {
-		what = "no room became free in time"
+		what = "none became free in time"
 	}
-	return fmt.Sprintf("all %d places for queries of up to %d MiB (%s) are taken and %s: ask again later, for fewer series, or in larger steps",
+	return fmt.Sprintf("all %d slots for queries of up to %d MiB (%s) are in use and %s: retry later, select fewer series, or use larger steps",
 		e.Class.Slots, e.Class.Bytes>>20, e.Class.Name, what)
 }
 
-// Pool gives out the slots of one class: to peers in turn, and to each in the order of asking.
+// Pool grants the slots of one class. Peers take turns; requests of one peer are served in order.
 type Pool struct {
 	class Class
-	queue int // how many may wait
+	queue int // limit of waiting requests
 
 	mu      sync.Mutex
 	taken   int
 	held    int64
-	waiting line
-	holders map[Peer]int // slots that are taken
+	waiting waitQueue
+	holders map[Peer]int // slots in use
 	refused map[Reason]int64
 }
 
@@ -58,38 +58,38 @@ func NewPool(class Class, queue int) *Pool {
 	return &Pool{class: class, queue: queue, holders: map[Peer]int{}, refused: map[Reason]int64{ReasonQueue: 0, ReasonTimeout: 0}}
 }
 
-// Class returns what one slot is.
+// Class returns the pool's class.
 func (p *Pool) Class() Class { return p.class }
 
-// Take waits for a slot until ctx ends. Its error is an ErrFull, or that of ctx when it was cancelled.
+// Take waits for a slot until ctx ends. The error is an ErrFull, or context.Canceled.
 func (p *Pool) Take(ctx context.Context) (*Slot, error) {
 	s, err := p.wait(ctx)
-	return followed(ctx, s, err)
+	return track(ctx, s, err)
 }
 
 func (p *Pool) wait(ctx context.Context) (*Slot, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, p.gaveUp(err)
+		return nil, p.waitError(err)
 	}
 	peer := peerOf(ctx)
 	p.mu.Lock()
-	if p.taken < p.class.Slots && !p.waiting.has(peer) && (p.waiting.len == 0 || !p.hasShare(peer)) {
+	if p.taken < p.class.Slots && !p.waiting.has(peer) && (p.waiting.len == 0 || !p.atFairShare(peer)) {
 		defer p.mu.Unlock()
-		return p.take(peer), nil
+		return p.grant(peer), nil
 	}
 	if p.waiting.len >= p.queue && !p.displace(peer) {
 		p.refused[ReasonQueue]++
 		p.mu.Unlock()
 		return nil, ErrFull{p.class, ReasonQueue}
 	}
-	w := &waiter{peer: peer, turn: make(chan *Slot, 1)}
+	w := &waiter{peer: peer, granted: make(chan *Slot, 1)}
 	p.waiting.push(w)
 	p.mu.Unlock()
 
 	select {
-	case slot := <-w.turn:
+	case slot := <-w.granted:
 		if slot == nil {
-			return nil, ErrFull{p.class, ReasonQueue} // it made room for another peer
+			return nil, ErrFull{p.class, ReasonQueue} // displaced by another peer
 		}
 		return slot, nil
 	case <-ctx.Done():
@@ -98,42 +98,42 @@ func (p *Pool) wait(ctx context.Context) (*Slot, error) {
 	waited := p.waiting.remove(w)
 	p.mu.Unlock()
 	if !waited {
-		(<-w.turn).Release() // its turn came meanwhile
+		(<-w.granted).Release() // a slot was granted meanwhile
 	}
-	return nil, p.gaveUp(ctx.Err())
+	return nil, p.waitError(ctx.Err())
 }
 
-// displace refuses the last one of the peer of which most wait, when fewer of the one who asks do. The caller holds the lock.
+// displace refuses the newest waiter of the peer with the most waiters, if peer has fewer. The caller holds the lock.
 func (p *Pool) displace(peer Peer) bool {
-	w := p.waiting.last(p.waiting.longest())
-	if w == nil || p.waiting.of(w.peer) <= p.waiting.of(peer)+1 {
+	w := p.waiting.last(p.waiting.busiestPeer())
+	if w == nil || p.waiting.count(w.peer) <= p.waiting.count(peer)+1 {
 		return false
 	}
 	p.waiting.remove(w)
 	p.refused[ReasonQueue]++
-	w.turn <- nil
+	w.granted <- nil
 	return true
 }
 
-// hasShare tells whether a peer holds as many slots as one may while others wait. The caller holds the lock.
-func (p *Pool) hasShare(peer Peer) bool {
-	return peer.one() && p.holders[peer] >= (p.class.Slots+1)/2
+// atFairShare reports whether a peer holds as many slots as it may while others wait. The caller holds the lock.
+func (p *Pool) atFairShare(peer Peer) bool {
+	return peer.shareLimited() && p.holders[peer] >= (p.class.Slots+1)/2
 }
 
-// serve gives the slots that are free to those who wait. The caller holds the lock.
-func (p *Pool) serve() {
+// grantWaiting grants free slots to waiters. The caller holds the lock.
+func (p *Pool) grantWaiting() {
 	for p.taken < p.class.Slots {
-		w := p.waiting.next(p.hasShare)
+		w := p.waiting.next(p.atFairShare)
 		if w == nil {
 			return
 		}
-		w.turn <- p.take(w.peer)
+		w.granted <- p.grant(w.peer)
 	}
 }
 
-func (p *Pool) gaveUp(err error) error {
+func (p *Pool) waitError(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return err // nobody waits for the answer any more
+		return err // the client has disconnected
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,44 +141,44 @@ func (p *Pool) gaveUp(err error) error {
 	return ErrFull{p.class, ReasonTimeout}
 }
 
-// take counts a slot as taken. The caller holds the lock.
-func (p *Pool) take(peer Peer) *Slot {
+// grant returns a new slot. The caller holds the lock.
+func (p *Pool) grant(peer Peer) *Slot {
 	p.taken++
 	p.holders[peer]++
 	p.held += p.class.Bytes
 	return &Slot{pool: p, peer: peer, bytes: p.class.Bytes}
 }
 
-// State is what a pool tells of itself.
+// State is the state of a pool, for metrics.
 type State struct {
 	Taken, Waiting int
 	Held           int64 // bytes
 	Refused        map[Reason]int64
 }
 
-// State returns how the pool is now.
+// State returns the current state.
 func (p *Pool) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return State{Taken: p.taken, Waiting: p.waiting.len, Held: p.held, Refused: maps.Clone(p.refused)}
 }
 
-// Slot is room for one query.
+// Slot is the reservation of one query.
 type Slot struct {
 	pool     *Pool
 	peer     Peer
 	bytes    int64
 	released bool
-	holder   *Holder // nil: nobody asks
+	request  *RequestSlots // nil: not tracked
 }
 
-// Release gives the room back. It may be called more than once, by one goroutine at a time.
+// Release frees the slot. It may be called more than once, by one goroutine at a time, and on nil.
 func (s *Slot) Release() {
 	if s == nil || s.released {
 		return
 	}
 	s.released = true
-	s.holder.drop(s)
+	s.request.remove(s)
 	p := s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -187,5 +187,5 @@ func (s *Slot) Release() {
 	if p.holders[s.peer]--; p.holders[s.peer] == 0 {
 		delete(p.holders, s.peer)
 	}
-	p.serve()
+	p.grantWaiting()
 }

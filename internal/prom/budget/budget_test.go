@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestPoolGivesOutItsSlotsInTurn(t *testing.T) {
+func TestPoolGrantsSlotsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(Class{"small", 5 << 20, 2}, 10)
@@ -73,7 +73,7 @@ func TestPoolRefuses(t *testing.T) {
 
 		_, err := p.Take(t.Context())
 		full, ok := errors.AsType[ErrFull](err)
-		if !ok || full.Reason != ReasonQueue || !strings.Contains(err.Error(), "all 1 places for queries of up to 256 MiB (large) are taken and as many queries wait for the same as may: ask again later") {
+		if !ok || full.Reason != ReasonQueue || !strings.Contains(err.Error(), "all 1 slots for queries of up to 256 MiB (large) are in use and the queue is full: retry later") {
 			t.Errorf("the queue is full: %v", err)
 		}
 		leave()
@@ -82,7 +82,7 @@ func TestPoolRefuses(t *testing.T) {
 		}
 		begin := time.Now()
 		full, ok = errors.AsType[ErrFull](<-answers)
-		if !ok || full.Reason != ReasonTimeout || time.Since(begin) != time.Minute || !strings.Contains(full.Error(), "no room became free in time") {
+		if !ok || full.Reason != ReasonTimeout || time.Since(begin) != time.Minute || !strings.Contains(full.Error(), "none became free in time") {
 			t.Errorf("after %v: %v", time.Since(begin), full)
 		}
 		if s := p.State(); s.Waiting != 0 || s.Refused[ReasonQueue] != 1 || s.Refused[ReasonTimeout] != 1 {

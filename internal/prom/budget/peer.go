@@ -5,12 +5,12 @@ import (
 	"net/netip"
 )
 
-// Peer is for whom a slot is taken: an address, of IPv6 its network of 64 bits. The zero value is for what the server does itself.
+// Peer is the client of a request: an IPv4 address or an IPv6 /64 network. The zero value is the server itself.
 type Peer struct{ network netip.Prefix }
 
 type peerKey struct{}
 
-// WithPeer returns a context for a request that comes from an address with a port.
+// WithPeer returns a context for a request from a remote address with a port.
 func WithPeer(ctx context.Context, remote string) context.Context {
 	addr, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -19,7 +19,7 @@ func WithPeer(ctx context.Context, remote string) context.Context {
 	ip, bits := addr.Addr().Unmap().WithZone(""), 32
 	switch {
 	case ip.IsLoopback():
-		ip = netip.IPv6Loopback() // whoever is here has all of them
+		ip = netip.IPv6Loopback() // all loopback addresses are one peer
 		bits = 128
 	case ip.Is6():
 		bits = 64
@@ -36,7 +36,6 @@ func peerOf(ctx context.Context) Peer {
 	return peer
 }
 
-// one tells whether a share is meant for it. Behind the loopback address stand all users of the embedded Grafana, and all whom a proxy
-// on this machine lets in: it takes turns as others do, but
-// may hold all slots.
-func (p Peer) one() bool { return p.network.IsValid() && !p.network.Addr().IsLoopback() }
+// shareLimited reports whether the peer may hold only its share of the slots. The loopback peer may hold all: the embedded Grafana and
+// proxies on this machine send the requests of many users. It takes turns like others.
+func (p Peer) shareLimited() bool { return p.network.IsValid() && !p.network.Addr().IsLoopback() }

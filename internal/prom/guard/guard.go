@@ -1,4 +1,4 @@
-// Package guard stands before PromQL's parser: whatever is too large costs a scan of its text and no more.
+// Package guard protects the PromQL parser: an expression that is too large is rejected after one scan of its text.
 package guard
 
 import (
@@ -15,34 +15,33 @@ import (
 // MaxBytes bounds the length of an expression, and of all selectors of a request together.
 const MaxBytes = 256 << 10
 
-// Bounds of what a request gives PromQL's parser. Its time grows with the square of the operators and of the nesting, and in
-// proportion to the rest; at these bounds it takes some tens of milliseconds.
+// Bounds of expressions. The parser's time is quadratic in operators and nesting and linear in the rest; at these bounds it takes some
+// tens of milliseconds.
 const (
 	maxOperators = 3000 // with brackets and modifiers; the largest panel of the dashboards has fewer than 1,200
 	maxCommas    = 20_000
 	maxNesting   = 200
-	// smallExpr is how many operators, and smallBytes how many bytes, are parsed without waiting for a slot.
+	// Expressions of up to smallExpr operators and smallBytes bytes are parsed without a slot.
 	smallExpr  = 100
 	smallBytes = 4 << 10
 	maxSlots   = 4
-	// maxWaiting is how many requests wait for a slot.
+	// maxWaiting bounds the requests that wait for a slot.
 	maxWaiting = 64
 )
 
-// Parser is the only way to PromQL's parser: of the API, of federation, and of the engine. It refuses what is too large before a
-// byte is parsed, and lets few parse at once what is not small.
+// Parser is the PromQL parser of the API, of federation and of the query engine. It rejects expressions that are too large before it parses
+// them, and bounds how many large ones are parsed at once.
 type Parser struct {
 	parser.Parser
 	slots   chan struct{}
 	waiting atomic.Int64
 
-	exprs, selectors store
+	exprs, selectors parsedStore
 }
 
 var _ parser.Parser = (*Parser)(nil)
 
-// NewParser returns a parser of PromQL that refuses texts beyond the bounds with an error that says which one and where. It has no
-// experimental features.
+// NewParser returns a PromQL parser without experimental features. Its errors say which bound an expression exceeds and where.
 func NewParser() *Parser {
 	return &Parser{
 		Parser: parser.NewParser(parser.Options{}),
@@ -50,8 +49,8 @@ func NewParser() *Parser {
 	}
 }
 
-// guarded parses if the texts together are within bounds.
-func guarded[T any](p *Parser, parse func() (T, error), texts ...string) (T, error) {
+// parseWithinBounds calls parse if the texts together are within the bounds.
+func parseWithinBounds[T any](p *Parser, parse func() (T, error), texts ...string) (T, error) {
 	size, err := measure(texts)
 	if err != nil {
 		return *new(T), err
@@ -67,7 +66,7 @@ func measure(texts []string) (exprSize, error) {
 	var size exprSize
 	for i, text := range texts {
 		if i > 0 {
-			size.operators++ // the storage is asked once more
+			size.operators++ // each selector costs another lookup in the storage
 		}
 		if err := size.add(text); err != nil {
 			return size, err
@@ -81,12 +80,12 @@ func (p *Parser) ParseExpr(input string) (parser.Expr, error) {
 	if ready := p.exprs.take(input); ready != nil {
 		return ready.expr, ready.err
 	}
-	return guarded(p, func() (parser.Expr, error) { return p.Parser.ParseExpr(input) }, input)
+	return parseWithinBounds(p, func() (parser.Expr, error) { return p.Parser.ParseExpr(input) }, input)
 }
 
 // ParseMetric implements parser.Parser.
 func (p *Parser) ParseMetric(input string) (labels.Labels, error) {
-	return guarded(p, func() (labels.Labels, error) { return p.Parser.ParseMetric(input) }, input)
+	return parseWithinBounds(p, func() (labels.Labels, error) { return p.Parser.ParseMetric(input) }, input)
 }
 
 // ParseMetricSelector implements parser.Parser.
@@ -97,7 +96,7 @@ func (p *Parser) ParseMetricSelector(input string) ([]*labels.Matcher, error) {
 		}
 		return ready.selectors[0], nil
 	}
-	return guarded(p, func() ([]*labels.Matcher, error) { return p.Parser.ParseMetricSelector(input) }, input)
+	return parseWithinBounds(p, func() ([]*labels.Matcher, error) { return p.Parser.ParseMetricSelector(input) }, input)
 }
 
 // ParseMetricSelectors implements parser.Parser.
@@ -105,30 +104,30 @@ func (p *Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, err
 	if ready := p.selectors.take(inputs...); ready != nil {
 		return ready.selectors, ready.err
 	}
-	return guarded(p, func() ([][]*labels.Matcher, error) { return p.Parser.ParseMetricSelectors(inputs) }, inputs...)
+	return parseWithinBounds(p, func() ([][]*labels.Matcher, error) { return p.Parser.ParseMetricSelectors(inputs) }, inputs...)
 }
 
 // ParseSeriesDesc implements parser.Parser.
 func (p *Parser) ParseSeriesDesc(string) (labels.Labels, []parser.SequenceValue, error) {
-	return labels.EmptyLabels(), nil, errors.New("descriptions of series are for tests alone")
+	return labels.EmptyLabels(), nil, errors.New("series descriptions are only for promtool's tests")
 }
 
-// exprSize is how large the texts of one call are.
+// exprSize is the size of the texts of one call.
 type exprSize struct {
 	bytes, operators, commas int
-	regexps                  int64 // what the strings cost as regular expressions
-	patterns                 int64 // of that, those that are more than alternatives
+	regexps                  int64 // cost of all strings as regular expressions
+	patterns                 int64 // cost of those that are more than alternatives
 }
 
 func (s *exprSize) large() bool {
 	return s.operators+s.commas > smallExpr || s.bytes > smallBytes || s.regexps > smallRegexp
 }
 
-// add counts a text, in one pass that skips comments, and in strings looks only for what a regular expression costs. Where it and the parser could disagree about
-// where a string ends, the parser stops with an error.
+// add counts a text in one pass. It skips comments, and counts strings only as regular expressions. If it and the parser disagree about
+// the end of a string, the parser stops with an error.
 func (s *exprSize) add(text string) error {
 	if s.bytes += len(text); s.bytes > MaxBytes {
-		return fmt.Errorf("the expression has more than %d bytes (%d): select by fewer or shorter matchers, or ask in several queries", MaxBytes, s.bytes)
+		return fmt.Errorf("the expression has more than %d bytes (%d): use fewer or shorter matchers, or split it into several queries", MaxBytes, s.bytes)
 	}
 	nesting := 0
 	for i := 0; i < len(text); i++ {
@@ -174,7 +173,7 @@ func (s *exprSize) add(text string) error {
 	return nil
 }
 
-// skipString returns where the string that begins at i ends: at its quote, or at the end of the text.
+// skipString returns the index of the closing quote of the string at i, or the length of the text.
 func skipString(text string, i int) int {
 	quote := text[i]
 	for i++; i < len(text) && text[i] != quote; i++ {

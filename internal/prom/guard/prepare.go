@@ -11,34 +11,34 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// ErrBusy is what a request is told for whose text there is no place among those that wait to be parsed.
-var ErrBusy = errors.New("too many large expressions wait to be parsed: ask again later")
+// ErrBusy is the error of a request whose text can't be queued for parsing.
+var ErrBusy = errors.New("too many large expressions wait to be parsed: retry later")
 
-// prepared is what a text has been parsed to, for one who asks for it.
-type prepared struct {
+// parsed is the result of parsing a text, for one later call.
+type parsed struct {
 	expr      parser.Expr
 	selectors [][]*labels.Matcher
 	err       error
 }
 
-// store holds what has been prepared, by text.
-type store struct {
+// parsedStore holds prepared results by text.
+type parsedStore struct {
 	mu  sync.Mutex
-	all map[string][]*prepared
+	all map[string][]*parsed
 }
 
-// PrepareExpr parses a text that is not small, under a slot, so that the next ParseExpr of the same text costs nothing. It returns as
-// soon as ctx ends. An error of the text is ParseExpr's to return. Call done when the request has ended.
+// PrepareExpr parses a large text under a slot, so that the next ParseExpr of the same text returns the stored result. It returns when ctx
+// ends. Parse errors are returned by ParseExpr. Call done when the request has ended.
 func (p *Parser) PrepareExpr(ctx context.Context, text string) (done func(), err error) {
-	return p.prepare(ctx, &p.exprs, text, []string{text}, func(ready *prepared) { ready.expr, ready.err = p.Parser.ParseExpr(text) })
+	return p.prepare(ctx, &p.exprs, text, []string{text}, func(ready *parsed) { ready.expr, ready.err = p.Parser.ParseExpr(text) })
 }
 
 // PrepareSelectors is PrepareExpr for ParseMetricSelectors.
 func (p *Parser) PrepareSelectors(ctx context.Context, texts []string) (done func(), err error) {
-	return p.prepare(ctx, &p.selectors, strings.Join(texts, separator), texts, func(ready *prepared) { ready.selectors, ready.err = p.Parser.ParseMetricSelectors(texts) })
+	return p.prepare(ctx, &p.selectors, strings.Join(texts, separator), texts, func(ready *parsed) { ready.selectors, ready.err = p.Parser.ParseMetricSelectors(texts) })
 }
 
-func (p *Parser) prepare(ctx context.Context, in *store, key string, texts []string, parse func(*prepared)) (func(), error) {
+func (p *Parser) prepare(ctx context.Context, in *parsedStore, key string, texts []string, parse func(*parsed)) (func(), error) {
 	size, err := measure(texts)
 	if err != nil || !size.large() {
 		return func() {}, nil
@@ -53,15 +53,15 @@ func (p *Parser) prepare(ctx context.Context, in *store, key string, texts []str
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	parsed := make(chan *prepared, 1)
+	done := make(chan *parsed, 1)
 	go func() {
 		defer func() { <-p.slots }()
-		ready := &prepared{}
+		ready := &parsed{}
 		parse(ready)
-		parsed <- ready
+		done <- ready
 	}()
 	select {
-	case ready := <-parsed:
+	case ready := <-done:
 		in.put(key, ready)
 		return func() { in.drop(key, ready) }, nil
 	case <-ctx.Done():
@@ -69,21 +69,21 @@ func (p *Parser) prepare(ctx context.Context, in *store, key string, texts []str
 	}
 }
 
-// separator keeps texts apart in a key; no text that the parser takes has it outside of a string.
+// separator separates texts in a key; valid PromQL has it only inside strings.
 const separator = "\x00"
 
-func (s *store) put(key string, ready *prepared) {
+func (s *parsedStore) put(key string, ready *parsed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all == nil {
-		s.all = map[string][]*prepared{}
+		s.all = map[string][]*parsed{}
 	}
 	s.all[key] = append(s.all[key], ready)
 }
 
-// take removes and returns what texts have been parsed to, nil when nothing is prepared. The engine changes an expression, so that
-// it serves once.
-func (s *store) take(texts ...string) *prepared {
+// take removes and returns the result of texts, nil if there is none. Each result is used once, because the engine modifies the
+// expression.
+func (s *parsedStore) take(texts ...string) *parsed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.all) == 0 {
@@ -94,20 +94,20 @@ func (s *store) take(texts ...string) *prepared {
 	if len(all) == 0 {
 		return nil
 	}
-	s.keep(key, all[:len(all)-1])
+	s.set(key, all[:len(all)-1])
 	return all[len(all)-1]
 }
 
-func (s *store) drop(key string, ready *prepared) {
+func (s *parsedStore) drop(key string, ready *parsed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := slices.Index(s.all[key], ready); i >= 0 {
-		s.keep(key, slices.Delete(s.all[key], i, i+1))
+		s.set(key, slices.Delete(s.all[key], i, i+1))
 	}
 }
 
-// keep sets what is prepared for a key. The caller holds the lock.
-func (s *store) keep(key string, all []*prepared) {
+// set replaces the results of a key. The caller holds the lock.
+func (s *parsedStore) set(key string, all []*parsed) {
 	if len(all) == 0 {
 		delete(s.all, key)
 		return

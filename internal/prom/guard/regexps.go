@@ -7,10 +7,10 @@ import (
 	"github.com/prometheus/prometheus/util/strutil"
 )
 
-// Costs of a regular expression, in instructions: of some 150 bytes each, while it is compiled.
+// Costs of a regular expression, in instructions. Each takes some 150 bytes during compilation.
 const (
-	maxRegexp       = 300_000 // of all of a request; 5,000 alternatives in 128 KiB cost half as much
-	maxPattern      = 10_000  // of those that are more than alternatives: a value may pass each instruction at each letter
+	maxRegexp       = 300_000 // of all in a request; 5,000 alternatives in 128 KiB cost half as much
+	maxPattern      = 10_000  // of all with more than alternatives: matching may execute each instruction at each character
 	smallRegexp     = 4000    // compiled without waiting for a slot
 	quantifierCost  = 7
 	classCost       = 4
@@ -20,12 +20,12 @@ const (
 	saturatedRegexp = 1 << 40
 )
 
-// CheckMatchers bounds names and values of matchers that reach the storage without passing the parser.
+// CheckMatchers bounds the names and values of matchers that bypass the parser.
 func CheckMatchers(texts []string) error {
 	var size exprSize
 	for _, text := range texts {
 		if size.bytes += len(text); size.bytes > MaxBytes {
-			return fmt.Errorf("the matchers have more than %d bytes: select by fewer or shorter ones, or ask in several requests", MaxBytes)
+			return fmt.Errorf("the matchers have more than %d bytes: use fewer or shorter ones, or send several requests", MaxBytes)
 		}
 		if err := size.addRegexp(text); err != nil {
 			return err
@@ -40,18 +40,18 @@ func (s *exprSize) addRegexp(text string) error {
 	if s.regexps += cost; s.regexps > maxRegexp {
 		return errRegexp(s.regexps)
 	}
-	if !alternatives(text) {
+	if !onlyAlternatives(text) {
 		if s.patterns += cost; s.patterns > maxPattern {
 			return fmt.Errorf("the regular expressions would compile to more than %d instructions (%d or more), and some repeat: "+
-				"repeat less by {n}, match names alone, as in a|b|c, or ask in several queries", maxPattern, s.patterns)
+				"use smaller repetitions {n}, or only alternatives such as a|b|c, or send several queries", maxPattern, s.patterns)
 		}
 	}
 	return nil
 }
 
-// alternatives reports whether a text matches as a tree of texts does, like a|b\.c|d(e|f): a value passes each instruction once at
-// most. Groups end their alternative; what comes behind one could be reached in several ways.
-func alternatives(text string) bool {
+// onlyAlternatives reports whether a regular expression is a tree of literal texts, such as a|b\.c|d(e|f). Matching executes each of its
+// instructions at most once. A group must be the end of its alternative, because text after it could be reached in several ways.
+func onlyAlternatives(text string) bool {
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
 		case '+', '*', '?', '{':
@@ -83,10 +83,10 @@ func alternatives(text string) bool {
 }
 
 func errRegexp(cost int64) error {
-	return fmt.Errorf("the regular expressions would compile to more than %d instructions (%d or more): repeat less by {n}, use fewer classes like \\pL, or ask in several queries", maxRegexp, cost)
+	return fmt.Errorf("the regular expressions would compile to more than %d instructions (%d or more): use smaller repetitions {n}, fewer classes like \\pL, or send several queries", maxRegexp, cost)
 }
 
-// unquoted returns what a string of PromQL means that has its quotes.
+// unquoted returns the value of a quoted PromQL string.
 func unquoted(quoted string) string {
 	text := strings.Trim(quoted, "\"'`")
 	if quoted[0] != '`' && strings.Contains(quoted, `\`) {
@@ -97,11 +97,11 @@ func unquoted(quoted string) string {
 	return text
 }
 
-// regexpCost returns at least about how many instructions a text is compiled to when it is a regular expression. It goes over the
-// text once; what is no regular expression has a cost near its length.
+// regexpCost estimates, as a lower bound, the instructions of a compiled regular expression. It reads the text once. The cost of a text that
+// is not a regular expression is about its length.
 func regexpCost(text string) int64 {
-	groups := []int64{0} // costs of the groups that are open
-	last := int64(0)     // of the atom before
+	groups := []int64{0} // costs of the open groups
+	last := int64(0)     // cost of the previous atom
 	atom := func(cost int64) {
 		last = min(cost, saturatedRegexp)
 		groups[len(groups)-1] = min(groups[len(groups)-1]+last, saturatedRegexp)
@@ -154,7 +154,7 @@ func regexpCost(text string) int64 {
 	return total
 }
 
-// repeat reads {n}, {n,} or {n,m} at i: the larger number, and where it ends. What is none of these is one letter.
+// repeat parses {n}, {n,} or {n,m} at i. It returns the larger number and the end; 0 and the next index for other text.
 func repeat(text string, i int) (n int64, end int) {
 	most, number, digits := int64(0), int64(0), 0
 	for j := i + 1; j < len(text); j++ {

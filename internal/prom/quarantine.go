@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// aside moves what the TSDB can't read out of its way, into a directory of its own inside the data directory. Nothing is deleted.
-type aside struct {
+// quarantine moves data that the TSDB can't read into a separate directory inside the data directory. Nothing is deleted.
+type quarantine struct {
 	dir    string // the data directory
-	into   string // made by the first move
+	target string // made by the first move
 	logger *slog.Logger
 }
 
-func newAside(dir string, now time.Time, logger *slog.Logger) *aside {
+func newQuarantine(dir string, now time.Time, logger *slog.Logger) *quarantine {
 	into := filepath.Join(dir, "damaged-"+now.UTC().Format("20060102T150405Z"))
 	for n := 2; exists(into); n++ {
 		into = filepath.Join(dir, fmt.Sprintf("damaged-%s-%d", now.UTC().Format("20060102T150405Z"), n))
 	}
-	return &aside{dir, into, logger}
+	return &quarantine{dir, into, logger}
 }
 
 func exists(path string) bool {
@@ -29,13 +29,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// move takes path, a file or a directory inside the data directory, to the same place below into.
-func (a *aside) move(path, lost string) error {
-	inside, err := filepath.Rel(a.dir, path)
+// move moves a file or directory of the data directory to the same relative path below target.
+func (q *quarantine) move(path, lost string) error {
+	inside, err := filepath.Rel(q.dir, path)
 	if err != nil {
 		return fmt.Errorf("move %s aside: %w", path, err)
 	}
-	to := filepath.Join(a.into, inside)
+	to := filepath.Join(q.target, inside)
 	size := treeSize(path)
 	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 		return fmt.Errorf("move %s aside: %w", path, err)
@@ -43,26 +43,26 @@ func (a *aside) move(path, lost string) error {
 	if err := os.Rename(path, to); err != nil {
 		return fmt.Errorf("move %s aside: %w", path, err)
 	}
-	a.logger.Warn("moved damaged data of Prometheus aside", "path", path, "to", to, "bytes", size, "lost", lost)
+	q.logger.Warn("moved damaged data of Prometheus aside", "path", path, "to", to, "bytes", size, "lost", lost)
 	return nil
 }
 
-// emptySegment puts an empty segment where one is missing, so that those behind it count.
-func (a *aside) emptySegment(path string) error {
+// emptySegment creates an empty segment in place of a missing one, so that the TSDB reads the segments after it.
+func (q *quarantine) emptySegment(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640) //nolint:gosec // below the data directory
 	if err != nil {
-		return fmt.Errorf("put an empty segment in the place of a missing one: %w", err)
+		return fmt.Errorf("create an empty segment in place of a missing one: %w", err)
 	}
-	a.logger.Warn("put an empty segment in the place of a missing one", "path", path)
+	q.logger.Warn("created an empty segment in place of a missing one", "path", path)
 	return f.Close()
 }
 
-// emptyCheckpoint puts a checkpoint without records at path, so that the log behind it can be read.
-func (a *aside) emptyCheckpoint(path string) error {
+// emptyCheckpoint creates a checkpoint without records at path, so that the TSDB reads the WAL segments after it.
+func (q *quarantine) emptyCheckpoint(path string) error {
 	if err := os.MkdirAll(path, 0o750); err != nil {
-		return fmt.Errorf("put an empty checkpoint in the place of a damaged one: %w", err)
+		return fmt.Errorf("create an empty checkpoint in place of a damaged one: %w", err)
 	}
-	return a.emptySegment(filepath.Join(path, "00000000"))
+	return q.emptySegment(filepath.Join(path, "00000000"))
 }
 
 // treeSize returns the bytes in the files of a tree.

@@ -9,14 +9,14 @@ import (
 func TestHolderKnowsWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		small, large := NewPool(Class{Name: "small", Slots: 1}, 10), NewPool(Class{Name: "large", Slots: 1}, 10)
-		ctx, holder := Follow(t.Context())
+		ctx, holder := TrackSlots(t.Context())
 		first, err := small.Take(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := func(want bool, when string) {
 			t.Helper()
-			if got := holder.Wanted(); got != want {
+			if got := holder.Contended(); got != want {
 				t.Errorf("%s: %t", when, got)
 			}
 		}

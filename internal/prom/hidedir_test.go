@@ -18,7 +18,7 @@ func TestErrorsOfTheStorageNameNoPath(t *testing.T) {
 	hidden := paths.Hide("/srv/telling/prometheus", "DATA_DIR/prometheus")
 	failing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "3")
-		apiError(w, http.StatusUnprocessableEntity, "execution", errors.New("corruption in head chunk file /srv/telling/prometheus/chunks_head/000001"))
+		writeAPIError(w, http.StatusUnprocessableEntity, "execution", errors.New("corruption in head chunk file /srv/telling/prometheus/chunks_head/000001"))
 	})
 	for _, tc := range []struct {
 		path, accept string
@@ -32,7 +32,7 @@ func TestErrorsOfTheStorageNameNoPath(t *testing.T) {
 		r := httptest.NewRequestWithContext(paths.WithClient(t.Context(), func() bool { return tc.knows }), http.MethodGet, tc.path, http.NoBody)
 		r.Header.Set("Accept-Encoding", tc.accept)
 		w := httptest.NewRecorder()
-		quietAPI(hidden, failing).ServeHTTP(w, r)
+		hideDataDirInAPI(hidden, failing).ServeHTTP(w, r)
 		body := io.Reader(w.Body)
 		if w.Header().Get("Content-Encoding") == "gzip" {
 			z, err := gzip.NewReader(body)

@@ -18,8 +18,8 @@ func TestOneRemoteReadAtATime(t *testing.T) {
 		b := newTestBudget(Options{})
 		end := make(chan struct{})
 		var inside atomic.Int32
-		o := newOneRead(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			slot, _, err := b.listing(r.Context(), 0)
+		o := newRemoteReadLimiter(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			slot, _, err := b.reserveListing(r.Context(), 0)
 			if err != nil {
 				t.Error(err)
 				return
@@ -30,7 +30,7 @@ func TestOneRemoteReadAtATime(t *testing.T) {
 			<-end
 		}))
 		ask := func(path string) (wanted func() bool) {
-			r, wanted := newPassing(prometheus.NewRegistry()).Track(httptest.NewRequest("POST", path, strings.NewReader("x")))
+			r, wanted := newSlowReaderPolicy(prometheus.NewRegistry()).Follow(httptest.NewRequest("POST", path, strings.NewReader("x")))
 			go o.ServeHTTP(httptest.NewRecorder(), r)
 			synctest.Wait()
 			return wanted
@@ -49,7 +49,7 @@ func TestOneRemoteReadAtATime(t *testing.T) {
 		}
 		close(end)
 		synctest.Wait()
-		if s := o.turn.State(); inside.Load() != 0 || s.Taken != 0 || s.Waiting != 0 {
+		if s := o.slots.State(); inside.Load() != 0 || s.Taken != 0 || s.Waiting != 0 {
 			t.Errorf("%d inside, %+v", inside.Load(), s)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

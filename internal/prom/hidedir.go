@@ -9,48 +9,50 @@ import (
 	"github.com/stackscope/stackscope/internal/base/paths"
 )
 
-// quiet hides the data directory in errors of a handler from those who may not know where it lies: the TSDB's errors name files.
-func quiet(hidden *paths.Hidden, next http.Handler) http.Handler {
+// hideDataDir replaces the path of the data directory in a handler's error responses, unless the client may see it. The TSDB's errors
+// contain file names.
+func hideDataDir(hidden *paths.Hidden, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if paths.MaySee(r.Context()) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		q := &quietWriter{ResponseWriter: w}
+		q := &errorBodyWriter{ResponseWriter: w}
 		next.ServeHTTP(q, r)
 		q.finish(hidden)
 	})
 }
 
-// quietAPI does so for the API, whose own handlers compress. What streams is not compressed.
-func quietAPI(hidden *paths.Hidden, next http.Handler) http.Handler {
-	readable := quiet(hidden, next)
+// hideDataDirInAPI is hideDataDir for the API. The API's own handlers compress, so the request is handled without compression and the
+// response is compressed afterwards, unless it is a stream.
+func hideDataDirInAPI(hidden *paths.Hidden, next http.Handler) http.Handler {
+	hiding := hideDataDir(hidden, next)
 	compressed := httputil.CompressionHandler{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		plain := new(*r)
 		plain.Header = r.Header.Clone()
 		plain.Header.Del("Accept-Encoding")
-		readable.ServeHTTP(w, plain)
+		hiding.ServeHTTP(w, plain)
 	})}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case paths.MaySee(r.Context()):
 			next.ServeHTTP(w, r)
 		case r.URL.Path == "/read", r.URL.Path == "/notifications/live":
-			readable.ServeHTTP(w, r)
+			hiding.ServeHTTP(w, r)
 		default:
 			compressed.ServeHTTP(w, r)
 		}
 	})
 }
 
-// quietWriter keeps the bodies of errors.
-type quietWriter struct {
+// errorBodyWriter buffers the bodies of error responses.
+type errorBodyWriter struct {
 	http.ResponseWriter
 	status int // of an error
 	body   bytes.Buffer
 }
 
-func (q *quietWriter) WriteHeader(status int) {
+func (q *errorBodyWriter) WriteHeader(status int) {
 	switch {
 	case q.status != 0:
 	case status >= http.StatusBadRequest:
@@ -60,7 +62,7 @@ func (q *quietWriter) WriteHeader(status int) {
 	}
 }
 
-func (q *quietWriter) Write(p []byte) (int, error) {
+func (q *errorBodyWriter) Write(p []byte) (int, error) {
 	if q.status == 0 {
 		return q.ResponseWriter.Write(p)
 	}
@@ -68,16 +70,16 @@ func (q *quietWriter) Write(p []byte) (int, error) {
 }
 
 // Flush implements http.Flusher.
-func (q *quietWriter) Flush() {
+func (q *errorBodyWriter) Flush() {
 	if q.status == 0 {
-		_ = http.NewResponseController(q.ResponseWriter).Flush() // what isn't passed on now is passed on later
+		_ = http.NewResponseController(q.ResponseWriter).Flush() // unflushed data is sent later
 	}
 }
 
 // Unwrap is for http.ResponseController.
-func (q *quietWriter) Unwrap() http.ResponseWriter { return q.ResponseWriter }
+func (q *errorBodyWriter) Unwrap() http.ResponseWriter { return q.ResponseWriter }
 
-func (q *quietWriter) finish(hidden *paths.Hidden) {
+func (q *errorBodyWriter) finish(hidden *paths.Hidden) {
 	if q.status == 0 {
 		return
 	}

@@ -13,14 +13,14 @@ import (
 // requestLimit is how long a request may take in these tests.
 const requestLimit = 2 * time.Minute
 
-func TestGateCancelsWhoStaysTooLong(t *testing.T) {
+func TestInflightRequestsAreCancelledAfterTheTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(requestLimit)
+		g := newInflightRequests(requestLimit)
 		left := make(chan time.Duration, 2)
 		serve := func(work time.Duration) {
 			begin := time.Now()
-			g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			g.serve(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				select {
 				case <-time.After(work):
 				case <-r.Context().Done():
@@ -29,48 +29,48 @@ func TestGateCancelsWhoStaysTooLong(t *testing.T) {
 			}), httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 		}
 		for range 2 {
-			if !g.enter() {
-				t.Fatal("the open gate lets nobody in")
+			if !g.begin() {
+				t.Fatal("begin refuses a request before drain")
 			}
 		}
 		go serve(100 * time.Millisecond)
 		go serve(time.Hour)
 		synctest.Wait()
 		begin := time.Now()
-		g.shut(drainTime)
+		g.drain(drainTime)
 		if took := time.Since(begin); took != drainTime {
 			t.Errorf("shut took %v, want %v", took, drainTime)
 		}
 		if first, second := <-left, <-left; first != 100*time.Millisecond || second != drainTime {
 			t.Errorf("requests ended after %v and %v", first, second)
 		}
-		if g.enter() {
+		if g.begin() {
 			t.Error("the shut gate lets somebody in")
 		}
 	})
 }
 
 // A request that ends in a panic, as that of a client that has gone does, has left.
-func TestPanicLeavesTheGate(t *testing.T) {
+func TestPanickingRequestEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(requestLimit)
-		g.enter()
+		g := newInflightRequests(requestLimit)
+		g.begin()
 		func() {
 			defer func() { _ = recover() }()
-			g.through(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
+			g.serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
 				httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 		}()
 		left := make(chan struct{})
 		go func() {
-			g.shut(drainTime)
+			g.drain(drainTime)
 			close(left)
 		}()
 		time.Sleep(2 * drainTime)
 		select {
 		case <-left:
 		default:
-			g.leave()
+			g.end()
 			t.Error("the gate waits for a request that has ended")
 		}
 		<-left
@@ -81,11 +81,11 @@ func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	t.Run("time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			g := newGate(requestLimit)
-			defer g.shut(0)
-			g.enter()
+			g := newInflightRequests(requestLimit)
+			defer g.drain(0)
+			g.begin()
 			begin := time.Now()
-			g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
+			g.serve(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
 				httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 			if took := time.Since(begin); took != requestLimit {
 				t.Errorf("a request that never ends was ended after %v, want %v", took, requestLimit)
@@ -97,10 +97,10 @@ func TestRequestsAreBounded(t *testing.T) {
 		fits bool
 	}{"largest body": {maxRequestBytes, true}, "larger body": {maxRequestBytes + 1, false}} {
 		t.Run(name, func(t *testing.T) {
-			g := newGate(requestLimit)
-			defer g.shut(0)
-			g.enter()
-			g.through(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			g := newInflightRequests(requestLimit)
+			defer g.drain(0)
+			g.begin()
+			g.serve(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				n, err := io.Copy(io.Discard, r.Body)
 				_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 				if n != min(tc.size, maxRequestBytes) || tooLarge == tc.fits {
