@@ -15,14 +15,14 @@ type dryRun struct {
 }
 
 // undoing notes how to undo what is done next, in a dry run.
-func (i *Inventory) undoing(undo func()) {
+func (i *Inventory) onUndo(undo func()) {
 	if i.dryRun.on {
 		i.dryRun.undo = append(i.dryRun.undo, undo)
 	}
 }
 
 // events is where it is logged that something happens.
-func (i *Inventory) events() *slog.Logger {
+func (i *Inventory) eventLog() *slog.Logger {
 	if i.dryRun.on {
 		return slog.New(slog.DiscardHandler)
 	}
@@ -40,7 +40,7 @@ func (i *Inventory) now() time.Time {
 // commit makes a change in memory once it is stored, so that what is refused has changed nothing and nobody sees what is not
 // stored. change is called with i.mu held, and twice: it must do the same both times. The caller holds i.writing.
 func (i *Inventory) commit(ctx context.Context, change func()) error {
-	done, err := take(ctx, i.saving)
+	done, err := acquire(ctx, i.storeLock)
 	if err != nil {
 		return err
 	}

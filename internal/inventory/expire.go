@@ -19,7 +19,7 @@ func (i *Inventory) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return i.finish(ctx)
+			return i.saveAll(ctx)
 		case <-timer.C:
 		case <-i.retry:
 			if i.Err() != nil { // it has just failed
@@ -32,11 +32,11 @@ func (i *Inventory) Run(ctx context.Context) error {
 		}
 		next, err := i.expire(ctx)
 		if err != nil {
-			return i.finish(ctx)
+			return i.saveAll(ctx)
 		}
-		done, err := take(ctx, i.saving)
+		done, err := acquire(ctx, i.storeLock)
 		if err != nil {
-			return i.finish(ctx)
+			return i.saveAll(ctx)
 		}
 		heartbeats := !time.Now().Before(nextSave)
 		if heartbeats {
@@ -53,21 +53,21 @@ func (i *Inventory) Run(ctx context.Context) error {
 
 // expire does what time brings about and returns how long it takes until it may have to again.
 func (i *Inventory) expire(ctx context.Context) (next time.Duration, err error) {
-	release, err := i.hold(ctx)
+	release, err := i.lockRows(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer release()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return min(i.silence(), i.forget()), nil
+	return min(i.expireWorkers(), i.expireModels()), nil
 }
 
 // finish stores what memory alone knows.
-func (i *Inventory) finish(ctx context.Context) error {
+func (i *Inventory) saveAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	done, err := take(ctx, i.saving)
+	done, err := acquire(ctx, i.storeLock)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (i *Inventory) finish(ctx context.Context) error {
 
 // silence makes silent workers not ready and returns how long it takes until the next may be. Heartbeats only put that
 // off, and a worker that joins has a whole grace period.
-func (i *Inventory) silence() (next time.Duration) {
+func (i *Inventory) expireWorkers() (next time.Duration) {
 	next = i.opts.HeartbeatGrace
 	silent := 0
 	now := time.Since(i.epoch)
@@ -97,7 +97,7 @@ func (i *Inventory) silence() (next time.Duration) {
 		}
 		w.State = fleet.WorkerNotReady
 		i.unsaved.workers[w.ID] = struct{}{}
-		i.changed(staleAll)
+		i.markChanged(staleAll)
 		if silent++; silent <= maxSilentLogged {
 			i.log.Warn("worker is not ready: it stopped reporting", "worker", w.Name, "worker_id", w.ID, "cluster", w.cluster.Name, "silent", since.Round(time.Second))
 		}
@@ -109,10 +109,10 @@ func (i *Inventory) silence() (next time.Duration) {
 }
 
 // forget removes models that had no instances for long and returns how long it takes until the next may be.
-func (i *Inventory) forget() (next time.Duration) {
+func (i *Inventory) expireModels() (next time.Duration) {
 	next = i.opts.ModelRetention
 	for _, m := range i.modelList {
-		if m.gone || len(m.instances) > 0 {
+		if m.removed || len(m.instances) > 0 {
 			continue
 		}
 		if age := time.Since(m.EmptySince); age < i.opts.ModelRetention {

@@ -4,5 +4,5 @@ package inventory
 func (i *Inventory) Outdate() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.outdate(staleAll)
+	i.markStale(staleAll)
 }

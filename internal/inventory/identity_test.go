@@ -48,7 +48,7 @@ func TestSecondWorkerOfAnIdentityIsRefused(t *testing.T) {
 						after = "taken 2m30s after"
 					}
 					_, err := inv.Register(t.Context(), copied)
-					wantError(t, err, fleet.ErrTwoWorkers, `"a"`, "10.0.0.1:10151", place(copied), "worker.json", "stop one of the two", after)
+					wantError(t, err, fleet.ErrTwoWorkers, `"a"`, "10.0.0.1:10151", hostPort(copied), "worker.json", "stop one of the two", after)
 					if !inv.Authenticate(first.Worker.ID, first.Credential) {
 						t.Fatal("the first one's credential does not hold any more")
 					}
@@ -94,7 +94,7 @@ func TestWorkerThatMovesAfterACrash(t *testing.T) {
 	})
 }
 
-func place(r fleet.Registration) string {
+func hostPort(r fleet.Registration) string {
 	if r.MetricsPort == 10152 {
 		return r.Address + ":10152"
 	}

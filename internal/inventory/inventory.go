@@ -62,19 +62,19 @@ type Inventory struct {
 	epoch time.Time // start, with the monotonic clock: silence is measured from here
 
 	// writing holds a token while nobody changes which rows there are.
-	writing chan struct{}
+	rowLock chan struct{}
 	// saving holds a token while nothing is being stored, so that the store sees changes in their order. Who takes both takes
 	// writing first.
-	saving chan struct{}
-	retry  chan struct{} // wakes Run
+	storeLock chan struct{}
+	retry     chan struct{} // wakes Run
 
 	mu sync.Mutex // guards what follows; never held while storing
 	rows
-	revoked revoked
-	unsaved unsaved
-	saved   saved
-	dryRun  dryRun
-	bell    bell
+	revoked  revoked
+	unsaved  unsaved
+	saved    saved
+	dryRun   dryRun
+	notifier notifier
 
 	// view is what readers get while stale says that it is fresh. Both change under mu only.
 	view  atomic.Pointer[view]
@@ -96,20 +96,20 @@ func New(ctx context.Context, opts Options) (*Inventory, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	i := &Inventory{
-		opts:    opts,
-		log:     opts.Logger.With(logging.KeyComponent, "inventory"),
-		epoch:   time.Now(),
-		writing: make(chan struct{}, 1),
-		saving:  make(chan struct{}, 1),
-		retry:   make(chan struct{}, 1),
-		rows:    newRows(),
-		revoked: newRevoked(),
-		unsaved: newUnsaved(),
-		saved:   saved{ended: make(chan struct{})},
-		bell:    newBell(),
+		opts:      opts,
+		log:       opts.Logger.With(logging.KeyComponent, "inventory"),
+		epoch:     time.Now(),
+		rowLock:   make(chan struct{}, 1),
+		storeLock: make(chan struct{}, 1),
+		retry:     make(chan struct{}, 1),
+		rows:      newRows(),
+		revoked:   newRevoked(),
+		unsaved:   newUnsaved(),
+		saved:     saved{attemptDone: make(chan struct{})},
+		notifier:  newNotifier(),
 	}
-	i.writing <- struct{}{}
-	i.saving <- struct{}{}
+	i.rowLock <- struct{}{}
+	i.storeLock <- struct{}{}
 	records, err := opts.Store.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -142,11 +142,11 @@ func (i *Inventory) makeDefaultCluster(ctx context.Context) error {
 }
 
 // hold takes the right to change which rows there are, and returns what gives it back.
-func (i *Inventory) hold(ctx context.Context) (release func(), err error) {
-	return take(ctx, i.writing)
+func (i *Inventory) lockRows(ctx context.Context) (release func(), err error) {
+	return acquire(ctx, i.rowLock)
 }
 
-func take(ctx context.Context, token chan struct{}) (giveBack func(), err error) {
+func acquire(ctx context.Context, token chan struct{}) (giveBack func(), err error) {
 	select {
 	case <-token:
 		return func() { token <- struct{}{} }, nil
@@ -173,25 +173,25 @@ func (i *Inventory) Changed() (<-chan struct{}, func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	ch := make(chan struct{}, 1)
-	i.bell.subscribers[ch] = struct{}{}
+	i.notifier.subscribers[ch] = struct{}{}
 	return ch, func() {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		delete(i.bell.subscribers, ch)
+		delete(i.notifier.subscribers, ch)
 	}
 }
 
 // bell wakes subscribers, not more often than every notifyInterval.
-type bell struct {
+type notifier struct {
 	subscribers map[chan struct{}]struct{}
 	last        time.Time
 	waiting     bool
 }
 
-func newBell() bell { return bell{subscribers: make(map[chan struct{}]struct{})} }
+func newNotifier() notifier { return notifier{subscribers: make(map[chan struct{}]struct{})} }
 
 // outdate marks the view as out of date. i.mu is held.
-func (i *Inventory) outdate(what staleness) {
+func (i *Inventory) markStale(what staleness) {
 	if i.dryRun.on {
 		return
 	}
@@ -199,24 +199,24 @@ func (i *Inventory) outdate(what staleness) {
 }
 
 // changed marks the view as out of date and rings the bell. i.mu is held.
-func (i *Inventory) changed(what staleness) {
-	i.outdate(what)
-	if i.bell.waiting || i.dryRun.on {
+func (i *Inventory) markChanged(what staleness) {
+	i.markStale(what)
+	if i.notifier.waiting || i.dryRun.on {
 		return
 	}
-	if wait := notifyInterval - time.Since(i.bell.last); wait > 0 {
-		i.bell.waiting = true
+	if wait := notifyInterval - time.Since(i.notifier.last); wait > 0 {
+		i.notifier.waiting = true
 		time.AfterFunc(wait, func() {
 			i.mu.Lock()
 			defer i.mu.Unlock()
-			i.bell.ring()
+			i.notifier.notify()
 		})
 		return
 	}
-	i.bell.ring()
+	i.notifier.notify()
 }
 
-func (b *bell) ring() {
+func (b *notifier) notify() {
 	b.waiting = false
 	b.last = time.Now()
 	for ch := range b.subscribers {

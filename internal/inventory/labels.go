@@ -19,7 +19,7 @@ func clusterLabels(c *fleet.Cluster) exposition.Labels {
 func workerLabels(w *worker) (identity, info exposition.Labels) {
 	identity = w.cluster.labels.With(exposition.RenderLabels(
 		catalog.LabelWorkerID, strconv.FormatInt(w.ID, 10), catalog.LabelWorkerName, w.Name))
-	return identity, identity.With(exposition.RenderLabels(ownLabels(w.Labels)...))
+	return identity, identity.With(exposition.RenderLabels(operatorLabels(w.Labels)...))
 }
 
 // modelLabels returns a model's identity, and the same with what is known about it.
@@ -52,13 +52,13 @@ func orUnknown(s string) string {
 }
 
 // keptApart begins the label of a worker whose own key would mean something else to a reader of the sample.
-const keptApart = "label_"
+const reservedPrefix = "label_"
 
 // ownLabels returns the labels of a worker as pairs for its info sample, in the order of their names. No key is
 // dropped for its spelling: characters that Prometheus has no place for become underscores, and a key that would become a
 // reserved name is prefixed. Of two keys that become the same name,
 // the one that needed no change is kept, otherwise the first.
-func ownLabels(labels map[string]string) []string {
+func operatorLabels(labels map[string]string) []string {
 	byName := make(map[string]string, len(labels)) // name -> key
 	keys := slices.Sorted(maps.Keys(labels))
 	for _, key := range keys {
@@ -91,7 +91,7 @@ func labelName(key string) string {
 		name = "_" + name
 	}
 	if catalog.Reserved(name) != "" {
-		return keptApart + name
+		return reservedPrefix + name
 	}
 	return name
 }

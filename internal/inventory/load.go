@@ -53,7 +53,7 @@ func (i *Inventory) load(r fleet.Records) {
 		i.revoked.insert(&r.Revoked[k])
 	}
 	slices.SortFunc(i.clusterList, func(a, b *cluster) int { return cmp.Compare(a.ID, b.ID) })
-	if faults.left > 0 {
+	if faults.omitted > 0 {
 		for _, m := range i.modelList {
 			if len(m.instances) == 0 && m.EmptySince.IsZero() { // they are to be reported again
 				m.EmptySince = time.Now()
@@ -82,8 +82,8 @@ func (i *Inventory) clusterOf(id int64, f *faults) *cluster {
 
 // faults tells of damaged rows and takes out of the store those that are left out.
 type faults struct {
-	i       *Inventory
-	n, left int
+	i          *Inventory
+	n, omitted int
 }
 
 func (f *faults) add(fault fleet.RowFault) {
@@ -93,7 +93,7 @@ func (f *faults) add(fault fleet.RowFault) {
 	if !fault.LeftOut {
 		return
 	}
-	f.left++
+	f.omitted++
 	switch u := &f.i.unsaved; fault.Kind {
 	case fleet.RowCluster: // its members would have none; it is replaced
 	case fleet.RowRevoked: // it may be mended
@@ -109,6 +109,6 @@ func (f *faults) add(fault fleet.RowFault) {
 func (f *faults) end() {
 	if f.n > 0 {
 		f.i.log.Error("the stored inventory has damaged rows; the others are as they were. Workers and instances that are left out come back under new ids when they report: put a backup of the data directory in its place to keep the ids",
-			"rows", f.n, "left_out", f.left)
+			"rows", f.n, "left_out", f.omitted)
 	}
 }

@@ -20,7 +20,7 @@ func (i *Inventory) WriteMetrics(w *exposition.Writer) {
 // WriteStoring appends the families of catalog.ServerOwn that say whether the inventory is stored.
 func (i *Inventory) WriteStoring(w *exposition.Writer) {
 	i.mu.Lock()
-	stored, unsaved, failures := 1.0, i.unsaved.count()+i.saved.underWay, i.saved.failures
+	stored, unsaved, failures := 1.0, i.unsaved.count()+i.saved.inProgress, i.saved.failures
 	if i.saved.err != nil {
 		stored = 0
 	}
@@ -36,13 +36,13 @@ func single(w *exposition.Writer, m *catalog.Metric, v float64) {
 }
 
 // family writes a family's head before its first sample.
-type family struct {
+type familyWriter struct {
 	w     *exposition.Writer
 	m     *catalog.Metric
 	begun bool
 }
 
-func (f *family) sample(v float64, labels, more exposition.Labels) {
+func (f *familyWriter) sample(v float64, labels, more exposition.Labels) {
 	if !f.begun {
 		f.w.Family(f.m.WireName(), string(f.m.Type), f.m.Help)
 		f.begun = true
@@ -51,7 +51,7 @@ func (f *family) sample(v float64, labels, more exposition.Labels) {
 }
 
 func writeClusters(w *exposition.Writer, v *view) {
-	info, status := family{w: w, m: &catalog.Cluster}, family{w: w, m: &catalog.ClusterStatus}
+	info, status := familyWriter{w: w, m: &catalog.Cluster}, familyWriter{w: w, m: &catalog.ClusterStatus}
 	for k := range v.clusters {
 		info.sample(1, v.clusters[k].labels, v.clusters[k].provider)
 	}
@@ -61,8 +61,8 @@ func writeClusters(w *exposition.Writer, v *view) {
 }
 
 func (i *Inventory) writeWorkers(w *exposition.Writer, v *view) {
-	info, status := family{w: w, m: &catalog.WorkerInfo}, family{w: w, m: &catalog.WorkerStatus}
-	age, applied := family{w: w, m: &catalog.WorkerHeartbeatAge}, family{w: w, m: &catalog.WorkerAppliedGeneration}
+	info, status := familyWriter{w: w, m: &catalog.WorkerInfo}, familyWriter{w: w, m: &catalog.WorkerStatus}
+	age, applied := familyWriter{w: w, m: &catalog.WorkerHeartbeatAge}, familyWriter{w: w, m: &catalog.WorkerAppliedGeneration}
 	for k := range v.workers {
 		info.sample(1, v.workers[k].info, "")
 	}
@@ -71,7 +71,7 @@ func (i *Inventory) writeWorkers(w *exposition.Writer, v *view) {
 	}
 	now := time.Since(i.epoch)
 	for k := range v.workers {
-		if seen := v.workers[k].live.lastSeen.Load(); seen != never {
+		if seen := v.workers[k].worker.lastSeen.Load(); seen != never {
 			age.sample(max(now-time.Duration(seen), 0).Round(time.Millisecond).Seconds(), v.workers[k].labels, "")
 		}
 	}
@@ -83,8 +83,8 @@ func (i *Inventory) writeWorkers(w *exposition.Writer, v *view) {
 }
 
 func writeModels(w *exposition.Writer, v *view) {
-	info := family{w: w, m: &catalog.Model}
-	desired, running := family{w: w, m: &catalog.ModelDesiredInstances}, family{w: w, m: &catalog.ModelRunningInstances}
+	info := familyWriter{w: w, m: &catalog.Model}
+	desired, running := familyWriter{w: w, m: &catalog.ModelDesiredInstances}, familyWriter{w: w, m: &catalog.ModelRunningInstances}
 	for k := range v.models {
 		info.sample(1, v.models[k].info, "")
 	}
@@ -97,8 +97,8 @@ func writeModels(w *exposition.Writer, v *view) {
 }
 
 func writeInstances(w *exposition.Writer, v *view) {
-	info, status := family{w: w, m: &catalog.ModelInstanceInfo}, family{w: w, m: &catalog.ModelInstanceStatus}
-	restarts, latest := family{w: w, m: &catalog.ModelInstanceRestartCount}, family{w: w, m: &catalog.ModelInstanceLatestRestartTime}
+	info, status := familyWriter{w: w, m: &catalog.ModelInstanceInfo}, familyWriter{w: w, m: &catalog.ModelInstanceStatus}
+	restarts, latest := familyWriter{w: w, m: &catalog.ModelInstanceRestartCount}, familyWriter{w: w, m: &catalog.ModelInstanceLatestRestartTime}
 	for k := range v.instances {
 		info.sample(1, v.instances[k].labels, v.instances[k].engine)
 	}

@@ -25,7 +25,7 @@ func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.J
 	if err != nil {
 		return fleet.Joined{}, err
 	}
-	release, err := i.hold(ctx)
+	release, err := i.lockRows(ctx)
 	if err != nil {
 		return fleet.Joined{}, err
 	}
@@ -44,7 +44,7 @@ func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.J
 	credential, hash := newCredential()
 	var joined fleet.Joined
 	if err := i.commit(ctx, func() {
-		w := i.enter(r, first)
+		w := i.upsertWorker(r, first)
 		w.CredentialHash = hash
 		joined = fleet.Joined{Worker: w.Worker, ClusterName: w.cluster.Name, Credential: credential}
 	}); err != nil {
@@ -67,14 +67,14 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 		want.Clusters = 1
 	}
 	known := i.workerUUID[r.UUID]
-	letIn := known != nil && known.Loopback && known.Address == r.Address && known.MetricsPort == r.MetricsPort
-	if fleet.IsLoopback(r.Address) && !r.Local && !letIn {
+	sameAddress := known != nil && known.Loopback && known.Address == r.Address && known.MetricsPort == r.MetricsPort
+	if fleet.IsLoopback(r.Address) && !r.Local && !sameAddress {
 		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the registration is not taken for one from there: %s; or give the worker, with --worker-ip, an address other than loopback under which this server reaches it", r.Address, cmp.Or(r.Elsewhere, "it did not come straight from it"))
 	}
-	if err := i.secondLive(known, r); err != nil {
+	if err := i.checkSecondWorker(known, r); err != nil {
 		return want, err
 	}
-	if named != nil && named != known && i.holds(named, r) {
+	if named != nil && named != known && i.keepsName(named, r) {
 		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s; choose another worker name, or stop that worker and remove it (stackscope worker remove)",
 			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address)
 	}
@@ -88,11 +88,11 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 }
 
 // enter makes or changes the worker that an admitted registration is of.
-func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
+func (i *Inventory) upsertWorker(r fleet.Registration, first fleet.IDs) *worker {
 	c, ok := i.clusterNamed[r.Cluster]
 	if !ok {
 		c = i.addCluster(first.Clusters, r.Cluster)
-		i.events().Info("cluster made", "cluster", c.Name, "cluster_id", c.ID)
+		i.eventLog().Info("cluster made", "cluster", c.Name, "cluster_id", c.ID)
 	}
 	known, named := i.workerUUID[r.UUID], i.workerNamed[modelKey{c.ID, r.Name}]
 	w := known
@@ -102,29 +102,29 @@ func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
 		w.ID, w.State, w.RegisteredAt = first.Workers, fleet.WorkerNotReady, i.now()
 		w.lastSeen.Store(never)
 		w.savedSeen = never
-		i.begin(w, r)
+		i.beginProcess(w, r)
 		i.describeWorker(w, c, r)
-		i.undoing(func() {
+		i.onUndo(func() {
 			i.unindexWorker(w)
 			delete(i.workers, w.ID)
 			i.workerList = i.workerList[:len(i.workerList)-1]
 		})
 		i.insertWorker(w)
-		i.events().Info("worker joined", "worker", w.Name, "worker_id", w.ID, "cluster", c.Name, "address", w.Address)
+		i.eventLog().Info("worker joined", "worker", w.Name, "worker_id", w.ID, "cluster", c.Name, "address", w.Address)
 		return w
 	case known == nil:
 		w = named
-		i.events().Info("another machine took over a worker that is not ready", "worker", w.Name, "worker_id", w.ID, "address", r.Address, "old_address", w.Address)
+		i.eventLog().Info("another machine took over a worker that is not ready", "worker", w.Name, "worker_id", w.ID, "address", r.Address, "old_address", w.Address)
 	case named != nil && named != known:
-		i.events().Info("a worker took over the name of one that is not ready", "worker", r.Name, "worker_id", known.ID, "removed_worker_id", named.ID)
+		i.eventLog().Info("a worker took over the name of one that is not ready", "worker", r.Name, "worker_id", known.ID, "removed_worker_id", named.ID)
 		i.removeWorker(named)
 	}
 	if known != nil && known.State == fleet.WorkerReady && (known.Address != r.Address || known.Name != r.Name) {
-		i.events().Warn("a ready worker registers with another name or address: if these are two machines, one has a copy of the other's data directory and must get a new one",
+		i.eventLog().Warn("a ready worker registers with another name or address: if these are two machines, one has a copy of the other's data directory and must get a new one",
 			"worker_id", known.ID, "worker", r.Name, "address", r.Address, "old_worker", known.Name, "old_address", known.Address)
 	}
 	before, was, process := w.WorkerRecord, w.cluster, w.process
-	i.undoing(func() {
+	i.onUndo(func() {
 		i.unindexWorker(w)
 		w.WorkerRecord, w.cluster, w.process = before, was, process
 		i.indexWorker(w)
@@ -136,7 +136,7 @@ func (i *Inventory) enter(r fleet.Registration, first fleet.IDs) *worker {
 	if w.cluster != c { // its models were those of the other cluster
 		i.removeInstances(w)
 	}
-	i.begin(w, r)
+	i.beginProcess(w, r)
 	i.describeWorker(w, c, r)
 	i.indexWorker(w)
 	return w
@@ -148,7 +148,7 @@ func (i *Inventory) describeWorker(w *worker, c *cluster, r fleet.Registration) 
 	w.Loopback = fleet.IsLoopback(r.Address)
 	w.MetricsScheme, w.ProxyMode, w.Labels, w.Version = r.MetricsScheme, r.ProxyMode, r.Labels, r.Version
 	i.unsaved.workers[w.ID] = struct{}{}
-	i.changed(staleAll)
+	i.markChanged(staleAll)
 }
 
 // newCredential returns 256 random bits as text and their hash. A hash without salt is enough for them.
@@ -184,16 +184,16 @@ func (i *Inventory) Registered(workerID int64) bool {
 // still alive is revoked: the server refuses it until Allow. The error is fleet.ErrNoWorker if there is none,
 // fleet.ErrRevokedFull, or fleet.ErrNotStored; the worker is still there then.
 func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
-	release, err := i.hold(ctx)
+	release, err := i.lockRows(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
 	i.mu.Lock()
 	w, ok := i.workers[id]
-	alive := ok && i.alive(w)
+	alive := ok && i.isAlive(w)
 	if alive {
-		err = i.mayRevoke(w)
+		err = i.checkRevokeLimit(w)
 	}
 	i.mu.Unlock()
 	switch {
@@ -218,7 +218,7 @@ func (i *Inventory) RemoveWorker(ctx context.Context, id int64) error {
 		if alive {
 			i.revoke(w)
 		}
-		i.events().Info("worker removed", "worker", w.Name, "worker_id", id, "kept_out", alive)
+		i.eventLog().Info("worker removed", "worker", w.Name, "worker_id", id, "kept_out", alive)
 	})
 }
 

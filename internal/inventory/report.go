@@ -32,35 +32,35 @@ func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) 
 	}
 	known, same := reportedIDs(w, r.Instances)
 	if !same {
-		if _, err := i.newIn(w, r.Instances); err != nil {
+		if _, err := i.countNew(w, r.Instances); err != nil {
 			i.mu.Unlock()
 			return nil, err
 		}
 	}
 	if r.Stopping {
-		i.left(w, r.AppliedGeneration)
+		i.recordStop(w, r.AppliedGeneration)
 	} else {
-		i.seen(w, r.AppliedGeneration)
+		i.recordHeartbeat(w, r.AppliedGeneration)
 	}
-	clock, stored := w.changed, w.changed <= i.saved.through
+	clock, stored := w.changed, w.changed <= i.saved.storedClock
 	i.mu.Unlock()
 	if same && stored {
 		return known, nil // a heartbeat: nothing to store
 	}
 	if !same {
-		if known, clock, err = i.news(ctx, w, r.Instances); err != nil {
+		if known, clock, err = i.applyReport(ctx, w, r.Instances); err != nil {
 			return nil, err
 		}
 	}
-	if err := i.secure(ctx, clock); err != nil {
+	if err := i.waitStored(ctx, clock); err != nil {
 		return nil, err
 	}
 	return known, nil
 }
 
 // news takes a report that says something new and returns the time of the change.
-func (i *Inventory) news(ctx context.Context, w *worker, reported []fleet.ReportedInstance) (known []fleet.ReportedIDs, clock int64, err error) {
-	release, err := i.hold(ctx)
+func (i *Inventory) applyReport(ctx context.Context, w *worker, reported []fleet.ReportedInstance) (known []fleet.ReportedIDs, clock int64, err error) {
+	release, err := i.lockRows(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -70,7 +70,7 @@ func (i *Inventory) news(ctx context.Context, w *worker, reported []fleet.Report
 		i.mu.Unlock()
 		return nil, 0, noWorker(w.ID)
 	}
-	want, err := i.newIn(w, reported)
+	want, err := i.countNew(w, reported)
 	i.mu.Unlock()
 	if err != nil {
 		return nil, 0, err
@@ -80,18 +80,18 @@ func (i *Inventory) news(ctx context.Context, w *worker, reported []fleet.Report
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if err != nil {
-		i.take(w, i.withoutNew(w, reported), fleet.IDs{})
+		i.replaceInstances(w, i.withoutNewInstances(w, reported), fleet.IDs{})
 	} else {
-		i.take(w, reported, first)
+		i.replaceInstances(w, reported, first)
 	}
-	i.touch(w)
+	i.advanceClock(w)
 	known, _ = reportedIDs(w, reported)
 	return known, w.changed, err
 }
 
 // withoutNew returns what a report says about instances and models that have an id. An instance that got a model which has
 // none keeps the one before.
-func (i *Inventory) withoutNew(w *worker, reported []fleet.ReportedInstance) []fleet.ReportedInstance {
+func (i *Inventory) withoutNewInstances(w *worker, reported []fleet.ReportedInstance) []fleet.ReportedInstance {
 	var out []fleet.ReportedInstance
 	for _, rep := range reported {
 		in, ok := w.instances[rep.Name]
@@ -107,20 +107,20 @@ func (i *Inventory) withoutNew(w *worker, reported []fleet.ReportedInstance) []f
 }
 
 // seen notes a sign of life, by which a worker becomes ready.
-func (i *Inventory) seen(w *worker, applied int64) {
+func (i *Inventory) recordHeartbeat(w *worker, applied int64) {
 	w.lastSeen.Store(int64(time.Since(i.epoch)))
-	i.outdate(staleHeartbeats)
+	i.markStale(staleHeartbeats)
 	if w.AppliedGeneration != applied {
 		w.AppliedGeneration = applied
-		i.changed(staleWorkers)
+		i.markChanged(staleWorkers)
 	}
 	if w.State == fleet.WorkerReady {
 		return
 	}
 	w.State = fleet.WorkerReady
 	i.unsaved.workers[w.ID] = struct{}{}
-	i.touch(w)
-	i.changed(staleAll)
+	i.advanceClock(w)
+	i.markChanged(staleAll)
 	i.log.Info("worker is ready", "worker", w.Name, "worker_id", w.ID, "cluster", w.cluster.Name)
 }
 
@@ -141,7 +141,7 @@ func reportedIDs(w *worker, reported []fleet.ReportedInstance) (out []fleet.Repo
 }
 
 // newIn counts the models and instances that the report is the first to name.
-func (i *Inventory) newIn(w *worker, reported []fleet.ReportedInstance) (want fleet.IDs, err error) {
+func (i *Inventory) countNew(w *worker, reported []fleet.ReportedInstance) (want fleet.IDs, err error) {
 	names := make(map[string]struct{})
 	for k := range reported {
 		if _, ok := w.instances[reported[k].Name]; !ok {
@@ -159,7 +159,7 @@ func (i *Inventory) newIn(w *worker, reported []fleet.ReportedInstance) (want fl
 }
 
 // take makes the worker's instances what was reported. next holds the ids for what is new.
-func (i *Inventory) take(w *worker, reported []fleet.ReportedInstance, next fleet.IDs) {
+func (i *Inventory) replaceInstances(w *worker, reported []fleet.ReportedInstance, next fleet.IDs) {
 	named := make(map[string]struct{}, len(reported))
 	for k := range reported {
 		rep := &reported[k]
@@ -174,9 +174,9 @@ func (i *Inventory) take(w *worker, reported []fleet.ReportedInstance, next flee
 		case !ok:
 			i.addInstance(next.Instances, w, m, *rep)
 			next.Instances++
-			i.adopt(m, rep)
+			i.updateModel(m, rep)
 		case in.Reported != *rep:
-			i.update(in, m, rep)
+			i.updateInstance(in, m, rep)
 		}
 	}
 	for name, in := range w.instances {
@@ -187,31 +187,31 @@ func (i *Inventory) take(w *worker, reported []fleet.ReportedInstance, next flee
 }
 
 // update notes what is new about an instance, which may have got another model.
-func (i *Inventory) update(in *instance, m *model, rep *fleet.ReportedInstance) {
+func (i *Inventory) updateInstance(in *instance, m *model, rep *fleet.ReportedInstance) {
 	described := in.Reported.Runtime != rep.Runtime || in.Reported.RuntimeVersion != rep.RuntimeVersion ||
 		in.Reported.Source != rep.Source || in.Reported.SourceKey != rep.SourceKey || in.Reported.Category != rep.Category
 	in.Reported = *rep
 	if old := in.model; old != m {
 		in.detach()
 		in.attach(m)
-		i.lost(old)
-		i.gained(m)
+		i.instanceRemoved(old)
+		i.instanceAdded(m)
 		described = true
 	}
 	if described {
-		i.adopt(m, rep)
+		i.updateModel(m, rep)
 		if m != nil {
-			i.describe(m)
+			i.refreshModel(m)
 		}
 	}
 	i.unsaved.instances[in.ID] = struct{}{}
-	i.changed(staleAll)
+	i.markChanged(staleAll)
 }
 
 // adopt makes the model what its instance newly says. What the instance doesn't say stays. Only what changes speaks: in
 // a rolling update the instances disagree, and taking each report at its word would make the model change with each. A
 // gateway has no model that could change.
-func (i *Inventory) adopt(m *model, rep *fleet.ReportedInstance) {
+func (i *Inventory) updateModel(m *model, rep *fleet.ReportedInstance) {
 	if m == nil {
 		return
 	}
@@ -232,13 +232,13 @@ func (i *Inventory) adopt(m *model, rep *fleet.ReportedInstance) {
 	if m.Model != before {
 		m.labels, m.info = modelLabels(m)
 		i.unsaved.models[m.ID] = struct{}{}
-		i.changed(staleAll)
+		i.markChanged(staleAll)
 	}
 }
 
 // describe sees to it that one of the model's instances has the runtime that the model has, if any says its runtime; the
 // newest does otherwise.
-func (i *Inventory) describe(m *model) {
+func (i *Inventory) refreshModel(m *model) {
 	var newest *instance
 	for _, in := range m.instances {
 		if in.Reported.Runtime == "" {
@@ -252,6 +252,6 @@ func (i *Inventory) describe(m *model) {
 		}
 	}
 	if newest != nil {
-		i.adopt(m, &newest.Reported)
+		i.updateModel(m, &newest.Reported)
 	}
 }

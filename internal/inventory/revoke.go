@@ -47,13 +47,13 @@ func (r *refusal) Error() string { return r.text }
 func (*refusal) Unwrap() error   { return fleet.ErrRevoked }
 
 // alive reports whether the worker would soon come back if it were forgotten. i.mu is held.
-func (i *Inventory) alive(w *worker) bool {
+func (i *Inventory) isAlive(w *worker) bool {
 	last := max(w.joined, w.lastSeen.Load())
 	return w.State == fleet.WorkerReady || w.LeftAt.IsZero() && last != never && time.Since(i.epoch)-time.Duration(last) < i.opts.HeartbeatGrace
 }
 
 // mayRevoke says why no more workers can be revoked. i.mu is held.
-func (i *Inventory) mayRevoke(w *worker) error {
+func (i *Inventory) checkRevokeLimit(w *worker) error {
 	if have := len(i.revoked.byID); have >= i.opts.MaxRevoked {
 		return fmt.Errorf("%w: worker %s is alive and would come back, and %d are revoked already, the limit; allow those that exist no more (stackscope worker list, stackscope worker allow), or stop this worker and remove it when it is not ready",
 			fleet.ErrRevokedFull, fleet.ShownName(w.Name), have)
@@ -67,7 +67,7 @@ func (i *Inventory) revoke(w *worker) {
 		ID: w.ID, UUID: w.UUID, Name: w.Name, Cluster: w.cluster.Name, Address: w.Address,
 		RevokedAt: i.now().Round(0).UTC().Truncate(time.Millisecond), // as it is stored
 	}
-	i.undoing(func() { i.revoked.remove(r) })
+	i.onUndo(func() { i.revoked.remove(r) })
 	i.revoked.insert(r)
 	i.unsaved.revoked[r.ID] = struct{}{}
 }
@@ -87,7 +87,7 @@ func (i *Inventory) Revoked() []fleet.RevokedWorker {
 // Allow allows a revoked worker to join again, once that is stored. id is the one that it had; it joins under a new one. The error is
 // fleet.ErrNoWorker if no such worker is revoked, or fleet.ErrNotStored; it is still revoked then.
 func (i *Inventory) Allow(ctx context.Context, id int64) error {
-	release, err := i.hold(ctx)
+	release, err := i.lockRows(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,9 +99,9 @@ func (i *Inventory) Allow(ctx context.Context, id int64) error {
 		return fmt.Errorf("%w: worker %d is not revoked; stackscope worker list shows the revoked ones", fleet.ErrNoWorker, id)
 	}
 	return i.commit(ctx, func() {
-		i.undoing(func() { i.revoked.insert(w) })
+		i.onUndo(func() { i.revoked.insert(w) })
 		i.revoked.remove(w)
 		i.unsaved.revoked[id] = struct{}{}
-		i.events().Info("removed worker may join again", "worker", w.Name, "worker_id", id, "cluster", w.Cluster)
+		i.eventLog().Info("removed worker may join again", "worker", w.Name, "worker_id", id, "cluster", w.Cluster)
 	})
 }

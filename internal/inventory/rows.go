@@ -36,16 +36,16 @@ type model struct {
 	fleet.ModelRecord
 	cluster      *cluster
 	instances    map[int64]*instance
-	gone         bool
+	removed      bool
 	labels, info exposition.Labels
 }
 
 type instance struct {
 	fleet.InstanceRecord
-	worker *worker
-	model  *model
-	gone   bool
-	labels exposition.Labels // empty until it is needed
+	worker  *worker
+	model   *model
+	removed bool
+	labels  exposition.Labels // empty until it is needed
 }
 
 // state is the instance's state as it is known here: what a silent worker said last is not known to hold.
@@ -96,8 +96,8 @@ func newRows() rows {
 // sweep takes what is gone out of the lists.
 func (r *rows) sweep() {
 	if !r.swept {
-		r.modelList = slices.DeleteFunc(r.modelList, func(m *model) bool { return m.gone })
-		r.instanceList = slices.DeleteFunc(r.instanceList, func(in *instance) bool { return in.gone })
+		r.modelList = slices.DeleteFunc(r.modelList, func(m *model) bool { return m.removed })
+		r.instanceList = slices.DeleteFunc(r.instanceList, func(in *instance) bool { return in.removed })
 		r.swept = true
 	}
 }
@@ -146,14 +146,14 @@ func (r *rows) insertInstance(in *instance) {
 
 func (i *Inventory) addCluster(id int64, name string) *cluster {
 	c := &cluster{Cluster: fleet.Cluster{ID: id, Name: name, Provider: fleet.ProviderDocker, State: fleet.ClusterReady}}
-	i.undoing(func() {
+	i.onUndo(func() {
 		delete(i.clusters, id)
 		delete(i.clusterNamed, name)
 		i.clusterList = i.clusterList[:len(i.clusterList)-1]
 	})
 	i.insertCluster(c)
 	i.unsaved.clusters[id] = struct{}{}
-	i.changed(staleAll)
+	i.markChanged(staleAll)
 	return c
 }
 
@@ -169,16 +169,16 @@ func (i *Inventory) addModel(id int64, c *cluster, name string) *model {
 }
 
 func (i *Inventory) removeModel(m *model) {
-	i.undoing(func() {
+	i.onUndo(func() {
 		i.models[m.ID], i.modelNamed[modelKey{m.ClusterID, m.Name}] = m, m
-		m.gone = false
+		m.removed = false
 	})
 	delete(i.models, m.ID)
 	delete(i.modelNamed, modelKey{m.ClusterID, m.Name})
-	m.gone = true
+	m.removed = true
 	i.swept = false
 	i.unsaved.models[m.ID] = struct{}{}
-	i.changed(staleAll)
+	i.markChanged(staleAll)
 }
 
 func (i *Inventory) addInstance(id int64, w *worker, m *model, reported fleet.ReportedInstance) *instance {
@@ -189,30 +189,30 @@ func (i *Inventory) addInstance(id int64, w *worker, m *model, reported fleet.Re
 	}
 	i.insertInstance(in)
 	i.unsaved.instances[id] = struct{}{}
-	i.gained(m)
-	i.changed(staleAll)
+	i.instanceAdded(m)
+	i.markChanged(staleAll)
 	return in
 }
 
 func (i *Inventory) removeInstance(in *instance) {
 	if m := in.model; m != nil {
 		before, labels, info := m.ModelRecord, m.labels, m.info
-		i.undoing(func() {
+		i.onUndo(func() {
 			m.ModelRecord, m.labels, m.info = before, labels, info
 			m.instances[in.ID] = in
 		})
 	}
-	i.undoing(func() {
-		in.gone = false
+	i.onUndo(func() {
+		in.removed = false
 		in.worker.instances[in.Reported.Name] = in
 	})
-	in.gone = true
+	in.removed = true
 	i.swept = false
 	delete(in.worker.instances, in.Reported.Name)
 	in.detach()
 	i.unsaved.instances[in.ID] = struct{}{}
-	i.lost(in.model)
-	i.changed(staleAll)
+	i.instanceRemoved(in.model)
+	i.markChanged(staleAll)
 }
 
 // attach makes the instance one of m, or of none if m is nil: it is a gateway's.
@@ -232,7 +232,7 @@ func (in *instance) detach() {
 }
 
 // gained is called after an instance was added to a model; nil: it has none.
-func (i *Inventory) gained(m *model) {
+func (i *Inventory) instanceAdded(m *model) {
 	if m != nil && !m.EmptySince.IsZero() {
 		m.EmptySince = time.Time{}
 		i.unsaved.models[m.ID] = struct{}{}
@@ -240,7 +240,7 @@ func (i *Inventory) gained(m *model) {
 }
 
 // lost is called after an instance was taken from a model; nil: it had none.
-func (i *Inventory) lost(m *model) {
+func (i *Inventory) instanceRemoved(m *model) {
 	if m == nil {
 		return
 	}
@@ -249,13 +249,13 @@ func (i *Inventory) lost(m *model) {
 		i.unsaved.models[m.ID] = struct{}{}
 		return
 	}
-	i.describe(m)
+	i.refreshModel(m)
 }
 
 func (i *Inventory) removeWorker(w *worker) {
 	i.removeInstances(w)
 	at := slices.Index(i.workerList, w)
-	i.undoing(func() {
+	i.onUndo(func() {
 		i.workers[w.ID] = w
 		i.workerList = slices.Insert(i.workerList, at, w)
 		i.indexWorker(w)
@@ -264,7 +264,7 @@ func (i *Inventory) removeWorker(w *worker) {
 	delete(i.workers, w.ID)
 	i.workerList = slices.Delete(i.workerList, at, at+1)
 	i.unsaved.workers[w.ID] = struct{}{}
-	i.changed(staleAll)
+	i.markChanged(staleAll)
 }
 
 // removeInstances removes all of a worker's instances, always in the same order: what a model is then may depend on it.

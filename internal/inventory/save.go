@@ -43,35 +43,35 @@ func (u *unsaved) add(other unsaved) {
 // saved is what is known about storing. i.mu guards it.
 type saved struct {
 	// clock counts the changes that somebody waits for, through is the last of them that is stored.
-	clock, through int64
-	err            error // of the last attempt
-	attempts       int64
-	failures       int64
-	underWay       int           // rows that are being stored
-	ended          chan struct{} // closed when the attempt that is under way has ended
+	clock, storedClock int64
+	err                error // of the last attempt
+	attempts           int64
+	failures           int64
+	inProgress         int           // rows that are being stored
+	attemptDone        chan struct{} // closed when the attempt that is under way has ended
 	// failed says which attempt was the last to fail, and up to which change it had.
 	failed struct{ attempt, clock int64 }
 }
 
 // touch notes a change of what the worker's reports say. They are not acknowledged before it is stored. i.mu is held.
-func (i *Inventory) touch(w *worker) {
+func (i *Inventory) advanceClock(w *worker) {
 	i.saved.clock++
 	w.changed = i.saved.clock
 }
 
 // secure returns when the change of the clock's time is stored, or why it is not: it stays in memory then and is tried again.
 // Changes of several that wait are stored at once.
-func (i *Inventory) secure(ctx context.Context, clock int64) error {
+func (i *Inventory) waitStored(ctx context.Context, clock int64) error {
 	i.mu.Lock()
-	begun := i.saved.attempts
+	firstAttempt := i.saved.attempts
 	i.mu.Unlock()
 	for {
-		settled, ended, err := i.settled(clock, begun)
-		if settled {
+		known, ended, err := i.attemptResult(clock, firstAttempt)
+		if known {
 			return err
 		}
 		if ctx.Err() != nil {
-			i.wake() // nobody waits for the change any more, but it is to be stored
+			i.wakeRun() // nobody waits for the change any more, but it is to be stored
 			return context.Cause(ctx)
 		}
 		select {
@@ -79,29 +79,29 @@ func (i *Inventory) secure(ctx context.Context, clock int64) error {
 			continue
 		case <-ctx.Done():
 			continue
-		case <-i.saving:
+		case <-i.storeLock:
 		}
-		if settled, _, err = i.settled(clock, begun); !settled {
+		if known, _, err = i.attemptResult(clock, firstAttempt); !known {
 			err = i.save(ctx, false)
 		}
-		i.saving <- struct{}{}
+		i.storeLock <- struct{}{}
 		return err
 	}
 }
 
 // settled reports whether it is known what became of a change that has been waited for since the attempt begun: it is stored,
 // or an attempt to store it has failed since, with err. ended is closed when the attempt that is under way has ended.
-func (i *Inventory) settled(clock, begun int64) (settled bool, ended <-chan struct{}, err error) {
+func (i *Inventory) attemptResult(clock, firstAttempt int64) (known bool, ended <-chan struct{}, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	s := &i.saved
 	switch {
-	case s.through >= clock:
+	case s.storedClock >= clock:
 		return true, nil, nil
-	case s.failed.attempt > begun && s.failed.clock >= clock:
+	case s.failed.attempt > firstAttempt && s.failed.clock >= clock:
 		return true, nil, s.err
 	}
-	return false, s.ended, nil
+	return false, s.attemptDone, nil
 }
 
 // save stores what is unsaved, and the heartbeats too if asked. A failure leaves it unsaved. After one, something is always
@@ -124,7 +124,7 @@ func (i *Inventory) apply(ctx context.Context, changes *fleet.Changes, taken uns
 	s := &i.saved
 	clock := s.clock
 	if changes.Empty() {
-		s.through = clock
+		s.storedClock = clock
 		if then != nil {
 			then()
 		}
@@ -133,7 +133,7 @@ func (i *Inventory) apply(ctx context.Context, changes *fleet.Changes, taken uns
 	}
 	s.attempts++
 	attempt := s.attempts
-	s.underWay = taken.count()
+	s.inProgress = taken.count()
 	i.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
@@ -141,15 +141,15 @@ func (i *Inventory) apply(ctx context.Context, changes *fleet.Changes, taken uns
 
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	s.underWay = 0
-	close(s.ended)
-	s.ended = make(chan struct{})
+	s.inProgress = 0
+	close(s.attemptDone)
+	s.attemptDone = make(chan struct{})
 	if err != nil {
 		i.unsaved.add(taken)
 		s.failed.attempt, s.failed.clock = attempt, clock
-		return i.notStored(ctx, err)
+		return i.recordFailure(ctx, err)
 	}
-	s.through = clock
+	s.storedClock = clock
 	if then != nil {
 		then()
 	}
@@ -162,14 +162,14 @@ func (i *Inventory) apply(ctx context.Context, changes *fleet.Changes, taken uns
 }
 
 // notStored notes that storing failed and returns the error to answer with. i.mu is held.
-func (i *Inventory) notStored(ctx context.Context, err error) error {
+func (i *Inventory) recordFailure(ctx context.Context, err error) error {
 	s := &i.saved
 	if !errors.Is(err, fleet.ErrNotStored) {
 		err = fmt.Errorf("%w: %w", fleet.ErrNotStored, err)
 	}
 	if s.err == nil {
 		i.log.ErrorContext(ctx, "the inventory cannot be stored; what workers report goes on in memory and is stored when that works again, and other changes are refused", "error", err)
-		i.wake()
+		i.wakeRun()
 	}
 	s.failures++
 	s.err = err
@@ -178,14 +178,14 @@ func (i *Inventory) notStored(ctx context.Context, err error) error {
 
 // Suspect notes that something else could not be written to where the inventory is stored. Whether that works again is then
 // found out soon.
-func (i *Inventory) Suspect(ctx context.Context, err error) {
+func (i *Inventory) RecordStoreFailure(ctx context.Context, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	_ = i.notStored(ctx, err)
+	_ = i.recordFailure(ctx, err)
 }
 
 // wake makes Run try to store what is unsaved soon.
-func (i *Inventory) wake() {
+func (i *Inventory) wakeRun() {
 	select {
 	case i.retry <- struct{}{}:
 	default:
@@ -203,7 +203,7 @@ func (i *Inventory) newIDs(ctx context.Context, want fleet.IDs) (fleet.IDs, erro
 	if err != nil {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		return fleet.IDs{}, i.notStored(ctx, err)
+		return fleet.IDs{}, i.recordFailure(ctx, err)
 	}
 	return first, nil
 }
@@ -261,7 +261,7 @@ func ids(set map[int64]struct{}) []int64 { return slices.Sorted(maps.Keys(set)) 
 // instance finds an instance that is there.
 func (i *Inventory) instance(id int64) (*instance, bool) {
 	n, ok := slices.BinarySearchFunc(i.instanceList, id, func(in *instance, id int64) int { return cmp.Compare(in.ID, id) })
-	if !ok || i.instanceList[n].gone {
+	if !ok || i.instanceList[n].removed {
 		return nil, false
 	}
 	return i.instanceList[n], true
@@ -273,7 +273,7 @@ func (i *Inventory) heartbeat(w *worker) (fleet.Heartbeat, bool) {
 	if seen == never || seen == w.savedSeen && w.AppliedGeneration == w.savedApplied {
 		return fleet.Heartbeat{}, false
 	}
-	return fleet.Heartbeat{WorkerID: w.ID, At: i.wall(seen), AppliedGeneration: w.AppliedGeneration}, true
+	return fleet.Heartbeat{WorkerID: w.ID, At: i.wallTime(seen), AppliedGeneration: w.AppliedGeneration}, true
 }
 
 func (i *Inventory) addHeartbeats(c *fleet.Changes) {
@@ -294,4 +294,4 @@ func (i *Inventory) markSaved(beats []fleet.Heartbeat) {
 }
 
 // wall turns a lastSeen into a time of day. The monotonic reading is kept, for Sub.
-func (i *Inventory) wall(seen int64) time.Time { return i.epoch.Add(time.Duration(seen)) }
+func (i *Inventory) wallTime(seen int64) time.Time { return i.epoch.Add(time.Duration(seen)) }

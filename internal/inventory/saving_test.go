@@ -114,12 +114,12 @@ func TestStoringIsProbed(t *testing.T) {
 		pass(time.Second)
 		for name, fail := range map[string]func(){
 			"ids":             func() { _, _ = inv.Register(t.Context(), registration("a")) },
-			"somebody else's": func() { inv.Suspect(t.Context(), errFull) },
+			"somebody else's": func() { inv.RecordStoreFailure(t.Context(), errFull) },
 			"a client that left": func() {
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
 				_, _ = inv.Register(ctx, registration("a"))
-				inv.Suspect(ctx, errFull)
+				inv.RecordStoreFailure(ctx, errFull)
 			},
 		} {
 			s.setFail(errFull)

@@ -33,7 +33,7 @@ type clusterLine struct{ labels, provider, state exposition.Labels }
 
 type workerLine struct {
 	labels, info, state exposition.Labels
-	live                *worker
+	worker              *worker
 }
 
 type modelLine struct {
@@ -76,7 +76,7 @@ func (i *Inventory) rebuild() {
 }
 
 // rendered returns the label of a state. There are few states and many that are in one.
-func rendered[S ~string](states map[string]exposition.Labels, s S) exposition.Labels {
+func cachedStateLabel[S ~string](states map[string]exposition.Labels, s S) exposition.Labels {
 	l, ok := states[string(s)]
 	if !ok {
 		l = stateLabel(string(s))
@@ -101,7 +101,7 @@ func (i *Inventory) viewClusters(v *view, states map[string]exposition.Labels) {
 	v.clusters = make([]clusterLine, len(i.clusterList))
 	for k, c := range i.clusterList {
 		v.snapshot.Clusters[k] = c.Cluster
-		v.clusters[k] = clusterLine{labels: c.labels, provider: exposition.RenderLabels("provider", c.Provider), state: rendered(states, c.State)}
+		v.clusters[k] = clusterLine{labels: c.labels, provider: exposition.RenderLabels("provider", c.Provider), state: cachedStateLabel(states, c.State)}
 	}
 }
 
@@ -113,10 +113,10 @@ func (i *Inventory) viewWorkers(v *view, states map[string]exposition.Labels) {
 		*out = w.Worker
 		out.LastReportAt = time.Time{}
 		if seen := w.lastSeen.Load(); seen != never {
-			out.LastReportAt = i.wall(seen).Round(0).UTC()
+			out.LastReportAt = i.wallTime(seen).Round(0).UTC()
 		}
-		out.StateMessage = i.whyNotReady(w)
-		v.workers[k] = workerLine{labels: w.labels, info: w.info, state: rendered(states, w.State), live: w}
+		out.StateMessage = i.notReadyReason(w)
+		v.workers[k] = workerLine{labels: w.labels, info: w.info, state: cachedStateLabel(states, w.State), worker: w}
 	}
 }
 
@@ -132,13 +132,13 @@ func (i *Inventory) viewInstances(v *view, states map[string]exposition.Labels) 
 		}
 		v.snapshot.Instances[k] = fleet.Instance{
 			ID: in.ID, ModelID: in.ModelID, WorkerID: in.WorkerID, Name: rep.Name, State: state,
-			StateMessage: cmp.Or(i.whyNotReady(in.worker), rep.StateMessage),
+			StateMessage: cmp.Or(i.notReadyReason(in.worker), rep.StateMessage),
 			URL:          rep.URL, Runtime: rep.Runtime, RuntimeVersion: rep.RuntimeVersion, RestartCount: rep.RestartCount, LastRestartAt: rep.LastRestartAt,
 		}
 		if in.labels == "" {
 			in.labels = instanceLabels(in)
 		}
-		v.instances[k] = instanceLine{labels: in.labels, engine: engineLabels(states, rep), state: rendered(states, state)}
+		v.instances[k] = instanceLine{labels: in.labels, engine: engineLabels(states, rep), state: cachedStateLabel(states, state)}
 	}
 	return running
 }

@@ -214,7 +214,7 @@ func usersFile(t *testing.T) string {
 func (a *accessServer) ask(l *listener, method, path string, as asker) (verdict string, status int) {
 	defer a.refill()
 	r := httptest.NewRequestWithContext(a.t.Context(), method, path, bytes.NewReader(nil))
-	local, err := net.ResolveTCPAddr("tcp", reachable(l.ln))
+	local, err := net.ResolveTCPAddr("tcp", loopbackAddress(l.ln))
 	if err != nil {
 		a.t.Fatal(err)
 	}

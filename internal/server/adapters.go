@@ -22,7 +22,7 @@ var (
 // generations lets the publisher keep its generations in the store, and the inventory know when that fails.
 type generations struct {
 	*store.Store
-	suspect func(context.Context, error)
+	recordFailure func(context.Context, error)
 }
 
 // LatestGeneration implements mapsync.Store.
@@ -42,7 +42,7 @@ func (g generations) AppendGeneration(ctx context.Context, doc []byte, at time.T
 	row, err := g.Store.AppendGeneration(ctx, doc, at)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", fleet.ErrNotStored, err)
-		g.suspect(ctx, err)
+		g.recordFailure(ctx, err)
 	}
 	return generation(row), err
 }
@@ -52,21 +52,21 @@ func generation(row store.Generation) mapsync.Generation {
 }
 
 // published shows the publisher to the API.
-type published struct{ *mapsync.Publisher }
+type mappingAPI struct{ *mapsync.Publisher }
 
 // Current implements api.Mapping.
-func (p published) Current() api.Generation {
+func (p mappingAPI) Current() api.Generation {
 	g := p.Publisher.Current()
 	return api.Generation{Number: g.Number, Default: g.Default, Document: g.Document}
 }
 
 // Publish implements api.Mapping.
-func (p published) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (api.Change, error) {
+func (p mappingAPI) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (api.Change, error) {
 	return change(p.Publisher.Publish(ctx, doc, condition(ifGeneration)))
 }
 
 // Reset implements api.Mapping.
-func (p published) Reset(ctx context.Context, ifGeneration int64) (api.Change, error) {
+func (p mappingAPI) Reset(ctx context.Context, ifGeneration int64) (api.Change, error) {
 	return change(p.Publisher.Reset(ctx, condition(ifGeneration)))
 }
 

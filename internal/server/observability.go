@@ -63,7 +63,7 @@ func (s *Server) openPrometheus() (*prom.Prometheus, error) {
 		RetentionBytes: s.opts.RetentionSize,
 		Repair:         s.opts.PrometheusRepair,
 		MaxSeries:      s.opts.PrometheusMaxSeries,
-		HTTPConfigFile: s.opts.PrometheusHTTPConfigFile, HTTPConfigPlain: s.opts.PrometheusHTTPConfigPlain, Inside: s.reachInside,
+		HTTPConfigFile: s.opts.PrometheusHTTPConfigFile, HTTPConfigPlain: s.opts.PrometheusHTTPConfigPlain, Inside: s.inProcessDialer,
 		ServerFamilies: serverFamilies(),
 		StopTimeout:    s.opts.StopTimeout - closeTime,
 		PathPrefix:     prometheusPrefix,
@@ -101,12 +101,12 @@ func (s *Server) followTargets(ctx context.Context) error {
 	changed, cancel := s.inventory.Changed()
 	defer cancel()
 	if s.metrics != nil {
-		s.prom.SetTargets(prom.JobServer, []targets.Group{{Targets: []string{reachable(s.metrics.ln)}, Labels: map[string]string{}}})
+		s.prom.SetTargets(prom.JobServer, []targets.Group{{Targets: []string{loopbackAddress(s.metrics.ln)}, Labels: map[string]string{}}})
 	}
 	for {
 		snapshot := s.inventory.Snapshot()
-		s.prom.SetWorkers(workersAt(snapshot))
-		s.prom.SetTargets(prom.JobWorkers, targets.Workers(s.fromInside(snapshot)))
+		s.prom.SetWorkers(workersByAddress(snapshot))
+		s.prom.SetTargets(prom.JobWorkers, targets.Workers(s.withInProcessWorkers(snapshot)))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -117,8 +117,8 @@ func (s *Server) followTargets(ctx context.Context) error {
 
 // mounts returns the handlers beside the API and the links to them.
 func (s *Server) mounts() (map[string]http.Handler, []api.Link) {
-	prometheus := notHere("The embedded Prometheus is turned off: start the server without --disable-builtin-observability and --grafana-url.\n")
-	dashboards := notHere("The embedded Grafana is turned off: start the server without --disable-builtin-observability and --disable-builtin-grafana, or with --grafana-url.\n")
+	prometheus := disabledHandler("The embedded Prometheus is turned off: start the server without --disable-builtin-observability and --grafana-url.\n")
+	dashboards := disabledHandler("The embedded Grafana is turned off: start the server without --disable-builtin-observability and --disable-builtin-grafana, or with --grafana-url.\n")
 	var links []api.Link
 	switch {
 	case s.external != nil:
@@ -151,7 +151,7 @@ func (s *Server) dashboards() api.Dashboards {
 }
 
 // notHere answers 404 and says why.
-func notHere(text string) http.Handler {
+func disabledHandler(text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -116,9 +116,9 @@ func DefaultOptions() Options {
 // validate reports every setting that cannot work.
 func (o *Options) validate() error {
 	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	addError := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if o.DataDir == "" {
-		wrong("--data-dir is empty: give a directory")
+		addError("--data-dir is empty: give a directory")
 	}
 	type port struct {
 		flag string
@@ -126,7 +126,7 @@ func (o *Options) validate() error {
 	}
 	for _, p := range []port{{"--port", o.Port}, {"--tls-port", o.TLSPort}, {"--metrics-port", o.MetricsPort}, {"--builtin-prometheus-port", o.PrometheusPort}, {"--builtin-grafana-port", o.Grafana.Port}} {
 		if p.port < 0 || p.port > 65535 {
-			wrong("%s %d: ports are 1 to 65535", p.flag, p.port)
+			addError("%s %d: ports are 1 to 65535", p.flag, p.port)
 		}
 	}
 	number, flag := o.apiPort()
@@ -143,50 +143,50 @@ func (o *Options) validate() error {
 	for i, p := range opened {
 		for _, q := range opened[:i] {
 			if p.port != 0 && p.port == q.port {
-				wrong("%s and %s are both %d: choose two ports", q.flag, p.flag, p.port)
+				addError("%s and %s are both %d: choose two ports", q.flag, p.flag, p.port)
 			}
 		}
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
-		wrong("--tls-cert and --tls-key go together: give both or none")
+		addError("--tls-cert and --tls-key go together: give both or none")
 	}
 	if o.PrometheusHTTPConfigPlain && o.PrometheusHTTPConfigFile == "" {
-		wrong("--builtin-prometheus-http-config-plain is given without --builtin-prometheus-http-config-file: give both, or leave it out")
+		addError("--builtin-prometheus-http-config-plain is given without --builtin-prometheus-http-config-file: give both, or leave it out")
 	}
 	if o.RetentionTime <= 0 {
-		wrong("retention time %s: give more than 0", o.RetentionTime)
+		addError("retention time %s: give more than 0", o.RetentionTime)
 	}
 	if o.RetentionSize < 0 {
-		wrong("retention size %d: give bytes, or 0 for no limit", o.RetentionSize)
+		addError("retention size %d: give bytes, or 0 for no limit", o.RetentionSize)
 	}
 	if o.Queries.MaxSamples <= 0 {
-		wrong("--builtin-prometheus-query-max-samples %d: give a number above 0", o.Queries.MaxSamples)
+		addError("--builtin-prometheus-query-max-samples %d: give a number above 0", o.Queries.MaxSamples)
 	}
 	if o.Queries.MaxConcurrency < prom.MinQueryConcurrency {
-		wrong("--builtin-prometheus-query-max-concurrency %d: give %d or more", o.Queries.MaxConcurrency, prom.MinQueryConcurrency)
+		addError("--builtin-prometheus-query-max-concurrency %d: give %d or more", o.Queries.MaxConcurrency, prom.MinQueryConcurrency)
 	}
 	if o.Queries.Timeout <= 0 {
-		wrong("--builtin-prometheus-query-timeout %s: give a time above 0, like 2m", o.Queries.Timeout)
+		addError("--builtin-prometheus-query-timeout %s: give a time above 0, like 2m", o.Queries.Timeout)
 	}
 	if o.PrometheusMaxSeries < 0 {
-		wrong("--builtin-prometheus-max-series %d: give a number of series, or 0 for what the memory has room for", o.PrometheusMaxSeries)
+		addError("--builtin-prometheus-max-series %d: give a number of series, or 0 for what the memory has room for", o.PrometheusMaxSeries)
 	}
 	if o.HeartbeatGrace < time.Second {
-		wrong("heartbeat grace %s: give at least 1s", o.HeartbeatGrace)
+		addError("heartbeat grace %s: give at least 1s", o.HeartbeatGrace)
 	}
 	if o.ReportInterval < time.Second || o.ReportInterval > o.HeartbeatGrace {
-		wrong("report interval %s: give 1s or more and at most the heartbeat grace, %s", o.ReportInterval, o.HeartbeatGrace)
+		addError("report interval %s: give 1s or more and at most the heartbeat grace, %s", o.ReportInterval, o.HeartbeatGrace)
 	}
 	if o.NoTrustLoopback && o.TrustLoopbackRoot {
-		wrong("--no-trust-loopback and --trust-loopback-root exclude each other: give one of them")
+		addError("--no-trust-loopback and --trust-loopback-root exclude each other: give one of them")
 	}
 	if o.StopTimeout < drainTimeout+closeTime {
-		wrong("stop timeout %s: give at least %s", o.StopTimeout, drainTimeout+closeTime)
+		addError("stop timeout %s: give at least %s", o.StopTimeout, drainTimeout+closeTime)
 	}
 	if o.ServerExternalURL != "" {
 		u, err := url.Parse(o.ServerExternalURL)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			wrong("--server-external-url %q: give it as http://HOST[:PORT] or https://HOST[:PORT]", o.ServerExternalURL)
+			addError("--server-external-url %q: give it as http://HOST[:PORT] or https://HOST[:PORT]", o.ServerExternalURL)
 		}
 		o.ServerExternalURL = strings.TrimRight(o.ServerExternalURL, "/")
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // workersAt returns whose samples come from which target. Several workers may have registered with one address.
-func workersAt(s *fleet.Snapshot) map[string][]prom.Worker {
+func workersByAddress(s *fleet.Snapshot) map[string][]prom.Worker {
 	at := make(map[string][]prom.Worker, len(s.Workers))
 	for _, w := range s.Workers {
 		address := net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort))
@@ -39,7 +39,7 @@ func serverFamilies() []string {
 }
 
 // troubles returns all that keeps the server from being ready, beside its start and its end.
-func (s *Server) troubles() error {
+func (s *Server) problems() error {
 	err := s.inventory.Err()
 	if s.prom != nil {
 		err = errors.Join(err, s.prom.Err())

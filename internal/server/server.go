@@ -112,7 +112,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.openWeb(); err != nil {
+	if err := s.loadWebConfig(); err != nil {
 		return nil, err
 	}
 	if err := durable.MkdirAll(o.DataDir, "--data-dir"); err != nil {
@@ -172,10 +172,10 @@ func (s *Server) bind(tlsConfig *tls.Config) error {
 func (s *Server) builtin() bool { return !s.opts.DisableBuiltinObservability && s.external == nil }
 
 func (s *Server) readTokens() (err error) {
-	if s.adminToken, err = token(s.opts.DataDir, adminTokenFile, s.logger); err != nil {
+	if s.adminToken, err = readOrCreateToken(s.opts.DataDir, adminTokenFile, s.logger); err != nil {
 		return err
 	}
-	if s.workerToken, err = token(s.opts.DataDir, workerTokenFile, s.logger); err != nil {
+	if s.workerToken, err = readOrCreateToken(s.opts.DataDir, workerTokenFile, s.logger); err != nil {
 		return err
 	}
 	if s.adminToken == s.workerToken {
@@ -213,7 +213,7 @@ func (s *Server) open(ctx context.Context) error {
 	if s.inventory, err = inventory.New(ctx, inventory.Options{Store: st, Logger: s.opts.Logger, HeartbeatGrace: s.opts.HeartbeatGrace, ReportInterval: s.opts.ReportInterval}); err != nil {
 		return err
 	}
-	s.publisher, err = mapsync.NewPublisher(ctx, mapsync.PublisherOptions{Store: generations{st, s.inventory.Suspect}, Logger: s.opts.Logger})
+	s.publisher, err = mapsync.NewPublisher(ctx, mapsync.PublisherOptions{Store: generations{st, s.inventory.RecordStoreFailure}, Logger: s.opts.Logger})
 	return err
 }
 
@@ -222,7 +222,7 @@ func (s *Server) assemble() error {
 	mounts, links := s.mounts()
 	var err error
 	s.api, err = api.New(api.Options{
-		Mapping: published{s.publisher}, Inventory: s.inventory,
+		Mapping: mappingAPI{s.publisher}, Inventory: s.inventory,
 		AdminToken: s.adminToken, AdminTokenPath: s.AdminTokenPath(),
 		WorkerToken: s.workerToken, WorkerTokenPath: filepath.Join(s.opts.DataDir, workerTokenFile),
 		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
@@ -236,7 +236,7 @@ func (s *Server) assemble() error {
 	}
 	s.main.srv.Handler = s.api
 	if s.promPort != nil {
-		s.promPort.srv.Handler = s.web.reading(s.prom.Handler(), s.api.Reading(s.prom.Handler()))
+		s.promPort.srv.Handler = s.web.readAccess(s.prom.Handler(), s.api.Reading(s.prom.Handler()))
 	}
 	if s.metrics != nil {
 		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections, s.api.WriteFailures)
@@ -258,7 +258,7 @@ func (s *Server) assemble() error {
 			Logger:       s.opts.Logger,
 		})
 	}
-	return s.protect()
+	return s.applyWebConfig()
 }
 
 func (s *Server) loadTLS() (*tls.Config, error) {
@@ -284,7 +284,7 @@ func (s *Server) ready() error {
 	case stopping:
 		return errors.New("the server is stopping")
 	}
-	return s.troubles()
+	return s.problems()
 }
 
 // Addr returns the API's address as bound, such as "[::]:80".
@@ -304,11 +304,11 @@ func (s *Server) URL() string {
 	if s.main.secure {
 		scheme = "https"
 	}
-	return scheme + "://" + reachable(s.main.ln)
+	return scheme + "://" + loopbackAddress(s.main.ln)
 }
 
 // reachable turns a listener's address into one that can be dialled from this machine.
-func reachable(ln net.Listener) string {
+func loopbackAddress(ln net.Listener) string {
 	host, port, err := net.SplitHostPort(ln.Addr().String())
 	if err != nil {
 		return ln.Addr().String()
@@ -354,9 +354,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		start("Grafana", s.grafana.Run)
 	}
 	s.state.Store(serving)
-	for _, l := range append(s.listeners(), s.web.inside...) {
+	for _, l := range append(s.listeners(), s.web.inProcess...) {
 		start(l.name+" listener", func(context.Context) error { return l.serve() })
-		if !slices.Contains(s.web.inside, l) {
+		if !slices.Contains(s.web.inProcess, l) {
 			s.logger.Info("listening", "what", l.name, "address", l.ln.Addr().String())
 		}
 	}
@@ -412,7 +412,7 @@ func (l *listener) serve() error {
 func (s *Server) drain(ctx context.Context) {
 	s.api.EndStreams()
 	var wg sync.WaitGroup
-	for _, l := range append(s.listeners(), s.web.inside...) {
+	for _, l := range append(s.listeners(), s.web.inProcess...) {
 		wg.Go(func() {
 			if err := lifecycle.Shutdown(ctx, drainTimeout, l.srv); err != nil {
 				s.logger.Warn("requests were cut off", "listener", l.name, "error", err)

@@ -20,7 +20,7 @@ const (
 )
 
 // token reads the token in DIR/name, or makes it at the first start.
-func token(dir, name string, logger *slog.Logger) (string, error) {
+func readOrCreateToken(dir, name string, logger *slog.Logger) (string, error) {
 	path := filepath.Join(dir, name)
 	text, err := secret.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,13 +19,13 @@ import (
 type webPorts struct {
 	file *webconfig.File // nil: none is given
 	// inside leads to the metrics without TLS and passwords, for the embedded Prometheus, which knows neither.
-	inside  []*listener
-	pipe    *pipe.Listener
-	address string
-	worker  func(address string) func(context.Context) (net.Conn, error) // nil: none in this process
+	inProcess []*listener
+	pipe      *pipe.Listener
+	address   string
+	worker    func(address string) func(context.Context) (net.Conn, error) // nil: none in this process
 }
 
-func (s *Server) openWeb() (err error) {
+func (s *Server) loadWebConfig() (err error) {
 	if s.web.file, err = webconfig.Load(s.opts.WebConfigFile, s.opts.Logger); err != nil {
 		return err
 	}
@@ -42,15 +42,15 @@ func (s *Server) openWeb() (err error) {
 }
 
 // protect puts the file's rules around the handlers of its ports.
-func (s *Server) protect() error {
+func (s *Server) applyWebConfig() error {
 	for _, l := range []*listener{s.metrics, s.promPort} {
 		if l == nil || s.web.file == nil {
 			continue
 		}
 		if l == s.metrics && s.prom != nil {
-			s.web.pipe, s.web.address = pipe.Listen(), reachable(l.ln)
+			s.web.pipe, s.web.address = pipe.Listen(), loopbackAddress(l.ln)
 			own := inbound.New(l.srv.Handler, inbound.Options{Logger: s.logger})
-			s.web.inside = []*listener{{name: l.name + " inside", ln: s.web.pipe, srv: own}}
+			s.web.inProcess = []*listener{{name: l.name + " inside", ln: s.web.pipe, srv: own}}
 			s.stack.Push("metrics inside", func(context.Context) error { return own.Close() })
 		}
 		served, _ := l.srv.Handler.(routes.Lister)
@@ -66,7 +66,7 @@ func (s *Server) protect() error {
 }
 
 // reading lets those through to prometheus who came with a password of the file, and all others to what asks for a token.
-func (w *webPorts) reading(prometheus http.Handler, token routes.Lister) routes.Lister {
+func (w *webPorts) readAccess(prometheus http.Handler, token routes.Lister) routes.Lister {
 	return routes.With(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if webconfig.Authenticated(r.Context()) {
 			prometheus.ServeHTTP(rw, r)
@@ -83,7 +83,7 @@ func (s *Server) ScrapeInside(inside func(address string) func(context.Context) 
 }
 
 // reachInside returns how a part of this process is reached, nil for an address that isn't one's.
-func (s *Server) reachInside(address string) func(context.Context) (net.Conn, error) {
+func (s *Server) inProcessDialer(address string) func(context.Context) (net.Conn, error) {
 	if s.web.pipe != nil && address == s.web.address {
 		return s.web.pipe.Dial
 	}
@@ -94,9 +94,9 @@ func (s *Server) reachInside(address string) func(context.Context) (net.Conn, er
 }
 
 // fromInside returns the snapshot with workers as the embedded Prometheus reaches them: without TLS where that is inside this process.
-func (s *Server) fromInside(snapshot *fleet.Snapshot) *fleet.Snapshot {
+func (s *Server) withInProcessWorkers(snapshot *fleet.Snapshot) *fleet.Snapshot {
 	own := func(w fleet.Worker) bool {
-		return w.MetricsScheme != fleet.MetricsHTTP && s.reachInside(net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort))) != nil
+		return w.MetricsScheme != fleet.MetricsHTTP && s.inProcessDialer(net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort))) != nil
 	}
 	if !slices.ContainsFunc(snapshot.Workers, own) {
 		return snapshot

@@ -19,7 +19,7 @@ func (s *Store) damaged(detail error) error {
 	if s.db != nil {
 		first = "Stop the server first. "
 	}
-	return fmt.Errorf("database %s is %w (%w). %s%s", s.path, ErrDamaged, detail, first, s.waysOut())
+	return fmt.Errorf("database %s is %w (%w). %s%s", s.path, ErrDamaged, detail, first, s.remedy())
 }
 
 // explain turns what SQLite says into a sentence that tells the operator what to do. op is what was tried, as a verb.

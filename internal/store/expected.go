@@ -29,7 +29,7 @@ const (
 )
 
 // being begins the file while the database is being made: a process may die in between.
-const being = "being made"
+const creatingPrefix = "being made"
 
 const expectedText = `made %s
 While this file is here, the server expects ` + FileName + ` beside it and does not start without it, or with an empty one.
@@ -41,50 +41,50 @@ Revoked workers may join again then, and also after a backup from before they we
 var ErrLost = errors.New("lost")
 
 // found is what was in the data directory.
-type found struct {
-	fresh    bool // there is no database, and there is none expected
-	making   bool // one was being made
+type dirState struct {
+	absent   bool // there is no database, and there is none expected
+	creating bool // one was being made
 	expected bool
-	toCheck  bool // there is something in the file
+	hasData  bool // there is something in the file
 	log      logState
 }
 
 // inspect looks at the data directory before anything is changed there, and fails when a database was here that is lost.
-func (s *Store) inspect() (f found, err error) {
+func (s *Store) inspect() (f dirState, err error) {
 	mark, err := os.ReadFile(s.path + expectedSuffix)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return f, fmt.Errorf("%s cannot be read (%w): change its owner or choose another directory with --data-dir", s.path+expectedSuffix, durable.Cause(err))
 	}
-	f.making = err == nil && strings.HasPrefix(string(mark), being)
-	f.expected = err == nil && !f.making
-	if f.log, err = lookAtLog(s.path); err != nil {
+	f.creating = err == nil && strings.HasPrefix(string(mark), creatingPrefix)
+	f.expected = err == nil && !f.creating
+	if f.log, err = readLogState(s.path); err != nil {
 		return f, fmt.Errorf("the log of database %s cannot be read: %w", s.path, err)
 	}
 	info, err := os.Stat(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		beside := s.beside(logSuffix, indexSuffix)
-		if f.expected || len(beside) > 0 && !f.making {
-			return f, s.lost("is missing", beside)
+		beside := s.filesBeside(logSuffix, indexSuffix)
+		if f.expected || len(beside) > 0 && !f.creating {
+			return f, s.lostError("is missing", beside)
 		}
-		f.fresh = true
+		f.absent = true
 	case err != nil, !info.Mode().IsRegular(): // opening it says why that doesn't work
 	case info.Size() == 0:
-		if f.log.Size > 0 && !f.making {
-			return f, s.lost("is empty (0 bytes)", s.beside(logSuffix))
+		if f.log.Size > 0 && !f.creating {
+			return f, s.lostError("is empty (0 bytes)", s.filesBeside(logSuffix))
 		}
-		if f.expected || !f.making && s.hasTokens() {
-			return f, s.lost("is empty (0 bytes)", nil)
+		if f.expected || !f.creating && s.hasTokens() {
+			return f, s.lostError("is empty (0 bytes)", nil)
 		}
-		f.fresh = true
+		f.absent = true
 	default:
-		f.toCheck = true
+		f.hasData = true
 	}
 	return f, nil
 }
 
 // beside returns which of the files that belong to the database are there.
-func (s *Store) beside(suffixes ...string) []string {
+func (s *Store) filesBeside(suffixes ...string) []string {
 	return slices.DeleteFunc(slices.Clone(suffixes), func(suffix string) bool {
 		_, err := os.Lstat(s.path + suffix)
 		return err != nil
@@ -100,22 +100,22 @@ func (s *Store) hasTokens() bool {
 }
 
 // lost is the error of a database that is what words say. beside are the files that show that there was another one.
-func (s *Store) lost(words string, beside []string) error {
+func (s *Store) lostError(words string, beside []string) error {
 	proof := "a server has used this data directory before"
 	if len(beside) > 0 {
 		proof = "what is beside it shows that there was more (" + FileName + strings.Join(beside, " and "+FileName) + ")"
 	}
-	return fmt.Errorf("database %s is %w: it %s, and %s. %s. Nothing was changed", s.path, ErrLost, words, proof, s.waysOut())
+	return fmt.Errorf("database %s is %w: it %s, and %s. %s. Nothing was changed", s.path, ErrLost, words, proof, s.remedy())
 }
 
 // waysOut says what to do about a database that cannot be used. It names the files that are there: SQLite would lay a log that is
 // left over the backup.
-func (s *Store) waysOut() string {
+func (s *Store) remedy() string {
 	restore := "Put a backup in its place"
-	if old := s.beside("", logSuffix, indexSuffix); len(old) > 0 {
+	if old := s.filesBeside("", logSuffix, indexSuffix); len(old) > 0 {
 		restore = "Move away " + names(old) + ", then put a backup in its place"
 	}
-	return restore + "; or, to begin with an empty inventory, move away " + names(s.beside("", logSuffix, indexSuffix, expectedSuffix)) +
+	return restore + "; or, to begin with an empty inventory, move away " + names(s.filesBeside("", logSuffix, indexSuffix, expectedSuffix)) +
 		": workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Either way revoked workers may join again: look at stackscope worker list"
 }
 
@@ -130,17 +130,17 @@ const versionTable = "goose_db_version"
 
 // checkFile reads through the database, so that damage is found now and not when a worker reports. It changes nothing in it: SQLite
 // writes the log into the file when it closes it, whether they belong together or not.
-func (s *Store) checkFile(ctx context.Context, f *found) error {
+func (s *Store) checkFile(ctx context.Context, f *dirState) error {
 	withLog := f.log.Frames > 0 && !f.log.applied
-	err := s.readThrough(ctx, f, withLog)
-	if withLog && errors.Is(err, ErrDamaged) && s.readThrough(ctx, f, false) == nil {
+	err := s.readAll(ctx, f, withLog)
+	if withLog && errors.Is(err, ErrDamaged) && s.readAll(ctx, f, false) == nil {
 		return fmt.Errorf("%w. The file without the log is whole: if it is a backup that was put there, move %s away alone and start again",
-			err, names(s.beside(logSuffix, indexSuffix)))
+			err, names(s.filesBeside(logSuffix, indexSuffix)))
 	}
 	return err
 }
 
-func (s *Store) readThrough(ctx context.Context, f *found, withLog bool) (err error) {
+func (s *Store) readAll(ctx context.Context, f *dirState, withLog bool) (err error) {
 	q := url.Values{"mode": {"ro"}, "_busy_timeout": {strconv.FormatInt(s.opts.BusyTimeout.Milliseconds(), 10)}, "_error_rc": {"1"}}
 	if !withLog {
 		q.Set("immutable", "1")
@@ -153,23 +153,23 @@ func (s *Store) readThrough(ctx context.Context, f *found, withLog bool) (err er
 	db := sql.OpenDB(connector)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	if !f.making {
+	if !f.creating {
 		if err := s.checkTables(ctx, db, f); err != nil {
 			return err
 		}
 	}
-	var verdict string
-	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+	var result string
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
 		return s.explain("open", err)
 	}
-	if verdict != "ok" {
-		return s.damaged(errors.New(strings.Join(strings.Fields(verdict), " ")))
+	if result != "ok" {
+		return s.damaged(errors.New(strings.Join(strings.Fields(result), " ")))
 	}
 	return nil
 }
 
 // checkTables fails for a database without a table of ours where there was one, and for one of another program.
-func (s *Store) checkTables(ctx context.Context, db *sql.DB, f *found) error {
+func (s *Store) checkTables(ctx context.Context, db *sql.DB, f *dirState) error {
 	tables, err := tablesOf(ctx, db)
 	if err != nil {
 		return nil //nolint:nilerr // it is damaged, which the check of its pages says
@@ -180,9 +180,9 @@ func (s *Store) checkTables(ctx context.Context, db *sql.DB, f *found) error {
 	tables = slices.DeleteFunc(tables, func(name string) bool { return name == versionTable })
 	switch {
 	case len(tables) > 0:
-		return fmt.Errorf("database %s is %w: it has no table of stackscope, but others, such as %q. Move away %s, then put a backup in its place, or choose another directory with --data-dir", s.path, ErrLost, tables[0], names(s.beside("", logSuffix, indexSuffix)))
+		return fmt.Errorf("database %s is %w: it has no table of stackscope, but others, such as %q. Move away %s, then put a backup in its place, or choose another directory with --data-dir", s.path, ErrLost, tables[0], names(s.filesBeside("", logSuffix, indexSuffix)))
 	case f.expected || s.hasTokens():
-		return s.lost("is empty (it has no table)", nil)
+		return s.lostError("is empty (it has no table)", nil)
 	}
 	return nil
 }
@@ -206,19 +206,19 @@ func tablesOf(ctx context.Context, db *sql.DB) (names []string, err error) {
 }
 
 // expect notes that there is a database. The server goes on when that fails, and tries again at its next start.
-func (s *Store) expect() {
-	if err := s.mark(fmt.Sprintf(expectedText, time.Now().UTC().Format(time.RFC3339))); err != nil {
+func (s *Store) markExpected() {
+	if err := s.writeExpectedFile(fmt.Sprintf(expectedText, time.Now().UTC().Format(time.RFC3339))); err != nil {
 		s.log.Warn("it could not be noted that there is a database; until it is, a lost one is taken for one that was never made", "error", err)
 	}
 }
 
-func (s *Store) mark(text string) error {
+func (s *Store) writeExpectedFile(text string) error {
 	return durable.WriteFile(s.path+expectedSuffix, []byte(text), 0o600)
 }
 
 // unmark takes back that a database is being made when there is none in the end: the next start would take less care.
-func (s *Store) unmark(f *found) error {
-	if _, err := os.Stat(s.path); !f.fresh || err == nil {
+func (s *Store) removeExpectedFile(f *dirState) error {
+	if _, err := os.Stat(s.path); !f.absent || err == nil {
 		return nil
 	}
 	return os.Remove(s.path + expectedSuffix)

@@ -47,7 +47,7 @@ func (s *Store) GenerationBefore(ctx context.Context, number int64) (g Generatio
 }
 
 // tellGenerations says in the log which generations have a number that none can have. They are as if they weren't there.
-func (s *Store) tellGenerations(ctx context.Context) error {
+func (s *Store) logDamagedGenerations(ctx context.Context) error {
 	var rows int
 	var lowest, highest sql.NullInt64
 	err := s.db.QueryRowContext(ctx, "SELECT COUNT(*), MIN(number), MAX(number) FROM mapping_generations WHERE number NOT BETWEEN 1 AND ?", maxID).

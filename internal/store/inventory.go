@@ -58,28 +58,28 @@ func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
 	err := s.write(ctx, d, func(tx *sql.Tx) error {
 		b := &batch{ctx: ctx, tx: tx}
 		// Rows to be replaced go with the removed ones: names that two rows exchange never meet.
-		each(b, "DELETE FROM instances WHERE id = ?", c.RemovedInstances, func(id int64) []any { return []any{id} })
-		each(b, "DELETE FROM instances WHERE id = ?", c.Put.Instances, func(r fleet.InstanceRecord) []any { return []any{r.ID} })
-		each(b, "DELETE FROM models WHERE id = ?", c.RemovedModels, func(id int64) []any { return []any{id} })
-		each(b, "DELETE FROM models WHERE id = ?", c.Put.Models, func(r fleet.ModelRecord) []any { return []any{r.ID} })
-		each(b, "DELETE FROM worker_heartbeats WHERE worker_id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
-		each(b, "DELETE FROM workers WHERE id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
-		each(b, "DELETE FROM workers WHERE id = ?", c.Put.Workers, func(r fleet.WorkerRecord) []any { return []any{r.ID} })
+		execEach(b, "DELETE FROM instances WHERE id = ?", c.RemovedInstances, func(id int64) []any { return []any{id} })
+		execEach(b, "DELETE FROM instances WHERE id = ?", c.Put.Instances, func(r fleet.InstanceRecord) []any { return []any{r.ID} })
+		execEach(b, "DELETE FROM models WHERE id = ?", c.RemovedModels, func(id int64) []any { return []any{id} })
+		execEach(b, "DELETE FROM models WHERE id = ?", c.Put.Models, func(r fleet.ModelRecord) []any { return []any{r.ID} })
+		execEach(b, "DELETE FROM worker_heartbeats WHERE worker_id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
+		execEach(b, "DELETE FROM workers WHERE id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
+		execEach(b, "DELETE FROM workers WHERE id = ?", c.Put.Workers, func(r fleet.WorkerRecord) []any { return []any{r.ID} })
 		// A row that was left out because of its id is replaced by its name, too.
-		each(b, "DELETE FROM clusters WHERE id = ? OR name = ? AND id NOT BETWEEN 1 AND ?", c.Put.Clusters, func(r fleet.Cluster) []any { return []any{r.ID, r.Name, maxID} })
+		execEach(b, "DELETE FROM clusters WHERE id = ? OR name = ? AND id NOT BETWEEN 1 AND ?", c.Put.Clusters, func(r fleet.Cluster) []any { return []any{r.ID, r.Name, maxID} })
 
-		each(b, "INSERT INTO clusters (id, name, provider, state) VALUES (?, ?, ?, ?)", c.Put.Clusters, func(r fleet.Cluster) []any {
+		execEach(b, "INSERT INTO clusters (id, name, provider, state) VALUES (?, ?, ?, ?)", c.Put.Clusters, func(r fleet.Cluster) []any {
 			return []any{r.ID, r.Name, r.Provider, string(r.State)}
 		})
-		each(b, `INSERT INTO workers (id, cluster_id, uuid, name, address, metrics_port, proxy_mode, state, labels, version,
+		execEach(b, `INSERT INTO workers (id, cluster_id, uuid, name, address, metrics_port, proxy_mode, state, labels, version,
 			registered_at, credential_hash, loopback, metrics_scheme, left_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Workers, workerRow)
-		each(b, `INSERT INTO models (id, cluster_id, name, runtime, runtime_version, source, source_key, category, empty_since)
+		execEach(b, `INSERT INTO models (id, cluster_id, name, runtime, runtime_version, source, source_key, category, empty_since)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Models, func(r fleet.ModelRecord) []any {
 			return []any{r.ID, r.ClusterID, r.Name, r.Runtime, r.RuntimeVersion, r.Source, r.SourceKey, r.Category, toMillis(r.EmptySince)}
 		})
-		each(b, `INSERT INTO instances (id, model_id, worker_id, name, url, runtime, runtime_version, state, state_message,
+		execEach(b, `INSERT INTO instances (id, model_id, worker_id, name, url, runtime, runtime_version, state, state_message,
 			source, source_key, category, restart_count, last_restart_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Instances, instanceRow)
-		each(b, `INSERT INTO worker_heartbeats (worker_id, last_report_at, applied_generation) VALUES (?, ?, ?)
+		execEach(b, `INSERT INTO worker_heartbeats (worker_id, last_report_at, applied_generation) VALUES (?, ?, ?)
 			ON CONFLICT (worker_id) DO UPDATE SET last_report_at = excluded.last_report_at, applied_generation = excluded.applied_generation`,
 			c.Heartbeats, func(h fleet.Heartbeat) []any { return []any{h.WorkerID, toMillis(h.At), h.AppliedGeneration} })
 		applyRevoked(b, c)
@@ -118,7 +118,7 @@ type batch struct {
 }
 
 // each runs query once for each row. The statement is closed with the transaction.
-func each[T any](b *batch, query string, rows []T, args func(T) []any) {
+func execEach[T any](b *batch, query string, rows []T, args func(T) []any) {
 	if b.err != nil || len(rows) == 0 {
 		return
 	}

@@ -21,14 +21,14 @@ type logState struct {
 	sqlitelog.End
 	exists bool
 	// The rest is what the index says.
-	missing uint32 // committed frames that the log lacks and the database's file doesn't have
-	mixed   bool   // the database's file has later pages than the log
-	applied bool   // the log lacks frames, and the database's file has all that was committed
-	settled bool   // the log has all that was committed
+	missing   uint32 // committed frames that the log lacks and the database's file doesn't have
+	fileNewer bool   // the database's file has later pages than the log
+	applied   bool   // the log lacks frames, and the database's file has all that was committed
+	complete  bool   // the log has all that was committed
 }
 
 // lookAtLog reads the log and its index. It changes nothing.
-func lookAtLog(path string) (logState, error) {
+func readLogState(path string) (logState, error) {
 	var st logState
 	f, err := os.Open(path + logSuffix)
 	switch {
@@ -42,7 +42,7 @@ func lookAtLog(path string) (logState, error) {
 			return st, err
 		}
 	}
-	head, err := readHead(path + indexSuffix)
+	head, err := readIndexHead(path + indexSuffix)
 	if err != nil {
 		return st, err
 	}
@@ -51,23 +51,23 @@ func lookAtLog(path string) (logState, error) {
 		return st, nil
 	}
 	if st.Frames >= ix.Committed {
-		st.settled = st.Salts != nil
+		st.complete = st.Salts != nil
 		return st, nil
 	}
 	st.missing = ix.Committed - max(st.Frames, min(ix.Applied, ix.Committed))
-	st.mixed = st.Salts != nil && ix.Applied > st.Frames
-	st.applied = st.mixed && st.missing == 0
+	st.fileNewer = st.Salts != nil && ix.Applied > st.Frames
+	st.applied = st.fileNewer && st.missing == 0
 	return st, nil
 }
 
 // lost reports whether the log lacks, or may lack, changes that somebody was told were stored.
-func (st *logState) lost() bool {
-	return st.missing > 0 || st.RestCommits > 0 || st.Rest > 0 && !st.settled
+func (st *logState) losesChanges() bool {
+	return st.missing > 0 || st.RestCommits > 0 || st.Rest > 0 && !st.complete
 }
 
 // keepLog copies a log that SQLite is about to take what it can of, and to empty. There is one such copy, of the last such log. The
 // server goes on without it where there is no room.
-func (s *Store) keepLog() {
+func (s *Store) copyDamagedLog() {
 	from, to := s.path+logSuffix, s.path+logSuffix+damagedSuffix
 	if info, err := os.Stat(from); err != nil || info.Size() == 0 {
 		return
@@ -105,21 +105,21 @@ func copyFile(from, to string) (err error) {
 
 // setAside moves a log away whose end is missing and all of which is in the database's file: SQLite would put the older pages
 // that are left of it over those.
-func (s *Store) setAside() error {
-	aside := s.path + logSuffix + damagedSuffix
-	if err := os.Rename(s.path+logSuffix, aside); err != nil {
+func (s *Store) moveLogAside() error {
+	target := s.path + logSuffix + damagedSuffix
+	if err := os.Rename(s.path+logSuffix, target); err != nil {
 		return fmt.Errorf("the database's log %s is damaged and cannot be moved away (%w): move it away", s.path+logSuffix, durable.Cause(err))
 	}
 	if err := os.Remove(s.path + indexSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	s.log.Warn("the end of the database's log is missing or damaged; all of it is in the database's file already, so that nothing is lost, and the log is moved away",
-		"file", s.path+logSuffix, "moved_to", aside)
+		"file", s.path+logSuffix, "moved_to", target)
 	return nil
 }
 
 // readHead reads the beginning of an index; nil when there is none.
-func readHead(path string) (head []byte, err error) {
+func readIndexHead(path string) (head []byte, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -132,17 +132,17 @@ func readHead(path string) (head []byte, err error) {
 }
 
 // tellLog says in the log of the server what the log of the database lacks. SQLite takes what it can use of it and says nothing.
-func (s *Store) tellLog(st *logState) {
+func (s *Store) logLogState(st *logState) {
 	log := s.log.With("file", s.path+logSuffix, "usable_frames", st.Frames, "bytes", st.Rest, "frames", max(st.RestFrames, st.missing))
 	const lost = "changes after its last whole transaction are lost"
 	switch {
 	case st.applied: // setAside says so
-	case st.mixed:
+	case st.fileNewer:
 		log.Warn("the end of the database's log is missing or damaged: " + lost + ", and the database's file has parts of them already; put a backup of the data directory in its place")
 	case st.missing > 0 || st.RestCommits > 0:
 		log.Warn("the end of the database's log is missing or damaged: " + lost + "; put a backup of the data directory in its place if that is too much")
 	case st.Rest == 0:
-	case st.settled:
+	case st.complete:
 		log.Info("a transaction was under way when the server ended; nobody was told that it was stored, and it is left out")
 	default:
 		log.Warn("the database's log does not end with a whole transaction: " + lost + "; after the loss of power that is one that nobody was told of, and if the file was cut or damaged there may be others")

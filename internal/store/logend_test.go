@@ -155,21 +155,21 @@ func TestLookAtLog(t *testing.T) {
 		log, index []byte
 		want       func(logState) bool
 	}{
-		"whole":                                     {log, index, func(st logState) bool { return st.settled && st.missing == 0 && st.Rest == 0 }},
-		"whole, without index":                      {log, nil, func(st logState) bool { return !st.settled && st.missing == 0 && st.Rest == 0 }},
-		"cut at a frame":                            {log[:sqlitelog.HeaderBytes+3*frameBytes], index, func(st logState) bool { return st.missing == frames-st.Frames && st.missing > 0 && !st.mixed }},
+		"whole":                                     {log, index, func(st logState) bool { return st.complete && st.missing == 0 && st.Rest == 0 }},
+		"whole, without index":                      {log, nil, func(st logState) bool { return !st.complete && st.missing == 0 && st.Rest == 0 }},
+		"cut at a frame":                            {log[:sqlitelog.HeaderBytes+3*frameBytes], index, func(st logState) bool { return st.missing == frames-st.Frames && st.missing > 0 && !st.fileNewer }},
 		"cut within a frame":                        {log[:len(log)-100], index, func(st logState) bool { return st.missing > 0 && st.Rest > 0 }},
-		"cut, without index":                        {log[:len(log)-100], nil, func(st logState) bool { return st.missing == 0 && !st.settled && st.Rest > 0 }},
+		"cut, without index":                        {log[:len(log)-100], nil, func(st logState) bool { return st.missing == 0 && !st.complete && st.Rest > 0 }},
 		"emptied":                                   {nil, index, func(st logState) bool { return st.exists && st.missing == frames }},
 		"removed":                                   {[]byte("removed"), index, func(st logState) bool { return !st.exists && st.missing == frames }},
 		"cut within the header":                     {log[:20], index, func(st logState) bool { return st.missing == frames && st.Rest == 20 }},
-		"begun and not ended":                       {append(bytes.Clone(log), log[sqlitelog.HeaderBytes:sqlitelog.HeaderBytes+100]...), index, func(st logState) bool { return st.settled && st.missing == 0 && st.Rest == 100 }},
-		"index of another log":                      {appliedLog, index, func(st logState) bool { return !st.settled && st.missing == 0 }},
+		"begun and not ended":                       {append(bytes.Clone(log), log[sqlitelog.HeaderBytes:sqlitelog.HeaderBytes+100]...), index, func(st logState) bool { return st.complete && st.missing == 0 && st.Rest == 100 }},
+		"index of another log":                      {appliedLog, index, func(st logState) bool { return !st.complete && st.missing == 0 }},
 		"index damaged":                             {log[:len(log)-100], append([]byte{1}, index[1:]...), func(st logState) bool { return st.missing == 0 }},
 		"index cut":                                 {log[:len(log)-100], index[:50], func(st logState) bool { return st.missing == 0 }},
 		"cut, and all of it is in the database":     {appliedLog[:sqlitelog.HeaderBytes+2*frameBytes], appliedIndex, func(st logState) bool { return st.applied && st.missing == 0 }},
-		"cut, and some of it is in the database":    {appliedLog[:sqlitelog.HeaderBytes+2*frameBytes], partly(appliedIndex), func(st logState) bool { return st.mixed && !st.applied && st.missing > 0 }},
-		"whole, and all of it is in the database":   {appliedLog, appliedIndex, func(st logState) bool { return st.settled && !st.applied }},
+		"cut, and some of it is in the database":    {appliedLog[:sqlitelog.HeaderBytes+2*frameBytes], partly(appliedIndex), func(st logState) bool { return st.fileNewer && !st.applied && st.missing > 0 }},
+		"whole, and all of it is in the database":   {appliedLog, appliedIndex, func(st logState) bool { return st.complete && !st.applied }},
 		"emptied, and all of it is in the database": {nil, appliedIndex, func(st logState) bool { return st.missing == 0 && !st.applied }},
 		"nothing":                                   {[]byte("removed"), nil, func(st logState) bool { return !st.exists && st.missing == 0 && st.Rest == 0 }},
 	} {
@@ -185,7 +185,7 @@ func TestLookAtLog(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			st, err := lookAtLog(path)
+			st, err := readLogState(path)
 			if err != nil || !c.want(st) {
 				t.Errorf("%+v, %v", st, err)
 			}

@@ -8,9 +8,9 @@ import (
 )
 
 func applyRevoked(b *batch, c *fleet.Changes) {
-	each(b, "DELETE FROM revoked_workers WHERE worker_id = ?", c.RemovedRevoked, func(id int64) []any { return []any{id} })
-	each(b, "DELETE FROM revoked_workers WHERE worker_id = ?", c.Put.Revoked, func(r fleet.RevokedWorker) []any { return []any{r.ID} })
-	each(b, "INSERT INTO revoked_workers (worker_id, uuid, name, cluster, address, revoked_at) VALUES (?, ?, ?, ?, ?, ?)", c.Put.Revoked,
+	execEach(b, "DELETE FROM revoked_workers WHERE worker_id = ?", c.RemovedRevoked, func(id int64) []any { return []any{id} })
+	execEach(b, "DELETE FROM revoked_workers WHERE worker_id = ?", c.Put.Revoked, func(r fleet.RevokedWorker) []any { return []any{r.ID} })
+	execEach(b, "INSERT INTO revoked_workers (worker_id, uuid, name, cluster, address, revoked_at) VALUES (?, ?, ?, ?, ?, ?)", c.Put.Revoked,
 		func(r fleet.RevokedWorker) []any {
 			return []any{r.ID, r.UUID, r.Name, r.Cluster, r.Address, toMillis(r.RevokedAt)}
 		})

@@ -17,7 +17,7 @@ var sequences = []struct{ kind, rows string }{
 }
 
 // mendSequences sees to it that an id that is in use is not given again: its new owner would replace the row.
-func (s *Store) mendSequences(ctx context.Context) error {
+func (s *Store) repairSequences(ctx context.Context) error {
 	for _, q := range sequences {
 		var last sql.NullInt64
 		var highest int64

@@ -91,34 +91,34 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 			err = errors.Join(err, s.closeDB(), s.lock.Abandon())
 		}
 	}()
-	there, err := s.inspect()
+	state, err := s.inspect()
 	if err != nil {
 		return nil, err
 	}
-	s.tellLog(&there.log)
-	if there.fresh && s.hasTokens() {
+	s.logLogState(&state.log)
+	if state.absent && s.hasTokens() {
 		s.log.Warn("no database beside the tokens that are here: the inventory begins empty. If that is not meant, stop the server and put a backup back; revoked workers may join again", "database", s.path)
 	}
-	if there.fresh {
-		if err := s.mark(being + "\n"); err != nil {
+	if state.absent {
+		if err := s.writeExpectedFile(creatingPrefix + "\n"); err != nil {
 			return nil, fmt.Errorf("make database %s: %w", s.path, err)
 		}
 	}
 	if err := makeFile(s.path); err != nil {
-		return nil, errors.Join(err, s.unmark(&there))
+		return nil, errors.Join(err, s.removeExpectedFile(&state))
 	}
-	if there.toCheck {
-		if err := s.checkFile(ctx, &there); err != nil {
+	if state.hasData {
+		if err := s.checkFile(ctx, &state); err != nil {
 			return nil, err
 		}
 	}
 	switch {
-	case there.log.applied:
-		if err := s.setAside(); err != nil {
+	case state.log.applied:
+		if err := s.moveLogAside(); err != nil {
 			return nil, err
 		}
-	case there.log.lost():
-		s.keepLog()
+	case state.log.losesChanges():
+		s.copyDamagedLog()
 	}
 	connector, err := sqlite.NewConnector(s.dsn())
 	if err != nil {
@@ -130,14 +130,14 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := s.migrate(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.mendSequences(ctx); err != nil {
+	if err := s.repairSequences(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.tellGenerations(ctx); err != nil {
+	if err := s.logDamagedGenerations(ctx); err != nil {
 		return nil, err
 	}
-	if !there.expected {
-		s.expect()
+	if !state.expected {
+		s.markExpected()
 	}
 	s.checkpoint(ctx)
 	return s, nil

@@ -65,7 +65,7 @@ func Read(r io.Reader) (End, error) {
 	e.Size = int64(n)
 	if err != nil {
 		e.Rest = e.Size
-		return e, unlessEnd(err)
+		return e, ignoreEOF(err)
 	}
 	magic, pageBytes := binary.BigEndian.Uint32(header), binary.BigEndian.Uint32(header[8:])
 	order := binary.ByteOrder(binary.LittleEndian)
@@ -92,10 +92,10 @@ func (e *End) readFrames(r io.Reader, order binary.ByteOrder, sums [2]uint32, bu
 		n, err := io.ReadFull(r, buf)
 		e.Size += int64(n)
 		if err != nil {
-			if n > 0 && e.ofThisPass(buf[:n], !broken) {
+			if n > 0 && e.inThisPass(buf[:n], !broken) {
 				e.Rest = e.Size - e.Usable
 			}
-			return unlessEnd(err)
+			return ignoreEOF(err)
 		}
 		f := parseFrame(buf)
 		if !broken {
@@ -111,7 +111,7 @@ func (e *End) readFrames(r io.Reader, order binary.ByteOrder, sums [2]uint32, bu
 				e.Frames, e.Usable, sinceCommit = whole, e.Size, 0
 			}
 			e.Rest, e.RestFrames = e.Size-e.Usable, sinceCommit
-		case e.ofThisPass(buf, false):
+		case e.inThisPass(buf, false):
 			e.Rest = e.Size - e.Usable
 			e.RestFrames++
 			if f.commit != 0 && bytes.Equal(f.salts, e.Salts) {
@@ -123,7 +123,7 @@ func (e *End) readFrames(r io.Reader, order binary.ByteOrder, sums [2]uint32, bu
 
 // ofThisPass tells a frame, or its beginning, from what an earlier pass has left. next says that it comes where this pass goes on:
 // too little to tell is then of this one.
-func (e *End) ofThisPass(b []byte, next bool) bool {
+func (e *End) inThisPass(b []byte, next bool) bool {
 	if len(b) < 16 {
 		return next
 	}
@@ -131,7 +131,7 @@ func (e *End) ofThisPass(b []byte, next bool) bool {
 	return behind == 0 && bytes.Equal(b[8:16], e.Salts) || behind >= maxPasses
 }
 
-func unlessEnd(err error) error {
+func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
