@@ -33,9 +33,9 @@ func (p *Prometheus) routes() (routes.Lister, error) {
 	prefix := p.opts.PathPrefix
 	slowReaders := newSlowReaderPolicy(p.shared.registry)
 	mux := routes.NewMux()
-	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Whole(p.withCore(func(c *core) http.Handler { return c.api }), slowReaders)))
+	mux.Handle(prefix+"/api/v1/", http.StripPrefix(prefix+"/api/v1", answers.Buffer(p.withCore(func(c *core) http.Handler { return c.api }), slowReaders)))
 	mux.HandleFunc("GET "+prefix+"/api/v1/status/walreplay", p.walReplay)
-	mux.Handle("GET "+prefix+"/federate", answers.Whole(p.withCore(func(c *core) http.Handler {
+	mux.Handle("GET "+prefix+"/federate", answers.Buffer(p.withCore(func(c *core) http.Handler {
 		return httputil.CompressionHandler{Handler: hideDataDir(p.hidden, c.federate)}
 	}), slowReaders))
 	mux.Handle("GET "+prefix+"/metrics", answer.NewSource(answer.SourceOptions[struct{}]{

@@ -14,18 +14,18 @@ import (
 
 // newSlowReaderPolicy decides when to cut off a slow reader of a very large response: while other queries wait for the memory that the
 // response holds.
-func newSlowReaderPolicy(reg prometheus.Registerer) answer.Passing {
+func newSlowReaderPolicy(reg prometheus.Registerer) answer.StreamOptions {
 	cut := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "stackscope_query_slow_readers_cut_total",
 		Help: "Answers beyond 16 MiB that were cut off because their client read less than 1 MiB a second while other queries of the class waited.",
 	})
 	reg.MustRegister(cut)
-	return answer.Passing{
-		Follow: func(r *http.Request) (*http.Request, func() bool) {
+	return answer.StreamOptions{
+		Track: func(r *http.Request) (*http.Request, func() bool) {
 			ctx, holder := budget.TrackSlots(r.Context())
 			return r.WithContext(ctx), holder.Contended
 		},
-		Cut: cut.Inc,
+		OnAbort: cut.Inc,
 	}
 }
 

@@ -30,7 +30,7 @@ func TestOneRemoteReadAtATime(t *testing.T) {
 			<-end
 		}))
 		ask := func(path string) (wanted func() bool) {
-			r, wanted := newSlowReaderPolicy(prometheus.NewRegistry()).Follow(httptest.NewRequest("POST", path, strings.NewReader("x")))
+			r, wanted := newSlowReaderPolicy(prometheus.NewRegistry()).Track(httptest.NewRequest("POST", path, strings.NewReader("x")))
 			go o.ServeHTTP(httptest.NewRecorder(), r)
 			synctest.Wait()
 			return wanted
