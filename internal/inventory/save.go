@@ -176,7 +176,7 @@ func (i *Inventory) recordFailure(ctx context.Context, err error) error {
 	return err
 }
 
-// Suspect notes that something else could not be written to where the inventory is stored. Whether that works again is then
+// RecordStoreFailure notes that something else could not be written to where the inventory is stored. Whether that works again is then
 // found out soon.
 func (i *Inventory) RecordStoreFailure(ctx context.Context, err error) {
 	i.mu.Lock()
