@@ -61,4 +61,6 @@ const (
 	LabelModelInstanceID   = "model_instance_id"
 	LabelModelInstanceName = "model_instance_name"
 	LabelRuntime           = "runtime"
+	// LabelRole is what an instance does for its model where prefill and decode are separate instances: prefill, decode, router.
+	LabelRole = "role"
 )
