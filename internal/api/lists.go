@@ -167,15 +167,21 @@ func wireWorker(w *fleet.Worker) wire.Worker {
 }
 
 func wireModel(m *fleet.Model) wire.Model {
-	return wire.Model{
+	out := wire.Model{
 		ID: m.ID, ClusterID: m.ClusterID, Name: m.Name, Runtime: m.Runtime, RuntimeVersion: m.RuntimeVersion,
 		Source: m.Source, SourceKey: m.SourceKey, Category: m.Category, DesiredInstances: m.DesiredInstances,
 	}
+	for _, role := range fleet.Roles() {
+		if n := m.Roles.Of(role); n.Desired > 0 {
+			out.Roles = append(out.Roles, wire.ModelRole{Role: role, DesiredInstances: n.Desired, ReadyInstances: n.Ready})
+		}
+	}
+	return out
 }
 
 func wireInstance(i *fleet.Instance) wire.ModelInstance {
 	return wire.ModelInstance{
 		ID: i.ID, ModelID: i.ModelID, WorkerID: i.WorkerID, Name: i.Name, State: i.State, StateMessage: i.StateMessage, URL: i.URL,
-		Runtime: i.Runtime, RuntimeVersion: i.RuntimeVersion, RestartCount: i.RestartCount, LastRestartAt: optional(i.LastRestartAt),
+		Runtime: i.Runtime, RuntimeVersion: i.RuntimeVersion, Role: i.Role, Group: i.Group, RestartCount: i.RestartCount, LastRestartAt: optional(i.LastRestartAt),
 	}
 }

@@ -69,6 +69,14 @@ type Found struct {
 	Listening bool
 	// Lockstep is whether its GPUs are busy with requests of other engines too, as with data parallelism.
 	Lockstep bool
+	// Role is what the engine does where prefill and decode are separate engines; empty: both, or unknown.
+	Role fleet.Role
+	// Group is the name that the operator gave to the engines that serve together; empty: none.
+	Group string
+	// Upstreams are the addresses of a router's engines, host:port with spaces between them.
+	Upstreams string
+	// ModelSource is where the model comes from, as GPUStack names it, and ModelSourceKey which one it is there; empty: unknown.
+	ModelSource, ModelSourceKey string
 }
 
 // Options configure a Discovery.

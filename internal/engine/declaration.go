@@ -23,6 +23,8 @@ type Declaration struct {
 	Runtime  string
 	Version  string
 	Path     string // of the metrics page; empty: where the runtime has it, else /metrics
+	Role     fleet.Role
+	Group    string // of engines that serve together in different roles; empty: those of the model
 }
 
 // example is part of error messages.
@@ -43,6 +45,8 @@ func fields() []field {
 		{"runtime", fleet.MaxKind, func(d *Declaration) *string { return &d.Runtime }},
 		{"version", fleet.MaxVersion, func(d *Declaration) *string { return &d.Version }},
 		{"path", 1024, func(d *Declaration) *string { return &d.Path }},
+		{"role", fleet.MaxKind, func(d *Declaration) *string { return (*string)(&d.Role) }},
+		{"group", fleet.MaxGroup, func(d *Declaration) *string { return &d.Group }},
 	}
 }
 
@@ -133,6 +137,9 @@ func (d *Declaration) complete() error {
 	d.Runtime = runtimes.NormalName(d.Runtime)
 	if d.Model != "" && runtimes.IsGateway(d.Runtime) {
 		return fmt.Errorf("model is %q, but %s is a gateway, which has no model of its own: omit model=", d.Model, d.Runtime)
+	}
+	if _, ok := fleet.ParseRole(string(d.Role)); !ok {
+		return fmt.Errorf("role is %q: it must be %s, %s or %s", d.Role, fleet.RolePrefill, fleet.RoleDecode, fleet.RoleRouter)
 	}
 	if d.Path == "" {
 		u.Path, d.Path = d.cutPage(u.Path)

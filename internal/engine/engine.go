@@ -35,11 +35,19 @@ type Status struct {
 	Name string // the instance's name
 	URL  string // without credentials
 	Identity
-	State         fleet.InstanceState
-	Message       string // why it is not running, or why it counts as stalled
-	RestartCount  int
-	LastRestartAt time.Time // zero: never
-	Stalled       bool      // it has work and makes no progress
+	// Role is what it does where prefill and decode are separate engines; empty: both, or unknown.
+	Role fleet.Role
+	// Group is as declared or found; empty: none.
+	Group string
+	// Upstreams are the addresses of a router's engines, host:port with spaces between them.
+	Upstreams string
+	// Source and SourceKey are where its model comes from; empty: unknown.
+	Source, SourceKey string
+	State             fleet.InstanceState
+	Message           string // why it is not running, or why it counts as stalled
+	RestartCount      int
+	LastRestartAt     time.Time // zero: never
+	Stalled           bool      // it has work and makes no progress
 }
 
 // Options configure an Engine.
@@ -117,6 +125,7 @@ func New(o Options) (*Engine, error) {
 			Version: fleet.Spelled(cmp.Or(d.Version, o.History.Version), fleet.MaxVersion),
 			Model:   fleet.Spelled(cmp.Or(d.Model, o.History.Model), fleet.MaxModelName),
 		},
+		Role: d.Role, Group: d.Group,
 		RestartCount: o.History.RestartCount, LastRestartAt: o.History.LastRestartAt,
 	}
 	e.dropGatewayModel()

@@ -19,6 +19,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
@@ -35,7 +36,8 @@ type Instance struct {
 	ModelID  string
 	Model    string
 	Runtime  string
-	Version  string // chooses the mapping
+	Role     fleet.Role // empty: prefill and decode, no label
+	Version  string     // chooses the mapping
 	// Gateway says that it is a proxy in front of engines, whose page may name users.
 	Gateway bool
 }

@@ -58,6 +58,7 @@ func (in Instance) pairs() []string {
 		catalog.LabelModelInstanceID, in.ID,
 		catalog.LabelModelInstanceName, in.Name,
 		catalog.LabelRuntime, in.Runtime,
+		catalog.LabelRole, string(in.Role),
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	MaxKind         = 64 // runtime, source, category
 	MaxURL          = 2048
 	MaxSourceKey    = 1024
+	MaxGroup        = 765 // two names and a slash
+	MaxUpstreams    = 16 << 10
 	MaxStateMessage = 1024
 	MaxLabels       = 64
 	MaxLabelKey     = 317 // a Kubernetes label key: prefix, slash, name
@@ -133,6 +135,7 @@ func CheckInstance(in *ReportedInstance) *Fault {
 		{"source", &in.Source, 0, MaxKind},
 		{"source_key", &in.SourceKey, 0, MaxSourceKey},
 		{"category", &in.Category, 0, MaxKind},
+		{"group", &in.Group, 0, MaxGroup},
 	} {
 		// A worker of an older version passes on what engines say as they say it, and its report is not refused for one of them.
 		if utf8.ValidString(*f.value) {
@@ -144,6 +147,12 @@ func CheckInstance(in *ReportedInstance) *Fault {
 	}
 	if fault := textFault(in.URL, 0, MaxURL); fault != "" {
 		return &Fault{"url", fault}
+	}
+	if fault := textFault(in.Upstreams, 0, MaxUpstreams); fault != "" {
+		return &Fault{"upstreams", fault}
+	}
+	if _, ok := ParseRole(string(in.Role)); !ok {
+		return &Fault{"role", fmt.Sprintf("is %s; it must be prefill, decode or router, or absent", shown(string(in.Role)))}
 	}
 	if in.Model == "" && in.Runtime == "" {
 		return &Fault{"model", "and runtime are empty; one without a model is a gateway, which must say its runtime"}

@@ -149,6 +149,8 @@ type Model struct {
 	// DesiredInstances is how many instances the model should have. For models that no scheduler owns it is the number of
 	// instances declared.
 	DesiredInstances int
+	// Roles counts the instances that have a role. A model without such instances has zeros.
+	Roles RoleCounts
 }
 
 // Instance is one running engine of a model on a worker.
@@ -162,6 +164,8 @@ type Instance struct {
 	URL            string // the engine's base URL, without credentials
 	Runtime        string
 	RuntimeVersion string
+	Role           Role   // empty: it does both prefill and decode
+	Group          string // of instances that serve together in different roles; empty: it has no role
 	RestartCount   int
 	LastRestartAt  time.Time // zero: never
 }

@@ -53,8 +53,13 @@ type ReportedInstance struct {
 	Source         string
 	SourceKey      string
 	Category       string
-	RestartCount   int
-	LastRestartAt  time.Time
+	Role           Role
+	// Group names the prefill, decode and router instances that serve together, as the operator set it.
+	Group string
+	// Upstreams are the addresses of a router's instances, host:port with spaces between them.
+	Upstreams     string
+	RestartCount  int
+	LastRestartAt time.Time
 }
 
 // ReportedIDs are the ids of a reported instance and its model.

@@ -58,7 +58,7 @@ func (in *Instance) Fetch(ctx context.Context) (exporter.Page, error) {
 // Instance implements exporter.Engine.
 func (in *Instance) Instance() exporter.Instance {
 	s := in.engine.Status()
-	out := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Version: s.Version, Gateway: runtimes.IsGateway(s.Runtime)}
+	out := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Role: s.Role, Version: s.Version, Gateway: runtimes.IsGateway(s.Runtime)}
 	if known := in.store.engine(s.Name); known.IDs.Model == s.Model {
 		out.ID, out.ModelID = IDLabel(known.IDs.InstanceID), IDLabel(known.IDs.ModelID)
 	}

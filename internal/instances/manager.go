@@ -176,6 +176,7 @@ func (m *Manager) Reported() []fleet.ReportedInstance {
 		}
 		out = append(out, fleet.ReportedInstance{
 			Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
+			Role: s.Role, Group: s.Group, Upstreams: s.Upstreams, Source: s.Source, SourceKey: s.SourceKey,
 			State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
 		})
 	}

@@ -41,7 +41,7 @@ func targetKeys() []string {
 func identityLabels() []string {
 	return []string{
 		catalog.LabelClusterID, catalog.LabelClusterName, catalog.LabelWorkerID, catalog.LabelWorkerName, catalog.LabelModelID,
-		catalog.LabelModelName, catalog.LabelModelInstanceID, catalog.LabelModelInstanceName, catalog.LabelRuntime,
+		catalog.LabelModelName, catalog.LabelModelInstanceID, catalog.LabelModelInstanceName, catalog.LabelRuntime, catalog.LabelRole,
 	}
 }
 

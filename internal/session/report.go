@@ -92,7 +92,8 @@ func (s *Session) reportRequest() wire.ReportRequest {
 	for _, in := range s.filter.accepted(s.opts.Instances.Reported()) {
 		reported := wire.InstanceReport{
 			Name: in.Name, Model: in.Model, URL: in.URL, Runtime: in.Runtime, RuntimeVersion: in.RuntimeVersion,
-			State: in.State, StateMessage: in.StateMessage, RestartCount: in.RestartCount,
+			State: in.State, StateMessage: in.StateMessage, Source: in.Source, SourceKey: in.SourceKey, Category: in.Category,
+			Role: in.Role, Group: in.Group, Upstreams: in.Upstreams, RestartCount: in.RestartCount,
 		}
 		if !in.LastRestartAt.IsZero() {
 			reported.LastRestartAt = in.LastRestartAt.Unix()

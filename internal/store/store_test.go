@@ -82,8 +82,8 @@ var (
 				RuntimeVersion: "0.11.0", State: fleet.InstanceRunning, StateMessage: "a\nb", Source: "huggingface", SourceKey: "Qwen/Qwen3",
 				Category: "llm", RestartCount: 3, LastRestartAt: day,
 			}},
-			{ID: 5, ModelID: 1, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "qwen-1", Model: "qwen", State: fleet.InstanceStarting}},
-			{ID: 6, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "proxy", Runtime: "LiteLLM", State: fleet.InstanceRunning}},
+			{ID: 5, ModelID: 1, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "qwen-1", Model: "qwen", State: fleet.InstanceStarting, Role: fleet.RolePrefill, Group: "a"}},
+			{ID: 6, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "proxy", Runtime: "LiteLLM", State: fleet.InstanceRunning, Role: fleet.RoleRouter, Upstreams: "10.0.0.1:8000 10.0.0.2:8000"}},
 		},
 	}
 	sampleChanges = fleet.Changes{Put: sample, Heartbeats: []fleet.Heartbeat{{WorkerID: 1, At: day.Add(1500 * time.Millisecond), AppliedGeneration: 7}}}

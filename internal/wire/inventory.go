@@ -48,15 +48,23 @@ type Worker struct {
 
 // Model is an item of GET /v2/models.
 type Model struct {
-	ID               int64  `json:"id"`
-	ClusterID        int64  `json:"cluster_id"`
-	Name             string `json:"name"`
-	Runtime          string `json:"runtime"`
-	RuntimeVersion   string `json:"runtime_version"`
-	Source           string `json:"source"`
-	SourceKey        string `json:"source_key"`
-	Category         string `json:"category"`
-	DesiredInstances int    `json:"desired_instances"`
+	ID               int64       `json:"id"`
+	ClusterID        int64       `json:"cluster_id"`
+	Name             string      `json:"name"`
+	Runtime          string      `json:"runtime"`
+	RuntimeVersion   string      `json:"runtime_version"`
+	Source           string      `json:"source"`
+	SourceKey        string      `json:"source_key"`
+	Category         string      `json:"category"`
+	DesiredInstances int         `json:"desired_instances"`
+	Roles            []ModelRole `json:"roles,omitempty" doc:"Its instances that have a role; absent if none has"`
+}
+
+// ModelRole counts the instances of a model that have one role.
+type ModelRole struct {
+	Role             fleet.Role `json:"role" enum:"prefill,decode,router"`
+	DesiredInstances int        `json:"desired_instances" doc:"Known instances of the role"`
+	ReadyInstances   int        `json:"ready_instances" doc:"Those that are running"`
 }
 
 // ModelInstance is an item of GET /v2/model-instances.
@@ -70,6 +78,8 @@ type ModelInstance struct {
 	URL            string              `json:"url"`
 	Runtime        string              `json:"runtime"`
 	RuntimeVersion string              `json:"runtime_version"`
+	Role           fleet.Role          `json:"role,omitempty" enum:"prefill,decode,router" doc:"What it does where prefill and decode are separate instances; absent: both"`
+	Group          string              `json:"group,omitempty" doc:"Instances of one group serve together; absent without a role"`
 	RestartCount   int                 `json:"restart_count"`
 	LastRestartAt  *time.Time          `json:"last_restart_at,omitempty" doc:"Absent if it never restarted"`
 }
