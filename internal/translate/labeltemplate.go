@@ -212,12 +212,18 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 	if s.users != nil && !lt.skip {
 		native = s.users.rewriteLabels(&lt, native)
 	}
-	labels := s.source.relabel(s.labels[:0], native)
+	src := s.source.of(sample.Labels)
+	labels := src.relabel(s.labels[:0], native)
 	s.labels = labels
+	for _, l := range src.hashed {
+		h := s.hash(l)
+		lt.hash += h
+		lt.groupHash += h
+	}
 	var head, tail []byte
 	out := &head
 	*out = append(*out, '{')
-	*out = append(*out, s.source.rendered...)
+	*out = append(*out, src.rendered...)
 	for _, l := range labels {
 		if len(*out) > 1 || out == &tail {
 			*out = append(*out, ',')
@@ -233,6 +239,9 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 				lt.hasQuantile, lt.badQuantile = true, !exposition.ValidNumber(l.Value)
 			}
 			lt.badLE = lt.badLE || string(l.Name) == labelLE && !exposition.ValidNumber(l.Value)
+			if !s.source.isHashed(string(l.Name)) {
+				break
+			}
 			h := s.hash(l)
 			lt.hash += h
 			if string(l.Name) != labelQuantile {

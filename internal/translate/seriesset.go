@@ -93,7 +93,7 @@ func (b *lineBuffer) trackLines(s *labelTemplates) {
 		if sample.Parse(line) == nil {
 			hash := nameSalt(sample.Name)
 			for _, l := range sample.Labels {
-				if !s.source.has(string(l.Name)) { // label templates do not hash the instance's labels
+				if s.source.isHashed(string(l.Name)) {
 					hash += s.hash(l)
 				}
 			}

@@ -14,10 +14,12 @@ import (
 // Label is a label of an instance; the value is plain text, not escaped.
 type Label struct{ Name, Value string }
 
-// Source is the labels of an instance, which each of its samples gets. It is immutable.
+// Source is the labels of an instance, which each of its samples gets, or those of the instances of several models. It is immutable.
 type Source struct {
 	labels   []Label
 	rendered exposition.Labels
+	split    *split             // nil: all samples get these labels
+	hashed   []exposition.Label // of these labels, those that hashes of output labels contain
 }
 
 // NewSource returns a Source with the given labels, in their order. It omits labels without a value, with an illegal name, or
