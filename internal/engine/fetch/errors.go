@@ -32,10 +32,27 @@ const (
 	Cancelled
 )
 
+// Reason is why a fetch failed, more finely than Kind: a value of the label reason of gpustack:model_instance_no_metrics.
+type Reason string
+
+// Reasons of a failed fetch.
+const (
+	ReasonRefused      Reason = "refused"      // nothing listens at the engine's address
+	ReasonTimeout      Reason = "timeout"      // no answer in time
+	ReasonDNS          Reason = "dns"          // its host name cannot be resolved
+	ReasonLost         Reason = "lost"         // the connection broke, or there is no way to it
+	ReasonTLS          Reason = "tls"          // one side speaks TLS and the other does not, or the certificate is not accepted
+	ReasonUnauthorized Reason = "unauthorized" // it answered 401 or 403
+	ReasonNotFound     Reason = "not_found"    // it answered 404
+	ReasonHTTPStatus   Reason = "http_status"  // it answered another status than 200
+	ReasonNotMetrics   Reason = "not_metrics"  // it answered 200, but not with a metrics page
+)
+
 // Error says why a fetch failed. Its text is one line without credentials. The same reason gives the same text, so that callers log it
 // once.
 type Error struct {
 	Kind   Kind
+	Reason Reason
 	Detail string
 	Hint   string // what to do; may be empty
 
@@ -51,17 +68,29 @@ func (e *Error) Error() string {
 }
 
 func wrongAnswer(detail, hint string) *Error {
-	return &Error{Kind: WrongAnswer, Detail: detail, Hint: hint}
+	return &Error{Kind: WrongAnswer, Reason: ReasonNotMetrics, Detail: detail, Hint: hint}
 }
 
-func noAnswer(detail, hint string) *Error { return &Error{Kind: NoAnswer, Detail: detail, Hint: hint} }
+func wrongProtocol(reason Reason, detail, hint string) *Error {
+	return &Error{Kind: WrongAnswer, Reason: reason, Detail: detail, Hint: hint}
+}
+
+func noAnswer(reason Reason, detail, hint string) *Error {
+	return &Error{Kind: NoAnswer, Reason: reason, Detail: detail, Hint: hint}
+}
 
 func timeout(detail, hint string) *Error {
-	return &Error{Kind: NoAnswer, Detail: detail, Hint: hint, TimedOut: true}
+	return &Error{Kind: NoAnswer, Reason: ReasonTimeout, Detail: detail, Hint: hint, TimedOut: true}
 }
 
-// clientError turns an error of the HTTP client into an *Error. It omits addresses, because the local one differs each time.
-func clientError(ctx context.Context, err error) error {
+// speaksTLS is the error for an engine that speaks TLS and was asked without.
+func speaksTLS() *Error {
+	return wrongProtocol(ReasonTLS, "it speaks TLS", "write https:// in the URL")
+}
+
+// clientError turns an error of the HTTP client into an *Error. It omits the addresses of err, because the local one differs each
+// time. host is the address that was asked.
+func clientError(ctx context.Context, err error, host string) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err
 	}
@@ -70,31 +99,34 @@ func clientError(ctx context.Context, err error) error {
 		return &Error{Kind: Cancelled, Detail: "the scrape was cancelled"}
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return noAnswer("its host name "+clip.Line(e.Name, 253)+" cannot be resolved", "check the name and this machine's DNS")
+		return noAnswer(ReasonDNS, "its host name "+clip.Line(e.Name, 253)+" cannot be resolved", "check the name and this machine's DNS")
 	}
 	switch text := err.Error(); {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &Error{Kind: Refused, Detail: "connection refused", Hint: reach}
+		return &Error{Kind: Refused, Reason: ReasonRefused, Detail: "connection refused at " + clip.Line(host, 253), Hint: reach}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return noAnswer("the connection was closed before the answer was complete", "")
+		return noAnswer(ReasonLost, "the connection was closed before the answer was complete", "")
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return noAnswer("there is no route to its host", "check the address and the network")
+		return noAnswer(ReasonLost, "there is no route to its host", "check the address and the network")
 	case isDial(err) && isTimeout(err):
 		return timeout("no connection could be made in time", reach)
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		return timeout("no complete answer before the scrape's deadline", "is it overloaded, or is the scrape timeout too short?")
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
-		return wrongAnswer("it does not speak TLS", "write http:// in the URL")
+		return wrongProtocol(ReasonTLS, "it does not speak TLS", "write http:// in the URL")
+	case strings.Contains(text, `malformed HTTP response "\x15\x03`): // an alert of TLS
+		return speaksTLS()
 	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "readLoopPeekFailLocked"):
 		// The second is net/http's text when the other side speaks before it was asked, as SSH does.
 		return wrongAnswer("it does not speak HTTP", "is the port right? If it speaks TLS, write https:// in the URL")
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "):
-		return wrongAnswer("its TLS certificate is not accepted: "+clip.Line(text, 200), "")
+		return wrongProtocol(ReasonTLS, "its TLS certificate is not accepted: "+clip.Line(text, 200),
+			"use a name of the certificate in the URL, and add its authority to this machine's certificates")
 	default:
 		if oe, ok := errors.AsType[*net.OpError](err); ok {
 			text = oe.Op + ": " + oe.Err.Error()
 		}
-		return noAnswer("it cannot be reached: "+clip.Line(text, 200), reach)
+		return noAnswer(ReasonLost, "it cannot be reached: "+clip.Line(text, 200), reach)
 	}
 }
 
@@ -108,17 +140,37 @@ func isTimeout(err error) bool {
 	return ok && ne.Timeout()
 }
 
+// isTheEngines is the hint for an answer that may be another program's.
+const isTheEngines = "is the URL the engine's?"
+
 // wrongStatus returns the error for an answer with another status than 200.
 func wrongStatus(hint string, resp *http.Response) error {
+	reason := ReasonHTTPStatus
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		hint = "give credentials in the URL, as in http://USER:PASSWORD@HOST:PORT"
+		reason, hint = ReasonUnauthorized, "give credentials in the URL, as in http://USER:PASSWORD@HOST:PORT"
 	case http.StatusNotFound:
-		hint = strings.TrimSuffix("is the URL the engine's? "+hint, " ")
+		reason, hint = ReasonNotFound, withHint(hint)
+	case http.StatusBadRequest:
+		if resp.Request != nil && resp.Request.URL.Scheme == "http" && asksForTLS(resp.Body) {
+			e := speaksTLS()
+			e.Status = resp.StatusCode
+			return e
+		}
 	}
-	e := wrongAnswer(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), hint)
-	e.Status = resp.StatusCode
-	return e
+	return &Error{
+		Kind: WrongAnswer, Reason: reason, Hint: hint, Status: resp.StatusCode,
+		Detail: fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)),
+	}
+}
+
+func withHint(hint string) string { return strings.TrimSuffix(isTheEngines+" "+hint, " ") }
+
+// asksForTLS reports whether the body of a 400 says that the server speaks TLS, as those of Go's server ("Client sent an HTTP request to an
+// HTTPS server."), nginx ("The plain HTTP request was sent to HTTPS port") and Apache ("speaking plain HTTP to an SSL-enabled server port") do.
+func asksForTLS(body io.Reader) bool {
+	start, _ := io.ReadAll(io.LimitReader(body, 2<<10))
+	return bytes.Contains(start, []byte("HTTPS server")) || bytes.Contains(start, []byte("HTTPS port")) || bytes.Contains(start, []byte("SSL-enabled"))
 }
 
 // checkIsMetrics returns an error if body is not a metrics page. A body that begins with # is one, whatever its Content-Type says.
@@ -146,7 +198,7 @@ func checkIsMetrics(contentType string, body []byte) error {
 	default:
 		return nil
 	}
-	return wrongAnswer("answered "+kind+", not a metrics page", "is the URL the engine's?")
+	return wrongAnswer("answered "+kind+", not a metrics page", isTheEngines)
 }
 
 // quotedName reports whether body begins with a sample whose name is quoted, {"name",... or {"name"}, and not with JSON.

@@ -4,6 +4,7 @@ package fetch
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,7 @@ type Options struct {
 // Fetcher gets pages from engines. It is safe for concurrent use.
 type Fetcher struct {
 	client  *http.Client
+	dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil: there is no network
 	max     int64
 	large   *budget.Pool
 	buffers sync.Pool // of *[]byte
@@ -62,9 +64,11 @@ func New(o Options) *Fetcher {
 	if o.LargePages == nil {
 		o.LargePages = budget.NewPool(o.MaxPageBytes)
 	}
+	var dial func(ctx context.Context, network, address string) (net.Conn, error)
 	if o.Transport == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
 		o.Transport = &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+			DialContext:            dial,
 			TLSHandshakeTimeout:    dialTimeout,
 			MaxIdleConnsPerHost:    2,
 			IdleConnTimeout:        90 * time.Second,
@@ -77,6 +81,7 @@ func New(o Options) *Fetcher {
 			Transport:     o.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+		dial:  dial,
 		max:   o.MaxPageBytes,
 		large: o.LargePages,
 	}
@@ -128,7 +133,11 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	if resp.StatusCode != http.StatusOK {
 		return Page{}, wrongStatus(t.hint(resp.StatusCode), resp)
 	}
-	return f.read(ctx, resp, abort)
+	page, err := f.read(ctx, resp, abort)
+	if e, ok := errors.AsType[*Error](err); ok && e.Hint == isTheEngines {
+		e.Hint = withHint(t.hint(http.StatusNotFound)) // another program answers every path with 200, or the engine this one with JSON
+	}
+	return page, err
 }
 
 func (f *Fetcher) request(ctx context.Context, t Target, u *url.URL, accept string) (*http.Response, error) {
@@ -145,9 +154,31 @@ func (f *Fetcher) request(ctx context.Context, t Target, u *url.URL, accept stri
 	}
 	resp, err := f.client.Do(req)
 	if err != nil {
-		return nil, clientError(ctx, err)
+		failed := clientError(ctx, err, u.Host)
+		if e, ok := errors.AsType[*Error](failed); ok && e.Reason == ReasonLost && u.Scheme == "http" && f.speaksTLS(ctx, u) {
+			return nil, speaksTLS()
+		}
+		return nil, failed
 	}
 	return resp, nil
+}
+
+// speaksTLS reports whether the server at u, which broke a connection instead of answering, speaks TLS. Most answer plain HTTP so; uvicorn,
+// the server of vLLM and SGLang, is one.
+func (f *Fetcher) speaksTLS(ctx context.Context, u *url.URL) bool {
+	if f.dial == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := f.dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), Port(u)))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	err = tls.Client(conn, &tls.Config{ServerName: u.Hostname()}).HandshakeContext(ctx)
+	_, unverified := errors.AsType[*tls.CertificateVerificationError](err)
+	return err == nil || unverified || strings.HasPrefix(err.Error(), "remote error: tls: ")
 }
 
 // Get requests path below t's base address and passes at most limit bytes of the body to read. A status other than 200 is an error.
@@ -249,5 +280,5 @@ func (f *Fetcher) readError(ctx context.Context, err error) error {
 	if corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
 		return wrongAnswer("answered with Content-Encoding gzip, but the body is not gzip or is damaged", "")
 	}
-	return clientError(ctx, err)
+	return clientError(ctx, err, "")
 }

@@ -225,7 +225,7 @@ func TestFetchOfBadEngines(t *testing.T) {
 		kind    Kind
 		want    string
 	}{
-		"down":           {address: dead.URL, kind: Refused, want: "connection refused: is it running"},
+		"down":           {address: dead.URL, kind: Refused, want: "connection refused at 127.0.0.1:"},
 		"no host":        {address: "http://engine.invalid:8000", kind: NoAnswer, want: "its host name engine.invalid cannot be resolved"},
 		"hangs":          {handler: hanging(t), kind: NoAnswer, want: "no complete answer before the scrape's deadline"},
 		"endless":        {handler: endless, kind: NoAnswer, want: "no complete answer before the scrape's deadline"},
@@ -233,9 +233,9 @@ func TestFetchOfBadEngines(t *testing.T) {
 		"HTML untyped":   {handler: answer(200, "", "\n <html>"), want: "answered HTML"},
 		"HTML by type":   {handler: answer(200, "text/html; charset=utf-8", "hello there"), want: "answered HTML"},
 		"JSON":           {handler: answer(200, "application/json", `{"error":"x"}`), want: "answered JSON, not a metrics page"},
-		"JSON list":      {handler: answer(200, "text/plain", `[{"iter":1}]`), want: "answered JSON"},
-		"JSON, spaced":   {handler: answer(200, "text/plain", "{\n  \"iter\": 1}"), want: "answered JSON"},
-		"JSON, one line": {handler: answer(200, "text/plain", `{"iter":1}`), want: "answered JSON"},
+		"JSON list":      {handler: answer(200, "text/plain", `[{"iter":1}]`), want: "answered JSON, not a metrics page: is the URL the engine's? SGLang serves metrics only"},
+		"JSON, spaced":   {handler: answer(200, "text/plain", "{\n  \"iter\": 1}"), want: "answered JSON, not a metrics page: is the URL the engine's? SGLang serves metrics only"},
+		"JSON, one line": {handler: answer(200, "text/plain", `{"iter":1}`), want: "answered JSON, not a metrics page: is the URL the engine's? SGLang serves metrics only"},
 		"text":           {handler: answer(200, "text/plain", "Hello World\nI am nginx\n"), want: "answered text, not a metrics page"},
 		"protobuf":       {handler: answer(200, "application/vnd.google.protobuf", "\n\x05xyz"), want: "answered protobuf"},
 		"500":            {handler: answer(500, "application/json", `{"e":1}`), want: "answered 500 Internal Server Error: MindIE serves metrics only with MIES_SERVICE_MONITOR_MODE=1"},
@@ -316,7 +316,7 @@ func TestFetchOfOtherProtocols(t *testing.T) {
 	for address, want := range map[string]string{
 		"https" + strings.TrimPrefix(plain, "http"): "it does not speak TLS: write http:// in the URL",
 		secure.URL: "its TLS certificate is not accepted: ",
-		"http" + strings.TrimPrefix(secure.URL, "https"): "answered 400 Bad Request",
+		"http" + strings.TrimPrefix(secure.URL, "https"): "it speaks TLS: write https:// in the URL",
 		"http://" + ln.Addr().String():                   "it does not speak HTTP: is the port right?",
 	} {
 		_, err := New(Options{}).Fetch(t.Context(), target(t, address))
