@@ -70,7 +70,9 @@ func metrics() []byte {
 	section(&b, "Inference engines", `On a worker's page, with cluster_id, cluster_name, worker_id, worker_name, model_id, model_name, model_instance_id,
 model_instance_name and runtime, followed by the engine's own labels. What an engine doesn't measure is absent. These are
 the metrics of the built-in [mapping](mapping.md); another mapping can define others. [Engines](engines.md) says which engine has what.`, catalog.Runtime)
-	section(&b, "Inference engines, beyond GPUStack", "As above; these are not counted in metrics_mapping_coverage_ratio.", catalog.RuntimeExtra)
+	section(&b, "Inference engines, GPUStack's newer metrics", `As above; these are not counted in metrics_mapping_coverage_ratio. pd_ stands for prefill and decode in
+separate instances, and pd_router_ for the router in front of them: it is an instance of the model whose metrics page has the router's own metrics.`, catalog.RuntimeNewer)
+	section(&b, "Inference engines, beyond GPUStack", "As above; these are not counted in metrics_mapping_coverage_ratio.", catalog.RuntimeOwn)
 	section(&b, "Gateways", `On a worker's page, with the identity labels of an engine except model_id and model_name: a gateway has no model, model_name
 is the one of its requests. No other labels of the gateway are exported, and a label that it does not have is absent. Gateways have metrics of
 their own because engines count the requests that come through a gateway, too. [Engines](engines.md#gateways) says which gateway

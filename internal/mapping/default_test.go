@@ -38,10 +38,13 @@ func TestDefault_DefinesTheCatalog(t *testing.T) {
 	if len(catalog.Runtime) != 28 {
 		t.Errorf("the catalog has %d unified families, the specification 28", len(catalog.Runtime))
 	}
+	if n := len(catalog.Runtime) + len(catalog.RuntimeNewer); n != 62 {
+		t.Errorf("the catalog has %d of GPUStack's unified families, it has 62", n)
+	}
 	roundTrip(t, Default())
 }
 
-// TestDefault_FeedsEveryFamily also holds what RuntimeExtra and Gateway say: at least two kinds have each.
+// TestDefault_FeedsEveryFamily also holds what RuntimeOwn and Gateway say: at least two kinds have each.
 func TestDefault_FeedsEveryFamily(t *testing.T) {
 	c := compileDefault(t)
 	runtimes := []string{
@@ -64,7 +67,7 @@ func TestDefault_FeedsEveryFamily(t *testing.T) {
 	}
 	for i, family := range c.Families() {
 		least := 1
-		if i >= len(catalog.Runtime) {
+		if i >= len(catalog.Runtime)+len(catalog.RuntimeNewer) {
 			least = 2
 		}
 		if len(fed[i]) < least {
@@ -99,11 +102,15 @@ func TestDefault_Choices(t *testing.T) {
 			"vllm:inter_token_latency_seconds":             "gpustack:inter_token_latency_seconds/0",
 			"vllm:request_time_per_output_token_seconds":   "gpustack:time_per_output_token_seconds/0",
 			"vllm:time_per_output_token_seconds":           "gpustack:time_per_output_token_seconds/1 gpustack:inter_token_latency_seconds/1",
-			"vllm:request_success_total":                   "gpustack:request_success/0 gpustack:request_failed/0 gpustack:request_aborted/0",
+			"vllm:request_success_total":                   "gpustack:request_success/0 gpustack:request_failed/0 gpustack:request_failed/1 gpustack:request_aborted/0 gpustack:request_aborted/1",
 			"ray_vllm:prompt_tokens_total":                 "gpustack:prompt_tokens/0",
 			"ray_vllm_prompt_tokens":                       "gpustack:prompt_tokens/0",
 			"vllm:iteration_tokens_total":                  "",
-			"vllm:num_requests_waiting_by_reason":          "",
+			"vllm:num_requests_waiting_by_reason":          "gpustack:num_requests_waiting_by_reason/0",
+			"vllm:cache_config_info":                       "gpustack:kv_cache_capacity_tokens/0 gpustack:kv_cache_capacity_tokens/1",
+			"vllm:nixl_xfer_time_seconds":                  "gpustack:kv_transfer_time_seconds/0 gpustack:pd_kv_transfer_seconds/0",
+			"vllm_router_pd_requests_total":                "gpustack:pd_router_requests/0",
+			"vllm_router_active_workers":                   "",
 			"vllm:spec_decode_num_accepted_tokens_per_pos": "",
 		}},
 		{"SGLang", "0.5.10.post1", map[string]string{"sglang:spec_accept_rate": ""}},
@@ -113,26 +120,34 @@ func TestDefault_Choices(t *testing.T) {
 			"sglang:queue_time_s":                     "gpustack:request_queue_time_seconds/1",
 			"sglang:num_retracted_requests_total":     "gpustack:request_preemptions/0",
 			"sglang:total_retracted_reqs":             "gpustack:request_preemptions/1",
+			"sglang:num_retracted_reqs":               "gpustack:request_preemptions/2",
 			"sglang:prompt_tokens_total":              "gpustack:prompt_tokens/0 gpustack:prefix_cache_queries/1",
 			"sglang:cached_tokens_total":              "gpustack:prompt_tokens_cached/0 gpustack:prefix_cache_hits/1",
 			"sglang:per_stage_req_latency_seconds":    "gpustack:request_prefill_time_seconds/0",
 			"sglang:prefill_effective_tokens_total":   "gpustack:prefix_cache_queries/0 gpustack:prefix_cache_hits/0",
 			"sglang_num_queue_reqs":                   "gpustack:num_requests_waiting/0",
+			"ray_sglang_num_queue_reqs":               "gpustack:num_requests_waiting/0",
+			"ray_sglang:prompt_tokens":                "gpustack:prompt_tokens/0 gpustack:prefix_cache_queries/1",
+			"sgl_router_pd_requests_total":            "gpustack:pd_router_requests/0",
+			"smg_router_requests_total":               "gpustack:pd_router_requests/1",
 			"sglang:uncached_prompt_tokens_histogram": "gpustack:request_prefill_kv_computed_tokens/0",
 		}},
 		{"MindIE", "2.3.0", map[string]string{
-			"time_per_output_token_seconds": "gpustack:inter_token_latency_seconds/0", // between tokens, whatever the name
+			"time_per_output_token_seconds": "gpustack:inter_token_latency_seconds/0 gpustack:time_per_output_token_seconds/0", // between tokens, whatever the name
 			"npu_radix_match_hit_num":       "gpustack:prefix_cache_hits/0 gpustack:prompt_tokens_cached/0",
 			"npu_cache_usage_perc":          "gpustack:kv_cache_usage_ratio/0",
 		}},
-		{"SGLang", "0.5.9", map[string]string{"sglang:kv_transfer_latency_ms": ""}}, // a gauge
+		{"SGLang", "", map[string]string{
+			"sglang:kv_transfer_latency_ms":   "gpustack:kv_transfer_time_seconds/0 gpustack:pd_kv_transfer_latency_seconds/0",
+			"sglang:kv_transfer_bootstrap_ms": "gpustack:pd_kv_transfer_seconds/0",
+		}},
 		{"TGI", "", map[string]string{
 			"lorax_request_input_length": "gpustack:request_prompt_tokens/0 gpustack:prompt_tokens/0",
 		}},
 		{"Triton", "2.55.0", map[string]string{
 			"nv_inference_request_success": "gpustack:request_success/0 gpustack:request_success/1 gpustack:request_success/2",
 		}},
-		{"trtllm-serve", "", map[string]string{"trtllm:request_success_total": "gpustack:request_success/0"}},
+		{"trtllm-serve", "", map[string]string{"trtllm:request_success_total": "gpustack:request_success/0 gpustack:request_aborted/0"}},
 		{"NIM", "", map[string]string{"gpu_cache_usage_perc": "gpustack:kv_cache_usage_ratio/0", "npu_cache_usage_perc": ""}},
 		{"LightLLM", "", map[string]string{"lightllm_request_queue_duration_bucket": "gpustack:request_queue_time_seconds/0"}},
 	}
