@@ -86,28 +86,58 @@ func bounded(path, key, value string) (string, error) {
 	return value, nil
 }
 
+// ListedModel is an entry of OpenAI's list of models, with the members that vLLM and SGLang add.
+type ListedModel struct {
+	ID string `json:"id"`
+	// Root is what the name stands for: the weights of a served name, or of an adapter.
+	Root optionalText `json:"root"`
+	// Parent is the model of a LoRA adapter; empty: it is no adapter.
+	Parent optionalText `json:"parent"`
+}
+
+// optionalText is a JSON string. Any other value is empty: it must not cost the rest of the answer.
+type optionalText string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *optionalText) UnmarshalJSON(data []byte) error {
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		*t = optionalText(text)
+	}
+	return nil
+}
+
 // modelList is an OpenAI-compatible list of models.
 type modelList struct {
-	Data []struct {
-		ID string `json:"id"`
-	} `json:"data"`
+	Data []ListedModel `json:"data"`
+}
+
+const modelsPath = "/v1/models"
+
+func (p prober) models(ctx context.Context) (list modelList, err error) {
+	err = p.ask(ctx, modelsPath, func(body io.Reader) (err error) {
+		list, err = httpjson.Decode[modelList](body, maxProbeBytes)
+		return err
+	})
+	return list, err
+}
+
+// ListModels requests the list of models of OpenAI's API from the engine at t.
+func ListModels(ctx context.Context, f *fetch.Fetcher, t fetch.Target) ([]ListedModel, error) {
+	list, err := prober{f, t}.models(ctx)
+	return list.Data, err
 }
 
 // listedModel requests the list of models of OpenAI's API and returns the first.
 func listedModel(ctx context.Context, p prober) (string, error) {
-	const path = "/v1/models"
-	var list modelList
-	err := p.ask(ctx, path, func(body io.Reader) (err error) {
-		list, err = httpjson.Decode[modelList](body, maxProbeBytes)
-		return err
-	})
+	list, err := p.models(ctx)
 	switch {
 	case err != nil:
 		return "", err
 	case len(list.Data) == 0 || list.Data[0].ID == "":
-		return "", fmt.Errorf("GET %s: names no model", path)
+		return "", fmt.Errorf("GET %s: names no model", modelsPath)
 	case len(list.Data[0].ID) > maxModelBytes:
-		return "", fmt.Errorf("GET %s: the model's name has %d bytes", path, len(list.Data[0].ID))
+		return "", fmt.Errorf("GET %s: the model's name has %d bytes", modelsPath, len(list.Data[0].ID))
 	}
 	return list.Data[0].ID, nil
 }

@@ -30,6 +30,14 @@ func firstOf(names ...string) quantity {
 	return q
 }
 
+// only selects samples of q, see series.
+func (q quantity) only(labels ...string) quantity {
+	for i := range q {
+		q[i].only = labels
+	}
+	return q
+}
+
 func (s series) selects(sample *exposition.Sample) bool {
 	for _, l := range sample.Labels {
 		for i := 0; i+1 < len(s.only); i += 2 {

@@ -241,7 +241,7 @@ func FuzzScan(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(_ *testing.T, page string) {
-		newCounterScan([]series{{name: "a"}, {name: "vllm:x", only: []string{"a", "b"}}}).totals([]byte(page))
+		newCounterScan([]series{{name: "a"}, {name: "vllm:x", only: []string{"a", "b"}}}).totals([]byte(page), new(modelScan))
 		labelValue([]byte(page), "b", []string{"a"})
 	})
 }
@@ -281,8 +281,9 @@ func BenchmarkRead(b *testing.B) {
 		b.Run(p.Name, func(b *testing.B) {
 			b.SetBytes(int64(len(page)))
 			b.ReportAllocs()
+			models := r.Read(page).Models
 			for b.Loop() {
-				r.Read(page)
+				r.ReadAfter(page, models)
 			}
 		})
 	}

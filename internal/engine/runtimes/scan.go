@@ -46,8 +46,8 @@ func newCounterScan(list []series) *counterScan {
 	return c
 }
 
-// totals returns the total of each series on a page. It skips values that are not finite.
-func (c *counterScan) totals(page []byte) []total {
+// totals returns the total of each series on a page. It skips values that are not finite. It tells models of each sample that counts.
+func (c *counterScan) totals(page []byte, models *modelScan) []total {
 	result := make([]total, len(c.list))
 	var sample exposition.Sample
 	lines := exposition.NewScanner(page, exposition.Text)
@@ -70,6 +70,7 @@ func (c *counterScan) totals(page []byte) []total {
 			if v, ok := exposition.ParseNumber(sample.Value); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
 				result[i].sum += v
 				result[i].found = true
+				models.add(&sample)
 			}
 		}
 	}
@@ -99,6 +100,9 @@ type Reading struct {
 	// RestartCounters is the sum of counters that fall only when the engine restarts.
 	RestartCounters float64
 	Work            Work
+	// Models are the models that the labels of the counters and gauges name, see ModelLabels, in the order of the page, up to
+	// MaxNames.
+	Models []string
 }
 
 // Work is what a page shows of an engine's requests and its progress with them.
@@ -112,13 +116,20 @@ type Work struct {
 }
 
 // Read reads a page.
-func (r Runtime) Read(page []byte) Reading {
+func (r Runtime) Read(page []byte) Reading { return r.ReadAfter(page, nil) }
+
+// ReadAfter reads a page. models are those of the page before: if this one names the same ones, that slice is returned.
+func (r Runtime) ReadAfter(page []byte, models []string) Reading {
 	scan := r.scan
 	if scan == nil {
 		scan = r.newScan()
 	}
-	rest := scan.totals(page)
-	reading := Reading{Start: rest[0].sum}
+	named := newModelScan(models)
+	rest := scan.totals(page, &named)
+	if r.Name == "" {
+		named.scanAll(page)
+	}
+	reading := Reading{Start: rest[0].sum, Models: named.result()}
 	rest = rest[1:]
 	for range r.restartCounters {
 		reading.RestartCounters += rest[0].sum

@@ -18,7 +18,7 @@ func sglang() Runtime {
 	once := []string{"priority", "", "tp_rank", "0", "pp_rank", "0"}
 	return Runtime{
 		Name:            "SGLang",
-		prefixes:        []string{"sglang:", "sglang_num_"}, // its gateway writes the latter
+		prefixes:        []string{"sglang:", "sglang_num_", "ray_sglang:", "ray_sglang_"}, // its gateway writes the second, Ray the others
 		restartCounters: []string{"sglang:prompt_tokens_total", "sglang:generation_tokens_total"},
 		version: stringAt("version", "/server_info").or(
 			stringAt("version", "/get_server_info")), // the only one until 0.5.5, deprecated since
@@ -29,12 +29,14 @@ func sglang() Runtime {
 			Port:     30000, PortFlags: []string{"--port"},
 			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"},
 		},
-		stepCounters:    each("sglang:realtime_tokens_total", "sglang:inter_token_latency_seconds_count", "sglang:time_to_first_token_seconds_count"),
-		requestCounters: each("sglang:generation_tokens_total", "sglang:prompt_tokens_total"),
-		requestGauges: []quantity{
-			{{name: "sglang:num_running_reqs", only: once}},
-			{{name: "sglang:num_queue_reqs", only: once}},
+		stepCounters: []quantity{
+			sglangMetric("realtime_tokens_total"), sglangMetric("inter_token_latency_seconds_count"), sglangMetric("time_to_first_token_seconds_count"),
 		},
-		gaugeLag: 30 * time.Second,
+		requestCounters: []quantity{sglangMetric("generation_tokens_total"), sglangMetric("prompt_tokens_total")},
+		requestGauges:   []quantity{sglangMetric("num_running_reqs").only(once...), sglangMetric("num_queue_reqs").only(once...)},
+		gaugeLag:        30 * time.Second,
 	}
 }
+
+// sglangMetric is a metric by SGLang's name or by one of Ray's.
+func sglangMetric(name string) quantity { return orRays("sglang", name) }

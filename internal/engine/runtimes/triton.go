@@ -1,6 +1,8 @@
 package runtimes
 
 import (
+	"slices"
+
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -21,6 +23,7 @@ func triton() Runtime {
 		version:         stringAt("version", "/v2").onPort(tritonMetricsPort, tritonHTTPPort),
 		// It may serve any number of models, parts of one another among them: none of them names it.
 		model: notTold,
+		parts: tritonParts,
 		rule: fleet.DetectionRule{
 			Commands: []string{"tritonserver"},
 			Images:   []string{"nvidia/tritonserver"},
@@ -33,4 +36,28 @@ func triton() Runtime {
 		requestCounters: each("nv_inference_request_success", "nv_llm_output_token_len_sum"),
 		requestGauges:   each("nv_inference_pending_request_count"),
 	}
+}
+
+// tritonParts returns the whole of each part of a pipeline, by the names of the TensorRT-LLM backend's model repository; "" for a part
+// whose whole has another name. The mapping tells them apart by the same names.
+func tritonParts(models []string) map[string]string {
+	const bls = "tensorrt_llm_bls"
+	parts := []string{"preprocessing", "postprocessing", "tensorrt_llm"}
+	whole := ""
+	switch {
+	case slices.Contains(models, "ensemble"):
+		whole = "ensemble"
+		parts = append(parts, bls)
+	case slices.Contains(models, bls):
+		whole = bls
+	case !slices.ContainsFunc(models, func(m string) bool { return !slices.Contains(parts, m) }):
+		return nil // there is nothing else
+	}
+	found := map[string]string{}
+	for _, m := range models {
+		if slices.Contains(parts, m) {
+			found[m] = whole
+		}
+	}
+	return found
 }

@@ -1,6 +1,8 @@
 package runtimes
 
 import (
+	"strings"
+
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -31,6 +33,14 @@ func vllm() Runtime {
 }
 
 // vllmMetric is a metric by vLLM's name or by one of Ray's.
-func vllmMetric(name string) quantity {
-	return firstOf("vllm:"+name, "ray_vllm:"+name, "ray_vllm_"+name)
+func vllmMetric(name string) quantity { return orRays("vllm", name) }
+
+// orRays is a metric by its own name or by one of Ray's: older versions keep the colon, newer ones write counters as gauges, without
+// _total.
+func orRays(prefix, name string) quantity {
+	q := firstOf(prefix+":"+name, "ray_"+prefix+":"+name, "ray_"+prefix+"_"+name)
+	if bare, ok := strings.CutSuffix(name, "_total"); ok {
+		q = append(q, firstOf("ray_"+prefix+"_"+bare, "ray_"+prefix+":"+bare)...)
+	}
+	return q
 }
