@@ -48,11 +48,15 @@ type Status struct {
 	RestartCount      int
 	LastRestartAt     time.Time // zero: never
 	Stalled           bool      // it has work and makes no progress
+	// PageModels are the models that its page names; nil: no page yet, or it is a gateway. With two or more of them, Model is not
+	// the model of all samples.
+	PageModels *PageModels
 }
 
 // Options configure an Engine.
 type Options struct {
 	Declaration Declaration // with its Instance filled in
+	CommandLine ModelNames  // names of its models on its command line
 	Fetcher     *fetch.Fetcher
 	History     History // of an earlier run
 	// StallAfter is how long the engine may have work and make no progress before it counts as stalled; 0:
@@ -71,6 +75,8 @@ type Engine struct {
 	onChange    func()
 	logger      *slog.Logger
 	askIdentity chan struct{} // makes Run request version and model
+	askModels   chan struct{} // makes Run request the list of models
+	commandLine ModelNames
 	wake        chan struct{} // makes Run compute the time of the next read again
 	fetched     chan struct{} // closed when the first fetch has ended, with a page or without
 
@@ -96,6 +102,7 @@ type Engine struct {
 	starts     uint64
 	identified chan struct{}
 	modelLabel string // model name in the labels of its page
+	models     models
 }
 
 // New makes an Engine. It does not connect before Run or Fetch.
@@ -112,9 +119,11 @@ func New(o Options) (*Engine, error) {
 	}
 	d := o.Declaration
 	e := &Engine{
-		target: target, declared: d, fetcher: o.Fetcher, onChange: o.OnChange, askIdentity: make(chan struct{}, 1), wake: make(chan struct{}, 1), fetched: make(chan struct{}),
+		target: target, declared: d, fetcher: o.Fetcher, onChange: o.OnChange, askIdentity: make(chan struct{}, 1), askModels: make(chan struct{}, 1), wake: make(chan struct{}, 1), fetched: make(chan struct{}),
 		logger:      o.Logger.With(logging.KeyComponent, "engine", "instance", d.Instance, "url", target.String()),
 		identified:  make(chan struct{}),
+		commandLine: o.CommandLine,
+		models:      newModels(),
 		transitions: newTransitionCounts(),
 		stall:       newStallDetector(o.StallAfter, o.History.LastProgress),
 	}
@@ -137,6 +146,7 @@ func (e *Engine) Status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.status
+	s.PageModels = e.models.page
 	if s.Stalled = e.stall.stalled; s.Stalled {
 		if s.Message != "" {
 			s.Message += "; "
@@ -157,7 +167,7 @@ func (e *Engine) History() History {
 }
 
 // Fetch gets the engine's page within ctx. After a start of the engine it waits up to identityWait for the engine's version, because the
-// mapping depends on it.
+// mapping depends on it, and for its list of models if the page newly names several.
 func (e *Engine) Fetch(ctx context.Context) (fetch.Page, error) {
 	number := e.beginFetch()
 	page, err := e.fetcher.Fetch(ctx, e.target)
@@ -166,10 +176,9 @@ func (e *Engine) Fetch(ctx context.Context) (fetch.Page, error) {
 		return fetch.Page{}, err
 	}
 	identified := e.pageFetched(number, page.Body)
-	select {
-	case <-identified:
+	models := e.modelsKnown()
+	if isClosed(identified) && isClosed(models) {
 		return page, nil
-	default:
 	}
 	wait := identityWait
 	if deadline, ok := ctx.Deadline(); ok {
@@ -177,10 +186,23 @@ func (e *Engine) Fetch(ctx context.Context) (fetch.Page, error) {
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	select {
-	case <-identified:
-	case <-timer.C:
-	case <-ctx.Done():
+	for _, known := range [...]<-chan struct{}{identified, models} {
+		select {
+		case <-known:
+		case <-timer.C:
+			return page, nil
+		case <-ctx.Done():
+			return page, nil
+		}
 	}
 	return page, nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

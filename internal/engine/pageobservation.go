@@ -11,6 +11,8 @@ type pageObservation struct {
 	runtime string
 	runtimes.Reading
 	model string // in the labels; empty if the model was known
+	// adapters are the LoRA adapters that the page tells of, if it names other models than the page before.
+	adapters map[string]bool
 }
 
 // observePage reads a page, and the model's label if the model is not known. It does not hold e.mu meanwhile, because a large page takes a
@@ -18,7 +20,7 @@ type pageObservation struct {
 func (e *Engine) observePage(page []byte) pageObservation {
 	e.mu.Lock()
 	known, ok := e.runtimeNamed(e.status.Runtime)
-	before, labelled := e.status.Runtime, e.modelLabel
+	before, labelled, models := e.status.Runtime, e.modelLabel, e.models.onPage
 	e.mu.Unlock()
 	s := pageObservation{runtime: e.declared.Runtime}
 	if s.runtime == "" {
@@ -32,7 +34,10 @@ func (e *Engine) observePage(page []byte) pageObservation {
 	if name := cmp.Or(s.runtime, before); name != known.Name {
 		r, _ = runtimes.ByName(name)
 	}
-	s.Reading = r.Read(page)
+	s.Reading = r.ReadAfter(page, models)
+	if len(s.Models) > 1 && !sameNames(s.Models, models) {
+		s.adapters = runtimes.Adapters(page)
+	}
 	if labelled == "" {
 		s.model = r.ModelLabel(page)
 	}

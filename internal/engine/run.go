@@ -27,6 +27,8 @@ func (e *Engine) Run(ctx context.Context) {
 		case <-e.askIdentity:
 			asks.reset()
 			asks.next(e.identify(ctx))
+		case <-e.askModels:
+			e.listModels(ctx)
 		case <-asks.due():
 			asks.next(e.identify(ctx))
 		case <-e.wake:

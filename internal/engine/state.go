@@ -110,7 +110,8 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 	recognised := seen.runtime != "" && seen.runtime != e.status.Runtime
 	// An engine that comes back may be another one, unless the page has the start time of its process.
 	back := answeredBefore && e.status.State == fleet.InstanceUnreachable && seen.Start == 0
-	if restarted || recognised || back || first {
+	started := restarted || recognised || back || first
+	if started {
 		e.starts++
 		e.closeIdentified()
 		e.identified = make(chan struct{})
@@ -128,10 +129,11 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 		}
 	}
 	e.modelLabel = cmp.Or(e.modelLabel, seen.model)
+	renamed := e.takeModels(&seen, started)
 	if e.status.State != fleet.InstanceRunning {
 		e.logger.Info("engine scraped", "runtime", e.status.Runtime)
 	}
-	changed := e.setState(fleet.InstanceRunning, why, "") || restarted || recognised || first
+	changed := e.setState(fleet.InstanceRunning, why, "") || restarted || recognised || first || renamed
 	e.stall.pageRead(now, seen.Work)
 	if e.updateStall(now) || changed {
 		e.onChange()
