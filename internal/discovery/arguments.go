@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // launchArguments are what an engine was started with, as far as it matters here.
@@ -17,6 +19,9 @@ type launchArguments struct {
 	model      string
 	metricsOff bool // a flag switches its metrics off
 	lockstep   bool // its GPUs are busy with requests of other engines too: see fleet.DetectionRule
+	role       fleet.Role
+	upstreams  string // see Found
+	weights    string // what its model flag or its first argument names: a model's name or a path; "" none
 }
 
 // arguments reads the arguments behind the command.
@@ -30,13 +35,23 @@ func (r *rule) arguments(rest []string) launchArguments {
 	if name, ok := flagValue(rest, r.NameFlags); ok {
 		a.model = modelName(name)
 	}
-	if name, ok := flagValue(rest, r.ModelFlags); ok && a.model == "" {
-		a.model = modelName(name)
+	if name, ok := flagValue(rest, r.ModelFlags); ok {
+		a.weights = labelText(name, fleet.MaxSourceKey)
+		if a.model == "" {
+			a.model = modelName(name)
+		}
 	}
 	// A later word may be the value of a flag, such as an API key. The word right behind the command cannot.
-	if r.Positional && a.model == "" && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
-		a.model = modelName(rest[0])
+	if r.Positional && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		if a.weights == "" {
+			a.weights = labelText(rest[0], fleet.MaxSourceKey)
+		}
+		if a.model == "" {
+			a.model = modelName(rest[0])
+		}
 	}
+	a.role = r.role(rest)
+	a.upstreams = upstreams(rest, r.UpstreamFlags)
 	for _, flag := range r.Off {
 		a.metricsOff = a.metricsOff || hasFlag(rest, flag)
 	}

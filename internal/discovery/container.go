@@ -56,7 +56,7 @@ func (d *docker) describe(in *moby.InspectResponse) *container {
 	c.hasLabels = labels[labelRuntime] != "" || labels[labelPort] != ""
 	var names []string
 	for _, r := range d.rules.all {
-		names = append(names, r.PortEnv...)
+		names = append(append(names, r.PortEnv...), r.ModelScopeEnv...)
 	}
 	c.env = readEnvironment(func(yield func([]byte) bool) {
 		for _, entry := range in.Config.Env {

@@ -167,7 +167,7 @@ func TestDocker(t *testing.T) {
 				id: idA, name: "qwen", image: "vllm/vllm-openai:v0.11.0", argv: []string{"vllm", "serve", "org/qwen", "--api-key", "canary"},
 				env: []string{"HF_TOKEN=canary"}, address: "172.17.0.2", ports: publish("8000"+tp, "0.0.0.0", "18000"), pid: 70,
 			}},
-			want: []Found{{Key: "docker:qwen:8000", Source: SourceDocker, Runtime: "vLLM", Model: "org/qwen", URL: "http://127.0.0.1:18000", PID: 70, Container: idA[:12], Started: started}},
+			want: []Found{{Key: "docker:qwen:8000", Source: SourceDocker, Runtime: "vLLM", Model: "org/qwen", URL: "http://127.0.0.1:18000", PID: 70, Container: idA[:12], ModelSource: "huggingface", ModelSourceKey: "org/qwen", Started: started}},
 		},
 		"published on one address": {
 			containers: []fakeContainer{{id: idA, name: "n", argv: []string{"sglang", "serve", "--port", "5"}, ports: object{"5/tcp": []object{{"HostIp": "192.0.2.9", "HostPort": "6"}}}}},
@@ -179,14 +179,14 @@ func TestDocker(t *testing.T) {
 		},
 		"the machine's network": {
 			containers: []fakeContainer{{id: idA, name: "n", image: "lmsysorg/sglang", argv: []string{"python3", "-m", "sglang.launch_server", "--model-path", "/w", "--served-model-name", "s"}, network: "host"}},
-			want:       []Found{{Key: "docker:n:30000", Source: SourceDocker, Runtime: "SGLang", Model: "s", URL: "http://127.0.0.1:30000", Container: idA[:12], Started: started}},
+			want:       []Found{{Key: "docker:n:30000", Source: SourceDocker, Runtime: "SGLang", Model: "s", URL: "http://127.0.0.1:30000", Container: idA[:12], ModelSource: "local_path", ModelSourceKey: "/w", Started: started}},
 		},
 		"another container's network, GPUStack": {
 			containers: []fakeContainer{
 				{id: idB, name: "qwen-x-pause", image: "gpustack/runtime:pause", network: "bridge", address: "172.17.0.9", labels: map[string]string{labelGPUStackWorkload: "qwen-x", labelGPUStackComponent: "pause", labelPort: "1"}},
 				{id: idA, name: "qwen-x-run-0", argv: []string{"vllm", "serve", "/w", "--port", "40000", "--served-model-name", "qwen"}, network: "container:" + idB, labels: map[string]string{labelGPUStackWorkload: "qwen-x", labelGPUStackComponent: "run"}},
 			},
-			want: []Found{{Key: "docker:qwen-x-run-0:40000", Source: SourceDocker, Runtime: "vLLM", Model: "qwen", Instance: "qwen-x", URL: "http://172.17.0.9:40000", Container: idA[:12], Started: started}},
+			want: []Found{{Key: "docker:qwen-x-run-0:40000", Source: SourceDocker, Runtime: "vLLM", Model: "qwen", Instance: "qwen-x", URL: "http://172.17.0.9:40000", Container: idA[:12], ModelSource: "local_path", ModelSourceKey: "/w", Started: started}},
 		},
 		"labels": {
 			containers: []fakeContainer{{
@@ -232,7 +232,7 @@ func TestDocker(t *testing.T) {
 				{pid: 70, ppid: 1, argv: []string{"sh", "/entrypoint.sh"}, net: otherNet, cgroup: "0::/system.slice/docker-" + idA + ".scope\n"},
 				{pid: 71, ppid: 70, start: 4200, argv: vllm(0, "org/m").argv, net: otherNet, cgroup: "0::/system.slice/docker-" + idA + ".scope\n", trie: podTrie("172.17.0.5"), sockets: []uint64{1}, listen: []listener{anywhere(8000, 1)}},
 			},
-			want: []Found{{Key: "docker:q:8000", Source: SourceDocker, Runtime: "vLLM", Model: "mine", URL: "http://127.0.0.1:18000", PID: 71, Container: idA[:12], Started: time.Unix(bootSecond+42, 0), Listening: true}},
+			want: []Found{{Key: "docker:q:8000", Source: SourceDocker, Runtime: "vLLM", Model: "mine", URL: "http://127.0.0.1:18000", PID: 71, Container: idA[:12], ModelSource: "huggingface", ModelSourceKey: "org/m", Started: time.Unix(bootSecond+42, 0), Listening: true}},
 		},
 		"seen as a process too, cgroup hidden": {
 			containers: []fakeContainer{{id: idA, name: "q", image: "vllm/vllm-openai", argv: []string{"vllm", "serve", "m"}, network: "host", pid: 70}},

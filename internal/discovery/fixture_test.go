@@ -21,18 +21,23 @@ import (
 func testSigns() []fleet.DetectionRule {
 	return []fleet.DetectionRule{
 		{
+			Runtime: "vLLM", Role: fleet.RoleRouter, Commands: []string{"vllm-router"}, Needs: []string{"--prefill", "--worker-urls"}, Images: []string{"vllm/vllm-router"},
+			Port: 29000, PortFlags: []string{"--prometheus-port"}, UpstreamFlags: []string{"--prefill", "--decode", "--worker-urls"},
+		},
+		{
 			Runtime: "vLLM", Commands: []string{"vllm serve", "vllm.entrypoints.openai.api_server"},
 			Images: []string{"vllm/vllm-openai", "vllm-ascend"}, Port: 8000, PortFlags: []string{"--port"},
 			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model"}, Positional: true, Off: []string{"--disable-log-stats"},
-			Lockstep: []string{"--data-parallel-rank"},
+			Lockstep: []string{"--data-parallel-rank"}, TransferFlags: []string{"--kv-transfer-config"}, ModelScopeEnv: []string{"VLLM_USE_MODELSCOPE"},
 		},
 		{
 			Runtime: "SGLang", Commands: []string{"sglang.launch_server", "sglang serve"}, Images: []string{"lmsysorg/sglang"}, Port: 30000,
 			PortFlags: []string{"--port"}, NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"},
+			RoleFlags: []string{"--disaggregation-mode"},
 		},
 		{
 			Runtime: "MindIE", Commands: []string{"mindieservice_daemon"}, Images: []string{"ascendhub/mindie"}, Port: 1027,
-			PortEnv: []string{"MIES_METRICS_PORT"},
+			PortEnv: []string{"MIES_METRICS_PORT"}, RoleFlags: []string{"--part"}, Roles: map[string]fleet.Role{"context": fleet.RolePrefill},
 		},
 		{
 			Runtime: "NIM", Images: []string{"nvcr.io/nim/"}, Port: 8000, Path: "/v1/metrics",

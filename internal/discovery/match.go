@@ -21,6 +21,7 @@ const (
 	maxInstanceBytes = 253
 	maxRuntimeBytes  = 64
 	maxPathBytes     = 1024
+	maxGroupBytes    = 765
 )
 
 // rule is a fleet.DetectionRule with its commands split into words.
@@ -123,12 +124,17 @@ func (s *ruleSet) match(argv []string) (found *rule, rest []string) {
 			if program != command[0] && !isModuleFile(script, command[0]) {
 				continue
 			}
-			if n := len(command) - 1; len(rest) >= n && slices.Equal(rest[:n], command[1:]) {
+			if n := len(command) - 1; len(rest) >= n && slices.Equal(rest[:n], command[1:]) && r.hasNeeded(rest[n:]) {
 				return r, rest[n:]
 			}
 		}
 	}
 	return nil, nil
+}
+
+// hasNeeded reports whether one of the flags that the rule needs is given.
+func (r *rule) hasNeeded(args []string) bool {
+	return len(r.Needs) == 0 || slices.ContainsFunc(r.Needs, func(flag string) bool { return hasFlag(args, flag) })
 }
 
 // matchContainer does the same for a container's command. There the engine may also be behind launchers and in a shell's script, as in

@@ -128,7 +128,7 @@ func TestMatchImage(t *testing.T) {
 }
 
 func TestFacts(t *testing.T) {
-	vllm := compiled(t).all[0]
+	vllm := compiled(t).all[1]
 	long := strings.Repeat("m", maxModelBytes+1)
 	for _, test := range []struct {
 		line  string
@@ -184,7 +184,7 @@ func TestCompile(t *testing.T) {
 		t.Error("a rule without runtime is accepted")
 	}
 	bad = testSigns()
-	bad[1].Port = 70000
+	bad[2].Port = 70000
 	if _, err := compileRules(bad); err == nil || !strings.Contains(err.Error(), "SGLang") {
 		t.Errorf("port 70000: %v", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // merger makes one list of the engines that the sources found.
@@ -84,8 +86,9 @@ func (m *merger) addProcess(r *engineProcess) {
 		e.Found = Found{
 			Key: key, Source: SourceProcess, Runtime: r.rule.Runtime, Model: cmp.Or(r.settings.model, r.model), Instance: r.settings.instance,
 			URL: r.url, Path: cmp.Or(r.settings.path, r.rule.Path), PID: r.pid, Container: shortID(r.containerID), Started: r.started, Listening: r.listening,
-			Lockstep: r.lockstep,
+			Lockstep: r.lockstep, Role: cmp.Or(r.settings.role, r.role), Group: r.settings.group, Upstreams: r.upstreams,
 		}
+		e.ModelSource, e.ModelSourceKey = modelSource(r.weights, r.rule, r.env)
 		m.add(e, m.processSkips, "pid", r.pid)
 	}
 }
@@ -103,7 +106,7 @@ func (m *merger) addContainer(c *container, inside []*engineProcess) {
 	for i, r := range inside {
 		set := c.settings
 		if i != first {
-			set.port, set.model, set.instance = 0, "", ""
+			set.port, set.model, set.instance, set.role = 0, "", "", ""
 		}
 		m.addContainerEngine(c, r, set.withDefaults(r.settings))
 	}
@@ -162,8 +165,13 @@ func (m *merger) addContainerEngine(c *container, r *engineProcess, set settings
 	e.Found = Found{
 		Key: "docker:" + c.name + ":" + strconv.Itoa(port), Source: SourceDocker, Runtime: runtime, Model: cmp.Or(set.model, f.model),
 		Instance: set.instance, URL: "http://" + at.String(), Path: path, PID: c.pid, Container: shortID(c.id), Started: c.started,
-		Lockstep: f.lockstep,
+		Lockstep: f.lockstep, Role: cmp.Or(set.role, m.podRole(c), f.role, matched.fixedRole()), Group: set.group, Upstreams: f.upstreams,
 	}
+	env := c.env
+	if r != nil && len(r.env) > 0 {
+		env = r.env
+	}
+	e.ModelSource, e.ModelSourceKey = modelSource(f.weights, matched, env)
 	if r != nil {
 		e.PID = r.pid
 		if !r.started.IsZero() {
@@ -178,6 +186,14 @@ func (m *merger) addContainerEngine(c *container, r *engineProcess, set settings
 	}
 	e.addresses = append(m.addresses(c, port, 0), at)
 	m.add(e, m.dockerSkips, "container", c.name)
+}
+
+// podRole returns the role in the labels of the container whose network namespace c shares: a pod's labels are there.
+func (m *merger) podRole(c *container) fleet.Role {
+	if other := m.byID[c.networkOf]; c.networkOf != "" && other != nil {
+		return other.settings.role
+	}
+	return ""
 }
 
 // add adds an engine unless another one has its key or URL. Of two engines of one source, preferredEngine says which one stays.

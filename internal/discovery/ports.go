@@ -27,7 +27,7 @@ const (
 
 // locate finds port and URL of an engine; nil while it has not opened a port of its own choice.
 func (p *processes) locate(pid int, e *engineDetails) *engineProcess {
-	r := &engineProcess{launchArguments: e.launchArguments, settings: e.settings, pid: pid, containerID: e.containerID, started: e.started}
+	r := &engineProcess{launchArguments: e.launchArguments, settings: e.settings, env: e.env, pid: pid, containerID: e.containerID, started: e.started}
 	// Without permission to read its namespace, a process outside containers is assumed to be in the worker's.
 	r.ownNetwork = p.machine.isOwn(e.network) || (e.network == "" && e.containerID == "")
 	r.port, r.listening = p.port(pid, e, p.namespaces.listeners(e.network, pid))

@@ -60,6 +60,7 @@ type engineProcess struct {
 	launchArguments
 
 	settings    settings
+	env         environment
 	pid         int
 	containerID string // full id of its container, "" none
 	started     time.Time
@@ -234,7 +235,7 @@ func (p *processes) readCommandLine(pid int, process *process) {
 		found.started = time.Unix(boot, 0).Add(time.Duration(process.start) * time.Second / ticksPerSecond)
 	}
 	if text, err := p.fs.file(pid, "environ", maxEnvironBytes); err == nil {
-		found.env = readEnvironment(bytes.SplitSeq(text, []byte{0}), matched.PortEnv...)
+		found.env = readEnvironment(bytes.SplitSeq(text, []byte{0}), slices.Concat(matched.PortEnv, matched.ModelScopeEnv)...)
 		found.settings = found.env.settings()
 	} else {
 		p.countUnreadable(process, pid, err)

@@ -33,7 +33,7 @@ func TestProcess(t *testing.T) {
 	d.runRound()
 	want := []Found{{
 		Key: "process:8123", Source: SourceProcess, Runtime: "vLLM", Model: "org/qwen", URL: "http://127.0.0.1:8123", PID: 100,
-		Started: time.Unix(bootSecond+100, 0), Listening: true,
+		Started: time.Unix(bootSecond+100, 0), Listening: true, ModelSource: "huggingface", ModelSourceKey: "org/qwen",
 	}}
 	if diff := cmp.Diff(want, d.Engines()); diff != "" {
 		t.Error(diff)

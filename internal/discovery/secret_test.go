@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // TestSecrets puts a secret at every place of a command line and of an environment where none of its values is a port or the
@@ -26,6 +28,9 @@ func TestSecrets(t *testing.T) {
 		"mindieservice_daemon X --X",
 		"sh -c vllm-serve-X X",
 		"X --port 8000",
+		`vllm serve org/m --kv-transfer-config {"kv_role":"X","kv_connector":"X"} --port 8000`,
+		"vllm serve org/m --port 8000 --kv-transfer-config.kv_role X --kv-transfer-config X",
+		"vllm-router --prefill http://X:X@10.0.0.1:8000/X?X#X X --decode http://X@h:1 --worker-urls X --api-key X",
 	}
 	for i, line := range lines {
 		for _, lost := range []bool{false, true} {
@@ -51,7 +56,14 @@ func TestSecrets(t *testing.T) {
 			}
 			d.runRound()
 			var all strings.Builder
-			fmt.Fprintf(&all, "%+v\n%s", d.Engines(), log)
+			engines := slices.Clone(d.Engines())
+			for k := range engines {
+				// The path of the weights is the model's key in its source, as in GPUStack. It gets to no label and no log of the worker.
+				if f := &engines[k]; f.ModelSource == fleet.SourceLocalPath {
+					f.ModelSourceKey = ""
+				}
+			}
+			fmt.Fprintf(&all, "%+v\n%s", engines, log)
 			for _, c := range d.Collectors() {
 				text, _, err := emitted(c)
 				fmt.Fprintf(&all, "%s%v", text, err)

@@ -2,9 +2,12 @@ package discovery
 
 import (
 	"bytes"
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // Environment variables that an operator sets for an engine.
@@ -14,6 +17,8 @@ const (
 	envPort     = "STACKSCOPE_METRICS_PORT"
 	envPath     = "STACKSCOPE_METRICS_PATH"
 	envDisable  = "STACKSCOPE_DISABLE"
+	envRole     = "STACKSCOPE_ROLE"
+	envGroup    = "STACKSCOPE_GROUP"
 	// envGPUStackDisable leaves an engine out when it has any value, as in GPUStack.
 	envGPUStackDisable = "GPUSTACK_DISABLE_METRICS"
 )
@@ -26,7 +31,13 @@ const (
 	labelPath     = "stackscope.path"
 	labelRuntime  = "stackscope.runtime"
 	labelDisable  = "stackscope.disable"
+	labelRole     = "stackscope.role"
+	labelGroup    = "stackscope.group"
 )
+
+// labelLLMDRole is the label that llm-d and KServe give to the pods of prefill and decode. cri-dockerd writes a pod's labels on the
+// container that holds the pod's network namespace.
+const labelLLMDRole = "llm-d.ai/role"
 
 // Labels of containers that GPUStack's runtime starts. The workload is the model instance's name. The component is `run` for the engine
 // and pause, init or unhealthy-restart for its helpers.
@@ -40,6 +51,8 @@ const (
 type settings struct {
 	disabled                       bool
 	model, instance, path, runtime string
+	group                          string
+	role                           fleet.Role
 	port                           int
 }
 
@@ -49,7 +62,7 @@ func (s settings) withDefaults(defaults settings) settings {
 	for _, field := range []struct {
 		to   *string
 		from string
-	}{{&s.model, defaults.model}, {&s.instance, defaults.instance}, {&s.path, defaults.path}, {&s.runtime, defaults.runtime}} {
+	}{{&s.model, defaults.model}, {&s.instance, defaults.instance}, {&s.path, defaults.path}, {&s.runtime, defaults.runtime}, {&s.group, defaults.group}, {(*string)(&s.role), string(defaults.role)}} {
 		if *field.to == "" {
 			*field.to = field.from
 		}
@@ -72,7 +85,7 @@ func readEnvironment(entries func(yield func([]byte) bool), names ...string) env
 			continue
 		}
 		switch string(name) {
-		case envModel, envInstance, envPort, envPath, envDisable, envGPUStackDisable:
+		case envModel, envInstance, envPort, envPath, envDisable, envGPUStackDisable, envRole, envGroup:
 		default:
 			if !slices.Contains(names, string(name)) {
 				continue
@@ -90,6 +103,8 @@ func (e environment) settings() settings {
 		model:    labelText(e[envModel], maxModelBytes),
 		instance: labelText(e[envInstance], maxInstanceBytes),
 		path:     pagePath(e[envPath]),
+		role:     roleNamed(e[envRole]),
+		group:    labelText(e[envGroup], maxGroupBytes),
 		port:     port,
 	}
 }
@@ -111,6 +126,8 @@ func labelSettings(labels map[string]string) settings {
 		model:    labelText(labels[labelModel], maxModelBytes),
 		instance: labelText(labels[labelInstance], maxInstanceBytes),
 		path:     pagePath(labels[labelPath]),
+		role:     cmp.Or(roleNamed(labels[labelRole]), roleNamed(labels[labelLLMDRole])),
+		group:    labelText(labels[labelGroup], maxGroupBytes),
 		runtime:  labelText(labels[labelRuntime], maxRuntimeBytes),
 		port:     port,
 	}

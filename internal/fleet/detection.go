@@ -24,4 +24,17 @@ type DetectionRule struct {
 	Off []string
 	// Lockstep are flags with which it computes in step with others of its kind: its cards work for the others' requests too.
 	Lockstep []string
+	// Needs are flags of which one must be there: the command alone may be another program's. Empty: it needs none.
+	Needs []string
+	// Role is what it does whatever its flags say; empty: RoleFlags and TransferFlags tell.
+	Role Role
+	// RoleFlags name a role, as Roles says. Other values tell none.
+	RoleFlags []string
+	Roles     map[string]Role // by the flag's value in lower case; nil: by the names of the roles
+	// TransferFlags hold vLLM's configuration of KV transfer, a JSON object with kv_role.
+	TransferFlags []string
+	// UpstreamFlags name the engines to which a router passes requests: each is followed by one URL or more.
+	UpstreamFlags []string
+	// ModelScopeEnv are the environment variables that make a model's name one of ModelScope, not of Hugging Face.
+	ModelScopeEnv []string
 }

@@ -13,7 +13,10 @@ func lightllm() Runtime {
 			Commands: []string{"lightllm.server.api_server"},
 			Images:   []string{"modeltc/lightllm"},
 			Port:     8000, PortFlags: []string{"--port"},
-			NameFlags: []string{"--model_name"}, ModelFlags: []string{"--model_dir"},
+			NameFlags: []string{"--model_name"}, ModelFlags: []string{"--model_dir"}, RoleFlags: []string{"--run-mode"},
+			Roles: map[string]fleet.Role{
+				"prefill": fleet.RolePrefill, "nixl_prefill": fleet.RolePrefill, "decode": fleet.RoleDecode, "nixl_decode": fleet.RoleDecode, "pd_master": fleet.RoleRouter,
+			},
 		},
 		requestCounters: append([]quantity{firstOf("lightllm_request_success_total", "lightllm_request_success")}, each("lightllm_request_generated_tokens_sum")...),
 		requestGauges:   each("lightllm_batch_current_size", "lightllm_queue_size"),

@@ -12,7 +12,7 @@ func lmdeploy() Runtime {
 			Commands: []string{"lmdeploy serve api_server"},
 			Images:   []string{"openmmlab/lmdeploy"},
 			Port:     23333, PortFlags: []string{"--server-port"},
-			NameFlags: []string{"--model-name"}, Positional: true,
+			NameFlags: []string{"--model-name"}, Positional: true, RoleFlags: []string{"--role"},
 			// Until 0.10 it needs --enable-metrics, since 0.11 this switches them off.
 			Off: []string{"--disable-metrics"},
 		},

@@ -98,9 +98,9 @@ func IsGateway(name string) bool {
 	return ok && r.Gateway
 }
 
-// DetectionRules returns the rule of each runtime, in the order of All.
+// DetectionRules returns the rules of routers and then the rule of each runtime, in the order of All.
 func DetectionRules() []fleet.DetectionRule {
-	var rules []fleet.DetectionRule
+	rules := routerRules()
 	for _, r := range All() {
 		r.rule.Runtime = r.Name
 		rules = append(rules, r.rule)

@@ -15,12 +15,12 @@ import (
 
 func TestDetectionRules(t *testing.T) {
 	rules := DetectionRules()
-	if len(rules) != len(All()) {
-		t.Fatalf("%d rules of %d runtimes", len(rules), len(All()))
+	if len(rules) != len(All())+len(routerRules()) {
+		t.Fatalf("%d rules of %d runtimes and %d routers", len(rules), len(All()), len(routerRules()))
 	}
 	commands := map[string]string{}
 	for _, s := range rules {
-		if s.Runtime == "" || s.Port < 1 || s.Port > 65535 || len(s.Commands) == 0 && !IsGateway(s.Runtime) || len(s.Images) == 0 {
+		if s.Runtime == "" || s.Port < 1 || s.Port > 65535 || len(s.Commands) == 0 && !IsGateway(s.Runtime) || len(s.Images) == 0 && s.Role == "" {
 			t.Errorf("incomplete: %+v", s)
 		}
 		if s.Path != "" && !strings.HasPrefix(s.Path, "/") {
@@ -32,7 +32,7 @@ func TestDetectionRules(t *testing.T) {
 			}
 			commands[c] = s.Runtime
 		}
-		for _, list := range [][]string{s.PortFlags, s.NameFlags, s.ModelFlags, s.Off, s.Lockstep} {
+		for _, list := range [][]string{s.PortFlags, s.NameFlags, s.ModelFlags, s.Off, s.Lockstep, s.Needs, s.RoleFlags, s.TransferFlags, s.UpstreamFlags} {
 			for _, flag := range list {
 				if !strings.HasPrefix(flag, "-") {
 					t.Errorf("%s: flag %q", s.Runtime, flag)
@@ -46,6 +46,7 @@ func TestDetectionRules(t *testing.T) {
 		"nvidia/tensorrt-llm/release": "trtllm-serve", "openmmlab/lmdeploy": "LMDeploy", "ggml-org/llama.cpp:server-cuda": "llama.cpp",
 		"nvidia/ai-dynamo/dynamo-frontend": "Dynamo", "nvidia/ai-dynamo/vllm-runtime": "", "registry/nim/meta/llama-3.1-8b-instruct": "NIM",
 		"predibase/lorax": "TGI", "baidubce/paddlepaddle/fastdeploy-cuda-12.6": "FastDeploy", "modeltc/lightllm": "LightLLM", "xprobe/xinference": "Xinference",
+		"vllm/vllm-router": "vLLM", "lmsysorg/sgl-model-gateway": "SGLang",
 		"berriai/litellm": "LiteLLM", "lmcache/lmstack-router": "production-stack", "envoyproxy/ai-gateway-extproc": "Envoy AI Gateway", "higress/all-in-one": "Higress",
 		"envoyproxy/envoy": "", "lmcache/vllm-openai": "", "prom/prometheus": "", "nvidia/cuda": "", "paddlepaddle/paddle": "",
 	} {

@@ -28,6 +28,7 @@ func sglang() Runtime {
 			Images:   []string{"lmsysorg/sglang"},
 			Port:     30000, PortFlags: []string{"--port"},
 			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"},
+			RoleFlags: []string{"--disaggregation-mode"}, ModelScopeEnv: []string{"SGLANG_USE_MODELSCOPE"},
 		},
 		stepCounters: []quantity{
 			sglangMetric("realtime_tokens_total"), sglangMetric("inter_token_latency_seconds_count"), sglangMetric("time_to_first_token_seconds_count"),

@@ -20,6 +20,7 @@ func trtllm() Runtime {
 			Images:   []string{"nvidia/tensorrt-llm"},
 			Port:     8000, Path: "/prometheus/metrics", PortFlags: []string{"--port"},
 			NameFlags: []string{"--served_model_name"}, Positional: true,
+			RoleFlags: []string{"--server-role"}, Roles: map[string]fleet.Role{"context": fleet.RolePrefill, "generation": fleet.RoleDecode},
 		},
 		requestCounters: each("trtllm_generation_tokens_total", "trtllm_prompt_tokens_total", "trtllm_request_success_total"),
 		requestGauges:   each("trtllm_num_requests_running", "trtllm_num_requests_waiting"),

@@ -25,7 +25,8 @@ func vllm() Runtime {
 			// A headless one computes for an API server that runs elsewhere.
 			Off: []string{"--disable-log-stats", "--headless"},
 			// Ranks with a page each: one without requests computes dummy batches as long as another has some.
-			Lockstep: []string{"--data-parallel-rank", "-dpn", "--data-parallel-external-lb", "-dpe", "--data-parallel-hybrid-lb", "-dph"},
+			Lockstep:      []string{"--data-parallel-rank", "-dpn", "--data-parallel-external-lb", "-dpe", "--data-parallel-hybrid-lb", "-dph"},
+			TransferFlags: []string{"--kv-transfer-config"}, ModelScopeEnv: []string{"VLLM_USE_MODELSCOPE"},
 		},
 		stepCounters:  []quantity{vllmMetric("generation_tokens_total"), vllmMetric("prompt_tokens_total")},
 		requestGauges: []quantity{vllmMetric("num_requests_running"), vllmMetric("num_requests_waiting")},

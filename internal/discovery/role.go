@@ -1,0 +1,182 @@
+package discovery
+
+import (
+	"encoding/json"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+const (
+	// maxUpstreams bounds the engines that are kept of a router's command line.
+	maxUpstreams = 128
+	// maxConnectors bounds how deep configurations of KV transfer are nested.
+	maxConnectors = 4
+)
+
+// roleNamed returns the role of that name in any case, none for other text.
+func roleNamed(text string) fleet.Role {
+	role, _ := fleet.ParseRole(strings.ToLower(strings.TrimSpace(text)))
+	return role
+}
+
+// fixedRole returns the role that each engine of the rule has; r may be nil.
+func (r *rule) fixedRole() fleet.Role {
+	if r == nil {
+		return ""
+	}
+	return r.Role
+}
+
+// role returns the role that the arguments behind the command tell.
+func (r *rule) role(args []string) fleet.Role {
+	if r.Role != "" {
+		return r.Role
+	}
+	if value, ok := flagValue(args, r.RoleFlags); ok {
+		if r.Roles == nil {
+			return roleNamed(value)
+		}
+		return r.Roles[strings.ToLower(value)]
+	}
+	for _, flag := range r.TransferFlags {
+		if role, ok := transferRole(args, flag); ok {
+			return role
+		}
+	}
+	return ""
+}
+
+// transferRole returns the role in vLLM's configuration of KV transfer: in --kv-transfer-config.kv_role, which replaces the member of
+// the object, else in the object that flag has. ok is false if neither is given.
+func transferRole(args []string, flag string) (role fleet.Role, ok bool) {
+	if value, ok := flagValue(args, []string{flag + ".kv-role"}); ok {
+		return kvRole(value), true
+	}
+	if value, ok := flagValue(args, []string{flag}); ok {
+		roles := connectorRoles([]byte(value), 0)
+		if len(roles) == 1 {
+			return roles[0], true
+		}
+		return "", true
+	}
+	return "", false
+}
+
+// kvRole returns the role that vLLM's kv_role tells. kv_both tells none: an instance that does both has it, and with NIXL each half of
+// a pair too, because the router decides.
+func kvRole(name string) fleet.Role {
+	switch name {
+	case "kv_producer":
+		return fleet.RolePrefill
+	case "kv_consumer":
+		return fleet.RoleDecode
+	}
+	return ""
+}
+
+// connectorRoles returns the roles, each once, of a configuration of KV transfer and of the connectors of a MultiConnector in it.
+func connectorRoles(config []byte, depth int) (roles []fleet.Role) {
+	var members map[string]json.RawMessage // a struct's members would also match in other cases
+	if depth > maxConnectors || json.Unmarshal(config, &members) != nil {
+		return nil
+	}
+	var name string
+	if json.Unmarshal(members["kv_role"], &name) == nil {
+		if role := kvRole(name); role != "" {
+			roles = append(roles, role)
+		}
+	}
+	var extra map[string]json.RawMessage
+	var connectors []json.RawMessage
+	if json.Unmarshal(members["kv_connector_extra_config"], &extra) != nil || json.Unmarshal(extra["connectors"], &connectors) != nil {
+		return roles
+	}
+	for _, connector := range connectors {
+		for _, role := range connectorRoles(connector, depth+1) {
+			if !slices.Contains(roles, role) {
+				roles = append(roles, role)
+			}
+		}
+	}
+	return roles
+}
+
+// upstreams returns the addresses behind these flags, as in --prefill http://10.0.0.1:8000 8998 --decode http://10.0.0.2:8000. What is
+// no address, such as the bootstrap port behind --prefill, is left out, and so are users and passwords.
+func upstreams(args, flags []string) string {
+	if len(flags) == 0 {
+		return ""
+	}
+	var list []string
+	behind := false
+	for _, arg := range args {
+		name, value, joined := strings.Cut(arg, "=")
+		switch {
+		case strings.HasPrefix(arg, "-"):
+			behind = slices.ContainsFunc(flags, func(flag string) bool { return sameFlag(name, flag) })
+			if !behind || !joined {
+				continue
+			}
+		case behind:
+			value = arg
+		default:
+			continue
+		}
+		for part := range strings.SplitSeq(value, ",") {
+			if address := upstreamAddress(part); address != "" && !slices.Contains(list, address) && len(list) < maxUpstreams {
+				list = append(list, address)
+			}
+		}
+	}
+	text := strings.Join(list, " ")
+	if len(text) > fleet.MaxUpstreams {
+		return ""
+	}
+	return text
+}
+
+// upstreamAddress returns host:port of a URL or of an address, "" if it is none.
+func upstreamAddress(text string) string {
+	// vLLM's router takes the address for ZMQ in the same word, as in http://10.0.0.1:8000:zmq://10.0.0.1:21001.
+	text, _, _ = strings.Cut(labelText(text, maxPathBytes), ":zmq:")
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	host := strings.ToLower(u.Hostname())
+	port, ok := parsePort(u.Port())
+	if !ok || port == 0 {
+		switch {
+		case u.Port() != "" || !strings.Contains(host, "."):
+			return "" // without a port, a bare word or a number is no address
+		case u.Scheme == "https":
+			port = 443
+		default:
+			port = 80
+		}
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return netip.AddrPortFrom(addr.Unmap().WithZone(""), uint16(port)).String()
+	}
+	if host == "" || strings.ContainsAny(host, " \"'") {
+		return ""
+	}
+	return host + ":" + strconv.Itoa(port)
+}
+
+// modelSource returns where the model comes from that a command line names, and which one it is there; nothing if that is unknown.
+func modelSource(weights string, matched *rule, env environment) (source, key string) {
+	source, key = fleet.ModelSource(weights)
+	if source == fleet.SourceHuggingFace && matched != nil && slices.ContainsFunc(matched.ModelScopeEnv, func(name string) bool { return isTrue(env[name]) }) {
+		source = fleet.SourceModelScope
+	}
+	return source, key
+}
