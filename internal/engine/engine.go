@@ -91,13 +91,14 @@ type Engine struct {
 	runtime    runtimes.Runtime // of the last page
 	process    process.Tracker
 	// firstAnswer is when the first page of the process came.
-	firstAnswer time.Time
-	start       startup
-	phases      [phases]durations
-	transitions transitionCounts
-	renames     renames
-	stall       stallDetector
-	rendered    []*rendered
+	firstAnswer     time.Time
+	firstAnswerWait firstAnswerWait
+	start           startup
+	phases          [phases]durations
+	transitions     transitionCounts
+	renames         renames
+	stall           stallDetector
+	rendered        []*rendered
 	// starts counts the starts of the engine. identified is closed when version and model were requested after the last one.
 	starts     uint64
 	identified chan struct{}

@@ -44,6 +44,7 @@ func (e *Engine) processEnded(now time.Time, s ProcessStatus) (changed bool) {
 	}
 	e.lastEnded = e.fetches + 1 // ignore fetches in progress: they are of the old process
 	e.start = startup{}
+	e.firstAnswerWait = firstAnswerWait{}
 	e.stall.forgetWork()
 	e.stall.lastRead, e.stall.lastReadFailed = now, true
 	changed = e.setState(fleet.InstanceUnreachable, becauseEnded, "its process ended")
@@ -71,6 +72,9 @@ func (e *Engine) processThere(now time.Time, s ProcessStatus) (changed bool) {
 		e.followStartup(now, s)
 		e.readSoon()
 	}
+	if !e.process.Answered() {
+		e.firstAnswerWait.observe(now, s)
+	}
 	wasListening := !e.start.listened.IsZero()
 	e.start.observe(now, s)
 	if e.start.following && !wasListening && s.Listening {
@@ -96,5 +100,6 @@ func (e *Engine) followStartup(now time.Time, s ProcessStatus) {
 func (e *Engine) forgetProcess() {
 	e.lastEnded = e.fetches + 1
 	e.retryPause = 0
+	e.firstAnswerWait = firstAnswerWait{}
 	e.stall.forgetWork()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/engine/process"
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -33,13 +34,20 @@ func (e *Engine) fetchFailed(number uint64, err error) {
 	}
 	changed := false
 	if !e.process.HasEnded() {
-		state, why := e.stateOf(fe, loading)
-		if changed = e.setState(state, why, fe.Error()); changed {
+		answered := e.process.Answered()
+		if !answered {
+			e.firstAnswerWait.failed(now)
+		}
+		state, why, message := e.stateOf(now, fe, loading)
+		if changed = e.setState(state, why, message); changed {
 			log := e.logger.Warn
 			if state == fleet.InstanceStarting {
 				log = e.logger.Info
 			}
-			log("engine scrape failed", "state", string(state), "reason", fe.Error())
+			log("engine scrape failed", "state", string(state), "reason", message)
+		}
+		if state == fleet.InstanceError && !answered {
+			changed = e.nameUnidentified(fe) || changed
 		}
 	}
 	e.stall.readFailed(now, fe.Kind)
@@ -58,8 +66,8 @@ func (e *Engine) noteFetchEnded(number uint64) {
 	e.lastEnded = number
 }
 
-// stateOf returns the state after a failed fetch, and the reason of the transition.
-func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, reason) {
+// stateOf returns the state after a failed fetch, the reason of the transition and the message.
+func (e *Engine) stateOf(now time.Time, fe *fetch.Error, loading bool) (fleet.InstanceState, reason, string) {
 	why := becauseLost
 	switch {
 	case fe.Kind == fetch.WrongAnswer:
@@ -70,15 +78,30 @@ func (e *Engine) stateOf(fe *fetch.Error, loading bool) (fleet.InstanceState, re
 		why = becauseTimeout
 	}
 	switch {
-	// Some engines listen before they have loaded, and answer 503 until then.
-	case !e.process.Answered() && loading && e.process.Seen():
-		return fleet.InstanceStarting, why
-	case fe.Kind == fetch.WrongAnswer:
-		return fleet.InstanceError, why
 	case !e.process.Answered():
-		return fleet.InstanceStarting, why
+		state, message := e.unanswered(now, fe, loading)
+		return state, why, message
+	case fe.Kind == fetch.WrongAnswer:
+		return fleet.InstanceError, why, fe.Error()
 	}
-	return fleet.InstanceUnreachable, why
+	return fleet.InstanceUnreachable, why, fe.Error()
+}
+
+// nameUnidentified gives an engine that failed before it was identified a model, because the server is not told of engines without one. An
+// engine that answers is asked for it. It reports whether the status has changed.
+func (e *Engine) nameUnidentified(fe *fetch.Error) (changed bool) {
+	if e.status.Model != "" || runtimes.IsGateway(e.status.Runtime) {
+		return false
+	}
+	if fe.Kind != fetch.WrongAnswer {
+		e.rename(e.status.Version, e.status.Name)
+		return e.status.Model != ""
+	}
+	select {
+	case e.askIdentity <- struct{}{}:
+	default:
+	}
+	return false
 }
 
 // pageFetched updates the state after a page. It returns the channel that is closed when version and model were requested.
@@ -98,6 +121,7 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 	case first:
 		why = becauseAnswer
 		e.firstAnswer = now
+		e.firstAnswerWait = firstAnswerWait{}
 		for _, p := range e.start.finish(now) {
 			e.phases[p.index].observe(p.took)
 		}
