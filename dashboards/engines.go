@@ -39,6 +39,11 @@ func engine(family string, more ...string) string {
 	return "gpustack:" + family + "{" + strings.Join(append([]string{engineSelector}, more...), ", ") + "}"
 }
 
+// countedEngine selects a metric of the chosen engines, for expressions that add up instances: those whose role counts it.
+func countedEngine(family string, more ...string) string {
+	return engine(family, append([]string{counting(family)}, more...)...)
+}
+
 // ofEngine adds up what an instance exports more than once: for its data-parallel ranks, its GPUs, its finished reasons.
 func ofEngine(series string) string { return "sum by (" + engineBy + ") (" + series + ")" }
 
@@ -91,25 +96,26 @@ func versionColumns(more ...Column) []Column {
 func engineThroughputTable() Panel {
 	energy := ofEngine(perSecond("model_instance_gpu_energy_joules_total"))
 	sumVersion := func(expr string) string { return "sum by (" + versionBy + ") (" + versioned(expr) + ")" }
-	output := perSecond("generation_tokens_total")
-	requests := ofVersion(perSecond("request_success_total"))
+	counted := func(family string) string { return "rate(" + countedEngine(family) + "[$__range])" }
+	output := counted("generation_tokens_total")
+	requests := ofVersion(counted("request_success_total"))
 	return Panel{
 		Kind: Table, Title: "Versions side by side: throughput (mean of the range)", H: 7, SortBy: "Model", NoValue: "-",
-		Description: "One row per model, runtime and version, over all its instances. Out/s per GPU is the number to compare purchases by; a shared GPU counts as a whole one. Tok/J: output tokens per joule that was allocated to the instances. In and Out: mean tokens of a request; rows whose lengths differ much cannot be compared. Load: mean requests being computed, by instance. Preempted: per 1000 requests; above 0 the KV cache is too small for the load. Instances that the server does not know are left out.",
+		Description: "One row per model, runtime and version, over all its instances. Out/s per GPU is the number to compare purchases by; a shared GPU counts as a whole one. Tok/J: output tokens per joule that was allocated to the instances. In and Out: mean tokens of a request; rows whose lengths differ much cannot be compared. Load: mean requests being computed, by instance. Preempted: per 1000 requests; above 0 the KV cache is too small for the load. Where prefill and decode are separate, prompts count on the prefill side and answers on the decode side. Instances that the server does not know are left out.",
 		Queries: []Query{
 			{Expr: "count by (" + versionBy + ") (" + versioned("group by ("+engineBy+") ("+engine("runtime_scrape_success")+")") + ")"},
 			{Expr: sumVersion(gpusOf())},
 			{Expr: requests},
-			{Expr: ofVersion("rate("+engine("request_prompt_tokens_sum")+"[$__range])") + " / " + ofVersion("rate("+engine("request_prompt_tokens_count")+"[$__range])")},
-			{Expr: ofVersion("rate("+engine("request_generation_tokens_sum")+"[$__range])") + " / " + ofVersion("rate("+engine("request_generation_tokens_count")+"[$__range])")},
-			{Expr: ofVersion("avg_over_time("+engine("num_requests_running")+"[$__range])") + " / count by (" + versionBy + ") (" + versioned(ofEngine(engine("num_requests_running"))) + ")"},
-			{Expr: ofVersion(perSecond("prompt_tokens_total"))},
+			{Expr: ofVersion(counted("request_prompt_tokens_sum")) + " / " + ofVersion(counted("request_prompt_tokens_count"))},
+			{Expr: ofVersion(counted("request_generation_tokens_sum")) + " / " + ofVersion(counted("request_generation_tokens_count"))},
+			{Expr: ofVersion("avg_over_time("+countedEngine("num_requests_running")+"[$__range])") + " / count by (" + versionBy + ") (" + versioned(ofEngine(countedEngine("num_requests_running"))) + ")"},
+			{Expr: ofVersion(counted("prompt_tokens_total"))},
 			{Expr: ofVersion(output)},
 			{Expr: ofVersion(output) + " / count by (" + versionBy + ") (" + versioned(ofEngine(output)) + ")"},
 			{Expr: sumVersion(joined(output, gpusOf())) + " / " + sumVersion(gpusOf())},
 			{Expr: sumVersion(joined(output, energy)) + " / " + sumVersion(energy)},
-			{Expr: ofVersion(perSecond("prefix_cache_hits_total")) + " / " + ofVersion(perSecond("prefix_cache_queries_total"))},
-			{Expr: "1000 * " + ofVersion(perSecond("request_preemptions_total")) + " / " + requests},
+			{Expr: ofVersion(counted("prefix_cache_hits_total")) + " / " + ofVersion(counted("prefix_cache_queries_total"))},
+			{Expr: "1000 * " + ofVersion(counted("request_preemptions_total")) + " / " + requests},
 		},
 		Columns: versionColumns(
 			Column{Title: "Inst.", Query: 1, Width: 56},
@@ -136,24 +142,26 @@ func engineLatencyTable() Panel {
 		{"TTFT", "time_to_first_token_seconds"}, {"ITL", "inter_token_latency_seconds"}, {"E2E", "e2e_request_latency_seconds"}, {"Wait", "request_queue_time_seconds"},
 	} {
 		buckets := func(matchers ...string) string {
-			return "sum by (le, " + versionBy + ") (" + versioned("sum by (le, "+engineBy+") (rate("+engine(f.family+"_bucket", matchers...)+"[$__range]))") + ")"
+			return "sum by (le, " + versionBy + ") (" + versioned("sum by (le, "+engineBy+") (rate("+countedEngine(f.family+"_bucket", matchers...)+"[$__range]))") + ")"
 		}
-		over := fmt.Sprintf("clamp_min(1 - max by (%[1]s) (%[2]s) / (%[3]s > 0), 0)", versionBy, buckets(`le!="+Inf"`), ofVersion("rate("+engine(f.family+"_count")+"[$__range])"))
+		over := fmt.Sprintf("clamp_min(1 - max by (%[1]s) (%[2]s) / (%[3]s > 0), 0)", versionBy, buckets(`le!="+Inf"`), ofVersion("rate("+countedEngine(f.family+"_count")+"[$__range])"))
 		n := len(queries)
 		queries = append(queries,
 			Query{Expr: "histogram_quantile(0.5, " + buckets() + ")"},
+			Query{Expr: "histogram_quantile(0.95, " + buckets() + ")"},
 			Query{Expr: "histogram_quantile(0.99, " + buckets() + ")"},
 			Query{Expr: over},
 		)
 		columns = append(columns,
 			Column{Title: f.title + " p50", Query: n + 1, Unit: "s", Width: 84},
-			Column{Title: f.title + " p99", Query: n + 2, Unit: "s", Width: 84},
-			Column{Title: f.title + " >", Query: n + 3, Unit: "percentunit", Decimals: new(0), Width: 68, Thresholds: limits(0.01, 0.1)},
+			Column{Title: f.title + " p95", Query: n + 2, Unit: "s", Width: 84},
+			Column{Title: f.title + " p99", Query: n + 3, Unit: "s", Width: 84},
+			Column{Title: f.title + " >", Query: n + 4, Unit: "percentunit", Decimals: new(0), Width: 68, Thresholds: limits(0.01, 0.1)},
 		)
 	}
 	return Panel{
 		Kind: Table, Title: "Versions side by side: latency (whole range)", H: 7, SortBy: "Model", NoValue: "-",
-		Description: "TTFT: time to the first token. ITL: time between two tokens. E2E: to the last token. Wait: before the first scheduling. Half of the requests were faster than p50, one of a hundred slower than p99. >: the share above the highest finite bucket; from 1 % on the p99 is capped there and too low. Buckets are added within one version only, as versions change theirs.",
+		Description: "TTFT: time to the first token. ITL: time between two tokens. E2E: to the last token. Wait: before the first scheduling. Half of the requests were faster than p50, one of twenty slower than p95, one of a hundred slower than p99. >: the share above the highest finite bucket; from 1 % on the p99 is capped there and too low. Buckets are added within one version only, as versions change theirs. Where prefill and decode are separate, TTFT and E2E are the decode side's.",
 		Queries:     queries, Columns: versionColumns(columns...),
 	}
 }

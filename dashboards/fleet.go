@@ -48,6 +48,11 @@ func plainly(legend string) Override {
 	return Override{Matching: "^" + legend + "$", Properties: map[string]any{"thresholds": thresholds([]Threshold{{Color: "text"}})}}
 }
 
+// countedInFleet selects a metric of engines in the chosen clusters, for expressions that add up instances: those whose role counts it.
+func countedInFleet(family string, matchers ...string) string {
+	return inFleet(family, append([]string{counting(family)}, matchers...)...)
+}
+
 // per writes an aggregation by identity in the chosen clusters.
 func per(op, by, expr string) string { return op + " by (cluster_name, " + by + ") (" + expr + ")" }
 
@@ -74,14 +79,14 @@ func fleetNumbers() []Panel {
 			Query{Expr: "sum(" + per("max", "model_name", inFleet("model_running_instances")) + ")", Legend: "running"},
 			Query{Expr: "sum(" + per("max", "model_name", inFleet("model_desired_instances")) + ")", Legend: "of"}),
 		states("Requests", "Requests that engines compute, and requests in their queues. More waiting than running for long: add instances; the table below names the models.",
-			Query{Expr: "sum(" + inFleet("num_requests_running") + ")", Legend: "running"},
-			Query{Expr: "sum(" + inFleet("num_requests_waiting") + ")", Legend: "waiting"}),
-		flow("Generated tokens", "Tokens that all models generate each second. A fall while requests wait means that engines are in trouble: see the tables below.", "count:tok/s",
-			"sum(rate("+inFleet("generation_tokens_total")+"[$__rate_interval]))"),
+			Query{Expr: "sum(" + countedInFleet("num_requests_running") + ")", Legend: "running"},
+			Query{Expr: "sum(" + countedInFleet("num_requests_waiting") + ")", Legend: "waiting"}),
+		flow("Generated tokens", "Tokens that all models generate each second, counted on the decode side where prefill and decode are separate. A fall while requests wait means that engines are in trouble: see the tables below.", "count:tok/s",
+			"sum(rate("+countedInFleet("generation_tokens_total")+"[$__rate_interval]))"),
 		flow("Power", "Power that all GPUs draw. Compare it with what racks and power supplies allow; the power dashboard has each GPU's limit.", "watt",
 			"sum("+per("max", perGPU, inFleet("worker_node_gpu_power_used_watts"))+")"),
 		flow("Tokens per joule", "Generated tokens for each joule that the GPUs use, idle ones included. It falls when GPUs are idle: move models together, or switch GPUs off.", "none",
-			"sum(rate("+inFleet("generation_tokens_total")+"[$__rate_interval])) / (sum(rate("+inFleet("gpu_energy_joules_total")+"[$__rate_interval])) > 0)"),
+			"sum(rate("+countedInFleet("generation_tokens_total")+"[$__rate_interval])) / (sum(rate("+inFleet("gpu_energy_joules_total")+"[$__rate_interval])) > 0)"),
 	}
 }
 
@@ -90,10 +95,10 @@ func fleetOverTime() []Panel {
 		return Panel{Kind: TimeSeries, W: 12, Title: title, Description: description, Unit: unit, Min: new(0.0), Queries: []Query{{Expr: expr, Legend: "{{model_name}}"}}}
 	}
 	rate := func(family string) string {
-		return per("sum", "model_name", "rate("+inFleet(family)+"[$__rate_interval])")
+		return per("sum", "model_name", "rate("+countedInFleet(family)+"[$__rate_interval])")
 	}
 	running := byModel("Requests running by model", "Requests that the engines of each model compute concurrently. A flat top is the engine's limit: check whether requests wait.", "short",
-		per("sum", "model_name", inFleet("num_requests_running")))
+		per("sum", "model_name", countedInFleet("num_requests_running")))
 	running.Stacked = true
 	tokens := byModel("Generated tokens by model", "Tokens that each model generates each second. A model that falls to zero while its requests run is stalled: restart its instance.", "count:tok/s",
 		rate("generation_tokens_total"))
@@ -109,7 +114,7 @@ func fleetOverTime() []Panel {
 	return []Panel{
 		running, tokens,
 		byModel("Requests waiting by model", "Requests in the queues of each model's engines. A queue that stays or grows adds to everybody's time to the first token: add instances or limit the load.", "short",
-			per("sum", "model_name", inFleet("num_requests_waiting"))),
+			per("sum", "model_name", countedInFleet("num_requests_waiting"))),
 		busy,
 	}
 }

@@ -6,34 +6,41 @@ import "fmt"
 const tableInterval = "1m"
 
 func modelTable() Panel {
-	rate := func(family string) string { return "rate(" + inFleet(family) + "[$__rate_interval])" }
+	const ttft, itl = "time_to_first_token_seconds", "inter_token_latency_seconds"
+	rate := func(family string) string { return "rate(" + countedInFleet(family) + "[$__rate_interval])" }
 	byModel := func(op, expr string) string { return per(op, varModel, expr) }
-	p99 := func(family string) string {
-		return "histogram_quantile(0.99, " + per("sum", "model_name, le", rate(family+"_bucket")) + ")"
+	// Each side of a request has a time to its first token; added up they would be no request's.
+	quantile := func(q, family string) string {
+		buckets := per("sum", "model_name, role, le", "rate("+inFleet(family+"_bucket", `role!="router"`)+"[$__rate_interval])")
+		if family == itl {
+			buckets = per("sum", "model_name, le", rate(family+"_bucket"))
+		}
+		return byModel("max", "histogram_quantile("+q+", "+buckets+")")
 	}
 	// capped is the share of observations above the highest finite bucket.
 	capped := func(family string) string {
 		return fmt.Sprintf("clamp_min(1 - %s / %s, 0)",
-			byModel("sum", "max without (le) (rate("+inFleet(family+"_bucket", `le!="+Inf"`)+"[$__rate_interval]))"),
+			byModel("sum", "max without (le) (rate("+countedInFleet(family+"_bucket", `le!="+Inf"`)+"[$__rate_interval]))"),
 			"("+byModel("sum", rate(family+"_count"))+" > 0)")
 	}
-	const ttft, itl = "time_to_first_token_seconds", "inter_token_latency_seconds"
 	return Panel{
 		Kind: Table, H: 8, Title: "Load of each model", SortBy: "Running", Interval: tableInterval,
-		Description: "One row per model, over the last minute. Output is generated tokens. TTFT is the time to the first token, ITL that between two tokens. Capped: share of either above the engine's top bucket; above 1 % that p99 is too low, so trust the queue instead. KV is the fullest instance's cache: from 95 % requests are preempted. Prefix: share of looked-up tokens that were cached. Click a model to see it.",
+		Description: "One row per model, over the last minute. Output is generated tokens. TTFT is the time to the first token, ITL that between two tokens. Capped: share of either above the engine's top bucket; above 1 % that p99 is too low, so trust the queue instead. Where prefill and decode are separate, TTFT is the slower side's: a request passes both. KV is the fullest instance's cache: from 95 % requests are preempted. Prefix: share of looked-up tokens that were cached. Click a model to see it.",
 		Queries: []Query{
 			{Expr: byModel("max", inFleet("model_running_instances"))},
 			{Expr: byModel("max", inFleet("model_desired_instances"))},
-			{Expr: byModel("sum", inFleet("num_requests_running"))},
-			{Expr: byModel("sum", inFleet("num_requests_waiting"))},
+			{Expr: byModel("sum", countedInFleet("num_requests_running"))},
+			{Expr: byModel("sum", countedInFleet("num_requests_waiting"))},
 			{Expr: byModel("sum", rate("request_success_total"))},
 			{Expr: byModel("sum", rate("generation_tokens_total"))},
-			{Expr: p99(ttft)},
-			{Expr: p99(itl)},
+			{Expr: quantile("0.95", ttft)},
+			{Expr: quantile("0.99", ttft)},
+			{Expr: quantile("0.95", itl)},
+			{Expr: quantile("0.99", itl)},
 			{Expr: byModel("max", fmt.Sprintf(`label_replace(%s, "of", "ttft", "", "") or %s`, capped(ttft), capped(itl)))},
 			{Expr: byModel("max", inFleet("kv_cache_usage_ratio"))},
 			{Expr: fmt.Sprintf("%s / (%s > 0) or %s",
-				byModel("sum", rate("prefix_cache_hits_total")), byModel("sum", rate("prefix_cache_queries_total")), byModel("avg", inFleet("prefix_cache_hit_rate")))},
+				byModel("sum", rate("prefix_cache_hits_total")), byModel("sum", rate("prefix_cache_queries_total")), byModel("avg", countedInFleet("prefix_cache_hit_rate")))},
 			{Expr: byModel("count", "count by (cluster_name, model_name, "+perGPU+") ("+inFleet("model_instance_gpu_memory_used_bytes")+")")},
 		},
 		Columns: []Column{
@@ -41,16 +48,18 @@ func modelTable() Panel {
 			{Title: "Cluster", Label: varCluster, Width: 86},
 			{Title: "Instances", Query: 1},
 			{Title: "of", Query: 2, Width: 44},
-			{Title: "GPUs", Query: 12, Width: 62},
+			{Title: "GPUs", Query: 14, Width: 62},
 			{Title: "Running", Query: 3},
 			{Title: "Waiting", Query: 4},
 			{Title: "Requests", Query: 5, Unit: "reqps", Decimals: new(1)},
 			{Title: "Output", Query: 6, Unit: "count:tok/s", Width: 100},
-			{Title: "TTFT p99", Query: 7, Unit: "s"},
-			{Title: "ITL p99", Query: 8, Unit: "s"},
-			{Title: "Capped", Query: 9, Unit: "percentunit", Decimals: new(0), Width: 72, Thresholds: limits(0.01, 0.1)},
-			{Title: "KV", Query: 10, Unit: "percentunit", Decimals: new(0), Width: 62, Thresholds: limits(0.8, 0.95)},
-			{Title: "Prefix", Query: 11, Unit: "percentunit", Decimals: new(0)},
+			{Title: "TTFT p95", Query: 7, Unit: "s"},
+			{Title: "TTFT p99", Query: 8, Unit: "s"},
+			{Title: "ITL p95", Query: 9, Unit: "s"},
+			{Title: "ITL p99", Query: 10, Unit: "s"},
+			{Title: "Capped", Query: 11, Unit: "percentunit", Decimals: new(0), Width: 72, Thresholds: limits(0.01, 0.1)},
+			{Title: "KV", Query: 12, Unit: "percentunit", Decimals: new(0), Width: 62, Thresholds: limits(0.8, 0.95)},
+			{Title: "Prefix", Query: 13, Unit: "percentunit", Decimals: new(0)},
 		},
 	}
 }

@@ -43,12 +43,12 @@ func gpustackAsks(t *testing.T) (all []asked) {
 }
 
 // engineLabels are those that engines give their samples; the mapping keeps them.
-var engineLabels = []string{"finished_reason", "tp_rank", "pp_rank", "moe_ep_rank", "priority"}
+var engineLabels = []string{"finished_reason"}
 
 // labelsOf returns the labels that samples of this name have: those of their source, those of the family, and le of buckets.
 func labelsOf(metric string) (names []string, ok bool) {
 	worker := []string{catalog.LabelClusterID, catalog.LabelClusterName, catalog.LabelWorkerID, catalog.LabelWorkerName}
-	instance := append(slices.Clone(worker), catalog.LabelModelID, catalog.LabelModelName, catalog.LabelModelInstanceID, catalog.LabelModelInstanceName, catalog.LabelRuntime)
+	instance := append(slices.Clone(worker), catalog.LabelModelID, catalog.LabelModelName, catalog.LabelModelInstanceID, catalog.LabelModelInstanceName, catalog.LabelRuntime, catalog.LabelRole)
 	for _, section := range []struct {
 		families []catalog.Metric
 		identity []string

@@ -44,16 +44,28 @@ func ofInstances(family string, matchers ...string) string {
 	return family + "{" + strings.Join(append([]string{instanceSelector}, matchers...), ", ") + "}"
 }
 
-// load adds up a gauge that counts something over an engine's data-parallel ranks; over tensor- and pipeline-parallel ones it is the same
-// quantity, seen by each of them. SGLang's samples of one priority are parts of that without.
+// counted selects a family of the chosen instances as ofInstances does, for expressions that add them up: those whose role counts it.
+func counted(family string) string { return ofInstances(family, counting(family)) }
+
+// load adds up a gauge that counts something over what an instance exports of it: its data-parallel ranks.
 func load(family string) string {
-	return fmt.Sprintf("sum by (%s) (max without (tp_rank, pp_rank, moe_ep_rank) (%s))", byInstance, ofInstances(family, `priority=""`))
+	return fmt.Sprintf("sum by (%s) (%s)", byInstance, ofInstances(family))
 }
 
-// flow is the rate of a counter for each instance, with ranks as in [load]. More labels may be kept.
+// loadOfAll is the same over all chosen instances.
+func loadOfAll(family string) string { return "sum(" + counted(family) + ")" }
+
+// flow is the rate of a counter for each instance. More labels may be kept.
 func flow(family string, more ...string) string {
-	return fmt.Sprintf(`sum by (%s) (max without (tp_rank, pp_rank, moe_ep_rank) (rate(%s[$__rate_interval])))`,
-		strings.Join(append([]string{byInstance}, more...), ", "), ofInstances(family, `priority=""`))
+	return fmt.Sprintf(`sum by (%s) (rate(%s[$__rate_interval]))`, strings.Join(append([]string{byInstance}, more...), ", "), ofInstances(family))
+}
+
+// flowOfAll is the same over all chosen instances.
+func flowOfAll(family string) string { return "sum(rate(" + counted(family) + "[$__rate_interval]))" }
+
+// flowBy is the rate of a counter by a label over all chosen instances.
+func flowBy(label, family string) string {
+	return "sum by (" + label + ") (rate(" + counted(family) + "[$__rate_interval]))"
 }
 
 // highestRank is the highest value of a share among an instance's ranks: the fullest one makes requests wait.
@@ -61,9 +73,19 @@ func highestRank(family string) string {
 	return fmt.Sprintf("max by (%s) (%s)", byInstance, ofInstances(family))
 }
 
+// meanOfAll is the mean observation of a histogram over all chosen instances.
+func meanOfAll(family string) string {
+	return flowOfAll(family+"_sum") + " / " + flowOfAll(family+"_count")
+}
+
 // hitRate is the share of the first counter in the second, or the gauge of engines that count neither.
 func hitRate(part, whole, gauge string) string {
 	return fmt.Sprintf("%s / (%s > 0) or (avg by (%s) (%s) unless on (%s) %s)", flow(part), flow(whole), byInstance, ofInstances(gauge), byInstance, ofInstances(whole))
+}
+
+// hitRateOfAll is the same over all chosen instances.
+func hitRateOfAll(part, whole, gauge string) string {
+	return fmt.Sprintf("%s / (%s > 0) or avg(%s)", flowOfAll(part), flowOfAll(whole), counted(gauge))
 }
 
 func modelCounts() []Panel {
@@ -91,11 +113,11 @@ func modelNow() []Panel {
 		return Panel{Kind: Stat, W: 4, Title: title, Description: thisModel + description, Unit: unit, Decimals: new(digits), Sparkline: true, Queries: []Query{{Expr: expr, Legend: title}}, NoValue: "not measured"}
 	}
 	return []Panel{
-		now("Running requests", "Requests that the engines compute now.", "none", "sum("+load("gpustack:num_requests_running")+")", 0),
-		now("Waiting requests", "Requests in the engines' queues. More than a handful for long: all slots or the KV cache are taken; add an instance.", "none", "sum("+load("gpustack:num_requests_waiting")+")", 0),
-		now("Finished", "Requests that ended per second. 0 while requests run: look at Stalled.", "reqps", "sum("+finished()+")", 1),
-		now("Prompt tokens", "Prompt tokens that were processed or found in the cache per second. The row Tokens shows them separately.", tokensPerSecond, "sum("+flow("gpustack:prompt_tokens_total")+")", 1),
-		now("Generated tokens", "Tokens generated per second: what the model delivers. If it falls while requests wait, look at the GPUs.", tokensPerSecond, "sum("+flow("gpustack:generation_tokens_total")+")", 1),
+		now("Running requests", "Requests that the engines compute now.", "none", loadOfAll("gpustack:num_requests_running"), 0),
+		now("Waiting requests", "Requests in the engines' queues. More than a handful for long: all slots or the KV cache are taken; add an instance.", "none", loadOfAll("gpustack:num_requests_waiting"), 0),
+		now("Finished", "Requests that ended per second. 0 while requests run: look at Stalled.", "reqps", finishedOfAll(), 1),
+		now("Prompt tokens", "Prompt tokens that were processed or found in the cache per second. The row Tokens shows them separately.", tokensPerSecond, flowOfAll("gpustack:prompt_tokens_total"), 1),
+		now("Generated tokens", "Tokens generated per second: what the model delivers. If it falls while requests wait, look at the GPUs.", tokensPerSecond, flowOfAll("gpustack:generation_tokens_total"), 1),
 		now("Fullest KV cache", "The fullest of their KV caches. From 95 % on requests wait or are preempted: shorter contexts, more memory for the cache, or another instance.", "percentunit", "max("+ofInstances("gpustack:kv_cache_usage_ratio")+")", 0),
 	}
 }
@@ -106,6 +128,14 @@ func finished() string {
 	return flow("gpustack:e2e_request_latency_seconds_count") + " or " + flow("gpustack:request_success_total")
 }
 
+// finishedOfAll is the same over all chosen instances.
+func finishedOfAll() string {
+	of := func(family string) string {
+		return "sum by (" + byInstance + ") (rate(" + counted(family) + "[$__rate_interval]))"
+	}
+	return "sum(" + of("gpustack:e2e_request_latency_seconds_count") + " or " + of("gpustack:request_success_total") + ")"
+}
+
 // eachInstance is a panel with one line for each instance, at most [mostLines].
 func eachInstance(title, description, unit, absent, expr string) Panel {
 	return Panel{
@@ -114,11 +144,18 @@ func eachInstance(title, description, unit, absent, expr string) Panel {
 	}
 }
 
-// withTotal stacks the instances of a panel, which must count something, and draws their sum above.
+// withTotal stacks the instances of a panel, which must count something, and draws the model's total above.
 func (p Panel) withTotal(expr string) Panel {
 	p.Stacked = true
-	p.Queries = append(p.Queries, Query{Expr: "sum(" + expr + ")", Legend: "total"})
+	p.Queries = append([]Query{{Expr: expr, Legend: "total"}}, p.Queries...)
 	p.Overrides = []Override{totalLine()}
+	return p
+}
+
+// withAll draws what is true of all instances together before the line of each.
+func (p Panel) withAll(expr string) Panel {
+	p.Queries = append([]Query{{Expr: expr, Legend: "all"}}, p.Queries...)
+	p.Overrides = append(p.Overrides, aggregateLine("all"))
 	return p
 }
 
@@ -126,22 +163,22 @@ func modelRequests() []Panel {
 	gauge := func(family string) string {
 		return top(mostLines, byInstance, load(family), "sum by ("+byInstance+") (max_over_time("+ofInstances(family)+"[$__range] @ end()))")
 	}
-	reasons := `label_replace(sum by (finished_reason) (` + flow("gpustack:request_success_total", "finished_reason") + `), "finished_reason", "unsaid", "finished_reason", "")` +
-		` or label_replace(sum(` + flow("gpustack:request_aborted_total") + `), "finished_reason", "abort", "", "")` +
-		` or label_replace(sum(` + flow("gpustack:request_failed_total") + `), "finished_reason", "error", "", "")`
+	reasons := `label_replace(` + flowBy("finished_reason", "gpustack:request_success_total") + `, "finished_reason", "unsaid", "finished_reason", "")` +
+		` or label_replace(` + flowOfAll("gpustack:request_aborted_total") + `, "finished_reason", "abort", "", "")` +
+		` or label_replace(` + flowOfAll("gpustack:request_failed_total") + `, "finished_reason", "error", "", "")`
 	preempted := flow("gpustack:request_preemptions_total")
 	return []Panel{
-		eachInstance("Running", "Requests that each instance computes. If they differ much, the load is badly distributed.", "none", "not measured", gauge("gpustack:num_requests_running")).withTotal(load("gpustack:num_requests_running")),
-		eachInstance("Waiting", "Requests in each instance's queue. One grows while others are empty: the load is badly distributed. All grow: too few instances.", "none", "not measured", gauge("gpustack:num_requests_waiting")).withTotal(load("gpustack:num_requests_waiting")),
+		eachInstance("Running", "Requests that each instance computes. If they differ much, the load is badly distributed.", "none", "not measured", gauge("gpustack:num_requests_running")).withTotal(loadOfAll("gpustack:num_requests_running")),
+		eachInstance("Waiting", "Requests in each instance's queue. One grows while others are empty: the load is badly distributed. All grow: too few instances.", "none", "not measured", gauge("gpustack:num_requests_waiting")).withTotal(loadOfAll("gpustack:num_requests_waiting")),
 		eachInstance("Swapped out", "Requests whose KV cache was moved to CPU memory. Above 0: too many concurrent long requests for the GPU's memory.", "none", "this engine never swaps: vLLM from 0.9 on and SGLang preempt instead", gauge("gpustack:num_requests_swapped")),
-		eachInstance("Finished per second", "Requests that ended per second, with any result where the engine measures their latency. Prometheus sees those that end between two scrapes as one step: engines with few long requests look uneven.", "reqps", "no request ended yet", topRate(mostLines, byInstance, "("+finished()+")")).withTotal(finished()),
+		eachInstance("Finished per second", "Requests that ended per second, with any result where the engine measures their latency. Prometheus sees those that end between two scrapes as one step: engines with few long requests look uneven.", "reqps", "no request ended yet", topRate(mostLines, byInstance, "("+finished()+")")).withTotal(finishedOfAll()),
 		{
 			Kind: TimeSeries, W: 8, Title: "Finished requests by reason", Unit: "reqps", Min: new(0.0), Stacked: true, NoValue: "no request ended yet",
 			Description: thisModel + "Why requests ended. length: max_tokens cut the answer off; many of them: raise it. abort: the client disconnected, often because it waited too long. error: see the engine's log. Engines that report no reason are “unsaid”.",
 			Queries:     []Query{{Expr: reasons, Legend: "{{finished_reason}}"}},
 			Overrides:   []Override{painted("stop", "green"), painted("length", "yellow"), painted("abort", "orange"), painted("error", "red"), painted("repetition", "purple"), painted("unsaid", "blue")},
 		},
-		eachInstance("Preempted per second", "Requests that an instance stopped to free KV cache and computes again later: work done twice. If it is frequent: limit concurrent requests, or give the cache more memory.", "reqps", "this engine does not count preemptions", topRate(mostLines, byInstance, preempted)).withTotal(preempted),
+		eachInstance("Preempted per second", "Requests that an instance stopped to free KV cache and computes again later: work done twice. If it is frequent: limit concurrent requests, or give the cache more memory.", "reqps", "this engine does not count preemptions", topRate(mostLines, byInstance, preempted)).withTotal(flowOfAll("gpustack:request_preemptions_total")),
 	}
 }
 
@@ -150,13 +187,13 @@ func modelTokens() []Panel {
 	all := flow("gpustack:prompt_tokens_total") + " + " + flow("gpustack:generation_tokens_total")
 	const ragged = " Engines that count at a request's end (SGLang, MindIE) look ragged."
 	return []Panel{
-		eachInstance("Generated tok/s", "Tokens generated per second by instance. Instances on the same GPU type should be alike; if one is slower, check its GPUs and its waiting requests."+ragged, tokensPerSecond, "not measured", rate("gpustack:generation_tokens_total")).withTotal(flow("gpustack:generation_tokens_total")),
-		eachInstance("Prompt tok/s", "Prompt tokens per second by instance, computed or cached. High with few generated tokens: long prompts; a prefix cache helps."+ragged, tokensPerSecond, "not measured", rate("gpustack:prompt_tokens_total")).withTotal(flow("gpustack:prompt_tokens_total")),
-		eachInstance("Prompt tok/s from the cache", "Prompt tokens per second that were found in the cache and not computed, by instance. Near 0 with similar prompts: the prefix cache is off or too small, or the requests of one conversation go to different instances.", tokensPerSecond, "this engine does not count cached tokens: see the hit rate", rate("gpustack:prompt_tokens_cached_total")).withTotal(flow("gpustack:prompt_tokens_cached_total")),
-		eachInstance("All tok/s", "Prompt and generated tokens per second by instance: the number that benchmarks call throughput.", tokensPerSecond, "not measured", topRate(mostLines, byInstance, "("+all+")")).withTotal(all),
+		eachInstance("Generated tok/s", "Tokens generated per second by instance. Instances on the same GPU type should be alike; if one is slower, check its GPUs and its waiting requests."+ragged, tokensPerSecond, "not measured", rate("gpustack:generation_tokens_total")).withTotal(flowOfAll("gpustack:generation_tokens_total")),
+		eachInstance("Prompt tok/s", "Prompt tokens per second by instance, computed or cached. High with few generated tokens: long prompts; a prefix cache helps."+ragged, tokensPerSecond, "not measured", rate("gpustack:prompt_tokens_total")).withTotal(flowOfAll("gpustack:prompt_tokens_total")),
+		eachInstance("Prompt tok/s from the cache", "Prompt tokens per second that were found in the cache and not computed, by instance. Near 0 with similar prompts: the prefix cache is off or too small, or the requests of one conversation go to different instances.", tokensPerSecond, "this engine does not count cached tokens: see the hit rate", rate("gpustack:prompt_tokens_cached_total")).withTotal(flowOfAll("gpustack:prompt_tokens_cached_total")),
+		eachInstance("All tok/s", "Prompt and generated tokens per second by instance: the number that benchmarks call throughput.", tokensPerSecond, "not measured", topRate(mostLines, byInstance, "("+all+")")).withTotal(flowOfAll("gpustack:prompt_tokens_total") + " + " + flowOfAll("gpustack:generation_tokens_total")),
 		eachInstance("Generated tokens a request", "Mean of generated tokens of the requests that ended. A jump: clients ask for something else, or max_tokens changed.", "short", "not measured",
-			topRate(mostLines, byInstance, "("+flow("gpustack:request_generation_tokens_sum")+" / "+flow("gpustack:request_generation_tokens_count")+")")),
+			topRate(mostLines, byInstance, "("+flow("gpustack:request_generation_tokens_sum")+" / "+flow("gpustack:request_generation_tokens_count")+")")).withAll(meanOfAll("gpustack:request_generation_tokens")),
 		eachInstance("Prompt tokens a request", "Mean of prompt tokens of the requests that ended. Grows with the length of talks; what it costs is in Time to first token and in the KV cache.", "short", "not measured",
-			topRate(mostLines, byInstance, "("+flow("gpustack:request_prompt_tokens_sum")+" / "+flow("gpustack:request_prompt_tokens_count")+")")),
+			topRate(mostLines, byInstance, "("+flow("gpustack:request_prompt_tokens_sum")+" / "+flow("gpustack:request_prompt_tokens_count")+")")).withAll(meanOfAll("gpustack:request_prompt_tokens")),
 	}
 }

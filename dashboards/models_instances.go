@@ -193,7 +193,7 @@ func modelGPUs() []Panel {
 			topGauge(mostLines, byInstance, "sum", "gpustack:model_instance_gpu_memory_used_bytes", instanceSelector)),
 		eachInstance("Use of the fullest GPU", "The highest share of a GPU that an instance's processes used, as the driver measures it. Low while requests wait: something else is the limit, often the CPU.", "percentunit", "the driver does not measure it for each process",
 			topGauge(mostLines, byInstance, "max", "gpustack:model_instance_gpu_utilization_ratio", instanceSelector)),
-		eachInstance("Power", "Power of GPUs allocated to each instance: by use, or by memory where use is not measured. The dashboard Power has tokens per joule.", "watt", unseen, topRate(mostLines, byInstance, power)).withTotal(power),
+		eachInstance("Power", "Power of GPUs allocated to each instance: by use, or by memory where use is not measured. The dashboard Power has tokens per joule.", "watt", unseen, topRate(mostLines, byInstance, power)).withTotal("sum(" + power + ")"),
 	}
 }
 

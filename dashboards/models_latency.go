@@ -9,9 +9,26 @@ import (
 // slowest is how many instances a latency panel shows, with four lines each.
 const slowest = 5
 
-// latency is quantiles() for each instance with the mean, which buckets cannot distort, and with the slowest instances alone.
+// bySide keeps apart what must not be added up: buckets of different engines, and the two sides of a request.
+const bySide = "runtime, role"
+
+// ofAll are the quantiles and the mean of all chosen instances together, one line for each runtime and role.
+func ofAll(family string) (queries []Query) {
+	for _, percent := range []int{50, 95, 99} {
+		queries = append(queries, Query{
+			Expr:   fmt.Sprintf("histogram_quantile(0.%d, sum by (le, %s) (rate(%s[$__rate_interval])))", percent, bySide, ofInstances(family+"_bucket")),
+			Legend: fmt.Sprintf("all p%d %s", percent, legendOf(strings.Split(bySide, ", "))),
+		})
+	}
+	sum := func(suffix string) string {
+		return fmt.Sprintf("sum by (%s) (rate(%s[$__rate_interval]))", bySide, ofInstances(family+suffix))
+	}
+	return append(queries, Query{Expr: sum("_sum") + " / " + sum("_count"), Legend: "all mean " + legendOf(strings.Split(bySide, ", "))})
+}
+
+// latency is quantiles() of all instances and of each, with the mean, which buckets cannot distort, and with the slowest instances alone.
 func latency(title, description, family, absent string) []Panel {
-	panels := quantiles(title, fmt.Sprintf("%s The mean is exact, quantiles are as good as the engine's buckets. Of more than %d instances the %d with the highest mean in the time range.", description, slowest, slowest), family, instanceSelector, byInstance)
+	panels := quantiles(title, fmt.Sprintf("%s The lines all are the whole model, by runtime and role. The mean is exact, quantiles are as good as the engine's buckets. Of more than %d instances the %d with the highest mean in the time range.", description, slowest, slowest), family, instanceSelector, byInstance)
 	mean := fmt.Sprintf("%s / %s", flow(family+"_sum"), flow(family+"_count"))
 	panels[0].Queries = append(panels[0].Queries, Query{Expr: mean, Legend: "mean " + instanceLegend})
 	for i := range panels {
@@ -21,10 +38,11 @@ func latency(title, description, family, absent string) []Panel {
 			panels[i].Queries[k].Expr = top(slowest, byInstance, "("+q.Expr+")", overRange(mean))
 		}
 	}
+	panels[0].Queries = append(ofAll(family), panels[0].Queries...)
 	panels[0].Overrides = []Override{
 		thin(),
-		{Matching: "mean.*", Properties: map[string]any{"custom.lineStyle": object{"fill": "dash", "dash": []int{8, 6}}}},
-		{Matching: "p99.*", Properties: map[string]any{"custom.lineWidth": 2}},
+		{Matching: "(all )?mean.*", Properties: map[string]any{"custom.lineStyle": object{"fill": "dash", "dash": []int{8, 6}}}},
+		aggregateLine("all.*"),
 	}
 	panels[1].NoValue = "-"
 	return panels
@@ -105,14 +123,14 @@ func modelLengths() []Panel {
 
 func modelCache() []Panel {
 	usage := eachInstance("KV cache in use", "Share of the KV cache in use; of several data-parallel ranks the fullest. Orange from 90 %, red from 98 %: requests wait or are preempted. Remedies: fewer concurrent requests, shorter contexts, more memory for the cache, or another instance.", "percentunit", "this engine does not report it",
-		topGauge(mostLines, byInstance, "max", "gpustack:kv_cache_usage_ratio", instanceSelector))
+		topGauge(mostLines, byInstance, "max", "gpustack:kv_cache_usage_ratio", instanceSelector)).withAll("avg(" + counted("gpustack:kv_cache_usage_ratio") + ")")
 	usage.Max, usage.Thresholds = new(1.0), limits(0.9, 0.98)
 	hits := hitRate("gpustack:prefix_cache_hits_total", "gpustack:prefix_cache_queries_total", "gpustack:prefix_cache_hit_rate")
 	rate := eachInstance("Prefix cache hit rate", "Share of looked-up prompt tokens that were in the prefix cache: from the engine's counters, or its own figure where it counts nothing. Low with similar prompts: send the requests of one conversation to one instance, or give the cache more memory.", "percentunit", "the prefix cache is off, or this engine does not report it",
-		top(mostLines, byInstance, "("+hits+")", "("+overRange(hits)+")"))
+		top(mostLines, byInstance, "("+hits+")", "("+overRange(hits)+")")).withAll(hitRateOfAll("gpustack:prefix_cache_hits_total", "gpustack:prefix_cache_queries_total", "gpustack:prefix_cache_hit_rate"))
 	rate.Max = new(1.0)
 	computed := eachInstance("Computed prompt tokens a request", "Mean of a request's prompt tokens that were not in the cache. What prefix caching saves is the distance to Prompt tokens a request.", "short", "this engine does not report it: vLLM from 0.13 on and SGLang do",
-		topRate(mostLines, byInstance, "("+flow("gpustack:request_prefill_kv_computed_tokens_sum")+" / "+flow("gpustack:request_prefill_kv_computed_tokens_count")+")"))
+		topRate(mostLines, byInstance, "("+flow("gpustack:request_prefill_kv_computed_tokens_sum")+" / "+flow("gpustack:request_prefill_kv_computed_tokens_count")+")")).withAll(meanOfAll("gpustack:request_prefill_kv_computed_tokens"))
 	return []Panel{usage, rate, computed}
 }
 
@@ -120,13 +138,13 @@ func modelSpeculation() []Panel {
 	const off = "speculative decoding is off, or this engine does not report it"
 	accepted := hitRate("gpustack:spec_decode_accepted_tokens_total", "gpustack:spec_decode_draft_tokens_total", "gpustack:spec_decode_accept_rate")
 	share := eachInstance("Accepted share of drafted tokens", "Share of drafted tokens that the model accepted: from the engine's counters, or its own figure. Below about 40 % drafting costs more than it saves: fewer tokens a draft, or another draft model.", "percentunit", off,
-		top(mostLines, byInstance, "("+accepted+")", "("+overRange(accepted)+")"))
+		top(mostLines, byInstance, "("+accepted+")", "("+overRange(accepted)+")")).withAll(hitRateOfAll("gpustack:spec_decode_accepted_tokens_total", "gpustack:spec_decode_draft_tokens_total", "gpustack:spec_decode_accept_rate"))
 	share.Max = new(1.0)
 	drafted := flow("gpustack:spec_decode_draft_tokens_total")
 	kept := flow("gpustack:spec_decode_accepted_tokens_total")
 	return []Panel{
 		share,
-		eachInstance("Drafted tok/s", "Tokens drafted per second. Compare with the accepted ones on the right; the rest is wasted work.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, drafted)).withTotal(drafted),
-		eachInstance("Accepted tok/s", "Drafted tokens accepted per second: generated tokens that cost no step of their own.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, kept)).withTotal(kept),
+		eachInstance("Drafted tok/s", "Tokens drafted per second. Compare with the accepted ones on the right; the rest is wasted work.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, drafted)).withTotal(flowOfAll("gpustack:spec_decode_draft_tokens_total")),
+		eachInstance("Accepted tok/s", "Drafted tokens accepted per second: generated tokens that cost no step of their own.", tokensPerSecond, off+"; SGLang gives the share alone", topRate(mostLines, byInstance, kept)).withTotal(flowOfAll("gpustack:spec_decode_accepted_tokens_total")),
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/catalog"
 )
 
 // Names of the variables that GPUStack's dashboards and redirects use.
@@ -52,13 +54,22 @@ func instance() Variable {
 	}
 }
 
+// counting returns the matcher of the role that counts a metric of engines, for expressions that add up instances.
+func counting(family string) string {
+	c, ok := catalog.CountingOf(catalog.Prefix + strings.TrimPrefix(family, catalog.Prefix))
+	if !ok {
+		panic("dashboards: " + family + " has no counting role: add it to internal/catalog/roles.go")
+	}
+	return c.Matcher()
+}
+
 // quantiles returns the panel of a histogram's quantiles and, beside it, the one of the share of observations above the
 // highest finite bucket: where that isn't 0, the quantiles are capped and lie. Both are grouped by the given labels.
 func quantiles(title, description, family, selector string, by ...string) []Panel {
 	group := strings.Join(by, ", ")
 	legend := legendOf(by)
 	var queries []Query
-	for _, percent := range []int{50, 90, 99} {
+	for _, percent := range []int{50, 95, 99} {
 		queries = append(queries, Query{
 			Expr:   fmt.Sprintf(`histogram_quantile(0.%d, sum by (le, %s) (rate(%s_bucket{%s}[$__rate_interval])))`, percent, group, family, selector),
 			Legend: fmt.Sprintf("p%d %s", percent, legend),
@@ -69,8 +80,8 @@ func quantiles(title, description, family, selector string, by ...string) []Pane
 		{Kind: TimeSeries, Title: title, Description: description, W: 9, Unit: "s", Min: new(0.0), Queries: queries},
 		{
 			Kind: TimeSeries, Title: "Above top bucket", W: 3, Unit: "percentunit", Min: new(0.0), Max: new(1.0), NoLegend: true,
-			Description: "Share of observations above the engine's highest finite bucket. Above 1 % the p99 on the left is capped at that bucket and too low; above 10 % the p90, too. The engine decides its buckets: look at the mean, or raise them there.",
-			Thresholds:  []Threshold{{Color: "green"}, {Color: "orange", From: 0.01}, {Color: "red", From: 0.1}},
+			Description: "Share of observations above the engine's highest finite bucket. Above 1 % the p99 on the left is capped at that bucket and too low; above 5 % the p95, too. The engine decides its buckets: look at the mean, or raise them there.",
+			Thresholds:  []Threshold{{Color: "green"}, {Color: "orange", From: 0.01}, {Color: "red", From: 0.05}},
 			Queries:     []Query{{Expr: above, Legend: legend}},
 		},
 	}

@@ -8,10 +8,10 @@ const (
 )
 
 // perModel adds up a counter's rate over the instances of a model that energy is allocated to: others would make their tokens look
-// free. The window is Grafana's for rates, or the whole range.
+// free. A request that passes two instances is counted once. The window is Grafana's for rates, or the whole range.
 func perModel(family, window string) string {
 	return fmt.Sprintf("sum by (%s) (sum by (%s) (rate(%s[%s])) and on (worker_name, model_name, model_instance_name) group by (worker_name, model_name, model_instance_name) (%s))",
-		energyBy, engineBy, gpus(family), window, gpus(modelEnergyOf))
+		energyBy, engineBy, gpus(family, counting(family)), window, gpus(modelEnergyOf))
 }
 
 func modelEnergy(window string) string {

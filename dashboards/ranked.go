@@ -56,6 +56,11 @@ func totalLine() Override {
 	}}
 }
 
+// aggregateLine draws the series whose legend matches, which stand for all instances, in the text's colour and thicker.
+func aggregateLine(legend string) Override {
+	return Override{Matching: legend, Properties: map[string]any{"custom.lineWidth": 2, "color": object{"mode": "fixed", "fixedColor": "text"}}}
+}
+
 // painted gives the series with that legend a colour of its own.
 func painted(legend, color string) Override {
 	return Override{Matching: legend, Properties: map[string]any{"color": object{"mode": "fixed", "fixedColor": color}}}

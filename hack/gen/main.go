@@ -50,6 +50,9 @@ func run() error {
 	if err := errors.Join(splice(page, "engines", engines), splice(page, "gateways", gateways)); err != nil {
 		return err
 	}
+	if err := splice(filepath.Join("docs", "prefill-decode.md"), "roles", roles()); err != nil {
+		return err
+	}
 	accessPage, err := access()
 	if err != nil {
 		return err

@@ -19,15 +19,15 @@ func Queries() []Query {
 	return []Query{
 		{
 			"Waiting requests, by model and runtime",
-			`sum by (model_name, runtime) (gpustack:num_requests_waiting)`,
+			`sum by (model_name, runtime) (gpustack:num_requests_waiting{role!="router"})`,
 		},
 		{
 			"Generated tokens per second, by model and runtime",
-			`sum by (model_name, runtime) (rate(gpustack:generation_tokens_total[1m]))`,
+			`sum by (model_name, runtime) (rate(gpustack:generation_tokens_total{role!~"prefill|router"}[1m]))`,
 		},
 		{
 			"Time to first token, 95th percentile, by runtime",
-			`histogram_quantile(0.95, sum by (le, runtime) (rate(gpustack:time_to_first_token_seconds_bucket[1m])))`,
+			`histogram_quantile(0.95, sum by (le, runtime) (rate(gpustack:time_to_first_token_seconds_bucket{role!~"prefill|router"}[1m])))`,
 		},
 		{
 			"KV cache in use, by instance",
@@ -39,11 +39,11 @@ func Queries() []Query {
 		},
 		{
 			"Generated tokens per joule, by model",
-			`sum by (model_name) (rate(gpustack:generation_tokens_total[1m])) / sum by (model_name) (rate(gpustack:model_instance_gpu_energy_joules_total[1m]))`,
+			`sum by (model_name) (rate(gpustack:generation_tokens_total{role!~"prefill|router"}[1m])) / sum by (model_name) (rate(gpustack:model_instance_gpu_energy_joules_total[1m]))`,
 		},
 		{
 			"Mean time between two tokens, by runtime",
-			`sum by (runtime) (rate(gpustack:inter_token_latency_seconds_sum[1m])) / sum by (runtime) (rate(gpustack:inter_token_latency_seconds_count[1m]))`,
+			`sum by (runtime) (rate(gpustack:inter_token_latency_seconds_sum{role!~"prefill|router"}[1m])) / sum by (runtime) (rate(gpustack:inter_token_latency_seconds_count{role!~"prefill|router"}[1m]))`,
 		},
 		{
 			"Generated tokens per second, by user and model",

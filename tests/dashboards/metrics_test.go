@@ -46,13 +46,13 @@ func scraped(t *testing.T, prometheus viewer.Prometheus) exported {
 	}
 	target := []string{"job", "instance"}
 	worker := append(target, catalog.LabelClusterID, catalog.LabelClusterName, catalog.LabelWorkerID, catalog.LabelWorkerName)
-	instance := append(slices.Clone(worker), catalog.LabelModelID, catalog.LabelModelName, catalog.LabelModelInstanceID, catalog.LabelModelInstanceName, catalog.LabelRuntime)
+	instance := append(slices.Clone(worker), catalog.LabelModelID, catalog.LabelModelName, catalog.LabelModelInstanceID, catalog.LabelModelInstanceName, catalog.LabelRuntime, catalog.LabelRole)
 	for _, group := range []struct {
 		metrics  []catalog.Metric
 		identity []string
 	}{
-		// Engines' own labels stand behind the identity: these are on engines with ranks, or with priorities.
-		{slices.Concat(catalog.Runtime, catalog.RuntimeExtra), append(slices.Clone(instance), "engine", "dp_rank", "tp_rank", "pp_rank", "moe_ep_rank", "priority")},
+		// Engines' own labels stand behind the identity: these are on engines with ranks.
+		{slices.Concat(catalog.Runtime, catalog.RuntimeExtra), append(slices.Clone(instance), "engine", "dp_rank")},
 		{catalog.Gateway, instance},
 		{catalog.Instance, instance},
 		{catalog.WorkerNode, worker},
