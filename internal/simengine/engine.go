@@ -4,6 +4,9 @@
 // bursts, wait for batch slots and KV cache, share prefixes, are preempted, aborted, cut off. All figures of a page follow
 // from that one course of events, so they agree with one another as a real engine's do. The course depends on the seed
 // alone: two engines of equal options show the same bytes at the same moment, whoever looked before.
+//
+// A Group is a router with prefill and decode engines, on one course of events. Its Truth is what its users have seen; its pages are what
+// each part of it counts.
 package simengine
 
 import (
@@ -69,6 +72,10 @@ type Engine struct {
 	hang    Hang
 	hungAt  float64       // simulated time at which it hung
 	silent  chan struct{} // open while pages are not answered; nil: they are
+
+	group      *Group // that simulates it; nil: it does so itself
+	role       string // in the group
+	schedulers int    // of a data-parallel rank that write the same values to an SGLang page; 0: one
 }
 
 // New returns an engine of the profile. It simulates what happened between Start and now: an hour takes some 50 ms.
@@ -192,12 +199,23 @@ func (e *Engine) Restart() {
 
 // page returns the metrics page of this moment.
 func (e *Engine) page() []byte {
+	if e.group != nil {
+		e.group.mu.Lock()
+		defer e.group.mu.Unlock()
+		e.group.catchUp()
+		return e.render()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.catchUp()
 	if e.hang == HangHidden {
 		defer e.hideRequests()()
 	}
+	return e.render()
+}
+
+// render writes the metrics page of the simulation as it stands.
+func (e *Engine) render() []byte {
 	switch e.sim.p.kind {
 	case ProfileSGLang:
 		return e.renderSGLang()

@@ -18,6 +18,7 @@ const (
 type request struct {
 	arrived, gaveUpAt      float64 // gaveUpAt: the client leaves unless the first token has come by then
 	scheduled, first, last float64 // first scheduling, first token, latest token; zero before
+	queued                 float64 // when it entered the queue of the scheduler, if that is later than its arrival
 	prompt, output, most   int     // most: the max_tokens parameter
 	stream                 bool
 	end                    reason // how it ends when nothing else happens
@@ -25,10 +26,12 @@ type request struct {
 	group                  int    // the system prompt that it begins with
 	talk                   conversation
 	cached, cachedHost     int // prompt tokens found in the cache, and how many of them in host memory
+	received               int // prompt tokens whose KV came from another engine
 	remaining, chunk       int // tokens whose KV is still to be computed, and those of the step in progress
 	generated              int
 	tokens, blocks         int // KV held
 	retracted              bool
+	user                   *pdRequest // of a prefill/decode group
 }
 
 // conversation is what an earlier request left behind: its tokens may still be cached.
@@ -76,8 +79,17 @@ func (c *cache) popular(rng *rand.Rand) int {
 	return min(len(c.sizes)-1, int(n*u*u*u))
 }
 
-// arrive draws a request that arrives at t.
-func (s *sim) arrive(t float64) {
+// arrive draws a request that arrives at t, and queues it.
+func (s *sim) arrive(t float64) { s.enqueue(s.draw(t)) }
+
+// enqueue puts r at the end of the queue.
+func (s *sim) enqueue(r *request) {
+	s.st.received++
+	s.waiting = append(s.waiting, r)
+}
+
+// draw returns a request that arrives at t.
+func (s *sim) draw(t float64) *request {
 	r := s.newRequest()
 	rng, p := s.users, &s.p
 	r.arrived, r.gaveUpAt = t, t+p.patience.draw(rng)
@@ -110,8 +122,7 @@ func (s *sim) arrive(t float64) {
 		r.stopAt, r.end = 1+int(rng.Float64()*float64(r.output)), failed
 	}
 	r.remaining = r.prompt
-	s.st.received++
-	s.waiting = append(s.waiting, r)
+	return r
 }
 
 func (s *sim) newRequest() *request {

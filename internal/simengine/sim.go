@@ -23,8 +23,14 @@ type sim struct {
 	swapped   []*request
 	spare     []*request
 	// onEnd is told of requests that have ended; nil: nobody is.
-	onEnd      func(r *request, why reason, now float64)
+	onEnd func(r *request, why reason, now float64)
+	// onFirst is told of requests that have their first token; nil: nobody is.
+	onFirst func(r *request, now float64)
+	// keeps is asked about requests that have all their tokens. One that it keeps stays in memory until release; nil: none is kept.
+	keeps      func(r *request) bool
+	pd         *half // of an engine that is half of a prefill/decode group
 	blocksUsed int
+	held       int // of blocksUsed: blocks of requests that do not run, because their KV is on its way to or from another engine
 	hostUsed   int
 }
 
@@ -140,7 +146,7 @@ func (s *sim) admit(budget int) (prefill int) {
 	for len(s.waiting) > 0 && budget > 0 && len(s.running) < s.p.maxSequences {
 		r := s.waiting[0]
 		need := s.blocksFor(r.prompt + r.generated)
-		if len(s.running) > 0 && s.blocksUsed+need > s.p.blocks-reserve {
+		if len(s.running)+s.held > 0 && s.blocksUsed+need > s.p.blocks-reserve {
 			return prefill
 		}
 		s.waiting = s.waiting[1:]
@@ -195,6 +201,9 @@ func (s *sim) preempt(r *request) {
 	// Its blocks are the freshest ones in the cache: it finds most of them again when it returns soon.
 	r.talk = conversation{tokens: r.tokens, group: r.group, stamp: s.cache.written}
 	r.blocks, r.chunk, r.tokens, r.retracted = 0, 0, 0, true
+	if r.generated == 0 {
+		r.received = 0 // it computes all of its prompt itself
+	}
 	r.remaining = r.prompt + r.generated
 	s.waiting = append(s.waiting, nil)
 	copy(s.waiting[1:], s.waiting)
@@ -240,7 +249,9 @@ func (s *sim) endStep() {
 			emitted += n
 			s.emit(r, n)
 			if why, over := r.over(); over {
-				s.finish(r, why)
+				if s.keeps == nil || !s.keeps(r) {
+					s.finish(r, why)
+				}
 				continue
 			}
 		}
@@ -270,6 +281,9 @@ func (s *sim) emit(r *request, n int) {
 	if r.generated == 0 {
 		r.first = s.clock
 		s.st.started(r)
+		if s.onFirst != nil {
+			s.onFirst(r, s.clock)
+		}
 	} else {
 		s.st.next(s.clock-r.last, n)
 	}
@@ -291,10 +305,13 @@ func (r *request) over() (reason, bool) {
 }
 
 // finish ends r and frees what it held.
-func (s *sim) finish(r *request, why reason) {
-	s.st.finished(r, why, s.clock)
+func (s *sim) finish(r *request, why reason) { s.release(r, why, s.clock) }
+
+// release ends r at now, which may be later than the end of the last step, and frees what it held.
+func (s *sim) release(r *request, why reason, now float64) {
+	s.st.finished(r, why, now)
 	if s.onEnd != nil {
-		s.onEnd(r, why, s.clock)
+		s.onEnd(r, why, now)
 	}
 	s.blocksUsed -= r.blocks
 	s.cache.stamps[r.group] = s.cache.written

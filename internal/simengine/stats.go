@@ -20,6 +20,7 @@ type stats struct {
 	accepted    [maxDraft]uint64 // accepted draft tokens by position
 
 	startedPrompts, startedCached uint64 // prompt tokens of requests that got their first token
+	startedReceived               uint64 // of them those whose KV came from another engine
 	lostPrompts                   uint64 // prompt tokens of requests that ended without one
 	retractedIn, retractedOut     uint64 // tokens of requests that were computed again
 	prefillComputed               uint64 // prompt tokens computed step by step, those of retracted requests again
@@ -46,6 +47,10 @@ type stats struct {
 
 // side is what SGLang counts apart for streamed and whole answers.
 type side struct{ requests, prompt, generated, cached, cachedHost uint64 }
+
+func (s side) plus(o side) side {
+	return side{s.requests + o.requests, s.prompt + o.prompt, s.generated + o.generated, s.cached + o.cached, s.cachedHost + o.cachedHost}
+}
 
 // window measures throughput over the latest second of work.
 type window struct {
@@ -92,20 +97,26 @@ func (st *stats) admitted(r *request) {
 	st.hits += uint64(r.cached - r.cachedHost)
 	st.hostHits += uint64(r.cachedHost)
 	if st.p.kind == ProfileSGLang {
-		st.queue.observe(r.scheduled - r.arrived)
-		st.stageProcess.observe(.0012 + 1.5e-7*float64(r.prompt))
+		st.entered(r)
 	}
+}
+
+// entered counts a request's way into SGLang's batch.
+func (st *stats) entered(r *request) {
+	st.queue.observe(r.scheduled - max(r.arrived, r.queued))
+	st.stageProcess.observe(.0012 + 1.5e-7*float64(r.prompt))
 }
 
 // started counts a request that has got its first token.
 func (st *stats) started(r *request) {
 	st.startedPrompts += uint64(r.prompt)
 	st.startedCached += uint64(r.cached)
+	st.startedReceived += uint64(r.received)
 	st.stagePrefill.observe(r.first - r.scheduled)
 	if st.p.kind == ProfileMindIE {
 		st.promptTokens.observe(float64(r.prompt))
 	}
-	if r.stream || st.p.kind != ProfileSGLang {
+	if (r.stream || st.p.kind != ProfileSGLang) && !st.p.tellsLate {
 		st.firstToken.observe(st.round(r.first - r.arrived))
 	}
 }
@@ -166,7 +177,7 @@ func (st *stats) finishedVLLM(r *request, now float64) {
 	took := now - r.arrived
 	queued, inference, prefill, decode, perToken, computed := took, 0., 0., 0., 0., 0
 	if r.scheduled > 0 {
-		computed = r.prompt - r.cached
+		computed = r.prompt - r.cached - r.received
 		queued, inference, prefill = r.scheduled-r.arrived, now-r.scheduled, now-r.scheduled
 	}
 	if r.first > 0 {

@@ -113,7 +113,7 @@ func (e *Engine) renderVLLM() []byte {
 		})
 	}
 	p.gauges("vllm:num_requests_running", "Requests in the execution batch.", func(r vllmRank) float64 { return float64(len(r.running)) })
-	p.gauges("vllm:num_requests_waiting", "Requests waiting to be scheduled.", func(r vllmRank) float64 { return float64(len(r.waiting)) })
+	p.gauges("vllm:num_requests_waiting", "Requests waiting to be scheduled.", func(r vllmRank) float64 { return float64(r.queued()) })
 	queried, hits := func(st *stats) float64 { return float64(st.queried) }, func(st *stats) float64 { return float64(st.hits) }
 	usage := func(r vllmRank) float64 { return r.usage() }
 	if old {
@@ -128,26 +128,35 @@ func (e *Engine) renderVLLM() []byte {
 	p.counters("vllm:prefix_cache_hits", "Tokens found in the prefix cache.", hits)
 	if !old {
 		none := func(*stats) float64 { return 0 }
-		for _, cache := range [...]string{"external_prefix_cache", "mm_cache"} {
-			p.counters("vllm:"+cache+"_queries", "Lookups in a cache that this engine doesn't use.", none)
-			p.counters("vllm:"+cache+"_hits", "Hits in a cache that this engine doesn't use.", none)
+		external := func(of func(*half) uint64) func(vllmRank) []value {
+			return func(r vllmRank) []value {
+				if r.pd == nil {
+					return []value{{l: r.l}}
+				}
+				return []value{{r.l, float64(of(r.pd))}}
+			}
 		}
+		p.counterSets("vllm:external_prefix_cache_queries", "Tokens asked for at the KV connector.", external(func(h *half) uint64 { return h.externalQueried }))
+		p.counterSets("vllm:external_prefix_cache_hits", "Tokens that the KV connector had.", external(func(h *half) uint64 { return h.externalHits }))
+		p.counters("vllm:mm_cache_queries", "Lookups in a cache that this engine doesn't use.", none)
+		p.counters("vllm:mm_cache_hits", "Hits in a cache that this engine doesn't use.", none)
 	}
 	p.counters("vllm:num_preemptions", "Requests preempted.", func(st *stats) float64 { return float64(st.preemptions) })
 	p.counters("vllm:prompt_tokens", "Prompt tokens of requests that got past their prefill.", func(st *stats) float64 { return float64(st.startedPrompts) })
 	if !old {
 		p.counterSets("vllm:prompt_tokens_by_source", "Prompt tokens by where their KV came from.", func(r vllmRank) []value {
 			return []value{
-				{r.with(pair{"source", "local_compute"}), float64(r.st.startedPrompts - r.st.startedCached)},
+				{r.with(pair{"source", "local_compute"}), float64(r.st.startedPrompts - r.st.startedCached - r.st.startedReceived)},
 				{r.with(pair{"source", "local_cache_hit"}), float64(r.st.startedCached)},
-				{r.with(pair{"source", "external_kv_transfer"}), 0},
+				{r.with(pair{"source", "external_kv_transfer"}), float64(r.st.startedReceived)},
 			}
 		})
-		p.counters("vllm:prompt_tokens_cached", "Prompt tokens found in a cache.", func(st *stats) float64 { return float64(st.startedCached) })
+		p.counters("vllm:prompt_tokens_cached", "Prompt tokens found in a cache.", func(st *stats) float64 { return float64(st.startedCached + st.startedReceived) })
 	}
 	p.counters("vllm:generation_tokens", "Tokens generated.", func(st *stats) float64 { return float64(st.generated) })
 	p.counterSets("vllm:request_success", "Requests that ended, by the reason.", vllmEnds)
 	e.renderDistributions(p)
+	e.renderNIXL(p)
 	p.family("vllm:cache_config_info", "gauge", "Settings of the KV cache.")
 	for i := range e.ranks {
 		p.sample("vllm:cache_config_info", "", e.cacheConfig(i), 1)
@@ -161,8 +170,12 @@ func (e *Engine) renderStates(p *vllmPage) {
 	const waiting, sleep = "vllm:num_requests_waiting_by_reason", "vllm:engine_sleep_state"
 	p.family(waiting, "gauge", "Requests waiting to be scheduled, by what they wait for.")
 	for _, r := range p.ranks {
-		p.sample(waiting, "", r.with(pair{"reason", "capacity"}), float64(len(r.waiting)))
-		p.sample(waiting, "", r.with(pair{"reason", "deferred"}), 0)
+		deferred := 0
+		if r.pd != nil {
+			deferred = r.pd.transfer
+		}
+		p.sample(waiting, "", r.with(pair{"reason", "capacity"}), float64(r.queued()-deferred))
+		p.sample(waiting, "", r.with(pair{"reason", "deferred"}), float64(deferred))
 	}
 	p.family(sleep, "gauge", "Whether the engine is awake, and how deep it sleeps if not.")
 	for _, r := range p.ranks {
@@ -198,6 +211,37 @@ func (e *Engine) renderDistributions(p *vllmPage) {
 	if !old {
 		p.histograms("vllm:request_prefill_kv_computed_tokens", "Prompt tokens of a request that had to be computed.", func(st *stats) *histogram { return st.uncached })
 	}
+}
+
+// renderNIXL writes the families of the NIXL connector, which engines of both roles have: NixlPromMetrics in vLLM's nixl/stats.py.
+func (e *Engine) renderNIXL(p *vllmPage) {
+	if e.group == nil {
+		return
+	}
+	for _, f := range [...]struct {
+		name, help string
+		of         func(*half) *histogram
+	}{
+		{"vllm:nixl_xfer_time_seconds", "Seconds that a NIXL transfer took.", func(h *half) *histogram { return h.wire }},
+		{"vllm:nixl_post_time_seconds", "Seconds to submit a NIXL transfer.", func(h *half) *histogram { return h.post }},
+		{"vllm:nixl_bytes_transferred", "Bytes of a NIXL transfer.", func(h *half) *histogram { return h.size }},
+		{"vllm:nixl_num_descriptors", "Descriptors of a NIXL transfer.", func(h *half) *histogram { return h.descriptors }},
+	} {
+		p.family(f.name, "histogram", f.help)
+		var all []value
+		for _, r := range p.ranks {
+			p.series(f.name, r.l, f.of(r.pd))
+			all = append(all, value{l: r.l})
+		}
+		p.birth(f.name, f.help, all...)
+	}
+	count := func(name, help string, of func(*half) uint64) {
+		p.counterSets(name, help, func(r vllmRank) []value { return []value{{r.l, float64(of(r.pd))}} })
+	}
+	none := func(*half) uint64 { return 0 }
+	count("vllm:nixl_num_failed_transfers", "NIXL transfers that failed.", func(h *half) uint64 { return h.failed })
+	count("vllm:nixl_num_failed_notifications", "NIXL notifications that failed.", none)
+	count("vllm:nixl_num_kv_expired_reqs", "Requests whose KV nobody has read in time.", none)
 }
 
 // vllmEnds returns how many of a rank's requests ended for each reason that the version tells apart.
