@@ -31,6 +31,7 @@ const (
 	keyAs        = "as"
 	keySumOver   = "sum_over"
 	keySumBy     = "sum_by"
+	keyMaxOver   = "max_over"
 	keyIgnore    = "ignore"
 	keyRename    = "rename"
 	keyDrop      = "drop"

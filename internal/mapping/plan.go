@@ -46,6 +46,10 @@ type Change struct {
 	Keep, Drop []string
 	// Sum says that samples with the same labels are added up: the target has sum_over or sum_by.
 	Sum bool
+	// MaxOver names labels that number replicas of one quantity, such as tensor-parallel ranks. Of samples whose other labels
+	// are the same, the largest value is taken, with the labels of the lowest replica; this comes before Sum. Labels are
+	// compared in their order here: numbers as numbers and below other texts, a missing label below all.
+	MaxOver []string
 	// Rename gives native labels another name.
 	Rename []Rename
 	// Add are labels with a fixed value.

@@ -57,6 +57,7 @@ func Schema() []byte {
 			keyScale:     described("Multiplies values, bounds and sums, not counts.", schemaObject{"type": "number", "exclusiveMinimum": 0}),
 			keySumOver:   described("Labels that go; samples that are then alike are added up.", labels),
 			keySumBy:     described("The only labels that stay; samples that are then alike are added up.", labels),
+			keyMaxOver:   described("Labels that number replicas of one quantity; of samples that are otherwise alike the largest value is taken, with the labels of the lowest replica.", labels),
 			keyIgnore:    described("Values that mean that there is none.", oneOrList(schemaObject{"type": "number"})),
 			keyRename:    described("New names of labels.", labelled(reference("label"))),
 			keyDrop:      described("Labels that go; of samples that are then alike the first stays.", labels),

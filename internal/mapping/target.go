@@ -33,7 +33,7 @@ const (
 
 func targetKeys() []string {
 	return []string{
-		keyTo, keyMatch, keyAs, keyScale, keySumOver, keySumBy, keyIgnore, keyRename, keyDrop, keyKeep, keyAdd, keyValueFrom, keySince, keyUntil, keyApprox,
+		keyTo, keyMatch, keyAs, keyScale, keySumOver, keySumBy, keyMaxOver, keyIgnore, keyRename, keyDrop, keyKeep, keyAdd, keyValueFrom, keySince, keyUntil, keyApprox,
 	}
 }
 
@@ -71,7 +71,7 @@ func (v *validator) targetObject(p pointer, n *node) target {
 	if r.since != "" || r.until != "" {
 		r.target.versions = r.versionBounds()
 	}
-	if c := &r.change; c.Match != nil || c.Ignore != nil || c.ValueFrom != nil || c.Scale != 1 || c.Keep != nil || c.Drop != nil || c.Rename != nil || c.Add != nil {
+	if c := &r.change; c.Match != nil || c.Ignore != nil || c.ValueFrom != nil || c.Scale != 1 || c.Keep != nil || c.Drop != nil || c.MaxOver != nil || c.Rename != nil || c.Add != nil {
 		r.target.change = c
 	}
 	if len(v.faults) > before {
@@ -108,6 +108,8 @@ func (r *targetReader) field(f field) {
 		r.change.Drop, r.change.Sum = append(r.change.Drop, r.labels(f)...), true
 	case keySumBy:
 		r.change.Keep, r.change.Sum = append([]string{}, r.labels(f)...), true
+	case keyMaxOver:
+		r.change.MaxOver = r.labels(f)
 	case keyDrop:
 		r.change.Drop = append(r.change.Drop, r.labels(f)...)
 	case keyKeep:
@@ -147,6 +149,15 @@ func (r *targetReader) combinations() {
 	refuse(typ != catalog.Gauge, keyValueFrom, "makes a gauge; the target is a "+string(typ))
 	for _, key := range []string{keySumOver, keySumBy} {
 		refuse(typ == catalog.Summary, key, "is not for summaries: quantiles cannot be added up")
+	}
+	refuse(typ == catalog.Summary, keyMaxOver, "is not for summaries: the largest of several quantiles is a quantile of nothing")
+	for i, name := range r.change.MaxOver {
+		if p, n := at(keyMaxOver); slices.Contains(r.change.Drop, name) {
+			if n.kind == kindArray && i < len(n.items) {
+				p, n = p.index(i), n.items[i]
+			}
+			r.fault(p, n, "found the label %s, which is dropped or summed over as well: of replicas the lowest one's labels stay", quote(name))
+		}
 	}
 	refuse(r.target.as == AsCount, keyScale, "does not go with as: count: numbers of observations have no unit")
 	refuse(r.target.as != AsDeclared && r.change.ValueFrom != nil, keyValueFrom, "does not go with as: the value cannot come from labels and from a histogram")

@@ -29,6 +29,7 @@ runtime_mapping:
         - {to: running, value_from: [n, m], keep: k}
       c_seconds: {to: requests, as: sum}
       d: {to: running, since: "1.0", until: "2.0"}
+      g: {to: running, max_over: [tp_rank, pp_rank], sum_by: user}
       e: [{to: running, until: "1.0"}, {to: requests, as: cumulative}]
   Other:
     "*": {f: {to: running, approx: another thing}}
@@ -52,6 +53,7 @@ func TestTarget(t *testing.T) {
 		"c_seconds": {{Family: 1, Rank: 2, As: AsSum}},
 		"d":         {{Family: 0, Rank: 2}},
 		"e":         {{Family: 1, Rank: 3}},
+		"g":         {{Family: 0, Rank: 3, Change: &Change{Scale: 1, Keep: []string{"user"}, Sum: true, MaxOver: []string{"tp_rank", "pp_rank"}}}},
 		"p:":        {{Family: 1, Rank: 3}},
 		"p:x":       nil,
 		"f":         nil,

@@ -25,6 +25,11 @@ func (lt *labelTemplate) applyChange(c *mapping.Change, native []exposition.Labe
 		lt.fixedValue = exposition.AppendValue(nil, scaled(value, c.Scale))
 	}
 	lt.sum = c.Sum
+	return changeLabels(c, native)
+}
+
+// changeLabels returns the labels that a target makes of native ones.
+func changeLabels(c *mapping.Change, native []exposition.Label) []exposition.Label {
 	labels := make([]exposition.Label, 0, len(native)+len(c.Add))
 	for _, l := range native {
 		name := string(l.Name)
@@ -113,6 +118,7 @@ type sum struct {
 	boundEnd int // where its le ends in lineBuffer.bounds; it begins where that of the previous sum ends
 	value    float64
 	native   []byte // the value of the only sample, as the page spells it; nil if there are more or it was scaled
+	groups   int32  // of replicas that were added
 }
 
 // maxValueBytes bounds the text of a float64.
@@ -120,33 +126,47 @@ const maxValueBytes = 24
 
 // addToSum adds a sample to the sum of its series and reports whether it is the first one.
 func (b *lineBuffer) addToSum(name string, k kind, lt *labelTemplate, le, value []byte, spelled bool, s *labelTemplates) (first bool) {
-	hash := lt.hash + nameSalt(name)
-	if k == kindBucket {
-		hash += s.hash(exposition.Label{Name: nameLE, Value: le})
-	}
 	v, _ := exposition.ParseNumber(value)
-	short := shorten(hash)
+	i, first := b.sumOf(name, lt, le, s.lineSalt(name, k, le))
+	sum := &b.sums[i]
+	if !first {
+		sum.value += v
+		sum.native = nil
+		return false
+	}
+	sum.value = v
+	if spelled {
+		sum.native = value
+	}
+	return true
+}
+
+// lineSalt returns what the hash of a line has besides that of its labels.
+func (s *labelTemplates) lineSalt(name string, k kind, le []byte) uint64 {
+	if k == kindBucket {
+		return nameSalt(name) + s.hash(exposition.Label{Name: nameLE, Value: le})
+	}
+	return nameSalt(name)
+}
+
+// sumOf returns the index of the sum of a series, and whether it is new.
+func (b *lineBuffer) sumOf(name string, lt *labelTemplate, le []byte, salt uint64) (i int, first bool) {
+	short := shorten(lt.hash + salt)
 	t := &b.sumIndex
 	t.grow()
 	at := t.probe(short, t.start(short))
 	for t.slots[at].hash != 0 {
 		i := int(t.slots[at].line)
 		if sum := &b.sums[i]; sum.name == name && sum.labels.hash == lt.hash && string(b.boundOf(i)) == string(le) {
-			sum.value += v
-			sum.native = nil
-			return false
+			return i, false
 		}
 		at = t.probe(short, at+1)
 	}
 	t.set(at, short, len(b.sums))
 	b.bounds = append(b.bounds, le...)
-	added := sum{name: name, labels: lt, boundEnd: len(b.bounds), value: v}
-	if spelled {
-		added.native = value
-	}
-	b.sums = append(b.sums, added)
+	b.sums = append(b.sums, sum{name: name, labels: lt, boundEnd: len(b.bounds)})
 	b.samples++
-	return true
+	return len(b.sums) - 1, true
 }
 
 // boundOf returns the le of a sum.
@@ -163,6 +183,7 @@ func (b *lineBuffer) writeSums(scratch []byte) []byte {
 	if len(b.sums) == 0 {
 		return scratch
 	}
+	b.addGroups()
 	b.samples -= len(b.sums)
 	for i := range b.sums {
 		s := &b.sums[i]

@@ -22,9 +22,9 @@ type histogramCheck struct {
 // addBucket checks a bucket. infinite says that it is +Inf.
 func (c *histogramCheck) addBucket(lt *labelTemplate, infinite bool, value []byte) {
 	v := number(value)
-	if !c.running || c.series != lt.hash {
+	if !c.running || c.series != lt.fullHash {
 		c.endRun()
-		c.running, c.series, c.bad, c.infinite = true, lt.hash, false, false
+		c.running, c.series, c.bad, c.infinite = true, lt.fullHash, false, false
 	} else if v < c.last {
 		c.bad = true
 	}
@@ -41,14 +41,14 @@ func isInf(le []byte) bool { return le[0] == '+' && string(le) == "+Inf" }
 func (c *histogramCheck) addCount(lt *labelTemplate, value []byte) {
 	v := number(value)
 	c.endRun()
-	if c.awaitsCount && c.ended == lt.hash {
+	if c.awaitsCount && c.ended == lt.fullHash {
 		if c.inf != v {
 			c.invalid++
 		}
 		c.awaitsCount = false
 		return
 	}
-	c.counted, c.count, c.awaitsBuckets = lt.hash, v, true
+	c.counted, c.count, c.awaitsBuckets = lt.fullHash, v, true
 }
 
 // endRun ends a run of buckets.

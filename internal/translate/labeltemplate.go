@@ -25,16 +25,22 @@ type labelTemplate struct {
 	// head and tail are what the output has in place of before and after, with the instance's labels.
 	head string
 	tail []byte
-	// hash is a hash of the set of labels without le, in whatever order; groupHash is one without quantile, too.
-	hash, groupHash uint64
+	// hash is a hash of the set of labels without le, in whatever order; groupHash is one without quantile, too. With max_over
+	// neither has the labels that number replicas; fullHash is hash with them.
+	hash, groupHash, fullHash uint64
+	// replica is the place of the sample among its replicas, in a form whose bytes compare like it; nil without max_over.
+	// Samples with the same replicaHash are replicas of each other.
+	replica     []byte
+	replicaHash uint64
 	// next is the template that followed this one last time.
 	next int32
 	// hasQuantile says that there is a label quantile, badLE that there is an le that is not a number.
 	hasQuantile, badLE bool
 	// badQuantile says that the quantile is not a number.
 	badQuantile bool
-	// skip says that the target does not take samples with these labels, sum that it adds up those with the same output.
-	skip, sum bool
+	// skip says that the target does not take samples with these labels, sum that it adds up those with the same output, max that
+	// it takes the largest of several replicas.
+	skip, sum, max bool
 	// folded says that the sample's user is beyond the limit of Users, and part of OtherUsers.
 	folded bool
 	// fixedValue replaces the sample's value; nil: it does not.
@@ -255,7 +261,11 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 	} else {
 		*out = append(*out, '}', ' ')
 	}
-	if lt.folded {
+	lt.fullHash = lt.hash
+	if c != nil && len(c.MaxOver) > 0 && !lt.skip {
+		s.setReplica(&lt, c, sample.Labels, bucket)
+	}
+	if lt.folded && !lt.max {
 		return s.addFolded(list, lt, head, tail, bucket)
 	}
 	key := string(s.key)

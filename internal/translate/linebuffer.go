@@ -1,10 +1,6 @@
 package translate
 
-import (
-	"slices"
-
-	"github.com/stackscope/stackscope/internal/exposition"
-)
+import "slices"
 
 // A lineBuffer is the output lines of one metric of one page.
 type lineBuffer struct {
@@ -21,6 +17,7 @@ type lineBuffer struct {
 	bounds        []byte
 	sumIndex      hashTable
 	reservedBytes int
+	replicaSet    replicaSet
 	// Of the last line: its template, the length of its name, where it begins, and the length of its text before bound or value.
 	lastLabels                          *labelTemplate
 	lastNameLen, lastStart, lastHeadLen int
@@ -56,6 +53,7 @@ func (b *lineBuffer) clear() {
 	clear(b.sums)
 	b.sums, b.bounds = b.sums[:0], b.bounds[:0]
 	b.sumIndex.clear()
+	b.replicaSet.clear()
 }
 
 // add writes a line of the given size, unless the buffer has its series, and reports whether it did.
@@ -67,10 +65,7 @@ func (b *lineBuffer) add(size int, name string, k kind, lt *labelTemplate, le, v
 		}
 		b.trackLines(s)
 	}
-	hash := lt.hash + nameSalt(name)
-	if k == kindBucket {
-		hash += s.hash(exposition.Label{Name: nameLE, Value: le})
-	}
+	hash := lt.hash + s.lineSalt(name, k, le)
 	start := len(b.text)
 	b.write(size, name, lt, le, value)
 	if b.addLine(shorten(hash), start, s) {

@@ -21,7 +21,8 @@ func randomPage(r *rand.Rand) []byte {
 		name := pick(r, "engine:running", "engine:usage", "engine:usage_old", "engine:usage_new", "engine:tokens", "engine:cached",
 			"engine:latency_seconds", "engine:iteration_tokens_total", "engine:queue_duration_bucket", "engine:delay_seconds", "vllm:prompt_tokens",
 			"vllm:gpu_prefix_cache_hits", "vllm:prefix_cache_hits", "vllm:time_to_first_token_seconds", "other", "engine:latency_seconds_sum", "other_count",
-			"engine:ended", "engine:wait_ms", "engine:wait_seconds", "engine:rate", "engine:rate_old", "engine:info", "engine:stage", "engine:input_length", "old_engine:ended")
+			"engine:ended", "engine:wait_ms", "engine:wait_seconds", "engine:rate", "engine:rate_old", "engine:info", "engine:stage", "engine:input_length", "engine:load", "engine:load_old", "engine:work",
+			"engine:transfer_ms", "engine:transfer_seconds", "old_engine:ended")
 		switch r.IntN(12) {
 		case 0:
 			b.WriteString("# TYPE " + name + " " + pick(r, "counter", "gauge", "histogram", "summary", "untyped", "nonsense") + end)

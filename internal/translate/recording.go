@@ -100,7 +100,7 @@ func (c *recording) wrote(o *output, lt *labelTemplate, le []byte, pos int, samp
 	if o.kind == kindBucket || o.kind == kindCount {
 		c.page.ForbidNegative(line.slot)
 	}
-	if change := o.change; lt.sum || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
+	if change := o.change; lt.sum || lt.max || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
 		family.revalued = true
 	} else if s.written {
 		s.end = uint32(len(b.text) - 1)

@@ -38,6 +38,7 @@ type refCandidate struct {
 	family int
 	rank   int
 	sum    bool // is added to others of its series
+	refReplica
 }
 
 var (
@@ -219,10 +220,11 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 				continue
 			}
 			candidates = append(candidates, refCandidate{
-				refSample: refSample{Name: families[t.Family].WireName + t.suffix, Labels: refRender(refLabels(own, changed)), Value: newValue},
-				family:    t.Family,
-				rank:      t.Rank,
-				sum:       t.Change != nil && t.Change.Sum,
+				refSample:  refSample{Name: families[t.Family].WireName + t.suffix, Labels: refRender(refLabels(own, changed)), Value: newValue},
+				family:     t.Family,
+				rank:       t.Rank,
+				sum:        t.Change != nil && t.Change.Sum,
+				refReplica: refReplicaOf(t, set, value, own),
 			})
 		}
 		if refused {
@@ -307,7 +309,7 @@ func refSelect(candidates []refCandidate, families int, stats *translate.Stats) 
 		seen := map[[2]string]bool{}
 		sums := map[[2]string]int{}
 		for _, c := range candidates {
-			if c.family != family || c.rank != best {
+			if c.family != family || c.rank != best || c.max {
 				continue
 			}
 			key := [2]string{c.Name, c.Labels}
@@ -323,7 +325,9 @@ func refSelect(candidates []refCandidate, families int, stats *translate.Stats) 
 				samples = append(samples, c.refSample)
 			}
 		}
-		if len(seen) > 0 {
+		replicas := refLargest(slices.DeleteFunc(slices.Clone(candidates), func(c refCandidate) bool { return c.family != family || c.rank != best || !c.max }), stats)
+		samples = append(samples, replicas...)
+		if len(seen)+len(replicas) > 0 {
 			stats.Families++
 		}
 	}

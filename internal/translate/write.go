@@ -48,8 +48,21 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 	if c != nil {
 		le, value = r.changeValue(o, c, lt, le, value, b)
 	}
+	spelled := c == nil || c.Scale == 1 || o.kind == kindBucket || o.kind == kindCount
+	var salt uint64
+	if lt.max {
+		salt = r.labels.lineSalt(o.name, o.kind, le)
+		if group := b.findGroup(o.name, lt, le, salt); group >= 0 {
+			if r.makeRoom(seriesBytes) {
+				r.memory.left -= seriesBytes
+				b.reservedBytes += seriesBytes
+				b.addToGroup(group, lt, value, salt, spelled)
+			}
+			return outcomeTaken
+		}
+	}
 	size := lt.lineSize(o.name, le, value)
-	if lt.sum {
+	if lt.sum || lt.max {
 		size += max(0, maxValueBytes-len(value))
 	}
 	size += seriesBytes
@@ -61,12 +74,19 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 		b.newSeries.noteLeftOut(lt, le, r.labels.source)
 		return outcomeTaken
 	}
-	if size > r.memory.left && !r.memory.request(size) && !r.freeMemory(size) {
-		r.stats.OverMemory++
+	if !r.makeRoom(size) {
+		return outcomeTaken
+	}
+	if lt.max {
+		if b.addGroup(o.name, lt, le, value, salt, spelled) {
+			r.samples++
+			r.memory.left -= size
+			b.reservedBytes += size - seriesBytes
+		}
 		return outcomeTaken
 	}
 	if lt.sum {
-		if b.addToSum(o.name, o.kind, lt, le, value, c == nil || c.Scale == 1, &r.labels) {
+		if b.addToSum(o.name, o.kind, lt, le, value, spelled, &r.labels) {
 			r.samples++
 			r.memory.left -= size
 			b.reservedBytes += size - seriesBytes
@@ -78,6 +98,15 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 		r.memory.left -= size
 	}
 	return outcomeTaken
+}
+
+// makeRoom reports whether n bytes of memory are left, and counts a dropped sample if not.
+func (r *Result) makeRoom(n int) bool {
+	if n > r.memory.left && !r.memory.request(n) && !r.freeMemory(n) {
+		r.stats.OverMemory++
+		return false
+	}
+	return true
 }
 
 // seriesBytes is about how much memory a series takes besides its line.
@@ -99,7 +128,7 @@ func (r *Result) changeValue(o *output, c *mapping.Change, lt *labelTemplate, le
 		r.boundText = appendScaled(r.boundText[:0], le, c.Scale)
 		le = r.boundText
 		// Different bounds may be equal once they are scaled, and r.boundText is overwritten by the next bucket.
-		if !b.known.perLine && !lt.sum {
+		if !b.known.perLine && !lt.sum && !lt.max {
 			b.trackLines(&r.labels)
 		}
 	}
