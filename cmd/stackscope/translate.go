@@ -35,7 +35,7 @@ func (c *mappingTranslate) Run(e *command.Env) error {
 	}
 	plan := compiled.Plan(c.Runtime, c.Version)
 	if plan.Empty() {
-		return fmt.Errorf("the mapping has nothing for runtime %q: is it one of its runtimes?", c.Runtime)
+		return fmt.Errorf("the mapping has nothing to translate with: %s; see --runtime and --version", compiled.Missing(c.Runtime, c.Version))
 	}
 	page, err := readFile(e, c.Page, maxPageBytes)
 	if err != nil {

@@ -77,7 +77,7 @@ func (a *API) preview(ctx context.Context, in *previewInput) (*previewOutput, er
 	}
 	plan := compiled.Plan(req.Runtime, req.Version)
 	if plan.Empty() {
-		return nil, invalidBody("/runtime", fmt.Sprintf("found %q, for which the mapping has no entry in this version", req.Runtime))
+		return nil, invalidBody("/runtime", fmt.Sprintf("found %q and version %q, for which the mapping has nothing: %s", req.Runtime, req.Version, compiled.Missing(req.Runtime, req.Version)))
 	}
 	page := []byte(req.Page)
 	format := translate.DetectFormat("", page)

@@ -166,6 +166,45 @@ func (c *Compiled) Plan(runtime, version string) *Plan {
 	return c.cache(key, c.matching(at, version))
 }
 
+// Missing says why the mapping has nothing for an engine, "" if it has something.
+func (c *Compiled) Missing(runtime, version string) string {
+	switch at := c.runtime(runtime); {
+	case !c.Plan(runtime, version).Empty():
+		return ""
+	case at < 0:
+		return fmt.Sprintf("%s has no runtime %s", keyMapping, quote(runtime))
+	case slices.ContainsFunc(c.runtimes[at].ranges, func(r rangeMapping) bool { return r.any || r.versions.matches(parseVersion(version)) }):
+		return fmt.Sprintf("runtime %s has no target that holds for version %s: see its since and until", quote(runtime), quote(version))
+	case version == "":
+		return fmt.Sprintf("none of the version ranges of runtime %s holds for an engine of unknown version: %s", quote(runtime), c.runtimes[at].rangeTexts())
+	default:
+		return fmt.Sprintf("no version range of runtime %s matches version %s: %s", quote(runtime), quote(version), c.runtimes[at].rangeTexts())
+	}
+}
+
+// maxRangeTexts bounds how many version ranges an error lists.
+const maxRangeTexts = 10
+
+// rangeTexts lists the version ranges of a runtime.
+func (r *runtimeMapping) rangeTexts() string {
+	var texts []string
+	for i := range r.ranges {
+		switch {
+		case i == maxRangeTexts:
+			texts = append(texts, fmt.Sprintf("and %d more", len(r.ranges)-i))
+			return strings.Join(texts, ", ")
+		case r.ranges[i].any:
+			texts = append(texts, quote(anyVersion))
+		default:
+			texts = append(texts, quote(r.ranges[i].versions.text))
+		}
+	}
+	if len(texts) == 0 {
+		return "it has none"
+	}
+	return "it has " + strings.Join(texts, ", ")
+}
+
 // runtime returns the index of a runtime, or -1.
 func (c *Compiled) runtime(name string) int {
 	folded := -1

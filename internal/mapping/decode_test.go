@@ -109,7 +109,7 @@ func TestDecode_SixFaultsAtOnce(t *testing.T) {
 	want := []string{
 		"/gpustack_metrics/gpustack:num_requests_running/type",
 		"/gpustack_metrics/gpustack:prompt-tokens",
-		"/gpustack_metrics/gpustack:generation_tokens/unit",
+		"/gpustack_metrics/gpustack:generation_tokens/unity",
 		"/runtime_mapping/vLLM/>=0.9,<eleven",
 		"/runtime_mapping/vLLM/*/vllm:generation_tokens",
 		"/runtime_mapping/vLLM/*/vllm:num_requests_waiting",

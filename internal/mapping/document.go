@@ -21,11 +21,14 @@ const (
 	keyType        = "type"
 	keyDescription = "description"
 	keyAliases     = "name_aliases"
+	keyUnit        = "unit"           // of a metric; GPUStack reads it nowhere
+	keyQueries     = "metric_queries" // of GPUStack; not used here
 )
 
 // Keys of a target.
 const (
 	keyTo        = "to"
+	keyName      = "name" // GPUStack's spelling of keyTo
 	keyMatch     = "match"
 	keyScale     = "scale"
 	keyAs        = "as"

@@ -284,3 +284,28 @@ func BenchmarkDecode_Default(b *testing.B) {
 		}
 	}
 }
+
+// What is missing is told: the runtime, or a version range.
+func TestMissing(t *testing.T) {
+	c := mustCompile(t, `
+gpustack_metrics: {x: {type: gauge}}
+runtime_mapping:
+  Engine: {">=1.0,<2.0": {a: x}, "3.0.RC1": {a: x}}
+  Old: {">=1.0": {a: {to: x, since: "2.0"}}}
+  Any: {"*": {a: x}}
+  None: {}`)
+	for _, test := range []struct{ runtime, version, want string }{
+		{"Engine", "1.5", ""},
+		{"Any", "", ""},
+		{"vllm", "1.5", `runtime_mapping has no runtime "vllm"`},
+		{"engine", "2.0", `no version range of runtime "engine" matches version "2.0": it has ">=1.0,<2.0", "3.0.RC1"`},
+		{"Engine", "", `none of the version ranges of runtime "Engine" holds for an engine of unknown version: it has ">=1.0,<2.0", "3.0.RC1"`},
+		{"Engine", "dev", `no version range of runtime "Engine" matches version "dev": it has ">=1.0,<2.0", "3.0.RC1"`},
+		{"Old", "1.5", `runtime "Old" has no target that holds for version "1.5": see its since and until`},
+		{"None", "1", `no version range of runtime "None" matches version "1": it has none`},
+	} {
+		if got := c.Missing(test.runtime, test.version); got != test.want {
+			t.Errorf("%s %q: %q, want %q", test.runtime, test.version, got, test.want)
+		}
+	}
+}

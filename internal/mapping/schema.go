@@ -49,9 +49,10 @@ func Schema() []byte {
 		return schemaObject{"type": "object", "propertyNames": reference("label"), "additionalProperties": value, "minProperties": 1, "maxProperties": maxTargetItems}
 	}
 	target := schemaObject{
-		"type": "object", "additionalProperties": false, "required": []string{keyTo},
+		"type": "object", "additionalProperties": false, "oneOf": []any{schemaObject{"required": []string{keyTo}}, schemaObject{"required": []string{keyName}}},
 		"properties": schemaObject{
 			keyTo:        described("The unified metric that is fed.", reference("family")),
+			keyName:      described("GPUStack's spelling of "+keyTo+".", reference("family")),
 			keyMatch:     described("Takes only samples whose labels have one of these values; ! before a value means any other. A label that is not there is \"\".", labelled(oneOrList(text))),
 			keyAs:        described("sum and count make a counter or gauge of a histogram's _sum or _count; cumulative and gauge say that the engine's own type is wrong.", schemaObject{"enum": []string{asCumulative, asGauge, asSum, asCount}}),
 			keyScale:     described("Multiplies values, bounds and sums, not counts.", schemaObject{"type": "number", "exclusiveMinimum": 0}),
@@ -81,6 +82,7 @@ func Schema() []byte {
 					"properties": schemaObject{
 						keyType:        schemaObject{"type": "string", "pattern": typePattern()},
 						keyDescription: schemaObject{"type": "string", "maxLength": maxHelpBytes},
+						keyUnit:        described("Has no effect.", schemaObject{"type": "string"}),
 					},
 				},
 			}),
@@ -94,6 +96,7 @@ func Schema() []byte {
 					},
 				},
 			}),
+			keyQueries: described("Of GPUStack; has no effect.", schemaObject{"type": "object"}),
 			keyAliases: described("By runtime: beginnings of native names, as proxies write them, and what they stand for.", schemaObject{
 				"type":                 "object",
 				"additionalProperties": schemaObject{"type": "object", "propertyNames": reference("family"), "additionalProperties": reference("family"), "maxProperties": maxNameAliases},

@@ -33,7 +33,7 @@ const (
 
 func targetKeys() []string {
 	return []string{
-		keyTo, keyMatch, keyAs, keyScale, keySumOver, keySumBy, keyMaxOver, keyIgnore, keyRename, keyDrop, keyKeep, keyAdd, keyValueFrom, keySince, keyUntil, keyApprox,
+		keyTo, keyName, keyMatch, keyAs, keyScale, keySumOver, keySumBy, keyMaxOver, keyIgnore, keyRename, keyDrop, keyKeep, keyAdd, keyValueFrom, keySince, keyUntil, keyApprox,
 	}
 }
 
@@ -62,8 +62,11 @@ func (v *validator) targetObject(p pointer, n *node) target {
 	for f := range v.fields(p, n, asWritten) {
 		r.field(f)
 	}
-	if n.get(keyTo) == nil {
-		v.fault(p, n, "found no key %q, required is the metric name of the target", keyTo)
+	switch to, name := n.get(keyTo), n.get(keyName); {
+	case to == nil && name == nil:
+		v.fault(p, n, "found no key %q, required is the metric name of the target, here or as GPUStack spells it, %q", keyTo, keyName)
+	case to != nil && name != nil:
+		v.fault(p.key(keyName), name, "found %q besides %q, allowed is one of the two: they mean the same", keyName, keyTo)
 	}
 	if r.target.family != "" {
 		r.combinations()
@@ -82,7 +85,7 @@ func (v *validator) targetObject(p pointer, n *node) target {
 
 func (r *targetReader) field(f field) {
 	switch f.name {
-	case keyTo:
+	case keyTo, keyName:
 		if r.is(kindString, f.at, f.value, "a metric name as a string") {
 			r.target.family = r.reference(f.at, f.value)
 		}

@@ -168,7 +168,7 @@ func TestSchema(t *testing.T) {
 	if diff := cmp.Diff(slices.Sorted(slices.Values(targetKeys())), slices.Sorted(maps.Keys(schema.Defs.Target.Properties))); diff != "" {
 		t.Errorf("keys of a target (-decoder +schema):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{keyMetrics, keyAliases, keyMapping}, slices.Sorted(maps.Keys(schema.Properties))); diff != "" {
+	if diff := cmp.Diff([]string{keyMetrics, keyQueries, keyAliases, keyMapping}, slices.Sorted(maps.Keys(schema.Properties))); diff != "" {
 		t.Errorf("keys of a document (-decoder +schema):\n%s", diff)
 	}
 	if !bytes.HasSuffix(Schema(), []byte("}\n")) {
@@ -279,4 +279,20 @@ func catalogHelp(t *testing.T, name string) string {
 	}
 	t.Fatalf("%s is not in the catalog", name)
 	return ""
+}
+
+// GPUStack's {name, scale} is {to, scale}.
+func TestTarget_GPUStacksSpelling(t *testing.T) {
+	document := func(key string) *Plan {
+		return mustCompile(t, `
+gpustack_metrics: {step_seconds: {type: gauge, description: Time., unit: seconds}, requests: {type: counter, unit: ""}}
+runtime_mapping: {Engine: {"*": {a_ms: {`+key+`: step_seconds, scale: 0.001}, b: [{`+key+`: requests}, {`+key+`: step_seconds, drop: pid}]}, "<1.0": {a_s: step_seconds}}}`).Plan("Engine", "0.9")
+	}
+	ours, theirs := document(keyTo), document(keyName)
+	for _, native := range []string{"a_ms", "b", "b_total", "a_s"} {
+		got := theirs.Lookup([]byte(native))
+		if diff := cmp.Diff(ours.Lookup([]byte(native)), got); diff != "" || len(got) == 0 {
+			t.Errorf("%s (-to +name):\n%s", native, diff)
+		}
+	}
 }

@@ -170,8 +170,12 @@ func (v *validator) document(root *node) *Document {
 			v.mapping(f.at, f.value)
 		case keyAliases:
 			v.aliases(f.at, f.value)
+		case keyQueries:
+			if v.is(kindObject, f.at, f.value, "an object") {
+				v.unused(f.at, f.value)
+			}
 		default:
-			v.unknownKey(f, keyMetrics, keyMapping, keyAliases)
+			v.unknownKey(f, keyMetrics, keyMapping, keyAliases, keyQueries)
 		}
 	}
 	return v.doc
@@ -252,8 +256,10 @@ func (v *validator) definition(metric field) (definition, bool) {
 		case keyDescription:
 			def.described = true
 			def.description = v.description(f.at, f.value)
+		case keyUnit:
+			v.is(kindString, f.at, f.value, "a string")
 		default:
-			v.unknownKey(f, keyType, keyDescription)
+			v.unknownKey(f, keyType, keyDescription, keyUnit)
 		}
 	}
 	if metric.value.get(keyType) == nil {
@@ -332,6 +338,27 @@ func (v *validator) entries(p pointer, n *node) []entry {
 		entries = append(entries, entry{native: withoutTotal(f.name), targets: v.targets(f.at, f.value)})
 	}
 	return entries
+}
+
+// unused checks a part of a document that has no effect: it must be one that JSON can express.
+func (v *validator) unused(p pointer, n *node) {
+	switch n.kind {
+	case kindObject:
+		for f := range v.fields(p, n, asWritten) {
+			v.unused(f.at, f.value)
+		}
+	case kindArray:
+		for i, item := range n.items {
+			v.unused(p.index(i), item)
+		}
+	case kindString:
+	case kindNumber:
+		v.number(p, n, "a number")
+	case kindBool:
+		n.text = strings.ToLower(n.text)
+	default:
+		v.wrongType(p, n, "an object, a list, a string, a number or a boolean")
+	}
 }
 
 const allowedTargets = "a metric name as a string, an object with " + keyTo + ", or a list of these"

@@ -263,7 +263,7 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 	}
 	lt.fullHash = lt.hash
 	if c != nil && len(c.MaxOver) > 0 && !lt.skip {
-		s.setReplica(&lt, c, sample.Labels, bucket)
+		s.setReplica(&lt, c, src, sample.Labels, bucket)
 	}
 	if lt.folded && !lt.max {
 		return s.addFolded(list, lt, head, tail, bucket)

@@ -13,8 +13,8 @@ import (
 // This file is the target option max_over: of several replicas of one quantity, one sample is written.
 
 // setReplica notes in a template of which series its samples are replicas, and which one of them. The native labels are those of
-// the page.
-func (s *labelTemplates) setReplica(lt *labelTemplate, c *mapping.Change, native []exposition.Label, bucket bool) {
+// the page, src is the Source of the sample.
+func (s *labelTemplates) setReplica(lt *labelTemplate, c *mapping.Change, src *Source, native []exposition.Label, bucket bool) {
 	lt.max = true
 	others := slices.DeleteFunc(slices.Clone(native), func(l exposition.Label) bool {
 		return len(l.Value) == 0 || slices.Contains(c.MaxOver, string(l.Name)) || bucket && string(l.Name) == labelLE
@@ -25,7 +25,10 @@ func (s *labelTemplates) setReplica(lt *labelTemplate, c *mapping.Change, native
 		written = s.users.rewriteLabels(&unused, written)
 	}
 	lt.hash, lt.groupHash = 0, 0
-	for _, l := range s.source.relabel(nil, written) {
+	for _, l := range append(src.relabel(nil, written), src.hashed...) {
+		if !s.source.isHashed(string(l.Name)) {
+			continue
+		}
 		h := s.hash(l)
 		lt.hash += h
 		if string(l.Name) != labelQuantile {
