@@ -19,11 +19,11 @@ const (
 // identify requests the version and model from the engine unless they are declared. It reports whether both are known.
 func (e *Engine) identify(ctx context.Context) bool {
 	e.mu.Lock()
-	starts, runtimeName, modelLabel := e.starts, e.status.Runtime, e.modelLabel
+	starts, runtimeName, modelLabel, role := e.starts, e.status.Runtime, e.modelLabel, e.status.Role
 	e.mu.Unlock()
 
 	known := Identity{Runtime: runtimeName, Version: e.declared.Version, Model: e.declared.Model}
-	found, err := runtimes.Identify(ctx, e.fetcher, e.target, known, modelLabel)
+	found, err := runtimes.Identify(ctx, e.fetcher, e.target, known, modelLabel, role)
 
 	e.mu.Lock()
 	defer e.mu.Unlock()

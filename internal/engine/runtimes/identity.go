@@ -1,11 +1,13 @@
 package runtimes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
 
 	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // Identity is what an engine is. Empty: not known.
@@ -16,9 +18,14 @@ type Identity struct {
 }
 
 // Identify requests what known lacks from the engine at t, and returns known with it. modelLabel is the model's name in the labels of the
-// engine's page. The error says what is still missing and may come with a later request.
-func Identify(ctx context.Context, f *fetch.Fetcher, t fetch.Target, known Identity, modelLabel string) (Identity, error) {
+// engine's page. A router is not asked: its page has a port of its own, where nothing answers but the page. The error says what is still
+// missing and may come with a later request.
+func Identify(ctx context.Context, f *fetch.Fetcher, t fetch.Target, known Identity, modelLabel string, role fleet.Role) (Identity, error) {
 	p := prober{f, t}
+	if role == fleet.RoleRouter && routerPrefixes[known.Runtime] != nil {
+		known.Model = cmp.Or(known.Model, modelLabel)
+		return known, nil
+	}
 	if known.Runtime == "" {
 		known.Runtime = p.runtime(ctx)
 	}

@@ -4,6 +4,7 @@ package runtimes
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 	"sync"
 	"time"
@@ -143,17 +144,12 @@ func Recognise(page []byte) string {
 	return ""
 }
 
-// Wrote reports whether page has a metric that only this runtime has.
+// Wrote reports whether page has a metric that only this runtime, or the router of its engines, has.
 func (r Runtime) Wrote(page []byte) bool {
 	if r.exclude != "" && bytes.Contains(page, []byte("# TYPE "+r.exclude)) {
 		return false
 	}
-	for _, prefix := range r.prefixes {
-		if bytes.HasPrefix(page, []byte(prefix)) || bytes.Contains(page, []byte("\n"+prefix)) || bytes.Contains(page, []byte("# TYPE "+prefix)) {
-			return true
-		}
-	}
-	return false
+	return has(page, r.prefixes) || has(page, routerPrefixes[r.Name])
 }
 
 // Path is the default path of the metrics page.
@@ -166,8 +162,9 @@ func (r Runtime) Path() string {
 
 // ModelLabel returns the model's name in the labels of page, or "".
 func (r Runtime) ModelLabel(page []byte) string {
-	if label := labelValue(page, "model_name", r.prefixes); len(label) <= maxModelBytes {
-		return label
+	label := cmp.Or(labelValue(page, "model_name", r.prefixes), r.routedModel(page))
+	if len(label) > maxModelBytes {
+		return ""
 	}
-	return ""
+	return label
 }

@@ -231,10 +231,6 @@ func TestGatewaysAreRecognised(t *testing.T) {
 			t.Errorf("%q is a gateway", name)
 		}
 	}
-	// SGLang's router is no engine and none of these.
-	if got := Recognise([]byte("# TYPE smg_http_requests_total counter\nsmg_http_requests_total 1\n")); got != "" {
-		t.Errorf("smg: got %q", got)
-	}
 }
 
 func FuzzScan(f *testing.F) {
