@@ -70,6 +70,7 @@ var (
 	RuntimeTypeConflicts  = Metric{Name: Prefix + "runtime_type_conflicts", Type: Counter, Help: "Mapped metrics of the engine's metrics pages whose type does not fit the mapping."}
 	RuntimeHistograms     = Metric{Name: Prefix + "runtime_invalid_histograms", Type: Counter, Help: "Histograms of the engine's metrics pages that are inconsistent and were passed on unchanged."}
 	RuntimeDropped        = Metric{Name: Prefix + "runtime_dropped_samples", Type: Counter, Help: "Samples of the engine's metrics pages that were dropped, by reason: series_limit (the page has more series than the limit), memory (the pages of all engines need more than the memory budget).", Labels: []string{"reason"}}
+	RuntimeModelsFolded   = Metric{Name: Prefix + "runtime_models_folded", Type: Gauge, Help: "Models of an engine's metrics page that names several which are beyond the limit of 32: the model_name of their samples is other."}
 	RuntimeNewLeftOut     = Metric{Name: Prefix + "runtime_new_series_left_out", Type: Counter, Help: "Samples of the engine's metrics pages that were dropped because their series were new and --max-new-series-per-engine was reached, by metric and by the label with the most values among them. Series that are already known continue.", Labels: []string{"family", "label"}}
 	GatewayUsers          = Metric{Name: Prefix + "gateway_users", Type: Gauge, Help: "Users of the gateway that have series of their own."}
 	GatewayUsersFolded    = Metric{Name: Prefix + "gateway_users_folded", Type: Counter, Help: "Users of the gateway that are counted as user other: --user-limit was reached, or their name is too long."}
@@ -85,7 +86,7 @@ var (
 // WorkerOwn lists the metrics that a worker exports about its own work, in the order in which they are exported.
 var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
-	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeDropped, RuntimeNewLeftOut,
+	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeModelsFolded, RuntimeDropped, RuntimeNewLeftOut,
 	GatewayUsers, GatewayUsersFolded,
 	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, UnreportedInstances, MetricsConfigApplied, BuildInfo,
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/stackscope/stackscope/internal/exposition"
 )
 
-// maxRendered bounds the cached label sets: with and without cluster labels, each before and after a change.
-const maxRendered = 4
+// maxRendered bounds the cached label sets: of each model of a page that names several, before and after a change.
+const maxRendered = 72
 
 // rendered caches the labels of the engine's samples for one set of instance labels, which precede them.
 type rendered struct {

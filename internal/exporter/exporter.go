@@ -40,6 +40,35 @@ type Instance struct {
 	Version  string     // chooses the mapping
 	// Gateway says that it is a proxy in front of engines, whose page may name users.
 	Gateway bool
+	// Models are those of a page that names several; nil: all samples are of Model.
+	Models *Models
+}
+
+// Models are the models of an engine whose page names several. It is immutable: a change is a new one.
+type Models struct {
+	// ByLabel has the labels of a sample by the value of its label. An Instance without a Model stands for
+	// samples that belong to none.
+	ByLabel map[string]ModelInstance
+	// Other has those of samples with any other value; nil: they belong to none.
+	Other *ModelInstance
+	// Folded is how many models of the page have no instance of their own and are part of Other.
+	Folded int
+	// Labels are the native labels that name the model of a sample, in order: the first one that a sample has counts.
+	Labels []string
+}
+
+// ModelInstance has the labels of one of several models of an engine.
+type ModelInstance struct {
+	ID, Name string
+	ModelID  string
+	Model    string
+	Role     fleet.Role
+}
+
+// Of returns the instance of one of its models.
+func (in Instance) Of(m ModelInstance) Instance {
+	in.ID, in.Name, in.ModelID, in.Model, in.Role, in.Models = m.ID, m.Name, m.ModelID, m.Model, m.Role, nil
+	return in
 }
 
 // Engine is an inference engine. It must be a pointer: the Exporter keeps state for each. Its methods are called from several

@@ -30,16 +30,36 @@ func (t *engineState) source(id Identity, in Instance) source {
 		}
 	}
 	pairs := append(identityPairs(id), in.pairs()...)
-	labels := make([]translate.Label, 0, len(pairs)/2)
-	for i := 0; i < len(pairs); i += 2 {
-		labels = append(labels, translate.Label{Name: pairs[i], Value: pairs[i+1]})
-	}
-	s := source{identity: id, instance: in, src: translate.NewSource(labels), labels: exposition.RenderLabels(pairs...), version: exposition.RenderLabels("runtime_version", in.Version)}
+	s := source{identity: id, instance: in, src: translateSource(id, in), labels: exposition.RenderLabels(pairs...), version: exposition.RenderLabels("runtime_version", in.Version)}
 	if len(t.sources) == maxSources {
 		t.sources = slices.Delete(t.sources, 0, 1)
 	}
 	t.sources = append(t.sources, s)
 	return s
+}
+
+// translateSource returns the labels of the engine's samples for the translator.
+func translateSource(id Identity, in Instance) *translate.Source {
+	if in.Models == nil {
+		return translate.NewSource(sampleLabels(id, in))
+	}
+	split := translate.Split{By: in.Models.Labels, Models: make(map[string][]translate.Label, len(in.Models.ByLabel))}
+	for value, m := range in.Models.ByLabel {
+		split.Models[value] = sampleLabels(id, in.Of(m))
+	}
+	if in.Models.Other != nil {
+		split.Other = sampleLabels(id, in.Of(*in.Models.Other))
+	}
+	return translate.NewSplitSource(sampleLabels(id, in), split)
+}
+
+func sampleLabels(id Identity, in Instance) []translate.Label {
+	pairs := append(identityPairs(id), in.pairs()...)
+	labels := make([]translate.Label, 0, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		labels = append(labels, translate.Label{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return labels
 }
 
 func identityPairs(id Identity) []string {

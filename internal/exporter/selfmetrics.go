@@ -103,6 +103,12 @@ func writePages(w *exposition.Writer, outcomes []outcome) {
 	family(catalog.RuntimeSeries, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.Samples), "" })
 	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.errors().typeConflicts), "" })
 	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.errors().invalidHistograms), "" })
+	family(catalog.RuntimeModelsFolded, func(o *outcome) (float64, exposition.Labels) {
+		if models := o.fetch.instance.Models; models != nil {
+			return float64(models.Folded), ""
+		}
+		return -1, ""
+	})
 	writeDropped(w, outcomes)
 	writeDroppedSeries(w, outcomes)
 	users := func(m catalog.Metric, count func(kept, folded int) int) {

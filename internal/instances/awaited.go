@@ -77,10 +77,17 @@ func (m *Manager) discovers(key string) bool {
 func (s *Store) await() {
 	s.awaited = make(map[string]bool)
 	for name, e := range s.state.Engines {
-		if e.There && e.IDs.InstanceID != 0 {
+		if e.There && e.IDs.InstanceID != 0 && e.isInstance(name) {
 			s.awaited[name] = true
 		}
 	}
+}
+
+// isInstance reports whether the engine of that name was an instance itself: it is none if its page names several models, unless one of
+// them has its name.
+func (e *engineState) isInstance(name string) bool {
+	several := slices.ContainsFunc(e.Models, func(m storedModel) bool { return m.There })
+	return !several || slices.ContainsFunc(e.Models, func(m storedModel) bool { return m.There && m.Name == name })
 }
 
 // awaitedEngines returns a copy of what is known of the awaited engines, by instance name.

@@ -17,17 +17,22 @@ import (
 type Instance struct {
 	key      string
 	engine   *engine.Engine
+	manager  *Manager
 	store    *Store
 	order    int
 	declared bool
-	cancel   context.CancelFunc // nil: not started
+	// declaredModel is the model of the declaration or of the command line, earlierModel that of an earlier run.
+	declaredModel, earlierModel string
+	cancel                      context.CancelFunc // nil: not started
 
 	// Guarded by Manager.mu.
 	found discovery.Found
 	pid   int       // the last one known
 	gone  time.Time // zero: it is there
 
-	labels atomic.Pointer[instanceLabels]
+	pageModels atomic.Pointer[pageModels]
+	exported   atomic.Pointer[exportedModels]
+	labels     atomic.Pointer[instanceLabels]
 }
 
 type instanceLabels struct {
@@ -57,8 +62,13 @@ func (in *Instance) Fetch(ctx context.Context) (exporter.Page, error) {
 
 // Instance implements exporter.Engine.
 func (in *Instance) Instance() exporter.Instance {
-	s := in.engine.Status()
+	s, p := in.models()
 	out := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Role: s.Role, Version: s.Version, Gateway: runtimes.IsGateway(s.Runtime)}
+	if p.areSeveral() {
+		exported := in.exportModels(&s, p)
+		out.Model, out.ID, out.Models = "", exported.ownID, exported.models
+		return out
+	}
 	if known := in.store.engine(s.Name); known.IDs.Model == s.Model {
 		out.ID, out.ModelID = IDLabel(known.IDs.InstanceID), IDLabel(known.IDs.ModelID)
 	}
@@ -76,7 +86,7 @@ func IDLabel(id int64) string {
 // ownLabels returns the labels of what the worker itself measures of the engine. They are cached until they change.
 func (in *Instance) ownLabels() exposition.Labels {
 	instance := in.Instance()
-	instance.Version = "" // is no label
+	instance.Version, instance.Models = "", nil // are no labels
 	if l := in.labels.Load(); l != nil && l.instance == instance {
 		return l.labels
 	}

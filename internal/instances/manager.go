@@ -170,17 +170,30 @@ func (m *Manager) SetIDs(name, model string, instanceID, modelID int64) {
 func (m *Manager) Reported() []fleet.ReportedInstance {
 	var out []fleet.ReportedInstance
 	for _, in := range m.Instances() {
-		s := in.engine.Status()
+		s, p := in.models()
+		if p.areSeveral() {
+			for _, model := range p.all() {
+				of := s
+				of.Name, of.Model = model.name, model.model
+				of.State, of.Message = p.stateOf(model, &s)
+				out = append(out, reported(&of))
+			}
+			continue
+		}
 		if s.Model == "" && !runtimes.IsGateway(s.Runtime) {
 			continue
 		}
-		out = append(out, fleet.ReportedInstance{
-			Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
-			Role: s.Role, Group: s.Group, Upstreams: s.Upstreams, Source: s.Source, SourceKey: s.SourceKey,
-			State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
-		})
+		out = append(out, reported(&s))
 	}
 	return append(out, m.missing()...)
+}
+
+func reported(s *engine.Status) fleet.ReportedInstance {
+	return fleet.ReportedInstance{
+		Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
+		Role: s.Role, Group: s.Group, Upstreams: s.Upstreams, Source: s.Source, SourceKey: s.SourceKey,
+		State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
+	}
 }
 
 // Run follows what discovery finds, reads the engines and saves the state, until ctx ends.
@@ -252,6 +265,9 @@ func (m *Manager) reconcile(ctx context.Context, found []discovery.Found) {
 	for _, in := range m.byKey {
 		m.start(ctx, in)
 		in.observe(m.opts.GPUs)
+		if s := in.engine.Status(); in.currentModels().areSeveral() || s.PageModels != in.currentModels().page {
+			changed = m.followModels(in, &s) || changed
+		}
 	}
 	if changed {
 		m.publish()
@@ -343,7 +359,11 @@ func (m *Manager) add(key string, d engine.Declaration, history engine.History, 
 			order = max(order, in.order+1)
 		}
 	}
-	m.byKey[key] = &Instance{key: key, engine: e, store: m.store, order: order, declared: declared}
+	in := &Instance{
+		key: key, manager: m, engine: e, store: m.store, order: order, declared: declared, declaredModel: d.Model, earlierModel: history.Model,
+	}
+	m.restoreModels(in, d.Instance)
+	m.byKey[key] = in
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (m *Manager) name(f discovery.Found, before *Instance) string {
 // taken reports whether an instance other than before has the name.
 func (m *Manager) taken(name string, before *Instance) bool {
 	for _, in := range m.byKey {
-		if in != before && in.engine.Status().Name == name {
+		if in != before && (in.engine.Status().Name == name || in.currentModels().uses(name)) {
 			return true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/durable"
@@ -46,6 +47,9 @@ type engineState struct {
 	URL    string    `json:"url,omitempty"`
 	There  bool      `json:"there,omitempty"` // it was a discovered instance when the state was saved
 	SeenAt time.Time `json:"seen_at,omitzero"`
+	// Models are the models of a page that names several. Of is, for the instance of one of them, the name of the engine's.
+	Models []storedModel `json:"models,omitempty"`
+	Of     string        `json:"of,omitempty"`
 }
 
 const (
@@ -68,6 +72,8 @@ type Store struct {
 	state   state
 	awaited map[string]bool // engines that ran when the worker ended and have not been found again yet
 	file    durable.Mirror
+
+	idsVersion atomic.Uint64 // counts the changes of ids
 }
 
 // OpenStore reads the state that an earlier run saved at path. Names and ids of another server are dropped.
@@ -142,7 +148,7 @@ func (s *Store) nameOf(key string) string {
 	defer s.mu.Unlock()
 	found, at := "", time.Time{}
 	for name, e := range s.state.Engines {
-		if e.Key == key && (found == "" || e.SeenAt.After(at) || e.SeenAt.Equal(at) && name < found) {
+		if e.Key == key && e.Of == "" && (found == "" || e.SeenAt.After(at) || e.SeenAt.Equal(at) && name < found) {
 			found, at = name, e.SeenAt
 		}
 	}
@@ -158,6 +164,7 @@ func (s *Store) setIDs(name string, given ids) bool {
 		return false
 	}
 	e.IDs = given
+	s.idsVersion.Add(1)
 	if s.state.Engines == nil {
 		s.state.Engines = map[string]engineState{}
 	}
@@ -172,12 +179,19 @@ func (s *Store) save(instances []*Instance) bool {
 	kept := make(map[string]engineState, len(instances))
 	now := time.Now().Truncate(time.Hour) // or the file would change with each save
 	for _, in := range instances {
-		status := in.engine.Status()
-		e := engineState{History: in.engine.History(), IDs: s.state.Engines[status.Name].IDs, Key: in.key, SeenAt: now}
+		status, models := in.engine.Status(), in.currentModels()
+		e := engineState{History: in.engine.History(), IDs: s.state.Engines[status.Name].IDs, Key: in.key, SeenAt: now, Models: models.stored()}
 		if !in.declared {
 			e.URL, e.There = status.URL, true
 		}
 		kept[status.Name] = e
+		e.Models, e.Of = nil, status.Name
+		for _, model := range models.all() {
+			if model.name != status.Name {
+				e.IDs, e.Model = s.state.Engines[model.name].IDs, model.model
+				kept[model.name] = e
+			}
+		}
 	}
 	for name, e := range s.state.Engines {
 		if _, there := kept[name]; !there && len(kept) < maxKeptEngines && now.Sub(e.SeenAt) < keepEngines {
