@@ -44,13 +44,14 @@ type GroupOptions struct {
 // Group is a simulated prefill/decode group: a router, prefill engines that compute prompts, and decode engines that get the prompts' KV cache
 // over a network and generate. Its methods may be called concurrently.
 type Group struct {
-	now    func() time.Time
-	opened time.Time
-	start  time.Time
-	speed  float64
-	o      GroupOptions
+	now   func() time.Time
+	start time.Time
+	o     GroupOptions
 
 	mu       sync.Mutex
+	since    time.Time // when speed was set
+	base     float64   // simulated time of since
+	speed    float64
 	clock    float64 // of the last event
 	skipped  float64
 	load     *load
@@ -132,12 +133,12 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	switch history := opened.Sub(o.Start); {
 	case history < 0 || history > MaxHistory:
 		return nil, fmt.Errorf("simulated group start %s is not within the last %s", o.Start.Format(time.RFC3339), MaxHistory)
-	case !(o.Speed > 0 && o.Speed <= 600): // NaN too
-		return nil, fmt.Errorf("simulated group speed %v: use a number above 0 and up to 600", o.Speed)
+	case !(o.Speed > 0 && o.Speed <= maxSpeed): // NaN too
+		return nil, fmt.Errorf("simulated group speed %v: use a number above 0 and up to %d", o.Speed, maxSpeed)
 	case !(o.FailedTransfers >= 0 && o.FailedTransfers <= 1):
 		return nil, fmt.Errorf("simulated group with a share of %v failed transfers: use a number from 0 to 1", o.FailedTransfers)
 	}
-	g := &Group{now: o.Now, opened: opened, start: o.Start, speed: o.Speed, o: o, truth: newTally(&p)}
+	g := &Group{now: o.Now, start: o.Start, since: opened, base: opened.Sub(o.Start).Seconds(), speed: o.Speed, o: o, truth: newTally(&p)}
 	users := p
 	users.peakRate *= .7 + .3*float64(o.Prefills) // their users have long answers, for which the decode engines are the limit
 	g.load = newLoad(&users, o.LoadAt, rand.New(rand.NewPCG(o.Seed, 1)))
@@ -152,14 +153,14 @@ func NewGroup(o GroupOptions) (*Group, error) {
 		g.decodes = append(g.decodes, g.member(RoleDecode, decodeProfile(p), o.DecodeRanks, o.Prefills+i))
 	}
 	g.router = newRouter(g)
-	g.advance(opened.Sub(o.Start).Seconds())
+	g.advance(g.base)
 	return g, nil
 }
 
 // member makes an engine with a number of data-parallel ranks.
 func (g *Group) member(role string, p profile, ranks, number int) *Member {
 	e := &Engine{
-		now: g.now, opened: g.opened, start: g.start, speed: g.speed,
+		now: g.now, start: g.start,
 		models: []string{g.o.Model}, modelLabel: g.o.Model, group: g, role: role, schedulers: g.o.Schedulers,
 	}
 	m := &Member{Role: role, group: g, engine: e}
@@ -205,6 +206,23 @@ func (g *Group) SetIdle(idle bool) {
 	}
 }
 
+// maxSpeed is the highest number of simulated seconds in a second.
+const maxSpeed = 600
+
+// SetSpeed lets speed simulated seconds pass in a second from now on.
+func (g *Group) SetSpeed(speed float64) error {
+	if !(speed > 0 && speed <= maxSpeed) { // NaN too
+		return fmt.Errorf("simulated group speed %v: use a number above 0 and up to %d", speed, maxSpeed)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	g.catchUp()
+	g.base += now.Sub(g.since).Seconds() * g.speed
+	g.since, g.speed = now, speed
+	return nil
+}
+
 // Burst lets n requests arrive at once, at most 10,000.
 func (g *Group) Burst(n int) {
 	g.mu.Lock()
@@ -217,7 +235,7 @@ func (g *Group) Burst(n int) {
 
 // catchUp brings the simulation to the present and returns its time. The caller holds g.mu.
 func (g *Group) catchUp() float64 {
-	t := g.opened.Sub(g.start).Seconds() + g.now().Sub(g.opened).Seconds()*g.speed - g.skipped
+	t := g.base + g.now().Sub(g.since).Seconds()*g.speed - g.skipped
 	if behind := t - g.clock - MaxCatchUp.Seconds(); behind > 0 {
 		g.skipped += behind
 		g.load.second += behind

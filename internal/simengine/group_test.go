@@ -256,6 +256,8 @@ func end(t *testing.T, g *Group, truth Truth, pages map[string][]families) {
 	lost := truth.FailedTransfers
 	equal("requests at prefill", added(prefill, "sglang:num_requests_total"), truth.Requests-lost)
 	equal("requests at decode", added(decode, "sglang:num_requests_total"), truth.Completed)
+	equal("prompt tokens at prefill", added(prefill, "sglang:prompt_tokens_total"), truth.TransferredPromptTokens)
+	equal("first tokens at prefill", added(prefill, "sglang:time_to_first_token_seconds"), 0)
 	equal("aborted at decode", added(decode, "sglang:num_aborted_requests_total"), truth.Aborted+truth.Failed)
 	equal("prompt tokens at decode", added(decode, "sglang:prompt_tokens_total"), truth.CompletedPromptTokens)
 	equal("generated tokens at decode", added(decode, "sglang:generation_tokens_total"), truth.CompletedGeneratedTokens)
@@ -283,25 +285,24 @@ func end(t *testing.T, g *Group, truth Truth, pages map[string][]families) {
 // first token, with SGLang for the decode engine alone, to which the router sends their requests at once.
 func firstToken(t *testing.T, g *Group, truth Truth, name string, stages ...[]families) {
 	t.Helper()
-	mean := 2 * hop
-	if g.o.Profile == ProfileVLLM {
-		mean = 4 * hop
+	mean, users, labels := 4*hop, truth.FirstToken, []string(nil)
+	if g.o.Profile == ProfileSGLang { // for whole answers it measures the time to the last token
+		mean, users, labels = 2*hop, truth.StreamedFirstToken, []string{"is_streaming=true"}
 	}
 	for _, pages := range stages {
 		sum, n := 0., 0.
 		for _, p := range pages {
-			sum, n = sum+histogramSum(p[name]), n+total(p[name])
+			sum, n = sum+histogramSum(p[name], labels...), n+total(p[name], labels...)
 		}
 		if n > 0 {
 			mean += sum / n
 		}
 	}
-	if truth.FirstToken.Count == 0 {
+	if users.Count == 0 {
 		return
 	}
-	real := truth.FirstToken.Sum / float64(truth.FirstToken.Count)
-	// SGLang measures the whole answer's time for requests that are not streamed: the pages say more.
-	if g.o.Profile == ProfileVLLM && math.Abs(mean-real) > 1e-6*real || g.o.Profile == ProfileSGLang && mean < real {
+	real := users.Sum / float64(users.Count)
+	if math.Abs(mean-real) > 1e-6*real {
 		t.Errorf("time to first token: %v by the pages, %v for the users", mean, real)
 	}
 }
@@ -387,8 +388,20 @@ func TestGroupSimulation(t *testing.T) {
 	if got := truth(); got.Requests <= was {
 		t.Errorf("nobody comes back: %+v", got)
 	}
+	was = truth().Requests
+	if status, _ := ask(http.MethodPut, "/simulation?speed=60"); status != http.StatusNoContent {
+		t.Error(status)
+	}
+	if got := truth(); got.Requests != was {
+		t.Errorf("%d requests came when the speed was set", got.Requests-was)
+	}
+	c.add(time.Second)
+	if got := truth().Requests - was; got < 60 {
+		t.Errorf("%d requests in a minute", got)
+	}
 	for request, want := range map[string]int{
-		"PUT /simulation": http.StatusBadRequest, "PUT /simulation?idle=1": http.StatusBadRequest, "POST /simulation?idle=true": http.StatusMethodNotAllowed,
+		"PUT /simulation": http.StatusBadRequest, "PUT /simulation?speed=0": http.StatusBadRequest, "PUT /simulation?speed=fast": http.StatusBadRequest,
+		"PUT /simulation?hang=shown": http.StatusBadRequest, "PUT /simulation?speed=NaN": http.StatusBadRequest, "PUT /simulation?idle=1": http.StatusBadRequest, "POST /simulation?idle=true": http.StatusMethodNotAllowed,
 		"GET /health": http.StatusOK, "GET /metrics": http.StatusOK, "GET /v1/models": http.StatusOK, "GET /": http.StatusNotFound,
 	} {
 		method, path, _ := strings.Cut(request, " ")

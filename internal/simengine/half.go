@@ -3,6 +3,7 @@ package simengine
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // half is what a scheduler of a prefill/decode group has beside its sim.
@@ -41,7 +42,7 @@ var (
 // Buckets of SGLang's transfers: SchedulerMetricsCollector in metrics_collector.py of 0.5.18.
 var (
 	sglangHandshake = []float64{1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500}
-	sglangLatency   = append(sglangHandshake[:len(sglangHandshake):len(sglangHandshake)], 5000)
+	sglangLatency   = append(slices.Clip(sglangHandshake), 5000)
 	sglangTotal     = []float64{1, 5, 10, 50, 100, 500, 1000, 5000, 10000}
 	sglangRate      = []float64{.1, .5, 1, 5, 10, 25, 50, 100, 200, 400}
 )
@@ -77,7 +78,6 @@ func prefillProfile(p profile) profile {
 	if p.kind == ProfileVLLM {
 		p.perPrompt *= 2.5 // it has fewer cards, and a burst makes a queue
 	}
-	p.tellsLate = p.kind == ProfileSGLang
 	return p
 }
 

@@ -60,13 +60,7 @@ func parse(t *testing.T, page []byte) map[string]*dto.MetricFamily {
 func total(f *dto.MetricFamily, want ...string) float64 {
 	sum := 0.
 	for _, m := range f.GetMetric() {
-		has := 0
-		for _, l := range m.GetLabel() {
-			if slices.Contains(want, l.GetName()+"="+l.GetValue()) {
-				has++
-			}
-		}
-		if has != len(want) {
+		if !has(m, want) {
 			continue
 		}
 		switch f.GetType() {
@@ -81,11 +75,25 @@ func total(f *dto.MetricFamily, want ...string) float64 {
 	return sum
 }
 
-func histogramSum(f *dto.MetricFamily) (sum float64) {
+// histogramSum adds up the sums of a histogram's series whose labels contain want ("name=value").
+func histogramSum(f *dto.MetricFamily, want ...string) (sum float64) {
 	for _, m := range f.GetMetric() {
-		sum += m.GetHistogram().GetSampleSum()
+		if has(m, want) {
+			sum += m.GetHistogram().GetSampleSum()
+		}
 	}
 	return sum
+}
+
+// has reports whether m has all labels want ("name=value").
+func has(m *dto.Metric, want []string) bool {
+	n := 0
+	for _, l := range m.GetLabel() {
+		if slices.Contains(want, l.GetName()+"="+l.GetValue()) {
+			n++
+		}
+	}
+	return n == len(want)
 }
 
 // cumulative refuses histograms whose buckets fall or whose last one isn't the count, and counters that fall.

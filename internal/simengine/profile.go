@@ -24,8 +24,6 @@ type profile struct {
 	version string
 	model   string // served when Options.Model is empty
 	old     bool   // vLLM's names as of 0.9
-	// tellsLate: a first token is known to nobody before the request ends, as in SGLang's prefill engines.
-	tellsLate bool
 
 	// The machine: what a step costs, in seconds.
 	stepBase, perSequence, perPrompt, perKV float64

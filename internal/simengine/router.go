@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
 // router is vllm-router or smg.
@@ -162,7 +161,8 @@ func (r *router) renderSMG(p *rustPage) {
 }
 
 // Handler serves the member's HTTP surface. That of a router has also what the group has really done, for tests and for who wants to compare:
-// GET /simulation returns a Truth, and PUT /simulation?idle=true stops the users, ?idle=false lets them come again.
+// GET /simulation returns a Truth. PUT /simulation?idle=true stops the users, idle=false lets them come again, and speed=60 lets a minute pass in
+// a second.
 func (m *Member) Handler() http.Handler {
 	if m.engine != nil {
 		return m.engine.Handler()
@@ -181,13 +181,36 @@ func (m *Member) Handler() http.Handler {
 	})
 	// PUT, which a web page of another origin cannot send.
 	mux.HandleFunc("PUT /simulation", func(w http.ResponseWriter, req *http.Request) {
-		idle := req.URL.Query().Get("idle")
-		if idle != "true" && idle != "false" {
-			http.Error(w, fmt.Sprintf("idle=%q: use true or false", strings.ToValidUTF8(idle, "?")), http.StatusBadRequest)
+		query := req.URL.Query()
+		if len(query) == 0 {
+			http.Error(w, "no setting: use idle or speed", http.StatusBadRequest)
 			return
 		}
-		m.group.SetIdle(idle == "true")
+		for name, values := range query {
+			if err := m.group.control(name, values[0]); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+		}
 		w.WriteHeader(http.StatusNoContent)
 	})
 	return mux
+}
+
+func (g *Group) control(name, value string) error {
+	switch name {
+	case "idle":
+		if value != "true" && value != "false" {
+			return fmt.Errorf("idle=%q: use true or false", value)
+		}
+		g.SetIdle(value == "true")
+		return nil
+	case "speed":
+		speed, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fmt.Errorf("speed=%q: use a number above 0 and up to %d", value, maxSpeed)
+		}
+		return g.SetSpeed(speed)
+	}
+	return fmt.Errorf("%q is no setting: use idle or speed", name)
 }

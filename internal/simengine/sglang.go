@@ -136,9 +136,14 @@ func (e *Engine) frontEnd() *stats {
 			sum **histogram
 			h   *histogram
 		}{
-			{&all.promptTokens, st.promptTokens}, {&all.uncached, st.uncached}, {&all.generationTokens, st.generationTokens},
-			{&all.firstToken, st.firstToken}, {&all.firstTokenWhole, st.firstTokenWhole}, {&all.interToken, st.interToken},
-			{&all.endToEnd, st.endToEnd}, {&all.endToEndWhole, st.endToEndWhole},
+			{&all.promptTokens, st.promptTokens},
+			{&all.uncached, st.uncached},
+			{&all.generationTokens, st.generationTokens},
+			{&all.firstToken, st.firstToken},
+			{&all.firstTokenWhole, st.firstTokenWhole},
+			{&all.interToken, st.interToken},
+			{&all.endToEnd, st.endToEnd},
+			{&all.endToEndWhole, st.endToEndWhole},
 		} {
 			*h.sum = (*h.sum).plus(h.h)
 		}

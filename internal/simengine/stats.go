@@ -116,7 +116,7 @@ func (st *stats) started(r *request) {
 	if st.p.kind == ProfileMindIE {
 		st.promptTokens.observe(float64(r.prompt))
 	}
-	if (r.stream || st.p.kind != ProfileSGLang) && !st.p.tellsLate {
+	if r.stream || st.p.kind != ProfileSGLang {
 		st.firstToken.observe(st.round(r.first - r.arrived))
 	}
 }

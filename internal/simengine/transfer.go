@@ -71,6 +71,7 @@ func (g *Group) playPrefill(s *sim) {
 		}
 		return
 	}
+	s.st.firstToken, s.st.firstTokenWhole = nil, nil // a prefill engine does not measure it: tokenizer_manager.py
 	s.keeps = func(r *request) bool {
 		u := r.user
 		u.cached, u.cachedHost = r.cached, r.cachedHost
@@ -140,7 +141,7 @@ func (g *Group) send(u *pdRequest) {
 		from, to := u.prefillSim, u.decodeSim
 		to.pd.transfer--
 		to.held -= u.atDecode.blocks
-		g.truth.transferred(bytes, lost)
+		g.truth.transferred(u, bytes, lost)
 		if g.o.Profile == ProfileVLLM {
 			g.receivedVLLM(u, lost)
 			if !lost {
@@ -166,9 +167,6 @@ func (g *Group) send(u *pdRequest) {
 			from.pd.rate.observe(float64(bytes) / (post + wire) / 1e9)
 			from.pd.handshake.observe((u.atPrefill.queued - u.allocated) * 1000)
 			from.pd.alloc.observe(.2)
-		}
-		if u.atPrefill.stream {
-			from.st.firstToken.observe(g.clock - u.atPrefill.arrived)
 		}
 		from.release(u.atPrefill, cutOff, g.clock)
 		u.atDecode.queued = g.clock

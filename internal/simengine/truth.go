@@ -24,13 +24,16 @@ type Truth struct {
 	CompletedGeneratedTokens int `json:"completed_generated_tokens"`
 
 	// Transfers are those between engines that have ended well, TransferBytes their size.
-	Transfers       int `json:"transfers"`
-	FailedTransfers int `json:"failed_transfers"`
-	TransferBytes   int `json:"transfer_bytes"`
+	Transfers               int `json:"transfers"`
+	TransferBytes           int `json:"transfer_bytes"`
+	TransferredPromptTokens int `json:"transferred_prompt_tokens"` // the length of their requests
+	FailedTransfers         int `json:"failed_transfers"`
 
-	// FirstToken is the time from a request to its first token, EndToEnd that to its last, of requests that were not failed, in seconds.
-	FirstToken Distribution `json:"first_token"`
-	EndToEnd   Distribution `json:"end_to_end"`
+	// FirstToken is the time from a request to its first token, and StreamedFirstToken the same of those users alone who see it at once. EndToEnd
+	// is the time to the last token, of requests that have not failed.
+	FirstToken         Distribution `json:"first_token"`
+	StreamedFirstToken Distribution `json:"streamed_first_token"`
+	EndToEnd           Distribution `json:"end_to_end"`
 
 	// Queues are the requests that wait at this moment, by place: prefill, bootstrap, inflight, prealloc, transfer, decode.
 	Queues map[string]int `json:"queues"`
@@ -51,12 +54,13 @@ type tally struct {
 	requests, completed, aborted, failed      int
 	prefilledRequests, prompt, cached         int
 	generated, completedPrompt, completedOut  int
+	transferredPrompt                         int
 	transfers, failedTransfers, transferBytes int
-	firstToken, endToEnd                      *histogram
+	firstToken, firstStreamed, endToEnd       *histogram
 }
 
 func newTally(p *profile) tally {
-	return tally{firstToken: newHistogram(p.buckets.firstToken), endToEnd: newHistogram(p.buckets.endToEnd)}
+	return tally{firstToken: newHistogram(p.buckets.firstToken), firstStreamed: newHistogram(p.buckets.firstToken), endToEnd: newHistogram(p.buckets.endToEnd)}
 }
 
 func (t *tally) began(*pdRequest) { t.requests++ }
@@ -67,16 +71,22 @@ func (t *tally) prefilled(u *pdRequest) {
 	t.cached += u.cached
 }
 
-func (t *tally) transferred(bytes int, lost bool) {
+func (t *tally) transferred(u *pdRequest, bytes int, lost bool) {
 	if lost {
 		t.failedTransfers++
 		return
 	}
 	t.transfers++
+	t.transferredPrompt += u.prompt
 	t.transferBytes += bytes
 }
 
-func (t *tally) first(u *pdRequest, now float64) { t.firstToken.observe(now - u.arrived) }
+func (t *tally) first(u *pdRequest, now float64) {
+	t.firstToken.observe(now - u.arrived)
+	if u.stream {
+		t.firstStreamed.observe(now - u.arrived)
+	}
+}
 
 func (t *tally) ended(r *request, why reason, now float64) {
 	t.generated += r.generated
@@ -105,8 +115,8 @@ func (g *Group) Truth() Truth {
 		Completed: t.completed, Aborted: t.aborted, Failed: t.failed,
 		Prefilled: t.prefilledRequests, PromptTokens: t.prompt, CachedTokens: t.cached, GeneratedTokens: t.generated,
 		CompletedPromptTokens: t.completedPrompt, CompletedGeneratedTokens: t.completedOut,
-		Transfers: t.transfers, FailedTransfers: t.failedTransfers, TransferBytes: t.transferBytes,
-		FirstToken: t.firstToken.distribution(), EndToEnd: t.endToEnd.distribution(),
+		Transfers: t.transfers, TransferredPromptTokens: t.transferredPrompt, FailedTransfers: t.failedTransfers, TransferBytes: t.transferBytes,
+		FirstToken: t.firstToken.distribution(), StreamedFirstToken: t.firstStreamed.distribution(), EndToEnd: t.endToEnd.distribution(),
 		Queues: map[string]int{}, Running: map[string]int{},
 	}
 	g.eachSim(func(s *sim) {
