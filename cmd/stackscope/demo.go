@@ -18,6 +18,7 @@ type demoCmd struct {
 	GrafanaHome       string          `help:"Home directory of the Grafana to run. Default: the one of 'stackscope grafana install', else an installed one." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME"`
 	GrafanaPort       int             `name:"builtin-grafana-port" help:"Port of Grafana on loopback. If it is in use, a free one is taken." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT"`
 	NoGrafana         bool            `name:"disable-builtin-grafana" help:"Run without Grafana." env:"GPUSTACK_DISABLE_BUILTIN_GRAFANA"`
+	Scenario          string          `help:"What to simulate: engines (four engines behind a gateway) or pd (two prefill/decode groups)." default:"engines" enum:"engines,pd"`
 	DataDir           string          `help:"Directory for data. Default: a temporary one that is removed at the end." placeholder:"DIR"`
 	Seed              uint64          `help:"Seed of the simulated load. The same seed gives the same load." default:"1"`
 	LogLevel          string          `help:"Lowest level to log: debug, info, warn or error." default:"warn" enum:"debug,info,warn,error" env:"GPUSTACK_LOG_LEVEL"`
@@ -33,6 +34,6 @@ func (c *demoCmd) Run(e *command.Env) error {
 	o := demo.DefaultOptions()
 	o.Host, o.Port, o.MetricsPort, o.WorkerMetricsPort = c.Host, c.Port, c.MetricsPort, c.WorkerMetricsPort
 	o.GrafanaHome, o.GrafanaSearched, o.GrafanaPort, o.NoGrafana = c.GrafanaHome, grafanaHomes(), c.GrafanaPort, c.NoGrafana
-	o.DataDir, o.Seed, o.Logger, o.Out = c.DataDir, c.Seed, logger, e.Stdout
+	o.Scenario, o.DataDir, o.Seed, o.Logger, o.Out = c.Scenario, c.DataDir, c.Seed, logger, e.Stdout
 	return demo.Run(e.Context, o)
 }

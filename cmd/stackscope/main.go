@@ -26,7 +26,7 @@ type cli struct {
 	Start   startCmd   `cmd:"" help:"Run a server and a worker for this machine in one process."`
 	Server  serverCmd  `cmd:"" help:"Run a server: inventory, metrics, service discovery, mapping API, Prometheus and Grafana."`
 	Worker  workerCmd  `cmd:"" help:"Run a worker, or manage the workers of a server."`
-	Demo    demoCmd    `cmd:"" help:"Run a demo: a server, a worker for this machine, four simulated engines behind a simulated gateway, and eight simulated GPUs."`
+	Demo    demoCmd    `cmd:"" help:"Run a demo: a server, a worker for this machine, simulated engines under load, and eight simulated GPUs."`
 	Mapping mappingCmd `cmd:"" help:"Show, check and change the metrics mapping."`
 	Grafana grafanaCmd `cmd:"" help:"Install Grafana for the dashboards."`
 	Status  statusCmd  `cmd:"" help:"Show what a server knows: workers, models, instances."`

@@ -36,6 +36,8 @@ const (
 
 // Options are the settings of a demo. Start from DefaultOptions.
 type Options struct {
+	// Scenario is the name of one of Scenarios. Empty: the first.
+	Scenario string
 	// Host is the address on which the server and the worker listen. The engines are on 127.0.0.1 in any case.
 	Host string
 	// Port is the API's. 0 takes any free one.
@@ -58,7 +60,7 @@ type Options struct {
 
 // DefaultOptions returns the settings of a demo started without any flag.
 func DefaultOptions() Options {
-	return Options{Host: loopback, Port: 8080, MetricsPort: 10161, WorkerMetricsPort: 10151, GrafanaPort: 13000, Seed: 1}
+	return Options{Host: loopback, Port: 8080, MetricsPort: 10161, WorkerMetricsPort: 10151, GrafanaPort: 13000, Seed: 1, Scenario: ScenarioEngines}
 }
 
 // Run starts the fleet and runs it until ctx ends; everything stops within three seconds after that. It prints addresses and
@@ -111,7 +113,10 @@ type fleet struct {
 }
 
 // open makes all parts and binds their ports.
-func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
+func (f *fleet) open(ctx context.Context, o *Options, s *summary) (err error) {
+	if s.scenario, err = scenarioOf(o.Scenario); err != nil {
+		return err
+	}
 	so := server.DefaultOptions()
 	so.Host, so.Port, so.DataDir, so.Logger = o.Host, o.Port, s.dataDir, o.Logger
 	so.StopTimeout = 2500 * time.Millisecond // somebody who is trying things waits for it
@@ -121,11 +126,10 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) error {
 		so.Grafana.Port = s.freeOr(loopback, o.GrafanaPort, "Grafana is")
 	}
 	so.Grafana.AdminPassword = grafanaPassword
-	var err error
 	if f.server, err = server.New(ctx, so); err != nil {
 		return err
 	}
-	if f.engines, err = simulate(o.Seed, f.logger); err != nil {
+	if f.engines, err = s.scenario.simulate(o.Seed, f.logger); err != nil {
 		return err
 	}
 	defaults := worker.DefaultOptions()
@@ -210,7 +214,7 @@ func (f *fleet) ready(ctx context.Context) error {
 	defer tick.Stop()
 	scraped, engines := 0, 0
 	for _, e := range f.engines {
-		if !e.gateway {
+		if e.counts() {
 			engines++
 		}
 	}

@@ -33,7 +33,10 @@ type simulated struct {
 	found   bool
 	crashes bool
 	// gateway: it is no engine but what all their requests come through.
-	gateway  bool
+	gateway bool
+	// role and member are those of a prefill/decode group; member is nil outside of one.
+	role     string
+	member   *simengine.Member
 	url      string
 	listener net.Listener
 	engine   *simengine.Engine
@@ -42,9 +45,9 @@ type simulated struct {
 	logger   *slog.Logger
 }
 
-// simulate makes the engines and the gateway before them. Their users live on a Tuesday afternoon when the demo begins: then it is never dull, and a run
+// simulateEngines makes four engines and the gateway before them. Their users live on a Tuesday afternoon when the demo begins: then it is never dull, and a run
 // can be repeated at another hour.
-func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
+func simulateEngines(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 	engines := []*simulated{
 		{title: "vLLM", profile: simengine.ProfileVLLM, model: "qwen3-32b", ranks: 2, found: true},
 		{title: "vLLM 0.9", profile: simengine.ProfileVLLM09, model: "qwen3-32b", instance: "qwen3-32b-old", crashes: true},
@@ -53,13 +56,12 @@ func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 	}
 	proxy := &simengine.Gateway{}
 	now := time.Now()
-	afternoon := time.Date(2026, time.March, 3, 13, 30, 0, 0, time.UTC)
 	errs := make([]error, len(engines))
 	var wg sync.WaitGroup
 	for i, e := range engines {
 		wg.Go(func() {
 			sim, err := simengine.New(simengine.Options{
-				Profile: e.profile, Model: e.model, Ranks: e.ranks, Seed: seed*uint64(len(engines)) + uint64(i), Start: now.Add(-history), LoadAt: afternoon,
+				Profile: e.profile, Model: e.model, Ranks: e.ranks, Seed: seed*uint64(len(engines)) + uint64(i), Start: now.Add(-history), LoadAt: afternoon(),
 				Gateway: proxy,
 			})
 			if err != nil {
@@ -71,6 +73,15 @@ func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 	}
 	wg.Wait()
 	engines = append(engines, &simulated{title: "LiteLLM", instance: "litellm-0", gateway: true, handler: proxy.Handler()})
+	return listen(engines, logger, errors.Join(errs...))
+}
+
+// afternoon is when the users live.
+func afternoon() time.Time { return time.Date(2026, time.March, 3, 13, 30, 0, 0, time.UTC) }
+
+// listen gives each engine a port of its own. It closes all of them if there is an error, also the one that is given.
+func listen(engines []*simulated, logger *slog.Logger, failed error) ([]*simulated, error) {
+	errs := []error{failed}
 	for _, e := range engines {
 		e.logger = logger
 		var err error
@@ -79,6 +90,9 @@ func simulate(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 			continue
 		}
 		e.url = "http://" + e.listener.Addr().String()
+		if e.member != nil {
+			e.member.SetURL(e.url)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		for _, e := range engines {
@@ -99,8 +113,14 @@ func (e *simulated) declaration() string {
 	if e.gateway {
 		return fmt.Sprintf("url=%s,instance=%s", e.url, e.instance)
 	}
+	if e.role != "" {
+		return fmt.Sprintf("url=%s,model=%s,instance=%s,role=%s", e.url, e.model, e.instance, e.role)
+	}
 	return fmt.Sprintf("url=%s,model=%s,instance=%s", e.url, e.model, e.instance)
 }
+
+// counts reports whether it is an engine, whose requests are counted.
+func (e *simulated) counts() bool { return !e.gateway && e.role != simengine.RoleRouter }
 
 // ServeHTTP implements http.Handler: the engine's own pages, or a connection that breaks while its process is gone.
 func (e *simulated) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/grafana"
+	"github.com/stackscope/stackscope/internal/simengine"
 )
 
 // summary is what the user reads when everything is up.
 type summary struct {
+	scenario                          scenario
 	ui                                bool   // Prometheus' web UI was built into this program
 	api, serverMetrics, workerMetrics string // base URLs
 	engines                           []*simulated
@@ -25,7 +27,7 @@ type summary struct {
 
 func (s summary) print(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("\nstackscope demo: a server, a worker of this machine, four simulated engines under load behind a simulated gateway, eight simulated GPUs\n\n")
+	b.WriteString("\nstackscope demo: a server, a worker of this machine, " + s.scenario.fleet + ", eight simulated GPUs\n\n")
 	for _, e := range s.engines {
 		fmt.Fprintf(&b, "  %-16s %-14s %s/metrics\n", e.title, e.model, e.url)
 	}
@@ -36,11 +38,16 @@ func (s summary) print(w io.Writer) error {
 	case s.grafana.Phase == grafana.PhaseAbsent:
 		s.notes = append(s.notes, "dashboards need Grafana, which is not on this machine: run `stackscope grafana install` and open "+s.api+"/grafana/; the demo needs no restart")
 	default:
-		open("dashboards", s.api+"/grafana/  (Grafana starts within some seconds)")
+		open("dashboards", s.api+"/grafana/"+s.scenario.dashboard+"  (Grafana starts within some seconds)")
+	}
+	for _, e := range s.engines {
+		if e.role == simengine.RoleRouter {
+			open(e.title, e.url+"/simulation  (what the users have seen)")
+		}
 	}
 	open("Prometheus", s.api+"/prometheus/")
 	if s.ui {
-		open("a first graph", s.graph(Queries()[0].Expr))
+		open("a first graph", s.graph(s.scenario.queries[0].Expr))
 	} else {
 		s.notes = append(s.notes, "this program was built without Prometheus' web UI; its API is at "+s.api+"/prometheus/api/v1/query?query=up")
 	}
@@ -50,7 +57,7 @@ func (s summary) print(w io.Writer) error {
 	open("scrape targets", s.serverMetrics+"/metrics/targets")
 	open("active mapping", s.api+"/v2/metrics/config")
 	b.WriteString("\nQueries for Prometheus (rates need two scrapes: wait ten seconds)\n")
-	for _, q := range Queries() {
+	for _, q := range s.scenario.queries {
 		fmt.Fprintf(&b, "  %s\n    %s\n", q.Title, q.Expr)
 	}
 	b.WriteString("\n")

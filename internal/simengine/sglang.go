@@ -224,7 +224,12 @@ func (p *sglangPage) scheduler() {
 		{"spec_accept_length", "Tokens emitted for each verified draft.", func(r sglangRank) float64 { return r.st.window.acceptLength }},
 		{"spec_accept_rate", "Share of drafted tokens accepted.", func(r sglangRank) float64 { return r.st.window.acceptRate }},
 		{"spec_num_steps", "Draft steps in use.", func(r sglangRank) float64 { return float64(len(r.p.accept)) }},
-		{"spec_num_draft_tokens", "Draft tokens in use.", func(r sglangRank) float64 { return float64(len(r.p.accept) + 1) }},
+		{"spec_num_draft_tokens", "Draft tokens in use.", func(r sglangRank) float64 {
+			if len(r.p.accept) == 0 {
+				return 0
+			}
+			return float64(len(r.p.accept) + 1)
+		}},
 		{"num_prefill_bootstrap_queue_reqs", "Requests in the prefill bootstrap queue.", queue(func(h *half) int { return h.bootstrap })},
 		{"num_prefill_inflight_queue_reqs", "Requests in the prefill transfer queue.", queue(func(h *half) int { return h.inflight })},
 		{"num_decode_prealloc_queue_reqs", "Requests in the decode allocation queue.", queue(func(h *half) int { return len(h.prealloc) })},
