@@ -22,8 +22,12 @@ func parseLine(line string) entry {
 	}
 	line = colour.ReplaceAllString(line, "")
 	e := entry{level: slog.LevelDebug, message: oneLine(line, maxMessage), plain: true}
-	if strings.Contains(line, "✗") || slices.ContainsFunc(errorStarts[:], func(s string) bool { return strings.HasPrefix(line, s) }) {
+	switch {
+	case strings.Contains(line, "✗"), strings.Contains(line, "level=error"),
+		slices.ContainsFunc(errorStarts[:], func(s string) bool { return strings.HasPrefix(line, s) }):
 		e.level = slog.LevelError
+	case strings.Contains(line, "level=warn"): // Grafana's default format, which lines before its configuration is read have
+		e.level = slog.LevelWarn
 	}
 	return e
 }
@@ -38,9 +42,9 @@ var errorStarts = [...]string{"panic:", "fatal error:", "runtime:", "Error:", "F
 func structured(fields map[string]any) entry {
 	e := entry{level: slog.LevelDebug, message: "grafana logged a line without a message"}
 	switch fields["level"] {
-	case "warn":
+	case "warn", "warning":
 		e.level = slog.LevelWarn
-	case "error":
+	case "error", "eror", "crit", "critical", "fatal": // eror and crit until 9.5
 		e.level = slog.LevelError
 	}
 	if s, ok := fields["msg"].(string); ok && s != "" {

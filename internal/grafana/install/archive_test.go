@@ -62,7 +62,7 @@ func grafana(version string) []tar.Header {
 	top := "grafana-" + version
 	return []tar.Header{
 		dir(top + "/"),
-		executable(top+"/bin/grafana", "a program"),
+		executable(top+"/bin/grafana", "#!/bin/sh\necho grafana version 1\n"),
 		file(top+"/conf/defaults.ini", "[server]\n"),
 		file(top+"/public/views/index.html", "<html>"),
 		file(top+"/VERSION", version+"\n"),

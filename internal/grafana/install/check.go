@@ -1,12 +1,17 @@
 package install
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // complete reports whether dir holds a Grafana that can be started.
@@ -28,6 +33,26 @@ func lacks(dir string) error {
 		return errors.New("its bin/grafana is not executable")
 	}
 	return nil
+}
+
+// startTimeout bounds how long a program may take to print its version.
+const startTimeout = 30 * time.Second
+
+// starts runs bin/grafana --version and reports whether this machine can start the program. What the program answers does not
+// matter: a fault of Grafana's own shows when the server starts it.
+func starts(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	program := exec.CommandContext(ctx, filepath.Join(dir, "bin", "grafana"), "--version") //nolint:gosec // its archive's checksum was compared
+	program.Dir, program.WaitDelay = dir, time.Second
+	err := program.Run()
+	if _, ran := errors.AsType[*exec.ExitError](err); ran || err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("the archive's bin/grafana did not print its version within %s: %w", startTimeout, context.Cause(ctx))
+	}
+	return fmt.Errorf("the archive's bin/grafana does not start on this machine, which is %s: %w: use the archive for this system", thisPlatform(), durable.Cause(err))
 }
 
 // identify returns the version of the Grafana in dir, which lay in a directory called top; empty when nothing tells.

@@ -240,6 +240,9 @@ func (in *installer) unpack(ctx context.Context, archive, dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := starts(ctx, dir); err != nil {
+		return err
+	}
 	if in.version != "" && found != "" && found != in.version {
 		return fmt.Errorf("the archive holds Grafana %s, not %s: give --version %s, or the other archive", found, in.version, found)
 	}

@@ -124,6 +124,8 @@ func TestMistakes(t *testing.T) {
 	good := store(t, data)
 	noProgram := grafana(Version)
 	noProgram[1].Mode = 0o644
+	foreign := grafana(Version)
+	foreign[1] = executable(foreign[1].Name, "\x7fELF, but for another processor")
 	unreadable := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(unreadable, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -153,6 +155,7 @@ func TestMistakes(t *testing.T) {
 		{"damaged", Options{File: store(t, append([]byte{}, append(data[:len(data)-9:len(data)-9], make([]byte, 9)...)...))}, []string{"SHA-512", "damaged"}},
 		{"a page in place of the archive", Options{File: store(t, []byte("<html>not found</html>"))}, []string{"is no gzip archive", ".tar.gz"}},
 		{"program cannot run", given(pack(t, noProgram...)), []string{"no release of Grafana", "not executable"}},
+		{"program of another machine", given(pack(t, foreign...)), []string{"does not start on this machine", thisPlatform(), "exec format error"}},
 		{"another program's", given(pack(t, dir("prometheus/"), file("prometheus/prometheus", "x"))), []string{"no release of Grafana", "bin/grafana"}},
 		{"empty archive", given(pack(t)), []string{"is empty"}},
 	} {
