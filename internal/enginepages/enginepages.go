@@ -24,6 +24,7 @@ type Page struct {
 	Runtime  string // as the built-in mapping names the engine; empty for a page of something else
 	Version  string // the engine's; empty where it is not known
 	Recorded bool
+	Partial  bool // it has some of the engine's metrics only
 	Text     []byte
 }
 
@@ -44,6 +45,8 @@ func Own(tb testing.TB) []Page {
 					p.Runtime = value
 				case "version":
 					p.Version = value
+				case "partial":
+					p.Partial = true
 				}
 			}
 			if p.Runtime == "" || p.Runtime == "Test" { // a page that no engine writes

@@ -15,8 +15,8 @@ import (
 )
 
 // A pageFile is a file of testdata: a page, how it comes, and what becomes of it. Its comment is free text followed by
-// settings: runtime, version, labels (of the instance), format, content-type, crlf and cut (bytes to leave out at the end,
-// the last newline included).
+// settings: runtime, version, labels (of the instance), format, content-type, crlf, cut (bytes to leave out at the end,
+// the last newline included) and partial (the page has some of the engine's metrics only).
 type pageFile struct {
 	name     string
 	path     string
