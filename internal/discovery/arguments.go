@@ -21,6 +21,8 @@ type launchArguments struct {
 	lockstep   bool // its GPUs are busy with requests of other engines too: see fleet.DetectionRule
 	role       fleet.Role
 	upstreams  string // see Found
+	served     string // see Found
+	adapters   string // see Found
 	weights    string // what its model flag or its first argument names: a model's name or a path; "" none
 }
 
@@ -52,6 +54,7 @@ func (r *rule) arguments(rest []string) launchArguments {
 	}
 	a.role = r.role(rest)
 	a.upstreams = upstreams(rest, r.UpstreamFlags)
+	a.served, a.adapters = r.servedNames(rest), r.adapterNames(rest)
 	for _, flag := range r.Off {
 		a.metricsOff = a.metricsOff || hasFlag(rest, flag)
 	}

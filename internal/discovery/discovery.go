@@ -75,6 +75,9 @@ type Found struct {
 	Group string
 	// Upstreams are the addresses of a router's engines, host:port with spaces between them.
 	Upstreams string
+	// Served are the names of the model on the command line, if it has several, and Adapters its LoRA adapters, each with spaces between
+	// them. A page may name them beside the model.
+	Served, Adapters string
 	// ModelSource is where the model comes from, as GPUStack names it, and ModelSourceKey which one it is there; empty: unknown.
 	ModelSource, ModelSourceKey string
 }

@@ -87,6 +87,7 @@ func (m *merger) addProcess(r *engineProcess) {
 			Key: key, Source: SourceProcess, Runtime: r.rule.Runtime, Model: cmp.Or(r.settings.model, r.model), Instance: r.settings.instance,
 			URL: r.url, Path: cmp.Or(r.settings.path, r.rule.Path), PID: r.pid, Container: shortID(r.containerID), Started: r.started, Listening: r.listening,
 			Lockstep: r.lockstep, Role: cmp.Or(r.settings.role, r.role), Group: r.settings.group, Upstreams: r.upstreams,
+			Served: r.served, Adapters: r.adapters,
 		}
 		e.ModelSource, e.ModelSourceKey = modelSource(r.weights, r.rule, r.env)
 		m.add(e, m.processSkips, "pid", r.pid)
@@ -166,6 +167,7 @@ func (m *merger) addContainerEngine(c *container, r *engineProcess, set settings
 		Key: "docker:" + c.name + ":" + strconv.Itoa(port), Source: SourceDocker, Runtime: runtime, Model: cmp.Or(set.model, f.model),
 		Instance: set.instance, URL: "http://" + at.String(), Path: path, PID: c.pid, Container: shortID(c.id), Started: c.started,
 		Lockstep: f.lockstep, Role: cmp.Or(set.role, m.podRole(c), f.role, matched.fixedRole()), Group: set.group, Upstreams: f.upstreams,
+		Served: f.served, Adapters: f.adapters,
 	}
 	env := c.env
 	if r != nil && len(r.env) > 0 {

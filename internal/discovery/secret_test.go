@@ -16,7 +16,7 @@ func TestSecrets(t *testing.T) {
 	const canary = "hf_CANARY"
 	lines := []string{
 		"vllm serve org/m --port 8000 --api-key X --hf-token=X --download-dir /X",
-		"vllm serve /X/weights --served-model-name qwen X X --chat-template X",
+		"vllm serve /X/weights --served-model-name qwen --chat-template X --lora-modules sql=/X/sql fr=X",
 		"vllm serve --api-key X X --model /secret/X --port X",
 		"vllm serve --api-key X org/m --model s3://X@bucket/m",
 		"vllm serve -- X",

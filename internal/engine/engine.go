@@ -56,7 +56,6 @@ type Status struct {
 // Options configure an Engine.
 type Options struct {
 	Declaration Declaration // with its Instance filled in
-	CommandLine ModelNames  // names of its models on its command line
 	Fetcher     *fetch.Fetcher
 	History     History // of an earlier run
 	// StallAfter is how long the engine may have work and make no progress before it counts as stalled; 0:
@@ -76,7 +75,6 @@ type Engine struct {
 	logger      *slog.Logger
 	askIdentity chan struct{} // makes Run request version and model
 	askModels   chan struct{} // makes Run request the list of models
-	commandLine ModelNames
 	wake        chan struct{} // makes Run compute the time of the next read again
 	fetched     chan struct{} // closed when the first fetch has ended, with a page or without
 
@@ -123,7 +121,6 @@ func New(o Options) (*Engine, error) {
 		target: target, declared: d, fetcher: o.Fetcher, onChange: o.OnChange, askIdentity: make(chan struct{}, 1), askModels: make(chan struct{}, 1), wake: make(chan struct{}, 1), fetched: make(chan struct{}),
 		logger:      o.Logger.With(logging.KeyComponent, "engine", "instance", d.Instance, "url", target.String()),
 		identified:  make(chan struct{}),
-		commandLine: o.CommandLine,
 		models:      newModels(),
 		transitions: newTransitionCounts(),
 		stall:       newStallDetector(o.StallAfter, o.History.LastProgress),

@@ -37,7 +37,8 @@ type models struct {
 	adapters map[string]bool
 	listed   []runtimes.ListedModel
 	// asked are the names for which listed was asked, for this process.
-	asked map[string]bool
+	asked       map[string]bool
+	commandLine ModelNames
 	// known is closed when page says what onPage are.
 	known chan struct{}
 }
@@ -52,6 +53,20 @@ func newModels() models {
 // sameNames reports whether runtimes.ReadAfter has returned the slice that it was given.
 func sameNames(a, b []string) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// SetCommandLine sets the names that the engine's command line gives to its models.
+func (e *Engine) SetCommandLine(names ModelNames) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	m := &e.models
+	m.commandLine = names
+	if m.page == nil || !isClosed(m.known) {
+		return // the next page decides
+	}
+	if e.setModels(e.decideModels()) {
+		e.onChange()
+	}
 }
 
 // takeModels takes the models of a page and reports whether they have changed. If a name is new beside others, the engine is asked for
@@ -152,7 +167,7 @@ const maxAsked = 4 * runtimes.MaxNames
 func (e *Engine) decideModels() *PageModels {
 	m := &e.models
 	r, _ := e.runtimeNamed(e.status.Runtime)
-	d := modelDecision{names: m.onPage, parts: r.Parts(m.onPage), listed: m.listed, commandLine: e.commandLine, adapters: m.adapters}
+	d := modelDecision{names: m.onPage, parts: r.Parts(m.onPage), listed: m.listed, commandLine: m.commandLine, adapters: m.adapters}
 	return d.decide()
 }
 

@@ -65,7 +65,7 @@ func TestModelsOfAPage(t *testing.T) {
 					pages["/v1/models"] = c.listed
 				}
 				h := newHarness(t, "url=http://127.0.0.1:8000,instance=e", pages)
-				h.commandLine = c.commandLine
+				h.SetCommandLine(c.commandLine)
 				h.run(t)
 				if err := h.scrape(t); err != nil {
 					t.Fatal(err)

@@ -18,6 +18,8 @@ type DetectionRule struct {
 	// NameFlags name the served model; ModelFlags say which weights it is. The value of the latter is a model's name only
 	// where it is no path.
 	NameFlags, ModelFlags []string
+	// AdapterFlags name its LoRA adapters: each is followed by one or more, as NAME=PATH or as a JSON object.
+	AdapterFlags []string
 	// Positional: the model's name may stand behind the command without a flag.
 	Positional bool
 	// Off are flags that switch its metrics off.

@@ -3,6 +3,7 @@ package instances
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,8 @@ type Instance struct {
 	found discovery.Found
 	pid   int       // the last one known
 	gone  time.Time // zero: it is there
+	// served and adapters are those of found that the engine was told.
+	served, adapters string
 
 	pageModels atomic.Pointer[pageModels]
 	exported   atomic.Pointer[exportedModels]
@@ -105,6 +108,10 @@ func (in *Instance) observe(gpus GPUs) {
 	p := gpus.Presence(in.key)
 	status.GPUKnown, status.HoldsGPU, status.GPUBusy = p.Known, p.Holds, p.Busy
 	in.engine.Observe(status)
+	if in.found.Served != in.served || in.found.Adapters != in.adapters {
+		in.served, in.adapters = in.found.Served, in.found.Adapters
+		in.engine.SetCommandLine(engine.ModelNames{Served: strings.Fields(in.served), Adapters: strings.Fields(in.adapters)})
+	}
 }
 
 func (in *Instance) stop() {

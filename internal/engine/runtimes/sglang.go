@@ -27,7 +27,7 @@ func sglang() Runtime {
 			Commands: []string{"sglang.launch_server", "sglang serve"},
 			Images:   []string{"lmsysorg/sglang"},
 			Port:     30000, PortFlags: []string{"--port"},
-			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"},
+			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"}, AdapterFlags: []string{"--lora-paths"},
 			RoleFlags: []string{"--disaggregation-mode"}, ModelScopeEnv: []string{"SGLANG_USE_MODELSCOPE"},
 		},
 		stepCounters: []quantity{

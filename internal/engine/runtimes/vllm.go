@@ -21,7 +21,7 @@ func vllm() Runtime {
 			Commands: []string{"vllm serve", "vllm.entrypoints.openai.api_server"},
 			Images:   []string{"vllm/vllm-openai", "vllm-ascend", "rocm/vllm"},
 			Port:     8000, PortFlags: []string{"--port"},
-			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model"}, Positional: true,
+			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model"}, AdapterFlags: []string{"--lora-modules"}, Positional: true,
 			// A headless one computes for an API server that runs elsewhere.
 			Off: []string{"--disable-log-stats", "--headless"},
 			// Ranks with a page each: one without requests computes dummy batches as long as another has some.
