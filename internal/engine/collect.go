@@ -18,6 +18,16 @@ type rendered struct {
 	phases      [phases]exposition.Labels
 	buckets     [phases][]exposition.Labels
 	transitions []exposition.Labels
+	noMetrics   noMetrics // whose labels reason is
+	reason      exposition.Labels
+}
+
+// reasonLabels returns the labels with a reason, and keeps the last ones.
+func (r *rendered) reasonLabels(why noMetrics) exposition.Labels {
+	if r.noMetrics != why {
+		r.noMetrics, r.reason = why, r.instance.With(exposition.RenderLabels("reason", string(why)))
+	}
+	return r.reason
 }
 
 // Collect calls emit for each sample that the engine has about itself, one metric after the other: its progress, its starts
@@ -36,6 +46,9 @@ func (e *Engine) Collect(emit func(m *catalog.Metric, suffix string, value float
 		emit(&catalog.InstanceStalled, "", stalled, instance)
 	}
 	r := e.labels(instance)
+	if why := e.whyNoMetrics(); why != "" {
+		emit(&catalog.InstanceNoMetrics, "", 1, r.reasonLabels(why))
+	}
 	for i := range e.phases {
 		d := &e.phases[i]
 		if d.n == 0 {

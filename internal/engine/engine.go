@@ -44,7 +44,7 @@ type Status struct {
 	// Source and SourceKey are where its model comes from; empty: unknown.
 	Source, SourceKey string
 	State             fleet.InstanceState
-	Message           string // why it is not running, or why it counts as stalled
+	Message           string // why it is not running, gives no metrics or counts as stalled
 	RestartCount      int
 	LastRestartAt     time.Time // zero: never
 	Stalled           bool      // it has work and makes no progress
@@ -79,7 +79,7 @@ type Engine struct {
 	fetched     chan struct{} // closed when the first fetch has ended, with a page or without
 
 	mu         sync.Mutex
-	status     Status // its Message without that of a stall
+	status     Status // its Message without those of silence and stall
 	fetches    uint64 // number of the last fetch that began
 	lastEnded  uint64 // number of the latest fetch that ended; results of earlier ones are ignored
 	lastFetch  time.Time
@@ -91,6 +91,8 @@ type Engine struct {
 	// firstAnswer is when the first page of the process came.
 	firstAnswer     time.Time
 	firstAnswerWait firstAnswerWait
+	failure         noMetrics // why the state is error or unreachable
+	silence         silence
 	start           startup
 	phases          [phases]durations
 	transitions     transitionCounts
@@ -145,11 +147,17 @@ func (e *Engine) Status() Status {
 	defer e.mu.Unlock()
 	s := e.status
 	s.PageModels = e.models.page
-	if s.Stalled = e.stall.stalled; s.Stalled {
+	also := func(message string) {
 		if s.Message != "" {
 			s.Message += "; "
 		}
-		s.Message += e.stall.message
+		s.Message += message
+	}
+	if e.silence.message != "" && s.State == fleet.InstanceRunning {
+		also(e.silence.message)
+	}
+	if s.Stalled = e.stall.stalled; s.Stalled {
+		also(e.stall.message)
 	}
 	return s
 }
@@ -166,13 +174,14 @@ func (e *Engine) History() History {
 
 // Fetch gets the engine's page within ctx. After a start of the engine it waits up to identityWait for the engine's version, because the
 // mapping depends on it, and for its list of models if the page newly names several.
-func (e *Engine) Fetch(ctx context.Context) (fetch.Page, error) {
+func (e *Engine) Fetch(ctx context.Context) (Page, error) {
 	number := e.beginFetch()
-	page, err := e.fetcher.Fetch(ctx, e.target)
+	fetched, err := e.fetcher.Fetch(ctx, e.target)
 	if err != nil {
 		e.fetchFailed(number, err)
-		return fetch.Page{}, err
+		return Page{}, err
 	}
+	page := Page{fetched, number}
 	identified := e.pageFetched(number, page.Body)
 	models := e.modelsKnown()
 	if isClosed(identified) && isClosed(models) {

@@ -13,6 +13,7 @@ type pageObservation struct {
 	model string // in the labels; empty if the model was known
 	// adapters are the LoRA adapters that the page tells of, if it names other models than the page before.
 	adapters map[string]bool
+	lack     runtimes.Lack
 }
 
 // observePage reads a page, and the model's label if the model is not known. It does not hold e.mu meanwhile, because a large page takes a
@@ -34,7 +35,7 @@ func (e *Engine) observePage(page []byte) pageObservation {
 	if name := cmp.Or(s.runtime, before); name != known.Name {
 		r, _ = runtimes.ByName(name)
 	}
-	s.Reading = r.ReadAfter(page, models)
+	s.Reading, s.lack = r.ReadAfter(page, models), r.Lack(page)
 	if len(s.Models) > 1 && !sameNames(s.Models, models) {
 		s.adapters = runtimes.Adapters(page)
 	}

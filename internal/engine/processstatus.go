@@ -47,6 +47,7 @@ func (e *Engine) processEnded(now time.Time, s ProcessStatus) (changed bool) {
 	e.firstAnswerWait = firstAnswerWait{}
 	e.stall.forgetWork()
 	e.stall.lastRead, e.stall.lastReadFailed = now, true
+	e.failure = processGone
 	changed = e.setState(fleet.InstanceUnreachable, becauseEnded, "its process ended")
 	if changed {
 		e.logger.Warn("engine's process ended")

@@ -16,7 +16,7 @@ import (
 func (e *Engine) fetchFailed(number uint64, err error) {
 	fe, ok := errors.AsType[*fetch.Error](err)
 	if !ok {
-		fe = &fetch.Error{Kind: fetch.NoAnswer, Detail: err.Error()}
+		fe = &fetch.Error{Kind: fetch.NoAnswer, Reason: fetch.ReasonLost, Detail: err.Error()}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -39,6 +39,7 @@ func (e *Engine) fetchFailed(number uint64, err error) {
 			e.firstAnswerWait.failed(now)
 		}
 		state, why, message := e.stateOf(now, fe, loading)
+		e.failure = noMetrics(fe.Reason)
 		if changed = e.setState(state, why, message); changed {
 			log := e.logger.Warn
 			if state == fleet.InstanceStarting {
@@ -157,7 +158,11 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 	if e.status.State != fleet.InstanceRunning {
 		e.logger.Info("engine scraped", "runtime", e.status.Runtime)
 	}
+	if first || restarted {
+		e.silence = silence{}
+	}
 	changed := e.setState(fleet.InstanceRunning, why, "") || restarted || recognised || first || renamed
+	changed = e.pageLacks(now, number, seen.lack, page) || changed
 	e.stall.pageRead(now, seen.Work)
 	if e.updateStall(now) || changed {
 		e.onChange()

@@ -28,6 +28,15 @@ type Page struct {
 	Body        []byte
 	ContentType string
 	Release     func()
+	// Translated is called with what the active mapping made of the page, at most once and before Release. It may be nil and must not block.
+	Translated func(Translation)
+}
+
+// Translation says what a mapping made of a page.
+type Translation struct {
+	Samples int // under unified names
+	// Of the metrics that count for coverage: how many the page has, and how many there are.
+	Fed, Countable int
 }
 
 // Instance has the labels of an engine's samples. An unknown field is empty, and its label is left out.

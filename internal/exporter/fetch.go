@@ -193,8 +193,18 @@ func (f *sharedFetch) translate(compiled *mapping.Compiled, src *translate.Sourc
 	if !f.counted {
 		f.counted = true
 		count(u)
+		f.tellEngine(&u)
 	}
 	return u
+}
+
+// tellEngine tells the engine what became of its page. A page of which samples were dropped for lack of room says nothing.
+func (f *sharedFetch) tellEngine(u *unifiedPage) {
+	dropped := u.stats.OverLimit > 0 || u.stats.OverMemory > 0 || len(u.result.LeftOut()) > 0
+	if f.page.Translated == nil || u.fed == 0 && dropped {
+		return
+	}
+	f.page.Translated(Translation{Samples: u.stats.Samples, Fed: u.fed, Countable: u.countable})
 }
 
 // collectNative returns the page under the engine's own names with the instance's labels: all metrics or, with a mapping, those that

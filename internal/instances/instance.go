@@ -60,7 +60,10 @@ func (in *Instance) Fetch(ctx context.Context) (exporter.Page, error) {
 	if err != nil {
 		return exporter.Page{}, err
 	}
-	return exporter.Page{Body: page.Body, ContentType: page.ContentType, Release: page.Release}, nil
+	return exporter.Page{
+		Body: page.Body, ContentType: page.ContentType, Release: page.Release,
+		Translated: func(t exporter.Translation) { in.engine.Translated(page, engine.Translation(t)) },
+	}, nil
 }
 
 // Instance implements exporter.Engine.

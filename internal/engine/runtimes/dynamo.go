@@ -9,6 +9,8 @@ func dynamo() Runtime {
 		Name:            "Dynamo",
 		prefixes:        []string{"dynamo_frontend_"},
 		restartCounters: []string{"dynamo_frontend_requests_total"},
+		// Rust's libraries show a metric from its first value on.
+		beginsWithRequests: true,
 		rule: fleet.DetectionRule{
 			Commands: []string{"dynamo.frontend"},
 			Images:   []string{"ai-dynamo/dynamo-frontend"},

@@ -16,6 +16,7 @@ func litellm() Runtime {
 		version:         stringAt("litellm_version", "/health/readiness"),
 		model:           notTold,
 		hint:            hintAt(http.StatusNotFound, "LiteLLM serves metrics only with prometheus among the callbacks of litellm_settings"),
+		noMetricsHint:   "LiteLLM serves metrics only with prometheus among the callbacks of litellm_settings",
 		rule: fleet.DetectionRule{
 			Commands: []string{"litellm", "litellm.proxy.proxy_cli"},
 			Images:   []string{"berriai/litellm"},

@@ -15,6 +15,7 @@ func llamacpp() Runtime {
 		restartCounters: []string{"llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total"},
 		version:         stringAt("build_info", "/props"),
 		hint:            hintAt(http.StatusNotImplemented, "llama-server serves metrics only when it is started with --metrics"),
+		noMetricsHint:   "start llama-server with --metrics",
 		rule: fleet.DetectionRule{
 			Commands: []string{"llama-server"},
 			Images:   []string{"ggml-org/llama.cpp:server", "ggerganov/llama.cpp:server"},

@@ -8,6 +8,7 @@ func lmdeploy() Runtime {
 		Name:            "LMDeploy",
 		prefixes:        []string{"lmdeploy:"},
 		restartCounters: []string{"lmdeploy:prompt_tokens_total", "lmdeploy:generation_tokens_total"},
+		noMetricsHint:   "LMDeploy up to 0.10 has metrics only with --enable-metrics, later versions only without --disable-metrics",
 		rule: fleet.DetectionRule{
 			Commands: []string{"lmdeploy serve api_server"},
 			Images:   []string{"openmmlab/lmdeploy"},

@@ -21,6 +21,7 @@ func mindie() Runtime {
 		version:         infoString("MindIE", "version").onPort(mindieMetricsPort, mindieManagementPort),
 		ownsInfo:        func(members map[string]bool) bool { return members["models"] },
 		hint:            hintAt(http.StatusInternalServerError, "MindIE serves metrics only with MIES_SERVICE_MONITOR_MODE=1 in its environment"),
+		noMetricsHint:   "MindIE serves metrics only with MIES_SERVICE_MONITOR_MODE=1 in its environment",
 		rule: fleet.DetectionRule{
 			Commands: []string{"mindieservice_daemon"},
 			Images:   []string{"ascendhub/mindie"},

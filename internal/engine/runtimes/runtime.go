@@ -38,6 +38,10 @@ type Runtime struct {
 	ownsInfo func(members map[string]bool) bool
 	// hint returns what to do about an answer with this HTTP status, or ""; nil: there are no hints.
 	hint func(status int) string
+	// noMetricsHint is what to do about a page that answers 200 and has none of the engine's metrics; "": there is no hint.
+	noMetricsHint string
+	// beginsWithRequests: until the first request the page has few of its metrics, or none.
+	beginsWithRequests bool
 	// rule is how discovery recognises it. DetectionRules sets the rule's Runtime.
 	rule fleet.DetectionRule
 	// stepCounters move with each token or step of the engine, requestCounters when a request ends.

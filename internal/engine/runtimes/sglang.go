@@ -22,7 +22,8 @@ func sglang() Runtime {
 		restartCounters: []string{"sglang:prompt_tokens_total", "sglang:generation_tokens_total"},
 		version: stringAt("version", "/server_info").or(
 			stringAt("version", "/get_server_info")), // the only one until 0.5.5, deprecated since
-		hint: hintAt(http.StatusNotFound, "SGLang serves metrics only when it is started with --enable-metrics"),
+		hint:          hintAt(http.StatusNotFound, "SGLang serves metrics only when it is started with --enable-metrics"),
+		noMetricsHint: "start SGLang with --enable-metrics",
 		rule: fleet.DetectionRule{
 			Commands: []string{"sglang.launch_server", "sglang serve"},
 			Images:   []string{"lmsysorg/sglang"},

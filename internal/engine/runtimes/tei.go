@@ -14,6 +14,8 @@ func tei() Runtime {
 		version:         infoString("TEI", "version"),
 		model:           infoString("TEI", "served_model_name").or(infoString("TEI", "model_id")), // older ones have the latter alone
 		ownsInfo:        func(members map[string]bool) bool { return members["tokenization_workers"] },
+		// Rust's libraries show a metric from its first value on.
+		beginsWithRequests: true,
 		rule: fleet.DetectionRule{
 			Commands: []string{"text-embeddings-router"},
 			Images:   []string{"text-embeddings-inference"},

@@ -14,6 +14,8 @@ func tgi() Runtime {
 		version:         infoString("TGI", "version"),
 		model:           infoString("TGI", "model_id"),
 		ownsInfo:        func(members map[string]bool) bool { return members["model_pipeline_tag"] && !members["models"] },
+		// Rust's libraries show a metric from its first value on.
+		beginsWithRequests: true,
 		rule: fleet.DetectionRule{
 			Commands: []string{"text-generation-launcher", "text-generation-router", "lorax-launcher", "lorax-router"},
 			Images:   []string{"text-generation-inference", "predibase/lorax"},

@@ -22,8 +22,9 @@ func triton() Runtime {
 		restartCounters: []string{"nv_inference_request_success", "nv_inference_count"},
 		version:         stringAt("version", "/v2").onPort(tritonMetricsPort, tritonHTTPPort),
 		// It may serve any number of models, parts of one another among them: none of them names it.
-		model: notTold,
-		parts: tritonParts,
+		model:         notTold,
+		parts:         tritonParts,
+		noMetricsHint: "Triton has metrics of inference once a model is loaded, and only without --allow-metrics=false",
 		rule: fleet.DetectionRule{
 			Commands: []string{"tritonserver"},
 			Images:   []string{"nvidia/tritonserver"},

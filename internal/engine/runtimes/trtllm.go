@@ -15,6 +15,9 @@ func trtllm() Runtime {
 		restartCounters: []string{"trtllm_request_success_total", "trtllm_generation_tokens_total"},
 		version:         stringAt("version", "/version"),
 		hint:            hintAt(http.StatusNotFound, "trtllm-serve serves metrics at path=/prometheus/metrics, and only with return_perf_metrics: true in its options"),
+		noMetricsHint:   "trtllm-serve serves metrics at path=/prometheus/metrics, and only with return_perf_metrics: true in its options",
+		// Python's client library shows a metric with labels from its first value on.
+		beginsWithRequests: true,
 		rule: fleet.DetectionRule{
 			Commands: []string{"trtllm-serve serve", "trtllm-serve"},
 			Images:   []string{"nvidia/tensorrt-llm"},

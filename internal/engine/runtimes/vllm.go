@@ -17,6 +17,7 @@ func vllm() Runtime {
 		exclude:         routerMetric,
 		restartCounters: []string{"vllm:prompt_tokens_total", "vllm:generation_tokens_total"},
 		version:         stringAt("version", "/version"),
+		noMetricsHint:   "vLLM has metrics only without --disable-log-stats; with several API servers, a PROMETHEUS_MULTIPROC_DIR of your own must be writable, and empty at the start",
 		rule: fleet.DetectionRule{
 			Commands: []string{"vllm serve", "vllm.entrypoints.openai.api_server"},
 			Images:   []string{"vllm/vllm-openai", "vllm-ascend", "rocm/vllm"},

@@ -12,6 +12,7 @@ func xinference() Runtime {
 		prefixes:        []string{"xinference:"},
 		restartCounters: []string{"xinference:input_tokens_total_counter", "xinference:output_tokens_total_counter"},
 		model:           notTold,
+		noMetricsHint:   "declare the endpoint of the worker, --metrics-exporter-port: the supervisor's has none of these metrics",
 		rule: fleet.DetectionRule{
 			Commands: []string{"xinference-worker", "xinference-local"},
 			Images:   []string{"xprobe/xinference"},
