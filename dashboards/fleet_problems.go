@@ -195,6 +195,7 @@ func instanceProblems() []problem {
 	windowed := func(family string) string {
 		return "sum by (cluster_name, " + instance + ") (avg_over_time(" + inFleet(family) + problemWindow + "))"
 	}
+	notRunningItself := " unless on (cluster_name, worker_name, model_instance_name) " + status(`state!="running"`)
 	notRunning := " unless on (cluster_name, model_name) " + status(`state!="running"`)
 	return []problem{
 		{
@@ -224,9 +225,16 @@ func instanceProblems() []problem {
 			expr: "max by (cluster_name, model_name) (" + inFleet("model_desired_instances") + ") - max by (cluster_name, model_name) (" + inFleet("model_running_instances") + ") > 0" + notRunning,
 		},
 		{
+			severity: warning, title: "Engine gives no metrics", uid: "stackscope-mapping", by: instance, how: "$1", howOf: "reason",
+			todo: "It runs and shows nothing; stackscope status says what to do",
+			// One that does not run has a row for its state.
+			expr: inFleet("model_instance_no_metrics") + " == 1" + notRunningItself,
+		},
+		{
 			severity: warning, title: "Engine page unreadable", uid: "stackscope-mapping", by: instance,
 			todo: "The worker's log says why; open the engine's /metrics there",
-			expr: inFleet("runtime_scrape_success") + " == 0 unless on (cluster_name, worker_name, model_instance_name) " + status(`state!="running"`),
+			expr: inFleet("runtime_scrape_success") + " == 0" + notRunningItself +
+				" unless on (cluster_name, worker_name, model_instance_name) " + inFleet("model_instance_no_metrics"),
 		},
 		{
 			severity: warning, title: "Queue grows", uid: uid, by: instance, how: "$1 waiting",

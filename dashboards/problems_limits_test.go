@@ -79,6 +79,9 @@ func TestProblemsBeginAtTheirLimits(t *testing.T) {
 	instance := func(state string) string {
 		return gauge("model_instance_status", limitInstance+`, state="`+state+`"`, 1)
 	}
+	noMetrics := func(reason string) string {
+		return gauge("model_instance_no_metrics", limitInstance+`, reason="`+reason+`"`, 1)
+	}
 	const generation = "gpustack:metrics_config_generation "
 	ecc := "gpustack:gpu_ecc_errors_total"
 	uncorrected := limitGPU + `, kind="uncorrected"`
@@ -135,6 +138,13 @@ func TestProblemsBeginAtTheirLimits(t *testing.T) {
 		{"one instance missing", instances(2), "Instances missing; 1 missing"},
 		{"page readable", gauge("runtime_scrape_success", limitInstance, 1), ""},
 		{"page of a starting instance", gauge("runtime_scrape_success", limitInstance, 0) + lately("model_instance_status", limitInstance+`, state="starting"`, 9), "Instance not ready yet; starting"},
+		{"page without metrics", noMetrics("unmapped"), "Engine gives no metrics; unmapped"},
+		{"page without metrics of a running instance", noMetrics("no_engine_metrics") + instance("running") + gauge("runtime_scrape_success", limitInstance, 1), "Engine gives no metrics; no_engine_metrics"},
+		{"page unreadable of an instance that the server does not know", noMetrics("refused") + gauge("runtime_scrape_success", limitInstance, 0), "Engine gives no metrics; refused"},
+		{"page unreadable", gauge("runtime_scrape_success", limitInstance, 0) + instance("running"), "Engine page unreadable; "},
+		{"page without metrics of an instance in error", noMetrics("tls") + instance("error") + gauge("runtime_scrape_success", limitInstance, 0), "Instance down; error"},
+		{"page without metrics of an instance that is unreachable", noMetrics("process_ended") + instance("unreachable"), "Instance down; unreachable"},
+		{"page that has metrics again", fmt.Sprintf("gpustack:model_instance_no_metrics{%s, reason=\"empty_page\"} 1x110 _x10\n", limitInstance) + instance("running"), ""},
 		{"as many wait as run", queue(16, 16), ""},
 		{"more wait than run", queue(17, 16), "Queue grows; 17 waiting"},
 		{"one waits and none runs", queue(1, 0), ""},

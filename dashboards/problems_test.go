@@ -91,6 +91,9 @@ const sick = `load 1m
 	gpustack:model_running_instances{cluster_name="a", model_name="n"} 1x120
 	gpustack:runtime_scrape_success{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-0"} 0x120
 	gpustack:runtime_scrape_success{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-2"} 0x120
+	gpustack:model_instance_no_metrics{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-5", reason="empty_page"} 1x120
+	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-5", state="running"} 1x120
+	gpustack:model_instance_no_metrics{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-4", reason="not_found"} 1x120
 	gpustack:num_requests_waiting{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-0", engine="0"} 20x120
 	gpustack:num_requests_waiting{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-0", engine="1"} 13x120
 	gpustack:num_requests_running{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-0", engine="0"} 16x120
@@ -178,6 +181,7 @@ warning; Another mapping applied; w1; ; ; stackscope-mapping?a
 warning; Collector fails; w1; disk; ; stackscope-mapping?a
 warning; Compactions fail; ; s:10161; 3 in an hour; stackscope-self?All
 warning; Disk almost full; w1; /models; 98 %; gpustack-worker?a&var-worker_name=w1
+warning; Engine gives no metrics; w1; m-5; empty_page; stackscope-mapping?a
 warning; Engine page unreadable; w1; m-0; ; stackscope-mapping?a
 warning; GPU link down; w1; GPU 0; 2 down; stackscope-gpus?a&var-worker_name=w1
 warning; GPU throttled; w1; GPU 0; 50 % of time; stackscope-gpus?a&var-worker_name=w1
