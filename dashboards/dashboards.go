@@ -5,7 +5,7 @@ package dashboards
 
 // All returns every dashboard, in the order in which they are listed.
 func All() []Dashboard {
-	return []Dashboard{fleetOverview(), workers(), models(), gpuHealth(), engineComparison(), users(), power(), mappingHealth(), self()}
+	return []Dashboard{fleetOverview(), workers(), models(), prefillDecode(), gpuHealth(), engineComparison(), users(), power(), mappingHealth(), self(), cacheService()}
 }
 
 // Tag marks our dashboards; the menu that links them to each other lists what carries it.
@@ -19,6 +19,7 @@ type Dashboard struct {
 	From        string // start of the time range, such as "now-1h"; empty: now-30m
 	Refresh     string // such as "30s"; empty: 30s
 	Variables   []Variable
+	Annotations []Annotation
 	Rows        []Row
 }
 

@@ -230,6 +230,9 @@ func TestVariables(t *testing.T) {
 				}
 			}
 		}
+		for _, a := range d.Annotations {
+			use("annotation "+a.Name, a.Expr+a.Text)
+		}
 		for _, r := range d.Rows {
 			use("a row's title", r.Title)
 			for _, p := range r.Panels {

@@ -67,6 +67,16 @@ func expressions(t *testing.T) (all []expression) {
 			all = append(all, expression{d, row[i], q.Expr, root})
 		}
 	})
+	for _, d := range All() {
+		for _, a := range d.Annotations {
+			root, err := parser.NewParser(parser.Options{}).ParseExpr(filled(a.Expr))
+			if err != nil {
+				t.Errorf("%s, annotation %q: %v\n\t%s", d.UID, a.Name, err, a.Expr)
+				continue
+			}
+			all = append(all, expression{d, Panel{Title: "annotation " + a.Name}, a.Expr, root})
+		}
+	}
 	return all
 }
 
@@ -121,13 +131,13 @@ func TestSelectorsNameTheCluster(t *testing.T) {
 	}
 }
 
-// foreignFamily matches the families that Prometheus and Go's client library export.
-var foreignFamily = regexp.MustCompile(`^(up|scrape_\w+|process_\w+|go_\w+|prometheus_\w+|ALERTS)$`)
+// foreignFamily matches the families that Prometheus, Go's client library and LMCache export.
+var foreignFamily = regexp.MustCompile(`^(up|scrape_\w+|process_\w+|go_\w+|prometheus_\w+|lmcache_mp_\w+|ALERTS)$`)
 
 // wireNames returns the names of all samples in the catalog.
 func wireNames() map[string]catalog.Metric {
 	names := map[string]catalog.Metric{}
-	for _, list := range [][]catalog.Metric{catalog.Server, catalog.ServerOwn, catalog.WorkerNode, catalog.WorkerOwn, catalog.GPU, catalog.Instance, catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway} {
+	for _, list := range [][]catalog.Metric{catalog.Server, catalog.ServerOwn, catalog.WorkerNode, catalog.WorkerOwn, catalog.GPU, catalog.Instance, catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway, coming()} {
 		for _, m := range list {
 			if m.Type != catalog.Histogram {
 				names[m.WireName()] = m

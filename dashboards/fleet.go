@@ -14,6 +14,7 @@ func fleetOverview() Dashboard {
 		UID: "stackscope-fleet", Title: "Fleet overview",
 		Description: "Active problems, and the state of models, workers and GPUs. Each row links to the dashboard with the details.",
 		Variables:   []Variable{datasource(), fleet()},
+		Annotations: events(`cluster_name=~"$cluster_name"`, `cluster_name=~"$cluster_name"`),
 		Rows: []Row{
 			{Panels: slices.Concat([]Panel{problemTable()}, fleetNumbers(), []Panel{modelTable(), workerFleetTable()})},
 			{Title: "Over time", Panels: fleetOverTime()},

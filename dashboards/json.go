@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 const (
@@ -21,13 +22,17 @@ func (d Dashboard) JSON() ([]byte, error) {
 	for _, v := range d.Variables {
 		variables = append(variables, v.json())
 	}
+	annotations := []object{}
+	for _, a := range d.Annotations {
+		annotations = append(annotations, a.json())
+	}
 	doc := object{
 		"uid": d.UID, "title": d.Title, "description": d.Description, "tags": []string{Tag},
 		"schemaVersion": schemaVersion, "version": 1, "editable": true, "graphTooltip": 1, "fiscalYearStartMonth": 0,
 		"time":     object{"from": or(d.From, "now-30m"), "to": "now"},
 		"timezone": "", "weekStart": "", "refresh": or(d.Refresh, "30s"), "timepicker": object{}, "liveNow": false,
 		"templating":  object{"list": variables},
-		"annotations": object{"list": []any{}},
+		"annotations": object{"list": annotations},
 		"links": []object{{
 			"type": "dashboards", "title": "stackscope", "tags": []string{Tag}, "asDropdown": true, "includeVars": true, "keepTime": true,
 			"icon": "external link", "targetBlank": false, "tooltip": "", "url": "",
@@ -411,24 +416,26 @@ func (v Variable) json() object {
 		o["options"] = []object{{"text": v.Text, "value": v.Text, "selected": true}}
 		return o
 	case len(v.Custom) > 0:
-		query, options := "", []object{}
+		options := []object{}
 		for i, c := range v.Custom {
-			if i > 0 {
-				query += ","
-			}
-			query += c
-			options = append(options, object{"text": c, "value": c, "selected": i == 0})
+			options = append(options, object{"text": c, "value": c, "selected": i == 0 && !v.Multi})
 		}
-		o["type"], o["query"], o["options"] = "custom", query, options
+		o["type"], o["query"], o["options"] = "custom", strings.Join(v.Custom, ","), options
 		o["current"] = object{"text": v.Custom[0], "value": v.Custom[0], "selected": true}
+		v.all(o)
 		return o
 	}
 	o["type"], o["datasource"], o["definition"], o["regex"] = "query", source(), v.Query, ""
 	o["query"] = object{"query": v.Query, "refId": "StandardVariableQuery"}
 	o["refresh"], o["sort"] = 2, 1
+	v.all(o)
+	return o
+}
+
+// all makes All the choice to begin with, where it can be chosen.
+func (v Variable) all(o object) {
 	if v.Multi || v.All {
 		o["allValue"] = ".*"
 		o["current"] = object{"text": "All", "value": "$__all", "selected": true}
 	}
-	return o
 }

@@ -20,10 +20,12 @@ func models() Dashboard {
 		UID: "gpustack-model", Title: "GPUStack Model",
 		Description: "One model and its instances: state, load, latency and bottlenecks. It replaces GPUStack's dashboard of the same name; links to that one keep working.",
 		Variables:   []Variable{datasource(), cluster(), model(), instance()},
+		Annotations: events(instanceSelector, `cluster_name="$cluster_name"`),
 		Rows: []Row{
 			{Panels: slices.Concat(modelCounts(), modelNow())},
 			{Title: "Instances", Panels: []Panel{instanceTable(), instanceStates(), modelFacts()}},
 			{Title: "Requests", Panels: modelRequests()},
+			{Title: "Balance of the load", Collapsed: true, Panels: imbalance(instanceSelector)},
 			{Title: "Tokens", Panels: modelTokens()},
 			{Title: "Latency", Panels: modelLatency()},
 			{Title: "Latency by phase: queue, prefill, decode", Collapsed: true, Panels: modelPhases()},

@@ -155,6 +155,32 @@ func modelProgress() []Panel {
 	}
 }
 
+// requestsOf are the requests that each instance has, running and waiting.
+func requestsOf(selector string) string {
+	by := byInstance + ", role"
+	return fmt.Sprintf("(sum by (%[1]s) (gpustack:num_requests_running{%[2]s}) + (sum by (%[1]s) (gpustack:num_requests_waiting{%[2]s}) or 0 * sum by (%[1]s) (gpustack:num_requests_running{%[2]s})))", by, selector)
+}
+
+// imbalance shows how unevenly requests are distributed, over the instances that a selector selects and over the ranks of each.
+func imbalance(selector string) []Panel {
+	requests := requestsOf(selector)
+	replicas := Panel{
+		Kind: TimeSeries, W: 12, H: 7, Title: "Imbalance of instances", Unit: "none", Decimals: new(1), Min: new(1.0), Overrides: []Override{thin()},
+		Description: "Requests of the busiest instance, running and waiting, divided by the mean of the instances of its role. 1 is even; 2 means that one has twice its share. Above 1.5 for long: the balancer does not know the load; check its policy, or whether prompts stick to one instance because of its cache. Without requests there is no line.",
+		Queries:     []Query{{Expr: fmt.Sprintf("max by (role) (%[1]s) / (avg by (role) (%[1]s) > 0)", requests), Legend: "instances {{role}}"}},
+	}
+	ranks := Panel{
+		Kind: TimeSeries, W: 12, H: 7, Title: "Imbalance of data-parallel ranks", Unit: "none", Min: new(1.0), Overrides: []Override{thin()},
+		NoValue:     "no instance has data-parallel ranks with requests",
+		Description: "Requests of the busiest data-parallel rank, running and waiting, divided by the mean of the instance's ranks. 1 is even. Ranks compute in step, so the busiest sets the pace of all. Above 1.5 for long: look at how the engine or the balancer chooses a rank.",
+		Queries: []Query{{
+			Expr:   top(mostLines, byInstance, "max by ("+byInstance+") (gpustack:data_parallel_imbalance_ratio{"+selector+"})", "max by ("+byInstance+") (max_over_time(gpustack:data_parallel_imbalance_ratio{"+selector+"}[$__range] @ end()))"),
+			Legend: instanceLegend,
+		}},
+	}
+	return []Panel{replicas, ranks}
+}
+
 func modelGPUs() []Panel {
 	held := "sum by (model_instance_name, " + gpuBy + ") (" + ofInstances("gpustack:model_instance_gpu_memory_used_bytes") + ")"
 	power := "sum by (model_instance_name) (rate(" + ofInstances("gpustack:model_instance_gpu_energy_joules_total") + "[$__rate_interval]))"

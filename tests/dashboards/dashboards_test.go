@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/promql/parser"
+
 	"github.com/stackscope/stackscope/tests/dashboards/viewer"
 )
 
@@ -13,7 +15,8 @@ import (
 func TestDashboards(t *testing.T) {
 	began := time.Now()
 	prometheus := startFleet(t)
-	list := panels(load(t))
+	all := slices.DeleteFunc(load(t), func(d viewer.Dashboard) bool { return elsewhere[d.UID] != "" })
+	list := panels(all)
 	untilFull(t, prometheus, list, began.Add(fullWithin))
 	t.Logf("%d panels were looked at until %.0f s after the start", len(list), time.Since(began).Seconds())
 
@@ -38,6 +41,7 @@ func TestDashboards(t *testing.T) {
 			t.Errorf("no panel is meant by %+v", e)
 		}
 	})
+	t.Run("annotations are right", func(t *testing.T) { checkAnnotations(t, prometheus, all) })
 	t.Run("faults are seen", func(t *testing.T) { testFaults(t, prometheus) })
 	t.Run("every metric is exported", func(t *testing.T) { checkMetrics(t, prometheus, list) })
 	t.Run("cookbook", func(t *testing.T) { checkCookbook(t, prometheus) })
@@ -55,5 +59,38 @@ func untilFull(t *testing.T, prometheus viewer.Prometheus, list []*shown, end ti
 		}
 		t.Logf("%d panels are waited for, among them %s", len(list), list[0].name())
 		time.Sleep(pollEvery)
+	}
+}
+
+// checkAnnotations runs the expressions of the dashboards' annotations over their time range.
+func checkAnnotations(t *testing.T, prometheus viewer.Prometheus, all []viewer.Dashboard) {
+	t.Helper()
+	exports, p, checked := scraped(t, prometheus), parser.NewParser(parser.Options{}), 0
+	for _, d := range all {
+		view := look(d)
+		values, err := prometheus.Default(t.Context(), d, view)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, a := range d.Annotations {
+			expr := viewer.Fill(a.Expr, values)
+			parsed, err := p.ParseExpr(expr)
+			if err != nil {
+				t.Errorf("%s, annotation %s: %v", d.UID, a.Name, err)
+				continue
+			}
+			for _, fault := range exports.check(parsed) {
+				t.Errorf("%s, annotation %s: %s", d.UID, a.Name, fault)
+			}
+			request := viewer.Request{Expr: expr, Start: view.Now.Add(-view.Range), End: view.Now, Step: a.Step}
+			if answer, err := prometheus.Ask(t.Context(), request); err != nil || len(answer.Warnings)+len(answer.Infos) > 0 {
+				t.Errorf("%s, annotation %s: %v, %q, %q\n    %s", d.UID, a.Name, err, answer.Warnings, answer.Infos, expr)
+			}
+			checked++
+		}
+	}
+	if checked < 4 {
+		t.Errorf("only %d annotations were looked at", checked)
 	}
 }

@@ -3,6 +3,7 @@ package dashboards
 import (
 	"slices"
 
+	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/tests/dashboards/viewer"
 )
 
@@ -26,11 +27,18 @@ func emptyOnDemo() []empty {
 		{uid: worker, row: "InfiniBand and RoCE", why: "few machines have InfiniBand", machine: true},
 		{uid: worker, panel: "Network devices", refID: "B", why: "virtual devices tell no speed", machine: true},
 		{uid: model, panel: "Restarts", refID: "B", why: noStart},
+		{uid: model, panel: "Imbalance of data-parallel ranks", why: "no engine of the demo has data-parallel ranks"},
 		{uid: model, panel: "Start duration by phase", why: noStart},
 		{uid: mapping, panel: "Skipped by discovery", why: "the demo looks for no engines of the machine"},
 		{uid: self, panel: "Grafana", why: noGrafana},
 		{uid: self, row: "Grafana", why: noGrafana},
 	}
+}
+
+// elsewhere are the dashboards about what this demo does not have, with what that is.
+var elsewhere = map[string]string{
+	"gpustack-pd":            "instances with roles",
+	"gpustack-cache-service": "a cache service",
 }
 
 // unlabelled is a label that a table or a legend shows and no series of the demo has.
@@ -39,6 +47,9 @@ type unlabelled struct{ uid, panel, label string }
 // hasNot says whether a label is rightly on no series of a panel.
 func (s *shown) hasNot(label string) bool {
 	const model = "gpustack-model"
+	if label == catalog.LabelRole && elsewhere["gpustack-pd"] != "" {
+		return true
+	}
 	return slices.Contains([]unlabelled{
 		// Where a model's files came from, which nobody tells about declared engines.
 		{model, "Model", "source"},

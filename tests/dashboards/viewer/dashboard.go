@@ -16,6 +16,14 @@ type Dashboard struct {
 	From       time.Duration // length of the time range
 	Variables  []Variable
 	Panels     []Panel // of rows, too; without rows and texts
+	// Annotations mark events in the panels.
+	Annotations []Annotation
+}
+
+// Annotation is a query whose samples are events.
+type Annotation struct {
+	Name, Expr string
+	Step       time.Duration
 }
 
 // Variable is a template variable.
@@ -111,6 +119,13 @@ type dashboardJSON struct {
 	Time  struct {
 		From string `json:"from"`
 	} `json:"time"`
+	Annotations struct {
+		List []struct {
+			Name string `json:"name"`
+			Expr string `json:"expr"`
+			Step string `json:"step"`
+		} `json:"list"`
+	} `json:"annotations"`
 	Templating struct {
 		List []struct {
 			Name       string          `json:"name"`
@@ -158,6 +173,13 @@ func Parse(text []byte) (Dashboard, error) {
 	var err error
 	if d.From, err = time.ParseDuration(strings.TrimPrefix(in.Time.From, "now-")); err != nil {
 		return Dashboard{}, fmt.Errorf("time range from %q: %w", in.Time.From, err)
+	}
+	for _, a := range in.Annotations.List {
+		step, err := time.ParseDuration(a.Step)
+		if err != nil {
+			return Dashboard{}, fmt.Errorf("annotation %s: step %q: %w", a.Name, a.Step, err)
+		}
+		d.Annotations = append(d.Annotations, Annotation{Name: a.Name, Expr: a.Expr, Step: step})
 	}
 	for _, v := range in.Templating.List {
 		variable := Variable{Name: v.Name, Type: v.Type, Multi: v.Multi, All: v.IncludeAll, AllValue: v.AllValue}
