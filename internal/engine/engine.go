@@ -104,6 +104,8 @@ type Engine struct {
 	identified chan struct{}
 	modelLabel string // model name in the labels of its page
 	models     models
+	described  Description
+	pageRole   pageRole
 }
 
 // New makes an Engine. It does not connect before Run or Fetch.
@@ -133,11 +135,12 @@ func New(o Options) (*Engine, error) {
 			Runtime: fleet.Spelled(cmp.Or(d.Runtime, o.History.Runtime), fleet.MaxKind),
 			Version: fleet.Spelled(cmp.Or(d.Version, o.History.Version), fleet.MaxVersion),
 			Model:   fleet.Spelled(cmp.Or(d.Model, o.History.Model), fleet.MaxModelName),
+			Weights: o.History.Weights,
 		},
-		Role: d.Role, Group: d.Group,
 		RestartCount: o.History.RestartCount, LastRestartAt: o.History.LastRestartAt,
 	}
 	e.dropGatewayModel()
+	e.applyDescription()
 	return e, nil
 }
 
@@ -158,6 +161,9 @@ func (e *Engine) Status() Status {
 	}
 	if s.Stalled = e.stall.stalled; s.Stalled {
 		also(e.stall.message)
+	}
+	if s.Role == fleet.RoleRouter && s.Model == "" && s.Message == "" {
+		s.Message = noModelYet
 	}
 	return s
 }

@@ -19,10 +19,10 @@ const (
 // identify requests the version and model from the engine unless they are declared. It reports whether both are known.
 func (e *Engine) identify(ctx context.Context) bool {
 	e.mu.Lock()
-	starts, runtimeName, modelLabel, role := e.starts, e.status.Runtime, e.modelLabel, e.status.Role
+	starts, runtimeName, modelLabel, role, routed := e.starts, e.status.Runtime, e.modelLabel, e.status.Role, e.described.Model
 	e.mu.Unlock()
 
-	known := Identity{Runtime: runtimeName, Version: e.declared.Version, Model: e.declared.Model}
+	known := Identity{Runtime: runtimeName, Version: e.declared.Version, Model: cmp.Or(e.declared.Model, routed)}
 	found, err := runtimes.Identify(ctx, e.fetcher, e.target, known, modelLabel, role)
 
 	e.mu.Lock()
@@ -32,16 +32,18 @@ func (e *Engine) identify(ctx context.Context) bool {
 	}
 	was := e.status.Identity
 	e.status.Runtime = cmp.Or(was.Runtime, found.Runtime)
+	e.status.Weights = cmp.Or(found.Weights, was.Weights)
 	// An engine without a model name gets the instance's name.
-	e.rename(cmp.Or(found.Version, was.Version), cmp.Or(found.Model, was.Model, e.status.Name))
+	e.rename(cmp.Or(found.Version, was.Version), cmp.Or(found.Model, was.Model, e.ownModel()))
 	e.dropGatewayModel()
+	described := e.applyDescription()
 	if e.closeIdentified() {
 		e.logger.Info("engine identified", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)
 		if err != nil {
 			e.logger.Warn("engine identified in part", "missing", clip.Line(err.Error(), 500))
 		}
 	}
-	if e.status.Identity != was {
+	if e.status.Identity != was || described {
 		e.onChange()
 	}
 	return err == nil

@@ -155,13 +155,14 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 	}
 	e.modelLabel = cmp.Or(e.modelLabel, seen.model)
 	renamed := e.takeModels(&seen, started)
+	roleChanged := e.readRole(page, started)
 	if e.status.State != fleet.InstanceRunning {
 		e.logger.Info("engine scraped", "runtime", e.status.Runtime)
 	}
 	if first || restarted {
 		e.silence = silence{}
 	}
-	changed := e.setState(fleet.InstanceRunning, why, "") || restarted || recognised || first || renamed
+	changed := e.setState(fleet.InstanceRunning, why, "") || restarted || recognised || first || renamed || roleChanged
 	changed = e.pageLacks(now, number, seen.lack, page) || changed
 	e.stall.pageRead(now, seen.Work)
 	if e.updateStall(now) || changed {

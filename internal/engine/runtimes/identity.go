@@ -15,13 +15,16 @@ type Identity struct {
 	Runtime string `json:"runtime,omitempty"`
 	Version string `json:"version,omitempty"`
 	Model   string `json:"model,omitempty"`
+	// Weights are what the engine says it has loaded under the model's name.
+	Weights string `json:"weights,omitempty"`
 }
 
 // Identify requests what known lacks from the engine at t, and returns known with it. modelLabel is the model's name in the labels of the
 // engine's page. A router is not asked: its page has a port of its own, where nothing answers but the page. The error says what is still
 // missing and may come with a later request.
 func Identify(ctx context.Context, f *fetch.Fetcher, t fetch.Target, known Identity, modelLabel string, role fleet.Role) (Identity, error) {
-	p := prober{f, t}
+	var root string
+	p := prober{fetcher: f, target: t, root: &root}
 	if role == fleet.RoleRouter && routerPrefixes[known.Runtime] != nil {
 		known.Model = cmp.Or(known.Model, modelLabel)
 		return known, nil
@@ -46,6 +49,10 @@ func Identify(ctx context.Context, f *fetch.Fetcher, t fetch.Target, known Ident
 		wg.Go(func() { known.Model, modelErr = askModel(ctx, p) })
 	}
 	wg.Wait()
+	// Some engines repeat the model's name. vLLM's is the name that it was started with.
+	if root != known.Model || known.Runtime == "vLLM" {
+		known.Weights = root
+	}
 	switch {
 	case modelErr != nil && modelLabel != "":
 		known.Model, modelErr = modelLabel, nil

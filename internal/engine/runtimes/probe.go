@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/engine/fetch"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // Bounds of the requests for an engine's version and model.
@@ -25,6 +26,7 @@ const (
 type prober struct {
 	fetcher *fetch.Fetcher
 	target  fetch.Target
+	root    *string // is set to the root of the first listed model; nil: it is not wanted
 }
 
 // probe is one request to an engine.
@@ -124,7 +126,7 @@ func (p prober) models(ctx context.Context) (list modelList, err error) {
 
 // ListModels requests the list of models of OpenAI's API from the engine at t.
 func ListModels(ctx context.Context, f *fetch.Fetcher, t fetch.Target) ([]ListedModel, error) {
-	list, err := prober{f, t}.models(ctx)
+	list, err := prober{fetcher: f, target: t}.models(ctx)
 	return list.Data, err
 }
 
@@ -138,6 +140,9 @@ func listedModel(ctx context.Context, p prober) (string, error) {
 		return "", fmt.Errorf("GET %s: names no model", modelsPath)
 	case len(list.Data[0].ID) > maxModelBytes:
 		return "", fmt.Errorf("GET %s: the model's name has %d bytes", modelsPath, len(list.Data[0].ID))
+	}
+	if root := string(list.Data[0].Root); p.root != nil && len(root) <= fleet.MaxSourceKey {
+		*p.root = root
 	}
 	return list.Data[0].ID, nil
 }

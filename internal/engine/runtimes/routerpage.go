@@ -17,13 +17,20 @@ var routerPrefixes = map[string][]string{
 	"SGLang": {"sgl_router_", "smg_"},
 }
 
-// Role returns what a page shows of its instance's role: a page with a router's metrics and none of an engine's is a router's. "" is no
-// role, or one that the page does not show.
-func (r Runtime) Role(page []byte) fleet.Role {
+// Role returns what a page shows of its instance's role: a page with a router's metrics and none of an engine's is a router's, and SGLang's
+// engines have the label engine_type. "" is no role. known is false if the page has nothing that could tell; a later one may.
+func (r Runtime) Role(page []byte) (role fleet.Role, known bool) {
 	if has(page, routerPrefixes[r.Name]) && !has(page, r.prefixes) {
-		return fleet.RoleRouter
+		return fleet.RoleRouter, true
 	}
-	return ""
+	if r.roleLabel == "" {
+		return "", len(page) > 0
+	}
+	value := labelValue(page, r.roleLabel, r.prefixes)
+	if role, _ = fleet.ParseRole(value); role == fleet.RoleRouter {
+		role = ""
+	}
+	return role, value != ""
 }
 
 // has reports whether a page has a metric whose name begins with one of prefixes.

@@ -26,6 +26,9 @@ func TestRoleOfAPage(t *testing.T) {
 		"SGLang's older router":                    {"# TYPE sgl_router_pd_requests_total counter\n", "SGLang", "", fleet.RoleRouter},
 		"SGLang's new router":                      {"sgl_router_request_duration_seconds_count{model_id=\"qwen\"} 3\n", "SGLang", "qwen", fleet.RoleRouter},
 		"SGLang":                                   {"sglang:num_running_reqs{model_name=\"qwen\",tp_rank=\"0\"} 3\n", "SGLang", "qwen", ""},
+		"SGLang's prefill":                         {"sglang:num_running_reqs{engine_type=\"prefill\",model_name=\"qwen\"} 3\n", "SGLang", "qwen", fleet.RolePrefill},
+		"SGLang's decode":                          {"sglang:num_running_reqs{model_name=\"qwen\"} 3\nsglang:token_usage{engine_type=\"decode\"} 0\n", "SGLang", "qwen", fleet.RoleDecode},
+		"SGLang that does both":                    {"sglang:num_running_reqs{engine_type=\"unified\",model_name=\"qwen\"} 3\n", "SGLang", "qwen", ""},
 		"vLLM":                                     {"vllm:num_requests_running{engine=\"0\",model_name=\"qwen\"} 3\n", "vLLM", "qwen", ""},
 		"an engine with a router's metrics":        {"vllm:num_requests_running{model_name=\"qwen\"} 3\nvllm_router_requests_total{route=\"a\"} 1\n", "vLLM", "qwen", ""},
 		"production-stack's router, a gateway":     {"# TYPE vllm:current_qps gauge\nvllm:current_qps{server=\"a\"} 1\n", "production-stack", "", ""},
@@ -37,7 +40,7 @@ func TestRoleOfAPage(t *testing.T) {
 				t.Fatalf("it is recognised as %q, want %q", got, c.runtime)
 			}
 			r, _ := ByName(got)
-			if role := r.Role([]byte(c.page)); role != c.role {
+			if role, _ := r.Role([]byte(c.page)); role != c.role {
 				t.Errorf("the role is %q, want %q", role, c.role)
 			}
 			if model := r.ModelLabel([]byte(c.page)); model != c.model {

@@ -34,6 +34,8 @@ type Runtime struct {
 	model probe
 	// parts returns which of the models on a page are parts of which other; "" as the whole: of one that is not known. Nil: there are none.
 	parts func(models []string) map[string]string
+	// roleLabel is the label of its metrics that names its role; "": it has none.
+	roleLabel string
 	// ownsInfo reports whether an answer to /info with these members is this runtime's; nil: it has no /info.
 	ownsInfo func(members map[string]bool) bool
 	// hint returns what to do about an answer with this HTTP status, or ""; nil: there are no hints.

@@ -18,6 +18,7 @@ func sglang() Runtime {
 	once := []string{"priority", "", "tp_rank", "0", "pp_rank", "0"}
 	return Runtime{
 		Name:            "SGLang",
+		roleLabel:       "engine_type",
 		prefixes:        []string{"sglang:", "sglang_num_", "ray_sglang:", "ray_sglang_"}, // its gateway writes the second, Ray the others
 		restartCounters: []string{"sglang:prompt_tokens_total", "sglang:generation_tokens_total"},
 		version: stringAt("version", "/server_info").or(

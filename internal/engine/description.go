@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"cmp"
+
+	"github.com/stackscope/stackscope/internal/engine/runtimes"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// Description is what discovery and the other engines show of an engine, beside its process.
+type Description struct {
+	Role      fleet.Role
+	Group     string
+	Upstreams string
+	// Model is the model of the engines to which a router passes requests; empty: not known.
+	Model string
+	// Source and SourceKey are where its model comes from.
+	Source, SourceKey string
+}
+
+// noModelYet is the message of a router without a model.
+const noModelYet = "it is a router and has no model: none of the engines that it passes requests to is known; monitor one of them or give model= and role=router with --engine"
+
+// maxRoleReads is how many pages after a start are searched for the role. A page may lack metrics with labels until the first request.
+const maxRoleReads = 10
+
+// pageRole is the role that the pages since the last start show.
+type pageRole struct {
+	role  fleet.Role
+	reads int // that are left
+}
+
+// Describe updates the engine with what discovery shows. It is called about once a second, from any goroutine.
+func (e *Engine) Describe(d Description) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d == e.described {
+		return
+	}
+	e.described = d
+	if e.applyDescription() {
+		e.onChange()
+	}
+}
+
+// applyDescription updates the status and reports whether that changed it. What is declared comes first, then what discovery shows, then
+// the page. The caller holds e.mu.
+func (e *Engine) applyDescription() bool {
+	before := e.status
+	s, d := &e.status, e.described
+	s.Role = cmp.Or(e.declared.Role, d.Role, e.pageRole.role)
+	s.Group = cmp.Or(e.declared.Group, d.Group)
+	s.Upstreams = d.Upstreams
+	if s.Source, s.SourceKey = d.Source, d.SourceKey; s.Source == "" {
+		s.Source, s.SourceKey = fleet.ModelSource(s.Weights)
+	}
+	if s.Role == fleet.RoleRouter && e.declared.Model == "" && d.Model != "" {
+		e.rename(s.Version, d.Model)
+	}
+	return *s != before
+}
+
+// readRole searches a page for the role; began says that it is the first one after a start of the engine. It reports whether the status
+// changed. The caller holds e.mu.
+func (e *Engine) readRole(page []byte, began bool) bool {
+	if began {
+		e.pageRole = pageRole{reads: maxRoleReads}
+	}
+	if e.pageRole.reads == 0 {
+		return false
+	}
+	e.pageRole.reads--
+	if r, ok := e.runtimeNamed(e.status.Runtime); ok {
+		if role, known := r.Role(page); known {
+			e.pageRole = pageRole{role: role}
+		}
+	}
+	return e.applyDescription()
+}
+
+// ownModel returns the model's name for an engine that has not told it: the instance's name, but none for a router, whose model is that of
+// other engines. The caller holds e.mu.
+func (e *Engine) ownModel() string {
+	if e.status.Role == fleet.RoleRouter {
+		return e.described.Model
+	}
+	return e.status.Name
+}
+
+// HasNoModel reports whether an engine in this state is complete without a model: a gateway, or a router of engines that are not known.
+func (s *Status) HasNoModel() bool {
+	return runtimes.IsGateway(s.Runtime) || s.Role == fleet.RoleRouter
+}
