@@ -10,9 +10,10 @@ import (
 
 // exportedModels are the labels of an engine's models, with what they were made of.
 type exportedModels struct {
-	of  *pageModels
-	ids uint64 // Store.idsVersion
-	own exporter.Instance
+	of      *pageModels
+	ids     uint64 // Store.idsVersion
+	own     exporter.Instance
+	fronted *fronted
 
 	models *exporter.Models
 	labels []exposition.Labels // of each instance
@@ -23,15 +24,15 @@ type exportedModels struct {
 func (in *Instance) exportModels(s *engine.Status, p *pageModels) *exportedModels {
 	own := exporter.Instance{Name: s.Name, Runtime: s.Runtime, Role: s.Role}
 	ids := in.store.idsVersion.Load()
-	if e := in.exported.Load(); e != nil && e.of == p && e.ids == ids && e.own == own {
+	if e := in.exported.Load(); e != nil && e.of == p && e.ids == ids && e.own == own && e.fronted == in.fronted.Load() {
 		return e
 	}
-	e := &exportedModels{of: p, ids: ids, own: own, models: &exporter.Models{
+	e := &exportedModels{of: p, ids: ids, own: own, fronted: in.fronted.Load(), models: &exporter.Models{
 		ByLabel: map[string]exporter.ModelInstance{}, Labels: runtimes.ModelLabels(), Folded: len(p.folded),
 	}}
 	of := map[string]exporter.ModelInstance{}
 	for _, model := range p.all() {
-		made := exporter.ModelInstance{Name: model.name, Model: model.model, Role: s.Role}
+		made := exporter.ModelInstance{Name: model.name, Model: model.model, Role: in.roleOf(s, model.model)}
 		if known := in.store.engine(model.name).IDs; known.Model == model.model {
 			made.ID, made.ModelID = IDLabel(known.InstanceID), IDLabel(known.ModelID)
 		}

@@ -34,6 +34,7 @@ type Instance struct {
 	served, adapters string
 
 	pageModels atomic.Pointer[pageModels]
+	fronted    atomic.Pointer[fronted] // nil: it is no frontend, or of no engine of this worker
 	exported   atomic.Pointer[exportedModels]
 	labels     atomic.Pointer[instanceLabels]
 }
@@ -69,10 +70,10 @@ func (in *Instance) Fetch(ctx context.Context) (exporter.Page, error) {
 // Instance implements exporter.Engine.
 func (in *Instance) Instance() exporter.Instance {
 	s, p := in.models()
-	out := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Role: s.Role, Version: s.Version, Gateway: runtimes.IsGateway(s.Runtime)}
+	out := exporter.Instance{Name: s.Name, Model: s.Model, Runtime: s.Runtime, Role: in.roleOf(&s, s.Model), Version: s.Version, Gateway: runtimes.IsGateway(s.Runtime)}
 	if p.areSeveral() {
 		exported := in.exportModels(&s, p)
-		out.Model, out.ID, out.Models = "", exported.ownID, exported.models
+		out.Model, out.ID, out.Role, out.Models = "", exported.ownID, s.Role, exported.models
 		return out
 	}
 	if known := in.store.engine(s.Name); known.IDs.Model == s.Model {

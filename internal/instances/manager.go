@@ -175,6 +175,7 @@ func (m *Manager) Reported() []fleet.ReportedInstance {
 			for _, model := range p.all() {
 				of := s
 				of.Name, of.Model = model.name, model.model
+				of.Role = in.roleOf(&s, model.model)
 				of.State, of.Message = p.stateOf(model, &s)
 				out = append(out, reported(&of))
 			}
@@ -183,6 +184,7 @@ func (m *Manager) Reported() []fleet.ReportedInstance {
 		if s.Model == "" && !runtimes.IsGateway(s.Runtime) {
 			continue
 		}
+		s.Role = in.roleOf(&s, s.Model)
 		out = append(out, reported(&s))
 	}
 	return append(out, m.missing()...)
@@ -269,6 +271,7 @@ func (m *Manager) reconcile(ctx context.Context, found []discovery.Found) {
 			changed = m.followModels(in, &s) || changed
 		}
 	}
+	changed = m.followFrontends() || changed
 	if changed {
 		m.publish()
 	}

@@ -425,3 +425,70 @@ func TestModelsOfAnEngineThatIsNotFoundYet(t *testing.T) {
 		}
 	})
 }
+
+func dynamoPage(models ...string) string {
+	var b strings.Builder
+	b.WriteString("# TYPE dynamo_frontend_output_tokens_total counter\n")
+	for _, m := range models {
+		fmt.Fprintf(&b, "dynamo_frontend_output_tokens_total{model=%q} 5\n", m)
+	}
+	return b.String()
+}
+
+// A frontend of Dynamo is a router for the models of engines that the worker scrapes, and an engine for others.
+func TestFrontendOfKnownEngines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rays{}
+		r.set(1, dynamoPage("qwen/qwen3-8b"))
+		r.set(2, dynamoPage("qwen/qwen3-8b", "far"))
+		r.set(3, dynamoPage("far"))
+		r.names(4, "Qwen/Qwen3-8B", "phi")
+		var declared []engine.Declaration
+		for i, name := range []string{"one", "two", "three", "engine"} {
+			declared = append(declared, engine.Declaration{URL: fmt.Sprintf("http://127.0.0.1:%d", i+1), Instance: name})
+		}
+		declared[2].Model = "far"
+		declared[0].Model = "qwen/qwen3-8b"
+		w := runRays(t, t.TempDir(), r, nil, declared...)
+		w.reads(t)
+		got := map[string]fleet.Role{}
+		for _, in := range w.Reported() {
+			got[in.Name] = in.Role
+		}
+		if diff := cmp.Diff(map[string]fleet.Role{
+			"one": fleet.RoleRouter, "two-qwen/qwen3-8b": fleet.RoleRouter, "two-far": "", "three": "", "engine-Qwen/Qwen3-8B": "", "engine-phi": "",
+		}, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if got := w.Instances()[0].Instance().Role; got != fleet.RoleRouter {
+			t.Errorf("role %q", got)
+		}
+		models := w.Instances()[1].Instance()
+		if models.Role != "" || models.Models.ByLabel["qwen/qwen3-8b"].Role != fleet.RoleRouter || models.Models.ByLabel["far"].Role != "" {
+			t.Errorf("%+v", models)
+		}
+	})
+}
+
+// A model of a gateway, or of another frontend, makes no router.
+func TestFrontendBesideGatewaysAndFrontends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rays{}
+		r.set(1, dynamoPage("a", "b"))
+		r.set(2, dynamoPage("a", "b"))
+		r.set(3, "litellm_requests_metric_total{model=\"a\"} 1\nlitellm_requests_metric_total{model=\"b\"} 1\n")
+		var declared []engine.Declaration
+		for i, name := range []string{"one", "two", "proxy"} {
+			declared = append(declared, engine.Declaration{URL: fmt.Sprintf("http://127.0.0.1:%d", i+1), Instance: name})
+		}
+		w := runRays(t, t.TempDir(), r, nil, declared...)
+		if got := w.reads(t); got != "one-a=a, one-b=b, two-a=a, two-b=b, proxy=" {
+			t.Error(got)
+		}
+		for _, in := range w.Reported() {
+			if in.Role != "" {
+				t.Errorf("%s has role %s", in.Name, in.Role)
+			}
+		}
+	})
+}

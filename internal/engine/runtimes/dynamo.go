@@ -7,6 +7,7 @@ import "github.com/stackscope/stackscope/internal/fleet"
 func dynamo() Runtime {
 	return Runtime{
 		Name:            "Dynamo",
+		Frontend:        true,
 		prefixes:        []string{"dynamo_frontend_"},
 		restartCounters: []string{"dynamo_frontend_requests_total"},
 		// Rust's libraries show a metric from its first value on.

@@ -22,6 +22,8 @@ type Runtime struct {
 	// Gateway: it forwards requests to engines and serves no model of its own. It has no progress counters, because its requests wait for
 	// engines.
 	Gateway bool
+	// Frontend: it forwards requests to engines that may be scraped as well, and says of which model each is.
+	Frontend bool
 	// prefixes begin the names of metrics that no other runtime has. exclude is a metric of another runtime that has the same prefixes; ""
 	// if there is none.
 	prefixes []string
@@ -103,6 +105,12 @@ func NormalName(name string) string {
 func IsGateway(name string) bool {
 	r, ok := ByName(name)
 	return ok && r.Gateway
+}
+
+// IsFrontend reports whether the runtime of this name is known to be a frontend.
+func IsFrontend(name string) bool {
+	r, ok := ByName(name)
+	return ok && r.Frontend
 }
 
 // DetectionRules returns the rules of routers and then the rule of each runtime, in the order of All.
