@@ -223,12 +223,15 @@ func (g *Group) SetSpeed(speed float64) error {
 	return nil
 }
 
+// maxBurst is the largest number of requests that arrive at once.
+const maxBurst = 10_000
+
 // Burst lets n requests arrive at once, at most 10,000.
 func (g *Group) Burst(n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.clock = max(g.clock, g.catchUp())
-	for range min(n, 10_000) {
+	for range min(n, maxBurst) {
 		g.arrive(g.clock)
 	}
 }

@@ -401,6 +401,7 @@ func TestGroupSimulation(t *testing.T) {
 	}
 	for request, want := range map[string]int{
 		"PUT /simulation": http.StatusBadRequest, "PUT /simulation?speed=0": http.StatusBadRequest, "PUT /simulation?speed=fast": http.StatusBadRequest,
+		"PUT /simulation?burst=many": http.StatusBadRequest, "PUT /simulation?burst=0": http.StatusBadRequest, "PUT /simulation?burst=20": http.StatusNoContent,
 		"PUT /simulation?hang=shown": http.StatusBadRequest, "PUT /simulation?speed=NaN": http.StatusBadRequest, "PUT /simulation?idle=1": http.StatusBadRequest, "POST /simulation?idle=true": http.StatusMethodNotAllowed,
 		"GET /health": http.StatusOK, "GET /metrics": http.StatusOK, "GET /v1/models": http.StatusOK, "GET /": http.StatusNotFound,
 	} {

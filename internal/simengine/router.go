@@ -161,8 +161,8 @@ func (r *router) renderSMG(p *rustPage) {
 }
 
 // Handler serves the member's HTTP surface. That of a router has also what the group has really done, for tests and for who wants to compare:
-// GET /simulation returns a Truth. PUT /simulation?idle=true stops the users, idle=false lets them come again, and speed=60 lets a minute pass in
-// a second.
+// GET /simulation returns a Truth. PUT /simulation?idle=true stops the users, idle=false lets them come again, burst=100 lets so many come at once,
+// and speed=60 lets a minute pass in a second.
 func (m *Member) Handler() http.Handler {
 	if m.engine != nil {
 		return m.engine.Handler()
@@ -183,7 +183,7 @@ func (m *Member) Handler() http.Handler {
 	mux.HandleFunc("PUT /simulation", func(w http.ResponseWriter, req *http.Request) {
 		query := req.URL.Query()
 		if len(query) == 0 {
-			http.Error(w, "no setting: use idle or speed", http.StatusBadRequest)
+			http.Error(w, "no setting: use burst, idle or speed", http.StatusBadRequest)
 			return
 		}
 		for name, values := range query {
@@ -199,6 +199,13 @@ func (m *Member) Handler() http.Handler {
 
 func (g *Group) control(name, value string) error {
 	switch name {
+	case "burst":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > maxBurst {
+			return fmt.Errorf("burst=%q: use 1 to %d", value, maxBurst)
+		}
+		g.Burst(n)
+		return nil
 	case "idle":
 		if value != "true" && value != "false" {
 			return fmt.Errorf("idle=%q: use true or false", value)
@@ -212,5 +219,5 @@ func (g *Group) control(name, value string) error {
 		}
 		return g.SetSpeed(speed)
 	}
-	return fmt.Errorf("%q is no setting: use idle or speed", name)
+	return fmt.Errorf("%q is no setting: use burst, idle or speed", name)
 }
