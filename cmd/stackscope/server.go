@@ -41,6 +41,8 @@ type serverFlags struct {
 	GrafanaURL           string   `name:"grafana-url" help:"Address at which browsers reach your own Grafana, for example https://grafana.example.com. Turns the embedded Prometheus and Grafana off; dashboard links lead to yours." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" group:"Server"`
 	WorkerDashboardUID   string   `name:"grafana-worker-dashboard-uid" help:"UID of the dashboard that links of clusters and workers open." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
 	ModelDashboardUID    string   `name:"grafana-model-dashboard-uid" help:"UID of the dashboard that links of models and instances open." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
+	PDDashboardUID       string   `name:"grafana-pd-dashboard-uid" help:"UID of the dashboard that links of models with separate prefill and decode instances open." default:"gpustack-pd" placeholder:"UID" env:"GPUSTACK_GRAFANA_PD_DASHBOARD_UID" group:"Server"`
+	CacheDashboardUID    string   `name:"grafana-cache-service-dashboard-uid" help:"UID of the dashboard of cache services." default:"gpustack-cache-service" placeholder:"UID" env:"GPUSTACK_GRAFANA_CACHE_SERVICE_DASHBOARD_UID" group:"Server"`
 
 	PrometheusHTTPConfigFile  string `name:"builtin-prometheus-http-config-file" help:"Prometheus HTTP client configuration (basic_auth, authorization, tls_config) with which the embedded Prometheus scrapes workers that use TLS." placeholder:"FILE" env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE" group:"Server"`
 	PrometheusHTTPConfigPlain bool   `name:"builtin-prometheus-http-config-plain" help:"Send the credentials of --builtin-prometheus-http-config-file to workers without TLS, too. Anybody on the network path can then read them." env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_PLAIN" group:"Server"`
@@ -77,6 +79,7 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.Grafana.AdminPassword = f.GrafanaAdminPassword
 	o.Grafana.MemoryLimit = int64(f.GrafanaMemoryLimit)
 	o.Grafana.WorkerUID, o.Grafana.ModelUID = f.WorkerDashboardUID, f.ModelDashboardUID
+	o.Grafana.PDUID, o.Grafana.CacheServiceUID = f.PDDashboardUID, f.CacheDashboardUID
 	o.PrometheusHTTPConfigFile, o.PrometheusHTTPConfigPlain = f.PrometheusHTTPConfigFile, f.PrometheusHTTPConfigPlain
 	o.TLSCert, o.TLSKey, o.TLSPort = f.TLSCert, f.TLSKey, f.TLSPort
 	o.ServerExternalURL = f.ServerExternalURL

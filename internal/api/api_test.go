@@ -373,9 +373,11 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"GET /v2/model-instances":              "",
 		"GET /v2/clusters/{id}/dashboard":      "", "GET /v2/workers/{id}/dashboard": "",
 		"GET /v2/models/{id}/dashboard": "", "GET /v2/model-instances/{id}/dashboard": "",
-		"GET /healthz": "",
-		"GET /readyz":  "",
-		"GET /version": "",
+		"GET /v2/benchmarks/{id}/dashboard":     "",
+		"GET /v2/cache-services/{id}/dashboard": "",
+		"GET /healthz":                          "",
+		"GET /readyz":                           "",
+		"GET /version":                          "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

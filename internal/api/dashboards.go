@@ -22,12 +22,15 @@ type Dashboards struct {
 	ServerURL string
 	// WorkerUID and ModelUID name the dashboards of clusters and workers, of models and instances.
 	WorkerUID, ModelUID string
+	// PDUID names the dashboard of models whose prefill and decode are separate instances, CacheServiceUID that of cache services.
+	PDUID, CacheServiceUID string
 }
 
 // Last parts of the dashboards' URLs, as in GPUStack. Grafana uses only the uid.
 const (
 	workerSlug = "gpustack-worker"
 	modelSlug  = "gpustack-model"
+	pdSlug     = "gpustack-pd"
 )
 
 // dashboardInput is the id of the dashboard's subject, and the address under which the client reached this server.
@@ -82,6 +85,32 @@ func (a *API) registerDashboards(h huma.API, tag string) {
 			errors:  []int{http.StatusNotFound, http.StatusInternalServerError},
 		}, r.handler)
 	}
+	// GPUStack's routes for what stackscope has not: its links get a reason instead of an unknown path.
+	for _, r := range []struct {
+		of, path string
+		handler  func(context.Context, *dashboardInput) (*struct{}, error)
+	}{
+		{"benchmark", "/v2/benchmarks/{id}/dashboard", a.benchmarkDashboard},
+		{"cache-service", "/v2/cache-services/{id}/dashboard", a.cacheServiceDashboard},
+	} {
+		register(a, h, route{
+			id: "show-" + r.of + "-dashboard", method: "GET", path: r.path, access: viewer, tag: tag, status: http.StatusNotFound,
+			summary: "Say that there is no " + strings.ReplaceAll(r.of, "-", " "), description: "GPUStack has this route. Always 404 with the reason.",
+			errors: []int{http.StatusNotFound},
+		}, r.handler)
+	}
+}
+
+func (a *API) benchmarkDashboard(_ context.Context, in *dashboardInput) (*struct{}, error) {
+	return nil, &Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no benchmark with id %d: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model", in.ID)}
+}
+
+func (a *API) cacheServiceDashboard(_ context.Context, in *dashboardInput) (*struct{}, error) {
+	detail := fmt.Sprintf("there is no cache service with id %d: stackscope's inventory has none", in.ID)
+	if base, err := a.grafanaBase(in.origin); err == nil {
+		detail += "; the dashboard of all cache services is " + base + "/d/" + url.PathEscape(a.opts.Dashboards.CacheServiceUID)
+	}
+	return nil, &Problem{Status: http.StatusNotFound, Detail: detail}
 }
 
 func (a *API) clusterDashboard(_ context.Context, in *dashboardInput) (*redirectOutput, error) {
@@ -107,6 +136,10 @@ func (a *API) modelDashboard(_ context.Context, in *dashboardInput) (*redirectOu
 	if !ok {
 		return nil, notFound("model", in.ID)
 	}
+	if m.Disaggregated() {
+		return a.redirect(in.origin, a.opts.Dashboards.PDUID, pdSlug,
+			"cluster_name", clusterName(s, m.ClusterID), "model_name", m.Name, "counted_role", string(fleet.KVCountedRole))
+	}
 	return a.redirect(in.origin, a.opts.Dashboards.ModelUID, modelSlug, "cluster_name", clusterName(s, m.ClusterID), "model_name", m.Name)
 }
 
@@ -126,16 +159,9 @@ func (a *API) instanceDashboard(_ context.Context, in *dashboardInput) (*redirec
 
 // redirect returns a redirect to a dashboard with variables, in the given order. Empty ones are omitted.
 func (a *API) redirect(origin, uid, slug string, variables ...string) (*redirectOutput, error) {
-	d := a.opts.Dashboards
-	base := d.GrafanaURL
-	switch {
-	case base != "":
-	case d.Embedded == "":
-		return nil, &Problem{Status: http.StatusInternalServerError, Detail: "Grafana dashboard settings are not configured: set --grafana-url, or start the server without --disable-builtin-observability and --disable-builtin-grafana"}
-	case d.ServerURL != "":
-		base = d.ServerURL + d.Embedded
-	default:
-		base = origin + d.Embedded
+	base, err := a.grafanaBase(origin)
+	if err != nil {
+		return nil, err
 	}
 	var query []string
 	for i := 0; i+1 < len(variables); i += 2 {
@@ -144,6 +170,20 @@ func (a *API) redirect(origin, uid, slug string, variables ...string) (*redirect
 		}
 	}
 	return &redirectOutput{Status: http.StatusFound, Location: base + "/d/" + url.PathEscape(uid) + "/" + slug + "?" + strings.Join(query, "&")}, nil
+}
+
+// grafanaBase returns Grafana's address for the browser, without a slash at the end.
+func (a *API) grafanaBase(origin string) (string, error) {
+	d := a.opts.Dashboards
+	switch {
+	case d.GrafanaURL != "":
+		return d.GrafanaURL, nil
+	case d.Embedded == "":
+		return "", &Problem{Status: http.StatusInternalServerError, Detail: "Grafana dashboard settings are not configured: set --grafana-url, or start the server without --disable-builtin-observability and --disable-builtin-grafana"}
+	case d.ServerURL != "":
+		return d.ServerURL + d.Embedded, nil
+	}
+	return origin + d.Embedded, nil
 }
 
 func find[T any](list []T, id int64, of func(*T) int64) (*T, bool) {

@@ -12,16 +12,22 @@ import (
 
 func dashboardFleet() fleet.Snapshot {
 	return fleet.Snapshot{
-		Clusters:  []fleet.Cluster{{ID: 1, Name: "default"}, {ID: 2, Name: "Rack B/2 & café"}},
-		Workers:   []fleet.Worker{{ID: 7, ClusterID: 2, Name: "gpu node+1"}, {ID: 8, ClusterID: 99, Name: "orphan"}},
-		Models:    []fleet.Model{{ID: 3, ClusterID: 1, Name: "Qwen/Qwen3-32B"}, {ID: 4, ClusterID: 99, Name: "m"}},
-		Instances: []fleet.Instance{{ID: 5, ModelID: 3, Name: "qwen3-32b-0~x"}, {ID: 6, ModelID: 99, Name: "i"}},
+		Clusters: []fleet.Cluster{{ID: 1, Name: "default"}, {ID: 2, Name: "Rack B/2 & café"}},
+		Workers:  []fleet.Worker{{ID: 7, ClusterID: 2, Name: "gpu node+1"}, {ID: 8, ClusterID: 99, Name: "orphan"}},
+		Models: []fleet.Model{
+			{ID: 3, ClusterID: 1, Name: "Qwen/Qwen3-32B"}, {ID: 4, ClusterID: 99, Name: "m"},
+			{ID: 10, ClusterID: 2, Name: "deep seek", Roles: fleet.RoleCounts{Prefill: fleet.RoleCount{Desired: 2, Ready: 1}, Decode: fleet.RoleCount{Desired: 1}}},
+			{ID: 11, ClusterID: 1, Name: "stopped", Roles: fleet.RoleCounts{Decode: fleet.RoleCount{Desired: 1}}},
+			{ID: 12, ClusterID: 99, Name: "m", Roles: fleet.RoleCounts{Prefill: fleet.RoleCount{Desired: 1}, Router: fleet.RoleCount{Desired: 1}}},
+			{ID: 13, ClusterID: 1, Name: "replicas", Roles: fleet.RoleCounts{Router: fleet.RoleCount{Desired: 1}}},
+		},
+		Instances: []fleet.Instance{{ID: 5, ModelID: 3, Name: "qwen3-32b-0~x"}, {ID: 6, ModelID: 99, Name: "i"}, {ID: 14, ModelID: 10, Name: "d", Role: fleet.RoleDecode}},
 	}
 }
 
 func withDashboards(d api.Dashboards) func(*api.Options) {
 	if d.WorkerUID == "" {
-		d.WorkerUID, d.ModelUID = "gpustack-worker", "gpustack-model"
+		d.WorkerUID, d.ModelUID, d.PDUID, d.CacheServiceUID = "gpustack-worker", "gpustack-model", "gpustack-pd", "gpustack-cache-service"
 	}
 	return func(o *api.Options) { o.Dashboards = d }
 }
@@ -42,6 +48,13 @@ func TestDashboardRedirects(t *testing.T) {
 		{"model", builtin, "/v2/models/3/dashboard", "http://gpu-head/grafana/d/gpustack-model/gpustack-model?var-cluster_name=default&var-model_name=Qwen%2FQwen3-32B"},
 		{"model of no cluster", builtin, "/v2/models/4/dashboard", "http://gpu-head/grafana/d/gpustack-model/gpustack-model?var-model_name=m"},
 		{"instance", builtin, "/v2/model-instances/5/dashboard", "http://gpu-head/grafana/d/gpustack-model/gpustack-model?var-cluster_name=default&var-model_name=Qwen%2FQwen3-32B&var-model_instance_name=qwen3-32b-0~x"},
+		{"prefill and decode", builtin, "/v2/models/10/dashboard", "http://gpu-head/grafana/d/gpustack-pd/gpustack-pd?var-cluster_name=Rack+B%2F2+%26+caf%C3%A9&var-model_name=deep+seek&var-counted_role=decode"},
+		{"one side of them, none runs", builtin, "/v2/models/11/dashboard", "http://gpu-head/grafana/d/gpustack-pd/gpustack-pd?var-cluster_name=default&var-model_name=stopped&var-counted_role=decode"},
+		{"prefill and decode of no cluster", builtin, "/v2/models/12/dashboard", "http://gpu-head/grafana/d/gpustack-pd/gpustack-pd?var-model_name=m&var-counted_role=decode"},
+		{"a router before whole engines", builtin, "/v2/models/13/dashboard", "http://gpu-head/grafana/d/gpustack-model/gpustack-model?var-cluster_name=default&var-model_name=replicas"},
+		{"decode instance", builtin, "/v2/model-instances/14/dashboard", "http://gpu-head/grafana/d/gpustack-model/gpustack-model?var-cluster_name=Rack+B%2F2+%26+caf%C3%A9&var-model_name=deep+seek&var-model_instance_name=d"},
+		{"external prefill and decode", external, "/v2/models/11/dashboard", "https://obs.example.com/team/grafana/d/gpustack-pd/gpustack-pd?var-cluster_name=default&var-model_name=stopped&var-counted_role=decode"},
+		{"own uid of prefill and decode", api.Dashboards{Embedded: "/grafana", WorkerUID: "w", PDUID: "my pd"}, "/v2/models/11/dashboard", "http://gpu-head/grafana/d/my%20pd/gpustack-pd?var-cluster_name=default&var-model_name=stopped&var-counted_role=decode"},
 		{"external cluster", external, "/v2/clusters/1/dashboard", "https://obs.example.com/team/grafana/d/gpustack-worker/gpustack-worker?var-cluster_name=default"},
 		{"external worker", external, "/v2/workers/7/dashboard", "https://obs.example.com/team/grafana/d/gpustack-worker/gpustack-worker?var-cluster_name=Rack+B%2F2+%26+caf%C3%A9&var-worker_name=gpu+node%2B1"},
 		{"external model", external, "/v2/models/3/dashboard", "https://obs.example.com/team/grafana/d/gpustack-model/gpustack-model?var-cluster_name=default&var-model_name=Qwen%2FQwen3-32B"},
@@ -94,6 +107,32 @@ func TestDashboardRedirectsThatCannotBe(t *testing.T) {
 	p := problemOf(t, off.do(request("GET", "/v2/clusters/1/dashboard", "")), http.StatusInternalServerError)
 	if !strings.HasPrefix(p.Detail, "Grafana dashboard settings are not configured") {
 		t.Errorf("detail: %s", p.Detail)
+	}
+}
+
+// TestDashboardsOfWhatGPUStackHasAlone: its links get a reason.
+func TestDashboardsOfWhatGPUStackHasAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		dashboards         api.Dashboards
+		benchmark, service string
+	}{
+		"embedded": {api.Dashboards{Embedded: "/grafana"},
+			"there is no benchmark with id 7: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model",
+			"there is no cache service with id 7: stackscope's inventory has none; the dashboard of all cache services is http://gpu-head/grafana/d/gpustack-cache-service"},
+		"outside, own uid": {api.Dashboards{GrafanaURL: "https://obs.example.com", WorkerUID: "w", CacheServiceUID: "cache/1"},
+			"there is no benchmark with id 7: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model",
+			"there is no cache service with id 7: stackscope's inventory has none; the dashboard of all cache services is https://obs.example.com/d/cache%2F1"},
+		"no Grafana": {api.Dashboards{},
+			"there is no benchmark with id 7: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model",
+			"there is no cache service with id 7: stackscope's inventory has none"},
+	} {
+		h := newAPI(t, withDashboards(c.dashboards))
+		for path, want := range map[string]string{"/v2/benchmarks/7/dashboard": c.benchmark, "/v2/cache-services/7/dashboard": c.service} {
+			if p := problemOf(t, h.do(request("GET", path, "")), http.StatusNotFound); p.Detail != want {
+				t.Errorf("%s: %s\ngot  %s\nwant %s", name, path, p.Detail, want)
+			}
+		}
+		problemOf(t, h.do(request("GET", "/v2/benchmarks/x/dashboard", "")), http.StatusUnprocessableEntity)
 	}
 }
 

@@ -140,7 +140,11 @@ func (s *Server) mounts() (map[string]http.Handler, []api.Link) {
 
 // dashboards says where redirects lead.
 func (s *Server) dashboards() api.Dashboards {
-	d := api.Dashboards{ServerURL: s.opts.ServerExternalURL, WorkerUID: s.opts.Grafana.WorkerUID, ModelUID: s.opts.Grafana.ModelUID}
+	g := &s.opts.Grafana
+	d := api.Dashboards{
+		ServerURL: s.opts.ServerExternalURL,
+		WorkerUID: g.WorkerUID, ModelUID: g.ModelUID, PDUID: g.PDUID, CacheServiceUID: g.CacheServiceUID,
+	}
 	switch {
 	case s.external != nil:
 		d.GrafanaURL = s.external.String()

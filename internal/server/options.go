@@ -94,6 +94,8 @@ type GrafanaOptions struct {
 	MemoryLimit int64
 	// WorkerUID and ModelUID name the dashboards of clusters and workers, of models and instances.
 	WorkerUID, ModelUID string
+	// PDUID names the dashboard of models whose prefill and decode are separate instances, CacheServiceUID that of cache services.
+	PDUID, CacheServiceUID string
 }
 
 // DefaultOptions returns the settings of a server started without any flag.
@@ -104,7 +106,7 @@ func DefaultOptions() Options {
 		Port:           80,
 		TLSPort:        443,
 		MetricsPort:    10161,
-		Grafana:        GrafanaOptions{Port: 13000, WorkerUID: "gpustack-worker", ModelUID: "gpustack-model"},
+		Grafana:        GrafanaOptions{Port: 13000, WorkerUID: "gpustack-worker", ModelUID: "gpustack-model", PDUID: "gpustack-pd", CacheServiceUID: "gpustack-cache-service"},
 		RetentionTime:  15 * 24 * time.Hour,
 		Queries:        QueryOptions{MaxSamples: 50_000_000, MaxConcurrency: 20, Timeout: 2 * time.Minute},
 		HeartbeatGrace: 150 * time.Second,
@@ -194,6 +196,8 @@ func (o *Options) validate() error {
 	standard := DefaultOptions().Grafana
 	o.Grafana.WorkerUID = cmp.Or(o.Grafana.WorkerUID, standard.WorkerUID)
 	o.Grafana.ModelUID = cmp.Or(o.Grafana.ModelUID, standard.ModelUID)
+	o.Grafana.PDUID = cmp.Or(o.Grafana.PDUID, standard.PDUID)
+	o.Grafana.CacheServiceUID = cmp.Or(o.Grafana.CacheServiceUID, standard.CacheServiceUID)
 	return errors.Join(errs...)
 }
 
