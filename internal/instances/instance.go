@@ -32,6 +32,7 @@ type Instance struct {
 	gone  time.Time // zero: it is there
 	// served and adapters are those of found that the engine was told.
 	served, adapters string
+	described        engine.Description
 
 	pageModels atomic.Pointer[pageModels]
 	fronted    atomic.Pointer[fronted] // nil: it is no frontend, or of no engine of this worker

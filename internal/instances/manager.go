@@ -15,7 +15,6 @@ import (
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
 	"github.com/stackscope/stackscope/internal/engine/fetch"
-	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -176,12 +175,15 @@ func (m *Manager) Reported() []fleet.ReportedInstance {
 				of := s
 				of.Name, of.Model = model.name, model.model
 				of.Role = in.roleOf(&s, model.model)
+				if model.name != s.Name {
+					of.Source, of.SourceKey = "", "" // they are known of the engine's own model alone
+				}
 				of.State, of.Message = p.stateOf(model, &s)
 				out = append(out, reported(&of))
 			}
 			continue
 		}
-		if s.Model == "" && !runtimes.IsGateway(s.Runtime) {
+		if s.Model == "" && !s.HasNoModel() {
 			continue
 		}
 		s.Role = in.roleOf(&s, s.Model)
@@ -266,12 +268,14 @@ func (m *Manager) reconcile(ctx context.Context, found []discovery.Found) {
 	changed = m.expire(there) || changed
 	for _, in := range m.byKey {
 		m.start(ctx, in)
+		in.describe()
 		in.observe(m.opts.GPUs)
 		if s := in.engine.Status(); in.currentModels().areSeveral() || s.PageModels != in.currentModels().page {
 			changed = m.followModels(in, &s) || changed
 		}
 	}
 	changed = m.followFrontends() || changed
+	m.route()
 	if changed {
 		m.publish()
 	}

@@ -19,7 +19,11 @@ func (m *Manager) name(f discovery.Found, before *Instance) string {
 		name, _, _ = strings.Cut(container, ":")
 	}
 	if name == "" {
-		d := engine.Declaration{URL: f.URL, Model: cmp.Or(f.Model, strings.ToLower(f.Runtime))}
+		kind := strings.ToLower(f.Runtime)
+		if f.Role == fleet.RoleRouter {
+			kind += "-router"
+		}
+		d := engine.Declaration{URL: f.URL, Model: cmp.Or(f.Model, kind)}
 		name = d.Name(m.opts.Worker)
 	}
 	name = fleet.Spelled(name, fleet.MaxName)

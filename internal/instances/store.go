@@ -15,6 +15,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 const maxStateBytes = 4 << 20
@@ -50,6 +51,12 @@ type engineState struct {
 	// Models are the models of a page that names several. Of is, for the instance of one of them, the name of the engine's.
 	Models []storedModel `json:"models,omitempty"`
 	Of     string        `json:"of,omitempty"`
+	// What is reported of it while it is awaited.
+	Role      fleet.Role `json:"role,omitempty"`
+	Group     string     `json:"group,omitempty"`
+	Upstreams string     `json:"upstreams,omitempty"`
+	Source    string     `json:"source,omitempty"`
+	SourceKey string     `json:"source_key,omitempty"`
 }
 
 const (
@@ -183,6 +190,7 @@ func (s *Store) save(instances []*Instance) bool {
 		e := engineState{History: in.engine.History(), IDs: s.state.Engines[status.Name].IDs, Key: in.key, SeenAt: now, Models: models.stored()}
 		if !in.declared {
 			e.URL, e.There = status.URL, true
+			e.Role, e.Group, e.Upstreams, e.Source, e.SourceKey = status.Role, status.Group, status.Upstreams, status.Source, status.SourceKey
 		}
 		kept[status.Name] = e
 		e.Models, e.Of = nil, status.Name

@@ -1,0 +1,104 @@
+package instances
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/fleet"
+)
+
+// describe gives the engine what discovery shows of it.
+func (in *Instance) describe() {
+	// A declared engine is not found while its process is gone. Its role does not end with it.
+	if f := &in.found; !in.declared || f.PID != 0 || f.Container != "" {
+		in.described = engine.Description{
+			Role: f.Role, Group: f.Group, Upstreams: f.Upstreams, Source: f.ModelSource, SourceKey: f.ModelSourceKey, Model: in.described.Model,
+		}
+	}
+	in.engine.Describe(in.described)
+}
+
+// route gives each router the model of the engines that it passes requests to. It keeps the last one while none of them is known. The caller
+// holds m.mu.
+func (m *Manager) route() {
+	here := thisMachine(m.opts.Worker)
+	for _, in := range m.byKey {
+		if model := m.routedModel(in, here); model != "" {
+			in.described.Model = model
+			in.engine.Describe(in.described)
+		}
+	}
+}
+
+// routedModel returns the model of the engines to which a router passes requests; "" if none of them is known here, if they serve several,
+// or if it is no router. The caller holds m.mu.
+func (m *Manager) routedModel(router *Instance, here func(host string) bool) string {
+	s := router.engine.Status()
+	if s.Role != fleet.RoleRouter || s.Upstreams == "" {
+		return ""
+	}
+	model := ""
+	for _, in := range m.byKey {
+		if in == router {
+			continue
+		}
+		other := in.engine.Status()
+		if other.Model == "" || other.Model == model || !m.isUpstream(in, other.URL, s.Upstreams, here) {
+			continue
+		}
+		if model != "" {
+			return ""
+		}
+		model = other.Model
+	}
+	return model
+}
+
+// isUpstream reports whether one of the addresses leads to an instance: by its URL, or by the name of its container, which is a host name
+// for containers of its network.
+func (m *Manager) isUpstream(in *Instance, address, upstreams string, here func(host string) bool) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	for upstream := range strings.SplitSeq(upstreams, " ") {
+		host, port, err := net.SplitHostPort(upstream)
+		if err != nil {
+			continue
+		}
+		if in.key == "docker:"+upstream || in.found.Key == "docker:"+upstream {
+			return true
+		}
+		if port == u.Port() && (strings.EqualFold(host, u.Hostname()) || here(host) && here(u.Hostname())) {
+			return true
+		}
+	}
+	return false
+}
+
+// thisMachine returns a function that says whether a host is this machine. It reads the machine's addresses once, when it is first needed.
+func thisMachine(worker string) func(host string) bool {
+	var own map[string]bool
+	return func(host string) bool {
+		if own == nil {
+			own = map[string]bool{strings.ToLower(worker): true}
+			if name, err := os.Hostname(); err == nil {
+				own[strings.ToLower(name)] = true
+			}
+			addrs, _ := net.InterfaceAddrs() // without them, loopback addresses are recognised
+			for _, a := range addrs {
+				if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+					own[prefix.Addr().Unmap().String()] = true
+				}
+			}
+		}
+		if ip, err := netip.ParseAddr(host); err == nil {
+			return ip.IsUnspecified() || fleet.IsLoopback(host) || own[ip.Unmap().String()]
+		}
+		return fleet.IsLoopback(host) || own[strings.ToLower(host)]
+	}
+}
