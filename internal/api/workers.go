@@ -76,7 +76,7 @@ func (a *API) report(ctx context.Context, in *reportInput) (*reportOutput, error
 	}
 	out := &reportOutput{Body: wire.ReportResponse{Instances: make([]wire.InstanceIDs, len(ids))}}
 	for i, id := range ids {
-		out.Body.Instances[i] = wire.InstanceIDs{Name: id.Name, InstanceID: id.InstanceID, ModelID: id.ModelID}
+		out.Body.Instances[i] = wire.InstanceIDs{Name: id.Name, InstanceID: id.InstanceID, ModelID: id.ModelID, Model: id.Model}
 	}
 	return out, nil
 }

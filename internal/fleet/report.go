@@ -67,6 +67,8 @@ type ReportedIDs struct {
 	Name       string
 	InstanceID int64
 	ModelID    int64
+	// Model is the name of the model of the instances to which a router passes requests; empty: not known, or it is no router.
+	Model string
 }
 
 // Errors of the inventory that callers tell apart.

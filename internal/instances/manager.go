@@ -91,7 +91,9 @@ type Manager struct {
 	byKey map[string]*Instance
 	max   int  // MaxEngines, but in tests
 	full  bool // there were more engines than max
-	wg    sync.WaitGroup
+	// routed is the model of each router's engines as the server knows it, by the router's name.
+	routed map[string]string
+	wg     sync.WaitGroup
 
 	list     atomic.Pointer[[]*Instance]
 	exported atomic.Pointer[[]exporter.Engine]

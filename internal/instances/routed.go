@@ -22,12 +22,31 @@ func (in *Instance) describe() {
 	in.engine.Describe(in.described)
 }
 
+// SetRoutedModel takes the model of the engines to which a router passes requests, as the server knows them. What this worker knows comes
+// first.
+func (m *Manager) SetRoutedModel(name, model string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.routed[name] == model || len(m.routed) >= m.max && m.routed[name] == "" {
+		return
+	}
+	if m.routed == nil {
+		m.routed = make(map[string]string)
+	}
+	m.routed[name] = model
+	m.refresh.send()
+}
+
 // route gives each router the model of the engines that it passes requests to. It keeps the last one while none of them is known. The caller
 // holds m.mu.
 func (m *Manager) route() {
 	here := thisMachine(m.opts.Worker)
 	for _, in := range m.byKey {
-		if model := m.routedModel(in, here); model != "" {
+		model := m.routedModel(in, here)
+		if model == "" && len(m.routed) > 0 {
+			model = m.routed[in.engine.Status().Name]
+		}
+		if model != "" {
 			in.described.Model = model
 			in.engine.Describe(in.described)
 		}

@@ -83,6 +83,25 @@ func TestRouterBeforeItsEngines(t *testing.T) {
 	}
 }
 
+// The server knows engines on other machines.
+func TestRouterOfEnginesElsewhere(t *testing.T) {
+	m := newManager(t, t.TempDir())
+	r := router("10.9.9.9:8001")
+	m.meets(t, r)
+	m.SetRoutedModel("vllm-router-n1-29000", "qwen")
+	m.SetRoutedModel("another", "llama")
+	m.meets(t, r)
+	if got := reportedBy(m, "vllm-router-n1-29000"); got.Model != "qwen" {
+		t.Errorf("%+v", got)
+	}
+	// What this worker sees itself comes first.
+	r.Upstreams = "10.9.9.9:8001 127.0.0.1:8002"
+	m.meets(t, r, foundAt("8002", "llama", "decode"))
+	if got := reportedBy(m, "vllm-router-n1-29000"); got.Model != "llama" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What is declared comes before what discovery shows, and that stays when the process of a declared engine ends.
 func TestRoleOfADeclaredEngine(t *testing.T) {
 	m := newManager(t, t.TempDir(), func(o *Options) {

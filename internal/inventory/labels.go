@@ -27,7 +27,7 @@ func modelLabels(m *model) (identity, info exposition.Labels) {
 	identity = m.cluster.labels.With(modelOnly(m))
 	return identity, identity.With(exposition.RenderLabels(
 		"runtime", orUnknown(m.Runtime), "runtime_version", orUnknown(m.RuntimeVersion),
-		"source", m.Source, "source_key", m.SourceKey, "category", orUnknown(m.Category)))
+		"source", orUnknown(m.Source), "source_key", orUnknown(m.SourceKey), "category", orUnknown(m.Category)))
 }
 
 func modelOnly(m *model) exposition.Labels {

@@ -167,9 +167,9 @@ func TestGPUStackBug12_ModelWithoutRuntimeKeepsThePage(t *testing.T) {
 	all := series(t, writeMetrics(inv))
 	want := []labels.Labels{
 		labels.FromStrings(model.MetricNameLabel, "gpustack:model_info", "cluster_id", "1", "cluster_name", "default", "model_id", "1",
-			"model_name", "bare", "runtime", "unknown", "runtime_version", "unknown", "category", "unknown"),
+			"model_name", "bare", "runtime", "unknown", "runtime_version", "unknown", "source", "unknown", "source_key", "unknown", "category", "unknown"),
 		labels.FromStrings(model.MetricNameLabel, "gpustack:model_info", "cluster_id", "1", "cluster_name", "default", "model_id", "2",
-			"model_name", "known", "runtime", "vLLM", "runtime_version", "0.11.0", "category", "unknown"),
+			"model_name", "known", "runtime", "vLLM", "runtime_version", "0.11.0", "source", "unknown", "source_key", "unknown", "category", "unknown"),
 	}
 	if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(find(all, "gpustack:model_info"))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -30,7 +30,7 @@ func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) 
 		i.mu.Unlock()
 		return nil, fmt.Errorf("%w: worker %d said that it stops; it must register again", fleet.ErrNoWorker, workerID)
 	}
-	known, same := reportedIDs(w, r.Instances)
+	known, same := i.reportedIDs(w, r.Instances)
 	if !same {
 		if _, err := i.countNew(w, r.Instances); err != nil {
 			i.mu.Unlock()
@@ -85,7 +85,7 @@ func (i *Inventory) applyReport(ctx context.Context, w *worker, reported []fleet
 		i.replaceInstances(w, reported, first)
 	}
 	i.advanceClock(w)
-	known, _ = reportedIDs(w, reported)
+	known, _ = i.reportedIDs(w, reported)
 	return known, w.changed, err
 }
 
@@ -125,7 +125,7 @@ func (i *Inventory) recordHeartbeat(w *worker, applied int64) {
 }
 
 // reportedIDs returns the ids of what was reported. same is false when the report says something new.
-func reportedIDs(w *worker, reported []fleet.ReportedInstance) (out []fleet.ReportedIDs, same bool) {
+func (i *Inventory) reportedIDs(w *worker, reported []fleet.ReportedInstance) (out []fleet.ReportedIDs, same bool) {
 	same = len(reported) == len(w.instances)
 	out = make([]fleet.ReportedIDs, 0, len(reported))
 	for k := range reported {
@@ -134,7 +134,7 @@ func reportedIDs(w *worker, reported []fleet.ReportedInstance) (out []fleet.Repo
 			same = false
 		}
 		if ok {
-			out = append(out, fleet.ReportedIDs{Name: in.Reported.Name, InstanceID: in.ID, ModelID: in.ModelID})
+			out = append(out, fleet.ReportedIDs{Name: in.Reported.Name, InstanceID: in.ID, ModelID: in.ModelID, Model: i.view.Load().routed[in.ID]})
 		}
 	}
 	return out, same
@@ -215,6 +215,9 @@ func (i *Inventory) updateModel(m *model, rep *fleet.ReportedInstance) {
 	if m == nil {
 		return
 	}
+	if rep.Role == fleet.RoleRouter && m.Runtime != "" {
+		return // it may be another runtime's router
+	}
 	before := m.Model
 	switch {
 	case rep.Runtime == "":
@@ -241,7 +244,7 @@ func (i *Inventory) updateModel(m *model, rep *fleet.ReportedInstance) {
 func (i *Inventory) refreshModel(m *model) {
 	var newest *instance
 	for _, in := range m.instances {
-		if in.Reported.Runtime == "" {
+		if in.Reported.Runtime == "" || in.Reported.Role == fleet.RoleRouter && len(m.instances) > 1 {
 			continue
 		}
 		if in.Reported.Runtime == m.Runtime && (in.Reported.RuntimeVersion == m.RuntimeVersion || in.Reported.RuntimeVersion == "") {

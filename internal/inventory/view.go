@@ -27,6 +27,8 @@ type view struct {
 	workers   []workerLine
 	models    []modelLine
 	instances []instanceLine
+	// routed is the model of the instances to which each router passes requests, by the router's id.
+	routed map[int64]string
 }
 
 type clusterLine struct{ labels, provider, state exposition.Labels }
@@ -67,9 +69,11 @@ func (i *Inventory) rebuild() {
 		v.snapshot.Clusters, v.clusters = old.snapshot.Clusters, old.clusters
 		v.snapshot.Models, v.models = old.snapshot.Models, old.models
 		v.snapshot.Instances, v.instances = old.snapshot.Instances, old.instances
+		v.routed = old.routed
 	} else {
 		i.viewClusters(v, states)
-		i.viewModels(v, i.viewInstances(v, states))
+		running, roles := i.viewInstances(v, states)
+		i.viewModels(v, running, roles)
 	}
 	i.view.Store(v)
 	i.stale.Store(int32(fresh))
@@ -120,9 +124,11 @@ func (i *Inventory) viewWorkers(v *view, states map[string]exposition.Labels) {
 	}
 }
 
-// viewInstances returns how many instances of each model run.
-func (i *Inventory) viewInstances(v *view, states map[string]exposition.Labels) (running map[int64]int) {
-	running = make(map[int64]int, len(i.modelList))
+// viewInstances returns how many instances of each model run, and how many of them have a role, by the model's id.
+func (i *Inventory) viewInstances(v *view, states map[string]exposition.Labels) (running map[int64]int, roles map[int64]*fleet.RoleCounts) {
+	running, roles = make(map[int64]int, len(i.modelList)), make(map[int64]*fleet.RoleCounts)
+	groups, routed := i.groups()
+	v.routed = routed
 	v.snapshot.Instances = make([]fleet.Instance, len(i.instanceList))
 	v.instances = make([]instanceLine, len(i.instanceList))
 	for k, in := range i.instanceList {
@@ -130,20 +136,38 @@ func (i *Inventory) viewInstances(v *view, states map[string]exposition.Labels) 
 		if state == fleet.InstanceRunning {
 			running[in.ModelID]++
 		}
+		countRole(roles, in, state)
 		v.snapshot.Instances[k] = fleet.Instance{
 			ID: in.ID, ModelID: in.ModelID, WorkerID: in.WorkerID, Name: rep.Name, State: state,
 			StateMessage: cmp.Or(i.notReadyReason(in.worker), rep.StateMessage),
-			URL:          rep.URL, Runtime: rep.Runtime, RuntimeVersion: rep.RuntimeVersion, Role: rep.Role, RestartCount: rep.RestartCount, LastRestartAt: rep.LastRestartAt,
+			URL:          rep.URL, Runtime: rep.Runtime, RuntimeVersion: rep.RuntimeVersion, Role: rep.Role, Group: groups[in.ID], RestartCount: rep.RestartCount, LastRestartAt: rep.LastRestartAt,
 		}
 		if in.labels == "" {
 			in.labels = instanceLabels(in)
 		}
 		v.instances[k] = instanceLine{labels: in.labels, engine: engineLabels(states, rep), state: cachedStateLabel(states, state)}
 	}
-	return running
+	return running, roles
 }
 
-func (i *Inventory) viewModels(v *view, running map[int64]int) {
+func countRole(roles map[int64]*fleet.RoleCounts, in *instance, state fleet.InstanceState) {
+	if in.Reported.Role == "" || in.ModelID == 0 {
+		return
+	}
+	counts := roles[in.ModelID]
+	if counts == nil {
+		counts = &fleet.RoleCounts{}
+		roles[in.ModelID] = counts
+	}
+	if n := counts.Of(in.Reported.Role); n != nil {
+		n.Desired++
+		if state == fleet.InstanceRunning {
+			n.Ready++
+		}
+	}
+}
+
+func (i *Inventory) viewModels(v *view, running map[int64]int, roles map[int64]*fleet.RoleCounts) {
 	v.snapshot.Models = make([]fleet.Model, len(i.modelList))
 	v.models = make([]modelLine, len(i.modelList))
 	for k, m := range i.modelList {
@@ -151,6 +175,9 @@ func (i *Inventory) viewModels(v *view, running map[int64]int) {
 		*out = m.Model
 		// No scheduler owns these models: what is declared is what is wanted.
 		out.DesiredInstances = len(m.instances)
+		if counts := roles[m.ID]; counts != nil {
+			out.Roles = *counts
+		}
 		v.models[k] = modelLine{labels: m.labels, info: m.info, desired: len(m.instances), running: running[m.ID]}
 	}
 }

@@ -167,6 +167,7 @@ type node struct {
 	registered []wire.RegisterResponse
 	instances  []fleet.ReportedInstance
 	ids        map[string]string // by instance
+	routed     map[string]string // the models of routers
 	generation int64
 	applied    []wire.MappingEvent
 	refuses    error // what Apply returns
@@ -209,6 +210,16 @@ func (n *node) SetIDs(name, model string, instanceID, modelID int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ids[name] = fmt.Sprint(model, " ", instanceID, " ", modelID)
+}
+
+// SetRoutedModel implements Instances.
+func (n *node) SetRoutedModel(name, model string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.routed == nil {
+		n.routed = map[string]string{}
+	}
+	n.routed[name] = model
 }
 
 // Current implements Mapping.

@@ -80,6 +80,9 @@ func (s *Session) reportOnce(ctx context.Context, m Membership) error {
 	for _, given := range resp.Instances {
 		if model, reported := models[given.Name]; reported {
 			s.opts.Instances.SetIDs(given.Name, model, given.InstanceID, given.ModelID)
+			if given.Model != "" {
+				s.opts.Instances.SetRoutedModel(given.Name, given.Model)
+			}
 		}
 	}
 	return nil

@@ -110,20 +110,26 @@ func TestReportAndItsAnswer(t *testing.T) {
 		r := newRemote()
 		r.event.Generation = 5
 		r.given = []wire.InstanceIDs{{Name: "ghost", InstanceID: 41, ModelID: 6}, {Name: "a", InstanceID: 40, ModelID: 5}, {InstanceID: 42}}
+		r.given[1].Model = "qwen"
 		restarted := good("a")
+		restarted.Role, restarted.Group, restarted.Upstreams = fleet.RoleRouter, "g", "10.0.0.2:8000"
+		restarted.Source, restarted.SourceKey = fleet.SourceHuggingFace, "org/qwen"
 		restarted.RestartCount, restarted.LastRestartAt, restarted.StateMessage = 2, time.Unix(1_700_000_000, 0), "why"
 		w, _, _ := connect(t, r, func(o *Options) { o.Instances.(*node).set(restarted) })
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		want := wire.ReportRequest{AppliedGeneration: 5, Instances: []wire.InstanceReport{{
 			Name: "a", Model: "qwen", URL: restarted.URL, Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning, StateMessage: "why",
-			RestartCount: 2, LastRestartAt: 1_700_000_000,
+			Role: fleet.RoleRouter, Group: "g", Upstreams: "10.0.0.2:8000", Source: "huggingface", SourceKey: "org/qwen", RestartCount: 2, LastRestartAt: 1_700_000_000,
 		}}}
 		if diff := cmp.Diff(want, r.reports[len(r.reports)-1]); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 		if diff := cmp.Diff(map[string]string{"a": "qwen 40 5"}, w.ids); diff != "" {
 			t.Errorf("ids (-want +got)\n%s", diff)
+		}
+		if diff := cmp.Diff(map[string]string{"a": "qwen"}, w.routed); diff != "" {
+			t.Errorf("models of routers (-want +got)\n%s", diff)
 		}
 	})
 }

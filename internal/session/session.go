@@ -47,6 +47,8 @@ type Instances interface {
 	Reported() []fleet.ReportedInstance
 	// SetIDs takes the ids that the server gave an instance when it was reported with that model.
 	SetIDs(name, model string, instanceID, modelID int64)
+	// SetRoutedModel takes the model of the instances to which a router passes requests, as the server knows them.
+	SetRoutedModel(name, model string)
 }
 
 // Mapping is the worker's metrics mapping.

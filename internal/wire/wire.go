@@ -72,6 +72,7 @@ type InstanceIDs struct {
 	Name       string `json:"name"`
 	InstanceID int64  `json:"instance_id"`
 	ModelID    int64  `json:"model_id,omitempty" doc:"Absent of a gateway"`
+	Model      string `json:"model,omitempty" doc:"Model of the instances to which a router passes requests; absent if they are unknown, or of other instances"`
 }
 
 // MappingEvent is the data of an event named "mapping" on GET /v2/workers/{id}/watch?generation=N (server-sent events).
