@@ -250,12 +250,17 @@ func (c *Compiled) matching(runtime int, version string) choice {
 			if e.bounded() {
 				targets = nil
 				for _, t := range e.targets {
-					if t.versions == nil || t.versions.matches(v) {
-						targets = append(targets, t)
+					switch {
+					case t.versions == nil || t.versions.matches(v):
+						t.shownBy = nil
 						bounded = append(bounded, '1')
-					} else {
+					case t.shownBy != nil && !v.parsed:
+						bounded = append(bounded, '2')
+					default:
 						bounded = append(bounded, '0')
+						continue
 					}
+					targets = append(targets, t)
 				}
 			}
 			if len(targets) > 0 {
@@ -298,11 +303,15 @@ func (c *Compiled) build(runtime int, entries []entry) *Plan {
 		targets := make([]Target, len(e.targets))
 		for k, t := range e.targets {
 			family := c.index[t.family]
-			targets[k] = Target{Family: family, Rank: candidates[family], As: t.as, Change: t.change}
+			targets[k] = Target{Family: family, Rank: candidates[family], As: t.as, Change: t.change, Fallback: t.fallback, ShownBy: plan.showing(t.shownBy)}
 			candidates[family]++
 		}
 		plan.add(e.native, targets)
 		plan.add(e.native+totalSuffix, targets)
+	}
+	plan.contested = make([]bool, len(c.families))
+	for family, n := range candidates {
+		plan.contested[family] = n > 1
 	}
 	if c.feedsGateways(entries) {
 		plan.core = c.gateway

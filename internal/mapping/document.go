@@ -44,6 +44,13 @@ const (
 	keySince     = "since"
 	keyUntil     = "until"
 	keyApprox    = "approx"
+	keyFallback  = "fallback"
+)
+
+// Keys of since as an object.
+const (
+	keyVersion = "version"
+	keyShownBy = "shown_by"
 )
 
 // Document is a valid mapping document. It is immutable and keeps its author's order and spelling.
@@ -93,6 +100,10 @@ type target struct {
 	change *Change
 	// versions is in force besides the range that the entry stands in; nil: all of that.
 	versions *versionRange
+	// shownBy are natives, without _total, of which one shows that an engine of unknown version has reached the target's since.
+	shownBy []string
+	// fallback says that the target is used only where no candidate before it is.
+	fallback bool
 	// approx says why the two are close but not equal, "" if they are equal.
 	approx string
 }

@@ -1,14 +1,22 @@
 package mapping
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
 // Target is a unified family that a native family feeds.
 type Target struct {
 	// Family is the index into Compiled.Families.
 	Family int
-	// Rank is the position among the candidates of that family: of several that are present in one page, the lowest
-	// is used.
+	// Rank is the position among the candidates of that family: where several have the same series on a page, the lowest is
+	// used.
 	Rank int
+	// Fallback says that the target is used only if no candidate before it has samples on the page.
+	Fallback bool
+	// ShownBy are the bits of Plan.Shows of which the page must have one; 0: it need not.
+	ShownBy uint64
 	// As says which samples of the native family are taken.
 	As As
 	// Change is what happens to samples on the way; nil: they get the family's name and the instance's labels, no more.
@@ -76,6 +84,9 @@ type Plan struct {
 	natives  map[string][]Target
 	aliases  []alias
 	core     []int
+	// contested tells the families with several candidates; shown are the natives that since.shown_by names.
+	contested []bool
+	shown     []string
 }
 
 // alias is a beginning of native names that stands for another one.
@@ -108,6 +119,51 @@ func (p *Plan) Families() []Family {
 		return nil
 	}
 	return p.families
+}
+
+// Contested reports whether several native families of the plan feed a unified one, or one several times.
+func (p *Plan) Contested(family int) bool { return p.contested[family] }
+
+// Shows returns the bits of Target.ShownBy that a sample name of a page sets.
+func (p *Plan) Shows(sample []byte) uint64 {
+	var bits uint64
+	if p == nil {
+		return bits
+	}
+	for i, native := range p.shown {
+		if isSampleOf(string(sample), native) {
+			bits |= bitOf(i)
+		}
+		for _, a := range p.aliases {
+			if rest, ok := strings.CutPrefix(string(sample), a.from); ok && isSampleOf(a.to+rest, native) {
+				bits |= bitOf(i)
+			}
+		}
+	}
+	return bits
+}
+
+// showing returns the bits of natives that since.shown_by names, and gives bits to new ones.
+func (p *Plan) showing(natives []string) uint64 {
+	var bits uint64
+	for _, native := range natives {
+		i := slices.Index(p.shown, native)
+		if i < 0 {
+			i = len(p.shown)
+			p.shown = append(p.shown, native)
+		}
+		bits |= bitOf(i)
+	}
+	return bits
+}
+
+// bitOf returns the bit of a native of Plan.shown. Those beyond the last bit share it.
+func bitOf(i int) uint64 { return 1 << min(i, 63) }
+
+// isSampleOf reports whether a native family has samples of a name. The family's name is without _total.
+func isSampleOf(sample, family string) bool {
+	suffix, ok := strings.CutPrefix(sample, family)
+	return ok && slices.Contains([]string{"", totalSuffix, "_bucket", "_sum", "_count"}, suffix)
 }
 
 // Core returns the indexes of the families that count for coverage: of an engine GPUStack's 28, as far as the document has

@@ -65,9 +65,15 @@ func Schema() []byte {
 			keyKeep:      described("The only labels that stay.", labels),
 			keyAdd:       described("Labels with a fixed value.", labelled(text)),
 			keyValueFrom: described("Labels whose product is the value.", labels),
-			keySince:     described("The first version (PEP 440) for which this holds.", schemaObject{"type": "string"}),
-			keyUntil:     described("The first version (PEP 440) for which this no longer holds.", schemaObject{"type": "string"}),
-			keyApprox:    described("The two are close, not equal: true, or what differs.", schemaObject{"type": []string{"boolean", "string"}, "maxLength": maxApproxBytes}),
+			keySince: described("The first version (PEP 440) for which this holds, maybe with native metrics of which one shows that an engine of unknown version has reached it.", schemaObject{"oneOf": []any{
+				schemaObject{"type": "string"},
+				schemaObject{"type": "object", "additionalProperties": false, "required": []string{keyVersion, keyShownBy}, "properties": schemaObject{
+					keyVersion: schemaObject{"type": "string"}, keyShownBy: oneOrList(reference("family")),
+				}},
+			}}),
+			keyUntil:    described("The first version (PEP 440) for which this no longer holds.", schemaObject{"type": "string"}),
+			keyFallback: described("Used only where no native metric before it has a sample on the page.", schemaObject{"type": "boolean"}),
+			keyApprox:   described("The two are close, not equal: true, or what differs.", schemaObject{"type": []string{"boolean", "string"}, "maxLength": maxApproxBytes}),
 		},
 	}
 	one := []any{reference("family"), reference("target")}

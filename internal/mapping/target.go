@@ -33,7 +33,7 @@ const (
 
 func targetKeys() []string {
 	return []string{
-		keyTo, keyName, keyMatch, keyAs, keyScale, keySumOver, keySumBy, keyMaxOver, keyIgnore, keyRename, keyDrop, keyKeep, keyAdd, keyValueFrom, keySince, keyUntil, keyApprox,
+		keyTo, keyName, keyMatch, keyAs, keyScale, keySumOver, keySumBy, keyMaxOver, keyIgnore, keyRename, keyDrop, keyKeep, keyAdd, keyValueFrom, keySince, keyUntil, keyFallback, keyApprox,
 	}
 }
 
@@ -124,9 +124,14 @@ func (r *targetReader) field(f field) {
 	case keyAdd:
 		r.add(f)
 	case keySince:
-		r.since = r.version(f)
+		r.readSince(f)
 	case keyUntil:
 		r.until = r.version(f)
+	case keyFallback:
+		if r.is(kindBool, f.at, f.value, "true or false") {
+			f.value.text = strings.ToLower(f.value.text)
+			r.target.fallback = f.value.text == "true"
+		}
 	case keyApprox:
 		r.approx(f)
 	default:
@@ -347,6 +352,36 @@ func (r *targetReader) add(f field) {
 			}
 			r.change.Add = append(r.change.Add, Add{Name: m.name, Value: m.value.text})
 		}
+	}
+}
+
+// readSince reads a version, or an object that names natives that show it.
+func (r *targetReader) readSince(f field) {
+	if f.value.kind != kindObject {
+		r.since = r.version(f)
+		return
+	}
+	for m := range r.fields(f.at, f.value, asWritten) {
+		switch m.name {
+		case keyVersion:
+			r.since = r.version(m)
+		case keyShownBy:
+			for at, item := range r.items(m, "a native metric name or a list of these") {
+				if r.is(kindString, at, item, "a native metric name as a string") && r.metricName(item.text, at, item) {
+					r.target.shownBy = append(r.target.shownBy, withoutTotal(item.text))
+				}
+			}
+		default:
+			r.unknownKey(m, keyVersion, keyShownBy)
+		}
+	}
+	for _, key := range []string{keyVersion, keyShownBy} {
+		if f.value.get(key) == nil {
+			r.fault(f.at, f.value, "found no key %q, required are %s and %s", key, keyVersion, keyShownBy)
+		}
+	}
+	if until := r.n.get(keyUntil); until != nil {
+		r.fault(r.p.key(keyUntil), until, "found %q besides %s: that an engine is new enough does not show that it is old enough", keyUntil, keyShownBy)
 	}
 }
 

@@ -296,3 +296,30 @@ runtime_mapping: {Engine: {"*": {a_ms: {`+key+`: step_seconds, scale: 0.001}, b:
 		}
 	}
 }
+
+// A target with since.shown_by holds for an unknown version if the page shows it, for a known version as it is.
+func TestShownBy(t *testing.T) {
+	c := mustCompile(t, `
+gpustack_metrics: {rate: {type: gauge}}
+runtime_mapping: {Engine: {"*": {a: {to: rate, since: {version: "2.0", shown_by: [b_total, "p:c"]}}, old: {to: rate, fallback: true}}}}
+name_aliases: {Engine: {"proxy_": "p:"}}`)
+	for version, want := range map[string][]Target{
+		"2.1": {{}}, "1.9": nil, "": {{ShownBy: 3}}, "nightly": {{ShownBy: 3}},
+	} {
+		if diff := cmp.Diff(want, c.Plan("Engine", version).Lookup([]byte("a"))); diff != "" {
+			t.Errorf("version %q (-want +got):\n%s", version, diff)
+		}
+	}
+	plan := c.Plan("Engine", "")
+	if !plan.Contested(0) || c.Plan("Engine", "1.9").Contested(0) {
+		t.Error("one unified metric has two candidates in version 2 and an unknown one, and one in version 1.9")
+	}
+	if got := plan.Lookup([]byte("old")); !got[0].Fallback {
+		t.Errorf("fallback: %+v", got)
+	}
+	for sample, want := range map[string]uint64{"b": 1, "b_total": 1, "b_bucket": 1, "p:c": 2, "proxy_c_sum": 2, "bb": 0, "proxy_cc": 0} {
+		if got := plan.Shows([]byte(sample)); got != want {
+			t.Errorf("%s shows %d, want %d", sample, got, want)
+		}
+	}
+}

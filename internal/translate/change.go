@@ -132,6 +132,7 @@ func (b *lineBuffer) addToSum(name string, k kind, lt *labelTemplate, le, value 
 	if !first {
 		sum.value += v
 		sum.native = nil
+		b.merged++
 		return false
 	}
 	sum.value = v
@@ -184,15 +185,18 @@ func (b *lineBuffer) writeSums(scratch []byte) []byte {
 		return scratch
 	}
 	b.addGroups()
-	b.samples -= len(b.sums)
 	for i := range b.sums {
 		s := &b.sums[i]
+		if s.name == "" {
+			continue
+		}
 		value := s.native
 		if value == nil {
 			scratch = exposition.AppendValue(scratch[:0], s.value)
 			value = scratch
 		}
 		le := b.boundOf(i)
+		b.samples-- // write counts it
 		b.write(s.labels.lineSize(s.name, le, value), s.name, s.labels, le, value)
 	}
 	clear(b.sums)

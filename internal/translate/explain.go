@@ -36,7 +36,7 @@ type Outcome struct {
 	Family string `json:"family"`
 	// Samples is the number of the unified metric's samples that came from the native one.
 	Samples int `json:"samples"`
-	// Why is the reason why there is none.
+	// Why is the reason why there is none, or why some of the native samples are in others of them.
 	Why string `json:"why,omitempty"`
 }
 
@@ -46,7 +46,7 @@ const unmapped = "unmapped: the mapping does not name it for this version"
 // Explain reports what becomes of each native metric of a page, in the order of the page. It compares what Translate makes of
 // the whole page with what it makes of each native metric alone. It is slow and meant for authors of mappings.
 func Explain(page []byte, f Format, plan *mapping.Plan) []NativeReport {
-	e := explanation{plan: plan, format: f, metrics: splitMetrics(page, f, plan)}
+	e := explanation{result: Result{showsAll: true}, plan: plan, format: f, metrics: splitMetrics(page, f, plan)}
 	outcomes := 0
 	for i := range e.metrics {
 		e.translateAlone(&e.metrics[i])
@@ -57,6 +57,7 @@ func Explain(page []byte, f Format, plan *mapping.Plan) []NativeReport {
 	}
 	whole := new(Result)
 	whole.Translate(page, f, plan, nil)
+	e.shown = whole.shown
 	e.assignSamples(whole)
 	reports := make([]NativeReport, len(e.metrics))
 	for i := range e.metrics {
@@ -91,6 +92,7 @@ type explanation struct {
 	metrics []nativeMetric
 	result  Result // of one native metric after the other
 	page    []byte // of one native metric alone
+	shown   uint64 // Result.shown of the whole page
 }
 
 // A nativeMetric is a native metric of a page.
@@ -106,12 +108,13 @@ type nativeMetric struct {
 
 // A contribution is what a native metric contributes to a unified one that it is mapped to.
 type contribution struct {
-	family  int
-	rank    int    // the best of the native metric's targets for this family
-	named   bool   // the mapping names the native metric or one of its samples
-	alone   int    // samples that the native metric makes alone
-	samples int    // samples that it makes on the page
-	takenBy string // the native metric that is used instead
+	family   int
+	ranks    []int  // of the native metric's targets for this family
+	named    bool   // the mapping names the native metric or one of its samples
+	alone    int    // samples that the native metric makes alone
+	repeated int    // native samples that are replicas of others
+	samples  int    // samples that it makes on the page
+	takenBy  string // the native metric that is used instead
 }
 
 // splitMetrics splits a page into its native metrics, with their types and samples.
@@ -224,7 +227,8 @@ func (e *explanation) translateAlone(n *nativeMetric) {
 	n.lines = nil
 	n.stats = e.result.Translate(e.page, e.format, e.plan, nil)
 	for i := range n.contributions {
-		n.contributions[i].alone = e.result.buffers[n.contributions[i].family].samples
+		f := &n.contributions[i]
+		f.alone, f.repeated = e.result.buffers[f.family].samples, e.result.buffers[f.family].repeated
 	}
 }
 
@@ -234,48 +238,51 @@ func (e *explanation) addTargets(n *nativeMetric, name string, named bool) {
 		n.targets = append(n.targets, t)
 		at := slices.IndexFunc(n.contributions, func(f contribution) bool { return f.family == t.Family })
 		if at < 0 {
-			n.contributions = append(n.contributions, contribution{family: t.Family, rank: t.Rank, named: named})
+			n.contributions = append(n.contributions, contribution{family: t.Family, ranks: []int{t.Rank}, named: named})
 			continue
 		}
-		n.contributions[at].rank = min(n.contributions[at].rank, t.Rank)
+		n.contributions[at].ranks = append(n.contributions[at].ranks, t.Rank)
 	}
 }
 
-// assignSamples finds the native metric that made the samples of each unified one: of those with samples, the one that ranks
-// first.
+// assignSamples finds the native metrics that made the samples of each unified one.
 func (e *explanation) assignSamples(whole *Result) {
-	type winner struct {
-		name string
-		rank int
-		left int // samples that are not assigned yet
-	}
-	winners := map[int]*winner{}
-	for i := range e.metrics {
-		n := &e.metrics[i]
-		for _, f := range n.contributions {
-			if f.alone == 0 {
-				continue
-			}
-			if w := winners[f.family]; w == nil {
-				winners[f.family] = &winner{n.name, f.rank, whole.buffers[f.family].samples}
-			} else if f.rank < w.rank {
-				w.name, w.rank = n.name, f.rank
-			}
+	type source struct{ family, rank int }
+	left := map[source]int{} // samples that are not assigned yet
+	best := map[int]string{} // the native metric that comes first, by family
+	for family := range whole.buffers {
+		b := &whole.buffers[family]
+		if b.samples == 0 {
+			continue
+		}
+		left[source{family, b.rank}] = b.samples
+		for _, p := range b.contest.parts {
+			left[source{family, p.rank}] = p.samples
 		}
 	}
 	for i := range e.metrics {
 		n := &e.metrics[i]
 		for k := range n.contributions {
 			f := &n.contributions[k]
-			w := winners[f.family]
-			if w == nil || f.alone == 0 {
+			if f.alone == 0 {
 				continue
 			}
-			f.takenBy = w.name
-			if f.rank == w.rank {
-				f.samples = min(f.alone, w.left)
-				w.left -= f.samples
-				f.takenBy = ""
+			for _, rank := range f.ranks {
+				from := source{f.family, rank}
+				samples := min(f.alone-f.samples, left[from])
+				f.samples += samples
+				left[from] -= samples
+				if b := &whole.buffers[f.family]; samples > 0 && rank == b.rank {
+					best[f.family] = n.name
+				}
+			}
+		}
+	}
+	for i := range e.metrics {
+		n := &e.metrics[i]
+		for k := range n.contributions {
+			if f := &n.contributions[k]; f.alone > 0 && best[f.family] != n.name {
+				f.takenBy = best[f.family]
 			}
 		}
 	}
@@ -289,8 +296,11 @@ func (e *explanation) report(n *nativeMetric) NativeReport {
 			continue
 		}
 		o := Outcome{Family: e.plan.Families()[f.family].WireName, Samples: f.samples}
-		if f.samples == 0 {
+		switch {
+		case f.samples == 0:
 			o.Why = e.why(n, f)
+		case f.repeated > 0:
+			o.Why = fmt.Sprintf("%d of its samples are replicas of the others: max_over %s", f.repeated, strings.Join(maxOver(n.targets, f.family), ", "))
 		}
 		r.Outcomes = append(r.Outcomes, o)
 	}
@@ -305,6 +315,8 @@ func (e *explanation) why(n *nativeMetric, f *contribution) string {
 	switch {
 	case n.samples == 0:
 		return "the page has no sample of it"
+	case slices.ContainsFunc(n.targets, func(t mapping.Target) bool { return t.Family == f.family && t.ShownBy != 0 && t.ShownBy&e.shown == 0 }):
+		return "the engine's version is unknown, and the page has no metric of since.shown_by"
 	case f.takenBy != "":
 		return fmt.Sprintf("another native metric, %s, comes first in the mapping", f.takenBy)
 	case f.alone > 0:
@@ -342,6 +354,16 @@ func (e *explanation) otherType(n *nativeMetric, family int) string {
 		return ""
 	}
 	return fmt.Sprintf("the page declares a %s, the mapping a %s", n.typ, want)
+}
+
+// maxOver returns the labels of max_over of a family's targets.
+func maxOver(targets []mapping.Target, family int) []string {
+	for _, t := range targets {
+		if t.Family == family && t.Change != nil && len(t.Change.MaxOver) > 0 {
+			return t.Change.MaxOver
+		}
+	}
+	return nil
 }
 
 // whyUnselected names the keys of the mapping that kept the targets of a family from taking a sample, "" if there are none.

@@ -28,6 +28,7 @@ type labelTemplate struct {
 	// hash is a hash of the set of labels without le, in whatever order; groupHash is one without quantile, too. With max_over
 	// neither has the labels that number replicas; fullHash is hash with them.
 	hash, groupHash, fullHash uint64
+	about                     subject
 	// replica is the place of the sample among its replicas, in a form whose bytes compare like it; nil without max_over.
 	// Samples with the same replicaHash are replicas of each other.
 	replica     []byte
@@ -261,7 +262,7 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 	} else {
 		*out = append(*out, '}', ' ')
 	}
-	lt.fullHash = lt.hash
+	lt.fullHash, lt.about = lt.hash, s.subjectOf(native)
 	if c != nil && len(c.MaxOver) > 0 && !lt.skip {
 		s.setReplica(&lt, c, src, sample.Labels, bucket)
 	}

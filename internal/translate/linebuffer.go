@@ -9,8 +9,10 @@ type lineBuffer struct {
 	// rank is that of the native metric whose samples the lines are.
 	rank       int
 	duplicates int
-	known      seriesSet
-	check      histogramCheck
+	// merged are samples that became part of others, repeated those of them that are replicas.
+	merged, repeated int
+	known            seriesSet
+	check            histogramCheck
 	// Of a target that adds up samples: the sums, their bucket bounds one after the other, the index of both, and the memory
 	// that was taken for their lines.
 	sums          []sum
@@ -18,6 +20,7 @@ type lineBuffer struct {
 	sumIndex      hashTable
 	reservedBytes int
 	replicaSet    replicaSet
+	contest       contest
 	// Of the last line: its template, the length of its name, where it begins, and the length of its text before bound or value.
 	lastLabels                          *labelTemplate
 	lastNameLen, lastStart, lastHeadLen int
@@ -46,7 +49,7 @@ func (b *lineBuffer) trim() {
 
 // clear empties the buffer and keeps its memory.
 func (b *lineBuffer) clear() {
-	b.text, b.samples, b.duplicates, b.reservedBytes = b.text[:0], 0, 0, 0
+	b.text, b.samples, b.duplicates, b.merged, b.repeated, b.reservedBytes = b.text[:0], 0, 0, 0, 0, 0
 	b.known.clear()
 	b.check = histogramCheck{}
 	b.lastLabels = nil
@@ -54,6 +57,7 @@ func (b *lineBuffer) clear() {
 	b.sums, b.bounds = b.sums[:0], b.bounds[:0]
 	b.sumIndex.clear()
 	b.replicaSet.clear()
+	b.contest.clear()
 }
 
 // add writes a line of the given size, unless the buffer has its series, and reports whether it did.

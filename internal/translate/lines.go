@@ -37,6 +37,7 @@ func (r *Result) readLines(page []byte, f Format) {
 			cur = next
 			s = &r.names.entries[cur]
 		}
+		r.shown |= s.shows
 		if len(s.outputs) == 0 {
 			r.stats.Lines++
 			r.stats.Unmapped++
@@ -99,6 +100,7 @@ func (r *Result) readLine(page []byte, pos int, cur int32, f Format) (next int, 
 		r.names.entries[cur].next = found
 	}
 	s := &r.names.entries[found]
+	r.shown |= s.shows
 	if len(s.outputs) == 0 {
 		r.stats.Lines++
 		r.stats.Unmapped++
@@ -211,7 +213,7 @@ func (r *Result) parseLine(s *sampleName, page []byte, pos int, line []byte) {
 		result := outcomeInvalid
 		if lt, le := r.labels.find(o.rewrite, line, &r.sample, o.kind == kindBucket); lt != nil {
 			result = r.writeSample(o, lt, le, r.sample.Value)
-			r.fast.recording.wrote(o, lt, le, pos, &r.sample, &r.buffers[o.family])
+			r.fast.recording.wrote(o, lt, le, pos, &r.sample, r)
 		}
 		selected = selected || result != outcomeUnselected
 		invalid = invalid || result == outcomeInvalid

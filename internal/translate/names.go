@@ -18,6 +18,8 @@ type sampleName struct {
 	next int32
 	// uniform says that all outputs are alike in kind and labels, so that a line is valid for all of them or for none.
 	uniform bool
+	// shows are the metrics of mapping.Plan.Shown that the name is of.
+	shows uint64
 	// Of an unmapped name: the index of its native metric in nameTable.unmappedPages, -1 if the mapping takes other samples of
 	// that metric, and the last page that has the name.
 	family   int32
@@ -29,7 +31,10 @@ type output struct {
 	name   string // with suffix
 	family int
 	rank   int
-	kind   kind
+	// contested says that the unified metric has other native metrics, or that fallback or shownBy is set. See contest.
+	contested, fallback bool
+	shownBy             uint64
+	kind                kind
 	// summary says that the metric is a summary: under its bare name it has quantiles only.
 	summary bool
 	// rewrite is the index of the label rewrite, change what the target changes; nil: nothing.
@@ -134,7 +139,7 @@ func (t *nameTable) find(name []byte, labels *labelTemplates) int32 {
 // resolve finds out which unified metrics a sample name feeds. The type that the mapping declares decides, not the page's:
 // histograms take the names with suffixes, counters and gauges the bare name, summaries all but _bucket.
 func (t *nameTable) resolve(name string, labels *labelTemplates) sampleName {
-	s := sampleName{name: name, family: -1}
+	s := sampleName{name: name, family: -1, shows: t.plan.Shows([]byte(name))}
 	s.addTargets(t.plan, []byte(name), kindValue, labels)
 	for k, suffix := range suffixes {
 		if family, ok := bytes.CutSuffix([]byte(name), suffix); ok && len(suffix) > 0 {
@@ -197,7 +202,8 @@ func mapped(plan *mapping.Plan, name []byte) bool {
 func (s *sampleName) addTargets(plan *mapping.Plan, native []byte, k kind, labels *labelTemplates) {
 	for _, t := range plan.Lookup(native) {
 		f := plan.Families()[t.Family]
-		o := output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k, change: t.Change}
+		o := output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k, change: t.Change, fallback: t.Fallback, shownBy: t.ShownBy}
+		o.contested = plan.Contested(t.Family) || t.ShownBy != 0
 		switch {
 		case t.As == mapping.AsSum && k == kindSum, t.As == mapping.AsCount && k == kindCount:
 			o.name, o.kind = f.WireName, kindValue

@@ -22,7 +22,8 @@ func randomPage(r *rand.Rand) []byte {
 			"engine:latency_seconds", "engine:iteration_tokens_total", "engine:queue_duration_bucket", "engine:delay_seconds", "vllm:prompt_tokens",
 			"vllm:gpu_prefix_cache_hits", "vllm:prefix_cache_hits", "vllm:time_to_first_token_seconds", "other", "engine:latency_seconds_sum", "other_count",
 			"engine:ended", "engine:wait_ms", "engine:wait_seconds", "engine:rate", "engine:rate_old", "engine:info", "engine:stage", "engine:input_length", "engine:load", "engine:load_old", "engine:work",
-			"engine:transfer_ms", "engine:transfer_seconds", "old_engine:ended")
+			"engine:transfer_ms", "engine:one", "other:one", "third:one", "last:one", "engine:one_seconds",
+			"other:one_seconds", "engine:new", "engine:old", "engine:sign", "old_engine:sign", "engine:transfer_seconds", "old_engine:ended")
 		switch r.IntN(12) {
 		case 0:
 			b.WriteString("# TYPE " + name + " " + pick(r, "counter", "gauge", "histogram", "summary", "untyped", "nonsense") + end)
@@ -68,7 +69,7 @@ func randomPage(r *rand.Rand) []byte {
 func randomLabels(r *rand.Rand) string {
 	var b strings.Builder
 	for n := r.IntN(4); n > 0; n-- {
-		name := pick(r, "a", "b", "engine", "model_name", "exported_a", "exported_model_name", "cluster_id", "native_cluster_id",
+		name := pick(r, "a", "b", "engine", "model_name", "dp_rank", "rank", "exported_a", "exported_model_name", "cluster_id", "native_cluster_id",
 			"exported_cluster_name", "cluster", "quantile", "worker_id", "runtime", "__name__", `"a"`, `"a.b"`)
 		if r.IntN(3) > 0 {
 			name = pick(r, "a", "b", "engine")
@@ -89,7 +90,7 @@ func TestReferenceAgreesOnRandomPages(t *testing.T) {
 	for seed := range uint64(pages) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		page := randomPage(r)
-		plan := test.Plan("Test", pick(r, "1.0", "2.0"))
+		plan := test.Plan("Test", pick(r, "1.0", "2.0", ""))
 		if r.IntN(4) == 0 {
 			plan = vllm
 		}

@@ -18,6 +18,7 @@ type recording struct {
 
 	lines    []recordedLine // those with targets
 	samples  []recordedSample
+	written  int // samples, so far
 	families []recordedFamily
 }
 
@@ -31,16 +32,13 @@ type recordedLine struct {
 type recordedSample struct {
 	revaluedSample
 	start, end uint32 // of the value in the buffer; equal if the mapping fixes the value
-	clears     int32  // of the family, before
 	part       histogramPart
 	written    bool
 }
 
 // A recordedFamily is the state of a family's buffer after the last line.
 type recordedFamily struct {
-	samples, rank int
-	clears        int32 // how often the buffer was emptied for a better native family
-	revalued      bool
+	revalued bool
 }
 
 // record begins a recording of a page, if a template of it seems worth its memory.
@@ -76,20 +74,15 @@ func (c *recording) mapped(pos int, line []byte, sample *exposition.Sample) {
 	c.lines = append(c.lines, recordedLine{slot: slot, end: int32(len(c.samples))})
 }
 
-// wrote notes what a target made of the line that mapped noted last: it is given what Result.writeSample was given, and the buffer
-// that it wrote to.
-func (c *recording) wrote(o *output, lt *labelTemplate, le []byte, pos int, sample *exposition.Sample, b *lineBuffer) {
+// wrote notes what a target made of the line that mapped noted last: it is given what Result.writeSample was given, and the Result.
+func (c *recording) wrote(o *output, lt *labelTemplate, le []byte, pos int, sample *exposition.Sample, r *Result) {
 	if c == nil {
 		return
 	}
 	family := &c.families[o.family]
-	if family.samples > 0 && b.rank != family.rank {
-		family.clears++
-		family.samples = 0
-	}
 	line := &c.lines[len(c.lines)-1]
-	s := recordedSample{revaluedSample: revaluedSample{output: o, labels: lt}, written: b.samples > family.samples, clears: family.clears}
-	family.samples, family.rank = b.samples, b.rank
+	s := recordedSample{revaluedSample: revaluedSample{output: o, labels: lt}, written: r.samples > c.written}
+	c.written = r.samples
 	if le != nil {
 		i := slices.IndexFunc(sample.Labels, func(l exposition.Label) bool { return string(l.Name) == labelLE })
 		s.le = c.page.Text(pos+sample.Labels[i].At, len(le))
@@ -103,7 +96,7 @@ func (c *recording) wrote(o *output, lt *labelTemplate, le []byte, pos int, samp
 	if change := o.change; lt.sum || lt.max || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
 		family.revalued = true
 	} else if s.written {
-		s.end = uint32(len(b.text) - 1)
+		s.end = uint32(len(r.buffers[o.family].buffer(o).text) - 1)
 		s.start = s.end
 		if lt.fixedValue == nil {
 			s.start -= uint32(len(sample.Value))
@@ -135,7 +128,7 @@ func (r *Result) finishRecording(stats Stats) {
 		p.drop()
 		return
 	}
-	t := c.template(stats)
+	t := c.template(stats, r.buffers)
 	t.plan, t.source = r.names.plan, r.labels.source
 	if !r.memory.take(t.bytes - t.page.PageBytes()) {
 		p.drop()
@@ -148,10 +141,10 @@ func (r *Result) finishRecording(stats Stats) {
 }
 
 // template makes a template of what was recorded.
-func (c *recording) template(stats Stats) *pageTemplate {
+func (c *recording) template(stats Stats, buffers []lineBuffer) *pageTemplate {
 	t := &pageTemplate{page: c.page, format: c.format, window: c.window, size: stats.Samples, buffers: make([]bufferTemplate, len(c.families))}
 	for i := range t.buffers {
-		t.buffers[i].revalued = c.families[i].revalued
+		t.buffers[i].revalued = c.families[i].revalued || buffers[i].contest.kept
 	}
 	c.reserve(t)
 	next := int32(0)
@@ -166,7 +159,7 @@ func (c *recording) template(stats Stats) *pageTemplate {
 				continue
 			}
 			made.selected = made.selected || !s.labels.skip
-			if !s.written || s.clears != c.families[s.output.family].clears {
+			if !s.written || s.output.rank != buffers[s.output.family].rank {
 				continue
 			}
 			if s.start < s.end {

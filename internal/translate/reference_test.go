@@ -39,6 +39,8 @@ type refCandidate struct {
 	rank   int
 	sum    bool // is added to others of its series
 	refReplica
+	about map[string]string // see contest.go
+	mapping.Target
 }
 
 var (
@@ -173,6 +175,7 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 	families := plan.Families()
 	var candidates []refCandidate
 	unmapped := map[string]bool{}
+	shown := uint64(0)
 	lines, comments := refLines(page, f)
 	for _, line := range comments {
 		if m := refType.FindStringSubmatch(line); m != nil && refConflict(plan, strings.Trim(m[1], `"`), strings.Trim(m[2], " \t")) {
@@ -186,6 +189,7 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 			stats.ParseErrors++
 			continue
 		}
+		shown |= plan.Shows([]byte(name))
 		targets := refTargets(plan, name)
 		if len(targets) == 0 {
 			stats.Unmapped++
@@ -224,6 +228,8 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 				family:     t.Family,
 				rank:       t.Rank,
 				sum:        t.Change != nil && t.Change.Sum,
+				about:      refAbout(t, set, value),
+				Target:     t.Target,
 				refReplica: refReplicaOf(t, set, value, own),
 			})
 		}
@@ -234,6 +240,7 @@ func reference(page []byte, f translate.Format, plan *mapping.Plan, own []transl
 			stats.Unselected++
 		}
 	}
+	candidates = slices.DeleteFunc(candidates, func(c refCandidate) bool { return c.ShownBy != 0 && c.ShownBy&shown == 0 })
 	samples := refSelect(candidates, len(families), &stats)
 	return samples, stats
 }
@@ -296,43 +303,50 @@ func refConflict(plan *mapping.Plan, native, typ string) bool {
 	})
 }
 
-// refSelect keeps the samples of each family's best native and of each series the first.
+// refSelect keeps the samples of each family that stay, and of each series the first.
 func refSelect(candidates []refCandidate, families int, stats *translate.Stats) []refSample {
 	var samples []refSample
 	for family := range families {
-		best := -1
-		for _, c := range candidates {
-			if c.family == family && (best < 0 || c.rank < best) {
-				best = c.rank
+		n := len(samples)
+		for i, list := range refContest(candidates, family) {
+			unused := new(translate.Stats)
+			if i == 0 {
+				unused = stats
 			}
+			samples = append(samples, refMerge(list, unused)...)
 		}
-		seen := map[[2]string]bool{}
-		sums := map[[2]string]int{}
-		for _, c := range candidates {
-			if c.family != family || c.rank != best || c.max {
-				continue
-			}
-			key := [2]string{c.Name, c.Labels}
-			if c.sum && seen[key] {
-				refAdd(&samples[sums[key]], c.Value)
-				continue
-			}
-			sums[key] = len(samples)
-			if seen[key] {
-				stats.Duplicates++
-			} else {
-				seen[key] = true
-				samples = append(samples, c.refSample)
-			}
-		}
-		replicas := refLargest(slices.DeleteFunc(slices.Clone(candidates), func(c refCandidate) bool { return c.family != family || c.rank != best || !c.max }), stats)
-		samples = append(samples, replicas...)
-		if len(seen)+len(replicas) > 0 {
+		if len(samples) > n {
 			stats.Families++
 		}
 	}
 	stats.Samples = len(samples)
 	return samples
+}
+
+// refMerge makes one sample of each series of one native.
+func refMerge(candidates []refCandidate, stats *translate.Stats) []refSample {
+	var samples []refSample
+	seen := map[[2]string]bool{}
+	sums := map[[2]string]int{}
+	for _, c := range candidates {
+		if c.max {
+			continue
+		}
+		key := [2]string{c.Name, c.Labels}
+		if c.sum && seen[key] {
+			refAdd(&samples[sums[key]], c.Value)
+			continue
+		}
+		sums[key] = len(samples)
+		if seen[key] {
+			stats.Duplicates++
+		} else {
+			seen[key] = true
+			samples = append(samples, c.refSample)
+		}
+	}
+	replicas := slices.DeleteFunc(slices.Clone(candidates), func(c refCandidate) bool { return !c.max })
+	return append(samples, refLargest(replicas, stats)...)
 }
 
 // readBack reads a page of ours, line by line, in the reference's terms.

@@ -24,6 +24,7 @@ func (s *labelTemplates) setReplica(lt *labelTemplate, c *mapping.Change, src *S
 		var unused labelTemplate
 		written = s.users.rewriteLabels(&unused, written)
 	}
+	lt.about = s.subjectOf(written)
 	lt.hash, lt.groupHash = 0, 0
 	for _, l := range append(src.relabel(nil, written), src.hashed...) {
 		if !s.source.isHashed(string(l.Name)) {
@@ -117,6 +118,9 @@ func (b *lineBuffer) findGroup(name string, lt *labelTemplate, le []byte, salt u
 // addGroup begins a group with its first sample and reports whether it is the first one of its sum.
 func (b *lineBuffer) addGroup(name string, lt *labelTemplate, le, value []byte, salt uint64, spelled bool) (firstOfSum bool) {
 	sum, first := b.sumOf(name, lt, le, salt)
+	if !first {
+		b.merged++
+	}
 	g := replicaGroup{sum: int32(sum), hash: lt.replicaHash}
 	g.value, _ = exposition.ParseNumber(value)
 	if spelled {
@@ -139,6 +143,8 @@ func (b *lineBuffer) addToGroup(i int32, lt *labelTemplate, value []byte, salt u
 		b.duplicates++
 		return
 	}
+	b.merged++
+	b.repeated++
 	g := &b.replicaSet.groups[i]
 	if v, _ := exposition.ParseNumber(value); v > g.value || math.IsNaN(g.value) && !math.IsNaN(v) {
 		g.value, g.native = v, nil

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"math"
+
 	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -33,6 +35,10 @@ type Result struct {
 	// The value and the bucket bound of the current sample after a target changed them.
 	valueText, boundText []byte
 	leftOut              []LeftOut
+	// shown are the metrics of mapping.Plan.Shown that the page has, claims is for settle.
+	shown    uint64
+	showsAll bool // whatever it has
+	claims   claims
 }
 
 // Translate translates a page; the Result then holds that page alone. It does not fail: lines that cannot be read are omitted
@@ -73,7 +79,10 @@ func (r *Result) beginPage(plan *mapping.Plan, src *Source) {
 	r.labels.prepare(src, plan, r.Users)
 	r.stats = Stats{}
 	r.limit = r.sampleLimit()
-	r.samples = 0
+	r.samples, r.shown = 0, 0
+	if r.showsAll {
+		r.shown = math.MaxUint64
+	}
 	r.memory.reset(r.Memory)
 	r.labels.chargeTo(&r.memory)
 }
@@ -111,6 +120,7 @@ func (r *Result) endPage() Stats {
 			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.newSeries, r.families[i].WireName)
 			b.newSeries.endPage()
 		}
+		r.settle(b)
 		r.valueText = b.writeSums(r.valueText)
 		b.check.endRun()
 		r.stats.InvalidHistograms += b.check.invalid

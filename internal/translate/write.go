@@ -15,7 +15,7 @@ const (
 )
 
 // writeSample writes a sample to the buffer of one unified metric, unless the target does not take it, a native metric of
-// better rank has samples there, or a limit is reached.
+// better rank has its series there, or a limit is reached.
 func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) outcome {
 	c := o.change
 	switch {
@@ -28,14 +28,14 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 	case (o.kind == kindBucket || o.kind == kindCount) && value[0] == '-' && negative(value):
 		return outcomeInvalid
 	}
-	b := &r.buffers[o.family]
-	if b.samples > 0 && o.rank != b.rank {
-		if o.rank > b.rank {
+	first := &r.buffers[o.family]
+	b := first
+	if o.contested {
+		if first.loses(o, lt) {
 			return outcomeTaken
 		}
-		r.memory.release(len(b.text) + b.reservedBytes + b.samples*seriesBytes)
-		r.samples -= b.samples
-		b.clear()
+		b = first.buffer(o)
+		b.contest.fallback, b.contest.shownBy = o.fallback, o.shownBy
 	}
 	b.rank = o.rank
 	switch {
@@ -66,12 +66,16 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 		size += max(0, maxValueBytes-len(value))
 	}
 	size += seriesBytes
+	if o.contested && (r.samples == r.limit || size > r.memory.left) {
+		b = r.evict(first, o)
+		b.rank, b.contest.fallback, b.contest.shownBy = o.rank, o.fallback, o.shownBy
+	}
 	if r.samples == r.limit {
 		r.stats.OverLimit++
 		return outcomeTaken
 	}
-	if r.Limiter != nil && !r.Limiter.admit(&b.newSeries, r.families[o.family].WireName, o.kind, o.expectedLines(), lt, le) {
-		b.newSeries.noteLeftOut(lt, le, r.labels.source)
+	if r.Limiter != nil && !r.Limiter.admit(&first.newSeries, r.families[o.family].WireName, o.kind, o.expectedLines(), lt, le) {
+		first.newSeries.noteLeftOut(lt, le, r.labels.source)
 		return outcomeTaken
 	}
 	if !r.makeRoom(size) {
@@ -82,6 +86,9 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 			r.samples++
 			r.memory.left -= size
 			b.reservedBytes += size - seriesBytes
+			if o.contested {
+				b.contest.note(lt, 0, true)
+			}
 		}
 		return outcomeTaken
 	}
@@ -90,12 +97,19 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 			r.samples++
 			r.memory.left -= size
 			b.reservedBytes += size - seriesBytes
+			if o.contested {
+				b.contest.note(lt, 0, true)
+			}
 		}
 		return outcomeTaken
 	}
+	start := len(b.text)
 	if b.add(size-seriesBytes, o.name, o.kind, lt, le, value, &r.labels) {
 		r.samples++
 		r.memory.left -= size
+		if o.contested {
+			b.contest.note(lt, start, false)
+		}
 	}
 	return outcomeTaken
 }
