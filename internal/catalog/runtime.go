@@ -64,7 +64,7 @@ var RuntimeNewer = []Metric{
 	{Name: Prefix + "pd_decode_prealloc_queue_requests", Type: Gauge, Help: "Requests on a decode instance that wait for memory for their KV cache; they are not in num_requests_waiting."},
 	{Name: Prefix + "pd_decode_transfer_queue_requests", Type: Gauge, Help: "Requests on a decode instance whose KV cache is on its way; they are not in num_requests_waiting."},
 	{Name: Prefix + "pd_decode_pending_prealloc_token_usage", Type: Gauge, Help: "Share of a decode instance's KV cache that is promised to requests and not allocated yet, 0 to 1."},
-	{Name: Prefix + "pd_router_requests", Type: Counter, Help: "Requests that a router of prefill and decode instances took; it counts each once. Label route or worker, the URL of an engine, as the router has it."},
+	{Name: Prefix + "pd_router_requests", Type: Counter, Help: "Requests that a router took; it counts each once. Label route or worker, the URL of an engine, as the router has it."},
 	{Name: Prefix + "pd_router_prefill_requests", Type: Counter, Help: "Requests that a router sent to a prefill instance.", Labels: []string{"worker"}},
 	{Name: Prefix + "pd_router_decode_requests", Type: Counter, Help: "Requests that a router sent to a decode instance.", Labels: []string{"worker"}},
 	{Name: Prefix + "pd_router_decode_errors", Type: Counter, Help: "Requests that failed on a decode instance before the router tried again.", Labels: []string{"worker"}},
