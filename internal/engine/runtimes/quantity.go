@@ -7,6 +7,8 @@ type series struct {
 	name string
 	// only selects, as label, value, label, value, ...: a sample counts if it has the value or lacks the label.
 	only []string
+	// replicas are labels that number replicas of one value: of samples that are equal but for these labels the largest one counts.
+	replicas []string
 }
 
 // quantity is one number of a page under all the names that it has had: the first name on the page counts.
@@ -34,6 +36,14 @@ func firstOf(names ...string) quantity {
 func (q quantity) only(labels ...string) quantity {
 	for i := range q {
 		q[i].only = labels
+	}
+	return q
+}
+
+// maxOver takes one of q's samples that are equal but for labels, see series.
+func (q quantity) maxOver(labels []string) quantity {
+	for i := range q {
+		q[i].replicas = labels
 	}
 	return q
 }

@@ -145,6 +145,16 @@ sglang:realtime_tokens_totally 99
 	if w.Requests != 7 || w.Counters[0] != 10 || !w.PerStep || !w.HasCounters {
 		t.Errorf("got %+v", w)
 	}
+	w = sglang().Read([]byte(`sglang:num_running_reqs{dp_rank="0",tp_rank="0"} 3
+sglang:num_running_reqs{dp_rank="0",tp_rank="1"} 4
+sglang:num_running_reqs{dp_rank="1",tp_rank="4"} 5
+sglang:num_queue_reqs{dp_rank="1",tp_rank="4"} 1
+sglang:num_decode_prealloc_queue_reqs{dp_rank="0",tp_rank="0"} 57
+sglang:num_decode_prealloc_queue_reqs{dp_rank="0",tp_rank="1"} 57
+`)).Work
+	if w.Requests != 4+5+1+57 {
+		t.Errorf("the data-parallel ranks have %v requests", w.Requests)
+	}
 	w = dynamo().Read([]byte("dynamo_frontend_active_requests 2\ndynamo_frontend_inflight_requests 2\n")).Work
 	if w.Requests != 2 || w.HasCounters {
 		t.Errorf("got %+v", w)

@@ -3,6 +3,7 @@ package runtimes
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/exposition"
@@ -49,6 +50,8 @@ func newCounterScan(list []series) *counterScan {
 // totals returns the total of each series on a page. It skips values that are not finite. It tells models of each sample that counts.
 func (c *counterScan) totals(page []byte, models *modelScan) []total {
 	result := make([]total, len(c.list))
+	var space [64]group
+	groups := space[:0]
 	var sample exposition.Sample
 	lines := exposition.NewScanner(page, exposition.Text)
 	for lines.ScanAny() {
@@ -68,6 +71,9 @@ func (c *counterScan) totals(page []byte, models *modelScan) []total {
 				continue
 			}
 			if v, ok := exposition.ParseNumber(sample.Value); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+				if len(s.replicas) > 0 {
+					groups, v = s.increase(groups, i, &sample, v)
+				}
 				result[i].sum += v
 				result[i].found = true
 				models.add(&sample)
@@ -76,6 +82,43 @@ func (c *counterScan) totals(page []byte, models *modelScan) []total {
 	}
 	return result
 }
+
+// group is the largest value so far of samples that are replicas of one another.
+type group struct {
+	series int
+	labels uint64 // a hash of the labels that don't number replicas
+	value  float64
+}
+
+// increase returns by how much a sample of the series with index i increases the sum of its groups' largest values.
+func (s *series) increase(groups []group, i int, sample *exposition.Sample, v float64) ([]group, float64) {
+	labels := uint64(fnvOffset)
+	for _, l := range sample.Labels {
+		if slices.ContainsFunc(s.replicas, func(name string) bool { return name == string(l.Name) }) {
+			continue
+		}
+		for _, text := range [...][]byte{l.Name, l.Value} {
+			for _, b := range text {
+				labels = (labels ^ uint64(b)) * fnvPrime
+			}
+			labels = (labels ^ '"') * fnvPrime
+		}
+	}
+	for j := range groups {
+		if g := &groups[j]; g.series == i && g.labels == labels {
+			more := max(0, v-g.value)
+			g.value += more
+			return groups, more
+		}
+	}
+	return append(groups, group{i, labels, v}), v
+}
+
+// Parameters of the hash FNV-1a.
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
 
 // newScan makes the scan of all series that Read needs, in the order in which it takes them.
 func (r Runtime) newScan() *counterScan {

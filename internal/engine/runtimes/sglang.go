@@ -14,8 +14,15 @@ import (
 // histograms do. Its gauges are set with each batch and, without batches, twice a minute: for up to 30 seconds they show requests
 // that have ended. The first versions with metrics never reset them.
 func sglang() Runtime {
-	// Each rank shows the same requests, and the series with a priority are parts of the total.
-	once := []string{"priority", "", "tp_rank", "0", "pp_rank", "0"}
+	requests := make([]quantity, 0, 6)
+	for _, name := range []string{
+		"num_running_reqs", "num_queue_reqs",
+		// Of prefill and decode in separate engines: these are not in the two above.
+		"num_prefill_bootstrap_queue_reqs", "num_prefill_inflight_queue_reqs", "num_decode_prealloc_queue_reqs", "num_decode_transfer_queue_reqs",
+	} {
+		// The ranks of a scheduler show the same requests, and the series with a priority are parts of the total.
+		requests = append(requests, sglangMetric(name).only("priority", "").maxOver([]string{"tp_rank", "pp_rank", "moe_ep_rank", "attn_cp_rank"}))
+	}
 	return Runtime{
 		Name:            "SGLang",
 		roleLabel:       "engine_type",
@@ -36,7 +43,7 @@ func sglang() Runtime {
 			sglangMetric("realtime_tokens_total"), sglangMetric("inter_token_latency_seconds_count"), sglangMetric("time_to_first_token_seconds_count"),
 		},
 		requestCounters: []quantity{sglangMetric("generation_tokens_total"), sglangMetric("prompt_tokens_total")},
-		requestGauges:   []quantity{sglangMetric("num_running_reqs").only(once...), sglangMetric("num_queue_reqs").only(once...)},
+		requestGauges:   requests,
 		gaugeLag:        30 * time.Second,
 	}
 }
