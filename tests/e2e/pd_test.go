@@ -194,15 +194,6 @@ func (d *pdDemo) inventory(t *testing.T) {
 		Role    string `json:"role"`
 		State   string `json:"state"`
 	}
-	type model struct {
-		ID    int64  `json:"id"`
-		Name  string `json:"name"`
-		Roles []struct {
-			Role    string `json:"role"`
-			Desired int    `json:"desired_instances"`
-			Ready   int    `json:"ready_instances"`
-		} `json:"roles"`
-	}
 	count := func(instances []instance) map[string]int {
 		roles := map[string]int{}
 		for _, i := range instances {
@@ -215,7 +206,6 @@ func (d *pdDemo) inventory(t *testing.T) {
 	}
 	want := map[string]int{"prefill": 3, "decode": 2, "router": 2, "": 1}
 	var instances struct{ Items []instance }
-	var models struct{ Items []model }
 	get := func(path string, v any) {
 		t.Helper()
 		body, err := programs.Get(d.base + path)
@@ -230,26 +220,11 @@ func (d *pdDemo) inventory(t *testing.T) {
 	if diff := cmp.Diff(want, count(instances.Items)); diff != "" {
 		t.Errorf("roles of the instances in the API (-want +got):\n%s", diff)
 	}
-	get("/v2/models", &models)
-	roles := func(models []model) map[string]string {
-		all := map[string]string{}
-		for _, m := range models {
-			for _, r := range m.Roles {
-				all[m.Name] += fmt.Sprintf("%s %d/%d ", r.Role, r.Ready, r.Desired)
-			}
-		}
-		return all
-	}
-	wantModels := map[string]string{modelVLLM: "prefill 2/2 decode 1/1 router 1/1 ", modelSGLang: "prefill 1/1 decode 1/1 router 1/1 "}
-	if diff := cmp.Diff(wantModels, roles(models.Items)); diff != "" {
-		t.Errorf("roles of the models in the API (-want +got):\n%s", diff)
-	}
 	out, err := exec.CommandContext(t.Context(), programs.Path(t, "stackscope"), "status", "--json", "--server-url", d.base).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var status struct {
-		Models    []model    `json:"models"`
 		Instances []instance `json:"model_instances"`
 	}
 	if err := json.Unmarshal(out, &status); err != nil {
@@ -257,9 +232,6 @@ func (d *pdDemo) inventory(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, count(status.Instances)); diff != "" {
 		t.Errorf("roles of the instances in the status (-want +got):\n%s\n%s", diff, out)
-	}
-	if diff := cmp.Diff(wantModels, roles(status.Models)); diff != "" {
-		t.Errorf("roles of the models in the status (-want +got):\n%s", diff)
 	}
 }
 
