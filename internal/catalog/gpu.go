@@ -16,7 +16,9 @@ func gpuLabels(more ...string) []string {
 
 // Metrics of a worker's GPUs (specification, "Worker Metrics"; GPUStack's exporter). All carry worker_id and worker_name.
 var (
-	GPUInfo         = Metric{Name: Prefix + "worker_node_gpu_info", Type: Gauge, Help: "Identity of a GPU; the value is 1. A lost GPU keeps this metric for a week.", Labels: gpuLabels("uuid", LabelVendor, "pci_address", "driver_version", "firmware_version")}
+	GPUInfo = Metric{Name: Prefix + "worker_node_gpu_info", Type: Gauge, Help: "Identity of a GPU; the value is 1. A lost GPU keeps this metric for a week.", Labels: gpuLabels("uuid", LabelVendor, "pci_address", "driver_version", "firmware_version")}
+	// GPUInfoGPUStack is GPUInfo under the name that GPUStack gives it, the only one of its metrics without the prefix.
+	GPUInfoGPUStack = Metric{Name: "worker_node_gpu_info", Type: Gauge, Help: "The same as gpustack:worker_node_gpu_info under GPUStack's name, for its users' dashboards and rules; lost GPUs do not have it.", Labels: GPUInfo.Labels}
 	GPUCores        = Metric{Name: Prefix + "worker_node_gpu_cores", Type: Gauge, Help: "Cores of a GPU, as its vendor counts them.", Labels: gpuLabels()}
 	GPUUtilization  = Metric{Name: Prefix + "worker_node_gpu_utilization_rate", Type: Gauge, Help: "Share of time in which a GPU had work, as its driver reports it, 0 to 100. It does not say how much of the GPU worked.", Labels: gpuLabels()}
 	GPUTemperature  = Metric{Name: Prefix + "worker_node_gpu_temperature_celsius", Type: Gauge, Help: "Temperature of a GPU.", Labels: gpuLabels()}
@@ -79,7 +81,7 @@ var (
 
 // GPU lists the metrics of a worker's GPUs in the order in which they are exported.
 var GPU = []Metric{
-	GPUInfo, GPUCores, GPUUtilization, GPUTemperature, GPUPowerLimit, GPUPowerUsed,
+	GPUInfo, GPUInfoGPUStack, GPUCores, GPUUtilization, GPUTemperature, GPUPowerLimit, GPUPowerUsed,
 	GRAMTotal, GRAMAllocated, GRAMUsed, GRAMUtilization,
 	GPUUp, GPUSMActive, GPUSMOccupancy, GPUTensorActive, GPUDRAMActive, GPUMemoryTemperature, GPUEnergy,
 	GPUClock, GPUClockMax, GPUClockDeficit, GPUThrottled, GPUFanSpeed,

@@ -147,9 +147,8 @@ type family struct {
 
 // families are in the order of catalog.GPU.
 var families = []family{
-	{metric: &catalog.GPUInfo, absent: true, add: func(b *builder, c *deviceStatus) {
-		b.add(1, "uuid", c.UUID, catalog.LabelVendor, c.Vendor, "pci_address", c.PCI, "driver_version", c.Driver, "firmware_version", c.Firmware)
-	}},
+	{metric: &catalog.GPUInfo, absent: true, add: addInfo},
+	{metric: &catalog.GPUInfoGPUStack, add: addInfo}, // GPUStack's rules count the GPUs that are present with it
 	{metric: &catalog.GPUCores, add: func(b *builder, c *deviceStatus) { b.within(c.Cores, 1, maxCores) }},
 	{metric: &catalog.GPUUtilization, add: func(b *builder, c *deviceStatus) { b.percent(c.Utilization) }},
 	{metric: &catalog.GPUTemperature, add: func(b *builder, c *deviceStatus) { b.within(c.Temperature, minCelsius, maxCelsius) }},
@@ -240,6 +239,10 @@ var families = []family{
 	{metric: &catalog.GPUSliceMemoryTotal, add: eachSlice(func(s Slice) Value { return memoryTotal(s.MemoryTotal) })},
 	{metric: &catalog.GPUSliceMemoryUsed, add: eachSlice(func(s Slice) Value { return memoryUsed(s.MemoryUsed, s.MemoryTotal) })},
 	{metric: &catalog.GPUSliceUtilization, add: eachSlice(func(s Slice) Value { return ratio(s.Utilization) })},
+}
+
+func addInfo(b *builder, c *deviceStatus) {
+	b.add(1, "uuid", c.UUID, catalog.LabelVendor, c.Vendor, "pci_address", c.PCI, "driver_version", c.Driver, "firmware_version", c.Firmware)
 }
 
 func eachClock(get func(Clock) Value) func(*builder, *deviceStatus) {

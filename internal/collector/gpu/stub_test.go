@@ -160,14 +160,18 @@ func start(t *testing.T, o Options) (*Set, func()) {
 	}
 }
 
-// collect returns the samples by series, without prefix, and what was wrong by collector.
+// collect returns the samples by series, without prefix, and what was wrong by collector. Names that have no prefix begin with "bare ".
 func collect(t *testing.T, s *Set) (samples map[string]float64, failed map[string]string) {
 	t.Helper()
 	samples, failed = map[string]float64{}, map[string]string{}
 	for _, c := range s.Collectors() {
 		var order []string
 		took, err := c.Collect(func(m *catalog.Metric, suffix string, v float64, labels exposition.Labels) {
-			series := strings.TrimPrefix(m.WireName(), catalog.Prefix) + suffix + "{" + string(labels) + "}"
+			name, prefixed := strings.CutPrefix(m.WireName(), catalog.Prefix)
+			if !prefixed {
+				name = "bare " + name
+			}
+			series := name + suffix + "{" + string(labels) + "}"
 			series = strings.ReplaceAll(series, `gpu_name="`+c.sampler.vendor+`"`, `gpu_name="X1"`)
 			if len(s.samplers) > 1 && c.sampler.vendor != "nvidia" {
 				series = strings.ReplaceAll(series, "gpu_index=", c.sampler.vendor+" ")
