@@ -135,7 +135,7 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	}
 	page, err := f.read(ctx, resp, abort)
 	if e, ok := errors.AsType[*Error](err); ok && e.Hint == isTheEngines {
-		e.Hint = withHint(t.hint(http.StatusNotFound)) // another program answers every path with 200, or the engine this one with JSON
+		e.Hint = withHint(t.hint(http.StatusOK))
 	}
 	return page, err
 }

@@ -34,7 +34,7 @@ func hint(status int) string {
 	switch status {
 	case http.StatusInternalServerError:
 		return "MindIE serves metrics only with MIES_SERVICE_MONITOR_MODE=1 in its environment"
-	case http.StatusNotFound:
+	case http.StatusNotFound, http.StatusOK:
 		return "SGLang serves metrics only when it is started with --enable-metrics"
 	}
 	return ""

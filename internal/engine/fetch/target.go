@@ -15,7 +15,7 @@ type Target struct {
 }
 
 // NewTarget makes the Target of an engine at base, which may hold credentials, with its metrics page at path below it. hint
-// returns what to do about an answer with an HTTP status that is not 200, or ""; nil: there are no hints.
+// returns what to do about an answer with this HTTP status and without a metrics page, or ""; nil: there are no hints.
 func NewTarget(base *url.URL, path string, hint func(status int) string) Target {
 	if hint == nil {
 		hint = func(int) string { return "" }

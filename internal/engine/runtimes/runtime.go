@@ -5,6 +5,7 @@ package runtimes
 import (
 	"bytes"
 	"cmp"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -124,8 +125,14 @@ func DetectionRules() []fleet.DetectionRule {
 }
 
 // StatusHint returns what to do about an answer with this HTTP status from an engine of the named runtime, or "". For the name "" it joins
-// the hints of all runtimes.
+// the hints of all runtimes. A status of 200 stands for an answer that is no metrics page, as other paths of the engine may have.
 func StatusHint(name string, status int) string {
+	if status == http.StatusOK {
+		if name == "" {
+			return "" // it is more likely that it is no engine
+		}
+		status = http.StatusNotFound
+	}
 	var hints []string
 	for _, r := range All() {
 		if r.hint == nil || name != "" && r.Name != name {

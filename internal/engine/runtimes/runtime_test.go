@@ -263,6 +263,8 @@ func TestStatusHint(t *testing.T) {
 		{"", 404, []string{"SGLang serves metrics only when it is started with --enable-metrics", "trtllm-serve serves metrics at path=/prometheus/metrics"}},
 		{"SGLang", 404, []string{"--enable-metrics"}},
 		{"llama.cpp", 501, []string{"--metrics"}},
+		{"trtllm-serve", 200, []string{"path=/prometheus/metrics"}},
+		{"", 200, nil},
 		{"vLLM", 404, nil},
 		{"", 503, nil},
 	} {
