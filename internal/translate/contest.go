@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/stackscope/stackscope/internal/exposition"
 )
@@ -31,7 +32,7 @@ func (s *labelTemplates) subjectOf(labels []exposition.Label) subject {
 		if len(l.Value) == 0 || name == labelLE || name == labelQuantile {
 			continue
 		}
-		h := s.hash(exposition.Label{Name: l.Name, Value: bytes.ToLower(canonicalValue(l.Value))})
+		h := s.hash(exposition.Label{Name: l.Name, Value: lower(canonicalValue(l.Value))})
 		about.names += s.hash(exposition.Label{Name: l.Name})
 		about.labels += h
 		if i := slices.Index(identifying[:], name); i >= 0 {
@@ -39,6 +40,16 @@ func (s *labelTemplates) subjectOf(labels []exposition.Label) subject {
 		}
 	}
 	return about
+}
+
+// lower returns a value in small letters, without a copy if it is.
+func lower(value []byte) []byte {
+	for _, c := range value {
+		if 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
+			return bytes.ToLower(value)
+		}
+	}
+	return value
 }
 
 // A lineRun is consecutive lines with the same label template.

@@ -262,12 +262,15 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 	} else {
 		*out = append(*out, '}', ' ')
 	}
-	lt.fullHash, lt.about = lt.hash, s.subjectOf(native)
+	lt.fullHash = lt.hash
 	if c != nil && len(c.MaxOver) > 0 && !lt.skip {
 		s.setReplica(&lt, c, src, sample.Labels, bucket)
 	}
 	if lt.folded && !lt.max {
-		return s.addFolded(list, lt, head, tail, bucket)
+		return s.addFolded(list, lt, native, head, tail, bucket)
+	}
+	if !lt.max {
+		lt.about = s.subjectOf(native)
 	}
 	key := string(s.key)
 	lt.before, lt.after = key[:before], key[before+1:]
@@ -283,7 +286,7 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 }
 
 // addFolded adds s.key to the native texts of a template that folded users share, and makes that template if it is new.
-func (s *labelTemplates) addFolded(list *templateList, lt labelTemplate, head, tail []byte, bucket bool) int32 {
+func (s *labelTemplates) addFolded(list *templateList, lt labelTemplate, native []exposition.Label, head, tail []byte, bucket bool) int32 {
 	if list.folded == nil {
 		list.folded, list.foldedTexts = map[string]int32{}, map[uint64]int32{}
 	}
@@ -291,6 +294,7 @@ func (s *labelTemplates) addFolded(list *templateList, lt labelTemplate, head, t
 	i, ok := list.folded[out]
 	if !ok {
 		i = int32(len(list.templates))
+		lt.about = s.subjectOf(native)
 		lt.before, lt.head, lt.tail = "\x00", string(head), slices.Grow(tail, shortBytes)
 		if bucket {
 			lt.after = lt.before

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/stackscope/stackscope/internal/exposition"
@@ -36,9 +37,11 @@ type recordedSample struct {
 	written    bool
 }
 
-// A recordedFamily is the state of a family's buffer after the last line.
+// A recordedFamily is what the recording knows of a family.
 type recordedFamily struct {
-	revalued bool
+	// revalued says that the lines depend on values, deferred that they are written at the end of the page: their values are
+	// those of the page if no two samples became one.
+	revalued, deferred bool
 }
 
 // record begins a recording of a page, if a template of it seems worth its memory.
@@ -93,9 +96,16 @@ func (c *recording) wrote(o *output, lt *labelTemplate, le []byte, pos int, samp
 	if o.kind == kindBucket || o.kind == kindCount {
 		c.page.ForbidNegative(line.slot)
 	}
-	if change := o.change; lt.sum || lt.max || change != nil && (len(change.Ignore) > 0 || change.Scale != 1) {
+	change := o.change
+	switch {
+	case lt.folded, change != nil && (len(change.Ignore) > 0 || change.Scale != 1):
 		family.revalued = true
-	} else if s.written {
+	case lt.sum || lt.max:
+		family.deferred = true
+		if lt.fixedValue == nil {
+			s.end = uint32(len(sample.Value)) // template places it
+		}
+	case s.written:
 		s.end = uint32(len(r.buffers[o.family].buffer(o).text) - 1)
 		s.start = s.end
 		if lt.fixedValue == nil {
@@ -144,8 +154,10 @@ func (r *Result) finishRecording(stats Stats) {
 func (c *recording) template(stats Stats, buffers []lineBuffer) *pageTemplate {
 	t := &pageTemplate{page: c.page, format: c.format, window: c.window, size: stats.Samples, buffers: make([]bufferTemplate, len(c.families))}
 	for i := range t.buffers {
-		t.buffers[i].revalued = c.families[i].revalued || buffers[i].contest.kept
+		b := &buffers[i]
+		t.buffers[i].revalued = c.families[i].revalued || b.contest.kept || c.families[i].deferred && b.merged > 0
 	}
+	c.place(t, buffers)
 	c.reserve(t)
 	next := int32(0)
 	for _, line := range c.lines {
@@ -181,6 +193,22 @@ func (c *recording) template(stats Stats, buffers []lineBuffer) *pageTemplate {
 	t.stats = stats
 	t.measure()
 	return t
+}
+
+// place finds the values of samples that were written at the end of the page, each for itself.
+func (c *recording) place(t *pageTemplate, buffers []lineBuffer) {
+	next := make([]int, len(buffers)) // where the next line begins
+	for i := range c.samples {
+		s := &c.samples[i]
+		family := s.output.family
+		b := &buffers[family]
+		if !c.families[family].deferred || t.buffers[family].revalued || !s.written || s.output.rank != b.rank {
+			continue
+		}
+		end := next[family] + bytes.IndexByte(b.text[next[family]:], '\n')
+		next[family] = end + 1
+		s.start, s.end = uint32(end)-s.end, uint32(end)
+	}
 }
 
 // reserve allocates the slices that template fills.
