@@ -162,7 +162,7 @@ func (e *Engine) Status() Status {
 	if s.Stalled = e.stall.stalled; s.Stalled {
 		also(e.stall.message)
 	}
-	if s.Role == fleet.RoleRouter && s.Model == "" && s.State == fleet.InstanceRunning && s.Message == "" {
+	if s.Role == fleet.RoleRouter && s.Model == "" && s.Runtime != "" && s.State == fleet.InstanceRunning && s.Message == "" {
 		s.Message = noModelYet
 	}
 	return s
