@@ -55,10 +55,9 @@ var roleTable = []RoleRow{
 	{CountsEngines, []string{"request_queue_time_seconds", "request_preemptions"}, "A request may wait, or be preempted, on each side."},
 	{CountsEngines, []string{"request_failed", "request_aborted"}, "A request that fails on the prefill instance may never reach the decode instance. One that fails in the transfer may count on both."},
 	{CountsEngines, []string{"estimated_flops_per_gpu", "estimated_read_bytes_per_gpu", "estimated_write_bytes_per_gpu"}, "Each side computes. These are means of GPUs: average them."},
-	{CountsEngines, []string{
-		"kv_transfer_time_seconds", "pd_kv_transfer_bytes", "pd_kv_transfer_seconds", "pd_kv_transfer_latency_seconds", "pd_kv_transfer_alloc_seconds", "pd_kv_transfer_post_seconds", "pd_kv_transfer_descriptors",
-		"pd_kv_transfer_failed", "pd_kv_notification_failed", "pd_kv_lease_expired", "pd_bootstrap_failed", "pd_prefill_retries",
-	}, "The side that measures a transfer depends on the engine: with NIXL the decode instance, with SGLang mostly the prefill instance."},
+	{CountsDecode, []string{"pd_kv_transfer_seconds", "pd_kv_transfer_alloc_seconds", "pd_kv_transfer_post_seconds", "pd_kv_transfer_descriptors"}, "With NIXL the decode instance reads the KV cache and measures it. SGLang measures the handshake on both sides."},
+	{CountsEngines, []string{"kv_transfer_time_seconds", "pd_kv_transfer_bytes", "pd_kv_transfer_latency_seconds"}, "One side measures a transfer: with NIXL the decode instance, with SGLang the prefill instance."},
+	{CountsEngines, []string{"pd_kv_transfer_failed", "pd_kv_notification_failed", "pd_kv_lease_expired", "pd_bootstrap_failed", "pd_prefill_retries"}, "Each side notices failures of its own. SGLang may count one failure on both."},
 	{CountsEngines, []string{"pd_prefill_bootstrap_queue_requests", "pd_prefill_inflight_queue_requests", "pd_decode_prealloc_queue_requests", "pd_decode_transfer_queue_requests", "pd_decode_pending_prealloc_token_usage"}, "One side has the queue. The same request may be in a queue of the other side."},
 	{CountsRouter, []string{
 		"pd_router_requests", "pd_router_prefill_requests", "pd_router_decode_requests", "pd_router_prefill_errors", "pd_router_decode_errors",

@@ -35,6 +35,24 @@ func emptyOnDemo() []empty {
 	}
 }
 
+// emptyOnPD says the same of the demo with prefill and decode instances.
+func emptyOnPD() []empty {
+	const (
+		pd       = "gpustack-pd"
+		noFault  = "nothing fails there"
+		noDrafts = "no engine speculates, or estimates its work"
+	)
+	return []empty{
+		{uid: pd, panel: "Failed transfers per second", refID: "B", why: noFault},
+		{uid: pd, panel: "Failed transfers per second", refID: "E", why: noFault},
+		{uid: pd, panel: "Errors of the router by engine", refID: "A", why: noFault},
+		{uid: pd, panel: "Drafted and accepted tokens", refID: "B", why: noDrafts},
+		{uid: pd, panel: "Computation per GPU", why: noDrafts},
+		{uid: pd, panel: "Memory reads per GPU", why: noDrafts},
+		{uid: pd, panel: "Memory writes per GPU", why: noDrafts},
+	}
+}
+
 // elsewhere are the dashboards about what this demo does not have, with what that is.
 var elsewhere = map[string]string{
 	"gpustack-pd":            "instances with roles",
@@ -47,7 +65,7 @@ type unlabelled struct{ uid, panel, label string }
 // hasNot says whether a label is rightly on no series of a panel.
 func (s *shown) hasNot(label string) bool {
 	const model = "gpustack-model"
-	if label == catalog.LabelRole && elsewhere["gpustack-pd"] != "" {
+	if label == catalog.LabelRole && s.dashboard.UID != "gpustack-pd" {
 		return true
 	}
 	return slices.Contains([]unlabelled{
@@ -62,8 +80,7 @@ func (s *shown) hasNot(label string) bool {
 }
 
 // emptyFor returns why a query may have no data, or a zero empty if it must have some.
-func emptyFor(d viewer.Dashboard, p viewer.Panel, t viewer.Target) empty {
-	list := emptyOnDemo()
+func emptyFor(list []empty, d viewer.Dashboard, p viewer.Panel, t viewer.Target) empty {
 	if i := slices.IndexFunc(list, func(e empty) bool { return e.means(d, p, t) }); i >= 0 {
 		return list[i]
 	}
@@ -76,8 +93,8 @@ func (e empty) means(d viewer.Dashboard, p viewer.Panel, t viewer.Target) bool {
 }
 
 // unusedEmpty returns what the list names and no dashboard has.
-func unusedEmpty(list []*shown) []empty {
-	return slices.DeleteFunc(emptyOnDemo(), func(e empty) bool {
+func unusedEmpty(list []*shown, rightlyEmpty []empty) []empty {
+	return slices.DeleteFunc(rightlyEmpty, func(e empty) bool {
 		return slices.ContainsFunc(list, func(s *shown) bool {
 			return slices.ContainsFunc(s.panel.Targets, func(t viewer.Target) bool { return e.means(s.dashboard, s.panel, t) })
 		})

@@ -44,7 +44,7 @@ func testFaults(t *testing.T, prometheus viewer.Prometheus) {
 			}
 			p.Targets = []viewer.Target{{RefID: "A", Expr: c.expr, Legend: c.legend, Instant: p.Type == "table"}}
 			dashboard.Panels = []viewer.Panel{p}
-			list := panels([]viewer.Dashboard{dashboard})
+			list := panels([]viewer.Dashboard{dashboard}, nil)
 			ask(t, prometheus, list)
 			faults := append(list[0].expressionFaults(), append(list[0].dataFaults(), list[0].shapeFaults()...)...)
 			if expr, err := parser.NewParser(parser.Options{}).ParseExpr(c.expr); err == nil {

@@ -43,11 +43,12 @@ func (p *page) String() string {
 	return p.b.String()
 }
 
-// startFleet runs a demo until the test ends and returns its Prometheus.
-func startFleet(t *testing.T) viewer.Prometheus {
+// startFleet runs a scenario of the demo until the test ends and returns its Prometheus.
+func startFleet(t *testing.T, scenario string) viewer.Prometheus {
 	t.Helper()
 	o := demo.DefaultOptions()
 	var out, log page
+	o.Scenario = scenario
 	o.Port, o.MetricsPort, o.WorkerMetricsPort, o.DataDir, o.NoGrafana = 0, 0, 0, t.TempDir(), true
 	o.Out, o.Logger = &out, slog.New(slog.NewTextHandler(&log, nil))
 	ctx, cancel := context.WithCancel(t.Context())

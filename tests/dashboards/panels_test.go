@@ -35,8 +35,8 @@ type answered struct {
 	err     error
 }
 
-// panels returns every panel, once for each way to set variables that can have several values.
-func panels(all []viewer.Dashboard) []*shown {
+// panels returns every panel, once for each way to set variables that can have several values. Some are rightly empty.
+func panels(all []viewer.Dashboard, rightlyEmpty []empty) []*shown {
 	var list []*shown
 	for _, d := range all {
 		modes := []viewer.Mode{viewer.ChooseAll}
@@ -47,7 +47,7 @@ func panels(all []viewer.Dashboard) []*shown {
 			for _, p := range d.Panels {
 				s := &shown{dashboard: d, panel: p, mode: mode}
 				for _, target := range p.Targets {
-					e := emptyFor(d, p, target)
+					e := emptyFor(rightlyEmpty, d, p, target)
 					s.targets = append(s.targets, asked{Target: target, why: e.why, never: e.never()})
 				}
 				list = append(list, s)
