@@ -148,8 +148,12 @@ func both(of func(string) int) map[string]float64 {
 // TestPD: what a server says of prefill/decode groups is what their users have seen.
 func TestPD(t *testing.T) {
 	d := startPD(t)
+	began, dashboard := time.Now(), pdDashboard(t)
+	before := map[string]simengine.Truth{}
+	for model := range d.routers {
+		before[model] = d.truth(t, model)
+	}
 	d.inventory(t)
-
 	d.queries(t)
 
 	// Time passes slowly until a burst waits everywhere, and then stands still, so that Prometheus sees what the simulation shows.
@@ -164,6 +168,7 @@ func TestPD(t *testing.T) {
 	})
 	d.set(t, "speed=0.000001")
 	d.moment(t)
+	d.dashboardMoment(t, dashboard)
 
 	d.set(t, "idle=true&speed=60")
 	truth := map[string]simengine.Truth{}
@@ -178,6 +183,7 @@ func TestPD(t *testing.T) {
 	})
 	d.totals(t, truth)
 	d.latencies(t, truth)
+	d.dashboardTotals(t, dashboard, began, before, truth)
 
 	d.Stop(syscall.SIGINT)
 	if err := d.Err(); err != nil {
