@@ -122,8 +122,7 @@ func (e *Engine) heard(sure bool) (changed bool) {
 // countSilentPage counts a page without metrics and reports whether the status has changed.
 func (e *Engine) countSilentPage(now time.Time, number uint64, reason noMetrics, page []byte) (changed bool) {
 	r, _ := e.runtimeNamed(e.status.Runtime)
-	role, _ := r.Role(page)
-	router := r.Gateway || e.status.Role == fleet.RoleRouter || role == fleet.RoleRouter
+	router := r.Gateway || e.status.Role == fleet.RoleRouter
 	if reason == notMapped && (router || runtimes.Asleep(page)) {
 		return false // it has few metrics, or none while its model sleeps
 	}

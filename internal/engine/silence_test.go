@@ -171,7 +171,7 @@ func TestEngineThatIsNotSilent(t *testing.T) {
 		"vLLM behind Ray, no request":           {"runtime=vLLM", "ray-idle", nothing, "no metrics of vLLM" + yet},
 		"a gateway without requests":            {"runtime=LiteLLM", "litellm-idle", Translation{}, "no metrics of LiteLLM" + yet},
 		"a router":                              {"role=router,runtime=SGLang", "sglang", nothing, ""},
-		"a router of another kind":              {"role=router", "other-router", nothing, "no metrics of an engine" + yet},
+		"a router of another kind":              {"model=q,role=router", "other-router", nothing, "no metrics of an engine" + yet},
 		"a router by its page":                  {"model=q", "router", nothing, ""},
 		"a model that sleeps":                   {"model=q", "vllm-asleep", nothing, ""},
 		"a runtime of a user's mapping":         {"runtime=mine", "vllm-renamed", fine, ""},

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/engine/process"
-	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -91,11 +90,11 @@ func (e *Engine) stateOf(now time.Time, fe *fetch.Error, loading bool) (fleet.In
 // nameUnidentified gives an engine that failed before it was identified a model, because the server is not told of engines without one. An
 // engine that answers is asked for it. It reports whether the status has changed.
 func (e *Engine) nameUnidentified(fe *fetch.Error) (changed bool) {
-	if e.status.Model != "" || runtimes.IsGateway(e.status.Runtime) {
+	if e.status.Model != "" || e.status.HasNoModel() {
 		return false
 	}
 	if fe.Kind != fetch.WrongAnswer {
-		e.rename(e.status.Version, e.status.Name)
+		e.rename(e.status.Version, e.ownModel())
 		return e.status.Model != ""
 	}
 	select {
