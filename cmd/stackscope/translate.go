@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
@@ -81,7 +82,7 @@ func printExplanation(e *command.Env, reports []translate.NativeReport, c wire.C
 			fmt.Fprintf(w, "%s\t%s\t%d\t-\t-\t%s\n", r.Name, orDash(r.Type), r.Samples, r.Why)
 		}
 		for _, o := range r.Outcomes {
-			why := o.Why
+			why := cmp.Or(o.Why, r.Why)
 			if why == "" && r.Unreadable > 0 {
 				why = fmt.Sprintf("%d samples cannot be read", r.Unreadable)
 			}

@@ -66,6 +66,7 @@ var (
 	RuntimeDuplicates     = Metric{Name: Prefix + "runtime_dropped_duplicates", Type: Counter, Help: "Samples of the engine's metrics page that were dropped because the page had the same series before."}
 	RuntimeCoverage       = Metric{Name: Prefix + "metrics_mapping_coverage_ratio", Type: Gauge, Help: "Share of the specification's metrics, 0 to 1, that the engine's last metrics page had samples for.", Labels: []string{"runtime_version"}}
 	RuntimeUnmapped       = Metric{Name: Prefix + "runtime_unmapped_families", Type: Gauge, Help: "Metrics of the engine's last metrics page that the mapping does not use."}
+	RuntimeUnselected     = Metric{Name: Prefix + "runtime_unselected_samples", Type: Gauge, Help: "Samples of the engine's last metrics page that no target of the mapping takes although the mapping names their metric, by native metric and by the option that excludes their labels: match or value_from. The 16 metrics with the most samples; the others together are \"other\".", Labels: []string{"family", "reason"}}
 	RuntimeSeries         = Metric{Name: Prefix + "runtime_series", Type: Gauge, Help: "Unified series that the engine's last metrics page was translated to."}
 	RuntimeTypeConflicts  = Metric{Name: Prefix + "runtime_type_conflicts", Type: Counter, Help: "Mapped metrics of the engine's metrics pages whose type does not fit the mapping."}
 	RuntimeHistograms     = Metric{Name: Prefix + "runtime_invalid_histograms", Type: Counter, Help: "Histograms of the engine's metrics pages that are inconsistent and were passed on unchanged."}
@@ -86,7 +87,7 @@ var (
 // WorkerOwn lists the metrics that a worker exports about its own work, in the order in which they are exported.
 var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
-	RuntimeCoverage, RuntimeUnmapped, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeModelsFolded, RuntimeDropped, RuntimeNewLeftOut,
+	RuntimeCoverage, RuntimeUnmapped, RuntimeUnselected, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeModelsFolded, RuntimeDropped, RuntimeNewLeftOut,
 	GatewayUsers, GatewayUsersFolded,
 	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, UnreportedInstances, MetricsConfigApplied, BuildInfo,
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -245,7 +246,29 @@ func release(outcomes []outcome) {
 func (e *Exporter) countPage(t *engineState, u unifiedPage) {
 	e.countErrors(t, u.stats)
 	e.countDropped(t, u.result.LeftOut(), u.result.Limiter)
+	e.tellUnselected(t, u.result.Unselected())
 }
+
+// tellUnselected logs once for each native metric that samples of it are in no unified one.
+func (e *Exporter) tellUnselected(t *engineState, list []translate.Unselected) {
+	for _, u := range list {
+		t.mu.Lock()
+		told := slices.ContainsFunc(t.unselected, func(v translate.Unselected) bool { return v.Family == u.Family && v.Reason == u.Reason })
+		full := len(t.unselected) >= maxToldUnselected
+		if !told && !full {
+			t.unselected = append(t.unselected, u)
+		}
+		t.mu.Unlock()
+		if !told && !full {
+			e.logger.Info("samples of an engine are in no unified metric: no target of the mapping takes their labels. "+
+				"To see which, run stackscope mapping translate --explain on the engine's page",
+				"instance", t.engine.Instance().Name, "family", u.Family, "reason", u.Reason, "samples", u.Samples)
+		}
+	}
+}
+
+// maxToldUnselected bounds how many native metrics of an engine are logged by tellUnselected.
+const maxToldUnselected = 64
 
 // countErrors counts what was wrong with a page. It logs the first faulty page after a faultless one.
 func (e *Exporter) countErrors(t *engineState, stats translate.Stats) {

@@ -103,6 +103,8 @@ func writePages(w *exposition.Writer, outcomes []outcome) {
 	family(catalog.RuntimeSeries, func(o *outcome) (float64, exposition.Labels) { return float64(o.stats.Samples), "" })
 	family(catalog.RuntimeTypeConflicts, func(o *outcome) (float64, exposition.Labels) { return float64(o.errors().typeConflicts), "" })
 	family(catalog.RuntimeHistograms, func(o *outcome) (float64, exposition.Labels) { return float64(o.errors().invalidHistograms), "" })
+	family(catalog.InstanceImbalance, func(o *outcome) (float64, exposition.Labels) { return imbalance(o), "" })
+	writeUnselected(w, outcomes)
 	family(catalog.RuntimeModelsFolded, func(o *outcome) (float64, exposition.Labels) {
 		if models := o.fetch.instance.Models; models != nil {
 			return float64(models.Folded), ""
@@ -139,6 +141,24 @@ func writeDropped(w *exposition.Writer, outcomes []outcome) {
 		errors := o.errors()
 		w.Sample(m.WireName(), float64(errors.overLimit), o.labels, seriesLimit)
 		w.Sample(m.WireName(), float64(errors.overMemory), o.labels, memoryLimit)
+	}
+}
+
+// writeUnselected writes how many samples no target of the mapping takes.
+func writeUnselected(w *exposition.Writer, outcomes []outcome) {
+	m, begun := catalog.RuntimeUnselected, false
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.result == nil {
+			continue
+		}
+		for _, u := range o.result.Unselected() {
+			if !begun {
+				w.Family(m.WireName(), string(m.Type), m.Help)
+				begun = true
+			}
+			w.Sample(m.WireName(), float64(u.Samples), o.labels, exposition.RenderLabels("family", u.Family, "reason", u.Reason))
+		}
 	}
 }
 

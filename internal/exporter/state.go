@@ -25,8 +25,9 @@ type engineState struct {
 	// Limiters of new series, nil before the first page.
 	unifiedLimiter, nativeLimiter *translate.SeriesLimiter
 	dropped                       droppedSeries
-	faulty                        bool // its last page had lines that cannot be read
-	removed                       bool // the engine is no longer exported
+	unselected                    []translate.Unselected // that were logged
+	faulty                        bool                   // its last page had lines that cannot be read
+	removed                       bool                   // the engine is no longer exported
 }
 
 // states returns the state of each engine in the engines' order, and drops that of engines that are no longer exported.

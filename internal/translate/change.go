@@ -12,14 +12,14 @@ import (
 func (lt *labelTemplate) applyChange(c *mapping.Change, native []exposition.Label) []exposition.Label {
 	for i := range c.Match {
 		if !matches(&c.Match[i], native) {
-			lt.skip = true
+			lt.skip, lt.skipped = true, skippedByMatch
 			return nil
 		}
 	}
 	if len(c.ValueFrom) > 0 {
 		value, ok := product(c.ValueFrom, native)
 		if !ok {
-			lt.skip = true
+			lt.skip, lt.skipped = true, skippedByValueFrom
 			return nil
 		}
 		lt.fixedValue = exposition.AppendValue(nil, scaled(value, c.Scale))

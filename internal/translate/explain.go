@@ -27,7 +27,7 @@ type NativeReport struct {
 	Unreadable int `json:"unreadable,omitempty"`
 	// Outcomes are the unified metrics that the mapping makes of it; none if it is unmapped.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
-	// Why is the reason why there is no outcome.
+	// Why is the reason why there is no outcome, or why some of the samples have none.
 	Why string `json:"why,omitempty"`
 }
 
@@ -304,8 +304,14 @@ func (e *explanation) report(n *nativeMetric) NativeReport {
 		}
 		r.Outcomes = append(r.Outcomes, o)
 	}
-	if len(r.Outcomes) == 0 {
+	switch {
+	case len(r.Outcomes) == 0:
 		r.Why = unmapped
+	case n.stats.Unselected > 0 && slices.ContainsFunc(r.Outcomes, func(o Outcome) bool { return o.Samples > 0 }):
+		r.Why = fmt.Sprintf("no target takes %d of its samples", n.stats.Unselected)
+		if why := keysOf(n.targets, -1); why != "" {
+			r.Why += ": see " + why
+		}
 	}
 	return r
 }
@@ -366,11 +372,19 @@ func maxOver(targets []mapping.Target, family int) []string {
 	return nil
 }
 
-// whyUnselected names the keys of the mapping that kept the targets of a family from taking a sample, "" if there are none.
+// whyUnselected says which keys of the mapping kept the targets of a family from taking a sample, "" if there are none.
 func whyUnselected(targets []mapping.Target, family int) string {
+	if keys := keysOf(targets, family); keys != "" {
+		return "no sample passes " + keys
+	}
+	return ""
+}
+
+// keysOf names the keys that select samples of a family's targets, or of all for a family below 0.
+func keysOf(targets []mapping.Target, family int) string {
 	var keys []string
 	for _, t := range targets {
-		if t.Family != family || t.Change == nil {
+		if family >= 0 && t.Family != family || t.Change == nil {
 			continue
 		}
 		for _, key := range []struct {
@@ -386,8 +400,5 @@ func whyUnselected(targets []mapping.Target, family int) string {
 			}
 		}
 	}
-	if len(keys) == 0 {
-		return ""
-	}
-	return "no sample passes " + strings.Join(keys, " and ")
+	return strings.Join(keys, " and ")
 }

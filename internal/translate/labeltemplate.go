@@ -42,6 +42,8 @@ type labelTemplate struct {
 	// skip says that the target does not take samples with these labels, sum that it adds up those with the same output, max that
 	// it takes the largest of several replicas.
 	skip, sum, max bool
+	// skipped says why, if skip is set.
+	skipped skipReason
 	// folded says that the sample's user is beyond the limit of Users, and part of OtherUsers.
 	folded bool
 	// fixedValue replaces the sample's value; nil: it does not.

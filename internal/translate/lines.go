@@ -171,6 +171,7 @@ func (r *Result) readKnownLine(s *sampleName, rest []byte) int {
 	}
 	if result == outcomeUnselected {
 		r.stats.Unselected++
+		r.names.countUnselected(s, lt.skipped)
 	}
 	return n
 }
@@ -208,11 +209,15 @@ func (r *Result) parseLine(s *sampleName, page []byte, pos int, line []byte) {
 	}
 	r.fast.recording.mapped(pos, line, &r.sample)
 	invalid, selected := false, false
+	skipped := skippedByMatch
 	for i := range s.outputs {
 		o := &s.outputs[i]
 		result := outcomeInvalid
 		if lt, le := r.labels.find(o.rewrite, line, &r.sample, o.kind == kindBucket); lt != nil {
 			result = r.writeSample(o, lt, le, r.sample.Value)
+			if skipped != notSkipped {
+				skipped = lt.skipped // that of the last target, unless one takes the labels
+			}
 			r.fast.recording.wrote(o, lt, le, pos, &r.sample, r)
 		}
 		selected = selected || result != outcomeUnselected
@@ -223,6 +228,7 @@ func (r *Result) parseLine(s *sampleName, page []byte, pos int, line []byte) {
 	}
 	if !selected {
 		r.stats.Unselected++
+		r.names.countUnselected(s, skipped)
 		r.fast.recording.unselected()
 	}
 }

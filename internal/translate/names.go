@@ -20,6 +20,9 @@ type sampleName struct {
 	uniform bool
 	// shows are the metrics of mapping.Plan.Shown that the name is of.
 	shows uint64
+	// unselected counts the lines of page lastUnselected of which no target takes the labels.
+	unselected     [len(skipReasons)]int
+	lastUnselected uint32
 	// Of an unmapped name: the index of its native metric in nameTable.unmappedPages, -1 if the mapping takes other samples of
 	// that metric, and the last page that has the name.
 	family   int32

@@ -35,6 +35,7 @@ type Result struct {
 	// The value and the bucket bound of the current sample after a target changed them.
 	valueText, boundText []byte
 	leftOut              []LeftOut
+	unselected           []Unselected
 	// shown are the metrics of mapping.Plan.Shown that the page has, claims is for settle.
 	shown    uint64
 	showsAll bool // whatever it has
@@ -55,6 +56,7 @@ func (r *Result) Translate(page []byte, f Format, plan *mapping.Plan, src *Sourc
 	r.record(page, f)
 	r.readLines(page, f)
 	stats := r.endPage()
+	r.listUnselected()
 	r.finishRecording(stats)
 	return stats
 }
