@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/translate"
 )
@@ -188,7 +189,9 @@ func (f *sharedFetch) translate(compiled *mapping.Compiled, src *translate.Sourc
 	plan := compiled.Plan(f.instance.Runtime, f.instance.Version)
 	stats := r.Translate(f.page.Body, translate.DetectFormat(f.page.ContentType, f.page.Body), plan, src)
 	u := unifiedPage{compiled: compiled, source: src, result: r, stats: stats}
-	u.fed, u.countable = r.Coverage(plan)
+	if u.fed, u.countable = r.Coverage(plan); u.fed == 0 && f.instance.Role == fleet.RoleRouter {
+		u.countable = 0 // the metrics that count are engines'
+	}
 	f.unified = append(f.unified, u)
 	if !f.counted {
 		f.counted = true
