@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,25 +37,39 @@ func TestModelsOfAPage(t *testing.T) {
 		{name: "two, and a list that cannot be read", page: pageOf("a", "b"), listed: `<html>`, want: "a, b"},
 		{name: "two, and roots that are no text", page: pageOf("a", "b"), listed: `{"data":[{"id":"a","root":1,"parent":[]},{"id":"b","root":1}]}`, want: "a, b"},
 		{name: "adapters that the page lists", page: pageOf("a", "sql", "fr") + lora, want: "a", of: map[string]string{"sql": "a", "fr": "a"}},
-		{name: "an adapter in a label", page: "# TYPE dynamo_frontend_output_tokens_total counter\ndynamo_frontend_output_tokens_total{model=\"a\"} 1\ndynamo_frontend_output_tokens_total{model=\"sql\",lora=\"sql\"} 1\n",
-			want: "a", of: map[string]string{"sql": "a"}},
-		{name: "an adapter that the engine lists", page: pageOf("a", "sql"), listed: `{"data":[{"id":"a","root":"/w/a"},{"id":"sql","root":"/l/sql","parent":"a"}]}`,
-			want: "a", of: map[string]string{"sql": "a"}},
+		{
+			name: "an adapter in a label", page: "# TYPE dynamo_frontend_output_tokens_total counter\ndynamo_frontend_output_tokens_total{model=\"a\"} 1\ndynamo_frontend_output_tokens_total{model=\"sql\",lora=\"sql\"} 1\n",
+			want: "a", of: map[string]string{"sql": "a"},
+		},
+		{
+			name: "an adapter that the engine lists", page: pageOf("a", "sql"), listed: `{"data":[{"id":"a","root":"/w/a"},{"id":"sql","root":"/l/sql","parent":"a"}]}`,
+			want: "a", of: map[string]string{"sql": "a"},
+		},
 		{name: "an adapter of the command line", page: pageOf("a", "sql"), commandLine: ModelNames{Adapters: []string{"sql", "fr"}}, want: "a", of: map[string]string{"sql": "a"}},
-		{name: "an adapter of one of two models", page: pageOf("a", "b", "sql"), listed: `{"data":[{"id":"a"},{"id":"b"},{"id":"sql","parent":"b"}]}`,
-			want: "a, b", of: map[string]string{"sql": "b"}},
-		{name: "an adapter of a model that has another name on the page", page: pageOf("a", "b", "sql"),
-			listed: `{"data":[{"id":"a","root":"/w/a"},{"id":"a-long","root":"/w/a"},{"id":"b"},{"id":"sql","parent":"a-long"}]}`, want: "a, b", of: map[string]string{"sql": "a"}},
+		{
+			name: "an adapter of one of two models", page: pageOf("a", "b", "sql"), listed: `{"data":[{"id":"a"},{"id":"b"},{"id":"sql","parent":"b"}]}`,
+			want: "a, b", of: map[string]string{"sql": "b"},
+		},
+		{
+			name: "an adapter of a model that has another name on the page", page: pageOf("a", "b", "sql"),
+			listed: `{"data":[{"id":"a","root":"/w/a"},{"id":"a-long","root":"/w/a"},{"id":"b"},{"id":"sql","parent":"a-long"}]}`, want: "a, b", of: map[string]string{"sql": "a"},
+		},
 		{name: "an adapter of nobody knows which", page: pageOf("a", "b", "sql") + lora, want: "a, b", of: map[string]string{"sql": ""}},
 		{name: "adapters alone", page: pageOf("sql", "fr") + lora, want: "", of: map[string]string{"sql": "", "fr": ""}},
-		{name: "served names of the command line", page: pageOf("long", "short"), commandLine: ModelNames{Served: []string{"short", "long"}},
-			want: "short", of: map[string]string{"long": "short"}},
-		{name: "served names with one root", page: pageOf("long", "short", "b"), listed: `{"data":[{"id":"short","root":"/w/a"},{"id":"long","root":"/w/a"},{"id":"b","root":"/w/b"}]}`,
-			want: "short, b", of: map[string]string{"long": "short"}},
+		{
+			name: "served names of the command line", page: pageOf("long", "short"), commandLine: ModelNames{Served: []string{"short", "long"}},
+			want: "short", of: map[string]string{"long": "short"},
+		},
+		{
+			name: "served names with one root", page: pageOf("long", "short", "b"), listed: `{"data":[{"id":"short","root":"/w/a"},{"id":"long","root":"/w/a"},{"id":"b","root":"/w/b"}]}`,
+			want: "short, b", of: map[string]string{"long": "short"},
+		},
 		{name: "an ensemble and its parts", page: "nv_inference_exec_count{model=\"preprocessing\"} 1\nnv_inference_exec_count{model=\"tensorrt_llm\"} 1\nnv_inference_exec_count{model=\"postprocessing\"} 1\n" +
 			"nv_inference_exec_count{model=\"ensemble\"} 1\n", want: "ensemble", of: map[string]string{"preprocessing": "ensemble", "tensorrt_llm": "ensemble", "postprocessing": "ensemble"}},
-		{name: "an ensemble beside a model", page: "nv_inference_exec_count{model=\"resnet\"} 1\nnv_inference_exec_count{model=\"ensemble\"} 1\nnv_inference_exec_count{model=\"tensorrt_llm_bls\"} 1\n",
-			want: "resnet, ensemble", of: map[string]string{"tensorrt_llm_bls": "ensemble"}},
+		{
+			name: "an ensemble beside a model", page: "nv_inference_exec_count{model=\"resnet\"} 1\nnv_inference_exec_count{model=\"ensemble\"} 1\nnv_inference_exec_count{model=\"tensorrt_llm_bls\"} 1\n",
+			want: "resnet, ensemble", of: map[string]string{"tensorrt_llm_bls": "ensemble"},
+		},
 		{name: "two models of Triton", page: "nv_inference_exec_count{model=\"a\"} 1\nnv_inference_exec_count{model=\"b\"} 1\n", want: "a, b"},
 		{name: "a gateway", page: "# TYPE litellm_proxy_total_requests_metric_total counter\nlitellm_proxy_total_requests_metric_total{model=\"a\"} 1\nlitellm_proxy_total_requests_metric_total{model=\"b\"} 1\n", want: "-"},
 	} {
@@ -84,9 +99,7 @@ func TestModelsOfAPage(t *testing.T) {
 				for _, name := range got.Names {
 					want[name] = name
 				}
-				for name, model := range c.of {
-					want[name] = model
-				}
+				maps.Copy(want, c.of)
 				if diff := cmp.Diff(want, got.Of); diff != "" {
 					t.Errorf("(-want +got)\n%s", diff)
 				}

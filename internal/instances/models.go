@@ -2,6 +2,7 @@ package instances
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -52,13 +53,9 @@ func (p *pageModels) all() []modelInstance {
 	return append(slices.Clip(p.instances), p.other)
 }
 
-// of returns the instance of a model; ok is false if it has none of its own.
-func (p *pageModels) of(model string) (modelInstance, bool) {
-	i := slices.IndexFunc(p.instances, func(in modelInstance) bool { return in.model == model })
-	if i < 0 {
-		return modelInstance{}, false
-	}
-	return p.instances[i], true
+// has reports whether a model has an instance of its own.
+func (p *pageModels) has(model string) bool {
+	return slices.ContainsFunc(p.instances, func(in modelInstance) bool { return in.model == model })
 }
 
 // modelChange is what the next pageModels depends on.
@@ -83,9 +80,7 @@ func (p *pageModels) next(c modelChange) *pageModels {
 		return &pageModels{page: c.page, names: p.names}
 	}
 	n := &pageModels{page: c.page, names: map[string]string{}}
-	for model, name := range p.names {
-		n.names[model] = name
-	}
+	maps.Copy(n.names, p.names)
 	here := make(map[string]bool, len(c.page.Names))
 	for _, model := range c.page.Names {
 		here[fleet.Spelled(model, fleet.MaxModelName)] = true
@@ -128,7 +123,7 @@ func (p *pageModels) hasExpired(c modelChange) bool {
 
 // add adds the instance of a model of the page, or folds the model.
 func (p *pageModels) add(model string, before *pageModels, c modelChange) {
-	if _, ok := p.of(model); ok {
+	if p.has(model) {
 		return
 	}
 	if len(p.instances) >= MaxPageModels || len(p.instances)-len(before.instances) >= c.room {
@@ -197,7 +192,7 @@ func (p *pageModels) fold(before *pageModels, c modelChange) {
 // forgetNames forgets the names of models that are not there.
 func (p *pageModels) forgetNames() {
 	for model := range p.names {
-		if _, there := p.of(model); !there && model != "" {
+		if model != "" && !p.has(model) {
 			delete(p.names, model)
 		}
 	}

@@ -196,15 +196,21 @@ func TestFirstModelKeepsItsInstance(t *testing.T) {
 		want     [3]string
 	}{
 		{
-			"by the page", engine.Declaration{Instance: "ray"}, []string{"qwen"},
+			"by the page",
+			engine.Declaration{Instance: "ray"},
+			[]string{"qwen"},
 			[3]string{"ray=qwen", "ray=qwen, ray-llama=llama", "ray=qwen"},
 		},
 		{
-			"declared, and two from the start", engine.Declaration{Instance: "ray", Model: "llama"}, []string{"qwen", "llama"},
+			"declared, and two from the start",
+			engine.Declaration{Instance: "ray", Model: "llama"},
+			[]string{"qwen", "llama"},
 			[3]string{"ray-qwen=qwen, ray=llama", "ray-qwen=qwen, ray=llama", "ray-qwen=qwen"},
 		},
 		{
-			"declared by another name", engine.Declaration{Instance: "ray", Model: "prod"}, []string{"qwen"},
+			"declared by another name",
+			engine.Declaration{Instance: "ray", Model: "prod"},
+			[]string{"qwen"},
 			[3]string{"ray=prod", "ray-qwen=qwen, ray-llama=llama", "ray-qwen=qwen"},
 		},
 	} {
