@@ -3,11 +3,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/client"
+	"github.com/stackscope/stackscope/internal/wire"
 )
 
 type statusCmd struct {
@@ -66,15 +69,36 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 	if len(inv.Workers) == 0 {
 		fmt.Fprintln(w, "none: start one with `stackscope worker --server-url URL --token-file FILE`")
 	}
-	fmt.Fprintln(w, "\nINSTANCE\tMODEL\tWORKER\tSTATE\tRUNTIME\tVERSION\tRESTARTS\tWHY")
+	// Roles have columns only where an instance has one.
+	roles := slices.ContainsFunc(inv.Instances, func(i wire.ModelInstance) bool { return i.Role != "" })
+	column := func(text string) string {
+		if !roles {
+			return ""
+		}
+		return text + "\t"
+	}
+	fmt.Fprintf(w, "\nINSTANCE\tMODEL\t%sWORKER\tSTATE\tRUNTIME\tVERSION\tRESTARTS\tWHY\n", column("ROLE\tGROUP"))
 	for _, i := range inv.Instances {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", i.Name, orDash(models[i.ModelID]), workers[i.WorkerID], i.State,
-			orDash(i.Runtime), orDash(i.RuntimeVersion), i.RestartCount, i.StateMessage)
+		fmt.Fprintf(w, "%s\t%s\t%s%s\t%s\t%s\t%s\t%d\t%s\n", i.Name, orDash(models[i.ModelID]), column(orDash(string(i.Role))+"\t"+orDash(i.Group)),
+			workers[i.WorkerID], i.State, orDash(i.Runtime), orDash(i.RuntimeVersion), i.RestartCount, i.StateMessage)
 	}
 	if len(inv.Instances) == 0 {
 		fmt.Fprintln(w, "none: start an engine on a worker's machine, or declare one with the worker's flag `--engine url=http://HOST:PORT`")
 	}
+	if roles {
+		printRoles(w, inv.Models)
+	}
 	return w.Flush()
+}
+
+// printRoles prints how many instances of each role run, of those that are known, for the models that have roles.
+func printRoles(w io.Writer, models []wire.Model) {
+	fmt.Fprintln(w, "\nMODEL\tROLE\tREADY\tDESIRED")
+	for _, m := range models {
+		for _, r := range m.Roles {
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\n", m.Name, r.Role, r.ReadyInstances, r.DesiredInstances)
+		}
+	}
 }
 
 func orDash(s string) string {

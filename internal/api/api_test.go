@@ -414,13 +414,13 @@ func TestRegisterAndReport(t *testing.T) {
 		t.Error(diff)
 	}
 	w = h.do(request("PUT", "/v2/workers/1/report",
-		`{"applied_generation":4,"instances":[{"name":"a","model":"m","state":"running","restart_count":2,"last_restart_at":1700000000},{"name":"b","model":"m","state":"error","restart_count":0}]}`,
+		`{"applied_generation":4,"instances":[{"name":"a","model":"m","state":"running","role":"router","group":"g","upstreams":"h:1","restart_count":2,"last_restart_at":1700000000},{"name":"b","model":"m","state":"error","restart_count":0}]}`,
 		"Authorization", "Bearer cred-1"))
 	if want := `{"instances":[{"name":"a","instance_id":10,"model_id":20},{"name":"b","instance_id":11,"model_id":21}]}`; w.Code != 200 || strings.TrimSpace(w.Body.String()) != want {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	in := h.inventory.reported.Instances
-	if h.inventory.reported.AppliedGeneration != 4 || in[0].LastRestartAt.Unix() != 1700000000 || !in[1].LastRestartAt.IsZero() {
+	if h.inventory.reported.AppliedGeneration != 4 || in[0].LastRestartAt.Unix() != 1700000000 || !in[1].LastRestartAt.IsZero() || in[0].Role != fleet.RoleRouter || in[0].Group != "g" || in[0].Upstreams != "h:1" {
 		t.Errorf("reported %+v", h.inventory.reported)
 	}
 }
@@ -467,16 +467,24 @@ func TestInventoryReads(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	h.inventory.snapshot = fleet.Snapshot{
-		Clusters:  []fleet.Cluster{{ID: 1, Name: "default", Provider: "Docker", State: fleet.ClusterReady}},
-		Workers:   []fleet.Worker{{ID: 2, ClusterID: 1, UUID: "machine-secret", Name: "w", Address: "10.0.0.1", MetricsPort: 10151, ProxyMode: fleet.ProxyDirect, State: fleet.WorkerReady, AppliedGeneration: 3, RegisteredAt: at}},
-		Models:    []fleet.Model{{ID: 3, ClusterID: 1, Name: "qwen", Runtime: "vLLM", DesiredInstances: 1}},
-		Instances: []fleet.Instance{{ID: 4, ModelID: 3, WorkerID: 2, Name: "qwen-0", State: fleet.InstanceRunning, LastRestartAt: at}},
+		Clusters: []fleet.Cluster{{ID: 1, Name: "default", Provider: "Docker", State: fleet.ClusterReady}},
+		Workers:  []fleet.Worker{{ID: 2, ClusterID: 1, UUID: "machine-secret", Name: "w", Address: "10.0.0.1", MetricsPort: 10151, ProxyMode: fleet.ProxyDirect, State: fleet.WorkerReady, AppliedGeneration: 3, RegisteredAt: at}},
+		Models: []fleet.Model{{ID: 3, ClusterID: 1, Name: "qwen", Runtime: "vLLM", DesiredInstances: 1}, {ID: 5, ClusterID: 1, Name: "pd", Source: "huggingface", SourceKey: "org/pd", DesiredInstances: 3, Roles: fleet.RoleCounts{
+			Prefill: fleet.RoleCount{Desired: 2, Ready: 1}, Router: fleet.RoleCount{Desired: 1},
+		}}},
+		Instances: []fleet.Instance{
+			{ID: 4, ModelID: 3, WorkerID: 2, Name: "qwen-0", State: fleet.InstanceRunning, LastRestartAt: at},
+			{ID: 6, ModelID: 5, WorkerID: 2, Name: "p", State: fleet.InstanceRunning, Role: fleet.RolePrefill, Group: "pd"},
+		},
 	}
 	for path, want := range map[string]string{
-		"/v2/clusters":        `{"items":[{"id":1,"name":"default","provider":"Docker","state":"ready"}]}`,
-		"/v2/workers":         `{"items":[{"id":2,"cluster_id":1,"name":"w","address":"10.0.0.1","metrics_port":10151,"proxy_mode":"direct","state":"ready","labels":{},"version":"","applied_generation":3,"registered_at":"2026-11-23T10:00:00Z"}]}`,
-		"/v2/models":          `{"items":[{"id":3,"cluster_id":1,"name":"qwen","runtime":"vLLM","runtime_version":"","source":"","source_key":"","category":"","desired_instances":1}]}`,
-		"/v2/model-instances": `{"items":[{"id":4,"model_id":3,"worker_id":2,"name":"qwen-0","state":"running","state_message":"","url":"","runtime":"","runtime_version":"","restart_count":0,"last_restart_at":"2026-11-23T10:00:00Z"}]}`,
+		"/v2/clusters": `{"items":[{"id":1,"name":"default","provider":"Docker","state":"ready"}]}`,
+		"/v2/workers":  `{"items":[{"id":2,"cluster_id":1,"name":"w","address":"10.0.0.1","metrics_port":10151,"proxy_mode":"direct","state":"ready","labels":{},"version":"","applied_generation":3,"registered_at":"2026-11-23T10:00:00Z"}]}`,
+		"/v2/models": `{"items":[{"id":3,"cluster_id":1,"name":"qwen","runtime":"vLLM","runtime_version":"","source":"","source_key":"","category":"","desired_instances":1},` +
+			`{"id":5,"cluster_id":1,"name":"pd","runtime":"","runtime_version":"","source":"huggingface","source_key":"org/pd","category":"","desired_instances":3,` +
+			`"roles":[{"role":"prefill","desired_instances":2,"ready_instances":1},{"role":"router","desired_instances":1,"ready_instances":0}]}]}`,
+		"/v2/model-instances": `{"items":[{"id":4,"model_id":3,"worker_id":2,"name":"qwen-0","state":"running","state_message":"","url":"","runtime":"","runtime_version":"","restart_count":0,"last_restart_at":"2026-11-23T10:00:00Z"},` +
+			`{"id":6,"model_id":5,"worker_id":2,"name":"p","state":"running","state_message":"","url":"","runtime":"","runtime_version":"","role":"prefill","group":"pd","restart_count":0}]}`,
 	} {
 		if diff := cmp.Diff(want, strings.TrimSpace(h.do(request("GET", path, "")).Body.String())); diff != "" {
 			t.Errorf("%s: %s", path, diff)

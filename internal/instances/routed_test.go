@@ -156,7 +156,7 @@ func TestRoleOverARestartOfTheWorker(t *testing.T) {
 		m = newManager(t, dir, func(o *Options) { o.Sources = []discovery.Source{discovery.SourceProcess} })
 		m.meets(t)
 		got := reportedBy(m, "qwen-n1-1")
-		want.State, want.StateMessage = fleet.InstanceUnreachable, notFoundYet
+		want.State, want.StateMessage, want.Source, want.SourceKey = fleet.InstanceUnreachable, notFoundYet, "", "" // a path is not kept
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("awaited (-want +got):\n%s", diff)
 		}

@@ -51,12 +51,10 @@ type engineState struct {
 	// Models are the models of a page that names several. Of is, for the instance of one of them, the name of the engine's.
 	Models []storedModel `json:"models,omitempty"`
 	Of     string        `json:"of,omitempty"`
-	// What is reported of it while it is awaited.
+	// What is reported of it while it is awaited. The source of its model is not: it may be a path, which is not kept on disk.
 	Role      fleet.Role `json:"role,omitempty"`
 	Group     string     `json:"group,omitempty"`
 	Upstreams string     `json:"upstreams,omitempty"`
-	Source    string     `json:"source,omitempty"`
-	SourceKey string     `json:"source_key,omitempty"`
 }
 
 const (
@@ -190,7 +188,7 @@ func (s *Store) save(instances []*Instance) bool {
 		e := engineState{History: in.engine.History(), IDs: s.state.Engines[status.Name].IDs, Key: in.key, SeenAt: now, Models: models.stored()}
 		if !in.declared {
 			e.URL, e.There = status.URL, true
-			e.Role, e.Group, e.Upstreams, e.Source, e.SourceKey = status.Role, status.Group, status.Upstreams, status.Source, status.SourceKey
+			e.Role, e.Group, e.Upstreams = status.Role, status.Group, status.Upstreams
 		}
 		kept[status.Name] = e
 		e.Models, e.Of = nil, status.Name

@@ -15,8 +15,8 @@ type Identity struct {
 	Runtime string `json:"runtime,omitempty"`
 	Version string `json:"version,omitempty"`
 	Model   string `json:"model,omitempty"`
-	// Weights are what the engine says it has loaded under the model's name.
-	Weights string `json:"weights,omitempty"`
+	// Weights are what the engine says it has loaded under the model's name. They may be a path, which is not kept on disk.
+	Weights string `json:"-"`
 }
 
 // Identify requests what known lacks from the engine at t, and returns known with it. modelLabel is the model's name in the labels of the
