@@ -74,7 +74,7 @@ func (e *Engine) unanswered(now time.Time, fe *fetch.Error, loading bool) (fleet
 	w, hasProcess := &e.firstAnswerWait, e.process.Seen()
 	switch {
 	// Some engines listen before they have loaded, and answer 503 until then.
-	case fe.Kind == fetch.WrongAnswer && !(loading && hasProcess):
+	case fe.Kind == fetch.WrongAnswer && (!loading || !hasProcess):
 		return fleet.InstanceError, fe.Error()
 	case !hasProcess && w.exhausted():
 		return fleet.InstanceError, fe.Error()
