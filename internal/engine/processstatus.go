@@ -44,7 +44,6 @@ func (e *Engine) processEnded(now time.Time, s ProcessStatus) (changed bool) {
 	}
 	e.lastEnded = e.fetches + 1 // ignore fetches in progress: they are of the old process
 	e.start = startup{}
-	e.firstAnswerWait = firstAnswerWait{}
 	e.stall.forgetWork()
 	e.stall.lastRead, e.stall.lastReadFailed = now, true
 	e.failure = processGone

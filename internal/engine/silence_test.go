@@ -222,6 +222,35 @@ func TestMetricsThatWereThere(t *testing.T) {
 	})
 }
 
+// It takes three pages, each of which counts once, however far apart they are.
+func TestSilenceTakesThreePages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,runtime=vLLM", map[string]string{"/metrics": ""})
+		for _, want := range []string{"", "", "empty_page"} {
+			h.translated(t, nothing)
+			if got := h.reason(t); got != want {
+				t.Errorf("reason %q, want %q", got, want)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+	})
+}
+
+// Metrics that the mapping does not use are no sign that the engine has had requests.
+func TestFirstMetricsThatAreNotMapped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,path=/metrics,runtime=trtllm-serve", map[string]string{"/metrics": silentPagesByName(t)["trtllm-idle"]})
+		for i := range 16 {
+			h.translated(t, nothing)
+			time.Sleep(15 * time.Second)
+			if i == 2 {
+				h.fake.set("/metrics", "trtllm_config_info 1\n")
+			}
+		}
+		h.wantSilent(t, "later", "", "its metrics page has no metrics of trtllm-serve yet")
+	})
+}
+
 // A page that a scrape got before the process was replaced, or before a later page, says nothing.
 func TestLateTranslation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -121,7 +121,6 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 	case first:
 		why = becauseAnswer
 		e.firstAnswer = now
-		e.firstAnswerWait = firstAnswerWait{}
 		for _, p := range e.start.finish(now) {
 			e.phases[p.index].observe(p.took)
 		}
