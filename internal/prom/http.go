@@ -66,6 +66,25 @@ func (p *Prometheus) routes() (routes.Lister, error) {
 	return routes.With(p.refuseDuringOutage(mux), func() []routes.Route { return routes.Sorted(append(mux.Routes(), p.apiRoutes()...)) }), nil
 }
 
+// PortHandler returns the handler of a port of Prometheus' own: that of Handler, and at / a redirect to the UI, as a Prometheus with a
+// route prefix has it.
+func (p *Prometheus) PortHandler() http.Handler {
+	prefix := p.opts.PathPrefix
+	if prefix == "" {
+		return p.handler
+	}
+	mux := routes.NewMux()
+	mux.Handle("GET /{$}", redirect(prefix[1:]+"/"))
+	mux.Handle("/", p.handler)
+	return routes.With(mux, func() []routes.Route {
+		list := []routes.Route{{Pattern: "GET /{$}"}}
+		if inner, ok := p.handler.(routes.Lister); ok {
+			list = append(list, inner.Routes()...)
+		}
+		return routes.Sorted(list)
+	})
+}
+
 // refuseDuringOutage answers 503 with the cause on all paths except /metrics while the data can't be opened.
 func (p *Prometheus) refuseDuringOutage(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -236,7 +236,8 @@ func (s *Server) assemble() error {
 	}
 	s.main.srv.Handler = s.api
 	if s.promPort != nil {
-		s.promPort.srv.Handler = s.web.readAccess(s.prom.Handler(), s.api.Reading(s.prom.Handler()))
+		port := s.prom.PortHandler()
+		s.promPort.srv.Handler = s.web.readAccess(port, s.api.Reading(port))
 	}
 	if s.metrics != nil {
 		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections, s.api.WriteFailures)
