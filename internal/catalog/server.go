@@ -12,6 +12,9 @@ var (
 	Model                          = Metric{Name: Prefix + "model_info", Type: Gauge, Help: "Model; the value is 1.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name", "runtime", "runtime_version", "source", "source_key", "category"}}
 	ModelDesiredInstances          = Metric{Name: Prefix + "model_desired_instances", Type: Gauge, Help: "Instances that a model should have.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name"}}
 	ModelRunningInstances          = Metric{Name: Prefix + "model_running_instances", Type: Gauge, Help: "Instances of a model that are running.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name"}}
+	ModelRoleDesiredInstances      = Metric{Name: Prefix + "model_role_desired_instances", Type: Gauge, Help: "Instances of a role that a model should have, where prefill and decode are separate instances: those that are known.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name", LabelRole}}
+	ModelRoleReadyInstances        = Metric{Name: Prefix + "model_role_ready_instances", Type: Gauge, Help: "Instances of a role that are running.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name", LabelRole}}
+	PDModeInfo                     = Metric{Name: Prefix + "pd_mode_info", Type: Gauge, Help: "How the prefill instances of a model pass the KV cache to its decode instances (vllm-nixl, vllm-ascend-mooncake, sglang-mooncake, sglang-nixl, or custom, also where it is not known), and the role whose metrics count a transfer once; the value is 1.", Labels: []string{"cluster_id", "cluster_name", "model_id", "model_name", "mode", "kv_counted_role"}}
 	ModelInstanceInfo              = Metric{Name: Prefix + "model_instance_info", Type: Gauge, Help: "Model instance with its engine and the engine's version; the value is 1.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name", "runtime", "runtime_version"}}
 	ModelInstanceStatus            = Metric{Name: Prefix + "model_instance_status", Type: Gauge, Help: "State of a model instance: the current state has the value 1, others are absent.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name", "state"}}
 	ModelInstanceRestartCount      = Metric{Name: Prefix + "model_instance_restart_count", Type: Gauge, Help: "Restarts of a model instance that were observed.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "model_id", "model_name", "model_instance_name"}}
@@ -41,7 +44,7 @@ var (
 // Server lists the metrics of the server in the order in which they are exported.
 var Server = []Metric{
 	Cluster, ClusterStatus, WorkerInfo, WorkerStatus, WorkerHeartbeatAge, WorkerAppliedGeneration, MetricsConfigGeneration,
-	Model, ModelDesiredInstances, ModelRunningInstances, ModelInstanceInfo, ModelInstanceStatus, ModelInstanceRestartCount, ModelInstanceLatestRestartTime,
+	Model, ModelDesiredInstances, ModelRunningInstances, ModelRoleDesiredInstances, ModelRoleReadyInstances, PDModeInfo, ModelInstanceInfo, ModelInstanceStatus, ModelInstanceRestartCount, ModelInstanceLatestRestartTime,
 	BusSubscribers, BusQueueDepth, BusQueueCapacity, BusQueueFull, BusQueueSaturation, BusSubscriberLatestKeys, BusEvents,
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // WriteMetrics appends the inventory's families of catalog.Server to the page: all but those of the event bus and of the
@@ -14,6 +15,7 @@ func (i *Inventory) WriteMetrics(w *exposition.Writer) {
 	writeClusters(w, v)
 	i.writeWorkers(w, v)
 	writeModels(w, v)
+	writeRoles(w, v)
 	writeInstances(w, v)
 }
 
@@ -93,6 +95,45 @@ func writeModels(w *exposition.Writer, v *view) {
 	}
 	for k := range v.models {
 		running.sample(float64(v.models[k].running), v.models[k].labels, "")
+	}
+}
+
+// roleLabels are the labels of the roles, in the order in which they are exported.
+var roleLabels = func() (all []roleLabel) {
+	for _, r := range fleet.Roles() {
+		all = append(all, roleLabel{r, exposition.RenderLabels(catalog.LabelRole, string(r))})
+	}
+	return all
+}()
+
+type roleLabel struct {
+	role   fleet.Role
+	labels exposition.Labels
+}
+
+// writeRoles writes what GPUStack exports of models whose instances have roles.
+func writeRoles(w *exposition.Writer, v *view) {
+	desired, ready := familyWriter{w: w, m: &catalog.ModelRoleDesiredInstances}, familyWriter{w: w, m: &catalog.ModelRoleReadyInstances}
+	for _, f := range []struct {
+		family *familyWriter
+		value  func(*fleet.RoleCount) int
+	}{
+		{&desired, func(n *fleet.RoleCount) int { return n.Desired }},
+		{&ready, func(n *fleet.RoleCount) int { return n.Ready }},
+	} {
+		for k := range v.models {
+			for _, r := range roleLabels {
+				if n := v.models[k].roles.Of(r.role); n.Desired > 0 {
+					f.family.sample(float64(f.value(n)), v.models[k].labels, r.labels)
+				}
+			}
+		}
+	}
+	mode := familyWriter{w: w, m: &catalog.PDModeInfo}
+	for k := range v.models {
+		if v.models[k].pdMode != "" {
+			mode.sample(1, v.models[k].labels, v.models[k].pdMode)
+		}
 	}
 }
 

@@ -100,7 +100,9 @@ func odd(t *testing.T) *inventory.Inventory {
 	qwen.Source, qwen.SourceKey, qwen.Category = "huggingface", "Qwen/Qwen3-8B", "llm"
 	qwen.RestartCount, qwen.LastRestartAt = 3, time.Unix(1_763_892_000, 0)
 	starting := fleet.ReportedInstance{Name: "new-0", Model: "new", State: fleet.InstanceStarting}
-	if _, err := inv.Report(t.Context(), a, fleet.Report{AppliedGeneration: 12, Instances: []fleet.ReportedInstance{qwen, starting}}); err != nil {
+	prefill, decode := inRole(engine("ds-prefill-0", "deepseek"), fleet.RolePrefill), inRole(engine("ds-decode-0", "deepseek"), fleet.RoleDecode)
+	decode.State = fleet.InstanceStarting
+	if _, err := inv.Report(t.Context(), a, fleet.Report{AppliedGeneration: 12, Instances: []fleet.ReportedInstance{qwen, starting, prefill, decode}}); err != nil {
 		t.Fatal(err)
 	}
 	report(t, inv, b, engine("qwen-0", "Qwen/Qwen3-8B"), engine("gone-0", "gone"))

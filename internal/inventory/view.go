@@ -41,6 +41,8 @@ type workerLine struct {
 type modelLine struct {
 	labels, info     exposition.Labels
 	desired, running int
+	roles            fleet.RoleCounts
+	pdMode           exposition.Labels // empty: prefill and decode are not separate instances
 }
 
 type instanceLine struct{ labels, engine, state exposition.Labels }
@@ -73,7 +75,7 @@ func (i *Inventory) rebuild() {
 	} else {
 		i.viewClusters(v, states)
 		running, roles := i.viewInstances(v, states)
-		i.viewModels(v, running, roles)
+		i.viewModels(v, states, running, roles)
 	}
 	i.view.Store(v)
 	i.stale.Store(int32(fresh))
@@ -95,6 +97,17 @@ func engineLabels(known map[string]exposition.Labels, r *fleet.ReportedInstance)
 	l, ok := known[key]
 	if !ok {
 		l = exposition.RenderLabels(catalog.LabelRuntime, orUnknown(r.Runtime), "runtime_version", orUnknown(r.RuntimeVersion))
+		known[key] = l
+	}
+	return l
+}
+
+// pdModeLabels returns the labels of a mode. There are few modes.
+func pdModeLabels(known map[string]exposition.Labels, mode fleet.PDMode) exposition.Labels {
+	key := "pd\x00" + string(mode)
+	l, ok := known[key]
+	if !ok {
+		l = exposition.RenderLabels("mode", string(mode), "kv_counted_role", string(fleet.KVCountedRole))
 		known[key] = l
 	}
 	return l
@@ -167,7 +180,7 @@ func countRole(roles map[int64]*fleet.RoleCounts, in *instance, state fleet.Inst
 	}
 }
 
-func (i *Inventory) viewModels(v *view, running map[int64]int, roles map[int64]*fleet.RoleCounts) {
+func (i *Inventory) viewModels(v *view, states map[string]exposition.Labels, running map[int64]int, roles map[int64]*fleet.RoleCounts) {
 	v.snapshot.Models = make([]fleet.Model, len(i.modelList))
 	v.models = make([]modelLine, len(i.modelList))
 	for k, m := range i.modelList {
@@ -178,6 +191,10 @@ func (i *Inventory) viewModels(v *view, running map[int64]int, roles map[int64]*
 		if counts := roles[m.ID]; counts != nil {
 			out.Roles = *counts
 		}
-		v.models[k] = modelLine{labels: m.labels, info: m.info, desired: len(m.instances), running: running[m.ID]}
+		line := modelLine{labels: m.labels, info: m.info, desired: len(m.instances), running: running[m.ID], roles: out.Roles}
+		if out.Disaggregated() {
+			line.pdMode = pdModeLabels(states, fleet.PDCustom)
+		}
+		v.models[k] = line
 	}
 }
