@@ -54,6 +54,11 @@ func countedInFleet(family string, matchers ...string) string {
 	return inFleet(family, append([]string{counting(family)}, matchers...)...)
 }
 
+// waitingInFleet selects the requests that wait for an engine.
+func waitingInFleet() string {
+	return `{` + waitingFamilies + `, cluster_name=~"$cluster_name", ` + counting("num_requests_waiting") + `}`
+}
+
 // per writes an aggregation by identity in the chosen clusters.
 func per(op, by, expr string) string { return op + " by (cluster_name, " + by + ") (" + expr + ")" }
 
@@ -81,7 +86,7 @@ func fleetNumbers() []Panel {
 			Query{Expr: "sum(" + per("max", "model_name", inFleet("model_desired_instances")) + ")", Legend: "of"}),
 		states("Requests", "Requests that engines compute, and requests in their queues. More waiting than running for long: add instances; the table below names the models.",
 			Query{Expr: "sum(" + countedInFleet("num_requests_running") + ")", Legend: "running"},
-			Query{Expr: "sum(" + countedInFleet("num_requests_waiting") + ")", Legend: "waiting"}),
+			Query{Expr: "sum(" + waitingInFleet() + ")", Legend: "waiting"}),
 		flow("Generated tokens", "Tokens that all models generate each second, counted on the decode side where prefill and decode are separate. A fall while requests wait means that engines are in trouble: see the tables below.", "count:tok/s",
 			"sum(rate("+countedInFleet("generation_tokens_total")+"[$__rate_interval]))"),
 		flow("Power", "Power that all GPUs draw. Compare it with what racks and power supplies allow; the power dashboard has each GPU's limit.", "watt",
@@ -115,7 +120,7 @@ func fleetOverTime() []Panel {
 	return []Panel{
 		running, tokens,
 		byModel("Requests waiting by model", "Requests in the queues of each model's engines. A queue that stays or grows adds to everybody's time to the first token: add instances or limit the load.", "short",
-			per("sum", "model_name", countedInFleet("num_requests_waiting"))),
+			per("sum", "model_name", waitingInFleet())),
 		busy,
 	}
 }

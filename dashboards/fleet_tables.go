@@ -30,7 +30,7 @@ func modelTable() Panel {
 			{Expr: byModel("max", inFleet("model_running_instances"))},
 			{Expr: byModel("max", inFleet("model_desired_instances"))},
 			{Expr: byModel("sum", countedInFleet("num_requests_running"))},
-			{Expr: byModel("sum", countedInFleet("num_requests_waiting"))},
+			{Expr: byModel("sum", waitingInFleet())},
 			{Expr: byModel("sum", rate("request_success_total"))},
 			{Expr: byModel("sum", rate("generation_tokens_total"))},
 			{Expr: quantile("0.95", ttft)},

@@ -57,6 +57,19 @@ func load(family string) string {
 // loadOfAll is the same over all chosen instances.
 func loadOfAll(family string) string { return "sum(" + counted(family) + ")" }
 
+// waitingFamilies are the queues in which a request waits for an engine. SGLang keeps requests that wait for memory of a decode instance in a
+// queue of their own; they are in no other of these.
+const waitingFamilies = `__name__=~"gpustack:num_requests_waiting|gpustack:pd_decode_prealloc_queue_requests"`
+
+// waiting are the requests that wait for each instance, waitingOfAll those of all chosen instances.
+func waiting() string {
+	return fmt.Sprintf("sum by (%s) ({%s, %s})", byInstance, waitingFamilies, instanceSelector)
+}
+
+func waitingOfAll() string {
+	return fmt.Sprintf("sum({%s, %s, %s})", waitingFamilies, instanceSelector, counting("num_requests_waiting"))
+}
+
 // flow is the rate of a counter for each instance. More labels may be kept.
 func flow(family string, more ...string) string {
 	return fmt.Sprintf(`sum by (%s) (rate(%s[$__rate_interval]))`, strings.Join(append([]string{byInstance}, more...), ", "), ofInstances(family))
@@ -116,7 +129,7 @@ func modelNow() []Panel {
 	}
 	return []Panel{
 		now("Running requests", "Requests that the engines compute now.", "none", loadOfAll("gpustack:num_requests_running"), 0),
-		now("Waiting requests", "Requests in the engines' queues. More than a handful for long: all slots or the KV cache are taken; add an instance.", "none", loadOfAll("gpustack:num_requests_waiting"), 0),
+		now("Waiting requests", "Requests in the engines' queues. More than a handful for long: all slots or the KV cache are taken; add an instance.", "none", waitingOfAll(), 0),
 		now("Finished", "Requests that ended per second. 0 while requests run: look at Stalled.", "reqps", finishedOfAll(), 1),
 		now("Prompt tokens", "Prompt tokens that were processed or found in the cache per second. The row Tokens shows them separately.", tokensPerSecond, flowOfAll("gpustack:prompt_tokens_total"), 1),
 		now("Generated tokens", "Tokens generated per second: what the model delivers. If it falls while requests wait, look at the GPUs.", tokensPerSecond, flowOfAll("gpustack:generation_tokens_total"), 1),
@@ -163,7 +176,11 @@ func (p Panel) withAll(expr string) Panel {
 
 func modelRequests() []Panel {
 	gauge := func(family string) string {
-		return top(mostLines, byInstance, load(family), "sum by ("+byInstance+") (max_over_time("+ofInstances(family)+"[$__range] @ end()))")
+		shown := load(family)
+		if family == "gpustack:num_requests_waiting" {
+			shown = waiting()
+		}
+		return top(mostLines, byInstance, shown, "sum by ("+byInstance+") (max_over_time("+ofInstances(family)+"[$__range] @ end()))")
 	}
 	reasons := `label_replace(` + flowBy("finished_reason", "gpustack:request_success_total") + `, "finished_reason", "unsaid", "finished_reason", "")` +
 		` or label_replace(` + flowOfAll("gpustack:request_aborted_total") + `, "finished_reason", "abort", "", "")` +
@@ -171,7 +188,7 @@ func modelRequests() []Panel {
 	preempted := flow("gpustack:request_preemptions_total")
 	return []Panel{
 		eachInstance("Running", "Requests that each instance computes. If they differ much, the load is badly distributed.", "none", "not measured", gauge("gpustack:num_requests_running")).withTotal(loadOfAll("gpustack:num_requests_running")),
-		eachInstance("Waiting", "Requests in each instance's queue. One grows while others are empty: the load is badly distributed. All grow: too few instances.", "none", "not measured", gauge("gpustack:num_requests_waiting")).withTotal(loadOfAll("gpustack:num_requests_waiting")),
+		eachInstance("Waiting", "Requests in each instance's queue, those that wait for memory of a decode instance included. One grows while others are empty: the load is badly distributed. All grow: too few instances.", "none", "not measured", gauge("gpustack:num_requests_waiting")).withTotal(waitingOfAll()),
 		eachInstance("Swapped out", "Requests whose KV cache was moved to CPU memory. Above 0: too many concurrent long requests for the GPU's memory.", "none", "this engine never swaps: vLLM from 0.9 on and SGLang preempt instead", gauge("gpustack:num_requests_swapped")),
 		eachInstance("Finished per second", "Requests that ended per second, with any result where the engine measures their latency. Prometheus sees those that end between two scrapes as one step: engines with few long requests look uneven.", "reqps", "no request ended yet", topRate(mostLines, byInstance, "("+finished()+")")).withTotal(finishedOfAll()),
 		{

@@ -60,12 +60,12 @@ func instanceTable() Panel {
 	}
 	return Panel{
 		Kind: Table, H: 7, Title: "Load and state of each instance", SortBy: "Waiting", NoValue: "no instance of this model is known",
-		Description: "One row per instance. Idle is the time since a token or request counter changed; with running requests it is how long no client got a token. TTFT is the mean time to first token over the last minutes. Metrics: whether the engine's metrics page was read; if not, the rest of the row is missing. Click the name to see only that instance.",
+		Description: "One row per instance. Idle is the time since a token or request counter changed; with running requests it is how long no client got a token. TTFT is the mean time to first token over the last minutes. Role is empty for instances that do both prefill and decode. Metrics: whether the engine's metrics page was read; if not, the rest of the row is missing. Click the name to see only that instance.",
 		Queries: []Query{
 			{Expr: `max by (model_instance_name, worker_name, state) (` + ofInstances("gpustack:model_instance_status") + `)`},
-			{Expr: on(ofInstances("gpustack:runtime_scrape_success"))},
+			{Expr: "max by (model_instance_name, role) (" + ofInstances("gpustack:runtime_scrape_success") + ")"},
 			{Expr: load("gpustack:num_requests_running")},
-			{Expr: load("gpustack:num_requests_waiting")},
+			{Expr: waiting()},
 			{Expr: finished()},
 			{Expr: flow("gpustack:generation_tokens_total")},
 			{Expr: flow("gpustack:time_to_first_token_seconds_sum") + " / (" + flow("gpustack:time_to_first_token_seconds_count") + " > 0)"},
@@ -79,6 +79,7 @@ func instanceTable() Panel {
 			{Title: "Instance", Label: "model_instance_name", Link: To("gpustack-model", "This instance alone", varCluster, "$cluster_name", varModel, "$model_name", varInstance, "${__data.fields.model_instance_name}")},
 			{Title: "Worker", Label: "worker_name", Link: toWorker()},
 			{Title: "Engine", Label: "engine", Width: 115},
+			{Title: "Role", Label: "role", Width: 75},
 			{Title: "State", Label: "state", Width: 90},
 			{Title: "Metrics", Query: 2, Width: 70, Values: []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "failed", Color: "red"}}},
 			{Title: "Running", Query: 3, Width: 70},

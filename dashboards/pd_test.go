@@ -100,7 +100,8 @@ func query(t *testing.T, uid, title string, n int) string {
 }
 
 func TestDashboardsCountARequestOfTwoInstancesOnce(t *testing.T) {
-	series := group{"v", "vLLM", 0.8, 0.3, 0.8, 9, nil}.load() + group{"s", "SGLang", -1, 1.2, 1.1, 10, nil}.load() +
+	queues := map[string]float64{"num_requests_waiting prefill": 2, "pd_decode_prealloc_queue_requests decode": 57, "pd_prefill_bootstrap_queue_requests prefill": 57}
+	series := group{"v", "vLLM", 0.8, 0.3, 0.8, 9, nil}.load() + group{"s", "SGLang", -1, 1.2, 1.1, 10, queues}.load() +
 		"\tgpustack:generation_tokens_total{cluster_name=\"a\", worker_name=\"w\", model_name=\"plain\", model_instance_name=\"plain-0\", runtime=\"vLLM\"} 0+600x120\n"
 	for _, c := range []struct {
 		uid, title string
@@ -116,7 +117,7 @@ func TestDashboardsCountARequestOfTwoInstancesOnce(t *testing.T) {
 		{"gpustack-pd", "Prefix cache hit rate by side", 0, 0.3, 0.3},
 		{"gpustack-pd", "End-to-end latency by side", 0, 9.8, 10},
 		{"gpustack-pd", "Requests through the router", 0, 2, 2},
-		{"gpustack-pd", "Bottleneck", 0, 0, 0},
+		{"gpustack-pd", "Bottleneck", 0, 0, 3},
 		{"gpustack-pd", "Failures", 0, 0, 0},
 		{"gpustack-model", "Finished", 0, 2, 2},
 		{"gpustack-model", "Generated tokens", 0, 200, 200},
@@ -126,9 +127,11 @@ func TestDashboardsCountARequestOfTwoInstancesOnce(t *testing.T) {
 		{"gpustack-model", "All tok/s", 0, 2200, 2200},
 		{"stackscope-fleet", "Generated tokens", 0, 410, 410}, // both groups and the plain model
 		{"stackscope-fleet", "Requests", 0, 16, 16},
+		{"stackscope-fleet", "Requests", 1, 59, 59},
+		{"gpustack-model", "Waiting requests", 0, math.NaN(), 59},
 	} {
 		for model, want := range map[string]float64{"v": c.v, "s": c.s} {
-			if got := of(t, series, query(t, c.uid, c.title, c.query), model); math.Abs(got-want) > 1e-6*(1+want) {
+			if got := of(t, series, query(t, c.uid, c.title, c.query), model); math.IsNaN(got) != math.IsNaN(want) || math.Abs(got-want) > 1e-6*(1+want) {
 				t.Errorf("%s, %q of %s: got %v, want %v", c.uid, c.title, model, got, want)
 			}
 		}
