@@ -70,9 +70,9 @@ func waitingOfAll() string {
 	return fmt.Sprintf("sum({%s, %s, %s})", waitingFamilies, instanceSelector, counting("num_requests_waiting"))
 }
 
-// flow is the rate of a counter for each instance. More labels may be kept.
-func flow(family string, more ...string) string {
-	return fmt.Sprintf(`sum by (%s) (rate(%s[$__rate_interval]))`, strings.Join(append([]string{byInstance}, more...), ", "), ofInstances(family))
+// flow is the rate of a counter for each instance.
+func flow(family string) string {
+	return fmt.Sprintf(`sum by (%s) (rate(%s[$__rate_interval]))`, byInstance, ofInstances(family))
 }
 
 // flowOfAll is the same over all chosen instances.
