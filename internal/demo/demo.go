@@ -1,4 +1,4 @@
-// Package demo runs a small fleet to look at: a server, a worker of this machine, simulated engines behind a gateway, and GPUs under load.
+// Package demo runs a small fleet to look at: a server, a worker of this machine, and simulated engines and GPUs under load.
 package demo
 
 import (

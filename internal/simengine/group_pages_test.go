@@ -110,7 +110,7 @@ smg_worker_pool_size gauge worker_type connection_mode model
 smg_worker_requests_active gauge worker
 smg_worker_selection_total counter worker_type connection_mode model policy`,
 	} {
-		g, _ := openGroup(t, GroupOptions{Profile: profile, Prefills: 2}, 3)
+		g, _ := openGroup(t, GroupOptions{Profile: profile, Prefills: 2, FailedTransfers: .02}, 3)
 		members := g.Members()
 		page := members[len(members)-1].page()
 		parse(t, page)

@@ -29,11 +29,11 @@ var groups = map[string]GroupOptions{
 	"SGLang, every transfer fails": {Profile: ProfileSGLang, FailedTransfers: 1},
 }
 
-// openGroup returns a group ten minutes after its users came.
+// openGroup returns a group four minutes after its users came.
 func openGroup(t *testing.T, o GroupOptions, seed uint64) (*Group, *clock) {
 	t.Helper()
 	c := &clock{t: tuesday(15)}
-	o.Seed, o.Now, o.Start = seed, c.now, c.t.Add(-10*time.Minute)
+	o.Seed, o.Now, o.Start = seed, c.now, c.t.Add(-4*time.Minute)
 	g, err := NewGroup(o)
 	if err != nil {
 		t.Fatal(err)
@@ -370,7 +370,7 @@ func TestGroupSimulation(t *testing.T) {
 		}
 		return v
 	}
-	if got := truth(); got.Requests < 500 {
+	if got := truth(); got.Requests < 300 {
 		t.Errorf("%+v", got)
 	}
 	if status, _ := ask(http.MethodPut, "/simulation?idle=true"); status != http.StatusNoContent {

@@ -75,10 +75,10 @@ func (e *Engine) sglangRanks() []sglangRank {
 }
 
 // gauges writes a gauge of every scheduler.
-func (p *sglangPage) gauges(name, help string, of func(sglangRank) float64, more ...pair) {
+func (p *sglangPage) gauges(name, help string, of func(sglangRank) float64) {
 	p.family(name, "gauge", help)
 	for _, r := range p.ranks {
-		p.sample(name, "", r.with(more...), of(r))
+		p.sample(name, "", r.l, of(r))
 	}
 }
 
