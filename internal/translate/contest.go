@@ -187,6 +187,7 @@ func (r *Result) evict(first *lineBuffer, o *output) *lineBuffer {
 	for _, other := range c.others[:c.used] {
 		if other.samples > 0 && other.rank > o.rank {
 			r.discard(other)
+			r.dropRecording()
 		}
 	}
 	return first.buffer(o)

@@ -45,11 +45,16 @@ func (m *memory) request(n int) bool {
 // freeMemory forgets what only makes the next page faster, and reports whether n bytes are then left for the lines of this
 // page.
 func (r *Result) freeMemory(n int) bool {
+	r.dropRecording()
+	return n <= r.memory.left || r.labels.forgetToFree(n)
+}
+
+// dropRecording ends the attempt to make a template of the page.
+func (r *Result) dropRecording() {
 	if c := r.fast.recording; c != nil {
 		r.memory.release(c.page.PageBytes())
 		r.fast.drop()
 	}
-	return n <= r.memory.left || r.labels.forgetToFree(n)
 }
 
 // release returns n bytes, for use by the same page.

@@ -171,7 +171,7 @@ func (c *recording) template(stats Stats, buffers []lineBuffer) *pageTemplate {
 				continue
 			}
 			made.selected = made.selected || !s.labels.skip
-			if !s.written || s.output.rank != buffers[s.output.family].rank {
+			if !s.stays(&buffers[s.output.family]) {
 				continue
 			}
 			if s.start < s.end {
@@ -195,6 +195,11 @@ func (c *recording) template(stats Stats, buffers []lineBuffer) *pageTemplate {
 	return t
 }
 
+// stays reports whether the sample was written and is in the buffer at the end of the page.
+func (s *recordedSample) stays(b *lineBuffer) bool {
+	return s.written && b.samples > 0 && b.rank == s.output.rank
+}
+
 // place finds the values of samples that were written at the end of the page, each for itself.
 func (c *recording) place(t *pageTemplate, buffers []lineBuffer) {
 	next := make([]int, len(buffers)) // where the next line begins
@@ -202,7 +207,7 @@ func (c *recording) place(t *pageTemplate, buffers []lineBuffer) {
 		s := &c.samples[i]
 		family := s.output.family
 		b := &buffers[family]
-		if !c.families[family].deferred || t.buffers[family].revalued || !s.written || s.output.rank != b.rank {
+		if !c.families[family].deferred || t.buffers[family].revalued || !s.stays(b) {
 			continue
 		}
 		end := next[family] + bytes.IndexByte(b.text[next[family]:], '\n')
