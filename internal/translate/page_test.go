@@ -47,9 +47,14 @@ func (p *pageFile) section(name string) []byte {
 
 func pageFiles(tb testing.TB) []*pageFile {
 	tb.Helper()
-	paths, err := filepath.Glob("testdata/*.txtar")
+	return pageFilesIn(tb, "testdata")
+}
+
+func pageFilesIn(tb testing.TB, folder string) []*pageFile {
+	tb.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
 	if err != nil || len(paths) == 0 {
-		tb.Fatalf("no pages in testdata: %v", err)
+		tb.Fatalf("no pages in %s: %v", folder, err)
 	}
 	files := make([]*pageFile, len(paths))
 	for i, path := range paths {
