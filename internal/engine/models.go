@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
@@ -37,7 +38,9 @@ type models struct {
 	adapters map[string]bool
 	listed   []runtimes.ListedModel
 	// asked are the names for which listed was asked, for this process.
-	asked       map[string]bool
+	asked map[string]bool
+	// asks counts the requests for the list, because a page may have other names each time.
+	asks        renames
 	commandLine ModelNames
 	// known is closed when page says what onPage are.
 	known chan struct{}
@@ -53,6 +56,15 @@ func newModels() models {
 // sameNames reports whether runtimes.ReadAfter has returned the slice that it was given.
 func sameNames(a, b []string) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// mayAsk reports whether the engine may be asked for its list, or is being asked.
+func (m *models) mayAsk() bool {
+	if !isClosed(m.known) {
+		return true
+	}
+	ok, _ := m.asks.allow(time.Now())
+	return ok
 }
 
 // SetCommandLine sets the names that the engine's command line gives to its models.
@@ -91,7 +103,7 @@ func (e *Engine) takeModels(seen *pageObservation, started bool) (changed bool) 
 	if runtimes.IsGateway(e.status.Runtime) {
 		return e.setModels(nil)
 	}
-	if len(m.onPage) > 1 && slices.ContainsFunc(m.onPage, func(name string) bool { return !m.asked[name] }) {
+	if len(m.onPage) > 1 && slices.ContainsFunc(m.onPage, func(name string) bool { return !m.asked[name] }) && m.mayAsk() {
 		if isClosed(m.known) {
 			m.known = make(chan struct{})
 		}

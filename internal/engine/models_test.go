@@ -172,3 +172,25 @@ func TestSlowListOfModels(t *testing.T) {
 		}
 	})
 }
+
+// A page that has other names each time costs the engine no more than 20 requests in an hour.
+func TestNamesThatChangeWithEachPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "url=http://127.0.0.1:8000,instance=e,model=m,runtime=vLLM,version=1", map[string]string{"/metrics": pageOf("a")})
+		h.run(t)
+		for i := range 100 {
+			one, two := fmt.Sprint("a", i), fmt.Sprint("b", i)
+			h.fake.set("/metrics", pageOf(one, two))
+			if err := h.scrape(t); err != nil {
+				t.Fatal(err)
+			}
+			if got := h.Status().PageModels.String(); got != one+", "+two {
+				t.Fatalf("page %d: models %s", i, got)
+			}
+			time.Sleep(15 * time.Second)
+		}
+		if n := h.fake.count("/v1/models"); n != maxRenames {
+			t.Errorf("asked %d times, want %d", n, maxRenames)
+		}
+	})
+}

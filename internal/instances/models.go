@@ -18,6 +18,9 @@ const (
 	otherModel    = "other"
 	// maxModelInstances bounds the instances that the models of all pages add to a worker's engines.
 	maxModelInstances = fleet.MaxInstances - MaxEngines
+	// maxNewModels is how many new models a page may name in newModelWindow. Later ones are folded.
+	maxNewModels   = 2 * MaxPageModels
+	newModelWindow = time.Hour
 	// maxModelNames bounds the names of instances that are kept for models which come back.
 	maxModelNames = 4 * MaxPageModels
 )
@@ -33,17 +36,20 @@ type modelInstance struct {
 type pageModels struct {
 	// page is what it was made of; nil: of what an earlier run of the worker saved.
 	page *engine.PageModels
-	// instances has one of each model; empty: the engine's page names no more than one, and the engine itself is the instance.
+	// instances has one of each model; without any, and without other, the page names no more than one, and the engine itself is the instance.
 	instances []modelInstance
 	// other is the instance of folded, the models beyond MaxPageModels; its name is empty if there never were any.
 	other  modelInstance
 	folded []string
 	// names are the instance names that models have had, gone ones too, by model; "" is the model of other.
 	names map[string]string
+	// added counts the names that were given since addedSince.
+	added      int
+	addedSince time.Time
 }
 
 // areSeveral reports whether the engine's models are instances of their own.
-func (p *pageModels) areSeveral() bool { return len(p.instances) > 0 }
+func (p *pageModels) areSeveral() bool { return len(p.instances) > 0 || p.other.name != "" }
 
 // all returns the instances with that of the folded models.
 func (p *pageModels) all() []modelInstance {
@@ -79,7 +85,10 @@ func (p *pageModels) next(c modelChange) *pageModels {
 	if !p.areSeveral() && len(c.page.Names) < 2 {
 		return &pageModels{page: c.page, names: p.names}
 	}
-	n := &pageModels{page: c.page, names: map[string]string{}}
+	n := &pageModels{page: c.page, names: map[string]string{}, added: p.added, addedSince: p.addedSince}
+	if c.now.Sub(n.addedSince) >= newModelWindow {
+		n.added, n.addedSince = 0, c.now
+	}
 	maps.Copy(n.names, p.names)
 	here := make(map[string]bool, len(c.page.Names))
 	for _, model := range c.page.Names {
@@ -126,11 +135,15 @@ func (p *pageModels) add(model string, before *pageModels, c modelChange) {
 	if p.has(model) {
 		return
 	}
-	if len(p.instances) >= MaxPageModels || len(p.instances)-len(before.instances) >= c.room {
+	isNew := p.names[model] == ""
+	if len(p.instances) >= MaxPageModels || len(p.instances)-len(before.instances) >= c.room || isNew && p.added >= maxNewModels {
 		if !slices.Contains(p.folded, model) {
 			p.folded = append(p.folded, model)
 		}
 		return
+	}
+	if isNew {
+		p.added++
 	}
 	p.instances = append(p.instances, modelInstance{model: model, name: p.nameOf(model, slices.Contains(c.own, model), c)})
 }

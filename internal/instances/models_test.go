@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -495,6 +496,27 @@ func TestFrontendBesideGatewaysAndFrontends(t *testing.T) {
 			if in.Role != "" {
 				t.Errorf("%s has role %s", in.Name, in.Role)
 			}
+		}
+	})
+}
+
+// A page that names other models each time makes no more than 64 instances in an hour.
+func TestModelsThatChangeWithEachPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rays{}
+		r.names(1, "a", "b")
+		w := runRays(t, t.TempDir(), r, nil, engine.Declaration{URL: "http://127.0.0.1:1", Instance: "ray"})
+		seen := map[string]bool{}
+		for i := range 100 {
+			r.names(1, fmt.Sprint("a", i), fmt.Sprint("b", i))
+			w.reads(t)
+			for _, in := range w.Reported() {
+				seen[in.Name] = true
+			}
+			time.Sleep(20 * time.Second)
+		}
+		if len(seen) != maxNewModels+1 || !seen["ray-other"] {
+			t.Errorf("%d instances, want %d and ray-other: %v", len(seen), maxNewModels, slices.Sorted(maps.Keys(seen)))
 		}
 	})
 }
