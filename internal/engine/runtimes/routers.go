@@ -1,6 +1,10 @@
 package runtimes
 
-import "github.com/stackscope/stackscope/internal/fleet"
+import (
+	"slices"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
 
 // routerRules are how routers are recognised that pass requests to the engines of one model. Such a router is an instance with role
 // router and the runtime of its engines, as in GPUStack. The rules come before those of engines: one command begins like an engine's.
@@ -24,7 +28,7 @@ func routerRules() []fleet.DetectionRule {
 			Commands: []string{"sglang_router.launch_router", "sglang_router.launch_server", "sglang_router", "sglang-router", "sgl-router", "sgl-model-gateway", "smg", "amg"},
 			Needs:    needs,
 			Images:   []string{"lmsysorg/sgl-model-gateway", "lmsysorg/sgl-router"},
-			Port:     exporterPort, PortFlags: []string{"--prometheus-port", "--router-prometheus-port"}, UpstreamFlags: append(upstreams[:len(upstreams):len(upstreams)], "--router-prefill", "--router-decode"),
+			Port:     exporterPort, PortFlags: []string{"--prometheus-port", "--router-prometheus-port"}, UpstreamFlags: append(slices.Clip(upstreams), "--router-prefill", "--router-decode"),
 		},
 		{
 			Runtime: "trtllm-serve", Role: fleet.RoleRouter,
