@@ -134,10 +134,16 @@ func TestSelectorsNameTheCluster(t *testing.T) {
 // foreignFamily matches the families that Prometheus, Go's client library and LMCache export.
 var foreignFamily = regexp.MustCompile(`^(up|scrape_\w+|process_\w+|go_\w+|prometheus_\w+|lmcache_mp_\w+|ALERTS)$`)
 
-// wireNames returns the names of all samples in the catalog.
+// gpustackOwn are metrics of GPUStack's server that ours does not have.
+var gpustackOwn = []catalog.Metric{{
+	Name: catalog.Prefix + "cache_service_attached_model", Type: catalog.Gauge,
+	Labels: []string{catalog.LabelClusterID, catalog.LabelClusterName, "cache_service_id", "cache_service_name", catalog.LabelModelID, catalog.LabelModelName},
+}}
+
+// wireNames returns the names of all samples in the catalog, and of GPUStack's own.
 func wireNames() map[string]catalog.Metric {
 	names := map[string]catalog.Metric{}
-	for _, list := range [][]catalog.Metric{catalog.Server, catalog.ServerOwn, catalog.WorkerNode, catalog.WorkerOwn, catalog.GPU, catalog.Instance, catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway, coming()} {
+	for _, list := range [][]catalog.Metric{catalog.Server, catalog.ServerOwn, catalog.WorkerNode, catalog.WorkerOwn, catalog.GPU, catalog.Instance, catalog.Runtime, catalog.RuntimeExtra, catalog.Gateway, gpustackOwn} {
 		for _, m := range list {
 			if m.Type != catalog.Histogram {
 				names[m.WireName()] = m

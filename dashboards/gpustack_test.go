@@ -59,7 +59,7 @@ func labelsOf(metric string) (names []string, ok bool) {
 		{catalog.WorkerNode, worker},
 		{catalog.GPU, worker},
 		{catalog.RuntimeExtra, slices.Concat(instance, engineLabels)},
-		{coming(), nil},
+		{gpustackOwn, nil},
 		{catalog.Server, nil},
 	} {
 		for _, m := range section.families {

@@ -32,8 +32,19 @@ func TestDashboards(t *testing.T) {
 func TestPrefillDecode(t *testing.T) {
 	began := time.Now()
 	prometheus := startFleet(t, demo.ScenarioPD)
-	if series, err := prometheus.SeriesOf(t.Context(), "gpustack:pd_mode_info", began, time.Now()); err != nil || len(series) == 0 {
-		t.Skipf("the server does not say where transfers are measured: %v", err)
+	// Where transfers are measured, which the dashboard's variable needs, comes with a scrape of the server.
+	for {
+		series, err := prometheus.SeriesOf(t.Context(), "gpustack:pd_mode_info", began, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(series) > 0 {
+			break
+		}
+		if time.Since(began) > readyWithin {
+			t.Fatal("the server does not say where transfers are measured")
+		}
+		time.Sleep(pollEvery)
 	}
 	all := slices.DeleteFunc(load(t), func(d viewer.Dashboard) bool { return d.UID != "gpustack-pd" })
 	list := panels(all, emptyOnPD())

@@ -27,7 +27,6 @@ func emptyOnDemo() []empty {
 		{uid: worker, row: "InfiniBand and RoCE", why: "few machines have InfiniBand", machine: true},
 		{uid: worker, panel: "Network devices", refID: "B", why: "virtual devices tell no speed", machine: true},
 		{uid: model, panel: "Restarts", refID: "B", why: noStart},
-		{uid: model, panel: "Imbalance of data-parallel ranks", why: "no engine of the demo has data-parallel ranks"},
 		{uid: model, panel: "Start duration by phase", why: noStart},
 		{uid: mapping, panel: "Skipped by discovery", why: "the demo looks for no engines of the machine"},
 		{uid: self, panel: "Grafana", why: noGrafana},
