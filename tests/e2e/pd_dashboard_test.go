@@ -97,7 +97,9 @@ func (d *pdDemo) dashboardMoment(t *testing.T, dashboard viewer.Dashboard) {
 		{panel: "Bottleneck", query: 0, model: modelVLLM, want: alone(1)},   // prefill
 		{panel: "Bottleneck", query: 0, model: modelSGLang, want: alone(3)}, // decode
 		{panel: sides, query: 0, model: modelVLLM, want: map[string]float64{prefill: 2, decode: 1, router: 1}},
+		{panel: sides, query: 1, model: modelVLLM, want: map[string]float64{prefill: 2, decode: 1, router: 1}},
 		{panel: sides, query: 0, model: modelSGLang, want: map[string]float64{prefill: 1, decode: 1, router: 1}},
+		{panel: sides, query: 1, model: modelSGLang, want: map[string]float64{prefill: 1, decode: 1, router: 1}},
 	}
 	for _, model := range []string{modelVLLM, modelSGLang} {
 		v := d.truth(t, model)

@@ -287,6 +287,8 @@ func (d *pdDemo) moment(t *testing.T) {
 		waiting[model] += n
 	}
 	d.expect(t, []expectation{
+		{"ready instances", `sum by (model_name) (gpustack:model_role_ready_instances)`, map[string]float64{modelVLLM: 4, modelSGLang: 3}, 0},
+		{"mode", `sum by (model_name) (gpustack:pd_mode_info{kv_counted_role="decode"})`, map[string]float64{modelVLLM: 1, modelSGLang: 1}, 0},
 		{"running at prefill", `sum by (model_name) (gpustack:num_requests_running{role="prefill"})`, both(running(simengine.RolePrefill)), 0},
 		{"running at decode", `sum by (model_name) (gpustack:num_requests_running{role="decode"})`, both(running(simengine.RoleDecode)), 0},
 		{"waiting at prefill", `sum by (model_name) (gpustack:num_requests_waiting{role="prefill"})`, both(queue(simengine.RolePrefill)), 0},
@@ -319,6 +321,11 @@ func (d *pdDemo) totals(t *testing.T, truth map[string]simengine.Truth) {
 		{"prompt tokens", `sum by (model_name) (gpustack:prompt_tokens_total{role!~"decode|router"})`, pair(v.PromptTokens, s.TransferredPromptTokens), 0},
 		{"generated tokens", `sum by (model_name) (gpustack:generation_tokens_total{role!~"prefill|router"})`, pair(v.GeneratedTokens, s.CompletedGeneratedTokens), 0},
 		{"cached tokens", `sum by (model_name) (gpustack:prompt_tokens_cached_total{role!~"decode|router"})`, map[string]float64{modelVLLM: float64(v.CachedTokens)}, 0},
+		// All but the last token of each prompt; a request that is preempted before its first token computes its prompt itself.
+		{
+			"tokens over the wire", `sum by (model_name) (gpustack:pd_prompt_tokens_by_source_total{role="decode",source="external_kv_transfer"})`,
+			map[string]float64{modelVLLM: float64(v.TransferredPromptTokens - v.Transfers)}, 1e-3,
+		},
 		{"transfers", `sum by (model_name) (gpustack:pd_kv_transfer_bytes_count{role!="router"})`, pair(v.Transfers, s.Transfers), 0},
 		{"bytes", `sum by (model_name) (gpustack:pd_kv_transfer_bytes_sum{role!="router"})`, pair(v.TransferBytes, s.TransferBytes), 1e-9},
 		{"failed transfers", `sum by (model_name) (gpustack:pd_kv_transfer_failed_total{role="decode"})`, pair(v.FailedTransfers, s.FailedTransfers), 0},
