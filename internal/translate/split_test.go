@@ -2,7 +2,6 @@ package translate_test
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -10,7 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/enginepages"
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/translate"
 )
 
@@ -206,43 +207,50 @@ func withoutComments(page string) string {
 	return b.String()
 }
 
-// TestSplitIsEachModelAlone puts two models on every page of testdata: the result is what each model's lines give alone.
+// TestSplitIsEachModelAlone puts two models on every page of testdata and on every recorded one: the result is what each model's lines
+// give alone.
 func TestSplitIsEachModelAlone(t *testing.T) {
 	for _, p := range pageFiles(t) {
-		t.Run(p.name, func(t *testing.T) {
-			var both []byte
-			var alone [2][]byte
-			for i, model := range []string{"one", "two"} {
-				alone[i] = ofModel(p.page, p.format, model)
-				both = append(both, alone[i]...)
-			}
-			var page translate.Result
-			var raw translate.Raw
-			source := splitSource(false, "one", "two")
-			got, gotRaw := map[string]bool{}, map[string]bool{}
-			for range 3 {
-				page.Translate(both, translate.Text, p.plan, source)
-			}
-			addLines(got, unified(p.plan, &page))
-			raw.Collect(both, translate.Text, source)
-			addLines(gotRaw, string(mergeRaw(&raw)))
-			want, wantRaw := map[string]bool{}, map[string]bool{}
-			for i, model := range []string{"one", "two"} {
-				var r translate.Result
-				var raw translate.Raw
-				source := translate.NewSource(splitLabels(model))
-				r.Translate(alone[i], translate.Text, p.plan, source)
-				addLines(want, unified(p.plan, &r))
-				raw.Collect(alone[i], translate.Text, source)
-				addLines(wantRaw, string(mergeRaw(&raw)))
-			}
-			if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))); diff != "" {
-				t.Errorf("(-alone +together):\n%s", diff)
-			}
-			if diff := cmp.Diff(slices.Sorted(maps.Keys(wantRaw)), slices.Sorted(maps.Keys(gotRaw))); diff != "" {
-				t.Errorf("native names (-alone +together):\n%s", diff)
-			}
+		t.Run(p.name, func(t *testing.T) { splitAsAlone(t, p.page, p.format, p.plan) })
+	}
+	t.Run("engines", func(t *testing.T) {
+		enginepages.Each(t, func(t *testing.T, p enginepages.Page) { //nolint:thelper // the body of a test: its own lines are wanted
+			splitAsAlone(t, p.Text, translate.DetectFormat("", p.Text), defaultMapping(t).Plan(p.Runtime, p.Version))
 		})
+	})
+}
+
+func splitAsAlone(t *testing.T, text []byte, format translate.Format, plan *mapping.Plan) {
+	t.Helper()
+	models := []string{"one", "two"}
+	var both []byte
+	alone := make([][]byte, len(models))
+	for i, model := range models {
+		alone[i] = ofModel(text, format, model)
+		both = append(both, alone[i]...)
+	}
+	translated := func(page []byte, source *translate.Source) (unifiedLines, rawLines []string) {
+		var r translate.Result
+		var raw translate.Raw
+		for range 3 { // the third by the template of the second
+			r.Translate(page, translate.Text, plan, source)
+		}
+		raw.Collect(page, translate.Text, source)
+		return sampleLines(unified(plan, &r)), sampleLines(string(mergeRaw(&raw)))
+	}
+	got, gotRaw := translated(both, splitSource(false, models...))
+	var want, wantRaw []string
+	for i, model := range models {
+		lines, rawLines := translated(alone[i], translate.NewSource(splitLabels(model)))
+		want, wantRaw = append(want, lines...), append(wantRaw, rawLines...)
+	}
+	slices.Sort(want)
+	slices.Sort(wantRaw)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-alone +together):\n%s", diff)
+	}
+	if diff := cmp.Diff(wantRaw, gotRaw); diff != "" {
+		t.Errorf("native names (-alone +together):\n%s", diff)
 	}
 }
 
@@ -266,8 +274,7 @@ func ofModel(page []byte, f translate.Format, model string) []byte {
 	return out
 }
 
-func addLines(set map[string]bool, page string) {
-	for line := range strings.Lines(withoutComments(page)) {
-		set[line] = true
-	}
+// sampleLines returns the lines of samples, sorted.
+func sampleLines(page string) []string {
+	return slices.Sorted(strings.Lines(withoutComments(page)))
 }
