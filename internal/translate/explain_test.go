@@ -177,9 +177,11 @@ runtime_mapping:
 	reports := translate.Explain([]byte(page), translate.Text, plan)
 	want := []translate.NativeReport{
 		{Name: "e:running", Samples: 3, Outcomes: []translate.Outcome{
-			{Family: "gpustack:running", Samples: 1, Why: "2 of its samples are replicas of the others: max_over tp_rank, pp_rank"}}},
+			{Family: "gpustack:running", Samples: 1, Why: "2 of its samples are replicas of the others: max_over tp_rank, pp_rank"},
+		}},
 		{Name: "e:rate", Samples: 1, Outcomes: []translate.Outcome{
-			{Family: "gpustack:rate", Why: "the engine's version is unknown, and the page has no metric of since.shown_by"}}},
+			{Family: "gpustack:rate", Why: "the engine's version is unknown, and the page has no metric of since.shown_by"},
+		}},
 	}
 	if diff := cmp.Diff(want, reports); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
