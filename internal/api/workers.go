@@ -64,7 +64,7 @@ func (a *API) report(ctx context.Context, in *reportInput) (*reportOutput, error
 		r.Instances[i] = fleet.ReportedInstance{
 			Name: b.Name, Model: b.Model, URL: b.URL, Runtime: b.Runtime, RuntimeVersion: b.RuntimeVersion,
 			State: b.State, StateMessage: b.StateMessage, Source: b.Source, SourceKey: b.SourceKey, Category: b.Category,
-			Role: b.Role, Group: b.Group, Upstreams: b.Upstreams, RestartCount: b.RestartCount,
+			Role: b.Role, Group: b.Group, Connector: b.Connector, Upstreams: b.Upstreams, RestartCount: b.RestartCount,
 		}
 		if b.LastRestartAt > 0 {
 			r.Instances[i].LastRestartAt = time.Unix(b.LastRestartAt, 0).UTC()

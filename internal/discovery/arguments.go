@@ -20,6 +20,7 @@ type launchArguments struct {
 	metricsOff bool // a flag switches its metrics off
 	lockstep   bool // its GPUs are busy with requests of other engines too: see fleet.DetectionRule
 	role       fleet.Role
+	connector  string // see Found
 	upstreams  string // see Found
 	served     string // see Found
 	adapters   string // see Found
@@ -52,7 +53,7 @@ func (r *rule) arguments(rest []string) launchArguments {
 			a.model = modelName(rest[0])
 		}
 	}
-	a.role = r.role(rest)
+	a.role, a.connector = r.role(rest), r.connector(rest)
 	a.upstreams = upstreams(rest, r.UpstreamFlags)
 	a.served, a.adapters = r.servedNames(rest), r.adapterNames(rest)
 	for _, flag := range r.Off {

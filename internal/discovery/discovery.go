@@ -73,6 +73,8 @@ type Found struct {
 	Role fleet.Role
 	// Group is the name that the operator gave to the engines that serve together; empty: none.
 	Group string
+	// Connector is what passes the KV cache between it and engines of the other role, as the runtime names it; empty: unknown, or nothing.
+	Connector string
 	// Upstreams are the addresses of a router's engines, host:port with spaces between them.
 	Upstreams string
 	// Served are the names of the model on the command line, if it has several, and Adapters its LoRA adapters, each with spaces between

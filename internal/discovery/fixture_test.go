@@ -33,7 +33,7 @@ func testSigns() []fleet.DetectionRule {
 		{
 			Runtime: "SGLang", Commands: []string{"sglang.launch_server", "sglang serve"}, Images: []string{"lmsysorg/sglang"}, Port: 30000,
 			PortFlags: []string{"--port"}, NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"},
-			RoleFlags: []string{"--disaggregation-mode"},
+			RoleFlags: []string{"--disaggregation-mode"}, ConnectorFlags: []string{"--disaggregation-transfer-backend"}, DefaultConnector: "mooncake",
 		},
 		{
 			Runtime: "MindIE", Commands: []string{"mindieservice_daemon"}, Images: []string{"ascendhub/mindie"}, Port: 1027,

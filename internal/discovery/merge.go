@@ -86,7 +86,7 @@ func (m *merger) addProcess(r *engineProcess) {
 		e.Found = Found{
 			Key: key, Source: SourceProcess, Runtime: r.rule.Runtime, Model: cmp.Or(r.settings.model, r.model), Instance: r.settings.instance,
 			URL: r.url, Path: cmp.Or(r.settings.path, r.rule.Path), PID: r.pid, Container: shortID(r.containerID), Started: r.started, Listening: r.listening,
-			Lockstep: r.lockstep, Role: cmp.Or(r.settings.role, r.role), Group: r.settings.group, Upstreams: r.upstreams,
+			Lockstep: r.lockstep, Role: cmp.Or(r.settings.role, r.role), Group: r.settings.group, Connector: r.connector, Upstreams: r.upstreams,
 			Served: r.served, Adapters: r.adapters,
 		}
 		e.ModelSource, e.ModelSourceKey = modelSource(r.weights, r.rule, r.env)
@@ -166,7 +166,7 @@ func (m *merger) addContainerEngine(c *container, r *engineProcess, set settings
 	e.Found = Found{
 		Key: "docker:" + c.name + ":" + strconv.Itoa(port), Source: SourceDocker, Runtime: runtime, Model: cmp.Or(set.model, f.model),
 		Instance: set.instance, URL: "http://" + at.String(), Path: path, PID: c.pid, Container: shortID(c.id), Started: c.started,
-		Lockstep: f.lockstep, Role: cmp.Or(set.role, m.podRole(c), f.role, matched.fixedRole()), Group: set.group, Upstreams: f.upstreams,
+		Lockstep: f.lockstep, Role: cmp.Or(set.role, m.podRole(c), f.role, matched.fixedRole()), Group: set.group, Connector: f.connector, Upstreams: f.upstreams,
 		Served: f.served, Adapters: f.adapters,
 	}
 	env := c.env

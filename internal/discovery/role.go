@@ -67,6 +67,77 @@ func transferRole(args []string, flag string) (role fleet.Role, ok bool) {
 	return "", false
 }
 
+// connector returns what passes the KV cache between engines with the arguments behind the command: the name in vLLM's configuration of
+// KV transfer, else the value of the connector's flag, else the default of a runtime that is told a role.
+func (r *rule) connector(args []string) string {
+	for _, flag := range r.TransferFlags {
+		if value, ok := flagValue(args, []string{flag + ".kv-connector"}); ok {
+			return knownConnector(value)
+		}
+		if value, ok := flagValue(args, []string{flag}); ok {
+			return chosenConnector(connectorNames([]byte(value), 0))
+		}
+	}
+	if value, ok := flagValue(args, r.ConnectorFlags); ok {
+		return knownConnector(value)
+	}
+	if !r.role(args).Computes() {
+		return "" // it passes no cache
+	}
+	return r.DefaultConnector
+}
+
+// connectors are those of vLLM (vllm/distributed/kv_transfer/kv_connector/factory.py), vLLM Ascend and SGLang. Other text is not passed on:
+// it may be anything that somebody wrote on a command line.
+var connectors = []string{
+	"NixlConnector", "MooncakeConnector", "MooncakeConnectorV1", "MooncakeLayerwiseConnector", "MoRIIOConnector", "P2pNcclConnector",
+	"LMCacheConnectorV1", "LMCacheMPConnector", "OffloadingConnector", "mooncake", "nixl", "ascend", "mori", "fake",
+}
+
+func knownConnector(name string) string {
+	for _, known := range connectors {
+		if strings.EqualFold(known, name) {
+			return known
+		}
+	}
+	return ""
+}
+
+// chosenConnector returns the connector that makes the mode known, of the connectors of a MultiConnector; else the first.
+func chosenConnector(names []string) string {
+	for _, name := range names {
+		if fleet.PDModeOf("vLLM", name) != fleet.PDCustom {
+			return name
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return names[0]
+}
+
+// connectorNames returns the name of the connector in a configuration of KV transfer, or of those in its MultiConnector.
+func connectorNames(config []byte, depth int) (names []string) {
+	var members map[string]json.RawMessage
+	if depth > maxConnectors || json.Unmarshal(config, &members) != nil {
+		return nil
+	}
+	var extra map[string]json.RawMessage
+	var connectors []json.RawMessage
+	if json.Unmarshal(members["kv_connector_extra_config"], &extra) == nil && json.Unmarshal(extra["connectors"], &connectors) == nil {
+		for _, connector := range connectors {
+			names = append(names, connectorNames(connector, depth+1)...)
+		}
+	}
+	var name string
+	if len(names) == 0 && json.Unmarshal(members["kv_connector"], &name) == nil {
+		if name = knownConnector(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // kvRole returns the role that vLLM's kv_role tells. kv_both tells none: an instance that does both has it, and with NIXL each half of
 // a pair too, because the router decides.
 func kvRole(name string) fleet.Role {

@@ -86,6 +86,37 @@ func TestRoleOfCommandLine(t *testing.T) {
 	}
 }
 
+// TestConnectorOfCommandLine: arguments are separated by vertical bars.
+func TestConnectorOfCommandLine(t *testing.T) {
+	known := compiled(t)
+	const vllm, sglang = "vllm|serve|org/m|", "python3|-m|sglang.launch_server|--model-path|org/m|"
+	for line, want := range map[string]string{
+		vllm + `--kv-transfer-config|{"kv_connector":"NixlConnector","kv_role":"kv_both"}`:                "NixlConnector",
+		vllm + `--kv_transfer_config={"kv_connector":"MooncakeLayerwiseConnector"}`:                       "MooncakeLayerwiseConnector",
+		vllm + `--kv-transfer-config.kv_connector|NixlConnector|--kv-transfer-config.kv_role|kv_producer`: "NixlConnector",
+		vllm + `--kv-transfer-config|{"kv_connector":"MultiConnector","kv_connector_extra_config":{"connectors":[
+			{"kv_connector":"OffloadingConnector"},{"kv_connector":"NixlConnector"}]}}`: "NixlConnector",
+		vllm + `--kv-transfer-config|{"kv_connector":"MultiConnector","kv_connector_extra_config":{"connectors":[
+			{"kv_connector":"OffloadingConnector"},{"kv_connector":"P2pNcclConnector"}]}}`: "OffloadingConnector",
+		vllm + `--kv-transfer-config|{"kv_connector":"hf_secret"}`:    "",
+		vllm + `--kv-transfer-config|{"kv_connector":7}`:              "",
+		vllm + `--kv-transfer-config|{"kv_connector":"NixlConnector"`: "",
+		vllm + `--kv-transfer-config`:                                 "",
+		vllm + `--disaggregation-transfer-backend|nixl`:               "",
+		"vllm|serve|org/m":                       "",
+		sglang + `--disaggregation-mode|prefill`: "mooncake",
+		sglang + `--disaggregation-mode|null`:    "",
+		sglang + `--disaggregation-mode|decode|--disaggregation-transfer-backend|nixl`: "nixl",
+		sglang + `--disaggregation_transfer_backend=NIXL`:                              "nixl",
+		sglang + `--disaggregation-transfer-backend|/home/me/secret`:                   "",
+	} {
+		matched, rest := known.match(strings.Split(line, "|"))
+		if got := matched.arguments(rest).connector; got != want {
+			t.Errorf("%s: connector %q, want %q", line, got, want)
+		}
+	}
+}
+
 // In a shell's script the quotes around a JSON object are lost, and with them the role. The flag for the member is read.
 func TestRoleInShellScript(t *testing.T) {
 	known := compiled(t)

@@ -25,6 +25,8 @@ type Declaration struct {
 	Path     string // of the metrics page; empty: where the runtime has it, else /metrics
 	Role     fleet.Role
 	Group    string // of engines that serve together in different roles; empty: those of the model
+	// Connector is what passes the KV cache between it and engines of the other role, as in NixlConnector of vLLM or mooncake of SGLang.
+	Connector string
 }
 
 // example is part of error messages.
@@ -47,6 +49,7 @@ func fields() []field {
 		{"path", 1024, func(d *Declaration) *string { return &d.Path }},
 		{"role", fleet.MaxKind, func(d *Declaration) *string { return (*string)(&d.Role) }},
 		{"group", fleet.MaxGroup, func(d *Declaration) *string { return &d.Group }},
+		{"connector", fleet.MaxKind, func(d *Declaration) *string { return &d.Connector }},
 	}
 }
 

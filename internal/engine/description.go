@@ -11,6 +11,7 @@ import (
 type Description struct {
 	Role      fleet.Role
 	Group     string
+	Connector string
 	Upstreams string
 	// Model is the model of the engines to which a router passes requests; empty: not known.
 	Model string
@@ -24,10 +25,12 @@ const noModelYet = "it is a router and has no model: none of the engines that it
 // maxRoleReads is how many pages after a start are searched for the role. A page may lack metrics with labels until the first request.
 const maxRoleReads = 10
 
-// pageRole is the role that the pages since the last start show.
+// pageRole is the role that the pages since the last start show, and what passes the KV cache.
 type pageRole struct {
-	role  fleet.Role
-	reads int // that are left
+	role           fleet.Role
+	reads          int // that are left
+	connector      string
+	connectorReads int
 }
 
 // Describe updates the engine with what discovery shows. It is called about once a second, from any goroutine.
@@ -51,6 +54,10 @@ func (e *Engine) applyDescription() bool {
 	s.Role = cmp.Or(e.declared.Role, d.Role, e.pageRole.role)
 	s.Group = cmp.Or(e.declared.Group, d.Group)
 	s.Upstreams = d.Upstreams
+	s.Connector = ""
+	if s.Role.Computes() {
+		s.Connector = fleet.Spelled(cmp.Or(e.declared.Connector, d.Connector, e.pageRole.connector), fleet.MaxKind)
+	}
 	if s.Source, s.SourceKey = d.Source, d.SourceKey; s.Source == "" {
 		s.Source, s.SourceKey = fleet.ModelSource(s.Weights)
 	}
@@ -60,22 +67,34 @@ func (e *Engine) applyDescription() bool {
 	return *s != before
 }
 
-// readRole searches a page for the role; began says that it is the first one after a start of the engine. It reports whether the status
-// changed. The caller holds e.mu.
+// readRole searches a page for the role and the connector; began says that it is the first one after a start of the engine. It reports
+// whether the status changed. The caller holds e.mu.
 func (e *Engine) readRole(page []byte, began bool) bool {
+	p := &e.pageRole
 	if began {
-		e.pageRole = pageRole{reads: maxRoleReads}
+		*p = pageRole{reads: maxRoleReads, connectorReads: maxRoleReads}
 	}
-	if e.pageRole.reads == 0 {
+	if p.reads == 0 && (p.connectorReads == 0 || !e.status.Role.Computes()) {
 		return false
 	}
-	e.pageRole.reads--
-	if r, ok := e.runtimeNamed(e.status.Runtime); ok {
-		if role, known := r.Role(page); known {
-			e.pageRole = pageRole{role: role}
+	r, known := e.runtimeNamed(e.status.Runtime)
+	if p.reads > 0 {
+		p.reads--
+		if known {
+			if role, ok := r.Role(page); ok {
+				p.role, p.reads = role, 0
+			}
 		}
 	}
-	return e.applyDescription()
+	changed := e.applyDescription()
+	if known && p.connectorReads > 0 && e.status.Role.Computes() {
+		p.connectorReads--
+		if p.connector = r.Connector(page); p.connector != "" {
+			p.connectorReads = 0
+			changed = e.applyDescription() || changed
+		}
+	}
+	return changed
 }
 
 // ownModel returns the model's name for an engine that has not told it: the instance's name, but none for a router, whose model is that of

@@ -55,6 +55,38 @@ func TestSourcesOfTheRole(t *testing.T) {
 	}
 }
 
+// The connector is what is declared, else what discovery shows, else what the page shows. An engine without a role has none.
+func TestSourcesOfTheConnector(t *testing.T) {
+	const plain = "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running 1\n"
+	const nixl = plain + "# TYPE vllm:nixl_num_failed_transfers counter\nvllm:nixl_num_failed_transfers_total 0\n"
+	for name, test := range map[string]struct {
+		declared, found string
+		role            fleet.Role
+		runtime         string
+		pages           []string
+		want            string
+	}{
+		"declared":             {declared: "mooncake", found: "nixl", role: fleet.RoleDecode, runtime: "SGLang", want: "mooncake"},
+		"found":                {found: "MooncakeConnector", role: fleet.RolePrefill, runtime: "vLLM", pages: []string{nixl}, want: "MooncakeConnector"},
+		"page":                 {role: fleet.RoleDecode, runtime: "vLLM", pages: []string{nixl}, want: "NixlConnector"},
+		"later page":           {role: fleet.RoleDecode, runtime: "vLLM", pages: []string{plain, plain, nixl, plain}, want: "NixlConnector"},
+		"page of Ray":          {role: fleet.RoleDecode, runtime: "vLLM", pages: []string{"# TYPE ray_vllm_nixl_xfer_time_seconds histogram\n"}, want: "NixlConnector"},
+		"page without":         {role: fleet.RoleDecode, runtime: "vLLM", pages: []string{plain}},
+		"other runtime's page": {role: fleet.RoleDecode, runtime: "SGLang", pages: []string{nixl}},
+		"no role":              {declared: "NixlConnector", found: "NixlConnector", runtime: "vLLM", pages: []string{nixl}},
+		"router":               {found: "NixlConnector", role: fleet.RoleRouter, runtime: "vLLM"},
+	} {
+		e := describedEngine(t, Declaration{Role: test.role, Connector: test.declared, Runtime: test.runtime, Model: "qwen"})
+		e.Describe(Description{Connector: test.found})
+		for _, page := range test.pages {
+			e.pageFetched(e.beginFetch(), []byte(page))
+		}
+		if got := e.Status().Connector; got != test.want {
+			t.Errorf("%s: connector %q, want %q", name, got, test.want)
+		}
+	}
+}
+
 // A router is not named after itself, and says that it has no model while it has none.
 func TestModelOfARouter(t *testing.T) {
 	e := describedEngine(t, Declaration{Runtime: "vLLM", Role: fleet.RoleRouter})
@@ -85,8 +117,8 @@ func TestModelOfARouter(t *testing.T) {
 }
 
 func TestDeclaredRoleAndGroup(t *testing.T) {
-	d, err := ParseDeclaration("http://127.0.0.1:8000,role=prefill,group=a")
-	if err != nil || d.Role != fleet.RolePrefill || d.Group != "a" {
+	d, err := ParseDeclaration("http://127.0.0.1:8000,role=prefill,group=a,connector=NixlConnector")
+	if err != nil || d.Role != fleet.RolePrefill || d.Group != "a" || d.Connector != "NixlConnector" {
 		t.Errorf("%+v, %v", d, err)
 	}
 	for _, bad := range []string{"both", "Prefill", "none"} {

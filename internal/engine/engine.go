@@ -39,6 +39,8 @@ type Status struct {
 	Role fleet.Role
 	// Group is as declared or found; empty: none.
 	Group string
+	// Connector is what passes the KV cache between it and engines of the other role, as the runtime names it; empty: unknown, or no role.
+	Connector string
 	// Upstreams are the addresses of a router's engines, host:port with spaces between them.
 	Upstreams string
 	// Source and SourceKey are where its model comes from; empty: unknown.

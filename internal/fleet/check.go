@@ -136,6 +136,7 @@ func CheckInstance(in *ReportedInstance) *Fault {
 		{"source_key", &in.SourceKey, 0, MaxSourceKey},
 		{"category", &in.Category, 0, MaxKind},
 		{"group", &in.Group, 0, MaxGroup},
+		{"connector", &in.Connector, 0, MaxKind},
 	} {
 		// A worker of an older version passes on what engines say as they say it, and its report is not refused for one of them.
 		if utf8.ValidString(*f.value) {

@@ -35,6 +35,9 @@ type DetectionRule struct {
 	Roles     map[string]Role // by the flag's value in lower case; nil: by the names of the roles
 	// TransferFlags hold vLLM's configuration of KV transfer, a JSON object with kv_role.
 	TransferFlags []string
+	// ConnectorFlags name what passes the KV cache from prefill to decode engines; without one it is DefaultConnector.
+	ConnectorFlags   []string
+	DefaultConnector string
 	// UpstreamFlags name the engines to which a router passes requests: each is followed by one URL or more.
 	UpstreamFlags []string
 	// ModelScopeEnv are the environment variables that make a model's name one of ModelScope, not of Hugging Face.

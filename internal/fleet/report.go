@@ -56,6 +56,8 @@ type ReportedInstance struct {
 	Role           Role
 	// Group names the prefill, decode and router instances that serve together, as the operator set it.
 	Group string
+	// Connector is what passes the KV cache between it and instances of the other role, as the runtime names it.
+	Connector string
 	// Upstreams are the addresses of a router's instances, host:port with spaces between them.
 	Upstreams     string
 	RestartCount  int

@@ -60,7 +60,7 @@ func (m *Manager) missing() []fleet.ReportedInstance {
 		}
 		out = append(out, fleet.ReportedInstance{
 			Name: name, Model: e.IDs.Model, URL: e.URL, Runtime: e.Runtime, RuntimeVersion: e.Version,
-			Role: e.Role, Group: e.Group, Upstreams: e.Upstreams,
+			Role: e.Role, Group: e.Group, Connector: e.Connector, Upstreams: e.Upstreams,
 			State: fleet.InstanceUnreachable, StateMessage: notFoundYet, RestartCount: e.RestartCount, LastRestartAt: e.LastRestartAt,
 		})
 	}

@@ -197,7 +197,7 @@ func (m *Manager) Reported() []fleet.ReportedInstance {
 func reported(s *engine.Status) fleet.ReportedInstance {
 	return fleet.ReportedInstance{
 		Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
-		Role: s.Role, Group: s.Group, Upstreams: s.Upstreams, Source: s.Source, SourceKey: s.SourceKey,
+		Role: s.Role, Group: s.Group, Connector: s.Connector, Upstreams: s.Upstreams, Source: s.Source, SourceKey: s.SourceKey,
 		State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
 	}
 }

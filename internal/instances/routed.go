@@ -16,7 +16,7 @@ func (in *Instance) describe() {
 	// A declared engine is not found while its process is gone. Its role does not end with it.
 	if f := &in.found; !in.declared || f.PID != 0 || f.Container != "" {
 		in.described = engine.Description{
-			Role: f.Role, Group: f.Group, Upstreams: f.Upstreams, Source: f.ModelSource, SourceKey: f.ModelSourceKey, Model: in.described.Model,
+			Role: f.Role, Group: f.Group, Connector: f.Connector, Upstreams: f.Upstreams, Source: f.ModelSource, SourceKey: f.ModelSourceKey, Model: in.described.Model,
 		}
 	}
 	in.engine.Describe(in.described)

@@ -54,6 +54,7 @@ type engineState struct {
 	// What is reported of it while it is awaited. The source of its model is not: it may be a path, which is not kept on disk.
 	Role      fleet.Role `json:"role,omitempty"`
 	Group     string     `json:"group,omitempty"`
+	Connector string     `json:"connector,omitempty"`
 	Upstreams string     `json:"upstreams,omitempty"`
 }
 
@@ -188,7 +189,7 @@ func (s *Store) save(instances []*Instance) bool {
 		e := engineState{History: in.engine.History(), IDs: s.state.Engines[status.Name].IDs, Key: in.key, SeenAt: now, Models: models.stored()}
 		if !in.declared {
 			e.URL, e.There = status.URL, true
-			e.Role, e.Group, e.Upstreams = status.Role, status.Group, status.Upstreams
+			e.Role, e.Group, e.Connector, e.Upstreams = status.Role, status.Group, status.Connector, status.Upstreams
 		}
 		kept[status.Name] = e
 		e.Models, e.Of = nil, status.Name

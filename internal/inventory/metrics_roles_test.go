@@ -16,6 +16,11 @@ func inRole(in fleet.ReportedInstance, role fleet.Role) fleet.ReportedInstance {
 	return in
 }
 
+func with(in fleet.ReportedInstance, runtime, connector string) fleet.ReportedInstance {
+	in.Runtime, in.Connector = runtime, connector
+	return in
+}
+
 // valuesOf returns the values of a family's samples by their labels, without those of cluster and id.
 func valuesOf(page, name string) map[string]string {
 	out := map[string]string{}
@@ -62,6 +67,21 @@ func TestRolesOfModels(t *testing.T) {
 			desired: map[string]string{`model_name="m",role="prefill"`: "1", `model_name="n",role="prefill"`: "1"},
 			ready:   map[string]string{`model_name="m",role="prefill"`: "1", `model_name="n",role="prefill"`: "1"},
 			modes:   map[string]string{`model_name="m",mode="custom",kv_counted_role="decode"`: "1", `model_name="n",mode="custom",kv_counted_role="decode"`: "1"},
+		},
+		"the mode of vLLM with NIXL, known of one side": {
+			first:   []fleet.ReportedInstance{with(inRole(engine("p", "m"), fleet.RolePrefill), "vLLM", "NixlConnector"), inRole(engine("d", "m"), fleet.RoleDecode)},
+			desired: map[string]string{`model_name="m",role="prefill"`: "1", `model_name="m",role="decode"`: "1"},
+			ready:   map[string]string{`model_name="m",role="prefill"`: "1", `model_name="m",role="decode"`: "1"},
+			modes:   map[string]string{`model_name="m",mode="vllm-nixl",kv_counted_role="decode"`: "1"},
+		},
+		"the modes of SGLang, and of sides that differ": {
+			first: []fleet.ReportedInstance{
+				with(inRole(engine("p", "m"), fleet.RolePrefill), "SGLang", "mooncake"), with(inRole(engine("d", "m"), fleet.RoleDecode), "SGLang", "mooncake"),
+				with(inRole(engine("q", "n"), fleet.RolePrefill), "SGLang", "nixl"), with(inRole(engine("e", "n"), fleet.RoleDecode), "SGLang", "mooncake"),
+			},
+			desired: map[string]string{`model_name="m",role="prefill"`: "1", `model_name="m",role="decode"`: "1", `model_name="n",role="prefill"`: "1", `model_name="n",role="decode"`: "1"},
+			ready:   map[string]string{`model_name="m",role="prefill"`: "1", `model_name="m",role="decode"`: "1", `model_name="n",role="prefill"`: "1", `model_name="n",role="decode"`: "1"},
+			modes:   map[string]string{`model_name="m",mode="sglang-mooncake",kv_counted_role="decode"`: "1", `model_name="n",mode="custom",kv_counted_role="decode"`: "1"},
 		},
 		"a router before instances that do both": {
 			first:   []fleet.ReportedInstance{inRole(engine("r", "m"), fleet.RoleRouter), engine("a", "m"), engine("b", "m")},

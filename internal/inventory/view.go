@@ -102,6 +102,23 @@ func engineLabels(known map[string]exposition.Labels, r *fleet.ReportedInstance)
 	return l
 }
 
+// pdMode returns the mode that a model's prefill and decode instances with a known connector tell; PDCustom if none does or they differ.
+func pdMode(m *model) fleet.PDMode {
+	var mode fleet.PDMode
+	for _, in := range m.instances {
+		rep := &in.Reported
+		if rep.Connector == "" || !rep.Role.Computes() {
+			continue
+		}
+		told := fleet.PDModeOf(rep.Runtime, rep.Connector)
+		if mode != "" && told != mode {
+			return fleet.PDCustom
+		}
+		mode = told
+	}
+	return cmp.Or(mode, fleet.PDCustom)
+}
+
 // pdModeLabels returns the labels of a mode. There are few modes.
 func pdModeLabels(known map[string]exposition.Labels, mode fleet.PDMode) exposition.Labels {
 	key := "pd\x00" + string(mode)
@@ -193,7 +210,7 @@ func (i *Inventory) viewModels(v *view, states map[string]exposition.Labels, run
 		}
 		line := modelLine{labels: m.labels, info: m.info, desired: len(m.instances), running: running[m.ID], roles: out.Roles}
 		if out.Disaggregated() {
-			line.pdMode = pdModeLabels(states, fleet.PDCustom)
+			line.pdMode = pdModeLabels(states, pdMode(m))
 		}
 		v.models[k] = line
 	}

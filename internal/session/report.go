@@ -96,7 +96,7 @@ func (s *Session) reportRequest() wire.ReportRequest {
 		reported := wire.InstanceReport{
 			Name: in.Name, Model: in.Model, URL: in.URL, Runtime: in.Runtime, RuntimeVersion: in.RuntimeVersion,
 			State: in.State, StateMessage: in.StateMessage, Source: in.Source, SourceKey: in.SourceKey, Category: in.Category,
-			Role: in.Role, Group: in.Group, Upstreams: in.Upstreams, RestartCount: in.RestartCount,
+			Role: in.Role, Group: in.Group, Connector: in.Connector, Upstreams: in.Upstreams, RestartCount: in.RestartCount,
 		}
 		if !in.LastRestartAt.IsZero() {
 			reported.LastRestartAt = in.LastRestartAt.Unix()

@@ -112,7 +112,7 @@ func TestReportAndItsAnswer(t *testing.T) {
 		r.given = []wire.InstanceIDs{{Name: "ghost", InstanceID: 41, ModelID: 6}, {Name: "a", InstanceID: 40, ModelID: 5}, {InstanceID: 42}}
 		r.given[1].Model = "qwen"
 		restarted := good("a")
-		restarted.Role, restarted.Group, restarted.Upstreams = fleet.RoleRouter, "g", "10.0.0.2:8000"
+		restarted.Role, restarted.Group, restarted.Connector, restarted.Upstreams = fleet.RoleRouter, "g", "mooncake", "10.0.0.2:8000"
 		restarted.Source, restarted.SourceKey = fleet.SourceHuggingFace, "org/qwen"
 		restarted.RestartCount, restarted.LastRestartAt, restarted.StateMessage = 2, time.Unix(1_700_000_000, 0), "why"
 		w, _, _ := connect(t, r, func(o *Options) { o.Instances.(*node).set(restarted) })
@@ -120,7 +120,7 @@ func TestReportAndItsAnswer(t *testing.T) {
 		synctest.Wait()
 		want := wire.ReportRequest{AppliedGeneration: 5, Instances: []wire.InstanceReport{{
 			Name: "a", Model: "qwen", URL: restarted.URL, Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning, StateMessage: "why",
-			Role: fleet.RoleRouter, Group: "g", Upstreams: "10.0.0.2:8000", Source: "huggingface", SourceKey: "org/qwen", RestartCount: 2, LastRestartAt: 1_700_000_000,
+			Role: fleet.RoleRouter, Group: "g", Connector: "mooncake", Upstreams: "10.0.0.2:8000", Source: "huggingface", SourceKey: "org/qwen", RestartCount: 2, LastRestartAt: 1_700_000_000,
 		}}}
 		if diff := cmp.Diff(want, r.reports[len(r.reports)-1]); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)

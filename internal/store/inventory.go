@@ -78,7 +78,7 @@ func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
 			return []any{r.ID, r.ClusterID, r.Name, r.Runtime, r.RuntimeVersion, r.Source, r.SourceKey, r.Category, toMillis(r.EmptySince)}
 		})
 		execEach(b, `INSERT INTO instances (id, model_id, worker_id, name, url, runtime, runtime_version, state, state_message,
-			source, source_key, category, role, group_name, upstreams, restart_count, last_restart_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Instances, instanceRow)
+			source, source_key, category, role, group_name, upstreams, connector, restart_count, last_restart_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Instances, instanceRow)
 		execEach(b, `INSERT INTO worker_heartbeats (worker_id, last_report_at, applied_generation) VALUES (?, ?, ?)
 			ON CONFLICT (worker_id) DO UPDATE SET last_report_at = excluded.last_report_at, applied_generation = excluded.applied_generation`,
 			c.Heartbeats, func(h fleet.Heartbeat) []any { return []any{h.WorkerID, toMillis(h.At), h.AppliedGeneration} })
@@ -106,7 +106,7 @@ func instanceRow(r fleet.InstanceRecord) []any {
 		r.ID,
 		sql.NullInt64{Int64: r.ModelID, Valid: r.ModelID != 0},
 		r.WorkerID, in.Name, in.URL, in.Runtime, in.RuntimeVersion, string(in.State), in.StateMessage,
-		in.Source, in.SourceKey, in.Category, string(in.Role), in.Group, in.Upstreams, in.RestartCount, toMillis(in.LastRestartAt),
+		in.Source, in.SourceKey, in.Category, string(in.Role), in.Group, in.Upstreams, in.Connector, in.RestartCount, toMillis(in.LastRestartAt),
 	}
 }
 

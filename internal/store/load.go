@@ -49,7 +49,7 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 			}
 		}),
 		s.scan(ctx, `SELECT i.id, COALESCE(i.model_id, 0), i.worker_id, i.name, COALESCE(m.name, ''), i.url, i.runtime, i.runtime_version, i.state, i.state_message,
-			i.source, i.source_key, i.category, i.role, i.group_name, i.upstreams, i.restart_count, i.last_restart_at
+			i.source, i.source_key, i.category, i.role, i.group_name, i.upstreams, i.connector, i.restart_count, i.last_restart_at
 			FROM instances i LEFT JOIN models m ON m.id = i.model_id ORDER BY i.id`, func(scan scanFunc) {
 			if in, ok := scanInstance(&r, scan); ok {
 				r.Instances = append(r.Instances, in)
@@ -106,12 +106,12 @@ func scanInstance(r *fleet.Records, scan scanFunc) (rec fleet.InstanceRecord, ok
 	in := &rec.Reported
 	row := rowOf(r, fleet.RowInstance, &rec.ID)
 	if !row.read(scan, &rec.ID, &rec.ModelID, &rec.WorkerID, &in.Name, &in.Model, &in.URL, &in.Runtime, &in.RuntimeVersion, &in.State,
-		&in.StateMessage, &in.Source, &in.SourceKey, &in.Category, &in.Role, &in.Group, &in.Upstreams, &restarts, &restarted) || !row.valid("id", rec.ID) {
+		&in.StateMessage, &in.Source, &in.SourceKey, &in.Category, &in.Role, &in.Group, &in.Upstreams, &in.Connector, &restarts, &restarted) || !row.valid("id", rec.ID) {
 		return rec, false
 	}
 	for name, text := range map[string]*string{
 		"name": &in.Name, "url": &in.URL, "runtime": &in.Runtime, "runtime_version": &in.RuntimeVersion, "state_message": &in.StateMessage,
-		"source": &in.Source, "source_key": &in.SourceKey, "category": &in.Category, "group_name": &in.Group, "upstreams": &in.Upstreams,
+		"source": &in.Source, "source_key": &in.SourceKey, "category": &in.Category, "group_name": &in.Group, "upstreams": &in.Upstreams, "connector": &in.Connector,
 	} {
 		row.text(name, text)
 	}

@@ -82,7 +82,7 @@ var (
 				RuntimeVersion: "0.11.0", State: fleet.InstanceRunning, StateMessage: "a\nb", Source: "huggingface", SourceKey: "Qwen/Qwen3",
 				Category: "llm", RestartCount: 3, LastRestartAt: day,
 			}},
-			{ID: 5, ModelID: 1, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "qwen-1", Model: "qwen", State: fleet.InstanceStarting, Role: fleet.RolePrefill, Group: "a"}},
+			{ID: 5, ModelID: 1, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "qwen-1", Model: "qwen", State: fleet.InstanceStarting, Role: fleet.RolePrefill, Group: "a", Connector: "NixlConnector"}},
 			{ID: 6, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "proxy", Runtime: "LiteLLM", State: fleet.InstanceRunning, Role: fleet.RoleRouter, Upstreams: "10.0.0.1:8000 10.0.0.2:8000"}},
 		},
 	}

@@ -33,6 +33,17 @@ func (r Runtime) Role(page []byte) (role fleet.Role, known bool) {
 	return role, value != ""
 }
 
+// Connector returns what passes the KV cache between prefill and decode engines, as far as a page shows it: vLLM's NixlConnector has
+// metrics of its own.
+func (r Runtime) Connector(page []byte) string {
+	if r.Name == "vLLM" && has(page, nixlPrefixes) {
+		return "NixlConnector"
+	}
+	return ""
+}
+
+var nixlPrefixes = []string{"vllm:nixl_", "ray_vllm:nixl_", "ray_vllm_nixl_"}
+
 // has reports whether a page has a metric whose name begins with one of prefixes.
 func has(page []byte, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(prefix string) bool {

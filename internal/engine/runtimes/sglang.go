@@ -37,7 +37,7 @@ func sglang() Runtime {
 			Images:   []string{"lmsysorg/sglang"},
 			Port:     30000, PortFlags: []string{"--port"},
 			NameFlags: []string{"--served-model-name"}, ModelFlags: []string{"--model-path", "--model"}, AdapterFlags: []string{"--lora-paths"},
-			RoleFlags: []string{"--disaggregation-mode"}, ModelScopeEnv: []string{"SGLANG_USE_MODELSCOPE"},
+			RoleFlags: []string{"--disaggregation-mode"}, ConnectorFlags: []string{"--disaggregation-transfer-backend"}, DefaultConnector: "mooncake", ModelScopeEnv: []string{"SGLANG_USE_MODELSCOPE"},
 		},
 		stepCounters: []quantity{
 			sglangMetric("realtime_tokens_total"), sglangMetric("inter_token_latency_seconds_count"), sglangMetric("time_to_first_token_seconds_count"),
