@@ -32,9 +32,15 @@ func modelPages(models int) [][]byte {
 func splitSource(models int) *translate.Source {
 	labels := func(model string) []translate.Label {
 		return []translate.Label{
-			{Name: catalog.LabelClusterID, Value: "1"}, {Name: catalog.LabelClusterName, Value: "default"}, {Name: catalog.LabelWorkerID, Value: "7"},
-			{Name: catalog.LabelWorkerName, Value: "node-1"}, {Name: catalog.LabelModelID, Value: "3"}, {Name: catalog.LabelModelName, Value: model},
-			{Name: catalog.LabelModelInstanceID, Value: "12"}, {Name: catalog.LabelModelInstanceName, Value: "ray" + model}, {Name: catalog.LabelRuntime, Value: "vLLM"},
+			{Name: catalog.LabelClusterID, Value: "1"},
+			{Name: catalog.LabelClusterName, Value: "default"},
+			{Name: catalog.LabelWorkerID, Value: "7"},
+			{Name: catalog.LabelWorkerName, Value: "node-1"},
+			{Name: catalog.LabelModelID, Value: "3"},
+			{Name: catalog.LabelModelName, Value: model},
+			{Name: catalog.LabelModelInstanceID, Value: "12"},
+			{Name: catalog.LabelModelInstanceName, Value: "ray" + model},
+			{Name: catalog.LabelRuntime, Value: "vLLM"},
 		}
 	}
 	if models == 0 {

@@ -15,7 +15,8 @@ func dashboardFleet() fleet.Snapshot {
 		Clusters: []fleet.Cluster{{ID: 1, Name: "default"}, {ID: 2, Name: "Rack B/2 & café"}},
 		Workers:  []fleet.Worker{{ID: 7, ClusterID: 2, Name: "gpu node+1"}, {ID: 8, ClusterID: 99, Name: "orphan"}},
 		Models: []fleet.Model{
-			{ID: 3, ClusterID: 1, Name: "Qwen/Qwen3-32B"}, {ID: 4, ClusterID: 99, Name: "m"},
+			{ID: 3, ClusterID: 1, Name: "Qwen/Qwen3-32B"},
+			{ID: 4, ClusterID: 99, Name: "m"},
 			{ID: 10, ClusterID: 2, Name: "deep seek", Roles: fleet.RoleCounts{Prefill: fleet.RoleCount{Desired: 2, Ready: 1}, Decode: fleet.RoleCount{Desired: 1}}},
 			{ID: 11, ClusterID: 1, Name: "stopped", Roles: fleet.RoleCounts{Decode: fleet.RoleCount{Desired: 1}}},
 			{ID: 12, ClusterID: 99, Name: "m", Roles: fleet.RoleCounts{Prefill: fleet.RoleCount{Desired: 1}, Router: fleet.RoleCount{Desired: 1}}},
@@ -116,15 +117,21 @@ func TestDashboardsOfWhatGPUStackHasAlone(t *testing.T) {
 		dashboards         api.Dashboards
 		benchmark, service string
 	}{
-		"embedded": {api.Dashboards{Embedded: "/grafana"},
+		"embedded": {
+			api.Dashboards{Embedded: "/grafana"},
 			"there is no benchmark with id 7: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model",
-			"there is no cache service with id 7: stackscope's inventory has none; the dashboard of all cache services is http://gpu-head/grafana/d/gpustack-cache-service"},
-		"outside, own uid": {api.Dashboards{GrafanaURL: "https://obs.example.com", WorkerUID: "w", CacheServiceUID: "cache/1"},
+			"there is no cache service with id 7: stackscope's inventory has none; the dashboard of all cache services is http://gpu-head/grafana/d/gpustack-cache-service",
+		},
+		"outside, own uid": {
+			api.Dashboards{GrafanaURL: "https://obs.example.com", WorkerUID: "w", CacheServiceUID: "cache/1"},
 			"there is no benchmark with id 7: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model",
-			"there is no cache service with id 7: stackscope's inventory has none; the dashboard of all cache services is https://obs.example.com/d/cache%2F1"},
-		"no Grafana": {api.Dashboards{},
+			"there is no cache service with id 7: stackscope's inventory has none; the dashboard of all cache services is https://obs.example.com/d/cache%2F1",
+		},
+		"no Grafana": {
+			api.Dashboards{},
 			"there is no benchmark with id 7: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model",
-			"there is no cache service with id 7: stackscope's inventory has none"},
+			"there is no cache service with id 7: stackscope's inventory has none",
+		},
 	} {
 		h := newAPI(t, withDashboards(c.dashboards))
 		for path, want := range map[string]string{"/v2/benchmarks/7/dashboard": c.benchmark, "/v2/cache-services/7/dashboard": c.service} {

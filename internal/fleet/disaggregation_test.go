@@ -38,8 +38,11 @@ func TestDisaggregated(t *testing.T) {
 		roles fleet.RoleCounts
 		want  bool
 	}{
-		{fleet.RoleCounts{}, false}, {fleet.RoleCounts{Router: one}, false}, {fleet.RoleCounts{Prefill: one}, true},
-		{fleet.RoleCounts{Decode: one, Router: one}, true}, {fleet.RoleCounts{Prefill: one, Decode: one}, true},
+		{fleet.RoleCounts{}, false},
+		{fleet.RoleCounts{Router: one}, false},
+		{fleet.RoleCounts{Prefill: one}, true},
+		{fleet.RoleCounts{Decode: one, Router: one}, true},
+		{fleet.RoleCounts{Prefill: one, Decode: one}, true},
 	} {
 		if got := (&fleet.Model{Roles: c.roles}).Disaggregated(); got != c.want {
 			t.Errorf("%+v: %t", c.roles, got)

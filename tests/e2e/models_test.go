@@ -80,13 +80,19 @@ func TestTwoModelsOnAPage(t *testing.T) {
 	}{
 		{"sum by (model_name) (gpustack:num_requests_running)", []string{"model_name"}, []string{"llama-8b 5", "qwen-0.5b 3"}},
 		{"sum by (model_name) (gpustack:prompt_tokens_total)", []string{"model_name"}, []string{"llama-8b 900", "qwen-0.5b 4116"}},
-		{"sum by (model_name, model_instance_name) (gpustack:request_success_total)", []string{"model_name", "model_instance_name"},
-			[]string{"llama-8b ray-llama-8b 9", "qwen-0.5b ray-qwen-0.5b 40"}},
+		{
+			"sum by (model_name, model_instance_name) (gpustack:request_success_total)",
+			[]string{"model_name", "model_instance_name"},
+			[]string{"llama-8b ray-llama-8b 9", "qwen-0.5b ray-qwen-0.5b 40"},
+		},
 		{"gpustack:model_instance_status{state=\"running\"}", []string{"model_name", "model_instance_name"}, []string{"llama-8b ray-llama-8b 1", "qwen-0.5b ray-qwen-0.5b 1"}},
 		{"gpustack:model_running_instances", []string{"model_name"}, []string{"llama-8b 1", "qwen-0.5b 1"}},
 		// The ids of the samples are those of the inventory.
-		{"count by (model_name) (gpustack:num_requests_running * on (model_id, model_name) group_left gpustack:model_info)", []string{"model_name"},
-			[]string{"llama-8b 1", "qwen-0.5b 1"}},
+		{
+			"count by (model_name) (gpustack:num_requests_running * on (model_id, model_name) group_left gpustack:model_info)",
+			[]string{"model_name"},
+			[]string{"llama-8b 1", "qwen-0.5b 1"},
+		},
 		{"gpustack:runtime_scrape_success", []string{"model_name", "model_instance_name"}, []string{" ray 1"}},
 		{"gpustack:runtime_models_folded", []string{"model_instance_name"}, []string{"ray 0"}},
 	} {

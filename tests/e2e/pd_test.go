@@ -324,7 +324,8 @@ func (d *pdDemo) totals(t *testing.T, truth map[string]simengine.Truth) {
 		// All but the last token of each prompt; a request that is preempted before its first token computes its prompt itself.
 		{
 			"tokens over the wire", `sum by (model_name) (gpustack:pd_prompt_tokens_by_source_total{role="decode",source="external_kv_transfer"})`,
-			map[string]float64{modelVLLM: float64(v.TransferredPromptTokens - v.Transfers)}, 1e-3,
+			map[string]float64{modelVLLM: float64(v.TransferredPromptTokens - v.Transfers)},
+			1e-3,
 		},
 		{"transfers", `sum by (model_name) (gpustack:pd_kv_transfer_bytes_count{role!="router"})`, pair(v.Transfers, s.Transfers), 0},
 		{"bytes", `sum by (model_name) (gpustack:pd_kv_transfer_bytes_sum{role!="router"})`, pair(v.TransferBytes, s.TransferBytes), 1e-9},
