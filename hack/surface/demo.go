@@ -38,7 +38,7 @@ type demo struct {
 	api, metrics, worker string // base URLs
 }
 
-func startDemo(ctx context.Context, dir string) (*demo, error) {
+func startDemo(ctx context.Context, dir, scenario string) (*demo, error) {
 	program, err := filepath.Abs(filepath.Join(dir, "stackscope"))
 	if err != nil {
 		return nil, err
@@ -52,8 +52,14 @@ func startDemo(ctx context.Context, dir string) (*demo, error) {
 	if d.dir, err = os.MkdirTemp("", "surface-"); err != nil {
 		return nil, err
 	}
-	d.cmd = exec.Command(program, "demo", "--host", "127.0.0.1", "--port", ports[0], "--metrics-port", ports[1], //nolint:gosec,noctx // what the user names; stop ends it
-		"--worker-metrics-port", ports[2], "--disable-builtin-grafana", "--data-dir", filepath.Join(d.dir, "data"))
+	args := []string{
+		"demo", "--host", "127.0.0.1", "--port", ports[0], "--metrics-port", ports[1],
+		"--worker-metrics-port", ports[2], "--disable-builtin-grafana", "--data-dir", filepath.Join(d.dir, "data"),
+	}
+	if scenario != "" {
+		args = append(args, "--scenario", scenario)
+	}
+	d.cmd = exec.Command(program, args...) //nolint:gosec,noctx // what the user names; stop ends it
 	d.cmd.Env = []string{"HOME=" + d.dir, "TMPDIR=" + d.dir, "PATH=" + os.Getenv("PATH")}
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.cmd.Start(); err != nil {

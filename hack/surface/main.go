@@ -22,8 +22,9 @@ import (
 func main() {
 	settle := flag.Duration("settle", 40*time.Second, "how long the pages must bring nothing new")
 	limit := flag.Duration("limit", 5*time.Minute, "how long to read the pages at most")
+	scenario := flag.String("scenario", "", "the demo's scenario, for example pd; empty for the default, also of a program that knows none")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: surface [-settle DURATION] [-limit DURATION] DIR\n\nDIR holds stackscope and stackscope-worker.")
+		fmt.Fprintln(os.Stderr, "usage: surface [-settle DURATION] [-limit DURATION] [-scenario NAME] DIR\n\nDIR holds stackscope and stackscope-worker.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -33,7 +34,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	lines, err := surface(ctx, flag.Arg(0), *settle, *limit)
+	lines, err := surface(ctx, flag.Arg(0), *scenario, *settle, *limit)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "surface:", err)
 		os.Exit(1) //nolint:gocritic // the signals' handler ends with the process
@@ -57,14 +58,14 @@ func (s lineSet) sorted() []string {
 	return list
 }
 
-func surface(ctx context.Context, dir string, settle, limit time.Duration) (lineSet, error) {
+func surface(ctx context.Context, dir, scenario string, settle, limit time.Duration) (lineSet, error) {
 	lines := lineSet{}
 	for _, name := range []string{"stackscope", "stackscope-worker"} {
 		if err := addFlags(ctx, lines, dir, name); err != nil {
 			return nil, err
 		}
 	}
-	fleet, err := startDemo(ctx, dir)
+	fleet, err := startDemo(ctx, dir, scenario)
 	if err != nil {
 		return nil, err
 	}
