@@ -34,15 +34,15 @@ type simulated struct {
 	crashes bool
 	// gateway: it is no engine but what all their requests come through.
 	gateway bool
-	// role and member are those of a prefill/decode group; member is nil outside of one.
-	role     string
-	member   *simengine.Member
-	url      string
-	listener net.Listener
-	engine   *simengine.Engine
-	handler  http.Handler
-	down     atomic.Bool
-	logger   *slog.Logger
+	// role, connector and member are those of a prefill/decode group; member is nil outside of one.
+	role, connector string
+	member          *simengine.Member
+	url             string
+	listener        net.Listener
+	engine          *simengine.Engine
+	handler         http.Handler
+	down            atomic.Bool
+	logger          *slog.Logger
 }
 
 // simulateEngines makes four engines and the gateway before them. Their users live on a Tuesday afternoon when the demo begins: then it is never dull, and a run
@@ -114,7 +114,7 @@ func (e *simulated) declaration() string {
 		return fmt.Sprintf("url=%s,instance=%s", e.url, e.instance)
 	}
 	if e.role != "" {
-		return fmt.Sprintf("url=%s,model=%s,instance=%s,role=%s", e.url, e.model, e.instance, e.role)
+		return fmt.Sprintf("url=%s,model=%s,instance=%s,role=%s,connector=%s", e.url, e.model, e.instance, e.role, e.connector)
 	}
 	return fmt.Sprintf("url=%s,model=%s,instance=%s", e.url, e.model, e.instance)
 }

@@ -21,7 +21,7 @@ func simulateGroups(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 		{Profile: simengine.ProfileVLLM, Model: "qwen3-32b", Prefills: 2},
 		{Profile: simengine.ProfileSGLang, Model: "deepseek-v3.2", DecodeRanks: 2, Schedulers: 2},
 	}
-	titles := []string{"vLLM", "SGLang"}
+	titles, connectors := []string{"vLLM", "SGLang"}, []string{"NixlConnector", "mooncake"}
 	groups := make([]*simengine.Group, len(options))
 	errs := make([]error, len(options)+1)
 	var wg sync.WaitGroup
@@ -45,7 +45,7 @@ func simulateGroups(seed uint64, logger *slog.Logger) ([]*simulated, error) {
 		for _, m := range g.Members() {
 			engines = append(engines, &simulated{
 				title: titles[i] + " " + m.Role, model: options[i].Model, instance: fmt.Sprintf("%s-%s-%d", options[i].Model, m.Role, number[m.Role]),
-				role: m.Role, member: m, handler: m.Handler(),
+				role: m.Role, connector: connectors[i], member: m, handler: m.Handler(),
 			})
 			number[m.Role]++
 		}

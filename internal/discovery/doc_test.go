@@ -20,7 +20,7 @@ func TestDocumentListsTheReasons(t *testing.T) {
 		return list
 	}
 	reasons := words("skips.go", `(?m)^\s+skip\w+ +skipReason = "(\w+)"`)
-	if diff := cmp.Diff(reasons, words("../../docs/discovery.md", "(?m)^\\| `([a-z_]+)` \\|")); diff != "" || len(reasons) == 0 {
+	if diff := cmp.Diff(reasons, words("../../docs/discovery.md", "(?m)^\\| `([a-z_]+)` \\| [^|\n]* \\|$")); diff != "" || len(reasons) == 0 {
 		t.Errorf("docs/discovery.md: (-code +document)\n%s", diff)
 	}
 	for _, why := range reasons {
