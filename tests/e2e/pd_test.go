@@ -288,7 +288,8 @@ func (d *pdDemo) moment(t *testing.T) {
 	}
 	d.expect(t, []expectation{
 		{"ready instances", `sum by (model_name) (gpustack:model_role_ready_instances)`, map[string]float64{modelVLLM: 4, modelSGLang: 3}, 0},
-		{"mode", `sum by (model_name) (gpustack:pd_mode_info{kv_counted_role="decode"})`, map[string]float64{modelVLLM: 1, modelSGLang: 1}, 0},
+		{"mode of vLLM", `sum by (model_name) (gpustack:pd_mode_info{kv_counted_role="decode", mode="vllm-nixl"})`, map[string]float64{modelVLLM: 1}, 0},
+		{"mode of SGLang", `sum by (model_name) (gpustack:pd_mode_info{kv_counted_role="decode", mode="sglang-mooncake"})`, map[string]float64{modelSGLang: 1}, 0},
 		{"running at prefill", `sum by (model_name) (gpustack:num_requests_running{role="prefill"})`, both(running(simengine.RolePrefill)), 0},
 		{"running at decode", `sum by (model_name) (gpustack:num_requests_running{role="decode"})`, both(running(simengine.RoleDecode)), 0},
 		{"waiting at prefill", `sum by (model_name) (gpustack:num_requests_waiting{role="prefill"})`, both(queue(simengine.RolePrefill)), 0},
