@@ -58,6 +58,12 @@ func sameNames(a, b []string) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
+// lostModel reports whether a page that still names a model names one less than the page before: a frontend's model may end while the
+// frontend runs.
+func lostModel(before, now []string) bool {
+	return !sameNames(before, now) && len(now) > 0 && slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(now, name) })
+}
+
 // mayAsk reports whether the engine may be asked for its list, or is being asked.
 func (m *models) mayAsk() bool {
 	if !isClosed(m.known) {

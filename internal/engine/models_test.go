@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -193,4 +194,46 @@ func TestNamesThatChangeWithEachPage(t *testing.T) {
 			t.Errorf("asked %d times, want %d", n, maxRenames)
 		}
 	})
+}
+
+// The counters of a model that ends are gone from the page's sum. That is no restart of the frontend.
+func TestModelThatEndsIsNoRestart(t *testing.T) {
+	page := func(requests map[string]int) string {
+		var b strings.Builder
+		b.WriteString("# TYPE dynamo_frontend_requests_total counter\n")
+		for _, m := range slices.Sorted(maps.Keys(requests)) {
+			fmt.Fprintf(&b, "dynamo_frontend_requests_total{model=%q,status=\"success\"} %d\n", m, requests[m])
+		}
+		return b.String()
+	}
+	both := map[string]int{"a": 30, "b": 40}
+	for name, c := range map[string]struct {
+		next     []map[string]int
+		restarts int
+	}{
+		"a model ends":                             {[]map[string]int{{"a": 31}, {"a": 32}}, 0},
+		"it ends and comes back":                   {[]map[string]int{{"a": 31}, {"a": 32, "b": 1}}, 0},
+		"another takes its place":                  {[]map[string]int{{"a": 31, "c": 1}}, 0},
+		"the counters of the same models fall":     {[]map[string]int{{"a": 1, "b": 2}}, 1},
+		"a model ends, then what is left restarts": {[]map[string]int{{"a": 31}, {"a": 2}}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, "url=http://127.0.0.1:8000,runtime=Dynamo", map[string]string{"/metrics": page(both)})
+				if err := h.scrape(t); err != nil {
+					t.Fatal(err)
+				}
+				for _, requests := range c.next {
+					time.Sleep(15 * time.Second)
+					h.fake.set("/metrics", page(requests))
+					if err := h.scrape(t); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got := h.Status().RestartCount; got != c.restarts {
+					t.Errorf("got %d restarts, want %d", got, c.restarts)
+				}
+			})
+		})
+	}
 }

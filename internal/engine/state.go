@@ -115,6 +115,9 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 	e.noteFetchEnded(number)
 	now := time.Now()
 	answeredBefore := e.process.Answered()
+	if lostModel(e.models.onPage, seen.Models) {
+		e.process.ForgetCounters() // those of the model are gone from the sum
+	}
 	decision := e.process.Page(now, process.Page{Runtime: seen.runtime, Start: seen.Start, RestartCounters: seen.RestartCounters})
 	first, restarted, why := decision.Outcome == process.FirstSeen, decision.Outcome == process.NewProcess, becauseAgain
 	switch {

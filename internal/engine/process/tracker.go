@@ -76,6 +76,9 @@ func (t *Tracker) Answered() bool { return t.hasPage }
 // Refused notes that nothing listened at the engine's address.
 func (t *Tracker) Refused() { t.down = true }
 
+// ForgetCounters makes the next page's counters no sign of a restart.
+func (t *Tracker) ForgetCounters() { t.last.RestartCounters = 0 }
+
 // Status takes what discovery sees of the process now.
 func (t *Tracker) Status(now time.Time, id ID) Decision {
 	if id.isZero() {
