@@ -147,7 +147,7 @@ func TestDefault_Choices(t *testing.T) {
 		{"Triton", "2.55.0", map[string]string{
 			"nv_inference_request_success": "gpustack:request_success/0 gpustack:request_success/1 gpustack:request_success/2",
 		}},
-		{"trtllm-serve", "", map[string]string{"trtllm:request_success_total": "gpustack:request_success/0 gpustack:request_aborted/0"}},
+		{"trtllm-serve", "", map[string]string{"trtllm:request_success_total": "gpustack:request_success/0 gpustack:request_failed/1 gpustack:request_aborted/0"}},
 		{"NIM", "", map[string]string{"gpu_cache_usage_perc": "gpustack:kv_cache_usage_ratio/0", "npu_cache_usage_perc": ""}},
 		{"LightLLM", "", map[string]string{"lightllm_request_queue_duration_bucket": "gpustack:request_queue_time_seconds/0"}},
 	}
