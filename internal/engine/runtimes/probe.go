@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,21 +131,26 @@ func ListModels(ctx context.Context, f *fetch.Fetcher, t fetch.Target) ([]Listed
 	return list.Data, err
 }
 
-// listedModel requests the list of models of OpenAI's API and returns the first.
+// listedModel requests the list of models of OpenAI's API and returns the first that is no LoRA adapter.
 func listedModel(ctx context.Context, p prober) (string, error) {
 	list, err := p.models(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case len(list.Data) == 0 || list.Data[0].ID == "":
-		return "", fmt.Errorf("GET %s: names no model", modelsPath)
-	case len(list.Data[0].ID) > maxModelBytes:
-		return "", fmt.Errorf("GET %s: the model's name has %d bytes", modelsPath, len(list.Data[0].ID))
 	}
-	if root := string(list.Data[0].Root); p.root != nil && len(root) <= fleet.MaxSourceKey {
+	var first ListedModel
+	if i := slices.IndexFunc(list.Data, func(m ListedModel) bool { return m.Parent == "" }); i >= 0 {
+		first = list.Data[i]
+	}
+	switch {
+	case first.ID == "":
+		return "", fmt.Errorf("GET %s: names no model", modelsPath)
+	case len(first.ID) > maxModelBytes:
+		return "", fmt.Errorf("GET %s: the model's name has %d bytes", modelsPath, len(first.ID))
+	}
+	if root := string(first.Root); p.root != nil && len(root) <= fleet.MaxSourceKey {
 		*p.root = root
 	}
-	return list.Data[0].ID, nil
+	return first.ID, nil
 }
 
 var (

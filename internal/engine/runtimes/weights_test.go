@@ -19,6 +19,7 @@ func TestWeightsOfTheListedModel(t *testing.T) {
 		"vLLM, a served name":    {"vLLM", `{"data":[{"id":"qwen","root":"Qwen/Qwen3-8B","parent":null}]}`, "qwen", "Qwen/Qwen3-8B"},
 		"vLLM, the model's name": {"vLLM", `{"data":[{"id":"Qwen/Qwen3-8B","root":"Qwen/Qwen3-8B"}]}`, "Qwen/Qwen3-8B", "Qwen/Qwen3-8B"},
 		"vLLM, a path":           {"vLLM", `{"data":[{"id":"qwen","root":"/models/qwen"},{"id":"sql","root":"/lora","parent":"qwen"}]}`, "qwen", "/models/qwen"},
+		"vLLM, an adapter first": {"vLLM", `{"data":[{"id":"sql","root":"/lora","parent":"qwen"},{"id":"qwen","root":"/models/qwen"}]}`, "qwen", "/models/qwen"},
 		"SGLang repeats":         {"SGLang", `{"data":[{"id":"team/qwen","root":"team/qwen"}]}`, "team/qwen", ""},
 		"no root":                {"vLLM", `{"data":[{"id":"qwen","root":null}]}`, "qwen", ""},
 		"no text":                {"vLLM", `{"data":[{"id":"qwen","root":["a"]}]}`, "qwen", ""},
