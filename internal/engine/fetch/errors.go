@@ -113,7 +113,7 @@ func clientError(ctx context.Context, err error, host string) error {
 		return timeout("no connection could be made in time", reach)
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		return timeout("no complete answer before the scrape's deadline", "is it overloaded, or is the scrape timeout too short?")
-	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"), strings.Contains(text, "first record does not look like a TLS handshake"):
 		return wrongProtocol(ReasonTLS, "it does not speak TLS", "write http:// in the URL")
 	case strings.Contains(text, `malformed HTTP response "\x15\x03`): // an alert of TLS
 		return speaksTLS()

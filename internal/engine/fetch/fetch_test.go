@@ -314,8 +314,9 @@ func TestFetchOfOtherProtocols(t *testing.T) {
 	}()
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
 	for address, want := range map[string]string{
-		"https" + strings.TrimPrefix(plain, "http"): "it does not speak TLS: write http:// in the URL",
-		secure.URL: "its TLS certificate is not accepted: ",
+		"https" + strings.TrimPrefix(plain, "http"):      "it does not speak TLS: write http:// in the URL",
+		"https://" + ln.Addr().String():                  "it does not speak TLS: write http:// in the URL",
+		secure.URL:                                       "its TLS certificate is not accepted: ",
 		"http" + strings.TrimPrefix(secure.URL, "https"): "it speaks TLS: write https:// in the URL",
 		"http://" + ln.Addr().String():                   "it does not speak HTTP: is the port right?",
 	} {
