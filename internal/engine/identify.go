@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/backoff"
@@ -40,7 +41,7 @@ func (e *Engine) identify(ctx context.Context) bool {
 	if e.closeIdentified() {
 		e.logger.Info("engine identified", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)
 		if err != nil {
-			e.logger.Warn("engine identified in part", "missing", clip.Line(err.Error(), 500))
+			e.logger.Warn("engine identified in part", "missing", clip.Line(strings.ReplaceAll(err.Error(), "\n", "; "), 500))
 		}
 	}
 	if e.status.Identity != was || described {
