@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -36,7 +37,7 @@ func engineComparison() Dashboard {
 
 // engine selects a family of the chosen engines. More matchers may follow.
 func engine(family string, more ...string) string {
-	return "gpustack:" + family + "{" + strings.Join(append([]string{engineSelector}, more...), ", ") + "}"
+	return "gpustack:" + family + "{" + strings.Join(slices.Concat([]string{engineSelector}, more, streamed(family)), ", ") + "}"
 }
 
 // countedEngine selects a metric of the chosen engines, for expressions that add up instances: those whose role counts it.

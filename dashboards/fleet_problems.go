@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ const (
 
 // inFleet selects a family in the chosen clusters.
 func inFleet(family string, matchers ...string) string {
-	return "gpustack:" + family + `{` + strings.Join(append([]string{`cluster_name=~"$cluster_name"`}, matchers...), ", ") + "}"
+	return "gpustack:" + family + `{` + strings.Join(slices.Concat([]string{`cluster_name=~"$cluster_name"`}, matchers, streamed(family)), ", ") + "}"
 }
 
 // problemsExpr is the union of all problems: the value is the severity, and labels say the rest. What each problem says is taken

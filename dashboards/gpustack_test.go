@@ -43,7 +43,7 @@ func gpustackAsks(t *testing.T) (all []asked) {
 }
 
 // engineLabels are those that engines give their samples; the mapping keeps them.
-var engineLabels = []string{"finished_reason"}
+var engineLabels = []string{"finished_reason", "is_streaming"}
 
 // labelsOf returns the labels that samples of this name have: those of their source, those of the family, and le of buckets.
 func labelsOf(metric string) (names []string, ok bool) {

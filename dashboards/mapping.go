@@ -101,7 +101,7 @@ func familyMatrix() Panel {
 	for _, f := range coreFamilies() {
 		// 1 where the family is, 0 where the engine is and the family is not.
 		families = append(families, fmt.Sprintf(`label_replace(%s or 0 * %s, "family", "%s", "", "")`,
-			per("group", perInstance, inFleet(f.name)), per("group", perInstance, inFleet("runtime_scrape_success")), f.title))
+			per("group", perInstance, "gpustack:"+f.name+`{cluster_name=~"$cluster_name"}`), per("group", perInstance, inFleet("runtime_scrape_success")), f.title))
 	}
 	return Panel{
 		Kind: Table, H: 8, Title: "Core metrics present, by engine",

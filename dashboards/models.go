@@ -43,7 +43,7 @@ func models() Dashboard {
 func onModel(family string) string { return family + "{" + modelSelector + "}" }
 
 func ofInstances(family string, matchers ...string) string {
-	return family + "{" + strings.Join(append([]string{instanceSelector}, matchers...), ", ") + "}"
+	return family + "{" + strings.Join(slices.Concat([]string{instanceSelector}, matchers, streamed(family)), ", ") + "}"
 }
 
 // counted selects a family of the chosen instances as ofInstances does, for expressions that add them up: those whose role counts it.

@@ -61,13 +61,13 @@ func spread(title, description, family, unit, absent string) Panel {
 }
 
 func modelLatency() []Panel {
-	ttft := latency("Time to first token", "From a request's arrival to its first token, queue included. Grows with waiting requests and with long prompts: see Waiting, and the row with the latency by phase.", "gpustack:time_to_first_token_seconds", "this engine does not measure it, or no request came")
+	ttft := latency("Time to first token", "From a request's arrival to its first token, queue included, of streamed answers where SGLang tells them apart. Grows with waiting requests and with long prompts: see Waiting, and the row with the latency by phase.", "gpustack:time_to_first_token_seconds", "this engine does not measure it, or no request came")
 	itl := latency("Time between tokens", "Between two tokens of one request: how fluent an answer is. It grows with concurrent requests and with prompts that are computed in between.", "gpustack:inter_token_latency_seconds", "this engine does not measure it: see Time per output token")
 	tpot := latency("Time per output token", "Mean of a request's time per token after the first, one value a request. Hides single pauses, which the panel on the left shows.", "gpustack:time_per_output_token_seconds", "this engine does not measure it: vLLM from 0.11 on does")
 	e2e := latency("End-to-end latency", "From a request's arrival to its last token. Depends on the length of answers most of all: read it beside Generated tokens a request.", "gpustack:e2e_request_latency_seconds", "this engine does not measure it, or no request ended")
 	return slices.Concat(ttft, itl, e2e, tpot, []Panel{
 		latencyTable(),
-		spread("Time to first token, all requests", "How long requests waited for their first token. A second band above is requests that queued, or prompts that the cache did not have.", "gpustack:time_to_first_token_seconds", "s", "this engine does not measure it, or no request came"),
+		spread("Time to first token, all requests", "How long requests waited for their first token; on SGLang from 0.5.17 on only streamed answers. A second band above is requests that queued, or prompts that the cache did not have.", "gpustack:time_to_first_token_seconds", "s", "this engine does not measure it, or no request came"),
 		spread("End-to-end latency, all requests", "How long requests took, from arrival to last token. Two bands are two kinds of requests; a band that rises is a queue.", "gpustack:e2e_request_latency_seconds", "s", "this engine does not measure it, or no request ended"),
 	})
 }

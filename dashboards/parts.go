@@ -63,9 +63,19 @@ func counting(family string) string {
 	return c.Matcher()
 }
 
+// streamed is the matcher of streamed answers for the time to first token, and nothing for other metrics. SGLang also measures answers that are
+// not streamed, whose first token arrives with the last one. Other engines, and SGLang before 0.5.17, have no such label.
+func streamed(family string) []string {
+	if strings.HasPrefix(strings.TrimPrefix(family, catalog.Prefix), "time_to_first_token_seconds") {
+		return []string{`is_streaming!="false"`}
+	}
+	return nil
+}
+
 // quantiles returns the panel of a histogram's quantiles and, beside it, the one of the share of observations above the
 // highest finite bucket: where that isn't 0, the quantiles are capped and lie. Both are grouped by the given labels.
 func quantiles(title, description, family, selector string, by ...string) []Panel {
+	selector = strings.Join(append([]string{selector}, streamed(family)...), ", ")
 	group := strings.Join(by, ", ")
 	legend := legendOf(by)
 	var queries []Query

@@ -47,7 +47,7 @@ func prefillDecode() Dashboard {
 
 // pd selects a metric of the model. Panels that show the roles which the viewer chose give [chosenRoles].
 func pd(family string, matchers ...string) string {
-	return "gpustack:" + family + "{" + strings.Join(append([]string{modelSelector}, matchers...), ", ") + "}"
+	return "gpustack:" + family + "{" + strings.Join(slices.Concat([]string{modelSelector}, matchers, streamed(family)), ", ") + "}"
 }
 
 // pdCounted is [pd] of the role that counts the metric, if the viewer chose it.
@@ -146,7 +146,7 @@ func pdNow() []Panel {
 	return []Panel{
 		{Kind: Stat, Title: "Bottleneck", Description: aboutBottleneck, Values: bottlenecks(), Background: true, NoValue: "no instance has a role", Queries: []Query{{Expr: bottleneck(), Legend: "Bottleneck"}}},
 		stat("Requests", "Requests that ended successfully per second, each counted once, on the decode side.", "reqps", rateOf(pd("request_success_total", counting("request_success"))), 1),
-		stat("Time to first token", "Mean time that users wait for the first token. vLLM: the time of the prefill side plus that of the decode side. SGLang: the time of the decode side, which has the request from the beginning.", "s", whole("time_to_first_token_seconds"), 2),
+		stat("Time to first token", "Mean time that users wait for the first token. vLLM: the time of the prefill side plus that of the decode side. SGLang: the time of the decode side, which has the request from the beginning; streamed answers only, from 0.5.17 on.", "s", whole("time_to_first_token_seconds"), 2),
 		stat("Generated tokens", "Tokens generated per second on the decode side: what the model delivers.", tokensPerSecond, rateOf(pd("generation_tokens_total", counting("generation_tokens"))), 1),
 		stat("KV cache sent", "Bytes of KV cache per second that the prefill side sent to the decode side. Compare with the bandwidth of the network between them.", "Bps", transferred("pd_kv_transfer_bytes_sum"), 1),
 		failures,

@@ -1,6 +1,9 @@
 package dashboards
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // pdLines is a time series panel of the dashboard about prefill and decode.
 func pdLines(title, description, unit, absent string, width int, queries ...Query) Panel {
@@ -15,6 +18,7 @@ const (
 // sides is quantiles() with the mean, which the engine's buckets cannot distort: those of NIXL end at 5 seconds.
 func sides(title, description, family, selector, by string) []Panel {
 	panels := quantiles(title, description, family, selector, by)
+	selector = strings.Join(append([]string{selector}, streamed(family)...), ", ")
 	of := func(suffix string) string { return rateOver(by, family+suffix+"{"+selector+"}") }
 	panels[0].Queries = append(panels[0].Queries, Query{Expr: of("_sum") + " / (" + of("_count") + " > 0)", Legend: "mean {{" + by + "}}"})
 	panels[0].Overrides = []Override{thin(), {Matching: "mean.*", Properties: map[string]any{"custom.lineStyle": object{"fill": "dash", "dash": []int{8, 6}}}}}
@@ -94,7 +98,7 @@ func pdLatency() []Panel {
 	selector := modelSelector + ", " + chosenRoles + `, role!="router"`
 	decode := modelSelector + ", " + chosenRoles + `, role!~"prefill|router"`
 	panels := slices.Concat(
-		sides("Time to first token by side", "What each side measures from the arrival of the request there. vLLM: users wait for both. SGLang: users wait for the decode side's time. mean of users: what they wait in all.", "gpustack:time_to_first_token_seconds", selector, byRole),
+		sides("Time to first token by side", "What each side measures from the arrival of the request there. vLLM: users wait for both. SGLang: users wait for the decode side's time; streamed answers only, from 0.5.17 on. mean of users: what they wait in all.", "gpustack:time_to_first_token_seconds", selector, byRole),
 		sides("End-to-end latency by side", "From the arrival at a side to the last token there. The prefill side's ends with its first token.", "gpustack:e2e_request_latency_seconds", selector, byRole),
 		sides("Time between tokens", "Between two tokens of a request on the decode side. It should not depend on prompts: they are computed elsewhere.", "gpustack:inter_token_latency_seconds", decode, byRole),
 		sides("Time per output token", "Mean of a request's time per token after the first, on the decode side.", "gpustack:time_per_output_token_seconds", decode, byRole),

@@ -27,7 +27,7 @@ func Queries() []Query {
 		},
 		{
 			"Time to first token, 95th percentile, by runtime",
-			`histogram_quantile(0.95, sum by (le, runtime) (rate(gpustack:time_to_first_token_seconds_bucket{role!~"prefill|router"}[1m])))`,
+			`histogram_quantile(0.95, sum by (le, runtime) (rate(gpustack:time_to_first_token_seconds_bucket{role!~"prefill|router", is_streaming!="false"}[1m])))`,
 		},
 		{
 			"KV cache in use, by instance",
