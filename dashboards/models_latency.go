@@ -48,11 +48,11 @@ func latency(title, description, family, absent string) []Panel {
 	return panels
 }
 
-// spread is the heatmap of a histogram over instances. Instances whose bounds differ, as between versions of an engine, cannot be
+// spread is the heatmap of a histogram over the instances whose role counts it. Instances whose bounds differ, as between versions of an engine, cannot be
 // added bucket by bucket: only bounds that all have are kept, which is coarser and true. Grafana 10.0 reports an error for a heatmap
 // without any series, so there is always one.
 func spread(title, description, family, unit, absent string) Panel {
-	rate := fmt.Sprintf("rate(%s[$__rate_interval])", ofInstances(family+"_bucket"))
+	rate := fmt.Sprintf("rate(%s[$__rate_interval])", ofInstances(family+"_bucket", counting(family)))
 	return Panel{
 		Kind: Heatmap, W: 12, H: 9, Title: title, Unit: unit,
 		Description: description + " Colour is requests per second. Empty: " + absent + ". Where instances have different buckets, only bounds that all of them have are shown.",

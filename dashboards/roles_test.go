@@ -33,7 +33,7 @@ func roleFaults(root parser.Expr) (faults []string) {
 		}
 		for _, name := range namesOf(s) {
 			counts, ok := catalog.CountingOf(name)
-			if !ok || !slices.ContainsFunc(path, mixesRoles) || tellsOfPresence(path) {
+			if !ok || !slices.ContainsFunc(path, mixesRoles) || hasNoValue(s, path) {
 				continue
 			}
 			if !selects(s, counts) {
@@ -43,6 +43,23 @@ func roleFaults(root parser.Expr) (faults []string) {
 		return nil
 	})
 	return faults
+}
+
+// hasNoValue reports whether a selector's values are not in the result: it is counted, or on the right side of and or unless.
+func hasNoValue(s parser.Node, path []parser.Node) bool {
+	for i, n := range path {
+		b, ok := n.(*parser.BinaryExpr)
+		if !ok || b.Op != parser.LAND && b.Op != parser.LUNLESS {
+			if tellsOfPresence(path[i : i+1]) {
+				return true
+			}
+			continue
+		}
+		if below := append(slices.Clone(path[i+1:]), s); below[0] == b.RHS {
+			return true
+		}
+	}
+	return false
 }
 
 // mixesRoles reports whether a node adds up several instances of a model, whatever their roles.
@@ -92,6 +109,9 @@ func TestRoleFaults(t *testing.T) {
 		{`sum by (model_name) (sum by (model_instance_name) (rate(gpustack:prompt_tokens_total[5m])))`, 1},
 		{`sum by (model_instance_name) (rate(gpustack:prompt_tokens_total[5m]))`, 0},
 		{`sum by (model_name, role) (rate(gpustack:prompt_tokens_total[5m]))`, 0},
+		{`sum by (le) (rate(gpustack:request_prompt_tokens_bucket[5m])) and on (le) count by (le) (gpustack:request_prompt_tokens_bucket)`, 1},
+		{`gpustack:model_info and on (model_name) sum by (model_name) (gpustack:num_requests_running)`, 0},
+		{`sum(gpustack:model_running_instances unless on (model_name) gpustack:num_requests_running)`, 0},
 		{`sum without (role) (gpustack:num_requests_running)`, 0}, // every instance is still there
 		{`sum without (model_instance_name, role) (gpustack:num_requests_running)`, 1},
 		{`sum(gpustack:num_requests_running{role!="router"})`, 0},
