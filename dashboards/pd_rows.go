@@ -194,8 +194,8 @@ func pdWork() []Panel {
 	}
 	return []Panel{
 		accepted,
-		pdLines("Tokens per step", "Tokens that one step of the decode side yields: 1 without accepted drafts. vLLM: 1 plus accepted tokens for each draft. SGLang: its own figure.", "none", off, 8,
-			Query{Expr: "1 + " + rate("spec_decode_accepted_tokens_total") + " / (" + rate("spec_decode_drafts_total") + " > 0) or avg(" + pdCounted("spec_decode_accept_length") + ")", Legend: "tokens per step"}),
+		pdLines("Tokens per step", "Tokens that one step of the decode side yields: 1 without accepted drafts. vLLM: 1 plus accepted tokens for each draft. SGLang: its own figure; its 0 means that it drafts nothing, and is not shown.", "none", off, 8,
+			Query{Expr: "1 + " + rate("spec_decode_accepted_tokens_total") + " / (" + rate("spec_decode_drafts_total") + " > 0) or avg(" + pdCounted("spec_decode_accept_length") + " > 0)", Legend: "tokens per step"}),
 		pdLines("Drafted and accepted tokens", "Tokens drafted and accepted per second. What is drafted and not accepted is wasted work.", tokensPerSecond, off, 8,
 			Query{Expr: rate("spec_decode_draft_tokens_total"), Legend: "drafted"}, Query{Expr: rate("spec_decode_accepted_tokens_total"), Legend: "accepted"}),
 		work("Computation per GPU", "estimated_flops_per_gpu_total", "si:FLOPS", "Floating-point operations per second. The prefill side should be near what its GPU can do; the decode side is limited by memory."),

@@ -164,7 +164,7 @@ func (r *targetReader) combinations() {
 			if n.kind == kindArray && i < len(n.items) {
 				p, n = p.index(i), n.items[i]
 			}
-			r.fault(p, n, "found the label %s, which is dropped or summed over as well: of replicas the lowest one's labels stay", quote(name))
+			r.fault(p, n, "found the label %s, which drop or sum_over removes, allowed is a label that stays: of replicas the lowest one's labels are written", quote(name))
 		}
 	}
 	refuse(r.target.as == AsCount, keyScale, "does not go with as: count: numbers of observations have no unit")
