@@ -21,7 +21,7 @@ import (
 // Worker are the flags of every command that runs a worker, with their kong tags. Names, environment variables and defaults
 // are GPUStack's where it has them.
 type Worker struct {
-	Engine []string `name:"engine" help:"Engine to monitor. Repeat the flag for each engine: url=http://127.0.0.1:8000[,model=NAME][,instance=NAME][,runtime=vLLM][,version=0.11.0][,path=/metrics][,role=prefill][,group=NAME][,connector=NixlConnector]. Omitted values are detected. Key in files: engines." placeholder:"KEY=VALUE,..." sep:"none" key:"engines" env:"GPUSTACK_ENGINES" group:"Worker"`
+	Engine []string `name:"engine" help:"Engine to monitor. Repeat the flag for each engine: url=http://127.0.0.1:8000[,model=NAME][,instance=NAME][,runtime=vLLM][,version=0.11.0][,path=/metrics][,role=prefill][,group=NAME][,connector=NixlConnector]. Omitted values are detected. Roles are prefill, decode and router. Key in files: engines." placeholder:"KEY=VALUE,..." sep:"none" key:"engines" env:"GPUSTACK_ENGINES" group:"Worker"`
 
 	WorkerName           string            `help:"Name of this worker. Default: the host name." placeholder:"NAME" env:"GPUSTACK_WORKER_NAME" group:"Worker"`
 	WorkerIP             string            `name:"worker-ip" help:"Address at which the server scrapes this worker. Default: the local address of the connection to the server." placeholder:"ADDRESS" env:"GPUSTACK_WORKER_IP" group:"Worker"`
