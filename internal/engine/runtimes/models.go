@@ -25,6 +25,7 @@ type modelScan struct {
 	seen   [MaxNames / 64]uint64 // of before
 	last   int                   // index in before of the last sample's model
 	added  []string
+	plain  [maxModelBytes]byte // space for a name without its escapes
 }
 
 func newModelScan(before []string) modelScan {
@@ -32,19 +33,22 @@ func newModelScan(before []string) modelScan {
 }
 
 func (m *modelScan) add(s *exposition.Sample) {
-	value := modelOf(s)
-	if len(value) == 0 || len(value) > maxModelBytes {
+	name := modelOf(s)
+	if len(name) == 0 || len(name) > maxModelBytes {
 		return
 	}
-	if i := m.find(value); i >= 0 {
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name = exposition.Unescape(m.plain[:0], name)
+	}
+	if i := m.find(name); i >= 0 {
 		m.last = i
 		m.seen[i/64] |= 1 << (i % 64)
 		return
 	}
-	if slices.ContainsFunc(m.added, func(name string) bool { return standsFor(value, name) }) || len(m.added) >= MaxNames {
+	if len(m.added) >= MaxNames || slices.ContainsFunc(m.added, func(have string) bool { return have == string(name) }) {
 		return
 	}
-	m.added = append(m.added, string(exposition.Unescape(nil, value)))
+	m.added = append(m.added, string(name))
 }
 
 // modelOf returns the escaped value of the label that names the sample's model.
@@ -60,21 +64,13 @@ func modelOf(s *exposition.Sample) []byte {
 }
 
 // find returns the index of a model of the page before, -1 if it is not there. It tries the last sample's model and its successor first.
-func (m *modelScan) find(escaped []byte) int {
+func (m *modelScan) find(name []byte) int {
 	for _, i := range [...]int{m.last, m.last + 1} {
-		if i < len(m.before) && standsFor(escaped, m.before[i]) {
+		if i < len(m.before) && m.before[i] == string(name) {
 			return i
 		}
 	}
-	return slices.IndexFunc(m.before, func(name string) bool { return standsFor(escaped, name) })
-}
-
-// standsFor reports whether an escaped value is that of a name.
-func standsFor(escaped []byte, name string) bool {
-	if bytes.IndexByte(escaped, '\\') < 0 {
-		return string(escaped) == name
-	}
-	return string(exposition.Unescape(nil, escaped)) == name
+	return slices.IndexFunc(m.before, func(have string) bool { return have == string(name) })
 }
 
 // result returns the models of the page: the slice of the page before if they are the same ones, else a new one with those that go on

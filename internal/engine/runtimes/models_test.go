@@ -79,11 +79,12 @@ func TestModelsThatChange(t *testing.T) {
 	}
 }
 
-// The models of a page cost no allocation while they stay the same.
+// The models of a page cost no allocation while they stay the same, with escapes in their names or without.
 func TestModelsAllocateNothing(t *testing.T) {
 	var page strings.Builder
 	for i := range 40 {
 		fmt.Fprintf(&page, "vllm:num_requests_running{engine=\"0\",model_name=\"m%d\"} 1\n", i)
+		fmt.Fprintf(&page, "vllm:num_requests_running{engine=\"0\",model_name=\"C:\\\\models\\\\m%d\"} 1\n", i)
 	}
 	r, text := vllm(), []byte(page.String())
 	r, _ = ByName(r.Name)

@@ -2,6 +2,7 @@ package runtimes
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -154,6 +155,15 @@ sglang:num_decode_prealloc_queue_reqs{dp_rank="0",tp_rank="1"} 57
 `)).Work
 	if w.Requests != 4+5+1+57 {
 		t.Errorf("the data-parallel ranks have %v requests", w.Requests)
+	}
+	var many strings.Builder // ranks, in an order that mixes their replicas
+	for tp := range 4 {
+		for dp := range 500 {
+			fmt.Fprintf(&many, "sglang:num_running_reqs{dp_rank=\"%d\",tp_rank=\"%d\"} %d\n", dp, tp, dp+tp)
+		}
+	}
+	if w = sglang().Read([]byte(many.String())).Work; w.Requests != 500*499/2+500*3 {
+		t.Errorf("500 data-parallel ranks have %v requests", w.Requests)
 	}
 	w = dynamo().Read([]byte("dynamo_frontend_active_requests 2\ndynamo_frontend_inflight_requests 2\n")).Work
 	if w.Requests != 2 || w.HasCounters {

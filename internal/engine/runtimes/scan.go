@@ -50,8 +50,8 @@ func newCounterScan(list []series) *counterScan {
 // totals returns the total of each series on a page. It skips values that are not finite. It tells models of each sample that counts.
 func (c *counterScan) totals(page []byte, models *modelScan) []total {
 	result := make([]total, len(c.list))
-	var space [64]group
-	groups := space[:0]
+	var space [indexedGroups]group
+	replicas := groups{list: space[:0]}
 	var sample exposition.Sample
 	lines := exposition.NewScanner(page, exposition.Text)
 	for lines.ScanAny() {
@@ -72,7 +72,7 @@ func (c *counterScan) totals(page []byte, models *modelScan) []total {
 			}
 			if v, ok := exposition.ParseNumber(sample.Value); ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
 				if len(s.replicas) > 0 {
-					groups, v = s.increase(groups, i, &sample, v)
+					v = replicas.increase(groupKey{i, s.labelsHash(&sample)}, v)
 				}
 				result[i].sum += v
 				result[i].found = true
@@ -85,33 +85,77 @@ func (c *counterScan) totals(page []byte, models *modelScan) []total {
 
 // group is the largest value so far of samples that are replicas of one another.
 type group struct {
-	series int
-	labels uint64 // a hash of the labels that don't number replicas
-	value  float64
+	groupKey
+	value float64
 }
 
-// increase returns by how much a sample of the series with index i increases the sum of its groups' largest values.
-func (s *series) increase(groups []group, i int, sample *exposition.Sample, v float64) ([]group, float64) {
-	labels := uint64(fnvOffset)
+type groupKey struct {
+	series int
+	labels uint64 // series.labelsHash
+}
+
+// groups are the groups of a page.
+type groups struct {
+	list  []group
+	index map[groupKey]int // of list; nil up to indexedGroups
+}
+
+// indexedGroups is from how many groups on they have an index. Few are found faster without one.
+const indexedGroups = 64
+
+// increase returns by how much a value increases the sum of the groups' largest values.
+func (g *groups) increase(key groupKey, v float64) float64 {
+	at, known := g.find(key)
+	if !known {
+		g.add(group{key, v})
+		return v
+	}
+	more := max(0, v-g.list[at].value)
+	g.list[at].value += more
+	return more
+}
+
+func (g *groups) find(key groupKey) (at int, known bool) {
+	if g.index != nil {
+		at, known = g.index[key]
+		return at, known
+	}
+	for i := range g.list {
+		if g.list[i].groupKey == key {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (g *groups) add(added group) {
+	if g.index == nil && len(g.list) == indexedGroups {
+		g.index = make(map[groupKey]int, 2*indexedGroups)
+		for i := range g.list {
+			g.index[g.list[i].groupKey] = i
+		}
+	}
+	if g.index != nil {
+		g.index[added.groupKey] = len(g.list)
+	}
+	g.list = append(g.list, added)
+}
+
+// labelsHash returns a hash of the labels that don't number replicas.
+func (s *series) labelsHash(sample *exposition.Sample) uint64 {
+	hash := uint64(fnvOffset)
 	for _, l := range sample.Labels {
 		if slices.ContainsFunc(s.replicas, func(name string) bool { return name == string(l.Name) }) {
 			continue
 		}
 		for _, text := range [...][]byte{l.Name, l.Value} {
 			for _, b := range text {
-				labels = (labels ^ uint64(b)) * fnvPrime
+				hash = (hash ^ uint64(b)) * fnvPrime
 			}
-			labels = (labels ^ '"') * fnvPrime
+			hash = (hash ^ '"') * fnvPrime
 		}
 	}
-	for j := range groups {
-		if g := &groups[j]; g.series == i && g.labels == labels {
-			more := max(0, v-g.value)
-			g.value += more
-			return groups, more
-		}
-	}
-	return append(groups, group{i, labels, v}), v
+	return hash
 }
 
 // Parameters of the hash FNV-1a.
