@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -196,9 +197,19 @@ type modelDecision struct {
 	listed      []runtimes.ListedModel
 	commandLine ModelNames
 	adapters    map[string]bool
+
+	onPage map[string]bool                 // of names
+	byID   map[string]runtimes.ListedModel // of listed
 }
 
 func (d *modelDecision) decide() *PageModels {
+	d.onPage, d.byID = make(map[string]bool, len(d.names)), make(map[string]runtimes.ListedModel, len(d.listed))
+	for _, name := range d.names {
+		d.onPage[name] = true
+	}
+	for _, l := range d.listed {
+		d.byID[l.ID] = l
+	}
 	page := &PageModels{Of: make(map[string]string, len(d.names))}
 	for _, name := range d.names {
 		if _, part := d.parts[name]; part || d.isAdapter(name) {
@@ -218,34 +229,25 @@ func (d *modelDecision) decide() *PageModels {
 	return page
 }
 
-func (d *modelDecision) find(name string) (runtimes.ListedModel, bool) {
-	i := slices.IndexFunc(d.listed, func(l runtimes.ListedModel) bool { return l.ID == name })
-	if i < 0 {
-		return runtimes.ListedModel{}, false
-	}
-	return d.listed[i], true
-}
-
 func (d *modelDecision) isAdapter(name string) bool {
-	listed, _ := d.find(name)
-	return listed.Parent != "" || d.adapters[name] || slices.Contains(d.commandLine.Adapters, name)
+	return d.byID[name].Parent != "" || d.adapters[name] || slices.Contains(d.commandLine.Adapters, name)
 }
 
 // firstName returns, of the names that a model has, the first one on the page: in the order of the command line, or of the engine's list.
 func (d *modelDecision) firstName(name string) string {
 	if slices.Contains(d.commandLine.Served, name) {
 		for _, served := range d.commandLine.Served {
-			if slices.Contains(d.names, served) {
+			if d.onPage[served] {
 				return served
 			}
 		}
 	}
-	own, _ := d.find(name)
-	if own.Root == "" {
+	root := d.byID[name].Root
+	if root == "" {
 		return name
 	}
 	for _, l := range d.listed {
-		if l.Root == own.Root && l.Parent == "" && slices.Contains(d.names, l.ID) && !d.isAdapter(l.ID) {
+		if l.Root == root && d.onPage[l.ID] && !d.isAdapter(l.ID) {
 			return l.ID
 		}
 	}
@@ -254,16 +256,13 @@ func (d *modelDecision) firstName(name string) string {
 
 // ownerOf returns the model that an adapter or a part belongs to, "" if that is not known.
 func (d *modelDecision) ownerOf(name string, page *PageModels) string {
-	owner := d.parts[name]
-	if listed, ok := d.find(name); ok && owner == "" {
-		owner = string(listed.Parent)
-	}
+	owner := cmp.Or(d.parts[name], string(d.byID[name].Parent))
 	if model, ok := page.Of[owner]; ok && model != "" {
 		return model
 	}
-	if base, ok := d.find(owner); ok && base.Root != "" {
+	if root := d.byID[owner].Root; root != "" {
 		for _, l := range d.listed {
-			if model := page.Of[l.ID]; l.Root == base.Root && l.Parent == "" && model != "" {
+			if model := page.Of[l.ID]; l.Root == root && l.Parent == "" && model != "" {
 				return model
 			}
 		}

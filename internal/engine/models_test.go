@@ -55,6 +55,7 @@ func TestModelsOfAPage(t *testing.T) {
 			name: "an adapter of a model that has another name on the page", page: pageOf("a", "b", "sql"),
 			listed: `{"data":[{"id":"a","root":"/w/a"},{"id":"a-long","root":"/w/a"},{"id":"b"},{"id":"sql","parent":"a-long"}]}`, want: "a, b", of: map[string]string{"sql": "a"},
 		},
+		{name: "an entry of the list that comes twice", page: pageOf("a", "b"), listed: `{"data":[{"id":"a"},{"id":"a","parent":"b"},{"id":"b"},{}]}`, want: "a, b"},
 		{name: "an adapter of nobody knows which", page: pageOf("a", "b", "sql") + lora, want: "a, b", of: map[string]string{"sql": ""}},
 		{name: "adapters alone", page: pageOf("sql", "fr") + lora, want: "", of: map[string]string{"sql": "", "fr": ""}},
 		{

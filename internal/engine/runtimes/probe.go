@@ -125,10 +125,22 @@ func (p prober) models(ctx context.Context) (list modelList, err error) {
 	return list, err
 }
 
-// ListModels requests the list of models of OpenAI's API from the engine at t.
+// maxListed bounds the entries of ListModels.
+const maxListed = 4096
+
+// ListModels requests the list of models of OpenAI's API from the engine at t. It returns at most maxListed entries, the first one of
+// each ID.
 func ListModels(ctx context.Context, f *fetch.Fetcher, t fetch.Target) ([]ListedModel, error) {
 	list, err := prober{fetcher: f, target: t}.models(ctx)
-	return list.Data, err
+	seen := make(map[string]bool, min(len(list.Data), maxListed))
+	var first []ListedModel
+	for _, m := range list.Data {
+		if len(first) < maxListed && m.ID != "" && !seen[m.ID] {
+			seen[m.ID] = true
+			first = append(first, m)
+		}
+	}
+	return first, err
 }
 
 // listedModel requests the list of models of OpenAI's API and returns the first that is no LoRA adapter.
