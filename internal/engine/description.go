@@ -107,6 +107,7 @@ func (e *Engine) ownModel() string {
 }
 
 // HasNoModel reports whether an engine in this state is complete without a model: a gateway, or a router of engines that are not known.
+// A server takes neither without its runtime.
 func (s *Status) HasNoModel() bool {
-	return runtimes.IsGateway(s.Runtime) || s.Role == fleet.RoleRouter
+	return runtimes.IsGateway(s.Runtime) || s.Role == fleet.RoleRouter && s.Runtime != ""
 }

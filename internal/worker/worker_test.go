@@ -259,12 +259,19 @@ func TestEngineThatNeverAnsweredAndHasNoModelIsNotReported(t *testing.T) {
 	s := newFakeServer(t)
 	o := options(t)
 	o.ServerURL, o.Token = s.URL, joinToken
-	o.Engines = []engine.Declaration{{URL: "http://127.0.0.1:1"}, {URL: "http://127.0.0.1:2", Model: "m", Instance: "named"}}
-	run(t, o)
+	o.Engines = []engine.Declaration{
+		{URL: "http://127.0.0.1:1"}, {URL: "http://127.0.0.1:2", Model: "m", Instance: "named"}, {URL: "http://127.0.0.1:3", Role: fleet.RoleRouter},
+	}
+	w := run(t, o)
 	eventually(t, "a report", func() bool { r, _ := s.lastReport(); return len(r.Instances) == 1 })
 	r, _ := s.lastReport()
 	if in := r.Instances[0]; in.Name != "named" || in.State != fleet.InstanceStarting {
 		t.Errorf("got %+v", in)
+	}
+	for _, in := range w.instances.Reported() { // what the server would refuse is logged
+		if fault := fleet.CheckInstance(&in); fault != nil {
+			t.Errorf("%s is to be reported: %v", in.Name, fault)
+		}
 	}
 }
 
