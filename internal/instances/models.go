@@ -83,7 +83,7 @@ func (p *pageModels) next(c modelChange) *pageModels {
 		return p
 	}
 	if !p.areSeveral() && len(c.page.Names) < 2 {
-		return &pageModels{page: c.page, names: p.names}
+		return &pageModels{page: c.page, names: p.names, added: p.added, addedSince: p.addedSince}
 	}
 	n := &pageModels{page: c.page, names: map[string]string{}, added: p.added, addedSince: p.addedSince}
 	if c.now.Sub(n.addedSince) >= newModelWindow {

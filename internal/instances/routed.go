@@ -1,6 +1,7 @@
 package instances
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -27,14 +28,26 @@ func (in *Instance) describe() {
 func (m *Manager) SetRoutedModel(name, model string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.routed[name] == model || len(m.routed) >= m.max && m.routed[name] == "" {
+	if m.routed[name] == model {
 		return
+	}
+	if _, known := m.routed[name]; !known && len(m.routed) >= m.max {
+		m.forgetRouted()
 	}
 	if m.routed == nil {
 		m.routed = make(map[string]string)
 	}
 	m.routed[name] = model
 	m.refresh.send()
+}
+
+// forgetRouted forgets the models of routers that are not there. The caller holds m.mu.
+func (m *Manager) forgetRouted() {
+	there := make(map[string]bool, len(m.byKey))
+	for _, in := range m.byKey {
+		there[in.engine.Status().Name] = true
+	}
+	maps.DeleteFunc(m.routed, func(name, _ string) bool { return !there[name] })
 }
 
 // route gives each router the model of the engines that it passes requests to. It keeps the last one while none of them is known. The caller

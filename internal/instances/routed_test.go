@@ -1,6 +1,7 @@
 package instances
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,6 +99,26 @@ func TestRouterOfEnginesElsewhere(t *testing.T) {
 	r.Upstreams = "10.9.9.9:8001 127.0.0.1:8002"
 	m.meets(t, r, foundAt("8002", "llama", "decode"))
 	if got := reportedBy(m, "vllm-router-n1-29000"); got.Model != "llama" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Of routers that are not there any more a bounded number is remembered, and none is in the way of a new one.
+func TestRoutersThatComeAndGo(t *testing.T) {
+	m := newManager(t, t.TempDir())
+	m.max = 8
+	r := router("10.9.9.9:8001")
+	m.meets(t, r)
+	m.SetRoutedModel("vllm-router-n1-29000", "qwen")
+	for i := range 100 {
+		m.SetRoutedModel(fmt.Sprintf("gone-%d", i), "llama")
+	}
+	if len(m.routed) > m.max {
+		t.Errorf("%d routers are remembered", len(m.routed))
+	}
+	m.SetRoutedModel("vllm-router-n1-29000", "mixtral")
+	m.meets(t, r)
+	if got := reportedBy(m, "vllm-router-n1-29000"); got.Model != "mixtral" {
 		t.Errorf("%+v", got)
 	}
 }
