@@ -18,7 +18,8 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-const maxStateBytes = 4 << 20
+// maxStateBytes bounds worker.json. Names of models on engines' pages make up most of it: those of 512 usual engines take less than a tenth.
+const maxStateBytes = 32 << 20
 
 // Identity is the worker's own UUID, and the names and ids that a server gave it.
 type Identity struct {
@@ -208,7 +209,11 @@ func (s *Store) save(instances []*Instance) bool {
 	}
 	s.state.Engines = kept
 	data, err := json.MarshalIndent(s.state, "", "  ")
-	if err == nil {
+	switch {
+	case err != nil:
+	case len(data) > maxStateBytes: // the next run could not read it, and would be a new worker
+		err = fmt.Errorf("it has %d bytes, at most %d can be read again", len(data), maxStateBytes)
+	default:
 		err = s.file.Update(data)
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,29 @@ func TestEnginesAreKeptForAWhile(t *testing.T) {
 			t.Error("the one that is there is not kept")
 		}
 	})
+}
+
+// A state that could not be read again does not replace one that can.
+func TestStateThatIsTooLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "worker.json")
+	open := func() *Store {
+		s, err := OpenStore(path, "", slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	if !s.save(nil) {
+		t.Fatal("not saved")
+	}
+	s.state.Engines = map[string]engineState{"a": {SeenAt: time.Now(), Group: strings.Repeat("g", maxStateBytes)}}
+	if s.save(nil) {
+		t.Error("the file is said to hold it")
+	}
+	if got := open().Identity().UUID; got != s.Identity().UUID {
+		t.Errorf("UUID %s after a restart, want %s", got, s.Identity().UUID)
+	}
 }
 
 // The file is not written again and again for engines that are merely still there.
