@@ -83,6 +83,14 @@ func TestRolesOfModels(t *testing.T) {
 			ready:   map[string]string{`model_name="m",role="prefill"`: "1", `model_name="m",role="decode"`: "1", `model_name="n",role="prefill"`: "1", `model_name="n",role="decode"`: "1"},
 			modes:   map[string]string{`model_name="m",mode="sglang-mooncake",kv_counted_role="decode"`: "1", `model_name="n",mode="custom",kv_counted_role="decode"`: "1"},
 		},
+		"an engine named like a mode": {
+			first: []fleet.ReportedInstance{
+				inRole(fleet.ReportedInstance{Name: "p", Model: "m", Runtime: "pd", RuntimeVersion: "custom", State: fleet.InstanceRunning}, fleet.RolePrefill),
+			},
+			desired: map[string]string{`model_name="m",role="prefill"`: "1"},
+			ready:   map[string]string{`model_name="m",role="prefill"`: "1"},
+			modes:   map[string]string{`model_name="m",mode="custom",kv_counted_role="decode"`: "1"},
+		},
 		"a router before instances that do both": {
 			first:   []fleet.ReportedInstance{inRole(engine("r", "m"), fleet.RoleRouter), engine("a", "m"), engine("b", "m")},
 			desired: map[string]string{`model_name="m",role="router"`: "1"},

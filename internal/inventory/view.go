@@ -121,7 +121,7 @@ func pdMode(m *model) fleet.PDMode {
 
 // pdModeLabels returns the labels of a mode. There are few modes.
 func pdModeLabels(known map[string]exposition.Labels, mode fleet.PDMode) exposition.Labels {
-	key := "pd\x00" + string(mode)
+	key := "\x00pd\x00" + string(mode) // no key of engineLabels has two zero bytes
 	l, ok := known[key]
 	if !ok {
 		l = exposition.RenderLabels("mode", string(mode), "kv_counted_role", string(fleet.KVCountedRole))

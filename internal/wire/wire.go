@@ -54,7 +54,7 @@ type InstanceReport struct {
 	Source         string              `json:"source,omitempty" maxLength:"64"`
 	SourceKey      string              `json:"source_key,omitempty" maxLength:"1024"`
 	Category       string              `json:"category,omitempty" maxLength:"64"`
-	// Role, Group, Connector and Upstreams are absent of engines that do both prefill and decode, so that an older server takes the report.
+	// Role, Group, Connector and Upstreams are absent of engines that do both prefill and decode. An older server ignores them.
 	Role          fleet.Role `json:"role,omitempty" enum:"prefill,decode,router" doc:"What the instance does where prefill and decode are separate instances; absent: both"`
 	Group         string     `json:"group,omitempty" maxLength:"765" doc:"Instances that serve together, as the operator named them"`
 	Connector     string     `json:"connector,omitempty" maxLength:"64" doc:"What passes the KV cache between prefill and decode instances, as the runtime names it: NixlConnector, mooncake"`
