@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stackscope/stackscope/internal/engine/fetch"
@@ -52,9 +53,9 @@ func TestRoleOfAPage(t *testing.T) {
 
 // TestRoutersAreNotAsked: a router's metrics port answers every path with 200 and its page.
 func TestRoutersAreNotAsked(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked++
+		asked.Add(1)
 		_, _ = w.Write([]byte("# TYPE smg_router_requests_total counter\nsmg_router_requests_total 1\n"))
 	}))
 	defer server.Close()
@@ -65,8 +66,8 @@ func TestRoutersAreNotAsked(t *testing.T) {
 	target := fetch.NewTarget(base, DefaultPath, nil)
 	known := Identity{Runtime: "SGLang"}
 	got, err := Identify(t.Context(), fetch.New(fetch.Options{}), target, known, "qwen", fleet.RoleRouter)
-	if want := (Identity{Runtime: "SGLang", Model: "qwen"}); err != nil || got != want || asked != 0 {
-		t.Errorf("got %+v, %v after %d requests, want %+v after none", got, err, asked, want)
+	if want := (Identity{Runtime: "SGLang", Model: "qwen"}); err != nil || got != want || asked.Load() != 0 {
+		t.Errorf("got %+v, %v after %d requests, want %+v after none", got, err, asked.Load(), want)
 	}
 	// A router that is not known to be one is asked, and none of its page becomes a version.
 	if got, err = Identify(t.Context(), fetch.New(fetch.Options{}), target, known, "", ""); err == nil || got.Version != "" || got.Model != "" {
