@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/exposition"
@@ -17,7 +18,7 @@ const (
 type rank struct{ engine, dpRank string }
 
 // imbalance returns how many requests the busiest data-parallel rank of an engine has, running and waiting, divided by the mean of
-// its ranks; -1 with fewer than two ranks or without requests, and for a page of several models.
+// its ranks; -1 with fewer than two ranks, without requests or with numbers that are not finite, and for a page of several models.
 func imbalance(o *outcome) float64 {
 	if o.result == nil || o.fetch.instance.Models != nil {
 		return -1
@@ -36,7 +37,7 @@ func imbalance(o *outcome) float64 {
 	for _, requests := range ranks {
 		busiest = max(busiest, requests)
 	}
-	if !(total > 0) { // also NaN
+	if !(total > 0) || math.IsInf(total, 0) { // also NaN
 		return -1
 	}
 	return busiest * float64(len(ranks)) / total

@@ -37,6 +37,7 @@ vllm:num_requests_running{engine="3"} 0`},
 		{"one rank", "vLLM", nil, -1, "vllm:num_requests_running{engine=\"0\"} 2"},
 		{"no requests", "vLLM", nil, -1, "vllm:num_requests_running{engine=\"0\"} 0\nvllm:num_requests_running{engine=\"1\"} 0"},
 		{"not a number", "vLLM", nil, -1, "vllm:num_requests_running{engine=\"0\"} NaN\nvllm:num_requests_running{engine=\"1\"} 1"},
+		{"no end of requests", "vLLM", nil, -1, "vllm:num_requests_running{engine=\"0\"} +Inf\nvllm:num_requests_running{engine=\"1\"} 1"},
 		{"tensor-parallel ranks of SGLang repeat", "SGLang", nil, 1.6, `
 sglang:num_running_reqs{model_name="m",dp_rank="0",tp_rank="0",pp_rank="0"} 4
 sglang:num_running_reqs{model_name="m",dp_rank="0",tp_rank="1",pp_rank="0"} 4
