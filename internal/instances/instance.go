@@ -113,10 +113,16 @@ func (in *Instance) observe(gpus GPUs) {
 	p := gpus.Presence(in.key)
 	status.GPUKnown, status.HoldsGPU, status.GPUBusy = p.Known, p.Holds, p.Busy
 	in.engine.Observe(status)
-	if in.found.Served != in.served || in.found.Adapters != in.adapters {
+	if in.isFound() && (in.found.Served != in.served || in.found.Adapters != in.adapters) {
 		in.served, in.adapters = in.found.Served, in.found.Adapters
 		in.engine.SetCommandLine(engine.ModelNames{Served: strings.Fields(in.served), Adapters: strings.Fields(in.adapters)})
 	}
+}
+
+// isFound reports whether found describes a process or a container. A declared engine is not found while its process is gone. What its
+// command line said does not end with it.
+func (in *Instance) isFound() bool {
+	return !in.declared || in.found.PID != 0 || in.found.Container != ""
 }
 
 func (in *Instance) stop() {

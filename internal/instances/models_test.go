@@ -269,6 +269,33 @@ func TestOneModelIsNoPageModel(t *testing.T) {
 	})
 }
 
+// An adapter that only the command line tells of does not become a model when the engine's process ends.
+func TestAdapterOfADeclaredEngineThatEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rays{}
+		r.names(8080, "qwen", "sql")
+		m := newManager(t, t.TempDir(), func(o *Options) {
+			o.Fetcher = fetch.New(fetch.Options{Transport: r})
+			o.Declared = declare(t, engine.Declaration{URL: "http://127.0.0.1:8080", Instance: "own", Model: "qwen"})
+		})
+		f := discovery.Found{Key: "own", Source: discovery.SourceDeclared, URL: "http://127.0.0.1:8080"}
+		gone := f
+		f.PID, f.Started, f.Adapters = 7, time.Now(), "sql"
+		w := rayWorker{Manager: m}
+		m.meets(t, f)
+		w.reads(t)
+		for _, c := range []struct {
+			when  string
+			found discovery.Found
+		}{{"found", f}, {"its process ended", gone}, {"it still is", gone}, {"it is back", f}} {
+			m.meets(t, c.found)
+			if got, _, _ := strings.Cut(w.reads(t), " "); got != "own=qwen" {
+				t.Errorf("%s: %s", c.when, got)
+			}
+		}
+	})
+}
+
 // Of 40 models 32 are instances of their own. The others are one more, which says what it is.
 func TestManyModelsAreFolded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

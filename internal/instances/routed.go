@@ -14,8 +14,7 @@ import (
 
 // describe gives the engine what discovery shows of it.
 func (in *Instance) describe() {
-	// A declared engine is not found while its process is gone. Its role does not end with it.
-	if f := &in.found; !in.declared || f.PID != 0 || f.Container != "" {
+	if f := &in.found; in.isFound() {
 		in.described = engine.Description{
 			Role: f.Role, Group: f.Group, Connector: f.Connector, Upstreams: f.Upstreams, Source: f.ModelSource, SourceKey: f.ModelSourceKey, Model: in.described.Model,
 		}
