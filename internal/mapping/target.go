@@ -37,11 +37,12 @@ func targetKeys() []string {
 	}
 }
 
-// identityLabels are those that every sample gets from its source.
+// identityLabels are those that every sample gets from its source. LabelRole is not one: most instances have no role, and stored mappings
+// may add the label.
 func identityLabels() []string {
 	return []string{
 		catalog.LabelClusterID, catalog.LabelClusterName, catalog.LabelWorkerID, catalog.LabelWorkerName, catalog.LabelModelID,
-		catalog.LabelModelName, catalog.LabelModelInstanceID, catalog.LabelModelInstanceName, catalog.LabelRuntime, catalog.LabelRole,
+		catalog.LabelModelName, catalog.LabelModelInstanceID, catalog.LabelModelInstanceName, catalog.LabelRuntime,
 	}
 }
 

@@ -32,6 +32,26 @@ func changedPage() []byte {
 	return page.Bytes()
 }
 
+// A mapping may add the label role, as it could before instances had roles. The role of an instance comes first.
+func TestAddedRole(t *testing.T) {
+	plan := compile(t, `
+gpustack_metrics: {u: {type: gauge}}
+runtime_mapping: {e: {"*": {n: {to: u, add: {role: mine}}}}}`).Plan("e", "1")
+	for _, c := range []struct {
+		source []translate.Label
+		want   string
+	}{
+		{[]translate.Label{{Name: "worker_id", Value: "1"}}, `u{worker_id="1",role="mine"} 2`},
+		{[]translate.Label{{Name: "role", Value: "decode"}}, `u{role="decode",exported_role="mine"} 2`},
+	} {
+		var r translate.Result
+		r.Translate([]byte("n 2\n"), translate.Text, plan, translate.NewSource(c.source))
+		if got := strings.TrimSpace(string(r.Lines("u"))); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+}
+
 func TestChangesAllocateNothing(t *testing.T) {
 	page, plan := changedPage(), testMapping(t).Plan("Test", "")
 	compare(t, page, translate.Text, plan, instanceLabels("1"))
