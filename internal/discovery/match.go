@@ -21,7 +21,6 @@ const (
 	maxInstanceBytes = 253
 	maxRuntimeBytes  = 64
 	maxPathBytes     = 1024
-	maxGroupBytes    = 765
 )
 
 // rule is a fleet.DetectionRule with its commands split into words.

@@ -104,7 +104,7 @@ func (e environment) settings() settings {
 		instance: labelText(e[envInstance], maxInstanceBytes),
 		path:     pagePath(e[envPath]),
 		role:     roleNamed(e[envRole]),
-		group:    labelText(e[envGroup], maxGroupBytes),
+		group:    labelText(e[envGroup], fleet.MaxGroup),
 		port:     port,
 	}
 }
@@ -127,7 +127,7 @@ func labelSettings(labels map[string]string) settings {
 		instance: labelText(labels[labelInstance], maxInstanceBytes),
 		path:     pagePath(labels[labelPath]),
 		role:     cmp.Or(roleNamed(labels[labelRole]), roleNamed(labels[labelLLMDRole])),
-		group:    labelText(labels[labelGroup], maxGroupBytes),
+		group:    labelText(labels[labelGroup], fleet.MaxGroup),
 		runtime:  labelText(labels[labelRuntime], maxRuntimeBytes),
 		port:     port,
 	}

@@ -142,6 +142,17 @@ func (r *Result) Feeds(family int) bool {
 	return family < len(r.buffers) && r.buffers[family].samples > 0
 }
 
+// Lines returns the lines of a unified metric of the last page, given by the name of its samples; nil if it has none. They hold
+// until the next Translate.
+func (r *Result) Lines(wireName string) []byte {
+	for i := range r.families {
+		if r.families[i].WireName == wireName {
+			return r.buffers[i].text
+		}
+	}
+	return nil
+}
+
 // Coverage returns how many of the metrics of mapping.Plan.Core the last page has samples of, and how many metrics those are.
 func (r *Result) Coverage(plan *mapping.Plan) (fed, of int) {
 	core := plan.Core()

@@ -92,14 +92,3 @@ func (r *Result) listUnselected() {
 		}
 	}
 }
-
-// Lines returns the lines of a unified metric of the last page, given by the name of its samples; nil if it has none. They hold
-// until the next Translate.
-func (r *Result) Lines(wireName string) []byte {
-	for i := range r.families {
-		if r.families[i].WireName == wireName {
-			return r.buffers[i].text
-		}
-	}
-	return nil
-}
