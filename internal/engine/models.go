@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
+	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // PageModels are the models that a page names. It is immutable.
@@ -19,6 +20,8 @@ type PageModels struct {
 	Names []string
 	// Of is the model of each value of the page's labels, see runtimes.ModelLabels. It is "" for an adapter or a part of an unknown model.
 	Of map[string]string
+	// Weights are what the names of the engine's list of models stand for, where it says that.
+	Weights map[string]string
 }
 
 // ModelNames are names that an engine's command line gives. They are no models of their own.
@@ -136,7 +139,8 @@ func (e *Engine) setModels(page *PageModels) (changed bool) {
 	if !isClosed(m.known) {
 		close(m.known)
 	}
-	if was := m.page; was != nil && page != nil && slices.Equal(was.Names, page.Names) && maps.Equal(was.Of, page.Of) || was == page {
+	if was := m.page; was != nil && page != nil && slices.Equal(was.Names, page.Names) && maps.Equal(was.Of, page.Of) &&
+		maps.Equal(was.Weights, page.Weights) || was == page {
 		return false
 	}
 	m.page = page
@@ -224,6 +228,14 @@ func (d *modelDecision) decide() *PageModels {
 	for _, name := range d.names {
 		if _, decided := page.Of[name]; !decided {
 			page.Of[name] = d.ownerOf(name, page)
+		}
+	}
+	for _, l := range d.listed {
+		if l.Parent == "" && l.Root != "" && len(l.Root) <= fleet.MaxSourceKey && len(page.Weights) < maxAsked {
+			if page.Weights == nil {
+				page.Weights = map[string]string{}
+			}
+			page.Weights[l.ID] = string(l.Root)
 		}
 	}
 	return page

@@ -177,8 +177,8 @@ func (m *Manager) Reported() []fleet.ReportedInstance {
 				of := s
 				of.Name, of.Model = model.name, model.model
 				of.Role = in.roleOf(&s, model.model)
-				if model.name != s.Name {
-					of.Source, of.SourceKey = "", "" // they are known of the engine's own model alone
+				if listed, key := p.sourceOf(model.model); listed != "" || model.name != s.Name {
+					of.Source, of.SourceKey = listed, key // those of the engine are its own model's
 				}
 				of.State, of.Message = p.stateOf(model, &s)
 				out = append(out, reported(&of))

@@ -64,6 +64,14 @@ func (p *pageModels) has(model string) bool {
 	return slices.ContainsFunc(p.instances, func(in modelInstance) bool { return in.model == model })
 }
 
+// sourceOf returns where the weights of a model come from by the engine's list of models; empty: it does not say.
+func (p *pageModels) sourceOf(model string) (source, key string) {
+	if p.page == nil {
+		return "", ""
+	}
+	return fleet.ModelSource(p.page.Weights[model])
+}
+
 // modelChange is what the next pageModels depends on.
 type modelChange struct {
 	page *engine.PageModels

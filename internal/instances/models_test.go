@@ -29,6 +29,7 @@ import (
 type rays struct {
 	mu    sync.Mutex
 	pages map[string]string // by host:port
+	list  string            // what /v1/models of each answers
 }
 
 func (r *rays) names(port int, models ...string) {
@@ -60,6 +61,8 @@ func (r *rays) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case page == "":
 		return nil, syscall.ECONNREFUSED
+	case req.URL.Path == "/v1/models" && r.list != "":
+		return reply(req, http.StatusOK, "application/json", io.NopCloser(strings.NewReader(r.list))), nil
 	case req.URL.Path != "/metrics":
 		return reply(req, http.StatusNotFound, "text/plain", io.NopCloser(strings.NewReader("no"))), nil
 	}
@@ -544,6 +547,24 @@ func TestModelsThatChangeWithEachPage(t *testing.T) {
 		}
 		if len(seen) != maxNewModels+1 || !seen["ray-other"] {
 			t.Errorf("%d instances, want %d and ray-other: %v", len(seen), maxNewModels, slices.Sorted(maps.Keys(seen)))
+		}
+	})
+}
+
+// The engine's list of models says where the weights of each come from, in whatever order it has them.
+func TestSourceOfEachModelOfAPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rays{list: `{"data":[{"id":"llama","root":"org/llama"},{"id":"qwen","root":"/models/qwen"},{"id":"sql","root":"/lora","parent":"qwen"}]}`}
+		r.names(8080, "qwen", "llama", "sql", "unlisted")
+		w := runRays(t, t.TempDir(), &r, nil, engine.Declaration{URL: "http://127.0.0.1:8080", Instance: "ray", Model: "qwen"})
+		w.reads(t)
+		got := map[string]string{}
+		for _, in := range w.Reported() {
+			got[in.Model] = in.Source + " " + in.SourceKey
+		}
+		want := map[string]string{"qwen": "local_path /models/qwen", "llama": "huggingface org/llama", "unlisted": " "}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }
