@@ -309,9 +309,9 @@ func (c *Compiled) build(runtime int, entries []entry) *Plan {
 		plan.add(e.native, targets)
 		plan.add(e.native+totalSuffix, targets)
 	}
-	plan.contested = make([]bool, len(c.families))
+	plan.several = make([]bool, len(c.families))
 	for family, n := range candidates {
-		plan.contested[family] = n > 1
+		plan.several[family] = n > 1
 	}
 	if c.feedsGateways(entries) {
 		plan.core = c.gateway

@@ -84,9 +84,9 @@ type Plan struct {
 	natives  map[string][]Target
 	aliases  []alias
 	core     []int
-	// contested tells the families with several candidates; shown are the natives that since.shown_by names.
-	contested []bool
-	shown     []string
+	// several tells the families with several candidates; shown are the natives that since.shown_by names.
+	several []bool
+	shown   []string
 }
 
 // alias is a beginning of native names that stands for another one.
@@ -121,8 +121,8 @@ func (p *Plan) Families() []Family {
 	return p.families
 }
 
-// Contested reports whether several native families of the plan feed a unified one, or one several times.
-func (p *Plan) Contested(family int) bool { return p.contested[family] }
+// HasSeveralNatives reports whether several native families of the plan feed a unified one, or one several times.
+func (p *Plan) HasSeveralNatives(family int) bool { return p.several[family] }
 
 // Shows returns the bits of Target.ShownBy that a sample name of a page sets.
 func (p *Plan) Shows(sample []byte) uint64 {

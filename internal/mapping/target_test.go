@@ -311,7 +311,7 @@ name_aliases: {Engine: {"proxy_": "p:"}}`)
 		}
 	}
 	plan := c.Plan("Engine", "")
-	if !plan.Contested(0) || c.Plan("Engine", "1.9").Contested(0) {
+	if !plan.HasSeveralNatives(0) || c.Plan("Engine", "1.9").HasSeveralNatives(0) {
 		t.Error("one unified metric has two candidates in version 2 and an unknown one, and one in version 1.9")
 	}
 	if got := plan.Lookup([]byte("old")); !got[0].Fallback {

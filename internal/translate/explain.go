@@ -256,7 +256,7 @@ func (e *explanation) assignSamples(whole *Result) {
 			continue
 		}
 		left[source{family, b.rank}] = b.samples
-		for _, p := range b.contest.parts {
+		for _, p := range b.natives.parts {
 			left[source{family, p.rank}] = p.samples
 		}
 	}

@@ -28,7 +28,7 @@ type labelTemplate struct {
 	// hash is a hash of the set of labels without le, in whatever order; groupHash is one without quantile, too. With max_over
 	// neither has the labels that number replicas; fullHash is hash with them.
 	hash, groupHash, fullHash uint64
-	about                     subject
+	quantity                  quantity
 	// replica is the place of the sample among its replicas, in a form whose bytes compare like it; nil without max_over.
 	// Samples with the same replicaHash are replicas of each other.
 	replica     []byte
@@ -272,7 +272,7 @@ func (s *labelTemplates) add(list *templateList, c *mapping.Change, before int, 
 		return s.addFolded(list, lt, native, head, tail, bucket)
 	}
 	if !lt.max {
-		lt.about = s.subjectOf(native)
+		lt.quantity = s.quantityOf(native)
 	}
 	key := string(s.key)
 	lt.before, lt.after = key[:before], key[before+1:]
@@ -296,7 +296,7 @@ func (s *labelTemplates) addFolded(list *templateList, lt labelTemplate, native 
 	i, ok := list.folded[out]
 	if !ok {
 		i = int32(len(list.templates))
-		lt.about = s.subjectOf(native)
+		lt.quantity = s.quantityOf(native)
 		lt.before, lt.head, lt.tail = "\x00", string(head), slices.Grow(tail, shortBytes)
 		if bucket {
 			lt.after = lt.before

@@ -20,7 +20,7 @@ type lineBuffer struct {
 	sumIndex      hashTable
 	reservedBytes int
 	replicaSet    replicaSet
-	contest       contest
+	natives       nativeMetrics
 	// Of the last line: its template, the length of its name, where it begins, and the length of its text before bound or value.
 	lastLabels                          *labelTemplate
 	lastNameLen, lastStart, lastHeadLen int
@@ -57,7 +57,7 @@ func (b *lineBuffer) clear() {
 	b.sums, b.bounds = b.sums[:0], b.bounds[:0]
 	b.sumIndex.clear()
 	b.replicaSet.clear()
-	b.contest.clear()
+	b.natives.clear()
 }
 
 // add writes a line of the given size, unless the buffer has its series, and reports whether it did.

@@ -34,10 +34,10 @@ type output struct {
 	name   string // with suffix
 	family int
 	rank   int
-	// contested says that the unified metric has other native metrics, or that fallback or shownBy is set. See contest.
-	contested, fallback bool
-	shownBy             uint64
-	kind                kind
+	// shared says that the unified metric has other native metrics, or that fallback or shownBy is set. See nativeMetrics.
+	shared, fallback bool
+	shownBy          uint64
+	kind             kind
 	// summary says that the metric is a summary: under its bare name it has quantiles only.
 	summary bool
 	// rewrite is the index of the label rewrite, change what the target changes; nil: nothing.
@@ -206,7 +206,7 @@ func (s *sampleName) addTargets(plan *mapping.Plan, native []byte, k kind, label
 	for _, t := range plan.Lookup(native) {
 		f := plan.Families()[t.Family]
 		o := output{name: f.WireName + string(suffixes[k]), family: t.Family, rank: t.Rank, kind: k, change: t.Change, fallback: t.Fallback, shownBy: t.ShownBy}
-		o.contested = plan.Contested(t.Family) || t.ShownBy != 0
+		o.shared = plan.HasSeveralNatives(t.Family) || t.ShownBy != 0
 		switch {
 		case t.As == mapping.AsSum && k == kindSum, t.As == mapping.AsCount && k == kindCount:
 			o.name, o.kind = f.WireName, kindValue

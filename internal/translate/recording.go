@@ -155,7 +155,7 @@ func (c *recording) template(stats Stats, buffers []lineBuffer) *pageTemplate {
 	t := &pageTemplate{page: c.page, format: c.format, window: c.window, size: stats.Samples, buffers: make([]bufferTemplate, len(c.families))}
 	for i := range t.buffers {
 		b := &buffers[i]
-		t.buffers[i].revalued = c.families[i].revalued || b.contest.kept || c.families[i].deferred && b.merged > 0
+		t.buffers[i].revalued = c.families[i].revalued || b.natives.kept || c.families[i].deferred && b.merged > 0
 	}
 	c.place(t, buffers)
 	c.reserve(t)

@@ -39,7 +39,7 @@ type refCandidate struct {
 	rank   int
 	sum    bool // is added to others of its series
 	refReplica
-	about map[string]string // see contest.go
+	about map[string]string // see natives.go
 	mapping.Target
 }
 

@@ -24,7 +24,7 @@ func (s *labelTemplates) setReplica(lt *labelTemplate, c *mapping.Change, src *S
 		var unused labelTemplate
 		written = s.users.rewriteLabels(&unused, written)
 	}
-	lt.about = s.subjectOf(written)
+	lt.quantity = s.quantityOf(written)
 	lt.hash, lt.groupHash = 0, 0
 	for _, l := range append(src.relabel(nil, written), src.hashed...) {
 		if !s.source.isHashed(string(l.Name)) {

@@ -36,10 +36,10 @@ type Result struct {
 	valueText, boundText []byte
 	leftOut              []LeftOut
 	unselected           []Unselected
-	// shown are the metrics of mapping.Plan.Shown that the page has, claims is for settle.
-	shown    uint64
-	showsAll bool // whatever it has
-	claims   claims
+	// shown are the metrics of mapping.Plan.Shown that the page has, keptQuantities is for mergeNatives.
+	shown          uint64
+	showsAll       bool // whatever it has
+	keptQuantities keptQuantities
 }
 
 // Translate translates a page; the Result then holds that page alone. It does not fail: lines that cannot be read are omitted
@@ -122,7 +122,7 @@ func (r *Result) endPage() Stats {
 			r.leftOut = r.Limiter.leftOut(r.leftOut, &b.newSeries, r.families[i].WireName)
 			b.newSeries.endPage()
 		}
-		r.settle(b)
+		r.mergeNatives(b)
 		r.valueText = b.writeSums(r.valueText)
 		b.check.endRun()
 		r.stats.InvalidHistograms += b.check.invalid

@@ -85,17 +85,18 @@ func sumBy(t *testing.T, page string, labels ...string) map[string]string {
 		if err := s.Parse([]byte(strings.TrimSpace(line))); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
-		key := string(s.Name)
+		var key strings.Builder
+		key.WriteString(string(s.Name))
 		for _, name := range labels {
 			i := slices.IndexFunc(s.Labels, func(l exposition.Label) bool { return string(l.Name) == name })
 			if i < 0 {
-				key += " -"
+				key.WriteString(" -")
 				continue
 			}
-			key += " " + string(s.Labels[i].Value)
+			key.WriteString(" " + string(s.Labels[i].Value))
 		}
 		v, _ := exposition.ParseNumber(s.Value)
-		sums[key] += v
+		sums[key.String()] += v
 	}
 	out := map[string]string{}
 	for key, v := range sums {

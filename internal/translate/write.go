@@ -30,12 +30,12 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 	}
 	first := &r.buffers[o.family]
 	b := first
-	if o.contested {
-		if first.loses(o, lt) {
+	if o.shared {
+		if first.isOutranked(o, lt) {
 			return outcomeTaken
 		}
 		b = first.buffer(o)
-		b.contest.fallback, b.contest.shownBy = o.fallback, o.shownBy
+		b.natives.fallback, b.natives.shownBy = o.fallback, o.shownBy
 	}
 	b.rank = o.rank
 	switch {
@@ -66,9 +66,9 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 		size += max(0, maxValueBytes-len(value))
 	}
 	size += seriesBytes
-	if o.contested && (r.samples == r.limit || size > r.memory.left) {
-		b = r.evict(first, o)
-		b.rank, b.contest.fallback, b.contest.shownBy = o.rank, o.fallback, o.shownBy
+	if o.shared && (r.samples == r.limit || size > r.memory.left) {
+		b = r.discardOutranked(first, o)
+		b.rank, b.natives.fallback, b.natives.shownBy = o.rank, o.fallback, o.shownBy
 	}
 	if r.samples == r.limit {
 		r.stats.OverLimit++
@@ -86,8 +86,8 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 			r.samples++
 			r.memory.left -= size
 			b.reservedBytes += size - seriesBytes
-			if o.contested {
-				b.contest.note(lt, 0, true)
+			if o.shared {
+				b.natives.note(lt, 0, true)
 			}
 		}
 		return outcomeTaken
@@ -97,8 +97,8 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 			r.samples++
 			r.memory.left -= size
 			b.reservedBytes += size - seriesBytes
-			if o.contested {
-				b.contest.note(lt, 0, true)
+			if o.shared {
+				b.natives.note(lt, 0, true)
 			}
 		}
 		return outcomeTaken
@@ -107,8 +107,8 @@ func (r *Result) writeSample(o *output, lt *labelTemplate, le, value []byte) out
 	if b.add(size-seriesBytes, o.name, o.kind, lt, le, value, &r.labels) {
 		r.samples++
 		r.memory.left -= size
-		if o.contested {
-			b.contest.note(lt, start, false)
+		if o.shared {
+			b.natives.note(lt, start, false)
 		}
 	}
 	return outcomeTaken

@@ -64,11 +64,11 @@ func TestTwoModelsOnAPage(t *testing.T) {
 		result, err := query(prometheus, expr)
 		var list []string
 		for _, s := range result {
-			line := ""
+			var line strings.Builder
 			for _, name := range labels {
-				line += s.Metric[name] + " "
+				line.WriteString(s.Metric[name] + " ")
 			}
-			list = append(list, line+fmt.Sprint(s.Value[1]))
+			list = append(list, line.String()+fmt.Sprint(s.Value[1]))
 		}
 		slices.Sort(list)
 		return list, err

@@ -17,29 +17,29 @@ import (
 // models and its data-parallel ranks.
 var identifying = [...]string{"model_name", "model", "served_model", "engine", "dp_rank"}
 
-// A subject is what the samples of a label template are about: the labels that the target writes without le, quantile and those
+// A quantity is what the samples of a label template are about: the labels that the target writes without le, quantile and those
 // of max_over, before those of the instance are added. Hashes don't regard letter case: Dynamo writes models in small letters.
-type subject struct {
+type quantity struct {
 	names  uint64 // a hash of the labels' names
 	labels uint64 // a hash of the labels
 	ids    [len(identifying)]uint32
 }
 
-func (s *labelTemplates) subjectOf(labels []exposition.Label) subject {
-	var about subject
+func (s *labelTemplates) quantityOf(labels []exposition.Label) quantity {
+	var q quantity
 	for _, l := range labels {
 		name := string(l.Name)
 		if len(l.Value) == 0 || name == labelLE || name == labelQuantile {
 			continue
 		}
 		h := s.hash(exposition.Label{Name: l.Name, Value: lower(canonicalValue(l.Value))})
-		about.names += s.hash(exposition.Label{Name: l.Name})
-		about.labels += h
+		q.names += s.hash(exposition.Label{Name: l.Name})
+		q.labels += h
 		if i := slices.Index(identifying[:], name); i >= 0 {
-			about.ids[i] = shorten(h)
+			q.ids[i] = shorten(h)
 		}
 	}
-	return about
+	return q
 }
 
 // lower returns a value in small letters, without a copy if it is.
@@ -58,10 +58,10 @@ type lineRun struct {
 	start  int
 }
 
-// A contest is what a unified metric needs to know that several native metrics of the mapping feed.
-type contest struct {
+// nativeMetrics is what a unified metric needs to know that several native metrics of the mapping feed.
+type nativeMetrics struct {
 	runs    []lineRun // of the lines in the buffer
-	claimed hashSet   // the subjects of these lines, and those of sums
+	written hashSet   // the quantities of these lines, and those of sums
 	last    *labelTemplate
 	// others are the buffers of further native metrics of the page, of which the first used ones have samples.
 	others []*lineBuffer
@@ -69,18 +69,18 @@ type contest struct {
 	// kept says that one of others kept a sample.
 	kept bool
 	// parts are the numbers of samples by rank, if kept.
-	parts []contestPart
+	parts []nativePart
 	// Of the native metric: it is used only where no other is, and only where the page shows the metrics with these bits.
 	fallback bool
 	shownBy  uint64
 }
 
-type contestPart struct{ rank, samples int }
+type nativePart struct{ rank, samples int }
 
-func (c *contest) clear() {
+func (c *nativeMetrics) clear() {
 	clear(c.runs)
 	c.runs, c.last = c.runs[:0], nil
-	c.claimed.clear()
+	c.written.clear()
 	for _, b := range c.others[:c.used] {
 		b.clear()
 	}
@@ -89,7 +89,7 @@ func (c *contest) clear() {
 
 // buffer returns the buffer for an output's samples, of which b holds those of the first native metric on the page.
 func (b *lineBuffer) buffer(o *output) *lineBuffer {
-	c := &b.contest
+	c := &b.natives
 	if b.rank == o.rank && b.samples > 0 || b.samples == 0 && c.used == 0 {
 		return b
 	}
@@ -110,26 +110,26 @@ func (b *lineBuffer) buffer(o *output) *lineBuffer {
 	return c.others[c.used-1]
 }
 
-// loses reports whether a sample of the output has certainly lost to samples that are in the buffer.
-func (b *lineBuffer) loses(o *output, lt *labelTemplate) bool {
-	return b.samples > 0 && b.rank < o.rank && b.contest.shownBy == 0 && (o.fallback || b.contest.claimed.has(lt.about.labels))
+// isOutranked reports whether a sample of the output has certainly lost to samples that are in the buffer.
+func (b *lineBuffer) isOutranked(o *output, lt *labelTemplate) bool {
+	return b.samples > 0 && b.rank < o.rank && b.natives.shownBy == 0 && (o.fallback || b.natives.written.has(lt.quantity.labels))
 }
 
 // note remembers that the line that begins at start, or a sum, has these labels.
-func (c *contest) note(lt *labelTemplate, start int, sum bool) {
+func (c *nativeMetrics) note(lt *labelTemplate, start int, sum bool) {
 	if lt == c.last {
 		return
 	}
 	c.last = lt
-	c.claimed.add(lt.about.labels)
+	c.written.add(lt.quantity.labels)
 	if !sum {
 		c.runs = append(c.runs, lineRun{lt, start})
 	}
 }
 
-// settle decides which samples of a unified metric stay, and puts them into b.
-func (r *Result) settle(b *lineBuffer) {
-	c := &b.contest
+// mergeNatives decides which samples of a unified metric stay, and puts them into b.
+func (r *Result) mergeNatives(b *lineBuffer) {
+	c := &b.natives
 	c.kept, c.parts = false, c.parts[:0]
 	if c.used == 0 {
 		if b.samples > 0 && !r.counts(b) {
@@ -144,12 +144,12 @@ func (r *Result) settle(b *lineBuffer) {
 	}
 	others := c.others[:c.used]
 	slices.SortFunc(others, func(x, y *lineBuffer) int { return cmp.Compare(x.rank, y.rank) })
-	r.claims.clear()
-	r.claims.addAll(b)
-	part := contestPart{b.rank, b.samples}
+	r.keptQuantities.clear()
+	r.keptQuantities.addAll(b)
+	part := nativePart{b.rank, b.samples}
 	r.valueText = b.writeSums(r.valueText)
 	for _, other := range others {
-		if !r.counts(other) || other.contest.fallback {
+		if !r.counts(other) || other.natives.fallback {
 			r.discard(other)
 			continue
 		}
@@ -161,8 +161,8 @@ func (r *Result) settle(b *lineBuffer) {
 			c.kept = true
 			c.parts = append(c.parts, part)
 		}
-		c.parts = append(c.parts, contestPart{other.rank, other.samples})
-		r.claims.addAll(other)
+		c.parts = append(c.parts, nativePart{other.rank, other.samples})
+		r.keptQuantities.addAll(other)
 		r.valueText = other.writeSums(r.valueText)
 		b.text = append(b.text, other.text...)
 		b.samples += other.samples
@@ -177,13 +177,14 @@ func (r *Result) settle(b *lineBuffer) {
 	}
 }
 
-// evict makes room for a sample of the output: samples of native metrics that come later go. It returns the buffer for the sample.
-func (r *Result) evict(first *lineBuffer, o *output) *lineBuffer {
+// discardOutranked discards samples of native metrics that come later in the mapping, so that memory is free for a sample of the output.
+// It returns the buffer for that sample.
+func (r *Result) discardOutranked(first *lineBuffer, o *output) *lineBuffer {
 	if b := first.buffer(o); b != first && first.rank > o.rank {
 		first.swap(b)
 		first.rank = o.rank
 	}
-	c := &first.contest
+	c := &first.natives
 	for _, other := range c.others[:c.used] {
 		if other.samples > 0 && other.rank > o.rank {
 			r.discard(other)
@@ -195,7 +196,7 @@ func (r *Result) evict(first *lineBuffer, o *output) *lineBuffer {
 
 // counts reports whether a buffer has samples that the page allows to use.
 func (r *Result) counts(b *lineBuffer) bool {
-	return b.samples > 0 && (b.contest.shownBy == 0 || b.contest.shownBy&r.shown != 0)
+	return b.samples > 0 && (b.natives.shownBy == 0 || b.natives.shownBy&r.shown != 0)
 }
 
 // discard empties a buffer.
@@ -205,17 +206,17 @@ func (r *Result) discard(b *lineBuffer) {
 	b.clear()
 }
 
-// drop removes the samples that may be about the same as a claimed one.
+// drop removes the samples that may be about the same as a written one.
 func (r *Result) drop(b *lineBuffer) {
 	text, before := b.text[:0], b.samples
-	runs := b.contest.runs
+	runs := b.natives.runs
 	for i, run := range runs {
 		end := len(b.text)
 		if i+1 < len(runs) {
 			end = runs[i+1].start
 		}
 		lines := b.text[run.start:end]
-		if r.claims.meets(&run.labels.about, run.labels.hash) {
+		if r.keptQuantities.mayContain(&run.labels.quantity, run.labels.hash) {
 			b.samples -= bytes.Count(lines, []byte{'\n'})
 			runs[i].labels = nil
 			continue
@@ -223,9 +224,9 @@ func (r *Result) drop(b *lineBuffer) {
 		text = append(text, lines...)
 	}
 	b.text, b.lastLabels = text, nil
-	b.contest.runs = slices.DeleteFunc(runs, func(run lineRun) bool { return run.labels == nil })
+	b.natives.runs = slices.DeleteFunc(runs, func(run lineRun) bool { return run.labels == nil })
 	for i := range b.sums {
-		if s := &b.sums[i]; r.claims.meets(&s.labels.about, s.labels.hash) {
+		if s := &b.sums[i]; r.keptQuantities.mayContain(&s.labels.quantity, s.labels.hash) {
 			s.name = ""
 			b.samples--
 		}
@@ -238,72 +239,72 @@ func (r *Result) drop(b *lineBuffer) {
 func (b *lineBuffer) swap(other *lineBuffer) {
 	*b, *other = *other, *b
 	b.newSeries, other.newSeries = other.newSeries, b.newSeries
-	c, o := &b.contest, &other.contest
+	c, o := &b.natives, &other.natives
 	c.others, o.others = o.others, c.others
 	c.used, o.used = o.used, c.used
 	c.kept, o.kept = o.kept, c.kept
 	c.parts, o.parts = o.parts, c.parts
 }
 
-// claims are the subjects of samples that stay.
-type claims struct {
-	set    hashSet
-	shapes []uint64 // the different subject.names
+// keptQuantities are those of samples that stay.
+type keptQuantities struct {
+	set      hashSet
+	nameSets []uint64 // the different quantity.names
 }
 
-// maxShapes bounds the different sets of label names. Beyond it all samples of further native metrics are dropped.
-const maxShapes = 32
+// maxNameSets bounds the different sets of label names. Beyond it all samples of further native metrics are dropped.
+const maxNameSets = 32
 
-func (c *claims) clear() {
+func (c *keptQuantities) clear() {
 	c.set.clear()
-	c.shapes = c.shapes[:0]
+	c.nameSets = c.nameSets[:0]
 }
 
-func (c *claims) addAll(b *lineBuffer) {
-	for _, run := range b.contest.runs {
-		c.add(&run.labels.about, run.labels.hash)
+func (c *keptQuantities) addAll(b *lineBuffer) {
+	for _, run := range b.natives.runs {
+		c.add(&run.labels.quantity, run.labels.hash)
 	}
 	for i := range b.sums {
 		if s := &b.sums[i]; s.name != "" {
-			c.add(&s.labels.about, s.labels.hash)
+			c.add(&s.labels.quantity, s.labels.hash)
 		}
 	}
 }
 
-func (c *claims) add(s *subject, output uint64) {
-	if !slices.Contains(c.shapes, s.names) && len(c.shapes) <= maxShapes {
-		c.shapes = append(c.shapes, s.names)
+func (c *keptQuantities) add(s *quantity, output uint64) {
+	if !slices.Contains(c.nameSets, s.names) && len(c.nameSets) <= maxNameSets {
+		c.nameSets = append(c.nameSets, s.names)
 	}
 	c.set.add(s.labels)
 	c.set.add(output ^ outputSalt)
 	for i, id := range s.ids {
 		if id != 0 {
 			c.set.add(idKey(s.names, i, id))
-			c.set.add(idKey(s.names, i, 0)) // the shape has the label
+			c.set.add(idKey(s.names, i, 0)) // the label is there
 		}
 	}
 }
 
 const outputSalt = 0xa5a5a5a5a5a5a5a5
 
-// idKey is the element of a set that says that a shape has a value of an identifying label.
-func idKey(shape uint64, i int, id uint32) uint64 {
-	return (shape+uint64(i)+1)*0x9e3779b97f4a7c15 ^ uint64(id)*0xd6e8feb86659fd93
+// idKey is the element of a set that says that a set of label names has a value of an identifying label.
+func idKey(names uint64, i int, id uint32) uint64 {
+	return (names+uint64(i)+1)*0x9e3779b97f4a7c15 ^ uint64(id)*0xd6e8feb86659fd93
 }
 
-// meets reports whether a sample may be about the same as one that stays. With the same names of labels it is about something else
+// mayContain reports whether a sample may be about the same as one that stays. With the same names of labels it is about something else
 // if a value differs. With other names it is, if all that stay have another value of an identifying label.
-func (c *claims) meets(s *subject, output uint64) bool {
-	if c.set.has(s.labels) || c.set.has(output^outputSalt) || len(c.shapes) > maxShapes {
+func (c *keptQuantities) mayContain(s *quantity, output uint64) bool {
+	if c.set.has(s.labels) || c.set.has(output^outputSalt) || len(c.nameSets) > maxNameSets {
 		return true
 	}
-	for _, shape := range c.shapes {
-		if shape == s.names {
+	for _, names := range c.nameSets {
+		if names == s.names {
 			continue
 		}
 		apart := false
 		for i, id := range s.ids {
-			apart = apart || id != 0 && c.set.has(idKey(shape, i, 0)) && !c.set.has(idKey(shape, i, id))
+			apart = apart || id != 0 && c.set.has(idKey(names, i, 0)) && !c.set.has(idKey(names, i, id))
 		}
 		if !apart {
 			return true
