@@ -42,6 +42,7 @@ func emptyOnPD() []empty {
 		noDrafts = "no engine speculates, or estimates its work"
 	)
 	return []empty{
+		{uid: pd, panel: "Tokens per step", why: noDrafts},
 		{uid: pd, panel: "Failed transfers per second", refID: "B", why: noFault},
 		{uid: pd, panel: "Failed transfers per second", refID: "E", why: noFault},
 		{uid: pd, panel: "Errors of the router by engine", refID: "A", why: noFault},
