@@ -55,10 +55,7 @@ type Options struct {
 
 // Engine is one simulated engine. Its methods may be called concurrently.
 type Engine struct {
-	now        func() time.Time
-	opened     time.Time // Now at New
-	start      time.Time
-	speed      float64
+	timeline
 	models     []string
 	modelLabel string
 
@@ -84,36 +81,26 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Speed == 0 {
-		o.Speed = 1
-	}
-	opened := o.Now()
-	if o.Start.IsZero() {
-		o.Start = opened
+	line, err := newTimeline(o.Now, o.Start, o.Speed)
+	if err != nil {
+		return nil, err
 	}
 	if o.LoadAt.IsZero() {
-		o.LoadAt = o.Start
+		o.LoadAt = line.start
 	}
 	models := strings.Split(o.Model, ",")
 	if o.Model == "" {
 		models = []string{p.model}
 	}
-	switch history := opened.Sub(o.Start); {
-	case history < 0 || history > MaxHistory:
-		return nil, fmt.Errorf("simulated engine start %s is not within the last %s", o.Start.Format(time.RFC3339), MaxHistory)
-	case !(o.Speed > 0 && o.Speed <= 600): // NaN too
-		return nil, fmt.Errorf("simulated engine speed %v: use a number above 0 and up to 600", o.Speed)
+	switch {
 	case o.Ranks < 0 || o.Ranks > MaxRanks || o.Ranks > 1 && p.kind != ProfileVLLM:
 		return nil, fmt.Errorf("simulated engine with %d ranks: use 1, or up to %d with vLLM", o.Ranks, MaxRanks)
 	case len(models) > 1 && p.kind != ProfileMindIE:
 		return nil, fmt.Errorf("simulated engine model %q: profile %s serves one model, only %s serves several", o.Model, o.Profile, ProfileMindIE)
 	}
 	e := &Engine{
-		now: o.Now, opened: opened, start: o.Start, speed: o.Speed,
-		models: models, modelLabel: strings.Join(models, " & "),
+		timeline: line,
+		models:   models, modelLabel: strings.Join(models, " & "),
 	}
 	e.fresh = func(rank, life int) *sim {
 		s := newSim(p, o.LoadAt, o.Seed^uint64(rank)<<32^uint64(life)<<48)
@@ -127,7 +114,7 @@ func New(o Options) (*Engine, error) {
 		if o.Idle {
 			s.load.close()
 		}
-		s.advance(opened.Sub(o.Start).Seconds())
+		s.advance(line.base)
 		e.ranks = append(e.ranks, s)
 	}
 	e.sim = e.ranks[0]
@@ -139,7 +126,7 @@ func New(o Options) (*Engine, error) {
 
 // time returns the simulated time of this moment. The caller holds e.mu.
 func (e *Engine) time() float64 {
-	return e.opened.Sub(e.start).Seconds() + e.now().Sub(e.opened).Seconds()*e.speed - e.skipped
+	return e.elapsed() - e.skipped
 }
 
 // skip lets seconds pass without simulating them.

@@ -44,14 +44,10 @@ type GroupOptions struct {
 // Group is a simulated prefill/decode group: a router, prefill engines that compute prompts, and decode engines that get the prompts' KV cache
 // over a network and generate. Its methods may be called concurrently.
 type Group struct {
-	now   func() time.Time
-	start time.Time
-	o     GroupOptions
+	o GroupOptions
 
-	mu       sync.Mutex
-	since    time.Time // when speed was set
-	base     float64   // simulated time of since
-	speed    float64
+	mu sync.Mutex
+	timeline
 	clock    float64 // of the last event
 	skipped  float64
 	load     *load
@@ -114,31 +110,20 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Speed == 0 {
-		o.Speed = 1
-	}
-	opened := o.Now()
-	if o.Start.IsZero() {
-		o.Start = opened
+	line, err := newTimeline(o.Now, o.Start, o.Speed)
+	if err != nil {
+		return nil, err
 	}
 	if o.LoadAt.IsZero() {
-		o.LoadAt = o.Start
+		o.LoadAt = line.start
 	}
 	if o.Model == "" {
 		o.Model = p.model
 	}
-	switch history := opened.Sub(o.Start); {
-	case history < 0 || history > MaxHistory:
-		return nil, fmt.Errorf("simulated group start %s is not within the last %s", o.Start.Format(time.RFC3339), MaxHistory)
-	case !(o.Speed > 0 && o.Speed <= maxSpeed): // NaN too
-		return nil, fmt.Errorf("simulated group speed %v: use a number above 0 and up to %d", o.Speed, maxSpeed)
-	case !(o.FailedTransfers >= 0 && o.FailedTransfers <= 1):
+	if !(o.FailedTransfers >= 0 && o.FailedTransfers <= 1) { // NaN too
 		return nil, fmt.Errorf("simulated group with a share of %v failed transfers: use a number from 0 to 1", o.FailedTransfers)
 	}
-	g := &Group{now: o.Now, start: o.Start, since: opened, base: opened.Sub(o.Start).Seconds(), speed: o.Speed, o: o, truth: newTally(&p)}
+	g := &Group{timeline: line, o: o, truth: newTally(&p)}
 	users := p
 	users.peakRate *= .7 + .3*float64(o.Prefills) // their users have long answers, for which the decode engines are the limit
 	g.load = newLoad(&users, o.LoadAt, rand.New(rand.NewPCG(o.Seed, 1)))
@@ -160,8 +145,8 @@ func NewGroup(o GroupOptions) (*Group, error) {
 // member makes an engine with a number of data-parallel ranks.
 func (g *Group) member(role string, p profile, ranks, number int) *Member {
 	e := &Engine{
-		now: g.now, start: g.start,
-		models: []string{g.o.Model}, modelLabel: g.o.Model, group: g, role: role, schedulers: g.o.Schedulers,
+		timeline: g.timeline,
+		models:   []string{g.o.Model}, modelLabel: g.o.Model, group: g, role: role, schedulers: g.o.Schedulers,
 	}
 	m := &Member{Role: role, group: g, engine: e}
 	for rank := range ranks {
@@ -206,20 +191,14 @@ func (g *Group) SetIdle(idle bool) {
 	}
 }
 
-// maxSpeed is the highest number of simulated seconds in a second.
-const maxSpeed = 600
-
 // SetSpeed lets speed simulated seconds pass in a second from now on.
 func (g *Group) SetSpeed(speed float64) error {
-	if !(speed > 0 && speed <= maxSpeed) { // NaN too
-		return fmt.Errorf("simulated group speed %v: use a number above 0 and up to %d", speed, maxSpeed)
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.now()
+	if err := g.setSpeed(speed); err != nil {
+		return err
+	}
 	g.catchUp()
-	g.base += now.Sub(g.since).Seconds() * g.speed
-	g.since, g.speed = now, speed
 	return nil
 }
 
@@ -238,7 +217,7 @@ func (g *Group) Burst(n int) {
 
 // catchUp brings the simulation to the present and returns its time. The caller holds g.mu.
 func (g *Group) catchUp() float64 {
-	t := g.base + g.now().Sub(g.since).Seconds()*g.speed - g.skipped
+	t := g.elapsed() - g.skipped
 	if behind := t - g.clock - MaxCatchUp.Seconds(); behind > 0 {
 		g.skipped += behind
 		g.load.second += behind
