@@ -81,7 +81,7 @@ type Engine struct {
 	fetched     chan struct{} // closed when the first fetch has ended, with a page or without
 
 	mu         sync.Mutex
-	status     Status // its Message without those of silence and stall
+	status     Status // its Message without those of missing and stall
 	fetches    uint64 // number of the last fetch that began
 	lastEnded  uint64 // number of the latest fetch that ended; results of earlier ones are ignored
 	lastFetch  time.Time
@@ -94,7 +94,7 @@ type Engine struct {
 	firstAnswer     time.Time
 	firstAnswerWait firstAnswerWait
 	failure         noMetrics // why the state is error or unreachable
-	silence         silence
+	missing         missingMetrics
 	start           startup
 	phases          [phases]durations
 	transitions     transitionCounts
@@ -158,8 +158,8 @@ func (e *Engine) Status() Status {
 		}
 		s.Message += message
 	}
-	if e.silence.message != "" && s.State == fleet.InstanceRunning {
-		also(e.silence.message)
+	if e.missing.message != "" && s.State == fleet.InstanceRunning {
+		also(e.missing.message)
 	}
 	if s.Stalled = e.stall.stalled; s.Stalled {
 		also(e.stall.message)

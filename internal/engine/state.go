@@ -161,7 +161,7 @@ func (e *Engine) pageFetched(number uint64, page []byte) <-chan struct{} {
 		e.logger.Info("engine scraped", "runtime", e.status.Runtime)
 	}
 	if first || restarted {
-		e.silence = silence{}
+		e.missing = missingMetrics{}
 	}
 	changed := e.setState(fleet.InstanceRunning, why, "") || restarted || recognised || first || renamed || roleChanged
 	changed = e.pageLacks(now, number, seen.lack, page) || changed

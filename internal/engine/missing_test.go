@@ -17,8 +17,8 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// silentPagesByName returns the pages of testdata/silent.txtar by name.
-func silentPagesByName(t *testing.T) map[string]string {
+// pagesWithoutMetrics returns the pages of testdata/silent.txtar by name.
+func pagesWithoutMetrics(t *testing.T) map[string]string {
 	t.Helper()
 	a, err := txtar.ParseFile("testdata/silent.txtar")
 	if err != nil {
@@ -72,7 +72,7 @@ func (h *harness) wantSilent(t *testing.T, when, reason, message string) {
 }
 
 func TestEngineThatRunsAndGivesNothing(t *testing.T) {
-	pages := silentPagesByName(t)
+	pages := pagesWithoutMetrics(t)
 	for name, c := range map[string]struct {
 		declared, page string
 		read           bool // also without a scrape
@@ -154,9 +154,9 @@ var goodPages = map[string]string{
 	"Xinference": "xinference:model_serve_count 1;", "mine": "mine_requests 1;",
 }
 
-// What looks like silence and is none.
+// What looks like missing metrics and is not.
 func TestEngineThatIsNotSilent(t *testing.T) {
-	pages := silentPagesByName(t)
+	pages := pagesWithoutMetrics(t)
 	fine := Translation{Samples: 5, Fed: 3, Countable: 28}
 	const yet = " yet: some appear with the first request"
 	for name, c := range map[string]struct {
@@ -205,7 +205,7 @@ func TestEngineThatIsNotSilent(t *testing.T) {
 	}
 }
 
-// An engine whose metrics begin with its first request and that had some is silent when they are gone.
+// An engine whose metrics begin with its first request and that had some misses them when they are gone.
 func TestMetricsThatWereThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, "url=http://127.0.0.1:8000,runtime=TGI", map[string]string{"/metrics": "tgi_queue_size 1\n"})
@@ -239,7 +239,7 @@ func TestSilenceTakesThreePages(t *testing.T) {
 // Metrics that the mapping does not use are no sign that the engine has had requests.
 func TestFirstMetricsThatAreNotMapped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t, "url=http://127.0.0.1:8000,path=/metrics,runtime=trtllm-serve", map[string]string{"/metrics": silentPagesByName(t)["trtllm-idle"]})
+		h := newHarness(t, "url=http://127.0.0.1:8000,path=/metrics,runtime=trtllm-serve", map[string]string{"/metrics": pagesWithoutMetrics(t)["trtllm-idle"]})
 		for i := range 16 {
 			h.translated(t, nothing)
 			time.Sleep(15 * time.Second)

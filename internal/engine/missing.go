@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// silentPages and silentAfter are how many pages without metrics, and over which time, an engine must send to count as silent. The first
+	// pagesWithout and timeWithout are how many pages without metrics, and over which time, an engine must send before it is told. The first
 	// pages after a start may be empty.
-	silentPages = 3
-	silentAfter = time.Minute
+	pagesWithout = 3
+	timeWithout  = time.Minute
 )
 
 // noMetrics is why an engine gives no metrics: a value of the label reason of gpustack:model_instance_no_metrics.
@@ -48,40 +48,40 @@ func (t Translation) empty() bool {
 	return t.Samples == 0
 }
 
-// silence follows an engine whose pages have no metrics. A translated page decides, because a mapping may use metrics that the runtime is
+// missingMetrics follows an engine whose pages have no metrics. A translated page decides, because a mapping may use metrics that the runtime is
 // not known for. The page itself decides while nobody scrapes the worker.
-type silence struct {
+type missingMetrics struct {
 	translated bool // a page of this process was translated
-	// heard: a page of this process had metrics, by its translation if there was one.
-	heard bool
+	// seen: a page of this process had metrics, by its translation if there was one.
+	seen bool
 
 	pages      int
 	lastNumber uint64 // of the fetch of the last of them
 	since      time.Time
 	reason     noMetrics
 	message    string // for the state; set once there were enough pages
-	held       bool   // the engine may be in order, so there is a message and no reason
+	tolerated  bool   // the engine may be in order, so there is a message and no reason
 }
 
 // exported returns the reason to export, or "".
-func (s *silence) exported() noMetrics {
-	if s.message == "" || s.held {
+func (s *missingMetrics) exported() noMetrics {
+	if s.message == "" || s.tolerated {
 		return ""
 	}
 	return s.reason
 }
 
-// pageLacks updates the silence after a page that was not translated. The caller holds e.mu.
+// pageLacks updates the engine after a page that was not translated. The caller holds e.mu.
 func (e *Engine) pageLacks(now time.Time, number uint64, lack runtimes.Lack, page []byte) (changed bool) {
-	s := &e.silence
+	s := &e.missing
 	switch {
 	case lack == runtimes.LacksSamples, lack == runtimes.LacksOwn && !s.translated:
 		// The mapping of a runtime that is not known here decides about its page.
 		if _, known := e.runtimeNamed(e.status.Runtime); known || e.status.Runtime == "" || lack == runtimes.LacksSamples {
-			return e.countSilentPage(now, number, noMetrics(lack), page)
+			return e.countPageWithout(now, number, noMetrics(lack), page)
 		}
 	case lack == runtimes.LacksNothing && s.reason != notMapped:
-		return e.heard(!s.translated)
+		return e.metricsSeen(!s.translated)
 	}
 	return false
 }
@@ -93,40 +93,40 @@ func (e *Engine) Translated(p Page, t Translation) {
 	if p.number < e.lastEnded {
 		return // a later read has ended, or the process
 	}
-	if !e.silence.translated {
-		e.silence.translated, e.silence.heard = true, false
+	if !e.missing.translated {
+		e.missing.translated, e.missing.seen = true, false
 	}
 	changed := false
 	if !t.empty() {
-		changed = e.heard(true)
+		changed = e.metricsSeen(true)
 	} else {
 		r, _ := e.runtimeNamed(e.status.Runtime)
 		reason := cmp.Or(noMetrics(r.Lack(p.Body)), notMapped)
-		changed = e.countSilentPage(time.Now(), p.number, reason, p.Body)
+		changed = e.countPageWithout(time.Now(), p.number, reason, p.Body)
 	}
 	if changed {
 		e.onChange()
 	}
 }
 
-// heard ends the silence: a page has metrics, which is sure for this mapping or not.
-func (e *Engine) heard(sure bool) (changed bool) {
-	s := &e.silence
+// metricsSeen records that a page has metrics. sure says that the mapping uses them.
+func (e *Engine) metricsSeen(sure bool) (changed bool) {
+	s := &e.missing
 	if changed = s.message != ""; changed {
 		e.logger.Info("engine gives metrics again")
 	}
-	e.silence = silence{translated: s.translated, heard: s.heard || sure}
+	e.missing = missingMetrics{translated: s.translated, seen: s.seen || sure}
 	return changed
 }
 
-// countSilentPage counts a page without metrics and reports whether the status has changed.
-func (e *Engine) countSilentPage(now time.Time, number uint64, reason noMetrics, page []byte) (changed bool) {
+// countPageWithout counts a page without metrics and reports whether the status has changed.
+func (e *Engine) countPageWithout(now time.Time, number uint64, reason noMetrics, page []byte) (changed bool) {
 	r, _ := e.runtimeNamed(e.status.Runtime)
 	router := r.Gateway || e.status.Role == fleet.RoleRouter
 	if reason == notMapped && (router || runtimes.Asleep(page)) {
 		return false // it has few metrics, or none while its model sleeps
 	}
-	s := &e.silence
+	s := &e.missing
 	if s.pages == 0 {
 		s.since = now
 	}
@@ -134,19 +134,19 @@ func (e *Engine) countSilentPage(now time.Time, number uint64, reason noMetrics,
 		s.pages++
 	}
 	s.lastNumber, s.reason = number, reason
-	if s.pages < silentPages || now.Sub(s.since) < silentAfter {
+	if s.pages < pagesWithout || now.Sub(s.since) < timeWithout {
 		return false
 	}
-	held := !s.heard && (router || r.BeginsWithRequests(page))
-	message := e.silenceMessage(r, reason, page)
-	if held {
+	tolerated := !s.seen && (router || r.BeginsWithRequests(page))
+	message := e.missingMessage(r, reason, page)
+	if tolerated {
 		message = fmt.Sprintf("its metrics page has no metrics of %s yet: some appear with the first request", cmp.Or(e.status.Runtime, "an engine"))
 	}
-	if message == s.message && held == s.held {
+	if message == s.message && tolerated == s.tolerated {
 		return false
 	}
-	s.message, s.held = message, held
-	if held {
+	s.message, s.tolerated = message, tolerated
+	if tolerated {
 		e.logger.Info("engine gives no metrics yet", "reason", message)
 	} else {
 		e.logger.Warn("engine gives no metrics", "why", string(reason), "reason", message)
@@ -154,8 +154,8 @@ func (e *Engine) countSilentPage(now time.Time, number uint64, reason noMetrics,
 	return true
 }
 
-// silenceMessage says why the engine gives no metrics and what to do.
-func (e *Engine) silenceMessage(r runtimes.Runtime, reason noMetrics, page []byte) string {
+// missingMessage says why the engine gives no metrics and what to do.
+func (e *Engine) missingMessage(r runtimes.Runtime, reason noMetrics, page []byte) string {
 	name := e.status.Runtime
 	hint := r.NoMetricsHint()
 	if hint == "" {
@@ -180,7 +180,7 @@ func (e *Engine) silenceMessage(r runtimes.Runtime, reason noMetrics, page []byt
 func (e *Engine) whyNoMetrics() noMetrics {
 	switch e.status.State {
 	case fleet.InstanceRunning:
-		return e.silence.exported()
+		return e.missing.exported()
 	case fleet.InstanceError, fleet.InstanceUnreachable:
 		return e.failure
 	}
