@@ -72,13 +72,14 @@ func (m *Manager) routedModel(router *Instance, here func(host string) bool) str
 	if s.Role != fleet.RoleRouter || s.Upstreams == "" {
 		return ""
 	}
+	upstreams := parseUpstreams(s.Upstreams)
 	model := ""
 	for _, in := range m.byKey {
 		if in == router {
 			continue
 		}
 		other := in.engine.Status()
-		if other.Model == "" || other.Model == model || !m.isUpstream(in, other.URL, s.Upstreams, here) {
+		if other.Model == "" || other.Model == model || !isUpstream(in, other.URL, upstreams, here) {
 			continue
 		}
 		if model != "" {
@@ -89,22 +90,32 @@ func (m *Manager) routedModel(router *Instance, here func(host string) bool) str
 	return model
 }
 
+// An upstream is an address to which a router passes requests.
+type upstream struct{ address, host, port string }
+
+// parseUpstreams reads addresses with spaces between them. It leaves out what is none.
+func parseUpstreams(text string) (list []upstream) {
+	for address := range strings.SplitSeq(text, " ") {
+		if host, port, err := net.SplitHostPort(address); err == nil {
+			list = append(list, upstream{address, host, port})
+		}
+	}
+	return list
+}
+
 // isUpstream reports whether one of the addresses leads to an instance: by its URL, or by the name of its container, which is a host name
 // for containers of its network.
-func (m *Manager) isUpstream(in *Instance, address, upstreams string, here func(host string) bool) bool {
+func isUpstream(in *Instance, address string, upstreams []upstream, here func(host string) bool) bool {
 	u, err := url.Parse(address)
 	if err != nil {
 		return false
 	}
-	for upstream := range strings.SplitSeq(upstreams, " ") {
-		host, port, err := net.SplitHostPort(upstream)
-		if err != nil {
-			continue
-		}
-		if in.key == "docker:"+upstream || in.found.Key == "docker:"+upstream {
+	host, port := u.Hostname(), u.Port()
+	for _, up := range upstreams {
+		if container := "docker:" + up.address; in.key == container || in.found.Key == container {
 			return true
 		}
-		if port == u.Port() && (strings.EqualFold(host, u.Hostname()) || here(host) && here(u.Hostname())) {
+		if up.port == port && (strings.EqualFold(up.host, host) || here(up.host) && here(host)) {
 			return true
 		}
 	}
