@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,8 +41,7 @@ func TestNormalUseMeetsNoLimit(t *testing.T) {
 		return err
 	})
 
-	// The demo has no instances with roles and no cache service, so these have nothing to choose.
-	all = slices.DeleteFunc(all, func(d viewer.Dashboard) bool { return d.UID == "gpustack-pd" || d.UID == "gpustack-cache-service" })
+	all = viewer.OnDemo(all)
 	end := time.Now().Add(seconds(60, 4))
 	var asked atomic.Int64
 	var people sync.WaitGroup

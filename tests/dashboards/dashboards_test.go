@@ -16,7 +16,7 @@ import (
 func TestDashboards(t *testing.T) {
 	began := time.Now()
 	prometheus := startFleet(t, demo.ScenarioEngines)
-	all := slices.DeleteFunc(load(t), func(d viewer.Dashboard) bool { return elsewhere[d.UID] != "" })
+	all := viewer.OnDemo(load(t))
 	list := panels(all, emptyOnDemo())
 	untilFull(t, prometheus, list, began.Add(fullWithin))
 	t.Logf("%d panels were looked at until %.0f s after the start", len(list), time.Since(began).Seconds())

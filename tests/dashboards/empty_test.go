@@ -53,12 +53,6 @@ func emptyOnPD() []empty {
 	}
 }
 
-// elsewhere are the dashboards about what this demo does not have, with what that is.
-var elsewhere = map[string]string{
-	"gpustack-pd":            "instances with roles",
-	"gpustack-cache-service": "a cache service",
-}
-
 // unlabelled is a label that a table or a legend shows and no series of the demo has.
 type unlabelled struct{ uid, panel, label string }
 
