@@ -80,7 +80,7 @@ type nativePart struct{ rank, samples int }
 func (c *nativeMetrics) clear() {
 	clear(c.runs)
 	c.runs, c.last = c.runs[:0], nil
-	c.written.clear()
+	clear(c.written)
 	for _, b := range c.others[:c.used] {
 		b.clear()
 	}
@@ -256,7 +256,7 @@ type keptQuantities struct {
 const maxNameSets = 32
 
 func (c *keptQuantities) clear() {
-	c.set.clear()
+	clear(c.set)
 	c.nameSets = c.nameSets[:0]
 }
 
@@ -313,44 +313,17 @@ func (c *keptQuantities) mayContain(s *quantity, output uint64) bool {
 	return false
 }
 
-// A hashSet is a set of hashes with open addressing.
-type hashSet struct {
-	slots []uint64 // a power of two; 0: empty
-	used  int
-}
+// A hashSet is a set of hashes.
+type hashSet map[uint64]struct{}
 
-func (s *hashSet) clear() {
-	if s.used > 0 {
-		clear(s.slots)
-		s.used = 0
-	}
-}
-
-func (s *hashSet) find(hash uint64) int {
-	mask := len(s.slots) - 1
-	at := int(hash>>32) & mask
-	for s.slots[at] != 0 && s.slots[at] != hash {
-		at = (at + 1) & mask
-	}
-	return at
-}
-
-func (s *hashSet) has(hash uint64) bool {
-	return s.used > 0 && s.slots[s.find(hash|1)] != 0
+func (s hashSet) has(hash uint64) bool {
+	_, ok := s[hash]
+	return ok
 }
 
 func (s *hashSet) add(hash uint64) {
-	if 2*s.used >= len(s.slots) {
-		old := s.slots
-		s.slots = make([]uint64, max(minHashSlots, 2*len(old)))
-		for _, h := range old {
-			if h != 0 {
-				s.slots[s.find(h)] = h
-			}
-		}
+	if *s == nil {
+		*s = hashSet{}
 	}
-	if at := s.find(hash | 1); s.slots[at] == 0 {
-		s.slots[at] = hash | 1
-		s.used++
-	}
+	(*s)[hash] = struct{}{}
 }
