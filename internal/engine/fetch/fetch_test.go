@@ -293,32 +293,18 @@ func TestFetchOfOtherProtocols(t *testing.T) {
 	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	secure.StartTLS()
 	defer secure.Close()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				// Speaks first, perhaps before it is asked, and then waits for the other side, as SSH does.
-				_, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n")
-				_, _ = io.Copy(io.Discard, c)
-				_ = c.Close()
-			}()
-		}
-	}()
+	// Speaks first, perhaps before it is asked, and then waits for the other side, as SSH does.
+	other := listen(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n")
+		_, _ = io.Copy(io.Discard, c)
+	})
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
 	for address, want := range map[string]string{
-		"https" + strings.TrimPrefix(plain, "http"):      "it does not speak TLS: write http:// in the URL",
-		"https://" + ln.Addr().String():                  "it does not speak TLS: write http:// in the URL",
-		secure.URL:                                       "its TLS certificate is not accepted: ",
+		"https" + strings.TrimPrefix(plain, "http"): "it does not speak TLS: write http:// in the URL",
+		"https" + strings.TrimPrefix(other, "http"): "it does not speak TLS: write http:// in the URL",
+		secure.URL: "its TLS certificate is not accepted: ",
 		"http" + strings.TrimPrefix(secure.URL, "https"): "it speaks TLS: write https:// in the URL",
-		"http://" + ln.Addr().String():                   "it does not speak HTTP: is the port right?",
+		other: "it does not speak HTTP: is the port right?",
 	} {
 		_, err := New(Options{}).Fetch(t.Context(), target(t, address))
 		if err == nil || !strings.Contains(err.Error(), want) {
