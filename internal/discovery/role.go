@@ -58,8 +58,7 @@ func transferRole(args []string, flag string) (role fleet.Role, ok bool) {
 		return kvRole(value), true
 	}
 	if value, ok := flagValue(args, []string{flag}); ok {
-		roles := connectorRoles([]byte(value), 0)
-		if len(roles) == 1 {
+		if roles := readKVTransfer([]byte(value), 0).roles; len(roles) == 1 {
 			return roles[0], true
 		}
 		return "", true
@@ -75,7 +74,7 @@ func (r *rule) connector(args []string) string {
 			return knownConnector(value)
 		}
 		if value, ok := flagValue(args, []string{flag}); ok {
-			return chosenConnector(connectorNames([]byte(value), 0))
+			return chosenConnector(readKVTransfer([]byte(value), 0).connectors)
 		}
 	}
 	if value, ok := flagValue(args, r.ConnectorFlags); ok {
@@ -116,28 +115,6 @@ func chosenConnector(names []string) string {
 	return names[0]
 }
 
-// connectorNames returns the name of the connector in a configuration of KV transfer, or of those in its MultiConnector.
-func connectorNames(config []byte, depth int) (names []string) {
-	var members map[string]json.RawMessage
-	if depth > maxConnectors || json.Unmarshal(config, &members) != nil {
-		return nil
-	}
-	var extra map[string]json.RawMessage
-	var connectors []json.RawMessage
-	if json.Unmarshal(members["kv_connector_extra_config"], &extra) == nil && json.Unmarshal(extra["connectors"], &connectors) == nil {
-		for _, connector := range connectors {
-			names = append(names, connectorNames(connector, depth+1)...)
-		}
-	}
-	var name string
-	if len(names) == 0 && json.Unmarshal(members["kv_connector"], &name) == nil {
-		if name = knownConnector(name); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // kvRole returns the role that vLLM's kv_role tells. kv_both tells none: an instance that does both has it, and with NIXL each half of
 // a pair too, because the router decides.
 func kvRole(name string) fleet.Role {
@@ -150,31 +127,45 @@ func kvRole(name string) fleet.Role {
 	return ""
 }
 
-// connectorRoles returns the roles, each once, of a configuration of KV transfer and of the connectors of a MultiConnector in it.
-func connectorRoles(config []byte, depth int) (roles []fleet.Role) {
+// kvTransfer is what a configuration of KV transfer says of the engine.
+type kvTransfer struct {
+	roles      []fleet.Role // each once
+	connectors []string     // known ones
+}
+
+// readKVTransfer reads vLLM's configuration of KV transfer. Of a MultiConnector it takes the connectors in it.
+func readKVTransfer(config []byte, depth int) (t kvTransfer) {
 	var members map[string]json.RawMessage // a struct's members would also match in other cases
 	if depth > maxConnectors || json.Unmarshal(config, &members) != nil {
-		return nil
+		return t
 	}
 	var name string
 	if json.Unmarshal(members["kv_role"], &name) == nil {
-		if role := kvRole(name); role != "" {
-			roles = append(roles, role)
-		}
+		t.addRole(kvRole(name))
 	}
 	var extra map[string]json.RawMessage
 	var connectors []json.RawMessage
-	if json.Unmarshal(members["kv_connector_extra_config"], &extra) != nil || json.Unmarshal(extra["connectors"], &connectors) != nil {
-		return roles
-	}
-	for _, connector := range connectors {
-		for _, role := range connectorRoles(connector, depth+1) {
-			if !slices.Contains(roles, role) {
-				roles = append(roles, role)
+	if json.Unmarshal(members["kv_connector_extra_config"], &extra) == nil && json.Unmarshal(extra["connectors"], &connectors) == nil {
+		for _, connector := range connectors {
+			inner := readKVTransfer(connector, depth+1)
+			for _, role := range inner.roles {
+				t.addRole(role)
 			}
+			t.connectors = append(t.connectors, inner.connectors...)
 		}
 	}
-	return roles
+	if len(t.connectors) == 0 && json.Unmarshal(members["kv_connector"], &name) == nil {
+		if name = knownConnector(name); name != "" {
+			t.connectors = append(t.connectors, name)
+		}
+	}
+	return t
+}
+
+func (t *kvTransfer) addRole(role fleet.Role) {
+	if role != "" && !slices.Contains(t.roles, role) {
+		t.roles = append(t.roles, role)
+	}
 }
 
 // upstreams returns the addresses behind these flags, as in --prefill http://10.0.0.1:8000 8998 --decode http://10.0.0.2:8000. What is
