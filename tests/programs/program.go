@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -16,8 +17,10 @@ import (
 const (
 	// stopTimeout bounds how long a program may take to end after a signal.
 	stopTimeout = 20 * time.Second
-	// shownBytes bounds how much of its output a failed test shows.
-	shownBytes = 16 << 10
+	// shownBytes bounds how much of its output a failed test shows, and shownStopped that of one which the test had stopped before: a
+	// test that starts many shows its error among them.
+	shownBytes   = 16 << 10
+	shownStopped = 1 << 10
 )
 
 // Dir returns the folder of the built programs: $STACKSCOPE_BIN, else bin in the repository, two folders above the test's.
@@ -51,6 +54,8 @@ type Program struct {
 	log  Buffer
 	done chan struct{}
 	err  error // set before done is closed
+	// stopped says that the test stopped it, rather than that it ended by itself.
+	stopped atomic.Bool
 }
 
 // Start starts cmd and collects its standard output and error. With Setpgid in cmd.SysProcAttr, signals go to the program and to
@@ -67,10 +72,14 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Program {
 		close(p.done)
 	}()
 	tb.Cleanup(func() {
+		shown := shownBytes
+		if p.stopped.Load() {
+			shown = shownStopped
+		}
 		p.Stop(syscall.SIGKILL)
 		if tb.Failed() {
 			out := p.Output()
-			tb.Logf("the last that %q printed:\n%s", cmd.Args, out[max(0, len(out)-shownBytes):])
+			tb.Logf("the last that %q printed:\n%s", cmd.Args, out[max(0, len(out)-shown):])
 		}
 	})
 	return p
@@ -126,6 +135,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 func (p *Program) Stop(sig syscall.Signal) time.Duration {
 	p.tb.Helper()
 	begin := time.Now()
+	p.stopped.Store(!p.Ended())
 	p.Signal(sig)
 	select {
 	case <-p.done:

@@ -43,21 +43,31 @@ func (b *Buffer) Reset() {
 	b.b.Reset()
 }
 
-// FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago. It is below the ports that the system gives to
-// listeners and connections that name none: a test opens many of those before its program listens.
+// given has the ports that FreePort returned in this process.
+var given sync.Map
+
+// FreePort returns a TCP port that nobody listened on a moment ago, on any address, and each port once. It is below the ports that the
+// system gives to listeners and connections that name none: a test opens many of those before its program listens.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
 	for range 1000 {
 		port := 20000 + rand.IntN(10000)
-		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
+		if _, again := given.LoadOrStore(port, true); again || !free("127.0.0.1", port) || !free("", port) {
 			continue
 		}
-		_ = ln.Close()
 		return port
 	}
 	tb.Fatal("no port is free")
 	return 0
+}
+
+func free(host string, port int) bool {
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	_ = ln.Close()
+	return true
 }
 
 // Eventually calls check until it returns nil, and returns how long that took. It fails the test with check's last error otherwise.
