@@ -3,7 +3,10 @@ package dashboards
 import "fmt"
 
 // annotationStep is the step of annotations' queries. Expressions that compare with the past look back as far.
-const annotationStep = "1m"
+const (
+	annotationStep    = "1m"
+	annotationSeconds = 60
+)
 
 // Annotation marks the times of events in all graphs of a dashboard. Each sample above 0 is an event.
 type Annotation struct {

@@ -12,6 +12,9 @@ const (
 	// schemaVersion is Grafana 10.0's; later ones migrate.
 	schemaVersion = 38
 	columns       = 24
+
+	defaultFrom    = "now-30m"
+	defaultRefresh = "30s"
 )
 
 type object = map[string]any
@@ -29,8 +32,8 @@ func (d Dashboard) JSON() ([]byte, error) {
 	doc := object{
 		"uid": d.UID, "title": d.Title, "description": d.Description, "tags": []string{Tag},
 		"schemaVersion": schemaVersion, "version": 1, "editable": true, "graphTooltip": 1, "fiscalYearStartMonth": 0,
-		"time":     object{"from": or(d.From, "now-30m"), "to": "now"},
-		"timezone": "", "weekStart": "", "refresh": or(d.Refresh, "30s"), "timepicker": object{}, "liveNow": false,
+		"time":     object{"from": or(d.From, defaultFrom), "to": "now"},
+		"timezone": "", "weekStart": "", "refresh": or(d.Refresh, defaultRefresh), "timepicker": object{}, "liveNow": false,
 		"templating":  object{"list": variables},
 		"annotations": object{"list": annotations},
 		"links": []object{{
@@ -70,17 +73,13 @@ func (d Dashboard) panels() []object {
 			y++
 		}
 		var inside []object
-		x, height := 0, 0
+		at := placer{y: y}
 		for _, p := range row.Panels {
-			w, h := p.size()
-			if x+w > columns {
-				x, y, height = 0, y+height, 0
-			}
 			id++
-			inside = append(inside, p.json(id, object{"x": x, "y": y, "w": w, "h": h}))
-			x, height = x+w, max(height, h)
+			x, line, w, h := at.place(p)
+			inside = append(inside, p.json(id, object{"x": x, "y": line, "w": w, "h": h}))
 		}
-		y += height
+		y = at.end()
 		if row.Title != "" {
 			all = append(all, heading)
 		}
@@ -138,7 +137,7 @@ func (p Panel) json(id int, pos object) object {
 func (p Panel) targets() []object {
 	out := []object{}
 	for i, q := range p.Queries {
-		instant := q.Instant || p.Kind == Table || (slices.Contains([]Kind{Stat, BarGauge}, p.Kind) && !p.Sparkline)
+		instant := p.instant(q)
 		format := "time_series"
 		switch p.Kind {
 		case Table:

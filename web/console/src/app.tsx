@@ -1,0 +1,46 @@
+// Chooses the page. Pages other than dashboards are loaded when somebody goes there.
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { DashboardPage } from "./dashboards/page";
+import { Header } from "./fleet/header";
+import { usePlace, type Place } from "./router";
+
+const fleetUID = "stackscope-fleet";
+
+export interface PageProps {
+  place: Place;
+}
+
+const later: [RegExp, () => Promise<{ default: ComponentType<PageProps> }>][] = [
+  [/^\/dashboards$/, () => import("./fleet/dashboards")],
+  [/^\/models(\/|$)/, () => import("./fleet/models")],
+  [/^\/instances(\/|$)/, () => import("./fleet/instances")],
+  [/^\/workers(\/|$)/, () => import("./fleet/workers")],
+  [/^\/gpus$/, () => import("./fleet/gpus")],
+];
+
+export function App() {
+  const place = usePlace();
+  const uid = place.path === "/" ? fleetUID : /^\/d\/([\w-]+)/.exec(place.path)?.[1];
+  return (
+    <>
+      <Header place={place} />
+      <main>{uid !== undefined ? <DashboardPage key={uid} uid={uid} place={place} /> : <LaterPage place={place} />}</main>
+    </>
+  );
+}
+
+function LaterPage({ place }: PageProps) {
+  const [loaded, set] = useState<{ load: unknown; Page: ComponentType<PageProps> }>();
+  const load = later.find(([path]) => path.test(place.path))?.[1];
+  useEffect(() => {
+    if (!load) return;
+    let here = true;
+    void load().then((m) => here && set({ load, Page: m.default }));
+    return () => {
+      here = false;
+    };
+  }, [load]);
+  if (!loaded || loaded.load !== load) return null;
+  return <loaded.Page place={place} />;
+}

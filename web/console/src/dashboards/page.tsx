@@ -1,0 +1,5 @@
+import type { Place } from "../router";
+
+export function DashboardPage({ uid }: { uid: string; place: Place }) {
+  return <p>{uid}</p>;
+}

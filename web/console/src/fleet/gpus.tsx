@@ -1,0 +1,5 @@
+import type { PageProps } from "../app";
+
+export default function Page({ place }: PageProps) {
+  return <p>{place.path}</p>;
+}
