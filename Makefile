@@ -22,7 +22,7 @@ export PATH  := $(GOBIN):$(PATH)
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
 
-.PHONY: help build run test clone-test e2e attack race no-race lint bench fuzz gen surface check vulncheck ui tools clean
+.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ build: ui ## build bin/stackscope and bin/stackscope-worker
 ui: ## build Prometheus' web UI into the binary (needs Node.js; without it only the API works)
 	@./hack/build-prometheus-ui
 
+console: ## build the console (web/console) into web/console/dist, which is committed (needs Node.js)
+	@./hack/build-console
+
+console-test: ## run the console's own tests and install what the browser tests need; without Node.js: say so
+	@./hack/test-console
+
 test: ## run every test, including end-to-end tests; also on a real Grafana if STACKSCOPE_GRAFANA_HOME names one
 	$(TEST) -shuffle=on ./...
 	cd bench && $(TEST) ./...
@@ -48,8 +54,8 @@ clone-test: ## run make test in a new clone of the last commit
 	@dir="$$(mktemp -d)" && trap 'rm -rf "$$dir"' EXIT && git clone --quiet . "$$dir/stackscope" && \
 	  env -u STACKSCOPE_RECORDED_PAGES $(MAKE) --no-print-directory -C "$$dir/stackscope" test
 
-e2e: build ## run the end-to-end tests: the built programs, a separate Prometheus, the commands of the documents
-	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(TEST) -count=1 -timeout 10m ./tests/e2e/... ./tests/docs/...
+e2e: build console-test ## run the end-to-end tests: the built programs, a separate Prometheus, the commands of the documents, the console in Chromium
+	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(TEST) -count=1 -timeout 15m ./tests/e2e/... ./tests/docs/... ./tests/console/...
 
 attack: build ## attack the built programs over loopback (CI uses ATTACK=reduced)
 	STACKSCOPE_ATTACK=$(ATTACK) STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 30m -v ./tests/attack/
@@ -57,9 +63,6 @@ attack: build ## attack the built programs over loopback (CI uses ATTACK=reduced
 race: ## test packages with goroutines under the race detector
 	CGO_ENABLED=1 $(TEST) -race -shuffle=on -p 2 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
 	CGO_ENABLED=1 $(TEST) -race -run '$(RACE_SHARED)' ./internal/translate/
-
-no-race: ## test all other packages
-	$(TEST) -shuffle=on $$($(GO) list ./... | grep -vE '/stackscope/internal/') $$($(GO) list ./internal/... | grep -E '$(RACE_NOT)')
 
 lint: tools ## run golangci-lint, check formatting, go fix and go.mod
 	$(GOLANGCI) run ./...
@@ -86,10 +89,11 @@ fuzz: ## run each fuzz target for FUZZTIME (1m)
 
 check: lint gen ## run everything that CI runs: lint, generated files, vulnerabilities, tests in a clone, attacks, race detector, fuzzing
 	git diff --exit-code -- docs docker-compose README.md
+	./hack/build-console
+	test -z "$$(git status --porcelain web/console)" || { git status --porcelain web/console; echo "web/console/dist is not what its sources give: run make console and commit it" >&2; exit 1; }
 	$(MAKE) --no-print-directory vulncheck
 	$(MAKE) --no-print-directory clone-test
 	$(MAKE) --no-print-directory attack ATTACK=reduced
-	$(MAKE) --no-print-directory no-race
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 5s $(FUZZ_HARD)
 	./hack/fuzz 2s $(FUZZ_HARD:%=':!%')

@@ -1,0 +1,131 @@
+// Visits pages in a real browser and prints one line of JSON for each visit: what a viewer would see wrong.
+// Standard input: {"origin", "browser", "modules", "screenshots", "visits": [{"name", "path", "theme", "width", "height", "axe", "keyboard"}]}.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+
+const settleWithin = 30_000; // milliseconds
+const input = JSON.parse(readFileSync(0, "utf8"));
+const require = createRequire(path.join(input.modules, "package.json"));
+const { chromium } = require("playwright-core");
+const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+const browser = await chromium.launch({
+  executablePath: input.browser,
+  args: [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  ],
+});
+try {
+  for (const visit of input.visits) console.log(JSON.stringify({ name: visit.name, ...(await look(visit)) }));
+} finally {
+  await browser.close();
+}
+
+async function look(visit) {
+  const context = await browser.newContext({
+    viewport: { width: visit.width, height: visit.height }, colorScheme: visit.theme, reducedMotion: "reduce", locale: "en-US", timezoneId: "UTC",
+  });
+  const page = await context.newPage();
+  const seen = { errors: [], foreign: [], refused: [], scripts: 0 };
+  page.on("console", (m) => m.type() === "error" && seen.errors.push(m.text()));
+  page.on("pageerror", (e) => seen.errors.push(String(e.stack ?? e)));
+  page.on("request", (r) => {
+    const url = new URL(r.url());
+    if (url.origin !== input.origin && !["data:", "blob:"].includes(url.protocol)) seen.foreign.push(r.url());
+  });
+  const sizes = [];
+  page.on("response", (r) => {
+    if (r.status() >= 400) seen.refused.push(`${r.status()} ${r.request().method()} ${r.url()}`);
+    if (r.request().resourceType() === "script") sizes.push(r.request().sizes());
+  });
+  const began = Date.now();
+  try {
+    await page.goto(input.origin + visit.path, { waitUntil: "load" });
+    await settled(page);
+    const times = await page.evaluate(() => ({
+      paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
+      answers: Math.max(0, ...performance.getEntriesByType("resource").map((e) => e.responseEnd)),
+    }));
+    seen.ms = { ...times, settled: Date.now() - began };
+    await scrollThrough(page);
+    seen.place = await page.evaluate(() => location.pathname + location.search);
+    seen.title = await page.title();
+    seen.text = await page.evaluate(() => document.body.innerText);
+    seen.panels = await page.evaluate(panelStates);
+    seen.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (input.screenshots) await page.screenshot({ path: path.join(input.screenshots, visit.name + ".png"), fullPage: true });
+    if (visit.axe) seen.axe = await faults(page);
+    if (visit.keyboard) seen.unreached = await unreached(page);
+  } catch (error) {
+    seen.errors.push(String(error));
+    if (input.screenshots) await page.screenshot({ path: path.join(input.screenshots, visit.name + ".png") }).catch(() => {});
+  }
+  for (const size of sizes) seen.scripts += (await size.catch(() => ({ responseBodySize: 0 }))).responseBodySize;
+  await context.close();
+  return seen;
+}
+
+// settled waits until no panel in sight waits for an answer, and the page draws nothing anew.
+async function settled(page) {
+  await page.waitForFunction(
+    () => {
+      const main = document.querySelector("main");
+      if (!main || main.childElementCount === 0 || document.querySelector("[aria-busy=true]")) return false;
+      return [...document.querySelectorAll("[data-panel]")].every((p) => {
+        const box = p.getBoundingClientRect();
+        return box.bottom < 0 || box.top > innerHeight || !["waiting", "loading"].includes(p.dataset.state);
+      });
+    },
+    undefined,
+    { timeout: settleWithin },
+  );
+}
+
+async function scrollThrough(page) {
+  for (let y = 0; ; y += 600) {
+    const more = await page.evaluate((to) => {
+      scrollTo(0, to);
+      return to < document.documentElement.scrollHeight - innerHeight;
+    }, y);
+    await page.waitForTimeout(50); // the observer of panels in sight runs after a frame
+    await settled(page);
+    if (!more || y > 60_000) break;
+  }
+  await page.evaluate(() => scrollTo(0, 0));
+}
+
+function panelStates() {
+  return [...document.querySelectorAll("[data-panel]")].map((p) => ({
+    id: Number(p.dataset.panel), kind: p.dataset.kind, state: p.dataset.state, title: p.querySelector("h2, h3")?.textContent?.trim() ?? "",
+    text: ["error", "unknown"].includes(p.dataset.state) ? p.innerText.slice(0, 300) : undefined,
+  }));
+}
+
+async function faults(page) {
+  await page.evaluate(axeSource);
+  const result = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return result.violations
+    .filter((v) => v.impact === "serious" || v.impact === "critical")
+    .map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200)).join(" | ")}`);
+}
+
+// unreached returns the visible controls that Tab does not lead to.
+async function unreached(page) {
+  const count = await page.evaluate(() => {
+    const controls = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")].filter(
+      (c) => !c.disabled && c.checkVisibility({ visibilityProperty: true }) && !c.closest("[inert]") && c.tabIndex >= 0,
+    );
+    controls.forEach((c, i) => (c.__number = i));
+    globalThis.__controls = controls;
+    document.activeElement?.blur?.();
+    return controls.length;
+  });
+  const reached = new Set();
+  for (let i = 0; i < count + 10; i++) {
+    await page.keyboard.press("Tab");
+    const at = await page.evaluate(() => document.activeElement?.__number);
+    if (at !== undefined) reached.add(at);
+  }
+  return page.evaluate((list) => globalThis.__controls.filter((c, i) => !list.includes(i) && c.isConnected).map((c) => c.outerHTML.slice(0, 200)), [...reached]);
+}

@@ -1,0 +1,2 @@
+// Package console looks at the built program's console in a real browser.
+package console
