@@ -58,6 +58,8 @@ type Error struct {
 
 	TimedOut bool // the engine did not answer in time
 	Status   int  // HTTP status of the answer; 0: it was 200, or there was no answer
+	// Got is what came of the answer, for people to look at; zero: nothing. It is no part of the text.
+	Got Excerpt
 }
 
 func (e *Error) Error() string {
@@ -144,16 +146,16 @@ func isTimeout(err error) bool {
 // isTheEngines is the hint for an answer that may be another program's.
 const isTheEngines = "is the URL the engine's?"
 
-// wrongStatus returns the error for an answer with another status than 200.
-func wrongStatus(hint string, resp *http.Response) error {
-	reason := ReasonHTTPStatus
+// wrongStatus returns the error for an answer with another status than 200, whose body begins with start.
+func wrongStatus(t Target, resp *http.Response, start []byte) error {
+	reason, hint := ReasonHTTPStatus, t.hint(resp.StatusCode)
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		reason, hint = ReasonUnauthorized, "give credentials in the URL, as in http://USER:PASSWORD@HOST:PORT"
 	case http.StatusNotFound:
 		reason, hint = ReasonNotFound, withHint(hint)
 	case http.StatusBadRequest:
-		if resp.Request != nil && resp.Request.URL.Scheme == "http" && asksForTLS(resp.Body) {
+		if resp.Request != nil && resp.Request.URL.Scheme == "http" && asksForTLS(start) {
 			e := speaksTLS()
 			e.Status = resp.StatusCode
 			return e
@@ -162,6 +164,7 @@ func wrongStatus(hint string, resp *http.Response) error {
 	return &Error{
 		Kind: WrongAnswer, Reason: reason, Hint: hint, Status: resp.StatusCode,
 		Detail: fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)),
+		Got:    t.excerpt(resp.Header.Get("Content-Type"), start),
 	}
 }
 
@@ -169,8 +172,7 @@ func withHint(hint string) string { return strings.TrimSuffix(isTheEngines+" "+h
 
 // asksForTLS reports whether the body of a 400 says that the server speaks TLS, as those of Go's server ("Client sent an HTTP request to an
 // HTTPS server."), nginx ("The plain HTTP request was sent to HTTPS port") and Apache ("speaking plain HTTP to an SSL-enabled server port") do.
-func asksForTLS(body io.Reader) bool {
-	start, _ := io.ReadAll(io.LimitReader(body, 2<<10))
+func asksForTLS(start []byte) bool {
 	return bytes.Contains(start, []byte("HTTPS server")) || bytes.Contains(start, []byte("HTTPS port")) || bytes.Contains(start, []byte("SSL-enabled"))
 }
 

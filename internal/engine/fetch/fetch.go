@@ -131,9 +131,9 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	}
 	defer drain(resp)
 	if resp.StatusCode != http.StatusOK {
-		return Page{}, wrongStatus(t.hint(resp.StatusCode), resp)
+		return Page{}, wrongStatus(t, resp, readExcerpt(resp, abort))
 	}
-	page, err := f.read(ctx, resp, abort)
+	page, err := f.read(ctx, t, resp, abort)
 	if e, ok := errors.AsType[*Error](err); ok && e.Hint == isTheEngines {
 		e.Hint = withHint(t.hint(http.StatusOK))
 	}
@@ -220,7 +220,7 @@ func drain(resp *http.Response) {
 	_ = resp.Body.Close()
 }
 
-func (f *Fetcher) read(ctx context.Context, resp *http.Response, abort func(error)) (Page, error) {
+func (f *Fetcher) read(ctx context.Context, t Target, resp *http.Response, abort func(error)) (Page, error) {
 	body, size := io.Reader(resp.Body), resp.ContentLength
 	if size > f.max {
 		return Page{}, f.tooLarge()
@@ -243,8 +243,13 @@ func (f *Fetcher) read(ctx context.Context, resp *http.Response, abort func(erro
 		err = checkIsMetrics(page.ContentType, page.Body)
 	}
 	if err != nil {
+		got := t.excerpt(page.ContentType, *page.memory.buf)
 		page.Release()
-		return Page{}, f.readError(ctx, err)
+		err = f.readError(ctx, err)
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Got = got
+		}
+		return Page{}, err
 	}
 	return page, nil
 }

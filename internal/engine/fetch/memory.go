@@ -57,6 +57,7 @@ func (m *pageMemory) readAll(ctx context.Context, r io.Reader, size, limit int64
 	if n := min(size+1, limit+1, smallPageBytes); int64(cap(b)) < n {
 		b = make([]byte, 0, n)
 	}
+	*m.buf = b // else an excerpt could be of the page before
 	for {
 		switch {
 		case len(b) < cap(b):
