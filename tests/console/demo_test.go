@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/dashboards"
+	"github.com/stackscope/stackscope/tests/console/browser"
 	"github.com/stackscope/stackscope/tests/programs"
 )
 
@@ -23,7 +24,7 @@ func skipShort(t *testing.T) {
 	if os.Getenv("STACKSCOPE_E2E") == "" {
 		t.Skip("opens the built programs in a browser: set STACKSCOPE_E2E=1 or run make e2e")
 	}
-	needBrowser(t)
+	browser.Need(t)
 }
 
 // demo starts the demo without a Grafana and waits until rates have values.
@@ -67,7 +68,7 @@ func TestConsole(t *testing.T) {
 		}
 		return ids
 	}
-	visits := []visit{
+	visits := []browser.Visit{
 		{Name: "fleet-light-1440", Path: "/", Theme: "light", Width: 1440, Height: 900, Axe: true, Keyboard: true},
 		{Name: "fleet-dark-1440", Path: "/", Theme: "dark", Width: 1440, Height: 900, Axe: true},
 		{Name: "fleet-light-390", Path: "/", Theme: "light", Width: 390, Height: 844, Axe: true},
@@ -80,8 +81,8 @@ func TestConsole(t *testing.T) {
 		// Every dashboard is seen wide and narrow, light and dark; the whole matrix takes minutes.
 		themes := []string{"light", "dark"}
 		visits = append(visits,
-			visit{Name: d.UID + "-wide", Path: "/d/" + d.UID + "/" + d.UID, Theme: themes[i%2], Width: 1440, Height: 900, Axe: true},
-			visit{Name: d.UID + "-narrow", Path: "/grafana/d/" + d.UID + "/" + d.UID, Theme: themes[(i+1)%2], Width: 390, Height: 844})
+			browser.Visit{Name: d.UID + "-wide", Path: "/d/" + d.UID + "/" + d.UID, Theme: themes[i%2], Width: 1440, Height: 900, Axe: true},
+			browser.Visit{Name: d.UID + "-narrow", Path: "/grafana/d/" + d.UID + "/" + d.UID, Theme: themes[(i+1)%2], Width: 390, Height: 844})
 	}
 	for _, page := range []string{
 		"/dashboards", "/models", "/instances", "/workers", "/gpus",
@@ -89,14 +90,14 @@ func TestConsole(t *testing.T) {
 	} {
 		name := "page" + strings.ReplaceAll(page, "/", "-")
 		visits = append(visits,
-			visit{Name: name + "-wide", Path: page, Theme: "light", Width: 1440, Height: 900, Axe: true, Keyboard: true},
-			visit{Name: name + "-narrow", Path: page, Theme: "dark", Width: 390, Height: 844, Axe: true})
+			browser.Visit{Name: name + "-wide", Path: page, Theme: "light", Width: 1440, Height: 900, Axe: true, Keyboard: true},
+			browser.Visit{Name: name + "-narrow", Path: page, Theme: "dark", Width: 390, Height: 844, Axe: true})
 	}
-	seen := browse(t, origin, visits)
+	seen := browser.Open(t, origin, visits)
 	for _, v := range visits {
 		s := seen[v.Name]
 		t.Run(v.Name, func(t *testing.T) {
-			s.check(t)
+			s.Check(t)
 			if uid, ok := strings.CutPrefix(strings.TrimPrefix(v.Path, "/grafana"), "/d/"); ok {
 				checkPanels(t, s, uid[:strings.Index(uid, "/")])
 			}
@@ -111,7 +112,7 @@ func TestConsole(t *testing.T) {
 }
 
 // checkPanels compares the panels in sight with those of the dashboard.
-func checkPanels(t *testing.T, s sight, uid string) {
+func checkPanels(t *testing.T, s browser.Sight, uid string) {
 	t.Helper()
 	there := map[int]string{}
 	for _, p := range s.Panels {

@@ -1,8 +1,10 @@
-package console
+// Package browser opens pages in Chromium and says what a viewer would see wrong; for tests only.
+package browser
 
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"os"
@@ -14,11 +16,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+//go:embed browse.mjs
+var script []byte
+
 // visitTime bounds one visit, and the start of the browser.
 const visitTime = 2 * time.Minute
 
-// visit is a page to look at.
-type visit struct {
+// Visit is a page to look at.
+type Visit struct {
 	Name     string `json:"name"`
 	Path     string `json:"path"`
 	Theme    string `json:"theme"` // light or dark
@@ -28,8 +33,8 @@ type visit struct {
 	Keyboard bool   `json:"keyboard"` // press Tab through all controls
 }
 
-// sight is what was there.
-type sight struct {
+// Sight is what was there.
+type Sight struct {
 	Name      string   `json:"name"`
 	Errors    []string `json:"errors"`  // of the browser's console, and what was thrown
 	Foreign   []string `json:"foreign"` // requests to other hosts
@@ -38,7 +43,7 @@ type sight struct {
 	Place     string   `json:"place"`   // path and query in the end
 	Title     string   `json:"title"`
 	Text      string   `json:"text"`
-	Panels    []panel  `json:"panels"`
+	Panels    []Panel  `json:"panels"`
 	Overflow  int      `json:"overflow"` // pixels by which the page is too wide
 	Axe       []string `json:"axe"`
 	Unreached []string `json:"unreached"`
@@ -47,8 +52,8 @@ type sight struct {
 	} `json:"ms"`
 }
 
-// panel is a panel of a dashboard.
-type panel struct {
+// Panel is a panel of a dashboard.
+type Panel struct {
 	ID    int    `json:"id"`
 	Kind  string `json:"kind"`
 	State string `json:"state"`
@@ -56,14 +61,11 @@ type panel struct {
 	Text  string `json:"text"`
 }
 
-// needBrowser returns Chromium's path. Without a browser, Node.js or the console's modules the test is skipped, or fails where
+// Need returns Chromium's path. Without a browser, Node.js or the console's modules the test is skipped, or fails where
 // STACKSCOPE_BROWSER is "required".
-func needBrowser(t *testing.T) (browser, modules string) {
-	t.Helper()
-	modules, err := filepath.Abs(filepath.Join("..", "..", "web", "console"))
-	if err != nil {
-		t.Fatal(err)
-	}
+func Need(tb testing.TB) (browser, modules string) {
+	tb.Helper()
+	modules = modulesFolder(tb)
 	_, noModules := os.Stat(filepath.Join(modules, "node_modules", "playwright-core"))
 	_, noNode := exec.LookPath("node")
 	var noBrowser error
@@ -74,69 +76,95 @@ func needBrowser(t *testing.T) (browser, modules string) {
 	}
 	if err := errors.Join(noNode, noBrowser, noModules); err != nil {
 		if os.Getenv("STACKSCOPE_BROWSER") == "required" {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		t.Skipf("no browser tests: %v (they need Chromium, Node.js and `make e2e`, which installs the modules)", err)
+		tb.Skipf("no browser tests: %v (they need Chromium, Node.js and `make e2e`, which installs the modules)", err)
 	}
 	return browser, modules
 }
 
-// browse visits pages one after the other. Screenshots go to the folder that STACKSCOPE_SCREENSHOTS names.
-func browse(t *testing.T, origin string, visits []visit) map[string]sight {
-	t.Helper()
-	browser, modules := needBrowser(t)
+// modulesFolder returns web/console of the repository, which has node_modules.
+func modulesFolder(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for dir != filepath.Dir(dir) {
+		if modules := filepath.Join(dir, "web", "console"); isDir(modules) {
+			return modules
+		}
+		dir = filepath.Dir(dir)
+	}
+	tb.Fatal("the test is not inside the repository")
+	return ""
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// Open visits pages one after the other. Screenshots go to the folder that STACKSCOPE_SCREENSHOTS names.
+func Open(tb testing.TB, origin string, visits []Visit) map[string]Sight {
+	tb.Helper()
+	browser, modules := Need(tb)
 	shots := os.Getenv("STACKSCOPE_SCREENSHOTS")
 	if shots != "" {
-		if err := os.MkdirAll(shots, 0o755); err != nil {
-			t.Fatal(err)
+		if err := os.MkdirAll(shots, 0o750); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	input, err := json.Marshal(map[string]any{"origin": origin, "browser": browser, "modules": modules, "screenshots": shots, "visits": visits})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(len(visits)+1)*visitTime)
+	program := filepath.Join(tb.TempDir(), "browse.mjs")
+	if err := os.WriteFile(program, script, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Duration(len(visits)+1)*visitTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "browse.mjs")
+	cmd := exec.CommandContext(ctx, "node", program) //nolint:gosec // the script above
 	var out, log bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &out, &log
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("the browser: %v\n%s", err, log.String())
+		tb.Fatalf("the browser: %v\n%s", err, log.String())
 	}
-	seen := map[string]sight{}
+	seen := map[string]Sight{}
 	for d := json.NewDecoder(&out); d.More(); {
-		var s sight
+		var s Sight
 		if err := d.Decode(&s); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		seen[s.Name] = s
 	}
 	if len(seen) != len(visits) {
-		t.Fatalf("%d visits, %d were told of: two have one name?", len(visits), len(seen))
+		tb.Fatalf("%d visits, %d were told of: two have one name?", len(visits), len(seen))
 	}
 	return seen
 }
 
-// check fails for what no page may have.
-func (s sight) check(t *testing.T) {
-	t.Helper()
+// Check fails for what no page may have.
+func (s Sight) Check(tb testing.TB) {
+	tb.Helper()
 	for what, list := range map[string][]string{
 		"console errors": s.Errors, "requests to other hosts": s.Foreign, "refused requests": s.Refused, "faults of accessibility": s.Axe,
 		"controls that Tab does not reach": s.Unreached,
 	} {
 		if len(list) > 0 {
-			t.Errorf("%s: %s: %s", s.Name, what, cmp.Diff(nil, list))
+			tb.Errorf("%s: %s: %s", s.Name, what, cmp.Diff(nil, list))
 		}
 	}
 	if s.Overflow > 0 {
-		t.Errorf("%s: the page is %d pixels too wide", s.Name, s.Overflow)
+		tb.Errorf("%s: the page is %d pixels too wide", s.Name, s.Overflow)
 	}
 	for _, p := range s.Panels {
 		switch p.State {
 		case "ready", "empty":
 		case "waiting": // in a collapsed row, or never in sight
 		default:
-			t.Errorf("%s: panel %d %q is %q: %s", s.Name, p.ID, p.Title, p.State, p.Text)
+			tb.Errorf("%s: panel %d %q is %q: %s", s.Name, p.ID, p.Title, p.State, p.Text)
 		}
 	}
 }
