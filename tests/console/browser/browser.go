@@ -111,7 +111,7 @@ func Open(tb testing.TB, origin string, visits []Visit) map[string]Sight {
 	browser, modules := Need(tb)
 	shots := os.Getenv("STACKSCOPE_SCREENSHOTS")
 	if shots != "" {
-		if err := os.MkdirAll(shots, 0o750); err != nil {
+		if err := os.MkdirAll(shots, 0o750); err != nil { //nolint:gosec // the tester names the folder
 			tb.Fatal(err)
 		}
 	}
