@@ -1,6 +1,5 @@
-// Numbers with units, as Grafana writes them.
-
-/** A value in a unit of known.json, such as "1.5 kB/s". */
-export function format(value: number, unit?: string, decimals?: number): string {
-  return value.toFixed(decimals ?? 2) + (unit ?? "");
-}
+// Numbers with units, names of series, meanings and colours of values.
+export { format, formatAxis, parts, type Parts } from "./number";
+export { mapped, thresholdColor, type Meaning } from "./values";
+export { seriesName } from "./name";
+export { canvasColor, color, palette } from "./colors";
