@@ -2,7 +2,7 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { DashboardPage } from "./dashboards/page";
-import { Header } from "./fleet/header";
+import { Footer, Header } from "./fleet/header";
 import { usePlace, type Place } from "./router";
 
 const fleetUID = "stackscope-fleet";
@@ -25,7 +25,8 @@ export function App() {
   return (
     <>
       <Header place={place} />
-      <main>{uid !== undefined ? <DashboardPage key={uid} uid={uid} place={place} /> : <LaterPage place={place} />}</main>
+      <main id="content">{uid !== undefined ? <DashboardPage key={uid} uid={uid} place={place} /> : <LaterPage place={place} />}</main>
+      <Footer />
     </>
   );
 }

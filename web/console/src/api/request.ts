@@ -66,8 +66,9 @@ async function send(path: string, init: RequestInit, token: string | undefined):
   if (!path.startsWith("/") || path.startsWith("//")) throw new RequestError(0, t.fleet.badPath, path);
   const headers = new Headers(init.headers);
   if (token !== undefined) headers.set("Authorization", `Bearer ${token}`);
-  const changes = init.method !== undefined && !["GET", "HEAD"].includes(init.method.toUpperCase());
+  const changes = init.method !== undefined && !["GET", "HEAD"].includes(init.method.toUpperCase()) && !path.startsWith("/prometheus/");
   // Without "omit" the browser answers the server's Basic challenge with a password window of its own, before the page sees the 401.
+  // Everywhere else cookies are sent, for a proxy in front that signs viewers in.
   const credentials: RequestCredentials = token !== undefined || changes || tokenNeeded ? "omit" : "same-origin";
   let response: Response;
   try {

@@ -1,4 +1,28 @@
 export const fleet = {
+  // Header and footer
+  fleet: "Fleet",
+  models: "Models",
+  instances: "Instances",
+  workers: "Workers",
+  gpus: "GPUs",
+  dashboards: "Dashboards",
+  home: "stackscope, fleet overview",
+  menu: "Menu",
+  pages: "Pages",
+  skip: "Skip to the content",
+  noAnswerSince: "The server has not answered for",
+  forget: "Forget token",
+  forgetWhy: "The token is kept in this tab. Forget it and load the page again.",
+  enterToken: "Enter token",
+  themes: { light: "light", dark: "dark", system: "as the system" },
+  theme: (now: string) => `Theme: ${now}`,
+  openapi: "OpenAPI document",
+  mapping: "Metrics mapping",
+  readiness: "Readiness",
+  ownMetrics: "The server's metrics",
+  none: "–",
+  ago: (text: string) => `${text} ago`,
+
   // Requests and the token
   unreachable: "The server does not answer",
   badPath: "A request to another host is not allowed",

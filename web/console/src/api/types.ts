@@ -1,0 +1,124 @@
+// What /v2 and /console/settings answer: the shapes of internal/wire.
+import { flag, list, number, optional, shape, text, texts } from "./check";
+import type { Check } from "./request";
+
+type Of<C> = C extends Check<infer T> ? T : never;
+const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
+const orFalse: Check<boolean> = (value, at) => optional(flag)(value, at) ?? false;
+const orZero: Check<number> = (value, at) => optional(number)(value, at) ?? 0;
+
+export const cluster = shape({ id: number, name: text, provider: orEmpty, state: orEmpty });
+export type Cluster = Of<typeof cluster>;
+
+export const worker = shape({
+  id: number,
+  cluster_id: number,
+  name: text,
+  address: orEmpty,
+  metrics_port: orZero,
+  state: text,
+  state_message: orEmpty,
+  since: optional(text),
+  labels: texts,
+  version: orEmpty,
+  applied_generation: orZero,
+  registered_at: optional(text),
+  last_report_at: optional(text),
+});
+export type Worker = Of<typeof worker>;
+
+const role = shape({ role: text, desired_instances: orZero, ready_instances: orZero });
+export type Role = Of<typeof role>;
+
+export const model = shape({
+  id: number,
+  cluster_id: number,
+  name: text,
+  runtime: orEmpty,
+  runtime_version: orEmpty,
+  source: orEmpty,
+  source_key: orEmpty,
+  category: orEmpty,
+  desired_instances: orZero,
+  roles: list(role),
+});
+export type Model = Of<typeof model>;
+
+export const instance = shape({
+  id: number,
+  model_id: optional(number),
+  worker_id: number,
+  name: text,
+  state: text,
+  state_message: orEmpty,
+  since: optional(text),
+  url: orEmpty,
+  runtime: orEmpty,
+  runtime_version: orEmpty,
+  role: orEmpty,
+  group: orEmpty,
+  restart_count: orZero,
+  last_restart_at: optional(text),
+});
+export type Instance = Of<typeof instance>;
+
+const user = shape({ instance_name: orEmpty, model_instance_name: orEmpty, name: orEmpty, id: optional(number), model_instance_id: optional(number) });
+const memory = shape({ total: optional(number) });
+
+export const gpu = shape({
+  id: (value: unknown) => String(value),
+  worker_id: number,
+  worker_name: orEmpty,
+  vendor: orEmpty,
+  index: number,
+  chip_index: orZero,
+  name: orEmpty,
+  uuid: orEmpty,
+  pci_address: orEmpty,
+  driver_version: orEmpty,
+  state: orEmpty,
+  state_message: orEmpty,
+  memory: optional(memory),
+  memory_total: optional(number),
+  users: list(user),
+});
+export type GPU = Of<typeof gpu>;
+
+const outcome = shape({ family: text, samples: orZero, why: orEmpty });
+const native = shape({ name: text, type: orEmpty, samples: orZero, unreadable: orZero, outcomes: list(outcome), why: orEmpty });
+export type NativeReport = Of<typeof native>;
+
+export const page = shape({
+  url: orEmpty,
+  runtime: orEmpty,
+  runtime_version: orEmpty,
+  fetched_at: optional(text),
+  content_type: orEmpty,
+  bytes: orZero,
+  truncated: orFalse,
+  native: orEmpty,
+  unified: orEmpty,
+  unified_truncated: orFalse,
+  metrics: list(native),
+  metrics_left_out: orZero,
+  coverage: optional(shape({ families: number, of: number })),
+  error: orEmpty,
+});
+export type Page = Of<typeof page>;
+
+export const settings = shape({
+  version: orEmpty,
+  prometheus: shape({ available: flag, ui: orEmpty, reason: orEmpty }),
+  grafana: shape({ phase: orEmpty, url: orEmpty, reason: orEmpty }),
+  needs_token: orFalse,
+  join_command: orEmpty,
+});
+export type Settings = Of<typeof settings>;
+
+export const dashboardEntry = shape({ uid: text, title: text, description: orEmpty, slug: orEmpty });
+export type DashboardEntry = Of<typeof dashboardEntry>;
+
+export function items<T>(check: Check<T>): Check<T[]> {
+  const body = shape({ items: list(check) });
+  return (value, at) => body(value, at).items as T[];
+}

@@ -1,0 +1,122 @@
+// Queries of lists and pages: one for each metric over all rows, whose series are told apart by their labels.
+import { useEffect, useState } from "preact/hooks";
+import { decoded, failure, request } from "../api/request";
+import { list, shape, text, texts } from "../api/check";
+import type { Labels, Range, Series } from "../model/panel";
+
+const pair = (value: unknown): [number, number] => {
+  const [time, sample] = value as [number, string];
+  return [time, sample === "+Inf" ? Infinity : sample === "-Inf" ? -Infinity : Number(sample)];
+};
+const one = shape({
+  metric: texts,
+  values: (value: unknown) => (Array.isArray(value) ? value.map(pair) : undefined),
+  value: (value: unknown) => (Array.isArray(value) ? pair(value) : undefined),
+});
+const answer = shape({ data: shape({ resultType: text, result: list(one) }) });
+
+/** Series of an answer of Prometheus. */
+export function seriesOf(body: unknown): Series[] {
+  return answer(body, "$").data.result.map((r) => {
+    const points = r.values ?? (r.value ? [r.value] : []);
+    return { labels: r.metric, times: points.map((p) => p[0]), values: points.map((p) => p[1]) };
+  });
+}
+
+async function ask(path: string, form: Record<string, string>, signal: AbortSignal): Promise<Series[]> {
+  const response = await request("/prometheus/api/v1/" + path, { method: "POST", body: new URLSearchParams(form), signal });
+  if (!response.ok) throw await failure(response);
+  return decoded(path, await response.json(), seriesOf);
+}
+
+export function askRange(expr: string, range: Range, step: number, signal: AbortSignal): Promise<Series[]> {
+  return ask("query_range", { query: expr, start: String(range.from), end: String(range.to), step: String(step) }, signal);
+}
+
+export function askNow(expr: string, signal: AbortSignal): Promise<Series[]> {
+  return ask("query", { query: expr }, signal);
+}
+
+export interface Asked {
+  /** The newest good answers, one for each expression; undefined before the first. */
+  answers?: Series[][];
+  range: Range;
+  step: number;
+  error?: Error;
+}
+
+const every = 30_000; // ms between refreshes
+
+/**
+ * Asks expressions again and again while the tab is visible: over a range of seconds that ends now (or a fixed range), or their
+ * values now where seconds is 0. An empty list asks nothing.
+ */
+export function useMetrics(expressions: readonly string[], seconds: number, points = 30, fixed?: Range): Asked {
+  const [asked, set] = useState<Asked>({ range: { from: 0, to: 0 }, step: 60 });
+  const key = expressions.join("\n");
+  useEffect(() => {
+    if (expressions.length === 0) return;
+    let abort = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let ended = false;
+    const round = async () => {
+      clearTimeout(timer);
+      if (document.hidden || ended) return;
+      const { range, step } = rangeAt(Date.now() / 1000, seconds, points, fixed);
+      abort.abort();
+      const mine = (abort = new AbortController());
+      try {
+        const answers = await Promise.all(expressions.map((e) => (seconds === 0 ? askNow(e, mine.signal) : askRange(e, range, step, mine.signal))));
+        if (!ended) set({ answers, range, step });
+      } catch (error) {
+        if (ended || mine.signal.aborted) return;
+        set((before) => ({ ...before, error: error instanceof Error ? error : new Error(String(error)) }));
+      }
+      if (!ended && !fixed) timer = setTimeout(() => void round(), every);
+    };
+    const seen = () => void round();
+    document.addEventListener("visibilitychange", seen);
+    void round();
+    return () => {
+      ended = true;
+      abort.abort();
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", seen);
+    };
+  }, [key, seconds, points, fixed?.from, fixed?.to]);
+  return asked;
+}
+
+/** A range that ends at a whole step, so that Prometheus and the picture don't shift by fractions. */
+export function rangeAt(now: number, seconds: number, points: number, fixed?: Range): { range: Range; step: number } {
+  const length = fixed ? fixed.to - fixed.from : seconds;
+  const step = niceStep(length / points);
+  const to = Math.floor((fixed ? fixed.to : now) / step) * step;
+  const from = Math.floor((fixed ? fixed.from : to - seconds) / step) * step;
+  return { range: { from, to }, step };
+}
+
+function niceStep(seconds: number): number {
+  return [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200].find((s) => s >= seconds) ?? 86_400;
+}
+
+/** Window of a rate at a step: at least four scrapes of 15 s. */
+export function rateWindow(step: number): string {
+  return `${Math.max(step + 15, 60)}s`;
+}
+
+/** Series by the values of labels, for rows to find theirs. */
+export function byLabels(series: readonly Series[] | undefined, ...names: string[]): Map<string, Series> {
+  const found = new Map<string, Series>();
+  for (const s of series ?? []) found.set(joinLabels(s.labels, names), s);
+  return found;
+}
+
+function joinLabels(labels: Labels, names: readonly string[]): string {
+  return joined(...names.map((n) => labels[n] ?? ""));
+}
+
+/** One key of several names, which may hold any character. */
+export function joined(...names: string[]): string {
+  return JSON.stringify(names);
+}

@@ -1,0 +1,21 @@
+// A time of the API as text, relative to now, with the absolute time in its title.
+import { useEffect, useState } from "preact/hooks";
+import { t } from "../texts";
+import { absolute, age, duration, nextChange, time } from "./since";
+
+export function Time({ at, bare }: { at: string | number | undefined; bare?: boolean }) {
+  const ms = typeof at === "number" ? at : time(at);
+  const [now, set] = useState(() => Date.now());
+  useEffect(() => {
+    if (ms === undefined) return;
+    const timer = setTimeout(() => set(Date.now()), nextChange(age(ms, now)));
+    return () => clearTimeout(timer);
+  }, [ms, now]);
+  if (ms === undefined) return <span class="none">{t.fleet.none}</span>;
+  const text = duration(age(ms, Math.max(now, Date.now() - 500)));
+  return (
+    <time dateTime={new Date(ms).toISOString()} title={absolute(ms)}>
+      {bare ? text : t.fleet.ago(text)}
+    </time>
+  );
+}
