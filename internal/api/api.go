@@ -126,6 +126,7 @@ type API struct {
 	openapi    []byte
 	streams    streams
 	dryRuns    dryRuns
+	pages      *pageReads
 	answers    *answer.Store
 	parsing    *semaphore.Weighted
 	stopping   chan struct{}
@@ -161,6 +162,7 @@ func New(o Options) (*API, error) {
 	a.answers = answer.NewStore(answer.Options{MaxBytes: maxListHold, MaxReaders: maxListReaders, Refuse: func(w http.ResponseWriter, why string) {
 		a.write(w, &Problem{Status: http.StatusServiceUnavailable, Detail: why})
 	}})
+	a.pages = newPageReads(a)
 	a.routes()
 	for pattern, h := range o.Mounts {
 		a.reading(pattern, h)
@@ -280,6 +282,7 @@ func (a *API) routes() {
 		errors:      []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 	}, a.removeWorker)
 	a.registerRevoked(h, workersTag)
+	a.registerPages(h, inventoryTag, workersTag)
 
 	a.registerLists(h, inventoryTag)
 	a.registerDashboards(h, inventoryTag)

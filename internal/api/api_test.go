@@ -362,6 +362,8 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"POST /v2/metrics/preview":             "",
 		"POST /v2/workers/register":            "workerToken",
 		"POST /v2/workers/{id}/dry-runs/{run}": "workerCredential",
+		"POST /v2/workers/{id}/pages/{run}":    "workerCredential",
+		"GET /v2/model-instances/{id}/page":    "",
 		"PUT /v2/workers/{id}/report":          "workerCredential",
 		"GET /v2/workers/{id}/watch":           "workerCredential",
 		"DELETE /v2/workers/{id}":              "adminToken adminBasic",

@@ -185,7 +185,7 @@ func (a *API) dryRun(ctx context.Context, document []byte, wait time.Duration) (
 	if err != nil {
 		return nil, a.problem(ctx, admin, "try metrics mapping", err)
 	}
-	a.streams.sendDryRun(connected, frame)
+	a.streams.send(connected, frame)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

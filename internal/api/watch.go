@@ -25,7 +25,7 @@ const (
 	// writeTimeout bounds how long a worker may read nothing of its stream.
 	writeTimeout = 20 * time.Second
 
-	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
+	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. One named page has a PageEvent: the worker reads an engine and answers under /v2/workers/{id}/pages/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
 )
 
 var (
@@ -35,7 +35,7 @@ var (
 
 func watchResponse() *huma.Response {
 	return &huma.Response{Description: "Event stream", Content: map[string]*huma.MediaType{
-		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "Events named mapping and dry-run; see MappingEvent and DryRunEvent"}},
+		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "Events named mapping, dry-run and page; see MappingEvent, DryRunEvent and PageEvent"}},
 	}}
 }
 
@@ -59,7 +59,7 @@ func (a *API) watch(ctx context.Context, in *watchInput) (*huma.StreamResponse, 
 
 // stream sends mapping events until the worker leaves, opens another stream or is removed, or the server stops.
 func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64) error {
-	ctx, dryRuns, done := a.streams.begin(r.Context(), workerID)
+	ctx, events, done := a.streams.begin(r.Context(), workerID)
 	defer done()
 	changed, cancel := a.opts.Mapping.Subscribe()
 	defer cancel()
@@ -109,7 +109,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 		case <-a.stopping:
 			return errors.New("the server stops")
 		case <-changed:
-		case frame := <-dryRuns:
+		case frame := <-events:
 			if err := send(frame); err != nil {
 				return err
 			}
@@ -135,14 +135,14 @@ type streams struct {
 }
 
 type stream struct {
-	cancel  context.CancelCauseFunc
-	dryRuns chan []byte // events to send
+	cancel context.CancelCauseFunc
+	events chan []byte // to send, besides mappings
 }
 
 // begin adds a stream and ends an older one of the same worker. The caller must call done.
-func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context, dryRuns <-chan []byte, done func()) {
+func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context, events <-chan []byte, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	added := &stream{cancel, make(chan []byte, maxDryRuns)}
+	added := &stream{cancel, make(chan []byte, maxDryRuns+maxPages)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID == nil {
@@ -152,7 +152,7 @@ func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context,
 		older.cancel(errReplaced)
 	}
 	s.byID[workerID] = added
-	return ctx, added.dryRuns, func() {
+	return ctx, added.events, func() {
 		cancel(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -169,19 +169,21 @@ func (s *streams) open() []int64 {
 	return slices.Collect(maps.Keys(s.byID))
 }
 
-// sendDryRun queues the event of a dry run on the streams of these workers. A worker that reads nothing, so that its queue is full, does
-// not get it.
-func (s *streams) sendDryRun(workers []int64, frame []byte) {
+// send queues an event on the streams of these workers and returns how many have it. A worker that reads nothing, so that its queue is
+// full, does not get it.
+func (s *streams) send(workers []int64, frame []byte) (queued int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range workers {
 		if st := s.byID[id]; st != nil {
 			select {
-			case st.dryRuns <- frame:
+			case st.events <- frame:
+				queued++
 			default:
 			}
 		}
 	}
+	return queued
 }
 
 // end ends a worker's stream.

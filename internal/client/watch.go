@@ -25,6 +25,8 @@ type Events struct {
 	Mapping func(wire.MappingEvent) error
 	// DryRun takes each mapping that is only to be tried; nil: none are.
 	DryRun func(wire.DryRunEvent) error
+	// Page takes each request for an engine's page; nil: none are.
+	Page func(wire.PageEvent) error
 }
 
 // Watch follows the mapping: it passes the events on the worker's watch stream to handle until the stream ends. generation is the one the worker has; the server then sends its own at once if it differs (-1 always
@@ -76,6 +78,8 @@ func (c *Client) Watch(ctx context.Context, workerID, generation int64, handle E
 			err = decode(c, r, ev, handle.Mapping)
 		case ev.name == "dry-run" && handle.DryRun != nil:
 			err = decode(c, r, ev, handle.DryRun)
+		case ev.name == "page" && handle.Page != nil:
+			err = decode(c, r, ev, handle.Page)
 		default: // a newer server's
 		}
 		if err != nil {

@@ -221,3 +221,6 @@ func isClosed(c <-chan struct{}) bool {
 		return false
 	}
 }
+
+// PageURL is the address of the engine's metrics page, without credentials.
+func (e *Engine) PageURL() string { return e.target.String() }

@@ -157,6 +157,7 @@ type Exporter struct {
 	process    *metricspage.Process
 	scrapes    chan struct{}
 	dryRuns    chan struct{}
+	pages      chan struct{}
 	queue      *translationQueue
 	writers    sync.Pool // of *exposition.Writer
 	samples    sync.Pool // of *sampleBuffer
@@ -187,6 +188,7 @@ func New(o Options) (*Exporter, error) {
 		process:  process,
 		scrapes:  make(chan struct{}, maxScrapes),
 		dryRuns:  make(chan struct{}, maxDryRunTranslations),
+		pages:    make(chan struct{}, maxPages),
 		queue:    newTranslationQueue(),
 		writers:  sync.Pool{New: func() any { return new(exposition.Writer) }},
 		samples:  sync.Pool{New: func() any { return new(sampleBuffer) }},

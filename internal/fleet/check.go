@@ -201,6 +201,14 @@ func Cut(s string, n int) string {
 	return s[:n]
 }
 
+// BareURL returns an engine's URL without what may be secret, or "" for what is no URL of an engine.
+func BareURL(s string) string {
+	if bare, fault := bareURL(s); fault == "" {
+		return bare
+	}
+	return ""
+}
+
 // bareURL takes out of an engine's URL what may be secret: user, password, query and fragment.
 func bareURL(s string) (bare, fault string) {
 	if s == "" {

@@ -2,6 +2,7 @@ package instances
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/discovery"
 	"github.com/stackscope/stackscope/internal/engine"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
 	"github.com/stackscope/stackscope/internal/exporter"
 	"github.com/stackscope/stackscope/internal/exposition"
@@ -60,6 +62,9 @@ func (in *Instance) LastProgress() time.Time { return in.engine.History().LastPr
 func (in *Instance) Fetch(ctx context.Context) (exporter.Page, error) {
 	page, err := in.engine.Fetch(ctx)
 	if err != nil {
+		if e, ok := errors.AsType[*fetch.Error](err); ok && e.Got != (fetch.Excerpt{}) {
+			err = &exporter.FetchError{Err: err, ContentType: e.Got.ContentType, Body: e.Got.Body}
+		}
 		return exporter.Page{}, err
 	}
 	return exporter.Page{

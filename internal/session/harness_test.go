@@ -46,6 +46,8 @@ type remote struct {
 	members      []Membership       // of all else
 	dryRuns      chan wire.DryRunEvent
 	answered     map[string]wire.DryRunResult // by run
+	pages        chan wire.PageEvent
+	sentPages    map[string]wire.InstancePage // by run
 	before       func(ctx context.Context, what string)
 }
 
@@ -54,7 +56,8 @@ var _ Server = (*remote)(nil)
 func newRemote() *remote {
 	return &remote{
 		status: map[string]int{}, times: map[string][]time.Time{}, interval: 60, event: wire.MappingEvent{Default: true},
-		dryRuns: make(chan wire.DryRunEvent), answered: map[string]wire.DryRunResult{}, before: func(context.Context, string) {},
+		dryRuns: make(chan wire.DryRunEvent), answered: map[string]wire.DryRunResult{},
+		pages: make(chan wire.PageEvent), sentPages: map[string]wire.InstancePage{}, before: func(context.Context, string) {},
 	}
 }
 
@@ -145,6 +148,10 @@ func (r *remote) Watch(ctx context.Context, m Membership, generation int64, hand
 			if err := handle.DryRun(ev); err != nil {
 				return err
 			}
+		case ev := <-r.pages:
+			if err := handle.Page(ev); err != nil {
+				return err
+			}
 		case <-ended:
 			return &client.Error{Op: "watch", URL: r.URL(), Detail: "the stream ended"}
 		case <-ctx.Done():
@@ -158,6 +165,14 @@ func (r *remote) AnswerDryRun(ctx context.Context, m Membership, run string, res
 	return r.request(ctx, "answer", func() {
 		r.members = append(r.members, m)
 		r.answered[run] = result
+	})
+}
+
+// AnswerPage implements Server.
+func (r *remote) AnswerPage(ctx context.Context, m Membership, run string, page wire.InstancePage) error {
+	return r.request(ctx, "page", func() {
+		r.members = append(r.members, m)
+		r.sentPages[run] = page
 	})
 }
 

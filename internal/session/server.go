@@ -18,6 +18,7 @@ type Server interface {
 	// Watch follows the mapping from the one after generation on. It returns when the stream ends.
 	Watch(ctx context.Context, m Membership, generation int64, handle client.Events) error
 	AnswerDryRun(ctx context.Context, m Membership, run string, result wire.DryRunResult) error
+	AnswerPage(ctx context.Context, m Membership, run string, page wire.InstancePage) error
 }
 
 // Membership is what a registration gave the worker.
@@ -47,6 +48,10 @@ func (s overHTTP) Watch(ctx context.Context, m Membership, generation int64, han
 
 func (s overHTTP) AnswerDryRun(ctx context.Context, m Membership, run string, result wire.DryRunResult) error {
 	return s.client.WithToken(m.Credential).AnswerDryRun(ctx, m.WorkerID, run, result)
+}
+
+func (s overHTTP) AnswerPage(ctx context.Context, m Membership, run string, page wire.InstancePage) error {
+	return s.client.WithToken(m.Credential).AnswerPage(ctx, m.WorkerID, run, page)
 }
 
 func statusOf(err error) int {

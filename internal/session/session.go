@@ -1,5 +1,5 @@
 // Package session connects a worker to its server. It registers the worker, reports its instances, follows the metrics mapping, answers dry
-// runs, and at the end tells the server that the worker stops.
+// runs and requests for pages, and at the end tells the server that the worker stops.
 //
 // It registers again if the server no longer knows the worker. It retries everything else with growing pauses.
 package session
@@ -62,7 +62,7 @@ type Mapping interface {
 // come before the deadline are left out with an error.
 type DryRunFunc func(ctx context.Context, proposed *mapping.Compiled, deadline time.Time) (results []exporter.DryRunResult, generation int64, err error)
 
-// Options configure a Session. All but DryRun, TokenFile, StateFile, ReportInterval and Logger are required.
+// Options configure a Session. All but DryRun, Page, TokenFile, StateFile, ReportInterval and Logger are required.
 type Options struct {
 	Server    Server
 	Identity  Identity
@@ -70,6 +70,8 @@ type Options struct {
 	Mapping   Mapping
 	// DryRun is nil if the worker serves no metrics.
 	DryRun DryRunFunc
+	// Page is nil if the worker serves no metrics.
+	Page PageFunc
 	// Token is the join token, TokenFile the file that it came from. The file is read again for each registration.
 	Token, TokenFile string
 	// StateFile holds the worker's identity; the log names it when two workers have the same one.

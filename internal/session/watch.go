@@ -12,7 +12,7 @@ import (
 // stableStream is how long a watch stream must have been open for its end not to lengthen the pauses.
 const stableStream = 10 * time.Second
 
-// watch follows the mapping and answers dry runs. It returns errUnknown, or nil when ctx ends.
+// watch follows the mapping, and answers dry runs and requests for pages. It returns errUnknown, or nil when ctx ends.
 //
 // The first stream asks for any generation, not only for newer ones: a server that lost its database counts from 1 again.
 func (s *Session) watch(ctx context.Context, m Membership) error {
@@ -21,6 +21,8 @@ func (s *Session) watch(ctx context.Context, m Membership) error {
 	var pauses backoff.Backoff
 	dryRuns := newDryRuns(s, m)
 	defer dryRuns.wait()
+	pages := newPages(s, m)
+	defer pages.wait()
 	events := client.Events{
 		Mapping: func(ev wire.MappingEvent) error {
 			s.logOutcome("watch", nil)
@@ -29,6 +31,10 @@ func (s *Session) watch(ctx context.Context, m Membership) error {
 		},
 		DryRun: func(ev wire.DryRunEvent) error {
 			dryRuns.start(ctx, ev)
+			return nil
+		},
+		Page: func(ev wire.PageEvent) error {
+			pages.start(ctx, ev)
 			return nil
 		},
 	}

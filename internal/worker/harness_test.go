@@ -41,16 +41,19 @@ type fakeServer struct {
 	changed    chan struct{} // closed at each change of event
 	dryRuns    chan wire.DryRunEvent
 	tried      map[string]wire.DryRunResult // by id
+	pages      chan wire.PageEvent
+	sent       map[string]wire.InstancePage // by id
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
 	t.Helper()
-	f := &fakeServer{changed: make(chan struct{}), event: wire.MappingEvent{Default: true}, dryRuns: make(chan wire.DryRunEvent), tried: map[string]wire.DryRunResult{}}
+	f := &fakeServer{changed: make(chan struct{}), event: wire.MappingEvent{Default: true}, dryRuns: make(chan wire.DryRunEvent), tried: map[string]wire.DryRunResult{}, pages: make(chan wire.PageEvent), sent: map[string]wire.InstancePage{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2/workers/register", f.register)
 	mux.HandleFunc("PUT /v2/workers/7/report", f.report)
 	mux.HandleFunc("GET /v2/workers/7/watch", f.watch)
 	mux.HandleFunc("POST /v2/workers/7/dry-runs/{run}", f.answer)
+	mux.HandleFunc("POST /v2/workers/7/pages/{run}", f.answerPage)
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.requests++
@@ -142,6 +145,8 @@ func (f *fakeServer) watch(w http.ResponseWriter, r *http.Request) {
 		case <-changed:
 		case run := <-f.dryRuns:
 			send("dry-run", run)
+		case ev := <-f.pages:
+			send("page", ev)
 		case <-r.Context().Done():
 			return
 		}

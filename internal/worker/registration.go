@@ -31,7 +31,7 @@ func (w *Worker) openSession() {
 		ReportInterval: o.ReportInterval, Logger: o.Logger,
 	}
 	if w.exporter != nil {
-		so.DryRun = w.exporter.DryRun
+		so.DryRun, so.Page = w.exporter.DryRun, w.page
 	}
 	w.session = session.New(so)
 }

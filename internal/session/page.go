@@ -1,0 +1,100 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/base/clip"
+	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/translate"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+const (
+	maxPages       = 4 // at a time; a server asks for no more
+	maxPageTimeout = time.Minute
+	// maxReportBytes bounds the reports of an answer, as JSON.
+	maxReportBytes = 2 << 20
+	maxContentType = 200
+)
+
+// PageFunc reads the engine of a reported instance by the deadline, and says what the active mapping makes of its page. url is the page's
+// address without credentials.
+type PageFunc func(ctx context.Context, instance string, deadline time.Time) (page exporter.InstancePage, url string)
+
+// pages are the pages that are being read. They are read beside the stream that asks for them.
+type pages struct {
+	session *Session
+	member  Membership
+	slots   chan struct{}
+	running sync.WaitGroup
+}
+
+func newPages(s *Session, m Membership) *pages {
+	return &pages{session: s, member: m, slots: make(chan struct{}, maxPages)}
+}
+
+// wait returns when all have been read, which ends with the context that they were started with.
+func (p *pages) wait() { p.running.Wait() }
+
+// start reads a page and answers the server with it or with the reason why there is none.
+func (p *pages) start(ctx context.Context, ev wire.PageEvent) {
+	started := time.Now()
+	timeout := min(time.Duration(ev.TimeoutMillis)*time.Millisecond, maxPageTimeout)
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		p.session.logger.Warn("page is not read: too many are being read", "instance", clip.Line(ev.Instance, fleet.MaxName), "most", maxPages)
+		return
+	}
+	p.running.Go(func() {
+		defer func() { <-p.slots }()
+		ctx, cancel := context.WithDeadline(ctx, started.Add(timeout))
+		defer cancel()
+		answer := wire.InstancePage{FetchedAt: started.UTC(), Error: errNoMetrics.Error(), Metrics: []wire.NativeReport{}}
+		if read := p.session.opts.Page; read != nil {
+			page, url := read(ctx, ev.Instance, started.Add(time.Duration(fetchShare*float64(timeout))))
+			answer = wirePage(&page, url)
+		}
+		if err := p.session.opts.Server.AnswerPage(ctx, p.member, ev.ID, answer); err != nil && ctx.Err() == nil {
+			p.session.logger.Warn("page could not be sent", "instance", clip.Line(ev.Instance, fleet.MaxName), "error", err)
+		}
+	})
+}
+
+// wirePage cuts what the server would refuse the whole answer for.
+func wirePage(p *exporter.InstancePage, url string) wire.InstancePage {
+	out := wire.InstancePage{
+		URL: fleet.Cut(url, fleet.MaxURL), Runtime: fleet.Cut(p.Instance.Runtime, fleet.MaxKind), RuntimeVersion: fleet.Cut(p.Instance.Version, fleet.MaxVersion),
+		FetchedAt: p.FetchedAt.UTC(), ContentType: clip.Line(p.ContentType, maxContentType), Bytes: p.Bytes,
+		Native: p.Native, Truncated: p.NativeCut, Unified: p.Unified, UnifiedCut: p.UnifiedCut, Metrics: []wire.NativeReport{},
+	}
+	if p.HasCoverage {
+		out.Coverage = &wire.Coverage{Families: p.Fed, Of: p.Countable}
+	}
+	if p.Err != nil {
+		out.Error = clip.End(strings.ReplaceAll(p.Err.Error(), "\n", "; "), maxErrorBytes)
+	}
+	left := byteBudget(maxReportBytes)
+	for i := range p.Reports {
+		report := nativeReport(&p.Reports[i])
+		if data, err := json.Marshal(report); err != nil || !left.take(len(data)+1) {
+			out.MetricsLeftOut = len(p.Reports) - i
+			break
+		}
+		out.Metrics = append(out.Metrics, report)
+	}
+	return out
+}
+
+func nativeReport(r *translate.NativeReport) wire.NativeReport {
+	out := wire.NativeReport{Name: r.Name, Type: r.Type, Samples: r.Samples, Unreadable: r.Unreadable, Why: r.Why}
+	for _, o := range r.Outcomes {
+		out.Outcomes = append(out.Outcomes, wire.NativeOutcome(o))
+	}
+	return out
+}
