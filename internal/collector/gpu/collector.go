@@ -21,8 +21,10 @@ type page struct {
 	at      time.Time // of the reading; zero if it does not expire
 	took    time.Duration
 	samples []sample
+	known   []Status
 	err     error
 	hung    bool
+	hangs   string // why the GPUs are missing if hung
 }
 
 // Collector exports the last reading of one backend.
@@ -61,7 +63,7 @@ func (c *Collector) Collect(emit func(m *catalog.Metric, suffix string, value fl
 func (s *sampler) publish() error {
 	v := s.set.registry.view(s.vendor)
 	now := time.Now()
-	p := &page{took: s.last.took, err: s.err, hung: s.hung}
+	p := &page{took: s.last.took, err: s.err, hung: s.hung, hangs: s.hangs()}
 	devices, ids := s.last.devices, s.last.ids
 	if s.err != nil && !s.hung && now.Sub(s.last.at) > s.maxAge(staleAfter) {
 		devices, ids = nil, nil // registered GPUs, none of which can be read
@@ -73,7 +75,9 @@ func (s *sampler) publish() error {
 		p.took = -1
 	}
 	if p.took >= 0 {
-		s.builder.build(s.statuses(v, devices, ids, now))
+		statuses := s.statuses(v, devices, ids, now)
+		p.known = s.known(statuses)
+		s.builder.build(statuses)
 		p.samples = s.builder.samples
 		if p.err == nil {
 			p.err = joinErrors(s.builder.errs)
@@ -114,7 +118,7 @@ func (s *sampler) statuses(v vendorView, devices []Device, ids []string, now tim
 			continue
 		}
 		known.complete()
-		c := deviceStatus{Device: &Device{Identity: known.Identity}, labels: s.builder.deviceLabels(known.Identity), events: known.events}
+		c := deviceStatus{Device: &Device{Identity: known.Identity}, labels: s.builder.deviceLabels(known.Identity), events: known.events, unread: known}
 		c.labelsTaken = labels[c.labels]
 		labels[c.labels] = true
 		f := findings{lost: !known.up, stillLost: known.stillLost, events: s.recentEvents(known.events, now)}

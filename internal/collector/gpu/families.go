@@ -68,8 +68,9 @@ type deviceStatus struct {
 	*Device
 	labels      exposition.Labels
 	up          bool
-	labelsTaken bool // another device has these labels now
-	eventsOnly  bool // never read: only errors were reported of it
+	labelsTaken bool        // another device has these labels now
+	eventsOnly  bool        // never read: only errors were reported of it
+	unread      *deviceView // registered and not in the reading; nil: it was read
 	energy      Value
 	throttled   []ThrottleTime
 	action      Action

@@ -201,6 +201,7 @@ type deviceView struct {
 	id        string
 	up        bool
 	stillLost bool
+	since     time.Time // of its absence
 	events    []eventTotal
 }
 
@@ -221,7 +222,7 @@ func (r *registry) view(vendor string) vendorView {
 	for _, k := range r.devices {
 		if k.Vendor == vendor {
 			v.known++
-			v.devices = append(v.devices, deviceView{k.Identity, k.id, k.up, !k.up && k.earlierBoot, bySubject[k.id]})
+			v.devices = append(v.devices, deviceView{k.Identity, k.id, k.up, !k.up && k.earlierBoot, k.since, bySubject[k.id]})
 			delete(bySubject, k.id)
 		}
 	}
