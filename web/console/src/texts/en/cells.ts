@@ -1,1 +1,18 @@
-export const cells = {};
+export const cells = {
+  noData: "No data",
+  name: "Name",
+  value: "Value",
+  ascending: "sorted ascending",
+  descending: "sorted descending",
+  sortBy: (title: string) => `Sort by ${title}`,
+  filter: "Filter rows",
+  rowsFound: (found: number, of: number) => `${found} of ${of} rows`,
+  noneFound: "No row contains this text.",
+  count: (n: number, what: string) => `${n} ${what}`,
+  only: "Show only",
+  page: (from: number, to: number, of: number) => `Rows ${from} to ${to} of ${of}`,
+  previousPage: "Previous rows",
+  nextPage: "Next rows",
+  moreRows: (n: number) => (n === 1 ? "and 1 more row" : `and ${n} more rows`),
+  moreColumns: (n: number) => (n === 1 ? "1 more column" : `${n} more columns`),
+};

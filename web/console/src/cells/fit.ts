@@ -1,0 +1,43 @@
+// Sizes of texts and boxes.
+
+/** Preact 11 adds no unit to the numbers of styles. */
+export function px(n: number): string {
+  return n + "px";
+}
+
+let context: CanvasRenderingContext2D | null | undefined;
+
+/** The width of a text in a CSS font, pixels. */
+export function textWidth(text: string, font: string): number {
+  context ??= document.createElement("canvas").getContext("2d");
+  if (!context) return text.length * 8;
+  context.font = font;
+  return context.measureText(text).width;
+}
+
+export const family = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
+
+/** Part of the value's size in which its unit is written. */
+export const unitShare = 0.6;
+
+/**
+ * The font size, pixels, in which every text fits into a room of width by height; never below least or above most.
+ * Widths are the texts' at a size of 1 pixel.
+ */
+export function fitSize(widths: readonly number[], width: number, height: number, least: number, most: number): number {
+  const widest = Math.max(...widths, 0);
+  const wide = widest > 0 ? width / widest : most;
+  return Math.floor(Math.max(least, Math.min(most, height / 1.2, wide)));
+}
+
+/** The text, or as much of it as fits with an ellipsis. */
+export function cut(text: string, width: number, measure: (text: string) => number): string {
+  if (measure(text) <= width) return text;
+  let [low, high] = [0, text.length];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (measure(text.slice(0, middle) + "…") <= width) low = middle;
+    else high = middle - 1;
+  }
+  return low ? text.slice(0, low).trimEnd() + "…" : "";
+}
