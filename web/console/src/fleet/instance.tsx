@@ -1,0 +1,5 @@
+import type { Place } from "../router";
+
+export function InstancePage(_: { id: number; place: Place }) {
+  return null;
+}

@@ -1,0 +1,97 @@
+// What lists and pages have in common.
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import type { Listed } from "../api/lists";
+import { useSettings } from "../api/settings";
+import { useValue } from "../api/value";
+import { way } from "../api/watch";
+import { l } from "../texts/lists";
+import { tone } from "./states";
+import { Time } from "./time";
+
+export function State({ state }: { state: string }) {
+  return <span class={`state tone-${tone(state)}`}>{l.stateNames[state] ?? state}</span>;
+}
+
+/** A text that may be long: cut in the row, whole in its title. */
+export function Cut({ text }: { text: string }) {
+  if (text === "") return <span class="none">{l.none}</span>;
+  return (
+    <span class="cut" title={text}>
+      {text}
+    </span>
+  );
+}
+
+export function OrNone({ children }: { children: string | number | undefined }) {
+  return children === undefined || children === "" ? <span class="none">{l.none}</span> : <>{children}</>;
+}
+
+/** What is wrong with the lists that a page shows. */
+export function Notices({ of }: { of: readonly Listed<unknown>[] }) {
+  const how = useValue(way);
+  const failed = of.find((x) => x.error && !x.older);
+  const older = of.some((x) => x.older);
+  return (
+    <>
+      {failed?.error && (
+        <p class="notice bad" role="alert">
+          {failed.items === undefined ? "" : l.stale + " "}
+          {failed.error.message}
+          {failed.at !== undefined && (
+            <>
+              {" "}
+              {l.confirmed} <Time at={failed.at} />.
+            </>
+          )}
+        </p>
+      )}
+      {older && <p class="notice">{l.older}</p>}
+      {how === "asking" && <p class="notice faint">{l.asking}</p>}
+    </>
+  );
+}
+
+/** Says why there are no metrics, if there are none. */
+export function MetricsNotice({ error }: { error: Error | undefined }) {
+  const settings = useSettings();
+  if (settings && !settings.prometheus.available) return <p class="notice faint">{l.noMetrics(settings.prometheus.reason || l.noPrometheus)}</p>;
+  if (error) return <p class="notice bad">{`${l.metricsFailed}: ${error.message}`}</p>;
+  return null;
+}
+
+/** Whether metrics can be asked for. A server without settings is an older one: it has a Prometheus or answers with an error. */
+export function useHasMetrics(): boolean {
+  const settings = useSettings();
+  return settings === undefined || settings.prometheus.available;
+}
+
+export function Empty({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <section class="empty">
+      <h2>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+/** A command to copy. */
+export function Command({ text }: { text: string }) {
+  const [copied, set] = useState(false);
+  const copy = () => {
+    void navigator.clipboard?.writeText(text).then(() => {
+      set(true);
+      setTimeout(() => set(false), 2000);
+    });
+  };
+  return (
+    <div class="command">
+      <code tabIndex={0}>{text}</code>
+      {"clipboard" in navigator && (
+        <button onClick={copy} aria-live="polite">
+          {copied ? l.copied : l.copy}
+        </button>
+      )}
+    </div>
+  );
+}
