@@ -30,7 +30,6 @@ export interface ListProps<R extends Row> {
   lists: readonly Listed<unknown>[];
   metricsError: Error | undefined;
   empty: ComponentChildren;
-  /** Keeps sorting by something that changes all the time from moving rows under the pointer. */
   notes?: ComponentChildren;
 }
 
@@ -89,34 +88,13 @@ export function List<R extends Row>({ place, title, rows, columns, filters: offe
           {sorted.length === 0 ? (
             <p class="dim">{l.nothingMatches}</p>
           ) : (
-            <div class="table-box" tabIndex={0} role="region" aria-label={title}>
-              <table class="list">
-                <thead>
-                  <tr>
-                    {columns.map((c) => (
-                      <Head key={c.name} column={c} sort={column === c ? (filters.descending ? "descending" : "ascending") : undefined} click={() => setQuery((q) => setFilter(q, "sort", nextSort(filters, c.name, c.highestFirst ?? false)), true)} />
-                    ))}
-                  </tr>
-                </thead>
-                <tbody>
-                  {shown.map((row) => (
-                    <tr key={row.key} class={isProblem(row.state) ? "problem" : ""}>
-                      {columns.map((c) =>
-                        c.kind === "head" ? (
-                          <th key={c.name} scope="row">
-                            {c.cell(row)}
-                          </th>
-                        ) : (
-                          <td key={c.name} class={c.kind} data-title={c.title}>
-                            {c.cell(row)}
-                          </td>
-                        ),
-                      )}
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+            <Table
+              title={title}
+              rows={shown}
+              columns={columns}
+              sorted={column && { name: column.name, descending: filters.descending }}
+              sort={(c) => setQuery((q) => setFilter(q, "sort", nextSort(filters, c.name, c.highestFirst ?? false)), true)}
+            />
           )}
           {sorted.length > perPage && <Pager page={page} pages={pages} of={sorted.length} />}
         </>
@@ -125,18 +103,54 @@ export function List<R extends Row>({ place, title, rows, columns, filters: offe
   );
 }
 
-function Head<R>({ column, sort, click }: { column: Column<R>; sort: "ascending" | "descending" | undefined; click: () => void }) {
+interface TableProps<R extends Row> {
+  title: string;
+  rows: readonly R[];
+  columns: readonly Column<R>[];
+  sorted?: { name: string; descending: boolean } | undefined;
+  /** Absent: the rows are few and have an order of their own. */
+  sort?: (column: Column<R>) => void;
+}
+
+export function Table<R extends Row>({ title, rows, columns, sorted, sort }: TableProps<R>) {
   return (
-    <th scope="col" class={column.kind} aria-sort={sort} title={column.about}>
-      {column.value ? (
-        <button onClick={click} aria-label={l.sortBy(column.title)}>
-          {column.title}
-          <span aria-hidden="true">{sort === "ascending" ? " ↑" : sort === "descending" ? " ↓" : ""}</span>
-        </button>
-      ) : (
-        column.title
-      )}
-    </th>
+    <div class="table-box" tabIndex={0} role="region" aria-label={title}>
+      <table class="list">
+        <thead>
+          <tr>
+            {columns.map((c) => (
+              <th key={c.name} scope="col" class={c.kind} aria-sort={sorted?.name === c.name ? (sorted.descending ? "descending" : "ascending") : undefined} title={c.about}>
+                {c.value && sort ? (
+                  <button onClick={() => sort(c)} aria-label={l.sortBy(c.title)}>
+                    {c.title}
+                    <span aria-hidden="true">{sorted?.name !== c.name ? "" : sorted.descending ? " ↓" : " ↑"}</span>
+                  </button>
+                ) : (
+                  c.title
+                )}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={row.key} class={isProblem(row.state) ? "problem" : ""}>
+              {columns.map((c) =>
+                c.kind === "head" ? (
+                  <th key={c.name} scope="row">
+                    {c.cell(row)}
+                  </th>
+                ) : (
+                  <td key={c.name} class={c.kind} data-title={c.title}>
+                    <div>{c.cell(row)}</div>
+                  </td>
+                ),
+              )}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

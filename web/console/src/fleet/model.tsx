@@ -1,5 +1,109 @@
+// The page of one model.
+import { useMemo } from "preact/hooks";
 import type { Place } from "../router";
+import { l } from "../texts/lists";
+import { Charts, type Chart } from "./charts";
+import { Callout, Detail, Facts, Links } from "./detail";
+import { instances as instanceExpressions, instanceStates, is, oneModel, statesOverTime } from "./expressions";
+import { sortRows } from "./filters";
+import { instanceColumns } from "./instancecolumns";
+import { useInventory } from "./inventory";
+import { Table } from "./list";
+import { useMetrics } from "./metrics";
+import { modelReason } from "./modelreason";
+import { dashboard } from "./pagereport";
+import { useHasMetrics } from "./parts";
+import { instanceRows, modelRows, type Inventory, type ModelRow } from "./rows";
 
-export function ModelPage(_: { id: number; place: Place }) {
-  return null;
+export function ModelPage({ id, place }: { id: number; place: Place }) {
+  const { inventory, lists } = useInventory();
+  const row = useMemo(() => inventory && modelRows(inventory).find((r) => r.item.id === id), [inventory, id]);
+  return (
+    <Detail
+      list={{ href: "/models", title: l.models }}
+      name={row?.item.name}
+      state={row?.state ?? ""}
+      since={row?.since}
+      gone={l.gone(l.aModel, id)}
+      lists={lists}
+      loaded={inventory !== undefined}
+    >
+      {row && inventory && <Known row={row} inventory={inventory} place={place} />}
+    </Detail>
+  );
+}
+
+function Known({ row, inventory, place }: { row: ModelRow; inventory: Inventory; place: Place }) {
+  const model = row.item;
+  const selector = [is("cluster_name", row.clusterName), is("model_name", model.name)].join(", ");
+  const charts = useMemo(() => chartsOf(selector, row.instances.length), [selector, row.instances.length]);
+  const rows = useMemo(() => sortRows(instanceRows(inventory).filter((r) => r.instance.model_id === model.id), undefined, false), [inventory, model.id]);
+  const metrics = useHasMetrics();
+  const asked = useMetrics(metrics && rows.length > 0 ? [instanceExpressions.running(selector), instanceExpressions.waiting(selector), instanceExpressions.cache(selector)] : [], 1800);
+  const variables = { cluster_name: row.clusterName, model_name: model.name };
+  return (
+    <>
+      <Callout state={row.state} reason={modelReason(row)} todo={l.todo[row.state]} />
+      <Facts
+        of={[
+          [l.desired, l.ofInstances(row.running, model.desired_instances)],
+          [l.runtime, `${model.runtime} ${model.runtime_version}`.trim()],
+          [l.cluster, row.clusterName],
+          [l.category, model.category],
+          [l.source, [model.source, model.source_key].filter(Boolean).join(": ")],
+          model.roles.length === 0 ? undefined : [l.roles, model.roles.map((r) => <div key={r.role}>{l.rolesRow(r.role, r.ready_instances, r.desired_instances)}</div>)],
+        ]}
+      />
+      <Links
+        of={[
+          [l.modelDashboard, dashboard("gpustack-model", variables)],
+          [l.enginesDashboard, dashboard("stackscope-engines", variables)],
+          model.roles.length === 0 ? undefined : [l.pdDashboard, dashboard("gpustack-pd", variables)],
+        ]}
+      />
+      <section>
+        <h2>{l.itsInstances}</h2>
+        {rows.length === 0 ? <p class="dim">{l.noItsInstances}</p> : <Table title={l.itsInstances} rows={rows} columns={instanceColumns(asked, ["model"])} />}
+      </section>
+      <Charts place={place} charts={charts} />
+    </>
+  );
+}
+
+function chartsOf(selector: string, instances: number): Chart[] {
+  const quantiles = (of: typeof oneModel.ttft) => (w: string) => [0.5, 0.95, 0.99].map((q) => ({ expr: of(q, selector, w), legend: `p${q * 100}` }));
+  const states: Chart[] =
+    instances > 8
+      ? [] // the dashboard of the model has room for more
+      : [
+          {
+            title: l.states30,
+            kind: "state-timeline",
+            wide: true,
+            panel: { noLegend: true, values: instanceStates.map(([value, text, color]) => ({ value, text, color })) },
+            queries: () => [{ expr: statesOverTime(selector), legend: "{{model_instance_name}}" }],
+          },
+        ];
+  return [
+    ...states,
+    {
+      title: l.requests,
+      panel: { unit: "short" },
+      queries: () => [
+        { expr: oneModel.running(selector), legend: l.running },
+        { expr: oneModel.waiting(selector), legend: l.waiting },
+      ],
+    },
+    {
+      title: l.tokenRate,
+      panel: { unit: "count:tok/s" },
+      queries: (w) => [
+        { expr: oneModel.generated(selector, w), legend: l.generated },
+        { expr: oneModel.prompt(selector, w), legend: l.prompt },
+      ],
+    },
+    { title: l.ttftChart, panel: { unit: "s" }, queries: quantiles(oneModel.ttft) },
+    { title: l.itlChart, panel: { unit: "s" }, queries: quantiles(oneModel.itl) },
+    { title: l.cacheChart, panel: { unit: "percentunit", max: 1 }, queries: () => [{ expr: oneModel.cache(selector), legend: "{{model_instance_name}}" }] },
+  ];
 }

@@ -6,6 +6,7 @@ import { useInventory } from "./inventory";
 import { List, type Column } from "./list";
 import { byLabels, useMetrics, type Asked } from "./metrics";
 import { ModelPage } from "./model";
+import { modelReason } from "./modelreason";
 import { Cut, Empty, OrNone, State, useHasMetrics } from "./parts";
 import { modelRows, type ModelRow } from "./rows";
 import { time } from "./since";
@@ -46,13 +47,6 @@ function Models({ place }: PageProps) {
       }
     />
   );
-}
-
-/** Why a model is as it is. */
-export function modelReason(row: ModelRow): string {
-  if (row.worstInstance) return [row.worstInstance.name, row.worstInstance.state_message || row.worstInstance.state].join(": ");
-  if (row.state === "missing") return l.missingInstances(row.item.desired_instances - row.running);
-  return row.state === "idle" ? l.idle : "";
 }
 
 function modelColumns(asked: Asked): Column<ModelRow>[] {

@@ -3,7 +3,15 @@ import { useEffect, useState } from "preact/hooks";
 import { t } from "../texts";
 import { absolute, age, duration, nextChange, time } from "./since";
 
-export function Time({ at, bare }: { at: string | number | undefined; bare?: boolean }) {
+export interface TimeProps {
+  at: string | number | undefined;
+  /** Only the duration. */
+  bare?: boolean;
+  /** Other words than "3 min ago". */
+  words?: (duration: string) => string;
+}
+
+export function Time({ at, bare, words }: TimeProps) {
   const ms = typeof at === "number" ? at : time(at);
   const [now, set] = useState(() => Date.now());
   useEffect(() => {
@@ -15,7 +23,7 @@ export function Time({ at, bare }: { at: string | number | undefined; bare?: boo
   const text = duration(age(ms, Math.max(now, Date.now() - 500)));
   return (
     <time dateTime={new Date(ms).toISOString()} title={absolute(ms)}>
-      {bare ? text : t.fleet.ago(text)}
+      {bare ? text : (words ?? t.fleet.ago)(text)}
     </time>
   );
 }

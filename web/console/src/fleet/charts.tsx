@@ -1,0 +1,145 @@
+// Small charts of a page: the drawings of dashboards with panels of the page's own.
+import { Component, type ComponentChildren } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { stateTimeline, timeseries } from "../charts";
+import { useTheme } from "../look/theme";
+import type { Panel } from "../model/dashboard";
+import type { Cursor, Drawing, PanelData } from "../model/panel";
+import { setQuery, type Place } from "../router";
+import { l } from "../texts/lists";
+import { rangeAt, rateWindow, useMetrics } from "./metrics";
+import { MetricsNotice, useHasMetrics } from "./parts";
+import { firstRange, rangeOf, ranges, setRange, setZoom } from "./timerange";
+
+/** A chart: w is the window of rates at the range's step. */
+export interface Chart {
+  title: string;
+  kind?: "timeseries" | "state-timeline";
+  wide?: boolean;
+  panel?: Partial<Panel>;
+  queries: (w: string) => { expr: string; legend: string }[];
+}
+
+const drawings: Record<string, Drawing> = { timeseries, "state-timeline": stateTimeline };
+const points = 120;
+
+export function Charts({ place, charts }: { place: Place; charts: readonly Chart[] }) {
+  const metrics = useHasMetrics();
+  const chosen = rangeOf(place.query);
+  const { step } = rangeAt(0, chosen.seconds, points, chosen.fixed);
+  const window = rateWindow(step);
+  const queries = useMemo(() => charts.map((c) => c.queries(window)), [charts, window]);
+  const asked = useMetrics(metrics ? queries.flat().map((q) => q.expr) : [], chosen.seconds, points, chosen.fixed);
+  const cursor = useMemo(newCursor, []);
+  let next = 0;
+  return (
+    <section>
+      <div class="section-head">
+        <h2>{l.charts}</h2>
+        <div class="ranges" role="group" aria-label={l.range}>
+          {chosen.fixed && <button onClick={() => setQuery((q) => setRange(q, firstRange))}>{l.zoomOut}</button>}
+          {Object.keys(ranges).map((name) => (
+            <button key={name} aria-pressed={chosen.name === name} onClick={() => setQuery((q) => setRange(q, name), true)}>
+              {l.ranges[name]}
+            </button>
+          ))}
+        </div>
+      </div>
+      <MetricsNotice error={asked.error} />
+      {metrics && (
+        <div class="charts">
+          {charts.map((chart, i) => {
+            const own = queries[i]!;
+            const answers = asked.answers?.slice(next, next + own.length);
+            next += own.length;
+            const data = answers && answers.length === own.length ? { answers, range: asked.range, step: asked.step, marks: [] } : undefined;
+            return <OneChart key={chart.title} id={i + 1} chart={chart} queries={own} data={data} cursor={cursor} />;
+          })}
+        </div>
+      )}
+    </section>
+  );
+}
+
+interface OneProps {
+  id: number;
+  chart: Chart;
+  queries: { expr: string; legend: string }[];
+  data: PanelData | undefined;
+  cursor: Cursor;
+}
+
+function OneChart({ id, chart, queries, data, cursor }: OneProps) {
+  const body = useRef<HTMLDivElement>(null);
+  const [size, setSize] = useState({ width: 0, height: 0 });
+  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
+  const theme = useTheme();
+  useEffect(() => {
+    const box = body.current;
+    if (!box) return;
+    const watch = new ResizeObserver(() => setSize({ width: box.clientWidth, height: box.clientHeight }));
+    watch.observe(box);
+    return () => watch.disconnect();
+  }, []);
+  const kind = chart.kind ?? "timeseries";
+  const panel: Panel = { id, kind, title: chart.title, x: 0, y: 0, w: 8, h: 7, min: 0, ...chart.panel, queries };
+  const Drawn = drawings[kind]!.component;
+  const empty = data && data.answers.every((series) => series.length === 0);
+  return (
+    <section class={chart.wide ? "chart wide" : "chart"} aria-label={chart.title}>
+      <h3>{chart.title}</h3>
+      <div class="body" ref={body}>
+        {empty && <p class="nothing">{panel.noValue ?? l.noData}</p>}
+        {data && !empty && size.width > 0 && (
+          <Guard>
+            <Drawn
+              panel={panel}
+              data={data}
+              width={size.width}
+              height={size.height}
+              theme={theme}
+              link={() => undefined}
+              zoom={(range) => setQuery((q) => setZoom(q, range))}
+              cursor={cursor}
+              hidden={hidden}
+              setHidden={setHidden}
+              note={() => undefined}
+              full={false}
+            />
+          </Guard>
+        )}
+      </div>
+    </section>
+  );
+}
+
+/** A drawing that throws must not take the page with it. */
+class Guard extends Component<{ children: ComponentChildren }, { failed?: string }> {
+  override state: { failed?: string } = {};
+
+  static override getDerivedStateFromError(error: unknown) {
+    return { failed: error instanceof Error ? error.message : String(error) };
+  }
+
+  override render() {
+    return this.state.failed === undefined ? this.props.children : <p class="nothing">{`${l.chartFailed}: ${this.state.failed}`}</p>;
+  }
+}
+
+/** The time under the pointer, shared by the charts of a page. */
+function newCursor(): Cursor {
+  let time: number | undefined;
+  const followers = new Map<object, (time: number | undefined) => void>();
+  return {
+    get: () => time,
+    set(next, from) {
+      if (next === time) return;
+      time = next;
+      for (const [who, changed] of followers) if (who !== from) changed(next);
+    },
+    follow(who, changed) {
+      followers.set(who, changed);
+      return () => followers.delete(who);
+    },
+  };
+}
