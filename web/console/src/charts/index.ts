@@ -1,7 +1,6 @@
-import type { Drawing } from "../model/panel";
+// Panels that draw values over time.
+import "./charts.css";
 
-const empty: Drawing = { component: () => null, rows: () => [] };
-
-export const timeseries = empty;
-export const heatmap = empty;
-export const stateTimeline = empty;
+export { timeseries } from "./timeseries";
+export { heatmap } from "./heatmap";
+export { stateTimeline } from "./timeline";

@@ -1,0 +1,158 @@
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { format, seriesName } from "../format";
+import type { Drawing, DrawingProps } from "../model/panel";
+import { t } from "../texts";
+import { align, nearest } from "./align";
+import { inks, type Ink } from "./ink";
+import { Legend, legendHeight, paintLegend, type Entry } from "./legend";
+import { last, linesOf, type Line, type Lines } from "./lines";
+import { groupAt, groups, type MarkGroup } from "./marks";
+import { Plot } from "./plot";
+import { pointedAt, ranked } from "./rank";
+import { Surface, type Box } from "./surface";
+import { tableOf } from "./csv";
+import { clock, stamp } from "./ticks";
+import type { Content } from "./tooltip";
+
+const mostRows = 20;
+const nothing: Box = { left: 0, top: 0, width: 0, height: 0 };
+
+function TimeSeries(props: DrawingProps) {
+  const { panel, data, width, height, theme, hidden, full, note } = props;
+  const into = useRef<HTMLDivElement>(null);
+  const plot = useRef<Plot>(null);
+  const [box, setBox] = useState(nothing);
+  const lines = useMemo(() => linesOf(panel, data, theme, hidden, limit(full)), [panel, data, theme, hidden, full]);
+  const ink = useMemo(inks, [theme, data]);
+  const view = layout(props, lines);
+  const marks = useMemo(() => groupsOf(props), [data.marks, data.range, width]);
+  const empty = lines.times.length === 0;
+
+  useLayoutEffect(() => {
+    if (empty || width < 40 || height < 40) return;
+    plot.current ??= new Plot(into.current!);
+    plot.current.draw({ panel, lines, range: data.range, marks, width, height: view.height }, ink);
+    const next = plot.current.box;
+    setBox((old) => (same(old, next) ? old : next));
+  }, [lines, marks, ink, data, width, view.height]);
+  useEffect(() => {
+    if (!empty) return;
+    plot.current?.destroy();
+    plot.current = null;
+  }, [empty]);
+  useEffect(() => () => plot.current?.destroy(), []);
+  useEffect(() => note(noteOf(lines, marks)), [lines, marks]);
+
+  if (empty) return <div class="chart-empty">{panel.noValue || t.charts.noData}</div>;
+  return (
+    <div class="chart">
+      <Surface
+        plot={box}
+        range={data.range}
+        step={data.step}
+        cursor={props.cursor}
+        zoom={props.zoom}
+        label={summary(props, lines)}
+        inspect={(time, y) => (plot.current ? inspect(props, plot.current, lines, marks, ink, box, time, y) : undefined)}
+        heights={(time) => {
+          const i = nearest(lines.times, time);
+          return lines.lines.flatMap((l) => (l.shown && (l.drawn[i] ?? null) !== null ? [plot.current!.y(l.drawn[i]!)] : []));
+        }}
+      >
+        <div ref={into} style={{ width, height: view.height }} />
+      </Surface>
+      {view.legend > 0 && <Legend entries={entries(lines, ink)} height={view.legend} choose={{ hidden, set: props.setHidden }} />}
+    </div>
+  );
+}
+
+const limit = (full: boolean) => (full ? 300 : 100);
+const same = (a: Box, b: Box) => a.left === b.left && a.top === b.top && a.width === b.width && a.height === b.height;
+
+function layout({ panel, width, height, full }: DrawingProps, lines: Lines): { height: number; legend: number } {
+  const legend = panel.noLegend ? 0 : legendHeight(lines.lines.map((l) => l.name), width, height, full);
+  return { height: height - legend, legend };
+}
+
+function groupsOf({ data, width }: DrawingProps): MarkGroup[] {
+  return groups(data.marks, data.range, ((data.range.to - data.range.from) / Math.max(width, 1)) * 8);
+}
+
+function noteOf({ lines, total }: Lines, marks: readonly MarkGroup[]): string | undefined {
+  const events = marks.reduce((n, g) => n + g.marks.length, 0);
+  const parts = [
+    ...(lines.length < total ? [t.charts.shownSeries(lines.length, total)] : []),
+    ...(marks.length < events ? [t.charts.events(events, marks.length)] : []),
+  ];
+  return parts.length ? parts.join("; ") : undefined;
+}
+
+function entries({ lines }: Lines, ink: Ink): Entry[] {
+  return lines.map((l) => ({ name: l.name, color: ink(l.color), dashed: l.look.dash !== undefined, shown: l.shown }));
+}
+
+function summary({ panel, data }: DrawingProps, { lines, total }: Lines): string {
+  const shown = lines.filter((l) => l.shown);
+  const values = shown.slice(0, 3).map((l) => {
+    const v = last(l.values);
+    return `${l.name} ${v === undefined ? t.charts.missing : format(v, panel.unit, panel.decimals)}`;
+  });
+  const range = t.charts.range(stamp(data.range.from), stamp(data.range.to));
+  return t.charts.summary({ title: panel.title, what: t.charts.series(total), range, values, more: shown.length - values.length });
+}
+
+function inspect(props: DrawingProps, plot: Plot, { times, lines }: Lines, marks: readonly MarkGroup[], ink: Ink, box: Box, at: number, y: number): Content | undefined {
+  const { panel, data } = props;
+  const i = nearest(times, at);
+  if (i < 0) return undefined;
+  const candidates = lines.flatMap((line: Line) => {
+    const value = line.values[i] ?? null;
+    return line.shown && value !== null ? [{ line, value, at: line.drawn[i]!, stacked: line.layer !== undefined }] : [];
+  });
+  const pointed = pointedAt(candidates, plot.value(y));
+  const { shown, more } = ranked(candidates, mostRows, pointed);
+  const pixel = (data.range.to - data.range.from) / Math.max(box.width, 1);
+  const group = groupAt(marks, at, pixel * 5);
+  if (!pointed && !group) return undefined;
+  const write = (v: number) => format(v, panel.unit, panel.decimals);
+  const events = (group?.marks ?? []).slice(0, 8).map((m) => ({ color: ink(m.color), text: t.charts.event(m.name, m.text, clock(m.time, true)) }));
+  if (group && group.marks.length > 8) events.push({ color: ink(group.color), text: t.charts.more(group.marks.length - 8) });
+  const links = pointed ? (panel.links ?? []).flatMap(({ title, url }) => linkOf(props, title, url, pointed.line)) : [];
+  const time = times[i]!;
+  return {
+    time,
+    head: stamp(time),
+    events,
+    rows: shown.map((c) => ({ color: ink(c.line.color), dashed: c.line.look.dash !== undefined, name: c.line.name, value: write(c.value), marked: c === pointed })),
+    ...(more > 0 && { more: t.charts.more(more) }),
+    links,
+    ...(pointed && { dot: { x: (time - data.range.from) / pixel, y: plot.y(pointed.at), color: ink(pointed.line.color) } }),
+  };
+}
+
+function linkOf(props: DrawingProps, title: string, url: string, { labels }: Line): { title: string; url: string }[] {
+  const filled = props.link(url, {}, labels);
+  if (filled === undefined) return [];
+  return [{ title: title.replace(/\$\{__field\.labels\.(\w+)\}/g, (_, label: string) => labels[label] ?? ""), url: filled }];
+}
+
+export const timeseries: Drawing = {
+  component: TimeSeries,
+  rows(panel, data) {
+    const all = data.answers.flatMap((answer, query) => answer.map((series) => ({ series, name: seriesName(panel.queries?.[query]?.legend, series.labels) })));
+    const { times, values } = align(all.map((s) => s.series), data.step);
+    return tableOf(times, all.map((s) => s.name), values);
+  },
+  paint(ctx, props) {
+    const { panel, data, width, theme, hidden, full } = props;
+    const lines = linesOf(panel, data, theme, hidden, limit(full));
+    const view = layout(props, lines);
+    const ink = inks();
+    if (lines.times.length === 0) return;
+    const plot = new Plot(undefined);
+    plot.draw({ panel, lines, range: data.range, marks: groupsOf(props), width, height: view.height }, ink);
+    ctx.drawImage(plot.canvas, 0, 0, width, view.height);
+    plot.destroy();
+    if (view.legend) paintLegend(ctx, entries(lines, ink), 4, view.height, width - 8, view.legend, ink("--text"));
+  },
+};
