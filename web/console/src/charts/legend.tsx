@@ -2,6 +2,7 @@
 import { t } from "../texts";
 import { afterClick } from "./lines";
 import { cut, font, textWidth } from "./ink";
+import { px } from "./surface";
 
 export interface Entry {
   name: string;
@@ -50,7 +51,7 @@ export function Legend({ entries, height, choose }: Props) {
   const names = entries.map((e) => e.name);
   if (!choose) {
     return (
-      <div class="chart-legend" style={{ height }}>
+      <div class="chart-legend" style={{ height: px(height) }}>
         {entries.map((e) => (
           <span key={e.name} class="chart-entry">
             <i class="chart-key block" style={{ color: e.color }} />
@@ -62,7 +63,7 @@ export function Legend({ entries, height, choose }: Props) {
   }
   const click = (name: string, toggle: boolean) => choose.set(afterClick(names, choose.hidden, name, toggle));
   return (
-    <div class="chart-legend" style={{ height }} role="group" aria-label={t.charts.legend}>
+    <div class="chart-legend" style={{ height: px(height) }} role="group" aria-label={t.charts.legend}>
       {entries.map((e, i) => (
         <button
           key={i}

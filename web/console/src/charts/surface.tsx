@@ -12,6 +12,9 @@ export interface Box {
   height: number;
 }
 
+/** A length for a style: Preact 11 adds no unit to numbers. */
+export const px = (length: number) => `${length}px`;
+
 export interface SurfaceProps {
   /** The plotting area within the parent. */
   plot: Box;
@@ -54,7 +57,7 @@ export function Surface(props: SurfaceProps) {
     <>
       <div ref={root} class="chart-surface" tabIndex={0} role="img" aria-label={props.label} aria-description={t.charts.keys} {...hand.current.events}>
         {props.children}
-        <div class="chart-plot" style={{ left: plot.left, top: plot.top, width: plot.width, height: plot.height }}>
+        <div class="chart-plot" style={{ left: px(plot.left), top: px(plot.top), width: px(plot.width), height: px(plot.height) }}>
           <div ref={band} class="chart-band" hidden />
           <div ref={line} class="chart-cursor" hidden />
           <div ref={dot} class="chart-dot" hidden />

@@ -10,7 +10,7 @@ import { cut, font, inks, textWidth, type Ink } from "./ink";
 import { Legend, legendHeight, paintLegend, type Entry } from "./legend";
 import { looks, type Look } from "./overrides";
 import { segmentAt, segmentsOf, type Segment } from "./segments";
-import { Surface, type Box } from "./surface";
+import { px, Surface, type Box } from "./surface";
 import { clock, stamp } from "./ticks";
 import type { Content } from "./tooltip";
 
@@ -75,7 +75,7 @@ function Timeline(props: DrawingProps) {
   const row = picture / rows.length;
   return (
     <div class="chart">
-      <div class="chart-scroll" style={{ height: room }} tabIndex={picture > room ? 0 : undefined} role={picture > room ? "group" : undefined} aria-label={picture > room ? panel.title : undefined}>
+      <div class="chart-scroll" style={{ height: px(room) }} tabIndex={picture > room ? 0 : undefined} role={picture > room ? "group" : undefined} aria-label={picture > room ? panel.title : undefined}>
         <Surface
           plot={box}
           range={data.range}

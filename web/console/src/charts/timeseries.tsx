@@ -9,7 +9,7 @@ import { last, linesOf, type Line, type Lines } from "./lines";
 import { groupAt, groups, type MarkGroup } from "./marks";
 import { Plot } from "./plot";
 import { pointedAt, ranked } from "./rank";
-import { Surface, type Box } from "./surface";
+import { px, Surface, type Box } from "./surface";
 import { tableOf } from "./csv";
 import { clock, stamp } from "./ticks";
 import type { Content } from "./tooltip";
@@ -59,7 +59,7 @@ function TimeSeries(props: DrawingProps) {
           return lines.lines.flatMap((l) => (l.shown && (l.drawn[i] ?? null) !== null ? [plot.current!.y(l.drawn[i]!)] : []));
         }}
       >
-        <div ref={into} style={{ width, height: view.height }} />
+        <div ref={into} style={{ width: px(width), height: px(view.height) }} />
       </Surface>
       {view.legend > 0 && <Legend entries={entries(lines, ink)} height={view.legend} choose={{ hidden, set: props.setHidden }} />}
     </div>
