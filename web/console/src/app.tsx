@@ -1,9 +1,9 @@
 // Chooses the page. Pages other than dashboards are loaded when somebody goes there.
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { DashboardPage } from "./dashboards/page";
+import { DashboardPage, prefetch } from "./dashboards/page";
 import { Footer, Header } from "./fleet/header";
-import { usePlace, type Place } from "./router";
+import { here, usePlace, type Place } from "./router";
 
 const fleetUID = "stackscope-fleet";
 
@@ -19,9 +19,17 @@ const later: [RegExp, () => Promise<{ default: ComponentType<PageProps> }>][] = 
   [/^\/gpus$/, () => import("./fleet/gpus")],
 ];
 
+/** The dashboard of a path; undefined if it is another page's. */
+function dashboardOf(path: string): string | undefined {
+  return path === "/" ? fleetUID : /^\/d\/([\w-]+)/.exec(path)?.[1];
+}
+
+const first = dashboardOf(here().path);
+if (first !== undefined) prefetch(first); // the requests leave before anything is drawn
+
 export function App() {
   const place = usePlace();
-  const uid = place.path === "/" ? fleetUID : /^\/d\/([\w-]+)/.exec(place.path)?.[1];
+  const uid = dashboardOf(place.path);
   return (
     <>
       <Header place={place} />

@@ -1,0 +1,88 @@
+// Keeps a panel's data up to date while it is in sight.
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Panel } from "../model/dashboard";
+import type { PanelData } from "../model/panel";
+import { asFailure, type QueryError } from "../prometheus/failure";
+import { variablesIn } from "../prometheus/template";
+import type { Board, Round } from "./board";
+import { load } from "./load";
+import type { Reason } from "./nodata";
+import { decided } from "./variables";
+import { why } from "./why";
+
+export interface Shown {
+  data?: PanelData;
+  /** Of the round that data belong to. */
+  key?: string;
+  /** When data came, milliseconds. */
+  at?: number;
+  loading: boolean;
+  failure?: QueryError;
+  warnings: string[];
+}
+
+const nothing: Shown = { loading: false, warnings: [] };
+
+/** The panel's data of the newest round; asks when the panel is in sight and its data are of an older one. */
+export function usePanelData(panel: Panel, board: Board, visible: boolean, width: number): Shown {
+  const [shown, set] = useState<Shown>(nothing);
+  const loaded = useRef<Round | undefined>(undefined);
+  const { round } = board;
+  const ready = isReady(panel, round) && board.settings?.prometheus.available !== false;
+  useLayoutEffect(() => {
+    if (!visible || !ready || loaded.current === round) return;
+    const abort = new AbortController();
+    const end = board.busy.begin();
+    set((s) => ({ ...s, loading: true }));
+    load(panel, round, width, abort.signal).then(
+      ({ data, warnings }) => {
+        end();
+        loaded.current = round;
+        if (!abort.signal.aborted) set({ data, key: round.key, at: Date.now(), loading: false, warnings });
+      },
+      (thrown: unknown) => {
+        end();
+        if (abort.signal.aborted) return;
+        loaded.current = round;
+        const failure = asFailure(thrown);
+        // Data of other variables or another range would be taken for this one's.
+        set((s) => (s.key === round.key ? { ...s, loading: false, failure } : { loading: false, failure, warnings: [] }));
+      },
+    );
+    return () => {
+      end();
+      abort.abort();
+    };
+  }, [panel, round, visible, ready]);
+  return shown;
+}
+
+/** Whether all variables that a panel needs stand for something. */
+export function isReady(panel: Panel, round: Round): boolean {
+  const undecided = round.chosen.filter((c) => !decided(c)).map((c) => c.variable.name);
+  return undecided.length === 0 || !(panel.queries ?? []).some((q) => variablesIn(q.expr).some((n) => undecided.includes(n)));
+}
+
+/** Whether no answer has a point. */
+export function isEmpty(data: PanelData): boolean {
+  return data.answers.every((a) => a.every((s) => s.values.length === 0));
+}
+
+/** Why a panel without data has none; undefined until it is known. */
+export function useWhy(panel: Panel, round: Round, empty: boolean): Reason | undefined {
+  const [reason, set] = useState<Reason | undefined>();
+  const latest = useRef(round);
+  latest.current = round;
+  useEffect(() => {
+    if (!empty) {
+      set(undefined);
+      return;
+    }
+    let here = true;
+    void why((panel.queries ?? []).map((q) => q.expr), latest.current).then((r) => here && set(r));
+    return () => {
+      here = false;
+    };
+  }, [panel, empty, round.key]);
+  return empty ? reason : undefined;
+}

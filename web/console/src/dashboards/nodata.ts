@@ -1,0 +1,67 @@
+// Why a panel has no data, as far as one question to Prometheus can tell.
+import type { Series } from "../model/panel";
+import type { Values } from "../prometheus/template";
+import { selectorsIn, type Selector } from "./selectors";
+
+/** A reason; the texts are in texts/en/shell.ts. */
+export type Reason =
+  /** Nothing has the metric in the last week. */
+  | { kind: "never"; metric: string }
+  /** It was there at another time; last in seconds since the epoch. */
+  | { kind: "earlier"; metric: string; last: number }
+  /** Others have it, the chosen value of a variable has not. */
+  | { kind: "others"; metric: string; variable: string; values: string[]; others: string[] }
+  /** The metrics are there, and the expression gives nothing. */
+  | { kind: "empty"; metrics: string[] };
+
+const mostSelectors = 3;
+const lookBack = "7d:15m";
+
+export interface Question {
+  expr: string;
+  selectors: Selector[];
+}
+
+/**
+ * The one query that tells why the expressions have no data: for each metric how many series the range has by the labels
+ * that variables choose, or the negative time of its last sample within a week.
+ */
+export function question(exprs: readonly string[], rangeSeconds: number): Question | undefined {
+  const found = new Map<string, Selector>();
+  for (const expr of exprs) for (const s of selectorsIn(expr)) if (!found.has(s.metric)) found.set(s.metric, s);
+  const selectors = [...found.values()].slice(0, mostSelectors);
+  if (selectors.length === 0) return undefined;
+  const span = Math.max(60, Math.round(rangeSeconds));
+  const inRange = `${span}s:${Math.max(15, Math.ceil(span / 60))}s`;
+  const parts = selectors.map((s, i) => {
+    const labels = [...new Set(s.chosen.map((c) => c.label))].join(", ");
+    const now = `max_over_time((count by (${labels}) (${s.text}))[${inRange}])`;
+    const ever = `-max_over_time((max by (${labels}) (timestamp(${s.text})))[${lookBack}])`;
+    return `label_replace(${now} or ${ever}, "asked", "${i}", "", "")`;
+  });
+  return { expr: parts.join(" or "), selectors };
+}
+
+/** Reads the answer to a question. */
+export function reason(q: Question, answer: readonly Series[], values: Values): Reason {
+  const present: string[] = [];
+  for (const [i, s] of q.selectors.entries()) {
+    const rows = answer.filter((a) => a.labels["asked"] === String(i)).map((a) => ({ labels: a.labels, value: a.values.at(-1) ?? 0 }));
+    const inRange = rows.filter((r) => r.value > 0);
+    if (rows.length === 0) return { kind: "never", metric: s.metric };
+    let matching = inRange;
+    for (const { label, variable } of s.chosen) {
+      const v = Object.hasOwn(values, variable) ? values[variable] : undefined;
+      if (!v || v.all || v.values.length === 0) continue;
+      const left = matching.filter((r) => v.values.includes(r.labels[label] ?? ""));
+      if (left.length === 0 && matching.length > 0) {
+        const others = [...new Set(matching.map((r) => r.labels[label] ?? ""))].filter((o) => o !== "").sort();
+        return { kind: "others", metric: s.metric, variable, values: [...v.values], others };
+      }
+      matching = left;
+    }
+    if (inRange.length === 0) return { kind: "earlier", metric: s.metric, last: Math.max(...rows.map((r) => -r.value)) };
+    present.push(s.metric);
+  }
+  return { kind: "empty", metrics: present };
+}

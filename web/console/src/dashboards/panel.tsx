@@ -1,0 +1,247 @@
+// A panel's frame: title, description, menu, and the state of its data around the drawing.
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { unknownIn, type Panel } from "../model/dashboard";
+import type { DrawingProps, Labels } from "../model/panel";
+import { useTheme } from "../look/theme";
+import { setQuery } from "../router";
+import { t } from "../texts";
+import type { Board } from "./board";
+import { isEmpty, usePanelData, useWhy } from "./data";
+import { drawings } from "./drawings";
+import { marked, watchSight } from "./hooks";
+import { fillLink } from "./links";
+import { queriesOf } from "./load";
+import { arrows, Popover } from "./popover";
+import { Boundary, Message, NoData } from "./states";
+import { Tip } from "./tip";
+import { isRelative } from "./timerange";
+import { prometheusURL } from "./urls";
+
+const text = t.shell;
+const padding = 8;
+const titleHeight = 30;
+
+interface Props {
+  panel: Panel;
+  board: Board;
+  /** Of the frame, in CSS pixels. */
+  width: number;
+  height: number;
+  /** It is as high as its content. */
+  grows?: boolean;
+  /** It is in sight when the page opens. */
+  early: boolean;
+  full?: boolean;
+  /** On the right half of the page: its boxes open to the left. */
+  right?: boolean;
+}
+
+export function PanelFrame({ panel, board, width, height, grows, early, full, right }: Props) {
+  const root = useRef<HTMLElement>(null);
+  const body = useRef<HTMLDivElement>(null);
+  const [seen, setSeen] = useState(early || !!full);
+  useEffect(() => (full ? undefined : watchSight(root.current!, setSeen)), [full]);
+  const unknown = useMemo(() => unknownIn(panel), [panel]);
+  const inner = width - 2 * padding - 2;
+  const visible = (seen || board.printing) && unknown.length === 0;
+  const shown = usePanelData(panel, board, visible, inner);
+  const theme = useTheme();
+  const [note, setNote] = useState<string | undefined>();
+  const [hidden, setHidden] = useState<ReadonlySet<string>>(() => board.hidden.get(panel.id) ?? new Set());
+  const { round, cursor, zoom } = board;
+  const bodyHeight = grows ? Infinity : height - (panel.title ? titleHeight : padding) - padding - 2;
+  const drawing = drawings[panel.kind];
+  const withMarks = marked.has(panel.kind);
+  const empty = shown.data !== undefined && panel.kind !== "text" && isEmpty(shown.data);
+  const reason = useWhy(panel, round, empty && !panel.noValue);
+
+  const props = useMemo<DrawingProps | undefined>(() => {
+    if (!shown.data || !drawing) return undefined;
+    return {
+      panel,
+      data: withMarks ? { ...shown.data, marks: board.marks } : shown.data,
+      width: inner,
+      height: bodyHeight,
+      theme,
+      link: (url, fields, labels) => fillLink(url, round.values, round.time, fields, labels),
+      zoom,
+      cursor,
+      hidden,
+      setHidden: (names) => {
+        board.hidden.set(panel.id, names);
+        setHidden(names);
+      },
+      note: setNote,
+      full: !!full,
+    };
+  }, [panel, shown.data, withMarks && board.marks, inner, bodyHeight, theme, round.key, hidden, full]);
+
+  const small = width < 300 || height < 160;
+  const Draw = drawing?.component;
+  const drawn = useMemo(
+    () =>
+      props &&
+      Draw && (
+        <Boundary
+          of={props.data}
+          broken={(why) => (
+            <Message word={text.broken(why)} small={false} alarm>
+              {text.brokenTodo}
+            </Message>
+          )}
+        >
+          <Draw {...props} />
+        </Boundary>
+      ),
+    [props],
+  );
+
+  const unavailable = board.settings && !board.settings.prometheus.available ? board.settings.prometheus.reason : undefined;
+  let content;
+  if (unknown.length > 0) {
+    content = (
+      <Message word={text.unknown(unknown)} small={false} alarm>
+        {text.unknownTodo}
+      </Message>
+    );
+  } else if (unavailable !== undefined && panel.kind !== "text") {
+    content = (
+      <Message word={text.noData} small={small}>
+        {text.noPrometheus(unavailable)}
+      </Message>
+    );
+  } else if (!shown.data) {
+    content = shown.failure && (
+      <Message word={small ? text.failedShort : shown.failure.message} small={small} alarm>
+        {small ? `${shown.failure.message} ${shown.failure.todo}` : shown.failure.todo}
+      </Message>
+    );
+  } else if (empty && !panel.noValue) {
+    content = <NoData reason={reason} board={board} small={small} panel={panel} />;
+  } else {
+    content = drawn;
+  }
+
+  const stale = shown.data && shown.failure && shown.at !== undefined;
+  return (
+    <section
+      ref={root}
+      id={`panel-${panel.id}`}
+      class={"panel" + (right ? " right" : "") + (shown.loading ? " loading" : "") + (stale ? " stale" : "") + (panel.title ? "" : " bare")}
+      data-kind={panel.kind}
+      data-state={unknown.length > 0 ? "unknown" : shown.failure ? "failed" : !shown.data ? "waiting" : empty ? "empty" : "drawn"}
+      aria-label={panel.title || undefined}
+      aria-busy={shown.loading}
+    >
+      {panel.title && (
+        <header>
+          <h3>
+            <Title panel={panel} board={board} labels={soleLabels(shown.data?.answers)} />
+          </h3>
+          {panel.description && (
+            <Tip label="i" name={text.about(panel.title)} className="about">
+              {panel.description}
+            </Tip>
+          )}
+          {shown.warnings.length > 0 && (
+            <Tip label="!" name={shown.warnings.join(" ")} className="warn">
+              {shown.warnings.map((w) => (
+                <span key={w}>{w} </span>
+              ))}
+            </Tip>
+          )}
+          {stale && (
+            <Tip label={text.stale(text.ago((Date.now() - shown.at!) / 1000))} className="warn">
+              {text.staleWhy(shown.failure!.message, shown.failure!.todo)}
+            </Tip>
+          )}
+          {panel.kind !== "text" && <PanelMenu panel={panel} board={board} width={inner} props={props} body={body} full={!!full} />}
+        </header>
+      )}
+      <div class="body" ref={body}>
+        {content}
+      </div>
+      {note !== undefined && !empty && <p class="note">{note}</p>}
+    </section>
+  );
+}
+
+function soleLabels(answers: readonly (readonly { labels: Labels }[])[] | undefined): Labels | undefined {
+  const series = answers?.flat() ?? [];
+  return series.length === 1 ? series[0]!.labels : undefined;
+}
+
+function Title({ panel, board, labels }: { panel: Panel; board: Board; labels: Labels | undefined }) {
+  const link = panel.links?.[0];
+  const own = link && /\$\{__(?:data|field)\./.test(link.url) && !labels; // leads to one of several values
+  const url = link && !own ? fillLink(link.url, board.round.values, board.round.time, labels ?? {}, labels ?? {}) : undefined;
+  return url ? (
+    <a href={url} title={link!.title}>
+      {panel.title}
+    </a>
+  ) : (
+    <span title={panel.title}>{panel.title}</span>
+  );
+}
+
+function PanelMenu({ panel, board, width, props, body, full }: { panel: Panel; board: Board; width: number; props: DrawingProps | undefined; body: { current: HTMLElement | null }; full: boolean }) {
+  const [done, setDone] = useState("");
+  useEffect(() => {
+    if (!done) return;
+    const timer = setTimeout(() => setDone(""), 4000);
+    return () => clearTimeout(timer);
+  }, [done]);
+  const { round, settings } = board;
+  const act = (close: () => void, what: (x: typeof import("./export")) => Promise<string> | string) => {
+    close();
+    // The clipboard wants to be used right after the click, so the module is loaded when the menu opens.
+    void import("./export")
+      .then(what)
+      .then(setDone, (thrown: unknown) => setDone(text.notCopied(thrown instanceof Error ? thrown.message : String(thrown))));
+  };
+  return (
+    <>
+      <span role="status" class="done">
+        {done}
+      </span>
+      <Popover button="⋮" name={text.menu(panel.title)} className="menu" end>
+        {(close) => (
+          <div role="menu" aria-label={text.menu(panel.title)} onKeyDown={(event) => arrows(event, "[role=menuitem]")} onPointerEnter={() => void import("./export")}>
+            {settings?.prometheus.ui && (
+              <a
+                role="menuitem"
+                href={prometheusURL(settings.prometheus.ui, queriesOf(panel, round, width), round.range, !isRelative(round.time))}
+                target="_blank"
+                rel="noopener"
+              >
+                {text.openQueries}
+              </a>
+            )}
+            <button role="menuitem" type="button" onClick={() => setQuery((q) => (full ? q.delete("viewPanel") : q.set("viewPanel", String(panel.id))))}>
+              {full ? text.leaveFull : text.full}
+            </button>
+            {props && (
+              <>
+                <button role="menuitem" type="button" onClick={() => act(close, (x) => x.copyPicture(panel.title, drawings[panel.kind], props, body.current!))}>
+                  {text.copyPicture}
+                </button>
+                <button role="menuitem" type="button" onClick={() => act(close, (x) => x.saveCSV(panel.title, drawings[panel.kind], props))}>
+                  {text.saveCSV}
+                </button>
+              </>
+            )}
+            <button role="menuitem" type="button" onClick={() => act(close, (x) => x.copyText(linkTo(panel)))}>
+              {text.copyLink}
+            </button>
+          </div>
+        )}
+      </Popover>
+    </>
+  );
+}
+
+function linkTo(panel: Panel): string {
+  const url = new URL(location.href);
+  url.searchParams.set("viewPanel", String(panel.id));
+  return url.href;
+}
