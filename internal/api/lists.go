@@ -161,7 +161,7 @@ func wireCluster(c *fleet.Cluster) wire.Cluster {
 func wireWorker(w *fleet.Worker) wire.Worker {
 	return wire.Worker{
 		ID: w.ID, ClusterID: w.ClusterID, Name: w.Name, Address: w.Address, MetricsPort: w.MetricsPort, MetricsScheme: w.MetricsScheme, ProxyMode: w.ProxyMode,
-		State: w.State, StateMessage: w.StateMessage, Labels: orEmpty(w.Labels), Version: w.Version, AppliedGeneration: w.AppliedGeneration,
+		State: w.State, StateMessage: w.StateMessage, Since: optional(w.Since), Labels: orEmpty(w.Labels), Version: w.Version, AppliedGeneration: w.AppliedGeneration,
 		RegisteredAt: w.RegisteredAt, LastReportAt: optional(w.LastReportAt),
 	}
 }
@@ -181,7 +181,7 @@ func wireModel(m *fleet.Model) wire.Model {
 
 func wireInstance(i *fleet.Instance) wire.ModelInstance {
 	return wire.ModelInstance{
-		ID: i.ID, ModelID: i.ModelID, WorkerID: i.WorkerID, Name: i.Name, State: i.State, StateMessage: i.StateMessage, URL: i.URL,
+		ID: i.ID, ModelID: i.ModelID, WorkerID: i.WorkerID, Name: i.Name, State: i.State, StateMessage: i.StateMessage, Since: optional(i.Since), URL: i.URL,
 		Runtime: i.Runtime, RuntimeVersion: i.RuntimeVersion, Role: i.Role, Group: i.Group, RestartCount: i.RestartCount, LastRestartAt: optional(i.LastRestartAt),
 	}
 }

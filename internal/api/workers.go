@@ -69,6 +69,9 @@ func (a *API) report(ctx context.Context, in *reportInput) (*reportOutput, error
 		if b.LastRestartAt > 0 {
 			r.Instances[i].LastRestartAt = time.Unix(b.LastRestartAt, 0).UTC()
 		}
+		if b.Since > 0 {
+			r.Instances[i].Since = time.Unix(b.Since, 0).UTC()
+		}
 	}
 	ids, err := a.opts.Inventory.Report(ctx, in.ID, r)
 	if err != nil {

@@ -129,7 +129,7 @@ func CheckInstance(in *ReportedInstance) *Fault {
 		min, max int
 	}{
 		{"name", &in.Name, 1, MaxName},
-		{"model", &in.Model, 0, MaxModelName}, // none: a gateway
+		{"model", &in.Model, 0, MaxModelName}, // none: a gateway, or it is not known
 		{"runtime", &in.Runtime, 0, MaxKind},
 		{"runtime_version", &in.RuntimeVersion, 0, MaxVersion},
 		{"source", &in.Source, 0, MaxKind},
@@ -155,8 +155,8 @@ func CheckInstance(in *ReportedInstance) *Fault {
 	if _, ok := ParseRole(string(in.Role)); !ok {
 		return &Fault{"role", fmt.Sprintf("is %s; it must be prefill, decode or router, or absent", shown(string(in.Role)))}
 	}
-	if in.Model == "" && in.Runtime == "" {
-		return &Fault{"model", "and runtime are empty; one without a model is a gateway, which must say its runtime"}
+	if in.Model == "" && in.Runtime == Unknown {
+		in.Runtime = ""
 	}
 	if !in.State.Valid() {
 		return &Fault{"state", fmt.Sprintf("is %s; it must be pending, analyzing, scheduled, initializing, downloading, starting, running, error or unreachable", shown(string(in.State)))}
@@ -164,15 +164,12 @@ func CheckInstance(in *ReportedInstance) *Fault {
 	if in.RestartCount < 0 {
 		return &Fault{"restart_count", fmt.Sprintf("is %d; it must not be negative", in.RestartCount)}
 	}
-	if !in.LastRestartAt.IsZero() {
-		// The form in which it is stored, so that equal reports are equal.
-		ms := in.LastRestartAt.UnixMilli()
-		if ms < 0 || in.LastRestartAt.Year() > 9999 {
-			return &Fault{"last_restart_at", fmt.Sprintf("is %d; it must be a time in seconds since 1970", in.LastRestartAt.Unix())}
-		}
-		in.LastRestartAt = time.Time{}
-		if ms > 0 {
-			in.LastRestartAt = time.UnixMilli(ms).UTC()
+	for _, f := range []struct {
+		name string
+		at   *time.Time
+	}{{"last_restart_at", &in.LastRestartAt}, {"since", &in.Since}} {
+		if fault := storedTime(f.at); fault != "" {
+			return &Fault{f.name, fault}
 		}
 	}
 	in.StateMessage = Cut(Visible(strings.Join(strings.Fields(strings.ToValidUTF8(in.StateMessage, string(utf8.RuneError))), " ")), MaxStateMessage)
@@ -181,6 +178,22 @@ func CheckInstance(in *ReportedInstance) *Fault {
 		return &Fault{"url", fault}
 	}
 	return nil
+}
+
+// storedTime brings a time into the form in which it is stored, so that equal reports are equal, and says what is wrong with it.
+func storedTime(t *time.Time) (fault string) {
+	if t.IsZero() {
+		return ""
+	}
+	ms := t.UnixMilli()
+	if ms < 0 || t.Year() > 9999 {
+		return fmt.Sprintf("is %d; it must be a time in seconds since 1970", t.Unix())
+	}
+	*t = time.Time{}
+	if ms > 0 {
+		*t = time.UnixMilli(ms).UTC()
+	}
+	return ""
 }
 
 func shown(s string) string {

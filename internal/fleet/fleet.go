@@ -128,8 +128,10 @@ type Worker struct {
 	State         WorkerState
 	// StateMessage says why the worker is not ready.
 	StateMessage string
-	Labels       map[string]string
-	Version      string
+	// Since is when the state began; zero: before that was kept.
+	Since   time.Time
+	Labels  map[string]string
+	Version string
 	// AppliedGeneration is the mapping generation that the worker said it applies.
 	AppliedGeneration int64
 	RegisteredAt      time.Time
@@ -156,7 +158,7 @@ type Model struct {
 // Instance is one running engine of a model on a worker.
 type Instance struct {
 	ID             int64
-	ModelID        int64 // 0: it is a gateway and has none
+	ModelID        int64 // 0: it is not known, or it is a gateway and has none
 	WorkerID       int64
 	Name           string
 	State          InstanceState
@@ -168,6 +170,7 @@ type Instance struct {
 	Group          string // of instances that serve together in different roles; empty: it has no role
 	RestartCount   int
 	LastRestartAt  time.Time // zero: never
+	Since          time.Time // when the state began; zero: not known
 }
 
 // Snapshot is the whole inventory at one moment. It is immutable: readers share it.

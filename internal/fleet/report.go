@@ -44,7 +44,7 @@ type Report struct {
 // ReportedInstance is one engine as its worker sees it.
 type ReportedInstance struct {
 	Name           string // unique on the worker
-	Model          string
+	Model          string // empty: it is not known, or a gateway has none
 	URL            string
 	Runtime        string
 	RuntimeVersion string
@@ -62,6 +62,8 @@ type ReportedInstance struct {
 	Upstreams     string
 	RestartCount  int
 	LastRestartAt time.Time
+	// Since is when the state began; zero: not known, as from workers of older versions.
+	Since time.Time
 }
 
 // ReportedIDs are the ids of a reported instance and its model.

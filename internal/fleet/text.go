@@ -94,12 +94,30 @@ func Visible(s string) string {
 	return b.String()
 }
 
+// Fitted is Spelled for a text that may have any length: one that is too long is cut, and its end is replaced by a hash. fault says what was
+// wrong with s, as NameFault does; empty: nothing.
+func Fitted(s string, longest int) (fitted, fault string) {
+	fault = textFault(s, 0, longest)
+	if fault == "" {
+		return s, ""
+	}
+	if fitted = Spelled(s, longest); len(fitted) > longest {
+		fitted = hashed(fitted, s, longest)
+	}
+	return fitted, fault
+}
+
 // Spelled is Visible. Where that makes of a text of at most longest bytes a longer one, its end is replaced by a hash.
 func Spelled(s string, longest int) string {
 	v := Visible(s)
 	if len(v) <= longest || len(s) > longest {
 		return v
 	}
+	return hashed(v, s, longest)
+}
+
+// hashed cuts v, and replaces its end by a hash of s.
+func hashed(v, s string, longest int) string {
 	sum := sha256.Sum256([]byte(s))
 	const hash = 4
 	return fmt.Sprintf("%s~%x", Cut(v, longest-2*hash-1), sum[:hash])

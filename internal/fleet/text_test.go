@@ -187,3 +187,35 @@ func unwritten(t *testing.T, s string) string {
 	}
 	return b.String()
 }
+
+// A name of any length becomes one that the rules allow, and no two long ones become the same.
+func TestFitted(t *testing.T) {
+	long := strings.Repeat("ü", 300)
+	for in, want := range map[string]struct{ fitted, fault string }{
+		"qwen":        {"qwen", ""},
+		"":            {"", ""},
+		"a b":         {"a b", ""},
+		" a":          {"<U+0020>a", "a space at its beginning"},
+		"q\u200b":     {"q<U+200B>", "U+200B, which is an invisible character"},
+		"a\xff":       {"a<0xFF>", "it must be UTF-8"},
+		long:          {"", "is 600 bytes long; at most 512 are allowed"},
+		long + "x":    {"", "is 601 bytes long"},
+		"\xff" + long: {"", "is 601 bytes long"},
+	} {
+		got, fault := fleet.Fitted(in, fleet.MaxModelName)
+		if want.fitted != "" && got != want.fitted || !strings.Contains(fault, want.fault) || (fault == "") != (want.fault == "") {
+			t.Errorf("%q becomes %q, %q", in, got, fault)
+		}
+		if len(got) > fleet.MaxModelName || fleet.TextFault(got) != "" {
+			t.Errorf("%q becomes %q, which breaks the rules: %s", in, got, fleet.TextFault(got))
+		}
+		if again, fault := fleet.Fitted(got, fleet.MaxModelName); again != got || fault != "" {
+			t.Errorf("%q becomes %q when it is fitted again", got, again)
+		}
+	}
+	a, _ := fleet.Fitted(long+"a", fleet.MaxModelName)
+	b, _ := fleet.Fitted(long+"b", fleet.MaxModelName)
+	if a == b {
+		t.Errorf("two names become %q", a)
+	}
+}

@@ -95,7 +95,7 @@ func (i *Inventory) expireWorkers() (next time.Duration) {
 			next = min(next, i.opts.HeartbeatGrace-since)
 			continue
 		}
-		w.State = fleet.WorkerNotReady
+		i.setState(w, fleet.WorkerNotReady)
 		i.unsaved.workers[w.ID] = struct{}{}
 		i.markChanged(staleAll)
 		if silent++; silent <= maxSilentLogged {

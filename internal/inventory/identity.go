@@ -100,7 +100,8 @@ func (i *Inventory) keepsName(w *worker, r fleet.Registration) bool {
 func (i *Inventory) recordStop(w *worker, applied int64) {
 	w.lastSeen.Store(int64(time.Since(i.epoch)))
 	w.AppliedGeneration = applied
-	w.State, w.LeftAt = fleet.WorkerNotReady, time.Now()
+	i.setState(w, fleet.WorkerNotReady)
+	w.LeftAt = time.Now()
 	i.unsaved.workers[w.ID] = struct{}{}
 	i.advanceClock(w)
 	i.markChanged(staleAll)

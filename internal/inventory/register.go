@@ -100,6 +100,7 @@ func (i *Inventory) upsertWorker(r fleet.Registration, first fleet.IDs) *worker 
 	case known == nil && named == nil:
 		w = &worker{cluster: c, instances: make(map[string]*instance)}
 		w.ID, w.State, w.RegisteredAt = first.Workers, fleet.WorkerNotReady, i.now()
+		w.Since = i.stateBegins()
 		w.lastSeen.Store(never)
 		w.savedSeen = never
 		i.beginProcess(w, r)

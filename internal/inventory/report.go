@@ -10,7 +10,7 @@ import (
 
 // Report takes what a worker says about itself and returns the ids of its instances, in the order of the report. The
 // worker is ready from then on. Instances that the report doesn't name are gone; a model is made when its first instance
-// is reported. An instance without a model is a gateway's. After a report that says that the worker stops it isn't ready, and
+// is reported. An instance without a model is a gateway, or an engine whose model is not known. After a report that says that the worker stops it isn't ready, and
 // others are refused until it registers again: they are older.
 //
 // The error is fleet.ErrNoWorker, fleet.ErrInvalid or fleet.ErrNotStored. A report that is invalid changes nothing. One that
@@ -117,11 +117,34 @@ func (i *Inventory) recordHeartbeat(w *worker, applied int64) {
 	if w.State == fleet.WorkerReady {
 		return
 	}
-	w.State = fleet.WorkerReady
+	i.setState(w, fleet.WorkerReady)
 	i.unsaved.workers[w.ID] = struct{}{}
 	i.advanceClock(w)
 	i.markChanged(staleAll)
 	i.log.Info("worker is ready", "worker", w.Name, "worker_id", w.ID, "cluster", w.cluster.Name)
+}
+
+// stateBegins returns the present time in the form in which it is stored.
+func (i *Inventory) stateBegins() time.Time { return time.UnixMilli(i.now().UnixMilli()).UTC() }
+
+// setState brings a worker into a state, which begins now if it is a new one.
+func (i *Inventory) setState(w *worker, s fleet.WorkerState) {
+	if w.State != s {
+		w.State, w.Since = s, i.stateBegins()
+	}
+}
+
+// withSince returns what a report says of an instance with the time at which its state began. A worker of an older version does not say it: then
+// it is when the state was first reported.
+func (i *Inventory) withSince(in *instance, rep fleet.ReportedInstance) fleet.ReportedInstance {
+	switch {
+	case !rep.Since.IsZero():
+	case in != nil && in.Reported.State == rep.State:
+		rep.Since = in.Reported.Since
+	default:
+		rep.Since = i.stateBegins()
+	}
+	return rep
 }
 
 // reportedIDs returns the ids of what was reported. same is false when the report says something new.
@@ -130,7 +153,7 @@ func (i *Inventory) reportedIDs(w *worker, reported []fleet.ReportedInstance) (o
 	out = make([]fleet.ReportedIDs, 0, len(reported))
 	for k := range reported {
 		in, ok := w.instances[reported[k].Name]
-		if !ok || in.Reported != reported[k] {
+		if !ok || in.Reported != i.withSince(in, reported[k]) {
 			same = false
 		}
 		if ok {
@@ -162,14 +185,15 @@ func (i *Inventory) countNew(w *worker, reported []fleet.ReportedInstance) (want
 func (i *Inventory) replaceInstances(w *worker, reported []fleet.ReportedInstance, next fleet.IDs) {
 	named := make(map[string]struct{}, len(reported))
 	for k := range reported {
-		rep := &reported[k]
+		in, ok := w.instances[reported[k].Name]
+		said := i.withSince(in, reported[k])
+		rep := &said
 		named[rep.Name] = struct{}{}
-		m, ok := i.modelNamed[modelKey{w.ClusterID, rep.Model}]
-		if !ok && rep.Model != "" {
+		m, hasModel := i.modelNamed[modelKey{w.ClusterID, rep.Model}]
+		if !hasModel && rep.Model != "" {
 			m = i.addModel(next.Models, w.cluster, rep.Model)
 			next.Models++
 		}
-		in, ok := w.instances[rep.Name]
 		switch {
 		case !ok:
 			i.addInstance(next.Instances, w, m, *rep)

@@ -192,7 +192,6 @@ func TestBadReportsAreExplained(t *testing.T) {
 		{"too many", fleet.Report{Instances: many}, []string{"1025 instances", "1024"}},
 		{"twice", fleet.Report{Instances: []fleet.ReportedInstance{engine("e", "m"), engine("f", "m"), engine("e", "n")}}, []string{"instances[2]", `"e"`, "instances[0]", "unique"}},
 		{"no name", one(func(in *fleet.ReportedInstance) { in.Name = "" }), []string{"instances[1]: name is empty"}},
-		{"no model", one(func(in *fleet.ReportedInstance) { in.Model, in.Runtime = "", "" }), []string{"instances[1]: model and runtime are empty", "gateway"}},
 		{"long model", one(func(in *fleet.ReportedInstance) { in.Model = strings.Repeat("m", 513) }), []string{"model is 513 bytes long"}},
 		{"state", one(func(in *fleet.ReportedInstance) { in.State = "Running" }), []string{`state is "Running"`, "running"}},
 		{"no state", one(func(in *fleet.ReportedInstance) { in.State = "" }), []string{`state is ""`}},
@@ -200,6 +199,7 @@ func TestBadReportsAreExplained(t *testing.T) {
 		{"restarts", one(func(in *fleet.ReportedInstance) { in.RestartCount = -1 }), []string{"restart_count is -1"}},
 		{"restart time", one(func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Unix(-1, 0) }), []string{"last_restart_at is -1"}},
 		{"far restart time", one(func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Unix(math.MaxInt64/2, 0) }), []string{"last_restart_at is 4611686018427387903"}},
+		{"since", one(func(in *fleet.ReportedInstance) { in.Since = time.Unix(-1, 0) }), []string{"since is -1"}},
 		{"url", one(func(in *fleet.ReportedInstance) { in.URL = "127.0.0.1:8000" }), []string{"url cannot be read", "http://"}},
 		{"url scheme", one(func(in *fleet.ReportedInstance) { in.URL = "file:///etc/passwd" }), []string{"url cannot be read"}},
 	} {

@@ -56,6 +56,14 @@ func (in *instance) state() fleet.InstanceState {
 	return in.Reported.State
 }
 
+// since is when that state began; zero: not known.
+func (in *instance) since() time.Time {
+	if in.worker.State != fleet.WorkerReady {
+		return in.worker.Since
+	}
+	return in.Reported.Since
+}
+
 type modelKey struct {
 	cluster int64
 	name    string
@@ -215,7 +223,7 @@ func (i *Inventory) removeInstance(in *instance) {
 	i.markChanged(staleAll)
 }
 
-// attach makes the instance one of m, or of none if m is nil: it is a gateway's.
+// attach makes the instance one of m, or of none if m is nil: it is a gateway, or its model is not known.
 func (in *instance) attach(m *model) {
 	in.model, in.ModelID, in.labels = m, 0, ""
 	if m != nil {

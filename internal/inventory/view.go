@@ -170,7 +170,7 @@ func (i *Inventory) viewInstances(v *view, states map[string]exposition.Labels) 
 		v.snapshot.Instances[k] = fleet.Instance{
 			ID: in.ID, ModelID: in.ModelID, WorkerID: in.WorkerID, Name: rep.Name, State: state,
 			StateMessage: cmp.Or(i.notReadyReason(in.worker), rep.StateMessage),
-			URL:          rep.URL, Runtime: rep.Runtime, RuntimeVersion: rep.RuntimeVersion, Role: rep.Role, Group: groups[in.ID], RestartCount: rep.RestartCount, LastRestartAt: rep.LastRestartAt,
+			URL:          rep.URL, Runtime: rep.Runtime, RuntimeVersion: rep.RuntimeVersion, Role: rep.Role, Group: groups[in.ID], RestartCount: rep.RestartCount, LastRestartAt: rep.LastRestartAt, Since: in.since(),
 		}
 		if in.labels == "" {
 			in.labels = instanceLabels(in)

@@ -72,13 +72,13 @@ func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
 			return []any{r.ID, r.Name, r.Provider, string(r.State)}
 		})
 		execEach(b, `INSERT INTO workers (id, cluster_id, uuid, name, address, metrics_port, proxy_mode, state, labels, version,
-			registered_at, credential_hash, loopback, metrics_scheme, left_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Workers, workerRow)
+			registered_at, credential_hash, loopback, metrics_scheme, left_at, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Workers, workerRow)
 		execEach(b, `INSERT INTO models (id, cluster_id, name, runtime, runtime_version, source, source_key, category, empty_since)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Models, func(r fleet.ModelRecord) []any {
 			return []any{r.ID, r.ClusterID, r.Name, r.Runtime, r.RuntimeVersion, r.Source, r.SourceKey, r.Category, toMillis(r.EmptySince)}
 		})
 		execEach(b, `INSERT INTO instances (id, model_id, worker_id, name, url, runtime, runtime_version, state, state_message,
-			source, source_key, category, role, group_name, upstreams, connector, restart_count, last_restart_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Instances, instanceRow)
+			source, source_key, category, role, group_name, upstreams, connector, restart_count, last_restart_at, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, c.Put.Instances, instanceRow)
 		execEach(b, `INSERT INTO worker_heartbeats (worker_id, last_report_at, applied_generation) VALUES (?, ?, ?)
 			ON CONFLICT (worker_id) DO UPDATE SET last_report_at = excluded.last_report_at, applied_generation = excluded.applied_generation`,
 			c.Heartbeats, func(h fleet.Heartbeat) []any { return []any{h.WorkerID, toMillis(h.At), h.AppliedGeneration} })
@@ -96,7 +96,7 @@ func workerRow(r fleet.WorkerRecord) []any {
 	return []any{
 		r.ID, r.ClusterID, r.UUID, r.Name, r.Address, r.MetricsPort, string(r.ProxyMode), string(r.State),
 		string(labels), r.Version, toMillis(r.RegisteredAt), hex.EncodeToString(r.CredentialHash[:]), r.Loopback,
-		string(r.MetricsScheme), toMillis(r.LeftAt),
+		string(r.MetricsScheme), toMillis(r.LeftAt), toMillis(r.Since),
 	}
 }
 
@@ -106,7 +106,7 @@ func instanceRow(r fleet.InstanceRecord) []any {
 		r.ID,
 		sql.NullInt64{Int64: r.ModelID, Valid: r.ModelID != 0},
 		r.WorkerID, in.Name, in.URL, in.Runtime, in.RuntimeVersion, string(in.State), in.StateMessage,
-		in.Source, in.SourceKey, in.Category, string(in.Role), in.Group, in.Upstreams, in.Connector, in.RestartCount, toMillis(in.LastRestartAt),
+		in.Source, in.SourceKey, in.Category, string(in.Role), in.Group, in.Upstreams, in.Connector, in.RestartCount, toMillis(in.LastRestartAt), toMillis(in.Since),
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 			}
 		}),
 		s.scan(ctx, `SELECT w.id, w.cluster_id, w.uuid, w.name, w.address, w.metrics_port, w.proxy_mode, w.state, w.labels, w.version,
-			w.registered_at, w.credential_hash, w.loopback, w.metrics_scheme, w.left_at, COALESCE(h.last_report_at, 0), COALESCE(h.applied_generation, 0)
+			w.registered_at, w.credential_hash, w.loopback, w.metrics_scheme, w.left_at, w.since, COALESCE(h.last_report_at, 0), COALESCE(h.applied_generation, 0)
 			FROM workers w LEFT JOIN worker_heartbeats h ON h.worker_id = w.id ORDER BY w.id`, func(scan scanFunc) {
 			if w, ok := scanWorker(&r, scan); ok {
 				r.Workers = append(r.Workers, w)
@@ -49,7 +49,7 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 			}
 		}),
 		s.scan(ctx, `SELECT i.id, COALESCE(i.model_id, 0), i.worker_id, i.name, COALESCE(m.name, ''), i.url, i.runtime, i.runtime_version, i.state, i.state_message,
-			i.source, i.source_key, i.category, i.role, i.group_name, i.upstreams, i.connector, i.restart_count, i.last_restart_at
+			i.source, i.source_key, i.category, i.role, i.group_name, i.upstreams, i.connector, i.restart_count, i.last_restart_at, i.since
 			FROM instances i LEFT JOIN models m ON m.id = i.model_id ORDER BY i.id`, func(scan scanFunc) {
 			if in, ok := scanInstance(&r, scan); ok {
 				r.Instances = append(r.Instances, in)
@@ -65,10 +65,10 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 
 func scanWorker(r *fleet.Records, scan scanFunc) (w fleet.WorkerRecord, ok bool) {
 	var labels, hash string
-	var port, registered, loopback, left, reported, applied any
+	var port, registered, loopback, left, since, reported, applied any
 	row := rowOf(r, fleet.RowWorker, &w.ID)
 	if !row.read(scan, &w.ID, &w.ClusterID, &w.UUID, &w.Name, &w.Address, &port, &w.ProxyMode, &w.State, &labels, &w.Version,
-		&registered, &hash, &loopback, &w.MetricsScheme, &left, &reported, &applied) || !row.valid("id", w.ID) || !row.valid("cluster_id", w.ClusterID) {
+		&registered, &hash, &loopback, &w.MetricsScheme, &left, &since, &reported, &applied) || !row.valid("id", w.ID) || !row.valid("cluster_id", w.ClusterID) {
 		return w, false
 	}
 	for name, text := range map[string]*string{"uuid": &w.UUID, "name": &w.Name, "address": &w.Address, "version": &w.Version} {
@@ -82,7 +82,7 @@ func scanWorker(r *fleet.Records, scan scanFunc) (w fleet.WorkerRecord, ok bool)
 		w.MetricsScheme = fleet.MetricsHTTP
 	}
 	w.RegisteredAt, w.LastReportAt = fromMillis(row.number("registered_at", registered)), fromMillis(row.number("last_report_at", reported))
-	w.LeftAt = fromMillis(row.number("left_at", left))
+	w.LeftAt, w.Since = fromMillis(row.number("left_at", left)), fromMillis(row.number("since", since))
 	w.Loopback = row.within("loopback", loopback, 1) == 1
 	w.AppliedGeneration = row.number("applied_generation", applied)
 	if err := json.Unmarshal([]byte(labels), &w.Labels); err != nil || !utf8.ValidString(labels) {
@@ -102,11 +102,11 @@ func scanWorker(r *fleet.Records, scan scanFunc) (w fleet.WorkerRecord, ok bool)
 }
 
 func scanInstance(r *fleet.Records, scan scanFunc) (rec fleet.InstanceRecord, ok bool) {
-	var restarts, restarted any
+	var restarts, restarted, since any
 	in := &rec.Reported
 	row := rowOf(r, fleet.RowInstance, &rec.ID)
 	if !row.read(scan, &rec.ID, &rec.ModelID, &rec.WorkerID, &in.Name, &in.Model, &in.URL, &in.Runtime, &in.RuntimeVersion, &in.State,
-		&in.StateMessage, &in.Source, &in.SourceKey, &in.Category, &in.Role, &in.Group, &in.Upstreams, &in.Connector, &restarts, &restarted) || !row.valid("id", rec.ID) {
+		&in.StateMessage, &in.Source, &in.SourceKey, &in.Category, &in.Role, &in.Group, &in.Upstreams, &in.Connector, &restarts, &restarted, &since) || !row.valid("id", rec.ID) {
 		return rec, false
 	}
 	for name, text := range map[string]*string{
@@ -122,7 +122,7 @@ func scanInstance(r *fleet.Records, scan scanFunc) (rec fleet.InstanceRecord, ok
 	in.Model = strings.ToValidUTF8(in.Model, string(utf8.RuneError)) // its own row's fault
 	choice(row, "state", &in.State, fleet.InstanceUnreachable, in.State.Valid())
 	in.RestartCount = int(row.within("restart_count", restarts, 1<<53))
-	in.LastRestartAt = fromMillis(row.number("last_restart_at", restarted))
+	in.LastRestartAt, in.Since = fromMillis(row.number("last_restart_at", restarted)), fromMillis(row.number("since", since))
 	return rec, true
 }
 

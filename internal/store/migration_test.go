@@ -3,11 +3,13 @@ package store_test
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pressly/goose/v3"
 
 	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/store"
 )
 
 // TestFirstSchemaIsBroughtUpToDate: instances of a database from before gateways keep their models.
@@ -82,5 +84,51 @@ func TestLoopbackWorkersOfBeforeGoOn(t *testing.T) {
 		if w.Loopback != (k < local) {
 			t.Errorf("%s: loopback = %v", w.Address, w.Loopback)
 		}
+	}
+}
+
+// TestSinceOfBefore: rows from before that was kept have none, and nothing else of them changes.
+func TestSinceOfBefore(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	at := time.UnixMilli(1_700_000_000_000).UTC()
+	worker := fleet.WorkerRecord{Worker: fleet.Worker{
+		ID: 1, ClusterID: 1, UUID: "u", Name: "n", Address: "10.0.0.1", MetricsPort: 10151, ProxyMode: fleet.ProxyDirect, State: fleet.WorkerReady, RegisteredAt: at, Since: at,
+	}}
+	instance := fleet.InstanceRecord{ID: 4, WorkerID: 1, Reported: fleet.ReportedInstance{Name: "e", State: fleet.InstanceError, StateMessage: "answered HTML", Since: at, LastRestartAt: at}}
+	apply(t, s, fleet.Changes{Put: fleet.Records{
+		Clusters: []fleet.Cluster{{ID: 1, Name: "default", Provider: "Docker", State: fleet.ClusterReady}},
+		Workers:  []fleet.WorkerRecord{worker}, Instances: []fleet.InstanceRecord{instance},
+	}})
+	closed(t, s)
+	loaded := func(s *store.Store) (fleet.WorkerRecord, fleet.InstanceRecord) {
+		t.Helper()
+		r := load(t, s)
+		if len(r.Workers) != 1 || len(r.Instances) != 1 || len(r.Faults) != 0 {
+			t.Fatalf("got %+v", r)
+		}
+		return r.Workers[0], r.Instances[0]
+	}
+	s = open(t, dir)
+	gotWorker, gotInstance := loaded(s)
+	if diff := cmp.Diff(worker, gotWorker) + cmp.Diff(instance, gotInstance); diff != "" {
+		t.Errorf("stored and read (-want +got)\n%s", diff)
+	}
+	closed(t, s)
+	db := raw(t, dir)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.DownTo(t.Context(), 8); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	worker.Since, instance.Reported.Since = time.Time{}, time.Time{}
+	gotWorker, gotInstance = loaded(open(t, dir))
+	if diff := cmp.Diff(worker, gotWorker) + cmp.Diff(instance, gotInstance); diff != "" {
+		t.Errorf("from the schema before (-want +got)\n%s", diff)
 	}
 }

@@ -39,6 +39,7 @@ type Worker struct {
 	ProxyMode         fleet.ProxyMode     `json:"proxy_mode"`
 	State             fleet.WorkerState   `json:"state"`
 	StateMessage      string              `json:"state_message,omitempty" doc:"Why the worker is not ready"`
+	Since             *time.Time          `json:"since,omitempty" doc:"When the state began; absent if it is not known"`
 	Labels            map[string]string   `json:"labels"`
 	Version           string              `json:"version"`
 	AppliedGeneration int64               `json:"applied_generation" doc:"Generation of the metrics mapping that the worker said it applies"`
@@ -70,11 +71,12 @@ type ModelRole struct {
 // ModelInstance is an item of GET /v2/model-instances.
 type ModelInstance struct {
 	ID             int64               `json:"id"`
-	ModelID        int64               `json:"model_id,omitempty" doc:"Absent of a gateway, which has no model"`
+	ModelID        int64               `json:"model_id,omitempty" doc:"Absent of a gateway, which has no model, and while the model is not known"`
 	WorkerID       int64               `json:"worker_id"`
 	Name           string              `json:"name"`
 	State          fleet.InstanceState `json:"state"`
-	StateMessage   string              `json:"state_message"`
+	StateMessage   string              `json:"state_message" doc:"Why it is not running, or what is wrong with it, and what to do"`
+	Since          *time.Time          `json:"since,omitempty" doc:"When the state began; absent if it is not known"`
 	URL            string              `json:"url"`
 	Runtime        string              `json:"runtime"`
 	RuntimeVersion string              `json:"runtime_version"`

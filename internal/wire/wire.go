@@ -44,9 +44,11 @@ type ReportRequest struct {
 
 // InstanceReport is one engine as its worker sees it.
 type InstanceReport struct {
-	Name           string              `json:"name" minLength:"1" maxLength:"253" doc:"Instance name, unique on the worker"`
-	Model          string              `json:"model,omitempty" maxLength:"512" doc:"Absent of a gateway, which has none"`
-	URL            string              `json:"url,omitempty" maxLength:"2048"`
+	Name  string `json:"name" minLength:"1" maxLength:"253" doc:"Instance name, unique on the worker"`
+	Model string `json:"model,omitempty" maxLength:"512" doc:"Absent of a gateway, which has none, and while the model is not known"`
+	URL   string `json:"url,omitempty" maxLength:"2048"`
+	// Runtime is unknown, and not absent, of an engine without a model whose runtime is not known either: an older server would refuse the
+	// whole report.
 	Runtime        string              `json:"runtime,omitempty" maxLength:"64"`
 	RuntimeVersion string              `json:"runtime_version,omitempty" maxLength:"128"`
 	State          fleet.InstanceState `json:"state"`
@@ -61,6 +63,7 @@ type InstanceReport struct {
 	Upstreams     string     `json:"upstreams,omitempty" maxLength:"16384" doc:"Addresses of a router's instances, host:port with spaces between them"`
 	RestartCount  int        `json:"restart_count" minimum:"0"`
 	LastRestartAt int64      `json:"last_restart_at,omitempty" doc:"Unix seconds; 0 if it never restarted"`
+	Since         int64      `json:"since,omitempty" doc:"When the state began, in Unix seconds; absent from older workers"`
 }
 
 // ReportResponse answers ReportRequest with the ids that samples are labelled with, in the order of the request.
@@ -72,7 +75,7 @@ type ReportResponse struct {
 type InstanceIDs struct {
 	Name       string `json:"name"`
 	InstanceID int64  `json:"instance_id"`
-	ModelID    int64  `json:"model_id,omitempty" doc:"Absent of a gateway"`
+	ModelID    int64  `json:"model_id,omitempty" doc:"Absent of a gateway, and while the model is not known"`
 	Model      string `json:"model,omitempty" doc:"Model of the instances to which a router passes requests; absent if they are unknown, or of other instances"`
 }
 
