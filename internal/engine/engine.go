@@ -25,9 +25,12 @@ type Identity = runtimes.Identity
 // History is what survives a restart of the worker.
 type History struct {
 	Identity
-	RestartCount  int       `json:"restart_count,omitempty"`
-	LastRestartAt time.Time `json:"last_restart_at,omitzero"`
-	LastProgress  time.Time `json:"last_progress,omitzero"`
+	// State is the state when the history was taken, Since when it began.
+	State         fleet.InstanceState `json:"state,omitempty"`
+	Since         time.Time           `json:"since,omitzero"`
+	RestartCount  int                 `json:"restart_count,omitempty"`
+	LastRestartAt time.Time           `json:"last_restart_at,omitzero"`
+	LastProgress  time.Time           `json:"last_progress,omitzero"`
 }
 
 // Status is an engine at one moment.
@@ -46,7 +49,8 @@ type Status struct {
 	// Source and SourceKey are where its model comes from; empty: unknown.
 	Source, SourceKey string
 	State             fleet.InstanceState
-	Message           string // why it is not running, gives no metrics or counts as stalled
+	Message           string    // why it is not running, has no model, gives no metrics or counts as stalled
+	Since             time.Time // when State began
 	RestartCount      int
 	LastRestartAt     time.Time // zero: never
 	Stalled           bool      // it has work and makes no progress
@@ -108,6 +112,9 @@ type Engine struct {
 	models     models
 	described  Description
 	pageRole   pageRole
+	// earlier is the state of an earlier run until the engine's own is known: if it is the same, it began then.
+	earlier earlierState
+	naming  naming
 }
 
 // New makes an Engine. It does not connect before Run or Fetch.
@@ -125,6 +132,7 @@ func New(o Options) (*Engine, error) {
 	d := o.Declaration
 	e := &Engine{
 		target: target, declared: d, fetcher: o.Fetcher, onChange: o.OnChange, askIdentity: make(chan struct{}, 1), askModels: make(chan struct{}, 1), wake: make(chan struct{}, 1), fetched: make(chan struct{}),
+		earlier:     earlierState{o.History.State, o.History.Since},
 		logger:      o.Logger.With(logging.KeyComponent, "engine", "instance", d.Instance, "url", target.String()),
 		identified:  make(chan struct{}),
 		models:      newModels(),
@@ -132,15 +140,16 @@ func New(o Options) (*Engine, error) {
 		stall:       newStallDetector(o.StallAfter, o.History.LastProgress),
 	}
 	e.status = Status{
-		Name: d.Instance, URL: target.URL(), State: fleet.InstanceStarting,
+		Name: d.Instance, URL: target.URL(), State: fleet.InstanceStarting, Since: stateBegins(time.Now()),
 		Identity: Identity{
-			Runtime: fleet.Spelled(cmp.Or(d.Runtime, o.History.Runtime), fleet.MaxKind),
 			Version: fleet.Spelled(cmp.Or(d.Version, o.History.Version), fleet.MaxVersion),
-			Model:   fleet.Spelled(cmp.Or(d.Model, o.History.Model), fleet.MaxModelName),
 			Weights: o.History.Weights,
 		},
 		RestartCount: o.History.RestartCount, LastRestartAt: o.History.LastRestartAt,
 	}
+	e.status.Runtime, _ = fleet.Fitted(cmp.Or(d.Runtime, o.History.Runtime), fleet.MaxKind)
+	e.setModel(cmp.Or(d.Model, o.History.Model))
+	e.resume(fleet.InstanceStarting)
 	e.dropGatewayModel()
 	e.applyDescription()
 	return e, nil
@@ -164,8 +173,11 @@ func (e *Engine) Status() Status {
 	if s.Stalled = e.stall.stalled; s.Stalled {
 		also(e.stall.message)
 	}
-	if s.Role == fleet.RoleRouter && s.Model == "" && s.Runtime != "" && s.State == fleet.InstanceRunning && s.Message == "" {
-		s.Message = noModelYet
+	if fault := e.naming.message(&s); fault != "" {
+		also(fault)
+	}
+	if s.Model == "" && s.Message == "" {
+		s.Message = noModelMessage(&s)
 	}
 	return s
 }
@@ -177,7 +189,7 @@ func (e *Engine) FirstFetchDone() <-chan struct{} { return e.fetched }
 func (e *Engine) History() History {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return History{e.status.Identity, e.status.RestartCount, e.status.LastRestartAt, e.stall.lastProgress}
+	return History{e.status.Identity, e.status.State, e.status.Since, e.status.RestartCount, e.status.LastRestartAt, e.stall.lastProgress}
 }
 
 // Fetch gets the engine's page within ctx. After a start of the engine it waits up to identityWait for the engine's version, because the

@@ -314,7 +314,7 @@ func TestHistoryIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := History{identity("SGLang", "0.5", "m"), 3, time.Unix(5, 0), time.Unix(6, 0)}
+	want := History{identity("SGLang", "0.5", "m"), fleet.InstanceStarting, time.Unix(7, 0).UTC(), 3, time.Unix(5, 0), time.Unix(6, 0)}
 	e, err := New(Options{Declaration: d[0], History: want})
 	if err != nil {
 		t.Fatal(err)

@@ -3,11 +3,14 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/backoff"
 	"github.com/stackscope/stackscope/internal/base/clip"
+	"github.com/stackscope/stackscope/internal/engine/fetch"
 	"github.com/stackscope/stackscope/internal/engine/runtimes"
 )
 
@@ -34,11 +37,19 @@ func (e *Engine) identify(ctx context.Context) bool {
 	was := e.status.Identity
 	e.status.Runtime = cmp.Or(was.Runtime, found.Runtime)
 	e.status.Weights = cmp.Or(found.Weights, was.Weights)
-	// An engine without a model name gets the instance's name.
-	e.rename(cmp.Or(found.Version, was.Version), cmp.Or(found.Model, was.Model, e.ownModel()))
+	named := cmp.Or(found.Model, was.Model)
+	e.naming.ownName = named == "" || e.naming.ownName && found.Model == ""
+	e.naming.failed = ""
+	if failed, ok := errors.AsType[*runtimes.ModelError](err); ok && !notFound(failed) {
+		e.naming.failed = clip.Line(failed.Error(), maxNamingShown)
+	}
+	if e.process.Answered() { // an engine that runs without a model's name gets the instance's
+		named = cmp.Or(named, e.ownModel())
+	}
+	e.rename(cmp.Or(found.Version, was.Version), named)
 	e.dropGatewayModel()
 	described := e.applyDescription()
-	if e.closeIdentified() {
+	if e.closeIdentified() && (err == nil || e.process.Answered()) {
 		e.logger.Info("engine identified", "runtime", e.status.Runtime, "version", e.status.Version, "model", e.status.Model)
 		if err != nil {
 			e.logger.Warn("engine identified in part", "missing", clip.Line(strings.ReplaceAll(err.Error(), "\n", "; "), 500))
@@ -48,6 +59,12 @@ func (e *Engine) identify(ctx context.Context) bool {
 		e.onChange()
 	}
 	return err == nil
+}
+
+// notFound reports whether the engine has no list of models, as some have none.
+func notFound(err error) bool {
+	fe, ok := errors.AsType[*fetch.Error](err)
+	return ok && fe.Status == http.StatusNotFound
 }
 
 // askPauses says when to request an unknown version or model again.

@@ -254,7 +254,7 @@ func TestFirstMetricsThatAreNotMapped(t *testing.T) {
 // A page that a scrape got before the process was replaced, or before a later page, says nothing.
 func TestLateTranslation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t, "url=http://127.0.0.1:8000,runtime=vLLM", map[string]string{"/metrics": ""})
+		h := newHarness(t, "url=http://127.0.0.1:8000,runtime=vLLM,model=m", map[string]string{"/metrics": ""})
 		for range 8 {
 			h.translated(t, nothing)
 			time.Sleep(15 * time.Second)

@@ -101,5 +101,6 @@ func (e *Engine) forgetProcess() {
 	e.lastEnded = e.fetches + 1
 	e.retryPause = 0
 	e.firstAnswerWait = firstAnswerWait{}
+	e.naming.asked = false
 	e.stall.forgetWork()
 }

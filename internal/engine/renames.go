@@ -32,9 +32,13 @@ func (r *renames) allow(now time.Time) (ok, first bool) {
 // rename sets the version and model, unless they change too often. The caller holds e.mu.
 func (e *Engine) rename(version, model string) {
 	// An engine may send anything. Invisible characters are spelled out.
-	version, model = fleet.Spelled(version, fleet.MaxVersion), fleet.Spelled(model, fleet.MaxModelName)
+	version = fleet.Spelled(version, fleet.MaxVersion)
+	model, fault := fleet.Fitted(model, fleet.MaxModelName)
 	if runtimes.IsGateway(e.status.Runtime) {
 		model = e.status.Model // it has none
+	}
+	if fault != "" && model == e.status.Model {
+		e.naming.fault = fault
 	}
 	if version == e.status.Version && model == e.status.Model {
 		return
@@ -42,6 +46,7 @@ func (e *Engine) rename(version, model string) {
 	ok, first := e.renames.allow(time.Now())
 	if ok {
 		e.status.Version, e.status.Model = version, model
+		e.naming.fault = fault
 	}
 	if first {
 		e.logger.Warn("engine keeps changing its model or version: changes are ignored for up to an hour, because each one makes new series of all its metrics; declare model= and version=",

@@ -47,7 +47,7 @@ func (e *Engine) fetchFailed(number uint64, err error) {
 			log("engine scrape failed", "state", string(state), "reason", message)
 		}
 		if state == fleet.InstanceError && !answered {
-			changed = e.nameUnidentified(fe) || changed
+			e.askUnidentified(fe)
 		}
 	}
 	e.stall.readFailed(now, fe.Kind)
@@ -87,21 +87,17 @@ func (e *Engine) stateOf(now time.Time, fe *fetch.Error, loading bool) (fleet.In
 	return fleet.InstanceUnreachable, why, fe.Error()
 }
 
-// nameUnidentified gives an engine that failed before it was identified a model, because the server is not told of engines without one. An
-// engine that answers is asked for it. It reports whether the status has changed.
-func (e *Engine) nameUnidentified(fe *fetch.Error) (changed bool) {
-	if e.status.Model != "" || e.status.HasNoModel() {
-		return false
+// askUnidentified asks an engine that answers, but with no metrics page, which model it serves: once for each process, and then with the
+// pauses of identify. The caller holds e.mu.
+func (e *Engine) askUnidentified(fe *fetch.Error) {
+	if e.status.Model != "" || e.status.HasNoModel() || fe.Kind != fetch.WrongAnswer || e.naming.asked {
+		return
 	}
-	if fe.Kind != fetch.WrongAnswer {
-		e.rename(e.status.Version, e.ownModel())
-		return e.status.Model != ""
-	}
+	e.naming.asked = true
 	select {
 	case e.askIdentity <- struct{}{}:
 	default:
 	}
-	return false
 }
 
 // pageFetched updates the state after a page. It returns the channel that is closed when version and model were requested.

@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/stackscope/stackscope/internal/fleet"
+import (
+	"time"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+)
 
 // reason is why a state changed.
 type reason string
@@ -63,7 +67,35 @@ func (e *Engine) setState(to fleet.InstanceState, why reason, message string) bo
 	}
 	if from := e.status.State; from != to {
 		e.transitions.count(transition{from, to, why})
+		e.status.Since = stateBegins(time.Now())
+		e.resume(to)
 	}
 	e.status.State, e.status.Message = to, message
 	return true
+}
+
+// earlierState is the state in which an earlier run of the worker left the engine.
+type earlierState struct {
+	state fleet.InstanceState
+	since time.Time
+}
+
+// stateBegins returns now as a state's Since: the worker saves it and reports it in seconds.
+func stateBegins(now time.Time) time.Time { return now.UTC().Truncate(time.Second) }
+
+// resume gives the first state that is known of the engine the time at which an earlier run of the worker saw it begin, unless the process is
+// a later one. The caller holds e.mu.
+func (e *Engine) resume(state fleet.InstanceState) {
+	before := e.earlier
+	if state != fleet.InstanceStarting {
+		e.earlier = earlierState{} // what comes next is a change
+	}
+	if before.state != state || before.since.IsZero() || before.since.After(e.status.Since) {
+		return
+	}
+	latest := before.since.Add(time.Second) // it is in whole seconds
+	if e.firstAnswerWait.status.Started.After(latest) || e.status.LastRestartAt.After(latest) {
+		return
+	}
+	e.status.Since = before.since
 }

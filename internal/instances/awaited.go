@@ -62,6 +62,7 @@ func (m *Manager) missing() []fleet.ReportedInstance {
 			Name: name, Model: e.IDs.Model, URL: e.URL, Runtime: e.Runtime, RuntimeVersion: e.Version,
 			Role: e.Role, Group: e.Group, Connector: e.Connector, Upstreams: e.Upstreams,
 			State: fleet.InstanceUnreachable, StateMessage: notFoundYet, RestartCount: e.RestartCount, LastRestartAt: e.LastRestartAt,
+			Since: m.began,
 		})
 	}
 	slices.SortFunc(out, func(a, b fleet.ReportedInstance) int { return strings.Compare(a.Name, b.Name) })

@@ -49,7 +49,8 @@ func (in *Instance) exportModels(s *engine.Status, p *pageModels) *exportedModel
 	}
 	if p.page != nil {
 		for value, model := range p.page.Of {
-			if made, ok := of[fleet.Spelled(model, fleet.MaxModelName)]; ok {
+			fitted, _ := fleet.Fitted(model, fleet.MaxModelName)
+			if made, ok := of[fitted]; ok {
 				e.models.ByLabel[value] = made
 			} else if model == "" {
 				e.models.ByLabel[value] = exporter.ModelInstance{ID: e.ownID, Name: s.Name, Role: s.Role}

@@ -31,25 +31,26 @@ func processOf(f discovery.Found) process.ID { return process.ID{PID: f.PID, Sta
 
 // inherit stops before, if it is not nil, sets the name of the engine that replaces it, and returns the new engine's history: that of before
 // if the name or the process is the same, else the stored one of the name. A new process under the same name counts as a restart.
-func (m *Manager) inherit(before *Instance, f discovery.Found, d *engine.Declaration) engine.History {
+// fault is what is wrong with the name that the operator gave; empty: nothing.
+func (m *Manager) inherit(before *Instance, f discovery.Found, d *engine.Declaration) (history engine.History, fault string) {
 	if before == nil {
-		d.Instance = m.name(f, nil)
-		return m.store.engine(d.Instance).History
+		d.Instance, fault = m.name(f, nil)
+		return m.store.engine(d.Instance).History, fault
 	}
 	before.stop()
 	name := before.engine.Status().Name
-	d.Instance = name
+	d.Instance, fault = name, before.nameFault
 	if before.key != f.Key || before.replacedBy(f) {
-		d.Instance = m.name(f, before)
+		d.Instance, fault = m.name(f, before)
 	}
 	sameProcess := process.ID{PID: before.pid}.Compare(process.ID{PID: f.PID}) == process.Same
 	if d.Instance != name && !sameProcess {
-		return m.store.engine(d.Instance).History
+		return m.store.engine(d.Instance).History, fault
 	}
-	history := before.engine.History()
+	history = before.engine.History()
 	if !sameProcess {
 		history.RestartCount++
 		history.LastRestartAt = cmp.Or(f.Started, time.Now())
 	}
-	return history
+	return history, fault
 }

@@ -24,6 +24,8 @@ type Instance struct {
 	store    *Store
 	order    int
 	declared bool
+	// nameFault says what is wrong with the name that the operator gave; empty: nothing.
+	nameFault string
 	// declaredModel is the model of the declaration or of the command line, earlierModel that of an earlier run.
 	declaredModel, earlierModel string
 	cancel                      context.CancelFunc // nil: not started

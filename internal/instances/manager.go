@@ -166,12 +166,13 @@ func (m *Manager) SetIDs(name, model string, instanceID, modelID int64) {
 	}
 }
 
-// Reported returns the instances to report: the current ones and those that are still awaited. An engine whose model is unknown is not
-// reported, because the server keeps instances by model. Gateways are reported without a model.
+// Reported returns the instances to report: the current ones and those that are still awaited. Gateways, and engines whose model is not known,
+// have none.
 func (m *Manager) Reported() []fleet.ReportedInstance {
 	var out []fleet.ReportedInstance
 	for _, in := range m.Instances() {
 		s, p := in.models()
+		s.Message = joinMessages(in.nameFault, s.Message)
 		if p.areSeveral() {
 			for _, model := range p.all() {
 				of := s
@@ -180,12 +181,9 @@ func (m *Manager) Reported() []fleet.ReportedInstance {
 				if listed, key := p.sourceOf(model.model); listed != "" || model.name != s.Name {
 					of.Source, of.SourceKey = listed, key // those of the engine are its own model's
 				}
-				of.State, of.Message = p.stateOf(model, &s)
+				of.State, of.Message, of.Since = p.stateOf(model, &s)
 				out = append(out, reported(&of))
 			}
-			continue
-		}
-		if s.Model == "" && !s.HasNoModel() {
 			continue
 		}
 		s.Role = in.roleOf(&s, s.Model)
@@ -198,7 +196,7 @@ func reported(s *engine.Status) fleet.ReportedInstance {
 	return fleet.ReportedInstance{
 		Name: s.Name, Model: s.Model, URL: s.URL, Runtime: s.Runtime, RuntimeVersion: s.Version,
 		Role: s.Role, Group: s.Group, Connector: s.Connector, Upstreams: s.Upstreams, Source: s.Source, SourceKey: s.SourceKey,
-		State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt,
+		State: s.State, StateMessage: s.Message, RestartCount: s.RestartCount, LastRestartAt: s.LastRestartAt, Since: s.Since,
 	}
 }
 
@@ -332,7 +330,7 @@ func (m *Manager) take(f discovery.Found, there map[string]bool) bool {
 		return false
 	}
 	d := engine.Declaration{URL: f.URL, Path: f.Path, Model: f.Model}
-	history := m.inherit(before, f, &d)
+	history, fault := m.inherit(before, f, &d)
 	history.Runtime = cmp.Or(f.Runtime, history.Runtime)
 	checked, err := engine.CheckDeclarations([]engine.Declaration{d}, m.opts.Worker)
 	if err == nil {
@@ -348,7 +346,7 @@ func (m *Manager) take(f discovery.Found, there map[string]bool) bool {
 	if before != nil && before.key != f.Key {
 		delete(m.byKey, before.key)
 	}
-	m.byKey[f.Key].found = f
+	m.byKey[f.Key].found, m.byKey[f.Key].nameFault = f, fault
 	return true
 }
 

@@ -30,6 +30,8 @@ type modelInstance struct {
 	model string
 	name  string
 	gone  time.Time // since when the page does not name it; zero: it does
+	since time.Time // when the page named it first, or again; zero: in an earlier run of the worker
+	fault string    // what was wrong with the model's name on the page; empty: nothing
 }
 
 // pageModels are the model instances of an engine. It is immutable; Manager.followModels replaces it.
@@ -100,7 +102,8 @@ func (p *pageModels) next(c modelChange) *pageModels {
 	maps.Copy(n.names, p.names)
 	here := make(map[string]bool, len(c.page.Names))
 	for _, model := range c.page.Names {
-		here[fleet.Spelled(model, fleet.MaxModelName)] = true
+		fitted, _ := fleet.Fitted(model, fleet.MaxModelName)
+		here[fitted] = true
 	}
 	for _, in := range p.instances {
 		if in = in.seen(here[in.model], c.now); !in.expired(c) {
@@ -108,7 +111,8 @@ func (p *pageModels) next(c modelChange) *pageModels {
 		}
 	}
 	for _, model := range c.page.Names {
-		n.add(fleet.Spelled(model, fleet.MaxModelName), p, c)
+		fitted, fault := fleet.Fitted(model, fleet.MaxModelName)
+		n.add(fitted, fault, p, c)
 	}
 	n.fold(p, c)
 	if len(n.names) > maxModelNames {
@@ -122,8 +126,9 @@ func (p *pageModels) next(c modelChange) *pageModels {
 
 func (in modelInstance) seen(here bool, now time.Time) modelInstance {
 	switch {
+	case here && !in.gone.IsZero():
+		in.gone, in.since = time.Time{}, now
 	case here:
-		in.gone = time.Time{}
 	case in.gone.IsZero():
 		in.gone = now
 	}
@@ -139,7 +144,7 @@ func (p *pageModels) hasExpired(c modelChange) bool {
 }
 
 // add adds the instance of a model of the page, or folds the model.
-func (p *pageModels) add(model string, before *pageModels, c modelChange) {
+func (p *pageModels) add(model, fault string, before *pageModels, c modelChange) {
 	if p.has(model) {
 		return
 	}
@@ -153,7 +158,7 @@ func (p *pageModels) add(model string, before *pageModels, c modelChange) {
 	if isNew {
 		p.added++
 	}
-	p.instances = append(p.instances, modelInstance{model: model, name: p.nameOf(model, slices.Contains(c.own, model), c)})
+	p.instances = append(p.instances, modelInstance{model: model, name: p.nameOf(model, slices.Contains(c.own, model), c), since: c.now, fault: fault})
 }
 
 // nameOf returns the name of a model's instance: the one that it had, the engine's own for the engine's own model, else a new one.
@@ -200,7 +205,7 @@ func (p *pageModels) fold(before *pageModels, c modelChange) {
 			name = p.newName(otherModel, c)
 			p.names[""] = name
 		}
-		p.other = modelInstance{model: otherModel, name: name}
+		p.other = modelInstance{model: otherModel, name: name, since: c.now}
 	}
 	if p.other.name == "" {
 		return
@@ -221,21 +226,31 @@ func (p *pageModels) forgetNames() {
 
 const noLongerNamed = "the engine's page no longer names this model"
 
-// stateOf returns the state of a model's instance, and why.
-func (p *pageModels) stateOf(in modelInstance, s *engine.Status) (fleet.InstanceState, string) {
-	switch {
-	case s.State != fleet.InstanceRunning:
-	case !in.gone.IsZero():
-		return fleet.InstanceUnreachable, noLongerNamed
-	case in.name == p.other.name:
-		return s.State, joinMessages(foldedMessage(p.folded), s.Message)
+// stateOf returns the state of a model's instance, why, and since when.
+func (p *pageModels) stateOf(in modelInstance, s *engine.Status) (state fleet.InstanceState, why string, since time.Time) {
+	if s.State != fleet.InstanceRunning {
+		return s.State, s.Message, s.Since
 	}
-	return s.State, s.Message
+	if !in.gone.IsZero() {
+		return fleet.InstanceUnreachable, noLongerNamed, in.gone
+	}
+	why, since = s.Message, s.Since
+	if in.since.After(since) {
+		since = in.since
+	}
+	if in.name == p.other.name {
+		why = joinMessages(foldedMessage(p.folded), why)
+	}
+	if in.fault != "" {
+		why = joinMessages("the model's name "+in.fault, why)
+	}
+	return s.State, why, since
 }
 
+// joinMessages returns both messages, either of which may be empty.
 func joinMessages(a, b string) string {
-	if b == "" {
-		return a
+	if a == "" || b == "" {
+		return a + b
 	}
 	return a + "; " + b
 }

@@ -12,8 +12,9 @@ import (
 )
 
 // name returns the name of an engine that was found: the one that the operator set, else its container's, else MODEL-WORKER-PORT.
-// If another instance than before has that name, a number is added, as in qwen-2, and kept over restarts of the worker.
-func (m *Manager) name(f discovery.Found, before *Instance) string {
+// If another instance than before has that name, a number is added, as in qwen-2, and kept over restarts of the worker. fault says what was
+// wrong with a name that cannot be used as it is; empty: nothing.
+func (m *Manager) name(f discovery.Found, before *Instance) (distinct, fault string) {
 	name := f.Instance
 	if _, container, ok := strings.Cut(f.Key, "docker:"); ok && name == "" {
 		name, _, _ = strings.Cut(container, ":")
@@ -26,16 +27,21 @@ func (m *Manager) name(f discovery.Found, before *Instance) string {
 		d := engine.Declaration{URL: f.URL, Model: cmp.Or(f.Model, kind)}
 		name = d.Name(m.opts.Worker)
 	}
-	name = fleet.Spelled(name, fleet.MaxName)
+	if name, fault = fleet.Fitted(name, fleet.MaxName); fault != "" {
+		fault = "the instance's name " + fault + "; it is shown as " + fleet.Cut(name, maxNameShown) + ": give another with the label or the variable stackscope.instance, or instance= with --engine"
+	}
 	if kept := m.store.nameOf(f.Key); numbered(kept, name) && !m.taken(kept, before) {
-		return kept
+		return kept, fault
 	}
-	distinct := name
+	distinct = name
 	for n := 2; m.taken(distinct, before); n++ {
-		distinct = fmt.Sprintf("%s-%d", name, n)
+		number := fmt.Sprintf("-%d", n)
+		distinct = fleet.Cut(name, fleet.MaxName-len(number)) + number
 	}
-	return distinct
+	return distinct, fault
 }
+
+const maxNameShown = 64
 
 // taken reports whether an instance other than before has the name.
 func (m *Manager) taken(name string, before *Instance) bool {

@@ -15,32 +15,40 @@ import (
 	"github.com/stackscope/stackscope/tests/programs"
 )
 
-// One instance that the server would refuse costs the others nothing.
-func TestInstancesThatTheServerWouldRefuseAreOmitted(t *testing.T) {
+// One instance that the server would refuse costs neither the others nor itself: it is reported with what breaks a rule replaced, and says so.
+func TestInstancesThatTheServerWouldRefuseAreMended(t *testing.T) {
+	long := strings.Repeat("x", 3000)
 	for name, c := range map[string]struct {
 		change func(*fleet.ReportedInstance)
-		log    []string // nil: it is mended
+		say    []string // parts of the message and of the log; nil: it needs no word
+		left   bool     // it is left out
 	}{
-		"long name":       {func(in *fleet.ReportedInstance) { in.Name = strings.Repeat("n", 254) }, []string{"field=name", "254 bytes", "253", "instance there"}},
-		"no name":         {func(in *fleet.ReportedInstance) { in.Name = "" }, []string{"field=name", "is empty"}},
-		"control in name": {func(in *fleet.ReportedInstance) { in.Name = "a\x1bb" }, nil},
-		"direction":       {func(in *fleet.ReportedInstance) { in.Name = "a\u202eb" }, nil},
-		"long model":      {func(in *fleet.ReportedInstance) { in.Model = strings.Repeat("m", 513) }, []string{"field=model", "513 bytes", "512", "model there"}},
-		"control":         {func(in *fleet.ReportedInstance) { in.Model = "a\nb" }, nil},
-		"invisible":       {func(in *fleet.ReportedInstance) { in.Model = "qwen\u200b" }, nil},
-		"no UTF-8":        {func(in *fleet.ReportedInstance) { in.Model = "a\xff" }, []string{"field=model", "UTF-8"}},
-		"runtime":         {func(in *fleet.ReportedInstance) { in.Runtime = strings.Repeat("r", 65) }, []string{"field=runtime", "65 bytes", "64"}},
-		"long url":        {func(in *fleet.ReportedInstance) { in.URL = "http://h/" + strings.Repeat("u", 2048) }, []string{"field=url", "2057 bytes", "2048"}},
-		"bad url":         {func(in *fleet.ReportedInstance) { in.URL = "10.0.0.1:8000" }, []string{"field=url", "cannot be read", "url there"}},
-		"state":           {func(in *fleet.ReportedInstance) { in.State = "dancing" }, []string{"field=state", "dancing"}},
-		"the same name":   {func(in *fleet.ReportedInstance) { in.Name = "first" }, []string{"field=name", "another instance too"}},
-		"long version":    {func(in *fleet.ReportedInstance) { in.RuntimeVersion = strings.Repeat("ü", 128) }, nil},
-		"odd version":     {func(in *fleet.ReportedInstance) { in.RuntimeVersion = "0.1\n\xff1\u202e" }, nil},
-		"version cut":     {func(in *fleet.ReportedInstance) { in.RuntimeVersion = strings.Repeat("v", 127) + " 1" }, nil},
-		"long message":    {func(in *fleet.ReportedInstance) { in.StateMessage = strings.Repeat("語\x00", 5000) }, nil},
-		"restarts":        {func(in *fleet.ReportedInstance) { in.RestartCount = -1 }, nil},
-		"before 1970":     {func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Unix(-1, 0) }, nil},
-		"far":             {func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Unix(1<<40, 0) }, nil},
+		"long name":       {func(in *fleet.ReportedInstance) { in.Name = long[:254] }, []string{"name is 254 bytes", "253", "instance there"}, false},
+		"no name":         {func(in *fleet.ReportedInstance) { in.Name = "" }, []string{"field=name", "is empty"}, true},
+		"control in name": {func(in *fleet.ReportedInstance) { in.Name = "a\x1bb" }, []string{"U+001B"}, false},
+		"direction":       {func(in *fleet.ReportedInstance) { in.Name = "a\u202eb" }, []string{"U+202E"}, false},
+		"long model":      {func(in *fleet.ReportedInstance) { in.Model = long[:513] }, []string{"model is 513 bytes", "512", "model there"}, false},
+		"control":         {func(in *fleet.ReportedInstance) { in.Model = "a\nb" }, []string{"U+000A"}, false},
+		"invisible":       {func(in *fleet.ReportedInstance) { in.Model = "qwen\u200b" }, []string{"U+200B"}, false},
+		"no UTF-8":        {func(in *fleet.ReportedInstance) { in.Model = "a\xff" }, []string{"model is", "UTF-8"}, false},
+		"runtime":         {func(in *fleet.ReportedInstance) { in.Runtime = long[:65] }, []string{"runtime is 65 bytes", "64"}, false},
+		"long url":        {func(in *fleet.ReportedInstance) { in.URL = "http://h/" + long[:2048] }, []string{"url is 2057 bytes", "2048"}, false},
+		"bad url":         {func(in *fleet.ReportedInstance) { in.URL = "10.0.0.1:8000" }, []string{"url cannot be read", "url there"}, false},
+		"state":           {func(in *fleet.ReportedInstance) { in.State = "dancing" }, []string{"field=state", "dancing"}, true},
+		"the same name":   {func(in *fleet.ReportedInstance) { in.Name = "first" }, []string{"name first is that of another instance too"}, false},
+		"much at once": {func(in *fleet.ReportedInstance) {
+			in.Source, in.SourceKey, in.Category, in.Group, in.Connector, in.Upstreams = long, long, long, long, long, strings.Repeat(long, 6)
+		}, []string{"source is 3000 bytes", "upstreams is 18000 bytes"}, false},
+		"no model":     {func(in *fleet.ReportedInstance) { in.Model, in.Runtime = "", "" }, nil, false},
+		"long version": {func(in *fleet.ReportedInstance) { in.RuntimeVersion = strings.Repeat("ü", 128) }, nil, false},
+		"odd version":  {func(in *fleet.ReportedInstance) { in.RuntimeVersion = "0.1\n\xff1\u202e" }, nil, false},
+		"version cut":  {func(in *fleet.ReportedInstance) { in.RuntimeVersion = strings.Repeat("v", 127) + " 1" }, nil, false},
+		"long message": {func(in *fleet.ReportedInstance) { in.StateMessage = strings.Repeat("語\x00", 5000) }, nil, false},
+		"restarts":     {func(in *fleet.ReportedInstance) { in.RestartCount = -1 }, nil, false},
+		"before 1970":  {func(in *fleet.ReportedInstance) { in.LastRestartAt, in.Since = time.Unix(-1, 0), time.Unix(-1, 0) }, nil, false},
+		"far": {func(in *fleet.ReportedInstance) {
+			in.LastRestartAt, in.Since = time.Unix(1<<40, 0), time.Unix(1<<40, 0)
+		}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &programs.Buffer{}
@@ -48,26 +56,32 @@ func TestInstancesThatTheServerWouldRefuseAreOmitted(t *testing.T) {
 			odd := good("odd")
 			c.change(&odd)
 			said := []fleet.ReportedInstance{good("first"), odd, good("last")}
+			want, text := 3, ""
+			if c.left {
+				want = 2
+			}
 			for range 3 {
 				got := f.accepted(said)
-				if _, err := fleet.CheckReport(fleet.Report{Instances: got}); err != nil {
+				if _, err := fleet.CheckReport(fleet.Report{Instances: reportedOf(got)}); err != nil {
 					t.Fatalf("the server would refuse it: %v", err)
 				}
-				want := 3
-				if c.log != nil {
-					want = 2
-				}
 				if len(got) != want || got[0].Name != "first" || got[len(got)-1].Name != "last" || f.unreported() != 3-want {
-					t.Errorf("%d instances and %d left out, want %d", len(got), f.unreported(), want)
+					t.Fatalf("%d instances and %d left out, want %d", len(got), f.unreported(), want)
+				}
+				if text = log.String(); !c.left {
+					if in := got[1]; in.ownName != odd.Name || in.ownModel != odd.Model {
+						t.Errorf("it is known as %q, %q", in.ownName, in.ownModel)
+					}
+					text = got[1].StateMessage
 				}
 			}
-			text := log.String()
-			if n := strings.Count(text, "level=WARN"); n != min(len(c.log), 1) {
-				t.Errorf("%d warnings:\n%s", n, text)
+			warnings := min(len(c.say), 1)
+			if n := strings.Count(log.String(), "level=WARN"); n != warnings {
+				t.Errorf("%d warnings:\n%s", n, log.String())
 			}
-			for _, part := range c.log {
+			for _, part := range c.say {
 				if !strings.Contains(text, part) {
-					t.Errorf("the log lacks %q: %s", part, text)
+					t.Errorf("%q is not said: %s", part, text)
 				}
 			}
 			// When it is well again and then not, that is said again.
@@ -76,11 +90,18 @@ func TestInstancesThatTheServerWouldRefuseAreOmitted(t *testing.T) {
 				t.Errorf("%d are left out of what fits", f.unreported())
 			}
 			f.accepted(said)
-			if n := strings.Count(log.String(), "level=WARN"); n != 2*min(len(c.log), 1) {
+			if n := strings.Count(log.String(), "level=WARN"); n != 2*warnings {
 				t.Errorf("%d warnings", n)
 			}
 		})
 	}
+}
+
+func reportedOf(accepted []acceptedInstance) (out []fleet.ReportedInstance) {
+	for _, in := range accepted {
+		out = append(out, in.ReportedInstance)
+	}
+	return out
 }
 
 func TestInstancesBeyondTheServersBoundAreLeftOut(t *testing.T) {
@@ -90,7 +111,7 @@ func TestInstancesBeyondTheServersBoundAreLeftOut(t *testing.T) {
 		many = append(many, good(fmt.Sprint("e", n)))
 	}
 	got := f.accepted(many)
-	if _, err := fleet.CheckReport(fleet.Report{Instances: got}); err != nil || len(got) != fleet.MaxInstances || f.unreported() != 3 {
+	if _, err := fleet.CheckReport(fleet.Report{Instances: reportedOf(got)}); err != nil || len(got) != fleet.MaxInstances || f.unreported() != 3 {
 		t.Errorf("%d instances, %d left out: %v", len(got), f.unreported(), err)
 	}
 }

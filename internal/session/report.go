@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/backoff"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -68,40 +69,44 @@ func (s *Session) awaitChange(ctx context.Context, interval time.Duration) {
 }
 
 func (s *Session) reportOnce(ctx context.Context, m Membership) error {
-	req := s.reportRequest()
+	req, own := s.reportRequest()
 	resp, err := s.opts.Server.Report(ctx, m, req)
 	if err != nil {
 		return err
 	}
-	models := make(map[string]string, len(req.Instances))
-	for _, in := range req.Instances {
-		models[in.Name] = in.Model
-	}
 	for _, given := range resp.Instances {
-		if model, reported := models[given.Name]; reported {
-			s.opts.Instances.SetIDs(given.Name, model, given.InstanceID, given.ModelID)
+		if in, reported := own[given.Name]; reported {
+			s.opts.Instances.SetIDs(in.ownName, in.ownModel, given.InstanceID, given.ModelID)
 			if given.Model != "" {
-				s.opts.Instances.SetRoutedModel(given.Name, given.Model)
+				s.opts.Instances.SetRoutedModel(in.ownName, given.Model)
 			}
 		}
 	}
 	return nil
 }
 
-// reportRequest describes the whole worker: the server drops the instances that it does not name.
-func (s *Session) reportRequest() wire.ReportRequest {
+// reportRequest describes the whole worker: the server drops the instances that it does not name. It also returns them by the reported name.
+func (s *Session) reportRequest() (req wire.ReportRequest, reportedAs map[string]acceptedInstance) {
 	_, generation := s.opts.Mapping.Current()
-	req := wire.ReportRequest{AppliedGeneration: generation, Instances: []wire.InstanceReport{}}
+	req = wire.ReportRequest{AppliedGeneration: generation, Instances: []wire.InstanceReport{}}
+	reportedAs = map[string]acceptedInstance{}
 	for _, in := range s.filter.accepted(s.opts.Instances.Reported()) {
 		reported := wire.InstanceReport{
 			Name: in.Name, Model: in.Model, URL: in.URL, Runtime: in.Runtime, RuntimeVersion: in.RuntimeVersion,
 			State: in.State, StateMessage: in.StateMessage, Source: in.Source, SourceKey: in.SourceKey, Category: in.Category,
 			Role: in.Role, Group: in.Group, Connector: in.Connector, Upstreams: in.Upstreams, RestartCount: in.RestartCount,
 		}
+		if in.Model == "" && in.Runtime == "" {
+			reported.Runtime = fleet.Unknown // a server of an older version takes no instance without both
+		}
 		if !in.LastRestartAt.IsZero() {
 			reported.LastRestartAt = in.LastRestartAt.Unix()
 		}
+		if !in.Since.IsZero() {
+			reported.Since = in.Since.Unix()
+		}
 		req.Instances = append(req.Instances, reported)
+		reportedAs[in.Name] = in
 	}
-	return req
+	return req, reportedAs
 }

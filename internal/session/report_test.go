@@ -115,13 +115,16 @@ func TestReportAndItsAnswer(t *testing.T) {
 		restarted.Role, restarted.Group, restarted.Connector, restarted.Upstreams = fleet.RoleRouter, "g", "mooncake", "10.0.0.2:8000"
 		restarted.Source, restarted.SourceKey = fleet.SourceHuggingFace, "org/qwen"
 		restarted.RestartCount, restarted.LastRestartAt, restarted.StateMessage = 2, time.Unix(1_700_000_000, 0), "why"
-		w, _, _ := connect(t, r, func(o *Options) { o.Instances.(*node).set(restarted) })
+		restarted.Since = time.Unix(1_700_000_060, 0)
+		broken := fleet.ReportedInstance{Name: "b", State: fleet.InstanceError, StateMessage: "answered HTML"}
+		w, _, _ := connect(t, r, func(o *Options) { o.Instances.(*node).set(restarted, broken) })
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		want := wire.ReportRequest{AppliedGeneration: 5, Instances: []wire.InstanceReport{{
 			Name: "a", Model: "qwen", URL: restarted.URL, Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning, StateMessage: "why",
 			Role: fleet.RoleRouter, Group: "g", Connector: "mooncake", Upstreams: "10.0.0.2:8000", Source: "huggingface", SourceKey: "org/qwen", RestartCount: 2, LastRestartAt: 1_700_000_000,
-		}}}
+			Since: 1_700_000_060,
+		}, {Name: "b", Runtime: "unknown", State: fleet.InstanceError, StateMessage: "answered HTML"}}}
 		if diff := cmp.Diff(want, r.reports[len(r.reports)-1]); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}

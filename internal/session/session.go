@@ -179,7 +179,7 @@ func (s *Session) serve(parent context.Context, m Membership, intervalSeconds in
 func (s *Session) leave(ctx context.Context, m Membership) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), LeaveTimeout)
 	defer cancel()
-	req := s.reportRequest()
+	req, _ := s.reportRequest()
 	req.Stopping = true
 	if _, err := s.opts.Server.Report(ctx, m, req); err != nil {
 		s.logger.Info("could not tell the server that this worker stops; the server sees it go silent", "error", err)

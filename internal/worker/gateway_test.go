@@ -30,6 +30,10 @@ func TestGatewayHasNoModel(t *testing.T) {
 		return len(r.Instances) == 1 && r.Instances[0].RuntimeVersion != ""
 	})
 	r, _ := s.lastReport()
+	if r.Instances[0].Since == 0 {
+		t.Error("the time at which the state began is not reported")
+	}
+	r.Instances[0].Since = 0
 	want := wire.InstanceReport{Name: "proxy", URL: o.Engines[0].URL, Runtime: "LiteLLM", RuntimeVersion: "1.92.0", State: fleet.InstanceRunning}
 	if diff := cmp.Diff(want, r.Instances[0]); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -207,7 +207,7 @@ func TestIDsAreThoseOfReportedInstances(t *testing.T) {
 		r.given = []wire.InstanceIDs{{Name: "ghost", InstanceID: 41, ModelID: 6}, {Name: "own", InstanceID: 40, ModelID: 5}, {InstanceID: 42}}
 		w, _, _ := linked(t, r, func(o *Options) {
 			o.Engines = []engine.Declaration{{URL: "http://127.0.0.1:1", Instance: "own", Model: "qwen"}, {URL: "http://127.0.0.1:2", Instance: "mute"}}
-			r.given = append(r.given, wire.InstanceIDs{Name: "mute", InstanceID: 43}) // is not reported before its model is known
+			r.given = append(r.given, wire.InstanceIDs{Name: "mute", InstanceID: 43}) // its model is not known
 		})
 		time.Sleep(time.Second)
 		data, err := os.ReadFile(filepath.Join(w.opts.DataDir, "worker.json"))
@@ -227,12 +227,12 @@ func TestIDsAreThoseOfReportedInstances(t *testing.T) {
 		if err := json.Unmarshal(data, &state); err != nil {
 			t.Fatal(err)
 		}
-		for name, want := range map[string]ids{"own": {"qwen", 40, 5}, "ghost": {}, "mute": {}, "": {}} {
+		for name, want := range map[string]ids{"own": {"qwen", 40, 5}, "ghost": {}, "mute": {"", 43, 0}, "": {}} {
 			if got := state.Engines[name].IDs; got != want {
 				t.Errorf("%q has %+v, want %+v", name, got, want)
 			}
 		}
-		for i, want := range []string{"40", ""} {
+		for i, want := range []string{"40", "43"} {
 			if in := w.instances.Engines()[i].Instance(); in.ID != want {
 				t.Errorf("samples of %s have the id %q, want %q", in.Name, in.ID, want)
 			}

@@ -69,6 +69,10 @@ func TestWorkerWithServer(t *testing.T) {
 		return len(r.Instances) == 1 && r.Instances[0].State == fleet.InstanceRunning && r.Instances[0].RuntimeVersion != ""
 	})
 	r, _ := s.lastReport()
+	if r.Instances[0].Since == 0 {
+		t.Error("the time at which the state began is not reported")
+	}
+	r.Instances[0].Since = 0
 	want := wire.InstanceReport{Name: "q-0", Model: "qwen", URL: o.Engines[0].URL, Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning}
 	if diff := cmp.Diff(want, r.Instances[0]); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -255,7 +259,7 @@ func TestWithoutMetricsTheWorkerStillReports(t *testing.T) {
 	}
 }
 
-func TestEngineThatNeverAnsweredAndHasNoModelIsNotReported(t *testing.T) {
+func TestEngineThatNeverAnsweredIsReported(t *testing.T) {
 	s := newFakeServer(t)
 	o := options(t)
 	o.ServerURL, o.Token = s.URL, joinToken
@@ -263,10 +267,17 @@ func TestEngineThatNeverAnsweredAndHasNoModelIsNotReported(t *testing.T) {
 		{URL: "http://127.0.0.1:1"}, {URL: "http://127.0.0.1:2", Model: "m", Instance: "named"}, {URL: "http://127.0.0.1:3", Role: fleet.RoleRouter},
 	}
 	w := run(t, o)
-	eventually(t, "a report", func() bool { r, _ := s.lastReport(); return len(r.Instances) == 1 })
+	eventually(t, "a report", func() bool { r, _ := s.lastReport(); return len(r.Instances) == 3 })
 	r, _ := s.lastReport()
-	if in := r.Instances[0]; in.Name != "named" || in.State != fleet.InstanceStarting {
-		t.Errorf("got %+v", in)
+	for i, want := range []wire.InstanceReport{
+		// An older server would refuse the report if neither model nor runtime were in it.
+		{Name: "node-1-1", Runtime: "unknown"}, {Name: "named", Model: "m"}, {Name: "node-1-3", Runtime: "unknown", Role: fleet.RoleRouter},
+	} {
+		in := r.Instances[i]
+		if in.Name != want.Name || in.Model != want.Model || in.Runtime != want.Runtime || in.Role != want.Role || in.State != fleet.InstanceStarting ||
+			!strings.Contains(in.StateMessage, "connection refused") || in.Since == 0 {
+			t.Errorf("got %+v, want %+v", in, want)
+		}
 	}
 	for _, in := range w.instances.Reported() { // what the server would refuse is logged
 		if fault := fleet.CheckInstance(&in); fault != nil {

@@ -191,7 +191,7 @@ func (f *Fetcher) Get(ctx context.Context, t Target, path, accept string, limit 
 	}
 	defer drain(resp)
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		return &Error{Kind: WrongAnswer, Reason: ReasonHTTPStatus, Status: resp.StatusCode, Detail: fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
 	}
 	return read(io.LimitReader(resp.Body, limit))
 }

@@ -19,6 +19,14 @@ type Identity struct {
 	Weights string `json:"-"`
 }
 
+// ModelError is the part of Identify's error that says why the model is not known.
+type ModelError struct{ err error }
+
+func (e *ModelError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *ModelError) Unwrap() error { return e.err }
+
 // Identify requests what known lacks from the engine at t, and returns known with it. modelLabel is the model's name in the labels of the
 // engine's page. A router is not asked: its page has a port of its own, where nothing answers but the page. The error says what is still
 // missing and may come with a later request.
@@ -58,6 +66,9 @@ func Identify(ctx context.Context, f *fetch.Fetcher, t fetch.Target, known Ident
 		known.Model, modelErr = modelLabel, nil
 	case errors.Is(modelErr, errNoModel): // asking again would not help
 		modelErr = nil
+	}
+	if modelErr != nil {
+		modelErr = &ModelError{modelErr}
 	}
 	var runtimeErr error
 	if known.Runtime == "" {

@@ -21,6 +21,8 @@ const (
 	maxProbeBytes   = 1 << 20
 	maxVersionBytes = 128
 	maxModelBytes   = 512
+	// maxLongModelBytes bounds a label that is too long for the inventory, but is returned, so that it can be shown in part.
+	maxLongModelBytes = 4096
 )
 
 // prober requests version and model from one engine. Its errors never contain the answer.

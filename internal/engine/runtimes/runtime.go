@@ -184,7 +184,7 @@ func (r Runtime) Path() string {
 // ModelLabel returns the model's name in the labels of page, or "".
 func (r Runtime) ModelLabel(page []byte) string {
 	label := cmp.Or(labelValue(page, "model_name", r.prefixes), r.routedModel(page))
-	if len(label) > maxModelBytes {
+	if len(label) > maxLongModelBytes {
 		return ""
 	}
 	return label
