@@ -83,6 +83,10 @@ const sick = `load 1m
 	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-0", state="running"} 1x120
 	gpustack:model_instance_status{cluster_name="a", worker_name="w2", model_name="m", model_instance_name="m-1", state="unreachable"} 1x120
 	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-4", state="error"} 1x120
+	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_instance_name="no-model", state="error"} 1x120
+	gpustack:model_instance_no_metrics{cluster_name="a", worker_name="w1", model_instance_name="no-model", reason="unauthorized"} 1x120
+	gpustack:runtime_scrape_success{cluster_name="a", worker_name="w1", model_instance_name="no-model"} 0x120
+	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_instance_name="hangs", state="starting"} _x118 1x2
 	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-2", state="initializing"} 1x120
 	gpustack:model_instance_status{cluster_name="a", worker_name="w1", model_name="m", model_instance_name="m-3", state="starting"} _x118 1x2
 	gpustack:model_desired_instances{cluster_name="a", model_name="m"} 4x120
@@ -165,6 +169,7 @@ func TestProblemsOfASickFleet(t *testing.T) {
 critical; GPU driver hangs; w1; ascend; ; stackscope-gpus?a&var-worker_name=w1
 critical; GPUs missing; w1; nvidia; 2 missing; stackscope-gpus?a&var-worker_name=w1
 critical; Instance down; w1; m-4; error; gpustack-model?a&var-model_name=m
+critical; Instance down; w1; no-model; error; stackscope-mapping?a
 critical; Instance stalled; w1; m-0; ; gpustack-model?a&var-model_name=m
 critical; Reboot or drain node; w1; GPU 2; driver recommends it; stackscope-gpus?a&var-worker_name=w1
 critical; Replace GPU; w1; GPU 1; broken; stackscope-gpus?a&var-worker_name=w1
@@ -173,6 +178,7 @@ critical; Samples are lost; ; s:10161; ; stackscope-self?All
 critical; Target down; ; w2:10151; ; stackscope-mapping?a
 critical; Uncorrected ECC errors; w1; GPU 4; 4 in an hour; stackscope-gpus?a&var-worker_name=w1
 critical; Worker not ready; w2; ; unreachable; gpustack-worker?a&var-worker_name=w2
+notice; Instance not ready yet; w1; hangs; starting; stackscope-mapping?a
 notice; Instance not ready yet; w1; m-3; starting; gpustack-model?a&var-model_name=m
 notice; Instance restarted; w1; m-0; 5 min ago; gpustack-model?a&var-model_name=m
 notice; Restart the instance; w1; GPU 4; xid 31; stackscope-gpus?a&var-worker_name=w1
