@@ -118,7 +118,7 @@ func checkPanels(t *testing.T, s browser.Sight, uid string) {
 	for _, p := range s.Panels {
 		there[p.ID] = p.State
 	}
-	ready := 0
+	drawn := 0
 	for _, d := range dashboards.All() {
 		if d.UID != uid {
 			continue
@@ -129,15 +129,15 @@ func checkPanels(t *testing.T, s browser.Sight, uid string) {
 				case row.Collapsed:
 				case !ok:
 					t.Errorf("panel %d %q is not there", p.ID, p.Title)
-				case state == "ready":
-					ready++
+				case state == "drawn":
+					drawn++
 				case state == "waiting":
 					t.Errorf("panel %d %q never asked", p.ID, p.Title)
 				}
 			}
 		}
 	}
-	if ready == 0 && uid != "gpustack-pd" && uid != "gpustack-cache-service" { // the demo has no roles and no cache service
+	if drawn == 0 && uid != "gpustack-pd" && uid != "gpustack-cache-service" { // the demo has no roles and no cache service
 		t.Errorf("no panel of %s shows anything", uid)
 	}
 }

@@ -71,10 +71,10 @@ async function settled(page) {
   await page.waitForFunction(
     () => {
       const main = document.querySelector("main");
-      if (!main || main.childElementCount === 0 || document.querySelector("[aria-busy=true]")) return false;
-      return [...document.querySelectorAll("[data-panel]")].every((p) => {
+      if (!main || main.childElementCount === 0) return false;
+      return [...document.querySelectorAll("[aria-busy=true], [data-kind][data-state=waiting]")].every((p) => {
         const box = p.getBoundingClientRect();
-        return box.bottom < 0 || box.top > innerHeight || !["waiting", "loading"].includes(p.dataset.state);
+        return box.bottom < 0 || box.top > innerHeight;
       });
     },
     undefined,
@@ -96,9 +96,9 @@ async function scrollThrough(page) {
 }
 
 function panelStates() {
-  return [...document.querySelectorAll("[data-panel]")].map((p) => ({
-    id: Number(p.dataset.panel), kind: p.dataset.kind, state: p.dataset.state, title: p.querySelector("h2, h3")?.textContent?.trim() ?? "",
-    text: ["error", "unknown"].includes(p.dataset.state) ? p.innerText.slice(0, 300) : undefined,
+  return [...document.querySelectorAll("[data-kind][data-state]")].map((p) => ({
+    id: Number(p.id.replace("panel-", "")), kind: p.dataset.kind, state: p.dataset.state, title: p.querySelector("h3")?.textContent?.trim() ?? "",
+    text: ["failed", "unknown"].includes(p.dataset.state) ? p.innerText.slice(0, 300) : undefined,
   }));
 }
 
