@@ -2,10 +2,12 @@
 import { useMemo } from "preact/hooks";
 import { canvasColor, color } from "../format";
 import type { DrawingProps } from "../model/panel";
-import { Empty, emptyText } from "./empty";
+import { Empty, paintEmpty } from "./empty";
 import { cut, family, px, textWidth } from "./fit";
 import { readings } from "./readings";
 import { scaleOf, shareOf, zones } from "./scale";
+
+const pad = 10;
 
 export function BarGauge({ panel, data, height, link }: DrawingProps) {
   const list = useMemo(() => readings(panel, data), [panel, data]);
@@ -43,16 +45,13 @@ export function BarGauge({ panel, data, height, link }: DrawingProps) {
   );
 }
 
-export function paintBarGauge(ctx: CanvasRenderingContext2D, { panel, data, width, height }: DrawingProps): void {
+export function paintBarGauge(ctx: CanvasRenderingContext2D, { panel, data, width: outer, height }: DrawingProps): void {
   const list = readings(panel, data);
+  const width = outer - 2 * pad;
+  if (!list.length) return paintEmpty(ctx, panel, outer, height);
+  ctx.translate(pad, 0);
   ctx.textBaseline = "middle";
   ctx.font = `13px ${family}`;
-  if (!list.length) {
-    ctx.textAlign = "center";
-    ctx.fillStyle = canvasColor("dim");
-    ctx.fillText(emptyText(panel), width / 2, height / 2);
-    return;
-  }
   const scale = scaleOf(panel, list.map((r) => r.value));
   const texts = list.map(({ shown }) => shown.text + shown.suffix);
   const values = Math.max(...texts.map((text) => textWidth(text, `600 13px ${family}`))) + 10;

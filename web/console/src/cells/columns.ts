@@ -132,6 +132,10 @@ export function thresholdsOf({ steps }: any): Threshold[] {
   return steps.map((s: any) => (typeof s.value === "number" ? { color: s.color, from: s.value } : { color: s.color }));
 }
 
+export function alignOf(c: Shown): "left" | "center" | "right" {
+  return c.align ?? (c.numeric && c.paints !== "bar" ? "right" : "left");
+}
+
 /** What a column shows of a row. */
 export function cellOf(c: Shown, row: Row): Cell {
   const v = c.value(row);

@@ -92,6 +92,7 @@ describe("texts in their room", () => {
     expect(widthsOf([50, 50], [undefined, undefined], 200)).toEqual([100, 100]);
     expect(widthsOf([50, 50], [80, undefined], 200)).toEqual([80, 120]);
     expect(widthsOf([50, 50], [80, 100], 200)).toEqual([90, 110]);
-    expect(widthsOf([20, 300, 100], [undefined, undefined, undefined], 300)).toEqual([20, 180, 100]);
+    expect(widthsOf([50, 50], [80, undefined], 120)).toEqual([50, 70]);
+    expect(widthsOf([20, 300], [undefined, 400], 320)).toEqual([20, 300]);
   });
 });

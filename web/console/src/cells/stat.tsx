@@ -2,7 +2,7 @@
 import { useMemo } from "preact/hooks";
 import { canvasColor, color } from "../format";
 import type { DrawingProps } from "../model/panel";
-import { Empty, emptyText } from "./empty";
+import { Empty, paintEmpty } from "./empty";
 import { cut, family, fitSize, px, textWidth, unitShare } from "./fit";
 import { readings, type Reading } from "./readings";
 import { areaPath, linePath, pieces } from "./sparkline";
@@ -86,14 +86,7 @@ function Sparkline({ r, width, height, props }: { r: Reading; width: number; hei
 export function paintStat(ctx: CanvasRenderingContext2D, props: DrawingProps): void {
   const { panel, data, width, height } = props;
   const { list, across, size, ...room } = layoutOf(props);
-  ctx.textAlign = "center";
-  ctx.textBaseline = "middle";
-  if (!list.length) {
-    ctx.fillStyle = canvasColor("dim");
-    ctx.font = `14px ${family}`;
-    ctx.fillText(emptyText(panel), width / 2, height / 2);
-    return;
-  }
+  if (!list.length) paintEmpty(ctx, panel, width, height);
   list.forEach((r, i) => {
     const x = across ? i * room.width : 0;
     const y = across ? 0 : i * room.height;
@@ -119,15 +112,15 @@ export function paintStat(ctx: CanvasRenderingContext2D, props: DrawingProps): v
     const named = list.length > 1;
     const middle = room.width / 2;
     if (named) {
+      ctx.textAlign = "center";
       ctx.fillStyle = canvasColor(panel.background ? "surface" : "dim");
       ctx.font = `12px ${family}`;
-      ctx.fillText(cut(r.name, room.width - 2 * pad, (text) => ctx.measureText(text).width), middle, room.height / 2 - size * 0.6 - 4);
+      ctx.fillText(cut(r.name, room.width - 2 * pad, (text) => ctx.measureText(text).width), middle, room.height / 2 - size * 0.6);
     }
     const [big, small] = [`600 ${size}px ${family}`, `600 ${size * unitShare}px ${family}`];
     const [w, u] = [textWidth(r.shown.text, big), textWidth(r.shown.suffix, small)];
     ctx.fillStyle = canvasColor(panel.background ? "surface" : r.color);
     ctx.textAlign = "left";
-    ctx.textBaseline = "alphabetic";
     const base = room.height / 2 + size * 0.36 + (named ? nameHeight / 2 : 0) - (panel.sparkline ? (room.height * lift) / 2 : 0);
     ctx.font = big;
     ctx.fillText(r.shown.text, middle - (w + u) / 2, base);

@@ -2,44 +2,34 @@
 import { canvasColor } from "../format";
 import type { DrawingProps } from "../model/panel";
 import { t } from "../texts";
-import { cellOf, type Shown } from "./columns";
-import { emptyText } from "./empty";
+import { alignOf, cellOf, type Shown } from "./columns";
+import { paintEmpty } from "./empty";
 import { cut, family } from "./fit";
 import { gridOf, inOrder } from "./grid";
 
 const line = 26;
 const pad = 8;
 
-/** Widths that fill the room: what the texts need, shrunk in proportion where they need more. */
+/** A text takes no more room than this; the rest of it is cut. */
+const textRoom = 320;
+
+/** Widths that fill the room, where there is more than the texts need: wishes first, the rest for the columns without one. */
 export function widthsOf(needs: readonly number[], wishes: readonly (number | undefined)[], room: number): number[] {
-  const wanted = needs.map((need, i) => Math.max(need, wishes[i] ?? 0));
-  const sum = wanted.reduce((a, b) => a + b, 0);
-  if (sum > room) {
-    const fair = room / wanted.length;
-    const small = wanted.filter((w) => w <= fair);
-    const rest = room - small.reduce((a, b) => a + b, 0);
-    const large = sum - small.reduce((a, b) => a + b, 0);
-    return wanted.map((w) => (w <= fair ? w : (w / large) * rest));
-  }
-  const free = wanted.filter((_, i) => wishes[i] === undefined).length;
-  const spare = room - sum;
-  return wanted.map((w, i) => (free ? (wishes[i] === undefined ? w + spare / free : w) : w + spare / wanted.length));
+  const total = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
+  let widths = needs.map((need, i) => Math.max(need, wishes[i] ?? 0));
+  if (total(widths) > room) widths = [...needs];
+  const takers = wishes.some((w) => w === undefined) ? wishes.map((w) => w === undefined) : wishes.map(() => true);
+  const spare = Math.max(0, room - total(widths)) / takers.filter(Boolean).length;
+  return widths.map((w, i) => (takers[i] ? w + spare : w));
 }
 
 export function paintTable(ctx: CanvasRenderingContext2D, props: DrawingProps): void {
-  const { panel, data, width, height } = props;
+  const { panel, data } = props;
+  let { width, height } = props;
   const grid = gridOf(panel, data);
+  if (!grid.rows.length) return paintEmpty(ctx, panel, width, height);
   ctx.textBaseline = "middle";
-  if (!grid.rows.length) {
-    ctx.textAlign = "center";
-    ctx.fillStyle = canvasColor("dim");
-    ctx.font = `14px ${family}`;
-    ctx.fillText(emptyText(panel), width / 2, height / 2);
-    return;
-  }
   const rows = inOrder(grid, grid.order);
-  const fits = Math.max(1, Math.floor(height / line) - 1);
-  const drawn = rows.slice(0, rows.length <= fits ? fits : Math.max(1, fits - 1));
   const plain = `13px ${family}`;
   const bold = `600 12px ${family}`;
   const measure = (text: string) => ctx.measureText(text).width;
@@ -47,11 +37,19 @@ export function paintTable(ctx: CanvasRenderingContext2D, props: DrawingProps): 
     ctx.font = bold;
     const head = measure(c.title);
     ctx.font = plain;
-    return Math.max(head, c.paints === "bar" ? 90 : 0, ...drawn.map((row) => measure(cellOf(c, row).text))) + 2 * pad;
+    const texts = rows.slice(0, 200).map((row) => Math.min(textRoom, measure(cellOf(c, row).text)));
+    return Math.max(head, c.paints === "bar" ? 90 : 0, ...texts) + 2 * pad;
   });
+  // A number that is cut is another number: all is drawn smaller instead.
+  const shrink = Math.min(1, width / needs.reduce((a, b) => a + b, 0));
+  ctx.scale(shrink, shrink);
+  width /= shrink;
+  height /= shrink;
+  const fits = Math.max(1, Math.floor(height / line) - 1);
+  const drawn = rows.slice(0, rows.length <= fits ? fits : Math.max(1, fits - 1));
   const widths = widthsOf(needs, grid.columns.map((c) => c.width), width);
   const write = (c: Shown, text: string, x: number, w: number, y: number) => {
-    const align = c.align ?? (c.numeric && c.paints !== "bar" ? "right" : "left");
+    const align = alignOf(c);
     ctx.textAlign = align;
     ctx.fillText(cut(text, w - 2 * pad, measure), align === "left" ? x + pad : align === "right" ? x + w - pad : x + w / 2, y);
   };

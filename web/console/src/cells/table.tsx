@@ -3,7 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { color } from "../format";
 import type { DrawingProps } from "../model/panel";
 import { t } from "../texts";
-import { cellOf, fieldsOf, titleOf, type Shown } from "./columns";
+import { alignOf, cellOf, fieldsOf, titleOf, type Shown } from "./columns";
 import { Empty } from "./empty";
 import { px } from "./fit";
 import { gridOf, inOrder, prose, type Grid } from "./grid";
@@ -14,10 +14,11 @@ import { Chips, Pager } from "./table-tools";
 export const pageSize = 200;
 /** From so many rows on there is a field to filter them. */
 const filterFrom = 11;
-/** What a column of long texts gets at least, also against its wish. */
+/** What a column of long texts gets at least, also against its wish, in a table that is wide enough. */
 const proseWidth = 220;
+const proseFrom = 1100;
 /** Narrower, a row of texts is a block. */
-const blockWidth = 640;
+const blockWidth = 900;
 
 interface Choice {
   title: string;
@@ -79,7 +80,7 @@ export function Table(props: DrawingProps) {
           {!blocks && (
             <colgroup>
               {grid.columns.map((c) => (
-                <col key={c.field} style={c.width ? { width: px(long.has(c) ? Math.max(c.width, proseWidth) : c.width) } : {}} />
+                <col key={c.field} style={c.width ? { width: px(long.has(c) && width >= proseFrom ? Math.max(c.width, proseWidth) : c.width) } : {}} />
               ))}
             </colgroup>
           )}
@@ -170,6 +171,6 @@ function TableCell({ grid, c, row, heading, wraps, blocks, link }: CellProps) {
 }
 
 function side(c: Shown): string {
-  const align = c.align ?? (c.numeric && c.paints !== "bar" ? "right" : "left");
+  const align = alignOf(c);
   return align === "left" ? "" : "c-" + align;
 }

@@ -2,8 +2,6 @@ export const cells = {
   noData: "No data",
   name: "Name",
   value: "Value",
-  ascending: "sorted ascending",
-  descending: "sorted descending",
   sortBy: (title: string) => `Sort by ${title}`,
   filter: "Filter rows",
   rowsFound: (found: number, of: number) => `${found} of ${of} rows`,
@@ -14,5 +12,4 @@ export const cells = {
   previousPage: "Previous rows",
   nextPage: "Next rows",
   moreRows: (n: number) => (n === 1 ? "and 1 more row" : `and ${n} more rows`),
-  moreColumns: (n: number) => (n === 1 ? "1 more column" : `${n} more columns`),
 };
