@@ -163,3 +163,16 @@ export function fieldsOf(columns: readonly Shown[], row: Row): Record<string, st
 export function titleOf(link: Link, fields: Readonly<Record<string, string>>): string {
   return link.title.replace(/\$\{__data\.fields\.([^}]+)\}/g, (_, name: string) => fields[name] ?? "");
 }
+
+/**
+ * A link's URL with the fields that hold more than one value, such as "default&var-worker_name=node-1" of the active problems: they are
+ * filled in as variables of their own. Other placeholders stay.
+ */
+export function withVariables(url: string, fields: Readonly<Record<string, string>>): string {
+  return url.replace(/\$\{__data\.fields\.([^}]+)\}/g, (whole, name: string) => {
+    const [first, ...more] = (fields[name] ?? "").split(/&(?=var-\w+=)/);
+    if (!more.length) return whole;
+    const filled = more.map((variable) => variable.replace(/=(.*)$/s, (_, value: string) => "=" + encodeURIComponent(value)));
+    return [encodeURIComponent(first!), ...filled].join("&");
+  });
+}

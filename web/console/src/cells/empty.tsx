@@ -1,11 +1,10 @@
 import type { Panel } from "../model/dashboard";
-import { canvasColor } from "../format";
 import { t } from "../texts";
 import { dash } from "./columns";
-import { family, px } from "./fit";
+import { px } from "./fit";
 
 /** What a panel without values says. */
-function emptyText(panel: Panel): string {
+export function emptyText(panel: Panel): string {
   return panel.noValue && panel.noValue !== dash ? panel.noValue : t.cells.noData;
 }
 
@@ -22,12 +21,4 @@ export function Empty({ panel, height, good }: { panel: Panel; height: number; g
       <span>{emptyText(panel)}</span>
     </div>
   );
-}
-
-export function paintEmpty(ctx: CanvasRenderingContext2D, panel: Panel, width: number, height: number): void {
-  ctx.textAlign = "center";
-  ctx.textBaseline = "middle";
-  ctx.fillStyle = canvasColor("dim");
-  ctx.font = `14px ${family}`;
-  ctx.fillText(emptyText(panel), width / 2, height / 2);
 }

@@ -1,8 +1,8 @@
 // Sizes of texts and boxes.
 
-/** Preact 11 adds no unit to the numbers of styles. */
+/** A length for a style, to which Preact 11 adds no unit; infinite: as the content needs. */
 export function px(n: number): string {
-  return n + "px";
+  return Number.isFinite(n) ? n + "px" : "auto";
 }
 
 let context: CanvasRenderingContext2D | null | undefined;

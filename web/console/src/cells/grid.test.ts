@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Panel } from "../model/dashboard";
 import type { PanelData, Series } from "../model/panel";
-import { cellOf, columnsOf, fieldsOf, meaningsOf, thresholdsOf, titleOf } from "./columns";
+import { cellOf, columnsOf, fieldsOf, meaningsOf, thresholdsOf, titleOf, withVariables } from "./columns";
 import { csvOf, gridOf, inOrder, prose } from "./grid";
 
 const panelOf = (more: Partial<Panel>): Panel => ({ id: 1, kind: "table", title: "T", x: 0, y: 0, w: 24, h: 8, ...more });
@@ -41,6 +41,12 @@ describe("a table", () => {
     const fields = fieldsOf(grid.all, grid.rows[0]!);
     expect(fields).toMatchObject({ Value: "2", problem: "Disk almost full", uid: "w" });
     expect(titleOf(problems.columns![1]!.link!, fields)).toBe("Show Disk almost full ");
+  });
+  test("gives variables of a field their own place in a link", () => {
+    const url = "/d/${__data.fields.uid}/?var-c=${__data.fields.at}&${__url_time_range}";
+    expect(withVariables(url, { uid: "w", at: "default&var-worker_name=a/$b&c&var-x=" })).toBe("/d/${__data.fields.uid}/?var-c=default&var-worker_name=a%2F%24b%26c&var-x=&${__url_time_range}");
+    expect(withVariables(url, { uid: "w", at: "All" })).toBe(url);
+    expect(withVariables(url, {})).toBe(url);
   });
   test("wraps only columns of long texts with blanks", () => expect([...prose(grid)].map((c) => c.title)).toEqual(["What to do"]));
   test("is CSV with meanings, and without formulas", () => {

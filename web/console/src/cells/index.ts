@@ -2,24 +2,25 @@
 import "./cells.css";
 import type { Drawing } from "../model/panel";
 import { t } from "../texts";
-import { BarGauge, paintBarGauge } from "./bargauge";
+import { BarGauge } from "./bargauge";
 import { textCell } from "./csv";
 import { csvOf } from "./grid";
 import { blocks, plain } from "./markdown";
 import { csvOfReadings } from "./readings";
-import { paintStat, Stat } from "./stat";
+import { Stat } from "./stat";
 import { Table } from "./table";
-import { paintTable } from "./table-paint";
-import { paintText, Text } from "./text";
+import { Text } from "./text";
 
-export const stat: Drawing = { component: Stat, rows: (panel, data) => csvOfReadings(panel, data, [t.cells.name, t.cells.value]), paint: paintStat };
+const rows: Drawing["rows"] = (panel, data) => csvOfReadings(panel, data, [t.cells.name, t.cells.value]);
 
-export const barGauge: Drawing = { component: BarGauge, rows: (panel, data) => csvOfReadings(panel, data, [t.cells.name, t.cells.value]), paint: paintBarGauge };
+export const stat: Drawing = { component: Stat, rows, paint: async (ctx, props) => (await import("./paint")).paintStat(ctx, props) };
 
-export const table: Drawing = { component: Table, rows: csvOf, paint: paintTable };
+export const barGauge: Drawing = { component: BarGauge, rows, paint: async (ctx, props) => (await import("./paint")).paintBarGauge(ctx, props) };
+
+export const table: Drawing = { component: Table, rows: csvOf, paint: async (ctx, props) => (await import("./paint")).paintTable(ctx, props) };
 
 export const text: Drawing = {
   component: Text,
-  rows: (panel) => [[panel.title], ...blocks(panel.markdown ?? "").flatMap((b) => ("items" in b ? b.items.map((i) => [textCell(plain(i))]) : [[textCell(plain(b.inside))]]))],
-  paint: paintText,
+  rows: (panel) => [[textCell(panel.title)], ...blocks(panel.markdown ?? "").flatMap((b) => ("items" in b ? b.items : [b.inside]).map((inside) => [textCell(plain(inside))]))],
+  paint: async (ctx, props) => (await import("./paint")).paintText(ctx, props),
 };

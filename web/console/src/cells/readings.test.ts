@@ -5,7 +5,7 @@ import { cut, fitSize } from "./fit";
 import { csvOfReadings, readings } from "./readings";
 import { scaleOf, shareOf, zones } from "./scale";
 import { areaPath, linePath, pieces } from "./sparkline";
-import { widthsOf } from "./table-paint";
+import { widthsOf } from "./paint/table";
 
 const panelOf = (more: Partial<Panel>): Panel => ({ id: 1, kind: "stat", title: "T", x: 0, y: 0, w: 4, h: 4, ...more });
 const dataOf = (...answers: Series[][]): PanelData => ({ answers, range: { from: 0, to: 100 }, step: 15, marks: [] });

@@ -3,7 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { color } from "../format";
 import type { DrawingProps } from "../model/panel";
 import { t } from "../texts";
-import { alignOf, cellOf, fieldsOf, titleOf, type Shown } from "./columns";
+import { alignOf, cellOf, fieldsOf, titleOf, withVariables, type Shown } from "./columns";
 import { Empty } from "./empty";
 import { px } from "./fit";
 import { gridOf, inOrder, prose, type Grid } from "./grid";
@@ -54,7 +54,7 @@ export function Table(props: DrawingProps) {
   };
   const role = (name: "table" | "rowgroup" | "row" | "cell" | "columnheader" | "rowheader") => (blocks ? { role: name } : {}); // display: block takes the elements' own
   return (
-    <div class="c-table" style={{ height: px(height) }}>
+    <div class={Number.isFinite(height) ? "c-table" : "c-table c-free"} style={{ height: px(height) }}>
       {(searchable || (marked && grid.rows.length > 1)) && (
         <div class="c-tools">
           {marked && <Chips column={marked} rows={asked} only={only} choose={setOnly} />}
@@ -149,7 +149,7 @@ function TableCell({ grid, c, row, heading, wraps, blocks, link }: CellProps) {
   }
   if (c.link && !cell.absent) {
     const fields = fieldsOf(grid.all, row);
-    const url = link(c.link.url, fields, row.labels);
+    const url = link(withVariables(c.link.url, fields), fields, row.labels);
     if (url) {
       content = (
         <a href={url} title={titleOf(c.link, fields)}>

@@ -1,10 +1,9 @@
 // A text panel.
 import type { ComponentChild } from "preact";
 import { useMemo } from "preact/hooks";
-import { canvasColor } from "../format";
 import type { DrawingProps } from "../model/panel";
-import { family, px } from "./fit";
-import { blocks, plain, type Inline } from "./markdown";
+import { px } from "./fit";
+import { blocks, type Inline } from "./markdown";
 
 export function Text({ panel, height, link }: DrawingProps) {
   const tree = useMemo(() => blocks(panel.markdown ?? ""), [panel.markdown]);
@@ -46,29 +45,4 @@ export function Text({ panel, height, link }: DrawingProps) {
       })}
     </div>
   );
-}
-
-export function paintText(ctx: CanvasRenderingContext2D, { panel, width, height }: DrawingProps): void {
-  ctx.fillStyle = canvasColor("text");
-  ctx.font = `14px ${family}`;
-  ctx.textBaseline = "top";
-  let y = 0;
-  const draw = (text: string) => {
-    let line = "";
-    for (const word of text.split(" ")) {
-      const longer = line ? line + " " + word : word;
-      if (line && ctx.measureText(longer).width > width) {
-        ctx.fillText(line, 0, y);
-        y += 20;
-        line = word;
-      } else line = longer;
-    }
-    ctx.fillText(line, 0, y);
-    y += 26;
-  };
-  for (const b of blocks(panel.markdown ?? "")) {
-    if (y > height) return;
-    if ("items" in b) b.items.forEach((item, i) => draw((b.kind === "ol" ? `${i + 1}. ` : "• ") + plain(item)));
-    else draw(plain(b.inside));
-  }
 }

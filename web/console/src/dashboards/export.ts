@@ -36,7 +36,7 @@ export async function picture(title: string, drawing: Drawing, props: DrawingPro
   ctx.beginPath();
   ctx.rect(0, 0, width, height);
   ctx.clip();
-  if (drawing.paint) drawing.paint(ctx, { ...props, height });
+  if (drawing.paint) await drawing.paint(ctx, { ...props, height });
   else copyCanvases(ctx, body);
   ctx.restore();
   const blob = await new Promise<Blob | null>((done) => canvas.toBlob(done, "image/png"));

@@ -72,5 +72,5 @@ export interface Drawing {
   /** The panel's data as rows of CSV cells, the header first. */
   rows(panel: Panel, data: PanelData): string[][];
   /** Draws the panel's body on a canvas context of the given size (CSS pixels), for PNG; absent: the shell copies the component's own canvases. */
-  paint?(ctx: CanvasRenderingContext2D, props: DrawingProps): void;
+  paint?(ctx: CanvasRenderingContext2D, props: DrawingProps): void | Promise<void>;
 }

@@ -1,11 +1,11 @@
 // A table as a picture.
-import { canvasColor } from "../format";
-import type { DrawingProps } from "../model/panel";
-import { t } from "../texts";
-import { alignOf, cellOf, type Shown } from "./columns";
+import { canvasColor } from "../../format";
+import type { DrawingProps } from "../../model/panel";
+import { t } from "../../texts";
+import { alignOf, cellOf, type Shown } from "../columns";
 import { paintEmpty } from "./empty";
-import { cut, family } from "./fit";
-import { gridOf, inOrder } from "./grid";
+import { cut, family } from "../fit";
+import { gridOf, inOrder } from "../grid";
 
 const line = 26;
 const pad = 8;
