@@ -62,11 +62,11 @@ export const instance = shape({
 });
 export type Instance = Of<typeof instance>;
 
-const user = shape({ instance_name: orEmpty, model_instance_name: orEmpty, name: orEmpty, id: optional(number), model_instance_id: optional(number) });
+const user = shape({ model_instance_id: number, model_instance_name: text });
 const memory = shape({ total: optional(number) });
 
 export const gpu = shape({
-  id: (value: unknown) => String(value),
+  id: text,
   worker_id: number,
   worker_name: orEmpty,
   vendor: orEmpty,
@@ -78,9 +78,10 @@ export const gpu = shape({
   driver_version: orEmpty,
   state: orEmpty,
   state_message: orEmpty,
+  recommended_action: orEmpty,
+  action_reason: orEmpty,
   memory: optional(memory),
-  memory_total: optional(number),
-  users: list(user),
+  users: optional(list(user)), // absent: the driver does not list processes
 });
 export type GPU = Of<typeof gpu>;
 

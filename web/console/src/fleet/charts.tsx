@@ -11,6 +11,9 @@ import { rangeAt, rateWindow, useMetrics } from "./metrics";
 import { MetricsNotice, useHasMetrics } from "./parts";
 import { firstRange, rangeOf, ranges, setRange, setZoom } from "./timerange";
 
+/** Lines without a fill, where several overlap. */
+export const thin = { overrides: [{ matching: ".*", properties: { "custom.fillOpacity": 0 } }] };
+
 /** A chart: w is the window of rates at the range's step. */
 export interface Chart {
   title: string;
@@ -32,6 +35,14 @@ export function Charts({ place, charts }: { place: Place; charts: readonly Chart
   const asked = useMetrics(metrics ? queries.flat().map((q) => q.expr) : [], chosen.seconds, points, chosen.fixed);
   const cursor = useMemo(newCursor, []);
   let next = 0;
+  const shown = charts.map((chart, i) => {
+    const own = queries[i]!;
+    const answers = asked.answers?.slice(next, next + own.length);
+    next += own.length;
+    const data: PanelData | undefined = answers && answers.length === own.length ? { answers, range: asked.range, step: asked.step, marks: [] } : undefined;
+    return { chart, own, data, empty: data !== undefined && data.answers.every((series) => series.length === 0), id: i + 1 };
+  });
+  const missing = shown.filter((s) => s.empty).map((s) => s.chart.title);
   return (
     <section>
       <div class="section-head">
@@ -48,15 +59,10 @@ export function Charts({ place, charts }: { place: Place; charts: readonly Chart
       <MetricsNotice error={asked.error} />
       {metrics && (
         <div class="charts">
-          {charts.map((chart, i) => {
-            const own = queries[i]!;
-            const answers = asked.answers?.slice(next, next + own.length);
-            next += own.length;
-            const data = answers && answers.length === own.length ? { answers, range: asked.range, step: asked.step, marks: [] } : undefined;
-            return <OneChart key={chart.title} id={i + 1} chart={chart} queries={own} data={data} cursor={cursor} />;
-          })}
+          {shown.map((s) => !s.empty && <OneChart key={s.chart.title} id={s.id} chart={s.chart} queries={s.own} data={s.data} cursor={cursor} />)}
         </div>
       )}
+      {missing.length > 0 && <p class="dim">{missing.length === charts.length ? l.noData : l.missingCharts(missing.join(", "))}</p>}
     </section>
   );
 }
@@ -84,13 +90,11 @@ function OneChart({ id, chart, queries, data, cursor }: OneProps) {
   const kind = chart.kind ?? "timeseries";
   const panel: Panel = { id, kind, title: chart.title, x: 0, y: 0, w: 8, h: 7, min: 0, ...chart.panel, queries };
   const Drawn = drawings[kind]!.component;
-  const empty = data && data.answers.every((series) => series.length === 0);
   return (
-    <section class={chart.wide ? "chart wide" : "chart"} aria-label={chart.title}>
+    <section class={chart.wide ? "own-chart wide" : "own-chart"} aria-label={chart.title}>
       <h3>{chart.title}</h3>
       <div class="body" ref={body}>
-        {empty && <p class="nothing">{panel.noValue ?? l.noData}</p>}
-        {data && !empty && size.width > 0 && (
+        {data && size.width > 0 && (
           <Guard>
             <Drawn
               panel={panel}

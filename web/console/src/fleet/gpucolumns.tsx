@@ -3,7 +3,7 @@ import type { Series } from "../model/panel";
 import { l } from "../texts/lists";
 import type { Column } from "./list";
 import type { Asked } from "./metrics";
-import { Cut, OrNone, State } from "./parts";
+import { Cut, Name, OrNone, State } from "./parts";
 import { gpuKey, type GPURow } from "./rows";
 import { Spark } from "./spark";
 import { newest } from "./sparkline";
@@ -29,11 +29,11 @@ export function gpuColumns(values: Asked, busy: Asked, without: readonly string[
       cell: (r) => (
         <>
           {r.chip > 0 ? `${r.index}.${r.chip}` : r.index} <span class="light">{r.name}</span>
-          {r.uuid !== "" && <small class="light">{r.uuid}</small>}
+          {r.uuid !== "" && <small title={r.uuid}>{r.uuid}</small>}
         </>
       ),
     },
-    { name: "worker", title: l.worker, value: (r) => r.workerName, cell: (r) => (r.workerID === undefined ? <OrNone>{r.workerName}</OrNone> : <a href={`/workers/${r.workerID}`}>{r.workerName}</a>) },
+    { name: "worker", title: l.worker, value: (r) => r.workerName, cell: (r) => <Name {...(r.workerID === undefined ? {} : { href: `/workers/${r.workerID}` })}>{r.workerName}</Name> },
     { name: "vendor", title: l.vendor, value: (r) => r.vendor || undefined, cell: (r) => <OrNone>{r.vendor}</OrNone> },
     {
       name: "state",

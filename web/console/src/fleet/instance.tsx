@@ -2,7 +2,7 @@
 import { useMemo } from "preact/hooks";
 import { l } from "../texts/lists";
 import type { Place } from "../router";
-import { Charts, type Chart } from "./charts";
+import { Charts, thin, type Chart } from "./charts";
 import { Callout, Detail, Facts, Links } from "./detail";
 import { gpus, instanceStates, is, oneInstance, statesOverTime } from "./expressions";
 import { gpuColumns } from "./gpucolumns";
@@ -87,8 +87,6 @@ function ItsGPUs({ row, inventory, selector }: { row: InstanceRow; inventory: In
   );
 }
 
-const limits = { min: 0 };
-
 function chartsOf(selector: string): Chart[] {
   const quantiles = (of: typeof oneInstance.ttft) => (w: string) => [0.5, 0.95, 0.99].map((q) => ({ expr: of(q, selector, w), legend: `p${q * 100}` }));
   return [
@@ -101,7 +99,7 @@ function chartsOf(selector: string): Chart[] {
     },
     {
       title: l.requests,
-      panel: { ...limits, unit: "short" },
+      panel: { unit: "short" },
       queries: () => [
         { expr: oneInstance.running(selector), legend: l.running },
         { expr: oneInstance.waiting(selector), legend: l.waiting },
@@ -109,19 +107,19 @@ function chartsOf(selector: string): Chart[] {
     },
     {
       title: l.tokenRate,
-      panel: { ...limits, unit: "count:tok/s" },
+      panel: { unit: "count:tok/s" },
       queries: (w) => [
         { expr: oneInstance.generated(selector, w), legend: l.generated },
         { expr: oneInstance.prompt(selector, w), legend: l.prompt },
       ],
     },
-    { title: l.ttftChart, panel: { ...limits, unit: "s" }, queries: quantiles(oneInstance.ttft) },
-    { title: l.itlChart, panel: { ...limits, unit: "s" }, queries: quantiles(oneInstance.itl) },
-    { title: l.cacheChart, panel: { ...limits, max: 1, unit: "percentunit", noLegend: true }, queries: () => [{ expr: oneInstance.cache(selector), legend: l.cache }] },
-    { title: l.gpuMemory, panel: { ...limits, unit: "bytes" }, queries: () => [{ expr: oneInstance.gpuMemory(selector), legend: "GPU {{gpu_index}}" }] },
+    { title: l.ttftChart, panel: { ...thin, unit: "s" }, queries: quantiles(oneInstance.ttft) },
+    { title: l.itlChart, panel: { ...thin, unit: "s" }, queries: quantiles(oneInstance.itl) },
+    { title: l.cacheChart, panel: { max: 1, unit: "percentunit", noLegend: true }, queries: () => [{ expr: oneInstance.cache(selector), legend: l.cache }] },
+    { title: l.gpuMemory, panel: { ...thin, unit: "bytes" }, queries: () => [{ expr: oneInstance.gpuMemory(selector), legend: "GPU {{gpu_index}}" }] },
     {
       title: l.restartsChart,
-      panel: { ...limits, unit: "none", decimals: 0, noLegend: true, overrides: [{ matching: ".*", properties: { "custom.lineInterpolation": "stepAfter", "custom.fillOpacity": 0, "custom.axisSoftMax": 2 } }] },
+      panel: { unit: "none", decimals: 0, noLegend: true, overrides: [{ matching: ".*", properties: { "custom.lineInterpolation": "stepAfter", "custom.fillOpacity": 0, "custom.axisSoftMax": 2 } }] },
       queries: () => [{ expr: oneInstance.restarts(selector), legend: l.restarts }],
     },
   ];

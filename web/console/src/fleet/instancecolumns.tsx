@@ -1,7 +1,7 @@
 import { l } from "../texts/lists";
 import type { Column } from "./list";
 import { byLabels, type Asked } from "./metrics";
-import { Cut, OrNone, State } from "./parts";
+import { Cut, Name, OrNone, State } from "./parts";
 import type { InstanceRow } from "./rows";
 import { time } from "./since";
 import { Spark } from "./spark";
@@ -16,21 +16,23 @@ export function instanceColumns(asked: Asked, without: readonly string[] = []): 
   const [running, waiting, cache] = [0, 1, 2].map((i) => byLabels(asked.answers?.[i], ...identity));
   const now = (of: ReturnType<typeof byLabels> | undefined) => (row: InstanceRow) => newest(of?.get(row.series), asked.range.to, asked.step);
   const all: Column<InstanceRow>[] = [
-    { name: "name", title: l.name, kind: "head", value: (r) => r.instance.name, cell: (r) => <a href={`/instances/${r.instance.id}`}>{r.instance.name}</a> },
+    { name: "name", title: l.name, kind: "head", value: (r) => r.instance.name, cell: (r) => <Name href={`/instances/${r.instance.id}`}>{r.instance.name}</Name> },
     { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <State state={r.state} /> },
     { name: "reason", title: l.reason, kind: "wide", cell: (r) => <Cut text={r.instance.state_message} /> },
-    { name: "since", title: l.since, about: l.sinceTitle, value: (r) => time(r.instance.since), highestFirst: true, cell: (r) => <Time at={r.instance.since} bare /> },
+    { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.instance.since), highestFirst: true, cell: (r) => <Time at={r.instance.since} bare /> },
     { name: "model", title: l.model, value: (r) => r.modelName, cell: (r) => <ModelName row={r} /> },
-    { name: "worker", title: l.worker, value: (r) => r.workerName, cell: (r) => (r.workerName === "" ? <OrNone>{undefined}</OrNone> : <a href={`/workers/${r.instance.worker_id}`}>{r.workerName}</a>) },
+    { name: "worker", title: l.worker, value: (r) => r.workerName, cell: (r) => <Name href={`/workers/${r.instance.worker_id}`}>{r.workerName}</Name> },
     {
       name: "runtime",
       title: l.runtime,
+      kind: "plain",
       value: (r) => `${r.instance.runtime} ${r.instance.runtime_version}`.trim() || undefined,
       cell: (r) => <OrNone>{`${r.instance.runtime} ${r.instance.runtime_version}`.trim()}</OrNone>,
     },
     {
       name: "role",
       title: l.role,
+      ifAny: true,
       value: (r) => `${r.instance.role} ${r.instance.group}`.trim() || undefined,
       cell: (r) => (
         <>
@@ -64,7 +66,7 @@ export function instanceColumns(asked: Asked, without: readonly string[] = []): 
 }
 
 function ModelName({ row }: { row: InstanceRow }) {
-  if (row.modelName !== undefined) return <a href={`/models/${row.instance.model_id}`}>{row.modelName}</a>;
+  if (row.modelName !== undefined) return <Name href={`/models/${row.instance.model_id}`}>{row.modelName}</Name>;
   // A gateway runs and has no model; an engine without one has a reason.
   const gateway = row.state === "running" && row.instance.state_message === "";
   return (

@@ -18,7 +18,9 @@ export interface Column<R> {
   value?: (row: R) => Sortable;
   /** The first click sorts the highest first. */
   highestFirst?: boolean;
-  kind?: "number" | "wide" | "head";
+  kind?: "number" | "wide" | "head" | "plain";
+  /** The column is left out where no row has a value. */
+  ifAny?: boolean;
 }
 
 export interface ListProps<R extends Row> {
@@ -112,7 +114,8 @@ interface TableProps<R extends Row> {
   sort?: (column: Column<R>) => void;
 }
 
-export function Table<R extends Row>({ title, rows, columns, sorted, sort }: TableProps<R>) {
+export function Table<R extends Row>({ title, rows, columns: all, sorted, sort }: TableProps<R>) {
+  const columns = all.filter((c) => !c.ifAny || rows.some((r) => c.value?.(r) !== undefined));
   return (
     <div class="table-box" tabIndex={0} role="region" aria-label={title}>
       <table class="list">

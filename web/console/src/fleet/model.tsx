@@ -2,7 +2,7 @@
 import { useMemo } from "preact/hooks";
 import type { Place } from "../router";
 import { l } from "../texts/lists";
-import { Charts, type Chart } from "./charts";
+import { Charts, thin, type Chart } from "./charts";
 import { Callout, Detail, Facts, Links } from "./detail";
 import { instances as instanceExpressions, instanceStates, is, oneModel, statesOverTime } from "./expressions";
 import { sortRows } from "./filters";
@@ -102,8 +102,8 @@ function chartsOf(selector: string, instances: number): Chart[] {
         { expr: oneModel.prompt(selector, w), legend: l.prompt },
       ],
     },
-    { title: l.ttftChart, panel: { unit: "s" }, queries: quantiles(oneModel.ttft) },
-    { title: l.itlChart, panel: { unit: "s" }, queries: quantiles(oneModel.itl) },
-    { title: l.cacheChart, panel: { unit: "percentunit", max: 1 }, queries: () => [{ expr: oneModel.cache(selector), legend: "{{model_instance_name}}" }] },
+    { title: l.ttftChart, panel: { ...thin, unit: "s" }, queries: quantiles(oneModel.ttft) },
+    { title: l.itlChart, panel: { ...thin, unit: "s" }, queries: quantiles(oneModel.itl) },
+    { title: l.cacheChart, panel: { ...thin, unit: "percentunit", max: 1 }, queries: () => [{ expr: oneModel.cache(selector), legend: "{{model_instance_name}}" }] },
   ];
 }

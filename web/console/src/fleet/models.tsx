@@ -7,7 +7,7 @@ import { List, type Column } from "./list";
 import { byLabels, useMetrics, type Asked } from "./metrics";
 import { ModelPage } from "./model";
 import { modelReason } from "./modelreason";
-import { Cut, Empty, OrNone, State, useHasMetrics } from "./parts";
+import { Cut, Empty, Name, OrNone, State, useHasMetrics } from "./parts";
 import { modelRows, type ModelRow } from "./rows";
 import { time } from "./since";
 import { Spark } from "./spark";
@@ -61,17 +61,17 @@ function modelColumns(asked: Asked): Column<ModelRow>[] {
       value: (r) => r.item.name,
       cell: (r) => (
         <>
-          <a href={`/models/${r.item.id}`}>{r.item.name}</a>
+          <Name href={`/models/${r.item.id}`}>{r.item.name}</Name>
           {r.clusterName !== "default" && <small>{r.clusterName}</small>}
         </>
       ),
     },
     { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <State state={r.state} /> },
-    { name: "instances", title: l.instances, value: (r) => r.running, highestFirst: true, cell: (r) => <a href={`/instances?model=${encodeURIComponent(r.item.name)}`}>{l.ofInstances(r.running, r.item.desired_instances)}</a> },
+    { name: "instances", title: l.instances, kind: "plain", value: (r) => r.running, highestFirst: true, cell: (r) => <a href={`/instances?model=${encodeURIComponent(r.item.name)}`}>{l.ofInstances(r.running, r.item.desired_instances)}</a> },
     { name: "reason", title: l.reason, kind: "wide", cell: (r) => <Cut text={modelReason(r)} /> },
-    { name: "since", title: l.since, about: l.sinceTitle, value: (r) => time(r.since), highestFirst: true, cell: (r) => <Time at={r.since} bare /> },
-    { name: "category", title: l.category, value: (r) => r.item.category || undefined, cell: (r) => <OrNone>{r.item.category}</OrNone> },
-    { name: "runtime", title: l.runtime, value: (r) => engine(r) || undefined, cell: (r) => <OrNone>{engine(r)}</OrNone> },
+    { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.since), highestFirst: true, cell: (r) => <Time at={r.since} bare /> },
+    { name: "category", title: l.category, ifAny: true, value: (r) => r.item.category || undefined, cell: (r) => <OrNone>{r.item.category}</OrNone> },
+    { name: "runtime", title: l.runtime, kind: "plain", value: (r) => engine(r) || undefined, cell: (r) => <OrNone>{engine(r)}</OrNone> },
     { name: "running", title: l.running, value: now(running), highestFirst: true, cell: (r) => <Spark series={running?.get(r.series)} asked={asked} unit="short" what={l.running30} /> },
     { name: "waiting", title: l.waiting, value: now(waiting), highestFirst: true, cell: (r) => <Spark series={waiting?.get(r.series)} asked={asked} unit="short" what={l.waiting30} /> },
     { name: "tokens", title: l.tokens, value: now(tokens), highestFirst: true, cell: (r) => <Spark series={tokens?.get(r.series)} asked={asked} unit="short" what={l.tokens30} /> },

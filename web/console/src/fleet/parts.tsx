@@ -13,6 +13,20 @@ export function State({ state }: { state: string }) {
   return <span class={`state tone-${tone(state)}`}>{l.stateNames[state] ?? state}</span>;
 }
 
+/** A name that may be long, as a link if it leads somewhere: cut in the row, whole in its title. */
+export function Name({ href, children: name }: { href?: string; children: string }) {
+  if (name === "") return <span class="none">{l.none}</span>;
+  return href === undefined ? (
+    <span class="short" title={name}>
+      {name}
+    </span>
+  ) : (
+    <a class="short" href={href} title={name}>
+      {name}
+    </a>
+  );
+}
+
 /** A text that may be long: cut in the row, whole in its title. */
 export function Cut({ text }: { text: string }) {
   if (text === "") return <span class="none">{l.none}</span>;

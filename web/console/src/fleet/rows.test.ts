@@ -13,8 +13,8 @@ describe("the state of a model", () => {
     [["running", "running"], "running"],
     [["running", "error"], "error"],
     [["starting", "running"], "starting"],
-    [["running"], "missing"],
-    [[], "missing"],
+    [["running"], "incomplete"],
+    [[], "incomplete"],
   ])("with instances %j is %s", (states, want) => expect(modelState(mod(), states.map((s, i) => inst(i, s)))).toBe(want));
   test("without any that it should have is idle", () => expect(modelState(mod({ desired_instances: 0 }), [])).toBe("idle"));
 });
@@ -46,6 +46,15 @@ describe("GPUs", () => {
     const [row] = gpuRows(devices, [], [series({ model_instance_name: "i1" }), series({ model_instance_name: "x" })], fleet({ instances: [inst(1, "running")] }));
     expect(row).toMatchObject({ state: "present", total: 80, users: [{ name: "i1", id: 1 }, { name: "x" }] });
     expect(row!.users[1]).not.toHaveProperty("id");
+  });
+  test("that need action say so", () => {
+    const device = (more: object) => gpuRows([gpu({ id: "1:nvidia:0", worker_id: 1, index: 0, state: "present", ...more }, "$")], [], [], fleet())[0]!;
+    expect(device({ recommended_action: "reset", action_reason: "XID 94" })).toMatchObject({ state: "needs_action", reason: "reset the GPU: XID 94" });
+    expect(device({ recommended_action: "replace", state: "missing", state_message: "gone" })).toMatchObject({ state: "missing", reason: "gone · replace the GPU" });
+  });
+  test("name their own users before the attribution's", () => {
+    const users = [{ model_instance_id: 9, model_instance_name: "i9" }];
+    expect(gpuRows([gpu({ id: "1:nvidia:0", worker_id: 1, worker_name: "w", index: 0, state: "present", users }, "$")], [], [series({ model_instance_name: "x" })], fleet())[0]!.users).toEqual([{ id: 9, name: "i9" }]);
   });
   test("of an older server come from their info series", () => {
     expect(gpuRows(undefined, [series({ gpu_name: "A", vendor: "amd" })], [], fleet())[0]).toMatchObject({ name: "A", state: "unknown", workerID: 1, index: 0 });

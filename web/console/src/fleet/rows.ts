@@ -1,6 +1,7 @@
 // Rows of the lists: the inventory joined by ids.
 import type { Cluster, GPU, Instance, Model, Worker } from "../api/types";
 import type { Labels, Series } from "../model/panel";
+import { l } from "../texts/lists";
 import type { Row } from "./filters";
 import { joined } from "./metrics";
 import { rank, worst } from "./states";
@@ -75,12 +76,12 @@ export interface ModelRow extends Row {
   series: string;
 }
 
-/** How a model is: as its worst instance is, or missing if instances that it should have are not there. */
+/** How a model is: as its worst instance is, or incomplete if instances that it should have are not there. */
 export function modelState(model: Model, instances: readonly Instance[]): string {
   const of = worst(instances.map((i) => i.state));
   if (of !== undefined && of !== "running") return of;
   const running = instances.filter((i) => i.state === "running").length;
-  if (running < model.desired_instances) return "missing";
+  if (running < model.desired_instances) return "incomplete";
   return running > 0 ? "running" : "idle";
 }
 
@@ -197,17 +198,15 @@ export function gpuRows(devices: readonly GPU[] | undefined, info: readonly Seri
   if (devices) {
     return devices.map((d) => {
       const worker = workers.get(d.worker_id);
-      const total = d.memory?.total ?? d.memory_total;
-      const own = d.users.map((u) => {
-        const id = u.model_instance_id ?? u.id;
-        return { name: u.model_instance_name || u.instance_name || u.name, ...(id === undefined ? {} : { id }) };
-      });
+      const total = d.memory?.total;
+      const own = (d.users ?? []).map((u) => ({ name: u.model_instance_name, id: u.model_instance_id }));
+      const action = d.recommended_action === "" ? "" : [l.actions[d.recommended_action] ?? d.recommended_action, d.action_reason].filter(Boolean).join(": ");
       return finish(
         {
           workerName: d.worker_name || (worker?.name ?? ""), workerID: d.worker_id, clusterName: (worker && clusters.get(worker.cluster_id)?.name) ?? "",
-          index: d.index, chip: d.chip_index, name: d.name, vendor: d.vendor, uuid: d.uuid, reason: d.state_message, ...(total === undefined ? {} : { total }),
+          index: d.index, chip: d.chip_index, name: d.name, vendor: d.vendor, uuid: d.uuid, reason: [d.state_message, action].filter(Boolean).join(" · "), ...(total === undefined ? {} : { total }),
         },
-        d.state || "unknown",
+        action !== "" && d.state === "present" ? "needs_action" : d.state || "unknown",
         own,
       );
     });

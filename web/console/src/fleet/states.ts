@@ -2,14 +2,14 @@
 
 export type Tone = "bad" | "warn" | "busy" | "good" | "dim";
 
-/** Worst first; what is not listed comes after "error" and "unreachable". Sources: internal/fleet/fleet.go, dashboards/models_instances.go. */
+/** Worst first; what is not listed comes after "unreachable". Sources: internal/fleet/fleet.go, dashboards/models_instances.go. */
 const order = [
-  "error", "unreachable", "missing", "not_ready", "lost", "deleting", "pending", "analyzing", "scheduled", "initializing", "provisioning", "downloading", "starting",
+  "error", "unreachable", "missing", "not_ready", "incomplete", "needs_action", "deleting", "pending", "analyzing", "scheduled", "initializing", "provisioning", "downloading", "starting",
   "maintenance", "idle", "unknown", "provisioned", "running", "ready", "present", "ok",
 ];
 
 const tones: Record<string, Tone> = {
-  error: "bad", unreachable: "bad", missing: "bad", lost: "bad", not_ready: "warn", deleting: "warn", pending: "warn",
+  error: "bad", unreachable: "bad", missing: "bad", not_ready: "warn", incomplete: "warn", needs_action: "warn", deleting: "warn", pending: "warn",
   analyzing: "busy", scheduled: "busy", initializing: "busy", provisioning: "busy", downloading: "busy", starting: "busy", maintenance: "busy",
   running: "good", ready: "good", present: "good", provisioned: "good", ok: "good",
 };

@@ -2,7 +2,7 @@
 import { useMemo } from "preact/hooks";
 import type { Place } from "../router";
 import { l } from "../texts/lists";
-import { Charts, type Chart } from "./charts";
+import { Charts, thin, type Chart } from "./charts";
 import { Callout, Detail, Facts, Links } from "./detail";
 import { gpus, instances as instanceExpressions, is } from "./expressions";
 import { gpuColumns } from "./gpucolumns";
@@ -111,13 +111,13 @@ function chartsOf(selector: string): Chart[] {
   const gpu = "GPU {{gpu_index}}";
   const node = (metric: string) => `max(gpustack:${metric}{${selector}})`;
   return [
-    { title: l.gpuBusy, panel: { unit: "percent", max: 100 }, queries: () => [{ expr: gpus.busy(selector), legend: gpu }] },
-    { title: l.gpuMemoryUsed, panel: { unit: "bytes" }, queries: () => [{ expr: gpus.used(selector), legend: gpu }] },
-    { title: l.gpuTemperature, panel: { unit: "celsius" }, queries: () => [{ expr: gpus.temperature(selector), legend: gpu }] },
-    { title: l.gpuPower, panel: { unit: "watt" }, queries: () => [{ expr: gpus.power(selector), legend: gpu }] },
+    { title: l.gpuBusy, panel: { ...thin, unit: "percent", max: 100 }, queries: () => [{ expr: gpus.busy(selector), legend: gpu }] },
+    { title: l.gpuMemoryUsed, panel: { ...thin, unit: "bytes" }, queries: () => [{ expr: gpus.used(selector), legend: gpu }] },
+    { title: l.gpuTemperature, panel: { ...thin, unit: "celsius" }, queries: () => [{ expr: gpus.temperature(selector), legend: gpu }] },
+    { title: l.gpuPower, panel: { ...thin, unit: "watt" }, queries: () => [{ expr: gpus.power(selector), legend: gpu }] },
     {
       title: l.cpu,
-      panel: { unit: "percent", max: 100 },
+      panel: { ...thin, unit: "percent", max: 100 },
       queries: () => [
         { expr: node("worker_node_cpu_utilization_rate"), legend: l.cpuName },
         { expr: node("worker_node_memory_utilization_rate"), legend: l.memory },

@@ -6,7 +6,7 @@ import { workers as expressions } from "./expressions";
 import { useInventory } from "./inventory";
 import { List, type Column } from "./list";
 import { byLabels, useMetrics, type Asked } from "./metrics";
-import { Command, Cut, Empty, OrNone, State, useHasMetrics } from "./parts";
+import { Command, Cut, Empty, Name, OrNone, State, useHasMetrics } from "./parts";
 import { workerRows, type WorkerRow } from "./rows";
 import { time } from "./since";
 import { Spark } from "./spark";
@@ -53,18 +53,18 @@ function workerColumns(asked: Asked): Column<WorkerRow>[] {
   const [busy, memory, gpus] = [0, 1, 2].map((i) => byLabels(asked.answers?.[i], "cluster_name", "worker_name"));
   const now = (of: ReturnType<typeof byLabels> | undefined) => (row: WorkerRow) => newest(of?.get(row.series), asked.range.to, asked.step);
   return [
-    { name: "name", title: l.name, kind: "head", value: (r) => r.item.name, cell: (r) => <a href={`/workers/${r.item.id}`}>{r.item.name}</a> },
-    { name: "cluster", title: l.cluster, value: (r) => r.clusterName, cell: (r) => <OrNone>{r.clusterName}</OrNone> },
+    { name: "name", title: l.name, kind: "head", value: (r) => r.item.name, cell: (r) => <Name href={`/workers/${r.item.id}`}>{r.item.name}</Name> },
+    { name: "cluster", title: l.cluster, value: (r) => r.clusterName, cell: (r) => <Name>{r.clusterName}</Name> },
     { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <State state={r.state} /> },
     { name: "reason", title: l.reason, kind: "wide", cell: (r) => <Cut text={r.item.state_message} /> },
-    { name: "since", title: l.since, about: l.sinceTitle, value: (r) => time(r.item.since), highestFirst: true, cell: (r) => <Time at={r.item.since} bare /> },
+    { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.item.since), highestFirst: true, cell: (r) => <Time at={r.item.since} bare /> },
     { name: "report", title: l.lastReport, value: (r) => time(r.item.last_report_at), highestFirst: true, cell: (r) => <Time at={r.item.last_report_at} /> },
     { name: "instances", title: l.instances, kind: "number", value: (r) => r.instances.length, highestFirst: true, cell: (r) => <a href={`/instances?worker=${encodeURIComponent(r.item.name)}`}>{r.instances.length}</a> },
     { name: "gpus", title: l.gpus, kind: "number", value: now(gpus), highestFirst: true, cell: (r) => <OrNone>{now(gpus)(r)}</OrNone> },
     { name: "busy", title: l.busy, value: now(busy), highestFirst: true, cell: (r) => <Spark series={busy?.get(r.series)} asked={asked} unit="percent" decimals={0} most={100} what={l.busy30} /> },
     { name: "memory", title: l.memory, value: now(memory), highestFirst: true, cell: (r) => <Spark series={memory?.get(r.series)} asked={asked} unit="percent" decimals={0} most={100} what={l.memory30} /> },
-    { name: "address", title: l.address, value: (r) => r.item.address, cell: (r) => <OrNone>{r.item.address}</OrNone> },
-    { name: "version", title: l.version, value: (r) => r.item.version || undefined, cell: (r) => <OrNone>{r.item.version}</OrNone> },
+    { name: "address", title: l.address, value: (r) => r.item.address, cell: (r) => <Name>{r.item.address}</Name> },
+    { name: "version", title: l.version, value: (r) => r.item.version || undefined, cell: (r) => <Name>{r.item.version}</Name> },
     { name: "mapping", title: l.mapping, kind: "number", value: (r) => r.item.applied_generation, cell: (r) => r.item.applied_generation },
   ];
 }

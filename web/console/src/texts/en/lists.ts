@@ -66,7 +66,8 @@ export const lists = {
   memory30: "Use of the machine's memory",
 
   // States, as they are read
-  stateNames: { not_ready: "not ready", missing: "instances missing" } as Record<string, string>,
+  stateNames: { not_ready: "not ready", needs_action: "needs action" } as Record<string, string>,
+  actions: { restart_app: "restart the instance", reset: "reset the GPU", drain: "drain the node", reboot: "reboot the node", replace: "replace the GPU" } as Record<string, string>,
   ofInstances: (running: number, desired: number) => `${running} of ${desired}`,
   missingInstances: (n: number) => (n === 1 ? "1 instance that the model should have is not there." : `${n} instances that the model should have are not there.`),
   idle: "No instance of the model is known.",
@@ -117,7 +118,7 @@ export const lists = {
     starting: "It loads the model or warms up, which may take minutes. If it takes long, read its log.",
     downloading: "It loads the weights. If it takes long, look at the disk or the network of the models.",
     not_ready: "See that the node is up and reaches the server; read the worker's log.",
-    missing: "Start the instances that are not there, or delete them where the model is managed.",
+    incomplete: "Start the instances that are not there, or delete them where the model is managed.",
   } as Record<string, string>,
   unreachableWorker: "See that the node is up, that the worker runs and that it reaches the server; read the worker's log.",
   url: "Address",
@@ -143,6 +144,7 @@ export const lists = {
   ranges: { "30m": "30 min", "3h": "3 h", "24h": "24 h", "7d": "7 d" } as Record<string, string>,
   zoomOut: "Back to the last 30 minutes",
   noData: "Nothing was measured in this time.",
+  missingCharts: (titles: string) => `Not measured in this time: ${titles}.`,
   chartFailed: "This chart could not be drawn",
   requests: "Requests",
   tokenRate: "Tokens per second",
