@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Range } from "../model/panel";
 import { fit, font, type Ink } from "./ink";
 import type { Box } from "./surface";
-import { date, timeTicks } from "./ticks";
+import { date, fitting } from "./ticks";
 
 interface Props {
   width: number;
@@ -32,7 +32,7 @@ export function drawTimes(ctx: CanvasRenderingContext2D, range: Range, box: Box,
   ctx.lineWidth = 1;
   ctx.strokeStyle = ink("--grid");
   ctx.fillStyle = ink("--dim");
-  for (const { time, label, day } of timeTicks(range, box.width)) {
+  for (const { time, label, day } of fitting(range, box.width, 12)) {
     const x = box.left + ((time - range.from) / (range.to - range.from)) * box.width;
     ctx.beginPath();
     ctx.moveTo(Math.round(x) + 0.5, box.top);

@@ -11,17 +11,25 @@ export function inks(): Ink {
     const name = /^var\((--[\w-]+)/.exec(css)?.[1];
     return name ? style.getPropertyValue(name).trim() : css;
   };
+  // Grafana has shades of all its colours; the theme only those that were chosen for it.
+  const shadeOf = (name: string) => {
+    const ink = (of: string) => widen(read(of));
+    const base = ink(color(name.replace(/^.*-/, "")));
+    return base && mix(base, ink(name.includes("light-") ? "var(--surface)" : "var(--text)"), name.includes("-") ? 0.35 : 0);
+  };
   return (name) => {
     let value = known.get(name);
     if (value === undefined) {
-      value = name.startsWith("#") ? name : name.startsWith("--") ? style.getPropertyValue(name).trim() : read(color(name)) || read(color(name.replace(/^.*-/, "")));
-      // The build shortens "#ffffff" in style sheets.
-      value = value.replace(/^#(\w)(\w)(\w)$/, "#$1$1$2$2$3$3") || "#888888";
+      value = name.startsWith("#") ? name : name.startsWith("--") ? style.getPropertyValue(name).trim() : read(color(name)) || shadeOf(name);
+      value = widen(value) || "#888888";
       known.set(name, value);
     }
     return value;
   };
 }
+
+/** "#fff" as "#ffffff": the build shortens it in style sheets. */
+const widen = (hex: string) => hex.replace(/^#(\w)(\w)(\w)$/, "#$1$1$2$2$3$3");
 
 /** A colour of inks() with an opacity, 0 to 1. */
 export function faint(hex: string, opacity: number): string {

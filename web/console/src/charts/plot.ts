@@ -8,7 +8,7 @@ import type { Line, Lines } from "./lines";
 import type { MarkGroup } from "./marks";
 import { runs } from "./stack";
 import type { Box } from "./surface";
-import { date, timeTicks, valueTicks } from "./ticks";
+import { date, fitting, valueTicks } from "./ticks";
 
 export interface Picture {
   panel: Panel;
@@ -77,7 +77,7 @@ export class Plot {
     return {
       width,
       height,
-      padding: [8, 12, 0, 0],
+      padding: [8, 14, 0, 0],
       cursor: { show: false },
       legend: { show: false },
       select: { show: false, left: 0, top: 0, width: 0, height: 0 },
@@ -97,7 +97,7 @@ export class Plot {
           ...axis,
           gap: 6,
           size: (u, values, i, cycle) => (cycle > 1 ? (u.axes[i] as { _size?: number })._size! : Math.ceil(Math.max(24, ...(values ?? []).map(textWidth))) + 14),
-          splits: (u, _i, min, max) => valueTicks(min, max, u.bbox.height / uPlot.pxRatio / 34, unit, decimals),
+          splits: (u, _i, min, max) => valueTicks(min, max, u.bbox.height / uPlot.pxRatio / 28, unit, decimals),
           values: (_, splits) => formatAxis(splits, unit, decimals),
         },
       ],
@@ -110,7 +110,7 @@ export class Plot {
   }
 
   #ticks(u: uPlot) {
-    return timeTicks(this.#picture.range, u.bbox.width / uPlot.pxRatio);
+    return fitting(this.#picture.range, u.bbox.width / uPlot.pxRatio, 14);
   }
 
   #series(line: Line): uPlot.Series {

@@ -272,6 +272,7 @@ class Hand {
     const { plot, range } = this.props;
     const x = (time: number) => ((time - range.from) / (range.to - range.from)) * plot.width;
     const at = this.#at;
+    const box = at && root.current.getBoundingClientRect(); // before the changes, which would make it lay out again
     const time = at ? (this.#content?.time ?? at.time) : this.#elsewhere;
     const left = time === undefined ? -1 : x(time);
     line.current.hidden = !(left >= 0 && left <= plot.width);
@@ -289,8 +290,7 @@ class Hand {
       dot.current.style.transform = `translate(${mark.x}px, ${mark.y}px)`;
       dot.current.style.background = mark.color;
     }
-    if (at && this.#content && !this.#drag?.moved) {
-      const box = root.current.getBoundingClientRect();
+    if (at && box && this.#content && !this.#drag?.moved) {
       showTooltip(this, this.#content, box.left + plot.left + x(at.time), box.top + plot.top + at.y, this.#pinned);
     } else hideTooltip(this);
   }

@@ -50,6 +50,9 @@ test("a time is written with its date in the viewer's zone", () => {
 test("values have round steps", () => {
   expect(valueTicks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
   expect(valueTicks(0, 97, 4)).toEqual([0, 25, 50, 75]);
+  expect(valueTicks(0, 8, 4)).toEqual([0, 2, 4, 6, 8]);
+  expect(valueTicks(0, 8, 3)).toEqual([0, 5]);
+  expect(valueTicks(0, 1, 4, "percentunit")).toEqual([0, 0.25, 0.5, 0.75, 1]);
   expect(valueTicks(-3, 3, 3)).toEqual([-2, 0, 2]);
   expect(valueTicks(0, 3e-7, 3)).toEqual([0, 1e-7, 2e-7, 3e-7]);
   expect(valueTicks(1, 1, 5)).toEqual([]);

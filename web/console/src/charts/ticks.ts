@@ -60,6 +60,11 @@ export function timeTicks(range: Range, width: number, space = 80): Tick[] {
   });
 }
 
+/** The ticks with labels that end at most `margin` pixels right of the axis. */
+export function fitting(range: Range, width: number, margin: number): Tick[] {
+  return timeTicks(range, width).filter((tick) => ((range.to - tick.time) / (range.to - range.from)) * width + margin >= tick.label.length * 3);
+}
+
 /** The ticks of a value axis: round in the unit, at most about `most`. */
 export function valueTicks(min: number, max: number, most: number, unit?: string, decimals?: number): number[] {
   if (!(max > min)) return [];
@@ -74,11 +79,12 @@ function valueStep(least: number, unit?: string, decimals?: number): number {
   const at = Math.max(least, finest);
   if (unit === "s" && at > 30) return steps.find((s) => s >= at) ?? decimal(at / day) * day;
   if ((unit === "bytes" || unit === "binBps") && at > 1) return 2 ** Math.ceil(Math.log2(at));
-  return decimal(at, finest);
+  return decimal(at, finest, unit === "percentunit" ? 0.01 : 10);
 }
 
-function decimal(least: number, finest = 0): number {
+/** Quarters are for powers from `quarters` on: counts have no halves. */
+function decimal(least: number, finest = 0, quarters = 10): number {
   const power = 10 ** Math.floor(Math.log10(least) + 1e-9);
-  const factor = [1, 2, 2.5, 5].find((f) => f * power >= least * (1 - 1e-9) && (f !== 2.5 || power > finest)) ?? 10;
+  const factor = [1, 2, 2.5, 5].find((f) => f * power >= least * (1 - 1e-9) && (f !== 2.5 || (power > finest && power >= quarters * (1 - 1e-9)))) ?? 10;
   return factor * power;
 }

@@ -21,6 +21,7 @@ function TimeSeries(props: DrawingProps) {
   const { panel, data, width, height, theme, hidden, full, note } = props;
   const into = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot>(null);
+  const before = useRef<Inspected>(null);
   const [box, setBox] = useState(nothing);
   const lines = useMemo(() => linesOf(panel, data, theme, hidden, limit(full)), [panel, data, theme, hidden, full]);
   const ink = useMemo(inks, [theme, data]);
@@ -53,7 +54,10 @@ function TimeSeries(props: DrawingProps) {
         cursor={props.cursor}
         zoom={props.zoom}
         label={summary(props, lines)}
-        inspect={(time, y) => (plot.current ? inspect(props, plot.current, lines, marks, ink, box, time, y) : undefined)}
+        inspect={(time, y) => {
+          before.current = plot.current && inspect(props, plot.current, lines, marks, ink, box, time, y, before.current);
+          return before.current?.content;
+        }}
         heights={(time) => {
           const i = nearest(lines.times, time);
           return lines.lines.flatMap((l) => (l.shown && (l.drawn[i] ?? null) !== null ? [plot.current!.y(l.drawn[i]!)] : []));
@@ -101,25 +105,34 @@ function summary({ panel, data }: DrawingProps, { lines, total }: Lines): string
   return t.charts.summary({ title: panel.title, what: t.charts.series(total), range, values, more: shown.length - values.length });
 }
 
-function inspect(props: DrawingProps, plot: Plot, { times, lines }: Lines, marks: readonly MarkGroup[], ink: Ink, box: Box, at: number, y: number): Content | undefined {
+/** What was found where the pointer was, and of what: most moves find the same again. */
+interface Inspected {
+  of: unknown[];
+  content: Content;
+}
+
+function inspect(props: DrawingProps, plot: Plot, of: Lines, marks: readonly MarkGroup[], ink: Ink, box: Box, at: number, y: number, before: Inspected | null): Inspected | null {
   const { panel, data } = props;
+  const { times, lines } = of;
   const i = nearest(times, at);
-  if (i < 0) return undefined;
+  if (i < 0) return null;
   const candidates = lines.flatMap((line: Line) => {
     const value = line.values[i] ?? null;
     return line.shown && value !== null ? [{ line, value, at: line.drawn[i]!, stacked: line.layer !== undefined }] : [];
   });
   const pointed = pointedAt(candidates, plot.value(y));
-  const { shown, more } = ranked(candidates, mostRows, pointed);
   const pixel = (data.range.to - data.range.from) / Math.max(box.width, 1);
   const group = groupAt(marks, at, pixel * 5);
-  if (!pointed && !group) return undefined;
+  if (!pointed && !group) return null;
+  const key = [of, ink, box, i, pointed?.line, group, props.link];
+  if (before?.of.every((v, k) => v === key[k])) return before;
+  const { shown, more } = ranked(candidates, mostRows, pointed);
   const write = (v: number) => format(v, panel.unit, panel.decimals);
   const events = (group?.marks ?? []).slice(0, 8).map((m) => ({ color: ink(m.color), text: t.charts.event(m.name, m.text, clock(m.time, true)) }));
   if (group && group.marks.length > 8) events.push({ color: ink(group.color), text: t.charts.more(group.marks.length - 8) });
   const links = pointed ? (panel.links ?? []).flatMap(({ title, url }) => linkOf(props, title, url, pointed.line)) : [];
   const time = times[i]!;
-  return {
+  const content: Content = {
     time,
     head: stamp(time),
     events,
@@ -128,6 +141,7 @@ function inspect(props: DrawingProps, plot: Plot, { times, lines }: Lines, marks
     links,
     ...(pointed && { dot: { x: (time - data.range.from) / pixel, y: plot.y(pointed.at), color: ink(pointed.line.color) } }),
   };
+  return { of: key, content };
 }
 
 function linkOf(props: DrawingProps, title: string, url: string, { labels }: Line): { title: string; url: string }[] {

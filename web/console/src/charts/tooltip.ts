@@ -25,6 +25,7 @@ export interface Content {
 let box: HTMLDivElement | undefined;
 let owner: object | undefined;
 let shown: Content | undefined;
+let size = { width: 0, height: 0 };
 
 export function element<K extends keyof HTMLElementTagNameMap>(tag: K, className: string, ...content: (Node | string)[]): HTMLElementTagNameMap[K] {
   const e = document.createElement(tag);
@@ -45,10 +46,11 @@ export function showTooltip(who: object, content: Content, x: number, y: number,
     box.ariaHidden = pinned ? null : "true"; // a live region of the chart says it
     fill(box, content, pinned);
     if (owner === undefined) box.showPopover?.();
+    size = { width: box.offsetWidth, height: box.offsetHeight };
   }
   owner = who;
   shown = content;
-  const { offsetWidth: width, offsetHeight: height } = box;
+  const { width, height } = size;
   const left = x + 16 + width <= innerWidth - 4 ? x + 16 : x - 16 - width;
   const top = y + 16 + height <= innerHeight - 4 ? y + 16 : y - 16 - height;
   const inside = (at: number, size: number, room: number) => Math.round(Math.max(4, Math.min(at, room - size - 4)));
