@@ -18,7 +18,7 @@ export function Canvas({ width, height, draw }: Props) {
     const ctx = fit(canvas.current!, width, height);
     if (ctx) draw(ctx);
   });
-  return <canvas ref={canvas} class="chart-canvas" />;
+  return <canvas ref={canvas} aria-hidden="true" />;
 }
 
 /** The height of a time axis: of one line, or of two where days have names. */

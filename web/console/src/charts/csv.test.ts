@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
-import { timeseries, heatmap, stateTimeline } from ".";
 import type { Panel } from "../model/dashboard";
 import type { PanelData } from "../model/panel";
 import { tableOf } from "./csv";
+import { heatmap } from "./heatmap";
+import { stateTimeline } from "./timeline";
+import { timeseries } from "./timeseries";
 
 const panel = (kind: Panel["kind"], more: Partial<Panel>): Panel => ({ id: 1, kind, title: "", x: 0, y: 0, w: 12, h: 8, ...more });
 const data = (...series: { labels: Record<string, string>; values: number[] }[]): PanelData => ({

@@ -123,7 +123,7 @@ function inspect({ panel, data, theme }: DrawingProps, cells: Cells, box: Box, i
   return {
     time: Math.min(left, data.range.to),
     head: stamp(time),
-    rows: [{ color, name: bounds(cells.buckets[i]!, panel.unit), value: count === null ? t.charts.missing : format(count, "short"), marked: true }],
+    rows: [{ color, sample: "block", name: bounds(cells.buckets[i]!, panel.unit), value: count === null ? t.charts.missing : format(count, "short"), marked: true }],
     dot: { x: ((left - data.range.from) / (data.range.to - data.range.from)) * box.width, y: box.height - (i + 0.5) * row, color },
   };
 }

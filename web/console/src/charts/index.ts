@@ -1,6 +1,7 @@
 // Panels that draw values over time.
 import "./charts.css";
+import { later } from "./later";
 
 export { timeseries } from "./timeseries";
-export { heatmap } from "./heatmap";
-export { stateTimeline } from "./timeline";
+export const heatmap = later(() => import("./heatmap").then((m) => m.heatmap));
+export const stateTimeline = later(() => import("./timeline").then((m) => m.stateTimeline));

@@ -148,11 +148,12 @@ function inspect({ panel, data, theme }: DrawingProps, { rows, box, picture }: V
   if (!segment) return { time: at, head, rows: [{ color: "transparent", name: row.name, value: t.charts.missing }], dot };
   const { text, color } = meaning(panel, row.look, segment.value);
   const [from, to] = [clock(segment.from, true), clock(segment.to, true)];
+  const lasted = format(segment.to - segment.from, "dtdurations", 1).replace(/, 0 \w+$/, "");
   return {
     time: at,
     head,
-    rows: [{ color: resolve(ink, theme, color), name: row.name, value: text, marked: true }],
-    more: `${t.charts.range(from, to)}, ${t.charts.lasted(format(segment.to - segment.from, "dtdurations", 1))}`,
+    rows: [{ color: resolve(ink, theme, color), sample: "block", name: row.name, value: text, marked: true }],
+    more: `${t.charts.range(from, to)}, ${t.charts.lasted(lasted)}`,
     dot,
   };
 }

@@ -136,7 +136,7 @@ function inspect(props: DrawingProps, plot: Plot, of: Lines, marks: readonly Mar
     time,
     head: stamp(time),
     events,
-    rows: shown.map((c) => ({ color: ink(c.line.color), dashed: c.line.look.dash !== undefined, name: c.line.name, value: write(c.value), marked: c === pointed })),
+    rows: shown.map((c) => ({ color: ink(c.line.color), sample: c.line.look.dash && "dashed", name: c.line.name, value: write(c.value), marked: c === pointed })),
     ...(more > 0 && { more: t.charts.more(more) }),
     links,
     ...(pointed && { dot: { x: (time - data.range.from) / pixel, y: plot.y(pointed.at), color: ink(pointed.line.color) } }),

@@ -3,7 +3,8 @@ import { t } from "../texts";
 
 export interface Row {
   color: string;
-  dashed?: boolean;
+  /** Of the colour's sample; otherwise a line. */
+  sample?: "dashed" | "block" | undefined;
   name: string;
   value: string;
   /** The one that is pointed at. */
@@ -78,7 +79,7 @@ function fill(into: HTMLElement, content: Content, pinned: boolean): void {
     return line;
   });
   const rows = content.rows.map((row) => {
-    const key = element("i", row.dashed ? "chart-key dashed" : "chart-key");
+    const key = element("i", `chart-key ${row.sample ?? ""}`);
     key.style.color = row.color;
     return element("div", row.marked ? "chart-tooltip-row marked" : "chart-tooltip-row", key, element("span", "", row.name), element("b", "", row.value));
   });
