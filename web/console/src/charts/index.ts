@@ -1,7 +1,6 @@
 // Panels that draw values over time.
 import "./charts.css";
-import { later } from "./later";
 
 export { timeseries } from "./timeseries";
-export const heatmap = later(() => import("./heatmap").then((m) => m.heatmap));
-export const stateTimeline = later(() => import("./timeline").then((m) => m.stateTimeline));
+export { heatmap } from "./heatmap";
+export { stateTimeline } from "./timeline";

@@ -1,7 +1,6 @@
 export const charts = {
   noData: "No data",
   noBuckets: "No data: the answer has no buckets",
-  notLoaded: "A part of the console could not be loaded, perhaps because the server was updated. Reload the page.",
   click: "Click for links",
   keys: "Arrow keys move through time and values. With Shift they select a range, Enter zooms in on it, Escape leaves.",
   legend: "Series. Enter shows one alone, Space adds or removes one.",
