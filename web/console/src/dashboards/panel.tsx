@@ -27,8 +27,8 @@ interface Props {
   /** Of the frame, in CSS pixels. */
   width: number;
   height: number;
-  /** It is as high as its content. */
-  grows?: boolean;
+  /** It is as high as its content: without a limit, or at most its height. */
+  grows?: "free" | "limited";
   /** It is in sight when the page opens. */
   early: boolean;
   full?: boolean;
@@ -49,11 +49,14 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
   const [note, setNote] = useState<string | undefined>();
   const [hidden, setHidden] = useState<ReadonlySet<string>>(() => board.hidden.get(panel.id) ?? new Set());
   const { round, cursor, zoom } = board;
-  const bodyHeight = grows ? Infinity : height - (panel.title ? titleHeight : padding) - padding - 2;
+  const room = height - (panel.title ? titleHeight : padding) - padding - 2;
+  const bodyHeight = grows ? Infinity : room;
   const drawing = drawings[panel.kind];
   const withMarks = marked.has(panel.kind);
   const empty = shown.data !== undefined && panel.kind !== "text" && isEmpty(shown.data);
-  const reason = useWhy(panel, round, empty && !panel.noValue);
+  // A table says by itself that nothing is wrong, such as "No problems".
+  const bare = empty && !(panel.kind === "table" && spoken(panel));
+  const reason = useWhy(panel, round, bare);
 
   const props = useMemo<DrawingProps | undefined>(() => {
     if (!shown.data || !drawing) return undefined;
@@ -116,8 +119,8 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
         {small ? `${shown.failure.message} ${shown.failure.todo}` : shown.failure.todo}
       </Message>
     );
-  } else if (empty && !panel.noValue) {
-    content = <NoData reason={reason} board={board} small={small} panel={panel} />;
+  } else if (bare) {
+    content = <NoData reason={reason} board={board} small={small} word={spoken(panel)} />;
   } else {
     content = drawn;
   }
@@ -158,12 +161,17 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
           {panel.kind !== "text" && <PanelMenu panel={panel} board={board} width={inner} props={props} body={body} full={!!full} />}
         </header>
       )}
-      <div class="body" ref={body}>
+      <div class={grows ? "body grows" : "body"} ref={body} style={grows === "limited" ? { maxHeight: `${room + padding}px` } : {}}>
         {content}
       </div>
       {note !== undefined && !empty && <p class="note">{note}</p>}
     </section>
   );
+}
+
+/** The panel's own words for no data. */
+function spoken(panel: Panel): string | undefined {
+  return panel.noValue && panel.noValue !== "-" ? panel.noValue : undefined;
 }
 
 function soleLabels(answers: readonly (readonly { labels: Labels }[])[] | undefined): Labels | undefined {

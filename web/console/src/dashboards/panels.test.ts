@@ -15,25 +15,41 @@ const panel = (kind: Panel["kind"], id: number, x: number, y: number, w: number,
 
 describe("layout", () => {
   const row: Row = { panels: [panel("table", 1, 0, 0, 24, 9), panel("stat", 2, 0, 9, 4, 4), panel("stat", 3, 4, 9, 4, 4), panel("timeseries", 4, 0, 13, 8, 8), panel("timeseries", 5, 8, 13, 8, 8), panel("timeseries", 6, 16, 13, 8, 8)] };
-  test("wide pages are as the dashboard says", () =>
-    expect(place(row, "wide").map((p) => [p.column, p.line, p.columns, p.lines])).toEqual([[1, 1, 24, 9], [1, 10, 4, 4], [5, 10, 4, 4], [1, 14, 8, 8], [9, 14, 8, 8], [17, 14, 8, 8]]));
+  test("wide pages are as the dashboard says, in bands", () => {
+    const bands = place(row, "wide");
+    expect(bands.map((b) => [b.lines, b.grows])).toEqual([[9, true], [4, false], [8, false]]);
+    expect(bands.map((b) => b.panels.map((p) => [p.column, p.line, p.columns, p.lines]))).toEqual([
+      [[1, 1, 24, 9]],
+      [[1, 1, 4, 4], [5, 1, 4, 4]],
+      [[1, 1, 8, 8], [9, 1, 8, 8], [17, 1, 8, 8]],
+    ]);
+  });
+  test("panels of unequal heights share a band", () => {
+    const bands = place({ panels: [panel("table", 1, 0, 0, 14, 14), panel("timeseries", 2, 14, 0, 10, 7), panel("timeseries", 3, 14, 7, 10, 7), panel("table", 4, 0, 14, 24, 5)] }, "wide");
+    expect(bands.map((b) => [b.panels.map((p) => p.panel.id), b.lines, b.grows])).toEqual([[[1, 2, 3], 14, false], [[4], 5, true]]);
+  });
   test.each(["middle", "narrow"] as const)("%s pages: no panel overlaps another, and lines are full", (width) => {
-    const placed = place(row, width);
-    const taken = new Set<string>();
-    for (const p of placed)
-      for (let x = p.column; x < p.column + p.columns; x++)
-        for (let y = p.line; y < p.line + p.lines; y++) {
-          expect(x).toBeLessThanOrEqual(24);
-          expect(taken.has(`${x} ${y}`)).toBe(false);
-          taken.add(`${x} ${y}`);
-        }
-    for (const p of placed) expect(placed.filter((o) => o.line === p.line).reduce((n, o) => n + o.columns, 0)).toBe(24);
+    for (const band of place(row, width)) {
+      const taken = new Set<string>();
+      for (const p of band.panels)
+        for (let x = p.column; x < p.column + p.columns; x++)
+          for (let y = p.line; y < p.line + p.lines; y++) {
+            expect(x).toBeLessThanOrEqual(24);
+            expect(taken.has(`${x} ${y}`)).toBe(false);
+            taken.add(`${x} ${y}`);
+          }
+      expect(taken.size).toBe(24 * band.lines);
+    }
   });
   test("narrow pages: tables grow, graphs take the whole width", () => {
-    const placed = place(row, "narrow");
-    expect(placed[0]).toMatchObject({ columns: 24, grows: true });
-    expect(placed[1]).toMatchObject({ columns: 12, grows: false });
-    expect(placed[3]).toMatchObject({ columns: 24 });
+    const bands = place(row, "narrow");
+    expect(bands.map((b) => [b.panels.map((p) => [p.panel.id, p.columns]), b.grows])).toEqual([
+      [[[1, 24]], true],
+      [[[2, 12], [3, 12]], false],
+      [[[4, 24]], false],
+      [[[5, 24]], false],
+      [[[6, 24]], false],
+    ]);
   });
   test("widths", () => {
     expect([599, 600, 899, 900].map(widthOf)).toEqual(["narrow", "middle", "middle", "wide"]);

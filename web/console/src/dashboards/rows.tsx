@@ -3,7 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { Row } from "../model/dashboard";
 import { t } from "../texts";
 import type { Board } from "./board";
-import { columnsWidth, gap, heightOf, place, widthOf, type Placed, type Width } from "./layout";
+import { columnsWidth, gap, heightOf, place, widthOf, type Band, type Placed, type Width } from "./layout";
 import { PanelFrame } from "./panel";
 
 interface Props {
@@ -16,55 +16,60 @@ interface Props {
 export function Rows({ rows, board, pixels }: Props) {
   const width = widthOf(pixels);
   const laid = useMemo(() => {
-    let top = 0;
+    let top = aboveRows;
     return rows.map((row) => {
-      const placed = place(row, width);
-      const at = top;
       if (row.title) top += 40;
-      if (!row.collapsed) top += Math.max(0, ...placed.map((p) => heightOf(p.line + p.lines - 1))) + gap;
-      return { row, placed, top: at };
+      const bands = place(row, width).map((band) => {
+        const at = top;
+        if (!row.collapsed) top += heightOf(band.grows ? Math.min(band.lines, waitingLines) : band.lines) + gap;
+        return { ...band, early: !row.collapsed && at < innerHeight };
+      });
+      return { row, bands };
     });
   }, [rows, width]);
   return (
     <>
-      {laid.map(({ row, placed, top }, i) => (
-        <RowView key={`${row.title} ${i}`} row={row} placed={placed} top={top} width={width} board={board} pixels={pixels} />
+      {laid.map(({ row, bands }, i) => (
+        <RowView key={`${row.title} ${i}`} row={row} bands={bands} width={width} board={board} pixels={pixels} />
       ))}
     </>
   );
 }
 
-const aboveRows = 160; // header and controls, roughly: what this leaves out, the observer of sights finds
+const aboveRows = 130; // header and controls, roughly: what this leaves out, the observer of sights finds
+const waitingLines = 5; // of a table that grows, before its rows are there
 
-function RowView({ row, placed, top, width, board, pixels }: { row: Row; placed: Placed[]; top: number; width: Width; board: Board; pixels: number }) {
+function RowView({ row, bands, width, board, pixels }: { row: Row; bands: (Band & { early: boolean })[]; width: Width; board: Board; pixels: number }) {
   const [open, setOpen] = useState(!row.collapsed);
-  const grid = open && (
-    <div class={`grid ${width}`}>
-      {placed.map((p) => {
-        const y = width === "narrow" ? 0 : aboveRows + top + heightOf(p.line - 1);
-        return (
-          <div
-            key={p.panel.id}
-            class={p.grows ? "cell grows" : "cell"}
-            style={{
-              gridColumn: `${p.column} / span ${p.columns}`,
-              ...(width === "narrow" ? { height: p.grows ? "auto" : `${heightOf(p.lines)}px` } : { gridRow: `${p.line} / span ${p.lines}` }),
-            }}
-          >
-            <PanelFrame
-              panel={p.panel}
-              board={board}
-              width={columnsWidth(p.columns, pixels)}
-              height={heightOf(p.lines)}
-              grows={p.grows}
-              right={p.column > 12}
-              early={width === "narrow" ? top < 600 && p.line <= 12 : !row.collapsed && y < innerHeight}
-            />
-          </div>
-        );
-      })}
-    </div>
+  const frame = (p: Placed, early: boolean, grows?: "limited" | "free") => (
+    <PanelFrame
+      key={p.panel.id}
+      panel={p.panel}
+      board={board}
+      width={columnsWidth(p.columns, pixels)}
+      height={heightOf(p.lines)}
+      right={p.column > 12}
+      early={early}
+      {...(grows && { grows })}
+    />
   );
+  const grid =
+    open &&
+    bands.map((band) =>
+      band.grows ? (
+        <div key={band.panels[0]!.panel.id} class="band" style={{ minHeight: `${heightOf(3)}px` }}>
+          {frame(band.panels[0]!, band.early, width === "narrow" ? "free" : "limited")}
+        </div>
+      ) : (
+        <div key={band.panels[0]!.panel.id} class="band grid">
+          {band.panels.map((p) => (
+            <div key={p.panel.id} class="cell" style={{ gridColumn: `${p.column} / span ${p.columns}`, gridRow: `${p.line} / span ${p.lines}` }}>
+              {frame(p, band.early)}
+            </div>
+          ))}
+        </div>
+      ),
+    );
   if (!row.title) return <>{grid}</>;
   return (
     <section class="row" aria-label={row.title}>

@@ -1,6 +1,5 @@
 // What a panel shows instead of a drawing.
 import { Component, type ComponentChildren } from "preact";
-import type { Panel } from "../model/dashboard";
 import { t } from "../texts";
 import type { Board } from "./board";
 import type { Reason } from "./nodata";
@@ -28,10 +27,12 @@ export function Message({ word, children, small, alarm }: { word: string; childr
   );
 }
 
-export function NoData({ reason, board, small, panel }: { reason: Reason | undefined; board: Board; small: boolean; panel: Panel }) {
+/** No data, in the panel's own words if it has some, and why. */
+export function NoData({ reason, board, small, word }: { reason: Reason | undefined; board: Board; small: boolean; word: string | undefined }) {
+  const told = reason && !(word !== undefined && reason.kind === "empty"); // the panel's words say more
   return (
-    <Message word={panel.noValue || text.noData} small={small}>
-      {reason && explain(reason, board)}
+    <Message word={word ? word[0]!.toUpperCase() + word.slice(1) : text.noData} small={small}>
+      {told && explain(reason, board)}
     </Message>
   );
 }

@@ -3,6 +3,9 @@ const list = new Intl.ListFormat("en", { type: "conjunction" });
 const few = (values: readonly string[], most = 3) =>
   values.length > most ? `${values.slice(0, most).join(", ")} and ${values.length - most} more` : list.format(values);
 
+/** A metric's name; a pattern of many is cut. */
+const named = (metric: string) => (metric.length > 70 ? metric.slice(0, 60) + "…" : metric);
+
 const units: Record<string, string> = { s: "second", m: "minute", h: "hour", d: "day", w: "week" };
 
 /** "30m" as "30 minutes". */
@@ -83,13 +86,13 @@ export const shell = {
   failedShort: "Error",
   noData: "No data",
   noPrometheus: (reason: string) => `No Prometheus answers the console's queries. ${reason}`,
-  never: (metric: string) => `Nothing has exported ${metric} in the last 7 days.`,
+  never: (metric: string) => `Nothing has exported ${named(metric)} in the last 7 days.`,
   neverLink: "Which engine exports which metric",
-  earlierData: (metric: string, when: string) => `${metric} has no sample in this range. The last one found is of ${when}.`,
+  earlierData: (metric: string, when: string) => `${named(metric)} has no sample in this range. The last one found is of ${when}.`,
   showThen: "Show that time",
   others: (label: string, values: readonly string[], metric: string, others: readonly string[]) =>
-    `${label} ${few(values)} has no ${metric}. ${few(others)} ${others.length === 1 ? "has" : "have"} it.`,
-  empty: (metrics: readonly string[]) => `${few(metrics)} ${metrics.length === 1 ? "has" : "have"} samples in this range, but nothing matches this panel's query, or there is nothing to count yet.`,
+    `${label} ${few(values)} has no ${named(metric)}. ${few(others)} ${others.length === 1 ? "has" : "have"} it.`,
+  empty: (metrics: readonly string[]) => `${few(metrics.map(named))} ${metrics.length === 1 ? "has" : "have"} samples in this range, but nothing matches this panel's query, or there is nothing to count yet.`,
 
   failures: {
     status: (status: number) => `The server answered with status ${status}.`,
