@@ -8,7 +8,6 @@ import type { Board, Round } from "./board";
 import { load } from "./load";
 import type { Reason } from "./nodata";
 import { decided } from "./variables";
-import { why } from "./why";
 
 export interface Shown {
   data?: PanelData;
@@ -79,7 +78,13 @@ export function useWhy(panel: Panel, round: Round, empty: boolean): Reason | und
       return;
     }
     let here = true;
-    void why((panel.queries ?? []).map((q) => q.expr), latest.current).then((r) => here && set(r));
+    // Most panels have data: what explains the others is loaded with the first of them.
+    void import("./why")
+      .then((m) => m.why((panel.queries ?? []).map((q) => q.expr), latest.current))
+      .then(
+        (r) => here && set(r),
+        () => {},
+      );
     return () => {
       here = false;
     };

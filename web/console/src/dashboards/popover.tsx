@@ -1,5 +1,5 @@
 // A button that opens a box below itself; Escape and a click elsewhere close it.
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, ComponentType } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 interface Props {
@@ -25,7 +25,7 @@ export function Popover({ button, name, className = "", children, end }: Props) 
   useEffect(() => {
     if (!open) return;
     const box = root.current?.querySelector<HTMLElement>(".box");
-    (box?.querySelector<HTMLElement>("[autofocus], [aria-selected=true], [aria-current=true]") ?? box?.querySelector<HTMLElement>("a, button, input, select, [tabindex]"))?.focus();
+    if (box) focusFirst(box);
     const outside = (event: Event) => {
       if (!root.current?.contains(event.target as Node)) set(false);
     };
@@ -54,6 +54,35 @@ export function Popover({ button, name, className = "", children, end }: Props) 
           {children(close)}
         </div>
       )}
+    </div>
+  );
+}
+
+function focusFirst(box: HTMLElement): void {
+  (box.querySelector<HTMLElement>("[autofocus], [aria-selected=true], [aria-current=true]") ?? box.querySelector<HTMLElement>("a, button, input, select, [tabindex]"))?.focus();
+}
+
+/** The content of a box that is loaded when the box opens; it gets the focus. */
+export function Later<P extends object>({ load, props }: { load(): Promise<ComponentType<P>>; props: P }) {
+  const [content, set] = useState<{ Content?: ComponentType<P>; failure?: string }>({});
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    let here = true;
+    load().then(
+      (Content) => here && set({ Content }),
+      (thrown: unknown) => here && set({ failure: thrown instanceof Error ? thrown.message : String(thrown) }),
+    );
+    return () => {
+      here = false;
+    };
+  }, [load]);
+  useEffect(() => {
+    if (content.Content && box.current) focusFirst(box.current);
+  }, [content]);
+  return (
+    <div ref={box}>
+      {content.Content && <content.Content {...props} />}
+      {content.failure}
     </div>
   );
 }

@@ -1,11 +1,13 @@
 // The controls of a dashboard's variables.
-import { useId, useState } from "preact/hooks";
+import { useId } from "preact/hooks";
 import type { QueryError } from "../prometheus/failure";
 import { t } from "../texts";
-import { arrows, Popover } from "./popover";
+import { Later, Popover } from "./popover";
 import { all, type Chosen } from "./variables";
 
 const text = t.shell;
+
+const loadSeveral = () => import("./several").then((m) => m.Several);
 
 interface Props {
   chosen: readonly Chosen[];
@@ -67,57 +69,14 @@ function Control({ chosen, set }: { chosen: Chosen; set(values: string[]): void 
   );
 }
 
-/** Several values: a list of check boxes with All first, and a filter where it is long. */
 function Several({ chosen, set }: { chosen: Chosen; set(values: string[]): void }) {
-  const { variable, values, missing } = chosen;
-  const [filter, setFilter] = useState("");
-  const id = useId();
-  const everything = values[0] === all;
-  const options = [...missing, ...(chosen.options ?? values.filter((v) => v !== all))];
-  const shown = options.filter((o) => o.toLowerCase().includes(filter.toLowerCase()));
-  const summary = everything ? text.all : values.length > 2 ? text.selected(values.length) : values.join(", ") || text.none;
-  const toggle = (option: string) => {
-    if (option === all) return set([all]);
-    const without = values.filter((v) => v !== all && v !== option);
-    const next = !everything && values.includes(option) ? without : [...without, option];
-    set(next.length === 0 && variable.all ? [all] : next);
-  };
-  const item = (o: string, label: string) => {
-    const selected = o === all ? everything : !everything && values.includes(o);
-    return (
-      <div
-        key={o}
-        role="option"
-        tabIndex={-1}
-        aria-selected={selected}
-        onClick={() => toggle(o)}
-        onKeyDown={(event) => {
-          if (event.key !== " " && event.key !== "Enter") return;
-          event.preventDefault();
-          toggle(o);
-        }}
-      >
-        <span class="check" aria-hidden="true" />
-        {label}
-      </div>
-    );
-  };
+  const { variable, values } = chosen;
+  const summary = values[0] === all ? text.all : values.length > 2 ? text.selected(values.length) : values.join(", ") || text.none;
   return (
     <div class="variable">
-      <span id={id}>{variable.label}</span>
+      <span>{variable.label}</span>
       <Popover button={summary} name={`${variable.label}: ${summary}`}>
-        {() => (
-          <div onKeyDown={(event) => arrows(event, "input, [role=option]")}>
-            {options.length > 10 && (
-              <input type="search" placeholder={text.filter} aria-label={text.filter} value={filter} onInput={(event) => setFilter(event.currentTarget.value)} autofocus />
-            )}
-            <div role="listbox" aria-multiselectable="true" aria-labelledby={id} tabIndex={0} class="options">
-              {variable.all && item(all, text.all)}
-              {shown.map((o) => item(o, missing.includes(o) ? text.goneOption(o) : o))}
-              {options.length === 0 && <p class="dim">{text.noOptions}</p>}
-            </div>
-          </div>
-        )}
+        {() => <Later load={loadSeveral} props={{ chosen, set }} />}
       </Popover>
     </div>
   );

@@ -36,7 +36,7 @@ export const shell = {
   range: (from: string, to: string) => `${from} to ${to}`,
   timeRange: "Time range",
   relative: "Up to now",
-  custom: "From",
+  custom: "Another beginning, up to now",
   customHint: "such as now-90m",
   absolute: "From and to, in this browser's time zone",
   from: "From",
