@@ -9,6 +9,7 @@ import { setQuery, type Place } from "../router";
 import { t } from "../texts";
 import { Busy, type Board, type Round } from "./board";
 import { CursorBus } from "./cursor";
+import { loadDrawing } from "./drawings";
 import { Head } from "./head";
 import { useMarks, useRefresh, useVariables, useWidth } from "./hooks";
 import { heightOf, panelOf } from "./layout";
@@ -27,7 +28,12 @@ const text = t.shell;
 
 /** Asks for what a dashboard's page needs first. Call it before anything is drawn. */
 export function prefetch(uid: string): void {
-  loadDashboard(uid).catch(() => {});
+  loadDashboard(uid).then(
+    (d) => {
+      for (const row of d.rows) if (!row.collapsed) for (const panel of row.panels) loadDrawing(panel.kind).catch(() => {});
+    },
+    () => {},
+  );
   void getSettings();
 }
 

@@ -1,13 +1,13 @@
 // A panel's frame: title, description, menu, and the state of its data around the drawing.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { unknownIn, type Panel } from "../model/dashboard";
-import type { DrawingProps, Labels } from "../model/panel";
+import type { Drawing, DrawingProps, Labels } from "../model/panel";
 import { useTheme } from "../look/theme";
 import { setQuery } from "../router";
 import { t } from "../texts";
 import type { Board } from "./board";
 import { isEmpty, usePanelData, useWhy } from "./data";
-import { drawings } from "./drawings";
+import { useDrawing } from "./drawings";
 import { marked, watchSight } from "./hooks";
 import { fillLink } from "./links";
 import { queriesOf } from "./load";
@@ -51,7 +51,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
   const { round, cursor, zoom } = board;
   const room = height - (panel.title ? titleHeight : padding) - padding - 2;
   const bodyHeight = grows ? Infinity : room;
-  const drawing = drawings[panel.kind];
+  const { drawing, failure: unloaded } = useDrawing(panel.kind, visible);
   const withMarks = marked.has(panel.kind);
   const empty = shown.data !== undefined && panel.kind !== "text" && isEmpty(shown.data);
   // A table says by itself that nothing is wrong, such as "No problems".
@@ -77,7 +77,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
       note: setNote,
       full: !!full,
     };
-  }, [panel, shown.data, withMarks && board.marks, inner, bodyHeight, theme, round.key, hidden, full]);
+  }, [panel, drawing, shown.data, withMarks && board.marks, inner, bodyHeight, theme, round.key, hidden, full]);
 
   const small = width < 300 || height < 160;
   const Draw = drawing?.component;
@@ -121,6 +121,12 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
     );
   } else if (bare) {
     content = <NoData reason={reason} board={board} small={small} word={spoken(panel)} />;
+  } else if (unloaded !== undefined) {
+    content = (
+      <Message word={text.broken(unloaded)} small={false} alarm>
+        {text.brokenTodo}
+      </Message>
+    );
   } else {
     content = drawn;
   }
@@ -158,7 +164,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
               {text.staleWhy(shown.failure!.message, shown.failure!.todo)}
             </Tip>
           )}
-          {panel.kind !== "text" && <PanelMenu panel={panel} board={board} width={inner} props={props} body={body} full={!!full} />}
+          {panel.kind !== "text" && <PanelMenu panel={panel} board={board} width={inner} drawing={drawing} props={props} body={body} full={!!full} />}
         </header>
       )}
       <div class={grows ? "body grows" : "body"} ref={body} style={grows === "limited" ? { maxHeight: `${room + padding}px` } : {}}>
@@ -192,7 +198,7 @@ function Title({ panel, board, labels }: { panel: Panel; board: Board; labels: L
   );
 }
 
-function PanelMenu({ panel, board, width, props, body, full }: { panel: Panel; board: Board; width: number; props: DrawingProps | undefined; body: { current: HTMLElement | null }; full: boolean }) {
+function PanelMenu({ panel, board, width, drawing, props, body, full }: { panel: Panel; board: Board; width: number; drawing: Drawing | undefined; props: DrawingProps | undefined; body: { current: HTMLElement | null }; full: boolean }) {
   const [done, setDone] = useState("");
   useEffect(() => {
     if (!done) return;
@@ -228,12 +234,12 @@ function PanelMenu({ panel, board, width, props, body, full }: { panel: Panel; b
             <button role="menuitem" type="button" onClick={() => setQuery((q) => (full ? q.delete("viewPanel") : q.set("viewPanel", String(panel.id))))}>
               {full ? text.leaveFull : text.full}
             </button>
-            {props && (
+            {drawing && props && (
               <>
-                <button role="menuitem" type="button" onClick={() => act(close, (x) => x.copyPicture(panel.title, drawings[panel.kind], props, body.current!))}>
+                <button role="menuitem" type="button" onClick={() => act(close, (x) => x.copyPicture(panel.title, drawing, props, body.current!))}>
                   {text.copyPicture}
                 </button>
-                <button role="menuitem" type="button" onClick={() => act(close, (x) => x.saveCSV(panel.title, drawings[panel.kind], props))}>
+                <button role="menuitem" type="button" onClick={() => act(close, (x) => x.saveCSV(panel.title, drawing, props))}>
                   {text.saveCSV}
                 </button>
               </>
