@@ -6,7 +6,7 @@ import (
 	"testing/fstest"
 )
 
-func TestBuiltUI(t *testing.T) {
+func TestBuilt(t *testing.T) {
 	file := &fstest.MapFile{Data: []byte("x")}
 	for name, tc := range map[string]struct {
 		files fstest.MapFS
@@ -19,7 +19,7 @@ func TestBuiltUI(t *testing.T) {
 		"nothing there at all": {fstest.MapFS{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files, ok := builtUI(tc.files)
+			files, ok := built(tc.files, "prometheus/static")
 			if ok != tc.want || (files != nil) != tc.want {
 				t.Fatalf("got files %v and %v, want %v", files, ok, tc.want)
 			}
@@ -45,5 +45,16 @@ func TestPrometheusUI(t *testing.T) {
 		if _, err := fs.Stat(files, name); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// The console's folder is committed: an index.html without its assets, or the other way round, is half a build.
+func TestConsole(t *testing.T) {
+	files, ok := Console()
+	if !ok {
+		t.Skip("built without the console (hack/build-console builds it)")
+	}
+	if assets, err := fs.ReadDir(files, "console/assets"); err != nil || len(assets) == 0 {
+		t.Errorf("index.html has no assets beside it: %v", err)
 	}
 }

@@ -39,6 +39,7 @@ type serverFlags struct {
 	GrafanaAdminPassword string   `help:"Password of the user admin of the embedded Grafana. Default: grafana, which everybody knows." placeholder:"PASSWORD" env:"GPUSTACK_GRAFANA_ADMIN_PASSWORD" group:"Server"`
 	GrafanaMemoryLimit   byteSize `name:"builtin-grafana-memory-limit" help:"Memory that the embedded Grafana tries to stay under." default:"512MB" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_GRAFANA_MEMORY_LIMIT" group:"Server"`
 	GrafanaURL           string   `name:"grafana-url" help:"Address at which browsers reach your own Grafana, for example https://grafana.example.com. Turns the embedded Prometheus and Grafana off; dashboard links lead to yours." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" group:"Server"`
+	PrometheusURL        string   `name:"prometheus-url" help:"Address of your own Prometheus, for example https://prometheus.example.com or https://USER:PASSWORD@HOST. The console's queries and those below /prometheus/api/v1 go there, also if the embedded Prometheus runs." placeholder:"URL" env:"GPUSTACK_PROMETHEUS_URL" group:"Server"`
 	WorkerDashboardUID   string   `name:"grafana-worker-dashboard-uid" help:"UID of the dashboard that links of clusters and workers open." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
 	ModelDashboardUID    string   `name:"grafana-model-dashboard-uid" help:"UID of the dashboard that links of models and instances open." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
 	PDDashboardUID       string   `name:"grafana-pd-dashboard-uid" help:"UID of the dashboard that links of models with separate prefill and decode instances open." default:"gpustack-pd" placeholder:"UID" env:"GPUSTACK_GRAFANA_PD_DASHBOARD_UID" group:"Server"`
@@ -51,10 +52,11 @@ type serverFlags struct {
 	TLSKey  string `name:"tls-key" help:"Private key (PEM) of --tls-cert." placeholder:"FILE" env:"GPUSTACK_TLS_KEY" group:"Server"`
 	TLSPort int    `name:"tls-port" help:"Port of the API, /prometheus and /grafana with --tls-cert." default:"443" env:"GPUSTACK_TLS_PORT" group:"Server"`
 
-	ServerExternalURL      string `help:"Address at which users reach the server, for example https://obs.example.com. Default: taken from each request." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
-	DisableAnonymousViewer bool   `help:"Require the admin token for reading, too." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
-	NoTrustLoopback        bool   `help:"Require the admin token from the server's own user on this machine, too." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
-	TrustLoopbackRoot      bool   `help:"Do not require the admin token from root on this machine when the server runs as another user. All clients of a proxy that runs as root are then trusted, too." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`
+	ServerExternalURL      string   `help:"Address at which users reach the server, for example https://obs.example.com. Default: taken from each request." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
+	ConsoleFrameAncestors  []string `help:"Origins whose pages may embed the console in a frame, for example https://portal.example.com, separated by commas. self: pages of this server. Default: none." placeholder:"ORIGIN" env:"GPUSTACK_CONSOLE_FRAME_ANCESTORS" group:"Server"`
+	DisableAnonymousViewer bool     `help:"Require the admin token for reading, too." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
+	NoTrustLoopback        bool     `help:"Require the admin token from the server's own user on this machine, too." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
+	TrustLoopbackRoot      bool     `help:"Do not require the admin token from root on this machine when the server runs as another user. All clients of a proxy that runs as root are then trusted, too." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`
 }
 
 func (f *serverFlags) options(logger *slog.Logger) server.Options {
@@ -73,6 +75,7 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.PrometheusMaxSeries = f.PrometheusMaxSeries
 	o.PrometheusPort = f.PrometheusPort
 	o.GrafanaURL = f.GrafanaURL
+	o.PrometheusURL, o.ConsoleFrameAncestors = f.PrometheusURL, f.ConsoleFrameAncestors
 	o.Grafana.Disabled = f.DisableBuiltinGrafana
 	o.Grafana.Home, o.Grafana.Port = f.GrafanaHome, f.GrafanaPort
 	o.Grafana.Searched = append(install.Candidates(filepath.Join(f.DataDir, "grafana-home")), grafanaHomes()...)

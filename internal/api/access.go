@@ -123,7 +123,7 @@ func (auth *authorizer) refuseAdmin(r *http.Request, need access) *Problem {
 		if auth.isAdmin(r) || (need == viewer && auth.isReader(r)) {
 			return nil
 		}
-		return auth.failures.wrongToken(r, neededAdmin, &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true})
+		return auth.failures.wrongToken(r, neededAdmin, &Problem{Status: http.StatusUnauthorized, Detail: "the token is not the admin token: " + hint, basic: true, ofScript: ofScript(r)})
 	}
 	if auth.trustLoopback {
 		reason := auth.loopback.refusalReason(r)
@@ -135,7 +135,17 @@ func (auth *authorizer) refuseAdmin(r *http.Request, need access) *Problem {
 			hint += ", and this request does not qualify: " + reason
 		}
 	}
-	return &Problem{Status: http.StatusUnauthorized, Detail: doing + " needs the admin token: " + hint, basic: true}
+	return &Problem{Status: http.StatusUnauthorized, Detail: doing + " needs the admin token: " + hint, basic: true, ofScript: ofScript(r)}
+}
+
+// ofScript reports whether the script of a page sent r, as far as can be seen. Browsers tell it only over TLS and on their own machine;
+// the console's scripts accept JSON or events alone.
+func ofScript(r *http.Request) bool {
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" {
+		return dest == "empty"
+	}
+	accept := r.Header.Get("Accept")
+	return accept == "application/json" || accept == "text/event-stream"
 }
 
 // withClient returns a context for r that tells handlers whether its client may see file paths.

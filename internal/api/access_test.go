@@ -101,7 +101,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"cross-site delete", asOpen, with(local(request("DELETE", "/v2/metrics/config", "")), "Sec-Fetch-Site", "cross-site"), 403},
 
 		{"closed: anonymous reads", asClosed, read(), 401},
-		{"closed: index", asClosed, request("GET", "/", ""), 401},
+		{"closed: open mount", asClosed, request("GET", "/", ""), 200},
+		{"closed: changes", asClosed, request("GET", "/v2/watch", ""), 401},
 		{"closed: OpenAPI", asClosed, request("GET", "/openapi.json", ""), 401},
 		{"closed: mount", asClosed, request("GET", "/prometheus/graph", ""), 401},
 		{"closed: default by POST", asClosed, request("POST", "/v2/metrics/default-config", ""), 401},
@@ -126,6 +127,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newAPI(t, tt.opts, func(o *api.Options) {
 				o.Mounts = map[string]http.Handler{"/prometheus/": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+				o.OpenMounts = map[string]http.Handler{"GET /{$}": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 			})
 			w := h.do(tt.r)
 			if w.Code != tt.want {
@@ -174,5 +176,33 @@ func TestRefusalsSayHowToAuthenticate(t *testing.T) {
 	}
 	if p := problemOf(t, strict.do(request("POST", "/v2/metrics/config", smallMapping)), 401); strings.Contains(p.Detail, "localhost") {
 		t.Errorf("names localhost although it is not trusted: %s", p.Detail)
+	}
+}
+
+// TestScriptsAreNotOfferedBasic: the browser would ask the user for a password in a window of its own, and the console asks in the page.
+func TestScriptsAreNotOfferedBasic(t *testing.T) {
+	h := newAPI(t, func(o *api.Options) { o.DisableAnonymousViewer = true })
+	for _, c := range []struct {
+		headers []string
+		offered bool
+	}{
+		{nil, true},
+		{[]string{"Accept", "*/*"}, true},
+		{[]string{"Accept", "text/html", "Sec-Fetch-Dest", "document"}, true},
+		{[]string{"Accept", "application/json"}, false},
+		{[]string{"Accept", "text/event-stream"}, false},
+		{[]string{"Accept", "*/*", "Sec-Fetch-Dest", "empty"}, false},
+	} {
+		for _, token := range []string{"", "Bearer wrong"} {
+			r := request("GET", "/v2/workers", "", c.headers...)
+			if token != "" {
+				r.Header.Set("Authorization", token)
+			}
+			w := h.do(r)
+			challenges := strings.Join(w.Header()["Www-Authenticate"], "; ")
+			if w.Code != http.StatusUnauthorized || !strings.Contains(challenges, "Bearer") || strings.Contains(challenges, "Basic") != c.offered {
+				t.Errorf("%v with %q: %d %s, Basic offered: want %t", c.headers, token, w.Code, challenges, c.offered)
+			}
+		}
 	}
 }

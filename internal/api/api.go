@@ -79,6 +79,9 @@ type Inventory interface {
 	Allow(ctx context.Context, workerID int64) error
 	// Snapshot returns the whole inventory; it is immutable.
 	Snapshot() *fleet.Snapshot
+	// Changed returns a channel that gets a value after the snapshot changed, and a function that ends the subscription. Several changes
+	// may give one value.
+	Changed() (changed <-chan struct{}, cancel func())
 }
 
 // Options configure the API. Those without a default are required.
@@ -109,13 +112,10 @@ type Options struct {
 	DataDir *paths.Hidden
 	// Mounts are further handlers by ServeMux pattern, such as "/prometheus/". They need the right viewer.
 	Mounts map[string]http.Handler
-	// Links are shown on the page at /, in order.
-	Links  []Link
-	Logger *slog.Logger // nil: silent
+	// OpenMounts are the same for everybody, such as pages without data.
+	OpenMounts map[string]http.Handler
+	Logger     *slog.Logger // nil: silent
 }
-
-// Link is an entry of the page at /.
-type Link struct{ Href, Text string }
 
 // API is the HTTP handler of the main listener.
 type API struct {
@@ -125,6 +125,7 @@ type API struct {
 	mux        *routes.Mux
 	openapi    []byte
 	streams    streams
+	readers    chan struct{} // a place for each stream of changes
 	dryRuns    dryRuns
 	pages      *pageReads
 	answers    *answer.Store
@@ -156,6 +157,7 @@ func New(o Options) (*API, error) {
 		authorizer: newAuthorizer(o, newFailures(o.Logger.With(logging.KeyComponent, "api"), o.Inventory)),
 		mux:        routes.NewMux(),
 		parsing:    semaphore.NewWeighted(maxParsing),
+		readers:    make(chan struct{}, maxChangeStreams),
 		stopping:   make(chan struct{}),
 	}
 	a.stop = sync.OnceFunc(func() { close(a.stopping) })
@@ -167,10 +169,14 @@ func New(o Options) (*API, error) {
 	for pattern, h := range o.Mounts {
 		a.reading(pattern, h)
 	}
+	for pattern, h := range o.OpenMounts {
+		a.mux.Needs(pattern, open.String())
+		a.mux.Handle(pattern, h)
+	}
 	return a, nil
 }
 
-// EndStreams ends every watch stream, now and in future, so that the server's shutdown need not wait for them.
+// EndStreams ends every stream of events, now and in future, so that the server's shutdown need not wait for them.
 func (a *API) EndStreams() { a.stop() }
 
 // ServeHTTP implements http.Handler. Unknown paths and methods are answered with a problem document, too.
@@ -210,6 +216,7 @@ type route struct {
 	maxBody          int64
 	status           int // of success; 0: 200
 	errors           []int
+	answer           *huma.Response // of success, where it is no JSON
 	// slots bounds the concurrent requests; nil: unbounded. A request takes a slot once its body is read. Without a free slot it is refused.
 	slots chan struct{}
 }
@@ -268,7 +275,7 @@ func (a *API) routes() {
 	}, a.report)
 	register(a, h, route{
 		id: "watch-worker", method: "GET", path: "/v2/workers/{id}/watch", access: self, tag: workersTag,
-		summary: "Follow the metrics mapping", description: watchDescription,
+		summary: "Follow the metrics mapping", description: watchDescription, answer: eventsResponse("Events named mapping, dry-run and page; see MappingEvent, DryRunEvent and PageEvent"),
 	}, a.watch)
 	register(a, h, route{
 		id: "answer-dry-run", method: "POST", path: "/v2/workers/{id}/dry-runs/{run}", access: self, tag: workersTag, maxBody: maxDryRunBody,
@@ -285,6 +292,7 @@ func (a *API) routes() {
 	a.registerPages(h, inventoryTag, workersTag)
 
 	a.registerLists(h, inventoryTag)
+	a.registerChanges(h, inventoryTag)
 	a.registerDashboards(h, inventoryTag)
 
 	register(a, h, route{id: "healthz", method: "GET", path: "/healthz", access: open, tag: probesTag, summary: "Whether the process is alive"}, a.healthz)
@@ -307,7 +315,6 @@ func (a *API) routes() {
 		panic(fmt.Sprintf("api: OpenAPI document: %v", err)) // a bug in the routes above
 	}
 	a.reading("GET /openapi.json", http.HandlerFunc(a.serveOpenAPI))
-	a.reading("GET /{$}", http.HandlerFunc(a.index))
 }
 
 // register adds a route to the mux and to the OpenAPI document.
@@ -346,8 +353,8 @@ func register[I, O any](a *API, h huma.API, r route, handler func(context.Contex
 	for _, code := range codes {
 		op.Responses[fmt.Sprint(code)] = problem(http.StatusText(code))
 	}
-	if r.id == "watch-worker" {
-		op.Responses["200"] = watchResponse()
+	if r.answer != nil {
+		op.Responses["200"] = r.answer
 	}
 	a.mux.Needs(r.method+" "+r.path, r.access.String())
 	huma.Register(h, op, handler)
@@ -399,7 +406,7 @@ func (a *API) writeRefusal(w http.ResponseWriter, p *Problem) {
 	if p.wrongToken || p.Status == http.StatusUnauthorized {
 		w.Header().Add("WWW-Authenticate", challenge)
 	}
-	if p.basic && p.Status == http.StatusUnauthorized {
+	if p.basic && p.Status == http.StatusUnauthorized && !p.ofScript {
 		w.Header().Add("WWW-Authenticate", `Basic realm="stackscope", charset="UTF-8"`)
 	}
 	a.write(w, p)

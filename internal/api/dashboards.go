@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/stackscope/stackscope/internal/base/origin"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
@@ -16,7 +18,7 @@ import (
 type Dashboards struct {
 	// GrafanaURL is an external Grafana's, without a slash at the end. Empty: the embedded one's.
 	GrafanaURL string
-	// Embedded is the path of the embedded Grafana on this server, such as /grafana. Empty, with no GrafanaURL: there is none.
+	// Embedded is the path on this server that leads to the embedded Grafana, or without one to the console: /grafana.
 	Embedded string
 	// ServerURL is the address of this server for browsers, without a slash at the end. Empty: the address of the request.
 	ServerURL string
@@ -41,27 +43,9 @@ type dashboardInput struct {
 
 // Resolve reads the address.
 func (in *dashboardInput) Resolve(ctx huma.Context) []error {
-	scheme := "http"
-	if ctx.TLS() != nil {
-		scheme = "https"
-	}
-	if proto := first(ctx.Header("X-Forwarded-Proto")); proto == "http" || proto == "https" {
-		scheme = proto
-	}
-	host := ctx.Host()
-	if forwarded := first(ctx.Header("X-Forwarded-Host")); forwarded != "" {
-		if u, err := url.Parse("//" + forwarded); err == nil && u.Host == forwarded {
-			host = forwarded
-		}
-	}
-	in.origin = scheme + "://" + host
+	r, _ := humago.Unwrap(ctx)
+	in.origin = origin.Of(r)
 	return nil
-}
-
-// first returns the first element of a header's list, which the outermost proxy added.
-func first(list string) string {
-	value, _, _ := strings.Cut(list, ",")
-	return strings.TrimSpace(value)
 }
 
 type redirectOutput struct {
@@ -81,8 +65,9 @@ func (a *API) registerDashboards(h huma.API, tag string) {
 	} {
 		register(a, h, route{
 			id: "show-" + r.of + "-dashboard", method: "GET", path: r.path, access: viewer, tag: tag, status: http.StatusFound,
-			summary: "Lead to the Grafana dashboard of a " + strings.ReplaceAll(r.of, "-", " "),
-			errors:  []int{http.StatusNotFound, http.StatusInternalServerError},
+			summary:     "Lead to the dashboard of a " + strings.ReplaceAll(r.of, "-", " "),
+			description: "In Grafana, or without one in the console of this server.",
+			errors:      []int{http.StatusNotFound},
 		}, r.handler)
 	}
 	// GPUStack's routes for what stackscope has not: its links get a reason instead of an unknown path.
@@ -106,11 +91,9 @@ func (a *API) benchmarkDashboard(_ context.Context, in *dashboardInput) (*struct
 }
 
 func (a *API) cacheServiceDashboard(_ context.Context, in *dashboardInput) (*struct{}, error) {
-	detail := fmt.Sprintf("there is no cache service with id %d: stackscope's inventory has none", in.ID)
-	if base, err := a.grafanaBase(in.origin); err == nil {
-		detail += "; the dashboard of all cache services is " + base + "/d/" + url.PathEscape(a.opts.Dashboards.CacheServiceUID)
-	}
-	return nil, &Problem{Status: http.StatusNotFound, Detail: detail}
+	return nil, &Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf(
+		"there is no cache service with id %d: stackscope's inventory has none; the dashboard of all cache services is %s/d/%s",
+		in.ID, a.grafanaBase(in.origin), url.PathEscape(a.opts.Dashboards.CacheServiceUID))}
 }
 
 func (a *API) clusterDashboard(_ context.Context, in *dashboardInput) (*redirectOutput, error) {
@@ -158,32 +141,26 @@ func (a *API) instanceDashboard(_ context.Context, in *dashboardInput) (*redirec
 }
 
 // redirect returns a redirect to a dashboard with variables, in the given order. Empty ones are omitted.
-func (a *API) redirect(origin, uid, slug string, variables ...string) (*redirectOutput, error) {
-	base, err := a.grafanaBase(origin)
-	if err != nil {
-		return nil, err
-	}
+func (a *API) redirect(address, uid, slug string, variables ...string) (*redirectOutput, error) {
 	var query []string
 	for i := 0; i+1 < len(variables); i += 2 {
 		if variables[i+1] != "" {
 			query = append(query, "var-"+variables[i]+"="+url.QueryEscape(variables[i+1]))
 		}
 	}
-	return &redirectOutput{Status: http.StatusFound, Location: base + "/d/" + url.PathEscape(uid) + "/" + slug + "?" + strings.Join(query, "&")}, nil
+	return &redirectOutput{Status: http.StatusFound, Location: a.grafanaBase(address) + "/d/" + url.PathEscape(uid) + "/" + slug + "?" + strings.Join(query, "&")}, nil
 }
 
-// grafanaBase returns Grafana's address for the browser, without a slash at the end.
-func (a *API) grafanaBase(origin string) (string, error) {
+// grafanaBase returns the address for the browser that leads to Grafana or the console, without a slash at the end.
+func (a *API) grafanaBase(address string) string {
 	d := a.opts.Dashboards
 	switch {
 	case d.GrafanaURL != "":
-		return d.GrafanaURL, nil
-	case d.Embedded == "":
-		return "", &Problem{Status: http.StatusInternalServerError, Detail: "Grafana dashboard settings are not configured: set --grafana-url, or start the server without --disable-builtin-observability and --disable-builtin-grafana"}
+		return d.GrafanaURL
 	case d.ServerURL != "":
-		return d.ServerURL + d.Embedded, nil
+		return d.ServerURL + d.Embedded
 	}
-	return origin + d.Embedded, nil
+	return address + d.Embedded
 }
 
 func find[T any](list []T, id int64, of func(*T) int64) (*T, bool) {

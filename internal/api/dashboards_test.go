@@ -103,12 +103,6 @@ func TestDashboardRedirectsThatCannotBe(t *testing.T) {
 		problemOf(t, h.do(request("GET", path, "")), http.StatusNotFound)
 	}
 	problemOf(t, h.do(request("GET", "/v2/clusters/x/dashboard", "")), http.StatusUnprocessableEntity)
-	off := newAPI(t, withDashboards(api.Dashboards{}))
-	off.inventory.snapshot = dashboardFleet()
-	p := problemOf(t, off.do(request("GET", "/v2/clusters/1/dashboard", "")), http.StatusInternalServerError)
-	if !strings.HasPrefix(p.Detail, "Grafana dashboard settings are not configured") {
-		t.Errorf("detail: %s", p.Detail)
-	}
 }
 
 // TestDashboardsOfWhatGPUStackHasAlone: its links get a reason.
@@ -126,11 +120,6 @@ func TestDashboardsOfWhatGPUStackHasAlone(t *testing.T) {
 			api.Dashboards{GrafanaURL: "https://obs.example.com", WorkerUID: "w", CacheServiceUID: "cache/1"},
 			"there is no benchmark with id 7: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model",
 			"there is no cache service with id 7: stackscope's inventory has none; the dashboard of all cache services is https://obs.example.com/d/cache%2F1",
-		},
-		"no Grafana": {
-			api.Dashboards{},
-			"there is no benchmark with id 7: stackscope runs none; /v2/models/{id}/dashboard leads to the dashboard of a model",
-			"there is no cache service with id 7: stackscope's inventory has none",
 		},
 	} {
 		h := newAPI(t, withDashboards(c.dashboards))

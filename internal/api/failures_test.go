@@ -63,7 +63,7 @@ func TestWrongTokensAreBounded(t *testing.T) {
 		{"report", report, "Bearer guess-1", "Bearer cred-1", "worker"},
 		{"report with another's credential", report, "Bearer cred-2", "Bearer cred-1", "worker"},
 		{"reading", func() *http.Request { return request("GET", "/v2/metrics/config", "") }, "Bearer guess-1", "Bearer read-secret", "admin"},
-		{"page", func() *http.Request { return request("GET", "/", "") }, "Bearer guess-1", "Bearer " + adminToken, "admin"},
+		{"page", func() *http.Request { return request("GET", "/openapi.json", "") }, "Bearer guess-1", "Bearer " + adminToken, "admin"},
 		{"mount", func() *http.Request { return request("GET", "/prometheus/graph", "") }, basic("admin", "guess-1"), "Bearer read-secret", "admin"},
 		{"wrong scheme", func() *http.Request { return request("GET", "/prometheus/graph", "") }, "Negotiate guess-1", "Bearer read-secret", "admin"},
 	} {

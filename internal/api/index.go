@@ -19,25 +19,13 @@ var indexTemplate = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("index").Parse(indexHTML))
 })
 
+// Link is an entry of the page at / of the metrics listener.
+type Link struct{ Href, Text string }
+
 type indexPage struct {
 	Title   string
 	Version string
 	Links   []Link
-}
-
-// index is the page at /.
-func (a *API) index(w http.ResponseWriter, _ *http.Request) {
-	links := append([]Link{}, a.opts.Links...)
-	links = append(links,
-		Link{"/v2/metrics/config", "Active metrics mapping"},
-		Link{"/v2/metrics/default-config", "Built-in metrics mapping"},
-		Link{"/v2/workers", "Workers"},
-		Link{"/v2/models", "Models"},
-		Link{"/v2/model-instances", "Model instances"},
-		Link{"/openapi.json", "OpenAPI document"},
-		Link{"/readyz", "Readiness"},
-	)
-	writePage(w, indexPage{Title: "stackscope server", Version: buildinfo.Get().Version, Links: links})
 }
 
 func writePage(w http.ResponseWriter, p indexPage) {

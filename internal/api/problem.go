@@ -27,6 +27,7 @@ type Problem struct {
 	Errors []wire.Fault `json:"errors,omitempty" doc:"Every fault of the request's body"`
 
 	basic      bool // offer Basic authentication, for browsers
+	ofScript   bool // but not to the script of a page, for which a browser would ask the user
 	wrongToken bool // the request had a wrong token
 	retryAfter time.Duration
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -21,10 +20,6 @@ import (
 )
 
 const (
-	pingInterval = 15 * time.Second
-	// writeTimeout bounds how long a worker may read nothing of its stream.
-	writeTimeout = 20 * time.Second
-
 	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. One named page has a PageEvent: the worker reads an engine and answers under /v2/workers/{id}/pages/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
 )
 
@@ -32,12 +27,6 @@ var (
 	errReplaced = errors.New("the worker opened another stream")
 	errRemoved  = errors.New("the worker was removed")
 )
-
-func watchResponse() *huma.Response {
-	return &huma.Response{Description: "Event stream", Content: map[string]*huma.MediaType{
-		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "Events named mapping, dry-run and page; see MappingEvent, DryRunEvent and PageEvent"}},
-	}}
-}
 
 type watchInput struct {
 	ID         int64  `path:"id" minimum:"1" doc:"Worker id"`
@@ -64,28 +53,8 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 	changed, cancel := a.opts.Mapping.Subscribe()
 	defer cancel()
 
-	rc := http.NewResponseController(w)
-	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }() // the connection may serve other requests
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // else nginx buffers events
-	w.WriteHeader(http.StatusOK)
-	send := func(frame []byte) error {
-		if err := rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return err
-		}
-		if _, err := w.Write(frame); err != nil {
-			return err
-		}
-		if err := rc.Flush(); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return fmt.Errorf("the worker took nothing for %s", writeTimeout)
-			}
-			return err
-		}
-		return nil
-	}
+	send, end := openEvents(w)
+	defer end()
 	if err := send(nil); err != nil {
 		return err
 	}
@@ -107,7 +76,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-a.stopping:
-			return errors.New("the server stops")
+			return errStopping
 		case <-changed:
 		case frame := <-events:
 			if err := send(frame); err != nil {

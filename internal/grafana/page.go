@@ -33,6 +33,7 @@ type notice struct {
 	Aside      string // details
 	Since      string // when this state began
 	Prometheus string // relative link to its UI
+	Console    string // relative link to the same dashboard in the console, or to its dashboards
 }
 
 // way is a remedy: what it does, and the command or flag.
@@ -48,7 +49,7 @@ func (p *proxy) explain(s Status) notice {
 	case PhaseAbsent:
 		n.Reason, n.Aside = "", s.Reason
 		n.Title = "Grafana is not installed on this machine"
-		n.Text = "stackscope has the dashboards; Grafana, which shows them, is installed separately. The server starts it as soon as it is installed: reload this page then. Everything else works without it."
+		n.Text = "The console shows the dashboards without it. Grafana is installed separately, and the server starts it as soon as it is installed: reload this page then."
 		n.Ways = []way{
 			{"To install it, run on the server's machine", "stackscope grafana install"},
 			{"To use a Grafana in another directory of the server's machine, start the server with", "--grafana-home DIR"},
@@ -78,6 +79,10 @@ func (p *proxy) answer(w http.ResponseWriter, r *http.Request, n notice) {
 	below := strings.TrimPrefix(r.URL.EscapedPath(), p.opts.Prefix)
 	if p.opts.PrometheusLink != "" {
 		n.Prometheus = strings.Repeat("../", strings.Count(below, "/")) + strings.TrimPrefix(p.opts.PrometheusLink, "/")
+	}
+	var ok bool
+	if n.Console, ok = consoleLink(r, p.opts.Prefix); !ok {
+		n.Console = strings.Repeat("../", strings.Count(below, "/")) + "dashboards"
 	}
 	if !paths.MaySee(r.Context()) {
 		n.Reason = p.opts.Dir.Strip(n.Reason)

@@ -104,7 +104,10 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	addr, ok := p.opts.Upstream()
 	if !ok {
-		p.answer(w, r, p.explain(p.opts.Status()))
+		status := p.opts.Status()
+		if status.Phase != PhaseAbsent || !toConsole(w, r, p.opts.Prefix) {
+			p.answer(w, r, p.explain(status))
+		}
 		return
 	}
 	r = r.WithContext(context.WithValue(r.Context(), upstreamKey{}, addr))

@@ -70,6 +70,7 @@ func startForAccess(t *testing.T, set func(*Options)) *accessServer {
 	o.ui = fstest.MapFS{
 		"index.html": {Data: []byte("<!doctype html>")}, "favicon.svg": {Data: []byte("<svg/>")}, "assets/x": {Data: []byte("x")},
 	}
+	o.consoleFiles = fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}, "console/assets/x": {Data: []byte("x")}}
 	set(&o)
 	if !o.DisableBuiltinObservability && o.GrafanaURL == "" {
 		o.PrometheusPort = programs.FreePort(t)
@@ -225,7 +226,7 @@ func (a *accessServer) ask(l *listener, method, path string, as asker) (verdict 
 
 // parameters are those of paths: of what is there.
 func (a *accessServer) parameters(path string) map[string]string {
-	p := map[string]string{"id": "1", "name": "job"}
+	p := map[string]string{"id": "1", "name": "job", "uid": "stackscope-fleet"}
 	if strings.HasPrefix(path, "/v2/workers/") {
 		p["id"] = fmt.Sprint(a.workers[0].Worker.ID)
 	}
@@ -265,6 +266,47 @@ func (a *accessServer) rows(mode string, of func(routes.Route) bool) []accesstab
 		}
 	}
 	return rows
+}
+
+// TestAccessToExternalPrometheus: its routes need the right that the embedded one's need, whether that runs or not.
+func TestAccessToExternalPrometheus(t *testing.T) {
+	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(outside.Close)
+	text, err := os.ReadFile(accessTable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := accesstable.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range accessModes {
+		for _, off := range []bool{false, true} {
+			a := startForAccess(t, func(o *Options) {
+				mode.set(t, o)
+				o.PrometheusURL, o.DisableBuiltinObservability = outside.URL, off
+			})
+			asked := a.externalProm.Routes()
+			rows := a.rows(mode.name, func(r routes.Route) bool {
+				return slices.ContainsFunc(asked, func(own routes.Route) bool { return own.Pattern == r.Pattern })
+			})
+			if len(rows) < len(asked) {
+				t.Errorf("%d of %d routes are listed", len(rows), len(asked))
+			}
+			known := accesstable.Table{Clients: table.Clients}
+			for _, row := range rows {
+				known.Rows = append(known.Rows, table.Rows[slices.IndexFunc(table.Rows, func(r accesstable.Row) bool {
+					return r.Port == row.Port && r.Route == row.Route && r.Mode == row.Mode
+				})])
+			}
+			for _, d := range known.Compare(accesstable.Table{Clients: table.Clients, Rows: rows}) {
+				t.Error(d)
+			}
+		}
+	}
 }
 
 func ofGrafana(r routes.Route) bool { return strings.HasPrefix(r.Path(), grafanaPrefix) }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
 
 	"github.com/stackscope/stackscope/internal/api"
 	"github.com/stackscope/stackscope/internal/grafana"
@@ -115,41 +114,41 @@ func (s *Server) followTargets(ctx context.Context) error {
 	}
 }
 
-// mounts returns the handlers beside the API and the links to them.
-func (s *Server) mounts() (map[string]http.Handler, []api.Link) {
-	prometheus := disabledHandler("The embedded Prometheus is turned off: start the server without --disable-builtin-observability and --grafana-url.\n")
-	dashboards := disabledHandler("The embedded Grafana is turned off: start the server without --disable-builtin-observability and --disable-builtin-grafana, or with --grafana-url.\n")
-	var links []api.Link
+// mounts returns the handlers beside the API.
+func (s *Server) mounts() map[string]http.Handler {
+	var prometheus, dashboards http.Handler
+	switch {
+	case s.prom != nil:
+		prometheus = s.prom.Handler()
+	case s.externalProm != nil:
+		prometheus = disabledHandler("The embedded Prometheus is turned off by " + s.turnedOffBy() + ". Queries below " + prometheusPrefix + "/api/v1 are answered by the one of --prometheus-url, " + s.externalProm.Address() + ".\n")
+	default:
+		prometheus = disabledHandler("The embedded Prometheus is turned off: start the server without --disable-builtin-observability and --grafana-url, or name your own with --prometheus-url.\n")
+	}
+	prometheus = s.withExternalPrometheus(prometheus)
 	switch {
 	case s.external != nil:
 		dashboards = grafana.External(s.external, []string{s.adminToken, s.workerToken, s.readToken}, s.opts.Logger)
-		links = []api.Link{{Href: grafanaPrefix + "/", Text: "Grafana: dashboards"}}
-	case s.prom != nil:
-		prometheus = s.prom.Handler()
-		links = []api.Link{{Href: prometheusPrefix + "/", Text: "Prometheus"}}
-	}
-	if s.grafana != nil {
+	case s.grafana != nil:
 		dashboards = s.grafana.Handler()
-		links = slices.Insert(links, 0, api.Link{Href: grafanaPrefix + "/", Text: "Grafana: dashboards"})
+	default:
+		dashboards = grafana.Off(grafanaPrefix, disabledHandler("The embedded Grafana is turned off: start the server without --disable-builtin-observability and --disable-builtin-grafana, or with --grafana-url.\n"))
 	}
 	return map[string]http.Handler{
 		prometheusPrefix + "/": prometheus, prometheusPrefix: prometheus,
 		grafanaPrefix + "/": dashboards, grafanaPrefix: dashboards,
-	}, links
+	}
 }
 
 // dashboards says where redirects lead.
 func (s *Server) dashboards() api.Dashboards {
 	g := &s.opts.Grafana
 	d := api.Dashboards{
-		ServerURL: s.opts.ServerExternalURL,
+		Embedded: grafanaPrefix, ServerURL: s.opts.ServerExternalURL,
 		WorkerUID: g.WorkerUID, ModelUID: g.ModelUID, PDUID: g.PDUID, CacheServiceUID: g.CacheServiceUID,
 	}
-	switch {
-	case s.external != nil:
+	if s.external != nil {
 		d.GrafanaURL = s.external.String()
-	case s.grafana != nil:
-		d.Embedded = grafanaPrefix
 	}
 	return d
 }

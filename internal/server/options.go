@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/console"
 	"github.com/stackscope/stackscope/internal/prom"
 )
 
@@ -37,6 +38,11 @@ type Options struct {
 	// the operator's own, does so too, and redirects to dashboards lead there.
 	DisableBuiltinObservability bool
 	GrafanaURL                  string
+	// PrometheusURL is a Prometheus of the operator's own, which answers queries in place of the embedded one; empty: none. It may have
+	// credentials, which are never shown.
+	PrometheusURL string
+	// ConsoleFrameAncestors are the origins whose pages may embed the console; none by default.
+	ConsoleFrameAncestors []string
 	// PrometheusPort serves /prometheus on a port of its own as well, 0 none.
 	PrometheusPort int
 	// Grafana is how the embedded Grafana runs.
@@ -65,9 +71,10 @@ type Options struct {
 	StopTimeout time.Duration
 	Logger      *slog.Logger // nil: silent
 
-	// What tests of this package put in the place of the system's: whose a connection is, and the pages of Prometheus' web UI.
-	ownerUID func(client, server netip.AddrPort) (uint32, error)
-	ui       fs.FS
+	// What tests of this package put in the place of the system's: whose a connection is, the pages of Prometheus' web UI and those of
+	// the console.
+	ownerUID         func(client, server netip.AddrPort) (uint32, error)
+	ui, consoleFiles fs.FS
 }
 
 // QueryOptions bound the queries of the embedded Prometheus.
@@ -184,6 +191,11 @@ func (o *Options) validate() error {
 	}
 	if o.StopTimeout < drainTimeout+closeTime {
 		addError("stop timeout %s: give at least %s", o.StopTimeout, drainTimeout+closeTime)
+	}
+	for _, origin := range o.ConsoleFrameAncestors {
+		if err := console.CheckFrameAncestor(origin); err != nil {
+			addError("--console-frame-ancestors: %w", err)
+		}
 	}
 	if o.ServerExternalURL != "" {
 		u, err := url.Parse(o.ServerExternalURL)

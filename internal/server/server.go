@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -26,6 +27,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/paths"
 	"github.com/stackscope/stackscope/internal/exposition"
+	"github.com/stackscope/stackscope/internal/externalprom"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/grafana"
 	"github.com/stackscope/stackscope/internal/inventory"
@@ -53,12 +55,14 @@ type Server struct {
 	prom      *prom.Prometheus // nil: disabled
 	grafana   *grafana.Grafana // nil: disabled
 	external  *url.URL         // an outside Grafana's; nil: none
-	api       *api.API
-	main      *listener
-	metrics   *listener // nil: disabled
-	promPort  *listener // nil: /prometheus is on the API's port alone
-	web       webPorts
-	cert      *certfile.Pair // nil: the API has no TLS
+	// externalProm answers queries from the Prometheus of --prometheus-url; nil: none is given.
+	externalProm *externalprom.Handler
+	api          *api.API
+	main         *listener
+	metrics      *listener // nil: disabled
+	promPort     *listener // nil: /prometheus is on the API's port alone
+	web          webPorts
+	cert         *certfile.Pair // nil: the API has no TLS
 
 	workerToken, adminToken string
 	readToken               string // the embedded Grafana's, new at each start
@@ -102,6 +106,9 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	if external != nil {
 		s.logger.Info("the embedded Prometheus and Grafana are off, because --grafana-url is given", "grafana", external.String())
+	}
+	if err := s.openExternalPrometheus(); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -219,17 +226,21 @@ func (s *Server) open(ctx context.Context) error {
 
 // assemble gives the listeners their handlers.
 func (s *Server) assemble() error {
-	mounts, links := s.mounts()
-	var err error
+	mounts := s.mounts()
+	pages, err := s.newConsole()
+	if err != nil {
+		return err
+	}
+	maps.Copy(mounts, pages.Data())
 	s.api, err = api.New(api.Options{
 		Mapping: mappingAPI{s.publisher}, Inventory: s.inventory,
 		AdminToken: s.adminToken, AdminTokenPath: s.AdminTokenPath(),
-		WorkerToken: s.workerToken, WorkerTokenPath: filepath.Join(s.opts.DataDir, workerTokenFile),
+		WorkerToken: s.workerToken, WorkerTokenPath: s.workerTokenPath(),
 		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
 		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(), OwnerUID: s.opts.ownerUID,
 		ReportInterval: s.opts.ReportInterval, Ready: s.ready, DataDir: paths.Hide(s.opts.DataDir, shownDataDir),
 		ReadToken: s.readToken, Dashboards: s.dashboards(),
-		Mounts: mounts, Links: links, Logger: s.opts.Logger,
+		Mounts: mounts, OpenMounts: pages.Pages(), Logger: s.opts.Logger,
 	})
 	if err != nil {
 		return err
@@ -323,6 +334,9 @@ func loopbackAddress(ln net.Listener) string {
 
 // WorkerToken returns the token with which workers join.
 func (s *Server) WorkerToken() string { return s.workerToken }
+
+// workerTokenPath returns the file that holds it.
+func (s *Server) workerTokenPath() string { return filepath.Join(s.opts.DataDir, workerTokenFile) }
 
 // AdminTokenPath returns the file that holds the admin token.
 func (s *Server) AdminTokenPath() string { return filepath.Join(s.opts.DataDir, adminTokenFile) }

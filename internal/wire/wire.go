@@ -88,6 +88,12 @@ type MappingEvent struct {
 	Document json.RawMessage `json:"document,omitempty"`
 }
 
+// ChangedEvent is the data of an event named "changed" on GET /v2/watch (server-sent events).
+type ChangedEvent struct {
+	// Tag is the ETag of the inventory's lists, without quotation marks; empty: there is no inventory yet.
+	Tag string `json:"tag"`
+}
+
 // MappingStatus answers POST and DELETE /v2/metrics/config.
 type MappingStatus struct {
 	Status     string `json:"status" doc:"ok"`
