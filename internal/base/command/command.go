@@ -14,7 +14,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/configfile"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
@@ -76,25 +75,45 @@ func run(name, description string, grammar any, args []string, env *Env) (code i
 }
 
 func parseAndRun(name, description string, grammar any, args []string, env *Env) error {
-	build := buildinfo.Get()
-	parser, err := kong.New(grammar,
-		kong.Name(name), kong.Description(description), kong.Writers(env.Stdout, env.Stderr),
-		kong.ValueFormatter(explain),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
-		kong.Vars{"version": fmt.Sprintf("%s %s (revision %s, %s)", name, build.Version, build.Revision, build.GoVersion)},
-		kong.Exit(func(code int) { panic(ended{code}) }),
-		kong.Bind(env),
-		configfile.Booleans(),
-	)
+	program, err := newParser(name, description, grammar, env)
 	if err != nil {
 		return err
+	}
+	parser := program
+	if len(args) > 0 {
+		if args[0] == candidatesCommand {
+			return printCandidates(env.Stdout, program.Model.Node, args[1:])
+		}
+		// No flag of every command: `grafana install` has one of this name.
+		if args[0] == "--version" && flagOf(program.Model.Node, args[0]) == nil {
+			args = append([]string{"version"}, args[1:]...)
+		}
+		// A program whose own command has no name, as the worker's, has these beside it.
+		if extra := extraOf(args[0]); extra && child(program.Model.Node, args[0]) == nil {
+			if parser, err = newParser(name, description, new(Extra), env); err != nil {
+				return err
+			}
+		}
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		return fmt.Errorf("%w; run `%s --help` for help", err, chosen(name, err))
 	}
 	locate(parsed)
+	parsed.Bind(program)
 	return parsed.Run()
+}
+
+func newParser(name, description string, grammar any, env *Env) (*kong.Kong, error) {
+	return kong.New(grammar,
+		kong.Name(name), kong.Description(description), kong.Writers(env.Stdout, env.Stderr),
+		kong.ValueFormatter(explain),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+		kong.Vars{"version": versionLine(name)},
+		kong.Exit(func(code int) { panic(ended{code}) }),
+		kong.Bind(env),
+		configfile.Booleans(),
+	)
 }
 
 // explain is a flag's help. A default that a placeholder hides stands in it.
