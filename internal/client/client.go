@@ -44,7 +44,9 @@ type Options struct {
 	// CAFile holds the authorities, in PEM, of which one must have signed the server's certificate; empty: the system's. It has no effect
 	// beside HTTPClient.
 	CAFile string
-	Logger *slog.Logger // nil: silent
+	// Revalidate keeps the last answer of each list and asks only whether it has changed. It has no effect beside HTTPClient.
+	Revalidate bool
+	Logger     *slog.Logger // nil: silent
 }
 
 // Client speaks to one server. It is safe for concurrent use.
@@ -82,6 +84,9 @@ func New(o Options) (*Client, error) {
 				return nil, err
 			}
 			o.HTTPClient.Transport = private
+		}
+		if o.Revalidate {
+			o.HTTPClient.Transport = &revalidating{base: o.HTTPClient.Transport}
 		}
 	}
 	return &Client{
