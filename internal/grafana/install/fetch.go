@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/backoff"
@@ -77,10 +78,9 @@ func (f *fetcher) fetch(ctx context.Context, address *url.URL, path string, want
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case isFinal(err):
-			return fmt.Errorf("fetch %s: %w", address.Redacted(), err)
+			return fmt.Errorf("fetch %s: %w%s", address.Redacted(), err, elsewhere(err, address))
 		case failures >= f.attempts:
-			return fmt.Errorf("fetch %s: %w, %d times in a row: choose another source with --mirror, or fetch the archive by other means and give it with --file",
-				address.Redacted(), err, failures)
+			return fmt.Errorf("fetch %s: %w, %d times in a row%s", address.Redacted(), err, failures, sources(address))
 		}
 		wait := pauses.Next(f.delay, maxRetryDelay)
 		f.report(Event{Stage: StageRetry, Text: fmt.Sprintf("%v; trying again in %s", err, wait)})
@@ -88,6 +88,24 @@ func (f *fetcher) fetch(ctx context.Context, address *url.URL, path string, want
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// elsewhere says what to do where an error means that there is no network, or none to that host; empty for others.
+func elsewhere(err error, address *url.URL) string {
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return sources(address)
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return sources(address)
+	}
+	return ""
+}
+
+// sources are the ways to an archive that is not fetched from address.
+func sources(address *url.URL) string {
+	name := path.Base(address.Path)
+	return fmt.Sprintf(": does this machine need a proxy (HTTPS_PROXY)? Without a network, name a mirror that has oss/release/%s, as in `stackscope grafana install --mirror https://mirror.lan/grafana`, "+
+		"or fetch %s on another machine, copy it here and run `stackscope grafana install --file %s`", name, address.Redacted(), name)
 }
 
 func isFinal(err error) bool {
@@ -208,7 +226,11 @@ func (f *fetcher) publishedSum(ctx context.Context, name string) (checksum, erro
 	defer cancel()
 	sum, err := f.getSum(ctx, address)
 	if err != nil {
-		return checksum{}, fmt.Errorf("fetch the checksum %s: %w; or give it with --sha256", address, err)
+		hint := ""
+		if elsewhere(err, address) != "" {
+			hint = " (without a network, fetch it and the archive on another machine, and give the archive with --file)"
+		}
+		return checksum{}, fmt.Errorf("fetch the checksum %s: %w; or give it with --sha256%s", address, err, hint)
 	}
 	return sum, nil
 }

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -309,5 +311,41 @@ func TestCancelledDownloadLeavesNothing(t *testing.T) {
 	}
 	if left := names(t, o.Dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+type failingTransport struct{ err error }
+
+func (f failingTransport) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
+
+// A machine without a network is told the other ways, with commands to copy.
+func TestNoNetwork(t *testing.T) {
+	for name, err := range map[string]error{
+		"no such host":     &net.DNSError{Err: "no such host", Name: "dl.grafana.com", IsNotFound: true},
+		"no answer of DNS": &net.DNSError{Err: "server misbehaving", Name: "dl.grafana.com", IsTemporary: true},
+		"no route":         &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ENETUNREACH},
+	} {
+		o := quick(t, "", nil)
+		o.pins = pinned(Version, []byte("x"))
+		o.Transport = failingTransport{err}
+		_, got := Run(t.Context(), o)
+		if got == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		const file = "grafana-" + Version + ".linux-amd64.tar.gz"
+		for _, want := range []string{
+			"fetch https://dl.grafana.com/oss/release/" + file + ": ", err.Error(), "HTTPS_PROXY",
+			"`stackscope grafana install --mirror https://mirror.lan/grafana`", "`stackscope grafana install --file " + file + "`",
+		} {
+			if !strings.Contains(got.Error(), want) {
+				t.Errorf("%s: lacks %q: %v", name, want, got)
+			}
+		}
+	}
+	// Another release needs its checksum, too.
+	o := quick(t, "", nil)
+	o.Version, o.Transport = "11.6.0", failingTransport{&net.DNSError{Err: "no such host", IsNotFound: true}}
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--sha256") || !strings.Contains(err.Error(), "--file") {
+		t.Error(err)
 	}
 }
