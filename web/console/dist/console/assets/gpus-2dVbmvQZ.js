@@ -1,1 +1,0 @@
-import{t as e}from"./index-C-wGdEW_.js";function t({place:t}){return e(`p`,{children:t.path})}export{t as default};
