@@ -40,8 +40,9 @@ describe("merge", () => {
   });
 });
 
-test("newest takes the last number", () => {
-  expect(newest(one({}, 1, 2, NaN))).toBe(2);
+test("newest takes the last value, and none before it", () => {
+  expect(newest(one({}, 1, 2))).toBe(2);
+  expect(newest(one({}, 1, 2, NaN))).toBeUndefined();
   expect(newest(one({}, NaN))).toBeUndefined();
   expect(newest(one({}))).toBeUndefined();
 });

@@ -9,9 +9,10 @@ export interface Row {
   cells?: Record<string, number | undefined>;
 }
 
-/** The newest value that is a number; undefined without one. */
+/** The newest value; undefined if it is not a number, as of a ratio to nothing. An older one would pass for the newest. */
 export function newest(series: Series): number | undefined {
-  return series.values.findLast((value) => !Number.isNaN(value));
+  const v = series.values.at(-1);
+  return Number.isNaN(v) ? undefined : v;
 }
 
 /**

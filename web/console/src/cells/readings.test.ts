@@ -19,7 +19,7 @@ describe("readings", () => {
     overrides: [{ matching: "^of$", properties: { thresholds: { mode: "absolute", steps: [{ color: "text", value: null }] } } }],
   });
   test("are the newest number of each series, with name, unit and colour", () => {
-    const list = readings(targets, dataOf([one({}, 0, 2, NaN)], [one({}, 1500)]));
+    const list = readings(targets, dataOf([one({}, 0, 2)], [one({}, 1500)]));
     expect(list.map(({ name, value, shown, color }) => [name, value, shown.text + shown.suffix, color])).toEqual([
       ["down", 2, "2", "red"],
       ["of", 1500, "1.50 K", "text"],
@@ -30,7 +30,11 @@ describe("readings", () => {
     expect(readings(panel, dataOf([one({}, 1), one({}, 2)])).map((r) => [r.shown.text, r.color])).toEqual([["up", "green"], ["odd", "text"]]);
   });
   test("are blue without thresholds, as in Grafana", () => expect(readings(panelOf({}), dataOf([one({}, 1)]))[0]!.color).toBe("blue"));
-  test("leave out what has no number", () => expect(readings(targets, dataOf([one({}, NaN)], []))).toEqual([]));
+  test("leave out what has no number now", () => expect(readings(targets, dataOf([one({}, NaN)], [one({}, 1, NaN)]))).toEqual([]));
+  test("leave out what ended more than five minutes ago", () => {
+    const at = (to: number, instant: boolean) => readings(panelOf({ queries: [{ expr: "a", instant }] }), { ...dataOf([one({}, 1, 2)]), range: { from: 0, to } }).length;
+    expect([at(315, false), at(316, false), at(316, true)]).toEqual([1, 0, 1]);
+  });
   test("are named by the labels, or by the panel", () => {
     expect(readings(panelOf({ queries: [{ expr: "a", legend: "{{w}}" }] }), dataOf([one({ w: "n1" }, 1), one({}, 2)])).map((r) => r.name)).toEqual(["n1", "T"]);
   });

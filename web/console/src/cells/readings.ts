@@ -20,13 +20,17 @@ export interface Reading {
 /** Grafana's colour without thresholds. */
 const otherwise = "blue";
 
+/** A series that ended so many seconds before the range did has no present value. Prometheus looks back as far. */
+const lookBack = 300;
+
 /** The newest value of each series; a series without one is absent. */
 export function readings(panel: Panel, data: PanelData): Reading[] {
   const list: Reading[] = [];
   data.answers.forEach((answer, i) => {
     for (const series of answer) {
       const value = newest(series);
-      if (value === undefined) continue;
+      const ended = data.range.to - (series.times.at(-1) ?? 0);
+      if (value === undefined || (!panel.queries?.[i]?.instant && ended > Math.max(lookBack, 2.5 * data.step))) continue;
       const name = seriesName(panel.queries?.[i]?.legend, series.labels) || panel.title;
       let thresholds = panel.thresholds;
       let meanings: readonly Meaning[] | undefined = panel.values;

@@ -11,17 +11,19 @@ import type { Row } from "./merge";
 import { filtered } from "./sort";
 import { Chips, Pager } from "./table-tools";
 
-export const pageSize = 200;
+const pageSize = 200;
+/** Of blocks, where the table is as high as its rows. */
+const blockPageSize = 20;
 /** From so many rows on there is a field to filter them. */
 const filterFrom = 11;
 /** What a column of long texts gets at least, also against its wish, in a table that is wide enough. */
-const proseWidth = 220;
+const proseWidth = 240;
 const proseFrom = 1100;
 /** Narrower, a row of texts is a block. */
 const blockWidth = 900;
 
 interface Choice {
-  title: string;
+  field: string;
   descending: boolean;
 }
 
@@ -33,7 +35,7 @@ export function Table(props: DrawingProps) {
   const [only, setOnly] = useState<number>();
   const [page, setPage] = useState(0);
 
-  const chosen = choice ? grid.columns.findIndex((c) => c.title === choice.title) : -1;
+  const chosen = choice ? grid.columns.findIndex((c) => c.field === choice.field) : -1;
   const order = choice && chosen >= 0 ? { column: chosen, descending: choice.descending } : grid.order;
   const ordered = useMemo(() => inOrder(grid, order), [grid, order?.column, order?.descending]);
   const long = useMemo(() => prose(grid), [grid]);
@@ -42,15 +44,16 @@ export function Table(props: DrawingProps) {
 
   const asked = filtered(ordered, filter, (row) => grid.columns.map((c) => cellOf(c, row).text));
   const found = only === undefined || !marked ? asked : asked.filter((row) => marked.value(row) === only);
-  const last = Math.max(0, Math.ceil(found.length / pageSize) - 1);
-  const at = Math.min(page, last);
-  const shown = found.slice(at * pageSize, (at + 1) * pageSize);
   const blocks = marked !== undefined && width < blockWidth;
+  const size = blocks && !Number.isFinite(height) ? blockPageSize : pageSize;
+  const last = Math.max(0, Math.ceil(found.length / size) - 1);
+  const at = Math.min(page, last);
+  const shown = found.slice(at * size, (at + 1) * size);
   const searchable = grid.rows.length >= filterFrom;
   const heading = Math.max(0, grid.columns.findIndex((c) => !c.numeric));
   const sort = (c: Shown, i: number) => {
     const now = order?.column === i ? order.descending : undefined;
-    choose({ title: c.title, descending: now === undefined ? c.numeric : !now });
+    choose({ field: c.field, descending: now === undefined ? c.numeric : !now });
   };
   const role = (name: "table" | "rowgroup" | "row" | "cell" | "columnheader" | "rowheader") => (blocks ? { role: name } : {}); // display: block takes the elements' own
   return (
@@ -90,12 +93,16 @@ export function Table(props: DrawingProps) {
                 const down = order?.column === i ? order.descending : undefined;
                 return (
                   <th key={c.field} scope="col" class={side(c)} {...role("columnheader")} aria-sort={down === undefined ? undefined : down ? "descending" : "ascending"}>
-                    <button type="button" title={t.cells.sortBy(c.title.trim())} onClick={() => sort(c, i)}>
-                      <span>{c.title}</span>
-                      <span class="c-arrow" aria-hidden="true">
-                        {down === undefined ? "" : down ? "↓" : "↑"}
-                      </span>
-                    </button>
+                    {blocks ? (
+                      c.title
+                    ) : (
+                      <button type="button" title={t.cells.sortBy(c.title.trim())} onClick={() => sort(c, i)}>
+                        <span>{c.title}</span>
+                        <span class="c-arrow" aria-hidden="true">
+                          {down === undefined ? "" : down ? "↓" : "↑"}
+                        </span>
+                      </button>
+                    )}
                   </th>
                 );
               })}
@@ -113,7 +120,7 @@ export function Table(props: DrawingProps) {
         </table>
         {!found.length && <p class="c-none">{t.cells.noneFound}</p>}
       </div>
-      {found.length > pageSize && <Pager from={at * pageSize + 1} to={at * pageSize + shown.length} of={found.length} back={at > 0 && (() => setPage(at - 1))} on={at < last && (() => setPage(at + 1))} />}
+      {found.length > size && <Pager from={at * size + 1} to={at * size + shown.length} of={found.length} back={at > 0 && (() => setPage(at - 1))} on={at < last && (() => setPage(at + 1))} />}
     </div>
   );
 }
@@ -160,11 +167,12 @@ function TableCell({ grid, c, row, heading, wraps, blocks, link }: CellProps) {
   }
   const classes = [side(c), wraps ? "c-prose" : "", wraps && !c.width ? "c-rest" : "", cell.absent ? "c-absent" : "", cell.color ? "c-colored" : "", c.paints === "background" ? "c-marks" : ""].filter(Boolean).join(" ");
   const style = cell.color && c.paints === "text" ? { color: color(cell.color) } : {};
-  const title = blocks && !heading ? c.title : cell.text.length > 20 && !wraps ? cell.text : undefined;
-  const Tag = heading ? "th" : "td";
   if (blocks && cell.absent) return null;
+  const heads = heading && !cell.absent;
+  const title = blocks && !heads ? c.title : cell.text.length > 20 && !wraps ? cell.text : undefined;
+  const Tag = heads ? "th" : "td";
   return (
-    <Tag scope={heading ? "row" : undefined} role={blocks ? (heading ? "rowheader" : "cell") : undefined} class={classes} style={style} title={title}>
+    <Tag scope={heads ? "row" : undefined} role={blocks ? (heads ? "rowheader" : "cell") : undefined} class={classes} style={style} title={title}>
       {content}
     </Tag>
   );

@@ -5,7 +5,7 @@ export const cells = {
   sortBy: (title: string) => `Sort by ${title}`,
   filter: "Filter rows",
   rowsFound: (found: number, of: number) => `${found} of ${of} rows`,
-  noneFound: "No row contains this text.",
+  noneFound: "No row matches.",
   count: (n: number, what: string) => `${n} ${what}`,
   only: "Show only",
   page: (from: number, to: number, of: number) => `Rows ${from} to ${to} of ${of}`,
