@@ -66,13 +66,9 @@ async function send(path: string, init: RequestInit, token: string | undefined):
   if (!path.startsWith("/") || path.startsWith("//")) throw new RequestError(0, t.fleet.badPath, path);
   const headers = new Headers(init.headers);
   if (token !== undefined) headers.set("Authorization", `Bearer ${token}`);
-  const changes = init.method !== undefined && !["GET", "HEAD"].includes(init.method.toUpperCase()) && !path.startsWith("/prometheus/");
-  // Without "omit" the browser answers the server's Basic challenge with a password window of its own, before the page sees the 401.
-  // Everywhere else cookies are sent, for a proxy in front that signs viewers in.
-  const credentials: RequestCredentials = token !== undefined || changes || tokenNeeded ? "omit" : "same-origin";
   let response: Response;
   try {
-    response = await fetch(path, { credentials, ...init, headers });
+    response = await fetch(path, { ...init, headers });
   } catch (error) {
     if (init.signal?.aborted) throw error;
     unreachable();
@@ -80,13 +76,6 @@ async function send(path: string, init: RequestInit, token: string | undefined):
   }
   reached();
   return response;
-}
-
-let tokenNeeded = false;
-
-/** Tells that the server refuses reads without a token (settings.needs_token). */
-export function needToken(needed: boolean): void {
-  tokenNeeded = needed;
 }
 
 /** The error of an answer that is not one of success. Reads at most the first 8 KiB of its body. */

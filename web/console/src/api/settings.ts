@@ -1,6 +1,6 @@
 // What the server says about itself, asked once.
 import { useEffect } from "preact/hooks";
-import { json, needToken } from "./request";
+import { json } from "./request";
 import { settings, type Settings } from "./types";
 import { useValue, Value } from "./value";
 
@@ -11,7 +11,6 @@ let asking: Promise<Settings | undefined> | undefined;
 export function getSettings(): Promise<Settings | undefined> {
   asking ??= json("/console/settings", settings).then(
     (s) => {
-      needToken(s.needs_token);
       known.set(s);
       return s;
     },

@@ -45,9 +45,9 @@ export function Charts({ place, charts }: { place: Place; charts: readonly Chart
   const missing = shown.filter((s) => s.empty).map((s) => s.chart.title);
   return (
     <section>
-      <div class="section-head">
+      <div class="f-section-head">
         <h2>{l.charts}</h2>
-        <div class="ranges" role="group" aria-label={l.range}>
+        <div class="f-ranges" role="group" aria-label={l.range}>
           {chosen.fixed && <button onClick={() => setQuery((q) => setRange(q, firstRange))}>{l.zoomOut}</button>}
           {Object.keys(ranges).map((name) => (
             <button key={name} aria-pressed={chosen.name === name} onClick={() => setQuery((q) => setRange(q, name), true)}>
@@ -58,11 +58,11 @@ export function Charts({ place, charts }: { place: Place; charts: readonly Chart
       </div>
       <MetricsNotice error={asked.error} />
       {metrics && (
-        <div class="charts">
+        <div class="f-charts">
           {shown.map((s) => !s.empty && <OneChart key={s.chart.title} id={s.id} chart={s.chart} queries={s.own} data={s.data} cursor={cursor} />)}
         </div>
       )}
-      {missing.length > 0 && <p class="dim">{missing.length === charts.length ? l.noData : l.missingCharts(missing.join(", "))}</p>}
+      {missing.length > 0 && <p class="f-dim">{missing.length === charts.length ? l.noData : l.missingCharts(missing.join(", "))}</p>}
     </section>
   );
 }
@@ -91,9 +91,9 @@ function OneChart({ id, chart, queries, data, cursor }: OneProps) {
   const panel: Panel = { id, kind, title: chart.title, x: 0, y: 0, w: 8, h: 7, min: 0, ...chart.panel, queries };
   const Drawn = drawings[kind]!.component;
   return (
-    <section class={chart.wide ? "own-chart wide" : "own-chart"} aria-label={chart.title}>
+    <section class={chart.wide ? "f-own-chart wide" : "f-own-chart"} aria-label={chart.title}>
       <h3>{chart.title}</h3>
-      <div class="body" ref={body}>
+      <div class="f-body" ref={body}>
         {data && size.width > 0 && (
           <Guard>
             <Drawn
@@ -126,7 +126,7 @@ class Guard extends Component<{ children: ComponentChildren }, { failed?: string
   }
 
   override render() {
-    return this.state.failed === undefined ? this.props.children : <p class="nothing">{`${l.chartFailed}: ${this.state.failed}`}</p>;
+    return this.state.failed === undefined ? this.props.children : <p class="f-nothing">{`${l.chartFailed}: ${this.state.failed}`}</p>;
   }
 }
 

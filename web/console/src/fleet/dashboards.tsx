@@ -19,14 +19,14 @@ export default function Page(_: PageProps) {
   return (
     <div class="list-page">
       <h1>{l.dashboards}</h1>
-      <p class="dim">{l.dashboardsAbout}</p>
+      <p class="f-dim">{l.dashboardsAbout}</p>
       {error !== undefined && (
-        <p class="notice bad" role="alert">
+        <p class="f-notice bad" role="alert">
           {error}
         </p>
       )}
-      {entries?.length === 0 && <p class="dim">{l.noDashboards}</p>}
-      <ul class="dashboards">
+      {entries?.length === 0 && <p class="f-dim">{l.noDashboards}</p>}
+      <ul class="f-dashboards">
         {entries?.map((d) => (
           <li key={d.uid}>
             <a href={d.uid === "stackscope-fleet" ? "/" : `/d/${encodeURIComponent(d.uid)}/${encodeURIComponent(d.slug || d.uid)}`}>{d.title}</a>

@@ -27,22 +27,22 @@ export function Detail({ list, name, state, since, gone, lists, loaded, children
   }, [name, list.title]);
   return (
     <div class="detail-page">
-      <nav class="path" aria-label={l.path}>
+      <nav class="f-path" aria-label={l.path}>
         <a href={list.href}>{list.title}</a> /
       </nav>
       {name !== undefined && (
-        <div class="detail-head">
+        <div class="f-detail-head">
           <h1>{name}</h1>
           <State state={state} />
           {since !== undefined && (
-            <span class="dim" title={l.sinceTitle}>
+            <span class="f-dim" title={l.sinceTitle}>
               <Time at={since} words={l.sinceThen} />
             </span>
           )}
         </div>
       )}
       <Notices of={lists} />
-      {name !== undefined ? children : loaded ? <p class="notice">{gone}</p> : lists.some((x) => x.error) ? null : <p class="dim">{l.loading}</p>}
+      {name !== undefined ? children : loaded ? <p class="f-notice">{gone}</p> : lists.some((x) => x.error) ? null : <p class="f-dim">{l.loading}</p>}
     </div>
   );
 }
@@ -51,9 +51,9 @@ export function Detail({ list, name, state, since, gone, lists, loaded, children
 export function Callout({ state, reason, todo }: { state: string; reason: string; todo: string | undefined }) {
   if (reason === "" && (todo === undefined || tone(state) === "good")) return null;
   return (
-    <div class={`callout tone-${tone(state)}`} role="status">
+    <div class={`f-callout tone-${tone(state)}`} role="status">
       {reason !== "" && <p>{reason}</p>}
-      {todo !== undefined && tone(state) !== "good" && <p class="dim">{todo}</p>}
+      {todo !== undefined && tone(state) !== "good" && <p class="f-dim">{todo}</p>}
     </div>
   );
 }
@@ -61,7 +61,7 @@ export function Callout({ state, reason, todo }: { state: string; reason: string
 /** Facts beside their names. Those that are undefined are left out. */
 export function Facts({ of }: { of: readonly (readonly [string, ComponentChildren, string?] | undefined)[] }) {
   return (
-    <dl class="facts">
+    <dl class="f-facts">
       {of.map(
         (fact) =>
           fact &&
@@ -80,7 +80,7 @@ export function Facts({ of }: { of: readonly (readonly [string, ComponentChildre
 export function Links({ of }: { of: readonly ([string, string] | undefined)[] }) {
   return (
     <nav aria-label={l.links}>
-      <ul class="links">
+      <ul class="f-links">
         {of.map(
           (link) =>
             link && (

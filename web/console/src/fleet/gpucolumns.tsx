@@ -28,7 +28,7 @@ export function gpuColumns(values: Asked, busy: Asked, without: readonly string[
       value: (r) => `${r.workerName} ${r.index} ${r.chip}`,
       cell: (r) => (
         <>
-          {r.chip > 0 ? `${r.index}.${r.chip}` : r.index} <span class="light">{r.name}</span>
+          {r.chip > 0 ? `${r.index}.${r.chip}` : r.index} <span class="f-light">{r.name}</span>
           {r.uuid !== "" && <small title={r.uuid}>{r.uuid}</small>}
         </>
       ),
@@ -76,7 +76,7 @@ function Used({ used, total }: { used: number | undefined; total: number | undef
 const mostUsers = 4;
 
 function Users({ row }: { row: GPURow }) {
-  if (row.users.length === 0) return <span class="none">{l.notUsed}</span>;
+  if (row.users.length === 0) return <span class="f-none">{l.notUsed}</span>;
   return (
     <>
       {row.users.slice(0, mostUsers).map((u, i) => (

@@ -82,7 +82,7 @@ function ItsGPUs({ row, inventory, selector }: { row: InstanceRow; inventory: In
   return (
     <section>
       <h2>{l.itsGPUs}</h2>
-      {mine.length === 0 ? <p class="dim">{l.noItsGPUs}</p> : <Table title={l.itsGPUs} rows={mine} columns={gpuColumns(values, busy, ["worker"])} />}
+      {mine.length === 0 ? <p class="f-dim">{l.noItsGPUs}</p> : <Table title={l.itsGPUs} rows={mine} columns={gpuColumns(values, busy, ["worker"])} />}
     </section>
   );
 }

@@ -70,7 +70,7 @@ function ModelName({ row }: { row: InstanceRow }) {
   // A gateway runs and has no model; an engine without one has a reason.
   const gateway = row.state === "running" && row.instance.state_message === "";
   return (
-    <span class="none" title={gateway ? l.noModelWhy : row.instance.state_message}>
+    <span class="f-none" title={gateway ? l.noModelWhy : row.instance.state_message}>
       {gateway ? l.noModel : l.notKnown}
     </span>
   );

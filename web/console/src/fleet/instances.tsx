@@ -36,7 +36,7 @@ function Instances({ place }: PageProps) {
         <Empty title={l.noInstances}>
           <p>{l.noInstancesHow}</p>
           <Command text={l.noInstancesCommand} />
-          <p class="dim">{l.noInstancesWhy}</p>
+          <p class="f-dim">{l.noInstancesWhy}</p>
           <p>
             <a href="/workers">{l.toWorkers}</a>
           </p>

@@ -49,31 +49,31 @@ export function List<R extends Row>({ place, title, rows, columns, filters: offe
   const problems = rows?.filter((r) => isProblem(r.state)).length ?? 0;
   return (
     <div class="list-page">
-      <div class="list-head">
+      <div class="f-list-head">
         <h1>
-          {title} {rows && <span class="count">{rows.length}</span>}
+          {title} {rows && <span class="f-count">{rows.length}</span>}
         </h1>
-        {problems > 0 && <span class="problems">{l.problems(problems)}</span>}
+        {problems > 0 && <span class="f-problems">{l.problems(problems)}</span>}
       </div>
       <Notices of={lists} />
       {rows && rows.length > 0 && <MetricsNotice error={metricsError} />}
       {notes}
       {!rows ? (
-        lists.some((x) => x.error) ? null : <p class="dim">{l.loading}</p>
+        lists.some((x) => x.error) ? null : <p class="f-dim">{l.loading}</p>
       ) : rows.length === 0 ? (
         lists.some((x) => x.older) ? null : empty
       ) : (
         <>
-          <div class="filters" role="search">
+          <div class="f-filters" role="search">
             <Search text={filters.q} what={title} />
             {offered.map((name) => (
               <Choice key={name} name={name} now={filters[name]} values={choices(rows, name)} />
             ))}
-            <div class="chips" role="group" aria-label={l.states}>
+            <div class="f-chips" role="group" aria-label={l.states}>
               {counts.map(([state, n]) => (
                 <button
                   key={state}
-                  class={`chip tone-${tone(state)}`}
+                  class={`f-chip tone-${tone(state)}`}
                   aria-pressed={filters.states.includes(state)}
                   onClick={() => setQuery((q) => toggleState(q, state), true)}
                 >
@@ -82,13 +82,13 @@ export function List<R extends Row>({ place, title, rows, columns, filters: offe
               ))}
             </div>
             {filtered && (
-              <button class="clear" onClick={() => setQuery((q) => ["q", "state", "cluster", "worker", "model", "page"].forEach((n) => q.delete(n)))}>
+              <button class="f-clear" onClick={() => setQuery((q) => ["q", "state", "cluster", "worker", "model", "page"].forEach((n) => q.delete(n)))}>
                 {l.clear}
               </button>
             )}
           </div>
           {sorted.length === 0 ? (
-            <p class="dim">{l.nothingMatches}</p>
+            <p class="f-dim">{l.nothingMatches}</p>
           ) : (
             <Table
               title={title}
@@ -117,8 +117,8 @@ interface TableProps<R extends Row> {
 export function Table<R extends Row>({ title, rows, columns: all, sorted, sort }: TableProps<R>) {
   const columns = all.filter((c) => !c.ifAny || rows.some((r) => c.value?.(r) !== undefined));
   return (
-    <div class="table-box" tabIndex={0} role="region" aria-label={title}>
-      <table class="list">
+    <div class="f-table-box" tabIndex={0} role="region" aria-label={title}>
+      <table class="f-list">
         <thead>
           <tr>
             {columns.map((c) => (
@@ -137,7 +137,7 @@ export function Table<R extends Row>({ title, rows, columns: all, sorted, sort }
         </thead>
         <tbody>
           {rows.map((row) => (
-            <tr key={row.key} class={isProblem(row.state) ? "problem" : ""}>
+            <tr key={row.key} class={isProblem(row.state) ? "f-sick" : ""}>
               {columns.map((c) =>
                 c.kind === "head" ? (
                   <th key={c.name} scope="row">
@@ -184,7 +184,7 @@ function Choice({ name, now, values }: { name: "cluster" | "worker" | "model"; n
   if (values.length < 2 && now === "") return null;
   const all = now !== "" && !values.includes(now) ? [now, ...values] : values;
   return (
-    <label class="choice">
+    <label class="f-choice">
       {labels[name]}
       <select value={now} onChange={(e) => setQuery((q) => setFilter(q, name, e.currentTarget.value), true)}>
         <option value="">{l.all}</option>
@@ -201,7 +201,7 @@ function Choice({ name, now, values }: { name: "cluster" | "worker" | "model"; n
 function Pager({ page, pages, of }: { page: number; pages: number; of: number }) {
   const to = (n: number) => setQuery((q) => (n === 1 ? q.delete("page") : q.set("page", String(n))));
   return (
-    <nav class="pager" aria-label={l.pagesOf}>
+    <nav class="f-pager" aria-label={l.pagesOf}>
       <button disabled={page === 1} onClick={() => to(page - 1)}>
         {l.previous}
       </button>

@@ -63,7 +63,7 @@ function Known({ row, inventory, place }: { row: ModelRow; inventory: Inventory;
       />
       <section>
         <h2>{l.itsInstances}</h2>
-        {rows.length === 0 ? <p class="dim">{l.noItsInstances}</p> : <Table title={l.itsInstances} rows={rows} columns={instanceColumns(asked, ["model"])} />}
+        {rows.length === 0 ? <p class="f-dim">{l.noItsInstances}</p> : <Table title={l.itsInstances} rows={rows} columns={instanceColumns(asked, ["model"])} />}
       </section>
       <Charts place={place} charts={charts} />
     </>

@@ -28,10 +28,10 @@ export function NativePage({ id }: { id: number }) {
   const older = error instanceof RequestError && error.status === 404;
   return (
     <section aria-busy={reading}>
-      <div class="section-head">
+      <div class="f-section-head">
         <h2>{l.ownPage}</h2>
         {page?.fetched_at !== undefined && (
-          <span class="dim">
+          <span class="f-dim">
             {l.fetched} <Time at={page.fetched_at} />
           </span>
         )}
@@ -41,8 +41,8 @@ export function NativePage({ id }: { id: number }) {
           </button>
         )}
       </div>
-      <p class="dim">{reading && !page ? l.reading : l.ownPageAbout}</p>
-      {older ? <p class="notice">{l.pageOlder}</p> : error && <p class="notice bad" role="alert">{error.message}</p>}
+      <p class="f-dim">{reading && !page ? l.reading : l.ownPageAbout}</p>
+      {older ? <p class="f-notice">{l.pageOlder}</p> : error && <p class="f-notice bad" role="alert">{error.message}</p>}
       {page && <Shows page={page} />}
     </section>
   );
@@ -62,7 +62,7 @@ function Shows({ page }: { page: Page }) {
   if (page.error !== "" && page.metrics.length === 0) {
     return (
       <>
-        <p class="notice bad">{page.error}</p>
+        <p class="f-notice bad">{page.error}</p>
         {page.native !== "" && (
           <>
             <p>{l.gotInstead}</p>
@@ -81,8 +81,8 @@ function Shows({ page }: { page: Page }) {
   };
   return (
     <>
-      {page.error !== "" && <p class="notice bad">{page.error}</p>}
-      <p class="page-summary">
+      {page.error !== "" && <p class="f-notice bad">{page.error}</p>}
+      <p class="f-page-summary">
         {page.coverage && (
           <span title={l.coverageAbout}>
             {l.coverage} <b>{l.coverageOf(page.coverage.families, page.coverage.of)}</b>
@@ -98,10 +98,10 @@ function Shows({ page }: { page: Page }) {
           <b>{unmapped}</b> {l.unmappedMetrics}
         </span>
         {unreadable > 0 && <span>{l.unreadable(unreadable)}</span>}
-        <span class="dim">{l.bytes(format(page.bytes, "bytes", 0))}</span>
-        {page.content_type !== "" && <span class="dim">{page.content_type}</span>}
+        <span class="f-dim">{l.bytes(format(page.bytes, "bytes", 0))}</span>
+        {page.content_type !== "" && <span class="f-dim">{page.content_type}</span>}
       </p>
-      <div class="tabs" role="tablist" aria-label={l.pageViews} ref={bar} onKeyDown={move}>
+      <div class="f-tabs" role="tablist" aria-label={l.pageViews} ref={bar} onKeyDown={move}>
         {tabs.map(([name, title]) => (
           <button key={name} id={`tab-${name}`} role="tab" aria-selected={tab === name} aria-controls="tab-panel" tabIndex={tab === name ? 0 : -1} onClick={() => setTab(name)}>
             {title}
@@ -112,13 +112,13 @@ function Shows({ page }: { page: Page }) {
         {tab === "metrics" && <Metrics page={page} />}
         {tab === "native" && (
           <>
-            {page.truncated && <p class="notice">{l.truncated(format(page.native.length, "bytes", 0), format(page.bytes, "bytes", 0))}</p>}
+            {page.truncated && <p class="f-notice">{l.truncated(format(page.native.length, "bytes", 0), format(page.bytes, "bytes", 0))}</p>}
             <Raw text={page.native} label={l.tabNative} />
           </>
         )}
         {tab === "unified" && (
           <>
-            {page.unified_truncated && <p class="notice">{l.unifiedCut}</p>}
+            {page.unified_truncated && <p class="f-notice">{l.unifiedCut}</p>}
             <Raw text={page.unified} label={l.tabUnified} />
           </>
         )}
@@ -128,9 +128,9 @@ function Shows({ page }: { page: Page }) {
 }
 
 function Raw({ text, label }: { text: string; label: string }) {
-  if (text === "") return <p class="dim">{l.emptyText}</p>;
+  if (text === "") return <p class="f-dim">{l.emptyText}</p>;
   return (
-    <pre class="raw" tabIndex={0} role="region" aria-label={label}>
+    <pre class="f-raw" tabIndex={0} role="region" aria-label={label}>
       {text}
     </pre>
   );
@@ -144,9 +144,9 @@ function Metrics({ page }: { page: Page }) {
   const reports = reportsOf(page, shown, search);
   return (
     <>
-      <div class="filters">
+      <div class="f-filters">
         <input type="search" value={search} placeholder={l.search} aria-label={l.searchMetrics} onInput={(e) => setSearch(e.currentTarget.value)} />
-        <label class="choice">
+        <label class="f-choice">
           {l.show}
           <select value={shown} onChange={(e) => setShown(e.currentTarget.value as Shown)}>
             <option value="all">{l.showAll}</option>
@@ -156,10 +156,10 @@ function Metrics({ page }: { page: Page }) {
         </label>
       </div>
       {reports.length === 0 ? (
-        <p class="dim">{l.nothingMatches}</p>
+        <p class="f-dim">{l.nothingMatches}</p>
       ) : (
-        <div class="table-box tall" tabIndex={0} role="region" aria-label={l.ownPage}>
-          <table class="metrics">
+        <div class="f-table-box f-tall" tabIndex={0} role="region" aria-label={l.ownPage}>
+          <table class="f-metrics">
             <thead>
               <tr>
                 <th scope="col">{l.nativeMetric}</th>
@@ -176,10 +176,10 @@ function Metrics({ page }: { page: Page }) {
                   <td>
                     <code>{r.name}</code>
                   </td>
-                  <td class="dim">{r.type}</td>
+                  <td class="f-dim">{r.type}</td>
                   <td class="number">
                     {r.samples}
-                    {r.unreadable > 0 && <div class="wrong">{l.unreadable(r.unreadable)}</div>}
+                    {r.unreadable > 0 && <div class="f-wrong">{l.unreadable(r.unreadable)}</div>}
                   </td>
                   <td>
                     <Becomes report={r} />
@@ -190,20 +190,20 @@ function Metrics({ page }: { page: Page }) {
           </table>
         </div>
       )}
-      {reports.length > mostRows && <p class="dim">{l.moreMetrics(reports.length - mostRows)}</p>}
-      {page.metrics_left_out > 0 && <p class="dim">{l.metricsLeftOut(page.metrics_left_out)}</p>}
+      {reports.length > mostRows && <p class="f-dim">{l.moreMetrics(reports.length - mostRows)}</p>}
+      {page.metrics_left_out > 0 && <p class="f-dim">{l.metricsLeftOut(page.metrics_left_out)}</p>}
     </>
   );
 }
 
 function Becomes({ report }: { report: NativeReport }) {
-  if (report.outcomes.length === 0) return <span class="dim">{report.why || l.unmapped}</span>;
+  if (report.outcomes.length === 0) return <span class="f-dim">{report.why || l.unmapped}</span>;
   return (
     <>
       {report.outcomes.map((o) => (
         <div key={o.family}>
-          <code class={o.samples > 0 ? "" : "dim"}>{l.asSamples(o.family, o.samples)}</code>
-          {o.why !== "" && <span class="dim"> {o.why}</span>}
+          <code class={o.samples > 0 ? "" : "f-dim"}>{l.asSamples(o.family, o.samples)}</code>
+          {o.why !== "" && <span class="f-dim"> {o.why}</span>}
         </div>
       ))}
     </>

@@ -10,18 +10,18 @@ import { tone } from "./states";
 import { Time } from "./time";
 
 export function State({ state }: { state: string }) {
-  return <span class={`state tone-${tone(state)}`}>{l.stateNames[state] ?? state}</span>;
+  return <span class={`f-state tone-${tone(state)}`}>{l.stateNames[state] ?? state}</span>;
 }
 
 /** A name that may be long, as a link if it leads somewhere: cut in the row, whole in its title. */
 export function Name({ href, children: name }: { href?: string; children: string }) {
-  if (name === "") return <span class="none">{l.none}</span>;
+  if (name === "") return <span class="f-none">{l.none}</span>;
   return href === undefined ? (
-    <span class="short" title={name}>
+    <span class="f-short" title={name}>
       {name}
     </span>
   ) : (
-    <a class="short" href={href} title={name}>
+    <a class="f-short" href={href} title={name}>
       {name}
     </a>
   );
@@ -29,16 +29,16 @@ export function Name({ href, children: name }: { href?: string; children: string
 
 /** A text that may be long: cut in the row, whole in its title. */
 export function Cut({ text }: { text: string }) {
-  if (text === "") return <span class="none">{l.none}</span>;
+  if (text === "") return <span class="f-none">{l.none}</span>;
   return (
-    <span class="cut" title={text}>
+    <span class="f-cut" title={text}>
       {text}
     </span>
   );
 }
 
 export function OrNone({ children }: { children: string | number | undefined }) {
-  return children === undefined || children === "" ? <span class="none">{l.none}</span> : <>{children}</>;
+  return children === undefined || children === "" ? <span class="f-none">{l.none}</span> : <>{children}</>;
 }
 
 /** What is wrong with the lists that a page shows. */
@@ -49,7 +49,7 @@ export function Notices({ of }: { of: readonly Listed<unknown>[] }) {
   return (
     <>
       {failed?.error && (
-        <p class="notice bad" role="alert">
+        <p class="f-notice bad" role="alert">
           {failed.items === undefined ? "" : l.stale + " "}
           {failed.error.message}
           {failed.at !== undefined && (
@@ -60,8 +60,8 @@ export function Notices({ of }: { of: readonly Listed<unknown>[] }) {
           )}
         </p>
       )}
-      {older && <p class="notice">{l.older}</p>}
-      {how === "asking" && <p class="notice faint">{l.asking}</p>}
+      {older && <p class="f-notice">{l.older}</p>}
+      {how === "asking" && <p class="f-notice faint">{l.asking}</p>}
     </>
   );
 }
@@ -69,8 +69,8 @@ export function Notices({ of }: { of: readonly Listed<unknown>[] }) {
 /** Says why there are no metrics, if there are none. */
 export function MetricsNotice({ error }: { error: Error | undefined }) {
   const settings = useSettings();
-  if (settings && !settings.prometheus.available) return <p class="notice faint">{l.noMetrics(settings.prometheus.reason || l.noPrometheus)}</p>;
-  if (error) return <p class="notice bad">{`${l.metricsFailed}: ${error.message}`}</p>;
+  if (settings && !settings.prometheus.available) return <p class="f-notice faint">{l.noMetrics(settings.prometheus.reason || l.noPrometheus)}</p>;
+  if (error) return <p class="f-notice bad">{`${l.metricsFailed}: ${error.message}`}</p>;
   return null;
 }
 
@@ -82,7 +82,7 @@ export function useHasMetrics(): boolean {
 
 export function Empty({ title, children }: { title: string; children: ComponentChildren }) {
   return (
-    <section class="empty">
+    <section class="f-empty">
       <h2>{title}</h2>
       {children}
     </section>
@@ -99,7 +99,7 @@ export function Command({ text }: { text: string }) {
     });
   };
   return (
-    <div class="command">
+    <div class="f-command">
       <code tabIndex={0}>{text}</code>
       {"clipboard" in navigator && (
         <button onClick={copy} aria-live="polite">

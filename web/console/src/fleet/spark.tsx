@@ -12,7 +12,7 @@ export function Spark({ series, asked, unit, decimals, most, what }: { series: S
   const path = series ? sparkPath(series, asked.range.from, asked.range.to, asked.step, width, height, most) : "";
   if (!series || path === "") {
     return (
-      <span class="none" title={asked.answers ? l.notMeasured : undefined}>
+      <span class="f-none" title={asked.answers ? l.notMeasured : undefined}>
         {l.none}
       </span>
     );
@@ -20,7 +20,7 @@ export function Spark({ series, asked, unit, decimals, most, what }: { series: S
   const now = newest(series, asked.range.to, asked.step);
   const text = now === undefined ? l.none : format(now, unit, decimals);
   return (
-    <span class="spark" role="img" aria-label={l.sparkline(what, text)} title={l.sparkline(what, text)}>
+    <span class="f-spark" role="img" aria-label={l.sparkline(what, text)} title={l.sparkline(what, text)}>
       <svg viewBox={`0 0 ${width} ${height}`} width={width} height={height} aria-hidden="true">
         <path d={path} fill="none" stroke="var(--accent)" stroke-width="1.3" stroke-linejoin="round" />
       </svg>

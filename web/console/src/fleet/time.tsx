@@ -19,7 +19,7 @@ export function Time({ at, bare, words }: TimeProps) {
     const timer = setTimeout(() => set(Date.now()), nextChange(age(ms, now)));
     return () => clearTimeout(timer);
   }, [ms, now]);
-  if (ms === undefined) return <span class="none">{t.fleet.none}</span>;
+  if (ms === undefined) return <span class="f-none">{t.fleet.none}</span>;
   const text = duration(age(ms, Math.max(now, Date.now() - 500)));
   return (
     <time dateTime={new Date(ms).toISOString()} title={absolute(ms)}>

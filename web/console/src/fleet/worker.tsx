@@ -56,7 +56,7 @@ function Known({ row, inventory, place }: { row: WorkerRow; inventory: Inventory
             : [
                 l.labels,
                 labels.map(([k, v]) => (
-                  <span key={k} class="label">{`${k}=${v}`}</span>
+                  <span key={k} class="f-label">{`${k}=${v}`}</span>
                 )),
               ],
         ]}
@@ -87,7 +87,7 @@ function ItsInstances({ row, inventory, selector }: Of) {
   return (
     <section>
       <h2>{l.itsInstances}</h2>
-      {rows.length === 0 ? <p class="dim">{l.noItsInstances}</p> : <Table title={l.itsInstances} rows={rows} columns={instanceColumns(asked, ["worker"])} />}
+      {rows.length === 0 ? <p class="f-dim">{l.noItsInstances}</p> : <Table title={l.itsInstances} rows={rows} columns={instanceColumns(asked, ["worker"])} />}
     </section>
   );
 }
@@ -102,7 +102,7 @@ function ItsGPUs({ row, inventory, selector }: Of) {
   return (
     <section>
       <h2>{l.itsGPUs}</h2>
-      {rows.length === 0 ? <p class="dim">{l.noWorkerGPUs}</p> : <Table title={l.itsGPUs} rows={rows} columns={gpuColumns(values, busy, ["worker"])} />}
+      {rows.length === 0 ? <p class="f-dim">{l.noWorkerGPUs}</p> : <Table title={l.itsGPUs} rows={rows} columns={gpuColumns(values, busy, ["worker"])} />}
     </section>
   );
 }

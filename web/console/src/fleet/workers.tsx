@@ -42,7 +42,7 @@ function Workers({ place }: PageProps) {
         <Empty title={l.noWorkers}>
           <p>{l.noWorkersHow}</p>
           <Command text={settings?.join_command || "stackscope-worker --server-url " + location.origin + " --token-file FILE"} />
-          <p class="dim">{l.noWorkersToken}</p>
+          <p class="f-dim">{l.noWorkersToken}</p>
         </Empty>
       }
     />
