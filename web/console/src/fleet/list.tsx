@@ -40,8 +40,21 @@ export function List<R extends Row>({ place, title, rows, columns, filters: offe
   const column = columns.find((c) => c.name === filters.sort && c.value);
   const found = useMemo(() => (rows ? matching(rows, filters) : []), [rows, filters]);
   const counts = useMemo(() => countStates(found, filters.states), [found, filters]);
-  const sorted = sortRows(inStates(found, filters.states), column?.value, filters.descending);
-  const { rows: shown, page, pages } = pageOf(sorted, filters.page);
+  const sorted = useMemo(() => sortRows(inStates(found, filters.states), column?.value, filters.descending), [found, filters, column]);
+  const { rows: shown, page, pages } = useMemo(() => pageOf(sorted, filters.page), [sorted, filters.page]);
+  // The same element is not drawn again: a report of a worker changes nothing here.
+  const table = useMemo(
+    () => (
+      <Table
+        title={title}
+        rows={shown}
+        columns={columns}
+        sorted={column && { name: column.name, descending: filters.descending }}
+        sort={(c) => setQuery((q) => setFilter(q, "sort", nextSort(filters, c.name, c.highestFirst ?? false)), true)}
+      />
+    ),
+    [title, shown, columns, column, filters],
+  );
   useEffect(() => {
     document.title = `${title} · stackscope`;
   }, [title]);
@@ -90,13 +103,7 @@ export function List<R extends Row>({ place, title, rows, columns, filters: offe
           {sorted.length === 0 ? (
             <p class="f-dim">{l.nothingMatches}</p>
           ) : (
-            <Table
-              title={title}
-              rows={shown}
-              columns={columns}
-              sorted={column && { name: column.name, descending: filters.descending }}
-              sort={(c) => setQuery((q) => setFilter(q, "sort", nextSort(filters, c.name, c.highestFirst ?? false)), true)}
-            />
+            table
           )}
           {sorted.length > perPage && <Pager page={page} pages={pages} of={sorted.length} />}
         </>

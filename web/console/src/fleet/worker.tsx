@@ -17,7 +17,7 @@ import { sortRows } from "./filters";
 import { Time } from "./time";
 
 export function WorkerPage({ id, place }: { id: number; place: Place }) {
-  const { inventory, lists } = useInventory();
+  const { inventory, lists } = useInventory(true);
   const row = useMemo(() => inventory && workerRows(inventory).find((r) => r.item.id === id), [inventory, id]);
   return (
     <Detail

@@ -23,7 +23,7 @@ export default function Page({ place }: PageProps) {
 const asked30 = [expressions.busy(), expressions.memory(), expressions.gpus()];
 
 function Workers({ place }: PageProps) {
-  const { inventory, lists } = useInventory();
+  const { inventory, lists } = useInventory(true);
   const settings = useSettings();
   const rows = useMemo(() => inventory && workerRows(inventory), [inventory]);
   const metrics = useHasMetrics();
