@@ -1,8 +1,18 @@
 // What the server says about itself, asked once.
 import { useEffect } from "preact/hooks";
-import { json } from "./request";
-import { settings, type Settings } from "./types";
+import { flag, optional, shape, text } from "./check";
+import { json, type Check } from "./request";
 import { useValue, Value } from "./value";
+
+const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
+
+const settings = shape({
+  version: orEmpty,
+  prometheus: shape({ available: flag, ui: orEmpty, reason: orEmpty }),
+  grafana: shape({ phase: orEmpty, url: orEmpty, reason: orEmpty }),
+  join_command: orEmpty,
+});
+export type Settings = ReturnType<typeof settings>;
 
 const known = new Value<Settings | undefined>(undefined);
 let asking: Promise<Settings | undefined> | undefined;

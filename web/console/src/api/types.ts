@@ -1,4 +1,4 @@
-// What /v2 and /console/settings answer: the shapes of internal/wire.
+// What /v2 answers: the shapes of internal/wire.
 import { flag, list, number, optional, shape, text, texts } from "./check";
 import type { Check } from "./request";
 
@@ -107,15 +107,6 @@ export const page = shape({
 });
 export type Page = Of<typeof page>;
 
-export const settings = shape({
-  version: orEmpty,
-  prometheus: shape({ available: flag, ui: orEmpty, reason: orEmpty }),
-  grafana: shape({ phase: orEmpty, url: orEmpty, reason: orEmpty }),
-  needs_token: orFalse,
-  join_command: orEmpty,
-});
-export type Settings = Of<typeof settings>;
-
 export const dashboardEntry = shape({ uid: text, title: text, description: orEmpty, slug: orEmpty });
 export type DashboardEntry = Of<typeof dashboardEntry>;
 
@@ -123,3 +114,5 @@ export function items<T>(check: Check<T>): Check<T[]> {
   const body = shape({ items: list(check) });
   return (value, at) => body(value, at).items as T[];
 }
+
+export type { Settings } from "./settings";
