@@ -8,16 +8,18 @@ import { date, fitting } from "./ticks";
 interface Props {
   width: number;
   height: number;
+  /** What the picture is of: it is drawn again when one differs. */
+  of: readonly unknown[];
   draw(ctx: CanvasRenderingContext2D): void;
 }
 
 /** A canvas that draws itself after each change. */
-export function Canvas({ width, height, draw }: Props) {
+export function Canvas({ width, height, of, draw }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
     const ctx = fit(canvas.current!, width, height);
     if (ctx) draw(ctx);
-  });
+  }, [width, height, ...of]);
   return <canvas ref={canvas} aria-hidden="true" />;
 }
 

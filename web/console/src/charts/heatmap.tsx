@@ -33,7 +33,7 @@ function Heatmap(props: DrawingProps) {
         inspect={(time, y) => inspect(props, cells, box, ink, time, y)}
         heights={() => cells.buckets.map((_, i) => box.height - (i + 0.5) * row)}
       >
-        <Canvas width={width} height={height} draw={(ctx) => draw(ctx, props, cells, box, ink)} />
+        <Canvas width={width} height={height} of={[cells, ink]} draw={(ctx) => draw(ctx, props, cells, box, ink)} />
       </Surface>
     </div>
   );

@@ -9,6 +9,7 @@ import type { MarkGroup } from "./marks";
 import { runs } from "./stack";
 import type { Box } from "./surface";
 import { date, fitting, valueTicks } from "./ticks";
+import { valueRange } from "./valuerange";
 
 export interface Picture {
   panel: Panel;
@@ -204,20 +205,4 @@ function clip({ ctx, bbox }: uPlot): void {
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
-}
-
-/** The range of the y axis by Grafana's rules: fixed ends, ends that yield to larger values, and a margin of a tenth. */
-export function valueRange(panel: Panel, lines: readonly Line[], low: number | null, high: number | null): [number, number] {
-  const soft = Math.max(...lines.filter((l) => l.shown).map((l) => l.look.softMax ?? -Infinity));
-  const { min, max } = panel;
-  const least = low ?? min ?? 0;
-  const most = high ?? least;
-  const one = panel.unit === "percent" ? 100 : 1;
-  if (least === 0 && most === 0 && soft === -Infinity && max === undefined) return [min ?? 0, Math.max(one, (min ?? 0) + one)];
-  const [from, to] = uPlot.rangeNum(least, most, {
-    min: { pad: 0.1, hard: min ?? -Infinity, soft: 0, mode: 3 },
-    max: { pad: 0.1, hard: max ?? Infinity, soft: soft === -Infinity ? 0 : soft, mode: soft === -Infinity ? 3 : 1 },
-  });
-  const ends: [number, number] = [min ?? from ?? 0, max ?? to ?? 1];
-  return ends[0] < ends[1] ? ends : [ends[0], ends[0] + one];
 }

@@ -86,10 +86,10 @@ function Timeline(props: DrawingProps) {
           inspect={(time, y) => inspect(props, view, ink, time, y)}
           heights={() => rows.map((_, i) => (i + 0.5) * row)}
         >
-          <Canvas width={width} height={picture} draw={(ctx) => drawRows(ctx, props, view, ink)} />
+          <Canvas width={width} height={picture} of={[view, ink]} draw={(ctx) => drawRows(ctx, props, view, ink)} />
         </Surface>
       </div>
-      <Canvas width={width} height={axis} draw={(ctx) => drawTimes(ctx, data.range, { ...box, top: 0, height: 0 }, ink)} />
+      <Canvas width={width} height={axis} of={[view, ink]} draw={(ctx) => drawTimes(ctx, data.range, { ...box, top: 0, height: 0 }, ink)} />
       {view.legend > 0 && <Legend entries={entries(props, rows, ink)} height={view.legend} />}
     </div>
   );

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Panel } from "../model/dashboard";
 import { looks } from "./overrides";
-import { valueRange } from "./plot";
+import { valueRange } from "./valuerange";
 
 const range = (low: number | null, high: number | null, more: Partial<Panel> = {}) => {
   const panel: Panel = { id: 1, kind: "timeseries", title: "", x: 0, y: 0, w: 12, h: 8, ...more };
@@ -17,6 +17,15 @@ test("fixed ends hold whatever the values are", () => {
 test("the soft end yields to larger values alone", () => {
   expect(range(0, 1, { min: 0, ...softMax(4) })).toEqual([0, 4]);
   expect(range(0, 40, { min: 0, ...softMax(4) })[1]).toBeGreaterThanOrEqual(40);
+});
+
+// From uPlot 1.6.32's rangeNum with the configuration that Grafana gives it.
+test.each([
+  [0, 97, 0, 107], [12, 97, 3, 106], [60, 64.3, 59.5, 64.8], [-3, 8, -5, 10], [-40, -10, -43, -7], [5, 5, 0, 10], [-5, -5, -10, 0],
+  [1e-7, 4e-7, 7e-8, 4.3e-7], [82.1, 82.4, 82.07, 82.43], [0, 1e12, 0, 1.1e12],
+])("%d to %d are drawn from %d to %d", (low, high, from, to) => {
+  const ends = range(low, high).map((v) => Number(v.toPrecision(9)) + 0);
+  expect(ends).toEqual([from, to]);
 });
 
 test("values of nothing but zero have a visible axis", () => {
