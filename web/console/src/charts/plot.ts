@@ -8,7 +8,7 @@ import type { Line, Lines } from "./lines";
 import type { MarkGroup } from "./marks";
 import { runs } from "./stack";
 import type { Box } from "./surface";
-import { date, fitting, valueTicks } from "./ticks";
+import { date, fitting, ticksIn, valueTicks } from "./ticks";
 import { valueRange } from "./valuerange";
 
 export interface Picture {
@@ -98,7 +98,7 @@ export class Plot {
           ...axis,
           gap: 6,
           size: (u, values, i, cycle) => (cycle > 1 ? (u.axes[i] as { _size?: number })._size! : Math.ceil(Math.max(24, ...(values ?? []).map(textWidth))) + 14),
-          splits: (u, _i, min, max) => valueTicks(min, max, u.bbox.height / uPlot.pxRatio / 28, unit, decimals),
+          splits: (u, _i, min, max) => valueTicks(min, max, ticksIn(u.bbox.height / uPlot.pxRatio), unit, decimals),
           values: (_, splits) => formatAxis(splits, unit, decimals),
         },
       ],

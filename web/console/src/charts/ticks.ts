@@ -65,6 +65,9 @@ export function fitting(range: Range, width: number, margin: number): Tick[] {
   return timeTicks(range, width).filter((tick) => ((range.to - tick.time) / (range.to - range.from)) * width + margin >= tick.label.length * 3);
 }
 
+/** How many values an axis of a height in pixels has about: fewer per pixel the higher it is. */
+export const ticksIn = (height: number) => Math.min(height / 28, 3 + height / 75);
+
 /** The ticks of a value axis: round in the unit, at most about `most`. */
 export function valueTicks(min: number, max: number, most: number, unit?: string, decimals?: number): number[] {
   if (!(max > min)) return [];
