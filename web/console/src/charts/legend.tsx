@@ -91,6 +91,7 @@ export function paintLegend(ctx: CanvasRenderingContext2D, entries: readonly Ent
   const shown = entries.filter((e) => e.shown);
   ctx.save();
   ctx.font = font;
+  ctx.textAlign = "left";
   ctx.textBaseline = "middle";
   wrap(shown.map((e) => entryWidth(e.name)), width).slice(0, Math.floor(height / lineHeight)).forEach((line, row) => {
     let x = left;
