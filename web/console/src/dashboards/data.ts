@@ -50,7 +50,9 @@ export function usePanelData(panel: Panel, board: Board, visible: boolean, width
     );
     return () => {
       end();
+      if (loaded.current === round) return;
       abort.abort();
+      set((s) => (s.loading ? { ...s, loading: false } : s)); // it may have left the sight
     };
   }, [panel, round, visible, ready]);
   return shown;

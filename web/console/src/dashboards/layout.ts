@@ -19,7 +19,7 @@ export interface Placed {
   lines: number;
 }
 
-/** Panels that share lines. One that grows is a table alone on the whole width: it is as high as its rows, at most its lines. */
+/** Panels that share lines. One that grows is a table or a text alone on the whole width: it is as high as its content, at most its lines. */
 export interface Band {
   panels: Placed[];
   lines: number;
@@ -43,7 +43,7 @@ export function place(row: Row, width: Width): Band[] {
     end = Math.max(end, p.line + p.lines);
     band.lines = end - begin;
   }
-  for (const b of bands) b.grows = b.panels.length === 1 && b.panels[0]!.columns === 24 && b.panels[0]!.panel.kind === "table";
+  for (const b of bands) b.grows = b.panels.length === 1 && b.panels[0]!.columns === 24 && ["table", "text"].includes(b.panels[0]!.panel.kind);
   return bands;
 }
 

@@ -1,10 +1,13 @@
 // Why a panel has no data, as far as one question to Prometheus can tell.
 import type { Series } from "../model/panel";
-import type { Values } from "../prometheus/template";
+import { variablesIn, type Values } from "../prometheus/template";
 import { selectorsIn, type Selector } from "./selectors";
+import type { Chosen } from "./variables";
 
 /** A reason; the texts are in texts/en/shell.ts. */
 export type Reason =
+  /** All chosen values of a variable are gone; options are those that the range has. */
+  | { kind: "gone"; label: string; values: string[]; options: string[] }
   /** Nothing has the metric in the last week. */
   | { kind: "never"; metric: string }
   /** It was there at another time; last in seconds since the epoch. */
@@ -13,6 +16,15 @@ export type Reason =
   | { kind: "others"; metric: string; variable: string; values: string[]; others: string[] }
   /** The metrics are there, and the expression gives nothing. */
   | { kind: "empty"; metrics: string[] };
+
+/** The variable that the expressions need and none of whose chosen values is there: it explains without a question. */
+export function gone(exprs: readonly string[], chosen: readonly Chosen[]): Reason | undefined {
+  for (const c of chosen) {
+    if (c.missing.length === 0 || c.missing.length < c.values.length) continue;
+    if (exprs.some((e) => variablesIn(e).includes(c.variable.name))) return { kind: "gone", label: c.variable.label, values: c.missing, options: c.options!.filter((o) => !c.missing.includes(o)) };
+  }
+  return undefined;
+}
 
 const mostSelectors = 3;
 const lookBack = "7d:15m";
@@ -48,7 +60,7 @@ export function reason(q: Question, answer: readonly Series[], values: Values): 
   for (const [i, s] of q.selectors.entries()) {
     const rows = answer.filter((a) => a.labels["asked"] === String(i)).map((a) => ({ labels: a.labels, value: a.values.at(-1) ?? 0 }));
     const inRange = rows.filter((r) => r.value > 0);
-    if (rows.length === 0) return { kind: "never", metric: s.metric };
+    if (rows.length === 0) return { kind: "never", metric: s.text };
     let matching = inRange;
     for (const { label, variable } of s.chosen) {
       const v = Object.hasOwn(values, variable) ? values[variable] : undefined;
@@ -56,12 +68,12 @@ export function reason(q: Question, answer: readonly Series[], values: Values): 
       const left = matching.filter((r) => v.values.includes(r.labels[label] ?? ""));
       if (left.length === 0 && matching.length > 0) {
         const others = [...new Set(matching.map((r) => r.labels[label] ?? ""))].filter((o) => o !== "").sort();
-        return { kind: "others", metric: s.metric, variable, values: [...v.values], others };
+        return { kind: "others", metric: s.text, variable, values: [...v.values], others };
       }
       matching = left;
     }
-    if (inRange.length === 0) return { kind: "earlier", metric: s.metric, last: Math.max(...rows.map((r) => -r.value)) };
-    present.push(s.metric);
+    if (inRange.length === 0) return { kind: "earlier", metric: s.text, last: Math.max(...rows.map((r) => -r.value)) };
+    present.push(s.text);
   }
   return { kind: "empty", metrics: present };
 }

@@ -132,6 +132,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
   }
 
   const stale = shown.data && shown.failure && shown.at !== undefined;
+  const age = text.ago((Date.now() - (shown.at ?? 0)) / 1000);
   return (
     <section
       ref={root}
@@ -160,8 +161,8 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
             </Tip>
           )}
           {stale && (
-            <Tip label={text.stale(text.ago((Date.now() - shown.at!) / 1000))} className="warn">
-              {text.staleWhy(shown.failure!.message, shown.failure!.todo)}
+            <Tip label={width < 260 ? text.staleShort : text.stale(age)} className="warn">
+              {text.staleWhy(age, shown.failure!.message, shown.failure!.todo)}
             </Tip>
           )}
           {panel.kind !== "text" && <PanelMenu panel={panel} board={board} width={inner} drawing={drawing} props={props} body={body} full={!!full} />}

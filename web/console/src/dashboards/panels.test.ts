@@ -7,7 +7,7 @@ import { carried, grafanaURL } from "./urls";
 import { columnsWidth, heightOf, panelOf, place, widthOf } from "./layout";
 import { allowed, fillLink } from "./links";
 import { marksOf } from "./marks";
-import { question, reason } from "./nodata";
+import { gone, question, reason } from "./nodata";
 import { prometheusURL } from "./urls";
 import { selectorsIn } from "./selectors";
 
@@ -76,6 +76,7 @@ describe("selectors", () => {
     ["topk($n, a) and a", ["a"]],
     ["$price * time() * x", ["x"]],
     ['a{x="}"} + max_over_time(b[1h:5m] @ end())', ['a{x="}"}', "b"]],
+    ['m{s="a"} unless m{s="b", c="$c"}', ["m"]],
     ["", []],
     ['a{x="unclosed', ["a"]],
   ])("%s", (expr, want) => expect(selectorsIn(expr).map((s) => s.text)).toEqual(want));
@@ -100,6 +101,13 @@ describe("why there is no data", () => {
     expect(reason(q, [row("0", 3, { c: "c1" }), row("1", 1, { c: "c1", m: "m3" })], values)).toMatchObject({ kind: "others", metric: "b", variable: "m", others: ["m3"] });
   });
   test("all is there", () => expect(reason(q, [row("0", 3, { c: "c1" }), row("1", 1, { c: "c1", m: "m2" })], values)).toEqual({ kind: "empty", metrics: ["a", "b"] }));
+  test("a chosen value that is gone needs no question", () => {
+    const variable = { name: "m", label: "Model", query: "" };
+    const chosen = [{ variable, values: ["x"], options: ["a", "b"], missing: ["x"] }];
+    expect(gone(['up{m="$m"}'], chosen)).toEqual({ kind: "gone", label: "Model", values: ["x"], options: ["a", "b"] });
+    expect(gone(["up"], chosen)).toBeUndefined();
+    expect(gone(['up{m="$m"}'], [{ ...chosen[0]!, values: ["x", "a"] }])).toBeUndefined();
+  });
   test("All excludes nothing", () => expect(reason(q, [row("0", 3, { c: "x" }), row("1", 1, { c: "x" })], { c: { all: true, values: [], pattern: true } })).toMatchObject({ kind: "empty" }));
 });
 

@@ -57,7 +57,7 @@ function RowView({ row, bands, width, board, pixels }: { row: Row; bands: (Band 
     open &&
     bands.map((band) =>
       band.grows ? (
-        <div key={band.panels[0]!.panel.id} class="band" style={{ minHeight: `${heightOf(3)}px` }}>
+        <div key={band.panels[0]!.panel.id} class="band">
           {frame(band.panels[0]!, band.early, width === "narrow" ? "free" : "limited")}
         </div>
       ) : (

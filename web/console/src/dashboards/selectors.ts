@@ -67,8 +67,10 @@ function add(found: Map<string, Selector>, metric: string, matchers: string): vo
   metric = metric.replace(/_bucket$/, "_count"); // a histogram has both, and far fewer series of this one
   const text = metric + (kept.length > 0 ? `{${kept.join(", ")}}` : "");
   const name = metric || /__name__\s*=~?\s*"([^"]*)"/.exec(matchers)?.[1];
-  if (!name || text === "" || found.has(name)) return;
-  found.set(name, { metric: name, text, chosen });
+  if (!name || text === "") return;
+  const before = found.get(name);
+  if (!before) found.set(name, { metric: name, text, chosen });
+  else if (before.text !== text && metric) before.text = metric; // whichever of its series the expression needs
 }
 
 function endOfString(text: string, at: number): number {

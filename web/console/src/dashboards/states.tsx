@@ -30,6 +30,13 @@ export function Message({ word, children, small, alarm }: { word: string; childr
 /** No data, in the panel's own words if it has some, and why. */
 export function NoData({ reason, board, small, word }: { reason: Reason | undefined; board: Board; small: boolean; word: string | undefined }) {
   const told = reason && !(word !== undefined && reason.kind === "empty"); // the panel's words say more
+  if (reason?.kind === "gone") {
+    return (
+      <Message word={text.goneShort(reason.label, reason.values)} small={small}>
+        {text.goneOthers(reason.options)}
+      </Message>
+    );
+  }
   return (
     <Message word={word ? word[0]!.toUpperCase() + word.slice(1) : text.noData} small={small}>
       {told && explain(reason, board)}
@@ -60,6 +67,8 @@ function explain(reason: Reason, board: Board): ComponentChildren {
       const label = board.round.chosen.find((c) => c.variable.name === reason.variable)?.variable.label ?? reason.variable;
       return text.others(label, reason.values, reason.metric, reason.others);
     }
+    case "gone":
+      return text.goneOthers(reason.options);
     case "empty":
       return text.empty(reason.metrics);
   }

@@ -2,13 +2,15 @@
 import type { Series } from "../model/panel";
 import { instant } from "../prometheus/client";
 import type { Round } from "./board";
-import { question, reason, type Reason } from "./nodata";
+import { gone, question, reason, type Reason } from "./nodata";
 
 const kept = new Map<string, { at: number; answer: Promise<Series[]> }>();
 const minutes = 5;
 
 /** Why the expressions (variables not filled in) have no data; undefined if Prometheus can't tell. */
 export async function why(exprs: readonly string[], round: Round): Promise<Reason | undefined> {
+  const absent = gone(exprs, round.chosen);
+  if (absent) return absent;
   const q = question(exprs, round.range.to - round.range.from);
   if (!q) return undefined;
   const key = `${q.expr} ${round.time.from} ${round.time.to}`;

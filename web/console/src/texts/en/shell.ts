@@ -29,6 +29,8 @@ export const shell = {
   none: "None",
   noOptions: "Nothing to choose",
   gone: (label: string, values: readonly string[]) => `No data for ${label} ${few(values)} in this range.`,
+  goneShort: (label: string, values: readonly string[]) => `No data for ${label} ${few(values)}`,
+  goneOthers: (options: readonly string[]) => (options.length > 0 ? `This range has ${few(options, 5)}.` : "This range has no other."),
   goneOption: (value: string) => `${value} (no data)`,
   optionsFailed: (label: string, why: string) => `The choices of ${label} could not be read: ${why}`,
 
@@ -71,7 +73,8 @@ export const shell = {
   notCopied: (why: string) => `Could not be copied: ${why}`,
 
   stale: (age: string) => `Stale: ${age} old`,
-  staleWhy: (why: string, todo: string) => `The refresh failed: ${why} ${todo}`,
+  staleShort: "Stale",
+  staleWhy: (age: string, why: string, todo: string) => `These data are ${age} old. The refresh failed: ${why.replace(/\.?$/, ".")} ${todo}`,
   ago: (seconds: number) => (seconds < 90 ? `${Math.round(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`),
   queryFailed: (letter: string, why: string) => `Query ${letter} failed: ${why}`,
   limited: (shown: number) => `Only the first ${shown} series are read. Choose fewer by the variables.`,
