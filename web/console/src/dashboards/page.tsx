@@ -25,6 +25,7 @@ import { VariableBar } from "./varbar";
 import { write } from "./variables";
 
 const text = t.shell;
+const paperWidth = 712; // of A4 and Letter within the browsers' margins, in CSS pixels
 
 /** Asks for what a dashboard's page needs first. Call it before anything is drawn. */
 export function prefetch(uid: string): void {
@@ -99,7 +100,7 @@ function Shown({ dashboard, settings, list, place }: { dashboard: Dashboard; set
   const marks = useMarks(dashboard.annotations, off, round, dashboard.rows.every((r) => r.panels.every((p) => isReady(p, round))));
   const { printing, left, print } = usePrint(shared.busy);
   const [ref, measured] = useWidth();
-  const pixels = printing ? 1000 : measured;
+  const pixels = printing ? paperWidth : measured;
 
   const setTime = (next: TimeRange) =>
     setQuery((q) => {
@@ -111,6 +112,7 @@ function Shown({ dashboard, settings, list, place }: { dashboard: Dashboard; set
     [shared, round, marks, printing, settings],
   );
 
+  const unavailable = settings && !settings.prometheus.available ? settings.prometheus.reason : undefined;
   const view = query.get("viewPanel");
   const full = view === null ? undefined : panelOf(dashboard.rows, Number(view));
   useEffect(() => {
@@ -126,7 +128,7 @@ function Shown({ dashboard, settings, list, place }: { dashboard: Dashboard; set
     <div class={full ? "dashboard full" : "dashboard"}>
       <Head dashboard={dashboard} list={list} settings={settings} query={query} print={print} />
       <div class="controls" role="group" aria-label={text.controls}>
-        <VariableBar chosen={chosen} failures={failures} set={(name, next) => setQuery((q) => write(q, dashboard.variables, name, next))} />
+        <VariableBar chosen={chosen} failures={unavailable === undefined ? failures : new Map()} set={(name, next) => setQuery((q) => write(q, dashboard.variables, name, next))} />
         {dashboard.annotations && <Marks names={dashboard.annotations.map((a) => a.name)} off={off} />}
         <TimePicker
           time={time}
@@ -137,6 +139,11 @@ function Shown({ dashboard, settings, list, place }: { dashboard: Dashboard; set
           again={again}
         />
       </div>
+      {unavailable !== undefined && (
+        <p class="problem" role="status">
+          {text.noPrometheus(unavailable)}
+        </p>
+      )}
       {left !== undefined && (
         <p role="status" class="printing">
           {text.printing(left)}

@@ -45,7 +45,8 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
   const inner = width - 2 * padding - 2;
   const visible = (seen || board.printing) && unknown.length === 0;
   const shown = usePanelData(panel, board, visible, inner);
-  const theme = useTheme();
+  const shownTheme = useTheme();
+  const theme = board.printing ? "light" : shownTheme;
   const [note, setNote] = useState<string | undefined>();
   const [hidden, setHidden] = useState<ReadonlySet<string>>(() => board.hidden.get(panel.id) ?? new Set());
   const { round, cursor, zoom } = board;
@@ -168,7 +169,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
           {panel.kind !== "text" && <PanelMenu panel={panel} board={board} width={inner} drawing={drawing} props={props} body={body} full={!!full} />}
         </header>
       )}
-      <div class={grows ? "body grows" : "body"} ref={body} style={grows === "limited" ? { maxHeight: `${room + padding}px` } : {}}>
+      <div data-unprinted={text.notPrinted} class={grows ? "body grows" : "body"} ref={body} style={grows === "limited" ? { maxHeight: `${room + padding}px` } : {}}>
         {content}
       </div>
       {note !== undefined && !empty && <p class="note">{note}</p>}

@@ -22,6 +22,16 @@ export function usePrint(busy: Busy): { printing: boolean; left?: number; print(
     };
   }, []);
   useEffect(() => {
+    if (!printing) return;
+    const root = document.documentElement;
+    const theme = root.dataset["theme"];
+    root.dataset["theme"] = "light"; // paper is white
+    return () => {
+      if (theme === undefined) delete root.dataset["theme"];
+      else root.dataset["theme"] = theme;
+    };
+  }, [printing]);
+  useEffect(() => {
     if (!printing || !asked.current) return;
     let timer: ReturnType<typeof setTimeout>;
     const look = () => {

@@ -6,6 +6,8 @@ const few = (values: readonly string[], most = 3) =>
 /** A metric's name; a pattern of many is cut. */
 const named = (metric: string) => (metric.length > 70 ? metric.slice(0, 60) + "…" : metric);
 
+const sentence = (text: string) => text.replace(/\.?$/, ".");
+
 const units: Record<string, string> = { s: "second", m: "minute", h: "hour", d: "day", w: "week" };
 
 /** "30m" as "30 minutes". */
@@ -32,7 +34,7 @@ export const shell = {
   goneShort: (label: string, values: readonly string[]) => `No data for ${label} ${few(values)}`,
   goneOthers: (options: readonly string[]) => (options.length > 0 ? `This range has ${few(options, 5)}.` : "This range has no other."),
   goneOption: (value: string) => `${value} (no data)`,
-  optionsFailed: (label: string, why: string) => `The choices of ${label} could not be read: ${why}`,
+  optionsFailed: (label: string, why: string) => `The choices of ${label} could not be read: ${sentence(why)}`,
 
   last: (duration: string) => `Last ${long(duration)}`,
   range: (from: string, to: string) => `${from} to ${to}`,
@@ -56,7 +58,7 @@ export const shell = {
   marks: "Marks",
   print: "Print",
   printing: (left: number) => `Loading ${left} panels`,
-  notPrinted: (n: number) => `${n} panels are not loaded; print by the button on the page to have them all.`,
+  notPrinted: "Not loaded. The button Print on the page loads all panels before it prints.",
   grafana: "Open in Grafana",
   openRow: (title: string, n: number) => `${title} (${n} panels)`,
 
@@ -74,7 +76,7 @@ export const shell = {
 
   stale: (age: string) => `Stale: ${age} old`,
   staleShort: "Stale",
-  staleWhy: (age: string, why: string, todo: string) => `These data are ${age} old. The refresh failed: ${why.replace(/\.?$/, ".")} ${todo}`,
+  staleWhy: (age: string, why: string, todo: string) => `These data are ${age} old. The refresh failed: ${sentence(why)} ${todo}`,
   ago: (seconds: number) => (seconds < 90 ? `${Math.round(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`),
   queryFailed: (letter: string, why: string) => `Query ${letter} failed: ${why}`,
   limited: (shown: number) => `Only the first ${shown} series are read. Choose fewer by the variables.`,
