@@ -155,7 +155,7 @@ function Shown({ dashboard, settings, list, place }: { dashboard: Dashboard; set
             <button class="leave" onClick={() => setQuery((q) => q.delete("viewPanel"))}>
               {text.leaveFull}
             </button>
-            <PanelFrame key={`full ${full.id}`} panel={full} board={board} width={pixels} height={Math.max(heightOf(full.h), innerHeight - 210)} early full />
+            <PanelFrame key={`full ${full.id}`} panel={full} board={board} width={pixels} height={Math.max(heightOf(full.h), innerHeight - 210)} early first full />
           </>
         ) : (
           <Rows rows={dashboard.rows} board={board} pixels={pixels} />

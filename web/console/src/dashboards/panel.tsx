@@ -32,12 +32,14 @@ interface Props {
   /** It is in sight when the page opens. */
   early: boolean;
   full?: boolean;
+  /** Its row has no title, so that its own comes right below the page's. */
+  first?: boolean;
   /** On the right half of the page: its boxes open to the left. */
   right?: boolean;
 }
 
-export function PanelFrame({ panel, board, width, height, grows, early, full, right }: Props) {
-  const root = useRef<HTMLElement>(null);
+export function PanelFrame({ panel, board, width, height, grows, early, full, first, right }: Props) {
+  const root = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState(early || !!full);
   useEffect(() => (full ? undefined : watchSight(root.current!, setSeen)), [full]);
@@ -135,18 +137,19 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
   const stale = shown.data && shown.failure && shown.at !== undefined;
   const age = text.ago((Date.now() - (shown.at ?? 0)) / 1000);
   return (
-    <section
+    <div
       ref={root}
+      role="group"
       id={`panel-${panel.id}`}
       class={"panel" + (right ? " right" : "") + (shown.loading ? " loading" : "") + (stale ? " stale" : "") + (panel.title ? "" : " bare")}
       data-kind={panel.kind}
-      data-state={unknown.length > 0 ? "unknown" : shown.failure ? "failed" : !shown.data ? "waiting" : empty ? "empty" : "drawn"}
+      data-state={unknown.length > 0 ? "unknown" : unavailable !== undefined && panel.kind !== "text" ? "unavailable" : shown.failure ? "failed" : !shown.data ? "waiting" : empty ? "empty" : "drawn"}
       aria-label={panel.title || undefined}
       aria-busy={shown.loading}
     >
       {panel.title && (
         <header>
-          <h3>
+          <h3 aria-level={first ? 2 : 3}>
             <Title panel={panel} board={board} labels={soleLabels(shown.data?.answers)} />
           </h3>
           {panel.description && (
@@ -173,7 +176,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, ri
         {content}
       </div>
       {note !== undefined && !empty && <p class="note">{note}</p>}
-    </section>
+    </div>
   );
 }
 

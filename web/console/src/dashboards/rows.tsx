@@ -50,6 +50,7 @@ function RowView({ row, bands, width, board, pixels }: { row: Row; bands: (Band 
       height={heightOf(p.lines)}
       right={p.column > 12}
       early={early}
+      first={!row.title}
       {...(grows && { grows })}
     />
   );
