@@ -149,6 +149,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e.status.Runtime, _ = fleet.Fitted(cmp.Or(d.Runtime, o.History.Runtime), fleet.MaxKind)
 	e.setModel(cmp.Or(d.Model, o.History.Model))
+	e.naming.ownName = d.Model == "" && o.History.Model == d.Instance
 	e.resume(fleet.InstanceStarting)
 	e.dropGatewayModel()
 	e.applyDescription()

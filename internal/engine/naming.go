@@ -57,3 +57,14 @@ func noModelMessage(s *Status) string {
 func (e *Engine) setModel(name string) {
 	e.status.Model, e.naming.fault = fleet.Fitted(name, fleet.MaxModelName)
 }
+
+// forgetOwnName takes the instance's name from the model of an engine that does not answer: an earlier version gave it to those that never had,
+// too. It reports whether it did. The caller holds e.mu.
+func (e *Engine) forgetOwnName() bool {
+	if !e.naming.ownName || e.status.Model == "" {
+		return false
+	}
+	e.naming.ownName = false
+	e.setModel("")
+	return true
+}

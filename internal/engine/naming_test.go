@@ -76,6 +76,28 @@ func TestEngineWithoutAModelSaysWhy(t *testing.T) {
 	})
 }
 
+// An earlier version named engines that never answered after their instance. One that answers again gets the name again.
+func TestModelNamedAfterTheInstanceByAnEarlierVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "http://127.0.0.1:8000", map[string]string{"/metrics": "<html>"})
+		var err error
+		h.Engine, err = New(Options{Declaration: h.declared, Fetcher: h.fetcher, History: History{Identity: identity("", "", "node-8000")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.run(t)
+		time.Sleep(time.Minute)
+		if s := h.Status(); s.Model != "" || s.State != fleet.InstanceError {
+			t.Errorf("%s, model %q", s.State, s.Model)
+		}
+		h.fake.set("/metrics", plainPage)
+		time.Sleep(time.Minute)
+		if s := h.Status(); s.Model != "node-8000" || s.State != fleet.InstanceRunning {
+			t.Errorf("%s, model %q", s.State, s.Model)
+		}
+	})
+}
+
 // Since is when the state began, also over a restart of the worker, but not over one of the engine.
 func TestSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -47,6 +47,7 @@ func (e *Engine) fetchFailed(number uint64, err error) {
 			log("engine scrape failed", "state", string(state), "reason", message)
 		}
 		if state == fleet.InstanceError && !answered {
+			changed = e.forgetOwnName() || changed
 			e.askUnidentified(fe)
 		}
 	}

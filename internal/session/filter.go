@@ -145,11 +145,12 @@ func advice(fault *fleet.Fault) string {
 const maxShownName = 64
 
 func (f *reportFilter) log(name string, fault *fleet.Fault, leftOut bool) {
-	what := "model instance is reported with a change, because the server would refuse the whole report"
+	attrs := []any{"instance", fleet.Cut(strings.ToValidUTF8(name, "?"), maxShownName), "field", fault.Field, "fault", fault.String(), "advice", advice(fault)}
 	if leftOut {
-		what = "model instance is left out of the reports, because the server would refuse the whole report"
+		f.logger.Warn("model instance is left out of the reports, because the server would refuse the whole report", attrs...)
+		return
 	}
-	f.logger.Warn(what, "instance", fleet.Cut(strings.ToValidUTF8(name, "?"), maxShownName), "field", fault.Field, "fault", fault.String(), "advice", advice(fault))
+	f.logger.Warn("model instance is reported with a change, because the server would refuse the whole report", attrs...)
 }
 
 // normalize corrects an odd message, version, count or time, so that the server does not refuse the instance for it.

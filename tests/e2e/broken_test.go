@@ -4,7 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -64,7 +64,7 @@ func brokenEngines(t *testing.T) (engines map[string]brokenEngine, mend func()) 
 	var mended atomic.Bool
 	html := answer("text/html", "<!doctype html><title>Welcome</title>")
 	encrypted := httptest.NewUnstartedServer(html)
-	encrypted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	encrypted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	encrypted.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	encrypted.StartTLS()
 	t.Cleanup(encrypted.Close)
@@ -86,12 +86,16 @@ func brokenEngines(t *testing.T) (engines map[string]brokenEngine, mend func()) 
 			html(w, r)
 		}), fleet.InstanceError, "", "answered HTML, not a metrics page: is the URL the engine's?"},
 		"refused": {fmt.Sprintf("http://127.0.0.1:%d", programs.FreePort(t)), "", "", "connection refused at 127.0.0.1:"},
-		"password": {serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), fleet.InstanceError, "",
-			"answered 401 Unauthorized: give credentials in the URL"},
+		"password": {
+			serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), fleet.InstanceError, "",
+			"answered 401 Unauthorized: give credentials in the URL",
+		},
 		"hanging":  {hanging, "", "", "no complete answer before the scrape's deadline"},
 		"bad-name": {serve(vllm(`{"data":[{"id":"` + strings.Repeat("m", 600) + `"}]}`)), fleet.InstanceRunning, "bad-name", "the model's name has 600 bytes): give model= with --engine"},
-		"redirect": {serve(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"/x", http.StatusFound) }), fleet.InstanceError, "",
-			"answered with a second redirect, which is not followed: declare the page's path with path="},
+		"redirect": {
+			serve(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"/x", http.StatusFound) }), fleet.InstanceError, "",
+			"answered with a second redirect, which is not followed: declare the page's path with path=",
+		},
 		"endless": {serve(func(w http.ResponseWriter, _ *http.Request) {
 			for line := []byte(strings.Repeat("vllm:x 1\n", 1000)); ; {
 				if _, err := w.Write(line); err != nil {
