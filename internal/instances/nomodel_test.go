@@ -15,7 +15,7 @@ import (
 // no restart is counted.
 func TestEnginesWhoseModelIsNotKnownAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &network{}
+		n := &network{delay: 500 * time.Millisecond}
 		m := newManager(t, t.TempDir(), func(o *Options) {
 			o.Fetcher = fetch.New(fetch.Options{Transport: n})
 			o.Declared = declare(t, engine.Declaration{URL: "http://127.0.0.1:2"})
