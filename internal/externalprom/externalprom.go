@@ -25,7 +25,8 @@ const (
 	maxReaders    = 512
 	// maxConcurrent is how many requests the Prometheus gets at once. Others wait.
 	maxConcurrent = 16
-	// timeout bounds a request, including its waiting time.
+	// maxWait bounds the time that a request waits for its turn, and timeout all of its time.
+	maxWait      = 30 * time.Second
 	timeout      = 2 * time.Minute
 	dialTimeout  = 5 * time.Second
 	idleTimeout  = 90 * time.Second

@@ -94,13 +94,11 @@ func (h *Handler) ask(ctx context.Context, r *http.Request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-ctx.Done():
-		return nil, &fault{status: http.StatusServiceUnavailable, kind: "timeout", retry: true, text: fmt.Sprintf("%d queries to %s were running all the time for %s: ask less at once, or shorter time ranges", maxConcurrent, h.Address(), timeout)}
+	if !h.takeSlot(ctx) {
+		return nil, &fault{status: http.StatusServiceUnavailable, kind: "unavailable", retry: true, text: fmt.Sprintf("%d queries to %s were running for %s: ask less at once, or shorter time ranges", maxConcurrent, h.Address(), maxWait)}
 	}
-	resp, err := h.client.Do(out)
+	defer func() { <-h.slots }()
+	resp, err := h.client.Do(out) //nolint:gosec // the operator names the host, the client a path of a fixed list
 	if err != nil {
 		return nil, h.unreachable(err)
 	}
@@ -117,6 +115,18 @@ func (h *Handler) ask(ctx context.Context, r *http.Request) (*page, error) {
 		return nil, h.unreachable(err)
 	}
 	return p, nil
+}
+
+// takeSlot waits until the request may be sent.
+func (h *Handler) takeSlot(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	select {
+	case h.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // request returns the request to the Prometheus: the path, the parameters and the form of r, and nothing else of it.
