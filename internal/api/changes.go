@@ -46,14 +46,15 @@ func (a *API) watchChanges(ctx context.Context, _ *none) (*huma.StreamResponse, 
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer func() { <-a.readers }()
 		r, w := humago.Unwrap(hc)
-		if err := a.sendChanges(r.Context(), w); err != nil {
+		if err := a.sendChanges(w, r); err != nil {
 			a.logger.Debug("stream of changes ended", "reason", err)
 		}
 	}}, nil
 }
 
 // sendChanges sends an event for each change until the client leaves or the server stops.
-func (a *API) sendChanges(ctx context.Context, w http.ResponseWriter) error {
+func (a *API) sendChanges(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
 	changed, cancel := a.opts.Inventory.Changed()
 	defer cancel()
 	send, end := openEvents(w)

@@ -107,6 +107,7 @@ func (s *Server) openExternalPrometheus() error {
 	}
 	if u != nil {
 		s.externalProm = externalprom.New(externalprom.Options{URL: u, PathPrefix: prometheusPrefix, Logger: s.opts.Logger})
+		s.logger.Info("queries are answered by the Prometheus of --prometheus-url", "url", s.externalProm.Address())
 	}
 	return nil
 }

@@ -336,7 +336,13 @@ func loopbackAddress(ln net.Listener) string {
 func (s *Server) WorkerToken() string { return s.workerToken }
 
 // workerTokenPath returns the file that holds it.
-func (s *Server) workerTokenPath() string { return filepath.Join(s.opts.DataDir, workerTokenFile) }
+func (s *Server) workerTokenPath() string {
+	path := filepath.Join(s.opts.DataDir, workerTokenFile)
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
 
 // AdminTokenPath returns the file that holds the admin token.
 func (s *Server) AdminTokenPath() string { return filepath.Join(s.opts.DataDir, adminTokenFile) }

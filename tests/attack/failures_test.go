@@ -84,7 +84,7 @@ func TestWrongTokens(t *testing.T) {
 		{"changing", http.MethodDelete, s.url + "/v2/metrics/config", admin, "", 200},
 		{"changing, Basic", http.MethodDelete, s.url + "/v2/metrics/config", basic, "", 200},
 		{"reading", http.MethodGet, s.url + "/v2/workers", admin, "", 200},
-		{"page", http.MethodGet, s.url + "/", admin, "", 200},
+		{"the console's data", http.MethodGet, s.url + "/console/settings", admin, "", 200},
 		{"/prometheus", http.MethodGet, s.url + "/prometheus/api/v1/status/buildinfo", admin, "", 200},
 		{"Prometheus' port", http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/prometheus/api/v1/status/buildinfo", promPort), admin, "", 200},
 		{"/grafana", http.MethodGet, s.url + "/grafana/", admin, "", 404}, // there is none
