@@ -391,6 +391,7 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"GET /v2/workers":                      "",
 		"GET /v2/models":                       "",
 		"GET /v2/model-instances":              "",
+		"GET /v2/gpu-devices":                  "",
 		"GET /v2/clusters/{id}/dashboard":      "", "GET /v2/workers/{id}/dashboard": "",
 		"GET /v2/models/{id}/dashboard": "", "GET /v2/model-instances/{id}/dashboard": "",
 		"GET /v2/benchmarks/{id}/dashboard":     "",

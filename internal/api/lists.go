@@ -34,6 +34,7 @@ func (a *API) registerLists(h huma.API, tag string) {
 	registerList(a, h, "list-workers", "/v2/workers", tag, "Workers", func(s *fleet.Snapshot) []fleet.Worker { return s.Workers }, wireWorker)
 	registerList(a, h, "list-models", "/v2/models", tag, "Models", func(s *fleet.Snapshot) []fleet.Model { return s.Models }, wireModel)
 	registerList(a, h, "list-model-instances", "/v2/model-instances", tag, "Model instances", func(s *fleet.Snapshot) []fleet.Instance { return s.Instances }, wireInstance)
+	registerList(a, h, "list-gpu-devices", "/v2/gpu-devices", tag, "GPUs", func(s *fleet.Snapshot) []fleet.GPU { return s.GPUs }, wireGPU)
 }
 
 // registerList adds a list of the inventory. The whole list is encoded once for each snapshot and shared by all clients.

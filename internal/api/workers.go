@@ -73,6 +73,7 @@ func (a *API) report(ctx context.Context, in *reportInput) (*reportOutput, error
 			r.Instances[i].Since = time.Unix(b.Since, 0).UTC()
 		}
 	}
+	r.GPUs = reportedGPUs(in.Body.GPUs)
 	ids, err := a.opts.Inventory.Report(ctx, in.ID, r)
 	if err != nil {
 		return nil, a.problem(ctx, self, "report", err)

@@ -40,6 +40,11 @@ func (c *Client) Clusters(ctx context.Context) ([]wire.Cluster, error) {
 	return list[wire.Cluster](ctx, c, "/v2/clusters")
 }
 
+// GPUDevices reads the list of GPUs. An *Error with status 404 means that the server is older and has none.
+func (c *Client) GPUDevices(ctx context.Context) ([]wire.GPUDevice, error) {
+	return list[wire.GPUDevice](ctx, c, "/v2/gpu-devices")
+}
+
 // Workers reads the list of workers.
 func (c *Client) Workers(ctx context.Context) ([]wire.Worker, error) {
 	return list[wire.Worker](ctx, c, "/v2/workers")

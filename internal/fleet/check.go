@@ -118,7 +118,9 @@ func CheckReport(r Report) (Report, error) {
 		out[k] = in
 	}
 	r.Instances = out
-	return r, nil
+	var err error
+	r.GPUs, err = CheckGPUs(r.GPUs)
+	return r, err
 }
 
 // CheckInstance brings in into normal form and returns the first rule that it breaks.

@@ -180,4 +180,5 @@ type Snapshot struct {
 	Workers   []Worker
 	Models    []Model
 	Instances []Instance
+	GPUs      []GPU // by worker
 }

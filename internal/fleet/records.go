@@ -9,6 +9,7 @@ type Records struct {
 	Models    []ModelRecord
 	Instances []InstanceRecord
 	Revoked   []RevokedWorker
+	GPUs      []WorkerGPUs
 	// Faults says what of the stored rows could not be read.
 	Faults []RowFault
 }
@@ -23,6 +24,7 @@ const (
 	RowModel    RowKind = "model"
 	RowInstance RowKind = "instance"
 	RowRevoked  RowKind = "revoked worker"
+	RowGPUs     RowKind = "GPUs of worker"
 )
 
 // RowFault is a row of the stored inventory that is damaged. One that is left out is not among the records; of another, a column
@@ -58,6 +60,12 @@ type InstanceRecord struct {
 	Reported ReportedInstance
 }
 
+// WorkerGPUs are the GPUs of a worker as it last reported them; nil: it says nothing of them.
+type WorkerGPUs struct {
+	WorkerID int64
+	GPUs     []ReportedGPU
+}
+
 // Heartbeat is when a worker last reported and which mapping generation it said it applies.
 type Heartbeat struct {
 	WorkerID          int64
@@ -88,5 +96,5 @@ func (c *Changes) Empty() bool { return len(c.Heartbeats) == 0 && c.HeartbeatsAl
 // HeartbeatsAlone reports whether there is nothing to store but heartbeats.
 func (c *Changes) HeartbeatsAlone() bool {
 	return len(c.RemovedInstances)+len(c.RemovedModels)+len(c.RemovedWorkers)+len(c.RemovedRevoked)+
-		len(c.Put.Clusters)+len(c.Put.Workers)+len(c.Put.Models)+len(c.Put.Instances)+len(c.Put.Revoked) == 0
+		len(c.Put.Clusters)+len(c.Put.Workers)+len(c.Put.Models)+len(c.Put.Instances)+len(c.Put.Revoked)+len(c.Put.GPUs) == 0
 }

@@ -37,6 +37,7 @@ type Joined struct {
 type Report struct {
 	AppliedGeneration int64
 	Instances         []ReportedInstance
+	GPUs              []ReportedGPU // nil: the worker does not say which it has
 	// Stopping says that the worker stops: it is its last report.
 	Stopping bool
 }

@@ -19,5 +19,21 @@ func (m *Manager) Named(name string) *Instance {
 	return nil
 }
 
+// NamesByKey returns the names of the instances of each engine, by the engine's key in discovery.
+func (m *Manager) NamesByKey() map[string][]string {
+	names := map[string][]string{}
+	for _, in := range m.Instances() {
+		s, p := in.models()
+		if !p.areSeveral() {
+			names[in.key] = []string{s.Name}
+			continue
+		}
+		for _, model := range p.all() {
+			names[in.key] = append(names[in.key], model.name)
+		}
+	}
+	return names
+}
+
 // PageURL is the address of the engine's metrics page, without credentials.
 func (in *Instance) PageURL() string { return in.engine.PageURL() }

@@ -26,6 +26,7 @@ type memory struct {
 	instances map[int64]fleet.InstanceRecord
 	beats     map[int64]fleet.Heartbeat
 	revoked   map[int64]fleet.RevokedWorker
+	gpus      map[int64]fleet.WorkerGPUs
 	writes    int   // calls that changed something
 	fail      error // what all calls that write answer, if not nil
 	failApply error // what Apply alone answers, if not nil
@@ -35,7 +36,7 @@ func newMemory() *memory {
 	return &memory{
 		clusters: make(map[int64]fleet.Cluster), workers: make(map[int64]fleet.WorkerRecord), models: make(map[int64]fleet.ModelRecord),
 		instances: make(map[int64]fleet.InstanceRecord), beats: make(map[int64]fleet.Heartbeat),
-		revoked: make(map[int64]fleet.RevokedWorker),
+		revoked: make(map[int64]fleet.RevokedWorker), gpus: make(map[int64]fleet.WorkerGPUs),
 	}
 }
 
@@ -50,7 +51,7 @@ func sorted[T any](m map[int64]T) []T {
 func (m *memory) Load(context.Context) (fleet.Records, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := fleet.Records{Clusters: sorted(m.clusters), Workers: sorted(m.workers), Models: sorted(m.models), Instances: sorted(m.instances), Revoked: sorted(m.revoked)}
+	r := fleet.Records{Clusters: sorted(m.clusters), Workers: sorted(m.workers), Models: sorted(m.models), Instances: sorted(m.instances), Revoked: sorted(m.revoked), GPUs: sorted(m.gpus)}
 	for k := range r.Workers {
 		h := m.beats[r.Workers[k].ID]
 		r.Workers[k].LastReportAt, r.Workers[k].AppliedGeneration = h.At.Round(0), h.AppliedGeneration
@@ -94,6 +95,8 @@ func (m *memory) Apply(_ context.Context, c *fleet.Changes) error {
 	put(m.models, c.RemovedModels, c.Put.Models, func(r fleet.ModelRecord) int64 { return r.ID })
 	put(m.instances, c.RemovedInstances, c.Put.Instances, func(r fleet.InstanceRecord) int64 { return r.ID })
 	put(m.revoked, c.RemovedRevoked, c.Put.Revoked, func(r fleet.RevokedWorker) int64 { return r.ID })
+	put(m.gpus, c.RemovedWorkers, c.Put.GPUs, func(r fleet.WorkerGPUs) int64 { return r.WorkerID })
+	maps.DeleteFunc(m.gpus, func(_ int64, r fleet.WorkerGPUs) bool { return r.GPUs == nil })
 	put(m.beats, c.RemovedWorkers, c.Heartbeats, func(h fleet.Heartbeat) int64 { return h.WorkerID })
 	return nil
 }
@@ -175,6 +178,9 @@ func summary(s *fleet.Snapshot) string {
 	}
 	for _, in := range s.Instances {
 		fmt.Fprintf(&b, "instance %d m%d w%d %s %s\n", in.ID, in.ModelID, in.WorkerID, in.Name, in.State)
+	}
+	for _, g := range s.GPUs {
+		fmt.Fprintf(&b, "gpu %s w%d %s %s %v\n", g.ID, g.WorkerID, g.Name, g.State, g.Holders)
 	}
 	return b.String()
 }

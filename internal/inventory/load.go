@@ -49,6 +49,11 @@ func (i *Inventory) load(r fleet.Records) {
 		}
 		i.insertInstance(&instance{InstanceRecord: rec, worker: w, model: m})
 	}
+	for _, rec := range r.GPUs {
+		if w := i.workers[rec.WorkerID]; w != nil {
+			w.gpus, w.gpuIDs = rec.GPUs, fleet.GPUIDs(w.ID, rec.GPUs)
+		}
+	}
 	for k := range r.Revoked {
 		i.revoked.insert(&r.Revoked[k])
 	}
@@ -96,7 +101,7 @@ func (f *faults) add(fault fleet.RowFault) {
 	f.omitted++
 	switch u := &f.i.unsaved; fault.Kind {
 	case fleet.RowCluster: // its members would have none; it is replaced
-	case fleet.RowRevoked: // it may be mended
+	case fleet.RowRevoked, fleet.RowGPUs: // it may be mended, or is reported again
 	case fleet.RowWorker:
 		u.workers[fault.ID] = struct{}{}
 	case fleet.RowModel:

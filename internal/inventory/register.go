@@ -134,6 +134,9 @@ func (i *Inventory) upsertWorker(r fleet.Registration, first fleet.IDs) *worker 
 	if known == nil {
 		w.RegisteredAt = i.now()
 	}
+	if known == nil || w.Version != r.Version {
+		i.forgetGPUs(w)
+	}
 	if w.cluster != c { // its models were those of the other cluster
 		i.removeInstances(w)
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // Report takes what a worker says about itself and returns the ids of its instances, in the order of the report. The
-// worker is ready from then on. Instances that the report doesn't name are gone; a model is made when its first instance
+// worker is ready from then on. Instances that the report doesn't name are gone, and so are
+// GPUs if it says which there are; a model is made when its first instance
 // is reported. An instance without a model is a gateway, or an engine whose model is not known. After a report that says that the worker stops it isn't ready, and
 // others are refused until it registers again: they are older.
 //
@@ -42,6 +43,7 @@ func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) 
 	} else {
 		i.recordHeartbeat(w, r.AppliedGeneration)
 	}
+	i.setGPUs(w, r.GPUs)
 	clock, stored := w.changed, w.changed <= i.saved.storedClock
 	i.mu.Unlock()
 	if same && stored {

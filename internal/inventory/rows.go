@@ -28,7 +28,9 @@ type worker struct {
 	// lastSeen is when the worker last reported, in nanoseconds after the inventory's epoch.
 	lastSeen                atomic.Int64
 	savedSeen, savedApplied int64
-	changed                 int64 // saved.clock at its last change
+	changed                 int64               // saved.clock at its last change
+	gpus                    []fleet.ReportedGPU // nil: it has not said which it has
+	gpuIDs                  []string            // of gpus
 	labels, info            exposition.Labels
 }
 

@@ -16,6 +16,7 @@ import (
 // removed. What could not be stored stays here, so that trying again needs nothing else.
 type unsaved struct {
 	clusters, workers, models, instances, revoked map[int64]struct{}
+	gpus                                          map[int64]struct{} // by worker
 }
 
 func newUnsaved() unsaved {
@@ -25,11 +26,12 @@ func newUnsaved() unsaved {
 		models:    make(map[int64]struct{}),
 		instances: make(map[int64]struct{}),
 		revoked:   make(map[int64]struct{}),
+		gpus:      make(map[int64]struct{}),
 	}
 }
 
 func (u *unsaved) count() int {
-	return len(u.clusters) + len(u.workers) + len(u.models) + len(u.instances) + len(u.revoked)
+	return len(u.clusters) + len(u.workers) + len(u.models) + len(u.instances) + len(u.revoked) + len(u.gpus)
 }
 
 func (u *unsaved) add(other unsaved) {
@@ -38,6 +40,7 @@ func (u *unsaved) add(other unsaved) {
 	maps.Copy(u.models, other.models)
 	maps.Copy(u.instances, other.instances)
 	maps.Copy(u.revoked, other.revoked)
+	maps.Copy(u.gpus, other.gpus)
 }
 
 // saved is what is known about storing. i.mu guards it.
@@ -251,6 +254,11 @@ func (i *Inventory) takeUnsaved() (*fleet.Changes, unsaved) {
 			c.Put.Revoked = append(c.Put.Revoked, *w)
 		} else {
 			c.RemovedRevoked = append(c.RemovedRevoked, id)
+		}
+	}
+	for _, id := range ids(taken.gpus) {
+		if w, ok := i.workers[id]; ok { // those of a removed worker are removed with it
+			c.Put.GPUs = append(c.Put.GPUs, fleet.WorkerGPUs{WorkerID: id, GPUs: w.gpus})
 		}
 	}
 	return c, taken

@@ -38,7 +38,7 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 			case 0:
 				r := registration(some(5))
 				r.UUID, r.Cluster = "uuid-"+some(5), "cluster-"+some(2)
-				r.Run = "run-" + r.UUID
+				r.Run, r.Version = "run-"+r.UUID, "1."+some(2)
 				j, err := inv.Register(t.Context(), r)
 				if _, ok := revoked[r.UUID]; ok != errors.Is(err, fleet.ErrRevoked) {
 					t.Fatalf("seed %d, step %d: registered with %v, and revoked is %v", seed, step, err, revoked)
@@ -93,7 +93,7 @@ func TestWhatIsAcknowledgedIsStored(t *testing.T) {
 					in.RuntimeVersion, in.RestartCount = "0."+some(3), rnd.IntN(2)
 					said = append(said, in)
 				}
-				if _, err := inv.Report(t.Context(), id, fleet.Report{Instances: said, Stopping: rnd.IntN(8) == 0}); err == nil {
+				if _, err := inv.Report(t.Context(), id, fleet.Report{Instances: said, GPUs: someGPUs(rnd), Stopping: rnd.IntN(8) == 0}); err == nil {
 					var stored, shown []string
 					for line := range strings.Lines(summary(newInventory(t, s).Snapshot())) {
 						if strings.Contains(line, fmt.Sprintf(" w%d ", id)) || strings.HasPrefix(line, fmt.Sprintf("worker %d ", id)) {

@@ -71,11 +71,13 @@ func (i *Inventory) rebuild() {
 		v.snapshot.Clusters, v.clusters = old.snapshot.Clusters, old.clusters
 		v.snapshot.Models, v.models = old.snapshot.Models, old.models
 		v.snapshot.Instances, v.instances = old.snapshot.Instances, old.instances
+		v.snapshot.GPUs = old.snapshot.GPUs
 		v.routed = old.routed
 	} else {
 		i.viewClusters(v, states)
 		running, roles := i.viewInstances(v, states)
 		i.viewModels(v, states, running, roles)
+		i.viewGPUs(v)
 	}
 	i.view.Store(v)
 	i.stale.Store(int32(fresh))

@@ -57,13 +57,34 @@ func (p *pages) start(ctx context.Context, ev wire.PageEvent) {
 		defer cancel()
 		answer := wire.InstancePage{FetchedAt: started.UTC(), Error: errNoMetrics.Error(), Metrics: []wire.NativeReport{}}
 		if read := p.session.opts.Page; read != nil {
-			page, url := read(ctx, ev.Instance, started.Add(time.Duration(fetchShare*float64(timeout))))
+			page, url := read(ctx, p.session.ownName(ev.Instance), started.Add(time.Duration(fetchShare*float64(timeout))))
 			answer = wirePage(&page, url)
 		}
 		if err := p.session.opts.Server.AnswerPage(ctx, p.member, ev.ID, answer); err != nil && ctx.Err() == nil {
 			p.session.logger.Warn("page could not be sent", "instance", clip.Line(ev.Instance, fleet.MaxName), "error", err)
 		}
 	})
+}
+
+// setNames remembers by which names instances are reported.
+func (s *Session) setNames(reportedAs map[string]acceptedInstance) {
+	names := make(map[string]string, len(reportedAs))
+	for name := range reportedAs {
+		names[name] = reportedAs[name].ownName
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names = names
+}
+
+// ownName returns the name by which the worker knows a reported instance.
+func (s *Session) ownName(reported string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if own, ok := s.names[reported]; ok {
+		return own
+	}
+	return reported
 }
 
 // wirePage cuts what the server would refuse the whole answer for.

@@ -108,5 +108,13 @@ func (s *Session) reportRequest() (req wire.ReportRequest, reportedAs map[string
 		req.Instances = append(req.Instances, reported)
 		reportedAs[in.Name] = in
 	}
+	reportedNames := make(map[string]string, len(reportedAs)) // by own name
+	for name := range reportedAs {
+		reportedNames[reportedAs[name].ownName] = name
+	}
+	s.setNames(reportedAs)
+	if s.opts.GPUs != nil {
+		req.GPUs = s.gpus.report(s.opts.GPUs(), func(instance string) string { return reportedNames[instance] })
+	}
 	return req, reportedAs
 }

@@ -62,7 +62,7 @@ type Mapping interface {
 // come before the deadline are left out with an error.
 type DryRunFunc func(ctx context.Context, proposed *mapping.Compiled, deadline time.Time) (results []exporter.DryRunResult, generation int64, err error)
 
-// Options configure a Session. All but DryRun, Page, TokenFile, StateFile, ReportInterval and Logger are required.
+// Options configure a Session. All but DryRun, Page, GPUs, TokenFile, StateFile, ReportInterval and Logger are required.
 type Options struct {
 	Server    Server
 	Identity  Identity
@@ -72,6 +72,8 @@ type Options struct {
 	DryRun DryRunFunc
 	// Page is nil if the worker serves no metrics.
 	Page PageFunc
+	// GPUs returns the worker's GPUs, or nil while they are not known; nil: reports say nothing of GPUs.
+	GPUs func() []fleet.ReportedGPU
 	// Token is the join token, TokenFile the file that it came from. The file is read again for each registration.
 	Token, TokenFile string
 	// StateFile holds the worker's identity; the log names it when two workers have the same one.
@@ -90,9 +92,11 @@ type Session struct {
 	logger  *slog.Logger
 	token   joinToken // of Run alone
 	filter  reportFilter
+	gpus    gpuFilter
 	changed chan struct{} // holds one: there is something to report
 
 	mu     sync.Mutex
+	names  map[string]string // own names of instances by those of the last report
 	faults map[string]string // by what was tried: the reason that was logged last
 }
 
@@ -105,7 +109,7 @@ func New(o Options) *Session {
 	return &Session{
 		opts: o, logger: logger, changed: make(chan struct{}, 1), faults: map[string]string{},
 		token:  joinToken{file: o.TokenFile, last: o.Token, logger: logger},
-		filter: reportFilter{logger: logger},
+		filter: reportFilter{logger: logger}, gpus: gpuFilter{logger: logger},
 	}
 }
 

@@ -180,6 +180,9 @@ func TestDamagedRows(t *testing.T) {
 		"UPDATE instances SET state = 'asleep' WHERE id = 4":                                  {"instance 4: state", instance(func(in *fleet.ReportedInstance) { in.State = fleet.InstanceUnreachable })},
 		"UPDATE instances SET restart_count = -1, url = CAST(x'68ff' AS TEXT) WHERE id = 4":   {"instance 4: restart_count", instance(func(in *fleet.ReportedInstance) { in.RestartCount, in.URL = 0, "h\ufffd" })},
 		"UPDATE instances SET last_restart_at = x'00' WHERE id = 4":                           {"instance 4: last_restart_at", instance(func(in *fleet.ReportedInstance) { in.LastRestartAt = time.Time{} })},
+		"UPDATE worker_gpus SET gpus = '[{' WHERE worker_id = 1":                              {"GPUs of worker 1: gpus are left out", func(r *fleet.Records) { r.GPUs = r.GPUs[1:] }},
+		"UPDATE worker_gpus SET gpus = '[{\"index\":0}]' WHERE worker_id = 1":                 {"GPUs of worker 1: gpus are left out", func(r *fleet.Records) { r.GPUs = r.GPUs[1:] }},
+		"UPDATE worker_gpus SET worker_id = 0 WHERE worker_id = 1":                            {"GPUs of worker 0: worker_id is 0", func(r *fleet.Records) { r.GPUs = r.GPUs[1:] }},
 		"UPDATE instances SET worker_id = 'x' WHERE id = 4":                                   {"instance 4: ", func(r *fleet.Records) { r.Instances = r.Instances[1:] }},
 	} {
 		t.Run(statement, func(t *testing.T) {
@@ -199,6 +202,7 @@ func TestDamagedRows(t *testing.T) {
 			got.Faults = nil
 			want := fleet.Records{
 				Clusters: slices.Clone(sample.Clusters), Workers: slices.Clone(sample.Workers), Models: slices.Clone(sample.Models), Instances: slices.Clone(sample.Instances),
+				GPUs: slices.Clone(sample.GPUs),
 			}
 			c.want(&want)
 			ignoreModels := cmp.FilterPath(func(p cmp.Path) bool {

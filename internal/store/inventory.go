@@ -63,6 +63,7 @@ func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
 		execEach(b, "DELETE FROM models WHERE id = ?", c.RemovedModels, func(id int64) []any { return []any{id} })
 		execEach(b, "DELETE FROM models WHERE id = ?", c.Put.Models, func(r fleet.ModelRecord) []any { return []any{r.ID} })
 		execEach(b, "DELETE FROM worker_heartbeats WHERE worker_id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
+		execEach(b, "DELETE FROM worker_gpus WHERE worker_id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
 		execEach(b, "DELETE FROM workers WHERE id = ?", c.RemovedWorkers, func(id int64) []any { return []any{id} })
 		execEach(b, "DELETE FROM workers WHERE id = ?", c.Put.Workers, func(r fleet.WorkerRecord) []any { return []any{r.ID} })
 		// A row that was left out because of its id is replaced by its name, too.
@@ -83,6 +84,7 @@ func (s *Store) Apply(ctx context.Context, c *fleet.Changes) error {
 			ON CONFLICT (worker_id) DO UPDATE SET last_report_at = excluded.last_report_at, applied_generation = excluded.applied_generation`,
 			c.Heartbeats, func(h fleet.Heartbeat) []any { return []any{h.WorkerID, toMillis(h.At), h.AppliedGeneration} })
 		applyRevoked(b, c)
+		applyGPUs(b, c)
 		return b.err
 	})
 	return s.explain("store the inventory in", err)

@@ -56,6 +56,7 @@ func (s *Store) Load(ctx context.Context) (fleet.Records, error) {
 			}
 		}),
 		s.loadRevoked(ctx, &r),
+		s.loadGPUs(ctx, &r),
 	)
 	if err != nil {
 		return fleet.Records{}, s.explain("read the inventory from", err)

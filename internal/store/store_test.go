@@ -76,6 +76,13 @@ var (
 			{Model: fleet.Model{ID: 1, ClusterID: 1, Name: "qwen", Runtime: "vLLM", RuntimeVersion: "0.11.0", Source: "huggingface", SourceKey: "Qwen/Qwen3", Category: "llm"}},
 			{Model: fleet.Model{ID: 2, ClusterID: 1, Name: "gone"}, EmptySince: day},
 		},
+		GPUs: []fleet.WorkerGPUs{{WorkerID: 1, GPUs: []fleet.ReportedGPU{
+			{
+				Vendor: "ascend", Index: 1, Chip: 1, Name: "Ascend 910", UUID: "u", PCI: "0000:3b:00.0", MemoryTotal: 64 << 30, Driver: "24.1", Firmware: "7",
+				State: fleet.GPUMissing, StateMessage: "gone", Action: "reboot", ActionReason: "card is lost", Instances: "a\nb", InstancesKnown: true,
+			},
+			{Vendor: "nvidia", State: fleet.GPUPresent},
+		}}, {WorkerID: 2, GPUs: []fleet.ReportedGPU{}}},
 		Instances: []fleet.InstanceRecord{
 			{ID: 4, ModelID: 1, WorkerID: 1, Reported: fleet.ReportedInstance{
 				Name: "qwen-0", Model: "qwen", URL: "http://127.0.0.1:8000", Runtime: "vLLM",
@@ -150,7 +157,7 @@ func TestApplyReplacesAndRemoves(t *testing.T) {
 		RemovedModels:    []int64{1},
 		Put:              fleet.Records{Workers: []fleet.WorkerRecord{w1, w2}, Instances: []fleet.InstanceRecord{moved}},
 	})
-	want := fleet.Records{Clusters: sample.Clusters, Workers: []fleet.WorkerRecord{w1, w2}, Models: sample.Models[1:], Instances: []fleet.InstanceRecord{moved}}
+	want := fleet.Records{Clusters: sample.Clusters, Workers: []fleet.WorkerRecord{w1, w2}, Models: sample.Models[1:], Instances: []fleet.InstanceRecord{moved}, GPUs: sample.GPUs}
 	if diff := cmp.Diff(want, load(t, s)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

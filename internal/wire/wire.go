@@ -39,6 +39,7 @@ type RegisterResponse struct {
 type ReportRequest struct {
 	AppliedGeneration int64            `json:"applied_generation" minimum:"0"`
 	Instances         []InstanceReport `json:"instances"`
+	GPUs              []GPUReport      `json:"gpus,omitzero" required:"false" doc:"The worker's GPUs, present and missing ones; absent: it does not say which it has"`
 	Stopping          bool             `json:"stopping,omitempty" doc:"The worker stops: this is its last report until it registers again"`
 }
 

@@ -60,6 +60,7 @@ type Worker struct {
 	shares    *attribution.Attribution
 	instances *instances.Manager
 	gpus      *gpu.Set
+	gpuList   *gpuList
 	host      *host.Host
 	exporter  *exporter.Exporter // nil: no metrics are served
 	handler   http.Handler
@@ -187,10 +188,15 @@ func (w *Worker) openGPUs() error {
 		return err
 	}
 	root := cmp.Or(o.HostRoot, "/")
+	w.gpuList = &gpuList{shares: w.shares, instances: w.instances}
+	if w.client != nil {
+		w.gpuList.onChange = func() { w.session.Changed() }
+	}
 	w.gpus, err = gpu.New(gpu.Options{
 		Backends: backends, Interval: o.GPUInterval, StatePath: filepath.Join(o.DataDir, "cards.json"), Expected: o.ExpectedGPUs,
-		Root: root, OnReading: w.shares.Observe, Logger: o.Logger,
+		Root: root, OnReading: w.gpuList.observe, Logger: o.Logger,
 	})
+	w.gpuList.set = w.gpus
 	return err
 }
 
