@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackscope/stackscope/internal/exporter"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/translate"
 	"github.com/stackscope/stackscope/internal/wire"
 )
@@ -105,4 +106,38 @@ func TestPageIsBounded(t *testing.T) {
 	if data, _ := json.Marshal(out.Metrics); len(data) > maxReportBytes+2 {
 		t.Errorf("the reports have %d bytes", len(data))
 	}
+}
+
+// An instance that is reported under another name than its own is found by both, and a GPU's report has the reported one.
+func TestPageOfAnInstanceWithABadName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote()
+		var asked []string
+		w, _, _ := connect(t, r, func(o *Options) {
+			o.Page = func(_ context.Context, instance string, _ time.Time) (exporter.InstancePage, string) {
+				asked = append(asked, instance)
+				return exporter.InstancePage{}, ""
+			}
+			o.GPUs = func() []fleet.ReportedGPU {
+				return []fleet.ReportedGPU{{Vendor: "nvidia", State: fleet.GPUPresent, Instances: "bad\u200bname\ngood", InstancesKnown: true}}
+			}
+		})
+		w.set(good("bad\u200bname"), good("good"))
+		w.session.Changed()
+		time.Sleep(time.Second)
+		r.set(func(r *remote) {
+			last := r.reports[len(r.reports)-1]
+			if names := last.GPUs[0].Instances; len(names) != 2 || names[0] != last.Instances[0].Name || last.Instances[0].Name == "bad\u200bname" {
+				t.Errorf("used by %q, reported are %+v", names, last.Instances)
+			}
+			name := last.Instances[0].Name
+			go func() { r.pages <- wire.PageEvent{ID: "1", Instance: name, TimeoutMillis: 1000} }()
+		})
+		synctest.Wait()
+		r.pages <- wire.PageEvent{ID: "2", Instance: "good", TimeoutMillis: 1000}
+		synctest.Wait()
+		if len(asked) != 2 || asked[0] != "bad\u200bname" || asked[1] != "good" {
+			t.Errorf("asked for %q", asked)
+		}
+	})
 }
