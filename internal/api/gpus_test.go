@@ -72,7 +72,8 @@ func TestReportedGPUs(t *testing.T) {
 			Vendor: "nvidia", Index: 3, Chip: 1, Name: "H200", UUID: "u", PCI: "p", MemoryTotal: 5, Driver: "d", Firmware: "f", State: fleet.GPUMissing, StateMessage: "gone",
 			Action: "reboot", ActionReason: "lost", Instances: "a\nb", InstancesKnown: true,
 		},
-		{Vendor: "amd", State: fleet.GPUPresent}, {Vendor: "amd", Index: 1, State: fleet.GPUPresent, InstancesKnown: true},
+		{Vendor: "amd", State: fleet.GPUPresent},
+		{Vendor: "amd", Index: 1, State: fleet.GPUPresent, InstancesKnown: true},
 	}
 	if diff := cmp.Diff(want, h.inventory.reported.GPUs); diff != "" || code != 200 {
 		t.Errorf("%d (-want +got):\n%s", code, diff)

@@ -178,8 +178,9 @@ func TestInstancePageEnds(t *testing.T) {
 		one := openWatch(t, serve(t, h), "http://x", 1, 0)
 		synctest.Wait()
 		var wg sync.WaitGroup
-		ctx, cancel := context.WithCancel(t.Context())
-		wg.Go(func() { h.do(request("GET", "/v2/model-instances/11/page", "").WithContext(ctx)) })
+		first := request("GET", "/v2/model-instances/11/page", "")
+		ctx, cancel := context.WithCancel(first.Context())
+		wg.Go(func() { h.do(first.WithContext(ctx)) })
 		ev := one.pageEvent(t)
 		wg.Go(func() {
 			if w := h.page(11); w.Code != 200 {
