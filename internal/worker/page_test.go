@@ -54,7 +54,10 @@ func TestPage(t *testing.T) {
 		{URL: two, Model: "qwen", Instance: "two"},
 	}
 	w := run(t, o)
-	eventually(t, "the models of an engine", func() bool { return strings.Contains(w.scrape(t, "/metrics"), `model_instance_name="two-llama"`) })
+	eventually(t, "the models of an engine and the ids of an instance", func() bool {
+		page := w.scrape(t, "/metrics")
+		return strings.Contains(page, `model_instance_name="two-llama"`) && strings.Contains(page, `model_instance_id="40"`)
+	})
 
 	p := f.ask(t, "a")
 	if p.Error != "" || p.Native != vllmPage || p.Truncated || p.Runtime != "vLLM" || p.RuntimeVersion != "0.11.0" || p.FetchedAt.IsZero() || *p.Coverage != (wire.Coverage{Families: 1, Of: 28}) {
