@@ -16,12 +16,16 @@ others) under one set of names, gpustack:*.
                         run without a server; metrics on port 10151
   stackscope-worker --server-url http://SERVER --token-file FILE --engine url=http://127.0.0.1:8000
                         join a server; FILE is a copy of DATA_DIR/worker-token there
+  stackscope-worker completion bash
+                        print a script that completes flags in bash, zsh or fish; also: help, version
+
+It keeps its identity in /var/lib/stackscope, or in ~/.local/state/stackscope for a user who cannot write there.
 
 Every flag can also be given as an environment variable (in brackets below) or as a key of --config-file, in snake case.
 A flag wins over the environment, the environment over the file, the file over the default.`
 
 type cli struct {
-	Version kong.VersionFlag `help:"Print the version and exit." key:"-"`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit." key:"-"`
 	flags.Command
 }
 

@@ -8,13 +8,13 @@ import (
 )
 
 type mappingDiff struct {
-	A string `arg:"" help:"Document, JSON or YAML; - reads standard input."`
-	B string `arg:"" optional:"" help:"Document to compare with. Default: the built-in one."`
+	A string `arg:"" name:"file" help:"Document, JSON or YAML; - reads standard input."`
+	B string `arg:"" optional:"" name:"other-file" help:"Document to compare with. Default: the built-in one."`
 }
 
 // Help says what the exit code means.
 func (*mappingDiff) Help() string {
-	return "Prints one line for each change that turns A into B.\n" +
+	return "Prints one line for each change that turns the first document into the other.\n" +
 		"The exit code is 0 when the documents are equal, and 1 when they differ or one of them cannot be read."
 }
 

@@ -15,6 +15,11 @@ type grafanaCmd struct {
 	Install grafanaInstall `cmd:"" help:"Download Grafana's official release, verify it and unpack it where a server finds it."`
 }
 
+// Help is printed by kong below the usage.
+func (*grafanaCmd) Help() string {
+	return "Nothing needs Grafana: the console shows the same dashboards. A server that finds a Grafana runs it at /grafana."
+}
+
 type grafanaInstall struct {
 	Dir     string `help:"Directory for installed versions. Default: GPUSTACK_DATA_DIR/grafana-home, else /var/lib/stackscope/grafana-home for root and ~/.local/share/stackscope/grafana for others." placeholder:"DIR"`
 	Version string `help:"Release to install, for example 11.6.0. Default: the release whose checksum is built in, or the one of --file." placeholder:"VERSION"`

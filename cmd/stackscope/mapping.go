@@ -17,7 +17,7 @@ import (
 
 // remote are the flags of commands that ask a server.
 type remote struct {
-	ServerURL string        `help:"Address of the server." default:"http://127.0.0.1" placeholder:"URL" env:"GPUSTACK_SERVER_URL"`
+	ServerURL string        `help:"Address of the server. Default: http://127.0.0.1, or http://127.0.0.1:8080 if nothing listens on port 80 and no token is given." placeholder:"URL" env:"GPUSTACK_SERVER_URL"`
 	TokenFile string        `help:"File with the admin token: a copy of the server's DATA_DIR/admin-token. The server's own user on its own machine needs none." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE"`
 	CAFile    string        `name:"ca-file" help:"Certificate authorities (PEM) to verify the server with, instead of this machine's." placeholder:"FILE" env:"GPUSTACK_CA_FILE"`
 	Token     command.Token `help:"The admin token itself. Other users of this machine see it on the command line: prefer --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN"`
@@ -31,7 +31,10 @@ func (r *remote) client(e *command.Env) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Options{BaseURL: r.ServerURL, Token: token, TokenFrom: r.Token.Source(r.TokenFile), CAFile: r.CAFile})
+	if r.ServerURL == "" {
+		r.ServerURL = defaultServer(e.Context, token != "")
+	}
+	return client.New(client.Options{BaseURL: r.ServerURL, Token: token, TokenFrom: r.Token.Source(r.TokenFile), CAFile: r.CAFile, Revalidate: true})
 }
 
 type mappingCmd struct {
@@ -44,6 +47,20 @@ type mappingCmd struct {
 	DryRun    mappingDryRun    `cmd:"" help:"Print what a document would change on a server's workers. Nothing is changed."`
 	Reset     mappingReset     `cmd:"" help:"Activate the built-in document again."`
 	Translate mappingTranslate `cmd:"" help:"Print the unified metrics of a saved metrics page."`
+}
+
+// Help is printed by kong below the usage.
+func (*mappingCmd) Help() string {
+	return `The mapping says which native metric of an engine becomes which unified metric. To change it:
+
+  stackscope mapping default > mapping.yaml          begin with the built-in document, and edit it
+  stackscope mapping check mapping.yaml              find all faults, without a server
+  curl -s http://ENGINE/metrics > page.prom
+  stackscope mapping translate page.prom --runtime vLLM --mapping mapping.yaml --explain
+                                                     see what becomes of each metric of an engine
+  stackscope mapping dry-run mapping.yaml            see what would change on all workers
+  stackscope mapping set mapping.yaml                activate it
+  stackscope mapping reset                           return to the built-in document`
 }
 
 // maxPageBytes bounds a page read from a file; a worker has the same bound for an engine's page.

@@ -14,9 +14,9 @@ import (
 
 // serverFlags are the flags of commands that run a server. Names, environment and defaults are GPUStack's where it has them.
 type serverFlags struct {
-	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and the data of Prometheus and Grafana." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Server"`
+	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and the data of Prometheus and Grafana. Default: /var/lib/stackscope; for a user who cannot write there, ~/.local/state/stackscope ($XDG_STATE_HOME/stackscope)." placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Server"`
 	Host        string `help:"Address to listen on." default:"0.0.0.0" env:"GPUSTACK_HOST" group:"Server"`
-	Port        int    `help:"Port of the API, /prometheus and /grafana. With --tls-cert it is not opened; --tls-port replaces it." default:"80" env:"GPUSTACK_PORT" group:"Server"`
+	Port        *int   `help:"Port of the console, the API, /prometheus and /grafana. Default: 80; 8080 where port 80 needs root and this user is another. With --tls-cert it is not opened; --tls-port replaces it." placeholder:"PORT" env:"GPUSTACK_PORT" group:"Server"`
 	MetricsPort int    `help:"Port of the server's metrics and of HTTP service discovery." default:"10161" env:"GPUSTACK_METRICS_PORT" group:"Server"`
 
 	DisableMetrics              bool `help:"Do not open the metrics port." env:"GPUSTACK_DISABLE_METRICS" group:"Server"`
@@ -57,13 +57,18 @@ type serverFlags struct {
 	DisableAnonymousViewer bool     `help:"Require the admin token for reading, too." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
 	NoTrustLoopback        bool     `help:"Require the admin token from the server's own user on this machine, too." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
 	TrustLoopbackRoot      bool     `help:"Do not require the admin token from root on this machine when the server runs as another user. All clients of a proxy that runs as root are then trusted, too." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`
+
+	chosenPort bool // the port is the default of a user who may not open the system's
 }
 
 func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o := server.DefaultOptions()
 	o.Logger = logger
 	o.DataDir = f.DataDir
-	o.Host, o.Port, o.MetricsPort = f.Host, f.Port, f.MetricsPort
+	o.Host, o.MetricsPort = f.Host, f.MetricsPort
+	if f.Port != nil {
+		o.Port = *f.Port
+	}
 	o.DisableMetrics = f.DisableMetrics
 	o.DisableBuiltinObservability = f.DisableBuiltinObservability
 	o.RetentionTime = time.Duration(f.PrometheusRetentionTime)
@@ -97,17 +102,35 @@ type serverCmd struct {
 	Web webconfig.Flags `embed:""`
 }
 
+// Help is printed by kong below the usage.
+func (*serverCmd) Help() string {
+	return `Examples:
+
+  stackscope server                                  run it; it prints the command with which workers join
+  stackscope server --tls-cert cert.pem --tls-key key.pem
+                                                     serve over TLS, on port 443
+  stackscope server --grafana-url https://grafana.example.com
+                                                     use your own Prometheus and Grafana
+
+Workers join with a copy of DATA_DIR/worker-token. Changes from other machines need DATA_DIR/admin-token.`
+}
+
+// Run is called by kong.
 func (c *serverCmd) Run(e *command.Env) error {
 	logger, err := c.Logger(e.Stderr)
 	if err != nil {
 		return err
 	}
 	memory.Tune()
+	notes := c.settle(command.ThisUser())
 	options := c.options(logger)
 	options.WebConfigFile = c.Web.WebConfigFile
-	srv, err := server.New(e.Context, options)
+	srv, err := c.open(e.Context, options)
 	if err != nil {
 		return err
 	}
+	g := c.greeting(e.Context, srv)
+	g.title, g.notes = "stackscope server", notes
+	g.say(e, c.LogFormat, logger)
 	return srv.Run(e.Context)
 }

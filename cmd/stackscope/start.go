@@ -9,7 +9,6 @@ import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
-	"github.com/stackscope/stackscope/internal/server"
 	"github.com/stackscope/stackscope/internal/worker"
 	"github.com/stackscope/stackscope/internal/worker/flags"
 )
@@ -19,6 +18,20 @@ type startCmd struct {
 	serverFlags
 	Web    webconfig.Flags `embed:""`
 	Worker flags.Worker    `embed:""`
+}
+
+// Help is printed by kong below the usage.
+func (*startCmd) Help() string {
+	return `Examples:
+
+  stackscope start                                   find the engines of this machine and monitor them
+  stackscope start --engine url=http://10.0.0.7:8000 monitor an engine elsewhere, too; repeat the flag for more
+  stackscope start --port 9000 --data-dir ./data     another port, another directory
+  stackscope start --config-file stackscope.yaml     settings in a file: engines, port, data_dir and every other flag
+
+It prints the address of the console and the command with which workers on other machines join. Root's defaults are port 80 and
+/var/lib/stackscope. Other users get port 8080 and ~/.local/state/stackscope where they may not use those. Run it as root to see the processes
+of other users.`
 }
 
 // Run starts a server and a worker that joins it over HTTP, as every other worker does.
@@ -32,10 +45,11 @@ func (c *startCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	notes := c.settle(command.ThisUser())
 	serverOptions := c.options(logger)
 	serverOptions.StopTimeout -= worker.LeaveTime
 	serverOptions.WebConfigFile, options.WebConfigFile = c.Web.WebConfigFile, c.Web.WebConfigFile
-	srv, err := server.New(e.Context, serverOptions)
+	srv, err := c.open(e.Context, serverOptions)
 	if err != nil {
 		return err
 	}
@@ -48,6 +62,9 @@ func (c *startCmd) Run(e *command.Env) error {
 		return err
 	}
 	srv.ScrapeInside(w.Inside)
+	g := c.greeting(e.Context, srv)
+	g.title, g.notes, g.hasWorker, g.workerAddr = "stackscope: server, and worker of this machine", notes, true, w.Addr()
+	g.say(e, c.LogFormat, logger)
 	group, ctx := errgroup.WithContext(e.Context)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -1,49 +1,89 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/terminal"
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
 type statusCmd struct {
 	remote
-	JSON bool `help:"Print JSON."`
+	Watch    bool          `short:"w" help:"Show it again and again, until Ctrl-C. With --json: a document on each line."`
+	Interval time.Duration `help:"Time between two requests of --watch, at least 1s." default:"2s" placeholder:"DURATION"`
+	JSON     bool          `help:"Print JSON."`
+}
+
+// Help is printed by kong below the usage.
+func (*statusCmd) Help() string {
+	return `Examples:
+
+  stackscope status                                  the server of this machine
+  stackscope status --server-url http://SERVER       another one
+  stackscope status --watch                          follow it
+  stackscope status --json | jq -r '.instances[] | select(.state != "running") | .name + ": " + .state_message'
+                                                     which engines need attention, and why`
 }
 
 func (c *statusCmd) Run(e *command.Env) error {
+	if c.Watch && c.Interval < time.Second {
+		return fmt.Errorf("--interval %s: give at least 1s", c.Interval)
+	}
 	cl, err := c.client(e)
 	if err != nil {
 		return err
 	}
-	version, err := cl.Version(e.Context)
-	if err != nil {
-		return err
+	if c.Watch {
+		w := watch{env: e, interval: c.Interval, json: c.JSON, read: func(ctx context.Context) (serverStatus, error) { return readStatus(ctx, cl) }}
+		return w.run()
 	}
-	inv, err := cl.Inventory(e.Context)
-	if err != nil {
-		return err
-	}
-	config, err := cl.GetConfig(e.Context)
+	status, err := readStatus(e.Context, cl)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(e.Stdout).Encode(struct {
-			Version    string `json:"version"`
-			Generation int64  `json:"metrics_config_generation"`
-			client.Inventory
-		}{version.Version, config.Generation, inv})
+		return json.NewEncoder(e.Stdout).Encode(status)
 	}
-	fmt.Fprintf(e.Stdout, "server %s at %s, metrics mapping of generation %d\n", version.Version, cl.URL(), config.Generation)
-	return printInventory(e, inv)
+	return status.print(e)
+}
+
+// serverStatus is what a server says of itself and its inventory.
+type serverStatus struct {
+	Version    string `json:"version"`
+	Generation int64  `json:"metrics_config_generation"`
+	client.Inventory
+
+	url string
+}
+
+func readStatus(ctx context.Context, cl *client.Client) (s serverStatus, err error) {
+	version, err := cl.Version(ctx)
+	if err != nil {
+		return s, err
+	}
+	inv, err := cl.Inventory(ctx)
+	if err != nil {
+		return s, err
+	}
+	config, err := cl.GetConfig(ctx)
+	if err != nil {
+		return s, err
+	}
+	return serverStatus{version.Version, config.Generation, inv, cl.URL()}, nil
+}
+
+func (s *serverStatus) print(e *command.Env) error {
+	line := fmt.Sprintf("server %s at %s, metrics mapping of generation %d", s.Version, s.url, s.Generation)
+	fmt.Fprintln(e.Stdout, terminal.Clip(line, terminal.Of(e.Stdout, os.Getenv).Width))
+	return printInventory(e, s.Inventory)
 }
 
 func printInventory(e *command.Env, inv client.Inventory) error {
@@ -52,7 +92,7 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 		models[m.ID] = m.Name
 	}
 	workers := map[int64]string{}
-	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
+	w := terminal.NewTable(terminal.Of(e.Stdout, os.Getenv))
 	fmt.Fprintln(w, "\nWORKER\tSTATE\tMETRICS\tMAPPING\tLAST REPORT\tWHY")
 	for _, worker := range inv.Workers {
 		workers[worker.ID] = worker.Name

@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/terminal"
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/wire"
 	"github.com/stackscope/stackscope/internal/worker/flags"
@@ -20,16 +21,30 @@ import (
 
 // workerCmd runs a worker, as in GPUStack, unless a subcommand follows.
 type workerCmd struct {
-	Run    flags.Command `cmd:"" default:"withargs" help:"Run a worker: export this machine, its GPUs and its engines. This is the default: 'stackscope worker' does the same."`
-	List   workerList    `cmd:"" help:"List the workers of a server, and the revoked ones."`
-	Remove workerRemove  `cmd:"" help:"Remove a worker from a server's inventory and scrape targets. A live worker is revoked: the server refuses it from then on."`
-	Allow  workerAllow   `cmd:"" help:"Allow a revoked worker to join again."`
+	Run    workerRun    `cmd:"" default:"withargs" help:"Run a worker: export this machine, its GPUs and its engines. This is the default: 'stackscope worker' does the same."`
+	List   workerList   `cmd:"" help:"List the workers of a server, and the revoked ones."`
+	Remove workerRemove `cmd:"" help:"Remove a worker from a server's inventory and scrape targets. A live worker is revoked: the server refuses it from then on."`
+	Allow  workerAllow  `cmd:"" help:"Allow a revoked worker to join again."`
 }
 
 // Help says how to list the flags.
 func (*workerCmd) Help() string {
-	return "'stackscope worker' alone runs a worker. 'stackscope worker run --help' lists the flags of the worker."
+	return "'stackscope worker' alone runs a worker. 'stackscope worker run --help' lists the flags of the worker.\n\n" + workerExamples
 }
+
+const workerExamples = `Examples:
+
+  stackscope worker --server-url http://SERVER --token-file worker-token
+                                                     join a server; worker-token is a copy of its DATA_DIR/worker-token
+  stackscope worker --engine url=http://127.0.0.1:8000
+                                                     no server: metrics on port 10151 alone
+  stackscope worker list                             a server's workers`
+
+// workerRun is the worker's own command, with examples.
+type workerRun struct{ flags.Command }
+
+// Help is printed by kong below the usage.
+func (*workerRun) Help() string { return workerExamples }
 
 // stateRevoked is shown beside the states of workers that are in the inventory.
 const stateRevoked = "revoked"
@@ -140,7 +155,7 @@ func (c *workerList) Run(e *command.Env) error {
 }
 
 func printWorkers(e *command.Env, k *known) error {
-	w := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
+	w := terminal.NewTable(terminal.Of(e.Stdout, os.Getenv))
 	fmt.Fprintln(w, "ID\tWORKER\tCLUSTER\tSTATE\tMETRICS\tVERSION\tLAST REPORT\tWHY")
 	for i := range k.workers {
 		it := &k.workers[i]

@@ -13,8 +13,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/ownaddress"
+	"github.com/stackscope/stackscope/internal/base/terminal"
 	"github.com/stackscope/stackscope/internal/grafana"
 	"github.com/stackscope/stackscope/internal/server"
 	"github.com/stackscope/stackscope/internal/worker"
@@ -94,7 +97,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 		s.took, s.grafana = time.Since(began), f.server.GrafanaStatus()
-		if err := s.print(o.Out); err != nil {
+		if err := s.print(terminal.Of(o.Out, os.Getenv)); err != nil {
 			return err
 		}
 		if s.grafana.Phase == grafana.PhaseAbsent || o.NoGrafana {
@@ -150,7 +153,7 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) (err error) {
 	if f.worker, err = worker.New(ctx, wo); err != nil {
 		return err
 	}
-	s.engines = f.engines
+	s.engines, s.join = f.engines, join(ctx, f.server.Addr(), s.dataDir)
 	s.api, s.serverMetrics, s.workerMetrics = f.server.URL(), "http://"+local(f.server.MetricsAddr()), "http://"+local(f.worker.Addr())
 	return nil
 }
@@ -232,7 +235,7 @@ func (f *fleet) ready(ctx context.Context) error {
 		case <-tick.C:
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errNotReady) {
-				return fmt.Errorf("after %s Prometheus has samples of %d of %d engines: the log says why (--debug shows all of it)", readyTimeout, scraped, engines)
+				return fmt.Errorf("after %s Prometheus has samples of %d of %d engines: the log says why (--log-level debug shows all of it)", readyTimeout, scraped, engines)
 			}
 			return ctx.Err()
 		}
@@ -275,6 +278,20 @@ func (s *summary) freeOr(host string, port int, what string) int {
 	}
 	_ = ln.Close()
 	return port
+}
+
+// join is how another worker joins the server that listens at bound. On this machine it needs a name, a port and a directory of its own.
+func join(ctx context.Context, bound, dataDir string) terminal.Join {
+	host, port, err := net.SplitHostPort(bound)
+	token := filepath.Join(dataDir, command.JoinTokenFile)
+	if ip := net.ParseIP(host); err != nil || ip.IsLoopback() {
+		return terminal.Join{
+			Server: "http://localhost:" + port, TokenFile: token,
+			Flags: []string{"--worker-name", "second", "--worker-metrics-port", "0", "--data-dir", filepath.Join(dataDir, "second")},
+		}
+	}
+	address := ownaddress.Find(ctx, host, "")
+	return terminal.Join{Server: "http://" + net.JoinHostPort(address, port), TokenFile: token, Login: terminal.Login(address)}
 }
 
 // local turns the address of a listener into one for this machine.

@@ -89,6 +89,15 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the summary doesn't say %q:\n%s", want, summary)
 	}
 	base := strings.TrimSuffix(address(t, summary, "Prometheus"), "/prometheus/")
+	if got := address(t, summary, "console"); got != base+"/" {
+		t.Errorf("the console is at %s, Prometheus at %s", got, base)
+	}
+	join := regexp.MustCompile(`(?m)^  stackscope-worker --server-url http://localhost:\d+ --token-file (\S+) --worker-name second `).FindStringSubmatch(summary)
+	if join == nil {
+		t.Errorf("the summary doesn't say how a worker joins:\n%s", summary)
+	} else if token, err := os.ReadFile(join[1]); err != nil || len(token) == 0 {
+		t.Errorf("the join token's file: %v", err)
+	}
 	answer := func(expr string) error {
 		got, err := ask(ctx, base, expr)
 		if err == nil && len(got) == 0 {

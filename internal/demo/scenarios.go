@@ -28,7 +28,7 @@ type scenario struct {
 	fleet    string
 	simulate func(seed uint64, logger *slog.Logger) ([]*simulated, error)
 	queries  []Query
-	// dashboard is the one to look at first, a path below Grafana's; empty: the list of all.
+	// dashboard is the one to look at first, a path of the console and below Grafana's; empty: the first page.
 	dashboard string
 }
 

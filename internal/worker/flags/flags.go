@@ -55,7 +55,7 @@ type Join struct {
 	TokenFile string        `help:"File with the join token: a copy of the server's DATA_DIR/worker-token. Changes are used without a restart." placeholder:"FILE" env:"GPUSTACK_TOKEN_FILE" group:"Worker"`
 	Token     command.Token `short:"t" help:"The join token itself. Other users of this machine see it on the command line: prefer --token-file." placeholder:"TOKEN" env:"GPUSTACK_TOKEN" group:"Worker"`
 	CAFile    string        `name:"ca-file" help:"Certificate authorities (PEM) to verify the server with, instead of this machine's. Changes are used without a restart." placeholder:"FILE" env:"GPUSTACK_CA_FILE" group:"Worker"`
-	DataDir   string        `help:"Directory for the worker's identity, its last mapping and the known GPUs." default:"/var/lib/stackscope" placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Worker"`
+	DataDir   string        `help:"Directory for the worker's identity, its last mapping and the known GPUs. Default: /var/lib/stackscope; for a user who cannot write there, ~/.local/state/stackscope ($XDG_STATE_HOME/stackscope)." placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Worker"`
 }
 
 // Options returns the settings that the flags describe.
@@ -154,8 +154,28 @@ func (f *Join) Apply(o *worker.Options) (err error) {
 	if f.Token.Shown {
 		o.Logger.Warn("--token shows the join token to other users of this machine, in the list of processes; write it to a file and give --token-file FILE", logging.KeyComponent, "worker")
 	}
-	o.ServerURL, o.DataDir, o.CAFile, o.TokenFile = strings.TrimSpace(f.ServerURL), f.DataDir, f.CAFile, f.TokenFile
+	o.ServerURL, o.CAFile, o.TokenFile = strings.TrimSpace(f.ServerURL), f.CAFile, f.TokenFile
+	o.DataDir = f.dataDir(o.Logger, command.ThisUser())
 	o.Token, err = f.Token.Value(f.TokenFile, command.JoinTokenFile)
 	o.TokenFrom = f.Token.Source(f.TokenFile)
 	return err
+}
+
+// identityFile shows that a directory is a worker's.
+const identityFile = "worker.json"
+
+// dataDir returns the directory that was named, else the user's. It logs what a user who is not root should know.
+func (f *Join) dataDir(logger *slog.Logger, user command.User) string {
+	if f.DataDir != "" {
+		return f.DataDir
+	}
+	dir, note := user.DataDir(identityFile)
+	logger = logger.With(logging.KeyComponent, "worker")
+	if dir != user.SystemDir {
+		logger.Info("not root: data is in the user's state directory", "dir", dir, "instead_of", user.SystemDir)
+	}
+	if note != "" {
+		logger.Warn("another data directory is in use", "note", note)
+	}
+	return dir
 }

@@ -138,3 +138,22 @@ func TestManySeriesMayBeNewAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A user who cannot write to the system's directory has one of its own, and is told.
+func TestDataDirOfAUser(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	user := command.User{SystemDir: "/system", Writable: func(string) bool { return false }, Getenv: func(name string) string {
+		return map[string]string{"HOME": "/home/u"}[name]
+	}}
+	if got := (&Join{DataDir: "/given"}).dataDir(logger, user); got != "/given" || log.Len() != 0 {
+		t.Errorf("%s, %s", got, log.String())
+	}
+	if got := new(Join).dataDir(logger, user); got != "/home/u/.local/state/stackscope" || !strings.Contains(log.String(), `dir=/home/u/.local/state/stackscope instead_of=/system`) {
+		t.Errorf("%s, %s", got, log.String())
+	}
+	log.Reset()
+	if got := new(Join).dataDir(logger, command.User{Root: true, SystemDir: "/system", Getenv: user.Getenv}); got != "/system" || log.Len() != 0 {
+		t.Errorf("root: %s, %s", got, log.String())
+	}
+}
