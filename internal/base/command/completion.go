@@ -72,7 +72,12 @@ _PROGRAM() {
     while IFS= read -r line; do
         case $line in
             :*) kind=$line ;;
-            *) value=${line%%$'\t'*}; found+=("${value//:/\\:}:${line#*$'\t'}") ;;
+            *)
+                value=${line%%$'\t'*}
+                value=${value//:/\\:}
+                [[ $line == *$'\t'?* ]] && value+=":${line#*$'\t'}"
+                found+=("$value")
+                ;;
         esac
     done < <("${words[1]/#\~/$HOME}" __complete "${(@)words[2,CURRENT]}" 2>/dev/null)
     if (( ${#found} )); then
