@@ -1,9 +1,9 @@
 // The lines of a time series panel: which series are drawn, and how.
-import { palette, seriesName } from "../format";
+import { palette } from "../format";
 import type { Labels, PanelData, Theme } from "../model/panel";
 import type { Panel } from "../model/dashboard";
 import { align, alone } from "./align";
-import { looks, type Look } from "./overrides";
+import { looks, nameOf, type Look } from "./overrides";
 import { stack, type Layer } from "./stack";
 
 export interface Line {
@@ -34,7 +34,7 @@ export function linesOf(panel: Panel, data: PanelData, theme: Theme, hidden: Rea
   const colors = palette[theme];
   let all = data.answers.flatMap((answer, query) =>
     answer.map((series) => {
-      const name = seriesName(panel.queries?.[query]?.legend, series.labels);
+      const name = nameOf(panel, query, series.labels);
       return { series, name, look: look(name) };
     }),
   ).map((s, i) => ({ ...s, color: s.look.color ?? colors[i % colors.length]! }));

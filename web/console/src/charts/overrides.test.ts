@@ -1,8 +1,15 @@
 import { expect, test } from "vitest";
 import type { Panel } from "../model/dashboard";
-import { looks } from "./overrides";
+import { looks, nameOf } from "./overrides";
 
 const panel = (more: Partial<Panel>): Panel => ({ id: 1, kind: "timeseries", title: "", x: 0, y: 0, w: 12, h: 8, ...more });
+
+test("a series always has a name", () => {
+  const named = panel({ queries: [{ expr: "x", legend: "{{model_name}} " }] });
+  expect(nameOf(named, 0, { model_name: "a" })).toBe("a");
+  expect(nameOf(named, 0, { runtime: "vLLM", worker_name: "w" })).toBe('{runtime="vLLM", worker_name="w"}');
+  expect(nameOf(named, 0, {})).toBe("(none)");
+});
 
 test("without overrides a line is thin and a little filled, a stacked one more", () => {
   expect(looks(panel({}))("a")).toMatchObject({ fill: 0.08, width: 1, stacked: false, stepped: false });

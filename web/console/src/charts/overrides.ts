@@ -1,5 +1,8 @@
 // What a panel's overrides say of a series, by Grafana's rules.
+import { seriesName } from "../format";
 import type { Panel, Threshold, Value } from "../model/dashboard";
+import type { Labels } from "../model/panel";
+import { t } from "../texts";
 
 export interface Look {
   color?: string;
@@ -11,6 +14,11 @@ export interface Look {
   softMax?: number;
   values: readonly Value[];
   thresholds: readonly Threshold[];
+}
+
+/** A series' name: by the query's legend, by its labels where that leaves nothing. */
+export function nameOf(panel: Panel, query: number, labels: Labels): string {
+  return seriesName(panel.queries?.[query]?.legend, labels).trim() || seriesName(undefined, labels) || t.charts.unnamed;
 }
 
 type Properties = Record<string, unknown>;

@@ -1,5 +1,5 @@
 import { useEffect, useMemo } from "preact/hooks";
-import { format, mapped, palette, seriesName, thresholdColor } from "../format";
+import { format, mapped, palette, thresholdColor } from "../format";
 import type { Drawing, DrawingProps, PanelData } from "../model/panel";
 import type { Panel } from "../model/dashboard";
 import { t } from "../texts";
@@ -8,7 +8,7 @@ import { axisHeight, Canvas, drawTimes } from "./canvas";
 import { tableOf } from "./csv";
 import { cut, font, inks, textWidth, type Ink } from "./ink";
 import { Legend, legendHeight, paintLegend, type Entry } from "./legend";
-import { looks, type Look } from "./overrides";
+import { looks, nameOf, type Look } from "./overrides";
 import { segmentAt, segmentsOf, type Segment } from "./segments";
 import { px, Surface, type Box } from "./surface";
 import { clock, stamp } from "./ticks";
@@ -45,7 +45,7 @@ function rowsOf(panel: Panel, data: PanelData): Row[] {
   const look = looks(panel);
   return data.answers.flatMap((answer, query) =>
     answer.map((series) => {
-      const name = seriesName(panel.queries?.[query]?.legend, series.labels);
+      const name = nameOf(panel, query, series.labels);
       return { name, look: look(name), segments: segmentsOf(series, data.step, data.range) };
     }),
   ).filter((row) => row.segments.length > 0);
@@ -183,7 +183,7 @@ export const stateTimeline: Drawing = {
   component: Timeline,
   rows(panel, data) {
     const look = looks(panel);
-    const all = data.answers.flatMap((answer, query) => answer.map((series) => ({ series, name: seriesName(panel.queries?.[query]?.legend, series.labels) })));
+    const all = data.answers.flatMap((answer, query) => answer.map((series) => ({ series, name: nameOf(panel, query, series.labels) })));
     const { times, values } = align(all.map((s) => s.series), data.step);
     const [head = [], ...body] = tableOf(times, all.map((s) => s.name), values);
     const texts = all.map((s) => look(s.name).values);

@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { format, seriesName } from "../format";
+import { format } from "../format";
 import type { Drawing, DrawingProps } from "../model/panel";
 import { t } from "../texts";
 import { align, nearest } from "./align";
@@ -7,6 +7,7 @@ import { inks, type Ink } from "./ink";
 import { Legend, legendHeight, paintLegend, type Entry } from "./legend";
 import { last, linesOf, type Line, type Lines } from "./lines";
 import { groupAt, groups, type MarkGroup } from "./marks";
+import { nameOf } from "./overrides";
 import { Plot } from "./plot";
 import { pointedAt, ranked } from "./rank";
 import { px, Surface, type Box } from "./surface";
@@ -153,7 +154,7 @@ function linkOf(props: DrawingProps, title: string, url: string, { labels }: Lin
 export const timeseries: Drawing = {
   component: TimeSeries,
   rows(panel, data) {
-    const all = data.answers.flatMap((answer, query) => answer.map((series) => ({ series, name: seriesName(panel.queries?.[query]?.legend, series.labels) })));
+    const all = data.answers.flatMap((answer, query) => answer.map((series) => ({ series, name: nameOf(panel, query, series.labels) })));
     const { times, values } = align(all.map((s) => s.series), data.step);
     return tableOf(times, all.map((s) => s.name), values);
   },

@@ -18,6 +18,8 @@ export const charts = {
   upTo: (value: string) => `up to ${value}`,
   lasted: (duration: string) => `for ${duration}`,
   missing: "no value",
+  /** A series without labels where the legend has one. */
+  unnamed: "(none)",
   most: (value: string) => `largest ${value}`,
   /** What a chart shows, for readers of its text. */
   summary: (s: { title: string; what: string; range: string; values: string[]; more: number }) =>
