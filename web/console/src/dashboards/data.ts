@@ -6,8 +6,8 @@ import { asFailure, type QueryError } from "../prometheus/failure";
 import { variablesIn } from "../prometheus/template";
 import type { Board, Round } from "./board";
 import { load } from "./load";
-import type { Reason } from "./nodata";
 import { decided } from "./variables";
+import type { Told } from "./why";
 
 export interface Shown {
   data?: PanelData;
@@ -70,8 +70,8 @@ export function isEmpty(data: PanelData): boolean {
 }
 
 /** Why a panel without data has none; undefined until it is known. */
-export function useWhy(panel: Panel, round: Round, empty: boolean): Reason | undefined {
-  const [reason, set] = useState<Reason | undefined>();
+export function useWhy(panel: Panel, round: Round, empty: boolean): Told | undefined {
+  const [told, set] = useState<Told | undefined>();
   const latest = useRef(round);
   latest.current = round;
   useEffect(() => {
@@ -91,5 +91,5 @@ export function useWhy(panel: Panel, round: Round, empty: boolean): Reason | und
       here = false;
     };
   }, [panel, empty, round.key]);
-  return empty ? reason : undefined;
+  return empty ? told : undefined;
 }

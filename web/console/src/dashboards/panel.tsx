@@ -1,21 +1,18 @@
 // A panel's frame: title, description, menu, and the state of its data around the drawing.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { unknownIn, type Panel } from "../model/dashboard";
-import type { Drawing, DrawingProps, Labels } from "../model/panel";
+import type { DrawingProps, Labels } from "../model/panel";
 import { useTheme } from "../look/theme";
-import { setQuery } from "../router";
 import { t } from "../texts";
 import type { Board } from "./board";
 import { isEmpty, usePanelData, useWhy } from "./data";
 import { useDrawing } from "./drawings";
 import { marked, watchSight } from "./hooks";
 import { fillLink } from "./links";
-import { queriesOf } from "./load";
-import { arrows, Popover } from "./popover";
+import type { MenuProps } from "./panelmenu";
+import { Later, Popover } from "./popover";
 import { Boundary, Message, NoData } from "./states";
 import { Tip } from "./tip";
-import { isRelative } from "./timerange";
-import { prometheusURL } from "./urls";
 
 const text = t.shell;
 const padding = 8;
@@ -59,7 +56,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
   const empty = shown.data !== undefined && panel.kind !== "text" && isEmpty(shown.data);
   // A table says by itself that nothing is wrong, such as "No problems".
   const bare = empty && !(panel.kind === "table" && spoken(panel));
-  const reason = useWhy(panel, round, bare);
+  const told = useWhy(panel, round, bare);
 
   const props = useMemo<DrawingProps | undefined>(() => {
     if (!shown.data || !drawing) return undefined;
@@ -123,7 +120,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
       </Message>
     );
   } else if (bare) {
-    content = <NoData reason={reason} board={board} small={small} word={spoken(panel)} />;
+    content = <NoData told={told} board={board} small={small} word={spoken(panel)} />;
   } else if (unloaded !== undefined) {
     content = (
       <Message word={text.broken(unloaded)} small={false} alarm>
@@ -169,7 +166,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
               {text.staleWhy(age, shown.failure!.message, shown.failure!.todo)}
             </Tip>
           )}
-          {panel.kind !== "text" && <PanelMenu panel={panel} board={board} width={inner} drawing={drawing} props={props} body={body} full={!!full} />}
+          {panel.kind !== "text" && <Menu panel={panel} board={board} width={inner} drawing={drawing} props={props} body={body} full={!!full} />}
         </header>
       )}
       <div data-unprinted={text.notPrinted} class={grows ? "body grows" : "body"} ref={body} style={grows === "limited" ? { maxHeight: `${room + padding}px` } : {}}>
@@ -203,64 +200,23 @@ function Title({ panel, board, labels }: { panel: Panel; board: Board; labels: L
   );
 }
 
-function PanelMenu({ panel, board, width, drawing, props, body, full }: { panel: Panel; board: Board; width: number; drawing: Drawing | undefined; props: DrawingProps | undefined; body: { current: HTMLElement | null }; full: boolean }) {
+const loadMenu = () => import("./panelmenu").then((m) => m.PanelMenu);
+
+function Menu({ panel, board, width, drawing, props, body, full }: Omit<MenuProps, "close" | "tell">) {
   const [done, setDone] = useState("");
   useEffect(() => {
     if (!done) return;
     const timer = setTimeout(() => setDone(""), 4000);
     return () => clearTimeout(timer);
   }, [done]);
-  const { round, settings } = board;
-  const act = (close: () => void, what: (x: typeof import("./export")) => Promise<string> | string) => {
-    close();
-    // The clipboard wants to be used right after the click, so the module is loaded when the menu opens.
-    void import("./export")
-      .then(what)
-      .then(setDone, (thrown: unknown) => setDone(text.notCopied(thrown instanceof Error ? thrown.message : String(thrown))));
-  };
   return (
     <>
       <span role="status" class="done">
         {done}
       </span>
       <Popover button="⋮" name={text.menu(panel.title)} className="menu" end>
-        {(close) => (
-          <div role="menu" aria-label={text.menu(panel.title)} onKeyDown={(event) => arrows(event, "[role=menuitem]")} onPointerEnter={() => void import("./export")}>
-            {settings?.prometheus.ui && (
-              <a
-                role="menuitem"
-                href={prometheusURL(settings.prometheus.ui, queriesOf(panel, round, width), round.range, !isRelative(round.time))}
-                target="_blank"
-                rel="noopener"
-              >
-                {text.openQueries}
-              </a>
-            )}
-            <button role="menuitem" type="button" onClick={() => setQuery((q) => (full ? q.delete("viewPanel") : q.set("viewPanel", String(panel.id))))}>
-              {full ? text.leaveFull : text.full}
-            </button>
-            {drawing && props && (
-              <>
-                <button role="menuitem" type="button" onClick={() => act(close, (x) => x.copyPicture(panel.title, drawing, props, body.current!))}>
-                  {text.copyPicture}
-                </button>
-                <button role="menuitem" type="button" onClick={() => act(close, (x) => x.saveCSV(panel.title, drawing, props))}>
-                  {text.saveCSV}
-                </button>
-              </>
-            )}
-            <button role="menuitem" type="button" onClick={() => act(close, (x) => x.copyText(linkTo(panel)))}>
-              {text.copyLink}
-            </button>
-          </div>
-        )}
+        {(close) => <Later load={loadMenu} props={{ panel, board, width, drawing, props, body, full, close, tell: setDone }} />}
       </Popover>
     </>
   );
-}
-
-function linkTo(panel: Panel): string {
-  const url = new URL(location.href);
-  url.searchParams.set("viewPanel", String(panel.id));
-  return url.href;
 }

@@ -2,9 +2,8 @@
 import { Component, type ComponentChildren } from "preact";
 import { t } from "../texts";
 import type { Board } from "./board";
-import type { Reason } from "./nodata";
-import { clock } from "./timepicker";
 import { Tip } from "./tip";
+import type { Told } from "./why";
 
 const text = t.shell;
 
@@ -28,50 +27,15 @@ export function Message({ word, children, small, alarm }: { word: string; childr
 }
 
 /** No data, in the panel's own words if it has some, and why. */
-export function NoData({ reason, board, small, word }: { reason: Reason | undefined; board: Board; small: boolean; word: string | undefined }) {
-  const told = reason && !(word !== undefined && reason.kind === "empty"); // the panel's words say more
-  if (reason?.kind === "gone") {
-    return (
-      <Message word={text.goneShort(reason.label, reason.values)} small={small}>
-        {text.goneOthers(reason.options)}
-      </Message>
-    );
-  }
+export function NoData({ told, board, small, word }: { told: Told | undefined; board: Board; small: boolean; word: string | undefined }) {
+  const headline = told?.headline ?? word;
+  // The panel's own words say more than that its metrics are there.
+  const explained = told && !(word !== undefined && told.reason.kind === "empty");
   return (
-    <Message word={word ? word[0]!.toUpperCase() + word.slice(1) : text.noData} small={small}>
-      {told && explain(reason, board)}
+    <Message word={headline ? headline[0]!.toUpperCase() + headline.slice(1) : text.noData} small={small}>
+      {explained && <told.Explanation reason={told.reason} board={board} />}
     </Message>
   );
-}
-
-function explain(reason: Reason, board: Board): ComponentChildren {
-  switch (reason.kind) {
-    case "never":
-      return (
-        <>
-          {text.never(reason.metric)} <a href="/d/stackscope-engines">{text.neverLink}</a>
-        </>
-      );
-    case "earlier": {
-      const span = board.round.range.to - board.round.range.from;
-      return (
-        <>
-          {text.earlierData(reason.metric, clock(reason.last))}{" "}
-          <button type="button" onClick={() => board.zoom({ from: reason.last - span / 2, to: reason.last + span / 2 })}>
-            {text.showThen}
-          </button>
-        </>
-      );
-    }
-    case "others": {
-      const label = board.round.chosen.find((c) => c.variable.name === reason.variable)?.variable.label ?? reason.variable;
-      return text.others(label, reason.values, reason.metric, reason.others);
-    }
-    case "gone":
-      return text.goneOthers(reason.options);
-    case "empty":
-      return text.empty(reason.metrics);
-  }
 }
 
 /** Keeps the fault of one drawing from taking the page with it. */
