@@ -88,7 +88,7 @@ export const lists = {
   // Empty lists
   noWorkers: "No worker has joined yet",
   noWorkersHow: "A worker runs on each node and reads its machine, its GPUs and its inference engines. On a node, run:",
-  noWorkersToken: "The file that --token-file names has the content of the server's DATA_DIR/worker-token. `stackscope start` runs a server and a worker in one process.",
+  noWorkersToken: "The file that --token-file names has the content of the server's DATA_DIR/worker-token. The command stackscope start runs a server and a worker in one process.",
   noInstances: "No engine was found yet",
   noInstancesHow: "Workers find inference engines among the processes and containers of their machine within 15 s: vLLM, SGLang, MindIE, TensorRT-LLM, llama.cpp and others. An engine that is not found is declared at its worker:",
   noInstancesCommand: "stackscope-worker --engine http://127.0.0.1:8000 …",
