@@ -72,7 +72,7 @@ async function send(path: string, init: RequestInit, token: string | undefined):
   } catch (error) {
     if (init.signal?.aborted) throw error;
     unreachable();
-    throw new RequestError(0, t.fleet.unreachable, error instanceof Error ? error.message : "");
+    throw new RequestError(0, t.fleet.unreachable, t.fleet.unreachableTodo); // browsers say no more than "Failed to fetch"
   }
   reached();
   return response;

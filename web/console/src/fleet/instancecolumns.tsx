@@ -18,7 +18,7 @@ export function instanceColumns(asked: Asked, without: readonly string[] = []): 
   const all: Column<InstanceRow>[] = [
     { name: "name", title: l.name, kind: "head", value: (r) => r.instance.name, cell: (r) => <Name href={`/instances/${r.instance.id}`}>{r.instance.name}</Name> },
     { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <State state={r.state} /> },
-    { name: "reason", title: l.reason, kind: "wide", cell: (r) => <Cut text={r.instance.state_message} /> },
+    { name: "reason", title: l.reason, kind: "wide", ifAny: true, value: (r) => r.instance.state_message || undefined, cell: (r) => <Cut text={r.instance.state_message} /> },
     { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.instance.since), highestFirst: true, cell: (r) => <Time at={r.instance.since} bare /> },
     { name: "model", title: l.model, value: (r) => r.modelName, cell: (r) => <ModelName row={r} /> },
     { name: "worker", title: l.worker, value: (r) => r.workerName, cell: (r) => <Name href={`/workers/${r.instance.worker_id}`}>{r.workerName}</Name> },

@@ -68,7 +68,7 @@ function modelColumns(asked: Asked): Column<ModelRow>[] {
     },
     { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <State state={r.state} /> },
     { name: "instances", title: l.instances, kind: "plain", value: (r) => r.running, highestFirst: true, cell: (r) => <a href={`/instances?model=${encodeURIComponent(r.item.name)}`}>{l.ofInstances(r.running, r.item.desired_instances)}</a> },
-    { name: "reason", title: l.reason, kind: "wide", cell: (r) => <Cut text={modelReason(r)} /> },
+    { name: "reason", title: l.reason, kind: "wide", ifAny: true, value: (r) => modelReason(r) || undefined, cell: (r) => <Cut text={modelReason(r)} /> },
     { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.since), highestFirst: true, cell: (r) => <Time at={r.since} bare /> },
     { name: "category", title: l.category, ifAny: true, value: (r) => r.item.category || undefined, cell: (r) => <OrNone>{r.item.category}</OrNone> },
     { name: "runtime", title: l.runtime, kind: "plain", value: (r) => engine(r) || undefined, cell: (r) => <OrNone>{engine(r)}</OrNone> },

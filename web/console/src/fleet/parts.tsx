@@ -51,7 +51,7 @@ export function Notices({ of }: { of: readonly Listed<unknown>[] }) {
       {failed?.error && (
         <p class="f-notice bad" role="alert">
           {failed.items === undefined ? "" : l.stale + " "}
-          {failed.error.message}
+          {sentence(failed.error.message)}
           {failed.at !== undefined && (
             <>
               {" "}
@@ -64,6 +64,10 @@ export function Notices({ of }: { of: readonly Listed<unknown>[] }) {
       {how === "asking" && <p class="f-notice faint">{l.asking}</p>}
     </>
   );
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : text + ".";
 }
 
 /** Says why there are no metrics, if there are none. */

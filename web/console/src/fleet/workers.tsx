@@ -56,7 +56,7 @@ function workerColumns(asked: Asked): Column<WorkerRow>[] {
     { name: "name", title: l.name, kind: "head", value: (r) => r.item.name, cell: (r) => <Name href={`/workers/${r.item.id}`}>{r.item.name}</Name> },
     { name: "cluster", title: l.cluster, value: (r) => r.clusterName, cell: (r) => <Name>{r.clusterName}</Name> },
     { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <State state={r.state} /> },
-    { name: "reason", title: l.reason, kind: "wide", cell: (r) => <Cut text={r.item.state_message} /> },
+    { name: "reason", title: l.reason, kind: "wide", ifAny: true, value: (r) => r.item.state_message || undefined, cell: (r) => <Cut text={r.item.state_message} /> },
     { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.item.since), highestFirst: true, cell: (r) => <Time at={r.item.since} bare /> },
     { name: "report", title: l.lastReport, value: (r) => time(r.item.last_report_at), highestFirst: true, cell: (r) => <Time at={r.item.last_report_at} /> },
     { name: "instances", title: l.instances, kind: "number", value: (r) => r.instances.length, highestFirst: true, cell: (r) => <a href={`/instances?worker=${encodeURIComponent(r.item.name)}`}>{r.instances.length}</a> },

@@ -25,6 +25,7 @@ export const fleet = {
 
   // Requests and the token
   unreachable: "The server does not answer",
+  unreachableTodo: "see that it runs, and that the network and the proxies in between let this browser reach it",
   badPath: "A request to another host is not allowed",
   notJSON: "The answer is not JSON",
   unexpected: "The answer has another shape than expected; server and console may have different versions, so load the page again",

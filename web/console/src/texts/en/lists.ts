@@ -17,7 +17,7 @@ export const lists = {
   sortBy: (column: string) => `Sort by ${column}`,
   stale: "These data are old: the last request failed.",
   confirmed: "They were confirmed",
-  older: "This server is older than the console and has no such list.",
+  older: "This server is older than the console: a part of what is shown here is not known to it.",
   asking: "The server gives no stream of changes; the list is asked for every 10 s.",
   noMetrics: (reason: string) => `No metrics: ${reason}`,
   metricsFailed: "The metrics could not be read",
