@@ -108,7 +108,7 @@ func clientError(ctx context.Context, err error, host string) error {
 		return &Error{Kind: Refused, Reason: ReasonRefused, Detail: "connection refused at " + clip.Line(host, 253), Hint: reach}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
 		strings.Contains(text, "server closed idle connection"): // it closed before the request was written
-		return noAnswer(ReasonLost, "the connection was closed before the answer was complete", "")
+		return noAnswer(ReasonLost, "the connection was closed before the answer was complete", "see the engine's log; is the port right?")
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return noAnswer(ReasonLost, "there is no route to its host", "check the address and the network")
 	case isDial(err) && isTimeout(err):

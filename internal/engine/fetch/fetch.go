@@ -283,7 +283,7 @@ func (f *Fetcher) readError(ctx context.Context, err error) error {
 	}
 	_, corrupt := errors.AsType[flate.CorruptInputError](err)
 	if corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
-		return wrongAnswer("answered with Content-Encoding gzip, but the body is not gzip or is damaged", "")
+		return wrongAnswer("answered with Content-Encoding gzip, but the body is not gzip or is damaged", "switch compression off in the engine or in the proxy before it")
 	}
 	return clientError(ctx, err, "")
 }

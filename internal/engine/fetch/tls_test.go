@@ -82,9 +82,9 @@ func TestPlainHTTPToAnEngineThatSpeaksTLS(t *testing.T) {
 		"nginx":                 {says("<html><center>The plain HTTP request was sent to HTTPS port</center>"), ReasonTLS, "it speaks TLS: write https:// in the URL"},
 		"Apache":                {says("Reason: You're speaking plain HTTP to an SSL-enabled server port."), ReasonTLS, "it speaks TLS: write https:// in the URL"},
 		"another 400":           {says(`{"error":{"message":"model name is missing from the request"}}`), ReasonHTTPStatus, "answered 400 Bad Request"},
-		"no TLS, closes":        {listen(t, closes), ReasonLost, "the connection was closed before the answer was complete"},
-		"no TLS, resets":        {listen(t, resets), ReasonLost, "the connection was closed before the answer was complete"},
-		"no TLS, closes on all": {listen(t, func(c net.Conn) { _, _ = io.ReadAtLeast(c, make([]byte, 1), 1) }), ReasonLost, "the connection was closed before the answer was complete"},
+		"no TLS, closes":        {listen(t, closes), ReasonLost, "the connection was closed before the answer was complete: see the engine's log; is the port right?"},
+		"no TLS, resets":        {listen(t, resets), ReasonLost, "the connection was closed before the answer was complete: see the engine's log; is the port right?"},
+		"no TLS, closes on all": {listen(t, func(c net.Conn) { _, _ = io.ReadAtLeast(c, make([]byte, 1), 1) }), ReasonLost, "the connection was closed before the answer was complete: see the engine's log; is the port right?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := New(Options{})
