@@ -136,11 +136,14 @@ func (i *Inventory) setState(w *worker, s fleet.WorkerState) {
 	}
 }
 
-// withSince returns what a report says of an instance with the time at which its state began. A worker of an older version does not say it: then
-// it is when the state was first reported.
+// maxAhead is by how much a worker's clock may be ahead of the server's before its times count as none.
+const maxAhead = time.Minute
+
+// withSince returns what a report says of an instance with the time at which its state began. If the worker does not say it, as one of an older
+// version does not, or says a time to come, it is when the state was first reported.
 func (i *Inventory) withSince(in *instance, rep fleet.ReportedInstance) fleet.ReportedInstance {
 	switch {
-	case !rep.Since.IsZero():
+	case !rep.Since.IsZero() && rep.Since.Before(i.now().Add(maxAhead)):
 	case in != nil && in.Reported.State == rep.State:
 		rep.Since = in.Reported.Since
 	default:

@@ -97,5 +97,10 @@ func TestSince(t *testing.T) {
 		time.Sleep(time.Minute)
 		report(t, inv, id, old, told)
 		want(fleet.WorkerReady, at(4), at(2), at(-60))
+		told.State, told.Since = fleet.InstanceError, at(60) // the worker's clock is ahead
+		report(t, inv, id, old, told)
+		time.Sleep(time.Minute)
+		report(t, inv, id, old, told)
+		want(fleet.WorkerReady, at(4), at(2), at(4))
 	})
 }
