@@ -129,8 +129,10 @@ func TestBrokenEnginesAreShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--server-url", base, "--token", strings.TrimSpace(string(token)), "--data-dir", t.TempDir(), "--worker-name", "node-1", "--discover", "none",
-		"--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(workerPort), "--engine", "url=" + engine(t, simengine.ProfileVLLM) + ",instance=good"}
+	args := []string{
+		"--server-url", base, "--token", strings.TrimSpace(string(token)), "--data-dir", t.TempDir(), "--worker-name", "node-1", "--discover", "none",
+		"--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(workerPort), "--engine", "url=" + engine(t, simengine.ProfileVLLM) + ",instance=good",
+	}
 	for name, e := range broken {
 		args = append(args, "--engine", "url="+e.url+",instance="+name)
 	}
