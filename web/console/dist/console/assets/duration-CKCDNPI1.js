@@ -1,1 +1,0 @@
-var e={ms:.001,s:1,m:60,h:3600,d:86400,w:604800,M:2592e3,y:31536e3};function t(t){if(!/^(?:\d+(?:ms|[smhdwMy]))+$/.test(t))return;let n=0;for(let[,r,i]of t.matchAll(/(\d+)(ms|[smhdwMy])/g))n+=Number(r)*e[i];return n}function n(e){let t=Math.max(1,Math.round(e));for(let[e,n]of[[`d`,86400],[`h`,3600],[`m`,60]])if(t%n===0)return t/n+e;return t+`s`}export{t as n,n as t};
