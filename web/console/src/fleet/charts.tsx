@@ -19,6 +19,8 @@ export interface Chart {
   title: string;
   kind?: "timeseries" | "state-timeline";
   wide?: boolean;
+  /** Of the body, in CSS pixels. */
+  height?: number;
   panel?: Partial<Panel>;
   queries: (w: string) => { expr: string; legend: string }[];
 }
@@ -93,7 +95,7 @@ function OneChart({ id, chart, queries, data, cursor }: OneProps) {
   return (
     <section class={chart.wide ? "f-own-chart wide" : "f-own-chart"} aria-label={chart.title}>
       <h3>{chart.title}</h3>
-      <div class="f-body" ref={body}>
+      <div class="f-body" ref={body} style={chart.height === undefined ? undefined : { height: `${chart.height}px` }}>
         {data && size.width > 0 && (
           <Guard>
             <Drawn

@@ -5,7 +5,7 @@ import { gpus as expressions } from "./expressions";
 import { gpuColumns } from "./gpucolumns";
 import { useGPUs, useInventory } from "./inventory";
 import { List } from "./list";
-import { useMetrics } from "./metrics";
+import { sparkPoints, useMetrics } from "./metrics";
 import { Empty, useHasMetrics } from "./parts";
 import { gpuRows } from "./rows";
 
@@ -17,7 +17,7 @@ export default function Page({ place }: PageProps) {
   const devices = useGPUs();
   const metrics = useHasMetrics();
   const values = useMetrics(metrics ? now : [], 0);
-  const busy = useMetrics(metrics ? over : [], 1800);
+  const busy = useMetrics(metrics ? over : [], 1800, sparkPoints(devices.items?.length ?? 0));
   const rows = useMemo(() => {
     if (!inventory) return undefined;
     if (devices.older) return metrics && !values.answers && !values.error ? undefined : gpuRows(undefined, values.answers?.[0] ?? [], values.answers?.[1] ?? [], inventory);

@@ -76,7 +76,7 @@ function ItsGPUs({ row, inventory, selector }: { row: InstanceRow; inventory: In
   const metrics = useHasMetrics();
   const ofWorker = [is("cluster_name", row.clusterName), is("worker_name", row.workerName)].join(", ");
   const values = useMetrics(metrics ? [gpus.info(ofWorker), gpus.users(selector), gpus.used(ofWorker), gpus.total(ofWorker), gpus.temperature(ofWorker), gpus.power(ofWorker)] : [], 0);
-  const busy = useMetrics(metrics ? [gpus.busy(ofWorker)] : [], 1800);
+  const busy = useMetrics(metrics ? [gpus.busy(ofWorker)] : [], 1800, 60);
   const all = gpuRows(devices.older ? undefined : (devices.items ?? []), values.answers?.[0] ?? [], values.answers?.[1] ?? [], inventory);
   const mine = all.filter((g) => g.workerName === row.workerName && g.users.some((u) => (u.id === undefined ? u.name === row.instance.name : u.id === row.instance.id)));
   return (
@@ -94,6 +94,7 @@ function chartsOf(selector: string): Chart[] {
       title: l.states30,
       kind: "state-timeline",
       wide: true,
+      height: 84,
       panel: { noLegend: true, values: instanceStates.map(([value, text, color]) => ({ value, text, color })) },
       queries: () => [{ expr: statesOverTime(selector), legend: "{{model_instance_name}}" }],
     },

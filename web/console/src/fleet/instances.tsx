@@ -6,7 +6,7 @@ import { InstancePage } from "./instance";
 import { instanceColumns } from "./instancecolumns";
 import { useInventory } from "./inventory";
 import { List } from "./list";
-import { useMetrics } from "./metrics";
+import { sparkPoints, useMetrics } from "./metrics";
 import { Command, Empty, useHasMetrics } from "./parts";
 import { instanceRows } from "./rows";
 
@@ -21,7 +21,7 @@ function Instances({ place }: PageProps) {
   const { inventory, lists } = useInventory();
   const rows = useMemo(() => inventory && instanceRows(inventory), [inventory]);
   const metrics = useHasMetrics();
-  const asked = useMetrics(metrics && rows && rows.length > 0 ? asked30 : [], 1800);
+  const asked = useMetrics(metrics && rows && rows.length > 0 ? asked30 : [], 1800, sparkPoints(rows?.length ?? 0));
   const columns = useMemo(() => instanceColumns(asked), [asked]);
   return (
     <List

@@ -87,6 +87,11 @@ export function useMetrics(expressions: readonly string[], seconds: number, poin
   return asked;
 }
 
+/** Points of the sparklines of a list: fewer where it is long, because every row has its own. */
+export function sparkPoints(rows: number): number {
+  return rows > 200 ? 30 : 60;
+}
+
 /** A range that ends at a whole step, so that Prometheus and the picture don't shift by fractions. */
 export function rangeAt(now: number, seconds: number, points: number, fixed?: Range): { range: Range; step: number } {
   const length = fixed ? fixed.to - fixed.from : seconds;

@@ -39,7 +39,7 @@ function Known({ row, inventory, place }: { row: ModelRow; inventory: Inventory;
   const charts = useMemo(() => chartsOf(selector, row.instances.length), [selector, row.instances.length]);
   const rows = useMemo(() => sortRows(instanceRows(inventory).filter((r) => r.instance.model_id === model.id), undefined, false), [inventory, model.id]);
   const metrics = useHasMetrics();
-  const asked = useMetrics(metrics && rows.length > 0 ? [instanceExpressions.running(selector), instanceExpressions.waiting(selector), instanceExpressions.cache(selector)] : [], 1800);
+  const asked = useMetrics(metrics && rows.length > 0 ? [instanceExpressions.running(selector), instanceExpressions.waiting(selector), instanceExpressions.cache(selector)] : [], 1800, 60);
   const variables = { cluster_name: row.clusterName, model_name: model.name };
   return (
     <>
@@ -80,6 +80,7 @@ function chartsOf(selector: string, instances: number): Chart[] {
             title: l.states30,
             kind: "state-timeline",
             wide: true,
+            height: 50 + 32 * Math.max(1, instances),
             panel: { noLegend: true, values: instanceStates.map(([value, text, color]) => ({ value, text, color })) },
             queries: () => [{ expr: statesOverTime(selector), legend: "{{model_instance_name}}" }],
           },

@@ -4,7 +4,7 @@ import { l } from "../texts/lists";
 import { models as expressions } from "./expressions";
 import { useInventory } from "./inventory";
 import { List, type Column } from "./list";
-import { byLabels, useMetrics, type Asked } from "./metrics";
+import { byLabels, sparkPoints, useMetrics, type Asked } from "./metrics";
 import { ModelPage } from "./model";
 import { modelReason } from "./modelreason";
 import { Cut, Empty, Name, OrNone, State, useHasMetrics } from "./parts";
@@ -26,7 +26,7 @@ function Models({ place }: PageProps) {
   const { inventory, lists } = useInventory();
   const rows = useMemo(() => inventory && modelRows(inventory), [inventory]);
   const metrics = useHasMetrics();
-  const asked = useMetrics(metrics && rows && rows.length > 0 ? asked30 : [], 1800);
+  const asked = useMetrics(metrics && rows && rows.length > 0 ? asked30 : [], 1800, sparkPoints(rows?.length ?? 0));
   const columns = useMemo(() => modelColumns(asked), [asked]);
   return (
     <List

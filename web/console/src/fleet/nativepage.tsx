@@ -83,7 +83,7 @@ function Shows({ page }: { page: Page }) {
     <>
       {page.error !== "" && <p class="f-notice bad">{page.error}</p>}
       <p class="f-page-summary">
-        {page.coverage && (
+        {page.coverage && page.coverage.of > 0 && (
           <span title={l.coverageAbout}>
             {l.coverage} <b>{l.coverageOf(page.coverage.families, page.coverage.of)}</b>
           </span>

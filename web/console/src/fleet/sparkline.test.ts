@@ -7,7 +7,7 @@ test("fills the box from 0 to the highest value", () => {
 
 test("breaks at gaps and at values that are none", () => {
   expect(sparkPath({ times: [0, 60, 300, 360], values: [1, 1, 1, 1] }, 0, 360, 60, 36, 12).match(/M/g)).toHaveLength(2);
-  expect(sparkPath({ times: [0, 60, 120], values: [1, NaN, 1] }, 0, 120, 60, 36, 12)).toBe("M0 1h1.5M36 1h1.5");
+  expect(sparkPath({ times: [0, 60, 120], values: [1, NaN, 1] }, 0, 120, 60, 36, 12)).toBe("M0 1h1.5M36 1h-1.5");
 });
 
 test("is flat at the bottom when all is 0, and empty without values", () => {

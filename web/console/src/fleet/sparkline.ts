@@ -19,8 +19,9 @@ export function sparkPath(points: Points, from: number, to: number, step: number
   let path = "";
   let last: number | undefined;
   let length = 0;
+  let end = 0; // of the line so far
   const endRun = () => {
-    if (length === 1) path += "h1.5";
+    if (length === 1) path += end > width - 2 ? "h-1.5" : "h1.5";
     length = 0;
   };
   points.times.forEach((time, i) => {
@@ -33,6 +34,7 @@ export function sparkPath(points: Points, from: number, to: number, step: number
     if (!joined) endRun();
     path += `${joined ? "L" : "M"}${round(x(time))} ${round(y(value))}`;
     length++;
+    end = x(time);
     last = time;
   });
   endRun();

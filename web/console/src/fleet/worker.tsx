@@ -83,7 +83,7 @@ interface Of {
 function ItsInstances({ row, inventory, selector }: Of) {
   const rows = useMemo(() => sortRows(instanceRows(inventory).filter((r) => r.instance.worker_id === row.item.id), undefined, false), [inventory, row.item.id]);
   const metrics = useHasMetrics();
-  const asked = useMetrics(metrics && rows.length > 0 ? [instanceExpressions.running(selector), instanceExpressions.waiting(selector), instanceExpressions.cache(selector)] : [], 1800);
+  const asked = useMetrics(metrics && rows.length > 0 ? [instanceExpressions.running(selector), instanceExpressions.waiting(selector), instanceExpressions.cache(selector)] : [], 1800, 60);
   return (
     <section>
       <h2>{l.itsInstances}</h2>
@@ -96,7 +96,7 @@ function ItsGPUs({ row, inventory, selector }: Of) {
   const devices = useGPUs();
   const metrics = useHasMetrics();
   const values = useMetrics(metrics ? [gpus.info(selector), gpus.users(selector), gpus.used(selector), gpus.total(selector), gpus.temperature(selector), gpus.power(selector)] : [], 0);
-  const busy = useMetrics(metrics ? [gpus.busy(selector)] : [], 1800);
+  const busy = useMetrics(metrics ? [gpus.busy(selector)] : [], 1800, 60);
   const rows = gpuRows(devices.older ? undefined : (devices.items ?? []), values.answers?.[0] ?? [], values.answers?.[1] ?? [], inventory).filter((g) => g.workerID === row.item.id);
   sortRows(rows, undefined, false);
   return (

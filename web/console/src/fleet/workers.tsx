@@ -5,7 +5,7 @@ import { l } from "../texts/lists";
 import { workers as expressions } from "./expressions";
 import { useInventory } from "./inventory";
 import { List, type Column } from "./list";
-import { byLabels, useMetrics, type Asked } from "./metrics";
+import { byLabels, sparkPoints, useMetrics, type Asked } from "./metrics";
 import { Command, Cut, Empty, Name, OrNone, State, useHasMetrics } from "./parts";
 import { workerRows, type WorkerRow } from "./rows";
 import { time } from "./since";
@@ -27,7 +27,7 @@ function Workers({ place }: PageProps) {
   const settings = useSettings();
   const rows = useMemo(() => inventory && workerRows(inventory), [inventory]);
   const metrics = useHasMetrics();
-  const asked = useMetrics(metrics && rows && rows.length > 0 ? asked30 : [], 1800);
+  const asked = useMetrics(metrics && rows && rows.length > 0 ? asked30 : [], 1800, sparkPoints(rows?.length ?? 0));
   const columns = useMemo(() => workerColumns(asked), [asked]);
   return (
     <List
