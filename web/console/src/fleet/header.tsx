@@ -53,8 +53,8 @@ export function Header({ place }: { place: Place }) {
               {p.name()}
             </a>
           ))}
-          {settings && settings.prometheus.ui !== "" && <a href={settings.prometheus.ui}>Prometheus</a>}
-          {grafana && (grafana.phase === "running" || grafana.phase === "external") && <a href={grafana.url}>Grafana</a>}
+          {settings && isAddress(settings.prometheus.ui) && <a href={settings.prometheus.ui}>Prometheus</a>}
+          {grafana && (grafana.phase === "running" || grafana.phase === "external") && isAddress(grafana.url) && <a href={grafana.url}>Grafana</a>}
         </nav>
         <span class="states">
           <Connection />
@@ -64,6 +64,11 @@ export function Header({ place }: { place: Place }) {
       </header>
     </>
   );
+}
+
+/** Whether a link may lead there: this server, http or https. */
+function isAddress(url: string): boolean {
+  return /^(\/(?!\/)|https?:\/\/)/.test(url);
 }
 
 function toContent(event: MouseEvent) {
