@@ -13,22 +13,30 @@ import (
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
-// A worker with an engine whose model's name is not one reports the others, and says on its page that one is left out.
-func TestWorkerReportsAroundAMisfit(t *testing.T) {
+// An engine whose model has a name that breaks the rules is reported with one that does not, says why, and has it on its samples.
+func TestWorkerReportsAMisfit(t *testing.T) {
 	server := newFakeServer(t)
 	o := options(t)
 	o.ServerURL, o.Token = server.URL, joinToken
 	o.Engines = []engine.Declaration{{URL: vllm(t), Instance: "well"}, {URL: vllm(t), Instance: "odd", Runtime: "vLLM", Model: strings.Repeat("m", fleet.MaxModelName+1)}}
 	w := run(t, o)
-	eventually(t, "a report of the engine that is well", func() bool {
+	model := ""
+	eventually(t, "a report of both", func() bool {
 		r, _ := server.lastReport()
-		return len(r.Instances) == 1 && r.Instances[0].Name == "well" && r.Instances[0].Model == "qwen"
+		if len(r.Instances) != 2 || r.Instances[0].Name != "well" || r.Instances[0].Model != "qwen" {
+			return false
+		}
+		odd := r.Instances[1]
+		model = odd.Model
+		return odd.State == fleet.InstanceRunning && strings.HasPrefix(model, "mmm") && len(model) <= fleet.MaxModelName &&
+			strings.Contains(odd.StateMessage, "the model's name is 513 bytes long; at most 512 are allowed")
 	})
-	if got := lines(w.scrape(t, "/metrics"), "stackscope_unreported_instances{"); len(got) != 1 || !strings.HasSuffix(got[0], " 1") {
+	page := w.scrape(t, "/metrics")
+	if got := lines(page, "stackscope_unreported_instances{"); len(got) != 1 || !strings.HasSuffix(got[0], " 0") {
 		t.Errorf("the page says %v", got)
 	}
-	if !strings.Contains(w.log.String(), "instance=odd field=model") {
-		t.Errorf("log:\n%s", w.log)
+	if !strings.Contains(strings.Join(lines(page, "gpustack:num_requests_running{"), "\n"), `model_name="`+model+`"`) {
+		t.Errorf("no sample has the model's name:\n%s", page)
 	}
 }
 
