@@ -56,10 +56,9 @@ func problemsExpr() string {
 	e = fmt.Sprintf(`label_join(%s, "at", "|", "uid", "cluster_name", "worker_name", "model_name")`, e)
 	// An instance whose model is not known has no dashboard of its model.
 	split("uid", "stackscope-mapping", "at", "gpustack-model[|].*[|].*[|]")
-	split("at", "stackscope-mapping$1", "at", "gpustack-model([|].*[|].*[|])")
 	split("at", "$1&var-worker_name=$2", "at", "(?:gpustack-worker|stackscope-gpus)[|](.*)[|](.*)[|].*")
-	split("at", "$1&var-model_name=$2", "at", "gpustack-model[|](.*)[|].*[|](.*)")
-	split("at", "$1", "at", "stackscope-(?:mapping|self)[|](.+)[|].*[|].*")
+	split("at", "$1&var-model_name=$2", "at", "gpustack-model[|](.*)[|].*[|](.+)")
+	split("at", "$1", "at", "(?:stackscope-(?:mapping|self)|gpustack-model)[|](.+)[|].*[|].*")
 	split("at", "All", "at", ".*[|][|].*[|].*")
 	return "sort_desc(" + e + ")"
 }
