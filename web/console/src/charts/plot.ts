@@ -1,208 +1,179 @@
-// The picture of a time series panel, by uPlot.
-import uPlot from "uplot";
+// The picture of a time series panel.
 import { formatAxis } from "../format";
 import type { Panel } from "../model/dashboard";
 import type { Range } from "../model/panel";
+import { axisHeight, drawTimes } from "./canvas";
 import { faint, font, textWidth, type Ink } from "./ink";
 import type { Line, Lines } from "./lines";
 import type { MarkGroup } from "./marks";
 import { runs } from "./stack";
 import type { Box } from "./surface";
-import { date, fitting, ticksIn, valueTicks } from "./ticks";
+import { ticksIn, valueTicks } from "./ticks";
 import { valueRange } from "./valuerange";
 
 export interface Picture {
   panel: Panel;
   lines: Lines;
   range: Range;
-  marks: MarkGroup[];
+  marks: readonly MarkGroup[];
   width: number;
   height: number;
 }
 
-/** Draws pictures into an element, or for paint() into none. */
-export class Plot {
-  #u: uPlot | undefined;
-  #kind = "";
-  #picture!: Picture;
-  #ink!: Ink;
+/** Where things are in a picture, CSS pixels. */
+export interface Frame {
+  box: Box;
+  ticks: { value: number; label: string }[];
+  /** Within the box. */
+  x(time: number): number;
+  y(value: number): number;
+  value(y: number): number;
+}
 
-  constructor(private readonly into: HTMLElement | undefined) {}
+export function frameOf({ panel, lines, range, width, height }: Picture): Frame {
+  const top = 8;
+  const high = Math.max(1, height - top - axisHeight(range));
+  const [least, most] = valueRange(panel, lines.lines, ...extent(lines, range));
+  const values = valueTicks(least, most, ticksIn(high), panel.unit, panel.decimals);
+  const labels = formatAxis(values, panel.unit, panel.decimals);
+  const left = Math.ceil(Math.max(24, ...labels.map(textWidth))) + 12;
+  const box = { left, top, width: Math.max(1, width - left - 14), height: high };
+  return {
+    box,
+    ticks: values.map((value, i) => ({ value, label: labels[i]! })),
+    x: (time) => ((time - range.from) / (range.to - range.from)) * box.width,
+    y: (value) => (1 - (value - least) / (most - least)) * high,
+    value: (y) => least + (1 - y / high) * (most - least),
+  };
+}
 
-  /** Draws now, or with the next microtask. A chart is made anew only where series or colours differ. */
-  draw(picture: Picture, ink: Ink): void {
-    this.#picture = picture;
-    this.#ink = ink;
-    const { panel, lines, width, height } = picture;
-    const kind = JSON.stringify([panel.id, panel.unit, lines.lines.map((l) => [l.look, ink(l.color), l.shown]), ink("--grid"), dated(picture.range)]);
-    const data = [lines.times, ...lines.lines.map((l) => l.drawn)] as uPlot.AlignedData;
-    if (this.#u && kind === this.#kind) {
-      const u = this.#u;
-      u.batch(() => {
-        if (u.width !== width || u.height !== height) u.setSize({ width, height });
-        u.setData(data);
-      });
-      return;
+/** The least and the largest value that is drawn in the range. */
+function extent({ times, lines }: Lines, range: Range): [number | null, number | null] {
+  let [low, high] = [Infinity, -Infinity];
+  for (const { shown, drawn } of lines) {
+    if (!shown) continue;
+    for (let i = 0; i < times.length; i++) {
+      const v = drawn[i] ?? null;
+      if (v === null || times[i]! < range.from || times[i]! > range.to) continue;
+      if (v < low) low = v;
+      if (v > high) high = v;
     }
-    this.#u?.destroy();
-    this.#kind = kind;
-    this.#u = new uPlot(this.#options(), data, this.into ?? ((_, begin) => (begin as () => void)()));
-    this.#u.batch(() => undefined); // draws at once
   }
+  return low > high ? [null, null] : [low, high];
+}
 
-  get canvas(): HTMLCanvasElement {
-    return this.#u!.ctx.canvas;
-  }
+export function drawPlot(ctx: CanvasRenderingContext2D, picture: Picture, frame: Frame, ink: Ink): void {
+  const { box } = frame;
+  drawTimes(ctx, picture.range, box, ink);
+  drawValues(ctx, frame, ink);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(box.left, box.top - 1, box.width, box.height + 2); // a line at an end has its whole width
+  ctx.clip();
+  ctx.translate(box.left, box.top);
+  const { times, lines } = picture.lines;
+  const shown = lines.filter((l) => l.shown);
+  for (const line of shown) drawArea(ctx, times, line, frame, ink);
+  for (const line of shown) drawLine(ctx, times, line, frame, ink);
+  drawThresholds(ctx, picture.panel, frame, ink);
+  drawMarks(ctx, picture.marks, frame, ink);
+  ctx.restore();
+}
 
-  /** The plotting area, CSS pixels. */
-  get box(): Box {
-    const { left, top, width, height } = this.#u!.bbox;
-    const ratio = uPlot.pxRatio;
-    return { left: left / ratio, top: top / ratio, width: width / ratio, height: height / ratio };
-  }
-
-  /** The height of a value within the plotting area, CSS pixels. */
-  y = (value: number) => this.#u!.valToPos(value, "y");
-  value = (y: number) => this.#u!.posToVal(y, "y");
-
-  destroy(): void {
-    this.#u?.destroy();
-    this.#u = undefined;
-  }
-
-  #options(): uPlot.Options {
-    const { panel, lines, range, width, height } = this.#picture;
-    const ink = this.#ink;
-    const axis = { stroke: ink("--dim"), font, ticks: { show: false }, border: { show: false }, grid: { stroke: ink("--grid"), width: 1 } };
-    const { unit, decimals } = panel;
-    return {
-      width,
-      height,
-      padding: [8, 14, 0, 0],
-      cursor: { show: false },
-      legend: { show: false },
-      select: { show: false, left: 0, top: 0, width: 0, height: 0 },
-      scales: {
-        x: { time: true, range: () => [this.#picture.range.from, this.#picture.range.to] },
-        y: { range: (_, low, high) => valueRange(panel, this.#picture.lines.lines, low, high) },
-      },
-      axes: [
-        {
-          ...axis,
-          size: dated(range) ? 36 : 22,
-          gap: 4,
-          splits: (u) => this.#ticks(u).map((tick) => tick.time),
-          values: (u) => this.#ticks(u).map((tick) => (tick.day ? `${tick.label}\n${tick.day}` : tick.label)),
-        },
-        {
-          ...axis,
-          gap: 6,
-          size: (u, values, i, cycle) => (cycle > 1 ? (u.axes[i] as { _size?: number })._size! : Math.ceil(Math.max(24, ...(values ?? []).map(textWidth))) + 14),
-          splits: (u, _i, min, max) => valueTicks(min, max, ticksIn(u.bbox.height / uPlot.pxRatio), unit, decimals),
-          values: (_, splits) => formatAxis(splits, unit, decimals),
-        },
-      ],
-      series: [{}, ...lines.lines.map((line) => this.#series(line))],
-      hooks: {
-        drawAxes: [(u) => this.#areas(u)],
-        draw: [(u) => this.#over(u)],
-      },
-    };
-  }
-
-  #ticks(u: uPlot) {
-    return fitting(this.#picture.range, u.bbox.width / uPlot.pxRatio, 14);
-  }
-
-  #series(line: Line): uPlot.Series {
-    const { look } = line;
-    const stroke = this.#ink(line.color);
-    return {
-      show: line.shown,
-      stroke,
-      width: look.width,
-      ...(look.dash && { dash: look.dash }),
-      ...(look.fill > 0 && !line.layer && { fill: faint(stroke, look.fill) }),
-      ...(look.stepped && { paths: uPlot.paths.stepped!({ align: 1 }) }),
-      // A hook of the line's own: a chart outlives the lines of one answer.
-      points: { show: true, size: 5, stroke, fill: stroke, filter: (_, i) => this.#picture.lines.lines[i - 1]!.alone },
-    };
-  }
-
-  /** Layers are drawn here, not by uPlot's bands: those leave out a layer where the one below has a gap. */
-  #areas(u: uPlot): void {
-    const { ctx } = u;
-    const { times, lines } = this.#picture.lines;
-    const x = (i: number) => u.valToPos(times[i]!, "x", true);
-    const y = (v: number) => u.valToPos(v, "y", true);
-    ctx.save();
-    clip(u);
-    for (const { layer, look, color, shown } of lines) {
-      if (!layer || !shown || !look.fill) continue;
-      ctx.fillStyle = faint(this.#ink(color), look.fill);
-      ctx.beginPath();
-      for (const [from, to] of runs(layer.top)) {
-        const edge = (values: readonly (number | null)[], forward: boolean) => {
-          for (let k = 0; k <= to - from; k++) {
-            const i = forward ? from + k : to - k;
-            const before = forward ? i - 1 : i + 1;
-            if (look.stepped && k) ctx.lineTo(x(Math.max(i, before)), y(values[Math.min(i, before)]!));
-            ctx[forward && !k ? "moveTo" : "lineTo"](x(i), y(values[i]!));
-          }
-        };
-        edge(layer.top, true);
-        edge(layer.bottom, false);
-        ctx.closePath();
-      }
-      ctx.fill();
-    }
-    ctx.restore();
-  }
-
-  /** Thresholds and events. */
-  #over(u: uPlot): void {
-    const { ctx, bbox } = u;
-    const { panel, marks } = this.#picture;
-    const ratio = uPlot.pxRatio;
-    ctx.save();
-    clip(u);
-    ctx.lineWidth = ratio;
-    const thresholds = panel.thresholds ?? [];
-    if (thresholds.length > 1) {
-      ctx.setLineDash([8 * ratio, 6 * ratio]);
-      for (const { from, color } of thresholds) {
-        if (from === undefined) continue;
-        const y = Math.round(u.valToPos(from, "y", true));
-        ctx.strokeStyle = this.#ink(color);
-        ctx.beginPath();
-        ctx.moveTo(bbox.left, y);
-        ctx.lineTo(bbox.left + bbox.width, y);
-        ctx.stroke();
-      }
-    }
-    ctx.setLineDash([3 * ratio, 3 * ratio]);
-    const bottom = bbox.top + bbox.height;
-    for (const { time, color } of marks) {
-      const x = Math.round(u.valToPos(time, "x", true));
-      ctx.strokeStyle = ctx.fillStyle = this.#ink(color);
-      ctx.beginPath();
-      ctx.moveTo(x, bbox.top);
-      ctx.lineTo(x, bottom);
-      ctx.stroke();
-      ctx.beginPath();
-      ctx.moveTo(x - 5 * ratio, bottom);
-      ctx.lineTo(x + 5 * ratio, bottom);
-      ctx.lineTo(x, bottom - 7 * ratio);
-      ctx.fill();
-    }
-    ctx.restore();
+function drawValues(ctx: CanvasRenderingContext2D, { box, ticks, y }: Frame, ink: Ink): void {
+  ctx.font = font;
+  ctx.textAlign = "right";
+  ctx.textBaseline = "middle";
+  ctx.lineWidth = 1;
+  ctx.strokeStyle = ink("--grid");
+  ctx.fillStyle = ink("--dim");
+  for (const { value, label } of ticks) {
+    const at = Math.round(box.top + y(value)) + 0.5;
+    ctx.beginPath();
+    ctx.moveTo(box.left, at);
+    ctx.lineTo(box.left + box.width, at);
+    ctx.stroke();
+    ctx.fillText(label, box.left - 6, at);
   }
 }
 
-const dated = (range: Range) => date(range.from) !== date(range.to);
-
-function clip({ ctx, bbox }: uPlot): void {
+function drawArea(ctx: CanvasRenderingContext2D, times: readonly number[], { drawn, layer, look, color }: Line, { x, y }: Frame, ink: Ink): void {
+  if (look.fill <= 0) return;
+  ctx.fillStyle = faint(ink(color), look.fill);
   ctx.beginPath();
-  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-  ctx.clip();
+  for (const [from, to] of runs(drawn)) {
+    trace(ctx, times, drawn, from, to, look.stepped, x, y);
+    if (!layer) {
+      ctx.lineTo(x(times[to]!), y(0));
+      ctx.lineTo(x(times[from]!), y(0));
+    } else {
+      for (let i = to; i >= from; i--) {
+        if (look.stepped && i < to) ctx.lineTo(x(times[i + 1]!), y(layer.bottom[i]!));
+        ctx.lineTo(x(times[i]!), y(layer.bottom[i]!));
+      }
+    }
+    ctx.closePath();
+  }
+  ctx.fill();
+}
+
+function drawLine(ctx: CanvasRenderingContext2D, times: readonly number[], { drawn, alone, look, color }: Line, { x, y }: Frame, ink: Ink): void {
+  const ratio = ctx.getTransform().a;
+  const half = Math.round(look.width * ratio) % 2 ? 0.5 : 0;
+  const sharp = (at: number) => (Math.round(at * ratio) + half) / ratio;
+  ctx.strokeStyle = ctx.fillStyle = ink(color);
+  ctx.lineWidth = look.width;
+  ctx.lineJoin = "round";
+  ctx.setLineDash(look.dash ?? []);
+  ctx.beginPath();
+  for (const [from, to] of runs(drawn)) {
+    if (from < to) trace(ctx, times, drawn, from, to, look.stepped, x, (v) => sharp(y(v)));
+  }
+  ctx.stroke();
+  for (const i of alone) {
+    ctx.beginPath();
+    ctx.arc(x(times[i]!), y(drawn[i]!), 2.5, 0, 7);
+    ctx.fill();
+  }
+}
+
+function trace(ctx: CanvasRenderingContext2D, times: readonly number[], values: readonly (number | null)[], from: number, to: number, stepped: boolean, x: (t: number) => number, y: (v: number) => number): void {
+  ctx.moveTo(x(times[from]!), y(values[from]!));
+  for (let i = from + 1; i <= to; i++) {
+    if (stepped) ctx.lineTo(x(times[i]!), y(values[i - 1]!));
+    ctx.lineTo(x(times[i]!), y(values[i]!));
+  }
+}
+
+function drawThresholds(ctx: CanvasRenderingContext2D, { thresholds = [] }: Panel, { box, y }: Frame, ink: Ink): void {
+  if (thresholds.length < 2) return;
+  ctx.lineWidth = 1;
+  ctx.setLineDash([8, 6]);
+  for (const { from, color } of thresholds) {
+    if (from === undefined) continue;
+    const at = Math.round(y(from)) + 0.5;
+    ctx.strokeStyle = ink(color);
+    ctx.beginPath();
+    ctx.moveTo(0, at);
+    ctx.lineTo(box.width, at);
+    ctx.stroke();
+  }
+}
+
+function drawMarks(ctx: CanvasRenderingContext2D, marks: readonly MarkGroup[], { box, x }: Frame, ink: Ink): void {
+  ctx.lineWidth = 1;
+  ctx.setLineDash([3, 3]);
+  for (const { time, color } of marks) {
+    const at = Math.round(x(time)) + 0.5;
+    ctx.strokeStyle = ctx.fillStyle = ink(color);
+    ctx.beginPath();
+    ctx.moveTo(at, 0);
+    ctx.lineTo(at, box.height);
+    ctx.stroke();
+    ctx.beginPath();
+    ctx.moveTo(at - 5, box.height);
+    ctx.lineTo(at + 5, box.height);
+    ctx.lineTo(at, box.height - 7);
+    ctx.fill();
+  }
 }

@@ -1,86 +1,64 @@
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { format } from "../format";
 import type { Drawing, DrawingProps } from "../model/panel";
 import { t } from "../texts";
 import { align, nearest } from "./align";
+import { Canvas } from "./canvas";
 import { inks, type Ink } from "./ink";
 import { Legend, legendHeight, paintLegend, type Entry } from "./legend";
 import { last, linesOf, type Line, type Lines } from "./lines";
 import { groupAt, groups, type MarkGroup } from "./marks";
 import { nameOf } from "./overrides";
-import { Plot } from "./plot";
+import { drawPlot, frameOf, type Frame, type Picture } from "./plot";
 import { pointedAt, ranked } from "./rank";
-import { px, Surface, type Box } from "./surface";
+import { Surface } from "./surface";
 import { tableOf } from "./csv";
 import { clock, stamp } from "./ticks";
 import type { Content } from "./tooltip";
 
 const mostRows = 20;
-const nothing: Box = { left: 0, top: 0, width: 0, height: 0 };
 
 function TimeSeries(props: DrawingProps) {
   const { panel, data, width, height, theme, hidden, full, note } = props;
-  const into = useRef<HTMLDivElement>(null);
-  const plot = useRef<Plot>(null);
   const before = useRef<Inspected>(null);
-  const [box, setBox] = useState(nothing);
   const lines = useMemo(() => linesOf(panel, data, theme, hidden, limit(full)), [panel, data, theme, hidden, full]);
   const ink = useMemo(inks, [theme, data]);
-  const view = layout(props, lines);
-  const marks = useMemo(() => groupsOf(props), [data.marks, data.range, width]);
-  const empty = lines.times.length === 0;
-
-  useLayoutEffect(() => {
-    if (empty || width < 40 || height < 40) return;
-    plot.current ??= new Plot(into.current!);
-    plot.current.draw({ panel, lines, range: data.range, marks, width, height: view.height }, ink);
-    const next = plot.current.box;
-    setBox((old) => (same(old, next) ? old : next));
-  }, [lines, marks, ink, data, width, view.height]);
-  useEffect(() => {
-    if (!empty) return;
-    plot.current?.destroy();
-    plot.current = null;
-  }, [empty]);
-  useEffect(() => () => plot.current?.destroy(), []);
+  const { picture, legend } = useMemo(() => layout(props, lines), [lines, width, height]);
+  const frame = useMemo(() => frameOf(picture), [picture]);
+  const { marks } = picture;
   useEffect(() => note(noteOf(lines, marks)), [lines, marks]);
 
-  if (empty) return <div class="chart-empty">{panel.noValue || t.charts.noData}</div>;
+  if (lines.times.length === 0) return <div class="chart-empty">{panel.noValue || t.charts.noData}</div>;
   return (
     <div class="chart">
       <Surface
-        plot={box}
+        plot={frame.box}
         range={data.range}
         step={data.step}
         cursor={props.cursor}
         zoom={props.zoom}
         label={summary(props, lines)}
         inspect={(time, y) => {
-          before.current = plot.current && inspect(props, plot.current, lines, marks, ink, box, time, y, before.current);
+          before.current = inspect(props, picture, frame, ink, time, y, before.current);
           return before.current?.content;
         }}
         heights={(time) => {
           const i = nearest(lines.times, time);
-          return lines.lines.flatMap((l) => (l.shown && (l.drawn[i] ?? null) !== null ? [plot.current!.y(l.drawn[i]!)] : []));
+          return lines.lines.flatMap((l) => (l.shown && (l.drawn[i] ?? null) !== null ? [frame.y(l.drawn[i]!)] : []));
         }}
       >
-        <div ref={into} style={{ width: px(width), height: px(view.height) }} />
+        <Canvas width={width} height={picture.height} of={[frame, ink]} draw={(ctx) => drawPlot(ctx, picture, frame, ink)} />
       </Surface>
-      {view.legend > 0 && <Legend entries={entries(lines, ink)} height={view.legend} choose={{ hidden, set: props.setHidden }} />}
+      {legend > 0 && <Legend entries={entries(lines, ink)} height={legend} choose={{ hidden, set: props.setHidden }} />}
     </div>
   );
 }
 
 const limit = (full: boolean) => (full ? 300 : 100);
-const same = (a: Box, b: Box) => a.left === b.left && a.top === b.top && a.width === b.width && a.height === b.height;
-
-function layout({ panel, width, height, full }: DrawingProps, lines: Lines): { height: number; legend: number } {
+function layout({ panel, data, width, height, full }: DrawingProps, lines: Lines): { picture: Picture; legend: number } {
   const legend = panel.noLegend ? 0 : legendHeight(lines.lines.map((l) => l.name), width, height, full);
-  return { height: height - legend, legend };
-}
-
-function groupsOf({ data, width }: DrawingProps): MarkGroup[] {
-  return groups(data.marks, data.range, ((data.range.to - data.range.from) / Math.max(width, 1)) * 8);
+  const marks = groups(data.marks, data.range, ((data.range.to - data.range.from) / Math.max(width, 1)) * 8);
+  return { picture: { panel, lines, range: data.range, marks, width, height: height - legend }, legend };
 }
 
 function noteOf({ lines, total }: Lines, marks: readonly MarkGroup[]): string | undefined {
@@ -112,7 +90,7 @@ interface Inspected {
   content: Content;
 }
 
-function inspect(props: DrawingProps, plot: Plot, of: Lines, marks: readonly MarkGroup[], ink: Ink, box: Box, at: number, y: number, before: Inspected | null): Inspected | null {
+function inspect(props: DrawingProps, { lines: of, marks }: Picture, frame: Frame, ink: Ink, at: number, y: number, before: Inspected | null): Inspected | null {
   const { panel, data } = props;
   const { times, lines } = of;
   const i = nearest(times, at);
@@ -121,11 +99,11 @@ function inspect(props: DrawingProps, plot: Plot, of: Lines, marks: readonly Mar
     const value = line.values[i] ?? null;
     return line.shown && value !== null ? [{ line, value, at: line.drawn[i]!, stacked: line.layer !== undefined }] : [];
   });
-  const pointed = pointedAt(candidates, plot.value(y));
-  const pixel = (data.range.to - data.range.from) / Math.max(box.width, 1);
+  const pointed = pointedAt(candidates, frame.value(y));
+  const pixel = (data.range.to - data.range.from) / Math.max(frame.box.width, 1);
   const group = groupAt(marks, at, pixel * 5);
   if (!pointed && !group) return null;
-  const key = [of, ink, box, i, pointed?.line, group, props.link];
+  const key = [of, ink, frame, i, pointed?.line, group, props.link];
   if (before?.of.every((v, k) => v === key[k])) return before;
   const { shown, more } = ranked(candidates, mostRows, pointed);
   const write = (v: number) => format(v, panel.unit, panel.decimals);
@@ -140,7 +118,7 @@ function inspect(props: DrawingProps, plot: Plot, of: Lines, marks: readonly Mar
     rows: shown.map((c) => ({ color: ink(c.line.color), sample: c.line.look.dash && "dashed", name: c.line.name, value: write(c.value), marked: c === pointed })),
     ...(more > 0 && { more: t.charts.more(more) }),
     links,
-    ...(pointed && { dot: { x: (time - data.range.from) / pixel, y: plot.y(pointed.at), color: ink(pointed.line.color) } }),
+    ...(pointed && { dot: { x: frame.x(time), y: frame.y(pointed.at), color: ink(pointed.line.color) } }),
   };
   return { of: key, content };
 }
@@ -159,15 +137,12 @@ export const timeseries: Drawing = {
     return tableOf(times, all.map((s) => s.name), values);
   },
   paint(ctx, props) {
-    const { panel, data, width, theme, hidden, full } = props;
+    const { panel, data, theme, hidden, full } = props;
     const lines = linesOf(panel, data, theme, hidden, limit(full));
-    const view = layout(props, lines);
-    const ink = inks();
     if (lines.times.length === 0) return;
-    const plot = new Plot(undefined);
-    plot.draw({ panel, lines, range: data.range, marks: groupsOf(props), width, height: view.height }, ink);
-    ctx.drawImage(plot.canvas, 0, 0, width, view.height);
-    plot.destroy();
-    if (view.legend) paintLegend(ctx, entries(lines, ink), 4, view.height, width - 8, view.legend, ink("--text"));
+    const { picture, legend } = layout(props, lines);
+    const ink = inks();
+    drawPlot(ctx, picture, frameOf(picture), ink);
+    if (legend) paintLegend(ctx, entries(lines, ink), 4, picture.height, props.width - 8, legend, ink("--text"));
   },
 };
