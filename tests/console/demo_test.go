@@ -93,11 +93,35 @@ func TestConsole(t *testing.T) {
 			browser.Visit{Name: name + "-wide", Path: page, Theme: "light", Width: 1440, Height: 900, Axe: true, Keyboard: true},
 			browser.Visit{Name: name + "-narrow", Path: page, Theme: "dark", Width: 390, Height: 844, Axe: true})
 	}
+	var names struct {
+		Workers, Models struct {
+			Items []struct{ Name string }
+		}
+	}
+	for path, into := range map[string]any{"/v2/workers": &names.Workers, "/v2/models": &names.Models} {
+		body, err := programs.Get(origin + path)
+		if err == nil {
+			err = json.Unmarshal([]byte(body), into)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	leads := redirects(names.Workers.Items[0].Name, names.Models.Items[0].Name)
+	for path := range leads {
+		visits = append(visits, browser.Visit{Name: "redirect" + strings.ReplaceAll(path, "/", "-"), Path: path, Theme: "light", Width: 1440, Height: 900})
+	}
 	seen := browser.Open(t, origin, visits)
 	for _, v := range visits {
 		s := seen[v.Name]
 		t.Run(v.Name, func(t *testing.T) {
 			s.Check(t)
+			if to, ok := leads[v.Path]; ok {
+				if !strings.HasPrefix(s.Place, to) {
+					t.Errorf("%s leads to %s, not to %s", v.Path, s.Place, to)
+				}
+				checkPanels(t, s, strings.Split(to, "/")[2])
+			}
 			if uid, ok := strings.CutPrefix(strings.TrimPrefix(v.Path, "/grafana"), "/d/"); ok {
 				checkPanels(t, s, uid[:strings.Index(uid, "/")])
 			}
