@@ -11,7 +11,7 @@ import { marked, watchSight } from "./hooks";
 import { fillLink } from "./links";
 import type { MenuProps } from "./panelmenu";
 import { Later, Popover } from "./popover";
-import { Boundary, Message, NoData } from "./states";
+import { Boundary, Message, NoData, Still } from "./states";
 import { Tip } from "./tip";
 
 const text = t.shell;
@@ -81,22 +81,17 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
 
   const small = width < 300 || height < 160;
   const Draw = drawing?.component;
-  const drawn = useMemo(
-    () =>
-      props &&
-      Draw && (
-        <Boundary
-          of={props.data}
-          broken={(why) => (
-            <Message word={text.broken(why)} small={false} alarm>
-              {text.brokenTodo}
-            </Message>
-          )}
-        >
-          <Draw {...props} />
-        </Boundary>
-      ),
-    [props],
+  const drawn = props && Draw && (
+    <Boundary
+      of={props.data}
+      broken={(why) => (
+        <Message word={text.broken(why)} small={false} alarm>
+          {text.brokenTodo}
+        </Message>
+      )}
+    >
+      <Still draw={Draw} given={props} />
+    </Boundary>
   );
 
   const unavailable = board.settings && !board.settings.prometheus.available ? board.settings.prometheus.reason : undefined;

@@ -1,5 +1,6 @@
 // What a panel shows instead of a drawing.
-import { Component, type ComponentChildren } from "preact";
+import { Component, type ComponentChildren, type ComponentType } from "preact";
+import type { DrawingProps } from "../model/panel";
 import { t } from "../texts";
 import type { Board } from "./board";
 import { Tip } from "./tip";
@@ -36,6 +37,18 @@ export function NoData({ told, board, small, word }: { told: Told | undefined; b
       {explained && <told.Explanation reason={told.reason} board={board} />}
     </Message>
   );
+}
+
+/** Draws anew only for other props. A remembered vnode would do the same, but Preact's links to parents then keep the page's tree of every refresh. */
+export class Still extends Component<{ draw: ComponentType<DrawingProps>; given: DrawingProps }> {
+  override shouldComponentUpdate(next: { draw: unknown; given: DrawingProps }): boolean {
+    return next.given !== this.props.given || next.draw !== this.props.draw;
+  }
+
+  override render() {
+    const Draw = this.props.draw;
+    return <Draw {...this.props.given} />;
+  }
 }
 
 /** Keeps the fault of one drawing from taking the page with it. */
