@@ -18,6 +18,8 @@ export interface Round {
 
 export interface Board {
   round: Round;
+  /** The variables with the options that are known by now; the round may have begun before. */
+  chosen: readonly Chosen[];
   marks: Mark[];
   settings?: Settings;
   cursor: CursorBus;

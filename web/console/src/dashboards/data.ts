@@ -70,10 +70,11 @@ export function isEmpty(data: PanelData): boolean {
 }
 
 /** Why a panel without data has none; undefined until it is known. */
-export function useWhy(panel: Panel, round: Round, empty: boolean): Told | undefined {
+export function useWhy(panel: Panel, board: Board, empty: boolean): Told | undefined {
   const [told, set] = useState<Told | undefined>();
-  const latest = useRef(round);
-  latest.current = round;
+  const latest = useRef(board);
+  latest.current = board;
+  const missing = board.chosen.flatMap((c) => c.missing).join();
   useEffect(() => {
     if (!empty) {
       set(undefined);
@@ -82,7 +83,7 @@ export function useWhy(panel: Panel, round: Round, empty: boolean): Told | undef
     let here = true;
     // Most panels have data: what explains the others is loaded with the first of them.
     void import("./why")
-      .then((m) => m.why((panel.queries ?? []).map((q) => q.expr), latest.current))
+      .then((m) => m.why((panel.queries ?? []).map((q) => q.expr), latest.current.round, latest.current.chosen))
       .then(
         (r) => here && set(r),
         () => {},
@@ -90,6 +91,6 @@ export function useWhy(panel: Panel, round: Round, empty: boolean): Told | undef
     return () => {
       here = false;
     };
-  }, [panel, empty, round.key]);
+  }, [panel, empty, board.round.key, missing]);
   return empty ? told : undefined;
 }

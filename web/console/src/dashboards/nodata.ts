@@ -48,18 +48,23 @@ export function question(exprs: readonly string[], rangeSeconds: number): Questi
   const parts = selectors.map((s, i) => {
     const labels = [...new Set(s.chosen.map((c) => c.label))].join(", ");
     const now = `max_over_time((count by (${labels}) (${s.text}))[${inRange}])`;
+    // Of metrics that a pattern matches, timestamp() would give equal series, which Prometheus refuses.
+    if (isPattern(s)) return `label_replace(${now}, "asked", "${i}", "", "")`;
     const ever = `-max_over_time((max by (${labels}) (timestamp(${s.text})))[${lookBack}])`;
     return `label_replace(${now} or ${ever}, "asked", "${i}", "", "")`;
   });
   return { expr: parts.join(" or "), selectors };
 }
 
-/** Reads the answer to a question. */
-export function reason(q: Question, answer: readonly Series[], values: Values): Reason {
+const isPattern = (s: Selector) => s.text.startsWith("{");
+
+/** Reads the answer to a question; undefined if it tells nothing. */
+export function reason(q: Question, answer: readonly Series[], values: Values): Reason | undefined {
   const present: string[] = [];
   for (const [i, s] of q.selectors.entries()) {
     const rows = answer.filter((a) => a.labels["asked"] === String(i)).map((a) => ({ labels: a.labels, value: a.values.at(-1) ?? 0 }));
     const inRange = rows.filter((r) => r.value > 0);
+    if (rows.length === 0 && isPattern(s)) continue; // it may have been there before
     if (rows.length === 0) return { kind: "never", metric: s.text };
     let matching = inRange;
     for (const { label, variable } of s.chosen) {
@@ -75,5 +80,5 @@ export function reason(q: Question, answer: readonly Series[], values: Values): 
     if (inRange.length === 0) return { kind: "earlier", metric: s.text, last: Math.max(...rows.map((r) => -r.value)) };
     present.push(s.text);
   }
-  return { kind: "empty", metrics: present };
+  return present.length > 0 ? { kind: "empty", metrics: present } : undefined;
 }

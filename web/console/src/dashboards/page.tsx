@@ -108,8 +108,8 @@ function Shown({ dashboard, settings, list, place }: { dashboard: Dashboard; set
       q.set("to", next.to);
     });
   const board = useMemo<Board>(
-    () => ({ ...shared, round, marks, printing, zoom: (r) => setTime(absolute(r)), ...(settings && { settings }) }),
-    [shared, round, marks, printing, settings],
+    () => ({ ...shared, round, chosen, marks, printing, zoom: (r) => setTime(absolute(r)), ...(settings && { settings }) }),
+    [shared, round, chosen, marks, printing, settings],
   );
 
   const unavailable = settings && !settings.prometheus.available ? settings.prometheus.reason : undefined;

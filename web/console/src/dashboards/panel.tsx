@@ -56,7 +56,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
   const empty = shown.data !== undefined && panel.kind !== "text" && isEmpty(shown.data);
   // A table says by itself that nothing is wrong, such as "No problems".
   const bare = empty && !(panel.kind === "table" && spoken(panel));
-  const told = useWhy(panel, round, bare);
+  const told = useWhy(panel, board, bare);
 
   const props = useMemo<DrawingProps | undefined>(() => {
     if (!shown.data || !drawing) return undefined;

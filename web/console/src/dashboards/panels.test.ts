@@ -101,6 +101,12 @@ describe("why there is no data", () => {
     expect(reason(q, [row("0", 3, { c: "c1" }), row("1", 1, { c: "c1", m: "m3" })], values)).toMatchObject({ kind: "others", metric: "b", variable: "m", others: ["m3"] });
   });
   test("all is there", () => expect(reason(q, [row("0", 3, { c: "c1" }), row("1", 1, { c: "c1", m: "m2" })], values)).toEqual({ kind: "empty", metrics: ["a", "b"] }));
+  test("a pattern of metrics is asked about this range alone", () => {
+    const pattern = question(['{__name__=~"a|b", c="$c"}'], 60)!;
+    expect(pattern.expr).not.toContain("timestamp");
+    expect(reason(pattern, [], values)).toBeUndefined();
+    expect(reason(pattern, [row("0", 1, { c: "c1" })], values)).toMatchObject({ kind: "empty" });
+  });
   test("a chosen value that is gone needs no question", () => {
     const variable = { name: "m", label: "Model", query: "" };
     const chosen = [{ variable, values: ["x"], options: ["a", "b"], missing: ["x"] }];

@@ -7,6 +7,7 @@ import { t } from "../texts";
 import type { Board, Round } from "./board";
 import { gone, question, reason, type Reason } from "./nodata";
 import { clock } from "./timepicker";
+import type { Chosen } from "./variables";
 
 const text = t.shell;
 
@@ -22,14 +23,12 @@ const kept = new Map<string, { at: number; answer: Promise<Series[]> }>();
 const minutes = 5;
 
 /** Why the expressions (variables not filled in) have no data; undefined if Prometheus can't tell. */
-export async function why(exprs: readonly string[], round: Round): Promise<Told | undefined> {
-  const found = await find(exprs, round);
+export async function why(exprs: readonly string[], round: Round, chosen: readonly Chosen[]): Promise<Told | undefined> {
+  const found = gone(exprs, chosen) ?? (await find(exprs, round));
   return found && { reason: found, Explanation, ...(found.kind === "gone" && { headline: text.goneShort(found.label, found.values) }) };
 }
 
 async function find(exprs: readonly string[], round: Round): Promise<Reason | undefined> {
-  const absent = gone(exprs, round.chosen);
-  if (absent) return absent;
   const q = question(exprs, round.range.to - round.range.from);
   if (!q) return undefined;
   const key = `${q.expr} ${round.time.from} ${round.time.to}`;
