@@ -40,7 +40,8 @@ func (w *watch) run() error {
 	ctx, e := w.env.Context, w.env
 	if terminal.Of(e.Stdout, os.Getenv).Redraw && !w.json {
 		_, _ = io.WriteString(e.Stdout, hideCursor+clearScreen) // an error shows with the first status
-		defer func() { _, _ = io.WriteString(e.Stdout, "\r"+clearLine+showCursor) }() // the terminal has shown ^C
+		// The terminal has shown ^C.
+		defer func() { _, _ = io.WriteString(e.Stdout, "\r"+clearLine+showCursor) }()
 	}
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
