@@ -155,8 +155,8 @@ func checkPanels(t *testing.T, s browser.Sight, uid string) {
 					t.Errorf("panel %d %q is not there", p.ID, p.Title)
 				case state == "drawn":
 					drawn++
-				case state == "waiting":
-					t.Errorf("panel %d %q never asked", p.ID, p.Title)
+				case state == "waiting", state == "unavailable":
+					t.Errorf("panel %d %q is %s", p.ID, p.Title, state)
 				}
 			}
 		}

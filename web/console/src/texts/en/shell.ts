@@ -90,7 +90,7 @@ export const shell = {
 
   failedShort: "Error",
   noData: "No data",
-  noPrometheus: (reason: string) => `No Prometheus answers the console's queries. ${reason}`,
+  noPrometheus: (reason: string) => `No Prometheus answers the console's queries: ${reason}`,
   never: (metric: string) => `Nothing has exported ${named(metric)} in the last 7 days.`,
   neverLink: "Which engine exports which metric",
   earlierData: (metric: string, when: string) => `${named(metric)} has no sample in this range. The last one found is of ${when}.`,
