@@ -41,7 +41,7 @@ func modelTable() Panel {
 			{Expr: byModel("max", inFleet("kv_cache_usage_ratio"))},
 			{Expr: fmt.Sprintf("%s / (%s > 0) or %s",
 				byModel("sum", rate("prefix_cache_hits_total")), byModel("sum", rate("prefix_cache_queries_total")), byModel("avg", countedInFleet("prefix_cache_hit_rate")))},
-			{Expr: byModel("count", "count by (cluster_name, model_name, "+perGPU+") ("+inFleet("model_instance_gpu_memory_used_bytes")+")")},
+			{Expr: byModel("count", "count by (cluster_name, model_name, "+perGPU+") ("+inFleet("model_instance_gpu_memory_used_bytes", `model_name!=""`)+")")}, // gateways have no model
 		},
 		Columns: []Column{
 			{Title: "Model", Label: varModel, Width: 190, Link: To("gpustack-model", "Show this model", varCluster, "${__data.fields.cluster_name}", varModel, "${__data.fields.model_name}")},

@@ -48,6 +48,8 @@ func TestConsoleFaultsAreFound(t *testing.T) {
 		"color beige":             one(PanelView{Thresholds: []ThresholdView{{Color: "beige"}}}),
 		"color mauve":             one(PanelView{Columns: []ColumnView{{Values: []ValueView{{Color: "mauve"}}}}}),
 		"override custom.axis3d":  one(PanelView{Overrides: []OverrideView{{Properties: map[string]any{"custom.axis3d": true}}}}),
+		"color puce":              one(PanelView{Overrides: []OverrideView{{Properties: map[string]any{"color": object{"fixedColor": "puce"}}}}}),
+		"color ochre":             one(PanelView{Overrides: []OverrideView{{Properties: map[string]any{"color": []object{{"color": "ochre"}}}}}}),
 		"variable $__sunrise":     one(PanelView{Queries: []QueryView{{Expr: "up[$__sunrise]"}}}),
 		"placeholder ${__value}":  one(PanelView{Links: []LinkView{{URL: "/d/x?y=${__value}"}}}),
 		"placeholder ${no_such}":  one(PanelView{Links: []LinkView{{URL: "/d/x?y=${no_such}"}}}),
@@ -127,11 +129,33 @@ func (k known) unknownIn(v View) []string {
 				link(&l)
 			}
 			for _, o := range p.Overrides {
-				for id := range o.Properties {
+				for id, value := range o.Properties {
 					check(k.Overrides, "override", id)
+					for _, color := range colorsIn(value) {
+						check(k.Colors, "color", color)
+					}
 				}
 			}
 		}
 	}
 	return faults
+}
+
+// colorsIn returns the colours that an override's value names.
+func colorsIn(value any) (names []string) {
+	switch v := value.(type) {
+	case object:
+		for key, inner := range v {
+			if name, ok := inner.(string); ok && (key == "color" || key == "fixedColor") {
+				names = append(names, name)
+				continue
+			}
+			names = append(names, colorsIn(inner)...)
+		}
+	case []object:
+		for _, inner := range v {
+			names = append(names, colorsIn(inner)...)
+		}
+	}
+	return names
 }

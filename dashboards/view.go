@@ -211,7 +211,7 @@ func (p Panel) view(id int) PanelView {
 		v.Links = append(v.Links, *linkView(&l))
 	}
 	for _, o := range p.Overrides {
-		v.Overrides = append(v.Overrides, OverrideView{Matching: o.Matching, Properties: o.Properties})
+		v.Overrides = append(v.Overrides, OverrideView(o))
 	}
 	return v
 }
