@@ -1,5 +1,5 @@
 // Package compose holds what an external Prometheus and Grafana are set up with: compose files, Prometheus' configuration,
-// Grafana's provisioning and the dashboards. The dashboards of the embedded Grafana are these very files.
+// Grafana's provisioning and the dashboards. The programs do not link it: they make the dashboards from their Go values.
 package compose
 
 import (

@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 
-	compose "github.com/stackscope/stackscope/docker-compose"
+	"github.com/stackscope/stackscope/dashboards"
 )
 
 const maxAnswer = 256 << 10
@@ -26,14 +25,13 @@ func newHealthClient() *http.Client {
 	}
 }
 
-// dashboardUIDs are those that we provision.
-func dashboardUIDs() []string {
-	names, _ := fs.Glob(compose.Dashboards(), "*.json") // only a bad pattern fails
-	for i, name := range names {
-		names[i] = strings.TrimSuffix(name, ".json")
+// dashboardUIDs returns those that we provision.
+var dashboardUIDs = sync.OnceValue(func() (uids []string) {
+	for _, d := range dashboards.All() {
+		uids = append(uids, d.UID)
 	}
-	return names
-}
+	return uids
+})
 
 // provisioned reports whether an anonymous viewer finds all our dashboards. Grafana answers before it has taken them up, and
 // until then opening one fails. Where viewers must log in nothing can be seen, and true is the answer.

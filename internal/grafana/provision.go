@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	compose "github.com/stackscope/stackscope/docker-compose"
+	"github.com/stackscope/stackscope/dashboards"
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
@@ -94,7 +95,15 @@ func (g *Grafana) provision() error {
 	if err := writeYAML(filepath.Join(root, "dashboards", provisionFile), g.provider()); err != nil {
 		return err
 	}
-	return writeDashboards(filepath.Join(g.opts.Dir, dashboardsDir), compose.Dashboards())
+	files := map[string][]byte{}
+	for _, d := range dashboards.All() {
+		text, err := d.JSON()
+		if err != nil {
+			return err
+		}
+		files[d.UID+".json"] = text
+	}
+	return writeDashboards(filepath.Join(g.opts.Dir, dashboardsDir), files)
 }
 
 func (g *Grafana) datasource() datasourceFile {
@@ -126,18 +135,11 @@ func writeYAML(path string, document any) error {
 	return writeChanged(path, append([]byte(provisionHeader), text...), 0o600)
 }
 
-// writeDashboards writes the dashboards to dir and removes those of an earlier version that no longer exist.
-func writeDashboards(dir string, dashboards fs.FS) error {
-	names, err := fs.Glob(dashboards, "*.json")
-	if err != nil {
-		return err
-	}
+// writeDashboards writes the files, by name, to dir and removes those of an earlier version that no longer exist.
+func writeDashboards(dir string, files map[string][]byte) error {
+	names := slices.Sorted(maps.Keys(files))
 	for _, name := range names {
-		text, err := fs.ReadFile(dashboards, name)
-		if err != nil {
-			return err
-		}
-		if err := writeChanged(filepath.Join(dir, name), text, 0o640); err != nil {
+		if err := writeChanged(filepath.Join(dir, name), files[name], 0o640); err != nil {
 			return err
 		}
 	}
