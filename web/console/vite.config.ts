@@ -11,6 +11,17 @@ export default defineConfig({
     target: "es2023",
     cssCodeSplit: true,
     reportCompressedSize: true,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          // Few files: each has its own gzip dictionary and is one more request. What every page needs is one, what the graphs share another.
+          groups: [
+            { name: "index", tags: ["$initial"], priority: 1 },
+            { name: "timeseries", test: /\/charts\/timeseries\.tsx$/ },
+          ],
+        },
+      },
+    },
   },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
 });

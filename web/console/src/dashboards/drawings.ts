@@ -1,13 +1,15 @@
 // The drawings of all kinds of panels. What the fleet's first screen shows is part of the program; the rest is loaded when it is needed.
 import { useEffect, useState } from "preact/hooks";
 import "../charts/charts.css";
-import { barGauge, stat, table, text } from "../cells";
+import { stat, table } from "../cells";
 import type { Kind } from "../model/dashboard";
 import type { Drawing } from "../model/panel";
 
-const known: Partial<Record<Kind, Drawing>> = { stat, table, bargauge: barGauge, text };
+const known: Partial<Record<Kind, Drawing>> = { stat, table };
 
 const later: Partial<Record<Kind, () => Promise<Drawing>>> = {
+  bargauge: () => import("../cells/later").then((m) => m.barGauge),
+  text: () => import("../cells/later").then((m) => m.text),
   timeseries: () => import("../charts/timeseries").then((m) => m.timeseries),
   heatmap: () => import("../charts/heatmap").then((m) => m.heatmap),
   "state-timeline": () => import("../charts/timeline").then((m) => m.stateTimeline),
