@@ -114,6 +114,15 @@ test("stops in a hidden tab and goes on when it is seen", async () => {
   expect(streams).toHaveLength(2);
 });
 
+test("begins when a tab that was opened in the background is seen", async () => {
+  page.hidden = true;
+  await follow();
+  expect(streams).toHaveLength(0);
+  page.hide(false);
+  await later(0);
+  expect(streams).toHaveLength(1);
+});
+
 test("one stream serves all, and ends after the last", async () => {
   const followed = await follow();
   const { watch } = await import("./watch");

@@ -28,9 +28,10 @@ export function watch(changed: () => void): () => void {
 }
 
 function start(): void {
-  if (running || followers.size === 0 || document.hidden) return;
+  if (followers.size === 0) return;
+  document.addEventListener("visibilitychange", onVisibility); // first: the tab may have been opened in the background
+  if (running || document.hidden) return;
   running = new AbortController();
-  document.addEventListener("visibilitychange", onVisibility);
   void run(running.signal);
 }
 
