@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { DashboardPage, prefetch } from "./dashboards/page";
 import { Footer, Header } from "./fleet/header";
 import { here, usePlace, type Place } from "./router";
+import { t } from "./texts";
 
 const fleetUID = "stackscope-fleet";
 
@@ -40,16 +41,27 @@ export function App() {
 }
 
 function LaterPage({ place }: PageProps) {
-  const [loaded, set] = useState<{ load: unknown; Page: ComponentType<PageProps> }>();
+  const [loaded, set] = useState<{ load: unknown; Page?: ComponentType<PageProps> }>();
   const load = later.find(([path]) => path.test(place.path))?.[1];
   useEffect(() => {
     if (!load) return;
     let here = true;
-    void load().then((m) => here && set({ load, Page: m.default }));
+    load().then(
+      (m) => here && set({ load, Page: m.default }),
+      () => here && set({ load }),
+    );
     return () => {
       here = false;
     };
   }, [load]);
   if (!loaded || loaded.load !== load) return null;
-  return <loaded.Page place={place} />;
+  if (loaded.Page) return <loaded.Page place={place} />;
+  return (
+    <div class="message alarm" role="alert">
+      <strong>{t.fleet.notLoaded}</strong>
+      <p>
+        {t.fleet.notLoadedWhy} <button onClick={() => location.reload()}>{t.fleet.reload}</button>
+      </p>
+    </div>
+  );
 }

@@ -20,6 +20,9 @@ export const fleet = {
   mapping: "Metrics mapping",
   readiness: "Readiness",
   ownMetrics: "The server's metrics",
+  notLoaded: "This page could not be loaded",
+  notLoadedWhy: "The server does not answer, or it was updated after this tab was opened.",
+  reload: "Load again",
   none: "–",
   ago: (text: string) => `${text} ago`,
 
