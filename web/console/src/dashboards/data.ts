@@ -36,8 +36,9 @@ export function usePanelData(panel: Panel, board: Board, visible: boolean, width
     load(panel, round, width, abort.signal).then(
       ({ data, warnings }) => {
         end();
+        if (abort.signal.aborted) return;
         loaded.current = round;
-        if (!abort.signal.aborted) set({ data, key: round.key, at: Date.now(), loading: false, warnings });
+        set({ data, key: round.key, at: Date.now(), loading: false, warnings });
       },
       (thrown: unknown) => {
         end();
