@@ -2,7 +2,7 @@
 import type { Settings } from "../api/types";
 import type { Mark, Range } from "../model/panel";
 import type { Filled } from "../prometheus/template";
-import type { CursorBus } from "./cursor";
+import type { CursorBus } from "../charts/cursor";
 import type { TimeRange } from "./timerange";
 import type { Chosen } from "./variables";
 

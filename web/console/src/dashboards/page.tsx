@@ -8,7 +8,7 @@ import { forget } from "../prometheus/client";
 import { setQuery, type Place } from "../router";
 import { t } from "../texts";
 import { Busy, type Board, type Round } from "./board";
-import { CursorBus } from "./cursor";
+import { CursorBus } from "../charts/cursor";
 import { loadDrawing } from "./drawings";
 import { Head } from "./head";
 import { useMarks, useRefresh, useVariables, useWidth } from "./hooks";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Panel, Row } from "../model/dashboard";
 import type { Values } from "../prometheus/template";
 import { csv, fileName } from "./csv";
-import { CursorBus } from "./cursor";
+import { CursorBus } from "../charts/cursor";
 import { carried, grafanaURL } from "./urls";
 import { columnsWidth, heightOf, panelOf, place, widthOf } from "./layout";
 import { allowed, fillLink } from "./links";

@@ -1,7 +1,8 @@
 // Small charts of a page: the drawings of dashboards with panels of the page's own.
-import { Component, type ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { stateTimeline, timeseries } from "../charts";
+import { CursorBus } from "../charts/cursor";
+import { Boundary } from "../dashboards/states";
 import { useTheme } from "../look/theme";
 import type { Panel } from "../model/dashboard";
 import type { Cursor, Drawing, PanelData } from "../model/panel";
@@ -35,7 +36,7 @@ export function Charts({ place, charts }: { place: Place; charts: readonly Chart
   const window = rateWindow(step);
   const queries = useMemo(() => charts.map((c) => c.queries(window)), [charts, window]);
   const asked = useMetrics(metrics ? queries.flat().map((q) => q.expr) : [], chosen.seconds, points, chosen.fixed);
-  const cursor = useMemo(newCursor, []);
+  const cursor = useMemo(() => new CursorBus(), []);
   let next = 0;
   const shown = charts.map((chart, i) => {
     const own = queries[i]!;
@@ -97,7 +98,7 @@ function OneChart({ id, chart, queries, data, cursor }: OneProps) {
       <h3>{chart.title}</h3>
       <div class="f-body" ref={body} style={chart.height === undefined ? undefined : { height: `${chart.height}px` }}>
         {data && size.width > 0 && (
-          <Guard>
+          <Boundary of={data} broken={(why) => <p class="f-nothing">{`${l.chartFailed}: ${why}`}</p>}>
             <Drawn
               panel={panel}
               data={data}
@@ -112,40 +113,9 @@ function OneChart({ id, chart, queries, data, cursor }: OneProps) {
               note={() => undefined}
               full={false}
             />
-          </Guard>
+          </Boundary>
         )}
       </div>
     </section>
   );
-}
-
-/** A drawing that throws must not take the page with it. */
-class Guard extends Component<{ children: ComponentChildren }, { failed?: string }> {
-  override state: { failed?: string } = {};
-
-  static override getDerivedStateFromError(error: unknown) {
-    return { failed: error instanceof Error ? error.message : String(error) };
-  }
-
-  override render() {
-    return this.state.failed === undefined ? this.props.children : <p class="f-nothing">{`${l.chartFailed}: ${this.state.failed}`}</p>;
-  }
-}
-
-/** The time under the pointer, shared by the charts of a page. */
-function newCursor(): Cursor {
-  let time: number | undefined;
-  const followers = new Map<object, (time: number | undefined) => void>();
-  return {
-    get: () => time,
-    set(next, from) {
-      if (next === time) return;
-      time = next;
-      for (const [who, changed] of followers) if (who !== from) changed(next);
-    },
-    follow(who, changed) {
-      followers.set(who, changed);
-      return () => followers.delete(who);
-    },
-  };
 }

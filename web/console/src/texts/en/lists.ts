@@ -75,7 +75,6 @@ export const lists = {
   noModelWhy: "A gateway or router serves several models.",
   moreUsers: (n: number) => `and ${n} more`,
   notUsed: "no known instance",
-  lastRestart: "last",
 
   // Titles
   models: "Models",
@@ -104,7 +103,6 @@ export const lists = {
   toWorkers: "See the workers",
 
   // Pages of one model, instance, worker
-  facts: "Facts",
   path: "Path",
   gone: (what: string, id: number) => `The inventory has no ${what} with the number ${id}. It was removed, or the link is of another server.`,
   aModel: "model",
