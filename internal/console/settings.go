@@ -6,12 +6,12 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/stackscope/stackscope/internal/base/httpjson"
 	"github.com/stackscope/stackscope/internal/base/origin"
 	"github.com/stackscope/stackscope/internal/base/paths"
+	"github.com/stackscope/stackscope/internal/base/terminal"
 )
 
 // Settings are what the pages need to know of the server.
@@ -44,7 +44,8 @@ func (c *Console) joinCommand(r *http.Request) string {
 	if !paths.MaySee(r.Context()) {
 		file = "DATA_DIR/" + filepath.Base(file)
 	}
-	return "stackscope-worker --server-url " + quote(address) + " --token-file " + quote(file)
+	// A client chooses the Host of its request.
+	return "stackscope-worker --server-url " + terminal.Quote(address) + " --token-file " + terminal.Quote(file)
 }
 
 // reached returns an address that works on other machines in place of one of this machine alone.
@@ -68,14 +69,4 @@ func (c *Console) reached(ctx context.Context, address string) string {
 		host += ":" + port
 	}
 	return u.Scheme + "://" + host
-}
-
-var harmless = regexp.MustCompile(`^[A-Za-z0-9_.,:/@%+=-]+$`)
-
-// quote quotes a word for a shell. A client chooses the Host of its request.
-func quote(word string) string {
-	if harmless.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
