@@ -43,6 +43,7 @@ func TestDashboards(t *testing.T) {
 	}
 	dir, end := fleetData(t, dashboards)
 	prometheus := openFleet(t, dir)
+	t.Run("console", func(t *testing.T) { openInBrowser(t, prometheus.URL, dashboards, end) })
 	for _, d := range dashboards {
 		if len(d.Panels) == 0 {
 			continue
@@ -165,7 +166,7 @@ func openFleet(t *testing.T, dir string) viewer.Prometheus {
 		t.Fatal(err)
 	}
 	t.Logf("Prometheus was ready after %s", time.Since(began).Round(time.Second))
-	server := httptest.NewServer(p.Handler())
+	server := httptest.NewServer(withConsole(t, p.Handler()))
 	t.Cleanup(server.Close)
 	transport := &http.Transport{MaxIdleConnsPerHost: browserConnections}
 	t.Cleanup(transport.CloseIdleConnections)

@@ -132,7 +132,7 @@ func TestConsole(t *testing.T) {
 	if fleet.Scripts == 0 || fleet.Scripts > maxScript {
 		t.Errorf("the fleet page loads %d bytes of JavaScript, allowed are %d", fleet.Scripts, maxScript)
 	}
-	t.Logf("fleet page: %d bytes of JavaScript, first picture after %.0f ms, last answer after %.0f ms", fleet.Scripts, fleet.MS.Paint, fleet.MS.Answers)
+	t.Logf("fleet page: %d bytes of JavaScript, first picture after %.0f ms, last answer after %.0f ms, main thread %.0f ms", fleet.Scripts, fleet.MS.Paint, fleet.MS.Answers, fleet.MS.Main)
 }
 
 // checkPanels compares the panels in sight with those of the dashboard.

@@ -1,5 +1,5 @@
 // Visits pages in a real browser and prints one line of JSON for each visit: what a viewer would see wrong.
-// Standard input: {"origin", "browser", "modules", "screenshots", "visits": [{"name", "path", "theme", "width", "height", "axe", "keyboard"}]}.
+// Standard input: {"origin", "browser", "modules", "screenshots", "visits": [{"name", "path", "theme", "width", "height", "axe", "keyboard", "inSight"}]}.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -39,6 +39,8 @@ async function look(visit) {
     if (r.status() >= 400) seen.refused.push(`${r.status()} ${r.request().method()} ${r.url()}`);
     if (r.request().resourceType() === "script") sizes.push(r.request().sizes());
   });
+  const session = await context.newCDPSession(page);
+  await session.send("Performance.enable");
   const began = Date.now();
   try {
     await page.goto(input.origin + visit.path, { waitUntil: "load" });
@@ -47,8 +49,10 @@ async function look(visit) {
       paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
       answers: Math.max(0, ...performance.getEntriesByType("resource").map((e) => e.responseEnd)),
     }));
-    seen.ms = { ...times, settled: Date.now() - began };
-    await scrollThrough(page);
+    const settledAfter = Date.now() - began;
+    const { metrics } = await session.send("Performance.getMetrics");
+    seen.ms = { ...times, settled: settledAfter, main: 1000 * (metrics.find((m) => m.name === "TaskDuration")?.value ?? 0) };
+    if (!visit.inSight) await scrollThrough(page);
     seen.place = await page.evaluate(() => location.pathname + location.search);
     seen.title = await page.title();
     seen.text = await page.evaluate(() => document.body.innerText);
@@ -78,7 +82,7 @@ async function settled(page) {
       });
     },
     undefined,
-    { timeout: settleWithin },
+    { timeout: settleWithin, polling: 20 },
   );
 }
 

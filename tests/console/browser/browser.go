@@ -31,6 +31,7 @@ type Visit struct {
 	Height   int    `json:"height"`
 	Axe      bool   `json:"axe"`      // look for faults of accessibility
 	Keyboard bool   `json:"keyboard"` // press Tab through all controls
+	InSight  bool   `json:"inSight"`  // do not scroll
 }
 
 // Sight is what was there.
@@ -48,7 +49,8 @@ type Sight struct {
 	Axe       []string `json:"axe"`
 	Unreached []string `json:"unreached"`
 	MS        struct {
-		Paint, Answers, Settled float64
+		Paint, Answers, Settled float64 // after the navigation: first picture, last answer, all panels in sight drawn
+		Main                    float64 // of the main thread until then: script, style, layout and other tasks
 	} `json:"ms"`
 }
 

@@ -115,8 +115,11 @@ export function useWidth(): [(element: HTMLElement | null) => void, number] {
     () => (element: HTMLElement | null) => {
       observer.current?.disconnect();
       if (!element) return;
-      set(Math.round(element.clientWidth));
-      observer.current = new ResizeObserver(() => set(Math.round(element.clientWidth)));
+      const measure = () => {
+        if (element.clientWidth > 0) set(Math.round(element.clientWidth)); // 0 while the page is not laid out
+      };
+      measure();
+      observer.current = new ResizeObserver(measure);
       observer.current.observe(element);
     },
     [],
