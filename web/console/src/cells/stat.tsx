@@ -73,6 +73,7 @@ function One({ r, named, size, width, height, props }: { r: Reading; named: bool
 }
 
 function Sparkline({ r, width, height, props }: { r: Reading; width: number; height: number; props: DrawingProps }) {
+  if (width <= 0) return null;
   const list = pieces(r.series, props.data.range, props.data.step, width, height - 3);
   if (!list.length) return null;
   return (

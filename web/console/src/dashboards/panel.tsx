@@ -41,7 +41,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
   const [seen, setSeen] = useState(early || !!full);
   useEffect(() => (full ? undefined : watchSight(root.current!, setSeen)), [full]);
   const unknown = useMemo(() => unknownIn(panel), [panel]);
-  const inner = width - 2 * padding - 2;
+  const inner = Math.max(0, width - 2 * padding - 2);
   const visible = (seen || board.printing) && unknown.length === 0;
   const shown = usePanelData(panel, board, visible, inner);
   const shownTheme = useTheme();
