@@ -41,6 +41,8 @@ describe("templates", () => {
     one: { values: ["x+y"], pattern: true },
     every: { all: true, values: [], pattern: true },
     odd: { values: ['say "hi"\\'], pattern: false },
+    apostrophe: { values: ["it's"], pattern: false },
+    apostrophes: { values: ["it's", "a.b"], pattern: true },
   };
   test.each([
     ['up{c="$cluster"}', 'up{c="a.b"}'],
@@ -49,6 +51,8 @@ describe("templates", () => {
     ['up{w=~"${one}"}', 'up{w=~"x\\\\+y"}'],
     ['up{w=~"$every"}', 'up{w=~".*"}'],
     ['up{w="$odd"}', 'up{w="say \\"hi\\"\\\\"}'],
+    ['up{w="$apostrophe"}', 'up{w="it\\x27s"}'],
+    ['up{w=~"$apostrophes"}', 'up{w=~"(it\\x27s|a\\\\.b)"}'],
     ['label_replace(up, "a", "$1-$2", "b", "(.*)/(.*)")', 'label_replace(up, "a", "$1-$2", "b", "(.*)/(.*)")'],
     ["rate(x[$__rate_interval])", "rate(x[60s])"],
     ["max_over_time(x[$__range:2m]) / $__range_s", "max_over_time(x[1800s:2m]) / 1800"],

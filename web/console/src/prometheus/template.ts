@@ -14,9 +14,9 @@ export type Values = Readonly<Record<string, Filled>>;
 
 const placeholder = /\$\{(\w+)(?::\w+)?\}|\$(\w+)/g;
 
-/** Escapes what PromQL's double quotes and single quotes read. */
+/** Escapes a text for PromQL's double quotes and single quotes. Each refuses the other's quote behind a backslash, so that one is a code. */
 function quoted(text: string): string {
-  return text.replace(/[\\"']/g, "\\$&").replace(/\n/g, "\\n");
+  return text.replace(/[\\"]/g, "\\$&").replace(/'/g, "\\x27").replace(/\n/g, "\\n");
 }
 
 function escapedPattern(text: string): string {
