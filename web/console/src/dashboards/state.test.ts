@@ -15,6 +15,7 @@ describe("time", () => {
     expect(rangeOf(q("from=1700000000000"), "now-1h")).toEqual({ from: "1700000000000", to: "now" });
     expect(rangeOf(q("from=1700000060000&to=1700000000000"), "now-1h")).toEqual({ from: "now-1h", to: "now" });
     expect(rangeOf(q("from=bad"), "now-1h")).toEqual({ from: "now-1h", to: "now" });
+    for (const far of ["from=99999999999999999999&to=999999999999999999999", "from=now-9999y", "from=now-1h&to=now%2B99999999999y"]) expect(rangeOf(q(far), "now-1h")).toEqual({ from: "now-1h", to: "now" });
   });
   test("seconds of a range", () => {
     expect(resolve({ from: "now-30m", to: "now" }, 10_000)).toEqual({ from: 8200, to: 10_000 });

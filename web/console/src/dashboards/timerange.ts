@@ -24,13 +24,21 @@ export function parseTime(text: string, now: number): number | undefined {
   return Number.isNaN(t) ? undefined : t / 1000;
 }
 
+/** The last second of the year 9999: dates have no text far beyond it. */
+const lastSecond = 253_402_300_799;
+
+/** Whether a time can be asked for; 0 is 1970. */
+function within(time: number | undefined): time is number {
+  return time !== undefined && time >= 0 && time <= lastSecond;
+}
+
 /** The range of a URL's query; what is no time is as the dashboard says. */
 export function rangeOf(query: URLSearchParams, otherwise: string): TimeRange {
   const from = query.get("from") ?? otherwise;
   const to = query.get("to") ?? "now";
   const a = parseTime(from, 2e9);
   const b = parseTime(to, 2e9);
-  if (a !== undefined && b !== undefined && (a < b || isRelative({ from, to: from }) !== isRelative({ from: to, to }))) return { from, to };
+  if (within(a) && within(b) && (a < b || isRelative({ from, to: from }) !== isRelative({ from: to, to }))) return { from, to };
   return { from: otherwise, to: "now" };
 }
 
