@@ -22,7 +22,13 @@ const later: [RegExp, () => Promise<{ default: ComponentType<PageProps> }>][] = 
 
 /** The dashboard of a path; undefined if it is another page's. */
 function dashboardOf(path: string): string | undefined {
-  return path === "/" ? fleetUID : /^\/d\/([\w-]+)/.exec(path)?.[1];
+  if (path === "/") return fleetUID;
+  const uid = /^\/d\/([^/]+)/.exec(path)?.[1];
+  try {
+    return uid && decodeURIComponent(uid);
+  } catch {
+    return uid; // no UTF-8
+  }
 }
 
 const first = dashboardOf(here().path);
