@@ -72,7 +72,7 @@ func get(t *testing.T, h http.Handler, path string, headers ...string) *httptest
 }
 
 // pages are those that the browser routes.
-var pages = []string{"/", "/d/stackscope-fleet", "/d/gpustack-model/gpustack-model?var-model_name=a%2Fb", "/dashboards", "/models", "/models/3", "/instances", "/instances/5", "/workers", "/workers/7", "/gpus"}
+var pages = []string{"/", "/d/stackscope-fleet", "/d/stackscope-fleet/?from=now-1h", "/d/gpustack-model/gpustack-model?var-model_name=a%2Fb", "/dashboards", "/models", "/models/3", "/instances", "/instances/5", "/workers", "/workers/7", "/gpus"}
 
 // TestPages: each is the same page, which browsers ask for again, under a policy that runs nothing but the build's own files.
 func TestPages(t *testing.T) {
