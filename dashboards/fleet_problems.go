@@ -147,6 +147,8 @@ func gpuProblems() []problem {
 			expr: inFleet("gpu_recommended_action", `action=~"`+actions+`"`),
 		}
 	}
+	restart := inFleet("gpu_recommended_action", `action="restart_app"`)
+	tenants := inFleet("model_instance_gpu_memory_used_bytes")
 	vendors := "worker_name, vendor"
 	perVendor := func(family string) string {
 		return "max by (cluster_name, " + vendors + ") (" + inFleet(family) + ")"
@@ -165,7 +167,17 @@ func gpuProblems() []problem {
 		advice(critical, "Replace GPU", "replace", "Take the node out of service and have the GPU replaced"),
 		advice(critical, "Reboot or drain node", "reboot|drain", "Move its instances away, then reboot the node"),
 		advice(warning, "Reset GPU", "reset", "Stop what runs on the GPU at a quiet time and reset it"),
-		advice(notice, "Restart the instance", "restart_app", "A driver error hit the instance on this GPU: restart it"),
+		{
+			severity: notice, title: "Restart the instance", uid: uid, by: "worker_name, model_instance_name", how: "$1", howOf: "reason",
+			todo: "A driver error on its GPU hit it: restart it",
+			// A board's chips may differ in their reasons; one is enough.
+			expr: "group by (cluster_name, " + gpu + ", model_instance_name) (" + tenants + ") * on (cluster_name, " + gpu + ") group_left (reason) topk by (cluster_name, " + gpu + ") (1, " + restart + ")",
+		},
+		{
+			severity: notice, title: "Restart the program", uid: uid, by: gpu, what: what, how: "$1", howOf: "reason",
+			todo: "A driver error hit what runs on this GPU: restart it",
+			expr: restart + " unless on (cluster_name, " + gpu + ") " + tenants,
+		},
 		{
 			severity: critical, title: "Uncorrected ECC errors", uid: uid, by: gpu, what: what, how: "$1 in an hour",
 			todo: "Results may be wrong: restart the instance, reset the GPU",

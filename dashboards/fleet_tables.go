@@ -68,7 +68,7 @@ func workerFleetTable() Panel {
 	byWorker := func(op, expr string) string { return per(op, varWorker, expr) }
 	return Panel{
 		Kind: Table, H: 8, Title: "Load of each worker", SortBy: "GPU busy",
-		Description: "One row per worker. GPU busy is the mean utilization of its GPUs, VRAM the share of their memory in use, Hottest the hottest GPU: from 80 °C on GPUs begin to throttle. Memory above 95 %: the kernel begins to kill processes. Click a worker to see it.",
+		Description: "One row per worker. Instances are those of models that it reads; gateways are not among them. GPU busy is the mean utilization of its GPUs, VRAM the share of their memory in use, Hottest the hottest GPU: from 80 °C on GPUs begin to throttle. Memory above 95 %: the kernel begins to kill processes. Click a worker to see it.",
 		Queries: []Query{
 			{Expr: per("max", "worker_name, state", inFleet("worker_status"))},
 			{Expr: byWorker("sum", per("max", "worker_name, vendor", inFleet("gpu_present")))},
@@ -80,7 +80,7 @@ func workerFleetTable() Panel {
 			{Expr: byWorker("max", inFleet("worker_node_cpu_utilization_rate"))},
 			{Expr: byWorker("max", inFleet("worker_node_memory_utilization_rate"))},
 			{Expr: byWorker("max", inFleet("worker_node_filesystem_utilization_rate"))},
-			{Expr: byWorker("count", per("count", "worker_name, model_instance_name", inFleet("runtime_scrape_success")))},
+			{Expr: byWorker("count", per("count", "worker_name, model_instance_name", inFleet("runtime_scrape_success", `model_name!=""`)))},
 		},
 		Columns: []Column{
 			{Title: "Worker", Label: varWorker, Link: To("gpustack-worker", "Show this worker", varCluster, "${__data.fields.cluster_name}", varWorker, "${__data.fields.worker_name}")},

@@ -75,7 +75,7 @@ func gpuNow() []Panel {
 			Queries:     []Query{{Expr: fmt.Sprintf("sum(1 - max by (worker_name, vendor) (%s))", gpus("gpu_driver_responsive"))}},
 		},
 		{
-			Kind: Stat, Unit: "none", Title: "GPUs that need action", NoValue: "no GPUs", Thresholds: limits(1, 8),
+			Kind: Stat, Unit: "none", Title: "GPUs to act on", NoValue: "no GPUs", Thresholds: limits(1, 8),
 			Description: "GPUs whose recommended action is not none. The table below names each GPU, the action, the reason and the instances that run on it.",
 			Queries:     []Query{{Expr: orZero(fmt.Sprintf("count(%s)", byGPU(gpus("gpu_recommended_action", `action!="none"`))))}},
 		},

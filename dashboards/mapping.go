@@ -29,7 +29,7 @@ func mappingNumbers() []Panel {
 	}
 	unread := inFleet("runtime_scrape_success")
 	applied := inFleet("metrics_config_applied_generation")
-	generation := stat("Active mapping generation", "Number of the active metrics mapping on the server. 0 is the built-in mapping; each POST /v2/metrics/config makes a new generation.", "none", []Threshold{{Color: "text"}},
+	generation := stat("Active generation", "Number of the active metrics mapping on the server. 0 is the built-in mapping; each POST /v2/metrics/config makes a new generation.", "none", []Threshold{{Color: "text"}},
 		Query{Expr: "max(gpustack:metrics_config_generation)", Legend: "active"})
 	generation.NoValue = "no server scraped"
 	return []Panel{
@@ -39,7 +39,7 @@ func mappingNumbers() []Panel {
 		stat("Engines", "Engines whose metrics page could not be fetched or translated at the last scrape, of all that workers know; engines that are starting are included. The table of engines below and the worker's log say why.", "short", bad(1),
 			Query{Expr: "count(" + unread + " == 0) or 0 * count(" + unread + ")", Legend: "unread"},
 			Query{Expr: "count(" + unread + ")", Legend: "of"}),
-		stat("Workers on another generation", "Workers that apply another generation than the server's. That is normal for some seconds after a change. If it lasts, the worker's log says why it refused the mapping.", "short", bad(1),
+		stat("Workers behind", "Workers that apply another generation than the server's. That is normal for some seconds after a change. If it lasts, the worker's log says why it refused the mapping.", "short", bad(1),
 			Query{Expr: "count((" + applied + " != on () group_left () max(gpustack:metrics_config_generation))) or 0 * count(" + applied + ")", Legend: "behind"},
 			Query{Expr: "count(" + applied + ")", Legend: "of"}),
 		generation,
@@ -99,13 +99,13 @@ func coreFamilies() []struct{ name, title string } {
 func familyMatrix() Panel {
 	var families []string
 	for _, f := range coreFamilies() {
-		// 1 where the family is, 0 where the engine is and the family is not.
+		// 1 where the family is, 0 where the engine is and the family is not. Gateways have no model; neither they nor routers compute.
 		families = append(families, fmt.Sprintf(`label_replace(%s or 0 * %s, "family", "%s", "", "")`,
-			per("group", perInstance, "gpustack:"+f.name+`{cluster_name=~"$cluster_name"}`), per("group", perInstance, inFleet("runtime_scrape_success")), f.title))
+			per("group", perInstance, "gpustack:"+f.name+`{cluster_name=~"$cluster_name"}`), per("group", perInstance, inFleet("runtime_scrape_success", `role!="router"`, `model_name!=""`)), f.title))
 	}
 	return Panel{
 		Kind: Table, H: 8, Title: "Core metrics present, by engine",
-		Description: "The metrics that other dashboards need of each engine. missing: the engine doesn't export it, or the mapping lacks the name that this version uses: compare the engine's /metrics page with GET /v2/metrics/config, and add the name. If all are missing, the engine cannot be read.",
+		Description: "The metrics that other dashboards need of each engine that serves a model; gateways and routers need none. missing: the engine doesn't export it, or the mapping lacks the name that this version uses: compare the engine's /metrics page with GET /v2/metrics/config, and add the name. If all are missing, the engine cannot be read.",
 		Queries:     []Query{{Expr: `label_join(` + strings.Join(families, "\nor ") + `, "engine", " / ", "worker_name", "model_instance_name")`}},
 		Matrix:      &Matrix{Across: "family", Down: "engine", Title: "Worker / instance", Width: 260},
 		Values:      []Value{{Value: 1, Text: "there", Color: "green"}, {Value: 0, Text: "missing", Color: "red"}},

@@ -27,7 +27,7 @@ func instanceStates() Panel {
 		states = append(states, fmt.Sprintf(`%v * max by (%s) (%s)`, s.Value, byInstance, ofInstances("gpustack:model_instance_status", `state="`+s.Text+`"`)))
 	}
 	return Panel{
-		Kind: StateTimeline, NoLegend: true, W: 14, H: 7, Title: "States over time", Values: instanceStateValues(), NoValue: "no server scraped, or it knows no instance of this model",
+		Kind: StateTimeline, W: 14, H: 7, Title: "States over time", Values: instanceStateValues(), NoValue: "no server scraped, or it knows no instance of this model",
 		Description: "State of each instance as the server knows it. error: its log says why. unreachable: its worker does not answer. pending for long: no worker has free GPUs for it. downloading and starting are the steps of a start.",
 		Queries:     []Query{{Expr: strings.Join(states, " or "), Legend: instanceLegend}},
 	}
@@ -107,7 +107,7 @@ func modelProgress() []Panel {
 	}
 	return []Panel{
 		{
-			Kind: StateTimeline, NoLegend: true, W: 12, Title: "Stalled: has work and makes no progress", NoValue: "not scraped", H: 7,
+			Kind: StateTimeline, W: 12, Title: "Stalled: has work and makes no progress", NoValue: "not scraped", H: 7,
 			Description: "Whether an instance had requests but no counter changed for too long. Red: the engine hangs. Save its log and check its GPUs (errors, links) for the cause, then restart it.",
 			Values:      []Value{{Value: 0, Text: "fine", Color: "green"}, {Value: 1, Text: "stalled", Color: "red"}},
 			Queries:     []Query{{Expr: highestRank("gpustack:model_instance_stalled"), Legend: instanceLegend}},
@@ -227,7 +227,7 @@ func modelGPUs() []Panel {
 func modelScrapes() []Panel {
 	return []Panel{
 		{
-			Kind: StateTimeline, NoLegend: true, W: 8, H: 7, Title: "Scrapes of the engine's metrics page", NoValue: "no worker reads an instance of this model",
+			Kind: StateTimeline, W: 8, H: 7, Title: "Scrapes of the engine's metrics page", NoValue: "no worker reads an instance of this model",
 			Description: "Whether the worker read and translated each engine's metrics page. Failed: all metrics of that instance are missing or old. The worker's log says why: a wrong port, metrics switched off (SGLang needs --enable-metrics), or a page without metrics.",
 			Values:      []Value{{Value: 1, Text: "read", Color: "green"}, {Value: 0, Text: "failed", Color: "red"}},
 			Queries:     []Query{{Expr: highestRank("gpustack:runtime_scrape_success"), Legend: instanceLegend}},

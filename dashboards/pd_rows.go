@@ -32,7 +32,7 @@ func pdQueues() []Panel {
 		waiting.Overrides = append(waiting.Overrides, painted(v.Text, v.Color))
 	}
 	over := Panel{
-		Kind: StateTimeline, NoLegend: true, W: 12, Title: "Bottleneck over time", Description: aboutBottleneck, Values: bottlenecks(), NoValue: "no instance has a role",
+		Kind: StateTimeline, W: 12, Title: "Bottleneck over time", Description: aboutBottleneck, Values: bottlenecks(), NoValue: "no instance has a role",
 		Queries: []Query{{Expr: bottleneck(), Legend: "bottleneck"}},
 	}
 	queue := func(family, legend string) Query {
@@ -161,7 +161,7 @@ func pdRouter() []Panel {
 		pdLines("Errors of the router by engine", "Requests per second that failed between the router and an engine, by its URL; before a retry. One engine alone: look at its log. All: the network, or a timeout.", "cps", "no errors, or "+absent, 12,
 			by("worker", "prefill_errors_total", "prefill {{worker}}"), by("worker", "decode_errors_total", "decode {{worker}}")),
 		{
-			Kind: StateTimeline, NoLegend: true, W: 12, Title: "Health of engines as the router sees it", NoValue: absent, Values: []Value{{Value: 1, Text: "healthy", Color: "green"}, {Value: 0, Text: "ejected", Color: "red"}},
+			Kind: StateTimeline, W: 12, Title: "Health of engines as the router sees it", NoValue: absent, Values: []Value{{Value: 1, Text: "healthy", Color: "green"}, {Value: 0, Text: "ejected", Color: "red"}},
 			Description: "Whether the router sends requests to each engine. ejected: it failed health checks; the router sends it nothing until it answers again.",
 			Queries:     []Query{{Expr: "min by (worker) (" + router("worker_health") + ")", Legend: "{{worker}}"}},
 		},

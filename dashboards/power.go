@@ -80,27 +80,27 @@ func powerNow() []Panel {
 			Queries:     []Query{{Expr: "sum(" + watts() + ")"}},
 		},
 		{
-			Kind: Stat, Title: "GPU power as a share of the limit", Unit: "percentunit", Decimals: new(0), NoValue: "not reported", Thresholds: limits(0.85, 0.97),
+			Kind: Stat, Title: "Share of power limit", Unit: "percentunit", Decimals: new(0), NoValue: "not reported", Thresholds: limits(0.85, 0.97),
 			Description: "Power of the GPUs that report a limit, as a share of the sum of limits. Near 100 % the GPUs are throttled by power_cap: see the dashboard GPU health. Around 10 % they are idle.",
 			Queries:     []Query{{Expr: fmt.Sprintf("sum(%[1]s and on (%[3]s) %[2]s) / sum(%[2]s and on (%[3]s) %[1]s)", watts(), limit, gpuBy)}},
 		},
 		{
-			Kind: Stat, Title: "GPU energy in the time range", Unit: "kwatth", Decimals: new(1), NoValue: "not reported",
+			Kind: Stat, Title: "GPU energy", Unit: "kwatth", Decimals: new(1), NoValue: "not reported",
 			Description: "Energy that the chosen GPUs used in the time range: their own energy counters or, without one, their power summed every second. Gaps in the scrapes are interpolated.",
 			Queries:     []Query{{Expr: energy("")}},
 		},
 		{
-			Kind: Stat, Title: "Energy cost in the time range", Unit: "none", Decimals: new(2), NoValue: "not reported",
+			Kind: Stat, Title: "Energy cost", Unit: "none", Decimals: new(2), NoValue: "not reported",
 			Description: "Energy of the time range times the price per kilowatt-hour, in the currency of the price above. Only GPUs are counted: multiply by the building's PUE and add the hosts.",
 			Queries:     []Query{{Expr: energy("") + " * $price"}},
 		},
 		{
-			Kind: Stat, Title: "Power used by idle GPUs", Unit: "watt", Sparkline: true, Interval: "2m", NoValue: "not reported", Thresholds: limits(1, 1000),
+			Kind: Stat, Title: "Idle GPUs' power", Unit: "watt", Sparkline: true, Interval: "2m", NoValue: "not reported", Thresholds: limits(1, 1000),
 			Description: "Power of GPUs without an instance, and of GPUs whose instances compute no request now. A loaded model keeps its GPUs awake: scale idle models down, or put small ones on one GPU. The tables below name the GPUs.",
 			Queries:     []Query{{Expr: wattsIdle()}},
 		},
 		{
-			Kind: Stat, Title: "Share of power used by idle GPUs", Unit: "percentunit", Decimals: new(0), NoValue: "not reported", Thresholds: limits(0.2, 0.5),
+			Kind: Stat, Title: "Idle GPUs' share", Unit: "percentunit", Decimals: new(0), NoValue: "not reported", Thresholds: limits(0.2, 0.5),
 			Description: "Share of the power in the time range that GPUs used without an instance or without a request. That share of the cost produces nothing.",
 			Queries:     []Query{{Expr: fmt.Sprintf("avg_over_time(%[1]s[$__range:2m]) / avg_over_time(sum(%[2]s)[$__range:2m]) or %[1]s / sum(%[2]s)", wattsIdle(), watts())}},
 		},

@@ -68,6 +68,11 @@ const sick = `load 1m
 	gpustack:gpu_recommended_action{cluster_name="a", worker_name="w1", gpu_index="2", action="drain", reason="driver recommends it"} 1x120
 	gpustack:gpu_recommended_action{cluster_name="a", worker_name="w1", gpu_index="3", action="reset", reason="rows"} 1x120
 	gpustack:gpu_recommended_action{cluster_name="a", worker_name="w1", gpu_index="4", action="restart_app", reason="xid 31"} 1x120
+	gpustack:gpu_recommended_action{cluster_name="a", worker_name="w1", gpu_index="6", action="restart_app", reason="xid 31"} 1x120
+	gpustack:gpu_recommended_action{cluster_name="a", worker_name="w1", gpu_index="7", chip_index="0", action="restart_app", reason="xid 31"} 1x120
+	gpustack:gpu_recommended_action{cluster_name="a", worker_name="w1", gpu_index="7", chip_index="1", action="restart_app", reason="xid 43"} 1x120
+	gpustack:model_instance_gpu_memory_used_bytes{cluster_name="a", worker_name="w1", gpu_index="4", model_name="m", model_instance_name="m-0"} 1x120
+	gpustack:model_instance_gpu_memory_used_bytes{cluster_name="a", worker_name="w1", gpu_index="6", model_name="m", model_instance_name="m-0"} 1x120
 	gpustack:gpu_ecc_errors_total{cluster_name="a", worker_name="w1", gpu_index="3", kind="uncorrected", location="dram"} 0x110 4x10
 	gpustack:gpu_ecc_errors_total{cluster_name="a", worker_name="w1", gpu_index="4", kind="uncorrected", location="dram"} 0x70 4x50
 	gpustack:gpu_ecc_errors_total{cluster_name="a", worker_name="w1", gpu_index="5", kind="corrected", location="dram"} 0+9x120
@@ -181,7 +186,9 @@ critical; Worker not ready; w2; ; unreachable; gpustack-worker?a&var-worker_name
 notice; Instance not ready yet; w1; hangs; starting; stackscope-mapping?a
 notice; Instance not ready yet; w1; m-3; starting; gpustack-model?a&var-model_name=m
 notice; Instance restarted; w1; m-0; 5 min ago; gpustack-model?a&var-model_name=m
-notice; Restart the instance; w1; GPU 4; xid 31; stackscope-gpus?a&var-worker_name=w1
+notice; Restart the instance; w1; m-0; xid 31; stackscope-gpus?a&var-worker_name=w1
+notice; Restart the program; w1; GPU 7; xid 31; stackscope-gpus?a&var-worker_name=w1
+notice; Restart the program; w1; GPU 7; xid 43; stackscope-gpus?a&var-worker_name=w1
 notice; TTFT above top bucket; w1; m-0; 10 % of requests; gpustack-model?a&var-model_name=m
 warning; Another mapping applied; w1; ; ; stackscope-mapping?a
 warning; Collector fails; w1; disk; ; stackscope-mapping?a

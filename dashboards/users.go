@@ -60,7 +60,7 @@ func usersNow() []Panel {
 		stat("Requests", "Requests per second that the chosen users' gateways answered, refusals and failures among them.", "reqps", requests),
 		stat("Failed", "Share of requests that did not end well: refused (429), cancelled by the client (499), failed (5xx). Requests without a status are part of the total. The panel Requests by status has the details.", "percentunit",
 			fmt.Sprintf("(%s or 0 * %s) / (%s > 0)", perUser("", "requests_total", failedStatus), requests, requests), limits(0.02, 0.1)...),
-		stat("Output", "Tokens per second that were generated for the chosen users.", "none", perUser("", "generation_tokens_total")),
+		stat("Output", "Tokens per second that were generated for the chosen users.", "count:tok/s", perUser("", "generation_tokens_total")),
 		stat("Time to first token", "Mean time until a streamed answer began after the gateway had the request. It is the engine's time and the way there: compare with the model's own dashboard. Quantiles are below.", "s",
 			fmt.Sprintf("%s / (%s > 0)", perUser("", "time_to_first_token_seconds_sum"), perUser("", "time_to_first_token_seconds_count"))),
 		stat("In flight", "Requests that the gateways have taken and not yet answered to their end, of all users: gateways do not report users here.", "short",
@@ -83,8 +83,8 @@ func usersOverTime() []Panel {
 	return []Panel{
 		line("Requests by user", "The 10 users who ask most. One who suddenly asks much more than ever may have a loop: see Failed in the table.", "reqps", perUser(varUser, "requests_total"), varUser, "{{user}}"),
 		status,
-		line("Output tokens by user", "Tokens generated per second for the 10 users who get most. Generated tokens cost the most compute.", "none", perUser(varUser, "generation_tokens_total"), varUser, "{{user}}"),
-		line("Prompt tokens by user", "Prompt tokens per second of the 10 users who send most. Long prompts take the KV cache from the others; those that were cached cost little: see Cached in the table.", "none", perUser(varUser, "prompt_tokens_total"), varUser, "{{user}}"),
+		line("Output tokens by user", "Tokens generated per second for the 10 users who get most. Generated tokens cost the most compute.", "count:tok/s", perUser(varUser, "generation_tokens_total"), varUser, "{{user}}"),
+		line("Prompt tokens by user", "Prompt tokens per second of the 10 users who send most. Long prompts take the KV cache from the others; those that were cached cost little: see Cached in the table.", "count:tok/s", perUser(varUser, "prompt_tokens_total"), varUser, "{{user}}"),
 	}
 }
 

@@ -44,9 +44,9 @@ func workerCounts() []Panel {
 		`count(max by (worker_name) (`+onWorkers("gpustack:worker_info")+`) unless on (worker_name) `+onWorkers("gpustack:worker_status", `state="ready"`)+`) or 0 * count(`+onWorkers("gpustack:worker_info")+`)`)
 	notReady.Thresholds = bad(1)
 	notReady.NoValue = "no server scraped"
-	act := count("GPUs that need action", "GPUs with a recommended action: restart the application, reset, drain, reboot or replace. The dashboard GPU health has the reason of each.", "none",
+	act := count("GPUs to act on", "GPUs with a recommended action: restart the application, reset, drain, reboot or replace. The dashboard GPU health has the reason of each.", "none",
 		`count(max by (`+gpuBy+`) (`+onWorkers("gpustack:gpu_recommended_action", `action!="none"`)+`)) or 0 * count(`+onWorkers("gpustack:gpu_up")+`)`)
-	act.Thresholds = bad(1)
+	act.Thresholds = limits(1, 8)
 	act.NoValue = "not evaluated"
 	act.Links = []Link{*To("stackscope-gpus", "GPU health", varCluster, "$cluster_name")}
 	present := count("GPUs", "GPUs that can be read now; of boards with several chips each chip. If there are fewer than before, the dashboard GPU health names the lost ones.", "none", `count(count by (`+gpuBy+`) (`+onWorkers("gpustack:worker_node_gram_total_bytes")+` or `+onWorkers("gpustack:worker_node_gpu_cores")+`))`)
@@ -87,7 +87,7 @@ func workerGauges() []Panel {
 			ratio("gpustack:worker_node_gram_used_bytes", "gpustack:worker_node_gram_total_bytes", gpuBy), "not measured", calm),
 		gauge("Hottest GPU", "Temperature of the hottest GPU. Orange from 80, where many GPUs begin to lower their clocks, red from 90: see to its cooling, or drain it.", "celsius",
 			`max(`+onWorkers("gpustack:worker_node_gpu_temperature_celsius")+`)`, "not measured", limits(80, 90)),
-		gauge("GPU power as a share of the limit", "Power that GPUs draw as a share of their limits. At 100 % they are throttled; that does no harm, but a higher limit makes them faster.", "percent",
+		gauge("Share of power limit", "Power that GPUs draw as a share of their limits. At 100 % they are throttled; that does no harm, but a higher limit makes them faster.", "percent",
 			ratio("gpustack:worker_node_gpu_power_used_watts", "gpustack:worker_node_gpu_power_limit_watts", gpuBy), "no limit known", limits(90, 99)),
 	}
 }
