@@ -86,7 +86,7 @@ function columnOf(panel: Panel, c: Column): Shown {
 function overridden(panel: Panel, c: Shown): Shown {
   for (const { matching, properties } of panel.overrides ?? []) {
     const pattern = new RegExp(matching);
-    if (!pattern.test(c.title) && !pattern.test(c.field)) continue;
+    if (!pattern.test(c.title) && (panel.matrix || !pattern.test(c.field))) continue; // a matrix' first field has no name of its own
     for (const [id, value] of Object.entries(properties)) override(c, id, value);
   }
   return c;

@@ -65,6 +65,7 @@ describe("a sparkline", () => {
   test("spans the box, least at its foot", () => {
     expect(pieces(one({}, 1, 3, 2), range, 15, 60, 10)).toEqual([[[0, 10], [15, 0], [30, 5]]]);
   });
+  test("is nothing in a panel that has no size yet", () => expect(pieces(one({}, 1, 3, 2), range, 15, -22, 42)).toEqual([]));
   test("is in the middle when all values are equal", () => expect(pieces(one({}, 4, 4), range, 15, 60, 10)).toEqual([[[0, 5], [15, 5]]]));
   test("ends at what is missing", () => {
     expect(pieces(one({}, 1, 2, NaN, 1, 2), range, 15, 60, 10)).toHaveLength(2);

@@ -5,6 +5,7 @@ export type Point = readonly [x: number, y: number];
 
 /** The line's pieces in a box of width by height: a missing value or more than two steps without a point ends a piece. */
 export function pieces(series: Series, range: Range, step: number, width: number, height: number): Point[][] {
+  if (width <= 0 || height <= 0) return []; // a panel that has no size yet
   const values = series.values.filter(Number.isFinite);
   const low = Math.min(...values);
   const high = Math.max(...values);

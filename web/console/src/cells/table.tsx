@@ -17,7 +17,7 @@ const blockPageSize = 20;
 /** From so many rows on there is a field to filter them. */
 const filterFrom = 11;
 /** What a column of long texts gets at least, also against its wish, in a table that is wide enough. */
-const proseWidth = 240;
+const proseWidth = 264;
 const proseFrom = 1100;
 /** Narrower, a row of texts is a block. */
 const blockWidth = 900;
