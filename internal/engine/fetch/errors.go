@@ -90,6 +90,17 @@ func speaksTLS() *Error {
 	return wrongProtocol(ReasonTLS, "it speaks TLS", "write https:// in the URL")
 }
 
+// redirectedAway is the error for an engine at from that redirects to another place, which may be a login page or another program.
+func redirectedAway(from, to *url.URL) *Error {
+	switch {
+	case to.Host == "" || to.Scheme != "http" && to.Scheme != "https":
+		return wrongAnswer("answered with a redirect that leads to no HTTP address", isTheEngines)
+	case from.Scheme == "http" && to.Scheme == "https" && strings.EqualFold(from.Hostname(), to.Hostname()):
+		return wrongAnswer("answered with a redirect to https://"+clip.Line(to.Host, 253)+", which is not followed", "declare that address if it is the engine's")
+	}
+	return wrongAnswer("answered with a redirect to another host, "+clip.Line(to.Host, 253)+", which is not followed", "declare that address if it is the engine's")
+}
+
 // clientError turns an error of the HTTP client into an *Error. It omits the addresses of err, because the local one differs each
 // time. host is the address that was asked.
 func clientError(ctx context.Context, err error, host string) error {
@@ -122,6 +133,11 @@ func clientError(ctx context.Context, err error, host string) error {
 	case strings.Contains(text, "malformed HTTP"), strings.Contains(text, "readLoopPeekFailLocked"):
 		// The second is net/http's text when the other side speaks before it was asked, as SSH does.
 		return wrongAnswer("it does not speak HTTP", "is the port right? If it speaks TLS, write https:// in the URL")
+	case strings.Contains(text, "response headers exceeded"):
+		return wrongAnswer("answered with too large headers", isTheEngines)
+	case strings.Contains(text, "malformed MIME"), strings.Contains(text, "in chunk length"), strings.Contains(text, "malformed chunked encoding"):
+		// Without the text: it may have what the other side sent, which differs from one scrape to the next.
+		return wrongAnswer("its answer is not valid HTTP", "is the port right?")
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "):
 		return wrongProtocol(ReasonTLS, "its TLS certificate is not accepted: "+clip.Line(text, 200),
 			"use a name of the certificate in the URL, and add its authority to this machine's certificates")
@@ -152,6 +168,9 @@ func wrongStatus(t Target, resp *http.Response, start []byte) error {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		reason, hint = ReasonUnauthorized, "give credentials in the URL, as in http://USER:PASSWORD@HOST:PORT"
+		if t.user != "" || t.password != "" {
+			hint = "it does not accept the credentials in the URL"
+		}
 	case http.StatusNotFound:
 		reason, hint = ReasonNotFound, withHint(hint)
 	case http.StatusBadRequest:

@@ -119,7 +119,7 @@ func (f *Fetcher) Fetch(ctx context.Context, t Target) (Page, error) {
 	if location := redirect(resp); location != nil {
 		drain(resp)
 		if !sameHost(t.page, location) {
-			return Page{}, wrongAnswer(fmt.Sprintf("answered with a redirect to another host, %s, which is not followed", clip.Line(location.Host, 253)), "declare that address if it is the engine's")
+			return Page{}, redirectedAway(t.page, location)
 		}
 		if resp, err = f.request(ctx, t, location, acceptText); err != nil {
 			return Page{}, err

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -177,6 +178,9 @@ func TestFetchSendsCredentialsAndNeverShowsThem(t *testing.T) {
 	if user != "ops" || password != "hunter2" {
 		t.Errorf("sent %q, %q", user, password)
 	}
+	if want := "answered 401 Unauthorized: it does not accept the credentials in the URL"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
 	for _, text := range []string{fmt.Sprint(err), tg.String(), tg.URL(), tg.LogValue().String()} {
 		if strings.Contains(text, "hunter2") || strings.Contains(text, "ops") {
 			t.Errorf("shows credentials: %s", text)
@@ -246,17 +250,18 @@ func TestFetchOfBadEngines(t *testing.T) {
 		"other host":     {handler: http.RedirectHandler(other+"/metrics", http.StatusTemporaryRedirect).ServeHTTP, want: "answered with a redirect to another host"},
 		"other scheme": {handler: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://"+r.Host+"/", http.StatusTemporaryRedirect)
-		}, want: "another host"},
-		"long host":         {handler: redirectTo("http://" + strings.Repeat("ü", 4000) + "/"), want: "another host"},
-		"host of odd bytes": {handler: redirectTo("http://a\xffb/"), want: "another host, a\uFFFDb, "},
-		"redirect loop":     {handler: http.RedirectHandler("/metrics", http.StatusTemporaryRedirect).ServeHTTP, want: "answered with a second redirect"},
-		"no gzip":           {handler: encoded("gzip", []byte(vllmPage)), want: "Content-Encoding gzip, but the body is not gzip"},
-		"damaged gzip":      {handler: encoded("gzip", damaged), want: "Content-Encoding gzip, but the body is not gzip or is damaged"},
-		"cut gzip":          {handler: encoded("gzip", gzipped(vllmPage)[:60]), kind: NoAnswer, want: "the connection was closed before the answer was complete"},
-		"brotli":            {handler: encoded("br", []byte("x")), want: `answered with Content-Encoding "br" though the request accepts none`},
-		"gzip bomb":         {handler: encoded("gzip", bomb), want: "answered with a page of more than 1 MiB"},
-		"too large":         {handler: answer(200, "", strings.Repeat("vllm:x 1\n", 200_000)), want: "answered with a page of more than 1 MiB"},
-		"too large, stated": {handler: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "2000000") }, want: "more than 1 MiB"},
+		}, want: "answered with a redirect to https://127.0.0.1:"},
+		"redirect to no page": {handler: redirectTo("javascript:alert(1)"), want: "answered with a redirect that leads to no HTTP address: is the URL the engine's?"},
+		"long host":           {handler: redirectTo("http://" + strings.Repeat("ü", 4000) + "/"), want: "another host"},
+		"host of odd bytes":   {handler: redirectTo("http://a\xffb/"), want: "another host, a\uFFFDb, "},
+		"redirect loop":       {handler: http.RedirectHandler("/metrics", http.StatusTemporaryRedirect).ServeHTTP, want: "answered with a second redirect"},
+		"no gzip":             {handler: encoded("gzip", []byte(vllmPage)), want: "Content-Encoding gzip, but the body is not gzip"},
+		"damaged gzip":        {handler: encoded("gzip", damaged), want: "Content-Encoding gzip, but the body is not gzip or is damaged"},
+		"cut gzip":            {handler: encoded("gzip", gzipped(vllmPage)[:60]), kind: NoAnswer, want: "the connection was closed before the answer was complete"},
+		"brotli":              {handler: encoded("br", []byte("x")), want: `answered with Content-Encoding "br" though the request accepts none`},
+		"gzip bomb":           {handler: encoded("gzip", bomb), want: "answered with a page of more than 1 MiB"},
+		"too large":           {handler: answer(200, "", strings.Repeat("vllm:x 1\n", 200_000)), want: "answered with a page of more than 1 MiB"},
+		"too large, stated":   {handler: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "2000000") }, want: "more than 1 MiB"},
 		"cut": {handler: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "2000")
 			_, _ = io.WriteString(w, vllmPage)
@@ -298,6 +303,14 @@ func TestFetchOfOtherProtocols(t *testing.T) {
 		_, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n")
 		_, _ = io.Copy(io.Discard, c)
 	})
+	// Reads a request and sends an answer that begins well.
+	answering := func(rest string) string {
+		return listen(t, func(c net.Conn) {
+			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n"+rest)
+			}
+		})
+	}
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
 	for address, want := range map[string]string{
 		"https" + strings.TrimPrefix(plain, "http"): "it does not speak TLS: write http:// in the URL",
@@ -305,6 +318,9 @@ func TestFetchOfOtherProtocols(t *testing.T) {
 		secure.URL: "its TLS certificate is not accepted: ",
 		"http" + strings.TrimPrefix(secure.URL, "https"): "it speaks TLS: write https:// in the URL",
 		other: "it does not speak HTTP: is the port right?",
+		answering("Transfer-Encoding: chunked\r\n\r\nzz\r\n" + vllmPage):      "its answer is not valid HTTP: is the port right?",
+		answering("no header\r\n\r\n"):                                        "its answer is not valid HTTP: is the port right?",
+		answering("X: " + strings.Repeat("x", 2*maxHeaderBytes) + "\r\n\r\n"): "answered with too large headers: is the URL the engine's?",
 	} {
 		_, err := New(Options{}).Fetch(t.Context(), target(t, address))
 		if err == nil || !strings.Contains(err.Error(), want) {
