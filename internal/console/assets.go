@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"path"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/stackscope/stackscope/internal/base/answer"
@@ -119,7 +118,7 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("ETag", "W/"+a.tag) // weak, because both forms have it
-	if matches(r.Header.Values("If-None-Match"), a.tag) {
+	if answer.Matches(r.Header.Values("If-None-Match"), a.tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -138,16 +137,4 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodHead {
 		_, _ = io.Copy(w, body) // a client that has gone needs no answer
 	}
-}
-
-// matches reports whether If-None-Match lists the tag.
-func matches(list []string, tag string) bool {
-	for _, tags := range list {
-		for t := range strings.SplitSeq(tags, ",") {
-			if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -67,7 +67,7 @@ func (s *Source[V]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.tag != "" {
 		w.Header().Set("ETag", a.tag)
-		if matches(r.Header.Values("If-None-Match"), a.tag) {
+		if Matches(r.Header.Values("If-None-Match"), a.tag) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}

@@ -269,8 +269,8 @@ func (s *Store) Encode(r *http.Request, contentType string, page io.WriterTo) (*
 
 var errNotMade = errors.New("the answer could not be made")
 
-// matches reports whether If-None-Match lists the tag. It ignores the weak prefix W/, which compressing proxies add.
-func matches(list []string, tag string) bool {
+// Matches reports whether the values of If-None-Match list the tag. It ignores the weak prefix W/, which compressing proxies add.
+func Matches(list []string, tag string) bool {
 	for _, tags := range list {
 		for t := range strings.SplitSeq(tags, ",") {
 			if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {

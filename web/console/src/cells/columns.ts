@@ -28,7 +28,7 @@ export interface Shown {
 }
 
 /** What a cell shows; colour by Grafana's name. */
-export interface Cell {
+interface Cell {
   text: string;
   color?: string | undefined;
   absent?: boolean;

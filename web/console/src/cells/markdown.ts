@@ -1,7 +1,7 @@
 // The part of Markdown that our panels use, as a tree.
 
 export type Inline = string | { kind: "strong" | "em"; inside: Inline[] } | { kind: "code"; text: string } | { kind: "link"; url: string; inside: Inline[] };
-export type Block = { kind: "p"; inside: Inline[] } | { kind: "h"; inside: Inline[] } | { kind: "ul" | "ol"; items: Inline[][] };
+type Block = { kind: "p"; inside: Inline[] } | { kind: "h"; inside: Inline[] } | { kind: "ul" | "ol"; items: Inline[][] };
 
 const item = /^\s*(?:[-*+]|(\d+)[.)])\s+(.*)$/;
 

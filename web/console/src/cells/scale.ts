@@ -1,7 +1,7 @@
 // The scale of a bar gauge.
 import type { Panel, Threshold } from "../model/dashboard";
 
-export interface Scale {
+interface Scale {
   min: number;
   max: number;
 }

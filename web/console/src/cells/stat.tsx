@@ -13,7 +13,7 @@ export const pad = 10;
 export const lift = 0.18;
 const bold = `600 100px ${family}`;
 
-export interface Layout {
+interface Layout {
   list: Reading[];
   across: boolean;
   /** Of a value's room. */

@@ -1,6 +1,6 @@
 // The order of a tooltip's lines.
 
-export interface Candidate {
+interface Candidate {
   /** What the tooltip says. */
   value: number;
   /** Where the line is, in the scale of y. */

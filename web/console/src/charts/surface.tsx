@@ -15,7 +15,7 @@ export interface Box {
 /** A length for a style: Preact 11 adds no unit to numbers. */
 export const px = (length: number) => `${length}px`;
 
-export interface SurfaceProps {
+interface SurfaceProps {
   /** The plotting area within the parent. */
   plot: Box;
   range: Range;

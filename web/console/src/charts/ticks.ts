@@ -1,7 +1,7 @@
 // Places and labels of a time axis, in the viewer's zone, and how times are written.
 import type { Range } from "../model/panel";
 
-export interface Tick {
+interface Tick {
   time: number; // seconds
   label: string;
   /** The day, at the first tick of one; empty where the axis needs none. */

@@ -29,7 +29,7 @@ export function gone(exprs: readonly string[], chosen: readonly Chosen[]): Reaso
 const mostSelectors = 3;
 const lookBack = "7d:15m";
 
-export interface Question {
+interface Question {
   expr: string;
   selectors: Selector[];
 }

@@ -25,7 +25,7 @@ export function clock(seconds: number, now = Date.now()): string {
   return d.toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", ...time });
 }
 
-export function labelOf(time: TimeRange, range: Range): string {
+function labelOf(time: TimeRange, range: Range): string {
   const last = lastOf(time);
   return last ? text.last(last) : text.range(clock(range.from), clock(range.to));
 }

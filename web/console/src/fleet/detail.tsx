@@ -8,7 +8,7 @@ import { Notices, State } from "./parts";
 import { tone } from "./states";
 import { Time } from "./time";
 
-export interface DetailProps {
+interface DetailProps {
   list: { href: string; title: string };
   /** Absent: it is not known (yet). */
   name: string | undefined;

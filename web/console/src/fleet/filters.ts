@@ -13,7 +13,7 @@ export interface Row {
   model?: string;
 }
 
-export interface Filters {
+interface Filters {
   q: string;
   /** Empty: every state. */
   states: readonly string[];
@@ -92,7 +92,7 @@ export function inStates<R extends Row>(rows: readonly R[], states: readonly str
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
-export function compareTexts(a: string, b: string): number {
+function compareTexts(a: string, b: string): number {
   return collator.compare(a, b);
 }
 

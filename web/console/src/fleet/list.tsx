@@ -23,7 +23,7 @@ export interface Column<R> {
   ifAny?: boolean;
 }
 
-export interface ListProps<R extends Row> {
+interface ListProps<R extends Row> {
   place: Place;
   title: string;
   rows: readonly R[] | undefined;

@@ -3,10 +3,11 @@ import { useEffect, useState } from "preact/hooks";
 import { decoded, failure, request } from "../api/request";
 import { list, shape, text, texts } from "../api/check";
 import type { Labels, Range, Series } from "../model/panel";
+import { sample } from "../prometheus/answer";
 
 const pair = (value: unknown): [number, number] => {
-  const [time, sample] = value as [number, string];
-  return [time, sample === "+Inf" ? Infinity : sample === "-Inf" ? -Infinity : Number(sample)];
+  const [time, text] = value as [number, string];
+  return [time, sample(text)];
 };
 const one = shape({
   metric: texts,
@@ -29,11 +30,11 @@ async function ask(path: string, form: Record<string, string>, signal: AbortSign
   return decoded(path, await response.json(), seriesOf);
 }
 
-export function askRange(expr: string, range: Range, step: number, signal: AbortSignal): Promise<Series[]> {
+function askRange(expr: string, range: Range, step: number, signal: AbortSignal): Promise<Series[]> {
   return ask("query_range", { query: expr, start: String(range.from), end: String(range.to), step: String(step) }, signal);
 }
 
-export function askNow(expr: string, signal: AbortSignal): Promise<Series[]> {
+function askNow(expr: string, signal: AbortSignal): Promise<Series[]> {
   return ask("query", { query: expr }, signal);
 }
 

@@ -3,7 +3,7 @@ import type { NativeReport, Page } from "../api/types";
 
 export type Shown = "all" | "mapped" | "unmapped";
 
-export interface Summary {
+interface Summary {
   metrics: number;
   mapped: number;
   unmapped: number;
@@ -11,7 +11,7 @@ export interface Summary {
 }
 
 /** Whether a native metric became a sample of a unified one. */
-export function isMapped(report: NativeReport): boolean {
+function isMapped(report: NativeReport): boolean {
   return report.outcomes.some((o) => o.samples > 0);
 }
 

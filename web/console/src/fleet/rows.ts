@@ -136,7 +136,7 @@ export function workerRows(from: Inventory): WorkerRow[] {
 }
 
 /** What a GPU is used by. */
-export interface GPUUser {
+interface GPUUser {
   name: string;
   /** Id of the instance; absent if the inventory does not know it. */
   id?: number;

@@ -1,6 +1,6 @@
 // States of the inventory: how bad they are.
 
-export type Tone = "bad" | "warn" | "busy" | "good" | "dim";
+type Tone = "bad" | "warn" | "busy" | "good" | "dim";
 
 /** Worst first; what is not listed comes after "unreachable". Sources: internal/fleet/fleet.go, dashboards/models_instances.go. */
 const order = [

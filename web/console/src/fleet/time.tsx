@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { t } from "../texts";
 import { absolute, age, duration, nextChange, time } from "./since";
 
-export interface TimeProps {
+interface TimeProps {
   at: string | number | undefined;
   /** Only the duration. */
   bare?: boolean;

@@ -25,7 +25,7 @@ export function getChoice(): Choice {
 }
 
 /** The theme that is shown. */
-export function getTheme(): Theme {
+function getTheme(): Theme {
   if (choice !== "system") return choice;
   return system().matches ? "dark" : "light";
 }

@@ -121,7 +121,7 @@ export interface Link {
   url: string;
 }
 
-export interface Override {
+interface Override {
   matching: string;
   /** By Grafana's property ids, those of known.json. */
   properties: Record<string, unknown>;

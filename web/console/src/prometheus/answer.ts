@@ -12,7 +12,7 @@ export interface Answer {
 }
 
 export const mostSeries = 1000;
-export const mostBytes = 20 << 20;
+const mostBytes = 20 << 20;
 
 interface Doc {
   status?: string;

@@ -1,6 +1,6 @@
 // At most so many at a time, in order; one run for each key.
 
-export interface Flight<T> {
+interface Flight<T> {
   done: Promise<T>;
   waiting: number;
   abort: AbortController;
