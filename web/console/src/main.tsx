@@ -3,6 +3,8 @@ import "./look/base.css";
 import { render } from "preact";
 import { App } from "./app";
 import { followLinks } from "./router";
+import { loadLanguage } from "./texts/language";
 
 followLinks();
-render(<App />, document.getElementById("console")!);
+const draw = () => render(<App />, document.getElementById("console")!);
+void loadLanguage().then(draw, draw);

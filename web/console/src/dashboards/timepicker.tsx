@@ -21,8 +21,8 @@ const loadChoice = () => import("./timechoice").then((m) => m.TimeChoice);
 export function clock(seconds: number, now = Date.now()): string {
   const d = new Date(seconds * 1000);
   const time: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-  if (d.toDateString() === new Date(now).toDateString()) return d.toLocaleTimeString("en-GB", time);
-  return d.toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", ...time });
+  if (d.toDateString() === new Date(now).toDateString()) return d.toLocaleTimeString(t.format.dates, time);
+  return d.toLocaleString(t.format.dates, { day: "numeric", month: t.format.month, year: "numeric", ...time });
 }
 
 function labelOf(time: TimeRange, range: Range): string {

@@ -55,7 +55,7 @@ export function gpuColumns(values: Asked, busy: Asked, without: readonly string[
       highestFirst: true,
       cell: (r) => <Used used={now(used, r)} total={memory(r)} />,
     },
-    { name: "memory", title: l.memory, kind: "number", value: memory, highestFirst: true, cell: (r) => cell(memory(r), "bytes", 0) },
+    { name: "memory", title: l.vram, kind: "number", value: memory, highestFirst: true, cell: (r) => cell(memory(r), "bytes", 0) },
     { name: "temperature", title: l.temperature, kind: "number", value: (r) => now(temperature, r), highestFirst: true, cell: (r) => cell(now(temperature, r), "celsius", 0) },
     { name: "power", title: l.power, kind: "number", value: (r) => now(power, r), highestFirst: true, cell: (r) => cell(now(power, r), "watt", 0) },
     { name: "users", title: l.users, kind: "wide", value: (r) => r.users[0]?.name, cell: (r) => <Users row={r} /> },

@@ -37,7 +37,7 @@ export default function Page({ place }: PageProps) {
         <Empty title={l.noGPUs}>
           <p>{l.noGPUsHow}</p>
           <p>
-            <a href="/d/stackscope-gpus">GPU health</a>
+            <a href="/d/stackscope-gpus">{l.gpuDashboard}</a>
           </p>
         </Empty>
       }

@@ -8,6 +8,7 @@ import { useValue } from "../api/value";
 import { getChoice, setTheme, useTheme, type Choice } from "../look/theme";
 import type { Place } from "../router";
 import { t } from "../texts";
+import { getLanguage, languages, setLanguage, type Language } from "../texts/language";
 import { Time } from "./time";
 
 const pages: { href: string; name: () => string; here: RegExp }[] = [
@@ -158,6 +159,19 @@ export function Footer() {
       <a href="/v2/metrics/config">{t.fleet.mapping}</a>
       <a href="/readyz">{t.fleet.readiness}</a>
       <a href="/d/stackscope-self">{t.fleet.ownMetrics}</a>
+      <LanguageChoice />
     </footer>
+  );
+}
+
+function LanguageChoice() {
+  return (
+    <select aria-label={t.fleet.language} value={getLanguage()} onChange={(event) => setLanguage(event.currentTarget.value as Language)}>
+      {Object.entries(languages).map(([name, own]) => (
+        <option key={name} value={name} lang={name === "zh" ? "zh-CN" : name} selected={name === getLanguage()}>
+          {own}
+        </option>
+      ))}
+    </select>
   );
 }

@@ -95,7 +95,7 @@ function chartsOf(selector: string): Chart[] {
       kind: "state-timeline",
       wide: true,
       height: 84,
-      panel: { noLegend: true, values: instanceStates.map(([value, text, color]) => ({ value, text, color })) },
+      panel: { noLegend: true, values: instanceStates.map(([value, state, color]) => ({ value, text: l.stateNames[state] ?? state, color })) },
       queries: () => [{ expr: statesOverTime(selector), legend: "{{model_instance_name}}" }],
     },
     {

@@ -81,7 +81,7 @@ function chartsOf(selector: string, instances: number): Chart[] {
             kind: "state-timeline",
             wide: true,
             height: 50 + 32 * Math.max(1, instances),
-            panel: { noLegend: true, values: instanceStates.map(([value, text, color]) => ({ value, text, color })) },
+            panel: { noLegend: true, values: instanceStates.map(([value, state, color]) => ({ value, text: l.stateNames[state] ?? state, color })) },
             queries: () => [{ expr: statesOverTime(selector), legend: "{{model_instance_name}}" }],
           },
         ];

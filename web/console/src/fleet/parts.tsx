@@ -55,7 +55,8 @@ export function Notices({ of }: { of: readonly Listed<unknown>[] }) {
           {failed.at !== undefined && (
             <>
               {" "}
-              {l.confirmed} <Time at={failed.at} />.
+              {l.confirmed} <Time at={failed.at} />
+              {l.fullStop}
             </>
           )}
         </p>
@@ -67,7 +68,7 @@ export function Notices({ of }: { of: readonly Listed<unknown>[] }) {
 }
 
 function sentence(text: string): string {
-  return /[.!?]$/.test(text) ? text : text + ".";
+  return /[.!?。！？]$/.test(text) ? text : text + l.fullStop;
 }
 
 /** Says why there are no metrics, if there are none. */

@@ -1,4 +1,5 @@
 // Times, relative to now.
+import { t } from "../texts";
 
 const steps: [number, string][] = [
   [60, "s"],
@@ -24,7 +25,8 @@ export function duration(seconds: number): string {
     const whole = Math.floor(s / size);
     const smaller = unit === "h" ? "min" : unit === "d" ? "h" : undefined;
     const rest = smaller === undefined ? 0 : Math.floor((s % size) / sizes[smaller]!);
-    return rest > 0 && whole < 10 ? `${whole} ${unit} ${rest} ${smaller}` : `${whole} ${unit}`;
+    const text = `${whole} ${t.format.ages[unit]}`;
+    return rest > 0 && whole < 10 ? `${text} ${rest} ${t.format.ages[smaller!]}` : text;
   }
   return "";
 }
@@ -41,8 +43,8 @@ export function nextChange(seconds: number): number {
 
 let format: Intl.DateTimeFormat | undefined; // making one costs a millisecond, and a list has hundreds of times
 
-/** The absolute time in the viewer's zone and language. */
+/** The absolute time in the viewer's zone and the console's language. */
 export function absolute(ms: number): string {
-  format ??= new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  format ??= new Intl.DateTimeFormat(t.format.dates, { dateStyle: "medium", timeStyle: "medium" });
   return format.format(ms);
 }

@@ -3,7 +3,7 @@
 type Tone = "bad" | "warn" | "busy" | "good" | "dim";
 
 /** Worst first; what is not listed comes after "unreachable". Sources: internal/fleet/fleet.go, dashboards/models_instances.go. */
-const order = [
+export const order = [
   "error", "unreachable", "missing", "not_ready", "incomplete", "needs_action", "deleting", "pending", "analyzing", "scheduled", "initializing", "provisioning", "downloading", "starting",
   "maintenance", "idle", "unknown", "provisioned", "running", "ready", "present", "ok",
 ];

@@ -1,5 +1,6 @@
 // Numbers with units, as Grafana 10 to 12 write them (@grafana/data, valueFormats). Deviations: prefixes go in steps of 1000 alone, not
 // deci or centi, and a value that is not finite has no unit.
+import { t } from "../texts";
 
 /** A value in its unit; the suffix begins with its blank, if it has one. */
 export interface Parts {
@@ -37,24 +38,24 @@ const iecUnit = (unit: string) => (v: number) => scale(v, 1024, iec, 0, " *" + u
 const countUnit = (unit: string) => (v: number) => scale(v, 1000, counts, 0, "* " + unit);
 const plain = (suffix: string, factor = 1) => (v: number) => ({ n: v * factor, suffix });
 
-/** Below the bound, divide by the second number. */
+/** Below the bound, divide by the second number. From a minute on a unit has words. */
 const seconds: readonly [number, number, string][] = [
   [1e-6, 1e-9, " ns"],
   [1e-3, 1e-6, " µs"],
   [1, 1e-3, " ms"],
   [60, 1, " s"],
-  [3600, 60, " min"],
-  [86400, 3600, " hour"],
-  [604800, 86400, " day"],
-  [31536000, 604800, " week"],
-  [Infinity, 3.15569e7, " year"],
+  [3600, 60, "min"],
+  [86400, 3600, "hour"],
+  [604800, 86400, "day"],
+  [31536000, 604800, "week"],
+  [Infinity, 3.15569e7, "year"],
 ];
 
 function scaleSeconds(v: number): Scaled {
   if (v === 0) return { n: 0, suffix: " s" };
   const [, divisor, suffix] = seconds.find(([bound]) => Math.abs(v) < bound)!;
   const n = divisor < 1 ? v * Math.round(1 / divisor) : v / divisor;
-  return { n, suffix: divisor >= 60 && Math.abs(n) > 1 ? suffix + "s" : suffix };
+  return { n, suffix: divisor >= 60 ? t.format.behind(suffix, Math.abs(n) > 1) : suffix };
 }
 
 const units: Record<string, (v: number) => Scaled> = {
@@ -109,7 +110,7 @@ export function parts(value: number, unit?: string, decimals?: number): Parts {
   if (!Number.isFinite(value)) return { text: Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "-∞", suffix: "" };
   switch (unit) {
     case "bool":
-      return { text: value ? "True" : "False", suffix: "" };
+      return { text: value ? t.format.yes : t.format.no, suffix: "" };
     case "dateTimeFromNow":
       return { text: fromNow(value - Date.now()), suffix: "" };
     case "dtdurations":
@@ -161,16 +162,17 @@ const spans: readonly [string, number][] = [
 /** The largest span and as many smaller ones as there are decimals. */
 function duration(value: number, decimals = 0): string {
   let rest = Math.round(Math.abs(value) * 1000); // whole milliseconds
-  if (rest === 0) return "0 seconds";
+  if (rest === 0) return t.format.whole(0, "second");
   const list: string[] = [];
   for (const [name, length] of spans) {
     const whole = Math.floor(rest / (length * 1000));
     if (!whole && !list.length) continue;
-    list.push(`${whole} ${name}${whole === 1 ? "" : "s"}`);
+    list.push(t.format.whole(whole, name));
     rest -= whole * length * 1000;
     if (list.length > decimals) break;
   }
-  return list.join(", ") + (value < 0 ? " ago" : "");
+  const text = list.join(t.format.and);
+  return value < 0 ? t.format.before(text) : text;
 }
 
 /** moment's fromNow, with its thresholds; milliseconds from now. */
@@ -178,17 +180,13 @@ function fromNow(milliseconds: number): string {
   const size = Math.abs(milliseconds) / 1000;
   const of = (length: number) => Math.round(size / length);
   const [minutes, hours, days, months, years] = [of(60), of(3600), of(86400), of(2629746), of(31556952)];
+  const about = (n: number, unit: string) => (n <= 1 ? t.format.one(unit) : t.format.whole(n, unit));
   let text: string;
-  if (of(1) < 45) text = "a few seconds";
-  else if (minutes <= 1) text = "a minute";
-  else if (minutes < 45) text = `${minutes} minutes`;
-  else if (hours <= 1) text = "an hour";
-  else if (hours < 22) text = `${hours} hours`;
-  else if (days <= 1) text = "a day";
-  else if (days < 26) text = `${days} days`;
-  else if (months <= 1) text = "a month";
-  else if (months < 11) text = `${months} months`;
-  else if (years <= 1) text = "a year";
-  else text = `${years} years`;
-  return milliseconds > 0 ? "in " + text : text + " ago";
+  if (of(1) < 45) text = t.format.one("second");
+  else if (minutes < 45) text = about(minutes, "minute");
+  else if (hours < 22) text = about(hours, "hour");
+  else if (days < 26) text = about(days, "day");
+  else if (months < 11) text = about(months, "month");
+  else text = about(years, "year");
+  return milliseconds > 0 ? t.format.after(text) : t.format.before(text);
 }

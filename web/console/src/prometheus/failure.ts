@@ -12,8 +12,6 @@ export class QueryError extends Error {
   }
 }
 
-const texts = t.shell.failures;
-
 /** The error of a response that is no answer; body is its text. */
 export function failureOf(status: number, body: string): QueryError {
   let message = "";
@@ -25,25 +23,25 @@ export function failureOf(status: number, body: string): QueryError {
   } catch {
     message = body.trim().split("\n", 1)[0]!.slice(0, 300);
   }
-  return new QueryError(message || texts.status(status), todo(status, kind, message));
+  return new QueryError(message || t.shell.failures.status(status), todo(status, kind, message));
 }
 
 function todo(status: number, kind: string, message: string): string {
-  if (/too many samples|maximum resolution/.test(message)) return texts.shorter;
-  if (kind === "timeout" || kind === "canceled" || /timed? ?out|deadline/.test(message)) return texts.slow;
-  if (kind === "bad_data" || status === 400) return texts.report;
-  if (kind === "execution" || status === 422) return texts.execution;
-  if (status === 401 || status === 403) return texts.token;
-  if (status === 429) return texts.busy;
-  if (status === 404) return texts.absent;
-  return texts.unavailable;
+  if (/too many samples|maximum resolution/.test(message)) return t.shell.failures.shorter;
+  if (kind === "timeout" || kind === "canceled" || /timed? ?out|deadline/.test(message)) return t.shell.failures.slow;
+  if (kind === "bad_data" || status === 400) return t.shell.failures.report;
+  if (kind === "execution" || status === 422) return t.shell.failures.execution;
+  if (status === 401 || status === 403) return t.shell.failures.token;
+  if (status === 429) return t.shell.failures.busy;
+  if (status === 404) return t.shell.failures.absent;
+  return t.shell.failures.unavailable;
 }
 
 /** Anything thrown while asking, as a QueryError. */
 export function asFailure(thrown: unknown): QueryError {
   if (thrown instanceof QueryError) return thrown;
-  if (thrown instanceof RequestError) return thrown.status === 0 ? new QueryError(texts.unreachable, texts.server) : new QueryError(thrown.message, todo(thrown.status, "", ""));
+  if (thrown instanceof RequestError) return thrown.status === 0 ? new QueryError(t.shell.failures.unreachable, t.shell.failures.server) : new QueryError(thrown.message, todo(thrown.status, "", ""));
   const name = (thrown as { name?: string } | null)?.name;
-  if (name === "TimeoutError") return new QueryError(texts.timeout, texts.slow);
-  return new QueryError(thrown instanceof Error ? thrown.message : String(thrown), texts.unavailable);
+  if (name === "TimeoutError") return new QueryError(t.shell.failures.timeout, t.shell.failures.slow);
+  return new QueryError(thrown instanceof Error ? thrown.message : String(thrown), t.shell.failures.unavailable);
 }

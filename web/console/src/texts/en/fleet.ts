@@ -16,6 +16,7 @@ export const fleet = {
   enterToken: "Enter token",
   themes: { light: "light", dark: "dark", system: "as the system" },
   theme: (now: string) => `Theme: ${now}`,
+  language: "Language",
   openapi: "OpenAPI document",
   mapping: "Metrics mapping",
   readiness: "Readiness",

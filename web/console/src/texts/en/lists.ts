@@ -1,6 +1,7 @@
 export const lists = {
   // All lists
   loading: "Loading …",
+  fullStop: ".",
   search: "Search",
   searchIn: (what: string) => `Search in ${what}`,
   all: "all",
@@ -53,6 +54,7 @@ export const lists = {
   memory: "Memory",
   gpu: "GPU",
   vendor: "Vendor",
+  vram: "Memory",
   used: "Memory used",
   temperature: "Temperature",
   power: "Power",
