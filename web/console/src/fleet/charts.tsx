@@ -6,9 +6,10 @@ import { Boundary } from "../dashboards/states";
 import { useTheme } from "../look/theme";
 import type { Panel } from "../model/dashboard";
 import type { Cursor, Drawing, PanelData } from "../model/panel";
+import { rateInterval } from "../prometheus/step";
 import { setQuery, type Place } from "../router";
 import { l } from "../texts/lists";
-import { rangeAt, rateWindow, useMetrics } from "./metrics";
+import { rangeAt, useMetrics } from "./metrics";
 import { MetricsNotice, useHasMetrics } from "./parts";
 import { firstRange, rangeOf, ranges, setRange, setZoom } from "./timerange";
 
@@ -33,7 +34,7 @@ export function Charts({ place, charts }: { place: Place; charts: readonly Chart
   const metrics = useHasMetrics();
   const chosen = rangeOf(place.query);
   const { step } = rangeAt(0, chosen.seconds, points, chosen.fixed);
-  const window = rateWindow(step);
+  const window = rateInterval(step);
   const queries = useMemo(() => charts.map((c) => c.queries(window)), [charts, window]);
   const asked = useMetrics(metrics ? queries.flat().map((q) => q.expr) : [], chosen.seconds, points, chosen.fixed);
   const cursor = useMemo(() => new CursorBus(), []);

@@ -1,5 +1,6 @@
 // PromQL of lists and pages. The expressions follow dashboards/models.go, fleet_tables.go and gpus.go: metrics that instances of
 // separate prefill and decode count twice are read from the role that counts, gauges that several servers or scrapes export by max.
+import { quoted } from "../prometheus/template";
 
 /** Window of rates: four scrapes of the embedded Prometheus, and two of one that scrapes once a minute. */
 const window = "2m";
@@ -11,7 +12,7 @@ const streamed = 'is_streaming!="false"';
 
 /** A label matcher with its value quoted as PromQL has it. */
 export function is(label: string, value: string): string {
-  return `${label}="${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
+  return `${label}="${quoted(value)}"`;
 }
 
 function select(metric: string, ...matchers: string[]): string {

@@ -106,11 +106,6 @@ function niceStep(seconds: number): number {
   return [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200].find((s) => s >= seconds) ?? 86_400;
 }
 
-/** Window of a rate at a step: at least four scrapes of 15 s. */
-export function rateWindow(step: number): string {
-  return `${Math.max(step + 15, 60)}s`;
-}
-
 /** Series by the values of labels, for rows to find theirs. */
 export function byLabels(series: readonly Series[] | undefined, ...names: string[]): Map<string, Series> {
   const found = new Map<string, Series>();

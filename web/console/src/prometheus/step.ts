@@ -3,7 +3,7 @@ import type { Range } from "../model/panel";
 import { parseDuration } from "./duration";
 
 /** Seconds between two scrapes, as the server's Prometheus does them. */
-export const scrapeInterval = 15;
+const scrapeInterval = 15;
 
 const nice = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 const mostPoints = 11_000; // Prometheus refuses more: web/api/v1/api.go, "exceeded maximum resolution"
@@ -15,6 +15,11 @@ export function stepOf(range: Range, width: number, minStep?: string): number {
   const points = Math.min(mostPoints - 1, Math.max(25, width / pixelsPerPoint));
   const least = Math.max(span / points, parseDuration(minStep ?? "") ?? scrapeInterval);
   return nice.find((n) => n >= least - 1e-9) ?? Math.ceil(least / 604800) * 604800;
+}
+
+/** The window of a rate at a step: at least four scrapes, as Grafana's $__rate_interval. */
+export function rateInterval(step: number): string {
+  return Math.max(step + scrapeInterval, 4 * scrapeInterval) + "s";
 }
 
 /** The smallest step that Prometheus accepts for a range, at least the wished one. */

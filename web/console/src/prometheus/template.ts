@@ -1,5 +1,5 @@
 // Fills the variables of a dashboard into PromQL, as Grafana's data source for Prometheus does.
-import { scrapeInterval } from "./step";
+import { rateInterval } from "./step";
 
 /** A variable's value for queries. */
 export interface Filled {
@@ -15,7 +15,7 @@ export type Values = Readonly<Record<string, Filled>>;
 const placeholder = /\$\{(\w+)(?::\w+)?\}|\$(\w+)/g;
 
 /** Escapes a text for PromQL's double quotes and single quotes. Each refuses the other's quote behind a backslash, so that one is a code. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return text.replace(/[\\"]/g, "\\$&").replace(/'/g, "\\x27").replace(/\n/g, "\\n");
 }
 
@@ -38,7 +38,7 @@ export function fill(expr: string, values: Values, rangeSeconds: number, step: n
     const name = braced ?? bare!;
     switch (name) {
       case "__rate_interval":
-        return Math.max(step + scrapeInterval, 4 * scrapeInterval) + "s";
+        return rateInterval(step);
       case "__interval":
         return step + "s";
       case "__range":
