@@ -30,6 +30,7 @@ func (c *demoCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	logging.TakeStandard(logger)
 	memory.Tune()
 	o := demo.DefaultOptions()
 	o.Host, o.Port, o.MetricsPort, o.WorkerMetricsPort = c.Host, c.Port, c.MetricsPort, c.WorkerMetricsPort

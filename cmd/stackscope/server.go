@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/grafana/install"
@@ -121,6 +122,7 @@ func (c *serverCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	logging.TakeStandard(logger)
 	memory.Tune()
 	notes := c.settle(command.ThisUser())
 	options := c.options(logger)

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/memory"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/worker"
@@ -40,6 +41,7 @@ func (c *startCmd) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	logging.TakeStandard(logger)
 	memory.Tune()
 	options, err := c.Worker.Options(logger)
 	if err != nil {

@@ -4,6 +4,7 @@ package logging
 import (
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"strings"
 )
@@ -25,6 +26,13 @@ func New(w io.Writer, format, level string) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	}
 	return nil, fmt.Errorf("log format %q: use text or json", format)
+}
+
+// TakeStandard gives logger, at level info, what libraries write to package log: net/http tells there what it can return to nobody, for example
+// that the other side spoke before it was asked.
+func TakeStandard(logger *slog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(logger.Handler(), slog.LevelInfo).Writer())
 }
 
 // Flags are the logging flags that every command has, with their kong tags.

@@ -1,6 +1,8 @@
 package logging_test
 
 import (
+	"encoding/json"
+	"log"
 	"strings"
 	"testing"
 
@@ -31,5 +33,22 @@ func TestFlags(t *testing.T) {
 		if _, err := bad.Logger(&out); err == nil || !strings.Contains(err.Error(), "use ") {
 			t.Errorf("%+v: %v", bad, err)
 		}
+	}
+}
+
+// TestStandardLog: a line of package log is one of the log, in its format.
+func TestStandardLog(t *testing.T) {
+	flags, before := log.Flags(), log.Writer()
+	t.Cleanup(func() { log.SetFlags(flags); log.SetOutput(before) })
+	var out strings.Builder
+	logger, err := logging.New(&out, "json", "info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logging.TakeStandard(logger)
+	log.Printf("Unsolicited response received on idle HTTP channel starting with %q", "SSH-2.0\r\n")
+	var line struct{ Level, Msg string }
+	if err := json.Unmarshal([]byte(out.String()), &line); err != nil || line.Level != "INFO" || !strings.HasPrefix(line.Msg, "Unsolicited response") {
+		t.Errorf("logged %q: %v", out.String(), err)
 	}
 }

@@ -2,6 +2,7 @@ package flags
 
 import (
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/worker"
 )
@@ -20,6 +21,7 @@ func (c *Command) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	logging.TakeStandard(logger)
 	options, err := c.Worker.Options(logger)
 	if err != nil {
 		return err
