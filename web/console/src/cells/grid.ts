@@ -2,7 +2,7 @@
 import type { Panel } from "../model/dashboard";
 import type { PanelData } from "../model/panel";
 import { cellOf, columnsOf, type Shown } from "./columns";
-import { numberCell, textCell } from "./csv";
+import { numberCell, textCell } from "../format/csv";
 import { spread } from "./matrix";
 import { merge, type Row } from "./merge";
 import { sorted, type Order } from "./sort";

@@ -3,7 +3,7 @@ import "./cells.css";
 import type { Drawing } from "../model/panel";
 import { t } from "../texts";
 import { BarGauge } from "./bargauge";
-import { textCell } from "./csv";
+import { textCell } from "../format/csv";
 import { blocks, plain } from "./markdown";
 import { csvOfReadings } from "./readings";
 import { Text } from "./text";

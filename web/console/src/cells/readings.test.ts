@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Panel } from "../model/dashboard";
 import type { PanelData, Series } from "../model/panel";
-import { cut, fitSize } from "./fit";
+import { cut } from "../format/cut";
+import { fitSize } from "./fit";
 import { csvOfReadings, readings } from "./readings";
 import { scaleOf, shareOf, zones } from "./scale";
 import { areaPath, linePath, pieces } from "./sparkline";

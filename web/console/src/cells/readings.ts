@@ -3,7 +3,7 @@ import { mapped, parts, seriesName, thresholdColor, type Meaning, type Parts } f
 import type { Panel, Threshold } from "../model/dashboard";
 import type { Labels, PanelData, Series } from "../model/panel";
 import { meaningsOf, thresholdsOf } from "./columns";
-import { numberCell, textCell } from "./csv";
+import { numberCell, textCell } from "../format/csv";
 import { newest } from "./merge";
 
 export interface Reading {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { numberCell, textCell } from "./csv";
+import { numberCell, textCell } from "../format/csv";
 import { filtered, sorted } from "./sort";
 
 const sort = (list: (number | string | undefined)[], descending = false) => sorted(list, (v) => v, descending);

@@ -5,7 +5,7 @@ import { t } from "../texts";
 import { nearest } from "./align";
 import { cellsOf, shade, type Bucket, type Cells } from "./buckets";
 import { axisHeight, Canvas, drawTimes } from "./canvas";
-import { harmless, tableOf } from "./csv";
+import { tableOf } from "./csv";
 import { font, inks, mix, textWidth, type Ink } from "./ink";
 import { Surface, type Box } from "./surface";
 import { stamp } from "./ticks";
@@ -143,7 +143,7 @@ export const heatmap: Drawing = {
   component: Heatmap,
   rows(panel, data) {
     const cells = cellsOf(data.answers.flat(), data.step);
-    return tableOf(cells.times, cells.buckets.map((b) => harmless(bounds(b, panel.unit))), cells.counts);
+    return tableOf(cells.times, cells.buckets.map((b) => bounds(b, panel.unit)), cells.counts);
   },
   paint(ctx, props) {
     const cells = cellsOf(props.data.answers.flat(), props.data.step);

@@ -56,19 +56,6 @@ export function textWidth(text: string): number {
   return ruler?.measureText(text).width ?? text.length * 6;
 }
 
-/** The text, cut to a width with an ellipsis; empty where not even that has room. */
-export function cut(text: string, width: number): string {
-  if (textWidth(text) <= width) return text;
-  let low = 0;
-  let high = text.length;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (textWidth(text.slice(0, middle) + "…") <= width) low = middle;
-    else high = middle - 1;
-  }
-  return low ? text.slice(0, low) + "…" : "";
-}
-
 /** Sets a canvas to a size in CSS pixels and returns its cleared context, in CSS pixels. */
 export function fit(canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D | null {
   const ratio = devicePixelRatio || 1;

@@ -1,7 +1,8 @@
 // Names and colours below a chart. A click shows one series alone; with Ctrl, Cmd or Space it adds or removes one.
 import { t } from "../texts";
 import { afterClick } from "./lines";
-import { cut, font, textWidth } from "./ink";
+import { cut } from "../format/cut";
+import { font, textWidth } from "./ink";
 import { px } from "./surface";
 
 export interface Entry {
@@ -106,7 +107,7 @@ export function paintLegend(ctx: CanvasRenderingContext2D, entries: readonly Ent
       ctx.lineTo(x + 14, y);
       ctx.stroke();
       ctx.fillStyle = text;
-      ctx.fillText(cut(e.name, widest - key), x + key, y);
+      ctx.fillText(cut(e.name, widest - key, textWidth), x + key, y);
       x += entryWidth(e.name) + gap;
     }
   });

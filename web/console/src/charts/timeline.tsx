@@ -6,7 +6,8 @@ import { t } from "../texts";
 import { align } from "./align";
 import { axisHeight, Canvas, drawTimes } from "./canvas";
 import { tableOf } from "./csv";
-import { cut, font, inks, textWidth, type Ink } from "./ink";
+import { cut } from "../format/cut";
+import { font, inks, textWidth, type Ink } from "./ink";
 import { Legend, legendHeight, paintLegend, type Entry } from "./legend";
 import { looks, nameOf, type Look } from "./overrides";
 import { segmentAt, segmentsOf, type Segment } from "./segments";
@@ -113,7 +114,7 @@ function drawRows(ctx: CanvasRenderingContext2D, { panel, data, theme }: Drawing
     const middle = top + height / 2;
     ctx.textAlign = "right";
     ctx.fillStyle = ink("--dim");
-    ctx.fillText(cut(name, box.left - 12), box.left - 8, middle);
+    ctx.fillText(cut(name, box.left - 12, textWidth), box.left - 8, middle);
     ctx.textAlign = "left";
     for (const segment of segments) {
       const { text, color } = meaning(panel, look, segment.value);

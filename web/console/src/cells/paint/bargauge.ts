@@ -1,6 +1,7 @@
 import { canvasColor } from "../../format";
 import type { DrawingProps } from "../../model/panel";
-import { cut, family, textWidth } from "../fit";
+import { cut } from "../../format/cut";
+import { family, textWidth } from "../fit";
 import { readings } from "../readings";
 import { scaleOf, shareOf } from "../scale";
 import { paintEmpty } from "./empty";

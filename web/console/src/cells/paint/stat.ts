@@ -1,6 +1,7 @@
 import { canvasColor } from "../../format";
 import type { DrawingProps } from "../../model/panel";
-import { cut, family, textWidth, unitShare } from "../fit";
+import { cut } from "../../format/cut";
+import { family, textWidth, unitShare } from "../fit";
 import { areaPath, linePath, pieces } from "../sparkline";
 import { layoutOf, lift, nameHeight, pad } from "../stat";
 import { paintEmpty } from "./empty";

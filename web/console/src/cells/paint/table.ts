@@ -4,7 +4,8 @@ import type { DrawingProps } from "../../model/panel";
 import { t } from "../../texts";
 import { alignOf, cellOf, type Shown } from "../columns";
 import { paintEmpty } from "./empty";
-import { cut, family } from "../fit";
+import { cut } from "../../format/cut";
+import { family } from "../fit";
 import { gridOf, inOrder } from "../grid";
 
 const line = 26;
