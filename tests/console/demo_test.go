@@ -73,6 +73,8 @@ func TestConsole(t *testing.T) {
 		{Name: "fleet-dark-1440", Path: "/", Theme: "dark", Width: 1440, Height: 900, Axe: true},
 		{Name: "fleet-light-390", Path: "/", Theme: "light", Width: 390, Height: 844, Axe: true},
 		{Name: "fleet-dark-1920", Path: "/", Theme: "dark", Width: 1920, Height: 1080},
+		{Name: "fleet-chinese-390", Path: "/", Theme: "light", Width: 390, Height: 844, Axe: true, Language: "zh-CN"},
+		{Name: "instances-chinese-1440", Path: "/instances", Theme: "light", Width: 1440, Height: 900, Axe: true, Language: "zh-CN"},
 	}
 	for i, d := range dashboards.All() {
 		if d.UID == "stackscope-fleet" {
@@ -127,7 +129,13 @@ func TestConsole(t *testing.T) {
 			}
 		})
 	}
+	if s := seen["instances-chinese-1440"]; s.Language != "zh-CN" || !strings.HasPrefix(s.Title, "实例") {
+		t.Errorf("a Chinese browser sees %q in %s", s.Title, s.Language)
+	}
 	fleet := seen["fleet-light-1440"]
+	if fleet.Language != "en" {
+		t.Errorf("an English browser sees a page in %s", fleet.Language)
+	}
 	checkPanels(t, fleet, "stackscope-fleet")
 	if fleet.Scripts == 0 || fleet.Scripts > maxScript {
 		t.Errorf("the fleet page loads %d bytes of JavaScript, allowed are %d", fleet.Scripts, maxScript)

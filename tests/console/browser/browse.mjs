@@ -1,5 +1,5 @@
 // Visits pages in a real browser and prints one line of JSON for each visit: what a viewer would see wrong.
-// Standard input: {"origin", "browser", "modules", "screenshots", "visits": [{"name", "path", "theme", "width", "height", "axe", "keyboard", "inSight"}]}.
+// Standard input: {"origin", "browser", "modules", "screenshots", "visits": [{"name", "path", "theme", "width", "height", "axe", "keyboard", "inSight", "language"}]}.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -24,7 +24,7 @@ try {
 
 async function look(visit) {
   const context = await browser.newContext({
-    viewport: { width: visit.width, height: visit.height }, colorScheme: visit.theme, reducedMotion: "reduce", locale: "en-US", timezoneId: "UTC",
+    viewport: { width: visit.width, height: visit.height }, colorScheme: visit.theme, reducedMotion: "reduce", locale: visit.language || "en-US", timezoneId: "UTC",
   });
   const page = await context.newPage();
   const seen = { errors: [], foreign: [], refused: [], scripts: 0 };
@@ -55,6 +55,7 @@ async function look(visit) {
     if (!visit.inSight) await scrollThrough(page);
     seen.place = await page.evaluate(() => location.pathname + location.search);
     seen.title = await page.title();
+    seen.language = await page.evaluate(() => document.documentElement.lang);
     seen.text = await page.evaluate(() => document.body.innerText);
     seen.panels = await page.evaluate(panelStates);
     seen.overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

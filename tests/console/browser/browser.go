@@ -32,6 +32,7 @@ type Visit struct {
 	Axe      bool   `json:"axe"`      // look for faults of accessibility
 	Keyboard bool   `json:"keyboard"` // press Tab through all controls
 	InSight  bool   `json:"inSight"`  // do not scroll
+	Language string `json:"language"` // of the browser, such as zh-CN; empty: en-US
 }
 
 // Sight is what was there.
@@ -43,6 +44,7 @@ type Sight struct {
 	Scripts   int      `json:"scripts"` // bytes of JavaScript as they were sent
 	Place     string   `json:"place"`   // path and query in the end
 	Title     string   `json:"title"`
+	Language  string   `json:"language"` // of the page
 	Text      string   `json:"text"`
 	Panels    []Panel  `json:"panels"`
 	Overflow  int      `json:"overflow"` // pixels by which the page is too wide

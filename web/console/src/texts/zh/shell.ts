@@ -91,7 +91,7 @@ export const shell: typeof en = {
   failedShort: "错误",
   noData: "无数据",
   noPrometheus: (reason) => `没有 Prometheus 响应控制台的查询：${reason}`,
-  never: (metric) => `最近 7 天内没有任何引擎或采集端导出 ${named(metric)}。`,
+  never: (metric) => `最近 7 天内没有任何组件导出过 ${named(metric)}。`,
   neverLink: "各推理引擎导出哪些指标",
   earlierData: (metric, when) => `${named(metric)} 在此时间范围内没有样本，最后一个样本的时间是 ${when}。`,
   showThen: "查看该时间",
