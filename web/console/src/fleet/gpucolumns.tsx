@@ -1,3 +1,4 @@
+import { Fragment } from "preact";
 import { format } from "../format";
 import type { Series } from "../model/panel";
 import { l } from "../texts/lists";
@@ -80,10 +81,10 @@ function Users({ row }: { row: GPURow }) {
   return (
     <>
       {row.users.slice(0, mostUsers).map((u, i) => (
-        <>
+        <Fragment key={u.id ?? u.name}>
           {i > 0 && ", "}
           {u.id === undefined ? u.name : <a href={`/instances/${u.id}`}>{u.name}</a>}
-        </>
+        </Fragment>
       ))}
       {row.users.length > mostUsers && ` ${l.moreUsers(row.users.length - mostUsers)}`}
     </>
