@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { countStates, choices, filtersOf, inStates, matching, nextSort, pageOf, setFilter, sortRows, toggleState, type Row } from "./filters";
+import { tone } from "./states";
 
 interface R extends Row {
   load?: number;
@@ -65,4 +66,8 @@ test("a page behind the last is the last", () => {
 
 test("choices are distinct and sorted", () => {
   expect(choices([row("a", "x", { cluster: "c10" }), row("b", "x", { cluster: "c2" }), row("c", "x", { cluster: "c10" }), row("d", "x")], "cluster")).toEqual(["c2", "c10"]);
+});
+
+test("states that are names of objects' own properties are unknown states", () => {
+  for (const state of ["constructor", "__proto__", "toString"]) expect(tone(state)).toBe("dim");
 });

@@ -10,7 +10,7 @@ import { tone } from "./states";
 import { Time } from "./time";
 
 export function State({ state }: { state: string }) {
-  return <span class={`f-state tone-${tone(state)}`}>{l.stateNames[state] ?? state}</span>;
+  return <span class={`f-state tone-${tone(state)}`}>{Object.hasOwn(l.stateNames, state) ? l.stateNames[state] : state}</span>;
 }
 
 /** A name that may be long, as a link if it leads somewhere: cut in the row, whole in its title. */

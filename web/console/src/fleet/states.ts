@@ -21,7 +21,7 @@ export function rank(state: string): number {
 }
 
 export function tone(state: string): Tone {
-  return tones[state] ?? "dim";
+  return Object.hasOwn(tones, state) ? tones[state]! : "dim"; // the URL may name any state
 }
 
 /** Whether somebody should look. */
