@@ -165,7 +165,7 @@ function TableCell({ grid, c, row, heading, wraps, blocks, link }: CellProps) {
       );
     }
   }
-  const classes = [side(c), wraps ? "c-prose" : "", wraps && !c.width ? "c-rest" : "", cell.absent ? "c-absent" : "", cell.color ? "c-colored" : "", c.paints === "background" ? "c-marks" : ""].filter(Boolean).join(" ");
+  const classes = [side(c), wraps ? "c-prose" : "", wraps && !c.width ? "c-rest" : "", wraps && /\S{40}/.test(cell.text) ? "c-long" : "", cell.absent ? "c-absent" : "", cell.color ? "c-colored" : "", c.paints === "background" ? "c-marks" : ""].filter(Boolean).join(" ");
   const style = cell.color && c.paints === "text" ? { color: color(cell.color) } : {};
   if (blocks && cell.absent) return null;
   const heads = heading && !cell.absent;
