@@ -32,7 +32,9 @@ func (r *remote) client(e *command.Env) (*client.Client, error) {
 		return nil, err
 	}
 	if r.ServerURL == "" {
-		r.ServerURL = defaultServer(e.Context, token != "")
+		if r.ServerURL, err = defaultServer(e.Context, token != ""); err != nil {
+			return nil, err
+		}
 	}
 	return client.New(client.Options{BaseURL: r.ServerURL, Token: token, TokenFrom: r.Token.Source(r.TokenFile), CAFile: r.CAFile, Revalidate: true})
 }

@@ -206,13 +206,22 @@ func (g *greeting) say(e *command.Env, logFormat string, logger *slog.Logger) {
 }
 
 // defaultServer is where a command that asks a server finds the one of this machine: on port 80, or on 8080 if that is the only one that
-// anybody listens on. A token is never sent there unasked: every user of the machine may listen on it.
-func defaultServer(ctx context.Context, hasToken bool) string {
+// anybody listens on. A token is never sent there unasked: every user of the machine may listen on it. Where nobody listens on either port,
+// and no token keeps the second from being asked, the error says so.
+func defaultServer(ctx context.Context, hasToken bool) (string, error) {
+	return pickServer(hasToken, func(port int) bool { return listens(ctx, port) })
+}
+
+func pickServer(hasToken bool, listens func(port int) bool) (string, error) {
 	const system, own = "http://127.0.0.1", "http://127.0.0.1:8080"
-	if hasToken || listens(ctx, command.SystemPort) || !listens(ctx, command.UserPort) {
-		return system
+	switch {
+	case hasToken || listens(command.SystemPort):
+		return system, nil
+	case listens(command.UserPort):
+		return own, nil
 	}
-	return own
+	return "", fmt.Errorf("no server on this machine: nothing listens on port %d or %d; start one with `stackscope start`, or name yours with --server-url http://HOST[:PORT]",
+		command.SystemPort, command.UserPort)
 }
 
 func listens(ctx context.Context, port int) bool {

@@ -185,3 +185,30 @@ func TestGreetingNobodyReads(t *testing.T) {
 		t.Error(log.String())
 	}
 }
+
+func TestServerOfThisMachine(t *testing.T) {
+	for name, c := range map[string]struct {
+		token     bool
+		listening []int
+		want      string
+		wantErr   []string
+	}{
+		"system port":           {false, []int{80, 8080}, "http://127.0.0.1", nil},
+		"user's port":           {false, []int{8080}, "http://127.0.0.1:8080", nil},
+		"a token goes to 80":    {true, []int{8080}, "http://127.0.0.1", nil},
+		"nothing listens":       {false, nil, "", []string{"port 80 or 8080", "stackscope start", "--server-url"}},
+		"nothing, with a token": {true, nil, "http://127.0.0.1", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := pickServer(c.token, func(port int) bool { return slices.Contains(c.listening, port) })
+			if got != c.want || (err != nil) != (c.wantErr != nil) {
+				t.Errorf("%q, %v; want %q", got, err, c.want)
+			}
+			for _, want := range c.wantErr {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v does not say %q", err, want)
+				}
+			}
+		})
+	}
+}
