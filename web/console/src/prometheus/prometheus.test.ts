@@ -112,6 +112,8 @@ describe("failures", () => {
   test("bodies that are no JSON, or empty", () => {
     expect(failureOf(502, "bad gateway\nmore").message).toBe("bad gateway");
     expect(failureOf(503, "").message).toMatch(/503/);
+    // /readyz knows nothing of the Prometheus of --prometheus-url.
+    expect(failureOf(502, JSON.stringify({ errorType: "unavailable", error: "http://p:9090 did not answer" })).todo).toMatch(/not with that of --prometheus-url/);
   });
   test("a problem document", () => expect(failureOf(404, JSON.stringify({ title: "Not Found", detail: "no Prometheus" })).message).toBe("no Prometheus"));
   test("errors of requests", () => {

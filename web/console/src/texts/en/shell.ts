@@ -112,7 +112,7 @@ export const shell = {
     token: "Give the admin token.",
     busy: "The server has too much to do; try again in a minute.",
     absent: "The server has no Prometheus here: see its flags --prometheus-url and --disable-builtin-observability.",
-    unavailable: "See whether the server and its Prometheus are running: /readyz names what is not.",
+    unavailable: "See whether the server and its Prometheus are running. /readyz says what is wrong with the embedded one, not with that of --prometheus-url.",
     server: "See whether the server is running, and the network to it.",
   },
 };
