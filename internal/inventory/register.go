@@ -75,7 +75,7 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 		return want, err
 	}
 	if named != nil && named != known && i.keepsName(named, r) {
-		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s; choose another worker name, or stop that worker and remove it (stackscope worker remove)",
+		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s; choose another worker name with --worker-name, or stop that worker and remove it (stackscope worker remove)",
 			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address)
 	}
 	if known == nil && named == nil {
