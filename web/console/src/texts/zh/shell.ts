@@ -111,7 +111,7 @@ export const shell: typeof en = {
     token: "请输入管理员令牌。",
     busy: "服务器负载过高，请一分钟后重试。",
     absent: "此服务器没有 Prometheus：请检查启动参数 --prometheus-url 和 --disable-builtin-observability。",
-    unavailable: "请检查服务器及其 Prometheus 是否正在运行：/readyz 会列出未就绪的部分。",
+    unavailable: "请检查服务器及其 Prometheus 是否正在运行。/readyz 只说明内置 Prometheus 的问题，不涉及 --prometheus-url 指定的 Prometheus。",
     server: "请检查服务器是否正在运行，以及到服务器的网络。",
   },
 };
