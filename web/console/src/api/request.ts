@@ -1,5 +1,6 @@
 // Requests to the server, with the viewer's token where there is one. Nothing else in the console calls fetch.
 import { t } from "../texts";
+import { heard } from "./clock";
 import { reached, unreachable } from "./connection";
 import { askForToken, declined, forgetToken, getToken } from "./token";
 
@@ -75,6 +76,7 @@ async function send(path: string, init: RequestInit, token: string | undefined):
     throw new RequestError(0, t.fleet.unreachable, t.fleet.unreachableTodo); // browsers say no more than "Failed to fetch"
   }
   reached();
+  heard(response);
   return response;
 }
 

@@ -1,6 +1,7 @@
 // The page of a dashboard: it loads the dashboard, and shows its controls and rows.
 import "./page.css";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { serverNow } from "../api/clock";
 import { getSettings, useSettings } from "../api/settings";
 import type { Settings } from "../api/types";
 import type { Dashboard } from "../model/dashboard";
@@ -84,7 +85,7 @@ function Shown({ dashboard, settings, list, place }: { dashboard: Dashboard; set
   const refresh = refreshOf(query, dashboard.refresh);
   const [tick, setTick] = useState(0);
   const rangeKey = `${time.from} ${time.to}`;
-  const range = useMemo(() => resolve(time, Math.floor(Date.now() / 1000)), [rangeKey, tick]);
+  const range = useMemo(() => resolve(time, Math.floor(serverNow() / 1000)), [rangeKey, tick]);
   const { chosen, failures } = useVariables(dashboard, query, range, rangeKey);
   const values = useMemo(() => valuesOf(chosen), [chosen]);
   const key = `${rangeKey} ${JSON.stringify(values)}`;

@@ -1,4 +1,5 @@
 // Choosing the time range and how often to refresh.
+import { serverNow } from "../api/clock";
 import type { Range } from "../model/panel";
 import { t } from "../texts";
 import { Later, Popover } from "./popover";
@@ -31,7 +32,7 @@ function labelOf(time: TimeRange, range: Range): string {
 }
 
 export function TimePicker({ time, range, refresh, setTime, setRefresh, again }: Props) {
-  const now = () => Date.now() / 1000;
+  const now = () => serverNow() / 1000;
   return (
     <div class="time" role="group" aria-label={text.timeRange}>
       <button type="button" aria-label={text.earlier} title={text.earlier} onClick={() => setTime(shifted(range, -1, now()))}>

@@ -1,5 +1,6 @@
 // Queries of lists and pages: one for each metric over all rows, whose series are told apart by their labels.
 import { useEffect, useState } from "preact/hooks";
+import { serverNow } from "../api/clock";
 import { decoded, failure, request } from "../api/request";
 import { list, shape, text, texts } from "../api/check";
 import type { Labels, Range, Series } from "../model/panel";
@@ -63,7 +64,7 @@ export function useMetrics(expressions: readonly string[], seconds: number, poin
     const round = async () => {
       clearTimeout(timer);
       if (document.hidden || ended) return;
-      const { range, step } = rangeAt(Date.now() / 1000, seconds, points, fixed);
+      const { range, step } = rangeAt(serverNow() / 1000, seconds, points, fixed);
       abort.abort();
       const mine = (abort = new AbortController());
       try {
