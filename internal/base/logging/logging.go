@@ -4,7 +4,7 @@ package logging
 import (
 	"fmt"
 	"io"
-	"log"
+	"log" //nolint:depguard // what libraries write there is taken from it
 	"log/slog"
 	"strings"
 )

@@ -2,7 +2,7 @@ package logging_test
 
 import (
 	"encoding/json"
-	"log"
+	"log" //nolint:depguard // what libraries write there is taken from it
 	"strings"
 	"testing"
 
