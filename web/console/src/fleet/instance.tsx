@@ -94,8 +94,8 @@ function chartsOf(selector: string): Chart[] {
       title: l.states30,
       kind: "state-timeline",
       wide: true,
-      height: 84,
-      panel: { noLegend: true, values: instanceStates.map(([value, state, color]) => ({ value, text: l.stateNames[state] ?? state, color })) },
+      height: 106,
+      panel: { values: instanceStates.map(([value, state, color]) => ({ value, text: l.stateNames[state] ?? state, color })) },
       queries: () => [{ expr: statesOverTime(selector), legend: "{{model_instance_name}}" }],
     },
     {

@@ -144,7 +144,7 @@ export function Table<R extends Row>({ title, rows, columns: all, sorted, sort }
         </thead>
         <tbody>
           {rows.map((row) => (
-            <tr key={row.key} class={isProblem(row.state) ? "f-sick" : ""}>
+            <tr key={row.key} class={isProblem(row.state) ? `f-sick tone-${tone(row.state)}` : ""}>
               {columns.map((c) =>
                 c.kind === "head" ? (
                   <th key={c.name} scope="row">

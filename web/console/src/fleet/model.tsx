@@ -47,7 +47,7 @@ function Known({ row, inventory, place }: { row: ModelRow; inventory: Inventory;
       <Facts
         of={[
           [l.desired, l.ofInstances(row.running, model.desired_instances)],
-          [l.runtime, `${model.runtime} ${model.runtime_version}`.trim()],
+          [l.runtime, row.engines],
           [l.cluster, row.clusterName],
           [l.category, model.category],
           [l.source, [model.source, model.source_key].filter(Boolean).join(": ")],
@@ -80,8 +80,8 @@ function chartsOf(selector: string, instances: number): Chart[] {
             title: l.states30,
             kind: "state-timeline",
             wide: true,
-            height: 50 + 32 * Math.max(1, instances),
-            panel: { noLegend: true, values: instanceStates.map(([value, state, color]) => ({ value, text: l.stateNames[state] ?? state, color })) },
+            height: 72 + 32 * Math.max(1, instances),
+            panel: { values: instanceStates.map(([value, state, color]) => ({ value, text: l.stateNames[state] ?? state, color })) },
             queries: () => [{ expr: statesOverTime(selector), legend: "{{model_instance_name}}" }],
           },
         ];

@@ -52,7 +52,6 @@ function Models({ place }: PageProps) {
 function modelColumns(asked: Asked): Column<ModelRow>[] {
   const [running, waiting, tokens, ttft] = [0, 1, 2, 3].map((i) => byLabels(asked.answers?.[i], "cluster_name", "model_name"));
   const now = (of: ReturnType<typeof byLabels> | undefined) => (row: ModelRow) => newest(of?.get(row.series), asked.range.to, asked.step);
-  const engine = (r: ModelRow) => `${r.item.runtime} ${r.item.runtime_version}`.trim();
   return [
     {
       name: "name",
@@ -71,7 +70,7 @@ function modelColumns(asked: Asked): Column<ModelRow>[] {
     { name: "reason", title: l.reason, kind: "wide", ifAny: true, value: (r) => modelReason(r) || undefined, cell: (r) => <Cut text={modelReason(r)} /> },
     { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.since), highestFirst: true, cell: (r) => <Time at={r.since} bare /> },
     { name: "category", title: l.category, ifAny: true, value: (r) => r.item.category || undefined, cell: (r) => <OrNone>{r.item.category}</OrNone> },
-    { name: "runtime", title: l.runtime, kind: "plain", value: (r) => engine(r) || undefined, cell: (r) => <OrNone>{engine(r)}</OrNone> },
+    { name: "runtime", title: l.runtime, kind: "plain", value: (r) => r.engines || undefined, cell: (r) => <OrNone>{r.engines}</OrNone> },
     { name: "running", title: l.running, value: now(running), highestFirst: true, cell: (r) => <Spark series={running?.get(r.series)} asked={asked} unit="short" what={l.running30} /> },
     { name: "waiting", title: l.waiting, value: now(waiting), highestFirst: true, cell: (r) => <Spark series={waiting?.get(r.series)} asked={asked} unit="short" what={l.waiting30} /> },
     { name: "tokens", title: l.tokens, value: now(tokens), highestFirst: true, cell: (r) => <Spark series={tokens?.get(r.series)} asked={asked} unit="short" what={l.tokens30} /> },

@@ -25,6 +25,14 @@ test("a model tells its worst instance, the one that is so for longest", () => {
   expect(row).toMatchObject({ state: "error", running: 1, worstInstance: { id: 3 }, since: "2026-01-01T00:00:00Z", series: joined("c", "m") });
 });
 
+test("a model tells every engine that its instances run", () => {
+  const runs = (id: number, runtime: string, runtime_version: string) => inst(id, "running", { runtime, runtime_version });
+  const engines = (...instances: Instance[]) => modelRows(fleet({ models: [mod({ runtime: "vLLM", runtime_version: "0.9.2" })], instances }))[0]!.engines;
+  expect(engines(runs(1, "vLLM", "0.23.0"), runs(2, "vLLM", "0.9.2"), runs(3, "vLLM", "0.9.2"), runs(4, "vLLM", ""))).toBe("vLLM 0.23.0, vLLM 0.9.2");
+  expect(engines(runs(1, "SGLang", ""))).toBe("SGLang");
+  expect(engines()).toBe("vLLM 0.9.2");
+});
+
 test("an instance whose model, worker and cluster are not known is there", () => {
   const [row] = instanceRows(fleet({ workers: [], models: [], instances: [inst(1, "error", { state_message: "401" })] }));
   expect(row).toMatchObject({ state: "error", workerName: "", clusterName: "" });

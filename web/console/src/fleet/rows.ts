@@ -69,6 +69,8 @@ export interface ModelRow extends Row {
   clusterName: string;
   instances: readonly Instance[];
   running: number;
+  /** Engines with their versions, as its instances have them. */
+  engines: string;
   /** The instance that is worst off; absent if all run. */
   worstInstance?: Instance;
   /** When the state began, as the API has it. */
@@ -83,6 +85,13 @@ export function modelState(model: Model, instances: readonly Instance[]): string
   const running = instances.filter((i) => i.state === "running").length;
   if (running < model.desired_instances) return "incomplete";
   return running > 0 ? "running" : "idle";
+}
+
+/** The engines that a model's instances run, each once; as the API has it for the model if none tells its own. */
+function enginesOf(model: Model, instances: readonly Instance[]): string {
+  const name = (of: { runtime: string; runtime_version: string }) => `${of.runtime} ${of.runtime_version}`.trim();
+  const told = instances.filter((i) => i.runtime !== "" && (i.runtime_version !== "" || !instances.some((o) => o.runtime === i.runtime && o.runtime_version !== "")));
+  return [...new Set(told.map(name))].sort().join(", ") || name(model);
 }
 
 export function modelRows(from: Inventory): ModelRow[] {
@@ -103,6 +112,7 @@ export function modelRows(from: Inventory): ModelRow[] {
       clusterName,
       instances,
       running: instances.filter((i) => i.state === "running").length,
+      engines: enginesOf(model, instances),
       ...(sick ? { worstInstance: sick } : {}),
       ...(since === undefined ? {} : { since }),
       series: joined(clusterName, model.name),
