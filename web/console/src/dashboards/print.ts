@@ -7,9 +7,19 @@ export function usePrint(busy: Busy): { printing: boolean; left?: number; print(
   const [printing, setPrinting] = useState(false);
   const [left, setLeft] = useState<number | undefined>();
   const asked = useRef(false);
+  const recolour = useRef<(() => void) | undefined>(undefined);
+  const begin = () => {
+    recolour.current ??= whiten(); // before the charts draw: they read the page's colours
+    setPrinting(true);
+  };
   useEffect(() => {
-    const before = () => setPrinting(true); // by the browser's menu: what is not loaded comes too late for this print
+    const colour = () => {
+      recolour.current?.();
+      recolour.current = undefined;
+    };
+    const before = begin; // by the browser's menu: what is not loaded comes too late for this print
     const after = () => {
+      colour();
       asked.current = false;
       setPrinting(false);
       setLeft(undefined);
@@ -19,18 +29,9 @@ export function usePrint(busy: Busy): { printing: boolean; left?: number; print(
     return () => {
       removeEventListener("beforeprint", before);
       removeEventListener("afterprint", after);
+      colour();
     };
   }, []);
-  useEffect(() => {
-    if (!printing) return;
-    const root = document.documentElement;
-    const theme = root.dataset["theme"];
-    root.dataset["theme"] = "light"; // paper is white
-    return () => {
-      if (theme === undefined) delete root.dataset["theme"];
-      else root.dataset["theme"] = theme;
-    };
-  }, [printing]);
   useEffect(() => {
     if (!printing || !asked.current) return;
     let timer: ReturnType<typeof setTimeout>;
@@ -52,7 +53,18 @@ export function usePrint(busy: Busy): { printing: boolean; left?: number; print(
     ...(left !== undefined && { left }),
     print: () => {
       asked.current = true;
-      setPrinting(true);
+      begin();
     },
+  };
+}
+
+/** Gives the page the light theme, as paper is white; what is returned gives it back its own. */
+function whiten(): () => void {
+  const root = document.documentElement;
+  const theme = root.dataset["theme"];
+  root.dataset["theme"] = "light";
+  return () => {
+    if (theme === undefined) delete root.dataset["theme"];
+    else root.dataset["theme"] = theme;
   };
 }
