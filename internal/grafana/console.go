@@ -35,13 +35,11 @@ func consoleLink(r *http.Request, prefix string) (link string, ok bool) {
 	return link, true
 }
 
-// toConsole redirects a browser's navigation to the console, and reports whether it did.
+// toConsole redirects a browser's navigation to the console, and whoever reads a dashboard's page, also with curl. It reports whether it did.
 func toConsole(w http.ResponseWriter, r *http.Request, prefix string) bool {
-	if !isNavigation(r) {
-		return false
-	}
 	link, ok := consoleLink(r, prefix)
-	if !ok {
+	dashboard := strings.HasPrefix(strings.TrimPrefix(r.URL.EscapedPath(), prefix), "/d/") && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+	if !ok || !isNavigation(r) && !dashboard {
 		return false
 	}
 	h := w.Header()

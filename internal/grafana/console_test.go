@@ -41,7 +41,8 @@ func landing(t *testing.T, asked, location string) string {
 	return to.RequestURI()
 }
 
-// TestConsoleInPlaceOfGrafana: browsers are led to the same dashboard with the same variables and time, programs are told what is missing.
+// TestConsoleInPlaceOfGrafana: all are led to the same dashboard with the same variables and time, browsers from Grafana's other pages, too.
+// Programs are told there what is missing.
 func TestConsoleInPlaceOfGrafana(t *testing.T) {
 	off := Off("/grafana", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
@@ -65,9 +66,13 @@ func TestConsoleInPlaceOfGrafana(t *testing.T) {
 			if got := landing(t, path, resp.Header.Get("Location")); resp.StatusCode != http.StatusFound || got != want || resp.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: %s: %d to %s %v, want %s", name, path, resp.StatusCode, got, resp.Header, want)
 			}
+			toPrograms := c.otherwise
+			if strings.HasPrefix(path, "/grafana/d/") {
+				toPrograms = http.StatusFound
+			}
 			for _, program := range [][]string{{"Accept: */*"}, {"Accept: application/json"}, {"Accept: text/html", "Sec-Fetch-Mode: cors"}} {
-				if resp, _ := ask(t, c.server, "GET", path, nil, program...); resp.StatusCode != c.otherwise {
-					t.Errorf("%s: %s as %v: %d, want %d", name, path, program, resp.StatusCode, c.otherwise)
+				if resp, _ := ask(t, c.server, "GET", path, nil, program...); resp.StatusCode != toPrograms {
+					t.Errorf("%s: %s as %v: %d, want %d", name, path, program, resp.StatusCode, toPrograms)
 				}
 			}
 			if resp, _ := ask(t, c.server, "POST", path, nil, "Accept: text/html"); resp.StatusCode != c.otherwise {
