@@ -34,17 +34,18 @@ type serverFlags struct {
 	PrometheusQueryMaxConcurrency int           `name:"builtin-prometheus-query-max-concurrency" help:"How many queries the embedded Prometheus runs at once, at least 5. Others wait, and get 503 after --builtin-prometheus-query-timeout." default:"20" placeholder:"COUNT" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_MAX_CONCURRENCY" group:"Server"`
 	PrometheusQueryTimeout        time.Duration `name:"builtin-prometheus-query-timeout" help:"Time limit of a query of the embedded Prometheus, including its waiting time, for example 2m." default:"2m" placeholder:"DURATION" env:"GPUSTACK_BUILTIN_PROMETHEUS_QUERY_TIMEOUT" group:"Server"`
 
-	PrometheusPort       int      `name:"builtin-prometheus-port" help:"Additional port that serves only /prometheus, for example GPUStack's 19090. 0: none." default:"0" env:"GPUSTACK_BUILTIN_PROMETHEUS_PORT" group:"Server"`
-	GrafanaPort          int      `name:"builtin-grafana-port" help:"Port of the embedded Grafana, on loopback only. Users reach Grafana at /grafana." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT" group:"Server"`
-	GrafanaHome          string   `help:"Home directory of the Grafana to run. Default: the one of 'stackscope grafana install', else an installed one." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME" group:"Server"`
-	GrafanaAdminPassword string   `help:"Password of the user admin of the embedded Grafana. Default: grafana, which everybody knows." placeholder:"PASSWORD" env:"GPUSTACK_GRAFANA_ADMIN_PASSWORD" group:"Server"`
-	GrafanaMemoryLimit   byteSize `name:"builtin-grafana-memory-limit" help:"Memory that the embedded Grafana tries to stay under." default:"512MB" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_GRAFANA_MEMORY_LIMIT" group:"Server"`
-	GrafanaURL           string   `name:"grafana-url" help:"Address at which browsers reach your own Grafana, for example https://grafana.example.com. Turns the embedded Prometheus and Grafana off; dashboard links lead to yours." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" group:"Server"`
-	PrometheusURL        string   `name:"prometheus-url" help:"Address of your own Prometheus, for example https://prometheus.example.com or https://USER:PASSWORD@HOST. The console's queries and those below /prometheus/api/v1 go there, also if the embedded Prometheus runs." placeholder:"URL" env:"GPUSTACK_PROMETHEUS_URL" group:"Server"`
-	WorkerDashboardUID   string   `name:"grafana-worker-dashboard-uid" help:"UID of the dashboard that links of clusters and workers open." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
-	ModelDashboardUID    string   `name:"grafana-model-dashboard-uid" help:"UID of the dashboard that links of models and instances open." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
-	PDDashboardUID       string   `name:"grafana-pd-dashboard-uid" help:"UID of the dashboard that links of models with separate prefill and decode instances open." default:"gpustack-pd" placeholder:"UID" env:"GPUSTACK_GRAFANA_PD_DASHBOARD_UID" group:"Server"`
-	CacheDashboardUID    string   `name:"grafana-cache-service-dashboard-uid" help:"UID of the dashboard of cache services." default:"gpustack-cache-service" placeholder:"UID" env:"GPUSTACK_GRAFANA_CACHE_SERVICE_DASHBOARD_UID" group:"Server"`
+	PrometheusPort       int           `name:"builtin-prometheus-port" help:"Additional port that serves only /prometheus, for example GPUStack's 19090. 0: none." default:"0" env:"GPUSTACK_BUILTIN_PROMETHEUS_PORT" group:"Server"`
+	GrafanaPort          int           `name:"builtin-grafana-port" help:"Port of the embedded Grafana, on loopback only. Users reach Grafana at /grafana." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT" group:"Server"`
+	GrafanaHome          string        `help:"Home directory of the Grafana to run. Default: the one of 'stackscope grafana install', else an installed one." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME" group:"Server"`
+	GrafanaAdminPassword string        `help:"Password of the user admin of the embedded Grafana. Default: grafana, which everybody knows." placeholder:"PASSWORD" env:"GPUSTACK_GRAFANA_ADMIN_PASSWORD" group:"Server"`
+	GrafanaMemoryLimit   byteSize      `name:"builtin-grafana-memory-limit" help:"Memory that the embedded Grafana tries to stay under." default:"512MB" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_GRAFANA_MEMORY_LIMIT" group:"Server"`
+	GrafanaURL           string        `name:"grafana-url" help:"Address at which browsers reach your own Grafana, for example https://grafana.example.com. Turns the embedded Prometheus and Grafana off; dashboard links lead to yours." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" group:"Server"`
+	PrometheusURL        string        `name:"prometheus-url" help:"Address of your own Prometheus, for example https://prometheus.example.com or https://USER:PASSWORD@HOST. The console's queries and those below /prometheus/api/v1 go there, also if the embedded Prometheus runs." placeholder:"URL" env:"GPUSTACK_PROMETHEUS_URL" group:"Server"`
+	PrometheusInterval   time.Duration `name:"prometheus-scrape-interval" help:"How often the Prometheus of --prometheus-url scrapes, at most. The console's rates cover at least four scrapes." default:"15s" placeholder:"DURATION" env:"GPUSTACK_PROMETHEUS_SCRAPE_INTERVAL" group:"Server"`
+	WorkerDashboardUID   string        `name:"grafana-worker-dashboard-uid" help:"UID of the dashboard that links of clusters and workers open." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
+	ModelDashboardUID    string        `name:"grafana-model-dashboard-uid" help:"UID of the dashboard that links of models and instances open." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
+	PDDashboardUID       string        `name:"grafana-pd-dashboard-uid" help:"UID of the dashboard that links of models with separate prefill and decode instances open." default:"gpustack-pd" placeholder:"UID" env:"GPUSTACK_GRAFANA_PD_DASHBOARD_UID" group:"Server"`
+	CacheDashboardUID    string        `name:"grafana-cache-service-dashboard-uid" help:"UID of the dashboard of cache services." default:"gpustack-cache-service" placeholder:"UID" env:"GPUSTACK_GRAFANA_CACHE_SERVICE_DASHBOARD_UID" group:"Server"`
 
 	PrometheusHTTPConfigFile  string `name:"builtin-prometheus-http-config-file" help:"Prometheus HTTP client configuration (basic_auth, authorization, tls_config) with which the embedded Prometheus scrapes workers that use TLS." placeholder:"FILE" env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE" group:"Server"`
 	PrometheusHTTPConfigPlain bool   `name:"builtin-prometheus-http-config-plain" help:"Send the credentials of --builtin-prometheus-http-config-file to workers without TLS, too. Anybody on the network path can then read them." env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_PLAIN" group:"Server"`
@@ -81,7 +82,7 @@ func (f *serverFlags) options(logger *slog.Logger) server.Options {
 	o.PrometheusMaxSeries = f.PrometheusMaxSeries
 	o.PrometheusPort = f.PrometheusPort
 	o.GrafanaURL = f.GrafanaURL
-	o.PrometheusURL, o.ConsoleFrameAncestors = f.PrometheusURL, f.ConsoleFrameAncestors
+	o.PrometheusURL, o.PrometheusScrapeInterval, o.ConsoleFrameAncestors = f.PrometheusURL, f.PrometheusInterval, f.ConsoleFrameAncestors
 	o.Grafana.Disabled = f.DisableBuiltinGrafana
 	o.Grafana.Home, o.Grafana.Port = f.GrafanaHome, f.GrafanaPort
 	o.Grafana.Searched = append(install.Candidates(filepath.Join(f.DataDir, "grafana-home")), grafanaHomes()...)

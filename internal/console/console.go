@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/stackscope/stackscope/dashboards"
 )
@@ -42,6 +43,9 @@ type Options struct {
 	FrameAncestors []string
 	Version        string
 	Prometheus     Prometheus
+	// ScrapeInterval is the longest time between two scrapes of that Prometheus; 0: 15 s, which is longer than the embedded one's. Rates
+	// cover four of them.
+	ScrapeInterval time.Duration
 	// Grafana returns the state of Grafana for the client of a request.
 	Grafana func(context.Context) Grafana
 	// NeedsToken says that reading needs the admin token.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -73,6 +74,20 @@ func get(t *testing.T, h http.Handler, path string, headers ...string) *httptest
 
 // pages are those that the browser routes.
 var pages = []string{"/", "/d/stackscope-fleet", "/d/stackscope-fleet/?from=now-1h", "/d/gpustack-model/gpustack-model?var-model_name=a%2Fb", "/dashboards", "/models", "/models/3", "/instances", "/instances/5", "/workers", "/workers/7", "/gpus"}
+
+// TestScrapeIntervalIsInThePage: the built page has the place where it is written.
+func TestScrapeIntervalIsInThePage(t *testing.T) {
+	files, ok := web.Console()
+	if !ok {
+		t.Fatal("the console is not built: run make console")
+	}
+	for every, want := range map[time.Duration]string{0: "15", time.Minute: "60", 1500 * time.Millisecond: "1.5"} {
+		h := newConsole(t, func(o *console.Options) { o.Files, o.ScrapeInterval = files, every })
+		if body := get(t, h, "/").Body.String(); !strings.Contains(body, `<meta name="scrape-interval" content="`+want+`"`) {
+			t.Errorf("%s: %s", every, body)
+		}
+	}
+}
 
 // TestPages: each is the same page, which browsers ask for again, under a policy that runs nothing but the build's own files.
 func TestPages(t *testing.T) {

@@ -30,8 +30,15 @@ func (c *Console) readIndex() (page, error) {
 	if err != nil {
 		return page{}, fmt.Errorf("the console's page cannot be read: %w", err)
 	}
+	if every := c.opts.ScrapeInterval; every > 0 {
+		// In the page, because queries leave before any other answer is there.
+		text = bytes.Replace(text, []byte(scrapeIntervalTag+`"15"`), fmt.Appendf(nil, `%s"%g"`, scrapeIntervalTag, every.Seconds()), 1)
+	}
 	return page{text, tagOf(text)}, nil
 }
+
+// scrapeIntervalTag is where the page says how many seconds lie between two scrapes.
+const scrapeIntervalTag = `<meta name="scrape-interval" content=`
 
 // servePage answers with index.html. Browsers ask for it again each time, because it names the files of the build.
 func (c *Console) servePage(w http.ResponseWriter, r *http.Request) {

@@ -24,6 +24,7 @@ func (s *Server) newConsole() (*console.Console, error) {
 		FrameAncestors: s.opts.ConsoleFrameAncestors,
 		Version:        buildinfo.Get().Version,
 		Prometheus:     s.queried(),
+		ScrapeInterval: s.opts.PrometheusScrapeInterval,
 		Grafana:        s.shownGrafana,
 		NeedsToken:     s.opts.DisableAnonymousViewer,
 		ServerURL:      s.opts.ServerExternalURL,

@@ -41,6 +41,8 @@ type Options struct {
 	// PrometheusURL is a Prometheus of the operator's own, which answers queries in place of the embedded one; empty: none. It may have
 	// credentials, which are never shown.
 	PrometheusURL string
+	// PrometheusScrapeInterval is the longest time between two scrapes of PrometheusURL, 1 s to 10 min; 0: 15 s.
+	PrometheusScrapeInterval time.Duration
 	// ConsoleFrameAncestors are the origins whose pages may embed the console; none by default.
 	ConsoleFrameAncestors []string
 	// PrometheusPort serves /prometheus on a port of its own as well, 0 none.
@@ -124,6 +126,9 @@ func DefaultOptions() Options {
 
 // validate reports every setting that cannot work.
 func (o *Options) validate() error {
+	if every := o.PrometheusScrapeInterval; every != 0 && (every < time.Second || every > 10*time.Minute) {
+		return fmt.Errorf("--prometheus-scrape-interval is %s: it must be 1s to 10m", every)
+	}
 	var errs []error
 	addError := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if o.DataDir == "" {

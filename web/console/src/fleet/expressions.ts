@@ -1,9 +1,10 @@
 // PromQL of lists and pages. The expressions follow dashboards/models.go, fleet_tables.go and gpus.go: metrics that instances of
 // separate prefill and decode count twice are read from the role that counts, gauges that several servers or scrapes export by max.
+import { rateInterval } from "../prometheus/step";
 import { quoted } from "../prometheus/template";
 
-/** Window of rates: four scrapes of the embedded Prometheus, and two of one that scrapes once a minute. */
-const window = "2m";
+/** Window of rates: 2 minutes, or four scrapes where those are longer. */
+const window = rateInterval(105);
 
 const waitingMetrics = '__name__=~"gpustack:num_requests_waiting|gpustack:pd_decode_prealloc_queue_requests"';
 const engines = 'role!="router"';

@@ -2,8 +2,8 @@
 import type { Range } from "../model/panel";
 import { parseDuration } from "./duration";
 
-/** Seconds between two scrapes, as the server's Prometheus does them. */
-const scrapeInterval = 15;
+/** Seconds between two scrapes, as the server writes them into the page. */
+const scrapeInterval = Number(globalThis.document?.querySelector<HTMLMetaElement>("meta[name=scrape-interval]")?.content ?? "") || 15;
 
 const nice = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 const mostPoints = 11_000; // Prometheus refuses more: web/api/v1/api.go, "exceeded maximum resolution"
