@@ -45,6 +45,22 @@ describe("request", () => {
     expect(asked).toBe(1);
   });
 
+  test("has a limit of time unless the caller has one", async () => {
+    const sent = serve(() => new Response("ok"));
+    const own = new AbortController().signal;
+    await request("/v2/a");
+    await request("/v2/b", { signal: own });
+    expect(sent[0]!.init.signal).toBeInstanceOf(AbortSignal);
+    expect(sent[1]!.init.signal).toBe(own);
+  });
+
+  test("gives a request up that the server does not answer in time", async () => {
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => AbortSignal.abort(new DOMException("too late", "TimeoutError")));
+    vi.stubGlobal("fetch", (_: string, init: RequestInit) => Promise.reject(init.signal!.reason));
+    await expect(request("/v2/a")).rejects.toMatchObject({ status: 0 });
+    timeout.mockRestore();
+  });
+
   test("fails without asking again after the viewer closed the dialog", async () => {
     serve(() => problem(401, "needs the admin token"));
     let asked = 0;

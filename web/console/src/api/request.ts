@@ -63,13 +63,16 @@ async function allowed(response: Response): Promise<Response> {
   return response;
 }
 
+/** Milliseconds after which a request without a signal of its own is given up, its body included. */
+const patience = 60_000;
+
 async function send(path: string, init: RequestInit, token: string | undefined): Promise<Response> {
   if (!path.startsWith("/") || path.startsWith("//")) throw new RequestError(0, t.fleet.badPath, path);
   const headers = new Headers(init.headers);
   if (token !== undefined) headers.set("Authorization", `Bearer ${token}`);
   let response: Response;
   try {
-    response = await fetch(path, { ...init, headers });
+    response = await fetch(path, { ...init, headers, signal: init.signal ?? AbortSignal.timeout(patience) });
   } catch (error) {
     if (init.signal?.aborted) throw error;
     unreachable();
