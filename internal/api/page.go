@@ -196,6 +196,10 @@ func (a *API) readPage(read *pageRead, id string) {
 	case page := <-read.answered:
 		read.source = a.pageSource(read, &page)
 	case <-timer.C:
+		if !slices.Contains(a.streams.open(), worker.ID) {
+			without(" lost its connection to this server while it was asked for the page")
+			return
+		}
 		without(" did not answer within %s: its version (%s) does not answer such requests, or it is busy", pageTime, cmp.Or(worker.Version, fleet.Unknown))
 	case <-a.stopping:
 		read.problem = &Problem{Status: http.StatusServiceUnavailable, Detail: "the server stops"}

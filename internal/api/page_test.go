@@ -136,12 +136,35 @@ func TestInstancePage(t *testing.T) {
 	})
 }
 
+// A worker whose stream ends while it is asked is not blamed for its version.
+func TestInstancePageOfAWorkerThatLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t)
+		sevenInstances(h)
+		stream := openWatch(t, serve(t, h), "http://x", 1, 0)
+		synctest.Wait()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if p := h.withoutPage(t, 10); !strings.Contains(p.Error, "worker one lost its connection") {
+				t.Errorf("%+v", p)
+			}
+		})
+		synctest.Wait()
+		stream.cancel()
+		wg.Wait()
+	})
+}
+
 // Four pages are read at a time, and a worker that says nothing is told of after ten seconds.
 func TestInstancePageIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAPI(t)
 		sevenInstances(h)
-		openWatch(t, serve(t, h), "http://x", 1, 0)
+		stream := openWatch(t, serve(t, h), "http://x", 1, 0)
+		go func() { // a worker that takes nothing for 20 s would lose its stream
+			for stream.next() != "" {
+			}
+		}()
 		synctest.Wait()
 		problemOf(t, h.page(999), 404)
 		problemOf(t, h.page(0), 422)
