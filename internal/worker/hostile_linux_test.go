@@ -327,8 +327,10 @@ func TestHostileEnginesCostTheOthersNothing(t *testing.T) {
 	}
 	check(page)
 	t.Logf("%d scrapes, the slowest %s; resident %d MiB idle, at most %d MiB, %d MiB in the end; %v goroutines, then %v", rounds, slowest.Round(time.Millisecond), idle>>10, w.most.Load()>>10, w.resident()>>10, goroutines, after)
-	if more := w.most.Load() - idle; more > 64<<10 {
-		t.Errorf("the worker grew by %d MiB, 64 are allowed", more>>10)
+	// Half of it is pages, which share a budget; the rest is garbage between two collections, which is more on a busy machine.
+	const allowed = 80 // MiB
+	if more := w.most.Load() - idle; more > allowed<<10 {
+		t.Errorf("the worker grew by %d MiB, %d are allowed", more>>10, allowed)
 	}
 	if after > goroutines+4 {
 		t.Errorf("%v goroutines before, %v after", goroutines, after)
