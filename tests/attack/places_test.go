@@ -3,6 +3,7 @@
 package attack
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -109,8 +110,13 @@ func stranger(t *testing.T, method, url string) string {
 		return ""
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
+	var body []byte
+	if resp.Header.Get("Content-Type") == "text/event-stream" { // which need not end
+		body, err = bufio.NewReader(resp.Body).ReadBytes('\n')
+	} else {
+		body, err = io.ReadAll(resp.Body)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		t.Errorf("%s %s: %v", method, url, err)
 	}
 	return fmt.Sprintf("%s %v\n%s", resp.Status, resp.Header, body)
