@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/stackscope/stackscope/internal/base/testcert"
+	"github.com/stackscope/stackscope/internal/wire"
 	"github.com/stackscope/stackscope/tests/programs"
 )
 
@@ -321,18 +322,27 @@ func TestPrivateServer(t *testing.T) {
 		return err
 	})
 	server.Stop(syscall.SIGTERM)
-	again := start(t, programs.Path(t, "stackscope"), server.Args()...)
+	restarted := time.Now()
+	start(t, programs.Path(t, "stackscope"), server.Args()...)
 	programs.Eventually(t, 60*time.Second, "the worker is back", func() error {
-		out, err := status("--ca-file", w.file("ca.pem"))
+		out, err := status("--ca-file", w.file("ca.pem"), "--json")
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
-		if !strings.Contains(worker.Output(), "file of authorities is read again") || strings.Count(worker.Output(), "server answers again") == 0 {
-			return fmt.Errorf("not yet")
+		var inventory struct {
+			Workers []wire.Worker `json:"workers"`
+		}
+		if err := json.Unmarshal([]byte(out), &inventory); err != nil || len(inventory.Workers) != 1 {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		if last := inventory.Workers[0].LastReportAt; last == nil || last.Before(restarted) {
+			return fmt.Errorf("its last report is of %v", last)
+		}
+		if !strings.Contains(worker.Output(), "file of authorities is read again") {
+			return fmt.Errorf("the worker did not read the authorities again")
 		}
 		return nil
 	})
-	_ = again
 }
 
 // Who shuts anonymous viewers out is told what that leaves open.
