@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/clip"
@@ -15,8 +14,6 @@ import (
 const (
 	maxDryRuns       = 4 // at a time; a server starts no more
 	maxDryRunTimeout = time.Minute
-	// fetchShare of the time that the server waits is for fetching pages, the rest for comparing them and answering.
-	fetchShare = 0.8
 )
 
 var (
@@ -24,44 +21,21 @@ var (
 	errNoMetrics      = errors.New("the worker serves no metrics")
 )
 
-// dryRuns are the dry runs in progress. They run beside the stream that asks for them.
-type dryRuns struct {
-	session *Session
-	member  Membership
-	slots   chan struct{}
-	running sync.WaitGroup
-}
-
-func newDryRuns(s *Session, m Membership) *dryRuns {
-	return &dryRuns{session: s, member: m, slots: make(chan struct{}, maxDryRuns)}
-}
-
-// wait returns when all have ended, which they do with the context that they were started with.
-func (d *dryRuns) wait() { d.running.Wait() }
-
-// start runs a dry run and answers the server with its result or its error.
-func (d *dryRuns) start(ctx context.Context, ev wire.DryRunEvent) {
-	started := time.Now()
-	timeout := min(time.Duration(ev.TimeoutMillis)*time.Millisecond, maxDryRunTimeout)
-	select {
-	case d.slots <- struct{}{}:
-	default:
-		d.session.logger.Warn("dry run is skipped", "error", errTooManyDryRuns)
-		return
-	}
-	d.running.Go(func() {
-		defer func() { <-d.slots }()
-		ctx, cancel := context.WithDeadline(ctx, started.Add(timeout))
-		defer cancel()
-		result, err := d.session.dryRun(ctx, ev, started.Add(time.Duration(fetchShare*float64(timeout))))
+// startDryRun runs a dry run beside the stream and answers the server with its result or its error.
+func (s *Session) startDryRun(ctx context.Context, m Membership, ev wire.DryRunEvent, running *requests) {
+	ok := running.start(ctx, ev.TimeoutMillis, func(ctx context.Context, fetched time.Time) {
+		result, err := s.dryRun(ctx, ev, fetched)
 		if err != nil {
-			_, generation := d.session.opts.Mapping.Current()
+			_, generation := s.opts.Mapping.Current()
 			result = wire.DryRunResult{Generation: generation, Error: clip.End(err.Error(), maxErrorBytes), Instances: []wire.InstanceDryRun{}}
 		}
-		if err := d.session.opts.Server.AnswerDryRun(ctx, d.member, ev.ID, result); err != nil && ctx.Err() == nil {
-			d.session.logger.Warn("result of a dry run could not be sent", "error", err)
+		if err := s.opts.Server.AnswerDryRun(ctx, m, ev.ID, result); err != nil && ctx.Err() == nil {
+			s.logger.Warn("result of a dry run could not be sent", "error", err)
 		}
 	})
+	if !ok {
+		s.logger.Warn("dry run is skipped", "error", errTooManyDryRuns)
+	}
 }
 
 // dryRun returns what the mapping of ev would change. Pages that do not come before the deadline are left out with an error.

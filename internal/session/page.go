@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/clip"
@@ -26,44 +25,22 @@ const (
 // address without credentials.
 type PageFunc func(ctx context.Context, instance string, deadline time.Time) (page exporter.InstancePage, url string)
 
-// pages are the pages that are being read. They are read beside the stream that asks for them.
-type pages struct {
-	session *Session
-	member  Membership
-	slots   chan struct{}
-	running sync.WaitGroup
-}
-
-func newPages(s *Session, m Membership) *pages {
-	return &pages{session: s, member: m, slots: make(chan struct{}, maxPages)}
-}
-
-// wait returns when all have been read, which ends with the context that they were started with.
-func (p *pages) wait() { p.running.Wait() }
-
-// start reads a page and answers the server with it or with the reason why there is none.
-func (p *pages) start(ctx context.Context, ev wire.PageEvent) {
-	started := time.Now()
-	timeout := min(time.Duration(ev.TimeoutMillis)*time.Millisecond, maxPageTimeout)
-	select {
-	case p.slots <- struct{}{}:
-	default:
-		p.session.logger.Warn("page is not read: too many are being read", "instance", clip.Line(ev.Instance, fleet.MaxName), "most", maxPages)
-		return
-	}
-	p.running.Go(func() {
-		defer func() { <-p.slots }()
-		ctx, cancel := context.WithDeadline(ctx, started.Add(timeout))
-		defer cancel()
-		answer := wire.InstancePage{FetchedAt: started.UTC(), Error: errNoMetrics.Error(), Metrics: []wire.NativeReport{}}
-		if read := p.session.opts.Page; read != nil {
-			page, url := read(ctx, p.session.ownName(ev.Instance), started.Add(time.Duration(fetchShare*float64(timeout))))
+// startPage reads a page beside the stream and answers the server with it or with the reason why there is none.
+func (s *Session) startPage(ctx context.Context, m Membership, ev wire.PageEvent, running *requests) {
+	asked := time.Now()
+	ok := running.start(ctx, ev.TimeoutMillis, func(ctx context.Context, fetched time.Time) {
+		answer := wire.InstancePage{FetchedAt: asked.UTC(), Error: errNoMetrics.Error(), Metrics: []wire.NativeReport{}}
+		if read := s.opts.Page; read != nil {
+			page, url := read(ctx, s.ownName(ev.Instance), fetched)
 			answer = wirePage(&page, url)
 		}
-		if err := p.session.opts.Server.AnswerPage(ctx, p.member, ev.ID, answer); err != nil && ctx.Err() == nil {
-			p.session.logger.Warn("page could not be sent", "instance", clip.Line(ev.Instance, fleet.MaxName), "error", err)
+		if err := s.opts.Server.AnswerPage(ctx, m, ev.ID, answer); err != nil && ctx.Err() == nil {
+			s.logger.Warn("page could not be sent", "instance", clip.Line(ev.Instance, fleet.MaxName), "error", err)
 		}
 	})
+	if !ok {
+		s.logger.Warn("page is not read: too many are being read", "instance", clip.Line(ev.Instance, fleet.MaxName), "most", maxPages)
+	}
 }
 
 // setNames remembers by which names instances are reported.

@@ -19,9 +19,9 @@ func (s *Session) watch(ctx context.Context, m Membership) error {
 	const anyGeneration = -1
 	generation := int64(anyGeneration)
 	var pauses backoff.Backoff
-	dryRuns := newDryRuns(s, m)
+	dryRuns := newRequests(maxDryRuns, maxDryRunTimeout)
 	defer dryRuns.wait()
-	pages := newPages(s, m)
+	pages := newRequests(maxPages, maxPageTimeout)
 	defer pages.wait()
 	events := client.Events{
 		Mapping: func(ev wire.MappingEvent) error {
@@ -30,11 +30,11 @@ func (s *Session) watch(ctx context.Context, m Membership) error {
 			return nil
 		},
 		DryRun: func(ev wire.DryRunEvent) error {
-			dryRuns.start(ctx, ev)
+			s.startDryRun(ctx, m, ev, dryRuns)
 			return nil
 		},
 		Page: func(ev wire.PageEvent) error {
-			pages.start(ctx, ev)
+			s.startPage(ctx, m, ev, pages)
 			return nil
 		},
 	}

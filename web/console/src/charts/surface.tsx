@@ -46,16 +46,16 @@ export function Surface(props: SurfaceProps) {
   const band = useRef<HTMLDivElement>(null);
   const dot = useRef<HTMLDivElement>(null);
   const live = useRef<HTMLDivElement>(null);
-  const hand = useRef<Hand>(null);
-  hand.current ??= new Hand({ root, line, band, dot, live });
-  hand.current.props = props;
-  useLayoutEffect(() => hand.current!.refresh());
-  useLayoutEffect(() => props.cursor.follow(hand.current!, (time) => hand.current!.followed(time)), [props.cursor]);
-  useEffect(() => () => hand.current!.leave(), []);
+  const state = useRef<SurfaceState>(null);
+  state.current ??= new SurfaceState({ root, line, band, dot, live });
+  state.current.props = props;
+  useLayoutEffect(() => state.current!.refresh());
+  useLayoutEffect(() => props.cursor.follow(state.current!, (time) => state.current!.followed(time)), [props.cursor]);
+  useEffect(() => () => state.current!.leave(), []);
   const { plot } = props;
   return (
     <>
-      <div ref={root} class="chart-surface" tabIndex={0} role="img" aria-label={props.label} aria-description={t.charts.keys} {...hand.current.events}>
+      <div ref={root} class="chart-surface" tabIndex={0} role="img" aria-label={props.label} aria-description={t.charts.keys} {...state.current.events}>
         {props.children}
         <div class="chart-plot" style={{ left: px(plot.left), top: px(plot.top), width: px(plot.width), height: px(plot.height) }}>
           <div ref={band} class="chart-band" hidden />
@@ -71,7 +71,7 @@ export function Surface(props: SurfaceProps) {
 type Parts = Record<"root" | "line" | "band" | "dot" | "live", { current: HTMLDivElement | null }>;
 
 /** The state of a surface. It changes elements directly, because components would be too slow for each move of a pointer. */
-class Hand {
+class SurfaceState {
   props!: SurfaceProps;
   #parts: Parts;
   #at: { time: number; y: number; keyboard: boolean } | undefined;

@@ -7,7 +7,7 @@ import { variablesIn } from "../prometheus/template";
 import type { Board, Round } from "./board";
 import { load } from "./load";
 import { decided } from "./variables";
-import type { Told } from "./why";
+import type { NoDataReason } from "./why";
 
 export interface Shown {
   data?: PanelData;
@@ -71,8 +71,8 @@ export function isEmpty(data: PanelData): boolean {
 }
 
 /** Why a panel without data has none; undefined until it is known. */
-export function useWhy(panel: Panel, board: Board, empty: boolean): Told | undefined {
-  const [told, set] = useState<Told | undefined>();
+export function useWhy(panel: Panel, board: Board, empty: boolean): NoDataReason | undefined {
+  const [told, set] = useState<NoDataReason | undefined>();
   const latest = useRef(board);
   latest.current = board;
   const missing = board.chosen.flatMap((c) => c.missing).join();

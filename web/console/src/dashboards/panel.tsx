@@ -11,7 +11,7 @@ import { marked, watchSight } from "./hooks";
 import { fillLink } from "./links";
 import type { MenuProps } from "./panelmenu";
 import { Later, Popover } from "./popover";
-import { Boundary, Message, NoData, Still } from "./states";
+import { Boundary, Message, NoData, PureDrawing } from "./states";
 import { Tip } from "./tip";
 
 const text = t.shell;
@@ -90,7 +90,7 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
         </Message>
       )}
     >
-      <Still draw={Draw} given={props} />
+      <PureDrawing draw={Draw} given={props} />
     </Boundary>
   );
 

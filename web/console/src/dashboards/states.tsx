@@ -4,7 +4,7 @@ import type { DrawingProps } from "../model/panel";
 import { t } from "../texts";
 import type { Board } from "./board";
 import { Tip } from "./tip";
-import type { Told } from "./why";
+import type { NoDataReason } from "./why";
 
 const text = t.shell;
 
@@ -28,7 +28,7 @@ export function Message({ word, children, small, alarm }: { word: string; childr
 }
 
 /** No data, in the panel's own words if it has some, and why. */
-export function NoData({ told, board, small, word }: { told: Told | undefined; board: Board; small: boolean; word: string | undefined }) {
+export function NoData({ told, board, small, word }: { told: NoDataReason | undefined; board: Board; small: boolean; word: string | undefined }) {
   const headline = told?.headline ?? word;
   // The panel's own words say more than that its metrics are there.
   const explained = told && !(word !== undefined && told.reason.kind === "empty");
@@ -40,7 +40,7 @@ export function NoData({ told, board, small, word }: { told: Told | undefined; b
 }
 
 /** Draws anew only for other props. A remembered vnode would do the same, but Preact's links to parents then keep the page's tree of every refresh. */
-export class Still extends Component<{ draw: ComponentType<DrawingProps>; given: DrawingProps }> {
+export class PureDrawing extends Component<{ draw: ComponentType<DrawingProps>; given: DrawingProps }> {
   override shouldComponentUpdate(next: { draw: unknown; given: DrawingProps }): boolean {
     return next.given !== this.props.given || next.draw !== this.props.draw;
   }

@@ -12,7 +12,7 @@ import type { Chosen } from "./variables";
 const text = t.shell;
 
 /** Why a panel has no data, ready to be shown. */
-export interface Told {
+export interface NoDataReason {
   reason: Reason;
   /** Instead of the panel's own words for no data. */
   headline?: string;
@@ -23,7 +23,7 @@ const kept = new Map<string, { at: number; answer: Promise<Series[]> }>();
 const minutes = 5;
 
 /** Why the expressions (variables not filled in) have no data; undefined if Prometheus can't tell. */
-export async function why(exprs: readonly string[], round: Round, chosen: readonly Chosen[]): Promise<Told | undefined> {
+export async function why(exprs: readonly string[], round: Round, chosen: readonly Chosen[]): Promise<NoDataReason | undefined> {
   const found = gone(exprs, chosen) ?? (await find(exprs, round));
   return found && { reason: found, Explanation, ...(found.kind === "gone" && { headline: text.goneShort(found.label, found.values) }) };
 }
