@@ -1,13 +1,6 @@
 import { expect, test } from "vitest";
 import { instances, is, models, oneInstance } from "./expressions";
-import { byLabels, joined, rangeAt, seriesOf } from "./metrics";
-
-test("decodes ranges and values now", () => {
-  const body = (result: unknown[]) => ({ status: "success", data: { resultType: "matrix", result } });
-  expect(seriesOf(body([{ metric: { a: "1" }, values: [[1, "2"], [2, "NaN"], [3, "+Inf"]] }]))).toEqual([{ labels: { a: "1" }, times: [1, 2, 3], values: [2, NaN, Infinity] }]);
-  expect(seriesOf(body([{ metric: {}, value: [5, "0.5"] }]))).toEqual([{ labels: {}, times: [5], values: [0.5] }]);
-  expect(() => seriesOf({ status: "success" })).toThrow("$.data");
-});
+import { byLabels, joined, rangeAt } from "./metrics";
 
 test("rows find their series whatever their names hold", () => {
   const found = byLabels([{ labels: { a: 'x","y', b: "z" }, times: [], values: [] }], "a", "b");

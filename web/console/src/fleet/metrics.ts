@@ -1,42 +1,14 @@
 // Queries of lists and pages: one for each metric over all rows, whose series are told apart by their labels.
 import { useEffect, useState } from "preact/hooks";
 import { serverNow } from "../api/clock";
-import { decoded, failure, request } from "../api/request";
-import { list, shape, text, texts } from "../api/check";
 import type { Labels, Range, Series } from "../model/panel";
-import { sample } from "../prometheus/answer";
+import { forget, instant, overTime } from "../prometheus/client";
 
-const pair = (value: unknown): [number, number] => {
-  const [time, text] = value as [number, string];
-  return [time, sample(text)];
-};
-const one = shape({
-  metric: texts,
-  values: (value: unknown) => (Array.isArray(value) ? value.map(pair) : undefined),
-  value: (value: unknown) => (Array.isArray(value) ? pair(value) : undefined),
-});
-const answer = shape({ data: shape({ resultType: text, result: list(one) }) });
+const mostRows = 10_000; // series of a query; a list has one for each row
 
-/** Series of an answer of Prometheus. */
-export function seriesOf(body: unknown): Series[] {
-  return answer(body, "$").data.result.map((r) => {
-    const points = r.values ?? (r.value ? [r.value] : []);
-    return { labels: r.metric, times: points.map((p) => p[0]), values: points.map((p) => p[1]) };
-  });
-}
-
-async function ask(path: string, form: Record<string, string>, signal: AbortSignal): Promise<Series[]> {
-  const response = await request("/prometheus/api/v1/" + path, { method: "POST", body: new URLSearchParams(form), signal });
-  if (!response.ok) throw await failure(response);
-  return decoded(path, await response.json(), seriesOf);
-}
-
-function askRange(expr: string, range: Range, step: number, signal: AbortSignal): Promise<Series[]> {
-  return ask("query_range", { query: expr, start: String(range.from), end: String(range.to), step: String(step) }, signal);
-}
-
-function askNow(expr: string, signal: AbortSignal): Promise<Series[]> {
-  return ask("query", { query: expr }, signal);
+async function ask(expr: string, range: Range, step: number, now: boolean, signal: AbortSignal): Promise<Series[]> {
+  const { series } = await (now ? instant(expr, range.to, signal, mostRows) : overTime(expr, range, step, signal, mostRows));
+  return series;
 }
 
 export interface Asked {
@@ -64,11 +36,13 @@ export function useMetrics(expressions: readonly string[], seconds: number, poin
     const round = async () => {
       clearTimeout(timer);
       if (document.hidden || ended) return;
-      const { range, step } = rangeAt(serverNow() / 1000, seconds, points, fixed);
+      const now = serverNow() / 1000;
+      const { range, step } = rangeAt(now, seconds, points, fixed);
+      forget();
       abort.abort();
       const mine = (abort = new AbortController());
       try {
-        const answers = await Promise.all(expressions.map((e) => (seconds === 0 ? askNow(e, mine.signal) : askRange(e, range, step, mine.signal))));
+        const answers = await Promise.all(expressions.map((e) => ask(e, seconds === 0 ? { from: now, to: now } : range, step, seconds === 0, mine.signal)));
         if (!ended) set({ answers, range, step });
       } catch (error) {
         if (ended || mine.signal.aborted) return;

@@ -30,8 +30,8 @@ export function sample(text: string): number {
   return Number(text);
 }
 
-/** The series of an answer to a query, at most mostSeries of them. Throws if it isn't one. */
-export function decode(doc: unknown): Answer {
+/** The series of an answer to a query, at most so many of them. Throws if it isn't one. */
+export function decode(doc: unknown, most = mostSeries): Answer {
   const { data, warnings } = (doc ?? {}) as Doc;
   const result = data?.result;
   if (!data || !Array.isArray(result)) throw new Error("the answer has no result");
@@ -40,7 +40,7 @@ export function decode(doc: unknown): Answer {
     const [time, value] = result as Point;
     return { series: [{ labels: {}, times: [time], values: [sample(value)] }], warnings: told };
   }
-  const kept = result.length > mostSeries ? result.slice(0, mostSeries) : result;
+  const kept = result.length > most ? result.slice(0, most) : result;
   const series = (kept as { metric?: Labels; value?: Point; values?: Point[] }[]).map((s) => {
     const points = s.values ?? (s.value ? [s.value] : []); // native histograms have neither
     const times = new Array<number>(points.length);
@@ -51,7 +51,7 @@ export function decode(doc: unknown): Answer {
     });
     return { labels: s.metric ?? {}, times, values };
   });
-  return result.length > mostSeries ? { series, warnings: told, of: result.length } : { series, warnings: told };
+  return result.length > most ? { series, warnings: told, of: result.length } : { series, warnings: told };
 }
 
 /** A truncated answer, closed after its last whole series; undefined if there is none. */

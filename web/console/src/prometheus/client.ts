@@ -22,27 +22,27 @@ export function forget(): void {
   recent = new Map();
 }
 
-async function answer(path: string, form: URLSearchParams, signal?: AbortSignal): Promise<Answer> {
+async function answer(path: string, form: URLSearchParams, signal: AbortSignal | undefined, most: number): Promise<Answer> {
+  form.set("limit", String(most));
   const key = path + "?" + form.toString();
   const kept = recent.get(key);
   if (kept) return kept;
   const into = recent;
-  const got = await queue.run(key, (s) => ask(path, form, s), signal);
+  const got = await queue.run(key, (s) => ask(path, form, s, most), signal);
   into.set(key, got);
   return got;
 }
 
-async function ask(path: string, form: URLSearchParams, signal: AbortSignal): Promise<Answer> {
+async function ask(path: string, form: URLSearchParams, signal: AbortSignal, most: number): Promise<Answer> {
   form.set("timeout", serverSeconds + "s");
-  form.set("limit", String(mostSeries));
   try {
     const response = await request(api + path, { method: "POST", body: form, signal: AbortSignal.any([signal, AbortSignal.timeout(clientSeconds * 1000)]) });
     const { text, cut } = await bounded(response);
     if (!response.ok) throw failureOf(response.status, text);
-    if (!cut) return decode(parse(text));
+    if (!cut) return decode(parse(text), most);
     const whole = closed(text);
     if (whole === undefined) throw new QueryError(t.shell.failures.large, t.shell.failures.shorter);
-    return { ...decode(parse(whole)), cut: true };
+    return { ...decode(parse(whole), most), cut: true };
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     throw asFailure(thrown);
@@ -57,15 +57,15 @@ function parse(text: string): unknown {
   }
 }
 
-/** The newest value of each series at a time, in seconds since the epoch. */
-export function instant(expr: string, time: number, signal?: AbortSignal): Promise<Answer> {
-  return answer("query", new URLSearchParams({ query: expr, time: String(Math.round(time)) }), signal);
+/** The newest value of each series at a time, in seconds since the epoch, of at most so many series. */
+export function instant(expr: string, time: number, signal?: AbortSignal, most = mostSeries): Promise<Answer> {
+  return answer("query", new URLSearchParams({ query: expr, time: String(Math.round(time)) }), signal, most);
 }
 
-/** The values of each series in a range, a point for each step of seconds. */
-export function overTime(expr: string, range: Range, step: number, signal?: AbortSignal): Promise<Answer> {
+/** The values of each series in a range, a point for each step of seconds, of at most so many series. */
+export function overTime(expr: string, range: Range, step: number, signal?: AbortSignal, most = mostSeries): Promise<Answer> {
   const { from, to } = align(range, step);
-  return answer("query_range", new URLSearchParams({ query: expr, start: String(from), end: String(to), step: String(step) }), signal);
+  return answer("query_range", new URLSearchParams({ query: expr, start: String(from), end: String(to), step: String(step) }), signal, most);
 }
 
 /** The values of a label in the series that a selector matches in a range, sorted. */
