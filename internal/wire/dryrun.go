@@ -29,6 +29,7 @@ type MappingDryRun struct {
 	Removed    int            `json:"removed" doc:"Series that would vanish"`
 	Changed    int            `json:"changed" doc:"Series whose value would change"`
 	Workers    []WorkerDryRun `json:"workers"`
+	Vanishing  *Vanishing     `json:"vanishing,omitempty" doc:"What the document would take away; absent if it would take nothing away that is known"`
 }
 
 // States of a WorkerDryRun.

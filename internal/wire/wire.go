@@ -101,12 +101,15 @@ type MappingStatus struct {
 	Generation int64  `json:"generation" doc:"Active generation; 0 is the built-in default"`
 	Workers    int    `json:"workers" doc:"Workers that were told over an open watch stream"`
 	Unchanged  bool   `json:"unchanged,omitempty" doc:"The document was active before; no generation was added"`
+	// Vanishing is what the change took away; nil of an answer to a reset of an older server.
+	Vanishing *Vanishing `json:"vanishing,omitempty" doc:"What the change took away; absent if it took nothing away that is known"`
 }
 
 // Fault is one thing wrong with a mapping document.
 type Fault struct {
 	Pointer string `json:"pointer" doc:"JSON pointer (RFC 6901) to the place"`
 	Detail  string `json:"detail" doc:"What was found and what is allowed"`
+	Line    int    `json:"line,omitempty" doc:"Line of the document, from 1; absent if it is not known"`
 }
 
 // PreviewRequest is the body of POST /v2/metrics/preview.
