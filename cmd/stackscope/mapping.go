@@ -97,7 +97,7 @@ func readDocument(e *command.Env, path string) (*mapping.Document, []byte, error
 	doc, err := mapping.Decode(data)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
 		for _, f := range faults {
-			fmt.Fprintf(e.Stderr, "%s: %s: %s\n", path, f.Pointer, f.Detail)
+			fmt.Fprintf(e.Stderr, "%s:%d: %s: %s\n", path, max(f.Line, 1), f.Pointer, f.Detail)
 		}
 		return nil, nil, fmt.Errorf("%s has %d faults", path, len(faults))
 	}

@@ -143,7 +143,7 @@ const mappingUnchanged = "; the active one is unchanged"
 func mappingFaults(faults mapping.Faults) *Problem {
 	p := &Problem{Status: http.StatusUnprocessableEntity, Errors: make([]wire.Fault, len(faults))}
 	for i, f := range faults {
-		p.Errors[i] = wire.Fault{Pointer: f.Pointer, Detail: f.Detail}
+		p.Errors[i] = wire.Fault{Pointer: f.Pointer, Detail: f.Detail, Line: f.Line}
 	}
 	p.Detail = "the mapping has 1 fault" + mappingUnchanged
 	if n := len(faults); n != 1 {

@@ -16,19 +16,19 @@ func parseJSON(data []byte) (*node, *Fault) {
 	if err := json.Unmarshal(data, &whole); err != nil {
 		return nil, jsonFault(data, err)
 	}
-	p := jsonParser{dec: json.NewDecoder(bytes.NewReader(data)), data: data}
+	p := jsonParser{dec: json.NewDecoder(bytes.NewReader(data)), data: data, line: 1}
 	p.dec.UseNumber()
 	return p.value(0)
 }
 
-// jsonFault describes a syntax error by line and column.
+// jsonFault describes a syntax error.
 func jsonFault(data []byte, err error) *Fault {
 	syntax, ok := errors.AsType[*json.SyntaxError](err)
 	if !ok {
 		return &Fault{Detail: "found no valid JSON: " + err.Error()}
 	}
 	line, column := position(data, int(syntax.Offset)-1)
-	return &Fault{Detail: fmt.Sprintf("found no valid JSON at line %d, column %d: %s", line, column, syntax.Error())}
+	return &Fault{Detail: fmt.Sprintf("found no valid JSON at column %d: %s", column, syntax.Error()), Line: line}
 }
 
 // position returns the 1-based line and column (in characters) of a byte offset.
@@ -42,6 +42,8 @@ type jsonParser struct {
 	dec    *json.Decoder
 	data   []byte
 	budget budget
+	// line is the one of the byte at offset, from 1.
+	line, offset int
 }
 
 func (p *jsonParser) value(depth int) (*node, *Fault) {
@@ -52,49 +54,60 @@ func (p *jsonParser) value(depth int) (*node, *Fault) {
 	if err != nil {
 		return nil, jsonFault(p.data, err)
 	}
+	n := &node{line: p.lineOfToken()}
 	switch token := token.(type) {
 	case json.Delim:
 		if token == '{' {
-			return p.object(depth)
+			return n, p.object(n, depth)
 		}
-		return p.array(depth)
+		return n, p.array(n, depth)
 	case string:
-		return &node{kind: kindString, text: token}, nil
+		n.kind, n.text = kindString, token
 	case json.Number:
-		return &node{kind: kindNumber, text: token.String()}, nil
+		n.kind, n.text = kindNumber, token.String()
 	case bool:
-		return &node{kind: kindBool, text: strconv.FormatBool(token)}, nil
+		n.kind, n.text = kindBool, strconv.FormatBool(token)
 	default:
-		return &node{kind: kindNull}, nil
+		n.kind = kindNull
 	}
+	return n, nil
 }
 
-func (p *jsonParser) object(depth int) (*node, *Fault) {
-	n := &node{kind: kindObject}
+// lineOfToken returns the line of the last token: the one of its end, since no token goes over a line's end. The lines
+// before it are counted once.
+func (p *jsonParser) lineOfToken() int {
+	end := int(p.dec.InputOffset())
+	p.line += bytes.Count(p.data[p.offset:end], []byte{'\n'})
+	p.offset = end
+	return p.line
+}
+
+func (p *jsonParser) object(n *node, depth int) *Fault {
+	n.kind = kindObject
 	for p.dec.More() {
 		key, fault := p.value(depth + 1)
 		if fault != nil {
-			return nil, fault
+			return fault
 		}
 		value, fault := p.value(depth + 1)
 		if fault != nil {
-			return nil, fault
+			return fault
 		}
 		n.members = append(n.members, member{key: key, value: value})
 	}
-	return n, p.end()
+	return p.end()
 }
 
-func (p *jsonParser) array(depth int) (*node, *Fault) {
-	n := &node{kind: kindArray}
+func (p *jsonParser) array(n *node, depth int) *Fault {
+	n.kind = kindArray
 	for p.dec.More() {
 		item, fault := p.value(depth + 1)
 		if fault != nil {
-			return nil, fault
+			return fault
 		}
 		n.items = append(n.items, item)
 	}
-	return n, p.end()
+	return p.end()
 }
 
 // end reads a closing bracket.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -35,7 +37,7 @@ func parseYAML(data []byte) (*node, *Fault) {
 	}
 	var next yaml.Node
 	if err := dec.Decode(&next); err == nil {
-		return nil, &Fault{Detail: fmt.Sprintf("found a second YAML document at line %d, allowed is one", next.Line)}
+		return nil, &Fault{Detail: "found a second YAML document, allowed is one", Line: next.Line}
 	} else if !errors.Is(err, io.EOF) {
 		return nil, yamlFault(err)
 	}
@@ -43,17 +45,29 @@ func parseYAML(data []byte) (*node, *Fault) {
 		return nil, emptyFault()
 	}
 	var b budget
-	return fromYAML(doc.Content[0], &b, 0)
+	root, fault := fromYAML(doc.Content[0], &b, 0)
+	if fault == nil {
+		root.empty = root.kind == kindNull && root.text == ""
+	}
+	return root, fault
 }
+
+var yamlLine = regexp.MustCompile(`^line ([0-9]+): `)
 
 // yamlFault describes a syntax error. The library's message begins with the line.
 func yamlFault(err error) *Fault {
+	fault := Fault{}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		fault.Line, _ = strconv.Atoi(m[1])
+		text = text[len(m[0]):]
+	}
 	text = strings.Join(strings.Fields(text), " ")
 	if strings.Contains(text, "did not find expected alphabetic or numeric character") {
 		text += ` (a * must be quoted: "*")`
 	}
-	return &Fault{Detail: "found no valid YAML: " + shorten(text)}
+	fault.Detail = "found no valid YAML: " + shorten(text)
+	return &fault
 }
 
 func fromYAML(y *yaml.Node, b *budget, depth int) (*node, *Fault) {

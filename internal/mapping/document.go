@@ -130,7 +130,7 @@ func parse(data []byte) (*node, *Fault) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if at := invalidUTF8(data); at >= 0 {
 		line, column := position(data, at)
-		return nil, &Fault{Detail: fmt.Sprintf("found the byte 0x%02x at line %d, column %d, allowed is UTF-8", data[at], line, column)}
+		return nil, &Fault{Detail: fmt.Sprintf("found the byte 0x%02x at column %d, allowed is UTF-8", data[at], column), Line: line}
 	}
 	text := bytes.TrimLeft(data, " \t\r\n")
 	if len(text) == 0 {

@@ -15,16 +15,22 @@ type Fault struct {
 	// Pointer is the RFC 6901 JSON pointer of the place, "" for the whole document. For a fault of a key it points to
 	// the key's value, for a missing key to the object that lacks it.
 	Pointer string
-	// Detail says what was found and what is allowed. For a YAML document it ends with the line.
+	// Detail says what was found and what is allowed.
 	Detail string
+	// Line is the line of the document, from 1; 0 if it is not known.
+	Line int
 }
 
-// String returns the fault on one line.
+// String returns the fault on one line: "line 12: /runtime_mapping/vLLM: found ...".
 func (f Fault) String() string {
-	if f.Pointer == "" {
-		return f.Detail
+	text := f.Detail
+	if f.Pointer != "" {
+		text = f.Pointer + ": " + text
 	}
-	return f.Pointer + ": " + f.Detail
+	if f.Line > 0 {
+		text = fmt.Sprintf("line %d: %s", f.Line, text)
+	}
+	return text
 }
 
 // Faults are all faults of a document, in document order, at most MaxFaults.

@@ -23,7 +23,8 @@ type node struct {
 	tag     string   // of a tagged value: the YAML tag
 	members []member // of an object
 	items   []*node  // of an array
-	line    int      // 1-based; 0 where lines say nothing (JSON)
+	line    int      // from 1
+	empty   bool     // of a YAML document: nothing is written there
 }
 
 // member is a key of an object with its value.

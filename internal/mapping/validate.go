@@ -39,11 +39,11 @@ func (v *validator) fault(p pointer, n *node, format string, args ...any) {
 	if len(v.faults) >= MaxFaults {
 		return
 	}
-	detail := fmt.Sprintf(format, args...)
-	if n != nil && n.line > 0 {
-		detail = fmt.Sprintf("%s (line %d)", detail, n.line)
+	fault := Fault{Pointer: string(p), Detail: fmt.Sprintf(format, args...)}
+	if n != nil {
+		fault.Line = n.line
 	}
-	v.faults = append(v.faults, Fault{Pointer: string(p), Detail: detail})
+	v.faults = append(v.faults, fault)
 }
 
 // wrongType adds the fault of a value that has another type than the allowed one.
@@ -146,7 +146,7 @@ func (v *validator) metricName(name string, p pointer, n *node) bool {
 
 func (v *validator) document(root *node) *Document {
 	v.doc = &Document{root: root}
-	if root.kind == kindNull && root.text == "" && root.line > 0 {
+	if root.empty {
 		v.faults = append(v.faults, *emptyFault())
 		return v.doc
 	}
