@@ -34,6 +34,8 @@ type Generation struct {
 	Number   int64 // 0: the built-in default before any change
 	Default  bool
 	Document []byte // canonical JSON, also of the default
+	// Effective is what workers get, as canonical JSON: of an overlay the built-in document with the overlay's changes, else Document.
+	Effective []byte
 }
 
 // Change is the result of a change of the mapping.

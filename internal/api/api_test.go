@@ -43,7 +43,7 @@ type fakeMapping struct {
 
 func newFakeMapping() *fakeMapping {
 	m := &fakeMapping{subs: map[chan struct{}]bool{}}
-	m.gen = api.Generation{Default: true, Document: m.Builtin()}
+	m.gen = api.Generation{Default: true, Document: m.Builtin(), Effective: m.Builtin()}
 	return m
 }
 
@@ -86,7 +86,11 @@ func (m *fakeMapping) change(doc []byte, isDefault bool, ifGeneration int64) (ap
 	case bytes.Equal(doc, m.gen.Document):
 		return api.Change{Generation: m.gen.Number, Workers: len(m.subs)}, nil
 	}
-	m.gen = api.Generation{Number: m.gen.Number + 1, Default: isDefault, Document: doc}
+	effective, err := mapping.EffectiveJSON(doc)
+	if err != nil {
+		return api.Change{}, err
+	}
+	m.gen = api.Generation{Number: m.gen.Number + 1, Default: isDefault, Document: doc, Effective: effective}
 	for ch := range m.subs {
 		select {
 		case ch <- struct{}{}:

@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -168,6 +169,13 @@ func (d *dryRuns) got(run *dryRun) map[int64]wire.DryRunResult {
 
 // dryRun asks every connected worker what the document would change; nil is the built-in default.
 func (a *API) dryRun(ctx context.Context, document []byte, wait time.Duration) (*mappingOutput, error) {
+	var effective []byte // what workers understand, whatever their own built-in document is
+	if document != nil {
+		var err error
+		if effective, err = mapping.EffectiveJSON(document); err != nil {
+			return nil, a.problem(ctx, admin, "try metrics mapping", err)
+		}
+	}
 	connected := a.streams.open()
 	id := rand.Text()
 	run, end, ok := a.dryRuns.begin(id, connected)
@@ -179,7 +187,7 @@ func (a *API) dryRun(ctx context.Context, document []byte, wait time.Duration) (
 	defer end()
 	before := a.opts.Mapping.Current()
 	frame, err := eventFrame("event: dry-run", wire.DryRunEvent{
-		ID: id, TimeoutMillis: wait.Milliseconds(), Default: document == nil, Document: document,
+		ID: id, TimeoutMillis: wait.Milliseconds(), Default: document == nil, Document: effective,
 		MaxBytes: min(max(dryRunListsBytes/max(len(connected), 1), minDryRunLists), maxDryRunLists),
 	})
 	if err != nil {

@@ -173,7 +173,7 @@ func (s *streams) frame(g Generation) ([]byte, error) {
 	}
 	ev := wire.MappingEvent{Generation: g.Number, Default: g.Default}
 	if !g.Default {
-		ev.Document = g.Document
+		ev.Document = g.Effective
 	}
 	frame, err := eventFrame(fmt.Sprintf("id: %d\nevent: mapping", g.Number), ev)
 	if err != nil {

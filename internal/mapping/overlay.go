@@ -18,6 +18,19 @@ func (d *Document) AsOverlay() (*Document, error) {
 	return nil, errors.New("overlays are not there yet")
 }
 
+// EffectiveJSON returns the effective document of a document in canonical JSON, in canonical JSON. It is the same bytes if the
+// document is no overlay.
+func EffectiveJSON(document []byte) ([]byte, error) {
+	doc, err := Decode(document)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Extends() == "" {
+		return document, nil
+	}
+	return doc.Effective().MarshalJSON()
+}
+
 // DecodeOverlay is Decode of a document that is meant as an overlay, whether it says extends: default or not.
 func DecodeOverlay(data []byte) (*Document, error) {
 	doc, err := Decode(data)

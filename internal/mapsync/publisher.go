@@ -27,6 +27,9 @@ type Generation struct {
 	// Document is canonical JSON in the author's order. A Publisher fills it in for a default generation too; a Store leaves
 	// it empty there.
 	Document []byte
+	// Effective is what workers get, as canonical JSON: of an overlay the built-in document of this program with the overlay's
+	// changes, else Document. A Publisher fills it in.
+	Effective []byte
 	At       time.Time // when it became active; zero for generation 0
 }
 
@@ -90,8 +93,8 @@ func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	p := &Publisher{store: o.Store, logger: o.Logger.With(logging.KeyComponent, "mapsync"), builtin: builtin}
 	gen, ok, err := o.Store.LatestGeneration(ctx)
 	for ; err == nil && ok && !gen.Default; gen, ok, err = o.Store.GenerationBefore(ctx, gen.Number) {
-		_, fault := mapping.Decode(gen.Document)
-		if fault == nil {
+		var fault error
+		if gen.Effective, fault = mapping.EffectiveJSON(gen.Document); fault == nil {
 			break
 		}
 		p.passedOver.Add(1)
@@ -116,7 +119,7 @@ func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 
 func (p *Publisher) filled(gen Generation) *Generation {
 	if gen.Default {
-		gen.Document = p.builtin
+		gen.Document, gen.Effective = p.builtin, p.builtin
 	}
 	return &gen
 }
@@ -185,12 +188,20 @@ func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) 
 		notified, _ := p.out.depth()
 		return Result{Generation: was, Notified: notified}, nil
 	}
+	var effective []byte
+	if doc != nil {
+		var err error
+		if effective, err = mapping.EffectiveJSON(doc); err != nil {
+			return Result{}, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	gen, err := p.store.AppendGeneration(ctx, doc, time.Now().UTC())
 	if err != nil {
 		return Result{}, fmt.Errorf("store the metrics mapping: %w", err)
 	}
+	gen.Effective = effective
 	now := p.filled(gen)
 	p.current.Store(now)
 	p.passedOver.Store(0)

@@ -57,7 +57,7 @@ type mappingAPI struct{ *mapsync.Publisher }
 // Current implements api.Mapping.
 func (p mappingAPI) Current() api.Generation {
 	g := p.Publisher.Current()
-	return api.Generation{Number: g.Number, Default: g.Default, Document: g.Document}
+	return api.Generation{Number: g.Number, Default: g.Default, Document: g.Document, Effective: g.Effective}
 }
 
 // Publish implements api.Mapping.
