@@ -42,7 +42,7 @@ func (c *mappingDryRun) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	run, err := cl.TryConfig(e.Context, data, client.AnyGeneration, c.Timeout)
+	run, err := cl.TryConfig(e.Context, data, client.Change{IfGeneration: client.AnyGeneration}, c.Timeout)
 	if err != nil {
 		return err
 	}

@@ -186,7 +186,7 @@ func (c *mappingSet) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	status, err := cl.SetConfig(e.Context, data, client.AnyGeneration)
+	status, err := cl.SetConfig(e.Context, data, client.Change{IfGeneration: client.AnyGeneration})
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (c *mappingReset) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
-	status, err := cl.ResetConfig(e.Context, client.AnyGeneration)
+	status, err := cl.ResetConfig(e.Context, client.Change{IfGeneration: client.AnyGeneration})
 	if err != nil {
 		return err
 	}

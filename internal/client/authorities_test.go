@@ -56,7 +56,7 @@ func TestCAFile(t *testing.T) {
 	}
 	// A request that lasts longer than others is made with the same authorities.
 	c := newClient(t, client.Options{BaseURL: srv.URL, CAFile: path})
-	if _, err := c.TryConfig(t.Context(), []byte("{}"), client.AnyGeneration, 30*time.Second); err == nil || strings.Contains(err.Error(), "certificate") {
+	if _, err := c.TryConfig(t.Context(), []byte("{}"), client.Change{IfGeneration: client.AnyGeneration}, 30*time.Second); err == nil || strings.Contains(err.Error(), "certificate") {
 		t.Errorf("%v", err) // the answer is none of a dry run
 	}
 	for content, want := range map[string]string{"nothing": "no certificate", "-": "no such file"} {

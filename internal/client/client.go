@@ -141,32 +141,6 @@ func (c *Client) Version(ctx context.Context) (wire.Version, error) {
 	return call[wire.Version](ctx, c, request{op: "ask for the version", method: http.MethodGet, path: "/version"})
 }
 
-// Config is a mapping document with the generation that it stands for.
-type Config struct {
-	Document   json.RawMessage // keys in the document's own order
-	Generation int64           // 0: the built-in default
-}
-
-// GetConfig fetches the mapping in force.
-func (c *Client) GetConfig(ctx context.Context) (Config, error) {
-	return c.config(ctx, "/v2/metrics/config")
-}
-
-// GetDefaultConfig fetches the mapping built into the server.
-func (c *Client) GetDefaultConfig(ctx context.Context) (Config, error) {
-	return c.config(ctx, "/v2/metrics/default-config")
-}
-
-func (c *Client) config(ctx context.Context, path string) (Config, error) {
-	var cfg Config
-	doc, err := call[json.RawMessage](ctx, c, request{
-		op: "get metrics mapping", method: http.MethodGet, path: path, auth: authAdmin,
-		header: func(h http.Header) { cfg.Generation, _ = strconv.ParseInt(strings.Trim(h.Get("ETag"), `"`), 10, 64) },
-	})
-	cfg.Document = doc
-	return cfg, err
-}
-
 // ConfigSchema fetches the JSON Schema of mapping documents.
 func (c *Client) ConfigSchema(ctx context.Context) (json.RawMessage, error) {
 	return call[json.RawMessage](ctx, c, request{op: "get schema of metrics mappings", method: http.MethodGet, path: "/v2/metrics/config/schema", auth: authAdmin})
@@ -179,46 +153,6 @@ func (c *Client) Preview(ctx context.Context, req wire.PreviewRequest) (wire.Pre
 	})
 }
 
-// AnyGeneration makes SetConfig and ResetConfig unconditional.
-const AnyGeneration int64 = -1
-
-// SetConfig puts document (JSON or YAML) in force for all workers. With a generation other than AnyGeneration it does so
-// only while that one is in force and otherwise fails with status 412. Faults of the document are in the *Error.
-func (c *Client) SetConfig(ctx context.Context, document []byte, ifGeneration int64) (wire.MappingStatus, error) {
-	return call[wire.MappingStatus](ctx, c, request{
-		op: "set metrics mapping", method: http.MethodPost, path: "/v2/metrics/config", raw: document, ifGeneration: ifMatch(ifGeneration), auth: authAdmin,
-	})
-}
-
-// ResetConfig puts the built-in default in force for all workers; ifGeneration is as in SetConfig.
-func (c *Client) ResetConfig(ctx context.Context, ifGeneration int64) (wire.MappingStatus, error) {
-	return call[wire.MappingStatus](ctx, c, request{
-		op: "reset metrics mapping", method: http.MethodDelete, path: "/v2/metrics/config", ifGeneration: ifMatch(ifGeneration), auth: authAdmin,
-	})
-}
-
-// maxDryRunBytes bounds a dry run's answer; the server holds about this much of it.
-const maxDryRunBytes = 128 << 20
-
-// TryConfig asks what document (JSON or YAML), or with nil the built-in default, would change on the workers if it were put in force.
-// Nothing changes. The server waits for its workers for as long as timeout, which it allows to be 1 s to 1 min. ifGeneration and
-// faults are as in SetConfig. Status 503 means that the server has enough dry runs under way.
-func (c *Client) TryConfig(ctx context.Context, document []byte, ifGeneration int64, timeout time.Duration) (wire.MappingDryRun, error) {
-	r := request{
-		op: "try metrics mapping", method: http.MethodPost, path: "/v2/metrics/config", raw: document,
-		query:        url.Values{"dry_run": {"1"}, "timeout": {timeout.String()}},
-		ifGeneration: ifMatch(ifGeneration), maxAnswer: maxDryRunBytes, timeout: timeout + requestTimeout, auth: authAdmin,
-	}
-	if document == nil {
-		r.method = http.MethodDelete
-	}
-	answer, err := call[wire.MappingDryRun](ctx, c, r)
-	if err == nil && answer.Status != "dry run" {
-		err = &Error{Op: r.op, URL: c.URL(), Detail: "the server is older and has no dry runs: it activated the mapping", Hint: "put the one before back"}
-	}
-	return answer, err
-}
-
 // AnswerDryRun tells the server what a mapping would change on a worker; the client's token must be the worker's credential.
 // Status 410 means that nobody waits for it any more.
 func (c *Client) AnswerDryRun(ctx context.Context, workerID int64, run string, result wire.DryRunResult) error {
@@ -226,13 +160,6 @@ func (c *Client) AnswerDryRun(ctx context.Context, workerID int64, run string, r
 		op: "answer dry run", method: http.MethodPost, path: workerPath(workerID, "dry-runs/"+url.PathEscape(run)), body: result, auth: authWorker,
 	})
 	return err
-}
-
-func ifMatch(generation int64) string {
-	if generation < 0 {
-		return ""
-	}
-	return strconv.Quote(strconv.FormatInt(generation, 10))
 }
 
 func workerPath(id int64, tail string) string {

@@ -88,12 +88,12 @@ func TestRequests(t *testing.T) {
 	check("Report", seen{"PUT", "/prefix/v2/workers/3/report", "Bearer cred", "", "application/json", `{"applied_generation":2,"instances":[]}`})
 
 	answer = `{"status":"ok","generation":8,"workers":2}`
-	st, err := c.SetConfig(ctx, []byte("gpustack_metrics: {}\n"), 7)
+	st, err := c.SetConfig(ctx, []byte("gpustack_metrics: {}\n"), client.Change{IfGeneration: 7})
 	if err != nil || st != (wire.MappingStatus{Status: "ok", Generation: 8, Workers: 2}) {
 		t.Errorf("SetConfig = %+v, %v", st, err)
 	}
 	check("SetConfig", seen{"POST", "/prefix/v2/metrics/config", "Bearer join", `"7"`, "application/octet-stream", "gpustack_metrics: {}\n"})
-	if _, err := c.ResetConfig(ctx, client.AnyGeneration); err != nil {
+	if _, err := c.ResetConfig(ctx, client.Change{IfGeneration: client.AnyGeneration}); err != nil {
 		t.Error(err)
 	}
 	check("ResetConfig", seen{"DELETE", "/prefix/v2/metrics/config", "Bearer join", "", "", ""})
@@ -173,7 +173,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		return err
 	}
 	set := func(c *client.Client) error {
-		_, err := c.SetConfig(t.Context(), []byte("{}"), client.AnyGeneration)
+		_, err := c.SetConfig(t.Context(), []byte("{}"), client.Change{IfGeneration: client.AnyGeneration})
 		return err
 	}
 	report := func(c *client.Client) error {
@@ -314,7 +314,7 @@ func TestFaultsComeBack(t *testing.T) {
 		_ = httpjson.WriteProblem(w, httpjson.Problem{Status: 422, Detail: "2 faults", Errors: faults})
 	}))
 	defer srv.Close()
-	_, err := newClient(t, client.Options{BaseURL: srv.URL}).SetConfig(t.Context(), []byte("{}"), client.AnyGeneration)
+	_, err := newClient(t, client.Options{BaseURL: srv.URL}).SetConfig(t.Context(), []byte("{}"), client.Change{IfGeneration: client.AnyGeneration})
 	e, ok := errors.AsType[*client.Error](err)
 	if !ok {
 		t.Fatal(err)

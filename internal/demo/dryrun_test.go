@@ -214,14 +214,14 @@ func TestDryRun(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	forth, err := admin.TryConfig(t.Context(), document, 0, 30*time.Second)
+	forth, err := admin.TryConfig(t.Context(), document, client.Change{}, 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if now := unified(t, page, families); !cmp.Equal(before, now) {
 		t.Errorf("the dry run itself changed series:\n%s", cmp.Diff(before, now))
 	}
-	set, err := admin.SetConfig(t.Context(), document, 0)
+	set, err := admin.SetConfig(t.Context(), document, client.Change{})
 	if err != nil || set.Generation != 1 {
 		t.Fatalf("%+v, %v", set, err)
 	}
@@ -247,21 +247,21 @@ func TestDryRun(t *testing.T) {
 	t.Logf("%d series added, %d removed, %d changed of %d", added, removed, changed, len(before))
 
 	// And back.
-	back, err := admin.TryConfig(t.Context(), nil, 1, 30*time.Second)
+	back, err := admin.TryConfig(t.Context(), nil, client.Change{IfGeneration: 1}, 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := admin.ResetConfig(t.Context(), 1); err != nil {
+	if _, err := admin.ResetConfig(t.Context(), client.Change{IfGeneration: 1}); err != nil {
 		t.Fatal(err)
 	}
 	applied(2)
 	if diff := cmp.Diff(between(after, unified(t, page, families)), said(t, back)); diff != "" {
 		t.Errorf("on the way back (-happened +said):\n%s", diff)
 	}
-	if same, err := admin.TryConfig(t.Context(), nil, 2, 30*time.Second); err != nil || !same.Unchanged || len(said(t, same)) != 0 {
+	if same, err := admin.TryConfig(t.Context(), nil, client.Change{IfGeneration: 2}, 30*time.Second); err != nil || !same.Unchanged || len(said(t, same)) != 0 {
 		t.Errorf("a mapping that is in force: %+v, %v", same, err)
 	}
-	if _, err := admin.TryConfig(t.Context(), document, 1, 30*time.Second); err == nil || !strings.Contains(err.Error(), "412") {
+	if _, err := admin.TryConfig(t.Context(), document, client.Change{IfGeneration: 1}, 30*time.Second); err == nil || !strings.Contains(err.Error(), "412") {
 		t.Errorf("with a generation that has passed: %v", err)
 	}
 }

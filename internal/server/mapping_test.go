@@ -66,11 +66,11 @@ func TestGPUStackBug01_MappingReachesWorkersAtOnce(t *testing.T) {
 	}
 	admin := s.admin(t)
 	eventually(t, hangTimeout, "every worker watches", func() bool {
-		st, err := admin.ResetConfig(t.Context(), client.AnyGeneration)
+		st, err := admin.ResetConfig(t.Context(), client.Change{IfGeneration: client.AnyGeneration})
 		return err == nil && st.Workers == len(followers)
 	})
 	for i := range int64(10) {
-		st, err := admin.SetConfig(t.Context(), []byte(strings.Replace(custom, "Odd.", fmt.Sprint("Odd ", i), 1)), client.AnyGeneration)
+		st, err := admin.SetConfig(t.Context(), []byte(strings.Replace(custom, "Odd.", fmt.Sprint("Odd ", i), 1)), client.Change{IfGeneration: client.AnyGeneration})
 		if err != nil || st.Generation != i+1 || st.Workers != len(followers) {
 			t.Fatalf("%+v, %v", st, err)
 		}
@@ -92,7 +92,7 @@ func TestGPUStackBug02_WorkersGoOnWithoutTheServer(t *testing.T) {
 	f := newFollower(t, path)
 	c, joined := s.join(t, "worker")
 	follow(t, c, joined.WorkerID, f)
-	if _, err := s.admin(t).SetConfig(t.Context(), []byte(custom), client.AnyGeneration); err != nil {
+	if _, err := s.admin(t).SetConfig(t.Context(), []byte(custom), client.Change{IfGeneration: client.AnyGeneration}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, hangTimeout, "applied", func() bool { return generationOf(f) == 1 })
@@ -132,9 +132,9 @@ func TestMappingSurvivesKill(t *testing.T) {
 		t.Helper()
 		var err error
 		if doc == "" {
-			_, err = admin.ResetConfig(t.Context(), client.AnyGeneration)
+			_, err = admin.ResetConfig(t.Context(), client.Change{IfGeneration: client.AnyGeneration})
 		} else {
-			_, err = admin.SetConfig(t.Context(), []byte(doc), client.AnyGeneration)
+			_, err = admin.SetConfig(t.Context(), []byte(doc), client.Change{IfGeneration: client.AnyGeneration})
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -157,7 +157,7 @@ func TestAnonymousViewerShutOut(t *testing.T) {
 	if _, err := s.admin(t).GetConfig(t.Context()); err != nil {
 		t.Error(err)
 	}
-	_, err := newClient(t, s.URL(), "wrong-wrong-wrong").SetConfig(t.Context(), []byte(custom), client.AnyGeneration)
+	_, err := newClient(t, s.URL(), "wrong-wrong-wrong").SetConfig(t.Context(), []byte(custom), client.Change{IfGeneration: client.AnyGeneration})
 	if err == nil || !strings.Contains(err.Error(), "DATA_DIR/admin-token") || strings.Contains(err.Error(), o.DataDir) {
 		t.Errorf("wrong token: %v", err)
 	}
@@ -300,7 +300,7 @@ func TestStopDoesNotWaitForWatchersOrSlowClients(t *testing.T) {
 	}()
 	admin := s.admin(t)
 	eventually(t, hangTimeout, "watching", func() bool {
-		st, err := admin.ResetConfig(t.Context(), client.AnyGeneration)
+		st, err := admin.ResetConfig(t.Context(), client.Change{IfGeneration: client.AnyGeneration})
 		return err == nil && st.Workers == 1
 	})
 	slow, err := net.Dial("tcp", s.Addr())
@@ -355,7 +355,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.WithToken(string(token)).SetConfig(t.Context(), []byte(custom), client.AnyGeneration); err != nil {
+	if _, err := c.WithToken(string(token)).SetConfig(t.Context(), []byte(custom), client.Change{IfGeneration: client.AnyGeneration}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, hangTimeout, "told over TLS", func() bool { return generationOf(f) == 1 })

@@ -114,18 +114,24 @@ type Fault struct {
 
 // PreviewRequest is the body of POST /v2/metrics/preview.
 type PreviewRequest struct {
-	_       struct{}        `additionalProperties:"false"`
-	Page    string          `json:"page" minLength:"1" doc:"A metrics page of an engine, at most 16 MiB"`
-	Runtime string          `json:"runtime" minLength:"1" maxLength:"64" doc:"The engine, as the mapping names it"`
-	Version string          `json:"version,omitempty" maxLength:"128" doc:"The engine's version; without one only entries for every version apply"`
-	Mapping json.RawMessage `json:"mapping,omitempty" doc:"Mapping to use instead of the active one: an object, or a string with JSON or YAML"`
+	_        struct{}        `additionalProperties:"false"`
+	Page     string          `json:"page,omitempty" doc:"A metrics page of an engine, at most 16 MiB; needed without instance"`
+	Runtime  string          `json:"runtime,omitempty" maxLength:"64" doc:"The engine, as the mapping names it; needed without instance"`
+	Version  string          `json:"version,omitempty" maxLength:"128" doc:"The engine's version; without one only entries for every version apply"`
+	Instance int64           `json:"instance,omitempty" minimum:"1" doc:"Id of a model instance, whose live page, runtime and version are used; stands alone or with mapping"`
+	Mapping  json.RawMessage `json:"mapping,omitempty" doc:"Mapping to use instead of the active one: an object, or a string with JSON or YAML"`
 }
 
 // Preview answers PreviewRequest: what would become of the page.
 type Preview struct {
-	Unified  string         `json:"unified" doc:"The unified metrics, in text 0.0.4"`
-	Coverage Coverage       `json:"coverage"`
-	Native   []NativeReport `json:"native" doc:"The native metrics, in the order of the page"`
+	Unified string `json:"unified" doc:"The unified metrics, in text 0.0.4"`
+	// Page, Truncated, Runtime and Version are those of the instance that was asked for.
+	Page      string         `json:"page,omitempty" doc:"The instance's page that was read; absent without instance"`
+	Truncated bool           `json:"truncated,omitempty" doc:"The page is cut after a line: it has more than 1 MiB"`
+	Runtime   string         `json:"runtime,omitempty" doc:"The instance's runtime; absent without instance"`
+	Version   string         `json:"version,omitempty" doc:"The instance's version; absent without instance, or if it is not known"`
+	Coverage  Coverage       `json:"coverage"`
+	Native    []NativeReport `json:"native" doc:"The native metrics, in the order of the page"`
 }
 
 // Coverage says how many of the unified families have samples.
