@@ -31,6 +31,21 @@ type Generation struct {
 	// changes, else Document. A Publisher fills it in.
 	Effective []byte
 	At       time.Time // when it became active; zero for generation 0
+	Note
+}
+
+// Note is what is kept of a change besides the document.
+type Note struct {
+	Author, Comment string
+	// RestoredFrom is the generation whose document became active again, 0 the built-in default; nil: none.
+	RestoredFrom *int64
+}
+
+// Change says how and why the mapping is changed.
+type Change struct {
+	// IfGeneration is the generation that must be active, or AnyGeneration.
+	IfGeneration int64
+	Note
 }
 
 // Store keeps the generations. Its methods return when the data is durable.
@@ -39,14 +54,19 @@ type Store interface {
 	LatestGeneration(ctx context.Context) (Generation, bool, error)
 	// GenerationBefore returns the generation with the highest number below the given one, or false when there is none.
 	GenerationBefore(ctx context.Context, number int64) (Generation, bool, error)
+	// Generation returns the generation with a number, or false when there is none, or none any more.
+	Generation(ctx context.Context, number int64) (Generation, bool, error)
+	// Generations returns how many generations there are, and of the newest first those after skip, at most limit, without their
+	// documents.
+	Generations(ctx context.Context, skip, limit int) (list []Generation, total int, err error)
 	// AppendGeneration stores a generation under the next number, counting from 1. A nil doc is a default generation.
-	AppendGeneration(ctx context.Context, doc []byte, at time.Time) (Generation, error)
+	AppendGeneration(ctx context.Context, doc []byte, at time.Time, note Note) (Generation, error)
 }
 
 // ErrGeneration is the error of a change whose condition on the generation does not hold.
 var ErrGeneration = errors.New("another generation is active")
 
-// AnyGeneration makes Publish and Reset unconditional.
+// AnyGeneration makes a change unconditional.
 const AnyGeneration int64 = -1
 
 // PublisherOptions configure a Publisher.
@@ -67,11 +87,13 @@ type Publisher struct {
 	counts  counts
 	// passedOver is how many generations that are stored after the current one cannot be used.
 	passedOver atomic.Int64
+	history    history
 }
 
 // Result says what a change did.
 type Result struct {
 	Generation Generation // the active one
+	Before     Generation // the one that was active before
 	Changed    bool       // false: it was active before
 	Notified   int        // subscribers that were notified; if nothing changed, all subscribers
 }
@@ -135,14 +157,14 @@ func (p *Publisher) Builtin() []byte { return p.builtin }
 func (p *Publisher) Subscribe() (changed <-chan struct{}, cancel func()) { return p.out.subscribe() }
 
 // Publish activates doc as a new generation. It returns once the generation is stored and every subscriber is notified. A document
-// equal to the active one changes nothing, unless unusable generations were passed over. If ifGeneration is not AnyGeneration and
-// another generation is active, Publish fails with ErrGeneration. A document that does not compile fails with mapping.Faults.
-func (p *Publisher) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Result, error) {
+// equal to the active one changes nothing, whatever the note, unless unusable generations were passed over. If another generation is
+// active than c requires, Publish fails with ErrGeneration. A document that does not compile fails with mapping.Faults.
+func (p *Publisher) Publish(ctx context.Context, doc *mapping.Document, c Change) (Result, error) {
 	data, err := p.Check(doc)
 	if err != nil {
 		return Result{}, err
 	}
-	return p.change(ctx, data, ifGeneration)
+	return p.change(ctx, data, c)
 }
 
 // Check returns the error that Publish would return for a document, or the canonical JSON that it would store.
@@ -160,13 +182,13 @@ func (*Publisher) Check(doc *mapping.Document) ([]byte, error) {
 	return data, nil
 }
 
-// Reset activates the built-in default as a new generation, or changes nothing if it is active. ifGeneration is as in Publish.
-func (p *Publisher) Reset(ctx context.Context, ifGeneration int64) (Result, error) {
-	return p.change(ctx, nil, ifGeneration)
+// Reset activates the built-in default as a new generation, or changes nothing if it is active. c is as in Publish.
+func (p *Publisher) Reset(ctx context.Context, c Change) (Result, error) {
+	return p.change(ctx, nil, c)
 }
 
 // change appends a generation; a nil doc is the default.
-func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) (Result, error) {
+func (p *Publisher) change(ctx context.Context, doc []byte, c Change) (Result, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	was := p.Current()
@@ -178,15 +200,15 @@ func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) 
 		event = created
 	}
 	p.counts.add(received, event, 1)
-	if ifGeneration != AnyGeneration && ifGeneration != was.Number {
+	if c.IfGeneration != AnyGeneration && c.IfGeneration != was.Number {
 		p.counts.add(filtered, event, 1)
-		return Result{}, fmt.Errorf("%w: %d, not %d", ErrGeneration, was.Number, ifGeneration)
+		return Result{}, fmt.Errorf("%w: %d, not %d", ErrGeneration, was.Number, c.IfGeneration)
 	}
 	same := doc == nil && was.Default || doc != nil && bytes.Equal(doc, was.Document)
 	if same && p.passedOver.Load() == 0 { // else the next start would find the unusable ones again
 		p.counts.add(filtered, event, 1)
 		notified, _ := p.out.depth()
-		return Result{Generation: was, Notified: notified}, nil
+		return Result{Generation: was, Before: was, Notified: notified}, nil
 	}
 	var effective []byte
 	if doc != nil {
@@ -197,7 +219,7 @@ func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	gen, err := p.store.AppendGeneration(ctx, doc, time.Now().UTC())
+	gen, err := p.store.AppendGeneration(ctx, doc, time.Now().UTC(), c.Note)
 	if err != nil {
 		return Result{}, fmt.Errorf("store the metrics mapping: %w", err)
 	}
@@ -208,6 +230,7 @@ func (p *Publisher) change(ctx context.Context, doc []byte, ifGeneration int64) 
 	notified, coalesced := p.out.send()
 	p.counts.add(enqueued, event, notified)
 	p.counts.add(coalescedKind, event, coalesced)
-	p.logger.Info("metrics mapping changed", "generation", gen.Number, "default", gen.Default, "bytes", len(now.Document), "told", notified)
-	return Result{Generation: *now, Changed: true, Notified: notified}, nil
+	p.logger.Info("metrics mapping changed", "generation", gen.Number, "default", gen.Default, "bytes", len(now.Document), "told", notified,
+		"author", gen.Author, "comment", gen.Comment)
+	return Result{Generation: *now, Before: was, Changed: true, Notified: notified}, nil
 }

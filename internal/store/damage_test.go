@@ -313,7 +313,7 @@ func TestDamagedGenerationNumbers(t *testing.T) {
 		dir := t.TempDir()
 		s := open(t, dir)
 		for range 3 {
-			if _, err := s.AppendGeneration(t.Context(), []byte("{}"), time.Now()); err != nil {
+			if _, err := s.AppendGeneration(t.Context(), []byte("{}"), time.Now(), store.Note{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -330,7 +330,7 @@ func TestDamagedGenerationNumbers(t *testing.T) {
 		if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), strconv.FormatInt(number, 10)) {
 			t.Errorf("%d: log:\n%s", number, log.String())
 		}
-		if g, err := s.AppendGeneration(t.Context(), []byte("{}"), time.Now()); err != nil || g.Number != 4 {
+		if g, err := s.AppendGeneration(t.Context(), []byte("{}"), time.Now(), store.Note{}); err != nil || g.Number != 4 {
 			t.Errorf("%d: the next one is %d, %v", number, g.Number, err)
 		}
 		closed(t, s)

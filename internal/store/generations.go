@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -17,6 +18,43 @@ type Generation struct {
 	At     time.Time
 	// Document is the mapping as canonical JSON; nil is the built-in default.
 	Document []byte
+	Note
+}
+
+// Note is what is kept of a change of the mapping besides the document.
+type Note struct {
+	Author, Comment string
+	// RestoredFrom is the generation whose document was put in force again, 0 the built-in one; nil: none.
+	RestoredFrom *int64
+}
+
+// Bounds of a Note's texts as they are read, in characters; what is stored is shorter.
+const (
+	maxAuthor  = 1 << 10
+	maxComment = 8 << 10
+)
+
+// columns of a generation but its document. A text that is damaged reads as text, whatever it is. A reference to no number that can be is
+// none.
+const noteColumns = `number, CASE typeof(created_at) WHEN 'integer' THEN created_at ELSE 0 END, document IS NULL,
+	substr(CAST(author AS TEXT), 1, ?), substr(CAST(comment AS TEXT), 1, ?),
+	CASE WHEN typeof(restored_from) = 'integer' AND restored_from BETWEEN 0 AND ? THEN restored_from END`
+
+func noteArgs() []any { return []any{maxAuthor, maxComment, int64(maxID)} }
+
+// scanGeneration reads noteColumns and what more the query has.
+func scanGeneration(scan func(...any) error, more ...any) (g Generation, isDefault bool, err error) {
+	var at int64
+	var restored sql.NullInt64
+	if err := scan(append([]any{&g.Number, &at, &isDefault, &g.Author, &g.Comment, &restored}, more...)...); err != nil {
+		return Generation{}, false, err
+	}
+	g.At = fromMillis(at)
+	g.Author, g.Comment = strings.ToValidUTF8(g.Author, "\uFFFD"), strings.ToValidUTF8(g.Comment, "\uFFFD")
+	if restored.Valid {
+		g.RestoredFrom = &restored.Int64
+	}
+	return g, isDefault, nil
 }
 
 // LatestGeneration returns the mapping stored last. ok is false when none was ever stored.
@@ -27,23 +65,67 @@ func (s *Store) LatestGeneration(ctx context.Context) (g Generation, ok bool, er
 // GenerationBefore returns the last mapping with a lower number than the given one. A document is returned as it is stored, whether
 // it can be read or not; of one that is too long, as much as shows that.
 func (s *Store) GenerationBefore(ctx context.Context, number int64) (g Generation, ok bool, err error) {
-	var at int64
-	var isDefault bool
+	return s.generation(ctx, "number < ? AND number BETWEEN 1 AND ? ORDER BY number DESC LIMIT 1", number, int64(maxID))
+}
+
+// Generation returns the mapping with a number, as GenerationBefore does. ok is false when there is none, or none any more.
+func (s *Store) Generation(ctx context.Context, number int64) (g Generation, ok bool, err error) {
+	return s.generation(ctx, "number = ? AND number BETWEEN 1 AND ?", number, int64(maxID))
+}
+
+func (s *Store) generation(ctx context.Context, where string, args ...any) (Generation, bool, error) {
 	var doc []byte
-	err = s.db.QueryRowContext(ctx, `SELECT number, CASE typeof(created_at) WHEN 'integer' THEN created_at ELSE 0 END,
-		document IS NULL, substr(CAST(document AS BLOB), 1, ?) FROM mapping_generations WHERE number < ? AND number BETWEEN 1 AND ? ORDER BY number DESC LIMIT 1`,
-		mapping.MaxDocumentBytes+1, number, maxID).Scan(&g.Number, &at, &isDefault, &doc)
+	args = append(append(noteArgs(), mapping.MaxDocumentBytes+1), args...)
+	row := s.db.QueryRowContext(ctx, "SELECT "+noteColumns+", substr(CAST(document AS BLOB), 1, ?) FROM mapping_generations WHERE "+where, args...)
+	g, isDefault, err := scanGeneration(row.Scan, &doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Generation{}, false, nil
 	}
 	if err != nil {
 		return Generation{}, false, s.explain("read the metrics mapping from", err)
 	}
-	g.At = fromMillis(at)
 	if !isDefault {
 		g.Document = append([]byte{}, doc...) // not nil, which is the default
 	}
 	return g, true, nil
+}
+
+// GenerationInfo is a generation without its document.
+type GenerationInfo struct {
+	Number  int64
+	At      time.Time
+	Default bool
+	Note
+}
+
+// Generations returns how many generations there are, and of the newest first those after skip, at most limit. It reads no document into
+// memory.
+func (s *Store) Generations(ctx context.Context, skip, limit int) (list []GenerationInfo, total int, err error) {
+	err = s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM mapping_generations WHERE number BETWEEN 1 AND ?", int64(maxID)).Scan(&total)
+	if err == nil {
+		list, err = s.generationInfos(ctx, skip, limit)
+	}
+	if err != nil {
+		return nil, 0, s.explain("read the history of the metrics mapping from", err)
+	}
+	return list, total, nil
+}
+
+func (s *Store) generationInfos(ctx context.Context, skip, limit int) (list []GenerationInfo, err error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT "+noteColumns+" FROM mapping_generations WHERE number BETWEEN 1 AND ? ORDER BY number DESC LIMIT ? OFFSET ?",
+		append(noteArgs(), int64(maxID), limit, skip)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		g, isDefault, err := scanGeneration(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, GenerationInfo{Number: g.Number, At: g.At, Default: isDefault, Note: g.Note})
+	}
+	return list, rows.Err()
 }
 
 // tellGenerations says in the log which generations have a number that none can have. They are as if they weren't there.
@@ -65,14 +147,14 @@ func (s *Store) logDamagedGenerations(ctx context.Context) error {
 // AppendGeneration stores a mapping under the next number; a nil document is the built-in default. When it returns, the
 // generation is on the disk. Generations older than the newest Options.KeepGenerations are forgotten, their numbers are
 // not given again.
-func (s *Store) AppendGeneration(ctx context.Context, document []byte, at time.Time) (Generation, error) {
-	g := Generation{At: fromMillis(toMillis(at)), Document: document}
+func (s *Store) AppendGeneration(ctx context.Context, document []byte, at time.Time, note Note) (Generation, error) {
+	g := Generation{At: fromMillis(toMillis(at)), Document: document, Note: note}
 	err := s.write(ctx, survivesMachine, func(tx *sql.Tx) error {
 		doc := sql.NullString{String: string(document), Valid: document != nil}
 		// One whose number is damaged had the number of none that is there, and a worker may hold it under that.
-		err := tx.QueryRowContext(ctx, `INSERT INTO mapping_generations (number, created_at, document)
-			SELECT COALESCE(MAX(number) FILTER (WHERE number BETWEEN 1 AND ?3), 0) + COUNT(*) FILTER (WHERE number NOT BETWEEN 1 AND ?3) + 1, ?1, ?2
-			FROM mapping_generations RETURNING number`, toMillis(at), doc, maxID).
+		err := tx.QueryRowContext(ctx, `INSERT INTO mapping_generations (number, created_at, document, author, comment, restored_from)
+			SELECT COALESCE(MAX(number) FILTER (WHERE number BETWEEN 1 AND ?3), 0) + COUNT(*) FILTER (WHERE number NOT BETWEEN 1 AND ?3) + 1, ?1, ?2, ?4, ?5, ?6
+			FROM mapping_generations RETURNING number`, toMillis(at), doc, maxID, note.Author, note.Comment, note.RestoredFrom).
 			Scan(&g.Number)
 		if err != nil {
 			return err

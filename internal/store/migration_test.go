@@ -132,3 +132,46 @@ func TestSinceOfBefore(t *testing.T) {
 		t.Errorf("from the schema before (-want +got)\n%s", diff)
 	}
 }
+
+// TestGenerationsOfBeforeNotes: the history of a database from before it had authors and comments is all there, and goes on.
+func TestGenerationsOfBeforeNotes(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	at := time.UnixMilli(1_700_000_000_000).UTC()
+	for _, doc := range [][]byte{[]byte(`{"a":1}`), nil} {
+		if _, err := s.AppendGeneration(t.Context(), doc, at, store.Note{Author: "ana", Comment: "why"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed(t, s)
+	db := raw(t, dir)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.DownTo(t.Context(), 10); err != nil {
+		t.Fatal(err)
+	}
+	// As the version before wrote it.
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO mapping_generations (number, created_at, document) VALUES (3, ?, '{\"b\":2}')", at.UnixMilli()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	want := []store.GenerationInfo{{Number: 3, At: at}, {Number: 2, At: at, Default: true}, {Number: 1, At: at}}
+	got, _, err := s.Generations(t.Context(), 0, 10)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+	if g, ok, err := s.Generation(t.Context(), 1); err != nil || !ok || string(g.Document) != `{"a":1}` {
+		t.Errorf("%+v, %v, %v", g, ok, err)
+	}
+	if g, err := s.AppendGeneration(t.Context(), nil, at, store.Note{Author: "bo"}); err != nil || g.Number != 4 {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if g, ok, err := s.LatestGeneration(t.Context()); err != nil || !ok || g.Author != "bo" || g.Document != nil {
+		t.Errorf("%+v, %v, %v", g, ok, err)
+	}
+}

@@ -76,7 +76,7 @@ func play(role, dir string) error {
 	fmt.Println("ready")
 	if role == "poster" {
 		for {
-			g, err := s.AppendGeneration(ctx, []byte("{}"), time.Now())
+			g, err := s.AppendGeneration(ctx, []byte("{}"), time.Now(), store.Note{})
 			if err != nil {
 				return err
 			}

@@ -184,7 +184,7 @@ func TestBackupBesideAnotherLog(t *testing.T) {
 	for range 2 { // the second time they stay in the log
 		s = open(t, dir)
 		for range 5 {
-			if _, err := s.AppendGeneration(t.Context(), bytes.Repeat([]byte("x"), 40_000), time.Now()); err != nil {
+			if _, err := s.AppendGeneration(t.Context(), bytes.Repeat([]byte("x"), 40_000), time.Now(), store.Note{}); err != nil {
 				t.Fatal(err)
 			}
 		}

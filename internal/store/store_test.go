@@ -210,7 +210,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 	if _, err := s.Load(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Load though its context has ended: %v", err)
 	}
-	if _, err := s.AppendGeneration(ctx, nil, day); !errors.Is(err, context.Canceled) {
+	if _, err := s.AppendGeneration(ctx, nil, day, store.Note{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("AppendGeneration though its context has ended: %v", err)
 	}
 	apply(t, s, fleet.Changes{RemovedInstances: []int64{4}}) // the connection is in order
@@ -247,7 +247,7 @@ func TestGenerations(t *testing.T) {
 	}
 	for i, doc := range [][]byte{[]byte(`{"a":1}`), nil, {}, []byte(`{"b":2}`), []byte("{\"c\":\"é\\u0000\"}")} {
 		at := day.Add(time.Duration(i)*time.Minute + 123456789)
-		g, err := s.AppendGeneration(t.Context(), doc, at)
+		g, err := s.AppendGeneration(t.Context(), doc, at, store.Note{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +264,7 @@ func TestGenerations(t *testing.T) {
 		}
 	}
 	// The newest is the one of the highest number, also when the clock was set back.
-	if _, err := s.AppendGeneration(t.Context(), []byte("late"), day.Add(-time.Hour)); err != nil {
+	if _, err := s.AppendGeneration(t.Context(), []byte("late"), day.Add(-time.Hour), store.Note{}); err != nil {
 		t.Fatal(err)
 	}
 	if g, _, err := s.LatestGeneration(t.Context()); err != nil || g.Number != 6 || string(g.Document) != "late" {
@@ -310,7 +310,7 @@ func TestMethodsMayBeCalledAtTheSameTime(t *testing.T) {
 		wg.Go(func() {
 			for range 20 {
 				_, ids := s.NewIDs(t.Context(), fleet.IDs{Instances: 1})
-				_, generation := s.AppendGeneration(t.Context(), nil, day)
+				_, generation := s.AppendGeneration(t.Context(), nil, day, store.Note{})
 				_, read := s.Load(t.Context())
 				beat := s.Apply(t.Context(), &fleet.Changes{Heartbeats: []fleet.Heartbeat{{WorkerID: int64(i%2 + 1), At: day}}})
 				if err := errors.Join(ids, generation, read, beat); err != nil {
@@ -385,7 +385,7 @@ func TestLogIsBounded(t *testing.T) {
 		}
 		return info.Size()
 	}
-	if _, err := s.AppendGeneration(t.Context(), bytes.Repeat([]byte("x"), 40<<20), day); err != nil {
+	if _, err := s.AppendGeneration(t.Context(), bytes.Repeat([]byte("x"), 40<<20), day, store.Note{}); err != nil {
 		t.Fatal(err)
 	}
 	if log() < 40<<20 {
@@ -448,7 +448,7 @@ func BenchmarkAppendGeneration(b *testing.B) {
 	b.Cleanup(func() { _ = s.Close() })
 	doc := []byte(strings.Repeat("x", 20_000))
 	for b.Loop() {
-		if _, err := s.AppendGeneration(b.Context(), doc, day); err != nil {
+		if _, err := s.AppendGeneration(b.Context(), doc, day, store.Note{}); err != nil {
 			b.Fatal(err)
 		}
 	}

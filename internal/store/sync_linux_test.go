@@ -104,7 +104,7 @@ func playFull(ctx context.Context, s *store.Store) error {
 	fmt.Println(s.Apply(ctx, &sampleChanges))
 	_, err := s.NewIDs(ctx, fleet.IDs{Workers: 1})
 	fmt.Println(err)
-	_, err = s.AppendGeneration(ctx, nil, day)
+	_, err = s.AppendGeneration(ctx, nil, day, store.Note{})
 	fmt.Println(err)
 	return nil
 }
@@ -133,7 +133,7 @@ func playUnsynced(ctx context.Context, s *store.Store, dir string) error {
 	_, err := s.NewIDs(ctx, fleet.IDs{Workers: 1})
 	say("ids", err)
 	say("heartbeats", s.Apply(ctx, beat(1001)))
-	_, err = s.AppendGeneration(ctx, []byte("{}"), day)
+	_, err = s.AppendGeneration(ctx, []byte("{}"), day, store.Note{})
 	say("generation", err)
 	say("inventory", s.Apply(ctx, &fleet.Changes{RemovedInstances: []int64{5}}))
 
