@@ -34,8 +34,28 @@ type Common struct {
 // ErrSaid ends a command with exit code 1 when it has said itself why.
 var ErrSaid = errors.New("it was said why")
 
+// Exit codes of commands that have more than 0 and 1.
+const (
+	// CodeRefused: what was asked for would take something away, and nothing was changed.
+	CodeRefused = 3
+	// CodeInterrupted: Ctrl-C ended the command, as shells say it: 128 and the number of SIGINT.
+	CodeInterrupted = 130
+)
+
+// CodeError ends a command with an exit code of its own. The line on stderr is that of Err: none if that is ErrSaid.
+type CodeError struct {
+	Code int // 1 to 255
+	Err  error
+}
+
+func (e *CodeError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *CodeError) Unwrap() error { return e.Err }
+
 // Main parses the process' arguments into grammar, a kong struct whose commands have a method Run(*Env) error, runs the
-// command that they name and ends the process: 0 when it succeeded or was asked to end, 1 with one line on stderr otherwise.
+// command that they name and ends the process: 0 when it succeeded or was asked to end, otherwise 1, or the code of a CodeError, with one
+// line on stderr.
 func Main(name, description string, grammar any) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	afterFirst(ctx, stop)
@@ -65,11 +85,15 @@ func run(name, description string, grammar any, args []string, env *Env) (code i
 		}
 	}()
 	err := parseAndRun(name, description, grammar, args, env)
-	switch {
-	case err == nil, errors.Is(err, context.Canceled):
+	coded, ok := errors.AsType[*CodeError](err)
+	if err == nil || !ok && errors.Is(err, context.Canceled) {
 		return 0
-	case !errors.Is(err, ErrSaid):
+	}
+	if !errors.Is(err, ErrSaid) {
 		fmt.Fprintf(env.Stderr, "%s: error: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if ok {
+		return coded.Code
 	}
 	return 1
 }

@@ -22,6 +22,9 @@ func TestExit(t *testing.T) {
 		{fmt.Errorf("x: %w", context.Canceled), 0, ""},
 		{errors.New("one\ntwo"), 1, "prog: error: one; two\n"},
 		{ErrSaid, 1, ""},
+		{&CodeError{CodeRefused, ErrSaid}, 3, ""},
+		{fmt.Errorf("x: %w", &CodeError{CodeRefused, errors.New("no")}), 3, "prog: error: x: no\n"},
+		{&CodeError{CodeInterrupted, context.Canceled}, 130, "prog: error: context canceled\n"},
 	} {
 		var stderr strings.Builder
 		var grammar struct {
