@@ -4,14 +4,13 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"reflect"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -53,73 +52,25 @@ func (a *API) registerPages(h huma.API, inventoryTag, workersTag string) {
 	}, a.answerPage)
 }
 
-// pageReads holds the pages that are being read.
+// pageReads are the pages that are being read, by instance.
 type pageReads struct {
+	*questions[int64, wire.InstancePage, *pageRead]
 	answers *answer.Store
-
-	mu         sync.Mutex
-	byID       map[string]*pageRead
-	byInstance map[int64]*pageRead
 }
 
-// pageRead is one reading of an instance's page, for all requests that came before it ended.
+// pageRead is a page with its encoding, for all requests that came before it was there.
 type pageRead struct {
-	instance *fleet.Instance
-	worker   *fleet.Worker
-	answered chan wire.InstancePage // holds one
-	ended    chan struct{}
-
-	// Set before ended is closed: the answer, or why there is none.
-	source  *answer.Source[*pageRead]
-	problem error
+	page   wire.InstancePage
+	source *answer.Source[*pageRead]
 }
 
 func newPageReads(a *API) *pageReads {
 	return &pageReads{
-		byID: make(map[string]*pageRead), byInstance: make(map[int64]*pageRead),
+		questions: newQuestions[int64, wire.InstancePage, *pageRead](maxPages),
 		answers: answer.NewStore(answer.Options{MaxBytes: maxInstancePageHold, MaxReaders: maxInstancePageReaders, Refuse: func(w http.ResponseWriter, why string) {
 			a.write(w, &Problem{Status: http.StatusServiceUnavailable, Detail: why})
 		}}),
 	}
-}
-
-// join returns the reading of an instance's page that is under way, or a new one with its id, which the caller must run. It returns nil if
-// too many are under way.
-func (p *pageReads) join(instance *fleet.Instance, worker *fleet.Worker) (read *pageRead, id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if read = p.byInstance[instance.ID]; read != nil {
-		return read, ""
-	}
-	if len(p.byInstance) >= maxPages {
-		return nil, ""
-	}
-	id = rand.Text()
-	read = &pageRead{instance: instance, worker: worker, answered: make(chan wire.InstancePage, 1), ended: make(chan struct{})}
-	p.byInstance[instance.ID], p.byID[id] = read, read
-	return read, id
-}
-
-// answer passes on a worker's answer, or returns false if nobody waits for it.
-func (p *pageReads) answer(id string, worker int64, page wire.InstancePage) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	read := p.byID[id]
-	if read == nil || read.worker.ID != worker {
-		return false
-	}
-	delete(p.byID, id)
-	read.answered <- page
-	return true
-}
-
-// end lets the next request start a new reading.
-func (p *pageReads) end(read *pageRead, id string) {
-	p.mu.Lock()
-	delete(p.byInstance, read.instance.ID)
-	delete(p.byID, id)
-	p.mu.Unlock()
-	close(read.ended)
 }
 
 type pageInput struct {
@@ -127,35 +78,25 @@ type pageInput struct {
 }
 
 func (a *API) instancePage(ctx context.Context, in *pageInput) (*huma.StreamResponse, error) {
-	instance, worker, err := findInstance(a.opts.Inventory.Snapshot(), in.ID)
+	read, err := a.readPage(ctx, in.ID)
 	if err != nil {
 		return nil, err
-	}
-	read, id := a.pages.join(instance, worker)
-	switch {
-	case read == nil:
-		return nil, huma.ErrorWithHeaders(
-			&Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d pages are being read already; try again in a moment", maxPages)},
-			http.Header{"Retry-After": {"2"}})
-	case id != "":
-		go func() { // others may wait for it when this request is gone
-			defer a.pages.end(read, id)
-			a.readPage(read, id)
-		}()
-	}
-	select {
-	case <-read.ended:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if read.problem != nil {
-		return nil, read.problem
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
 		w.Header().Set("Cache-Control", "no-store")
 		read.source.ServeHTTP(w, r)
 	}}, nil
+}
+
+// InstancePage reads the page of an instance's engine, as GET /v2/model-instances/{id}/page does. The page's Error says why there is none. The error is a *Problem, or
+// that of ctx. The page must not be changed: others have it, too.
+func (a *API) InstancePage(ctx context.Context, id int64) (*wire.InstancePage, error) {
+	read, err := a.readPage(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &read.page, nil
 }
 
 func findInstance(snapshot *fleet.Snapshot, id int64) (*fleet.Instance, *fleet.Worker, error) {
@@ -168,62 +109,50 @@ func findInstance(snapshot *fleet.Snapshot, id int64) (*fleet.Instance, *fleet.W
 	return nil, nil, &Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no model instance %d; /v2/model-instances lists those that there are", id)}
 }
 
-// readPage asks the worker and waits for its answer.
-func (a *API) readPage(read *pageRead, id string) {
-	in, worker := read.instance, read.worker
-	without := func(format string, args ...any) {
-		read.source = a.pageSource(read, &wire.InstancePage{
-			URL: in.URL, Runtime: in.Runtime, RuntimeVersion: in.RuntimeVersion, FetchedAt: time.Now().UTC(),
-			Error: "worker " + worker.Name + fmt.Sprintf(format, args...),
-		})
-	}
-	frame, err := eventFrame("event: page", wire.PageEvent{ID: id, Instance: in.Name, TimeoutMillis: pageTime.Milliseconds()})
+// readPage reads the page of an instance together with all who want it now.
+func (a *API) readPage(ctx context.Context, id int64) (*pageRead, error) {
+	in, worker, err := findInstance(a.opts.Inventory.Snapshot(), id)
 	if err != nil {
-		without(" cannot be asked: %v", err)
-		return
+		return nil, err
 	}
-	if !slices.Contains(a.streams.open(), worker.ID) {
-		without(" is not connected to this server now, so it cannot be asked for the page")
-		return
-	}
-	if a.streams.send([]int64{worker.ID}, frame) == 0 {
-		without(" does not take what this server sends")
-		return
-	}
-	timer := time.NewTimer(pageTime)
-	defer timer.Stop()
-	select {
-	case page := <-read.answered:
-		read.source = a.pageSource(read, &page)
-	case <-timer.C:
-		if !slices.Contains(a.streams.open(), worker.ID) {
-			without(" lost its connection to this server while it was asked for the page")
-			return
+	read, ok, err := a.pages.share(ctx, id, worker, func(asked *question[wire.InstancePage, *pageRead]) (*pageRead, error) {
+		page, err := ask(a, asked, "page", wire.PageEvent{ID: asked.id, Instance: in.Name, TimeoutMillis: pageTime.Milliseconds()}, pageTime, "the page")
+		switch {
+		case errors.Is(err, errStopping):
+			return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: err.Error()}
+		case err != nil:
+			page = wire.InstancePage{URL: in.URL, Runtime: in.Runtime, RuntimeVersion: in.RuntimeVersion, FetchedAt: time.Now().UTC(), Error: err.Error()}
 		}
-		without(" did not answer within %s: its version (%s) does not answer such requests, or it is busy", pageTime, cmp.Or(worker.Version, fleet.Unknown))
-	case <-a.stopping:
-		read.problem = &Problem{Status: http.StatusServiceUnavailable, Detail: "the server stops"}
+		return a.newPageRead(page), nil
+	})
+	if !ok {
+		return nil, huma.ErrorWithHeaders(
+			&Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d pages are being read already; try again in a moment", maxPages)},
+			http.Header{"Retry-After": {"2"}})
 	}
+	return read, err
 }
 
-// pageSource encodes a worker's answer once for all who wait for it.
-func (a *API) pageSource(read *pageRead, page *wire.InstancePage) *answer.Source[*pageRead] {
+// newPageRead encodes a worker's answer once for all who wait for it.
+func (a *API) newPageRead(page wire.InstancePage) *pageRead {
 	page.URL = fleet.BareURL(page.URL) // a worker leaves out secrets, too
 	if page.Metrics == nil {
 		page.Metrics = []wire.NativeReport{}
 	}
-	return answer.NewSource(answer.SourceOptions[*pageRead]{
+	read := &pageRead{page: page}
+	read.source = answer.NewSource(answer.SourceOptions[*pageRead]{
 		Store: a.pages.answers, ContentType: "application/json", Compress: true, Current: func() *pageRead { return read },
 		Make: func(_ *pageRead, w io.Writer) error {
 			b := bufio.NewWriterSize(w, 16<<10)
 			enc := json.NewEncoder(b)
 			enc.SetEscapeHTML(false)
-			if err := enc.Encode(page); err != nil {
+			if err := enc.Encode(&read.page); err != nil {
 				return err
 			}
 			return b.Flush()
 		},
 	})
+	return read
 }
 
 type pageAnswerInput struct {
