@@ -130,6 +130,7 @@ type API struct {
 	readers    chan struct{} // a place for each stream of changes
 	dryRuns    dryRuns
 	pages      *pageReads
+	checks     checks
 	answers    *answer.Store
 	parsing    *semaphore.Weighted
 	stopping   chan struct{}
@@ -167,6 +168,7 @@ func New(o Options) (*API, error) {
 		a.write(w, &Problem{Status: http.StatusServiceUnavailable, Detail: why})
 	}})
 	a.pages = newPageReads(a)
+	a.checks = newChecks()
 	a.routes()
 	for pattern, h := range o.Mounts {
 		a.reading(pattern, h)
@@ -277,7 +279,7 @@ func (a *API) routes() {
 	}, a.report)
 	register(a, h, route{
 		id: "watch-worker", method: "GET", path: "/v2/workers/{id}/watch", access: self, tag: workersTag,
-		summary: "Follow the metrics mapping", description: watchDescription, answer: eventsResponse("Events named mapping, dry-run and page; see MappingEvent, DryRunEvent and PageEvent"),
+		summary: "Follow the metrics mapping", description: watchDescription, answer: eventsResponse("Events named mapping, dry-run, page and check; see MappingEvent, DryRunEvent, PageEvent and CheckEvent"),
 	}, a.watch)
 	register(a, h, route{
 		id: "answer-dry-run", method: "POST", path: "/v2/workers/{id}/dry-runs/{run}", access: self, tag: workersTag, maxBody: maxDryRunBody,
@@ -292,6 +294,7 @@ func (a *API) routes() {
 	}, a.removeWorker)
 	a.registerRevoked(h, workersTag)
 	a.registerPages(h, inventoryTag, workersTag)
+	a.registerChecks(h, workersTag)
 
 	a.registerLists(h, inventoryTag)
 	a.registerChanges(h, inventoryTag)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -118,7 +119,7 @@ func (m *fakeMapping) subscribers() int {
 	return len(m.subs)
 }
 
-// fakeInventory knows worker 1 with the credential "cred-1", worker 2 with "cred-2".
+// fakeInventory knows worker 1 with the credential "cred-1", worker 2 with "cred-2", and likewise those of its snapshot.
 type fakeInventory struct {
 	mu         sync.Mutex
 	registered fleet.Registration
@@ -178,7 +179,8 @@ func (i *fakeInventory) Report(_ context.Context, id int64, r fleet.Report) ([]f
 func (i *fakeInventory) Authenticate(id int64, credential string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return !i.removed[id] && (id == 1 && credential == "cred-1" || id == 2 && credential == "cred-2")
+	known := id == 1 || id == 2 || slices.ContainsFunc(i.snapshot.Workers, func(w fleet.Worker) bool { return w.ID == id })
+	return !i.removed[id] && known && credential == fmt.Sprint("cred-", id)
 }
 
 func (i *fakeInventory) Registered(id int64) bool {
@@ -384,6 +386,7 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"POST /v2/metrics/preview":             "",
 		"POST /v2/workers/register":            "workerToken",
 		"POST /v2/workers/{id}/dry-runs/{run}": "workerCredential",
+		"POST /v2/workers/{id}/checks/{run}":   "workerCredential",
 		"POST /v2/workers/{id}/pages/{run}":    "workerCredential",
 		"GET /v2/model-instances/{id}/page":    "",
 		"PUT /v2/workers/{id}/report":          "workerCredential",

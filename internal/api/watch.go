@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. One named page has a PageEvent: the worker reads an engine and answers under /v2/workers/{id}/pages/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
+	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. One named page has a PageEvent: the worker reads an engine and answers under /v2/workers/{id}/pages/{run}. One named check has a CheckEvent: the worker examines itself and answers under /v2/workers/{id}/checks/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
 )
 
 var (
@@ -111,7 +111,7 @@ type stream struct {
 // begin adds a stream and ends an older one of the same worker. The caller must call done.
 func (s *streams) begin(ctx context.Context, workerID int64) (_ context.Context, events <-chan []byte, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	added := &stream{cancel, make(chan []byte, maxDryRuns+maxPages)}
+	added := &stream{cancel, make(chan []byte, maxDryRuns+maxPages+maxWorkerChecks)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID == nil {

@@ -131,6 +131,10 @@ func TestRequests(t *testing.T) {
 		t.Error(err)
 	}
 	check("AllowWorker", seen{"DELETE", "/prefix/v2/revoked-workers/9", "Bearer join", "", "", ""})
+	if err := c.WithToken("cred").AnswerCheck(ctx, 9, "run/1", wire.WorkerCheck{PageError: "x"}); err != nil {
+		t.Error(err)
+	}
+	check("AnswerCheck", seen{"POST", "/prefix/v2/workers/9/checks/run%2F1", "Bearer cred", "", "application/json", `{"now":"0001-01-01T00:00:00Z","page_seconds":0,"page_bytes":0,"page_series":0,"page_error":"x","own":""}`})
 	status, answer = http.StatusOK, `{"items":[{"id":9,"name":"a","cluster_name":"lab","address":"10.0.0.9","revoked_at":"2026-11-30T01:02:03Z"}]}`
 	revoked, err := c.Revoked(ctx)
 	if want := (wire.RevokedWorker{ID: 9, Name: "a", ClusterName: "lab", Address: "10.0.0.9", RevokedAt: time.Date(2026, 11, 30, 1, 2, 3, 0, time.UTC)}); err != nil || !slices.Equal(revoked, []wire.RevokedWorker{want}) {

@@ -29,3 +29,11 @@ func (c *Client) AnswerPage(ctx context.Context, workerID int64, run string, pag
 	})
 	return err
 }
+
+// AnswerCheck answers a CheckEvent; the client's token must be the worker's credential. Status 410 means that nobody waits for it any more.
+func (c *Client) AnswerCheck(ctx context.Context, workerID int64, run string, check wire.WorkerCheck) error {
+	_, err := call[json.RawMessage](ctx, c, request{
+		op: "answer with a check", method: http.MethodPost, path: workerPath(workerID, "checks/"+url.PathEscape(run)), body: check, auth: authWorker,
+	})
+	return err
+}

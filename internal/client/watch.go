@@ -27,6 +27,8 @@ type Events struct {
 	DryRun func(wire.DryRunEvent) error
 	// Page takes each request for an engine's page; nil: none are.
 	Page func(wire.PageEvent) error
+	// Check takes each request to examine the worker; nil: none are.
+	Check func(wire.CheckEvent) error
 }
 
 // Watch follows the mapping: it passes the events on the worker's watch stream to handle until the stream ends. generation is the one the worker has; the server then sends its own at once if it differs (-1 always
@@ -80,6 +82,8 @@ func (c *Client) Watch(ctx context.Context, workerID, generation int64, handle E
 			err = decode(c, r, ev, handle.DryRun)
 		case ev.name == "page" && handle.Page != nil:
 			err = decode(c, r, ev, handle.Page)
+		case ev.name == "check" && handle.Check != nil:
+			err = decode(c, r, ev, handle.Check)
 		default: // a newer server's
 		}
 		if err != nil {

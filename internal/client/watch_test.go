@@ -172,3 +172,23 @@ func TestWatchDeliversDryRuns(t *testing.T) {
 		}
 	})
 }
+
+func TestWatchDeliversRequestsForChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := stream(t, func(w io.Writer) {
+			say(w, "event: check\ndata: {\"id\":\"a\",\"timeout_ms\":7000,\"log\":true}\n\n")
+			say(w, "event: check\ndata: {\"id\":7}\n\n")
+		})
+		var got []wire.CheckEvent
+		err := c.Watch(t.Context(), 1, -1, client.Events{Check: func(ev wire.CheckEvent) error {
+			got = append(got, ev)
+			return nil
+		}})
+		if diff := cmp.Diff([]wire.CheckEvent{{ID: "a", TimeoutMillis: 7000, Log: true}}, got); diff != "" {
+			t.Error(diff)
+		}
+		if e, ok := errors.AsType[*client.Error](err); !ok || !strings.Contains(e.Detail, "check event") {
+			t.Errorf("a malformed one: %v", err)
+		}
+	})
+}

@@ -26,5 +26,9 @@ func scrapeTimes(h http.Header) (fetch, translate time.Duration) {
 	if seconds, err := strconv.ParseFloat(h.Get(timeoutHeader), 64); err == nil && seconds > 0 && !math.IsNaN(seconds) {
 		timeout = time.Duration(min(seconds, maxTimeout.Seconds()) * float64(time.Second))
 	}
-	return time.Duration(fetchShare * float64(timeout)), time.Duration(translateShare * float64(timeout))
+	return share(fetchShare, timeout), share(translateShare, timeout)
+}
+
+func share(of float64, timeout time.Duration) time.Duration {
+	return time.Duration(of * float64(timeout))
 }

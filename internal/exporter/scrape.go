@@ -111,22 +111,33 @@ func parseSwitch(query url.Values, name string) (bool, error) {
 }
 
 func (e *Exporter) writeUnified(w *exposition.Writer, s scrape) []outcome {
-	outcomes := e.scrape(s, func(o *outcome, src *translate.Source) {
+	outcomes, results := e.scrapeUnified(s)
+	translate.Merge(w, s.compiled.Families(), results...)
+	e.writeOwn(w, s, outcomes)
+	return outcomes
+}
+
+// scrapeUnified returns what the mapping makes of the pages of all engines.
+func (e *Exporter) scrapeUnified(s scrape) (outcomes []outcome, results []*translate.Result) {
+	outcomes = e.scrape(s, func(o *outcome, src *translate.Source) {
 		u := o.fetch.translate(s.compiled, src, func(u unifiedPage) { e.countPage(o.state, u) })
 		o.result, o.stats, o.fed, o.countable = u.result, u.stats, u.fed, u.countable
 	})
-	results := make([]*translate.Result, 0, len(outcomes))
+	results = make([]*translate.Result, 0, len(outcomes))
 	for _, o := range outcomes {
 		if o.result != nil {
 			results = append(results, o.result)
 		}
 	}
-	translate.Merge(w, s.compiled.Families(), results...)
+	return outcomes, results
+}
+
+// writeOwn writes all metrics but those of engines under unified names.
+func (e *Exporter) writeOwn(w *exposition.Writer, s scrape, outcomes []outcome) {
 	worker := exposition.RenderLabels(identityPairs(s.identity)...)
 	statuses := e.writeCollectors(w, worker)
 	writeSelfMetrics(w, worker, outcomes, statuses, s.generation)
 	e.writeProcess(w)
-	return outcomes
 }
 
 func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {

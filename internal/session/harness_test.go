@@ -48,6 +48,8 @@ type remote struct {
 	answered     map[string]wire.DryRunResult // by run
 	pages        chan wire.PageEvent
 	sentPages    map[string]wire.InstancePage // by run
+	checks       chan wire.CheckEvent
+	sentChecks   map[string]wire.WorkerCheck // by run
 	before       func(ctx context.Context, what string)
 }
 
@@ -57,7 +59,8 @@ func newRemote() *remote {
 	return &remote{
 		status: map[string]int{}, times: map[string][]time.Time{}, interval: 60, event: wire.MappingEvent{Default: true},
 		dryRuns: make(chan wire.DryRunEvent), answered: map[string]wire.DryRunResult{},
-		pages: make(chan wire.PageEvent), sentPages: map[string]wire.InstancePage{}, before: func(context.Context, string) {},
+		pages: make(chan wire.PageEvent), sentPages: map[string]wire.InstancePage{},
+		checks: make(chan wire.CheckEvent), sentChecks: map[string]wire.WorkerCheck{}, before: func(context.Context, string) {},
 	}
 }
 
@@ -152,6 +155,10 @@ func (r *remote) Watch(ctx context.Context, m Membership, generation int64, hand
 			if err := handle.Page(ev); err != nil {
 				return err
 			}
+		case ev := <-r.checks:
+			if err := handle.Check(ev); err != nil {
+				return err
+			}
 		case <-ended:
 			return &client.Error{Op: "watch", URL: r.URL(), Detail: "the stream ended"}
 		case <-ctx.Done():
@@ -173,6 +180,14 @@ func (r *remote) AnswerPage(ctx context.Context, m Membership, run string, page 
 	return r.request(ctx, "page", func() {
 		r.members = append(r.members, m)
 		r.sentPages[run] = page
+	})
+}
+
+// AnswerCheck implements Server.
+func (r *remote) AnswerCheck(ctx context.Context, m Membership, run string, check wire.WorkerCheck) error {
+	return r.request(ctx, "check", func() {
+		r.members = append(r.members, m)
+		r.sentChecks[run] = check
 	})
 }
 

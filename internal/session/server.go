@@ -19,6 +19,7 @@ type Server interface {
 	Watch(ctx context.Context, m Membership, generation int64, handle client.Events) error
 	AnswerDryRun(ctx context.Context, m Membership, run string, result wire.DryRunResult) error
 	AnswerPage(ctx context.Context, m Membership, run string, page wire.InstancePage) error
+	AnswerCheck(ctx context.Context, m Membership, run string, check wire.WorkerCheck) error
 }
 
 // Membership is what a registration gave the worker.
@@ -52,6 +53,10 @@ func (s overHTTP) AnswerDryRun(ctx context.Context, m Membership, run string, re
 
 func (s overHTTP) AnswerPage(ctx context.Context, m Membership, run string, page wire.InstancePage) error {
 	return s.client.WithToken(m.Credential).AnswerPage(ctx, m.WorkerID, run, page)
+}
+
+func (s overHTTP) AnswerCheck(ctx context.Context, m Membership, run string, check wire.WorkerCheck) error {
+	return s.client.WithToken(m.Credential).AnswerCheck(ctx, m.WorkerID, run, check)
 }
 
 func statusOf(err error) int {

@@ -1,5 +1,5 @@
 // Package session connects a worker to its server. It registers the worker, reports its instances, follows the metrics mapping, answers dry
-// runs and requests for pages, and at the end tells the server that the worker stops.
+// runs, requests for pages and for checks of the worker, and at the end tells the server that the worker stops.
 //
 // It registers again if the server no longer knows the worker. It retries everything else with growing pauses.
 package session
@@ -62,7 +62,7 @@ type Mapping interface {
 // come before the deadline are left out with an error.
 type DryRunFunc func(ctx context.Context, proposed *mapping.Compiled, deadline time.Time) (results []exporter.DryRunResult, generation int64, err error)
 
-// Options configure a Session. All but DryRun, Page, GPUs, TokenFile, StateFile, ReportInterval and Logger are required.
+// Options configure a Session. All but DryRun, Page, Check, Settings, Recent, GPUs, TokenFile, StateFile, ReportInterval and Logger are required.
 type Options struct {
 	Server    Server
 	Identity  Identity
@@ -72,6 +72,11 @@ type Options struct {
 	DryRun DryRunFunc
 	// Page is nil if the worker serves no metrics.
 	Page PageFunc
+	// Check is nil if the worker serves no metrics.
+	Check CheckFunc
+	// Settings returns the flags of this process, Recent its last log records, the oldest first. Nil: none are told.
+	Settings func() []wire.Setting
+	Recent   func() []wire.LogRecord
 	// GPUs returns the worker's GPUs, or nil while they are not known; nil: reports say nothing of GPUs.
 	GPUs func() []fleet.ReportedGPU
 	// Token is the join token, TokenFile the file that it came from. The file is read again for each registration.

@@ -12,7 +12,7 @@ import (
 // stableStream is how long a watch stream must have been open for its end not to lengthen the pauses.
 const stableStream = 10 * time.Second
 
-// watch follows the mapping, and answers dry runs and requests for pages. It returns errUnknown, or nil when ctx ends.
+// watch follows the mapping, and answers dry runs, requests for pages and for checks. It returns errUnknown, or nil when ctx ends.
 //
 // The first stream asks for any generation, not only for newer ones: a server that lost its database counts from 1 again.
 func (s *Session) watch(ctx context.Context, m Membership) error {
@@ -23,6 +23,8 @@ func (s *Session) watch(ctx context.Context, m Membership) error {
 	defer dryRuns.wait()
 	pages := newRequests(maxPages, maxPageTimeout)
 	defer pages.wait()
+	checks := newRequests(maxChecks, maxCheckTimeout)
+	defer checks.wait()
 	events := client.Events{
 		Mapping: func(ev wire.MappingEvent) error {
 			s.logOutcome("watch", nil)
@@ -35,6 +37,10 @@ func (s *Session) watch(ctx context.Context, m Membership) error {
 		},
 		Page: func(ev wire.PageEvent) error {
 			s.startPage(ctx, m, ev, pages)
+			return nil
+		},
+		Check: func(ev wire.CheckEvent) error {
+			s.startCheck(ctx, m, ev, checks)
 			return nil
 		},
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/instances"
 	"github.com/stackscope/stackscope/internal/session"
+	"github.com/stackscope/stackscope/internal/wire"
 )
 
 // Options are the settings of a worker. Start from DefaultOptions.
@@ -87,7 +88,10 @@ type Options struct {
 	GPUBackends []gpu.Backend
 	// ReportInterval is how often the worker reports when nothing changes; 0: as the server says.
 	ReportInterval time.Duration
-	Logger         *slog.Logger // nil: silent
+	// Settings returns the flags of this process, Recent its last log records, the oldest first, for the server's checks. Nil: none are told.
+	Settings func() []wire.Setting
+	Recent   func() []wire.LogRecord
+	Logger   *slog.Logger // nil: silent
 }
 
 // DefaultOptions returns the settings of a worker started without any flag.

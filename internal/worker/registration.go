@@ -28,10 +28,10 @@ func (w *Worker) openSession() {
 	so := session.Options{
 		Server: session.OverHTTP(w.client), Identity: &registration{worker: w, run: rand.Text()}, Instances: w.instances, Mapping: w.follower,
 		Token: o.Token, TokenFile: o.TokenFile, StateFile: w.store.Path(), Ready: w.instances.Ready(),
-		GPUs: w.gpuList.current, ReportInterval: o.ReportInterval, Logger: o.Logger,
+		GPUs: w.gpuList.current, Settings: o.Settings, Recent: o.Recent, ReportInterval: o.ReportInterval, Logger: o.Logger,
 	}
 	if w.exporter != nil {
-		so.DryRun, so.Page = w.exporter.DryRun, w.page
+		so.DryRun, so.Page, so.Check = w.exporter.DryRun, w.page, w.exporter.Check
 	}
 	w.session = session.New(so)
 }
