@@ -54,7 +54,7 @@ func (h *Handler) check(resp *http.Response) error {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
 		return bad(fmt.Sprintf("answered %s: put the credentials into --prometheus-url, as https://USER:PASSWORD@HOST", resp.Status))
 	case http.StatusNotFound:
-		return bad("answered 404: there is no API of Prometheus below this address; see --prometheus-url")
+		return &fault{status: http.StatusBadGateway, kind: "unavailable", missing: true, text: h.Address() + " answered 404: there is no API of Prometheus below this address; see --prometheus-url"}
 	}
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	isJSON := err == nil && kind == "application/json"

@@ -1,6 +1,7 @@
 package externalprom
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -71,6 +72,15 @@ func (p *page) WriteTo(w io.Writer) (written int64, err error) {
 		}
 	}
 	return written, nil
+}
+
+// reader returns a reader of the page, which is valid until free.
+func (p *page) reader() io.Reader {
+	readers := make([]io.Reader, len(p.pieces))
+	for i, piece := range p.pieces {
+		readers[i] = bytes.NewReader(piece)
+	}
+	return io.MultiReader(readers...)
 }
 
 // free gives the memory back.

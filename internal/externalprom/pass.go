@@ -21,10 +21,11 @@ const formType = "application/x-www-form-urlencoded"
 
 // fault is an answer in the form of Prometheus' API.
 type fault struct {
-	status int
-	kind   string // as Prometheus names it
-	text   string
-	retry  bool // trying again may help
+	status  int
+	kind    string // as Prometheus names it
+	text    string
+	retry   bool // trying again may help
+	missing bool // the Prometheus answered 404
 }
 
 func (f *fault) Error() string { return f.text }
