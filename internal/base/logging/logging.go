@@ -12,7 +12,7 @@ import (
 // KeyComponent is the attribute that names the part of the program a line comes from.
 const KeyComponent = "component"
 
-// New returns a logger that writes to w. format is "text" or "json", level is debug, info, warn or error.
+// New returns a logger that writes to w and keeps its last records for Recent. format is "text" or "json", level is debug, info, warn or error.
 func New(w io.Writer, format, level string) (*slog.Logger, error) {
 	var lv slog.Level
 	if err := lv.UnmarshalText([]byte(strings.ToUpper(level))); err != nil {
@@ -21,9 +21,9 @@ func New(w io.Writer, format, level string) (*slog.Logger, error) {
 	opts := &slog.HandlerOptions{Level: lv}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
+		return keepRecent(slog.NewTextHandler(w, opts)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+		return keepRecent(slog.NewJSONHandler(w, opts)), nil
 	}
 	return nil, fmt.Errorf("log format %q: use text or json", format)
 }
@@ -32,7 +32,13 @@ func New(w io.Writer, format, level string) (*slog.Logger, error) {
 // that the other side spoke before it was asked.
 func TakeStandard(logger *slog.Logger) {
 	log.SetFlags(0)
-	log.SetOutput(slog.NewLogLogger(logger.Handler(), slog.LevelInfo).Writer())
+	handler := logger.Handler()
+	if h, ok := handler.(*recentHandler); ok {
+		of := *h
+		of.library = true
+		handler = &of
+	}
+	log.SetOutput(slog.NewLogLogger(handler, slog.LevelInfo).Writer())
 }
 
 // Flags are the logging flags that every command has, with their kong tags.
