@@ -23,6 +23,8 @@ type Env struct {
 	Context        context.Context // ends with the first SIGINT or SIGTERM
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Settings are the flags of the command that runs.
+	Settings []Setting
 }
 
 // Common are the flags of every long-running command.
@@ -59,7 +61,7 @@ func (e *CodeError) Unwrap() error { return e.Err }
 func Main(name, description string, grammar any) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	afterFirst(ctx, stop)
-	os.Exit(run(name, description, grammar, os.Args[1:], &Env{ctx, os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(run(name, description, grammar, os.Args[1:], &Env{Context: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
 }
 
 // oneStop is within which signals count as one. Who stops a program may send it to the process and again to the process' group, as GNU
@@ -124,6 +126,7 @@ func parseAndRun(name, description string, grammar any, args []string, env *Env)
 		return fmt.Errorf("%w; run `%s --help` for help", err, chosen(name, err))
 	}
 	locate(parsed)
+	env.Settings = settings(parsed)
 	parsed.Bind(program)
 	return parsed.Run()
 }
