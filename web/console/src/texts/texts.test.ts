@@ -1,11 +1,13 @@
 import { expect, test } from "vitest";
 import { order } from "../fleet/states";
+import { doctor } from "./en/doctor";
 import { lists } from "./en/lists";
+import { mappingchange } from "./en/mappingchange";
 import { languages, pick } from "./language";
 import { t, type Texts } from ".";
 import { texts as zh } from "./zh";
 
-const en: Texts = { ...t, lists };
+const en: Texts = { ...t, doctor, lists, mappingchange };
 
 type Text = string | ((...args: unknown[]) => string);
 
@@ -30,6 +32,7 @@ const given: Record<string, unknown[]> = {
   "shell.empty": [[mark(0), mark(1)]],
   "shell.unknown": [[mark(0), mark(1)]],
   "shell.ago": [4000],
+  "doctor.leftOut": [2],
 };
 // The unit's name is translated, and its plural is English alone.
 const units: Record<string, unknown[]> = { "format.whole": [3, "day"], "format.behind": ["day", true], "format.one": ["day"] };
@@ -67,7 +70,7 @@ test.each([...chinese])("%s has no English word by accident", (path, text) => {
   if (path === "lists.noGPUsHow") text = (text as string).replace("GPU health", ""); // the title of a dashboard
   const words = say(path, text)
     .replace(/⟦\d⟧/g, "")
-    .replace(/--[a-z-]+(?: all)?|https?:\/\/\S+|(?<!\w)\/[a-z]+/g, "") // flags, addresses, paths
+    .replace(/extends: default|--[a-z-]+(?: all)?|https?:\/\/\S+|(?<!\w)\/[a-z]+/g, "") // lines of documents, flags, addresses, paths
     .match(/[A-Za-z][\w.+-]*(?:\/s)?/g);
   expect((words ?? []).map((w) => w.replace(/\.$/, "")).filter((w) => !technical.has(w) && !w.startsWith("DATA_DIR"))).toEqual([]);
 });

@@ -1,0 +1,395 @@
+// A change of the mapping: what it would do, the comment, the activation, and its arrival at the workers.
+import "../fleet/fleet.css";
+import "./change.css";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { generationOf, makeChange, tryChange, type Wanted } from "../api/change";
+import { generations, type DryRun, type Generation, type Status } from "../api/mapping";
+import { json, request } from "../api/request";
+import { Time } from "../fleet/time";
+import { c } from "../texts/mappingchange";
+import { Arrival } from "./arrival";
+import { Diff } from "./diff";
+import { DryRunTable, Loss, lossInWords } from "./dryrun";
+import { lossOf } from "./dryrows";
+import { bytesOf, mostAuthor, mostComment, outcomeOf, type Outcome } from "./outcome";
+import { useSeconds } from "./seconds";
+
+export interface ChangeProps {
+  /** The text of the editor, YAML or JSON. */
+  document: string;
+  /** The generation that the text is based on: the change is made only while it is active. */
+  base: number;
+  onApplied(generation: number): void;
+  /** Another generation became active, and the viewer goes on from it with the same text. */
+  onBase?(generation: number): void;
+  onClose?(): void;
+  /** A generation to restore, in place of the document; 0 is the built-in mapping. */
+  restore?: number;
+}
+
+type Trial = { of: string } & ({ state: "running" } | { state: "done"; run: DryRun } | { state: "failed" } | { state: "skipped" });
+
+export function Change({ document: text, base: given, onApplied, onBase, onClose, restore }: ChangeProps) {
+  const [base, setBase] = useState(given);
+  useEffect(() => setBase(given), [given]);
+  const wanted: Wanted = restore === undefined ? { document: text } : { restore };
+  const [trial, setTrial] = useState<Trial>({ of: "", state: "running" });
+  const [outcome, setOutcome] = useState<Outcome>();
+  const [sending, setSending] = useState(false);
+  const [done, setDone] = useState<Status>();
+  const [round, setRound] = useState(0);
+  const section = useRef<HTMLElement>(null);
+  const trying = useRef<AbortController>(undefined);
+  const alive = useRef(true);
+  useEffect(() => {
+    section.current?.focus();
+    return () => {
+      alive.current = false;
+    };
+  }, []);
+
+  useEffect(() => {
+    if (done) return;
+    const abort = (trying.current = new AbortController());
+    setTrial({ of: text, state: "running" });
+    setOutcome(undefined);
+    tryChange(wanted, base, abort.signal).then(
+      (run) => abort.signal.aborted || setTrial({ of: text, state: "done", run }),
+      (e: unknown) => {
+        if (abort.signal.aborted) return;
+        setTrial({ of: text, state: "failed" });
+        setOutcome(outcomeOf(e, false));
+      },
+    );
+    return () => abort.abort();
+  }, [base, round, restore]); // not with each letter: a dry run makes every worker read its engines
+
+  const skip = () => {
+    trying.current?.abort();
+    setTrial({ of: text, state: "skipped" });
+    setOutcome(undefined);
+  };
+  const activate = async (comment: string, author: string) => {
+    setSending(true);
+    setOutcome(undefined);
+    try {
+      const status = await makeChange(wanted, base, comment, author);
+      setDone(status);
+      onApplied(status.generation);
+    } catch (error) {
+      setOutcome(outcomeOf(error, true));
+    }
+    setSending(false);
+  };
+  const takeBase = (generation: number) => {
+    onBase?.(generation);
+    setBase(generation);
+  };
+
+  return (
+    <section class="mc-change" ref={section} tabIndex={-1} aria-labelledby="mc-title">
+      <div class="f-section-head">
+        <h2 id="mc-title">{restore === undefined ? c.title : c.titleRestore(restore)}</h2>
+        <span class="f-dim">{c.basedOn(base)}</span>
+        {onClose && (
+          <button type="button" class="mc-close" onClick={onClose}>
+            {c.close}
+          </button>
+        )}
+      </div>
+      {done ? (
+        <Done status={done} />
+      ) : (
+        <>
+          <h3>{c.dryRun}</h3>
+          <Tried trial={trial} outdated={restore === undefined && trial.of !== text} again={() => setRound(round + 1)} skip={skip} />
+          {outcome && <Trouble outcome={outcome} base={base} again={() => setRound(round + 1)} takeBase={takeBase} />}
+          <Form trial={trial} sending={sending} restoring={restore !== undefined} conflict={outcome?.kind === "conflict"} activate={(comment, author) => void activate(comment, author)} />
+        </>
+      )}
+    </section>
+  );
+}
+
+function Tried({ trial, outdated, again, skip }: { trial: Trial; outdated: boolean; again: () => void; skip: () => void }) {
+  const seconds = useSeconds(trial.state === "running");
+  if (trial.state === "running") {
+    return (
+      <div role="status" aria-busy="true">
+        <p>{c.trying(seconds)}</p>
+        <p class="f-dim">{c.dryRunAbout}</p>
+        <button type="button" onClick={skip}>
+          {c.skip}
+        </button>
+      </div>
+    );
+  }
+  return (
+    <>
+      {outdated && <p class="f-notice">{c.outdated}</p>}
+      {trial.state === "done" && <Result run={trial.run} />}
+      {trial.state === "skipped" && <p class="f-notice">{c.skipped}</p>}
+      <p class="mc-buttons">
+        <button type="button" onClick={again}>
+          {c.tryAgain}
+        </button>
+        {trial.state === "failed" && (
+          <button type="button" onClick={skip}>
+            {c.skip}
+          </button>
+        )}
+      </p>
+    </>
+  );
+}
+
+function Result({ run }: { run: DryRun }) {
+  const none = run.added + run.removed + run.changed === 0;
+  return (
+    <>
+      <Loss run={run} />
+      <p role="status">{run.unchanged ? c.same : none ? c.nothing : c.sums(run.added, run.removed, run.changed)}</p>
+      <DryRunTable run={run} />
+    </>
+  );
+}
+
+const authorKey = "stackscope-author";
+
+function lastAuthor(): string {
+  try {
+    return localStorage.getItem(authorKey) ?? "";
+  } catch {
+    return ""; // storage is turned off
+  }
+}
+
+function keepAuthor(author: string): void {
+  try {
+    localStorage.setItem(authorKey, author);
+  } catch {
+    // storage is turned off
+  }
+}
+
+interface FormProps {
+  trial: Trial;
+  sending: boolean;
+  restoring: boolean;
+  conflict: boolean;
+  activate(comment: string, author: string): void;
+}
+
+function Form({ trial, sending, restoring, conflict, activate }: FormProps) {
+  const [comment, setComment] = useState("");
+  const [author, setAuthor] = useState(lastAuthor);
+  const [asked, setAsked] = useState(false);
+  const [known, setKnown] = useState(false);
+  const input = useRef<HTMLInputElement>(null);
+  const loss = trial.state === "done" ? lossOf(trial.run) : { series: 0, metrics: 0 };
+  const loses = loss.series + loss.metrics > 0;
+  const lost = `${loss.series} ${loss.metrics}`;
+  useEffect(() => setKnown(false), [lost]); // the tick is for these numbers
+  const tooLong = bytesOf(comment) > mostComment || bytesOf(author) > mostAuthor;
+  const tried = trial.state === "done" || trial.state === "skipped";
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (comment.trim() === "" && !asked) {
+      setAsked(true);
+      input.current?.focus();
+      return;
+    }
+    keepAuthor(author.trim());
+    activate(comment.trim(), author.trim());
+  };
+  return (
+    <form class="mc-form" onSubmit={submit}>
+      <Field id="mc-comment" label={c.comment} about={c.commentWhy} text={comment} most={mostComment} set={setComment} input={input} />
+      {asked && comment.trim() === "" && (
+        <p class="mc-hint" role="alert">
+          {c.commentMissing}
+        </p>
+      )}
+      <Field id="mc-author" label={c.author} about={c.authorWhy} text={author} most={mostAuthor} set={setAuthor} />
+      {loses && (
+        <label class="mc-tick">
+          <input type="checkbox" checked={known} onChange={(e) => setKnown(e.currentTarget.checked)} />
+          <strong>{lossInWords(loss.series, loss.metrics)}</strong>
+        </label>
+      )}
+      <p class="mc-buttons">
+        <button type="submit" class="mc-primary" disabled={!tried || sending || tooLong || conflict || (loses && !known)} aria-describedby="mc-wait">
+          {sending ? c.activating : restoring ? c.restoring : c.activate}
+        </button>
+        <span id="mc-wait" class="f-dim">
+          {!tried ? c.waitFirst : loses && !known ? c.tickFirst : ""}
+        </span>
+      </p>
+    </form>
+  );
+}
+
+interface FieldProps {
+  id: string;
+  label: string;
+  about: string;
+  text: string;
+  most: number;
+  set(text: string): void;
+  input?: { current: HTMLInputElement | null };
+}
+
+function Field({ id, label, about, text, most, set, input }: FieldProps) {
+  const bytes = bytesOf(text);
+  return (
+    <div class="mc-field">
+      <label for={id}>{label}</label>
+      <input ref={input ?? null} id={id} value={text} maxLength={most} autocomplete="off" aria-describedby={`${id}-about`} aria-invalid={bytes > most} onInput={(e) => set(e.currentTarget.value)} />
+      <small id={`${id}-about`} class={bytes > most ? "f-wrong" : "f-dim"}>
+        {bytes > most ? c.tooLong(bytes, most) : about}
+      </small>
+    </div>
+  );
+}
+
+interface TroubleProps {
+  outcome: Outcome;
+  base: number;
+  again(): void;
+  takeBase(generation: number): void;
+}
+
+function Trouble({ outcome, base, again, takeBase }: TroubleProps) {
+  switch (outcome.kind) {
+    case "conflict":
+      return <Conflict outcome={outcome} base={base} takeBase={takeBase} />;
+    case "token":
+      return (
+        <Alert title={c.noToken}>
+          <p>{outcome.message}</p>
+          <p>{c.nothingLost}</p>
+          <button type="button" onClick={again}>
+            {c.giveToken}
+          </button>
+        </Alert>
+      );
+    case "faults":
+      return (
+        <Alert title={outcome.faults.length > 0 ? c.faults(outcome.faults.length) : c.failed}>
+          {outcome.faults.length === 0 && <p>{outcome.message}</p>}
+          <ul>
+            {outcome.faults.slice(0, 100).map((f) => (
+              <li key={`${f.line} ${f.pointer} ${f.detail}`}>
+                <code>{f.line === undefined ? f.pointer : c.atLine(f.line, f.pointer)}</code>: {f.detail}
+              </li>
+            ))}
+          </ul>
+        </Alert>
+      );
+    case "unsure":
+      return (
+        <Alert title={c.failed}>
+          <p>{outcome.message}</p>
+          <p>{c.notSure}</p>
+        </Alert>
+      );
+    case "failed":
+      return (
+        <Alert title={c.failed}>
+          <p>{outcome.message}</p>
+          {outcome.retryAfter !== undefined && <p>{c.busy(outcome.retryAfter)}</p>}
+          <p>{c.nothingLost}</p>
+        </Alert>
+      );
+  }
+}
+
+function Alert({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <div class="f-callout tone-bad mc-alert" role="alert">
+      <p>
+        <strong>{title}</strong>
+      </p>
+      {children}
+    </div>
+  );
+}
+
+/** Who was faster, what the difference is, and how to go on. */
+function Conflict({ outcome, base, takeBase }: { outcome: Extract<Outcome, { kind: "conflict" }>; base: number; takeBase(generation: number): void }) {
+  const [active, setActive] = useState<Generation>();
+  const [number, setNumber] = useState(outcome.active);
+  const [shown, setShown] = useState(false);
+  useEffect(() => {
+    let here = true;
+    void activeGeneration().then((found) => {
+      if (!here || !found) return;
+      setNumber(found.generation);
+      setActive(found);
+    });
+    return () => {
+      here = false;
+    };
+  }, [outcome]);
+  return (
+    <Alert title={c.conflict}>
+      {number !== undefined && (
+        <p>
+          {c.conflictNow(number)}{" "}
+          {active && (
+            <span class="f-dim">
+              {active.at !== undefined && <Time at={active.at} />} {active.author !== "" && c.byAuthor(active.author)} {active.comment !== "" && <q>{active.comment}</q>}
+            </span>
+          )}
+        </p>
+      )}
+      {outcome.detail !== "" && <p class="f-dim">{outcome.detail}</p>}
+      {number !== undefined && (
+        <>
+          <p class="mc-buttons">
+            <button type="button" aria-expanded={shown} onClick={() => setShown(!shown)}>
+              {c.showDifference(base, number)}
+            </button>
+            <button type="button" onClick={() => takeBase(number)}>
+              {c.takeBase(number)}
+            </button>
+          </p>
+          <p class="f-dim">{c.takeBaseWhy}</p>
+          {shown && <Diff from={base} to={number} />}
+        </>
+      )}
+    </Alert>
+  );
+}
+
+/** The generation that is active now, with what is known of it; undefined if that could not be read. */
+async function activeGeneration(): Promise<Generation | undefined> {
+  try {
+    const list = await json("/v2/metrics/config/generations?perPage=20", generations);
+    const found = list.items.find((g) => g.active);
+    if (found) return found;
+  } catch {
+    // an older server: the mapping's ETag says the number
+  }
+  try {
+    const response = await request("/v2/metrics/config");
+    const number = generationOf(response);
+    await response.body?.cancel();
+    return number === undefined ? undefined : { generation: number, active: true, default: number === 0, at: undefined, extends: "", author: "", comment: "", restored_from: undefined, metrics: 0, problem: "" };
+  } catch {
+    return undefined;
+  }
+}
+
+function Done({ status }: { status: Status }) {
+  return (
+    <>
+      <p class="mc-done" role="status">
+        {status.unchanged ? c.unchanged(status.generation) : c.applied(status.generation)}
+        {status.vanishing && status.vanishing.series > 0 && <> · {c.vanish(status.vanishing.series)}</>}
+      </p>
+      <Arrival generation={status.generation} />
+    </>
+  );
+}

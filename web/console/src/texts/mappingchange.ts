@@ -1,0 +1,5 @@
+// Texts of a change of the mapping: they are no part of the first download.
+import { instead } from ".";
+import { mappingchange } from "./en/mappingchange";
+
+export const c: typeof mappingchange = instead.mappingchange ?? mappingchange;
