@@ -37,9 +37,25 @@ func (g generations) GenerationBefore(ctx context.Context, number int64) (mapsyn
 	return generation(row), ok, err
 }
 
+// Generation implements mapsync.Store.
+func (g generations) Generation(ctx context.Context, number int64) (mapsync.Generation, bool, error) {
+	row, ok, err := g.Store.Generation(ctx, number)
+	return generation(row), ok, err
+}
+
+// Generations implements mapsync.Store.
+func (g generations) Generations(ctx context.Context, skip, limit int) ([]mapsync.Generation, int, error) {
+	rows, total, err := g.Store.Generations(ctx, skip, limit)
+	list := make([]mapsync.Generation, len(rows))
+	for i, row := range rows {
+		list[i] = mapsync.Generation{Number: row.Number, Default: row.Default, At: row.At, Note: mapsync.Note(row.Note)}
+	}
+	return list, total, err
+}
+
 // AppendGeneration implements mapsync.Store.
-func (g generations) AppendGeneration(ctx context.Context, doc []byte, at time.Time) (mapsync.Generation, error) {
-	row, err := g.Store.AppendGeneration(ctx, doc, at)
+func (g generations) AppendGeneration(ctx context.Context, doc []byte, at time.Time, note mapsync.Note) (mapsync.Generation, error) {
+	row, err := g.Store.AppendGeneration(ctx, doc, at, store.Note(note))
 	if err != nil {
 		err = fmt.Errorf("%w: %w", fleet.ErrNotStored, err)
 		g.recordFailure(ctx, err)
@@ -62,12 +78,12 @@ func (p mappingAPI) Current() api.Generation {
 
 // Publish implements api.Mapping.
 func (p mappingAPI) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (api.Change, error) {
-	return change(p.Publisher.Publish(ctx, doc, condition(ifGeneration)))
+	return change(p.Publisher.Publish(ctx, doc, mapsync.Change{IfGeneration: condition(ifGeneration)}))
 }
 
 // Reset implements api.Mapping.
 func (p mappingAPI) Reset(ctx context.Context, ifGeneration int64) (api.Change, error) {
-	return change(p.Publisher.Reset(ctx, condition(ifGeneration)))
+	return change(p.Publisher.Reset(ctx, mapsync.Change{IfGeneration: condition(ifGeneration)}))
 }
 
 func condition(ifGeneration int64) int64 {
