@@ -49,11 +49,12 @@ type versionKey struct {
 	version string
 }
 
-// Compile makes a document ready for use.
+// Compile makes a document ready for use: of an overlay the effective one.
 func Compile(d *Document) (*Compiled, error) {
 	if d == nil {
 		return nil, errors.New("compile mapping: there is no document; take mapping.Default")
 	}
+	d = d.Effective()
 	c := &Compiled{
 		families: make([]Family, len(d.families)),
 		index:    make(map[string]int, len(d.families)),

@@ -54,7 +54,7 @@ func (p *jsonParser) value(depth int) (*node, *Fault) {
 	if err != nil {
 		return nil, jsonFault(p.data, err)
 	}
-	n := &node{line: p.lineOfToken()}
+	n := &node{line: p.lineOfToken(), seq: p.budget.nodes}
 	switch token := token.(type) {
 	case json.Delim:
 		if token == '{' {

@@ -134,6 +134,47 @@ func TestDecode_SameFaultsInJSONAndYAML(t *testing.T) {
 	}
 }
 
+// Lines of JSON are counted to the value or the key that is wrong, whatever the document's line ends are.
+func TestDecode_LinesOfJSON(t *testing.T) {
+	const text = `
+{
+  "gpustack_metrics": {
+    "a": {"type": "gauge", "description": "a\nb\u000a"},
+    "b": {
+      "type":
+
+        "gague"
+    },
+    "b": {"type": "gauge"}},
+  "runtime_mapping": {"vLLM": {"*": {
+    "n": [
+      "a",
+      "c"
+    ]
+  }}}
+}`
+	want := []string{
+		`line 8: /gpustack_metrics/b/type: found "gague"`,
+		`line 10: /gpustack_metrics/b: found the key "b" again`,
+		`line 14: /runtime_mapping/vLLM/*/n/1: found "c"`,
+	}
+	for _, text := range []string{text, "\ufeff" + text, strings.ReplaceAll(text, "\n", "\r\n")} {
+		faults := faultsOf(t, []byte(text))
+		if len(faults) != len(want) {
+			t.Fatalf("%d faults: %v", len(faults), faults)
+		}
+		for i, fault := range faults {
+			if !strings.HasPrefix(fault.String(), want[i]) {
+				t.Errorf("fault %q, want %q", fault, want[i])
+			}
+		}
+	}
+	// A document on one line says so, too.
+	if got := faultsOf(t, []byte(`{"gpustack_metrics": 1, "runtime_mapping": {}}`))[0].Line; got != 1 {
+		t.Errorf("line %d of a document of one line", got)
+	}
+}
+
 func TestDecode_Bounds(t *testing.T) {
 	many := func(n int, format string) string {
 		var b strings.Builder
@@ -213,7 +254,9 @@ func TestDecode_GoodDocuments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		roundTrip(t, mustDecode(t, string(data)))
+		doc := mustDecode(t, string(data))
+		roundTrip(t, doc)
+		roundTrip(t, doc.Effective())
 	}
 }
 

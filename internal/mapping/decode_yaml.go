@@ -74,7 +74,7 @@ func fromYAML(y *yaml.Node, b *budget, depth int) (*node, *Fault) {
 	if fault := b.take(depth); fault != nil {
 		return nil, fault
 	}
-	n := &node{line: y.Line}
+	n := &node{line: y.Line, seq: b.nodes}
 	switch y.Kind {
 	case yaml.MappingNode:
 		n.kind = kindObject

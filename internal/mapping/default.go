@@ -8,7 +8,7 @@ import (
 
 // defaultDocument is decoded once; a test decodes the embedded file, so it cannot fail in a build that passed.
 var defaultDocument = sync.OnceValue(func() *Document {
-	doc, err := Decode(configs.MetricsConfig)
+	doc, err := decode(configs.MetricsConfig, nil)
 	if err != nil {
 		panic("built-in metrics configuration: " + err.Error())
 	}

@@ -23,6 +23,7 @@ const (
 	keyAliases     = "name_aliases"
 	keyUnit        = "unit"           // of a metric; GPUStack reads it nowhere
 	keyQueries     = "metric_queries" // of GPUStack; not used here
+	keyExtends     = "extends"
 )
 
 // Keys of a target.
@@ -55,7 +56,10 @@ const (
 
 // Document is a valid mapping document. It is immutable and keeps its author's order and spelling.
 type Document struct {
-	root     *node
+	root *node
+	// effective is what an overlay comes to, nil of other documents. The fields below are of other documents alone.
+	effective *Document
+
 	families []definition
 	runtimes []runtimeMapping
 	aliases  map[string][]alias // by runtime
@@ -109,11 +113,23 @@ type target struct {
 }
 
 // Decode reads a document in JSON (its first byte is { or [) or YAML. It is strict: the error of a faulty document is
-// Faults with every fault, or with one where the syntax is broken.
-func Decode(data []byte) (*Document, error) {
+// Faults with every fault, or with one where the syntax is broken. A document with extends: default is an overlay, which is valid
+// if the built-in document with its changes is.
+func Decode(data []byte) (*Document, error) { return decode(data, Default) }
+
+// decode is Decode with another built-in document; nil: there is none.
+func decode(data []byte, builtin func() *Document) (*Document, error) {
 	root, fault := parse(data)
 	if fault != nil {
 		return nil, Faults{*fault}
+	}
+	return valid(root, builtin)
+}
+
+// valid turns a tree into a document.
+func valid(root *node, builtin func() *Document) (*Document, error) {
+	if builtin != nil && root.key(keyExtends) != nil {
+		return validOverlay(root, builtin())
 	}
 	v := validator{}
 	doc := v.document(root)

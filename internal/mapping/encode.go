@@ -57,6 +57,8 @@ func appendJSON(b *bytes.Buffer, n *node) error {
 		b.Truncate(b.Len() - 1) // Encode's newline
 	case kindNumber, kindBool:
 		b.WriteString(n.text) // checked when the document was
+	case kindNull: // of an overlay
+		b.WriteString("null")
 	default:
 		return fmt.Errorf("a valid document holds no value like %s", n.what())
 	}
@@ -96,6 +98,8 @@ func toYAML(n *node) *yaml.Node {
 		return y
 	case kindNumber, kindBool:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: n.text}
+	case kindNull: // of an overlay
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 	default:
 		y := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.text}
 		if n.text == anyVersion {

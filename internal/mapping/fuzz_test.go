@@ -9,7 +9,8 @@ import (
 	"github.com/stackscope/stackscope/configs"
 )
 
-// FuzzDecode: no input panics; what is accepted keeps its meaning through both encodings and compiles.
+// FuzzDecode: no input panics; what is accepted keeps its meaning through both encodings and compiles. An overlay and its effective
+// document are both such.
 func FuzzDecode(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*.*.*")
 	if err != nil {
@@ -33,11 +34,23 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		roundTrip(t, doc)
+		effective := doc.Effective()
+		roundTrip(t, effective)
+		if effective.Extends() != "" || effective.Effective() != effective || (effective == doc) != (doc.Extends() == "") {
+			t.Fatalf("a document that extends %q has an effective one that extends %q", doc.Extends(), effective.Extends())
+		}
+		if overlay, err := doc.AsOverlay(); err == nil {
+			roundTrip(t, overlay)
+			roundTrip(t, overlay.Effective())
+		}
 		c, err := Compile(doc)
 		if err != nil {
 			t.Fatalf("Compile: %v", err)
 		}
-		for _, r := range doc.runtimes {
+		if v := Vanishing(c, c); v != nil {
+			t.Fatalf("without a change vanishes %v", v)
+		}
+		for _, r := range effective.runtimes {
 			for _, version := range []string{"", "0.9.2rc2.dev4+gabc", "dev"} {
 				for native, targets := range c.Plan(r.name, version).natives {
 					for _, target := range targets {

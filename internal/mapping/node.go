@@ -1,6 +1,10 @@
 package mapping
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+	"strings"
+)
 
 // kind is the JSON type of a node, or what YAML has besides.
 type kind uint8
@@ -23,7 +27,10 @@ type node struct {
 	tag     string   // of a tagged value: the YAML tag
 	members []member // of an object
 	items   []*node  // of an array
-	line    int      // from 1
+	line    int      // from 1; 0: not known
+	seq     int      // the place in the document, to compare
+	builtin bool     // in an overlay's tree: of the built-in document
+	spelled string   // of a key of an overlay that the built-in document spells otherwise: how the overlay does
 	empty   bool     // of a YAML document: nothing is written there
 }
 
@@ -90,6 +97,29 @@ func (n *node) key(name string) *node {
 	}
 	return nil
 }
+
+// member returns the first member of an object whose key has a canonical name, or nil.
+func (n *node) member(name string, canonical func(string) string) *member {
+	if n == nil {
+		return nil
+	}
+	for i, m := range n.members {
+		if m.key.kind == kindString && canonical(m.key.text) == name {
+			return &n.members[i]
+		}
+	}
+	return nil
+}
+
+// lower spells a boolean as JSON does. A tree that is valid already is only read.
+func (n *node) lower() {
+	if lower := strings.ToLower(n.text); lower != n.text {
+		n.text = lower
+	}
+}
+
+// spelling returns a key as the document's author wrote it.
+func (n *node) spelling() string { return cmp.Or(n.spelled, n.text) }
 
 // equal compares two trees, lines left out.
 func (n *node) equal(o *node) bool {

@@ -71,6 +71,7 @@ func (v *validator) targetObject(p pointer, n *node) target {
 	}
 	if r.target.family != "" {
 		r.combinations()
+		v.takeMisfits(p, n, r.target.family, before)
 	}
 	if r.since != "" || r.until != "" {
 		r.target.versions = r.versionBounds()
@@ -130,7 +131,7 @@ func (r *targetReader) field(f field) {
 		r.until = r.version(f)
 	case keyFallback:
 		if r.is(kindBool, f.at, f.value, "true or false") {
-			f.value.text = strings.ToLower(f.value.text)
+			f.value.lower()
 			r.target.fallback = f.value.text == "true"
 		}
 	case keyApprox:
@@ -362,7 +363,7 @@ const approximate = "close, not equal"
 func (r *targetReader) approx(f field) {
 	switch f.value.kind {
 	case kindBool:
-		f.value.text = strings.ToLower(f.value.text)
+		f.value.lower()
 		if f.value.text == "true" {
 			r.target.approx = approximate
 		}
@@ -381,7 +382,7 @@ func (v *validator) aliases(p pointer, n *node) {
 	if !v.is(kindObject, p, n, "an object of runtime names") {
 		return
 	}
-	for f := range v.fields(p, n, asWritten) {
+	for f := range v.fields(p, n, v.ofOverlay(strings.ToLower)) {
 		if f.name == "" || len(f.name) > maxNameBytes {
 			v.fault(f.at, f.key, "found a runtime name of %d bytes, allowed are 1 to %d", len(f.name), maxNameBytes)
 		}

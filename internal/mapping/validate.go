@@ -1,13 +1,10 @@
 package mapping
 
 import (
-	"fmt"
-	"iter"
 	"reflect"
 	"strings"
 
 	"github.com/stackscope/stackscope/internal/catalog"
-	"github.com/stackscope/stackscope/internal/exposition"
 )
 
 // Bounds of a document's parts.
@@ -20,6 +17,9 @@ const (
 // validator turns a tree into a document and collects every fault on the way.
 type validator struct {
 	faults Faults
+	seqs   []int // of the nodes of faults
+	// overlay is nil of a document that is none.
+	overlay *overlay
 	// suggestions counts the searches for a nearest name, which are the costly part of a fault.
 	suggestions int
 
@@ -32,116 +32,6 @@ type validator struct {
 	// runtimes holds the runtimes of runtime_mapping in small letters; nil without it.
 	runtimes     map[string]bool
 	runtimeNames []string
-}
-
-// fault adds a fault. The node gives the line.
-func (v *validator) fault(p pointer, n *node, format string, args ...any) {
-	if len(v.faults) >= MaxFaults {
-		return
-	}
-	fault := Fault{Pointer: string(p), Detail: fmt.Sprintf(format, args...)}
-	if n != nil {
-		fault.Line = n.line
-	}
-	v.faults = append(v.faults, fault)
-}
-
-// wrongType adds the fault of a value that has another type than the allowed one.
-func (v *validator) wrongType(p pointer, n *node, allowed string) {
-	if n.kind == kindAlias {
-		allowed += ", written out"
-	}
-	v.fault(p, n, "found %s, allowed is %s", n.what(), allowed)
-}
-
-// is checks a node's kind.
-func (v *validator) is(k kind, p pointer, n *node, allowed string) bool {
-	if n.kind == k {
-		return true
-	}
-	v.wrongType(p, n, allowed)
-	return false
-}
-
-// field is a member of an object with its place.
-type field struct {
-	at    pointer
-	name  string
-	key   *node
-	value *node
-}
-
-// fields yields the members of an object whose keys are strings and there for the first time; others are faults.
-// Canonical names the key under which two spellings are the same.
-func (v *validator) fields(p pointer, n *node, canonical func(string) string) iter.Seq[field] {
-	return func(yield func(field) bool) {
-		first := make(map[string]string, len(n.members))
-		for _, m := range n.members {
-			f, ok := v.field(p, m, canonical, first)
-			if ok && !yield(f) {
-				return
-			}
-		}
-	}
-}
-
-// field checks a member's key. First holds the keys before it by their canonical names.
-func (v *validator) field(p pointer, m member, canonical func(string) string, first map[string]string) (field, bool) {
-	if m.key.kind != kindString {
-		at := p
-		if m.key.text != "" {
-			at = p.key(m.key.text)
-		}
-		v.fault(at, m.key, "found %s as a key, allowed is a string%s", m.key.what(), keyHint(m.key))
-		return field{}, false
-	}
-	f := field{at: p.key(m.key.text), name: m.key.text, key: m.key, value: m.value}
-	before, again := first[canonical(f.name)]
-	switch {
-	case again && before == f.name:
-		v.fault(f.at, f.key, "found the key %s again, allowed is each key once", quote(f.name))
-	case again:
-		v.fault(f.at, f.key, "found %s besides %s, allowed is one spelling of a name", quote(f.name), quote(before))
-	default:
-		first[canonical(f.name)] = f.name
-	}
-	return f, !again
-}
-
-func keyHint(key *node) string {
-	switch key.kind {
-	case kindNumber, kindBool, kindNull:
-		return "; quote it"
-	default:
-		return ""
-	}
-}
-
-func asWritten(key string) string { return key }
-
-func (v *validator) unknownKey(f field, allowed ...string) {
-	v.fault(f.at, f.key, "found the unknown key %s, allowed %s%s", quote(f.name), listed(allowed), v.suggest(f.name, allowed))
-}
-
-// listed writes "is a" or "are a, b".
-func listed(allowed []string) string {
-	if len(allowed) == 1 {
-		return "is only " + quote(allowed[0])
-	}
-	return "are " + strings.Join(allowed, ", ")
-}
-
-// metricName checks a key or target that must be a metric name.
-func (v *validator) metricName(name string, p pointer, n *node) bool {
-	switch {
-	case len(name) > maxNameBytes:
-		v.fault(p, n, "found a name of %d bytes, allowed are %d", len(name), maxNameBytes)
-	case !exposition.ValidMetricName(name):
-		v.fault(p, n, "found %s, allowed is a metric name: letters, digits, _ and :, no digit first", quote(name))
-	default:
-		return true
-	}
-	return false
 }
 
 func (v *validator) document(root *node) *Document {
@@ -159,7 +49,7 @@ func (v *validator) document(root *node) *Document {
 	v.doc.aliases = map[string][]alias{}
 	for _, key := range []string{keyMetrics, keyMapping} {
 		if root.get(key) == nil {
-			v.fault("", root, "found no key %q, required is an object of that name", key)
+			v.fault("", root, "found no key %q, required is an object of that name, or %s: %s, which adds to the built-in document", key, keyExtends, ExtendsDefault)
 		}
 	}
 	for f := range v.fields("", root, asWritten) {
@@ -174,8 +64,10 @@ func (v *validator) document(root *node) *Document {
 			if v.is(kindObject, f.at, f.value, "an object") {
 				v.unused(f.at, f.value)
 			}
+		case keyExtends:
+			v.extends(f)
 		default:
-			v.unknownKey(f, keyMetrics, keyMapping, keyAliases, keyQueries)
+			v.unknownKey(f, keyMetrics, keyMapping, keyAliases, keyQueries, keyExtends)
 		}
 	}
 	return v.doc
@@ -220,7 +112,11 @@ func (v *validator) metrics(p pointer, n *node) {
 		return
 	}
 	if len(n.members) > maxFamilies {
-		v.fault(p, n, "found %d metrics, allowed are %d", len(n.members), maxFamilies)
+		besides := ""
+		if v.overlay != nil {
+			besides = ", built-in ones included"
+		}
+		v.fault(p, n, "found %d metrics%s, allowed are %d", len(n.members), besides, maxFamilies)
 		return
 	}
 	samples := sampleNames{}
@@ -253,6 +149,7 @@ func (v *validator) definition(metric field) (definition, bool) {
 		switch f.name {
 		case keyType:
 			def.typ = v.metricType(f.at, f.value)
+			v.overrides(metric.name, f)
 		case keyDescription:
 			def.described = true
 			def.description = v.description(f.at, f.value)
@@ -301,7 +198,7 @@ func (v *validator) mapping(p pointer, n *node) {
 	if !v.is(kindObject, p, n, "an object of runtime names") {
 		return
 	}
-	for f := range v.fields(p, n, asWritten) {
+	for f := range v.fields(p, n, v.ofOverlay(strings.ToLower)) {
 		if f.name == "" || len(f.name) > maxNameBytes {
 			v.fault(f.at, f.key, "found a runtime name of %d bytes, allowed are 1 to %d", len(f.name), maxNameBytes)
 		}
@@ -313,7 +210,7 @@ func (v *validator) mapping(p pointer, n *node) {
 
 func (v *validator) ranges(p pointer, n *node) []rangeMapping {
 	var ranges []rangeMapping
-	for f := range v.fields(p, n, asWritten) {
+	for f := range v.fields(p, n, v.ofOverlay(spaceless)) {
 		r := rangeMapping{any: f.name == anyVersion}
 		if !r.any {
 			versions, err := parseRange(f.name)
@@ -335,6 +232,10 @@ func (v *validator) entries(p pointer, n *node) []entry {
 	var entries []entry
 	for f := range v.fields(p, n, withoutTotal) {
 		v.metricName(f.name, f.at, f.key)
+		if f.value.kind == kindNull {
+			v.removal(f)
+			continue
+		}
 		entries = append(entries, entry{native: withoutTotal(f.name), targets: v.targets(f.at, f.value)})
 	}
 	return entries
@@ -355,7 +256,7 @@ func (v *validator) unused(p pointer, n *node) {
 	case kindNumber:
 		v.number(p, n, "a number")
 	case kindBool:
-		n.text = strings.ToLower(n.text)
+		n.lower()
 	default:
 		v.wrongType(p, n, "an object, a list, a string, a number or a boolean")
 	}
@@ -391,6 +292,7 @@ func (v *validator) target(targets []target, p pointer, n *node, allowed string)
 	if t.family == "" {
 		return targets
 	}
+	v.misfit(p, n, t.family)
 	for _, before := range targets {
 		if before.family == t.family && sameMatch(before, t) {
 			v.fault(p, n, "found the target %s again, allowed is each target once, or again with another %s", quote(t.family), keyMatch)
@@ -422,7 +324,11 @@ func (v *validator) reference(p pointer, n *node) string {
 	}
 	name := withoutTotal(n.text)
 	if v.known != nil && !v.known[name] {
-		v.fault(p, n, "found %s, which %s does not define%s", quote(n.text), keyMetrics, v.suggest(n.text, v.names))
+		definers := keyMetrics + " does not define"
+		if v.overlay != nil {
+			definers = "neither " + keyMetrics + " nor the built-in document defines"
+		}
+		v.fault(p, n, "found %s, which %s%s", quote(n.text), definers, v.suggest(n.text, v.names))
 		return ""
 	}
 	return name
