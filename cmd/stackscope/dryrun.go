@@ -15,41 +15,95 @@ import (
 
 type mappingDryRun struct {
 	remote
-	File    string        `arg:"" optional:"" help:"Document, JSON or YAML; - is standard input."`
-	Default bool          `help:"Compare with the built-in document."`
-	Timeout time.Duration `help:"How long to wait for workers, 1s to 1m." default:"10s" placeholder:"DURATION"`
-	JSON    bool          `help:"Print JSON."`
+	File    string            `arg:"" optional:"" help:"Document, JSON or YAML; - is standard input. @N is a generation of the server, @active the active one, @default its built-in document."`
+	Merge   bool              `help:"Add to the built-in document and override its entries, as with 'extends: default' in the document."`
+	Default bool              `help:"Try the built-in document."`
+	Restore *generationNumber `help:"Try the document of an earlier generation." placeholder:"N"`
+	Timeout time.Duration     `help:"How long to wait for workers, 1s to 1m." default:"10s" placeholder:"DURATION"`
+	Verbose bool              `short:"v" help:"Print all metrics that vanish by the documents alone, and not only the first ones."`
+	JSON    bool              `help:"Print JSON."`
 }
 
 // Help says what the exit code means.
 func (*mappingDryRun) Help() string {
-	return "Each worker translates its engines' metrics with the active mapping and with this one, and reports the difference. Nothing is changed.\n" +
-		"The exit code is 1 when the document is invalid or the server cannot be reached."
+	return "Each worker translates its engines' metrics with the active mapping and with this one, and reports the difference. Nothing is changed.\n\n" +
+		"Exit codes:\n\n" +
+		"  0  no series would vanish\n" +
+		"  1  the document is invalid or the server cannot be reached\n" +
+		"  3  series would vanish"
 }
 
 func (c *mappingDryRun) Run(e *command.Env) error {
-	if (c.File == "") != c.Default {
-		return errors.New("give a document, or --default")
+	try, err := c.choose(e)
+	if err != nil {
+		return err
 	}
-	var data []byte
-	if !c.Default {
-		var err error
-		if _, data, err = readDocument(e, c.File); err != nil {
-			return err
+	cl, err := c.patient(e)
+	if err != nil {
+		return err
+	}
+	end := showProgress(e, cl)
+	run, err := again(e.Context, func() (wire.MappingDryRun, error) { return try(cl) })
+	end()
+	if err != nil {
+		return explainFaults(e, c.File, err)
+	}
+	lost := vanishingOf(&run)
+	if c.JSON {
+		err = json.NewEncoder(e.Stdout).Encode(run)
+	} else if err = printDryRun(e.Stdout, &run); err == nil && len(lost.Documents) > 0 {
+		fmt.Fprintln(e.Stdout)
+		err = (&vanishing{Documents: lost.Documents}).print(e.Stdout, c.Verbose)
+	}
+	if err == nil && run.Removed > 0 {
+		fmt.Fprintf(e.Stderr, "%s\n", lost.would())
+		err = &command.CodeError{Code: command.CodeRefused, Err: command.ErrSaid}
+	}
+	return err
+}
+
+// choose returns the request for what is to be tried.
+func (c *mappingDryRun) choose(e *command.Env) (func(*client.Client) (wire.MappingDryRun, error), error) {
+	given := 0
+	for _, is := range []bool{c.File != "", c.Default, c.Restore != nil} {
+		if is {
+			given++
 		}
 	}
-	cl, err := c.client(e)
-	if err != nil {
-		return err
+	n, isGeneration, err := generation(c.File)
+	switch {
+	case given != 1:
+		return nil, errors.New("give one of a document, --default and --restore N")
+	case err != nil:
+		return nil, err
+	case c.Merge && (isGeneration || c.File == ""):
+		return nil, errors.New("--merge is for a document in a file")
 	}
-	run, err := cl.TryConfig(e.Context, data, client.Change{IfGeneration: client.AnyGeneration}, c.Timeout)
-	if err != nil {
-		return err
+	o := client.Change{IfGeneration: client.AnyGeneration, Merge: c.Merge}
+	if c.Restore != nil {
+		n, isGeneration = int64(*c.Restore), true
 	}
-	if c.JSON {
-		return json.NewEncoder(e.Stdout).Encode(run)
+	switch {
+	case isGeneration && n == active:
+		return func(cl *client.Client) (wire.MappingDryRun, error) {
+			config, err := cl.GetConfig(e.Context)
+			if err != nil {
+				return wire.MappingDryRun{}, err
+			}
+			return cl.TryConfig(e.Context, config.Document, o, c.Timeout)
+		}, nil
+	case c.Default || isGeneration && n == 0:
+		return func(cl *client.Client) (wire.MappingDryRun, error) { return cl.TryConfig(e.Context, nil, o, c.Timeout) }, nil
+	case isGeneration:
+		return func(cl *client.Client) (wire.MappingDryRun, error) {
+			run, err := cl.TryRestore(e.Context, n, o, c.Timeout)
+			return run, noHistory(err)
+		}, nil
 	}
-	return printDryRun(e.Stdout, &run)
+	_, data, err := readPosted(e, c.File, c.Merge)
+	return func(cl *client.Client) (wire.MappingDryRun, error) {
+		return cl.TryConfig(e.Context, data, o, c.Timeout)
+	}, err
 }
 
 func printDryRun(out io.Writer, run *wire.MappingDryRun) error {

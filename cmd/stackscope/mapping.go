@@ -2,14 +2,18 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
 
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
+	"github.com/stackscope/stackscope/internal/base/terminal"
 	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -24,6 +28,13 @@ type remote struct {
 }
 
 func (r *remote) client(e *command.Env) (*client.Client, error) {
+	return r.connect(e, true)
+}
+
+// patient returns a client for requests that may take longer than those for lists. It keeps no answers.
+func (r *remote) patient(e *command.Env) (*client.Client, error) { return r.connect(e, false) }
+
+func (r *remote) connect(e *command.Env, revalidate bool) (*client.Client, error) {
 	if r.Token.Shown {
 		fmt.Fprintln(e.Stderr, "warning: others on this machine see --token in the list of processes: put it into a file and give --token-file FILE")
 	}
@@ -36,32 +47,38 @@ func (r *remote) client(e *command.Env) (*client.Client, error) {
 			return nil, err
 		}
 	}
-	return client.New(client.Options{BaseURL: r.ServerURL, Token: token, TokenFrom: r.Token.Source(r.TokenFile), CAFile: r.CAFile, Revalidate: true})
+	return client.New(client.Options{BaseURL: r.ServerURL, Token: token, TokenFrom: r.Token.Source(r.TokenFile), CAFile: r.CAFile, Revalidate: revalidate})
 }
 
 type mappingCmd struct {
 	Check     mappingCheck     `cmd:"" help:"Check a document, without a server."`
-	Diff      mappingDiff      `cmd:"" help:"Print the differences between two documents."`
+	Diff      mappingDiff      `cmd:"" help:"Print the differences between two documents, or generations of a server."`
 	Schema    mappingSchema    `cmd:"" help:"Print the JSON Schema of mapping documents."`
 	Default   mappingDefault   `cmd:"" help:"Print the built-in document."`
 	Get       mappingGet       `cmd:"" help:"Print the active document of a server."`
 	Set       mappingSet       `cmd:"" help:"Activate a document on a server and all its workers."`
 	DryRun    mappingDryRun    `cmd:"" help:"Print what a document would change on a server's workers. Nothing is changed."`
 	Reset     mappingReset     `cmd:"" help:"Activate the built-in document again."`
-	Translate mappingTranslate `cmd:"" help:"Print the unified metrics of a saved metrics page."`
+	History   mappingHistory   `cmd:"" help:"Print which documents a server had: when, by whom and why."`
+	Show      mappingShow      `cmd:"" help:"Print the document of a generation."`
+	Restore   mappingRestore   `cmd:"" help:"Activate the document of an earlier generation again."`
+	Unmapped  mappingUnmapped  `cmd:"" help:"Print the metrics of engines that the mapping does not name."`
+	Translate mappingTranslate `cmd:"" help:"Print the unified metrics of a saved metrics page, or of an instance."`
 }
 
 // Help is printed by kong below the usage.
 func (*mappingCmd) Help() string {
 	return `The mapping says which native metric of an engine becomes which unified metric. To change it:
 
-  stackscope mapping default > mapping.yaml          begin with the built-in document, and edit it
-  stackscope mapping check mapping.yaml              find all faults, without a server
-  curl -s http://ENGINE/metrics > page.prom
-  stackscope mapping translate page.prom --runtime vLLM --mapping mapping.yaml --explain
+  stackscope mapping unmapped --yaml > my.yaml       begin with what is not mapped yet, or with an empty file:
+                                                     "extends: default" adds to the built-in document and overrides its entries
+  stackscope mapping check my.yaml                   find all faults, without a server
+  stackscope mapping translate INSTANCE --mapping my.yaml --explain
                                                      see what becomes of each metric of an engine
-  stackscope mapping dry-run mapping.yaml            see what would change on all workers
-  stackscope mapping set mapping.yaml                activate it
+  stackscope mapping dry-run my.yaml                 see what would change on all workers
+  stackscope mapping set my.yaml                     activate it; it asks if series would vanish
+  stackscope mapping history                         see who changed what and why
+  stackscope mapping restore 3                       return to an earlier document
   stackscope mapping reset                           return to the built-in document`
 }
 
@@ -88,37 +105,69 @@ func readFile(e *command.Env, path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// readDocument decodes a document and prints its faults, a line each.
-func readDocument(e *command.Env, path string) (*mapping.Document, []byte, error) {
+// readDocument reads a document. With merge it is taken as one that extends the built-in one. The error of a faulty one is a faultsError.
+func readDocument(e *command.Env, path string, merge bool) (*mapping.Document, []byte, error) {
+	if merge {
+		return decodeFile(e, path, mapping.DecodeOverlay)
+	}
+	return decodeFile(e, path, mapping.Decode)
+}
+
+func decodeFile(e *command.Env, path string, decode func([]byte) (*mapping.Document, error)) (*mapping.Document, []byte, error) {
 	data, err := readFile(e, path, mapping.MaxDocumentBytes)
 	if err != nil {
 		return nil, nil, err
 	}
-	doc, err := mapping.Decode(data)
+	doc, err := decode(data)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
-		for _, f := range faults {
-			fmt.Fprintf(e.Stderr, "%s:%d: %s: %s\n", path, max(f.Line, 1), f.Pointer, f.Detail)
+		list := make([]wire.Fault, len(faults))
+		for i, f := range faults {
+			list[i] = wire.Fault{Pointer: f.Pointer, Detail: f.Detail, Line: f.Line}
 		}
-		return nil, nil, fmt.Errorf("%s has %d faults", path, len(faults))
+		return nil, data, &faultsError{path, list}
 	}
 	return doc, data, err
 }
 
-type mappingCheck struct {
-	File string `arg:"" help:"Document, JSON or YAML; - reads standard input."`
+// faultsError is the error of a faulty document.
+type faultsError struct {
+	path   string
+	faults []wire.Fault
 }
 
-func (c *mappingCheck) Run(e *command.Env) error {
-	doc, _, err := readDocument(e, c.File)
-	if err != nil {
+func (f *faultsError) Error() string {
+	return fmt.Sprintf("%s has %s", f.path, count(len(f.faults), "fault"))
+}
+
+// printFaults prints the faults of a faultsError in the order of their lines, as compilers do: FILE:LINE: POINTER: DETAIL.
+func printFaults(e *command.Env, err error) error {
+	f, ok := errors.AsType[*faultsError](err)
+	if !ok {
 		return err
 	}
-	compiled, err := mapping.Compile(doc)
-	if err != nil {
-		return err
+	slices.SortStableFunc(f.faults, func(a, b wire.Fault) int { return cmp.Compare(a.Line, b.Line) })
+	for _, fault := range f.faults {
+		at := f.path
+		if fault.Line > 0 {
+			at += ":" + strconv.Itoa(fault.Line)
+		}
+		if fault.Pointer != "" {
+			at += ": " + fault.Pointer
+		}
+		fmt.Fprintf(e.Stderr, "%s: %s\n", terminal.Printable(at), terminal.Printable(fault.Detail))
 	}
-	_, err = fmt.Fprintf(e.Stdout, "%s is good: %d unified metrics\n", c.File, len(compiled.Families()))
 	return err
+}
+
+// count writes a number and what is counted.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	if what != "series" {
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
 }
 
 type mappingDefault struct {
@@ -153,65 +202,40 @@ func printDocument(w io.Writer, doc *mapping.Document, asJSON bool) error {
 
 type mappingGet struct {
 	remote
-	JSON bool `help:"Print JSON."`
+	Effective bool `help:"Of a document that extends the built-in one, print the whole document that workers get."`
+	JSON      bool `help:"Print JSON."`
 }
 
 func (c *mappingGet) Run(e *command.Env) error {
-	cl, err := c.client(e)
+	cl, err := c.patient(e)
 	if err != nil {
 		return err
 	}
-	config, err := cl.GetConfig(e.Context)
+	get := cl.GetConfig
+	if c.Effective {
+		get = cl.GetEffectiveConfig
+	}
+	config, err := get(e.Context)
 	if err != nil {
 		return err
 	}
-	doc, err := mapping.Decode(config.Document)
-	if err != nil {
-		return fmt.Errorf("the server's document: %w", err)
-	}
-	return printDocument(e.Stdout, doc, c.JSON)
+	return printReceived(e.Stdout, config.Document, c.JSON)
 }
 
-type mappingSet struct {
-	remote
-	File string `arg:"" help:"Document, JSON or YAML; - is standard input."`
-}
-
-func (c *mappingSet) Run(e *command.Env) error {
-	_, data, err := readDocument(e, c.File)
+// printReceived prints a document of a server, whose version may be another one: nothing of it is judged.
+func printReceived(w io.Writer, data []byte, asJSON bool) error {
+	if asJSON {
+		var out bytes.Buffer
+		if err := json.Indent(&out, data, "", "  "); err != nil {
+			return fmt.Errorf("the server's document: %w", err)
+		}
+		out.WriteByte('\n')
+		_, err := w.Write(out.Bytes())
+		return err
+	}
+	doc, err := mapping.Decode(data)
 	if err != nil {
-		return err
+		return fmt.Errorf("the server's document cannot be printed as YAML, because this program does not understand it; --json prints it: %w", err)
 	}
-	cl, err := c.client(e)
-	if err != nil {
-		return err
-	}
-	status, err := cl.SetConfig(e.Context, data, client.Change{IfGeneration: client.AnyGeneration})
-	if err != nil {
-		return err
-	}
-	return printStatus(e, status)
-}
-
-type mappingReset struct{ remote }
-
-func (c *mappingReset) Run(e *command.Env) error {
-	cl, err := c.client(e)
-	if err != nil {
-		return err
-	}
-	status, err := cl.ResetConfig(e.Context, client.Change{IfGeneration: client.AnyGeneration})
-	if err != nil {
-		return err
-	}
-	return printStatus(e, status)
-}
-
-func printStatus(e *command.Env, s wire.MappingStatus) error {
-	if s.Unchanged {
-		_, err := fmt.Fprintf(e.Stdout, "generation %d is active already: nothing changed\n", s.Generation)
-		return err
-	}
-	_, err := fmt.Fprintf(e.Stdout, "generation %d is active, sent to %d workers\n", s.Generation, s.Workers)
-	return err
+	return printDocument(w, doc, false)
 }

@@ -43,13 +43,13 @@ func (t *Table) Flush() error {
 		if strings.Contains(line, "\t") {
 			cells := strings.Split(line, "\t")
 			for i := range cells {
-				cells[i] = printable(cells[i])
+				cells[i] = Printable(cells[i])
 			}
 			block = append(block, cells)
 			continue
 		}
 		flush()
-		for _, part := range wrap(printable(line), t.screen.Width) {
+		for _, part := range wrap(Printable(line), t.screen.Width) {
 			out.WriteString(part + "\n")
 		}
 	}

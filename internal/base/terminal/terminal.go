@@ -80,8 +80,8 @@ func StateStyle(state string) Style {
 	return Warning
 }
 
-// printable returns text without control characters, which a terminal might obey.
-func printable(text string) string {
+// Printable returns text without control characters, which a terminal might obey.
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return '\uFFFD'

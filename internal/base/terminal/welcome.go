@@ -35,12 +35,12 @@ const nameWidth = 18
 // Print writes it to the screen, with an empty line before and after it.
 func (w Welcome) Print(s Screen) error {
 	var b strings.Builder
-	b.WriteString("\n" + s.Paint(Strong, printable(w.Title)) + "\n\n")
+	b.WriteString("\n" + s.Paint(Strong, Printable(w.Title)) + "\n\n")
 	PrintPages(&b, s, w.Pages)
 	for _, step := range w.Steps {
 		b.WriteString("\n" + s.Paint(Strong, step.Title) + "\n")
 		for _, line := range step.Commands {
-			b.WriteString("  " + printable(line) + "\n")
+			b.WriteString("  " + Printable(line) + "\n")
 		}
 	}
 	if len(w.Notes) > 0 {
@@ -59,9 +59,9 @@ func PrintPages(b *strings.Builder, s Screen, pages []Page) {
 		width = max(width, Width(p.Name))
 	}
 	for _, p := range pages {
-		b.WriteString("  " + p.Name + strings.Repeat(" ", width-Width(p.Name)) + " " + s.Paint(Link, printable(p.Address)))
+		b.WriteString("  " + p.Name + strings.Repeat(" ", width-Width(p.Name)) + " " + s.Paint(Link, Printable(p.Address)))
 		if p.Note != "" {
-			b.WriteString("  " + s.Paint(Faint, "("+printable(p.Note)+")"))
+			b.WriteString("  " + s.Paint(Faint, "("+Printable(p.Note)+")"))
 		}
 		b.WriteString("\n")
 	}
@@ -70,7 +70,7 @@ func PrintPages(b *strings.Builder, s Screen, pages []Page) {
 // PrintNotes writes notes, which wrap on a screen with a width.
 func PrintNotes(b *strings.Builder, s Screen, notes []string) {
 	for _, note := range notes {
-		for i, line := range wrap(printable(note), s.Width) {
+		for i, line := range wrap(Printable(note), s.Width) {
 			if first, rest, ok := strings.Cut(line, ": "); ok && i == 0 && len(first) < nameWidth {
 				line = s.Paint(Warning, first+":") + " " + rest
 			}
