@@ -67,6 +67,7 @@ type Inventory struct {
 	// writing first.
 	storeLock chan struct{}
 	retry     chan struct{} // wakes Run
+	refused   refusals
 
 	mu sync.Mutex // guards what follows; never held while storing
 	rows

@@ -18,6 +18,14 @@ import (
 // known UUID is refused (fleet.ErrTwoWorkers), and so is a worker that an operator removed (fleet.ErrRevoked). Other errors are
 // fleet.ErrInvalid and fleet.ErrNotStored. A registration that fails changes nothing.
 func (i *Inventory) Register(ctx context.Context, r fleet.Registration) (fleet.Joined, error) {
+	joined, err := i.register(ctx, r)
+	if err != nil {
+		i.refused.add(&r, err)
+	}
+	return joined, err
+}
+
+func (i *Inventory) register(ctx context.Context, r fleet.Registration) (fleet.Joined, error) {
 	r, err := fleet.CheckRegistration(r)
 	if err == nil {
 		err = checkKeys(r.Labels)
@@ -72,11 +80,11 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 		return want, fleet.Invalid("registration", "address is %q, which is the server's own machine, and the registration is not taken for one from there: %s; or give the worker, with --worker-ip, an address other than loopback under which this server reaches it", r.Address, cmp.Or(r.Elsewhere, "it did not come straight from it"))
 	}
 	if err := i.checkSecondWorker(known, r); err != nil {
-		return want, err
+		return want, because(err, known)
 	}
 	if named != nil && named != known && i.keepsName(named, r) {
-		return want, fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s; choose another worker name with --worker-name, or stop that worker and remove it (stackscope worker remove)",
-			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address)
+		return want, because(fmt.Errorf("%w: in cluster %q, worker %d of the name %q is another machine, at %s; choose another worker name with --worker-name, or stop that worker and remove it (stackscope worker remove)",
+			fleet.ErrNameTaken, r.Cluster, named.ID, r.Name, named.Address), named)
 	}
 	if known == nil && named == nil {
 		if len(i.workers) >= i.opts.MaxWorkers {
