@@ -25,6 +25,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/paths"
 	"github.com/stackscope/stackscope/internal/base/routes"
+	"github.com/stackscope/stackscope/internal/doctor"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
 )
@@ -112,6 +113,8 @@ type Options struct {
 	Ready func() error
 	// DataDir is the directory that answers to unauthenticated clients show as a name. Other paths are always removed. May be nil.
 	DataDir *paths.Hidden
+	// Doctor gathers what GET /v2/doctor looks at. May be nil.
+	Doctor doctor.Sources
 	// Mounts are further handlers by ServeMux pattern, such as "/prometheus/". They need the right viewer.
 	Mounts map[string]http.Handler
 	// OpenMounts are the same for everybody, such as pages without data.
@@ -121,20 +124,21 @@ type Options struct {
 
 // API is the HTTP handler of the main listener.
 type API struct {
-	opts       Options
-	logger     *slog.Logger
-	authorizer *authorizer
-	mux        *routes.Mux
-	openapi    []byte
-	streams    streams
-	readers    chan struct{} // a place for each stream of changes
-	dryRuns    dryRuns
-	pages      *pageReads
-	checks     checks
-	answers    *answer.Store
-	parsing    *semaphore.Weighted
-	stopping   chan struct{}
-	stop       func()
+	opts         Options
+	logger       *slog.Logger
+	authorizer   *authorizer
+	mux          *routes.Mux
+	openapi      []byte
+	streams      streams
+	readers      chan struct{} // a place for each stream of changes
+	dryRuns      dryRuns
+	pages        *pageReads
+	checks       checks
+	answers      *answer.Store
+	examinations examinations
+	parsing      *semaphore.Weighted
+	stopping     chan struct{}
+	stop         func()
 }
 
 // New builds the routes.
@@ -299,6 +303,7 @@ func (a *API) routes() {
 	a.registerLists(h, inventoryTag)
 	a.registerChanges(h, inventoryTag)
 	a.registerDashboards(h, inventoryTag)
+	a.registerDoctor(h, inventoryTag)
 
 	register(a, h, route{id: "healthz", method: "GET", path: "/healthz", access: open, tag: probesTag, summary: "Whether the process is alive"}, a.healthz)
 	register(a, h, route{

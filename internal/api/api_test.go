@@ -400,6 +400,7 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"GET /v2/model-instances":              "",
 		"GET /v2/gpu-devices":                  "",
 		"GET /v2/clusters/{id}/dashboard":      "", "GET /v2/workers/{id}/dashboard": "",
+		"GET /v2/doctor":                "",
 		"GET /v2/models/{id}/dashboard": "", "GET /v2/model-instances/{id}/dashboard": "",
 		"GET /v2/benchmarks/{id}/dashboard":     "",
 		"GET /v2/cache-services/{id}/dashboard": "",

@@ -239,7 +239,7 @@ func (s *Server) assemble() error {
 		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
 		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(), OwnerUID: s.opts.ownerUID,
 		ReportInterval: s.opts.ReportInterval, Ready: s.ready, DataDir: paths.Hide(s.opts.DataDir, shownDataDir),
-		ReadToken: s.readToken, Dashboards: s.dashboards(),
+		ReadToken: s.readToken, Dashboards: s.dashboards(), Doctor: s.newDoctor(),
 		Mounts: mounts, OpenMounts: pages.Pages(), Logger: s.opts.Logger,
 	})
 	if err != nil {

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/stackscope/stackscope/internal/doctor"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+const (
+	// maxExaminations bounds those at a time. Requests for one subject share one.
+	maxExaminations = 2
+	// examinationTime bounds an examination; it ends by itself before.
+	examinationTime = 15 * time.Second
+	// examinationRetry is the Retry-After while too many are under way.
+	examinationRetry = "5"
+)
+
+// examinations are those that are under way.
+type examinations struct {
+	mu    sync.Mutex
+	byKey map[string]*examination
+}
+
+type examination struct {
+	ended  chan struct{} // closed when result is set
+	result wire.Doctor
+}
+
+func (a *API) registerDoctor(h huma.API, tag string) {
+	register(a, h, route{
+		id: "get-doctor", method: "GET", path: "/v2/doctor", access: viewer, tag: tag,
+		summary: "Where samples stop between an engine and a dashboard, and what to do",
+		description: "Without a parameter: the fleet. metric may be given beside another one. subject is an instance, else a worker, a model, a metric. " +
+			"It takes at most 15 s. Requests for one subject share an examination, two of which run at a time; 503 says that there are more.",
+		errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+	}, a.doctor)
+}
+
+type doctorInput struct {
+	Instance string `query:"instance" maxLength:"512" doc:"Name or id of a model instance; with worker, of that worker"`
+	Worker   string `query:"worker" maxLength:"512" doc:"Name or id of a worker"`
+	Model    string `query:"model" maxLength:"512" doc:"Name or id of a model"`
+	Metric   string `query:"metric" maxLength:"512" doc:"A unified metric, with or without gpustack:"`
+	Subject  string `query:"subject" maxLength:"512" doc:"One of these, of whatever kind"`
+}
+
+type doctorOutput struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         wire.Doctor
+}
+
+func (a *API) doctor(ctx context.Context, in *doctorInput) (*doctorOutput, error) {
+	d, err := a.Examine(ctx, doctor.Request{Instance: in.Instance, Worker: in.Worker, Model: in.Model, Metric: in.Metric, Text: in.Subject})
+	if err != nil {
+		return nil, err
+	}
+	return &doctorOutput{"no-store", *d}, nil
+}
+
+// Examine finds out where samples stop, as GET /v2/doctor does. The error is a *Problem, or that of ctx. The result must not be changed: others have it, too.
+func (a *API) Examine(ctx context.Context, r doctor.Request) (*wire.Doctor, error) {
+	src := a.opts.Doctor
+	if src == nil {
+		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: "this server has no doctor"}
+	}
+	resolved, err := doctor.Resolve(src.Snapshot(), src.Mapping(), r)
+	if errors.Is(err, doctor.ErrUnknown) {
+		if renamed, ok := doctor.Renamed(ctx, src, r); ok {
+			resolved, err = renamed, nil
+		}
+	}
+	switch {
+	case errors.Is(err, doctor.ErrUnknown):
+		return nil, &Problem{Status: http.StatusNotFound, Detail: err.Error()}
+	case errors.Is(err, doctor.ErrAmbiguous):
+		return nil, &Problem{Status: http.StatusConflict, Detail: err.Error()}
+	case err != nil:
+		return nil, &Problem{Status: http.StatusUnprocessableEntity, Detail: err.Error()}
+	}
+	e := a.examinations.join(fmt.Sprintf("%s\x00%d\x00%s\x00%s", resolved.Subject.Kind, resolved.Subject.ID, resolved.Subject.Name, resolved.Metric), func() wire.Doctor {
+		ctx, cancel := context.WithTimeout(context.Background(), examinationTime) // others may wait for it when this request is gone
+		defer cancel()
+		return doctor.Run(ctx, src, resolved)
+	})
+	if e == nil {
+		return nil, huma.ErrorWithHeaders(
+			&Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d other subjects are being examined; try again in a few seconds", maxExaminations)},
+			http.Header{"Retry-After": {examinationRetry}})
+	}
+	select {
+	case <-e.ended:
+		return &e.result, nil
+	case <-a.stopping:
+		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: errStopping.Error()}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// join returns the examination of a subject that is under way, or begins one; nil: too many are under way.
+func (x *examinations) join(key string, run func() wire.Doctor) *examination {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e := x.byKey[key]; e != nil {
+		return e
+	}
+	if len(x.byKey) >= maxExaminations {
+		return nil
+	}
+	if x.byKey == nil {
+		x.byKey = make(map[string]*examination)
+	}
+	e := &examination{ended: make(chan struct{})}
+	x.byKey[key] = e
+	go func() {
+		defer func() {
+			x.mu.Lock()
+			delete(x.byKey, key)
+			x.mu.Unlock()
+			close(e.ended)
+		}()
+		e.result = run()
+	}()
+	return e
+}
