@@ -52,6 +52,9 @@ type failures struct {
 
 	mu                                sync.Mutex
 	wrongTokens, refusedRegistrations map[refusal]int
+
+	joinTokens          recents // wrong ones, by addressClass
+	recentRegistrations recents // refused ones, by reason
 }
 
 // refusal is the reason and the status of a refused request.
@@ -114,6 +117,9 @@ func (f *failures) wrongToken(r *http.Request, needed string, p *Problem) *Probl
 		return p
 	}
 	p.wrongToken = true
+	if needed == neededJoin {
+		f.joinTokens.add(addressClass(r.RemoteAddr))
+	}
 	wait := f.tokens.Take(inbound.Peer(r.RemoteAddr))
 	if wait > 0 && needed != neededUnknown {
 		p.limit(wait, fmt.Sprintf("more than %d requests with wrong tokens came from this address within a minute, and this token is wrong, too; a right token is accepted at any time: ", maxFailures))
@@ -179,6 +185,7 @@ func (c *registering) countRefusal(p *Problem) {
 			c.SetHeader("Retry-After", seconds(wait))
 		}
 	}
+	c.failures.recentRegistrations.add(why)
 	c.failures.mu.Lock()
 	defer c.failures.mu.Unlock()
 	c.failures.refusedRegistrations[refusal{why, p.Status}]++

@@ -21,7 +21,12 @@ const (
 	maxPageReaders = 1024
 )
 
-// MetricsOptions configure the pages of the metrics listener. All but Logger are required.
+const (
+	targetsPath      = "/metrics/targets"
+	proxyTargetsPath = "/metrics/proxy-targets"
+)
+
+// MetricsOptions configure the pages of the metrics listener. All but Readers and Logger are required.
 type MetricsOptions struct {
 	// WritePage calls send once with the page; the bytes are not used after send returns.
 	WritePage func(send func(page []byte))
@@ -31,7 +36,9 @@ type MetricsOptions struct {
 	Snapshot func() *fleet.Snapshot
 	// Targets and ProxyTargets return lists of target groups as HTTP service discovery encodes them; nil is an empty list.
 	Targets, ProxyTargets func(*fleet.Snapshot) any
-	Logger                *slog.Logger // nil: silent
+	// Readers remembers who reads the targets; nil: nobody does.
+	Readers *TargetReaders
+	Logger  *slog.Logger // nil: silent
 }
 
 // NewMetrics returns the handler of the metrics listener: /metrics, /metrics/targets, /metrics/proxy-targets and a page
@@ -49,8 +56,11 @@ func NewMetrics(o MetricsOptions) http.Handler {
 			return err
 		},
 	})
-	targets := func(list func(*fleet.Snapshot) any) http.Handler {
-		return answer.NewSource(answer.SourceOptions[*fleet.Snapshot]{
+	if o.Readers == nil {
+		o.Readers = new(TargetReaders)
+	}
+	targets := func(path string, list func(*fleet.Snapshot) any) http.Handler {
+		return o.Readers.counted(path, answer.NewSource(answer.SourceOptions[*fleet.Snapshot]{
 			Store: store, ContentType: "application/json", Current: o.Snapshot,
 			Make: func(s *fleet.Snapshot, w io.Writer) error {
 				err := writeTargets(w, list(s))
@@ -59,18 +69,18 @@ func NewMetrics(o MetricsOptions) http.Handler {
 				}
 				return err
 			},
-		})
+		}))
 	}
 	mux := routes.NewMux()
 	mux.Handle("GET /metrics", page)
 	mux.Handle("GET /metrics/{$}", page)
-	mux.Handle("GET /metrics/targets", targets(o.Targets))
-	mux.Handle("GET /metrics/proxy-targets", targets(o.ProxyTargets))
+	mux.Handle("GET "+targetsPath, targets(targetsPath, o.Targets))
+	mux.Handle("GET "+proxyTargetsPath, targets(proxyTargetsPath, o.ProxyTargets))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		writePage(w, indexPage{Title: "stackscope server metrics", Version: buildinfo.Get().Version, Links: []Link{
 			{"/metrics", "Metrics"},
-			{"/metrics/targets", "Scrape targets for HTTP service discovery"},
-			{"/metrics/proxy-targets", "Scrape targets behind a proxy"},
+			{targetsPath, "Scrape targets for HTTP service discovery"},
+			{proxyTargetsPath, "Scrape targets behind a proxy"},
 		}})
 	})
 	for _, r := range mux.Routes() {

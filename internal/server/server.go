@@ -56,13 +56,14 @@ type Server struct {
 	grafana   *grafana.Grafana // nil: disabled
 	external  *url.URL         // an outside Grafana's; nil: none
 	// externalProm answers queries from the Prometheus of --prometheus-url; nil: none is given.
-	externalProm *externalprom.Handler
-	api          *api.API
-	main         *listener
-	metrics      *listener // nil: disabled
-	promPort     *listener // nil: /prometheus is on the API's port alone
-	web          webPorts
-	cert         *certfile.Pair // nil: the API has no TLS
+	externalProm  *externalprom.Handler
+	api           *api.API
+	main          *listener
+	metrics       *listener // nil: disabled
+	targetReaders api.TargetReaders
+	promPort      *listener // nil: /prometheus is on the API's port alone
+	web           webPorts
+	cert          *certfile.Pair // nil: the API has no TLS
 
 	workerToken, adminToken string
 	readToken               string // the embedded Grafana's, new at each start
@@ -267,6 +268,7 @@ func (s *Server) assemble() error {
 			Snapshot:     s.inventory.Snapshot,
 			Targets:      func(sn *fleet.Snapshot) any { return targets.Workers(sn) },
 			ProxyTargets: func(sn *fleet.Snapshot) any { return targets.ProxyWorkers(sn) },
+			Readers:      &s.targetReaders,
 			Logger:       s.opts.Logger,
 		})
 	}
