@@ -16,6 +16,7 @@ shows them in its console, a web page. A Grafana can show them, too.
   stackscope worker --server-url http://SERVER --token-file worker-token
                                         run a worker; worker-token is a copy of the server's DATA_DIR/worker-token
   stackscope status                     show workers and engines, and why one of them has no metrics
+  stackscope doctor                     find where samples are lost, and what to do
   stackscope help COMMAND               explain a command; stackscope --version prints the version
 
 Flags can also be given as environment variables (in brackets in each command's help) and, to commands that have
@@ -30,6 +31,7 @@ type cli struct {
 	Mapping mappingCmd `cmd:"" help:"Show, check and change the metrics mapping."`
 	Grafana grafanaCmd `cmd:"" help:"Install Grafana, which can show the dashboards beside the console."`
 	Status  statusCmd  `cmd:"" help:"Show what a server knows: workers, models, engines, and why one has no metrics."`
+	Doctor  doctorCmd  `cmd:"" help:"Find where samples stop between an engine and a dashboard, and what to do; or pack a file for a bug report."`
 	command.Extra
 }
 
