@@ -116,6 +116,7 @@ func pagePaths() []string {
 	return []string{
 		"/{$}", "/d/{uid}", "/d/{uid}/{$}", "/d/{uid}/{slug}", "/dashboards",
 		"/models", "/models/{id}", "/instances", "/instances/{id}", "/workers", "/workers/{id}", "/gpus",
+		"/mapping",
 	}
 }
 

@@ -18,6 +18,7 @@ const later: [RegExp, () => Promise<{ default: ComponentType<PageProps> }>][] = 
   [/^\/instances(\/|$)/, () => import("./fleet/instances")],
   [/^\/workers(\/|$)/, () => import("./fleet/workers")],
   [/^\/gpus$/, () => import("./fleet/gpus")],
+  [/^\/mapping$/, () => import("./mapping/page")],
 ];
 
 /** The dashboard of a path; undefined if it is another page's. */

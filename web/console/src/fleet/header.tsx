@@ -18,6 +18,7 @@ const pages: { href: string; name: () => string; here: RegExp }[] = [
   { href: "/workers", name: () => t.fleet.workers, here: /^\/workers(\/|$)/ },
   { href: "/gpus", name: () => t.fleet.gpus, here: /^\/gpus$/ },
   { href: "/dashboards", name: () => t.fleet.dashboards, here: /^\/(dashboards$|d\/(?!stackscope-fleet))/ },
+  { href: "/mapping", name: () => t.fleet.mapping, here: /^\/mapping$/ },
 ];
 
 export function Header({ place }: { place: Place }) {
@@ -156,7 +157,6 @@ export function Footer() {
     <footer class="bottom">
       <span>stackscope {settings?.version}</span>
       <a href="/openapi.json">{t.fleet.openapi}</a>
-      <a href="/v2/metrics/config">{t.fleet.mapping}</a>
       <a href="/readyz">{t.fleet.readiness}</a>
       <a href="/d/stackscope-self">{t.fleet.ownMetrics}</a>
       <LanguageChoice />

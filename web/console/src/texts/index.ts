@@ -5,6 +5,7 @@ import type { doctor } from "./en/doctor";
 import { fleet } from "./en/fleet";
 import { format } from "./en/format";
 import type { lists } from "./en/lists";
+import type { mapping } from "./en/mapping";
 import type { mappingchange } from "./en/mappingchange";
 import { shell } from "./en/shell";
 
@@ -14,6 +15,7 @@ export const t = { charts, cells, fleet, format, shell };
 interface Later {
   doctor: typeof doctor;
   lists: typeof lists;
+  mapping: typeof mapping;
   mappingchange: typeof mappingchange;
 }
 

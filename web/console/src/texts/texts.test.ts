@@ -2,12 +2,13 @@ import { expect, test } from "vitest";
 import { order } from "../fleet/states";
 import { doctor } from "./en/doctor";
 import { lists } from "./en/lists";
+import { mapping } from "./en/mapping";
 import { mappingchange } from "./en/mappingchange";
 import { languages, pick } from "./language";
 import { t, type Texts } from ".";
 import { texts as zh } from "./zh";
 
-const en: Texts = { ...t, doctor, lists, mappingchange };
+const en: Texts = { ...t, doctor, lists, mapping, mappingchange };
 
 type Text = string | ((...args: unknown[]) => string);
 
@@ -60,8 +61,8 @@ test.each([...chinese].filter(([, text]) => typeof text === "string"))("%s is a 
 // Names of products, protocols, formats, files and keys, and the words that operators use in English.
 const technical = new Set(
   (
-    "admin-token amd-smi CPU CSV Decode DATA_DIR Enter Escape GPU GPUStack Grafana HTTP JSON KV llama.cpp MB MindIE now-2d now-90m npu-smi NVIDIA NVML " +
-    "OpenAPI PD Prefill Prometheus rocm-smi SGLang Shift start stackscope stackscope-worker TensorRT-LLM token token/s TTFT vLLM worker worker-token p95"
+    "admin-token amd-smi CPU CSV Ctrl-F Ctrl-S Ctrl-Space Decode default DATA_DIR Enter Escape extends GPU gpustack GPUStack Grafana HTTP JSON KV llama.cpp MB MindIE now-2d now-90m npu-smi NVIDIA NVML " +
+    "OpenAPI PD Prefill Prometheus rocm-smi SGLang Shift start Tab YAML MiB stackscope stackscope-worker TensorRT-LLM token token/s TTFT vLLM worker worker-token p95"
   ).split(" "),
 );
 

@@ -18,7 +18,7 @@ export const fleet = {
   theme: (now: string) => `Theme: ${now}`,
   language: "Language",
   openapi: "OpenAPI document",
-  mapping: "Metrics mapping",
+  mapping: "Mapping",
   readiness: "Readiness",
   ownMetrics: "The server's metrics",
   notLoaded: "This page could not be loaded",

@@ -22,7 +22,7 @@ export const fleet: typeof en = {
   notLoadedWhy: "服务器没有响应，或者在打开此标签页之后服务器已升级。",
   reload: "重新加载",
   openapi: "OpenAPI 文档",
-  mapping: "指标映射",
+  mapping: "映射",
   readiness: "就绪状态",
   ownMetrics: "服务器自身指标",
   none: "–",
