@@ -112,7 +112,7 @@ function insertAt(text: string, root: Item | undefined, path: readonly string[])
   for (const [depth, key] of path.entries()) {
     const entry = map?.entries.find((e) => e.key === key);
     if (!entry) {
-      const at = map ? endOfLine(text, map.to) : text.length;
+      const at = map && depth > 0 ? endOfLine(text, map.to) : text.length; // behind comments at the end
       return { at, to: at, indent, missing: path.slice(depth) };
     }
     const value = entry.value;

@@ -30,11 +30,14 @@ export interface Option {
   kind: "key" | "unified" | "native" | "label" | "value" | "runtime" | "version";
   detail?: string;
   info?: string;
-  /** What is inserted; "|" in it is where the cursor goes. Absent: the label. */
+  /** What is inserted; cursor in it is where the cursor goes. Absent: the label. */
   apply?: string;
   /** Higher ones stand first. */
   boost?: number;
 }
+
+/** Stands in what is inserted for the place of the cursor. */
+export const cursor = "‸";
 
 /** Words of the viewer's language in options. */
 export interface Words {
@@ -109,7 +112,8 @@ function without(o: Option): Option {
 function optionsAt(place: Place, root: Item | undefined, sources: Sources, words: Words): Option[] {
   const { path, part } = place;
   const options: Option[] = [];
-  if (part !== "value") options.push(...keyOptions(place, root, sources, words));
+  // In brackets a key would need braces.
+  if (part === "key" || (part === "item" && !place.flow)) options.push(...keyOptions(place, root, sources, words));
   if (part !== "key") options.push(...valueOptions(path, root, sources, words));
   return options;
 }
@@ -117,10 +121,10 @@ function optionsAt(place: Place, root: Item | undefined, sources: Sources, words
 /** A key with what follows it: a block below, braces in a line, or a space. */
 function asKey(name: string, takes: "text" | "map" | "list" | "block", place: Place): string {
   const key = scalar(name);
-  if (takes === "list") return `${key}: [|]`;
-  if (takes === "map") return `${key}: {|}`;
-  if (takes === "block" && !place.flow) return `${key}:\n${" ".repeat(place.indent + 2)}|`;
-  return `${key}: |`;
+  if (takes === "list") return `${key}: [${cursor}]`;
+  if (takes === "map") return `${key}: {${cursor}}`;
+  if (takes === "block" && !place.flow) return `${key}:\n${" ".repeat(place.indent + 2)}${cursor}`;
+  return `${key}: ${cursor}`;
 }
 
 function keyOptions(place: Place, root: Item | undefined, sources: Sources, words: Words): Option[] {

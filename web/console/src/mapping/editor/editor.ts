@@ -8,7 +8,7 @@ import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/sea
 import { Compartment, EditorSelection, EditorState, type Extension } from "@codemirror/state";
 import { crosshairCursor, drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, hoverTooltip, keymap, lineNumbers, rectangularSelection } from "@codemirror/view";
 import type { Insertion } from "../overlay";
-import { about, complete, type Option, type Sources, type Words } from "./complete";
+import { about, complete, cursor as mark, type Option, type Sources, type Words } from "./complete";
 import { placed, type Fault, type Placed } from "./faults";
 import { look } from "./look";
 import { outline, type Item } from "./outline";
@@ -133,7 +133,7 @@ function extensions(options: Options): Extension {
       if (!found) return null;
       return { pos: found.from, end: found.to, above: true, create: () => ({ dom: tooltip(found.title, found.lines) }) };
     }),
-    EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false" }),
+    EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false", tabindex: "0" }),
     look,
   ];
 }
@@ -157,7 +157,7 @@ function completion(o: Option): Completion {
   if (o.info !== undefined && o.info !== "") made.info = o.info;
   if (o.boost !== undefined) made.boost = o.boost * 10;
   if (o.apply !== undefined) {
-    const cursor = o.apply.lastIndexOf("|");
+    const cursor = o.apply.indexOf(mark);
     const text = cursor < 0 ? o.apply : o.apply.slice(0, cursor) + o.apply.slice(cursor + 1);
     made.apply = (view, _, from, to) => {
       view.dispatch({ changes: { from, to, insert: text }, selection: { anchor: from + (cursor < 0 ? text.length : cursor) }, userEvent: "input.complete" });

@@ -8,7 +8,7 @@ const selected = { backgroundColor: "var(--accent-faint)", color: "var(--text)" 
 
 const theme = EditorView.theme({
   "&": { height: "100%", color: "var(--text)", backgroundColor: "var(--surface)" },
-  "&.cm-focused": { outline: "2px solid var(--focus)", outlineOffset: "-2px" },
+  "&.cm-focused": { outline: "none" }, // .m-editor shows the focus
   ".cm-scroller": { font: "var(--mono)", lineHeight: "1.5" },
   ".cm-content": { caretColor: "var(--text)", padding: "6px 0" },
   ".cm-cursor, .cm-dropCursor": { borderLeftColor: "var(--text)" },
@@ -33,7 +33,7 @@ const theme = EditorView.theme({
   ".cm-about": { padding: "6px 10px", overflowWrap: "anywhere" },
   ".cm-about p": { margin: "2px 0 0" },
   ".cm-panels": { backgroundColor: "var(--page)", color: "var(--text)", font: "var(--font)" },
-  ".cm-panels.cm-panels-bottom": { borderTop: "1px solid var(--line)" },
+  ".cm-panels.cm-panels-top": { borderBottom: "1px solid var(--line)" },
   ".cm-panel.cm-search": { padding: "6px 30px 6px 8px" },
   ".cm-panel.cm-search label": { fontSize: "13px", whiteSpace: "nowrap" },
   ".cm-panel.cm-search [name=close]": { color: "var(--text)", cursor: "pointer", fontSize: "18px", width: "24px", height: "24px" },

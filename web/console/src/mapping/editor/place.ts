@@ -116,11 +116,11 @@ function flowOf(text: string): Flow {
       continue;
     }
     const level = levels.at(-1);
-    if (level === undefined && c !== "{" && c !== "[" && i > 0 && !/\s/.test(c)) {
+    if (c === "#" && (i === 0 || /\s/.test(text[i - 1]!))) comment = true;
+    else if (level === undefined && c !== "{" && c !== "[" && i > 0 && !/\s/.test(c)) {
       // plain text, or what follows a closed bracket
       word += c;
     } else if ((c === '"' || c === "'") && word === "") quote = c;
-    else if (c === "#" && (i === 0 || /\s/.test(text[i - 1]!))) comment = true;
     else if ((c === "{" || c === "[") && word === "") {
       levels.push({ list: c === "[" });
       fresh(i + 1);
