@@ -1,5 +1,5 @@
-// Texts of the doctor's page: they are no part of the first download.
-import { instead } from ".";
+// Texts of the doctor's page, in the viewer's language: they are no part of the first download.
 import { doctor } from "./en/doctor";
+import { getLanguage } from "./language";
 
-export const d: typeof doctor = instead.doctor ?? doctor;
+export const d: typeof doctor = getLanguage() === "zh" ? (await import("./zh/doctor")).doctor : doctor;

@@ -1,5 +1,5 @@
-// Texts of a change of the mapping: they are no part of the first download.
-import { instead } from ".";
+// Texts of a change of the mapping, in the viewer's language: they are no part of the first download.
 import { mappingchange } from "./en/mappingchange";
+import { getLanguage } from "./language";
 
-export const c: typeof mappingchange = instead.mappingchange ?? mappingchange;
+export const c: typeof mappingchange = getLanguage() === "zh" ? (await import("./zh/mappingchange")).mappingchange : mappingchange;

@@ -5,10 +5,14 @@ import { lists } from "./en/lists";
 import { mapping } from "./en/mapping";
 import { mappingchange } from "./en/mappingchange";
 import { languages, pick } from "./language";
-import { t, type Texts } from ".";
-import { texts as zh } from "./zh";
+import { t } from ".";
+import { texts } from "./zh";
+import { doctor as doctorZh } from "./zh/doctor";
+import { mapping as mappingZh } from "./zh/mapping";
+import { mappingchange as mappingchangeZh } from "./zh/mappingchange";
 
-const en: Texts = { ...t, doctor, lists, mapping, mappingchange };
+const en = { ...t, doctor, lists, mapping, mappingchange };
+const zh = { ...texts, doctor: doctorZh, mapping: mappingZh, mappingchange: mappingchangeZh };
 
 type Text = string | ((...args: unknown[]) => string);
 
