@@ -114,7 +114,7 @@ func (c *Console) Data() map[string]http.Handler {
 // pagePaths are the paths that the browser routes. All return index.html.
 func pagePaths() []string {
 	return []string{
-		"/{$}", "/d/{uid}", "/d/{uid}/{$}", "/d/{uid}/{slug}", "/dashboards",
+		"/{$}", "/d/{uid}", "/d/{uid}/{$}", "/d/{uid}/{slug}", "/dashboards", "/doctor",
 		"/models", "/models/{id}", "/instances", "/instances/{id}", "/workers", "/workers/{id}", "/gpus",
 		"/mapping",
 	}

@@ -73,7 +73,7 @@ func get(t *testing.T, h http.Handler, path string, headers ...string) *httptest
 }
 
 // pages are those that the browser routes.
-var pages = []string{"/", "/d/stackscope-fleet", "/d/stackscope-fleet/?from=now-1h", "/d/gpustack-model/gpustack-model?var-model_name=a%2Fb", "/dashboards", "/models", "/models/3", "/instances", "/instances/5", "/workers", "/workers/7", "/gpus", "/mapping"}
+var pages = []string{"/", "/d/stackscope-fleet", "/d/stackscope-fleet/?from=now-1h", "/d/gpustack-model/gpustack-model?var-model_name=a%2Fb", "/dashboards", "/doctor", "/models", "/models/3", "/instances", "/instances/5", "/workers", "/workers/7", "/gpus", "/mapping"}
 
 // TestScrapeIntervalIsInThePage: the built page has the place where it is written.
 func TestScrapeIntervalIsInThePage(t *testing.T) {

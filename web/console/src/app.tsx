@@ -14,6 +14,7 @@ export interface PageProps {
 
 const later: [RegExp, () => Promise<{ default: ComponentType<PageProps> }>][] = [
   [/^\/dashboards$/, () => import("./fleet/dashboards")],
+  [/^\/doctor$/, () => import("./doctor/page")],
   [/^\/models(\/|$)/, () => import("./fleet/models")],
   [/^\/instances(\/|$)/, () => import("./fleet/instances")],
   [/^\/workers(\/|$)/, () => import("./fleet/workers")],

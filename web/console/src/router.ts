@@ -50,7 +50,7 @@ export function usePlace(): Place {
 
 /** The paths that internal/console answers with the console; everything else is the server's. */
 export function isPage(path: string): boolean {
-  return /^\/(?:$|d\/|dashboards$|(?:models|instances|workers)(?:\/|$)|gpus$|mapping$)/.test(path);
+  return /^\/(?:$|d\/|dashboards$|doctor$|(?:models|instances|workers)(?:\/|$)|gpus$|mapping$)/.test(path);
 }
 
 /** Follows plain clicks on links to pages of the console without loading anew. */

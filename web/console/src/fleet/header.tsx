@@ -18,6 +18,7 @@ const pages: { href: string; name: () => string; here: RegExp }[] = [
   { href: "/workers", name: () => t.fleet.workers, here: /^\/workers(\/|$)/ },
   { href: "/gpus", name: () => t.fleet.gpus, here: /^\/gpus$/ },
   { href: "/dashboards", name: () => t.fleet.dashboards, here: /^\/(dashboards$|d\/(?!stackscope-fleet))/ },
+  { href: "/doctor", name: () => t.fleet.doctor, here: /^\/doctor$/ },
   { href: "/mapping", name: () => t.fleet.mapping, here: /^\/mapping$/ },
 ];
 

@@ -11,7 +11,6 @@ export const doctor = {
   again: "Check again",
   wholeFleet: "The whole fleet",
   copyText: "Copy as text",
-  copy: "Copy",
   copied: "Copied",
   notCopied: "The browser did not allow it; the text can be selected on the page.",
   kinds: { fleet: "fleet", instance: "instance", worker: "worker", model: "model", metric: "metric" } as Record<string, string>,
@@ -41,7 +40,6 @@ export const doctor = {
   docs: "Documentation",
   docsAt: (page: string, section: string) => (section === "" ? page : `${page}, section “${section}”`),
   at: (hop: string) => `at: ${hop}`,
-  about_: (kind: string, name: string) => `${kind} ${name}`,
 
   paths: "The way of samples",
   ownMetrics: (worker: string) => `The worker's own metrics: ${worker}`,
@@ -55,6 +53,7 @@ export const doctor = {
   afterBroken: "after the first broken hop",
   seconds: (text: string) => `${text} s`,
   leftOut: (n: number) => `${count(n, "more way was", "more ways were")} not walked, because there are too many. Check one instance, worker or model.`,
+  more: (n: number) => `Show ${n} more`,
   noPaths: "There is no way to walk: no engine and no worker is known.",
   noFindings: "Nothing is wrong.",
 

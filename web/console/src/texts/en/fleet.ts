@@ -6,6 +6,7 @@ export const fleet = {
   workers: "Workers",
   gpus: "GPUs",
   dashboards: "Dashboards",
+  doctor: "Doctor",
   home: "stackscope, fleet overview",
   menu: "Menu",
   pages: "Pages",

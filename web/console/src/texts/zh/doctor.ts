@@ -10,7 +10,6 @@ export const doctor: typeof en = {
   again: "重新检查",
   wholeFleet: "整个集群",
   copyText: "复制为文本",
-  copy: "复制",
   copied: "已复制",
   notCopied: "浏览器不允许复制；可以在页面上选中文本。",
   kinds: { fleet: "集群", instance: "实例", worker: "节点", model: "模型", metric: "指标" },
@@ -40,7 +39,6 @@ export const doctor: typeof en = {
   docs: "文档",
   docsAt: (page, section) => (section === "" ? page : `${page}，“${section}”一节`),
   at: (hop) => `位置：${hop}`,
-  about_: (kind, name) => `${kind} ${name}`,
 
   paths: "样本的路径",
   ownMetrics: (worker) => `节点自身的指标：${worker}`,
@@ -54,6 +52,7 @@ export const doctor: typeof en = {
   afterBroken: "在首个中断之后",
   seconds: (text) => `${text} 秒`,
   leftOut: (n) => `路径过多，还有 ${n} 条没有检查。请检查单个实例、节点或模型。`,
+  more: (n) => `再显示 ${n} 条`,
   noPaths: "没有可检查的路径：没有已知的推理引擎和节点。",
   noFindings: "没有发现问题。",
 

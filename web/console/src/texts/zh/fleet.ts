@@ -7,6 +7,7 @@ export const fleet: typeof en = {
   workers: "节点",
   gpus: "GPU",
   dashboards: "仪表盘",
+  doctor: "诊断",
   home: "stackscope，集群总览",
   menu: "菜单",
   pages: "页面",

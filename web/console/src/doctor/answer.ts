@@ -1,0 +1,78 @@
+// What GET /v2/doctor answers: the shapes of internal/wire/doctor.go.
+import { flag, list, number, optional, shape, text } from "../api/check";
+import type { Check } from "../api/request";
+
+type Of<C> = C extends Check<infer T> ? T : never;
+const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
+const orFalse: Check<boolean> = (value, at) => optional(flag)(value, at) ?? false;
+const orZero: Check<number> = (value, at) => optional(number)(value, at) ?? 0;
+
+const subject = shape({ kind: text, id: optional(number), name: orEmpty });
+export type Subject = Of<typeof subject>;
+
+const finding = shape({ id: text, severity: text, subject: optional(subject), hop: orEmpty, what: text, seen: orEmpty, do: orEmpty, docs: orEmpty });
+export type Finding = Of<typeof finding>;
+
+const hop = shape({ hop: text, state: text, seen: orEmpty, seconds: optional(number), findings: list(text) });
+export type Hop = Of<typeof hop>;
+
+const path = shape({ model_instance_id: orZero, model_instance_name: orEmpty, worker_id: orZero, worker_name: orEmpty, metric: orEmpty, hops: list(hop) });
+export type Path = Of<typeof path>;
+
+export const answer = shape({
+  subject,
+  checked_at: optional(text),
+  seconds: orZero,
+  ok: orFalse,
+  summary: orEmpty,
+  findings: list(finding),
+  paths: list(path),
+  paths_left_out: orZero,
+});
+export type Answer = Of<typeof answer>;
+
+/** How bad the whole is: the worst of the findings. */
+export function stateOf(a: Answer): "ok" | "warning" | "broken" {
+  if (a.findings.some((f) => f.severity === "error")) return "broken";
+  return a.findings.some((f) => f.severity === "warning") || !a.ok ? "warning" : "ok";
+}
+
+/** The place of the first broken hop of a path; -1 if none is. */
+export function firstBroken(p: Path): number {
+  return p.hops.findIndex((h) => h.state === "broken");
+}
+
+/** How a path is: where it is broken, where it warns, or what could not be seen. */
+export function pathState(p: Path): { state: "ok" | "warning" | "broken" | "unknown"; at?: Hop } {
+  for (const state of ["broken", "warning", "unknown"] as const) {
+    const at = p.hops.find((h) => h.state === state);
+    if (at) return { state, at };
+  }
+  return { state: "ok" };
+}
+
+/** The paths, those that are broken first; the order of the answer is kept within each. */
+export function sortPaths(paths: readonly Path[]): Path[] {
+  const order = { broken: 0, warning: 1, unknown: 2, ok: 3 };
+  return [...paths].sort((a, b) => order[pathState(a).state] - order[pathState(b).state]);
+}
+
+/** Whether a finding is one of a first broken hop: it is what is to be mended first. */
+export function isFirst(f: Finding, a: Answer): boolean {
+  return a.paths.some((p) => {
+    const at = firstBroken(p);
+    return at >= 0 && p.hops[at]!.findings.includes(f.id) && belongs(f, p);
+  });
+}
+
+/** Whether a finding is about this path's instance, or about its worker; one of the fleet is about all. */
+function belongs(f: Finding, p: Path): boolean {
+  switch (f.subject?.kind) {
+    case "instance":
+      return f.subject.id === undefined ? f.subject.name === p.model_instance_name : f.subject.id === p.model_instance_id;
+    case "worker":
+      return f.subject.id === undefined ? f.subject.name === p.worker_name : f.subject.id === p.worker_id;
+    default:
+      return true;
+  }
+}
