@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { unknownIn, type Panel } from "../model/dashboard";
 import type { DrawingProps, Labels } from "../model/panel";
 import { useTheme } from "../look/theme";
+import type { QueryError } from "../prometheus/failure";
 import { t } from "../texts";
 import type { Board } from "./board";
 import { isEmpty, usePanelData, useWhy } from "./data";
@@ -105,13 +106,13 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
   } else if (unavailable !== undefined && panel.kind !== "text") {
     content = (
       <Message word={text.noData} small={small}>
-        {text.noPrometheus(unavailable)}
+        {text.noPrometheus(unavailable)} <a href="/doctor">{text.findOut}</a>
       </Message>
     );
   } else if (!shown.data) {
     content = shown.failure && (
       <Message word={small ? text.failedShort : shown.failure.message} small={small} alarm>
-        {small ? `${shown.failure.message} ${shown.failure.todo}` : shown.failure.todo}
+        {small ? `${shown.failure.message} ${shown.failure.todo}` : shown.failure.todo} {ofPrometheus(shown.failure) && <a href="/doctor">{text.findOut}</a>}
       </Message>
     );
   } else if (bare) {
@@ -170,6 +171,11 @@ export function PanelFrame({ panel, board, width, height, grows, early, full, fi
       {note !== undefined && !empty && <p class="note">{note}</p>}
     </div>
   );
+}
+
+/** Whether the server answers and its Prometheus does not. */
+function ofPrometheus(failure: QueryError): boolean {
+  return [text.failures.unavailable, text.failures.absent].includes(failure.todo);
 }
 
 /** The panel's own words for no data. */

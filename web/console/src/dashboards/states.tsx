@@ -31,10 +31,10 @@ export function Message({ word, children, small, alarm }: { word: string; childr
 export function NoData({ told, board, small, word }: { told: NoDataReason | undefined; board: Board; small: boolean; word: string | undefined }) {
   const headline = told?.headline ?? word;
   // The panel's own words say more than that its metrics are there.
-  const explained = told && !(word !== undefined && told.reason.kind === "empty");
+  const explained = told && !(word !== undefined && told.reason?.kind === "empty");
   return (
     <Message word={headline ? headline[0]!.toUpperCase() + headline.slice(1) : text.noData} small={small}>
-      {explained && <told.Explanation reason={told.reason} board={board} />}
+      {explained && <told.Explanation told={told} board={board} />}
     </Message>
   );
 }

@@ -5,6 +5,7 @@ import type { Series } from "../model/panel";
 import { instant } from "../prometheus/client";
 import { t } from "../texts";
 import type { Board, Round } from "./board";
+import { doctorLink } from "./doctorlink";
 import { gone, question, reason, type Reason } from "./nodata";
 import { clock } from "./timepicker";
 import type { Chosen } from "./variables";
@@ -13,19 +14,22 @@ const text = t.shell;
 
 /** Why a panel has no data, ready to be shown. */
 export interface NoDataReason {
-  reason: Reason;
+  /** Absent: Prometheus can't tell. */
+  reason?: Reason;
   /** Instead of the panel's own words for no data. */
   headline?: string;
-  Explanation: ComponentType<{ reason: Reason; board: Board }>;
+  /** The doctor's page about the panel's metric and what is chosen. */
+  doctor: string;
+  Explanation: ComponentType<{ told: NoDataReason; board: Board }>;
 }
 
 const kept = new Map<string, { at: number; answer: Promise<Series[]> }>();
 const minutes = 5;
 
-/** Why the expressions (variables not filled in) have no data; undefined if Prometheus can't tell. */
-export async function why(exprs: readonly string[], round: Round, chosen: readonly Chosen[]): Promise<NoDataReason | undefined> {
-  const found = gone(exprs, chosen) ?? (await find(exprs, round));
-  return found && { reason: found, Explanation, ...(found.kind === "gone" && { headline: text.goneShort(found.label, found.values) }) };
+/** Why the expressions (variables not filled in) have no data. */
+export async function why(exprs: readonly string[], round: Round, chosen: readonly Chosen[]): Promise<NoDataReason> {
+  const reason = gone(exprs, chosen) ?? (await find(exprs, round));
+  return { doctor: doctorLink(exprs, chosen), Explanation, ...(reason && { reason }), ...(reason?.kind === "gone" && { headline: text.goneShort(reason.label, reason.values) }) };
 }
 
 async function find(exprs: readonly string[], round: Round): Promise<Reason | undefined> {
@@ -46,7 +50,15 @@ async function find(exprs: readonly string[], round: Round): Promise<Reason | un
   }
 }
 
-function Explanation({ reason, board }: { reason: Reason; board: Board }) {
+function Explanation({ told, board }: { told: NoDataReason; board: Board }) {
+  return (
+    <>
+      {told.reason && <Words reason={told.reason} board={board} />} <a href={told.doctor}>{text.findOut}</a>
+    </>
+  );
+}
+
+function Words({ reason, board }: { reason: Reason; board: Board }) {
   switch (reason.kind) {
     case "never":
       return (

@@ -3,6 +3,7 @@ import "./fleet.css";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Listed } from "../api/lists";
+import { t } from "../texts";
 import { l } from "../texts/lists";
 import { Notices, State } from "./parts";
 import { tone } from "./states";
@@ -48,12 +49,15 @@ export function Detail({ list, name, state, since, gone, lists, loaded, children
 }
 
 /** What is wrong and what to do; nothing where all is well. */
-export function Callout({ state, reason, todo }: { state: string; reason: string; todo: string | undefined }) {
+export function Callout({ state, reason, todo, doctor }: { state: string; reason: string; todo: string | undefined; doctor: string }) {
   if (reason === "" && (todo === undefined || tone(state) === "good")) return null;
   return (
     <div class={`f-callout tone-${tone(state)}`} role="status">
       {reason !== "" && <p>{reason}</p>}
       {todo !== undefined && tone(state) !== "good" && <p class="f-dim">{todo}</p>}
+      <p>
+        <a href={doctor}>{t.shell.findOut}</a>
+      </p>
     </div>
   );
 }

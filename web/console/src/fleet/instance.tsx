@@ -1,5 +1,6 @@
 // The page of one instance.
 import { useMemo } from "preact/hooks";
+import { t } from "../texts";
 import { l } from "../texts/lists";
 import type { Place } from "../router";
 import { Charts, thin, type Chart } from "./charts";
@@ -11,7 +12,7 @@ import { Table } from "./list";
 import { useMetrics } from "./metrics";
 import { NativePage } from "./nativepage";
 import { dashboard, safeLink } from "./pagereport";
-import { useHasMetrics } from "./parts";
+import { doctorOf, useHasMetrics } from "./parts";
 import { gpuRows, instanceRows, type InstanceRow, type Inventory } from "./rows";
 import { time } from "./since";
 import { Time } from "./time";
@@ -40,9 +41,10 @@ function Known({ row, inventory, place }: { row: InstanceRow; inventory: Invento
   const charts = useMemo(() => chartsOf(selector), [selector]);
   const address = safeLink(instance.url);
   const variables = { cluster_name: clusterName, model_name: modelName, model_instance_name: instance.name };
+  const doctor = doctorOf({ instance: instance.name, worker: workerName });
   return (
     <>
-      <Callout state={row.state} reason={instance.state_message} todo={l.todo[row.state]} />
+      <Callout state={row.state} reason={instance.state_message} todo={l.todo[row.state]} doctor={doctor} />
       <Facts
         of={[
           [l.model, modelName === undefined ? l.notKnown : <a href={`/models/${instance.model_id}`}>{modelName}</a>],
@@ -62,6 +64,7 @@ function Known({ row, inventory, place }: { row: InstanceRow; inventory: Invento
           workerName === "" ? undefined : [l.workerDashboard, dashboard("gpustack-worker", { cluster_name: clusterName, worker_name: workerName })],
           instance.role === "" || modelName === undefined ? undefined : [l.pdDashboard, dashboard("gpustack-pd", { cluster_name: clusterName, model_name: modelName })],
           modelName === undefined ? undefined : [l.enginesDashboard, dashboard("stackscope-engines", { cluster_name: clusterName, model_name: modelName })],
+          [t.fleet.doctor, doctor],
         ]}
       />
       <Charts place={place} charts={charts} />

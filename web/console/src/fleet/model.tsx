@@ -1,6 +1,7 @@
 // The page of one model.
 import { useMemo } from "preact/hooks";
 import type { Place } from "../router";
+import { t } from "../texts";
 import { l } from "../texts/lists";
 import { Charts, thin, type Chart } from "./charts";
 import { Callout, Detail, Facts, Links } from "./detail";
@@ -12,7 +13,7 @@ import { Table } from "./list";
 import { useMetrics } from "./metrics";
 import { modelReason } from "./modelreason";
 import { dashboard } from "./pagereport";
-import { useHasMetrics } from "./parts";
+import { doctorOf, useHasMetrics } from "./parts";
 import { instanceRows, modelRows, type Inventory, type ModelRow } from "./rows";
 
 export function ModelPage({ id, place }: { id: number; place: Place }) {
@@ -43,7 +44,7 @@ function Known({ row, inventory, place }: { row: ModelRow; inventory: Inventory;
   const variables = { cluster_name: row.clusterName, model_name: model.name };
   return (
     <>
-      <Callout state={row.state} reason={modelReason(row)} todo={l.todo[row.state]} />
+      <Callout state={row.state} reason={modelReason(row)} todo={l.todo[row.state]} doctor={doctorOf({ model: model.name })} />
       <Facts
         of={[
           [l.desired, l.ofInstances(row.running, model.desired_instances)],
@@ -59,6 +60,7 @@ function Known({ row, inventory, place }: { row: ModelRow; inventory: Inventory;
           [l.modelDashboard, dashboard("gpustack-model", variables)],
           [l.enginesDashboard, dashboard("stackscope-engines", variables)],
           model.roles.length === 0 ? undefined : [l.pdDashboard, dashboard("gpustack-pd", variables)],
+          [t.fleet.doctor, doctorOf({ model: model.name })],
         ]}
       />
       <section>

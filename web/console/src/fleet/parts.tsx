@@ -5,12 +5,32 @@ import type { Listed } from "../api/lists";
 import { useSettings } from "../api/settings";
 import { useValue } from "../api/value";
 import { way } from "../api/watch";
+import { t } from "../texts";
 import { l } from "../texts/lists";
-import { tone } from "./states";
+import { isProblem, tone } from "./states";
 import { Time } from "./time";
 
 export function State({ state }: { state: string }) {
   return <span class={`f-state tone-${tone(state)}`}>{Object.hasOwn(l.stateNames, state) ? l.stateNames[state] : state}</span>;
+}
+
+/** The state in a list's row, with the way to the doctor where somebody should look. */
+export function StateCell({ state, doctor }: { state: string; doctor: string }) {
+  return (
+    <>
+      <State state={state} />
+      {isProblem(state) && (
+        <small>
+          <a href={doctor}>{t.shell.findOut}</a>
+        </small>
+      )}
+    </>
+  );
+}
+
+/** The doctor's page about something of the inventory. */
+export function doctorOf(asked: Readonly<Record<string, string>>): string {
+  return "/doctor?" + new URLSearchParams(asked).toString();
 }
 
 /** A name that may be long, as a link if it leads somewhere: cut in the row, whole in its title. */

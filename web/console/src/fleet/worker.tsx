@@ -1,6 +1,7 @@
 // The page of one worker.
 import { useMemo } from "preact/hooks";
 import type { Place } from "../router";
+import { t } from "../texts";
 import { l } from "../texts/lists";
 import { Charts, thin, type Chart } from "./charts";
 import { Callout, Detail, Facts, Links } from "./detail";
@@ -11,7 +12,7 @@ import { useGPUs, useInventory } from "./inventory";
 import { Table } from "./list";
 import { useMetrics } from "./metrics";
 import { dashboard } from "./pagereport";
-import { useHasMetrics } from "./parts";
+import { doctorOf, useHasMetrics } from "./parts";
 import { gpuRows, instanceRows, workerRows, type Inventory, type WorkerRow } from "./rows";
 import { sortRows } from "./filters";
 import { Time } from "./time";
@@ -42,7 +43,7 @@ function Known({ row, inventory, place }: { row: WorkerRow; inventory: Inventory
   const address = worker.metrics_port > 0 ? `${worker.address}:${worker.metrics_port}` : worker.address;
   return (
     <>
-      <Callout state={row.state} reason={worker.state_message} todo={row.state === "unreachable" || row.state === "error" ? l.unreachableWorker : l.todo[row.state]} />
+      <Callout state={row.state} reason={worker.state_message} todo={row.state === "unreachable" || row.state === "error" ? l.unreachableWorker : l.todo[row.state]} doctor={doctorOf({ worker: worker.name })} />
       <Facts
         of={[
           [l.cluster, row.clusterName],
@@ -65,6 +66,7 @@ function Known({ row, inventory, place }: { row: WorkerRow; inventory: Inventory
         of={[
           [l.workerDashboard, dashboard("gpustack-worker", { cluster_name: row.clusterName, worker_name: worker.name })],
           [l.gpuDashboard, dashboard("stackscope-gpus", { cluster_name: row.clusterName, worker_name: worker.name })],
+          [t.fleet.doctor, doctorOf({ worker: worker.name })],
         ]}
       />
       <ItsInstances row={row} inventory={inventory} selector={selector} />

@@ -6,7 +6,7 @@ import { workers as expressions } from "./expressions";
 import { useInventory } from "./inventory";
 import { List, type Column } from "./list";
 import { byLabels, sparkPoints, useMetrics, type Asked } from "./metrics";
-import { Command, Cut, Empty, Name, OrNone, State, useHasMetrics } from "./parts";
+import { Command, Cut, doctorOf, Empty, Name, OrNone, StateCell, useHasMetrics } from "./parts";
 import { workerRows, type WorkerRow } from "./rows";
 import { time } from "./since";
 import { Spark } from "./spark";
@@ -55,7 +55,7 @@ function workerColumns(asked: Asked): Column<WorkerRow>[] {
   return [
     { name: "name", title: l.name, kind: "head", value: (r) => r.item.name, cell: (r) => <Name href={`/workers/${r.item.id}`}>{r.item.name}</Name> },
     { name: "cluster", title: l.cluster, value: (r) => r.clusterName, cell: (r) => <Name>{r.clusterName}</Name> },
-    { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <State state={r.state} /> },
+    { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <StateCell state={r.state} doctor={doctorOf({ worker: r.item.name })} /> },
     { name: "reason", title: l.reason, kind: "wide", ifAny: true, value: (r) => r.item.state_message || undefined, cell: (r) => <Cut text={r.item.state_message} /> },
     { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.item.since), highestFirst: true, cell: (r) => <Time at={r.item.since} bare /> },
     { name: "report", title: l.lastReport, value: (r) => time(r.item.last_report_at), highestFirst: true, cell: (r) => <Time at={r.item.last_report_at} /> },

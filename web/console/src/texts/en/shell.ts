@@ -88,6 +88,7 @@ export const shell = {
   unknown: (what: readonly string[]) => `The console does not know: ${list.format(what)}.`,
   unknownTodo: "Console and server are of different versions: reload the page.",
 
+  findOut: "Find out why",
   failedShort: "Error",
   noData: "No data",
   noPrometheus: (reason: string) => `No Prometheus answers the console's queries: ${reason}`,

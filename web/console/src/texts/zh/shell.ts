@@ -88,6 +88,7 @@ export const shell: typeof en = {
   unknown: (what) => `控制台不认识：${what.join("、")}。`,
   unknownTodo: "控制台与服务器的版本不同，请重新加载页面。",
 
+  findOut: "查明原因",
   failedShort: "错误",
   noData: "无数据",
   noPrometheus: (reason) => `没有 Prometheus 响应控制台的查询：${reason}`,
