@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -148,14 +149,39 @@ func ofScript(r *http.Request) bool {
 	return accept == "application/json" || accept == "text/event-stream"
 }
 
-// withClient returns a context for r that tells handlers whether its client may see file paths.
+type adminKey struct{}
+
+// withClient returns a context for r that tells handlers whether its client may see file paths, and which admin it is.
 func (auth *authorizer) withClient(ctx context.Context, r *http.Request) context.Context {
+	ctx = context.WithValue(ctx, adminKey{}, sync.OnceValue(func() string { return auth.adminName(r) }))
 	return paths.WithClient(ctx, func() bool {
 		if r.Header.Get("Authorization") != "" {
 			return auth.isAdmin(r)
 		}
 		return auth.loopback.refusalReason(r) == ""
 	})
+}
+
+// adminName says by what the client of r has the right admin, empty if it does not have it. A wrong token is not counted.
+func (auth *authorizer) adminName(r *http.Request) string {
+	switch {
+	case auth.checkSite(r) != nil:
+	case r.Header.Get("Authorization") != "":
+		if auth.isAdmin(r) {
+			return "admin token"
+		}
+	case auth.trustLoopback && auth.loopback.refusalReason(r) == "":
+		return "local user"
+	}
+	return ""
+}
+
+// adminOf returns adminName of the client of a request.
+func adminOf(ctx context.Context) string {
+	if name, ok := ctx.Value(adminKey{}).(func() string); ok {
+		return name()
+	}
+	return ""
 }
 
 // dataDirPath names a file of the data directory without telling where that is. The text goes to a client that is refused, which may

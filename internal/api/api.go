@@ -27,47 +27,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/routes"
 	"github.com/stackscope/stackscope/internal/doctor"
 	"github.com/stackscope/stackscope/internal/fleet"
-	"github.com/stackscope/stackscope/internal/mapping"
 )
-
-// Generation is one state of the metrics mapping.
-type Generation struct {
-	Number   int64 // 0: the built-in default before any change
-	Default  bool
-	Document []byte // canonical JSON, also of the default
-	// Effective is what workers get, as canonical JSON: of an overlay the built-in document with the overlay's changes, else Document.
-	Effective []byte
-}
-
-// Change is the result of a change of the mapping.
-type Change struct {
-	Generation int64 // active now
-	Changed    bool  // false: the document was active before
-	Workers    int   // open watch streams that were notified
-}
-
-// ErrGeneration is the error of a change of a Mapping whose condition on the active generation does not hold.
-var ErrGeneration = errors.New("another generation is active")
-
-// AnyGeneration makes a change unconditional.
-const AnyGeneration int64 = -1
-
-// Mapping is the active metrics mapping.
-type Mapping interface {
-	// Current returns the active generation. It is called for each read and must not block.
-	Current() Generation
-	// Builtin returns the built-in default as canonical JSON.
-	Builtin() []byte
-	// Check returns the canonical JSON of a document that Publish would accept, or the error of Publish.
-	Check(doc *mapping.Document) ([]byte, error)
-	// Publish and Reset return when the change is durable. They fail with ErrGeneration when ifGeneration is neither
-	// AnyGeneration nor the active one, and Publish fails with mapping.Faults for a faulty document.
-	Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (Change, error)
-	Reset(ctx context.Context, ifGeneration int64) (Change, error)
-	// Subscribe returns a channel that gets a value after each change, and a function that ends the subscription. Several changes may
-	// give one value.
-	Subscribe() (changed <-chan struct{}, cancel func())
-}
 
 // Inventory is the fleet. Its errors are the fleet package's.
 type Inventory interface {
@@ -139,6 +99,9 @@ type API struct {
 	parsing      *semaphore.Weighted
 	stopping     chan struct{}
 	stop         func()
+	forms        forms
+	previews     chan struct{} // a place for each that is computed
+	rendering    chan struct{} // a place for each document that is read or encoded for a request
 }
 
 // New builds the routes.
@@ -165,6 +128,8 @@ func New(o Options) (*API, error) {
 		mux:        routes.NewMux(),
 		parsing:    semaphore.NewWeighted(maxParsing),
 		readers:    make(chan struct{}, maxChangeStreams),
+		previews:   make(chan struct{}, maxPreviews),
+		rendering:  make(chan struct{}, maxRendering),
 		stopping:   make(chan struct{}),
 	}
 	a.stop = sync.OnceFunc(func() { close(a.stopping) })
@@ -245,30 +210,7 @@ func (a *API) routes() {
 	config.Components.SecuritySchemes = securitySchemes()
 	h := humago.New(a.mux, config)
 
-	const configBytes = mapping.MaxDocumentBytes + 1 // huma refuses a body of the limit itself
-	register(a, h, route{
-		id: "get-metrics-config", method: "GET", path: "/v2/metrics/config", access: viewer, tag: mappingTag,
-		summary: "The active metrics mapping", description: "JSON in the document's own order. The ETag is the generation.",
-	}, a.getConfig)
-	register(a, h, route{
-		id: "set-metrics-config", method: "POST", path: "/v2/metrics/config", access: admin, tag: mappingTag, maxBody: configBytes,
-		summary:     "Activate a metrics mapping for all workers",
-		description: "JSON or YAML, whatever the Content-Type says. If-Match makes it conditional on the active generation. A faulty document is refused with every fault. " + dryRunDescription,
-		errors:      []int{http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
-	}, a.setConfig)
-	register(a, h, route{
-		id: "reset-metrics-config", method: "DELETE", path: "/v2/metrics/config", access: admin, tag: mappingTag,
-		summary: "Activate the built-in metrics mapping for all workers", description: dryRunDescription,
-		errors: []int{http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
-	}, a.resetConfig)
-	register(a, h, route{
-		id: "get-default-metrics-config", method: "GET", path: "/v2/metrics/default-config", access: viewer, tag: mappingTag,
-		summary: "The built-in metrics mapping",
-	}, a.getDefaultConfig)
-	register(a, h, route{
-		id: "post-default-metrics-config", method: "POST", path: "/v2/metrics/default-config", access: viewer, tag: mappingTag,
-		summary: "The built-in metrics mapping", description: "The same as GET; changes nothing.",
-	}, a.getDefaultConfig)
+	a.registerMapping(h, mappingTag)
 	a.registerPreview(h, mappingTag)
 
 	register(a, h, route{
@@ -313,10 +255,6 @@ func (a *API) routes() {
 	register(a, h, route{id: "version", method: "GET", path: "/version", access: open, tag: probesTag, summary: "Which build this is"}, a.version)
 
 	document := h.OpenAPI()
-	for _, op := range []*huma.Operation{document.Paths["/v2/metrics/config"].Get, document.Paths["/v2/metrics/default-config"].Get, document.Paths["/v2/metrics/default-config"].Post} {
-		op.Responses["200"] = configResponse()
-	}
-	document.Paths["/v2/metrics/config"].Post.RequestBody = configBody() // set after registration, or huma would validate bodies by it
 	for _, unused := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(document.Components.Schemas.Map(), unused)
 	}

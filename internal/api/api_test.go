@@ -38,6 +38,7 @@ var serverAddr = netip.MustParseAddrPort("127.0.0.1:80")
 type fakeMapping struct {
 	mu   sync.Mutex
 	gen  api.Generation
+	gens []api.Generation // all but number 0
 	subs map[chan struct{}]bool
 	fail error
 }
@@ -64,41 +65,78 @@ func (m *fakeMapping) Current() api.Generation {
 
 func (m *fakeMapping) Check(doc *mapping.Document) ([]byte, error) { return doc.MarshalJSON() }
 
-func (m *fakeMapping) Publish(_ context.Context, doc *mapping.Document, ifGeneration int64) (api.Change, error) {
+func (m *fakeMapping) Publish(_ context.Context, doc *mapping.Document, r api.ChangeRequest) (api.Change, error) {
 	data, err := doc.MarshalJSON()
 	if err != nil {
 		return api.Change{}, err
 	}
-	return m.change(data, false, ifGeneration)
+	return m.change(data, false, r)
 }
 
-func (m *fakeMapping) Reset(_ context.Context, ifGeneration int64) (api.Change, error) {
-	return m.change(m.Builtin(), true, ifGeneration)
+func (m *fakeMapping) Reset(_ context.Context, r api.ChangeRequest) (api.Change, error) {
+	return m.change(m.Builtin(), true, r)
 }
 
-func (m *fakeMapping) change(doc []byte, isDefault bool, ifGeneration int64) (api.Change, error) {
+func (m *fakeMapping) change(doc []byte, isDefault bool, r api.ChangeRequest) (api.Change, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.fail != nil:
 		return api.Change{}, m.fail
-	case ifGeneration != api.AnyGeneration && ifGeneration != m.gen.Number:
+	case r.IfGeneration != api.AnyGeneration && r.IfGeneration != m.gen.Number:
 		return api.Change{}, api.ErrGeneration
 	case bytes.Equal(doc, m.gen.Document):
-		return api.Change{Generation: m.gen.Number, Workers: len(m.subs)}, nil
+		return api.Change{Generation: m.gen.Number, Before: m.gen.Number, Workers: len(m.subs)}, nil
 	}
 	effective, err := mapping.EffectiveJSON(doc)
 	if err != nil {
 		return api.Change{}, err
 	}
-	m.gen = api.Generation{Number: m.gen.Number + 1, Default: isDefault, Document: doc, Effective: effective}
+	before := m.gen.Number
+	m.gen = api.Generation{Number: before + 1, Default: isDefault, Document: doc, Effective: effective, At: time.Unix(1_800_000_000, 0).UTC(), Note: r.Note}
+	m.gens = append(m.gens, m.gen)
 	for ch := range m.subs {
 		select {
 		case ch <- struct{}{}:
 		default:
 		}
 	}
-	return api.Change{Generation: m.gen.Number, Changed: true, Workers: len(m.subs)}, nil
+	return api.Change{Generation: m.gen.Number, Before: before, Changed: true, Workers: len(m.subs)}, nil
+}
+
+func (m *fakeMapping) History(_ context.Context, skip, limit int) (list []api.Entry, total int, err error) {
+	for number := m.Current().Number; number >= 0; number-- {
+		e, err := m.Generation(nil, number)
+		if err != nil {
+			return nil, 0, err
+		}
+		e.Document, e.Effective = nil, nil
+		if total++; total > skip && len(list) < limit {
+			list = append(list, e)
+		}
+	}
+	return list, total, nil
+}
+
+func (m *fakeMapping) Generation(_ context.Context, number int64) (api.Entry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.fail != nil:
+		return api.Entry{}, m.fail
+	case number > int64(len(m.gens)):
+		return api.Entry{}, api.ErrNoGeneration
+	}
+	e := api.Entry{Generation: api.Generation{Default: true, Document: m.Builtin()}, Active: number == m.gen.Number}
+	if number > 0 {
+		e.Generation = m.gens[number-1]
+	}
+	if doc, err := mapping.Decode(e.Document); err != nil {
+		e.Problem = err.Error()
+	} else if e.Extends = doc.Extends(); true {
+		e.Metrics = 1
+	}
+	return e, nil
 }
 
 func (m *fakeMapping) Subscribe() (<-chan struct{}, func()) {
@@ -401,7 +439,11 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"GET /v2/gpu-devices":                  "",
 		"GET /v2/doctor":                       "",
 		"GET /v2/clusters/{id}/dashboard":      "", "GET /v2/workers/{id}/dashboard": "",
-		"GET /v2/models/{id}/dashboard": "", "GET /v2/model-instances/{id}/dashboard": "",
+		"GET /v2/metrics/config/generations":                       "",
+		"GET /v2/metrics/config/generations/{generation}":          "",
+		"GET /v2/metrics/config/generations/{generation}/diff":     "",
+		"POST /v2/metrics/config/generations/{generation}/restore": "adminToken adminBasic",
+		"GET /v2/models/{id}/dashboard":                            "", "GET /v2/model-instances/{id}/dashboard": "",
 		"GET /v2/benchmarks/{id}/dashboard":     "",
 		"GET /v2/cache-services/{id}/dashboard": "",
 		"GET /v2/watch":                         "",

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
@@ -30,34 +31,45 @@ func (document) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: huma.TypeObject, Description: "Metrics mapping",
 		Properties: map[string]*huma.Schema{
+			"extends":          {Type: huma.TypeString, Description: "default: the document adds to the built-in one and overrides its entries", Enum: []any{mapping.ExtendsDefault}},
 			"gpustack_metrics": entry("Unified metrics by name: type and description"),
 			"runtime_mapping":  entry("Native metrics by runtime and version range, and the unified metrics that they become"),
 		},
 	}
 }
 
-// configAnswer sends a document without copying it: slow clients share its memory.
-func configAnswer(doc []byte, generation int64) *huma.StreamResponse {
+func (a *API) getConfig(ctx context.Context, in *FormQuery) (*huma.StreamResponse, error) {
+	g := a.opts.Mapping.Current()
+	body, tag, err := a.forms.of(&g, in.form)
+	if err != nil {
+		return nil, a.problem(ctx, viewer, "read metrics mapping", err)
+	}
+	return configAnswer(body, tag, in.form, g.Default), nil
+}
+
+func (a *API) getDefaultConfig(context.Context, *none) (*huma.StreamResponse, error) {
+	return configAnswer(a.opts.Mapping.Builtin(), generationTag(0), form{}, true), nil
+}
+
+// configAnswer sends a document without copying it: slow clients share its memory. A client whose If-None-Match has the tag gets none. The tag
+// of the built-in document in its usual form names the generation alone, and an upgrade changes that document, so it proves nothing.
+func configAnswer(doc []byte, tag string, f form, isDefault bool) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		_, w := humago.Unwrap(hc)
+		r, w := humago.Unwrap(hc)
 		h := w.Header()
-		h.Set("Content-Type", "application/json")
-		h.Set("Content-Length", strconv.Itoa(len(doc)+1))
-		h.Set("ETag", strconv.Quote(strconv.FormatInt(generation, 10)))
+		h.Set("ETag", tag)
 		h.Set("Cache-Control", "no-cache")
+		h.Set("Vary", "Accept")
+		if fixed := !isDefault || f != (form{}); fixed && answer.Matches(r.Header.Values("If-None-Match"), tag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		h.Set("Content-Type", f.contentType())
+		h.Set("Content-Length", strconv.Itoa(len(doc)+1))
 		if _, err := w.Write(doc); err == nil {
 			_, _ = w.Write([]byte{'\n'})
 		}
 	}}
-}
-
-func (a *API) getConfig(context.Context, *none) (*huma.StreamResponse, error) {
-	g := a.opts.Mapping.Current()
-	return configAnswer(g.Document, g.Number), nil
-}
-
-func (a *API) getDefaultConfig(context.Context, *none) (*huma.StreamResponse, error) {
-	return configAnswer(a.opts.Mapping.Builtin(), 0), nil
 }
 
 // configResponse documents what configAnswer sends.
@@ -65,16 +77,11 @@ func configResponse() *huma.Response {
 	text := func(description string) *huma.Param {
 		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
 	}
+	schema := document(nil).Schema(nil)
 	return &huma.Response{
-		Description: "OK", Content: map[string]*huma.MediaType{"application/json": {Schema: document(nil).Schema(nil)}},
+		Description: "OK", Content: map[string]*huma.MediaType{"application/json": {Schema: schema}, "application/yaml": {Schema: schema}},
 		Headers: map[string]*huma.Param{"ETag": text("The generation"), "Cache-Control": text("no-cache")},
 	}
-}
-
-type setConfigInput struct {
-	DryRunQuery
-	IfMatch string `header:"If-Match" doc:"Generations, one of which must be active, as in the ETag of GET"`
-	RawBody []byte
 }
 
 // configBody documents the body of setConfig.
@@ -86,12 +93,46 @@ func configBody() *huma.RequestBody {
 	}}
 }
 
+type setConfigInput struct {
+	ChangeQuery
+	Merge   string `query:"merge" doc:"1: the document extends the built-in one, as if it said extends: default"`
+	IfMatch string `header:"If-Match" doc:"Generations, one of which must be active, as in the ETag of GET"`
+	RawBody []byte
+}
+
+func (a *API) setConfig(ctx context.Context, in *setConfigInput) (*mappingOutput, error) {
+	decode := mapping.Decode
+	if in.merge {
+		decode = mapping.DecodeOverlay
+	}
+	expect, err := a.expected(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := decode(in.RawBody)
+	if err != nil {
+		return nil, a.problem(ctx, admin, "set metrics mapping", err)
+	}
+	return a.change(ctx, &in.ChangeQuery, proposal{doing: "set metrics mapping", document: doc, expect: expect})
+}
+
 type resetConfigInput struct {
-	DryRunQuery
+	ChangeQuery
 	IfMatch string `header:"If-Match" doc:"Generations, one of which must be active, as in the ETag of GET"`
 }
 
-type mappingOutput struct{ Body mappingAnswer }
+func (a *API) resetConfig(ctx context.Context, in *resetConfigInput) (*mappingOutput, error) {
+	expect, err := a.expected(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return a.change(ctx, &in.ChangeQuery, proposal{doing: "reset metrics mapping", expect: expect})
+}
+
+type mappingOutput struct {
+	ETag string `header:"ETag" doc:"The generation that is active now"`
+	Body mappingAnswer
+}
 
 // mappingAnswer is the result of a change or of a dry run.
 type mappingAnswer struct {
@@ -114,60 +155,33 @@ func (mappingAnswer) Schema(r huma.Registry) *huma.Schema {
 	}}
 }
 
-func (a *API) setConfig(ctx context.Context, in *setConfigInput) (*mappingOutput, error) {
-	expect, err := a.expected(in.IfMatch)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := mapping.Decode(in.RawBody)
-	if err != nil {
-		return nil, a.problem(ctx, admin, "set metrics mapping", err)
-	}
-	if in.dry {
-		data, err := a.opts.Mapping.Check(doc)
-		if err != nil {
-			return nil, a.problem(ctx, admin, "try metrics mapping", err)
-		}
-		return a.dryRun(ctx, data, in.wait)
-	}
-	return a.changed(ctx, "set metrics mapping")(a.opts.Mapping.Publish(ctx, doc, expect))
-}
-
-func (a *API) resetConfig(ctx context.Context, in *resetConfigInput) (*mappingOutput, error) {
-	expect, err := a.expected(in.IfMatch)
-	if err != nil {
-		return nil, err
-	}
-	if in.dry {
-		return a.dryRun(ctx, nil, in.wait)
-	}
-	return a.changed(ctx, "reset metrics mapping")(a.opts.Mapping.Reset(ctx, expect))
-}
-
-func (a *API) changed(ctx context.Context, doing string) func(Change, error) (*mappingOutput, error) {
-	return func(c Change, err error) (*mappingOutput, error) {
-		if err != nil {
-			return nil, a.problem(ctx, admin, doing, err)
-		}
-		return &mappingOutput{Body: mappingAnswer{status: &wire.MappingStatus{Status: "ok", Generation: c.Generation, Workers: c.Workers, Unchanged: !c.Changed}}}, nil
-	}
-}
-
 // expected reads If-Match: the generation that must still be active when the change is made, or AnyGeneration. A weak tag counts as a
-// strong one, because compressing proxies make tags weak.
+// strong one, because compressing proxies make tags weak. A tag of another form of the document names the same generation.
 func (a *API) expected(ifMatch string) (int64, error) {
 	ifMatch = strings.TrimSpace(ifMatch)
 	if ifMatch == "" || ifMatch == "*" {
 		return AnyGeneration, nil
 	}
-	current := a.opts.Mapping.Current().Number
+	current := a.opts.Mapping.Current()
+	named := AnyGeneration
 	for tag := range strings.SplitSeq(ifMatch, ",") {
-		tag = strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`)
-		if n, err := strconv.ParseInt(tag, 10, 64); err == nil && n == current {
-			return current, nil
+		if n, ok := taggedGeneration(tag); ok {
+			if n == current.Number {
+				return n, nil
+			}
+			named = n
 		}
 	}
-	return 0, a.generationMismatch()
+	return 0, a.generationMismatch(named)
+}
+
+func generationTag(number int64) string { return strconv.Quote(strconv.FormatInt(number, 10)) }
+
+// taggedGeneration reads the generation from an ETag.
+func taggedGeneration(tag string) (int64, bool) {
+	tag, _, _ = strings.Cut(strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`), "-")
+	n, err := strconv.ParseInt(tag, 10, 64)
+	return n, err == nil && n >= 0
 }
 
 type okOutput struct{ Body string }

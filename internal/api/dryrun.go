@@ -1,23 +1,19 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/stackscope/stackscope/internal/fleet"
-	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -37,66 +33,8 @@ const (
 	// maxDryRunBytes bounds the answers that one dry run holds.
 	maxDryRunBytes = 64 << 20
 
-	dryRunParameter   = "dry_run"
-	timeoutParameter  = "timeout"
 	dryRunDescription = "With dry_run=1 nothing is activated or stored: each connected worker reports which series of its engines would appear, disappear or change, and the coverage before and after. Four such runs are possible at a time."
 )
-
-// DryRunQuery has the query parameters of a dry run.
-type DryRunQuery struct {
-	DryRun  string `query:"dry_run" doc:"1: say what would change, and change nothing"`
-	Timeout string `query:"timeout" doc:"How long a dry run waits for workers, 1s to 1m, as a duration or in seconds; 10s by default"`
-
-	dry  bool
-	wait time.Duration
-}
-
-// Resolve reads the parameters. A misspelled dry_run must not cause a change, so anything similar to it is an error.
-func (in *DryRunQuery) Resolve(ctx huma.Context) []error {
-	u := ctx.URL()
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return []error{invalidQuery("parameters", err.Error())}
-	}
-	for name := range query {
-		spelled := strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(strings.TrimSpace(name)))
-		if spelled == "dryrun" && name != dryRunParameter {
-			return []error{invalidQuery(fmt.Sprintf("%.40q", name), "write it as "+dryRunParameter)}
-		}
-	}
-	if values, given := query[dryRunParameter]; given {
-		switch value := values[0]; {
-		case len(values) > 1:
-			return []error{invalidQuery(dryRunParameter, "it is given more than once")}
-		case value == "1", value == "true":
-			in.dry = true
-		case value == "0", value == "false":
-		default:
-			return []error{invalidQuery(dryRunParameter, fmt.Sprintf("found %.40q, allowed are 1 and 0", value))}
-		}
-	}
-	in.wait = defaultDryRunTime
-	values, given := query[timeoutParameter]
-	if !given {
-		return nil
-	}
-	if !in.dry {
-		return []error{invalidQuery(timeoutParameter, "only a dry run waits; add "+dryRunParameter+"=1 or leave it out")}
-	}
-	wait, err := time.ParseDuration(values[0])
-	if seconds, numberErr := strconv.ParseFloat(values[0], 64); numberErr == nil && seconds >= 0 && seconds <= maxDryRunTime.Seconds() {
-		wait, err = time.Duration(seconds*float64(time.Second)), nil
-	}
-	if err != nil || wait < minDryRunTime || wait > maxDryRunTime {
-		return []error{invalidQuery(timeoutParameter, fmt.Sprintf("found %.40q, allowed are %s to %s", values[0], minDryRunTime, maxDryRunTime))}
-	}
-	in.wait = wait
-	return nil
-}
-
-func invalidQuery(name, detail string) error {
-	return &huma.ErrorDetail{Location: "query." + name, Message: detail + "; nothing was changed"}
-}
 
 // dryRuns holds the dry runs that wait for answers. The zero value is ready to use.
 type dryRuns struct {
@@ -167,56 +105,79 @@ func (d *dryRuns) got(run *dryRun) map[int64]wire.DryRunResult {
 	return run.answers
 }
 
-// dryRun asks every connected worker what the document would change; nil is the built-in default.
-func (a *API) dryRun(ctx context.Context, document []byte, wait time.Duration) (*mappingOutput, error) {
-	var effective []byte // what workers understand, whatever their own built-in document is
-	if document != nil {
-		var err error
-		if effective, err = mapping.EffectiveJSON(document); err != nil {
-			return nil, a.problem(ctx, admin, "try metrics mapping", err)
-		}
-	}
+// errDryRunsFull is the error of a dry run that finds no place.
+var errDryRunsFull = fmt.Errorf("%d dry runs are under way already", maxDryRuns)
+
+// askWorkers asks every connected worker what a document would change, as workers get it; nil is the built-in default. It waits for at most
+// as long as wait. Without lists the results have counts alone.
+func (a *API) askWorkers(ctx context.Context, effective []byte, wait time.Duration, lists bool) ([]wire.WorkerDryRun, error) {
 	connected := a.streams.open()
-	id := rand.Text()
-	run, end, ok := a.dryRuns.begin(id, connected)
-	if !ok {
-		return nil, huma.ErrorWithHeaders(
-			&Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d dry runs are under way already; try again in a moment", maxDryRuns)},
-			http.Header{"Retry-After": {"2"}})
+	answers := map[int64]wire.DryRunResult{}
+	if len(connected) > 0 {
+		id := rand.Text()
+		run, end, ok := a.dryRuns.begin(id, connected)
+		if !ok {
+			return nil, errDryRunsFull
+		}
+		defer end()
+		maxBytes := 0
+		if lists {
+			maxBytes = min(max(dryRunListsBytes/len(connected), minDryRunLists), maxDryRunLists)
+		}
+		frame, err := eventFrame("event: dry-run", wire.DryRunEvent{
+			ID: id, TimeoutMillis: wait.Milliseconds(), Default: effective == nil, Document: effective, MaxBytes: maxBytes,
+		})
+		if err != nil {
+			return nil, err
+		}
+		a.streams.send(connected, frame)
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-run.done:
+		case <-timer.C:
+		case <-a.stopping:
+			return nil, errStopping
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		answers = a.dryRuns.got(run)
 	}
-	defer end()
+	return workerDryRuns(a.opts.Inventory.Snapshot(), connected, answers, wait), nil
+}
+
+// dryRun says what a proposal would change.
+func (a *API) dryRun(ctx context.Context, p *proposal, wait time.Duration) (*mappingOutput, error) {
 	before := a.opts.Mapping.Current()
-	frame, err := eventFrame("event: dry-run", wire.DryRunEvent{
-		ID: id, TimeoutMillis: wait.Milliseconds(), Default: document == nil, Document: effective,
-		MaxBytes: min(max(dryRunListsBytes/max(len(connected), 1), minDryRunLists), maxDryRunLists),
-	})
-	if err != nil {
+	workers, err := a.askWorkers(ctx, p.effective, wait, true)
+	switch {
+	case errors.Is(err, errDryRunsFull):
+		return nil, huma.ErrorWithHeaders(
+			&Problem{Status: http.StatusServiceUnavailable, Detail: err.Error() + "; try again in a moment"},
+			http.Header{"Retry-After": {"2"}})
+	case errors.Is(err, errStopping):
+		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: "the server stops"}
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, a.problem(ctx, admin, "try metrics mapping", err)
 	}
-	a.streams.send(connected, frame)
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-run.done:
-	case <-timer.C:
-	case <-a.stopping:
-		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: "the server stops"}
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	answer := &wire.MappingDryRun{
-		Status: "dry run", Generation: before.Number,
-		Unchanged: document == nil && before.Default || document != nil && bytes.Equal(document, before.Document),
-	}
-	answer.Workers = workerDryRuns(a.opts.Inventory.Snapshot(), connected, a.dryRuns.got(run), wait)
-	for _, w := range answer.Workers {
+	answer := &wire.MappingDryRun{Status: "dry run", Generation: before.Number, Unchanged: p.isActive(&before), Workers: workers}
+	for _, w := range workers {
 		for _, in := range w.Instances {
 			answer.Added += in.Added
 			answer.Removed += in.Removed
 			answer.Changed += in.Changed
 		}
 	}
-	return &mappingOutput{Body: mappingAnswer{dryRun: answer}}, nil
+	if !answer.Unchanged {
+		metrics, err := a.vanishingMetrics(&before, p)
+		if err != nil {
+			return nil, a.problem(ctx, admin, "try metrics mapping", err)
+		}
+		answer.Vanishing = vanishing(metrics, workers)
+	}
+	return &mappingOutput{ETag: generationTag(before.Number), Body: mappingAnswer{dryRun: answer}}, nil
 }
 
 // workerDryRuns lists the results of all workers of the inventory, and of those that were connected.

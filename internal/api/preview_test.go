@@ -95,7 +95,8 @@ func TestPreviewReportsAsTheCommandLine(t *testing.T) {
 func TestFaultyPreviewsAreExplained(t *testing.T) {
 	h := newAPI(t)
 	for name, c := range map[string]struct{ body, pointer string }{
-		"no page":         {`{"runtime":"vLLM"}`, ""},
+		"no page":         {`{"runtime":"vLLM"}`, "/page"},
+		"no runtime":      {`{"page":"a 1"}`, "/runtime"},
 		"empty page":      {`{"page":"","runtime":"vLLM"}`, "/page"},
 		"page too long":   {previewBody(t, wire.PreviewRequest{Page: strings.Repeat("a 1\n", 4<<20) + "\n", Runtime: "vLLM"}), "/page"},
 		"wrong type":      {`{"page":7,"runtime":"vLLM"}`, "/page"},

@@ -94,7 +94,7 @@ func (a *API) problem(ctx context.Context, need access, doing string, err error)
 	}
 	switch {
 	case errors.Is(err, ErrGeneration):
-		return a.generationMismatch()
+		return a.generationMismatch(AnyGeneration)
 	case errors.Is(err, fleet.ErrRevoked):
 		return &Problem{Status: http.StatusForbidden, Detail: err.Error()}
 	case errors.Is(err, fleet.ErrNameTaken), errors.Is(err, fleet.ErrTwoWorkers), errors.Is(err, fleet.ErrRevokedFull):
@@ -132,9 +132,23 @@ func notStored(need access, doing string, err error) error {
 	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(storeRetry.Seconds()))}})
 }
 
-// generationMismatch is the problem of a change whose If-Match names another generation than the active one.
-func (a *API) generationMismatch() *Problem {
-	return &Problem{Status: http.StatusPreconditionFailed, Detail: fmt.Sprintf("generation %d is active, which If-Match does not name: read the mapping again and repeat the change", a.opts.Mapping.Current().Number)}
+// generationMismatch is the problem of a change whose If-Match names the generation named, or AnyGeneration for none, and not the active one.
+// Only admins change the mapping, so it tells the author.
+func (a *API) generationMismatch(named int64) error {
+	g := a.opts.Mapping.Current()
+	var b strings.Builder
+	fmt.Fprintf(&b, "generation %d is active", g.Number)
+	if !g.At.IsZero() {
+		b.WriteString(" since " + g.At.UTC().Format(time.RFC3339))
+	}
+	if g.Author != "" {
+		fmt.Fprintf(&b, ", by %q", g.Author)
+	}
+	b.WriteString(", which If-Match does not name: nothing was changed; read the mapping again and repeat the change")
+	if named >= 0 && named < g.Number {
+		fmt.Fprintf(&b, "; GET %s/%d/diff?to=%d, or stackscope mapping diff @%d @%d, shows what is different", generationsPath, named, g.Number, named, g.Number)
+	}
+	return huma.ErrorWithHeaders(&Problem{Status: http.StatusPreconditionFailed, Detail: b.String()}, http.Header{"ETag": {generationTag(g.Number)}})
 }
 
 // mappingUnchanged says that a faulty mapping has no effect.

@@ -53,6 +53,7 @@ func (p *Publisher) History(ctx context.Context, skip, limit int) (entries []Ent
 	budget := describeBytes
 	entries = make([]Entry, len(list))
 	for i, g := range list {
+		g.Document, g.Effective = nil, nil
 		entries[i] = Entry{Generation: g, Active: g.Number == active}
 		if entries[i].Description, err = p.described(ctx, g, &budget); err != nil {
 			return nil, 0, err
@@ -61,8 +62,8 @@ func (p *Publisher) History(ctx context.Context, skip, limit int) (entries []Ent
 	return entries, total + 1, nil
 }
 
-// described returns the description of a generation. It takes the size of a document that it must read from budget, and reads none when
-// that is spent.
+// described returns the description of a generation. Of one that has no document here it reads that from the store, takes its size from
+// budget, and reads none when that is spent.
 func (p *Publisher) described(ctx context.Context, g Generation, budget *int) (Description, error) {
 	p.history.mu.Lock()
 	defer p.history.mu.Unlock()
@@ -73,7 +74,7 @@ func (p *Publisher) described(ctx context.Context, g Generation, budget *int) (D
 	if d, ok := p.history.known[key]; ok || *budget <= 0 {
 		return d, nil
 	}
-	if !g.Default {
+	if !g.Default && g.Document == nil {
 		stored, ok, err := p.store.Generation(ctx, g.Number)
 		if err != nil {
 			return Description{}, fmt.Errorf("read generation %d of the metrics mapping: %w", g.Number, err)
@@ -84,7 +85,7 @@ func (p *Publisher) described(ctx context.Context, g Generation, budget *int) (D
 		g = stored
 		*budget -= len(g.Document)
 	}
-	d := Describe(*p.filled(g))
+	d := describe(p.filled(g).Document)
 	if p.history.known == nil || len(p.history.known) >= maxDescribed {
 		p.history.known = map[int64]Description{}
 	}
@@ -92,38 +93,41 @@ func (p *Publisher) described(ctx context.Context, g Generation, budget *int) (D
 	return d, nil
 }
 
-// Describe looks at the document of a generation.
-func Describe(g Generation) Description {
-	doc, err := mapping.Decode(g.Document)
-	if err != nil {
-		return Description{Problem: problem(err)}
+func describe(document []byte) Description {
+	var d Description
+	doc, err := mapping.Decode(document)
+	if err == nil {
+		d.Extends = doc.Extends()
+		var compiled *mapping.Compiled
+		compiled, err = mapping.Compile(doc)
+		d.Metrics = len(compiled.Families())
 	}
-	compiled, err := mapping.Compile(doc)
 	if err != nil {
-		return Description{Extends: doc.Extends(), Problem: problem(err)}
+		d.Problem = "it is damaged, or a newer version wrote it: " + err.Error()
 	}
-	return Description{Extends: doc.Extends(), Metrics: len(compiled.Families())}
-}
-
-func problem(err error) string {
-	return "it cannot be used: it is damaged, or a newer version wrote it: " + err.Error()
+	return d
 }
 
 // Generation returns a stored generation with its document, or the built-in default as number 0. It fails with ErrNoGeneration when
 // there is none, or none any more.
-func (p *Publisher) Generation(ctx context.Context, number int64) (Generation, error) {
-	if number == 0 {
-		return *p.filled(Generation{Default: true}), nil
+func (p *Publisher) Generation(ctx context.Context, number int64) (Entry, error) {
+	g, active := p.Current(), true
+	if g.Number != number {
+		active = false
+		ok := number == 0
+		g = Generation{Default: true}
+		if !ok {
+			var err error
+			if g, ok, err = p.store.Generation(ctx, number); err != nil {
+				return Entry{}, fmt.Errorf("read generation %d of the metrics mapping: %w", number, err)
+			}
+		}
+		if !ok {
+			return Entry{}, ErrNoGeneration
+		}
+		g = *p.filled(g)
 	}
-	if g := p.Current(); g.Number == number {
-		return g, nil
-	}
-	g, ok, err := p.store.Generation(ctx, number)
-	if err != nil {
-		return Generation{}, fmt.Errorf("read generation %d of the metrics mapping: %w", number, err)
-	}
-	if !ok {
-		return Generation{}, ErrNoGeneration
-	}
-	return *p.filled(g), nil
+	budget := 1
+	d, err := p.described(ctx, g, &budget)
+	return Entry{Generation: g, Active: active, Description: d}, err
 }

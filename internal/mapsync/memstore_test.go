@@ -19,6 +19,8 @@ type memStore struct {
 	mu   sync.Mutex
 	gens []mapsync.Generation
 	fail error
+	// reads counts the documents that Generation returned.
+	reads int
 }
 
 func (s *memStore) LatestGeneration(context.Context) (mapsync.Generation, bool, error) {
@@ -47,13 +49,38 @@ func (s *memStore) GenerationBefore(_ context.Context, number int64) (mapsync.Ge
 	return mapsync.Generation{}, false, nil
 }
 
-func (s *memStore) AppendGeneration(ctx context.Context, doc []byte, at time.Time) (mapsync.Generation, error) {
+func (s *memStore) Generation(_ context.Context, number int64) (mapsync.Generation, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	for _, g := range s.gens {
+		if g.Number == number {
+			return g, true, s.fail
+		}
+	}
+	return mapsync.Generation{}, false, s.fail
+}
+
+func (s *memStore) Generations(_ context.Context, skip, limit int) ([]mapsync.Generation, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []mapsync.Generation
+	for _, g := range slices.Backward(s.gens) {
+		if skip--; skip < 0 && len(list) < limit {
+			g.Document = nil
+			list = append(list, g)
+		}
+	}
+	return list, len(s.gens), s.fail
+}
+
+func (s *memStore) AppendGeneration(ctx context.Context, doc []byte, at time.Time, note mapsync.Note) (mapsync.Generation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := errors.Join(s.fail, ctx.Err()); err != nil {
 		return mapsync.Generation{}, err
 	}
-	g := mapsync.Generation{Number: int64(len(s.gens)) + 1, Default: doc == nil, Document: doc, At: at}
+	g := mapsync.Generation{Number: int64(len(s.gens)) + 1, Default: doc == nil, Document: doc, At: at, Note: note}
 	s.gens = append(s.gens, g)
 	return g, nil
 }

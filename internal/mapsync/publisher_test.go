@@ -20,7 +20,7 @@ import (
 
 func publish(t *testing.T, p *mapsync.Publisher, text string) mapsync.Result {
 	t.Helper()
-	res, err := p.Publish(t.Context(), decode(t, text), mapsync.AnyGeneration)
+	res, err := p.Publish(t.Context(), decode(t, text), mapsync.Change{IfGeneration: mapsync.AnyGeneration})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestPublisherNumbersChangesOnly(t *testing.T) {
 	}
 	reset := func() mapsync.Result {
 		t.Helper()
-		res, err := p.Reset(t.Context(), mapsync.AnyGeneration)
+		res, err := p.Reset(t.Context(), mapsync.Change{IfGeneration: mapsync.AnyGeneration})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,24 +76,24 @@ func TestPublisherKeepsTheOldOneOnFailure(t *testing.T) {
 	notices, cancel := p.Subscribe()
 	defer cancel()
 
-	if _, err := p.Publish(t.Context(), decode(t, customB), 0); !errors.Is(err, mapsync.ErrGeneration) || !strings.Contains(err.Error(), "1, not 0") {
+	if _, err := p.Publish(t.Context(), decode(t, customB), mapsync.Change{}); !errors.Is(err, mapsync.ErrGeneration) || !strings.Contains(err.Error(), "1, not 0") {
 		t.Errorf("wrong condition: %v", err)
 	}
-	if _, err := p.Reset(t.Context(), 0); !errors.Is(err, mapsync.ErrGeneration) || !strings.Contains(err.Error(), "1, not 0") {
+	if _, err := p.Reset(t.Context(), mapsync.Change{}); !errors.Is(err, mapsync.ErrGeneration) || !strings.Contains(err.Error(), "1, not 0") {
 		t.Errorf("reset under a wrong condition: %v", err)
 	}
 	store.fail = errors.New("disk full")
-	if _, err := p.Reset(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "disk full") {
+	if _, err := p.Reset(t.Context(), mapsync.Change{IfGeneration: 1}); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("store fails at a reset: %v", err)
 	}
-	if _, err := p.Publish(t.Context(), decode(t, customB), 1); err == nil || !strings.Contains(err.Error(), "disk full") {
+	if _, err := p.Publish(t.Context(), decode(t, customB), mapsync.Change{IfGeneration: 1}); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("store fails: %v", err)
 	}
 	if _, err := mapsync.NewPublisher(t.Context(), mapsync.PublisherOptions{Store: store}); err == nil {
 		t.Error("a store that cannot be read makes a publisher")
 	}
 	store.fail = nil
-	if _, err := p.Publish(t.Context(), decode(t, largest()), 1); err != nil {
+	if _, err := p.Publish(t.Context(), decode(t, largest()), mapsync.Change{IfGeneration: 1}); err != nil {
 		t.Errorf("the largest document is refused: %.100s", err)
 	}
 	<-notices
@@ -106,7 +106,7 @@ func TestPublishGoesOnWhenItsCallerLeaves(t *testing.T) {
 	p := newPublisher(t, &memStore{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := p.Publish(ctx, decode(t, customA), mapsync.AnyGeneration); err != nil || p.Current().Number != 1 {
+	if _, err := p.Publish(ctx, decode(t, customA), mapsync.Change{IfGeneration: mapsync.AnyGeneration}); err != nil || p.Current().Number != 1 {
 		t.Errorf("generation %d, %v", p.Current().Number, err)
 	}
 }
@@ -114,7 +114,7 @@ func TestPublishGoesOnWhenItsCallerLeaves(t *testing.T) {
 // hungStore answers no write before it is given up.
 type hungStore struct{ memStore }
 
-func (*hungStore) AppendGeneration(ctx context.Context, _ []byte, _ time.Time) (mapsync.Generation, error) {
+func (*hungStore) AppendGeneration(ctx context.Context, _ []byte, _ time.Time, _ mapsync.Note) (mapsync.Generation, error) {
 	<-ctx.Done()
 	return mapsync.Generation{}, ctx.Err()
 }
@@ -124,10 +124,10 @@ func TestPublishGivesAHungStoreUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPublisher(t, &hungStore{})
 		for range 2 {
-			if _, err := p.Publish(t.Context(), decode(t, customA), mapsync.AnyGeneration); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := p.Publish(t.Context(), decode(t, customA), mapsync.Change{IfGeneration: mapsync.AnyGeneration}); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("publish: %v", err)
 			}
-			if _, err := p.Reset(t.Context(), 0); err != nil { // nothing to store
+			if _, err := p.Reset(t.Context(), mapsync.Change{}); err != nil { // nothing to store
 				t.Errorf("reset: %v", err)
 			}
 		}
@@ -143,14 +143,14 @@ func TestResetUnderACondition(t *testing.T) {
 	publish(t, p, customA)
 	publish(t, p, customB)
 	for _, condition := range []int64{0, 1, 3} {
-		if res, err := p.Reset(t.Context(), condition); !errors.Is(err, mapsync.ErrGeneration) || res.Changed {
+		if res, err := p.Reset(t.Context(), mapsync.Change{IfGeneration: condition}); !errors.Is(err, mapsync.ErrGeneration) || res.Changed {
 			t.Errorf("if generation %d: %+v, %v", condition, res, err)
 		}
 	}
 	if g := p.Current(); g.Number != 2 || g.Default || string(g.Document) != customB {
 		t.Errorf("generation %d is active, default %t", g.Number, g.Default)
 	}
-	if res, err := p.Reset(t.Context(), 2); err != nil || !res.Changed || res.Generation.Number != 3 || !res.Generation.Default {
+	if res, err := p.Reset(t.Context(), mapsync.Change{IfGeneration: 2}); err != nil || !res.Changed || res.Generation.Number != 3 || !res.Generation.Default {
 		t.Errorf("if generation 2: %+v, %v", res.Generation.Number, err)
 	}
 }
@@ -203,7 +203,7 @@ func TestPublisherMetrics(t *testing.T) {
 	publish(t, p, customB)
 	publish(t, p, customB)
 	<-taken
-	if _, err := p.Reset(t.Context(), mapsync.AnyGeneration); err != nil {
+	if _, err := p.Reset(t.Context(), mapsync.Change{IfGeneration: mapsync.AnyGeneration}); err != nil {
 		t.Fatal(err)
 	}
 	<-taken
@@ -288,7 +288,7 @@ func TestPublisherWithNothingItCanUse(t *testing.T) {
 	if !strings.Contains(log.String(), "built-in default is active") {
 		t.Errorf("log: %s", log.String())
 	}
-	res, err := p.Reset(t.Context(), mapsync.AnyGeneration)
+	res, err := p.Reset(t.Context(), mapsync.Change{IfGeneration: mapsync.AnyGeneration})
 	if err != nil || !res.Changed || res.Generation.Number != 2 {
 		t.Errorf("reset: %+v, %v", res, err)
 	}

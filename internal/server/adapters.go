@@ -64,38 +64,63 @@ func (g generations) AppendGeneration(ctx context.Context, doc []byte, at time.T
 }
 
 func generation(row store.Generation) mapsync.Generation {
-	return mapsync.Generation{Number: row.Number, Default: row.Document == nil, Document: row.Document, At: row.At}
+	return mapsync.Generation{Number: row.Number, Default: row.Document == nil, Document: row.Document, At: row.At, Note: mapsync.Note(row.Note)}
 }
 
 // published shows the publisher to the API.
 type mappingAPI struct{ *mapsync.Publisher }
 
 // Current implements api.Mapping.
-func (p mappingAPI) Current() api.Generation {
-	g := p.Publisher.Current()
-	return api.Generation{Number: g.Number, Default: g.Default, Document: g.Document, Effective: g.Effective}
+func (p mappingAPI) Current() api.Generation { return shown(p.Publisher.Current()) }
+
+func shown(g mapsync.Generation) api.Generation {
+	return api.Generation{Number: g.Number, Default: g.Default, Document: g.Document, Effective: g.Effective, At: g.At, Note: api.Note(g.Note)}
+}
+
+func shownEntry(e mapsync.Entry) api.Entry {
+	return api.Entry{Generation: shown(e.Generation), Active: e.Active, Extends: e.Extends, Metrics: e.Metrics, Problem: e.Problem}
+}
+
+// History implements api.Mapping.
+func (p mappingAPI) History(ctx context.Context, skip, limit int) ([]api.Entry, int, error) {
+	entries, total, err := p.Publisher.History(ctx, skip, limit)
+	list := make([]api.Entry, len(entries))
+	for i := range entries {
+		list[i] = shownEntry(entries[i])
+	}
+	return list, total, err
+}
+
+// Generation implements api.Mapping.
+func (p mappingAPI) Generation(ctx context.Context, number int64) (api.Entry, error) {
+	e, err := p.Publisher.Generation(ctx, number)
+	if errors.Is(err, mapsync.ErrNoGeneration) {
+		err = fmt.Errorf("%w: %w", api.ErrNoGeneration, err)
+	}
+	return shownEntry(e), err
 }
 
 // Publish implements api.Mapping.
-func (p mappingAPI) Publish(ctx context.Context, doc *mapping.Document, ifGeneration int64) (api.Change, error) {
-	return change(p.Publisher.Publish(ctx, doc, mapsync.Change{IfGeneration: condition(ifGeneration)}))
+func (p mappingAPI) Publish(ctx context.Context, doc *mapping.Document, r api.ChangeRequest) (api.Change, error) {
+	return change(p.Publisher.Publish(ctx, doc, request(r)))
 }
 
 // Reset implements api.Mapping.
-func (p mappingAPI) Reset(ctx context.Context, ifGeneration int64) (api.Change, error) {
-	return change(p.Publisher.Reset(ctx, mapsync.Change{IfGeneration: condition(ifGeneration)}))
+func (p mappingAPI) Reset(ctx context.Context, r api.ChangeRequest) (api.Change, error) {
+	return change(p.Publisher.Reset(ctx, request(r)))
 }
 
-func condition(ifGeneration int64) int64 {
-	if ifGeneration == api.AnyGeneration {
-		return mapsync.AnyGeneration
+func request(r api.ChangeRequest) mapsync.Change {
+	c := mapsync.Change{IfGeneration: r.IfGeneration, Note: mapsync.Note(r.Note)}
+	if r.IfGeneration == api.AnyGeneration {
+		c.IfGeneration = mapsync.AnyGeneration
 	}
-	return ifGeneration
+	return c
 }
 
 func change(r mapsync.Result, err error) (api.Change, error) {
 	if errors.Is(err, mapsync.ErrGeneration) {
 		return api.Change{}, fmt.Errorf("%w: %w", api.ErrGeneration, err)
 	}
-	return api.Change{Generation: r.Generation.Number, Changed: r.Changed, Workers: r.Notified}, err
+	return api.Change{Generation: r.Generation.Number, Before: r.Before.Number, Changed: r.Changed, Workers: r.Notified}, err
 }
