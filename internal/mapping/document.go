@@ -129,7 +129,8 @@ func decode(data []byte, builtin func() *Document) (*Document, error) {
 // valid turns a tree into a document.
 func valid(root *node, builtin func() *Document) (*Document, error) {
 	if builtin != nil && root.key(keyExtends) != nil {
-		return validOverlay(root, builtin())
+		doc, _, err := validOverlay(root, builtin(), posted)
+		return doc, err
 	}
 	v := validator{}
 	doc := v.document(root)

@@ -2,6 +2,8 @@ package mapping
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -34,7 +36,8 @@ func (d *Document) AsOverlay() (*Document, error) {
 	if d == nil || d.effective != nil {
 		return d, nil
 	}
-	return validOverlay(withExtends(d.root), Default())
+	doc, _, err := validOverlay(withExtends(d.root), Default(), posted)
+	return doc, err
 }
 
 // DecodeOverlay is Decode of a document that is meant as an overlay, whether it says extends: default or not.
@@ -46,7 +49,8 @@ func DecodeOverlay(data []byte) (*Document, error) {
 	if root.kind != kindObject {
 		return valid(root, Default)
 	}
-	return validOverlay(withExtends(root), Default())
+	doc, _, err := validOverlay(withExtends(root), Default(), posted)
+	return doc, err
 }
 
 // DecodeOver is Decode with another built-in document, such as that of a newer version.
@@ -54,10 +58,25 @@ func DecodeOver(data []byte, builtin *Document) (*Document, error) {
 	return decode(data, func() *Document { return builtin })
 }
 
-// EffectiveJSON returns the effective document of a document in canonical JSON, in canonical JSON. It is the same bytes if the
-// document is no overlay.
+// DecodeStored is Decode of a document that was valid when it was stored, maybe over the built-in document of another version. What
+// an overlay says that no longer fits the built-in document is no fault: the removal of an entry that is gone has no effect, and
+// built-in targets that do not fit the type of a unified metric are left out. left says what that is.
+func DecodeStored(data []byte, builtin *Document) (doc *Document, left Faults, err error) {
+	root, fault := parse(data)
+	switch {
+	case fault != nil:
+		return nil, nil, Faults{*fault}
+	case root.key(keyExtends) == nil:
+		doc, err = valid(root, nil)
+		return doc, nil, err
+	}
+	return validOverlay(root, builtin, stored)
+}
+
+// EffectiveJSON returns the effective document of a stored document in canonical JSON, in canonical JSON. It is the same bytes if
+// the document is no overlay.
 func EffectiveJSON(document []byte) ([]byte, error) {
-	doc, err := Decode(document)
+	doc, _, err := DecodeStored(document, Default())
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +84,12 @@ func EffectiveJSON(document []byte) ([]byte, error) {
 		return document, nil
 	}
 	return doc.Effective().MarshalJSON()
+}
+
+// Digest returns the SHA-256 of a document's bytes in hexadecimal digits, by which a server and its workers compare documents.
+func Digest(document []byte) string {
+	sum := sha256.Sum256(document)
+	return hex.EncodeToString(sum[:])
 }
 
 // withExtends returns an object that has the key extends.
@@ -78,27 +103,35 @@ func withExtends(root *node) *node {
 	return &with
 }
 
+// Origins of an overlay.
+const (
+	posted = false
+	stored = true // maybe when the built-in document was another one
+)
+
 // validOverlay turns the tree of an overlay into a document. What is checked is the built-in document with the overlay's changes.
-func validOverlay(root *node, builtin *Document) (*Document, error) {
-	o := overlay{builtin: builtin.Effective().root, removals: map[*node]removal{}, overrides: map[string]*override{}}
+func validOverlay(root *node, builtin *Document, origin bool) (doc *Document, left Faults, err error) {
+	o := overlay{
+		builtin: builtin.Effective().root, stored: origin, removals: map[*node]removal{}, overrides: map[string]*override{}, unfit: map[*node]bool{},
+	}
 	merged := o.merge(root)
 	if n := merged.count(); n > maxNodes {
-		return nil, Faults{{Detail: fmt.Sprintf("found %d values, built-in ones included, allowed are %d", n, maxNodes)}}
+		return nil, nil, Faults{{Detail: fmt.Sprintf("found %d values, built-in ones included, allowed are %d", n, maxNodes)}}
 	}
 	v := validator{overlay: &o}
 	effective := v.document(merged)
 	v.overridden()
 	if len(v.faults) > 0 {
-		return nil, v.inOrder()
+		return nil, nil, v.inOrder()
 	}
 	o.drop(merged)
 	effective.root = merged
 	if data, err := effective.MarshalJSON(); err != nil {
-		return nil, Faults{{Detail: err.Error()}}
+		return nil, nil, Faults{{Detail: err.Error()}}
 	} else if len(data) > MaxDocumentBytes {
-		return nil, Faults{{Detail: fmt.Sprintf("found a document of %d bytes as JSON, built-in entries included, allowed are %d", len(data), MaxDocumentBytes)}}
+		return nil, nil, Faults{{Detail: fmt.Sprintf("found a document of %d bytes as JSON, built-in entries included, allowed are %d", len(data), MaxDocumentBytes)}}
 	}
-	return &Document{root: root, effective: effective}, nil
+	return &Document{root: root, effective: effective}, o.left, nil
 }
 
 // overlay lays a document over the built-in one. The merged tree shares the overlay's nodes below those that are merged, so that
@@ -108,6 +141,11 @@ type overlay struct {
 	removals  map[*node]removal    // by the value null
 	ranges    []*node              // merged; they hold nulls until drop
 	overrides map[string]*override // unified metrics of both documents, by name without _total
+
+	// Of a stored overlay: what no longer fits the built-in document, and the built-in targets that are left out for that.
+	stored bool
+	left   Faults
+	unfit  map[*node]bool
 }
 
 // removal is a native metric with the value null.
@@ -125,7 +163,6 @@ type override struct {
 	// Of the built-in targets that stay, those that do not fit the overlay's type.
 	misfits int
 	example string
-	last    pointer
 }
 
 // spaceless is the canonical spelling of a version range.
@@ -229,11 +266,27 @@ func (o *overlay) drop(merged *node) {
 	for _, r := range o.ranges {
 		r.members = slices.DeleteFunc(r.members, func(m member) bool { return m.value.kind == kindNull })
 	}
+	if len(o.unfit) > 0 {
+		for _, runtime := range merged.get(keyMapping).members {
+			for _, r := range runtime.value.members {
+				r.value.members = slices.DeleteFunc(r.value.members, func(m member) bool { return o.isUnfit(m.value) })
+			}
+		}
+	}
 	order := append(o.builtin.names(), keyMetrics, keyMapping, keyAliases, keyQueries)
 	merged.members = slices.DeleteFunc(merged.members, func(m member) bool { return m.key.text == keyExtends })
 	slices.SortStableFunc(merged.members, func(a, b member) int {
 		return cmp.Compare(slices.Index(order, a.key.text), slices.Index(order, b.key.text))
 	})
+}
+
+// isUnfit takes the targets that are left out from a list, and reports whether none is left.
+func (o *overlay) isUnfit(targets *node) bool {
+	if targets.kind != kindArray || !targets.builtin {
+		return o.unfit[targets]
+	}
+	targets.items = slices.DeleteFunc(targets.items, func(n *node) bool { return o.unfit[n] })
+	return len(targets.items) == 0
 }
 
 // inPlace returns the object base with the members of over: the first one of a name that base has replaces it there, the others

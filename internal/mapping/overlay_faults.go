@@ -31,10 +31,25 @@ func (v *validator) removal(f field) {
 		return
 	}
 	r, ok := v.overlay.removals[f.value]
-	native := withoutTotal(f.name)
-	if !ok || r.versions.member(native, withoutTotal) != nil {
+	if !ok || r.versions.member(withoutTotal(f.name), withoutTotal) != nil {
 		return
 	}
+	before := len(v.faults)
+	v.noRemoval(f, r)
+	v.leave(before)
+}
+
+// leave makes the faults since before no faults of a stored overlay.
+func (v *validator) leave(before int) {
+	if v.overlay.stored && before < len(v.faults) {
+		v.overlay.left = append(v.overlay.left, v.faults[before:]...)
+		v.faults, v.seqs = v.faults[:before], v.seqs[:before]
+	}
+}
+
+// noRemoval adds the fault of a removal of what is not there.
+func (v *validator) noRemoval(f field, r removal) {
+	native := withoutTotal(f.name)
 	const found = "found null, which removes a built-in entry, but the built-in document has no "
 	if r.runtime == nil {
 		var names []string
@@ -76,42 +91,46 @@ func (v *validator) overrides(name string, typ field) {
 	}
 }
 
-// misfit counts a built-in target of a unified metric whose type the overlay has changed from or to a histogram or a summary: the
-// native metric has no samples of such names.
-func (v *validator) misfit(p pointer, n *node, family string) {
+// misfit reports whether a target is a built-in one of a unified metric whose type the overlay has changed from or to a histogram
+// or a summary, and counts it: the native metric has no samples of such names.
+func (v *validator) misfit(p pointer, n *node, family string) bool {
 	if v.overlay == nil || !n.builtin {
-		return
+		return false
 	}
 	o := v.overlay.overrides[family]
 	if o == nil || v.types[family] == "" {
-		return
+		return false
 	}
 	was, ok := typeOf(o.builtin)
 	if !ok || samples(was) == samples(v.types[family]) {
-		return
+		return false
 	}
-	o.count(p, "")
+	v.overlay.leaveOut(o, p, n, "")
+	return true
 }
 
-// takeMisfits takes back the faults of a built-in target since before: they come from the type that the overlay gave its family.
-func (v *validator) takeMisfits(p pointer, n *node, family string, before int) {
+// takeMisfits takes back the faults of a built-in target since before, which come from the type that the overlay gave its family,
+// and reports whether there are any.
+func (v *validator) takeMisfits(p pointer, n *node, family string, before int) bool {
 	if v.overlay == nil || !n.builtin || len(v.faults) <= before {
-		return
+		return false
 	}
 	o := v.overlay.overrides[family]
 	if o == nil {
-		return
+		return false
 	}
-	o.count(p, strings.TrimSuffix(v.faults[before].Detail, inBuiltin))
+	v.overlay.leaveOut(o, p, n, strings.TrimSuffix(v.faults[before].Detail, inBuiltin))
 	v.faults, v.seqs = v.faults[:before], v.seqs[:before]
+	return true
 }
 
-// count counts a built-in target once.
+// leaveOut counts a built-in target that does not fit.
+func (o *overlay) leaveOut(of *override, p pointer, n *node, why string) {
+	o.unfit[n] = true
+	of.count(p, why)
+}
+
 func (o *override) count(p pointer, why string) {
-	if o.last == p {
-		return
-	}
-	o.last = p
 	if o.misfits++; o.misfits == 1 {
 		o.example = string(p)
 		if why != "" {
@@ -122,6 +141,7 @@ func (o *override) count(p pointer, why string) {
 
 // overridden adds the faults of unified metrics whose built-in targets do not fit the overlay's type.
 func (v *validator) overridden() {
+	defer v.leave(len(v.faults))
 	for name, o := range v.overlay.overrides {
 		if o.misfits == 0 || o.typ == nil {
 			continue

@@ -71,7 +71,9 @@ func (v *validator) targetObject(p pointer, n *node) target {
 	}
 	if r.target.family != "" {
 		r.combinations()
-		v.takeMisfits(p, n, r.target.family, before)
+		if v.takeMisfits(p, n, r.target.family, before) {
+			r.target.family = ""
+		}
 	}
 	if r.since != "" || r.until != "" {
 		r.target.versions = r.versionBounds()

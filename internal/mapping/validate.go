@@ -236,7 +236,9 @@ func (v *validator) entries(p pointer, n *node) []entry {
 			v.removal(f)
 			continue
 		}
-		entries = append(entries, entry{native: withoutTotal(f.name), targets: v.targets(f.at, f.value)})
+		if targets := v.targets(f.at, f.value); len(targets) > 0 {
+			entries = append(entries, entry{native: withoutTotal(f.name), targets: targets})
+		}
 	}
 	return entries
 }
@@ -292,7 +294,9 @@ func (v *validator) target(targets []target, p pointer, n *node, allowed string)
 	if t.family == "" {
 		return targets
 	}
-	v.misfit(p, n, t.family)
+	if v.misfit(p, n, t.family) {
+		return targets
+	}
 	for _, before := range targets {
 		if before.family == t.family && sameMatch(before, t) {
 			v.fault(p, n, "found the target %s again, allowed is each target once, or again with another %s", quote(t.family), keyMatch)

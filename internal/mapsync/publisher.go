@@ -2,6 +2,7 @@ package mapsync
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type Generation struct {
 	// Effective is what workers get, as canonical JSON: of an overlay the built-in document of this program with the overlay's
 	// changes, else Document. A Publisher fills it in.
 	Effective []byte
-	At       time.Time // when it became active; zero for generation 0
+	At        time.Time // when it became active; zero for generation 0
 	Note
 }
 
@@ -71,8 +72,9 @@ const AnyGeneration int64 = -1
 
 // PublisherOptions configure a Publisher.
 type PublisherOptions struct {
-	Store  Store        // required
-	Logger *slog.Logger // nil: silent
+	Store   Store             // required
+	Logger  *slog.Logger      // nil: silent
+	Builtin *mapping.Document // the built-in default; nil: mapping.Default
 }
 
 // Publisher is the server's half: it numbers, stores and activates each mapping and notifies its subscribers. It is safe for
@@ -80,7 +82,8 @@ type PublisherOptions struct {
 type Publisher struct {
 	store   Store
 	logger  *slog.Logger
-	builtin []byte
+	base    *mapping.Document // the built-in default
+	builtin []byte            // base as canonical JSON
 	current atomic.Pointer[Generation]
 	out     fanout
 	mu      sync.Mutex // serialises changes
@@ -108,15 +111,16 @@ func NewPublisher(ctx context.Context, o PublisherOptions) (*Publisher, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	builtin, err := mapping.Default().MarshalJSON()
+	base := cmp.Or(o.Builtin, mapping.Default())
+	builtin, err := base.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("built-in metrics mapping: %w", err)
 	}
-	p := &Publisher{store: o.Store, logger: o.Logger.With(logging.KeyComponent, "mapsync"), builtin: builtin}
+	p := &Publisher{store: o.Store, logger: o.Logger.With(logging.KeyComponent, "mapsync"), base: base, builtin: builtin}
 	gen, ok, err := o.Store.LatestGeneration(ctx)
 	for ; err == nil && ok && !gen.Default; gen, ok, err = o.Store.GenerationBefore(ctx, gen.Number) {
 		var fault error
-		if gen.Effective, fault = mapping.EffectiveJSON(gen.Document); fault == nil {
+		if gen.Effective, fault = p.effective(gen.Number, gen.Document); fault == nil {
 			break
 		}
 		p.passedOver.Add(1)
@@ -213,7 +217,7 @@ func (p *Publisher) change(ctx context.Context, doc []byte, c Change) (Result, e
 	var effective []byte
 	if doc != nil {
 		var err error
-		if effective, err = mapping.EffectiveJSON(doc); err != nil {
+		if effective, err = p.effective(was.Number+1, doc); err != nil {
 			return Result{}, err
 		}
 	}
