@@ -16,11 +16,12 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/stackscope/stackscope/internal/base/inbound"
+	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
 const (
-	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. One named page has a PageEvent: the worker reads an engine and answers under /v2/workers/{id}/pages/{run}. One named check has a CheckEvent: the worker examines itself and answers under /v2/workers/{id}/checks/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
+	watchDescription = "Server-sent events. An event named mapping has a MappingEvent as data and the generation as id; the active one is sent at once unless it is the given one, then each new one. It is sent at once, too, if its document is another one than the given one, as after an upgrade of a server whose mapping extends the built-in one. One named dry-run has a DryRunEvent: the worker answers it under /v2/workers/{id}/dry-runs/{run}. One named page has a PageEvent: the worker reads an engine and answers under /v2/workers/{id}/pages/{run}. One named check has a CheckEvent: the worker examines itself and answers under /v2/workers/{id}/checks/{run}. Events of other names are to be ignored. A comment is sent every 15 s. A second stream of the same worker ends the first."
 )
 
 var (
@@ -31,6 +32,7 @@ var (
 type watchInput struct {
 	ID         int64  `path:"id" minimum:"1" doc:"Worker id"`
 	Generation int64  `query:"generation" default:"-1" minimum:"-1" doc:"Generation that the worker has; -1 for none"`
+	Document   string `query:"document" maxLength:"128" doc:"SHA-256 of the document that the worker has under that generation, in hexadecimal digits; absent if it does not know it"`
 	Credential string `header:"Authorization" hidden:"true"`
 }
 
@@ -40,14 +42,36 @@ func (a *API) watch(ctx context.Context, in *watchInput) (*huma.StreamResponse, 
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
-		if err := a.stream(w, r, in.ID, in.Generation); err != nil {
+		if err := a.stream(w, r, in.ID, held{generation: in.Generation, document: in.Document}); err != nil {
 			a.logger.Debug("watch stream ended", "worker_id", in.ID, "reason", err)
 		}
 	}}, nil
 }
 
+// held is the mapping that a worker has.
+type held struct {
+	generation int64
+	document   string // its digest, "" if the worker does not say it
+	sure       bool   // this process has compared the document or sent it
+}
+
+// is reports whether a worker has g. The effective document of an overlay is another one under a server with another built-in document,
+// so a worker that says only the number, as older ones do, gets it again: it compares the documents itself.
+func (h held) is(g Generation) bool {
+	switch {
+	case h.generation != g.Number:
+		return false
+	case h.sure, g.Default:
+		return true
+	case h.document != "":
+		return h.document == mapping.Digest(g.Effective)
+	default:
+		return bytes.Equal(g.Effective, g.Document)
+	}
+}
+
 // stream sends mapping events until the worker leaves, opens another stream or is removed, or the server stops.
-func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64) error {
+func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID int64, has held) error {
 	ctx, events, done := a.streams.begin(r.Context(), workerID)
 	defer done()
 	changed, cancel := a.opts.Mapping.Subscribe()
@@ -62,7 +86,8 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 	defer ping.Stop()
 	credential, _ := bearer(r)
 	for {
-		if g := a.opts.Mapping.Current(); g.Number != has {
+		g := a.opts.Mapping.Current()
+		if !has.is(g) {
 			frame, err := a.streams.frame(g)
 			if err != nil {
 				return err
@@ -70,8 +95,8 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, workerID, has int64
 			if err := send(frame); err != nil {
 				return err
 			}
-			has = g.Number
 		}
+		has = held{generation: g.Number, sure: true}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -75,8 +75,14 @@ type watchStream struct {
 
 func openWatch(t *testing.T, c *http.Client, base string, worker, generation int64) *watchStream {
 	t.Helper()
+	return openWatchWith(t, c, base, worker, generation, "")
+}
+
+// openWatchWith opens the stream of a worker that says which document it has; "": it does not.
+func openWatchWith(t *testing.T, c *http.Client, base string, worker, generation int64, document string) *watchStream {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("%s/v2/workers/%d/watch?generation=%d", base, worker, generation), nil)
+	r, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("%s/v2/workers/%d/watch?generation=%d&document=%s", base, worker, generation, document), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +150,57 @@ func TestWatchSendsWhatTheWorkerLacks(t *testing.T) {
 			t.Fatal(w.Body)
 		}
 		want(current, `id: 2|event: mapping|data: {"generation":2,"default":true}`)
+	})
+}
+
+// A server with another built-in document has another effective document under the same number. Workers get it that have another one or
+// don't say which one they have, at the beginning of a stream.
+func TestWatchSendsAnotherDocumentOfTheSameGeneration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t)
+		defer h.EndStreams()
+		c := serve(t, h)
+		h.set(t, `{"extends":"default","gpustack_metrics":{"acme:mine":{"type":"gauge"}}}`)
+		effective := string(h.mapping.Current().Effective)
+		if !strings.Contains(effective, `"acme:mine":{"type":"gauge"}`) || strings.Contains(effective, "extends") {
+			t.Fatalf("the effective document is %.200s", effective)
+		}
+		overlay := `id: 1|event: mapping|data: {"generation":1,"document":` + effective + `}`
+		for name, tt := range map[string]struct {
+			generation int64
+			document   string
+			want       string
+		}{
+			"an older worker, with the same number": {1, "", overlay},
+			"the same document":                     {1, mapping.Digest([]byte(effective)), ": ping"},
+			"another document":                      {1, mapping.Digest([]byte(smallMapping)), overlay},
+			"another number":                        {2, mapping.Digest([]byte(effective)), overlay},
+			"no mapping":                            {-1, "", overlay},
+		} {
+			s := openWatchWith(t, c, "http://x", 1, tt.generation, tt.document)
+			if got := s.next(); got != tt.want {
+				t.Errorf("%s: %.100s, want %.100s", name, got, tt.want)
+			}
+			if got := s.next(); got != ": ping" {
+				t.Errorf("%s, then: %.100s", name, got)
+			}
+		}
+		h.set(t, smallMapping)
+		for name, tt := range map[string]struct{ document, want string }{
+			"an older worker, a document without extends": {"", ": ping"},
+			"the same document":                           {mapping.Digest([]byte(smallMapping)), ": ping"},
+			"another document":                            {mapping.Digest([]byte(effective)), `id: 2|event: mapping|data: {"generation":2,"document":` + smallMapping + `}`},
+		} {
+			if got := openWatchWith(t, c, "http://x", 1, 2, tt.document).next(); got != tt.want {
+				t.Errorf("%s: %.100s, want %.100s", name, got, tt.want)
+			}
+		}
+		if w := h.do(asAdmin(request("DELETE", "/v2/metrics/config", ""))); w.Code != 200 {
+			t.Fatal(w.Body)
+		}
+		if got := openWatchWith(t, c, "http://x", 1, 3, "").next(); got != ": ping" {
+			t.Errorf("the default again: %.100s", got)
+		}
 	})
 }
 

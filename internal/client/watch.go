@@ -21,6 +21,9 @@ var errStreamEnded = errors.New("the server ended the stream")
 
 // Events are what is done with the events of a watch stream, one at a time. An error of theirs ends the stream.
 type Events struct {
+	// Document is the digest (mapping.Digest) of the document that the worker has under the generation that it says it has; empty: it
+	// does not say. The server sends the generation again if the document is another one.
+	Document string
 	// Mapping takes each mapping that is put in force.
 	Mapping func(wire.MappingEvent) error
 	// DryRun takes each mapping that is only to be tried; nil: none are.
@@ -41,6 +44,9 @@ func (c *Client) Watch(ctx context.Context, workerID, generation int64, handle E
 	r := request{
 		op: "watch the metrics mapping", method: http.MethodGet, path: workerPath(workerID, "watch"), auth: authWorker,
 		query: url.Values{"generation": {strconv.FormatInt(generation, 10)}},
+	}
+	if handle.Document != "" {
+		r.query.Set("document", handle.Document)
 	}
 	streamCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -192,3 +192,25 @@ func TestWatchDeliversRequestsForChecks(t *testing.T) {
 		}
 	})
 }
+
+// A worker that knows its document says so; the first stream after a registration does not.
+func TestWatchSaysTheDocument(t *testing.T) {
+	for document, want := range map[string]string{"": "generation=3", "abc": "document=abc&generation=3"} {
+		var got string
+		hc := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			got = r.URL.RawQuery
+			return nil, errors.New("unplugged")
+		})}
+		c := newClient(t, client.Options{BaseURL: "http://server", Token: "cred", HTTPClient: hc})
+		if err := c.Watch(t.Context(), 1, 3, client.Events{Document: document}); err == nil {
+			t.Error("Watch returned no error")
+		}
+		if got != want {
+			t.Errorf("document %q is asked for by %s, want %s", document, got, want)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

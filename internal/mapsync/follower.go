@@ -44,7 +44,16 @@ type Follower struct {
 // applied is immutable.
 type applied struct {
 	event    wire.MappingEvent
+	digest   string // of the document
 	compiled *mapping.Compiled
+}
+
+func newApplied(ev wire.MappingEvent, compiled *mapping.Compiled) *applied {
+	a := &applied{event: ev, compiled: compiled}
+	if !ev.Default {
+		a.digest = mapping.Digest(ev.Document)
+	}
+	return a
 }
 
 // NewFollower loads the last known good mapping from disk. Without one the built-in default is active as generation 0. A file that
@@ -63,7 +72,7 @@ func NewFollower(o FollowerOptions) (*Follower, error) {
 		logger:  o.Logger.With(logging.KeyComponent, "mapsync"),
 		builtin: builtin,
 	}
-	f.current.Store(&applied{event: wire.MappingEvent{Default: true}, compiled: builtin})
+	f.current.Store(newApplied(wire.MappingEvent{Default: true}, builtin))
 	if o.Path != "" {
 		f.load()
 	}
@@ -76,13 +85,17 @@ func (f *Follower) Current() (*mapping.Compiled, int64) {
 	return a.compiled, a.event.Generation
 }
 
+// Document returns the digest of the active mapping's document as the server sent it (mapping.Digest), "" for a default generation.
+func (f *Follower) Document() string { return f.current.Load().digest }
+
 // Changed returns a channel that gets a value after each change of the active mapping. Changes that come faster than they are
 // received count as one. cancel ends the subscription and closes the channel.
 func (f *Follower) Changed() (changed <-chan struct{}, cancel func()) { return f.changed.subscribe() }
 
 // Apply activates the mapping of ev from the next scrape on and saves it to disk. If this worker cannot compile the document, for
 // example one of a newer server, Apply returns an error and the previous mapping stays active. If only saving fails, the mapping is
-// active, the failure is logged, and Keep retries.
+// active, the failure is logged, and Keep retries. One generation can come with another document: the effective one of an overlay
+// under a server with another built-in document.
 func (f *Follower) Apply(ev wire.MappingEvent) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -94,7 +107,7 @@ func (f *Follower) Apply(ev wire.MappingEvent) error {
 			return fmt.Errorf("metrics mapping generation %d is refused, generation %d stays active: %w", ev.Generation, was.event.Generation, err)
 		}
 		ev.Document = bytes.Clone(ev.Document)
-		was = &applied{event: ev, compiled: compiled}
+		was = newApplied(ev, compiled)
 	}
 	f.save(was.event)
 	if !same {
@@ -181,7 +194,7 @@ func (f *Follower) load() {
 		return
 	}
 	f.file.Holds(data)
-	f.current.Store(&applied{event: ev, compiled: compiled})
+	f.current.Store(newApplied(ev, compiled))
 }
 
 func (f *Follower) read() (ev wire.MappingEvent, data []byte, err error) {

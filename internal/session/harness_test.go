@@ -40,6 +40,7 @@ type remote struct {
 	event        wire.MappingEvent // that a stream begins with
 	stream       time.Duration     // after which a stream is cut; 0: never
 	asked        []int64           // generations that streams asked for
+	documents    []string          // digests of the documents that streams said they have
 	reports      []wire.ReportRequest
 	given        []wire.InstanceIDs // with each answer to a report
 	tokens       []string           // that workers registered with
@@ -134,6 +135,7 @@ func (r *remote) Watch(ctx context.Context, m Membership, generation int64, hand
 	if err := r.request(ctx, "watch", func() {
 		r.members = append(r.members, m)
 		r.asked = append(r.asked, generation)
+		r.documents = append(r.documents, handle.Document)
 		first, cut = r.event, r.stream
 	}); err != nil {
 		return err
@@ -257,6 +259,16 @@ func (n *node) Current() (*mapping.Compiled, int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return nil, n.generation
+}
+
+// Document implements Mapping.
+func (n *node) Document() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.applied) == 0 || n.applied[len(n.applied)-1].Default {
+		return ""
+	}
+	return mapping.Digest(n.applied[len(n.applied)-1].Document)
 }
 
 // Apply implements Mapping.

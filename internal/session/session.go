@@ -55,6 +55,8 @@ type Instances interface {
 type Mapping interface {
 	// Current returns the active mapping and its generation.
 	Current() (compiled *mapping.Compiled, generation int64)
+	// Document returns the digest of its document (mapping.Digest), "" for the built-in one.
+	Document() string
 	Apply(ev wire.MappingEvent) error
 }
 

@@ -46,6 +46,9 @@ func (s *Session) watch(ctx context.Context, m Membership) error {
 	}
 	for ctx.Err() == nil {
 		opened := time.Now()
+		if generation != anyGeneration {
+			events.Document = s.opts.Mapping.Document()
+		}
 		err := s.opts.Server.Watch(ctx, m, generation, events)
 		switch {
 		case ctx.Err() != nil:

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -42,6 +44,26 @@ func TestStreamsAskForWhatIsNewer(t *testing.T) {
 			// Each session begins with -1, those of a server that forgets at once too.
 			if strings.Contains(got, " 5 5") {
 				t.Errorf("streams asked for %s, which nothing is newer than", got)
+			}
+		})
+	})
+}
+
+// A stream says which document the worker has, since an upgraded server can have another one under the same generation. The first one
+// asks for any.
+func TestStreamsSayWhichDocumentTheWorkerHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		document := []byte(`{"gpustack_metrics":{},"runtime_mapping":{}}`)
+		r := newRemote()
+		r.stream, r.event = time.Minute, wire.MappingEvent{Generation: 3, Document: document}
+		connect(t, r)
+		time.Sleep(90 * time.Second)
+		r.set(func(r *remote) { r.event = wire.MappingEvent{Generation: 4, Default: true} })
+		time.Sleep(2 * time.Minute)
+		r.set(func(r *remote) {
+			want := []string{"", mapping.Digest(document), ""}
+			if len(r.documents) < len(want) || !slices.Equal(r.documents[:2], want[:2]) || r.documents[len(r.documents)-1] != "" {
+				t.Errorf("streams said %q", r.documents)
 			}
 		})
 	})
