@@ -77,10 +77,25 @@ func Schema() []byte {
 		},
 	}
 	one := []any{reference("family"), reference("target")}
+	null := schemaObject{"type": "null"}
+	// values is an object that has a constraint on the values of so many levels.
+	values := func(levels int, value schemaObject) schemaObject {
+		for range levels {
+			value = schemaObject{"additionalProperties": value}
+		}
+		return value
+	}
 	schema := schemaObject{
 		"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": schemaID, "title": "Metrics mapping",
-		"type": "object", "additionalProperties": false, "required": []string{keyMetrics, keyMapping},
+		"type": "object", "additionalProperties": false,
+		// An overlay may leave out all else, and takes built-in entries out by null.
+		"if": schemaObject{"required": []string{keyExtends}},
+		"else": schemaObject{
+			"required":   []string{keyMetrics, keyMapping},
+			"properties": schemaObject{keyMapping: values(3, schemaObject{"not": null})},
+		},
 		"properties": schemaObject{
+			keyExtends: described("The document is an overlay: it adds to the built-in one and overrides its entries.", schemaObject{"const": ExtendsDefault}),
 			keyMetrics: described("The unified metrics by name; counters are written without _total.", schemaObject{
 				"type": "object", "propertyNames": reference("family"), "maxProperties": maxFamilies,
 				"additionalProperties": schemaObject{
@@ -98,7 +113,7 @@ func Schema() []byte {
 					"type": "object",
 					"additionalProperties": schemaObject{
 						"type": "object", "propertyNames": reference("family"),
-						"additionalProperties": schemaObject{"oneOf": append(one, schemaObject{"type": "array", "minItems": 1, "items": schemaObject{"oneOf": one}})},
+						"additionalProperties": schemaObject{"oneOf": append(one, schemaObject{"type": "array", "minItems": 1, "items": schemaObject{"oneOf": one}}, null)},
 					},
 				},
 			}),

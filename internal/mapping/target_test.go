@@ -168,7 +168,7 @@ func TestSchema(t *testing.T) {
 	if diff := cmp.Diff(slices.Sorted(slices.Values(targetKeys())), slices.Sorted(maps.Keys(schema.Defs.Target.Properties))); diff != "" {
 		t.Errorf("keys of a target (-decoder +schema):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{keyMetrics, keyQueries, keyAliases, keyMapping}, slices.Sorted(maps.Keys(schema.Properties))); diff != "" {
+	if diff := cmp.Diff([]string{keyExtends, keyMetrics, keyQueries, keyAliases, keyMapping}, slices.Sorted(maps.Keys(schema.Properties))); diff != "" {
 		t.Errorf("keys of a document (-decoder +schema):\n%s", diff)
 	}
 	if !bytes.HasSuffix(Schema(), []byte("}\n")) {
