@@ -21,7 +21,7 @@ func (d *Document) Extends() string {
 	return ExtendsDefault
 }
 
-// Effective returns the document in force: of an overlay the built-in document with the overlay's changes, without the key
+// Effective returns what the document comes to: of an overlay the built-in document with the overlay's changes, without the key
 // extends; of another document itself.
 func (d *Document) Effective() *Document {
 	if d == nil || d.effective == nil {

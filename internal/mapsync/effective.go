@@ -3,7 +3,7 @@ package mapsync
 import "github.com/stackscope/stackscope/internal/mapping"
 
 // effective returns the effective document of a stored one. A new version of the program can have a built-in document that an
-// overlay no longer fits in places. They are logged and have no effect: the rest stays in force.
+// overlay no longer fits in places. They are logged and have no effect: the rest stays active.
 func (p *Publisher) effective(generation int64, document []byte) ([]byte, error) {
 	doc, left, err := mapping.DecodeStored(document, p.base)
 	if err != nil {

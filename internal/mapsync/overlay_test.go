@@ -104,7 +104,7 @@ func TestOverlayTakesUpANewerBuiltInDocument(t *testing.T) {
 	}
 }
 
-// An overlay that no longer fits the built-in document in places stays in force otherwise.
+// An overlay that no longer fits the built-in document in places stays active otherwise.
 func TestOverlayStaysWhenABuiltInEntryGoes(t *testing.T) {
 	older, _ := builtins(t)
 	text, err := older.EncodeYAML()
