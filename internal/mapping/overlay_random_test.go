@@ -13,7 +13,7 @@ import (
 func TestOverlay_KeepsWhatItDoesNotName(t *testing.T) {
 	builtin := Default()
 	r := rand.New(rand.NewPCG(17, 4))
-	for range 60 {
+	for range 20 {
 		named := map[string]bool{}
 		text := randomOverlay(r, builtin, named)
 		doc, err := Decode(text)

@@ -14,6 +14,7 @@ func BenchmarkDecodeOverlay(b *testing.B) {
 
 // benchmarkDecode decodes and compiles, as a server does with a posted document.
 func benchmarkDecode(b *testing.B, data []byte) {
+	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
 		doc, err := Decode(data)

@@ -56,33 +56,39 @@ func decodeOver(tb testing.TB, builtin, text string) *Document {
 }
 
 func TestOverlay_Effective(t *testing.T) {
+	// replaced returns the built-in document with some of its text replaced.
+	replaced := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(overlayBase) }
+	const (
+		old  = "    <0.9:\n      v_old: running\n"
+		star = "    \"*\":\n      v_running: running\n      v_tokens:\n        to: tokens\n        scale: 2\n"
+	)
 	tests := []struct{ name, overlay, want string }{
 		{"nothing else", "extends: default", overlayBase},
-		{"empty parts", "extends: default\ngpustack_metrics: {}\nruntime_mapping: {vLLM: {'*': {}, '<0.9': {}}, sglang: {}}\nname_aliases: {}", strings.Replace(overlayBase,
-			"    <0.9:\n      v_old: running\n    \"*\":\n      v_running: running\n      v_tokens:\n        to: tokens\n        scale: 2\n",
-			"    \"*\":\n      v_running: running\n      v_tokens:\n        to: tokens\n        scale: 2\n    <0.9:\n      v_old: running\n", 1)},
-		{"a metric is replaced where it stands, in either spelling, and another one added at the end", `
-extends: default
-gpustack_metrics: {mine: {type: gauge}, tokens_total: {type: counter, description: Mine.}}`,
-			strings.Replace(overlayBase, "  tokens:\n    type: counter\n    description: Tokens.\n", "  tokens_total:\n    type: counter\n    description: Mine.\n  mine:\n    type: gauge\n", 1)},
-		{"ranges and entries come before built-in ones; an entry is replaced in either spelling, or removed", `
-extends: default
-runtime_mapping:
-  VLLM:
-    "> 1": {v_new: running}
-    "*": {v_more: running, v_tokens_total: tokens, v_running: null}`,
-			strings.Replace(overlayBase,
-				"    <0.9:\n      v_old: running\n    \"*\":\n      v_running: running\n      v_tokens:\n        to: tokens\n        scale: 2\n",
-				"    '> 1':\n      v_new: running\n    \"*\":\n      v_more: running\n      v_tokens_total: tokens\n    <0.9:\n      v_old: running\n", 1)},
-		{"a range without its spaces; a runtime that is new", `
-extends: default
-runtime_mapping: {Mine: {"*": {m: running}}, vLLM: {" < 0.9": {v_old_total: null, v_older: running}}}`,
-			strings.Replace(strings.Replace(overlayBase, "v_old: running", "v_older: running", 1),
-				"      s_running: running\n", "      s_running: running\n  Mine:\n    \"*\":\n      m: running\n", 1)},
-		{"aliases", `
-extends: default
-name_aliases: {vllm: {x_: v_, ray_: w_}, SGLang: {y_: s_}}`,
-			strings.Replace(overlayBase, "    ray_: v_\n", "    x_: v_\n    ray_: w_\n  SGLang:\n    y_: s_\n", 1)},
+		{
+			"empty parts",
+			"extends: default\ngpustack_metrics: {}\nruntime_mapping: {vLLM: {'*': {}, '<0.9': {}}, sglang: {}}\nname_aliases: {}",
+			replaced(old+star, star+old),
+		},
+		{
+			"a metric is replaced where it stands, in either spelling, and another one added at the end",
+			"extends: default\ngpustack_metrics: {mine: {type: gauge}, tokens_total: {type: counter, description: Mine.}}",
+			replaced("  tokens:\n    type: counter\n    description: Tokens.\n", "  tokens_total:\n    type: counter\n    description: Mine.\n  mine:\n    type: gauge\n"),
+		},
+		{
+			"ranges and entries come before built-in ones; an entry is replaced in either spelling, or removed",
+			"extends: default\nruntime_mapping:\n  VLLM:\n    '> 1': {v_new: running}\n    '*': {v_more: running, v_tokens_total: tokens, v_running: null}\n",
+			replaced(old+star, "    '> 1':\n      v_new: running\n    \"*\":\n      v_more: running\n      v_tokens_total: tokens\n"+old),
+		},
+		{
+			"a range without its spaces; a runtime that is new",
+			"extends: default\nruntime_mapping: {Mine: {'*': {m: running}}, vLLM: {' < 0.9': {v_old_total: null, v_older: running}}}",
+			replaced("v_old: running", "v_older: running", "      s_running: running\n", "      s_running: running\n  Mine:\n    \"*\":\n      m: running\n"),
+		},
+		{
+			"aliases",
+			"extends: default\nname_aliases: {vllm: {x_: v_, ray_: w_}, SGLang: {y_: s_}}",
+			replaced("    ray_: v_\n", "    x_: v_\n    ray_: w_\n  SGLang:\n    y_: s_\n"),
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -248,16 +254,24 @@ func TestOverlay_Bounds(t *testing.T) {
 		name, text, want string
 	}{
 		{"families", `{"extends":"default","gpustack_metrics":{` + list(families, `"m%d":{"type":"gauge"},`) + `}}`, ""},
-		{"one more family", `{"extends":"default","gpustack_metrics":{` + list(families+1, `"m%d":{"type":"gauge"},`) + `}}`,
-			"line 1: /gpustack_metrics: found 1001 metrics, built-in ones included, allowed are 1000"},
+		{
+			"one more family", `{"extends":"default","gpustack_metrics":{` + list(families+1, `"m%d":{"type":"gauge"},`) + `}}`,
+			"line 1: /gpustack_metrics: found 1001 metrics, built-in ones included, allowed are 1000",
+		},
 		// Six values are extends, and the runtime with its range.
 		{"values", `{"extends":"default","runtime_mapping":{"Mine":{"*":{` + list((values-6)/2, `"n%d":"gpustack:num_requests_running",`) + `}}}}`, ""},
-		{"more values", `{"extends":"default","runtime_mapping":{"Mine":{"*":{` + list((values-6)/2+1, `"n%d":"gpustack:num_requests_running",`) + `}}}}`,
-			"values, built-in ones included, allowed are 50000"},
-		{"bytes", `{"extends":"default","metric_queries":{"a":"` + strings.Repeat("a", MaxDocumentBytes-len(`{"extends":"default","metric_queries":{"a":""}}`)) + `"}}`,
-			"bytes as JSON, built-in entries included, allowed are 4194304"},
-		{"escapes", "extends: default\ngpustack_metrics: {" + list(900, "m%d: {type: gauge, description: \""+strings.Repeat(`\0`, helpBytes)+"\"},") + "}\n",
-			"found 5"},
+		{
+			"more values", `{"extends":"default","runtime_mapping":{"Mine":{"*":{` + list((values-6)/2+1, `"n%d":"gpustack:num_requests_running",`) + `}}}}`,
+			"values, built-in ones included, allowed are 50000",
+		},
+		{
+			"bytes", `{"extends":"default","metric_queries":{"a":"` + strings.Repeat("a", MaxDocumentBytes-len(`{"extends":"default","metric_queries":{"a":""}}`)) + `"}}`,
+			"bytes as JSON, built-in entries included, allowed are 4194304",
+		},
+		{
+			"escapes", "extends: default\ngpustack_metrics: {" + list(900, "m%d: {type: gauge, description: \""+strings.Repeat(`\0`, helpBytes)+"\"},") + "}\n",
+			"found 5",
+		},
 	} {
 		doc, err := Decode([]byte(c.text))
 		switch {

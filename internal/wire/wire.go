@@ -81,11 +81,13 @@ type InstanceIDs struct {
 }
 
 // MappingEvent is the data of an event named "mapping" on GET /v2/workers/{id}/watch?generation=N (server-sent events).
-// The current generation is sent at once when it differs from N, then each new one.
+// The current generation is sent at once when it differs from N, then each new one. With document=SHA-256 it is sent, too, when the
+// worker has another document under that generation.
 type MappingEvent struct {
 	Generation int64 `json:"generation"`
 	// Default says that the worker's own built-in mapping is meant; Document is then absent.
-	Default  bool            `json:"default,omitempty"`
+	Default bool `json:"default,omitempty"`
+	// Document is the effective one: it has no extends.
 	Document json.RawMessage `json:"document,omitempty"`
 }
 
