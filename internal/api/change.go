@@ -15,8 +15,7 @@ import (
 const (
 	// vanishingTime is how long a change waits for workers, which spend four fifths of it on engines' pages.
 	vanishingTime = 2 * time.Second
-	// maxVanishingMetrics and maxVanishingUnknown bound the lists of what vanishes.
-	maxVanishingMetrics = 1000
+	// maxVanishingUnknown bounds how many workers and instances are named of which nothing is known. A mapping has 1000 metrics at most.
 	maxVanishingUnknown = 50
 )
 
@@ -125,7 +124,7 @@ func (a *API) vanishingMetrics(before *Generation, p *proposal) ([]mapping.Vanis
 
 // vanishing returns what a mapping takes away, nil if nothing does that is known and everything is known.
 func vanishing(metrics []mapping.VanishingMetric, workers []wire.WorkerDryRun) *wire.Vanishing {
-	v := &wire.Vanishing{Metrics: make([]wire.VanishingMetric, min(len(metrics), maxVanishingMetrics))}
+	v := &wire.Vanishing{Metrics: make([]wire.VanishingMetric, len(metrics))}
 	for i := range v.Metrics {
 		v.Metrics[i] = wire.VanishingMetric(metrics[i])
 	}

@@ -7,7 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -204,5 +207,67 @@ func TestConfigSchema(t *testing.T) {
 	w := newAPI(t).do(request("GET", "/v2/metrics/config/schema", ""))
 	if w.Code != 200 || w.Header().Get("Content-Type") != "application/schema+json" || !cmp.Equal(w.Body.Bytes(), mapping.Schema()) {
 		t.Errorf("%d %v %.200s", w.Code, w.Header(), w.Body)
+	}
+}
+
+// An instance stands for its live page, its runtime and its version.
+func TestPreviewOfAnInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t)
+		sevenInstances(h)
+		stream := openWatch(t, serve(t, h), "http://x", 1, 0)
+		synctest.Wait()
+		ask := func(body string, sent *wire.InstancePage) *httptest.ResponseRecorder {
+			t.Helper()
+			var wg sync.WaitGroup
+			var w *httptest.ResponseRecorder
+			wg.Go(func() { w = h.do(request("POST", previewPath, body)) })
+			if ev := stream.pageEvent(t); sent != nil {
+				h.answerPage(1, ev.ID, "cred-1", encoded(t, sent))
+			}
+			wg.Wait()
+			return w
+		}
+		live := somePage()
+		live.Runtime, live.RuntimeVersion, live.Native, live.Truncated = "engine", "0.11.0", previewPage, true
+		got := read[wire.Preview](t, ask(`{"instance":12,"mapping":`+previewMapping+`}`, &live))
+		same := read[wire.Preview](t, h.do(request("POST", previewPath, previewBody(t, wire.PreviewRequest{
+			Page: previewPage, Runtime: "engine", Version: "0.11.0", Mapping: json.RawMessage(previewMapping),
+		}))))
+		same.Page, same.Truncated, same.Runtime, same.Version = previewPage, true, "engine", "0.11.0"
+		if diff := cmp.Diff(same, got); diff != "" || got.Unified == "" {
+			t.Errorf("(-of the page +of the instance)\n%s", diff)
+		}
+		down := wire.InstancePage{FetchedAt: time.Unix(1, 0).UTC(), Native: "<html>", Error: "connection refused"}
+		if p := problemOf(t, ask(`{"instance":12}`, &down), 502); !strings.Contains(p.Detail, "instance i12") || !strings.Contains(p.Detail, "connection refused") {
+			t.Error(p.Detail)
+		}
+		unknown := somePage()
+		unknown.Runtime = "unknown"
+		if p := problemOf(t, ask(`{"instance":12}`, &unknown), 422); len(p.Errors) != 1 || p.Errors[0].Pointer != "/instance" {
+			t.Errorf("%+v", p)
+		}
+		if p := problemOf(t, ask(`{"instance":12}`, nil), 502); !strings.Contains(p.Detail, "did not answer within 10s") {
+			t.Error(p.Detail)
+		}
+		if p := problemOf(t, h.do(request("POST", previewPath, `{"instance":20}`)), 502); !strings.Contains(p.Detail, "is not connected") {
+			t.Error(p.Detail)
+		}
+		problemOf(t, h.do(request("POST", previewPath, `{"instance":99}`)), 404)
+		for pointer, body := range map[string]string{
+			"/page": `{"instance":12,"page":"a 1"}`, "/runtime": `{"instance":12,"runtime":"vLLM"}`, "/version": `{"instance":12,"version":"1"}`, "/instance": `{"instance":0,"page":"a 1","runtime":"vLLM"}`,
+		} {
+			if p := problemOf(t, h.do(request("POST", previewPath, body)), 422); len(p.Errors) != 1 || p.Errors[0].Pointer != pointer {
+				t.Errorf("%s: %+v", body, p)
+			}
+		}
+	})
+}
+
+// The faults of a YAML mapping have their lines.
+func TestFaultsOfPreviewsHaveLines(t *testing.T) {
+	body := previewBody(t, wire.PreviewRequest{Page: "a 1", Runtime: "vLLM", Mapping: json.RawMessage(encoded(t, "gpustack_metrics:\n  gpustack:x: {type: spiral}\nruntime_mapping: {}\n"))})
+	if p := problemOf(t, newAPI(t).do(request("POST", previewPath, body)), 422); len(p.Errors) != 1 || p.Errors[0].Line != 2 {
+		t.Errorf("%+v", p)
 	}
 }
