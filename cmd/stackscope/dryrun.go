@@ -97,7 +97,7 @@ func (c *mappingDryRun) choose(e *command.Env) (func(*client.Client) (wire.Mappi
 	case isGeneration:
 		return func(cl *client.Client) (wire.MappingDryRun, error) {
 			run, err := cl.TryRestore(e.Context, n, o, c.Timeout)
-			return run, noHistory(err)
+			return run, noHistory(e.Context, cl, err)
 		}, nil
 	}
 	_, data, err := readPosted(e, c.File, c.Merge)

@@ -53,7 +53,9 @@ type mappingChange struct {
 	try  func(context.Context, *client.Client, client.Change, time.Duration) (wire.MappingDryRun, error)
 	make func(context.Context, *client.Client, client.Change) (wire.MappingStatus, error)
 	// explain turns an error of the server into one that says where; nil: as it is.
-	explain func(error) error
+	explain func(context.Context, *client.Client, error) error
+	// historical says that a server without dry runs cannot make it.
+	historical bool
 	// keep says how what vanishes could be kept, "" if it could not; nil: there is no way.
 	keep func(context.Context, *client.Client, *vanishing) string
 }
@@ -77,7 +79,7 @@ func (f *changeFlags) change(e *command.Env, c *mappingChange) error {
 		return err
 	}
 	if c.explain == nil {
-		c.explain = func(err error) error { return err }
+		c.explain = func(_ context.Context, _ *client.Client, err error) error { return err }
 	}
 	o := client.Change{IfGeneration: client.AnyGeneration, Author: f.Author}
 	if o.Author == "" {
@@ -88,7 +90,7 @@ func (f *changeFlags) change(e *command.Env, c *mappingChange) error {
 	}
 	lost, err := f.dryRun(e, cl, c, &o)
 	if err != nil {
-		return f.interrupted(e, c.explain(err))
+		return f.interrupted(e, c.explain(e.Context, cl, err))
 	}
 	if err := f.confirm(e, cl, c, lost, &o); err != nil {
 		return err
@@ -101,7 +103,7 @@ func (f *changeFlags) change(e *command.Env, c *mappingChange) error {
 	case statusOf(err) == http.StatusPreconditionFailed:
 		return overtaken(e.Context, cl, o.IfGeneration, err)
 	case err != nil:
-		return c.explain(err)
+		return c.explain(e.Context, cl, err)
 	}
 	if lost == nil {
 		lost = vanished(status.Vanishing)
@@ -135,7 +137,7 @@ func (f *changeFlags) dryRun(e *command.Env, cl *client.Client, c *mappingChange
 	end := showProgress(e, cl)
 	run, err := again(e.Context, func() (wire.MappingDryRun, error) { return c.try(e.Context, cl, *o, f.Timeout) })
 	end()
-	if tooOldForDryRuns(err) {
+	if !c.historical && tooOldForDryRuns(err) {
 		fmt.Fprintln(e.Stderr, "warning: the server is older and has no dry runs: what vanishes is not known")
 		return nil, nil
 	}
@@ -157,7 +159,7 @@ func tooOldForDryRuns(err error) bool {
 	case e.Status == http.StatusUnprocessableEntity:
 		return strings.Contains(e.Detail, "dry_run") || len(e.Faults) > 0 && strings.Contains(e.Faults[0].Pointer, "dry_run")
 	}
-	return e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotFound && !strings.Contains(e.Detail, "generation")
+	return e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotFound
 }
 
 // confirm returns nil if the change may be made.
@@ -352,6 +354,7 @@ func (c *mappingRestore) Run(e *command.Env) error {
 		make: func(ctx context.Context, cl *client.Client, o client.Change) (wire.MappingStatus, error) {
 			return cl.RestoreConfig(ctx, n, o)
 		},
-		explain: noHistory,
+		explain:    noHistory,
+		historical: true,
 	})
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -121,7 +121,7 @@ func (s *sides) readGeneration(n int64) (side, error) {
 	} else {
 		g, err := s.client.EffectiveGeneration(s.env.Context, n)
 		if err != nil {
-			return side{}, noHistory(err)
+			return side{}, noHistory(s.env.Context, s.client, err)
 		}
 		found.name, data = fmt.Sprintf("generation %d", n), g.Document
 	}
@@ -134,8 +134,11 @@ func (s *sides) readGeneration(n int64) (side, error) {
 }
 
 // noHistory says of an error that the server is too old for what was asked.
-func noHistory(err error) error {
-	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusNotFound && !strings.Contains(e.Detail, "generation") {
+func noHistory(ctx context.Context, cl *client.Client, err error) error {
+	if statusOf(err) != http.StatusNotFound {
+		return err
+	}
+	if _, ask := cl.Generations(ctx, 1, 1); statusOf(ask) == http.StatusNotFound {
 		return fmt.Errorf("%w; the server is older and has no history of the mapping: update it", err)
 	}
 	return err

@@ -44,7 +44,7 @@ func (c *mappingHistory) Run(e *command.Env) error {
 	}
 	list, total, err := readHistory(e, cl, c.Limit)
 	if err != nil {
-		return noHistory(err)
+		return noHistory(e.Context, cl, err)
 	}
 	if c.JSON {
 		return json.NewEncoder(e.Stdout).Encode(wire.List[wire.Generation]{Items: list})
@@ -145,7 +145,7 @@ func (c *mappingShow) Run(e *command.Env) error {
 	}
 	g, err := read(e.Context, int64(c.Generation))
 	if err != nil {
-		return noHistory(err)
+		return noHistory(e.Context, cl, err)
 	}
 	if !c.JSON {
 		if err := printComment(e.Stdout, &g.Generation); err != nil {

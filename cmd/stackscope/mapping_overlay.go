@@ -110,19 +110,24 @@ func suggest(blocks []unmappedBlock, builtin *mapping.Document) (*overlay, error
 				o.left = append(o.left, fmt.Sprintf("%s of %s: the built-in document maps it", m.Name, b.Runtime))
 				continue
 			}
+			if len(m.Name) > maxSuggestedName {
+				o.left = append(o.left, fmt.Sprintf("%s of %s: its name has %d bytes", clip.End(m.Name, 60), b.Runtime, len(m.Name)))
+				continue
+			}
 			s := suggestion{native: m.Name, help: m.Help}
 			if s.typ, s.guessed = unifiedType(m.Name, m.Type); s.typ == "" {
 				o.left = append(o.left, fmt.Sprintf("%s of %s: no unified metric can be a %s", m.Name, b.Runtime, m.Type))
 				continue
 			}
-			for _, name := range []string{suggestedName(b.Runtime, m.Name), suggestedPrefix + snake(b.Runtime) + "_" + snake(shortName(m.Name))} {
-				if typ, ok := taken[name]; !ok || typ == s.typ {
+			bare := bareName(b.Runtime, m.Name)
+			for _, name := range []string{suggestedPrefix + bare, suggestedPrefix + snake(b.Runtime) + "_" + bare} {
+				if typ, ok := taken[name]; bare != "" && (!ok || typ == s.typ) {
 					s.unified = name
 					break
 				}
 			}
 			if s.unified == "" {
-				o.left = append(o.left, fmt.Sprintf("%s of %s: the names that could be suggested are taken", m.Name, b.Runtime))
+				o.left = append(o.left, fmt.Sprintf("%s of %s: no name can be suggested that is not taken", m.Name, b.Runtime))
 				continue
 			}
 			taken[s.unified] = s.typ
@@ -132,7 +137,11 @@ func suggest(blocks []unmappedBlock, builtin *mapping.Document) (*overlay, error
 	return o, o.validate(builtin)
 }
 
-const suggestedPrefix = "gpustack:"
+const (
+	suggestedPrefix = "gpustack:"
+	// maxSuggestedName bounds native names, in bytes. The mapping allows 256, also for the unified name.
+	maxSuggestedName = 180
+)
 
 // unifiedType is the type that a unified metric of a native one can have, empty if none can. guessed says that the page's is another.
 func unifiedType(name, declared string) (typ string, guessed bool) {
@@ -157,15 +166,15 @@ func snake(name string) string {
 	return strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "_"), "_")
 }
 
-// suggestedName replaces the engine's prefix in a native name: what stands before the first colon, or the runtime's name.
-func suggestedName(runtime, native string) string {
+// bareName is a native name without the engine's prefix, which is what stands before the first colon, or the runtime's name.
+func bareName(runtime, native string) string {
 	name := shortName(native)
 	if _, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
 		name = rest
 	} else if rest, ok := strings.CutPrefix(strings.ToLower(name), snake(runtime)+"_"); ok && rest != "" {
 		name = rest
 	}
-	return suggestedPrefix + snake(name)
+	return snake(name)
 }
 
 func (o *overlay) add(runtime string, s suggestion) {
@@ -247,7 +256,7 @@ func (o *overlay) text(mark string, used bool) string {
 			if s.guessed {
 				note = "  # the page declares no such type"
 			}
-			line("  %s: {type: %s, description: %s}%s", s.unified, s.typ, yamlText(clip.End(oneCell(terminal.Printable(help)), maxSuggestedHelp)), note)
+			line("  %s: {type: %s, description: %s}%s", s.unified, s.typ, yamlText(clip.End(terminal.Printable(oneCell(help)), maxSuggestedHelp)), note)
 		}
 	}
 	line("runtime_mapping:")

@@ -37,7 +37,7 @@ func (c *mappingSet) Run(e *command.Env) error {
 			o.Merge = c.Merge
 			return cl.SetConfig(ctx, data, o)
 		},
-		explain: func(err error) error { return explainFaults(e, c.File, err) },
+		explain: func(_ context.Context, _ *client.Client, err error) error { return explainFaults(e, c.File, err) },
 	}
 	if doc != nil && doc.Extends() == "" {
 		change.keep = func(ctx context.Context, cl *client.Client, lost *vanishing) string {
