@@ -102,6 +102,8 @@ func (f *changeFlags) change(e *command.Env, c *mappingChange) error {
 		return &command.CodeError{Code: command.CodeInterrupted, Err: command.ErrSaid}
 	case statusOf(err) == http.StatusPreconditionFailed:
 		return overtaken(e.Context, cl, o.IfGeneration, err)
+	case err != nil && maybeMade(err):
+		return fmt.Errorf("%w; the server may have activated it: `stackscope mapping history` tells", err)
 	case err != nil:
 		return c.explain(e.Context, cl, err)
 	}
@@ -109,6 +111,12 @@ func (f *changeFlags) change(e *command.Env, c *mappingChange) error {
 		lost = vanished(status.Vanishing)
 	}
 	return f.printStatus(e, status, o.IfGeneration, lost)
+}
+
+// maybeMade reports whether a request without an answer may have had its effect.
+func maybeMade(err error) bool {
+	e, ok := errors.AsType[*client.Error](err)
+	return ok && e.Status == 0 && e.Err != nil
 }
 
 func (f *changeFlags) check() error {
