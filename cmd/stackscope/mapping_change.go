@@ -173,7 +173,7 @@ func tooOldForDryRuns(err error) bool {
 // confirm returns nil if the change may be made.
 func (f *changeFlags) confirm(e *command.Env, cl *client.Client, c *mappingChange, lost *vanishing, o *client.Change) error {
 	if lost == nil || lost.unchanged {
-		lost = &vanishing{}
+		lost = &vanishing{unchanged: lost != nil}
 	}
 	if !f.JSON {
 		if err := lost.print(e.Stderr, f.Verbose); err != nil {

@@ -144,7 +144,7 @@ func (v *vanishing) print(out io.Writer, verbose bool) error {
 	if len(v.Metrics) > 0 {
 		fmt.Fprintln(w, "\nMETRIC\tSERIES\tRUNTIMES")
 		for _, m := range v.Metrics[:min(most, len(v.Metrics))] {
-			fmt.Fprintf(w, "%s\t%d\t%s\n", m.Metric, m.Series, strings.Join(m.Runtimes, ", "))
+			fmt.Fprintf(w, "%s\t%d\t%s\n", m.Metric, m.Series, runtimesCell(m.Runtimes, verbose))
 		}
 		andMore(w, len(v.Metrics)-most, "metric")
 		fmt.Fprintln(w)
@@ -156,7 +156,7 @@ func (v *vanishing) print(out io.Writer, verbose bool) error {
 		fmt.Fprintln(w, "By the documents alone these vanish; no engine that was read has them now:")
 		fmt.Fprintln(w, "\nMETRIC\tRUNTIMES")
 		for _, m := range v.Documents[:min(most, len(v.Documents))] {
-			fmt.Fprintf(w, "%s\t%s\n", m.Metric, strings.Join(m.Runtimes, ", "))
+			fmt.Fprintf(w, "%s\t%s\n", m.Metric, runtimesCell(m.Runtimes, verbose))
 		}
 		andMore(w, len(v.Documents)-most, "metric")
 		fmt.Fprintln(w)
@@ -169,6 +169,15 @@ func (v *vanishing) print(out io.Writer, verbose bool) error {
 		andMore(w, len(v.Unknown)-most, "")
 	}
 	return w.Flush()
+}
+
+// runtimesCell lists runtimes for a table.
+func runtimesCell(list []string, verbose bool) string {
+	const most = 4
+	if verbose || len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most-1], ", "), len(list)-(most-1))
 }
 
 func andMore(w io.Writer, more int, what string) {
