@@ -142,6 +142,8 @@ func classify(text string) string {
 		return false
 	}
 	switch {
+	case has("not speak HTTP", "not valid HTTP"): // with a hint about TLS
+		return reasonNotMetrics
 	case has("its process ended"):
 		return reasonEnded
 	case has("connection refused"):

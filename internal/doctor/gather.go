@@ -166,7 +166,14 @@ func (e *Evidence) ways(r Resolved) (out []*way) {
 		}
 	case wire.DoctorMetric:
 		if ofEngines(&view{Evidence: e}, r.Metric) {
-			all(func(*fleet.Instance) bool { return true })
+			v := &view{Evidence: e}
+			all(func(in *fleet.Instance) bool {
+				natives, _ := v.nativesOf(in.Runtime, in.RuntimeVersion, r.Metric)
+				return len(natives) > 0
+			})
+			if len(out) == 0 {
+				all(func(*fleet.Instance) bool { return true })
+			}
 			break
 		}
 		if !ofServer(r.Metric) {

@@ -194,8 +194,12 @@ func (v *view) lookMetric(h *hop, w *way, runtime, version string) {
 		h.hit(metricOtherRole, subject, "Prometheus has it of such instances", append(values, "role", role)...)
 		return
 	}
+	others := v.Subject.Kind != wire.DoctorInstance && len(v.metric) > 0 // the metric exists, and this one need not have it
 	if len(natives) == 0 {
-		h.hit(metricNoNative, subject, fmt.Sprintf("No entry of runtime %s holds for version %s", runtime, version), values...)
+		found := h.hit(metricNoNative, subject, fmt.Sprintf("No entry of runtime %s for version %s leads to it", runtime, version), values...)
+		if others {
+			found.severity, h.state = wire.FindingInfo, wire.HopWarning
+		}
 		return
 	}
 	if !read || page.UnifiedCut {
@@ -215,7 +219,10 @@ func (v *view) lookMetric(h *hop, w *way, runtime, version string) {
 			return
 		}
 	}
-	h.hit(metricNotOnPage, subject, "It would come from "+listed(natives), values...)
+	found := h.hit(metricNotOnPage, subject, "It would come from "+listed(natives), values...)
+	if others {
+		found.severity, h.state = wire.FindingInfo, wire.HopWarning
+	}
 }
 
 // otherRole returns the roles of the instances that have the metric, if this one has another.

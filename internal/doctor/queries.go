@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stackscope/stackscope/dashboards"
@@ -109,8 +110,8 @@ type variable struct {
 // shownBy are the dashboards whose variables are looked at: those of workers and of models.
 var shownBy = []string{"gpustack-worker", "gpustack-model"}
 
-// variables reads them from the dashboards.
-func variables() (out []variable) {
+// variables reads them from the dashboards, once.
+var variables = sync.OnceValue(func() (out []variable) {
 	for _, d := range dashboards.All() {
 		if !slices.Contains(shownBy, d.UID) {
 			continue
@@ -134,7 +135,7 @@ func variables() (out []variable) {
 		}
 	}
 	return out
-}
+})
 
 // variableQueries are what the variables list, with what they depend on.
 func variableQueries(only string) map[string]string {

@@ -24,8 +24,8 @@ type Request struct {
 
 // Errors of Resolve.
 var (
-	ErrUnknown   = errors.New("unknown")
-	ErrAmbiguous = errors.New("ambiguous")
+	ErrUnknown   = errors.New("there is no")
+	ErrAmbiguous = errors.New("there are several")
 )
 
 const (
@@ -134,11 +134,11 @@ func one(kind, text string, all []found, names []string) (wire.DoctorSubject, er
 		}
 		fmt.Fprintf(&b, "%s %d (%s)", f.Kind, f.ID, f.where)
 	}
-	return wire.DoctorSubject{}, fmt.Errorf("%w: there are %d of the name %q: %s; ask for one of them by its id", ErrAmbiguous, len(all), clip.Line(text, nameShown), b.String())
+	return wire.DoctorSubject{}, fmt.Errorf("%w of the name %q: %s; ask for one of them by its id", ErrAmbiguous, clip.Line(text, nameShown), b.String())
 }
 
 func unknown(kind, text string, names []string) error {
-	err := fmt.Errorf("%w: there is no %s %q", ErrUnknown, kind, clip.Line(text, nameShown))
+	err := fmt.Errorf("%w %s %q", ErrUnknown, kind, clip.Line(text, nameShown))
 	lower := make([]string, len(names))
 	for i, n := range names {
 		lower[i] = strings.ToLower(n)

@@ -79,7 +79,7 @@ func lookWorkerPage(v *view, w *way) hop {
 			h.hit(workerPageSlow, subject, fmt.Sprintf("It took %.1f s now", c.PageSeconds), "worker", me.Name, "time", fmt.Sprintf("%.1f s", c.PageSeconds), "timeout", timeout.String())
 		}
 	}
-	if w.instance == nil {
+	if w.instance == nil && w.metric == "" || w.instance == nil && strings.HasPrefix(w.metric, catalog.Prefix+"gpu_") {
 		v.lookCollectors(&h, me)
 		v.lookGPUs(&h, me)
 	}
