@@ -106,7 +106,7 @@ type Server struct {
 	// ExternalGrafana says that the Grafana is another one, and GrafanaPhase and GrafanaReason how the embedded one is.
 	ExternalGrafana             bool
 	GrafanaPhase, GrafanaReason string
-	// Readers are the last readers of service discovery. ReadersSince is since when they are remembered.
+	// Readers are the last programs that scrape and read service discovery. ReadersSince is since when they are remembered.
 	Readers      []Reader
 	ReadersSince time.Time
 	Refusals     []Refusal
@@ -130,13 +130,14 @@ const (
 	RefusedToken      = "token"
 )
 
-// Refusal is a registration that was refused.
+// Refusal are registrations that were refused.
 type Refusal struct {
 	At      time.Time // the last of its kind
 	Class   string
 	Name    string // of the worker that wanted to join
 	Other   string // name of the worker that has its name or identity; empty: there is none
 	OtherID int64
+	From    string // of a wrong token: the kind of address, such as "a private network"
 	Count   int
 }
 

@@ -356,12 +356,12 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.refused(RefusedRevoked, time.Minute) },
 	},
 	"worker_wrong_token": {
-		func(a *asked) { a.refusedLately(catalog.WrongTokens, "needed", "join", "status", "401") },
-		func(a *asked) { a.refusedLately(catalog.WrongTokens, "needed", "admin", "status", "401") },
+		func(a *asked) { a.refused(RefusedToken, time.Minute) },
+		func(a *asked) { a.refused(RefusedToken, time.Hour) },
 	},
 	"worker_registers_too_often": {
-		func(a *asked) { a.refusedLately(catalog.RegistrationsRefused, "reason", "too_often", "status", "429") },
-		func(a *asked) { a.refusedLately(catalog.RegistrationsRefused, "reason", "conflict", "status", "409") },
+		func(a *asked) { a.refused(RefusedLimit, time.Minute) },
+		func(a *asked) { a.refused(RefusedNameTaken, time.Minute) },
 	},
 	"wrong_tokens": {
 		func(a *asked) { a.refusedLately(catalog.WrongTokens, "needed", "admin", "status", "429") },

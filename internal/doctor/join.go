@@ -90,22 +90,15 @@ func lookJoining(v *view) (hits []hit) {
 			add(joinRevoked, ofFleet, seen)
 		case RefusedInvalid:
 			add(joinInvalid, ofFleet, seen)
+		case RefusedToken:
+			add(joinWrongToken, ofFleet, seen+", from "+r.From)
+		case RefusedLimit:
+			add(joinTooOften, ofFleet, seen)
 		}
 	}
 	for _, s := range v.Answers[queryServer].Samples {
-		seen := fmt.Sprintf("%s rose by %.0f in the last 10 minutes", s.Labels["what"], s.Value)
-		switch {
-		case s.Labels["what"] == catalog.RegistrationsRefused.WireName() && (s.Labels["status"] == "429" || s.Labels["reason"] == "too_often"):
-			add(joinTooOften, ofFleet, seen)
-		case s.Labels["what"] == catalog.WrongTokens.WireName() && s.Labels["needed"] == "join" && !v.refusedFor(RefusedToken):
-			add(joinWrongToken, ofFleet, seen)
-		case s.Labels["what"] == catalog.WrongTokens.WireName() && s.Labels["status"] == "429":
-			add(wrongTokens, ofFleet, seen)
-		}
-	}
-	for _, r := range v.Server.Refusals {
-		if r.Class == RefusedToken && v.Now.Sub(r.At) <= recently {
-			add(joinWrongToken, ofFleet, fmt.Sprintf("The last refusal was %s ago; there were %d", v.ago(r.At), r.Count))
+		if s.Labels["what"] == catalog.WrongTokens.WireName() && s.Labels["status"] == "429" {
+			add(wrongTokens, ofFleet, fmt.Sprintf("%s rose by %.0f in the last 10 minutes", s.Labels["what"], s.Value))
 		}
 	}
 	switch {
@@ -115,13 +108,4 @@ func lookJoining(v *view) (hits []hit) {
 		add(noInstances, ofFleet, "The inventory has no instance")
 	}
 	return hits
-}
-
-func (v *view) refusedFor(class string) bool {
-	for _, r := range v.Server.Refusals {
-		if r.Class == class && v.Now.Sub(r.At) <= recently {
-			return true
-		}
-	}
-	return false
 }

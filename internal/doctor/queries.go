@@ -79,7 +79,7 @@ func expressions(workers []int64, metric string, server bool) map[string]string 
 	if server {
 		var terms []string
 		for _, m := range []string{
-			catalog.WrongTokens.WireName(), catalog.RegistrationsRefused.WireName(), catalog.ConnectionsClosed.WireName(), samplesRefused, scrapesNotStored,
+			catalog.WrongTokens.WireName(), catalog.ConnectionsClosed.WireName(), samplesRefused, scrapesNotStored,
 		} {
 			terms = append(terms, fmt.Sprintf(`label_replace(increase(%s[%s]) > 0, "what", "%s", "", "")`, m, promDuration(recently), m))
 		}

@@ -113,8 +113,8 @@ func lookServer(v *view) (hits []hit) {
 	switch {
 	case v.Prometheus.Kind == PrometheusNone:
 		add(consoleNoPrometheus, "The embedded Prometheus is off, and --prometheus-url is not given")
-		if _, read := v.lastReader(); !read && v.readersKnown() {
-			hits = append(hits, hit{of: nobodyScrapes, subject: ofFleet, seen: fmt.Sprintf("Nobody has read /metrics/targets for %s", recently)})
+		if _, read := v.lastReader(); !read {
+			hits = append(hits, v.notRead())
 		}
 	case v.Prometheus.Err != "":
 		if !v.prometheusHasProblem() {

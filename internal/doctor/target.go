@@ -13,6 +13,9 @@ import (
 // targetTime is how long Prometheus may take to take up a new worker.
 const targetTime = time.Minute
 
+// refreshTime is within which a Prometheus reads service discovery once: the default is a minute.
+const refreshTime = 75 * time.Second
+
 const ownPrometheusDocs = "observability.md#your-own-prometheus-and-grafana"
 
 var (
@@ -82,10 +85,10 @@ func lookTarget(v *view, w *way) hop {
 		if read, ok := v.lastReader(); ok {
 			return unknownHop("A Prometheus (%s) read the list of workers %s ago; this server cannot ask it, because --prometheus-url is not given", read.Agent, v.ago(read.At))
 		}
-		if !v.readersKnown() {
-			return unknownHop("The embedded Prometheus is off, and the server has been running for less than %s", recently)
-		}
-		return foundHop(nobodyScrapes, ofFleet, fmt.Sprintf("Nobody has read /metrics/targets for %s", recently))
+		h := hop{}
+		h.hits = append(h.hits, v.notRead())
+		h.seen = h.hits[0].seen
+		return h
 	case v.Prometheus.Err != "":
 		return unknownHop("The targets cannot be seen: %s", v.Prometheus.Err)
 	}
@@ -138,7 +141,14 @@ func (v *view) lastReader() (last Reader, ok bool) {
 	return last, ok
 }
 
-// readersKnown reports whether the server runs for long enough to know who reads service discovery.
-func (v *view) readersKnown() bool {
-	return !v.Server.ReadersSince.IsZero() && v.Now.Sub(v.Server.ReadersSince) >= recently
+// notRead is the finding that no Prometheus reads service discovery. A Prometheus reads it once a minute by default.
+func (v *view) notRead() hit {
+	h := hit{of: nobodyScrapes, subject: ofFleet, seen: fmt.Sprintf("No Prometheus has read /metrics/targets for %s", recently)}
+	if up := v.Now.Sub(v.Server.ReadersSince); up < recently {
+		h.seen = fmt.Sprintf("No Prometheus has read /metrics/targets since the server was started, %s ago", up.Round(time.Second))
+		if up < refreshTime {
+			h.severity = wire.FindingWarning
+		}
+	}
+	return h
 }

@@ -27,6 +27,8 @@ const (
 	queryTimeout    = 5 * time.Second
 	maxQueryAnswer  = 16 << 20
 	maxQuerySamples = 20_000
+	// tooOften is why registrations are answered with 429.
+	tooOften = "too_often"
 	// pageRetry is when a page is asked for again because others take all places.
 	pageRetry = 200 * time.Millisecond
 )
@@ -35,6 +37,7 @@ const (
 type doctorSources struct {
 	server *Server
 	hidden *paths.Hidden
+	since  time.Time // when the server was made
 
 	mu       sync.Mutex
 	number   int64 // of the generation that compiled is
@@ -284,6 +287,22 @@ func (d *doctorSources) Server() doctor.Server {
 	for _, r := range d.server.inventory.Refused() {
 		s.Refusals = append(s.Refusals, doctor.Refusal{At: r.Last, Class: r.Reason, Name: r.Name, Other: r.Other.Name, OtherID: r.Other.ID, Count: r.Count})
 	}
+	for _, r := range d.server.api.WrongJoinTokens() {
+		if r.Count > 0 {
+			s.Refusals = append(s.Refusals, doctor.Refusal{At: r.Last, Class: doctor.RefusedToken, From: r.What, Count: r.Count})
+		}
+	}
+	for _, r := range d.server.api.RefusedRegistrations() {
+		if r.What == tooOften && r.Count > 0 {
+			s.Refusals = append(s.Refusals, doctor.Refusal{At: r.Last, Class: doctor.RefusedLimit, Count: r.Count})
+		}
+	}
+	s.ReadersSince = d.since
+	for _, r := range d.server.targetReaders.List() {
+		if r.IsScraper() {
+			s.Readers = append(s.Readers, doctor.Reader{At: r.Last, Agent: r.Client, Path: r.Path})
+		}
+	}
 	for _, l := range d.server.listeners() {
 		stats := l.srv.Stats()
 		s.Connections = append(s.Connections, doctor.Connections{Listener: l.name, Open: stats.Open, Max: stats.Max})
@@ -304,5 +323,5 @@ func unjoined(err error) []error {
 
 // newDoctor returns the sources of the doctor.
 func (s *Server) newDoctor() doctor.Sources {
-	return &doctorSources{server: s, hidden: paths.Hide(s.opts.DataDir, shownDataDir)}
+	return &doctorSources{server: s, hidden: paths.Hide(s.opts.DataDir, shownDataDir), since: time.Now()}
 }
