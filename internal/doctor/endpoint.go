@@ -195,7 +195,7 @@ func lookEndpoint(v *view, w *way) hop {
 		h.hit(engineNotFound, subject, in.StateMessage, values...)
 		return h
 	case endpointByReason(f.reason) != nil:
-		h.hit(endpointByReason(f.reason), subject, f.text, values...)
+		h.hit(endpointByReason(f.reason), subject, f.text, values...).first = hintOf(f.text)
 		return h
 	case f.reason != "": // it answers, and the page is wrong
 		return okHop("%s answers", values[1])

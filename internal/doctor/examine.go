@@ -23,6 +23,11 @@ func Examine(e *Evidence, r Resolved) wire.Doctor {
 	if r.Subject.Kind == wire.DoctorFleet {
 		hits = slices.Concat(hits, server, lookJoining(v))
 	} else {
+		for _, h := range lookJoining(v) {
+			if h.subject == r.Subject { // another one that has its name or its identity
+				hits = append(hits, h)
+			}
+		}
 		for i := range server {
 			if server[i].bad() {
 				hits = append(hits, server[i])

@@ -101,6 +101,9 @@ func beginning(name string) string {
 
 // hintOf returns what the worker's text says to do, as a sentence.
 func hintOf(text string) string {
+	if _, rest, ok := strings.Cut(text, "is the URL the engine's? "); ok && strings.Contains(text, "answered 404") {
+		return strings.TrimSuffix(rest, ".") + "."
+	}
 	for _, start := range []string{"its metrics page is empty: ", "its metrics page has no metrics of "} {
 		_, rest, ok := strings.Cut(text, start)
 		if !ok {

@@ -1,0 +1,54 @@
+package doctor
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+// What the worker knows of the engine comes before what is to be done with any engine.
+func TestHintsOfEngines(t *testing.T) {
+	for message, want := range map[string]string{
+		"answered 404 Not Found: is the URL the engine's? SGLang serves metrics only when it is started with --enable-metrics": "SGLang serves metrics only when it is started with --enable-metrics. Look whether",
+		"answered 404 Not Found: is the URL the engine's?":                                                                     "Look whether",
+		"its metrics page has no metrics of SGLang: start SGLang with --enable-metrics":                                        "Start SGLang with --enable-metrics. ",
+	} {
+		a := healthy(t)
+		if strings.HasPrefix(message, "answered") {
+			a.failed(message)
+		} else {
+			a.lacks("no_engine_metrics", message)
+		}
+		a.about(wire.DoctorInstance, 1, "qwen-0")
+		if d := examine(a); len(d.Findings) != 1 || !strings.HasPrefix(d.Findings[0].Do, want) || strings.Contains(d.Findings[0].Do, "..") {
+			t.Errorf("%s: %+v", message, d.Findings)
+		}
+	}
+}
+
+// Who asks about a worker is told that another one has its name, and not what keeps others out.
+func TestRefusalsBecauseOfAWorker(t *testing.T) {
+	for _, c := range []struct {
+		refusal Refusal
+		want    []string
+	}{
+		{Refusal{At: now, Class: RefusedNameTaken, Name: "gpu-1", Other: "gpu-1", OtherID: 1, Count: 3}, []string{"worker_name_taken"}},
+		{Refusal{At: now, Class: RefusedTwoWorkers, Name: "gpu-1", Other: "gpu-1", OtherID: 1, Count: 3}, []string{"worker_identity_taken"}},
+		{Refusal{At: now, Class: RefusedNameTaken, Name: "gpu-2", Other: "gpu-2", OtherID: 2, Count: 3}, nil},
+		{Refusal{At: now, Class: RefusedInvalid, Name: "gpu-1", Count: 3}, nil},
+	} {
+		a := healthy(t)
+		a.Server.Refusals = []Refusal{c.refusal}
+		a.about(wire.DoctorWorker, 1, a.worker().Name)
+		if d := examine(a); !slices.Equal(ids(d), c.want) {
+			t.Errorf("%+v: %v", c.refusal, ids(d))
+		}
+		a.about(wire.DoctorInstance, 1, "qwen-0")
+		if d := examine(a); len(d.Findings) > 0 || a.instance().State != fleet.InstanceRunning {
+			t.Errorf("%+v: of an instance %v", c.refusal, ids(d))
+		}
+	}
+}
