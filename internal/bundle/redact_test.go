@@ -1,0 +1,61 @@
+package bundle
+
+import (
+	"regexp"
+	"testing"
+)
+
+// shown replaces the hash in texts.
+var hashForm = regexp.MustCompile(`-[a-z2-7]{8}\b`)
+
+func shown(s string) string { return hashForm.ReplaceAllString(s, "-X") }
+
+func testRedactor() *Redactor {
+	return NewRedactor([]Name{{Worker, "gpu-1"}, {Model, "Qwen/Qwen3-8B"}, {Instance, "open source"}, {Cluster, "default"}, {Worker, "memory"}}, []string{"gpustack:x_total"})
+}
+
+func TestText(t *testing.T) {
+	r := testRedactor()
+	for _, tt := range [][2]string{
+		{"connection refused", ""},
+		{"dial tcp 10.0.0.7:8000: connect: connection refused", "dial tcp host-X:8000: connect: connection refused"},
+		{"dial tcp 127.0.0.1:8000: connect: connection refused", ""},
+		{"dial tcp [fe80::1%eth0]:8000: timeout", "dial tcp [host-X]:8000: timeout"},
+		{"10.0.0.7 and fe80::1 do not answer", "host-X and host-X do not answer"},
+		{"lookup node7.example.com: no such host", "lookup host-X: no such host"},
+		{"lookup node7.example.com on 127.0.0.53:53: no such host", "lookup host-X on host-X:53: no such host"},
+		{`Get "http://u:p@h:1/metrics?key=1": EOF`, `Get "text-X": EOF`},
+		{"http://u:p@h:1/metrics?key=1 failed", "http://...@host-X:1/metrics?... failed"},
+		{"open /home/zaphod/token: permission denied", "open path-X: permission denied"},
+		{`open C:\Users\zaphod: permission denied`, "open path-X: permission denied"},
+		{"worker gpu-1 is not ready, GPU-1 neither", "worker worker-X is not ready, worker-X neither"},
+		{"model Qwen/Qwen3-8B is open source", "model model-X is instance-X"},
+		{"memory of GPU 7 is full: 12.5GiB, 98%", "worker-X of GPU 7 is full: 12.5GiB, 98%"},
+		{"its /metrics took 1m30.5s, more than 10 s (3 times)", ""},
+		{"generation 4 of 2026-01-02T03:04:05Z", ""},
+		{"vLLM 0.11.0rc2 and 1.2.3", ""},
+		{"user zaphod@example.com, id 123456789", "user user-X, id text-X"},
+		{"Zaphod's engine", "text-X's engine"},
+		{"the worker's clock, 'zaphod' and `zaphod x`", "the worker's clock, 'text-X' and `text-X`"},
+		{`an open "quotation with all that follows`, `an open "text-X"`},
+		{"give --token-file FILE or --engine=zaphod", "give --token-file FILE or --engine=text-X"},
+		{"gpustack:x_total and gpustack:zaphod_total", "gpustack:x_total and text-X"},
+		{"a\x1bb\nc", "a b c"},
+		{"Zürich 北京", "text-X text-X"},
+		{"sk-proj-abcDEF123 eyJhbGciOi", "text-X text-X"},
+	} {
+		want := tt[1]
+		if want == "" {
+			want = tt[0]
+		}
+		if got := shown(r.Text(tt[0])); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", tt[0], got, want)
+		}
+	}
+	if a, b := r.Text("zaphod"), r.Hash(User, "zaphod"); a[len("text"):] != b[len("user"):] {
+		t.Errorf("%s and %s", a, b)
+	}
+	if a, b := r.Text("zaphod"), testRedactor().Text("zaphod"); a == b {
+		t.Error("two bundles have the same hashes")
+	}
+}
