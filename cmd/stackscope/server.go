@@ -127,7 +127,7 @@ func (c *serverCmd) Run(e *command.Env) error {
 	memory.Tune()
 	notes := c.settle(command.ThisUser())
 	options := c.options(logger)
-	options.WebConfigFile = c.Web.WebConfigFile
+	options.WebConfigFile, options.Settings = c.Web.WebConfigFile, e.Settings
 	srv, err := c.open(e.Context, options)
 	if err != nil {
 		return err

@@ -50,6 +50,8 @@ func (c *startCmd) Run(e *command.Env) error {
 	notes := c.settle(command.ThisUser())
 	serverOptions := c.options(logger)
 	serverOptions.StopTimeout -= worker.LeaveTime
+	serverOptions.Settings = e.Settings
+	options.Describe(e.Settings)
 	serverOptions.WebConfigFile, options.WebConfigFile = c.Web.WebConfigFile, c.Web.WebConfigFile
 	srv, err := c.open(e.Context, serverOptions)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/console"
 	"github.com/stackscope/stackscope/internal/prom"
 )
@@ -71,7 +72,9 @@ type Options struct {
 	ReportInterval time.Duration
 	// StopTimeout bounds how long Run takes to end. What Prometheus has not closed by then it recovers at the next start.
 	StopTimeout time.Duration
-	Logger      *slog.Logger // nil: silent
+	// Settings are the flags of this process, for the bundle of a bug report.
+	Settings []command.Setting
+	Logger   *slog.Logger // nil: silent; its last records are in that bundle
 
 	// What tests of this package put in the place of the system's: whose a connection is, the pages of Prometheus' web UI and those of
 	// the console.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 	"github.com/stackscope/stackscope/internal/collector/gpu/fake"
 	"github.com/stackscope/stackscope/internal/collector/gpu/vendors"
@@ -142,6 +144,13 @@ func (o *Options) complete() error {
 	}
 	o.Engines = engines
 	return nil
+}
+
+// Describe makes the worker tell the server, when that asks, the flags of this process and the last records of its logger.
+func (o *Options) Describe(settings []command.Setting) {
+	logger := o.Logger
+	o.Settings = func() []wire.Setting { return wire.SettingsOf(settings) }
+	o.Recent = func() []wire.LogRecord { return wire.LogRecordsOf(logging.Recent(logger)) }
 }
 
 // maxExpectedGPUs bounds the GPUs that a node may be said to have.

@@ -29,6 +29,7 @@ func (c *Command) Run(e *command.Env) error {
 	if err := c.Apply(&options); err != nil {
 		return err
 	}
+	options.Describe(e.Settings)
 	options.LimitMemory = true
 	options.WebConfigFile = c.WebConfigFile
 	w, err := worker.New(e.Context, options)
