@@ -33,7 +33,8 @@ export function PreviewSection(props: Props) {
   const { instances, chosen, page, answer, preview, active } = props;
   const native = page.page && page.page.error === "" ? page.page.native : "";
   const activePreview = active?.kind === "page" ? active.preview : undefined;
-  const pages = useMemo(() => pagesOf(native, preview, activePreview, words), [native, preview, activePreview]);
+  const shown = preview ?? (answer === undefined ? undefined : activePreview); // a document that had faults from the beginning
+  const pages = useMemo(() => pagesOf(native, shown, activePreview, words), [native, shown, activePreview]);
   const failed = page.error ?? (page.page && page.page.error !== "" ? page.page.error : undefined);
   return (
     <section class="m-preview" aria-labelledby="m-preview-title" aria-busy={page.reading}>
@@ -80,7 +81,7 @@ export function PreviewSection(props: Props) {
       {native !== "" && (
         <>
           <Verdict answer={answer} preview={preview} active={active} pages={pages} />
-          <Pages pages={pages} hasPreview={preview !== undefined} map={props.map} said={props.said} />
+          <Pages pages={pages} hasPreview={shown !== undefined} map={props.map} said={props.said} />
         </>
       )}
     </section>
@@ -91,7 +92,7 @@ function Verdict({ answer, preview, active, pages }: { answer: Answer | undefine
   const { difference: d } = pages;
   return (
     <div role="status">
-      {answer?.kind === "faults" && <p class="f-notice">{preview ? m.old : m.noPreview}</p>}
+      {answer?.kind === "faults" && <p class="f-notice">{preview ? m.old : m.activeInstead}</p>}
       {answer?.kind === "none" && (
         <p class="f-notice">
           {m.previewFailed}: {answer.why}
@@ -187,6 +188,7 @@ function Pages({ pages, hasPreview, map, said }: { pages: Pages; hasPreview: boo
           ))}
         </div>
       </div>
+      <Detail pages={pages} subject={subject} hasPreview={hasPreview} map={map} />
       <div class={`m-panes show-${tab}`}>
         <div class="m-side native">
           <h3>
@@ -201,7 +203,6 @@ function Pages({ pages, hasPreview, map, said }: { pages: Pages; hasPreview: boo
           {pane("unified", m.unified)}
         </div>
       </div>
-      <Detail pages={pages} subject={subject} hasPreview={hasPreview} map={map} />
       <p class="m-said" role="status">
         {said}
       </p>

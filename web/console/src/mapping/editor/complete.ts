@@ -178,7 +178,7 @@ function nativeKeys(place: Place, runtime: string, range: string, root: Item | u
   if (instance && same(instance.runtime, runtime)) {
     for (const [name, metric] of instance.metrics) {
       const targets = targetsOf(instance.reports.get(name));
-      const option: Option = { label: name, kind: "native", detail: [metric.type, targets.length > 0 ? words.becomes(targets.join(", ")) : words.unmapped].filter(Boolean).join(", "), apply: asKey(name, "text", place), boost: targets.length > 0 ? 0 : 1 };
+      const option: Option = { label: name, kind: "native", detail: [metric.type, targets.length > 0 ? words.becomes(targets.join(", ")) : words.unmapped].filter(Boolean).join(", "), apply: asKey(name, "text", place), boost: name.endsWith("_created") ? -2 : targets.length > 0 ? 0 : 1 };
       if (metric.help !== "") option.info = metric.help;
       options.set(name, option);
     }
