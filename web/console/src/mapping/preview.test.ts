@@ -121,7 +121,8 @@ test("rows and filters", () => {
   expect(show("mapped")[0]).toEqual(["vllm:lat_bucket", "vllm:lat_sum", "vllm:lat_count"]);
   expect(show("unmapped")[0]).toEqual(["vllm:req_total"]);
   expect(show("changed")).toEqual([["vllm:req_total"], ["−# TYPE w", "−w"]]);
-  expect(show("all", "LAT_ sum")).toEqual([["vllm:lat_sum"], []]);
+  expect(show("all", "LAT_ sum")).toEqual([["vllm:lat_sum"], ["# TYPE u", "u"]]);
+  expect(show("all", "gauge u")).toEqual([["vllm:lat_bucket", "vllm:lat_sum", "vllm:lat_count"], ["# TYPE u"]]);
   expect(pages.native[2]).toMatchObject({ sign: "→", owner: "vllm:lat" });
   expect(pages.native[6]).toMatchObject({ sign: "·", owner: "vllm:req_total", says: "unmapped" });
 });

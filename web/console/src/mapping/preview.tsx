@@ -1,4 +1,5 @@
 // The page of a live instance beside what the edited document makes of it.
+import type { ComponentChildren } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { Instance } from "../api/types";
 import { formatCount } from "./count";
@@ -183,7 +184,7 @@ function Pages({ pages, hasPreview, map, said }: { pages: Pages; hasPreview: boo
         <div class="m-tabs" role="group" aria-label={m.panes}>
           {(["native", "unified"] as const).map((side) => (
             <button key={side} class="f-chip" aria-pressed={tab === side} onClick={() => setTab(side)}>
-              {m[side]}
+              {m.short[side]}
             </button>
           ))}
         </div>
@@ -217,14 +218,23 @@ function relatedTo(pages: Pages, side: Side | undefined, owner: string | undefin
   return { native: new Set(pages.links.from.get(owner)), unified: new Set([owner]) };
 }
 
+/** Of one height, so that the pages stay where they are. It scrolls, so the keyboard reaches it. */
+function Told({ children }: { children: ComponentChildren }) {
+  return (
+    <div class="m-detail" tabIndex={0} role="region" aria-label={m.whereTo}>
+      {children}
+    </div>
+  );
+}
+
 function Detail({ pages, subject, hasPreview, map }: { pages: Pages; subject: { side: Side; row: PageRow } | undefined; hasPreview: boolean; map(native: string): void }) {
-  if (!subject) return <div class="m-detail f-dim">{m.point}</div>;
+  if (!subject) return <Told>{m.point}</Told>;
   const { side, row } = subject;
-  if (row.owner === undefined) return <div class="m-detail f-dim">{row.text.startsWith("#") ? m.comment : hasPreview ? m.noReport : m.noPreview}</div>;
+  if (row.owner === undefined) return <Told>{row.text.startsWith("#") ? m.comment : hasPreview ? m.noReport : m.noPreview}</Told>;
   if (side === "unified") {
     const natives = pages.links.from.get(row.owner) ?? [];
     return (
-      <div class="m-detail">
+      <Told>
         <code>{row.owner}</code>{" "}
         {row.line?.mark !== "removed" &&
           (natives.length === 0 ? (
@@ -237,12 +247,12 @@ function Detail({ pages, subject, hasPreview, map }: { pages: Pages; subject: { 
         {row.line?.mark === "removed" && <p>{m.removedLine}</p>}
         {row.line?.mark === "added" && <p>{m.addedLine}</p>}
         {row.line?.before !== undefined && <p>{m.was(row.line.before)}</p>}
-      </div>
+      </Told>
     );
   }
   const report = pages.links.reports.get(row.owner)!;
   return (
-    <div class="m-detail">
+    <Told>
       <code>{report.name}</code>{" "}
       <span class="f-dim">
         {report.type} {m.samples(report.samples)}
@@ -259,6 +269,6 @@ function Detail({ pages, subject, hasPreview, map }: { pages: Pages; subject: { 
         </p>
       ))}
       {report.why !== "" && <p>{report.why}</p>}
-    </div>
+    </Told>
   );
 }

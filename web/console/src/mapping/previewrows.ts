@@ -2,7 +2,7 @@
 import type { NativeReport } from "../api/types";
 import type { Row } from "./previewpane";
 import { difference, split, type Difference, type Line } from "./previewdiff";
-import { changedNatives, isMapped, linesOf, linksOf, ownersOf, type Links } from "./previewlines";
+import { changedNatives, isMapped, linesOf, linksOf, ownersOf, targetsOf, type Links } from "./previewlines";
 import type { Preview } from "./previewasked";
 
 export type Shown = "all" | "mapped" | "unmapped" | "changed";
@@ -79,7 +79,7 @@ export function pagesOf(native: string, preview: Preview | undefined, active: Pr
   };
 }
 
-/** The rows that a filter and the words of a search let through. */
+/** The rows that a filter and the words of a search let through. A metric that is found brings along what belongs to it on the other page. */
 export function filtered(pages: Pages, shown: Shown, search: string): { native: PageRow[]; unified: PageRow[] } {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const found = (row: PageRow) => words.length === 0 || words.every((word) => row.text.toLowerCase().includes(word));
@@ -89,8 +89,14 @@ export function filtered(pages: Pages, shown: Shown, search: string): { native: 
     if (shown === "changed") return pages.changed.has(row.owner);
     return isMapped(pages.links.reports.get(row.owner)) === (shown === "mapped");
   };
+  if (words.length === 0) {
+    return { native: shown === "all" ? pages.native : pages.native.filter(passes), unified: shown === "changed" ? pages.unified.filter((row) => row.line?.mark !== "same") : pages.unified };
+  }
+  const owners = (rows: readonly PageRow[]) => new Set(rows.filter(found).flatMap((row) => row.owner ?? []));
+  const unifiedOf = new Set([...owners(pages.native)].flatMap((native) => targetsOf(pages.links.reports.get(native))));
+  const nativeOf = new Set([...owners(pages.unified)].flatMap((unified) => pages.links.from.get(unified) ?? []));
   return {
-    native: shown === "all" && words.length === 0 ? pages.native : pages.native.filter((row) => passes(row) && found(row)),
-    unified: shown !== "changed" && words.length === 0 ? pages.unified : pages.unified.filter((row) => (shown !== "changed" || row.line?.mark !== "same") && found(row)),
+    native: pages.native.filter((row) => passes(row) && (found(row) || (row.owner !== undefined && nativeOf.has(row.owner)))),
+    unified: pages.unified.filter((row) => (shown !== "changed" || row.line?.mark !== "same") && (found(row) || (row.owner !== undefined && unifiedOf.has(row.owner)))),
   };
 }

@@ -50,6 +50,8 @@ export const mapping = {
   native: "Native page",
   unified: "Unified page under this document",
   panes: "Pages",
+  short: { native: "Native", unified: "Unified" },
+  whereTo: "Where the line went",
   coverage: (families: number, of: number) => `${families} of ${of} unified metrics`,
   counts: (added: string, removed: string, changed: string) => `${added} added, ${removed} removed, ${changed} changed against the active mapping`,
   sameAsActive: "The same as under the active mapping",

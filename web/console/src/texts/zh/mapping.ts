@@ -50,6 +50,8 @@ export const mapping: typeof english = {
   native: "原生页面",
   unified: "此文档下的统一页面",
   panes: "页面",
+  short: { native: "原生", unified: "统一" },
+  whereTo: "该行的去向",
   coverage: (families, of) => `${of} 个统一指标中有 ${families} 个`,
   counts: (added, removed, changed) => `与生效的映射相比：新增 ${added}，移除 ${removed}，变化 ${changed}`,
   sameAsActive: "与生效的映射相同",
