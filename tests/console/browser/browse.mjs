@@ -1,5 +1,5 @@
 // Visits pages in a real browser and prints one line of JSON for each visit: what a viewer would see wrong.
-// Standard input: {"origin", "browser", "modules", "screenshots", "visits": [{"name", "path", "theme", "width", "height", "axe", "keyboard", "inSight", "language"}]}.
+// Standard input: {"origin", "browser", "modules", "screenshots", "visits": [{"name", "path", "theme", "width", "height", "axe", "keyboard", "inSight", "language", "steps"}]}.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -26,19 +26,21 @@ async function look(visit) {
   const context = await browser.newContext({
     viewport: { width: visit.width, height: visit.height }, colorScheme: visit.theme, reducedMotion: "reduce", locale: visit.language || "en-US", timezoneId: "UTC",
   });
-  const page = await context.newPage();
   const seen = { errors: [], foreign: [], refused: [], scripts: 0 };
-  page.on("console", (m) => m.type() === "error" && seen.errors.push(m.text()));
-  page.on("pageerror", (e) => seen.errors.push(String(e.stack ?? e)));
-  page.on("request", (r) => {
-    const url = new URL(r.url());
-    if (url.origin !== input.origin && !["data:", "blob:"].includes(url.protocol)) seen.foreign.push(r.url());
-  });
   const sizes = [];
-  page.on("response", (r) => {
-    if (r.status() >= 400) seen.refused.push(`${r.status()} ${r.request().method()} ${r.url()}`);
-    if (r.request().resourceType() === "script") sizes.push(r.request().sizes());
+  context.on("page", (page) => {
+    page.on("console", (m) => m.type() === "error" && seen.errors.push(m.text()));
+    page.on("pageerror", (e) => seen.errors.push(String(e.stack ?? e)));
+    page.on("request", (r) => {
+      const url = new URL(r.url());
+      if (url.origin !== input.origin && !["data:", "blob:"].includes(url.protocol)) seen.foreign.push(r.url());
+    });
+    page.on("response", (r) => {
+      if (r.status() >= 400) seen.refused.push(`${r.status()} ${r.request().method()} ${r.url()}`);
+      if (r.request().resourceType() === "script") sizes.push(r.request().sizes());
+    });
   });
+  let page = await context.newPage();
   const session = await context.newCDPSession(page);
   await session.send("Performance.enable");
   const began = Date.now();
@@ -52,6 +54,7 @@ async function look(visit) {
     const settledAfter = Date.now() - began;
     const { metrics } = await session.send("Performance.getMetrics");
     seen.ms = { ...times, settled: settledAfter, main: 1000 * (metrics.find((m) => m.name === "TaskDuration")?.value ?? 0) };
+    if (visit.steps) page = await take(visit, page, context);
     if (!visit.inSight) await scrollThrough(page);
     seen.place = await page.evaluate(() => location.pathname + location.search);
     seen.title = await page.title();
@@ -69,6 +72,65 @@ async function look(visit) {
   for (const size of sizes) seen.scripts += (await size.catch(() => ({ responseBodySize: 0 }))).responseBodySize;
   await context.close();
   return seen;
+}
+
+// take does what a viewer does, step by step, and returns the page of the last one.
+async function take(visit, first, context) {
+  const pages = [first];
+  let page = first;
+  for (const [i, step] of visit.steps.entries()) {
+    try {
+      const n = step.page ?? 0;
+      if (!pages[n]) {
+        pages[n] = await context.newPage();
+        await pages[n].goto(input.origin + visit.path, { waitUntil: "load" });
+        await settled(pages[n]);
+      }
+      page = pages[n];
+      await page.bringToFront();
+      await act(page, step, visit);
+    } catch (error) {
+      if (input.screenshots) await page.screenshot({ path: path.join(input.screenshots, visit.name + ".png"), fullPage: true }).catch(() => {});
+      throw new Error(`step ${i + 1}, ${JSON.stringify(step)}: ${error}`);
+    }
+  }
+  await settled(page);
+  return page;
+}
+
+async function act(page, step, visit) {
+  const place = step.at && page.locator(step.at).filter({ visible: true }).first();
+  switch (step.do) {
+    case "go":
+      await page.goto(input.origin + step.text, { waitUntil: "load" });
+      return settled(page);
+    case "click":
+      return place.click();
+    case "check":
+      return place.check();
+    case "fill":
+      return place.fill(step.text);
+    case "write": // paste into an editor, instead of what is there
+      await place.click();
+      await page.keyboard.press("ControlOrMeta+A");
+      return place.evaluate((at, text) => {
+        const data = new DataTransfer();
+        data.setData("text/plain", text);
+        at.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true, composed: true }));
+      }, step.text);
+    case "press":
+      if (place) await place.focus();
+      return page.keyboard.press(step.text);
+    case "see":
+      return page.locator(step.at).filter({ hasText: step.text, visible: true }).first().waitFor();
+    case "miss":
+      return page.locator(step.at).filter({ hasText: step.text, visible: true }).first().waitFor({ state: "hidden" });
+    case "shot":
+      if (input.screenshots) await page.screenshot({ path: path.join(input.screenshots, `${visit.name}-${step.text}.png`), fullPage: true });
+      return;
+    default:
+      throw new Error("no such step");
+  }
 }
 
 // settled waits until no panel in sight waits for an answer, and the page draws nothing anew.

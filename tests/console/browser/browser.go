@@ -33,6 +33,20 @@ type Visit struct {
 	Keyboard bool   `json:"keyboard"` // press Tab through all controls
 	InSight  bool   `json:"inSight"`  // do not scroll
 	Language string `json:"language"` // of the browser, such as zh-CN; empty: en-US
+	// Steps are taken after the page has settled; the rest of the sight is of the page of the last one.
+	Steps []Step `json:"steps,omitempty"`
+}
+
+// Step is something that a viewer does, or sees.
+type Step struct {
+	// Page is the tab; a tab is opened at the path of the visit when it is named first.
+	Page int `json:"page,omitempty"`
+	// Do is one of: go (to the path Text), click, check, fill, write (paste into an editor, instead of what is there), press (a key), see (At, with
+	// Text in it), miss (the opposite), shot (a screenshot with Text in its name).
+	Do string `json:"do"`
+	// At is a selector of Playwright; the first that fits is meant.
+	At   string `json:"at,omitempty"`
+	Text string `json:"text,omitempty"`
 }
 
 // Sight is what was there.

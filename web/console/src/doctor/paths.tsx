@@ -59,8 +59,7 @@ function HopItem({ hop: h, first, later }: { hop: Hop; first: boolean; later: bo
         <b>{hopName(h.hop)}</b>
       </p>
       <p class="dr-state">
-        {stateName(h.state)}
-        {first && <strong> · {d.firstBroken}</strong>}
+        {first ? <strong>{d.firstBroken}</strong> : stateName(h.state)}
         {later && <span class="hidden-text"> · {d.afterBroken}</span>}
         {h.seconds !== undefined && <span class="f-dim"> · {d.seconds(secondsOf(h.seconds))}</span>}
       </p>

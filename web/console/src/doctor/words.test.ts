@@ -24,7 +24,7 @@ test.each([
   ["running.md", "running.md"],
 ])("%s", (docs, want) => expect(docsOf(docs)).toBe(want));
 
-test.each([[0.0012, "0.001"], [0.123, "0.12"], [12.4, "12"]])("%d s", (seconds, want) => expect(secondsOf(seconds)).toBe(want));
+test.each([[0, "< 0.001"], [0.0012, "0.001"], [0.123, "0.12"], [12.4, "12"]])("%d s", (seconds, want) => expect(secondsOf(seconds)).toBe(want));
 
 test("the answer as a text", () => {
   const a = answer(
@@ -48,7 +48,7 @@ The engine refuses connections.
 
 chat on w
   ✓ Worker: reports
-  ✕ Engine's endpoint: refused (0.010 s) <- first broken
+  ✕ Engine's endpoint: refused (0.010 s) <- broken first
 `,
   );
 });

@@ -54,6 +54,7 @@ export function severityName(severity: string): string {
 export const marks: Record<string, string> = { ok: "✓", warning: "!", broken: "✕", unknown: "?" };
 
 export function secondsOf(seconds: number): string {
+  if (seconds < 0.001) return "< 0.001";
   return seconds < 0.0995 ? seconds.toFixed(3) : seconds < 9.95 ? seconds.toFixed(2) : seconds.toFixed(0);
 }
 

@@ -12,7 +12,7 @@ import { Arrival } from "./arrival";
 import { Diff } from "./diff";
 import { DryRunTable, Loss, lossInWords } from "./dryrun";
 import { lossOf } from "./dryrows";
-import { bytesOf, mostAuthor, mostComment, outcomeOf, type Outcome } from "./outcome";
+import { bytesOf, isOverlay, mostAuthor, mostComment, outcomeOf, type Outcome } from "./outcome";
 import { useSeconds } from "./seconds";
 
 export interface ChangeProps {
@@ -103,7 +103,7 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
       ) : (
         <>
           <h3>{c.dryRun}</h3>
-          <Tried trial={trial} outdated={restore === undefined && trial.of !== text} again={() => setRound(round + 1)} skip={skip} />
+          <Tried trial={trial} whole={restore === undefined && !isOverlay(text)} outdated={restore === undefined && trial.of !== text} again={() => setRound(round + 1)} skip={skip} />
           {outcome && <Trouble outcome={outcome} base={base} again={() => setRound(round + 1)} takeBase={takeBase} />}
           <Form trial={trial} sending={sending} restoring={restore !== undefined} conflict={outcome?.kind === "conflict"} activate={(comment, author) => void activate(comment, author)} />
         </>
@@ -112,7 +112,7 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
   );
 }
 
-function Tried({ trial, outdated, again, skip }: { trial: Trial; outdated: boolean; again: () => void; skip: () => void }) {
+function Tried({ trial, whole, outdated, again, skip }: { trial: Trial; whole: boolean; outdated: boolean; again: () => void; skip: () => void }) {
   const seconds = useSeconds(trial.state === "running");
   if (trial.state === "running") {
     return (
@@ -128,7 +128,7 @@ function Tried({ trial, outdated, again, skip }: { trial: Trial; outdated: boole
   return (
     <>
       {outdated && <p class="f-notice">{c.outdated}</p>}
-      {trial.state === "done" && <Result run={trial.run} />}
+      {trial.state === "done" && <Result run={trial.run} whole={whole} />}
       {trial.state === "skipped" && <p class="f-notice">{c.skipped}</p>}
       <p class="mc-buttons">
         <button type="button" onClick={again}>
@@ -144,11 +144,11 @@ function Tried({ trial, outdated, again, skip }: { trial: Trial; outdated: boole
   );
 }
 
-function Result({ run }: { run: DryRun }) {
+function Result({ run, whole }: { run: DryRun; whole: boolean }) {
   const none = run.added + run.removed + run.changed === 0;
   return (
     <>
-      <Loss run={run} />
+      <Loss run={run} whole={whole} />
       <p role="status">{run.unchanged ? c.same : none ? c.nothing : c.sums(run.added, run.removed, run.changed)}</p>
       <DryRunTable run={run} />
     </>

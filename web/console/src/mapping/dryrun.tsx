@@ -159,8 +159,8 @@ function Inside({ instance }: { instance: InstanceDryRun }) {
   );
 }
 
-/** What would vanish, in words; nothing if nothing does. */
-export function Loss({ run }: { run: DryRun }) {
+/** What would vanish, in words; nothing if nothing does. whole: the document takes the place of the built-in one. */
+export function Loss({ run, whole }: { run: DryRun; whole: boolean }) {
   const loss = lossOf(run);
   const v = run.vanishing;
   return (
@@ -170,7 +170,7 @@ export function Loss({ run }: { run: DryRun }) {
           <p>
             <strong>{lossInWords(loss.series, loss.metrics)}</strong>
           </p>
-          <p class="f-dim">{c.vanishHow}</p>
+          {whole && <p class="f-dim">{c.vanishHow}</p>}
           {v && v.metrics.length > 0 && <VanishingMetrics of={v} />}
         </div>
       )}

@@ -93,7 +93,7 @@ function Row({ of: g, before, active, onLoad, onApplied }: RowProps) {
   return (
     <li class={g.active ? "mc-active" : ""}>
       <h3>
-        <button type="button" class="mc-open" aria-expanded={open} aria-controls={id} aria-label={c.open(g.generation)} onClick={() => setOpen(!open)}>
+        <button type="button" class="mc-open" aria-expanded={open} aria-controls={id} aria-label={c.open(g.generation)} title={c.generation(g.generation)} onClick={() => setOpen(!open)}>
           <span class="mc-arrow" aria-hidden="true" />
           <b>{g.generation}</b>
         </button>

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ChangeError } from "../api/change";
 import { RequestError } from "../api/request";
-import { bytesOf, outcomeOf } from "./outcome";
+import { bytesOf, isOverlay, outcomeOf } from "./outcome";
 
 const refused = (status: number, active?: number) => new ChangeError(new RequestError(status, "title", "detail", 2), [{ pointer: "/x", detail: "wrong", line: 3 }], active);
 
@@ -18,3 +18,10 @@ test.each([
 ])("%o, %o", (error, making, want) => expect(outcomeOf(error, making)).toMatchObject(want));
 
 test("texts are counted as the server counts them", () => expect(bytesOf("映射")).toBe(6));
+
+test.each([
+  ["# adds\nextends: default\n", true],
+  ['{"extends": "default"}', true],
+  ["gpustack_metrics: {}\n", false],
+  ["gpustack_metrics:\n  gpustack:x:\n    description: it extends the default\n", false],
+])("%j", (document, want) => expect(isOverlay(document)).toBe(want));

@@ -45,3 +45,8 @@ export const mostAuthor = 128;
 export function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length;
 }
+
+/** Whether a document, YAML or JSON, says that it adds to the built-in mapping; for hints alone, the server decides. */
+export function isOverlay(document: string): boolean {
+  return /^\s*\{?\s*["']?extends["']?\s*:/m.test(document);
+}

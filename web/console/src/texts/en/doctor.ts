@@ -49,7 +49,7 @@ export const doctor = {
   stopsAt: (hop: string) => `Stops at: ${hop}`,
   warnsAt: (hop: string) => `Passes, with a warning at: ${hop}`,
   notAllSeen: "Nothing is known to be broken; not everything could be seen",
-  firstBroken: "first broken",
+  firstBroken: "broken first",
   afterBroken: "after the first broken hop",
   seconds: (text: string) => `${text} s`,
   leftOut: (n: number) => `${count(n, "more way was", "more ways were")} not walked, because there are too many. Check one instance, worker or model.`,

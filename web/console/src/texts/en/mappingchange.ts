@@ -112,7 +112,7 @@ export const mappingchange = {
   restored: (n: number) => `Restored from ${generation(n)}`,
   hasMetrics: (n: number) => count(n, "unified metric", "unified metrics"),
   problem: (why: string) => `It cannot be used: ${why}`,
-  open: (n: number) => `Open ${generation(n)}`,
+  open: (n: number) => `Open generation ${n}`,
   document: "Document",
   toActive: "Difference to the active one",
   toBefore: "Difference to the one before",

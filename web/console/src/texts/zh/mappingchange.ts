@@ -107,7 +107,7 @@ export const mappingchange: typeof en = {
   restored: (n) => `恢复自${generation(n)}`,
   hasMetrics: (n) => `${n} 个统一指标`,
   problem: (why) => `无法使用：${why}`,
-  open: (n) => `打开${generation(n)}`,
+  open: (n) => `打开映射版本 ${n}`,
   document: "文档",
   toActive: "与当前生效的差异",
   toBefore: "与前一版本的差异",
