@@ -1,5 +1,5 @@
 // Command gen writes what is generated: the dashboards, docs/metrics.md from the catalog, docs/flags.md from --help, docs/access.md, and the
-// tables of vendors and their metrics from the pages that the vendors' tests compare with.
+// tables of vendors and their metrics from the pages that the vendors' tests compare with. docs/troubleshooting.md has the doctor's findings.
 package main
 
 import (
@@ -51,6 +51,9 @@ func run() error {
 		return err
 	}
 	if err := splice(filepath.Join("docs", "prefill-decode.md"), "roles", roles()); err != nil {
+		return err
+	}
+	if err := splice(filepath.Join("docs", "troubleshooting.md"), "findings", findingTables()); err != nil {
 		return err
 	}
 	accessPage, err := access()

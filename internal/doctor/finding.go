@@ -32,9 +32,11 @@ const (
 )
 
 // Findings returns all kinds: those on the way of samples in its order, then the others.
-func Findings() []*Finding {
-	return slices.Concat(workerFindings, endpointFindings, pageFindings, mappingFindings, workerPageFindings, targetFindings, scrapeFindings, storageFindings,
-		dashboardFindings, joinFindings, serverFindings)
+func Findings() (all []*Finding) {
+	for _, g := range Catalogue() {
+		all = append(all, g.Findings...)
+	}
+	return all
 }
 
 // hit is a finding in some evidence.

@@ -24,7 +24,10 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.stopped("worker stopped") },
 	},
 	"worker_never_reported": {
-		func(a *asked) { a.stopped("worker joined and has not reported yet"); a.worker().LastReportAt = time.Time{} },
+		func(a *asked) {
+			a.stopped("worker joined and has not reported yet")
+			a.worker().LastReportAt = time.Time{}
+		},
 		func(a *asked) {
 			a.stopped("worker joined and has not reported yet")
 			a.worker().LastReportAt, a.worker().RegisteredAt = time.Time{}, before(5*time.Second)
@@ -44,31 +47,45 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 	"worker_unreported_instances": {
 		func(a *asked) { a.answer(queryCounted, sample(1, 0, 3, "__name__", "stackscope_unreported_instances")) },
-		func(a *asked) { a.answer(queryCounted, sample(1, 0, 3, "__name__", "gpustack:discovery_skipped_total", "reason", "new")) },
+		func(a *asked) {
+			a.answer(queryCounted, sample(1, 0, 3, "__name__", "gpustack:discovery_skipped_total", "reason", "new"))
+		},
 	},
 
 	"engine_refused": {
-		func(a *asked) { a.failed("connection refused at 10.0.0.1:8000: is it running, and are host and port right?") },
+		func(a *asked) {
+			a.failed("connection refused at 10.0.0.1:8000: is it running, and are host and port right?")
+		},
 		func(a *asked) { a.state(fleet.InstanceStarting, "connection refused at 10.0.0.1:8000") },
 	},
 	"engine_timeout": {
-		func(a *asked) { a.failed("no complete answer before the scrape's deadline: is it overloaded, or is the scrape timeout too short?") },
+		func(a *asked) {
+			a.failed("no complete answer before the scrape's deadline: is it overloaded, or is the scrape timeout too short?")
+		},
 		func(a *asked) { a.failed("connection refused at 10.0.0.1:8000") },
 	},
 	"engine_dns": {
-		func(a *asked) { a.failed("its host name engine.example cannot be resolved: check the name and this machine's DNS") },
+		func(a *asked) {
+			a.failed("its host name engine.example cannot be resolved: check the name and this machine's DNS")
+		},
 		func(a *asked) { a.failed("there is no route to its host: check the address and the network") },
 	},
 	"engine_lost": {
-		func(a *asked) { a.failed("the connection was closed before the answer was complete: see the engine's log; is the port right?") },
+		func(a *asked) {
+			a.failed("the connection was closed before the answer was complete: see the engine's log; is the port right?")
+		},
 		func(a *asked) { a.failed("its host name engine.example cannot be resolved") },
 	},
 	"engine_tls": {
 		func(a *asked) { a.failed("it speaks TLS: write https:// in the URL") },
-		func(a *asked) { a.failed("it does not speak HTTP: is the port right? If it speaks TLS, write https:// in the URL") },
+		func(a *asked) {
+			a.failed("it does not speak HTTP: is the port right? If it speaks TLS, write https:// in the URL")
+		},
 	},
 	"engine_unauthorized": {
-		func(a *asked) { a.failed("answered 401 Unauthorized: give credentials in the URL, as in http://USER:PASSWORD@HOST:PORT") },
+		func(a *asked) {
+			a.failed("answered 401 Unauthorized: give credentials in the URL, as in http://USER:PASSWORD@HOST:PORT")
+		},
 		func(a *asked) { a.failed("answered 404 Not Found: is the URL the engine's?") },
 	},
 	"engine_not_found": {
@@ -105,12 +122,20 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.page(func(p *Page) { p.Coverage.Families = 0 }) },
 	},
 	"engine_no_engine_metrics": {
-		func(a *asked) { a.lacks("no_engine_metrics", "its metrics page has no metrics of SGLang: start SGLang with --enable-metrics") },
-		func(a *asked) { a.state(fleet.InstanceRunning, "its metrics page has no metrics of TGI yet: some appear with the first request") },
+		func(a *asked) {
+			a.lacks("no_engine_metrics", "its metrics page has no metrics of SGLang: start SGLang with --enable-metrics")
+		},
+		func(a *asked) {
+			a.state(fleet.InstanceRunning, "its metrics page has no metrics of TGI yet: some appear with the first request")
+		},
 	},
 	"engine_waits_for_request": {
-		func(a *asked) { a.state(fleet.InstanceRunning, "its metrics page has no metrics of TGI yet: some appear with the first request") },
-		func(a *asked) { a.lacks("no_engine_metrics", "its metrics page has no metrics of TGI: is the URL the engine's?") },
+		func(a *asked) {
+			a.state(fleet.InstanceRunning, "its metrics page has no metrics of TGI yet: some appear with the first request")
+		},
+		func(a *asked) {
+			a.lacks("no_engine_metrics", "its metrics page has no metrics of TGI: is the URL the engine's?")
+		},
 	},
 	"engine_page_unreadable": {
 		func(a *asked) { a.page(func(p *Page) { p.Metrics[0].Unreadable = 2 }) },
@@ -121,7 +146,9 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.answer(queryOne, sample(1, 9, 1, "__name__", catalog.InstanceStalled.WireName())) },
 	},
 	"instance_no_model": {
-		func(a *asked) { a.instance().ModelID, a.instance().StateMessage = 0, "it answers, and is being asked which model it serves" },
+		func(a *asked) {
+			a.instance().ModelID, a.instance().StateMessage = 0, "it answers, and is being asked which model it serves"
+		},
 		func(a *asked) { a.instance().ModelID = 0 }, // a gateway
 	},
 	"instance_name": {
@@ -137,7 +164,9 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 	"mapping_behind": {
 		func(a *asked) { a.Mapping.Generation, a.Connected[1] = 3, false },
-		func(a *asked) { a.Mapping.Generation, a.worker().AppliedGeneration, a.Snapshot.Workers[1].AppliedGeneration = 3, 3, 3 },
+		func(a *asked) {
+			a.Mapping.Generation, a.worker().AppliedGeneration, a.Snapshot.Workers[1].AppliedGeneration = 3, 3, 3
+		},
 	},
 	"mapping_refused": {
 		func(a *asked) { a.Mapping.Generation = 3 },
@@ -155,7 +184,9 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) {
 			a.aboutMetric(running)
 			a.answer(queryMetric)
-			a.page(func(p *Page) { p.Unified, p.Metrics[0].Outcomes[0] = "", wire.NativeOutcome{Family: running, Why: "match"} })
+			a.page(func(p *Page) {
+				p.Unified, p.Metrics[0].Outcomes[0] = "", wire.NativeOutcome{Family: running, Why: "match"}
+			})
 		},
 		func(a *asked) {
 			a.aboutMetric("gpustack:num_requests_waiting")
@@ -196,13 +227,17 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		},
 	},
 	"collector_failed": {
-		func(a *asked) { a.answer(queryZero, sample(1, 0, 0, "__name__", catalog.CollectorSuccess.WireName(), "collector", "discovery_docker")) },
+		func(a *asked) {
+			a.answer(queryZero, sample(1, 0, 0, "__name__", catalog.CollectorSuccess.WireName(), "collector", "discovery_docker"))
+		},
 		func(a *asked) {
 			a.answer(queryZero, sample(1, 0, 0, "__name__", catalog.CollectorSuccess.WireName(), "collector", "gpu_nvidia"), sample(1, 0, 0, "__name__", catalog.GPUDriverResponsive.WireName(), "vendor", "nvidia"))
 		},
 	},
 	"gpu_driver_hung": {
-		func(a *asked) { a.answer(queryZero, sample(1, 0, 0, "__name__", catalog.GPUDriverResponsive.WireName(), "vendor", "nvidia")) },
+		func(a *asked) {
+			a.answer(queryZero, sample(1, 0, 0, "__name__", catalog.GPUDriverResponsive.WireName(), "vendor", "nvidia"))
+		},
 		func(a *asked) {
 			a.answer(queryZero, sample(1, 0, 0, "__name__", catalog.GPUDriverResponsive.WireName(), "vendor", "nvidia"))
 			a.check(func(c *Check) { // it answers again
@@ -215,7 +250,9 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.Snapshot.GPUs[0].State = fleet.GPUUnreachable },
 	},
 	"gpu_action": {
-		func(a *asked) { a.Snapshot.GPUs[0].Action, a.Snapshot.GPUs[0].ActionReason = "reset", "memory rows wait to be remapped" },
+		func(a *asked) {
+			a.Snapshot.GPUs[0].Action, a.Snapshot.GPUs[0].ActionReason = "reset", "memory rows wait to be remapped"
+		},
 		func(a *asked) { a.Snapshot.GPUs[0].ActionReason = "none" },
 	},
 
@@ -244,7 +281,9 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 
 	"scrape_firewall": {
-		func(a *asked) { a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout") },
+		func(a *asked) {
+			a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout")
+		},
 		func(a *asked) {
 			a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout")
 			a.check(func(c *Check) { c.PageSeconds = 4.9 })
@@ -255,15 +294,23 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 			a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout")
 			a.check(func(c *Check) { c.PageSeconds = 4.9 })
 		},
-		func(a *asked) { a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout") },
+		func(a *asked) {
+			a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout")
+		},
 	},
 	"scrape_refused": {
-		func(a *asked) { a.scrapeFails("GET http://10.0.0.1:10151/metrics: dial tcp 10.0.0.1:10151: connect: connection refused") },
-		func(a *asked) { a.scrapeFails("GET http://10.0.0.1:10151/metrics: dial tcp 10.0.0.1:10151: connect: no route to host") },
+		func(a *asked) {
+			a.scrapeFails("GET http://10.0.0.1:10151/metrics: dial tcp 10.0.0.1:10151: connect: connection refused")
+		},
+		func(a *asked) {
+			a.scrapeFails("GET http://10.0.0.1:10151/metrics: dial tcp 10.0.0.1:10151: connect: no route to host")
+		},
 	},
 	"scrape_dns": {
 		func(a *asked) { a.scrapeFails("GET http://gpu-1:10151/metrics: dial tcp: lookup gpu-1: no such host") },
-		func(a *asked) { a.scrapeFails("GET http://gpu-1:10151/metrics: dial tcp 10.0.0.1:10151: connect: connection refused") },
+		func(a *asked) {
+			a.scrapeFails("GET http://gpu-1:10151/metrics: dial tcp 10.0.0.1:10151: connect: connection refused")
+		},
 	},
 	"scrape_tls": {
 		func(a *asked) { a.scrapeFails("GET https://10.0.0.1:10151/metrics: tls: failed to verify certificate") },
@@ -286,7 +333,9 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.scrapeFails("sample limit exceeded") },
 	},
 	"scrape_address_refused": {
-		func(a *asked) { a.scrapeFails("169.254.1.1:10151 is not scraped: it is link-local; register the worker with an address at which the server reaches it") },
+		func(a *asked) {
+			a.scrapeFails("169.254.1.1:10151 is not scraped: it is link-local; register the worker with an address at which the server reaches it")
+		},
 		func(a *asked) { a.scrapeFails("another error, which its page of targets shows") },
 	},
 	"scrape_down": {
@@ -294,8 +343,12 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.scrape(Scrape{}) }, // not scraped yet
 	},
 	"scrape_samples_refused": {
-		func(a *asked) { a.answer(queryServer, Sample{Labels: map[string]string{"what": samplesRefused, "reason": "worker"}, Value: 4}) },
-		func(a *asked) { a.answer(queryServer, Sample{Labels: map[string]string{"what": scrapesNotStored}, Value: 4}) },
+		func(a *asked) {
+			a.answer(queryServer, Sample{Labels: map[string]string{"what": samplesRefused, "reason": "worker"}, Value: 4})
+		},
+		func(a *asked) {
+			a.answer(queryServer, Sample{Labels: map[string]string{"what": scrapesNotStored}, Value: 4})
+		},
 	},
 
 	"storage_nothing": {
@@ -318,7 +371,11 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.aboutMetric(running) },
 	},
 	"metric_absent": {
-		func(a *asked) { a.forMetric("gpustack:gpu_power_watts"); a.about(wire.DoctorMetric, 0, a.Metric); a.answer(queryMetric) },
+		func(a *asked) {
+			a.forMetric("gpustack:gpu_power_watts")
+			a.about(wire.DoctorMetric, 0, a.Metric)
+			a.answer(queryMetric)
+		},
 		func(a *asked) {
 			a.forMetric("gpustack:gpu_power_watts")
 			a.about(wire.DoctorMetric, 0, a.Metric)
@@ -326,13 +383,15 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		},
 	},
 	"model_renamed": {
-		func(a *asked) { a.answer(queryRenamed, sample(1, 1, 1, "model_name", "qwen"), sample(1, 1, 1, "model_name", "qwen-old")) },
+		func(a *asked) {
+			a.answer(queryRenamed, sample(1, 1, 1, "model_name", "qwen"), sample(1, 1, 1, "model_name", "qwen-old"))
+		},
 		func(a *asked) { a.answer(queryRenamed, sample(1, 1, 1, "model_name", "qwen")) },
 	},
 
 	"dashboard_value_missing": {
 		func(a *asked) { a.answer(queryVariable + "model_name") },
-		func(a *asked) { a.answer(queryVariable+"model_name"); a.stored(1, time.Hour); a.stored(2, time.Hour) }, // it follows
+		func(a *asked) { a.answer(queryVariable + "model_name"); a.stored(1, time.Hour); a.stored(2, time.Hour) }, // it follows
 	},
 	"server_not_scraped": {
 		func(a *asked) { a.answer(queryServerInfo) },
@@ -377,7 +436,9 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 
 	"server_disk_full": {
-		func(a *asked) { a.Server.Problems = []string{"not stored: write the database: no space is left (disk full): free space on that disk"} },
+		func(a *asked) {
+			a.Server.Problems = []string{"not stored: write the database: no space is left (disk full): free space on that disk"}
+		},
 		func(a *asked) { a.Server.Problems = []string{"prometheus: no space left: free space on that disk"} },
 	},
 	"server_not_stored": {
@@ -394,11 +455,17 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 	"prometheus_not_ready": {
 		func(a *asked) { a.Prometheus.Err = "it opens its data" },
-		func(a *asked) { a.Prometheus.Err, a.Server.Problems = "it opens its data", []string{"prometheus: its data is damaged"} },
+		func(a *asked) {
+			a.Prometheus.Err, a.Server.Problems = "it opens its data", []string{"prometheus: its data is damaged"}
+		},
 	},
 	"prometheus_scrapes_not_stored": {
-		func(a *asked) { a.answer(queryServer, Sample{Labels: map[string]string{"what": scrapesNotStored}, Value: 4}) },
-		func(a *asked) { a.answer(queryServer, Sample{Labels: map[string]string{"what": samplesRefused}, Value: 4}) },
+		func(a *asked) {
+			a.answer(queryServer, Sample{Labels: map[string]string{"what": scrapesNotStored}, Value: 4})
+		},
+		func(a *asked) {
+			a.answer(queryServer, Sample{Labels: map[string]string{"what": samplesRefused}, Value: 4})
+		},
 	},
 	"prometheus_clock": {
 		func(a *asked) { a.answer(queryClock, Sample{Value: unix(before(time.Minute))}) },
@@ -540,7 +607,9 @@ func TestConsequences(t *testing.T) {
 			[]string{"engine_timeout"},
 		},
 		"a firewall": {
-			func(a *asked) { a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout") },
+			func(a *asked) {
+				a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout")
+			},
 			[]string{"scrape_firewall"},
 		},
 		"two causes": {
