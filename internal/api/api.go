@@ -79,7 +79,9 @@ type Options struct {
 	Mounts map[string]http.Handler
 	// OpenMounts are the same for everybody, such as pages without data.
 	OpenMounts map[string]http.Handler
-	Logger     *slog.Logger // nil: silent
+	// Bundle is what GET /v2/doctor/bundle has besides what the API knows itself.
+	Bundle BundleParts
+	Logger *slog.Logger // nil: silent
 }
 
 // API is the HTTP handler of the main listener.
@@ -97,6 +99,7 @@ type API struct {
 	answers      *answer.Store
 	examinations examinations
 	parsing      *semaphore.Weighted
+	bundling     chan struct{} // the place of the one bundle at a time
 	stopping     chan struct{}
 	stop         func()
 	forms        forms
@@ -130,6 +133,7 @@ func New(o Options) (*API, error) {
 		readers:    make(chan struct{}, maxChangeStreams),
 		previews:   make(chan struct{}, maxPreviews),
 		rendering:  make(chan struct{}, maxRendering),
+		bundling:   make(chan struct{}, 1),
 		stopping:   make(chan struct{}),
 	}
 	a.stop = sync.OnceFunc(func() { close(a.stopping) })
@@ -246,6 +250,7 @@ func (a *API) routes() {
 	a.registerChanges(h, inventoryTag)
 	a.registerDashboards(h, inventoryTag)
 	a.registerDoctor(h, inventoryTag)
+	a.registerBundle(h, inventoryTag)
 
 	register(a, h, route{id: "healthz", method: "GET", path: "/healthz", access: open, tag: probesTag, summary: "Whether the process is alive"}, a.healthz)
 	register(a, h, route{

@@ -438,6 +438,7 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 		"GET /v2/model-instances":              "",
 		"GET /v2/gpu-devices":                  "",
 		"GET /v2/doctor":                       "",
+		"GET /v2/doctor/bundle":                "adminToken adminBasic",
 		"GET /v2/clusters/{id}/dashboard":      "", "GET /v2/workers/{id}/dashboard": "",
 		"GET /v2/metrics/config/generations":                       "",
 		"GET /v2/metrics/config/generations/{generation}":          "",

@@ -60,6 +60,7 @@ type Server struct {
 	api           *api.API
 	main          *listener
 	metrics       *listener // nil: disabled
+	page          *page     // of that listener
 	targetReaders api.TargetReaders
 	promPort      *listener // nil: /prometheus is on the API's port alone
 	web           webPorts
@@ -252,18 +253,18 @@ func (s *Server) assemble() error {
 		s.promPort.srv.Handler = s.web.readAccess(port, s.api.Reading(port))
 	}
 	if s.metrics != nil {
-		page, err := newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections, s.api.WriteFailures)
+		s.page, err = newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections, s.api.WriteFailures)
 		if err != nil {
 			return err
 		}
 		if s.prom != nil {
-			page.process = append(page.process, s.prom.AppendMetrics)
+			s.page.process = append(s.page.process, s.prom.AppendMetrics)
 		}
 		if s.grafana != nil {
-			page.parts = append(page.parts, s.grafana.WriteMetrics)
+			s.page.parts = append(s.page.parts, s.grafana.WriteMetrics)
 		}
 		s.metrics.srv.Handler = api.NewMetrics(api.MetricsOptions{
-			WritePage:    page.write,
+			WritePage:    s.page.write,
 			ContentType:  exposition.ContentType,
 			Snapshot:     s.inventory.Snapshot,
 			Targets:      func(sn *fleet.Snapshot) any { return targets.Workers(sn) },
