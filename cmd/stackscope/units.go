@@ -27,6 +27,9 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 // period is a time that may also be written in days, weeks and years, as Prometheus writes how long it keeps samples.
 type period time.Duration
 
+// String returns the time as time.Duration does.
+func (p period) String() string { return time.Duration(p).String() }
+
 // maxPeriod bounds a period, far below where a time.Duration overflows.
 const maxPeriod = 100 * 365 * 24 * time.Hour
 

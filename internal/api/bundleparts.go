@@ -268,15 +268,16 @@ func (b *bundling) page(in *fleet.Instance, answer pageAnswer) {
 	p := answer.page
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "instance %d on worker %d: %s %s, %s\nread at %s: %d bytes, content type %s\n", in.ID, in.WorkerID,
-		b.r.Label("runtime", p.Runtime), b.r.Label("version", p.RuntimeVersion), b.r.URL(p.URL), p.FetchedAt.UTC().Format(time.RFC3339), p.Bytes, b.r.Text(p.ContentType))
+		b.r.Label("runtime", p.Runtime), b.r.Label("version", p.RuntimeVersion), b.r.URL(p.URL), p.FetchedAt.UTC().Format(time.RFC3339), p.Bytes, b.r.ContentType(p.ContentType))
 	if p.Error != "" {
 		fmt.Fprintf(&text, "error: %s\n", b.r.Text(p.Error))
 	}
 	if p.Coverage != nil {
 		fmt.Fprintf(&text, "coverage: %d of %d metrics\n", p.Coverage.Families, p.Coverage.Of)
 	}
+	samples := bundle.SampleNames([]byte(p.Native))
 	for i := range p.Metrics {
-		b.r.NativeReport(&text, &p.Metrics[i])
+		b.r.NativeReport(&text, &p.Metrics[i], samples)
 	}
 	b.Add(name+".txt", "what became of the page of an engine", text.Bytes())
 	if p.Error == "" { // else it is the beginning of something else

@@ -19,6 +19,7 @@ var canaries = map[string]string{
 	"token":    "Kx7qZ9vWm2Rt4yHs",
 	"key":      "sk-proj-Bq3nXw8Lf",
 	"prompt":   "zyrquon blimfarg quaxil",
+	"word":     "blimfarg", // of the prompt
 	"user":     "zaphodqx",
 	"email":    "zaphodqx@betelgeuse.example",
 	"home":     "/home/zaphodqx/private",
@@ -81,10 +82,10 @@ func TestCanaries(t *testing.T) {
 	for what, r := range map[string]*Redactor{"known": NewRedactor(canaryNames(), nil), "unknown": NewRedactor(nil, nil)} {
 		outputs := map[string]string{"text": r.Text(all)}
 		for name, c := range canaries {
-			page := fmt.Sprintf("# HELP x %[1]s\n# %[1]s\n# TYPE x %[1]s\n# TYPE x gauge\nx{model_name=%[2]q,reason=%[2]q,le=%[4]q,version=%[2]q,name=%[2]q,metric=%[2]q,runtime=%[2]q,user=%[2]q,device=%[2]q,mountpoint=%[2]q,code=%[2]q} 1 # {trace=%[2]q} 1\n%[1]s\nx 1 %[1]s\nx{a=%[3]q} 2\n", c, c, all, "x"+c)
+			page := fmt.Sprintf("# HELP x %[1]s\n# %[1]s\n# TYPE x %[1]s\n# TYPE x gauge\nx{model_name=%[2]q,reason=%[2]q,le=%[4]q,version=%[2]q,name=%[2]q,metric=%[2]q,runtime=%[2]q,user=%[2]q,device=%[2]q,mountpoint=%[2]q,code=%[2]q} 1 # {trace=%[2]q} 1\n%[1]s\nx 1 %[1]s\n# TYPE blimfarg gauge\nblimfarg x %[1]s\nx{a=%[3]q} 2\n", c, c, all, "x"+c)
 			text, left := r.Page([]byte(page), 1<<20)
 			outputs["page "+name] = string(text)
-			if left.Help != 1 || left.Comments != 2 {
+			if left.Help != 1 || left.Comments != 3 {
 				t.Errorf("%+v of %s", left, page)
 			}
 			for _, v := range []string{c, all, "url=http://" + c + "@h:1/?" + c + ",model=" + c + ",role=" + c + ",version=" + c + "," + c, "http://" + c, "a=" + c + ",b", "/" + c} {
@@ -131,7 +132,7 @@ func TestCanaries(t *testing.T) {
 			}
 			outputs["mapping "+name] = string(redacted)
 			var native bytes.Buffer
-			r.NativeReport(&native, &wire.NativeReport{Name: "x", Type: c, Why: all, Outcomes: []wire.NativeOutcome{{Family: "y", Why: c}}})
+			r.NativeReport(&native, &wire.NativeReport{Name: c, Type: c, Why: all, Outcomes: []wire.NativeOutcome{{Family: c, Why: c}}}, SampleNames([]byte(page)))
 			outputs["native "+name] = native.String()
 		}
 		for part, text := range outputs {

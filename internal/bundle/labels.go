@@ -16,7 +16,8 @@ const (
 	semantic                   // a version
 	metric                     // a name that NewRedactor got
 	device                     // of a disk or a network, as Linux names them
-	product                    // of a GPU
+	product                    // of a GPU, or an operating system
+	kernel                     // a release of Linux
 	mounted                    // a mount point that every machine has
 )
 
@@ -45,7 +46,7 @@ var labelChecks = map[string]valueCheck{
 	"metric": metric, "native": metric, "native_metric": metric, "family": metric, "__name__": metric,
 
 	"device": device, "interface": device, "port": device,
-	"gpu_name": product, "name": product,
+	"release": kernel, "gpu_name": product, "name": product,
 	"mountpoint": mounted,
 }
 
@@ -102,7 +103,9 @@ func (r *Redactor) stayingValue(check valueCheck, value string) bool {
 	case device:
 		return deviceName.MatchString(value)
 	case product:
-		return isProduct(value)
+		return isProduct(value) || value == "Linux" || slices.Contains(distributions, strings.ToLower(value))
+	case kernel:
+		return kernelForm.MatchString(value)
 	case mounted:
 		return slices.Contains([]string{"/", "/boot", "/boot/efi", "/home", "/var", "/tmp", "/opt", "/data", "/mnt"}, value)
 	}

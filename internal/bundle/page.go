@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stackscope/stackscope/internal/exposition"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -32,6 +33,7 @@ var metricTypes = []string{"counter", "gauge", "histogram", "summary", "untyped"
 // Page returns a metrics page with the values of its labels redacted, at most limit bytes of it. Names, types and numbers stay; HELP texts,
 // other comments, timestamps, exemplars and lines that cannot be read do not.
 func (r *Redactor) Page(page []byte, limit int) (out []byte, left PageResult) {
+	names := SampleNames(page)
 	scanner := exposition.NewScanner(page, exposition.Text)
 	var sample exposition.Sample
 	for scanner.ScanAny() {
@@ -43,7 +45,7 @@ func (r *Redactor) Page(page []byte, limit int) (out []byte, left PageResult) {
 		case line[0] == '#':
 			kind, name, text := exposition.ParseComment(line)
 			switch {
-			case kind == exposition.TypeLine && len(name) <= maxMetricName && slices.Contains(metricTypes, string(text)):
+			case kind == exposition.TypeLine && names.has(string(name)) && slices.Contains(metricTypes, string(text)):
 				out = fmt.Appendf(out, "# TYPE %s %s\n", name, text)
 			case kind == exposition.HelpLine:
 				left.Help++
@@ -85,18 +87,49 @@ func (r *Redactor) appendSample(out []byte, s *exposition.Sample) []byte {
 	return append(append(append(out, ' '), s.Value...), '\n')
 }
 
-// NativeReport writes what became of a native metric, in a line.
-func (r *Redactor) NativeReport(w *bytes.Buffer, n *wire.NativeReport) {
+// Samples are the names of a page's samples that can be read. Only those are names: other lines may begin with any word.
+type Samples map[string]bool
+
+// SampleNames returns the names of the samples of a page.
+func SampleNames(page []byte) Samples {
+	names := Samples{}
+	scanner := exposition.NewScanner(page, exposition.Text)
+	var sample exposition.Sample
+	for scanner.ScanAny() {
+		line := scanner.Line()
+		if len(line) > 0 && line[0] != '#' && sample.Parse(line) == nil && len(sample.Name) <= maxMetricName && !names[string(sample.Name)] {
+			names[string(sample.Name)] = true
+		}
+	}
+	return names
+}
+
+// has reports whether there are samples of a metric.
+func (s Samples) has(metric string) bool {
+	for _, suffix := range []string{"", "_total", "_bucket", "_sum", "_count", "_info", "_created"} {
+		if s[metric+suffix] {
+			return true
+		}
+	}
+	return false
+}
+
+// NativeReport writes what became of a native metric of a page with these samples, in a line.
+func (r *Redactor) NativeReport(w *bytes.Buffer, n *wire.NativeReport, samples Samples) {
+	name := n.Name
+	if !samples.has(name) && !r.stays[name] {
+		name = r.Hash(Text, name)
+	}
 	typ := n.Type
 	if typ != "" && !slices.Contains(metricTypes, typ) {
 		typ = r.Hash(Text, typ)
 	}
-	fmt.Fprintf(w, "%s %s: %d samples", r.metricName(n.Name), typ, n.Samples)
+	fmt.Fprintf(w, "%s %s: %d samples", name, typ, n.Samples)
 	if n.Unreadable > 0 {
 		fmt.Fprintf(w, ", %d unreadable", n.Unreadable)
 	}
 	for _, o := range n.Outcomes {
-		fmt.Fprintf(w, "; %s: %d %s", r.metricName(o.Family), o.Samples, r.Text(o.Why))
+		fmt.Fprintf(w, "; %s: %d %s", r.unified(o.Family), o.Samples, r.Text(o.Why))
 	}
 	if n.Why != "" {
 		w.WriteString("; " + r.Text(n.Why))
@@ -104,8 +137,9 @@ func (r *Redactor) NativeReport(w *bytes.Buffer, n *wire.NativeReport) {
 	w.WriteByte('\n')
 }
 
-func (r *Redactor) metricName(name string) string {
-	if r.stays[name] || exposition.ValidMetricName(name) && len(name) <= maxMetricName {
+// unified returns the name of a unified metric, which the mapping has.
+func (r *Redactor) unified(name string) string {
+	if r.stays[name] || exposition.ValidMetricName(name) && len(name) <= maxMetricName && strings.HasPrefix(name, "gpustack:") {
 		return name
 	}
 	return r.Hash(Text, name)

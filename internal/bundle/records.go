@@ -47,6 +47,8 @@ func (r *Redactor) setting(s *wire.Setting) string {
 		return hidden
 	case v == "", v == "true", v == "false", shortInteger.MatchString(v), settingTime.MatchString(v):
 		return v
+	case s.Source == "default" && r.word(v):
+		return v
 	case longNumber.MatchString(v) && settingAmount.MatchString(s.Flag):
 		return v
 	case slices.Contains(enumFlags, s.Flag):
@@ -99,10 +101,10 @@ func (r *Redactor) pairs(v string) string {
 	return strings.Join(out, ",")
 }
 
-// wordKeys are the attributes of log lines whose values are words of the programs; a value that is none becomes a hash.
+// wordKeys are the attributes of log lines whose values are words of the programs.
 var wordKeys = []string{"component", "reason", "problem", "level", "state", "from", "to", "runtime", "vendor", "source", "collector", "listener", "what", "doing", "kind", "role", "scheme", "signal", "mode"}
 
-// proseKeys are those whose values are sentences; they are redacted word by word.
+// proseKeys are those whose values are sentences; they are redacted word by word, as are others of wordKeys.
 var proseKeys = []string{"error", "err", "note", "why", "cause", "do", "hint", "detail", "instead_of"}
 
 // Log returns the records of a log, a line each. Messages are texts of the programs and redacted like errors: what is not a word of them becomes a hash.
@@ -151,9 +153,11 @@ func (r *Redactor) attrValue(a *wire.LogAttr) string {
 	}
 	key := a.Key[strings.LastIndexByte(a.Key, '.')+1:]
 	switch {
-	case slices.Contains(wordKeys, key) && r.word(a.Value):
+	case slices.Contains(wordKeys, key) && r.word(a.Value), plainNumber.MatchString(a.Value):
 		return a.Value
-	case slices.Contains(proseKeys, key):
+	case key == "version" || key == "runtime_version":
+		return r.Label(key, a.Value)
+	case slices.Contains(wordKeys, key), slices.Contains(proseKeys, key):
 		return `"` + r.Text(a.Value) + `"`
 	}
 	switch {
@@ -224,6 +228,16 @@ var identifierForm = regexp.MustCompile(`^[a-z]{1,16}(?:_[a-z0-9]{1,16}){0,5}$`)
 func (r *Redactor) identifier(s string) string {
 	if s == "" || identifierForm.MatchString(s) {
 		return s
+	}
+	return r.Hash(Text, s)
+}
+
+// ContentType returns a content type without its parameters.
+func (r *Redactor) ContentType(s string) string {
+	typ, _, _ := strings.Cut(s, ";")
+	typ = strings.ToLower(strings.TrimSpace(typ))
+	if typ == "" || slices.Contains([]string{"text/plain", "text/html", "application/openmetrics-text", "application/json", "application/octet-stream"}, typ) {
+		return typ
 	}
 	return r.Hash(Text, s)
 }

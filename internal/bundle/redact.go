@@ -50,7 +50,7 @@ func NewRedactor(names []Name, metrics []string) *Redactor {
 	r := &Redactor{kinds: make(map[string]string, len(names)), begins: make(map[string][]string, len(names)), stays: make(map[string]bool, len(metrics))}
 	_, _ = rand.Read(r.key[:]) // never fails
 	for _, n := range names {
-		if n.Text == "" || n.Text == defaultName || r.kinds[n.Text] != "" {
+		if n.Text == "" || n.Text == defaultName || r.kinds[n.Text] != "" || everyHost(n.Text) {
 			continue
 		}
 		r.kinds[n.Text] = n.Kind
@@ -255,10 +255,14 @@ func (r *Redactor) flag(name string) bool {
 	return strings.HasPrefix(name, "--")
 }
 
-// host returns the hash of a host; addresses that every machine has stay.
+// everyHost reports whether a host is one that every machine has.
+func everyHost(h string) bool {
+	return slices.Contains([]string{"localhost", "127.0.0.1", "::1", "[::1]", "0.0.0.0", "::", "[::]"}, h)
+}
+
+// host returns the hash of a host; those that every machine has stay.
 func (r *Redactor) host(h string) string {
-	ip, err := netip.ParseAddr(strings.Trim(h, "[]"))
-	if (h == "localhost" || err == nil && ip.Zone() == "" && (ip.IsLoopback() && ip.String() == "127.0.0.1" || ip == netip.IPv6Loopback() || ip.IsUnspecified())) && r.kinds[h] == "" {
+	if everyHost(h) {
 		return h
 	}
 	return r.Hash(Host, h)
@@ -304,8 +308,12 @@ func (r *Redactor) URL(u string) string {
 		out += ":" + port
 	}
 	path, query, _ := strings.Cut(tail, "?")
-	if path != "" {
-		out += r.path(path)
+	switch kept := r.path(path); {
+	case path == "":
+	case kept == path:
+		out += path
+	default:
+		out += "/" + kept
 	}
 	if query != "" {
 		out += "?..."

@@ -25,6 +25,7 @@ func TestText(t *testing.T) {
 		{"lookup node7.example.com: no such host", "lookup host-X: no such host"},
 		{"lookup node7.example.com on 127.0.0.53:53: no such host", "lookup host-X on host-X:53: no such host"},
 		{`Get "http://u:p@h:1/metrics?key=1": EOF`, `Get "text-X": EOF`},
+		{"https://h/a/b:80 failed", "https://host-X/path-X failed"},
 		{"http://u:p@h:1/metrics?key=1 failed", "http://...@host-X:1/metrics?... failed"},
 		{"open /home/zaphod/token: permission denied", "open path-X: permission denied"},
 		{`open C:\Users\zaphod: permission denied`, "open path-X: permission denied"},

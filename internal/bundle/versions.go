@@ -71,8 +71,10 @@ func (r *Redactor) kernel(release string) string {
 	if release == "" || kernelForm.MatchString(release) {
 		return cmp.Or(release, fleet.Unknown)
 	}
-	return r.Hash(Text, release)
+	return kernelNumber.FindString(release) + " " + r.Hash(Text, release)
 }
+
+var kernelNumber = regexp.MustCompile(`^[0-9]{1,2}\.[0-9]{1,3}(?:\.[0-9]{1,3})?`)
 
 // distribution returns the id and the version in the text of /etc/os-release.
 func (r *Redactor) distribution(text string) string {

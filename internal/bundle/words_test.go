@@ -61,6 +61,11 @@ func sourceWords(t *testing.T) []string {
 			word := strings.ToLower(strings.Trim(chunk, "-_./"))
 			if wordForm.MatchString(word) && !slices.Contains(namesOfPeople, word) {
 				found[word] = true
+				for part := range strings.FieldsFuncSeq(word, func(r rune) bool { return r == '_' || r == '-' }) {
+					if !slices.Contains(namesOfPeople, part) {
+						found[part] = true
+					}
+				}
 			}
 		}
 	}
@@ -112,6 +117,9 @@ func sourceWords(t *testing.T) []string {
 		address already in use assign requested route network unreachable permission denied operation permitted too many open files device full
 		left no space file directory exists does not exist invalid argument bad gateway service unavailable internal not found forbidden unauthorized
 		stop length abort error tool_calls content_filter prefill decode router hit miss local remote cpu gpu npu fp8 bf16 auto eager
+		replaying replay on-disk memory mappable chunks chunk completed segment maxSegment checkpoint compaction compacting compacted block blocks head
+		series wal wbl mmap tsdb snapshot load starting started stopping stopped rule manager scrape discovery shutting down truncation garbage
+		collection deletable deleting overlapping corruption corrupted repair found creating created loaded lock file write read retention
 		ext xfs btrfs zfs overlay tmpfs nfs vfat iowait softirq irq steal idle user nice system`)
 	words := make([]string, 0, len(found))
 	for w := range found {

@@ -242,7 +242,7 @@ func (s *Server) assemble() error {
 		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(), OwnerUID: s.opts.ownerUID,
 		ReportInterval: s.opts.ReportInterval, Ready: s.ready, DataDir: paths.Hide(s.opts.DataDir, shownDataDir),
 		ReadToken: s.readToken, Dashboards: s.dashboards(), Doctor: s.newDoctor(),
-		Mounts: mounts, OpenMounts: pages.Pages(), Logger: s.opts.Logger,
+		Mounts: mounts, OpenMounts: pages.Pages(), Bundle: s.bundleParts(), Logger: s.opts.Logger,
 	})
 	if err != nil {
 		return err
