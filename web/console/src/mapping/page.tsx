@@ -52,7 +52,7 @@ export default function Page({ place }: PageProps) {
       {active && (
         <>
           <div hidden={history}>
-            <Workbench place={place} active={active} setActive={set} loaded={loaded} />
+            <Workbench place={place} active={active} setActive={set} reload={() => setRound((n) => n + 1)} loaded={loaded} />
           </div>
           {history && (
             <History

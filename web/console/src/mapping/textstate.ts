@@ -65,16 +65,20 @@ export function useText(active: Active, start: string, editor: RefObject<Editor 
     timer.current = setTimeout(flush, typing);
   };
 
-  // What the editor begins with comes in steps: an example appears when an instance's page was read.
+  // What the editor begins with comes in steps: an example appears when an instance's page was read. Somebody else may activate a document, too.
   useEffect(() => {
-    const untouched = (editor.current?.text() ?? latest.current.text) === original;
+    const untouched = (editor.current?.text() ?? latest.current.text) === latest.current.original;
+    const was = latest.current.original;
     setOriginal(start);
     latest.current.original = start;
-    if (!untouched || start === original) return;
+    if (!untouched) return;
+    setBase(active.generation);
+    latest.current.base = active.generation;
+    if (start === was) return;
     editor.current?.open(start);
     latest.current.text = start;
     setText(start);
-  }, [start]);
+  }, [start, active]);
 
   useEffect(() => {
     addEventListener("pagehide", flush);

@@ -31,10 +31,12 @@ interface Props {
   place: Place;
   active: Active;
   setActive(active: Active): void;
+  /** Reads the active mapping again. */
+  reload(): void;
   loaded: Loaded | undefined;
 }
 
-export function Workbench({ place, active, setActive, loaded }: Props) {
+export function Workbench({ place, active, setActive, reload, loaded }: Props) {
   const instances = useList("/v2/model-instances", instanceItems);
   const wanted = Number(place.query.get("instance"));
   const list = useMemo(() => instances.items?.filter((i) => i.runtime !== "" || i.id === wanted), [instances.items, wanted]);
@@ -54,6 +56,9 @@ export function Workbench({ place, active, setActive, loaded }: Props) {
 
   const editor = useRef<Editor>(undefined);
   const text = useText(active, start, editor);
+  useEffect(() => {
+    if (text.active > active.generation) reload();
+  }, [text.active]);
   const [faults, setFaults] = useState<Placed[]>();
   const runtime = native?.runtime || chosen?.runtime || [...(known.builtin?.runtimes.keys() ?? [])][0] || "vLLM";
   const checks = useChecks(text.text, native, runtime, text.active);
@@ -116,7 +121,7 @@ export function Workbench({ place, active, setActive, loaded }: Props) {
   return (
     <div onKeyDown={onKeyDown}>
       <div class="m-head">
-        <span class={`f-state ${text.unsaved ? "tone-warn" : "tone-good"}`}>{text.unsaved ? m.unsaved(text.base) : active.builtIn ? m.activeBuiltIn : m.active(active.generation)}</span>
+        <span class={`f-state ${text.unsaved ? "tone-warn" : "tone-good"}`}>{text.unsaved ? (text.base === 0 ? m.unsavedBuiltIn : m.unsaved(text.base)) : active.builtIn ? m.activeBuiltIn : m.active(active.generation)}</span>
         {text.unsaved && <span class="f-dim">{text.kept ? m.kept : m.notKept}</span>}
         <span class="m-buttons">
           {text.unsaved && <button onClick={text.discard}>{m.discard}</button>}

@@ -9,6 +9,7 @@ export const mapping = {
   active: (generation: number) => `Generation ${generation} is active`,
   activeBuiltIn: "The built-in mapping is active",
   unsaved: (generation: number) => `Unsaved changes since generation ${generation}`,
+  unsavedBuiltIn: "Unsaved changes of the built-in mapping",
   kept: "They stay in this tab, also when the page is left or loaded again.",
   notKept: "The text is longer than 4 MiB or the browser stores nothing: it is lost when the page is left.",
   newer: (active: number, base: number) => `Generation ${active} is active by now. This text is based on generation ${base}; Change shows what to do.`,

@@ -11,6 +11,7 @@ export const mapping: typeof english = {
   active: (generation) => `第 ${generation} 代生效`,
   activeBuiltIn: "内置映射生效",
   unsaved: (generation) => `自第 ${generation} 代以来有未保存的更改`,
+  unsavedBuiltIn: "有未保存的更改（基于内置映射）",
   kept: "更改保留在此标签页中，离开或重新加载页面也不会丢失。",
   notKept: "文本超过 4 MiB，或浏览器不能存储：离开页面后文本会丢失。",
   newer: (active, base) => `现在第 ${active} 代生效，而此文本基于第 ${base} 代。点击“更改”查看处理办法。`,
