@@ -130,7 +130,8 @@ function Answered({ answer, command }: { answer: Answer; command: string }) {
         <p class="f-dim">
           {answer.checked_at !== undefined && (
             <>
-              {d.checkedAt} <Time at={answer.checked_at} />,{" "}
+              {d.checkedAt} <Time at={answer.checked_at} />
+              {d.comma}
             </>
           )}
           {d.took(secondsOf(answer.seconds))} <CopyText text={() => asText(answer, command)} />

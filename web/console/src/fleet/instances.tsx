@@ -1,5 +1,6 @@
 import { useMemo } from "preact/hooks";
 import type { PageProps } from "../app";
+import { t } from "../texts";
 import { l } from "../texts/lists";
 import { instances as expressions } from "./expressions";
 import { InstancePage } from "./instance";
@@ -38,7 +39,7 @@ function Instances({ place }: PageProps) {
           <Command text={l.noInstancesCommand} />
           <p class="f-dim">{l.noInstancesWhy}</p>
           <p>
-            <a href="/workers">{l.toWorkers}</a>
+            <a href="/workers">{l.toWorkers}</a> · <a href="/doctor">{t.shell.findOut}</a>
           </p>
         </Empty>
       }

@@ -94,9 +94,13 @@ function sentence(text: string): string {
 /** Says why there are no metrics, if there are none. */
 export function MetricsNotice({ error }: { error: Error | undefined }) {
   const settings = useSettings();
-  if (settings && !settings.prometheus.available) return <p class="f-notice faint">{l.noMetrics(settings.prometheus.reason || l.noPrometheus)}</p>;
-  if (error) return <p class="f-notice bad">{`${l.metricsFailed}: ${error.message}`}</p>;
-  return null;
+  const none = settings && !settings.prometheus.available;
+  if (!none && !error) return null;
+  return (
+    <p class={none ? "f-notice faint" : "f-notice bad"}>
+      {none ? l.noMetrics(settings.prometheus.reason || l.noPrometheus) : `${l.metricsFailed}: ${error!.message}`} <a href="/doctor">{t.shell.findOut}</a>
+    </p>
+  );
 }
 
 /** Whether metrics can be asked for. A server without settings is an older one: it has a Prometheus or answers with an error. */

@@ -19,6 +19,7 @@ export const doctor = {
   theFleet: "the whole fleet",
   of: (kind: string, name: string) => `${kind} ${name}`,
   checkedAt: "Checked",
+  comma: ", ",
   took: (seconds: string) => `in ${seconds} s`,
 
   states: { ok: "ok", warning: "warning", broken: "broken", unknown: "not seen" } as Record<string, string>,

@@ -18,6 +18,7 @@ export const doctor: typeof en = {
   theFleet: "整个集群",
   of: (kind, name) => `${kind} ${name}`,
   checkedAt: "检查时间",
+  comma: "，",
   took: (seconds) => `用时 ${seconds} 秒`,
 
   states: { ok: "正常", warning: "警告", broken: "中断", unknown: "未知" },
