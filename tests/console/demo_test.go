@@ -87,10 +87,10 @@ func TestConsole(t *testing.T) {
 			browser.Visit{Name: d.UID + "-narrow", Path: "/grafana/d/" + d.UID + "/" + d.UID, Theme: themes[(i+1)%2], Width: 390, Height: 844})
 	}
 	for _, page := range []string{
-		"/dashboards", "/models", "/instances", "/workers", "/gpus",
+		"/dashboards", "/models", "/instances", "/workers", "/gpus", "/doctor", "/mapping?view=history",
 		fmt.Sprint("/models/", list("/v2/models")[0]), fmt.Sprint("/instances/", list("/v2/model-instances")[0]), fmt.Sprint("/workers/", list("/v2/workers")[0]),
 	} {
-		name := "page" + strings.ReplaceAll(page, "/", "-")
+		name := "page" + strings.NewReplacer("/", "-", "?", "-").Replace(page)
 		visits = append(visits,
 			browser.Visit{Name: name + "-wide", Path: page, Theme: "light", Width: 1440, Height: 900, Axe: true, Keyboard: true},
 			browser.Visit{Name: name + "-narrow", Path: page, Theme: "dark", Width: 390, Height: 844, Axe: true})

@@ -13,6 +13,8 @@ test.each([
   ["It leaves the inventory after --engine-retention.", [["code", "--engine-retention"]]],
   ["nothing of the mapping becomes gpustack:time_to_first_token_seconds here", [["code", "gpustack:time_to_first_token_seconds"]]],
   ["Its /metrics answers with <b>HTML</b>", [["code", "/metrics"]]],
+  ["Map them: stackscope mapping unmapped chat lists them, and a document with extends: default adds.", [["code", "stackscope mapping unmapped"], ["code", "extends: default"]]],
+  ["stackscope statuses are no command", []],
   ["no code - here -- at all", []],
 ])("%s", (sentence, want) => {
   expect(code(sentence)).toEqual(want);

@@ -5,10 +5,14 @@ import { items, worker, type Worker } from "../api/types";
 import { Notices } from "../fleet/parts";
 import { Time } from "../fleet/time";
 import { c } from "../texts/mappingchange";
-import { arrivalOf, Arrivals, type Arrived } from "./arrivals";
+import { applyTime, arrivalOf, Arrivals, type Arrived } from "./arrivals";
+import { useSeconds } from "./seconds";
 
 const workerItems = items(worker);
 const mostRows = 200;
+
+/** A generation arrives within a second; after this many, the doctor can tell more. */
+const slow = 10;
 
 export function Arrival({ generation }: { generation: number }) {
   const workers = useList("/v2/workers", workerItems);
@@ -18,9 +22,11 @@ export function Arrival({ generation }: { generation: number }) {
   const rows = useMemo(() => {
     if (!list) return undefined;
     seen.current!.take(list, generation, Date.now());
-    return [...list].sort((a, b) => urgency(a, generation) - urgency(b, generation) || a.name.localeCompare(b.name));
+    const urgency = (w: Worker) => urgencies[arrivalOf(w, generation, 0)];
+    return [...list].sort((a, b) => urgency(a) - urgency(b) || a.name.localeCompare(b.name));
   }, [list, generation]);
-  const arrived = rows?.filter((w) => arrivalOf(w, generation) === "applied").length ?? 0;
+  const arrived = rows?.filter((w) => w.applied_generation === generation).length ?? 0;
+  const seconds = useSeconds(arrived < (rows?.length ?? 1), applyTime);
   return (
     <section class="mc-arrival" aria-label={c.arrival}>
       <h3>{c.arrival}</h3>
@@ -35,7 +41,7 @@ export function Arrival({ generation }: { generation: number }) {
           {rows.slice(0, mostRows).map((w) => (
             <li key={w.id}>
               <a href={`/workers/${w.id}`}>{w.name}</a>
-              <State worker={w} generation={generation} at={seen.current!.at(w.id)} />
+              <State worker={w} state={arrivalOf(w, generation, seconds)} late={seconds >= slow} at={seen.current!.at(w.id)} />
             </li>
           ))}
         </ul>
@@ -46,12 +52,8 @@ export function Arrival({ generation }: { generation: number }) {
 
 const urgencies: Record<Arrived, number> = { refused: 0, disconnected: 1, waiting: 2, newer: 3, applied: 4 };
 
-function urgency(w: Worker, generation: number): number {
-  return urgencies[arrivalOf(w, generation)];
-}
-
-function State({ worker: w, generation, at }: { worker: Worker; generation: number; at: number | undefined }) {
-  const state = arrivalOf(w, generation);
+function State({ worker: w, state, late, at }: { worker: Worker; state: Arrived; late: boolean; at: number | undefined }) {
+  const doctor = <a href={`/doctor?worker=${encodeURIComponent(w.name)}`}>{c.doctor}</a>;
   switch (state) {
     case "applied":
       return (
@@ -64,7 +66,7 @@ function State({ worker: w, generation, at }: { worker: Worker; generation: numb
     case "waiting":
       return (
         <span>
-          <span class="f-state tone-busy">{c.waiting}</span> <span class="f-dim">{c.now(w.applied_generation)}</span>
+          <span class="f-state tone-busy">{c.waiting}</span> <span class="f-dim">{c.now(w.applied_generation)}</span> {late && doctor}
         </span>
       );
     case "disconnected":
@@ -72,7 +74,7 @@ function State({ worker: w, generation, at }: { worker: Worker; generation: numb
       return (
         <span>
           <span class={`f-state ${state === "refused" ? "tone-bad" : "tone-warn"}`}>{state === "refused" ? c.refused : c.notConnected}</span>{" "}
-          <span class="f-dim">{w.state_message || c.now(w.applied_generation)}</span> <a href={`/doctor?worker=${encodeURIComponent(w.name)}`}>{c.doctor}</a>
+          <span class="f-dim">{w.state_message || c.now(w.applied_generation)}</span> {doctor}
         </span>
       );
   }

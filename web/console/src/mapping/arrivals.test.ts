@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { worker, type Worker } from "../api/types";
 import { arrivalOf, Arrivals } from "./arrivals";
 
-const of = (applied_generation: number, state = "ready", state_message = ""): Worker => worker({ id: 1, cluster_id: 1, name: "a", state, state_message, applied_generation }, "$");
+const of = (applied_generation: number, state = "ready"): Worker => worker({ id: 1, cluster_id: 1, name: "a", state, applied_generation }, "$");
 
 test.each([
   [of(8), 8, "applied"],
@@ -11,8 +11,11 @@ test.each([
   [of(7), 0, "waiting"], // the built-in mapping comes after every generation
   [of(0), 0, "applied"],
   [of(7, "unreachable"), 8, "disconnected"],
-  [of(7, "ready", "mapping generation 8 was refused: too large"), 8, "refused"],
-])("%o and generation %d: %s", (w, generation, want) => expect(arrivalOf(w, generation)).toBe(want));
+])("%o and generation %d: %s", (w, generation, want) => expect(arrivalOf(w, generation, 1)).toBe(want));
+
+test("a worker with a stream that does not apply it within a minute has refused it", () => {
+  expect([arrivalOf(of(7), 8, 60), arrivalOf(of(7, "unreachable"), 8, 60), arrivalOf(of(8), 8, 60)]).toEqual(["refused", "disconnected", "applied"]);
+});
 
 test("remembers when it was seen to arrive, not when it was there before", () => {
   const arrivals = new Arrivals();

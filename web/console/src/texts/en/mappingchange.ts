@@ -96,7 +96,7 @@ export const mappingchange = {
   arrivedAt: "applied",
   newer: (n: number) => `uses ${generation(n)}, which is newer`,
   notConnected: "not connected",
-  refused: "refused",
+  refused: "not applied",
   now: (n: number) => `still uses ${generation(n)}`,
   doctor: "Find out why",
 

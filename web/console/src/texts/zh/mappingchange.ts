@@ -91,7 +91,7 @@ export const mappingchange: typeof en = {
   arrivedAt: "应用于",
   newer: (n) => `使用${generation(n)}，它更新`,
   notConnected: "未连接",
-  refused: "已拒绝",
+  refused: "未应用",
   now: (n) => `仍使用${generation(n)}`,
   doctor: "查明原因",
 
