@@ -113,7 +113,7 @@ func summary(v *view, r Resolved, d *wire.Doctor, ways []*way) string {
 	if len(d.Findings) > 0 && d.Findings[0].Severity != wire.FindingInfo {
 		f := &d.Findings[0]
 		text := sentence(f.What) + ". " + f.Do
-		if f.Severity == wire.FindingError && f.Hop != "" {
+		if f.Severity == wire.FindingError && f.Hop != "" && !passes(f.ID) {
 			who := "Samples"
 			if r.Subject.Kind == wire.DoctorInstance || r.Subject.Kind == wire.DoctorWorker {
 				who = "Samples of " + r.Subject.Name
@@ -149,6 +149,10 @@ func summary(v *view, r Resolved, d *wire.Doctor, ways []*way) string {
 		text += ". " + sentence(d.Findings[0].What)
 	}
 	return text + "."
+}
+
+func passes(id string) bool {
+	return slices.ContainsFunc(Findings(), func(f *Finding) bool { return f.ID == id && f.Passes })
 }
 
 // sentence begins a text with a capital letter where that is no name.

@@ -21,6 +21,8 @@ type Finding struct {
 	Docs string // page and section below docs/
 	// After names the hops of which one that is broken before explains this finding, which is not told then.
 	After []string
+	// Passes says that samples pass all the same: it breaks no hop, and explains no other finding.
+	Passes bool
 }
 
 // Bounds of an answer.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -50,5 +51,23 @@ func TestRefusalsBecauseOfAWorker(t *testing.T) {
 		if d := examine(a); len(d.Findings) > 0 || a.instance().State != fleet.InstanceRunning {
 			t.Errorf("%+v: of an instance %v", c.refusal, ids(d))
 		}
+	}
+}
+
+// A wrong clock stops no samples, and hides nothing of what does.
+func TestAWrongClockExplainsNothing(t *testing.T) {
+	a := healthy(t)
+	a.check(func(c *Check) { c.Now = now.Add(time.Hour) })
+	a.failed("connection refused at 10.0.0.1:8000")
+	a.about(wire.DoctorInstance, 1, "qwen-0")
+	d := examine(a)
+	if !slices.Contains(ids(d), "worker_clock") || !slices.Contains(ids(d), "engine_refused") || d.Paths[0].Hops[0].State != wire.HopWarning {
+		t.Errorf("%v: %+v", ids(d), d.Paths[0].Hops[0])
+	}
+	a = healthy(t)
+	a.check(func(c *Check) { c.Now = now.Add(time.Hour) })
+	a.about(wire.DoctorWorker, 1, a.worker().Name)
+	if d := examine(a); d.OK || !strings.HasPrefix(d.Summary, "The clock of worker gpu-1 is wrong by 1h") {
+		t.Errorf("%+v", d)
 	}
 }

@@ -96,9 +96,9 @@ func (w *way) walk(v *view) {
 func (h *hop) settle() {
 	for i := range h.hits {
 		switch hit := &h.hits[i]; {
-		case hit.bad():
+		case hit.bad() && !hit.of.Passes:
 			h.state = wire.HopBroken
-		case h.state != wire.HopBroken && severityIs(hit, wire.FindingWarning):
+		case h.state != wire.HopBroken && (hit.bad() || severityIs(hit, wire.FindingWarning)):
 			h.state = wire.HopWarning
 		}
 	}

@@ -47,7 +47,7 @@ var (
 		Docs: "observability.md#behind-another-proxy-and-under-tls",
 	}
 	workerClock = &Finding{
-		ID: "worker_clock", Severity: wire.FindingWarning, Hop: wire.HopWorker,
+		ID: "worker_clock", Severity: wire.FindingWarning, Hop: wire.HopWorker, Passes: true,
 		What: "the clock of worker {worker} is wrong by {skew}",
 		Do:   "Synchronise the clocks of the machines (chrony or systemd-timesyncd). Times that the worker reports, such as starts and restarts, are wrong until then; samples have Prometheus' own time.",
 		Docs: "troubleshooting.md#clocks",
