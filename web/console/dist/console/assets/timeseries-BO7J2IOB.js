@@ -1,0 +1,1 @@
+export{t as timeseries}from"./timeseries-B21_z0Qm.js";
