@@ -43,7 +43,7 @@ var (
 	samplesNotTaken = &Finding{
 		ID: "scrape_samples_refused", Severity: wire.FindingWarning, Hop: wire.HopScrape,
 		What: "the embedded Prometheus refused samples: {reason}",
-		Do:   "worker: two workers are registered with one address, or something else answers at a worker's address. family: a worker exports a metric that only the server may. labels: a series has more than 4 KiB of labels. series: raise --builtin-prometheus-max-series or look for a label with too many values.",
+		Do:   "For the reason worker, look for two workers that are registered with one address, or for something else that answers at a worker's address. For labels, a series has more than 4 KiB of labels. For series, raise --builtin-prometheus-max-series, or look for a label with too many values. Any other: a worker exports a metric that only the server may.",
 		Docs: "observability.md#when-prometheus-has-a-problem",
 	}
 	scrapeFindings = []*Finding{
