@@ -88,6 +88,13 @@ func (a *API) Examine(ctx context.Context, r doctor.Request) (*wire.Doctor, erro
 	e := a.examinations.join(fmt.Sprintf("%s\x00%d\x00%s\x00%s", resolved.Subject.Kind, resolved.Subject.ID, resolved.Subject.Name, resolved.Metric), func() wire.Doctor {
 		ctx, cancel := context.WithTimeout(context.Background(), examinationTime) // others may wait for it when this request is gone
 		defer cancel()
+		go func() {
+			select {
+			case <-a.stopping:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
 		return doctor.Run(ctx, src, resolved)
 	})
 	if e == nil {

@@ -58,14 +58,17 @@ func (h *hit) wire() wire.DoctorFinding {
 	}
 	fill := strings.NewReplacer(pairs...)
 	return wire.DoctorFinding{
-		ID: h.of.ID, Severity: cmp.Or(h.severity, h.of.Severity), Subject: h.subject, Hop: h.of.Hop,
+		ID: h.of.ID, Severity: h.level(), Subject: h.subject, Hop: h.of.Hop,
 		What: clip.Line(fill.Replace(h.of.What), maxWhat), Seen: clip.Line(h.seen, maxSeen),
 		Do: strings.TrimSpace(clip.Line(h.first, maxSeen) + " " + clip.Line(fill.Replace(h.of.Do), maxSeen)), Docs: h.of.Docs,
 	}
 }
 
+// level is the finding's severity.
+func (h *hit) level() string { return cmp.Or(h.severity, h.of.Severity) }
+
 // bad reports whether samples do not pass where the finding is.
-func (h *hit) bad() bool { return cmp.Or(h.severity, h.of.Severity) == wire.FindingError }
+func (h *hit) bad() bool { return h.level() == wire.FindingError }
 
 func severityRank(severity string) int {
 	return slices.Index([]string{wire.FindingError, wire.FindingWarning, wire.FindingInfo}, severity)

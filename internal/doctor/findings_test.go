@@ -372,12 +372,12 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 	"metric_absent": {
 		func(a *asked) {
-			a.forMetric("gpustack:gpu_power_watts")
+			a.forMetric("gpustack:gpu_driver_responsive")
 			a.about(wire.DoctorMetric, 0, a.Metric)
 			a.answer(queryMetric)
 		},
 		func(a *asked) {
-			a.forMetric("gpustack:gpu_power_watts")
+			a.forMetric("gpustack:gpu_driver_responsive")
 			a.about(wire.DoctorMetric, 0, a.Metric)
 			a.answer(queryMetric, sample(1, 0, 8), sample(2, 0, 8))
 		},

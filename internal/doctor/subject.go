@@ -159,7 +159,12 @@ func unknown(kind, text string, names []string) error {
 	case kind == wire.DoctorMetric || len(names) == 0:
 		return fmt.Errorf("%w; stackscope status lists instances, workers and models, docs/metrics.md the metrics", err)
 	}
-	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Sorted(slices.Values(names)), func(name string) bool {
+		return strings.HasPrefix(name, catalog.Prefix) || strings.HasPrefix(name, "stackscope_")
+	})
+	if len(names) == 0 {
+		return err
+	}
 	return fmt.Errorf("%w; there are: %s", err, listed(slices.Compact(names)))
 }
 

@@ -23,6 +23,8 @@ type view struct {
 	metric  map[key][]Sample
 	renamed map[key][]Sample
 	lists   []listing
+	// latest is the instance of each worker whose state began last by the worker's clock.
+	latest map[int64]*fleet.Instance
 }
 
 // listing is what a variable of dashboards lists.
@@ -64,6 +66,13 @@ func newView(e *Evidence) *view {
 		queryRenamed: &v.renamed,
 	} {
 		*to = byKey(e.Answers[name])
+	}
+	v.latest = make(map[int64]*fleet.Instance, len(e.Snapshot.Workers))
+	for i := range e.Snapshot.Instances {
+		in := &e.Snapshot.Instances[i]
+		if old := v.latest[in.WorkerID]; old == nil || in.Since.After(old.Since) {
+			v.latest[in.WorkerID] = in
+		}
 	}
 	for id := range e.Checks {
 		v.takeOwn(id)

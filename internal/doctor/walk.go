@@ -98,18 +98,13 @@ func (h *hop) settle() {
 		switch hit := &h.hits[i]; {
 		case hit.bad() && !hit.of.Passes:
 			h.state = wire.HopBroken
-		case h.state != wire.HopBroken && (hit.bad() || severityIs(hit, wire.FindingWarning)):
+		case h.state != wire.HopBroken && (hit.bad() || hit.level() == wire.FindingWarning):
 			h.state = wire.HopWarning
 		}
 	}
 	if h.state == "" {
 		h.state = wire.HopOK
 	}
-}
-
-func severityIs(h *hit, severity string) bool {
-	w := h.wire()
-	return w.Severity == severity
 }
 
 func (w *way) well() bool {

@@ -146,11 +146,9 @@ func (v *view) lookClock(h *hop, w *fleet.Worker) {
 		}
 		seen = fmt.Sprintf("Its clock said %s; it was asked at %s and answered %s later", c.Now.UTC().Format(time.TimeOnly), c.Asked.UTC().Format(time.TimeOnly), trip.Round(time.Millisecond))
 	} else {
-		for i := range v.Snapshot.Instances {
-			if in := &v.Snapshot.Instances[i]; in.WorkerID == w.ID {
-				if ahead := in.Since.Sub(v.Now); !in.Since.IsZero() && ahead > max(skew, clockError) {
-					skew, seen = ahead, "By its clock the state of "+in.Name+" began at "+in.Since.UTC().Format(time.RFC3339)+", which has not come yet"
-				}
+		if in := v.latest[w.ID]; in != nil {
+			if ahead := in.Since.Sub(v.Now); ahead > clockError {
+				skew, seen = ahead, "By its clock the state of "+in.Name+" began at "+in.Since.UTC().Format(time.RFC3339)+", which has not come yet"
 			}
 		}
 	}

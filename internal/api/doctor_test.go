@@ -1,0 +1,131 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackscope/stackscope/internal/api"
+	"github.com/stackscope/stackscope/internal/doctor"
+	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/wire"
+)
+
+// slowSources are those of two workers. A query takes a second.
+type slowSources struct {
+	mu   sync.Mutex
+	runs int
+}
+
+func (s *slowSources) Version() string { return "1" }
+func (s *slowSources) Snapshot() *fleet.Snapshot {
+	return &fleet.Snapshot{
+		Clusters:  []fleet.Cluster{{ID: 1, Name: "default"}},
+		Workers:   []fleet.Worker{{ID: 1, ClusterID: 1, Name: "one", State: fleet.WorkerReady}, {ID: 2, ClusterID: 1, Name: "two", State: fleet.WorkerReady}},
+		Models:    []fleet.Model{{ID: 1, ClusterID: 1, Name: "qwen"}},
+		Instances: []fleet.Instance{{ID: 1, ModelID: 1, WorkerID: 1, Name: "twin"}, {ID: 2, ModelID: 1, WorkerID: 2, Name: "twin"}},
+	}
+}
+func (s *slowSources) Connected() []int64                      { return nil }
+func (s *slowSources) Mapping() doctor.Mapping                 { return doctor.Mapping{} }
+func (s *slowSources) Page(context.Context, int64) doctor.Page { return doctor.Page{NotRead: "no"} }
+func (s *slowSources) Check(context.Context, int64) doctor.Check {
+	return doctor.Check{NotAnswered: "no"}
+}
+func (s *slowSources) Query(context.Context, string) doctor.Answer { return doctor.Answer{} }
+func (s *slowSources) Server() doctor.Server                       { return doctor.Server{} }
+func (s *slowSources) Prometheus(ctx context.Context) doctor.Prometheus {
+	s.mu.Lock()
+	s.runs++
+	s.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
+	return doctor.Prometheus{Kind: doctor.PrometheusNone}
+}
+
+func (h harness) doctor(query string) *httptest.ResponseRecorder {
+	return h.do(request("GET", "/v2/doctor?"+query, ""))
+}
+
+// Requests for one subject share an examination, and two run at a time.
+func TestDoctorIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := new(slowSources)
+		h := newAPI(t, func(o *api.Options) { o.Doctor = src })
+		var wg sync.WaitGroup
+		for range 10 {
+			for _, query := range []string{"", "worker=one", "worker=1", "subject=one"} {
+				wg.Go(func() {
+					w := h.doctor(query)
+					var d wire.Doctor
+					if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || w.Code != 200 || w.Header().Get("Cache-Control") != "no-store" {
+						t.Errorf("%q: %d %v %s", query, w.Code, err, w.Body)
+					}
+				})
+			}
+		}
+		synctest.Wait()
+		if w := h.doctor("worker=two"); w.Code != 503 || w.Header().Get("Retry-After") == "" {
+			t.Errorf("a third one: %d %s", w.Code, w.Body)
+		}
+		wg.Wait()
+		if src.runs != 2 {
+			t.Errorf("%d examinations", src.runs)
+		}
+		if w := h.doctor("worker=two"); w.Code != 200 {
+			t.Errorf("after them: %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+func TestDoctorOfWhatIsNotThere(t *testing.T) {
+	h := newAPI(t, func(o *api.Options) { o.Doctor = new(slowSources) })
+	for query, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"instance=twin":                       {409, "instance 1 (on worker one), instance 2 (on worker two)"},
+		"worker=onee":                         {404, `did you mean \"one\"?`},
+		"metric=x":                            {404, "there is no metric"},
+		"subject=" + strings.Repeat("y", 600): {422, ""},
+	} {
+		if w := h.doctor(query); w.Code != want.status || !strings.Contains(w.Body.String(), want.says) {
+			t.Errorf("%.40s: %d %s", query, w.Code, w.Body)
+		}
+	}
+}
+
+// A request that is gone ends nothing for the others, and the server's end ends all.
+func TestDoctorEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t, func(o *api.Options) { o.Doctor = new(slowSources) })
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { h.do(request("GET", "/v2/doctor", "").WithContext(ctx)) })
+		synctest.Wait()
+		wg.Go(func() {
+			if w := h.doctor(""); w.Code != 200 {
+				t.Errorf("the other one: %d %s", w.Code, w.Body)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		wg.Go(func() {
+			if w := h.doctor(""); w.Code != 503 {
+				t.Errorf("at the end: %d %s", w.Code, w.Body)
+			}
+		})
+		synctest.Wait()
+		h.EndStreams()
+		wg.Wait()
+		time.Sleep(time.Minute) // the examination ends by itself
+	})
+}
