@@ -36,6 +36,7 @@ type Mapping struct {
 	Generation int64
 	At         time.Time         // of its activation; zero: before the server was started
 	Compiled   *mapping.Compiled // nil: it is not known
+	Builtin    *mapping.Compiled // nil: it is the active one
 }
 
 // Page is what came of a request for an instance's page.

@@ -21,7 +21,7 @@ func Examine(e *Evidence, r Resolved) wire.Doctor {
 	}
 	server := lookServer(v)
 	if r.Subject.Kind == wire.DoctorFleet {
-		hits = slices.Concat(hits, server, lookJoining(v))
+		hits = slices.Concat(hits, server, lookJoining(v), v.lookRemoved())
 	} else {
 		for _, h := range lookJoining(v) {
 			if h.subject == r.Subject { // another one that has its name or its identity

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -175,6 +176,21 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	"metric_no_native": {
 		func(a *asked) { a.aboutMetric("gpustack:gateway_requests_total"); a.answer(queryMetric) },
 		func(a *asked) { a.aboutMetric(running) },
+	},
+	"metric_removed": {
+		func(a *asked) { a.aboutMetric(running); a.answer(queryMetric); a.mapsOnly(oneMetric) },
+		func(a *asked) {
+			a.aboutMetric("gpustack:gateway_requests_total")
+			a.answer(queryMetric)
+			a.mapsOnly(oneMetric)
+		},
+	},
+	"mapping_removes": {
+		func(a *asked) { a.mapsOnly(oneMetric) },
+		func(a *asked) {
+			a.mapsOnly(oneMetric)
+			a.instance().Runtime, a.Snapshot.Instances[1].Runtime = "NewEngine", "NewEngine"
+		},
 	},
 	"metric_not_on_page": {
 		func(a *asked) { a.aboutMetric("gpustack:num_requests_waiting"); a.answer(queryMetric) },
@@ -491,6 +507,21 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.Server.Connections[0].Open = 95 },
 		func(a *asked) { a.Server.Connections[0].Open = 80 },
 	},
+}
+
+// oneMetric is a mapping of one metric.
+const oneMetric = `{"gpustack_metrics":{"gpustack:x":{"type":"gauge","description":"x"}},"runtime_mapping":{"vLLM":{"*":{"vllm:x":"gpustack:x"}}}}`
+
+func (a *asked) mapsOnly(document string) {
+	d, err := mapping.Decode([]byte(document))
+	if err != nil {
+		panic(err)
+	}
+	a.Mapping.Builtin = a.Mapping.Compiled
+	if a.Mapping.Compiled, err = mapping.Compile(d); err != nil {
+		panic(err)
+	}
+	a.page(func(p *Page) { p.Unified, p.Metrics = "", nil })
 }
 
 func (a *asked) stopped(why string) {

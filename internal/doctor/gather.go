@@ -166,10 +166,9 @@ func (e *Evidence) ways(r Resolved) (out []*way) {
 		}
 	case wire.DoctorMetric:
 		if ofEngines(&view{Evidence: e}, r.Metric) {
-			v := &view{Evidence: e}
 			all(func(in *fleet.Instance) bool {
-				natives, _ := v.nativesOf(in.Runtime, in.RuntimeVersion, r.Metric)
-				return len(natives) > 0
+				return len(nativesOf(e.Mapping.Compiled, in.Runtime, in.RuntimeVersion, r.Metric)) > 0 ||
+					len(nativesOf(e.Mapping.Builtin, in.Runtime, in.RuntimeVersion, r.Metric)) > 0
 			})
 			if len(out) == 0 {
 				all(func(*fleet.Instance) bool { return true })

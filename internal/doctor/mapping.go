@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/fleet"
+	"github.com/stackscope/stackscope/internal/mapping"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -43,6 +45,18 @@ var (
 		Do:   "Engines differ in what they measure; the table of engines says which has what. If the engine's page has it, add it to the mapping with extends: default.",
 		Docs: "engines.md#which-engine-has-what",
 	}
+	metricRemoved = &Finding{
+		ID: "metric_removed", Severity: wire.FindingError, Hop: wire.HopMapping, After: byPage,
+		What: "the active mapping takes {metric} away from {runtime} {version}; the built-in mapping has it",
+		Do:   "stackscope mapping history says which change did that, and stackscope mapping restore N goes back. A document with extends: default keeps what it does not name.",
+		Docs: "mapping.md#read-and-change-it",
+	}
+	mappingRemoves = &Finding{
+		ID: "mapping_removes", Severity: wire.FindingInfo, Hop: wire.HopMapping,
+		What: "the active mapping takes {n} unified metrics away that the built-in mapping has for the engines of this fleet",
+		Do:   "Nothing, if that is meant. Else run: stackscope mapping diff 0 @active, and stackscope mapping restore N. A document with extends: default keeps what it does not name.",
+		Docs: "mapping.md#read-and-change-it",
+	}
 	metricNotOnPage = &Finding{
 		ID: "metric_not_on_page", Severity: wire.FindingError, Hop: wire.HopMapping, After: byPage,
 		What: "the engine's page has none of the native metrics of {metric}",
@@ -74,7 +88,7 @@ var (
 		Docs: "engines.md#bounds",
 	}
 	mappingFindings = []*Finding{
-		mappingUnmapped, mappingBehind, mappingRefused, metricNoNative, metricNotOnPage, metricExcluded, metricOtherRole, seriesLeftOut, samplesDropped,
+		mappingUnmapped, mappingBehind, mappingRefused, mappingRemoves, metricRemoved, metricNoNative, metricNotOnPage, metricExcluded, metricOtherRole, seriesLeftOut, samplesDropped,
 	}
 )
 
@@ -90,17 +104,13 @@ func (v *view) nativeBeginnings(runtime, version string) map[string]bool {
 	return out
 }
 
-// nativesOf returns the native metrics that the mapping has for a unified one, and whether the mapping has the unified one at all.
-func (v *view) nativesOf(runtime, version, metric string) (natives []string, mapped bool) {
-	if v.Mapping.Compiled == nil {
-		return nil, false
-	}
-	plan := v.Mapping.Compiled.Plan(runtime, version)
-	for i, f := range v.Mapping.Compiled.Families() {
+// nativesOf returns the native metrics that a mapping has for a unified one; none if c is nil.
+func nativesOf(c *mapping.Compiled, runtime, version, metric string) (natives []string) {
+	plan := c.Plan(runtime, version)
+	for i, f := range c.Families() {
 		if f.WireName != metric {
 			continue
 		}
-		mapped = true
 		for _, n := range plan.Natives() {
 			for _, t := range plan.Lookup([]byte(n)) {
 				if t.Family == i && !slices.Contains(natives, n) {
@@ -109,7 +119,7 @@ func (v *view) nativesOf(runtime, version, metric string) (natives []string, map
 			}
 		}
 	}
-	return natives, mapped
+	return natives
 }
 
 func lookMapping(v *view, w *way) hop {
@@ -182,7 +192,8 @@ func (v *view) lookMetric(h *hop, w *way, runtime, version string) {
 		return
 	}
 	values := []string{"metric", w.metric, "runtime", runtime, "version", version}
-	natives, _ := v.nativesOf(runtime, strings.TrimSuffix(version, fleet.Unknown), w.metric)
+	known := strings.TrimSuffix(version, fleet.Unknown)
+	natives := nativesOf(v.Mapping.Compiled, runtime, known, w.metric)
 	page, read := v.page(in)
 	has := read && hasSamples(page.Unified, w.metric)
 	if has || !read && len(v.metric[w.key()]) > 0 {
@@ -193,6 +204,12 @@ func (v *view) lookMetric(h *hop, w *way, runtime, version string) {
 		h.state = wire.HopWarning
 		h.hit(metricOtherRole, subject, "Prometheus has it of such instances", append(values, "role", role)...)
 		return
+	}
+	if len(natives) == 0 {
+		if before := nativesOf(v.Mapping.Builtin, runtime, known, w.metric); len(before) > 0 {
+			h.hit(metricRemoved, subject, fmt.Sprintf("Generation %d has no native metric for it; the built-in mapping takes it from %s", v.Mapping.Generation, listed(before)), values...)
+			return
+		}
 	}
 	others := v.Subject.Kind != wire.DoctorInstance && len(v.metric) > 0 // the metric exists, and this one need not have it
 	if len(natives) == 0 {
@@ -223,6 +240,27 @@ func (v *view) lookMetric(h *hop, w *way, runtime, version string) {
 	if others {
 		found.severity, h.state = wire.FindingInfo, wire.HopWarning
 	}
+}
+
+// lookRemoved looks whether the active mapping has less than the built-in one for the engines that there are.
+func (v *view) lookRemoved() (hits []hit) {
+	if v.Mapping.Builtin == nil || v.Mapping.Compiled == nil {
+		return nil
+	}
+	runtimes := map[string]bool{}
+	for i := range v.Snapshot.Instances {
+		runtimes[strings.ToLower(v.Snapshot.Instances[i].Runtime)] = true
+	}
+	var gone []string
+	for _, m := range mapping.Vanishing(v.Mapping.Builtin, v.Mapping.Compiled) {
+		if slices.ContainsFunc(m.Runtimes, func(r string) bool { return runtimes[strings.ToLower(r)] }) {
+			gone = append(gone, m.Metric)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return []hit{{of: mappingRemoves, subject: ofFleet, values: []string{"n", strconv.Itoa(len(gone))}, seen: fmt.Sprintf("Generation %d lacks %s", v.Mapping.Generation, listed(gone))}}
 }
 
 // otherRole returns the roles of the instances that have the metric, if this one has another.

@@ -42,6 +42,7 @@ type doctorSources struct {
 	mu       sync.Mutex
 	number   int64 // of the generation that compiled is
 	compiled *mapping.Compiled
+	builtin  *mapping.Compiled
 	document []byte
 }
 
@@ -77,6 +78,12 @@ func (d *doctorSources) Mapping() doctor.Mapping {
 		d.compiled, d.number, d.document = compiled, g.Number, g.Document
 	}
 	m.Compiled = d.compiled
+	if d.builtin == nil && !g.Default {
+		d.builtin, _ = mapping.Compile(mapping.Default())
+	}
+	if !g.Default {
+		m.Builtin = d.builtin
+	}
 	return m
 }
 
