@@ -22,35 +22,39 @@ func TestOverlay_KeepsWhatItDoesNotName(t *testing.T) {
 		}
 		roundTrip(t, doc)
 		roundTrip(t, doc.Effective())
-		effective := doc.Effective()
-		names := map[string]bool{}
-		for _, f := range effective.families {
-			names[withoutTotal(f.name)] = true
+		again := mustDecode(t, string(mustJSON(t, doc.Effective())))
+		if again.Extends() != "" || !again.root.equal(doc.Effective().root) {
+			t.Fatalf("the effective document is read as another one under\n%s", text)
 		}
-		for _, f := range builtin.families {
-			if !names[withoutTotal(f.name)] {
-				t.Fatalf("%s is lost under\n%s", f.name, text)
+		lost := func(of, place string, got *node) {
+			t.Helper()
+			if got == nil || got.json() != of {
+				t.Fatalf("%s is not what it was under\n%s", place, text)
 			}
 		}
-		for _, runtime := range builtin.runtimes {
-			for _, built := range runtime.ranges {
-				var got *rangeMapping
-				for _, other := range effective.runtimes {
-					for i := range other.ranges {
-						if other.name == runtime.name && other.ranges[i].any == built.any && other.ranges[i].versions.text == built.versions.text {
-							got = &other.ranges[i]
-						}
+		root, base := doc.Effective().root, builtin.root
+		for _, m := range base.get(keyMetrics).members {
+			if !named[m.key.text] {
+				lost(m.value.json(), m.key.text, root.get(keyMetrics).get(m.key.text))
+			}
+		}
+		lost(base.get(keyAliases).json(), keyAliases, root.get(keyAliases))
+		for _, runtime := range base.get(keyMapping).members {
+			got := root.get(keyMapping).get(runtime.key.text)
+			for _, versions := range runtime.value.members {
+				at := 0 // entries keep their order
+				entries := got.get(versions.key.text)
+				for _, m := range versions.value.members {
+					if named[runtime.key.text+" "+versions.key.text+" "+withoutTotal(m.key.text)] {
+						continue
 					}
-				}
-				if got == nil {
-					t.Fatalf("%s %q is lost under\n%s", runtime.name, built.versions.text, text)
-				}
-				rest := slices.DeleteFunc(slices.Clone(got.entries), func(e entry) bool {
-					return !slices.ContainsFunc(built.entries, func(b entry) bool { return b.native == e.native }) || named[runtime.name+" "+built.versions.text+" "+e.native]
-				})
-				want := slices.DeleteFunc(slices.Clone(built.entries), func(e entry) bool { return named[runtime.name+" "+built.versions.text+" "+e.native] })
-				if !slices.EqualFunc(want, rest, func(a, b entry) bool { return a.native == b.native && len(a.targets) == len(b.targets) }) {
-					t.Fatalf("%s %q has %d entries of the built-in document, want %d, under\n%s", runtime.name, built.versions.text, len(rest), len(want), text)
+					place := runtime.key.text + " " + versions.key.text + " " + m.key.text
+					lost(m.value.json(), place, entries.get(m.key.text))
+					next := slices.IndexFunc(entries.members, func(e member) bool { return e.key.text == m.key.text })
+					if next < at {
+						t.Fatalf("%s has another place under\n%s", place, text)
+					}
+					at = next
 				}
 			}
 		}
@@ -68,13 +72,15 @@ func randomOverlay(r *rand.Rand, builtin *Document, named map[string]bool) []byt
 	metrics := map[string]any{}
 	for _, f := range builtin.families {
 		if r.IntN(8) == 0 {
-			metrics[withoutTotal(f.name)] = map[string]any{"type": string(f.typ), "description": "Mine."}
+			named[f.name] = true
+			metrics[flip(f.name)] = map[string]any{"type": string(f.typ), "description": "Mine."}
 		}
 	}
 	for i := range r.IntN(4) {
 		metrics[fmt.Sprintf("acme:m%d", i)] = map[string]any{"type": "gauge"}
 	}
 	mapping := map[string]any{}
+	spaced := func(text string) string { return " " + text + " " }
 	for _, runtime := range builtin.runtimes {
 		if r.IntN(3) == 0 {
 			continue
@@ -91,17 +97,9 @@ func randomOverlay(r *rand.Rand, builtin *Document, named map[string]bool) []byt
 				default:
 					continue
 				}
-				named[runtime.name+" "+built.versions.text+" "+e.native] = true
+				named[runtime.name+" "+nameOf(built)+" "+e.native] = true
 			}
-			name := built.versions.text
-			if built.any {
-				name = anyVersion
-			}
-			ranges[" "+name] = entries
-			if built.any {
-				delete(ranges, " "+name)
-				ranges[name] = entries
-			}
+			ranges[spaced(nameOf(built))] = entries
 		}
 		name := runtime.name
 		if r.IntN(2) == 0 {
@@ -114,4 +112,11 @@ func randomOverlay(r *rand.Rand, builtin *Document, named map[string]bool) []byt
 		panic(err)
 	}
 	return text
+}
+
+func nameOf(r rangeMapping) string {
+	if r.any {
+		return anyVersion
+	}
+	return r.versions.text
 }

@@ -365,3 +365,15 @@ func TestOverlay_OfTheDocumentation(t *testing.T) {
 		t.Errorf("vanishes (-want +got):\n%s", diff)
 	}
 }
+
+// A fault in a built-in entry, which an overlay caused, has no line of the author's document and comes last.
+func TestOverlay_FaultInABuiltInEntry(t *testing.T) {
+	const builtin = "gpustack_metrics: {a: {type: gauge}, a_sum: {type: gauge}}\nruntime_mapping: {}\n"
+	const overlay = "\nextends: default\ngpustack_metrics:\n  a: {type: histogram}\n  b: {type: gague}\n"
+	_, err := DecodeOver([]byte(overlay), mustDecode(t, builtin))
+	want := `mapping document: 2 faults: line 5: /gpustack_metrics/b/type: found "gague", allowed are gauge, counter, histogram, summary; did you mean "gauge"?; ` +
+		`/gpustack_metrics/a_sum: found "a_sum", whose samples would be called like those of "a" (in the built-in document)`
+	if err == nil || err.Error() != want {
+		t.Errorf("error\n%v, want\n%s", err, want)
+	}
+}
