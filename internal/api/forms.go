@@ -114,7 +114,7 @@ func (f *forms) of(g *Generation, want form) (body []byte, tag string, err error
 }
 
 func yamlOf(document []byte) ([]byte, error) {
-	doc, err := mapping.Decode(document)
+	doc, _, err := mapping.DecodeStored(document, mapping.Default())
 	if err != nil {
 		return nil, err
 	}

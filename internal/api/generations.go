@@ -176,7 +176,7 @@ func (a *API) generation(ctx context.Context, number int64) (*Entry, error) {
 
 // usable returns the document of a generation, or why it cannot be used.
 func usable(e *Entry) (*mapping.Document, error) {
-	doc, err := mapping.Decode(e.Document)
+	doc, _, err := mapping.DecodeStored(e.Document, mapping.Default())
 	if e.Problem == "" && err == nil {
 		return doc, nil
 	}

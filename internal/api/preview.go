@@ -154,7 +154,7 @@ func (a *API) previewPage(ctx context.Context, req *wire.PreviewRequest) (previe
 func (a *API) previewMapping(document json.RawMessage) (*mapping.Compiled, error) {
 	data := []byte(document)
 	if len(data) == 0 {
-		data = a.opts.Mapping.Current().Document
+		data = a.opts.Mapping.Current().Effective
 	}
 	if data[0] == '"' {
 		var text string

@@ -85,7 +85,7 @@ func (p *Publisher) described(ctx context.Context, g Generation, budget *int) (D
 		g = stored
 		*budget -= len(g.Document)
 	}
-	d := describe(p.filled(g).Document)
+	d := describe(p.filled(g).Document, p.base)
 	if p.history.known == nil || len(p.history.known) >= maxDescribed {
 		p.history.known = map[int64]Description{}
 	}
@@ -93,9 +93,9 @@ func (p *Publisher) described(ctx context.Context, g Generation, budget *int) (D
 	return d, nil
 }
 
-func describe(document []byte) Description {
+func describe(document []byte, builtin *mapping.Document) Description {
 	var d Description
-	doc, err := mapping.Decode(document)
+	doc, _, err := mapping.DecodeStored(document, builtin)
 	if err == nil {
 		d.Extends = doc.Extends()
 		var compiled *mapping.Compiled

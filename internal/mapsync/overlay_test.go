@@ -122,6 +122,10 @@ func TestOverlayStaysWhenABuiltInEntryGoes(t *testing.T) {
 	if g := p.Current(); g.Number != 1 || !strings.Contains(string(g.Effective), `"vllm:a":"acme:mine"`) {
 		t.Errorf("generation %d is active", g.Number)
 	}
+	entries, _, err := p.History(t.Context(), 0, 1)
+	if err != nil || len(entries) != 1 || entries[0].Problem != "" || entries[0].Extends != mapping.ExtendsDefault {
+		t.Errorf("in the history it is %+v, %v", entries, err)
+	}
 	if !strings.Contains(log.String(), "/runtime_mapping/vLLM/*/vllm:num_requests_waiting") {
 		t.Errorf("logged:\n%s", &log)
 	}

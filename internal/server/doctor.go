@@ -63,11 +63,11 @@ func (d *doctorSources) Mapping() doctor.Mapping {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := doctor.Mapping{Generation: g.Number, At: g.At}
-	if d.compiled == nil || d.number != g.Number || !bytes.Equal(d.document, g.Document) {
+	if d.compiled == nil || d.number != g.Number || !bytes.Equal(d.document, g.Effective) {
 		document := mapping.Default()
 		if !g.Default {
 			var err error
-			if document, err = mapping.Decode(g.Document); err != nil {
+			if document, err = mapping.Decode(g.Effective); err != nil {
 				return m
 			}
 		}
@@ -75,7 +75,7 @@ func (d *doctorSources) Mapping() doctor.Mapping {
 		if err != nil {
 			return m
 		}
-		d.compiled, d.number, d.document = compiled, g.Number, g.Document
+		d.compiled, d.number, d.document = compiled, g.Number, g.Effective
 	}
 	m.Compiled = d.compiled
 	if d.builtin == nil && !g.Default {
