@@ -89,7 +89,7 @@ func (o Change) query() url.Values {
 	return q
 }
 
-// SetConfig puts document (JSON or YAML) in force for all workers. Faults of the document are in the *Error.
+// SetConfig activates document (JSON or YAML) for all workers. Faults of the document are in the *Error.
 func (c *Client) SetConfig(ctx context.Context, document []byte, o Change) (wire.MappingStatus, error) {
 	if err := c.canMerge(ctx, o); err != nil {
 		return wire.MappingStatus{}, err
@@ -99,7 +99,7 @@ func (c *Client) SetConfig(ctx context.Context, document []byte, o Change) (wire
 	})
 }
 
-// ResetConfig puts the built-in default in force for all workers. Change.Merge is without effect.
+// ResetConfig activates the built-in default for all workers. Change.Merge is without effect.
 func (c *Client) ResetConfig(ctx context.Context, o Change) (wire.MappingStatus, error) {
 	o.Merge = false
 	return call[wire.MappingStatus](ctx, c, request{
@@ -107,7 +107,7 @@ func (c *Client) ResetConfig(ctx context.Context, o Change) (wire.MappingStatus,
 	})
 }
 
-// RestoreConfig puts the document of generation n in force again, under a new number; 0 is the built-in default. Status 404 means that
+// RestoreConfig activates the document of generation n again, under a new number; 0 is the built-in default. Status 404 means that
 // the server has no such generation (any more), 422 that its document cannot be used. Change.Merge is without effect.
 func (c *Client) RestoreConfig(ctx context.Context, n int64, o Change) (wire.MappingStatus, error) {
 	o.Merge = false
@@ -116,7 +116,7 @@ func (c *Client) RestoreConfig(ctx context.Context, n int64, o Change) (wire.Map
 	})
 }
 
-// TryConfig asks what document (JSON or YAML), or with nil the built-in default, would change on the workers if it were put in force.
+// TryConfig asks what document (JSON or YAML), or with nil the built-in default, would change on the workers if it were active.
 // Nothing changes. The server waits for its workers for as long as timeout, which it allows to be 1 s to 1 min. Faults are as in
 // SetConfig. Status 503 means that the server has enough dry runs under way.
 func (c *Client) TryConfig(ctx context.Context, document []byte, o Change, timeout time.Duration) (wire.MappingDryRun, error) {
@@ -184,8 +184,8 @@ func (c *Client) DiffGenerations(ctx context.Context, n, to int64) (wire.Generat
 	return call[wire.GenerationDiff](ctx, c, r)
 }
 
-// canMerge returns an error if the document is to be merged and the server is too old for that: it would ignore the parameter and put the
-// document in force alone. Such a server has no history either.
+// canMerge returns an error if the document is to be merged and the server is too old for that: it would ignore the parameter and
+// activate the document alone. Such a server has no history either.
 func (c *Client) canMerge(ctx context.Context, o Change) error {
 	if !o.Merge {
 		return nil
@@ -193,7 +193,7 @@ func (c *Client) canMerge(ctx context.Context, o Change) error {
 	_, err := c.Generations(ctx, 1, 1)
 	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusNotFound {
 		return &Error{
-			Op: "merge metrics mapping", URL: c.URL(), Detail: "the server is older and would put the document in force without the built-in entries; nothing was changed",
+			Op: "merge metrics mapping", URL: c.URL(), Detail: "the server is older and would activate the document without the built-in entries; nothing was changed",
 			Hint: "upgrade the server, or write the whole document",
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-// Generation is one metrics mapping that was in force.
+// Generation is one metrics mapping that was active.
 type Generation struct {
 	Number int64
 	At     time.Time
@@ -24,7 +24,7 @@ type Generation struct {
 // Note is what is kept of a change of the mapping besides the document.
 type Note struct {
 	Author, Comment string
-	// RestoredFrom is the generation whose document was put in force again, 0 the built-in one; nil: none.
+	// RestoredFrom is the generation whose document is active again, 0 the built-in one; nil: none.
 	RestoredFrom *int64
 }
 
