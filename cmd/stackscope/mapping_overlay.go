@@ -93,6 +93,7 @@ func suggest(blocks []unmappedBlock, builtin *mapping.Document) (*overlay, error
 		taken[name] = ""
 	}
 	seen := map[string]bool{} // runtime and short native name
+	times := 0                // metrics of client libraries that say when another one began
 	for i := range blocks {
 		b := &blocks[i]
 		if b.Runtime == "" {
@@ -106,6 +107,10 @@ func suggest(blocks []unmappedBlock, builtin *mapping.Document) (*overlay, error
 				continue
 			}
 			seen[key] = true
+			if strings.HasSuffix(m.Name, "_created") {
+				times++
+				continue
+			}
 			if plan.Lookup([]byte(m.Name)) != nil {
 				o.left = append(o.left, fmt.Sprintf("%s of %s: the built-in document maps it", m.Name, b.Runtime))
 				continue
@@ -133,6 +138,9 @@ func suggest(blocks []unmappedBlock, builtin *mapping.Document) (*overlay, error
 			taken[s.unified] = s.typ
 			o.add(b.Runtime, s)
 		}
+	}
+	if times > 0 {
+		o.left = append(o.left, fmt.Sprintf("%s named *_created, the times at which others began", count(times, "metric")))
 	}
 	return o, o.validate(builtin)
 }

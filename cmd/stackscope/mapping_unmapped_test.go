@@ -114,7 +114,7 @@ func TestSuggestedOverlayIsValid(t *testing.T) {
 			metric("vllm:time_to_first_token_seconds", "counter", ""), metric("process_cpu_seconds_total", "counter", ""), metric("go_goroutines", "gauge", ""),
 			metric("vllm:worker_node_up", "gauge", ""), metric("yes", "gauge", ""), metric("y", "untyped", ""), metric("null", "", ""), metric("x:", "gauge", ""), metric(":x", "gauge", ""),
 			metric("1x", "gauge", ""), metric("Ümlaut", "gauge", ""), metric("with space", "gauge", ""), metric("vllm:UPPER", "summary", strings.Repeat("ä", 9000)), metric("_total", "counter", ""),
-			metric(strings.Repeat("long_", 200), "gauge", ""), metric("a/b~c", "gauge", ""), metric(":", "gauge", ""),
+			metric(strings.Repeat("long_", 200), "gauge", ""), metric("a/b~c", "gauge", ""), metric(":", "gauge", ""), metric("vllm:prompt_tokens_created", "gauge", ""),
 		}},
 		{Runtime: "VLLM", Metrics: []unmappedMetric{metric("vllm:new_tokens", "counter", "")}},
 		{Runtime: "odd: \"engine\" # 1", Metrics: []unmappedMetric{metric("odd:new_tokens_total", "counter", "shares the name"), metric("odd:hist", "gauge", "another type")}},
@@ -137,7 +137,7 @@ func TestSuggestedOverlayIsValid(t *testing.T) {
 		"#       \"yes\": gpustack:yes\n", "#       \"null\": gpustack:null\n", "#       vllm:UPPER: gpustack:upper\n", "#       go_goroutines: gpustack:go_goroutines\n",
 		"## left out: vllm:num_requests_running of vLLM: the built-in document maps it\n",
 		"## left out: vllm:prompt_tokens_by_size of vLLM: no unified metric can be a gaugehistogram\n",
-		"## Note of two lines.\n", "{type: gauge, description: \"vllm:build of vLLM\"}  # the page declares no such type\n",
+		"## left out: 1 metric named *_created, the times at which others began\n", "## Note of two lines.\n", "{type: gauge, description: \"vllm:build of vLLM\"}  # the page declares no such type\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("it has no %q", want)

@@ -73,8 +73,21 @@ func vanishingOf(run *wire.MappingDryRun) *vanishing {
 			}
 		}
 	}
+	// Metrics that vanish altogether come before those of which another runtime has series.
+	slices.SortStableFunc(v.Documents, func(a, b wire.VanishingMetric) int {
+		_, x := at[a.Metric]
+		_, y := at[b.Metric]
+		return cmp.Compare(rank(x), rank(y))
+	})
 	slices.SortFunc(v.Metrics, func(a, b vanishedLine) int { return cmp.Or(b.Series-a.Series, cmp.Compare(a.Metric, b.Metric)) })
 	return v
+}
+
+func rank(later bool) int {
+	if later {
+		return 1
+	}
+	return 0
 }
 
 // vanished is what a server says that it took away; nil: nothing that is known.
