@@ -303,8 +303,8 @@ func showProgress(e *command.Env, cl *client.Client) (end func()) {
 	if list, err := cl.Workers(e.Context); err == nil { // the request that counts has an error, too
 		who = count(len(list), "worker")
 	}
-	fmt.Fprint(e.Stderr, "asking "+who+" ...")
-	return func() { fmt.Fprint(e.Stderr, "\r"+clearLine) }
+	fmt.Fprintf(e.Stderr, "asking %s ...", who)
+	return func() { fmt.Fprintf(e.Stderr, "\r%s", clearLine) }
 }
 
 const maxRetries = 10

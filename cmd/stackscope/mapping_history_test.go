@@ -41,8 +41,10 @@ func TestHistory(t *testing.T) {
 		got = append(got, row{g.Number, g.Active, g.Author, g.Comment, kindOf(&g), g.Extends})
 	}
 	want := []row{
-		{4, true, me, "all of it", "default", ""}, {3, false, "bob", "", "overlay, restored from 1", "default"},
-		{2, false, me, "only ours", "document", ""}, {1, false, "alice", "our names", "overlay", "default"},
+		{4, true, me, "all of it", "default", ""},
+		{3, false, "bob", "", "overlay, restored from 1", "default"},
+		{2, false, me, "only ours", "document", ""},
+		{1, false, "alice", "our names", "overlay", "default"},
 		{0, false, "", "", "default", ""}, // the built-in document
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(row{})); diff != "" {

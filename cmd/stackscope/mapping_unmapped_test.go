@@ -12,8 +12,11 @@ import (
 
 // livePage is a page of an engine as its worker answers with it.
 func livePage(version, native string, unmapped ...wire.NativeReport) wire.InstancePage {
-	metrics := append([]wire.NativeReport{{Name: "vllm:num_requests_running", Type: "gauge", Samples: 1,
-		Outcomes: []wire.NativeOutcome{{Family: "gpustack:num_requests_running", Samples: 1}}}}, unmapped...)
+	running := wire.NativeReport{
+		Name: "vllm:num_requests_running", Type: "gauge", Samples: 1,
+		Outcomes: []wire.NativeOutcome{{Family: "gpustack:num_requests_running", Samples: 1}},
+	}
+	metrics := append([]wire.NativeReport{running}, unmapped...)
 	return wire.InstancePage{Runtime: "vLLM", RuntimeVersion: version, ContentType: "text/plain", Native: native, Bytes: len(native), Metrics: metrics, Coverage: &wire.Coverage{Families: 1, Of: 28}}
 }
 

@@ -32,7 +32,7 @@ const maxAnswerBytes = 64 << 10
 // Line asks for a line and returns it without the blanks around it and without control characters, such as the arrow keys'. The error is
 // that of the context when it ends first, or ErrNoAnswer.
 func (a *Asker) Line(ctx context.Context, question string) (string, error) {
-	fmt.Fprint(a.out, question)
+	fmt.Fprintf(a.out, "%s", question)
 	type answer struct {
 		line string
 		err  error
