@@ -77,6 +77,11 @@ func (a *API) Examine(ctx context.Context, r doctor.Request) (*wire.Doctor, erro
 			resolved, err = renamed, nil
 		}
 	}
+	if err == nil && doctor.HasNoInstance(src.Snapshot(), resolved) {
+		if renamed, ok := doctor.Renamed(ctx, src, doctor.Request{Model: resolved.Subject.Name}); ok {
+			resolved.Renamed = renamed.Renamed
+		}
+	}
 	switch {
 	case errors.Is(err, doctor.ErrUnknown):
 		return nil, &Problem{Status: http.StatusNotFound, Detail: err.Error()}

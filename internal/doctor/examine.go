@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -80,7 +81,7 @@ func findings(hits []hit) []wire.DoctorFinding {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b wire.DoctorFinding) int {
-		return cmp.Or(cmp.Compare(severityRank(a.Severity), severityRank(b.Severity)), cmp.Compare(hopRank(a.Hop), hopRank(b.Hop)), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(severityRank(a.Severity), severityRank(b.Severity)), passRank(a.ID)-passRank(b.ID), cmp.Compare(hopRank(a.Hop), hopRank(b.Hop)), cmp.Compare(a.ID, b.ID))
 	})
 	perID := map[string]int{}
 	last := map[string]int{}
@@ -139,6 +140,8 @@ func summary(v *view, r Resolved, d *wire.Doctor, ways []*way) string {
 			n += s.Value
 		}
 		text = fmt.Sprintf("The server exports %s itself; Prometheus has %.0f series of it", r.Metric, n)
+	case len(ways) == 0 && r.Subject.Kind == wire.DoctorModel:
+		text = "There is no instance of the model " + r.Subject.Name + " now, so no samples of it come"
 	case len(ways) == 0:
 	case unseen == 0:
 		text += ": samples arrive in Prometheus, and the dashboards list them"
@@ -151,9 +154,23 @@ func summary(v *view, r Resolved, d *wire.Doctor, ways []*way) string {
 	return text + "."
 }
 
-func passes(id string) bool {
-	return slices.ContainsFunc(Findings(), func(f *Finding) bool { return f.ID == id && f.Passes })
+// passRank puts what stops samples before what does not.
+func passRank(id string) int {
+	if passes(id) {
+		return 1
+	}
+	return 0
 }
+
+func passes(id string) bool { return passing()[id] }
+
+var passing = sync.OnceValue(func() map[string]bool {
+	list := map[string]bool{}
+	for _, f := range Findings() {
+		list[f.ID] = f.Passes
+	}
+	return list
+})
 
 // sentence begins a text with a capital letter where that is no name.
 func sentence(text string) string {

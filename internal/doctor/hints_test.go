@@ -54,6 +54,27 @@ func TestRefusalsBecauseOfAWorker(t *testing.T) {
 	}
 }
 
+// A model whose only instance took another name has none, and who asks about it is led to that instance.
+func TestModelWithoutInstances(t *testing.T) {
+	a := healthy(t)
+	a.Snapshot.Models = append(a.Snapshot.Models, fleet.Model{ID: 9, Name: "qwen-old"})
+	a.about(wire.DoctorModel, 9, "qwen-old")
+	if !HasNoInstance(a.Snapshot, a.r) {
+		t.Error("it has an instance")
+	}
+	if d := examine(a); !strings.HasPrefix(d.Summary, "There is no instance of the model qwen-old now") || len(d.Paths) > 0 {
+		t.Errorf("%+v", d)
+	}
+	a.r.Renamed = []int64{1}
+	if d := examine(a); len(d.Paths) != 1 || d.Paths[0].InstanceName != "qwen-0" {
+		t.Errorf("%+v", d)
+	}
+	a.about(wire.DoctorModel, 1, "qwen")
+	if HasNoInstance(a.Snapshot, a.r) {
+		t.Error("it has none")
+	}
+}
+
 // A wrong clock stops no samples, and hides nothing of what does.
 func TestAWrongClockExplainsNothing(t *testing.T) {
 	a := healthy(t)
@@ -61,7 +82,7 @@ func TestAWrongClockExplainsNothing(t *testing.T) {
 	a.failed("connection refused at 10.0.0.1:8000")
 	a.about(wire.DoctorInstance, 1, "qwen-0")
 	d := examine(a)
-	if !slices.Contains(ids(d), "worker_clock") || !slices.Contains(ids(d), "engine_refused") || d.Paths[0].Hops[0].State != wire.HopWarning {
+	if !slices.Contains(ids(d), "worker_clock") || !slices.Contains(ids(d), "engine_refused") || d.Paths[0].Hops[0].State != wire.HopWarning || !strings.HasPrefix(d.Summary, "Samples of qwen-0 stop at the engine's endpoint") {
 		t.Errorf("%v: %+v", ids(d), d.Paths[0].Hops[0])
 	}
 	a = healthy(t)

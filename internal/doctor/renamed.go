@@ -2,18 +2,20 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
 // renamedTime bounds the search for a model of another name.
 const renamedTime = 3 * time.Second
 
-// Renamed finds the instances of a model that is not known any more and had the name of the request in the last day.
+// Renamed finds the instances of a model that is not known any more, or has no instance, and had the name of the request in the last day.
 func Renamed(ctx context.Context, src Sources, r Request) (Resolved, bool) {
 	name := cmpOr(r.Model, r.Text)
 	if name == "" || len(name) > 512 || r.Instance != "" || r.Worker != "" || r.Metric != "" {
@@ -34,6 +36,11 @@ func Renamed(ctx context.Context, src Sources, r Request) (Resolved, bool) {
 		}
 	}
 	return out, len(out.Renamed) > 0
+}
+
+// HasNoInstance reports whether the subject is a model of which there is no instance, as after its last one took another name.
+func HasNoInstance(s *fleet.Snapshot, r Resolved) bool {
+	return r.Subject.Kind == wire.DoctorModel && r.Subject.ID != 0 && !slices.ContainsFunc(s.Instances, func(in fleet.Instance) bool { return in.ModelID == r.Subject.ID })
 }
 
 // quoted writes a string of PromQL.
