@@ -643,6 +643,14 @@ func TestConsequences(t *testing.T) {
 			},
 			[]string{"scrape_firewall"},
 		},
+		"a GPU is missing, and a firewall": {
+			func(a *asked) {
+				a.Snapshot.GPUs[0].State = fleet.GPUMissing
+				a.scrapeFails("GET http://10.0.0.1:10151/metrics: it took longer than the scrape timeout")
+				a.about(wire.DoctorWorker, 1, "gpu-1")
+			},
+			[]string{"gpu_missing", "scrape_firewall"},
+		},
 		"two causes": {
 			func(a *asked) {
 				a.failed("connection refused at 10.0.0.1:8000")
@@ -652,8 +660,8 @@ func TestConsequences(t *testing.T) {
 		},
 	} {
 		a := healthy(t)
-		c.change(a)
 		a.about(wire.DoctorInstance, 1, "qwen-0")
+		c.change(a)
 		d := examine(a)
 		if diff := cmp.Diff(c.want, ids(d)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -72,6 +72,10 @@ func (g *gatherer) pages(ctx context.Context, instances []int64) {
 		if ctx.Err() == nil {
 			p = g.src.Page(ctx, id)
 		}
+		p.Native = "" // pages are held until all is examined
+		if g.e.Metric == "" {
+			p.Unified = ""
+		}
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.e.Pages[id] = p

@@ -52,7 +52,7 @@ var (
 		Docs: "translation.md#all-outcomes",
 	}
 	engineStalled = &Finding{
-		ID: "engine_stalled", Severity: wire.FindingError, Hop: wire.HopPage, After: byEndpoint,
+		ID: "engine_stalled", Severity: wire.FindingError, Hop: wire.HopPage, After: byEndpoint, Passes: true,
 		What: "the engine has work and makes no progress",
 		Do:   "Read its log, and restart it if it hangs. Its metrics pass; they do not move.",
 		Docs: "discovery.md#restarts-starts-stalls",

@@ -305,15 +305,15 @@ func modelName(s *fleet.Snapshot, id int64) string {
 // metricNamed returns the sample name of a unified metric: that of its counter or gauge, and the name itself of a histogram. The beginning
 // gpustack: may be left out, and samples of a histogram may be named.
 func metricNamed(m Mapping, text string) (string, bool) {
+	names := metricNames(m)
 	for _, t := range []string{text, catalog.Prefix + text} {
-		base := t
 		for _, suffix := range []string{"", "_total", "_bucket", "_sum", "_count"} {
-			b, ok := strings.CutSuffix(base, suffix)
+			base, ok := strings.CutSuffix(t, suffix)
 			if !ok {
 				continue
 			}
-			for _, name := range metricNames(m) {
-				if name == t || name == b || name == b+"_total" {
+			for _, name := range []string{t, base, base + "_total"} {
+				if slices.Contains(names, name) {
 					return name, true
 				}
 			}

@@ -85,7 +85,7 @@ func (w *way) walk(v *view) {
 				w.raised = append(w.raised, h.hits[i])
 			}
 		}
-		if h.state == wire.HopBroken {
+		if h.state == wire.HopBroken && h.explains() {
 			w.broken = append(w.broken, l.name)
 		}
 		w.hops = append(w.hops, h)
@@ -105,6 +105,20 @@ func (h *hop) settle() {
 	if h.state == "" {
 		h.state = wire.HopOK
 	}
+}
+
+// explains reports whether later findings may follow from this hop: it has more than findings of a part of the samples.
+func (h *hop) explains() bool {
+	some := false
+	for i := range h.hits {
+		if hit := &h.hits[i]; hit.bad() && !hit.of.Passes {
+			if !hit.of.Partial {
+				return true
+			}
+			some = true
+		}
+	}
+	return !some
 }
 
 func (w *way) well() bool {

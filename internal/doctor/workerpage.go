@@ -35,13 +35,13 @@ var (
 		Docs: "discovery.md#when-an-engine-is-missing",
 	}
 	gpuDriverHung = &Finding{
-		ID: "gpu_driver_hung", Severity: wire.FindingError, Hop: wire.HopWorkerPage, After: byWorker,
+		ID: "gpu_driver_hung", Severity: wire.FindingError, Hop: wire.HopWorkerPage, After: byWorker, Partial: true,
 		What: "the GPU driver of {vendor} on worker {worker} hangs",
 		Do:   "Run the vendor's tool on the machine (nvidia-smi, amd-smi, npu-smi): it hangs, too. Look at the kernel's log for errors of the driver, then reset the GPU or restart the machine. The worker's other metrics continue.",
 		Docs: "gpus.md#lost-hung-and-faulty-gpus",
 	}
 	gpuMissing = &Finding{
-		ID: "gpu_missing", Severity: wire.FindingError, Hop: wire.HopWorkerPage, After: byWorker,
+		ID: "gpu_missing", Severity: wire.FindingError, Hop: wire.HopWorkerPage, After: byWorker, Partial: true,
 		What: "GPU {gpu} of worker {worker} is missing",
 		Do:   "Look at the kernel's log for the GPU's address. A GPU that fell off its bus comes back after a restart of the machine, or not at all: then it is broken.",
 		Docs: "gpus.md#lost-hung-and-faulty-gpus",

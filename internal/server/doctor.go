@@ -123,7 +123,9 @@ func (d *doctorSources) Check(ctx context.Context, id int64) doctor.Check {
 		}
 		return doctor.Check{NotAnswered: err.Error()}
 	}
-	return doctor.Check{WorkerCheck: c.WorkerCheck, Asked: c.Asked, Answered: c.Answered}
+	out := doctor.Check{WorkerCheck: c.WorkerCheck, Asked: c.Asked, Answered: c.Answered}
+	out.PageError = d.hidden.Strip(out.PageError) // it is the worker's text, and viewers read it
+	return out
 }
 
 // Prometheus implements doctor.Sources.
