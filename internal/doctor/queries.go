@@ -71,7 +71,7 @@ func expressions(workers []int64, metric string, server bool) map[string]string 
 	}
 	if only != "" {
 		out[queryEver] = "max_over_time(timestamp(" + present + ")[1d:1m])"
-		out[queryRenamed] = "group by (worker_id, model_instance_id, model_name) (last_over_time(" + named(catalog.ModelInstanceInfo) + "[1d]))"
+		out[queryRenamed] = "group by (worker_id, model_instance_id, model_name) (last_over_time(" + named(catalog.RuntimeScrapeSuccess) + "[1d:1m]))"
 	}
 	if metric != "" {
 		out[queryMetric] = fmt.Sprintf(`count by (worker_id, model_instance_id, role) ({__name__=~"%s(_count)?"%s})`, metric, only)

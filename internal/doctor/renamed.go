@@ -26,7 +26,7 @@ func Renamed(ctx context.Context, src Sources, r Request) (Resolved, bool) {
 	if p := src.Prometheus(ctx); p.Kind == PrometheusNone || p.Err != "" {
 		return Resolved{}, false
 	}
-	a := src.Query(ctx, "group by (model_instance_id) (last_over_time("+catalog.ModelInstanceInfo.WireName()+"{"+catalog.LabelModelName+"="+quoted(name)+"}[1d]))")
+	a := src.Query(ctx, "group by (model_instance_id) (last_over_time("+catalog.RuntimeScrapeSuccess.WireName()+"{"+catalog.LabelModelName+"="+quoted(name)+"}[1d:1m]))")
 	out := Resolved{Subject: wire.DoctorSubject{Kind: wire.DoctorModel, Name: name}}
 	s := src.Snapshot()
 	for _, sample := range a.Samples {
