@@ -40,8 +40,6 @@ type BundleParts struct {
 	// Settings are the flags of this process, Log its last log records.
 	Settings []wire.Setting
 	Log      func() []wire.LogRecord
-	// Generations returns the newest generations of the mapping.
-	Generations func(ctx context.Context, limit int) ([]wire.Generation, error)
 	// Names are further names to hash, such as that of the user of this process, and Metrics names of metrics that stay.
 	Names       []bundle.Name
 	MetricNames []string

@@ -4,12 +4,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -75,12 +75,13 @@ func bundleParts() api.BundleParts {
 		Log: func() []wire.LogRecord {
 			return []wire.LogRecord{{At: time.Unix(0, 0), Level: "WARN", Message: "worker reported nothing", Attrs: []wire.LogAttr{{Key: "worker", Value: canaryName, Kind: "text"}, {Key: "error", Value: "cannot read " + all, Kind: "text"}, {Key: "workers", Value: "3", Kind: "number"}}}}
 		},
-		Generations: func(_ context.Context, _ int) ([]wire.Generation, error) {
-			return []wire.Generation{{Number: 3, Author: canaryUser, Comment: canaryPrompt, Problem: "it is damaged: " + canaryUser}}, nil
-		},
 		Names:       []bundle.Name{{Kind: bundle.User, Text: canaryUser}},
 		MetricNames: []string{"gpustack:x"},
 	}
+}
+
+func document(description string) string {
+	return `{"gpustack_metrics": {"gpustack:x": {"type": "gauge", "description": "` + description + `"}}, "runtime_mapping": {"vLLM": {"*": {"vllm:x": "gpustack:x"}}}}`
 }
 
 func canaryFleet(h harness, workers int) {
@@ -100,7 +101,11 @@ func TestBundle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAPI(t, func(o *api.Options) { o.Bundle = bundleParts() })
 		canaryFleet(h, 2)
-		one := openWatch(t, serve(t, h), "http://x", 1, 0)
+		change := asAdmin(request("POST", "/v2/metrics/config?author="+canaryUser+"&comment="+url.QueryEscape(canaryPrompt), document(canaryPrompt)))
+		if w := h.do(change); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		one := openWatch(t, serve(t, h), "http://x", 1, 1)
 		synctest.Wait()
 		began := time.Now()
 		var got *httptest.ResponseRecorder
@@ -146,14 +151,15 @@ func TestBundle(t *testing.T) {
 			"server/log.txt":         {"WARN worker reported nothing worker=worker-", "workers=3"},
 			"server/metrics.prom":    {`a{worker_name="worker-`, `",worker_id="1"} 1`},
 			"inventory.json":         {`"state": "ready"`, `"url": "http://...@host-`},
-			"generations.json":       {`"generation": 3`, `"problem": "it is damaged: user-`},
+			"generations.json":       {`"generation": 1`, `"active": true`},
+			"mapping.json":           {`"gpustack:x": {`, `"description": "text-`},
 			"workers/1/check.txt":    {"page: 0.500 s, 9 bytes, 2 series"},
 			"workers/1/settings.txt": {"--engine=url=http://...@host-", ":8000,model=worker-"},
 			"workers/1/log.txt":      {"INFO engine answered error="},
 			"workers/1/metrics.prom": {`gpustack:x{model_instance_name="instance-`, `reason="value-`},
 			"pages/10.prom":          {`vllm:x{model_name="worker-`, `le="0.5"} 1`},
 			"pages/10.txt":           {"coverage: 1 of 28 metrics", "vllm:x : 1 samples; gpustack:x: 1"},
-			"manifest.txt":           {"versions.txt  ", "pages/10.prom", "mapping.json: generation 0 is the built-in mapping", "workers: 1 are not connected", "doctor.json: ", "Hashed: "},
+			"manifest.txt":           {"versions.txt  ", "pages/10.prom", "workers: 1 are not connected", "doctor.json: ", "Hashed: "},
 		} {
 			for _, w := range want {
 				if !strings.Contains(files[name], w) {

@@ -20,6 +20,9 @@ import (
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
+// unnamedAuthors are those of changes whose authors say no name, as adminName has them.
+var unnamedAuthors = []string{"admin token", "local user"}
+
 // bundling is a bundle that is being made.
 type bundling struct {
 	*bundle.Archive
@@ -36,13 +39,11 @@ func (a *API) writeBundle(ctx context.Context, w io.Writer, now time.Time) error
 	names := append(bundle.Names(snapshot),
 		bundle.Name{Kind: bundle.Text, Text: a.opts.AdminToken}, bundle.Name{Kind: bundle.Text, Text: a.opts.WorkerToken}, bundle.Name{Kind: bundle.Text, Text: a.opts.ReadToken})
 	names = append(names, parts.Names...)
-	var history []wire.Generation
-	var historyErr error
-	if parts.Generations != nil {
-		history, historyErr = parts.Generations(ctx, maxBundleHistory)
-	}
+	history, _, historyErr := a.opts.Mapping.History(ctx, 0, maxBundleHistory)
 	for i := range history {
-		names = append(names, bundle.Name{Kind: bundle.User, Text: history[i].Author})
+		if author := history[i].Author; !slices.Contains(unnamedAuthors, author) {
+			names = append(names, bundle.Name{Kind: bundle.User, Text: author})
+		}
 	}
 	b := bundling{bundle.NewArchive(w, now), a, bundle.NewRedactor(names, parts.MetricNames), snapshot, now}
 	b.Add("versions.txt", "versions of server, workers, engines and GPUs", b.r.Versions(snapshot))
@@ -93,19 +94,18 @@ func (b *bundling) mapping() {
 	b.Add("mapping.json", fmt.Sprintf("the active mapping, generation %d", current.Number), text)
 }
 
-func (b *bundling) generations(history []wire.Generation, err error) {
+func (b *bundling) generations(history []Entry, err error) {
 	const name = "generations.json"
 	if err != nil {
 		b.failed(name, err)
 		return
 	}
-	if history == nil {
-		return
-	}
-	list := slices.Clone(history)
-	for i := range list {
-		g := &list[i]
-		g.Author, g.Comment, g.Problem = "", "", b.r.Text(g.Problem)
+	list := make([]wire.Generation, len(history))
+	for i := range history {
+		g := &history[i]
+		list[i] = wire.Generation{
+			Number: g.Number, Active: g.Active, Default: g.Default, Extends: g.Extends, At: optional(g.At), RestoredFrom: g.RestoredFrom, Metrics: g.Metrics, Problem: b.r.Text(g.Problem),
+		}
 	}
 	b.json(name, "the newest generations of the mapping, without authors and comments", list)
 }
