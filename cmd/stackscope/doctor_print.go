@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,8 +63,17 @@ func printDoctor(s terminal.Screen, d *wire.Doctor) error {
 	for i := range d.Findings {
 		p.finding(&d.Findings[i])
 	}
+	var whole []string
 	for i := range d.Paths {
+		if way := &d.Paths[i]; d.Subject.Kind == wire.DoctorFleet && everyHopOK(way) {
+			whole = append(whole, wayName(way))
+			continue
+		}
 		p.path(&d.Paths[i])
+	}
+	if len(whole) > 0 {
+		p.WriteByte('\n')
+		p.paragraph("  "+p.screen.Paint(terminal.Good, "ok")+"  ", marginWidth, terminal.Plain, "every hop of "+strings.Join(whole, "; "))
 	}
 	if d.PathsLeftOut > 0 {
 		p.paragraph("\n", 0, terminal.Faint, fmt.Sprintf("%d more ways were not walked: name an instance or a worker to see its own.", d.PathsLeftOut))
@@ -103,16 +113,24 @@ func (p *doctorPage) finding(f *wire.DoctorFinding) {
 	}
 }
 
-func (p *doctorPage) path(way *wire.DoctorPath) {
-	title := "The way of "
-	if way.Metric != "" {
-		title += way.Metric + " of "
-	}
+func everyHopOK(way *wire.DoctorPath) bool {
+	return !slices.ContainsFunc(way.Hops, func(h wire.DoctorHop) bool { return h.State != wire.HopOK })
+}
+
+func wayName(way *wire.DoctorPath) string {
+	name := "worker " + way.WorkerName
 	if way.InstanceName != "" {
-		title += "instance " + way.InstanceName + " on "
+		name = "instance " + way.InstanceName + " on " + name
 	}
+	if way.Metric != "" {
+		name = way.Metric + " of " + name
+	}
+	return name
+}
+
+func (p *doctorPage) path(way *wire.DoctorPath) {
 	p.WriteByte('\n')
-	p.paragraph("", 0, terminal.Strong, title+"worker "+way.WorkerName)
+	p.paragraph("", 0, terminal.Strong, "The way of "+wayName(way))
 	p.hops(way.Hops)
 }
 

@@ -96,6 +96,22 @@ The way of instance llama-0 on worker gpu-1
 	}
 }
 
+// TestPrintFleet: of the whole fleet, ways without a fault need a word each.
+func TestPrintFleet(t *testing.T) {
+	d := examined()
+	d.Subject, d.Findings, d.PathsLeftOut = wire.DoctorSubject{Kind: wire.DoctorFleet}, nil, 0
+	good := []wire.DoctorHop{{Hop: wire.HopWorker, State: wire.HopOK}, {Hop: wire.HopScrape, State: wire.HopOK}}
+	d.Paths = append(d.Paths, wire.DoctorPath{WorkerName: "gpu-2", Hops: good}, wire.DoctorPath{InstanceName: "qwen-0", WorkerName: "gpu-2", Hops: good})
+	var out strings.Builder
+	if err := printDoctor(terminal.Screen{Writer: &out, Width: 60}, d); err != nil {
+		t.Fatal(err)
+	}
+	const want = "\n  ok  every hop of worker gpu-2; instance qwen-0 on worker\n      gpu-2\n"
+	if !strings.HasSuffix(out.String(), want) || !strings.Contains(out.String(), "The way of instance llama-0") {
+		t.Errorf("printed:\n%s", out.String())
+	}
+}
+
 // runDoctor returns what a doctor prints and its exit code.
 func runDoctor(t *testing.T, c doctorCmd) (out, errs string, code int) {
 	t.Helper()
