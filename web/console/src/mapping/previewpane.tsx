@@ -62,7 +62,7 @@ export function Pane({ id, label, rows, chosen, isRelated, reveal, choose, point
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
     if (by !== undefined) {
       event.preventDefault();
-      const index = Math.max(0, Math.min(rows.length - 1, chosen < 0 ? from + overscan * Number(from > 0) : chosen + by));
+      const index = Math.max(0, Math.min(rows.length - 1, chosen < 0 && Number.isFinite(by) ? from + overscan * Number(from > 0) : chosen + by));
       choose(index);
       bring(index, false);
     } else if (event.key === "Enter" && chosen >= 0) {

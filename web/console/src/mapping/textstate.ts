@@ -80,6 +80,14 @@ export function useText(active: Active, start: string, editor: RefObject<Editor 
     setText(start);
   }, [start, active]);
 
+  const lost = text !== original && !kept;
+  useEffect(() => {
+    if (!lost) return;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [lost]);
+
   useEffect(() => {
     addEventListener("pagehide", flush);
     return () => {

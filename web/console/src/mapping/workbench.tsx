@@ -6,11 +6,10 @@ import { setQuery, type Place } from "../router";
 import { m } from "../texts/mapping";
 import { loadBuiltInText, loadKnown, type Active, type Known } from "./active";
 import { Change } from "./change";
-import { type Sources } from "./editor/complete";
+import { unifiedOf, type Sources } from "./editor/complete";
 import type { Editor } from "./editor/editor";
 import type { Placed } from "./editor/faults";
 import { FaultList } from "./editor/faultlist";
-import { unifiedOf } from "./editor/complete";
 import { EditorPane } from "./editor/pane";
 import { useInstancePage } from "./instancepage";
 import { nativeMetrics } from "./native";
@@ -73,20 +72,23 @@ export function Workbench({ place, active, setActive, reload, loaded }: Props) {
   const links = useMemo(() => linksOf(checks.preview?.native ?? native?.metrics ?? []), [checks.preview, native]);
   if (native) sources.current.instance = { runtime, version: native.runtime_version, metrics, reports: links.reports };
 
+  const [said, say] = useState("");
   const [changing, setChanging] = useState(false);
   const openChange = () => {
     text.flush();
+    say("");
     setChanging(true);
   };
   const save = useRef(openChange);
   save.current = openChange;
   const [builtIn, setBuiltIn] = useState<string>();
   const [builtInError, setBuiltInError] = useState<string>();
-  const [said, say] = useState("");
 
+  const pending = useRef<string>(undefined); // a document that came before the editor
   useEffect(() => {
     if (!loaded) return;
-    editor.current?.replace(loaded.yaml);
+    if (editor.current) editor.current.replace(loaded.yaml);
+    else pending.current = loaded.yaml;
   }, [loaded]);
 
   const showBuiltIn = () => {
@@ -109,7 +111,10 @@ export function Workbench({ place, active, setActive, reload, loaded }: Props) {
 
   const ready = useCallback((there: Editor | undefined) => {
     editor.current = there;
-    if (there) text.opened();
+    if (!there) return;
+    text.opened();
+    if (pending.current !== undefined) there.replace(pending.current);
+    pending.current = undefined;
   }, []);
 
   const onKeyDown = (event: KeyboardEvent) => {
