@@ -14,42 +14,48 @@ export interface Checks {
 
 const pause = 400; // milliseconds
 
+/** What an answer is about. Pages are compared by identity: they are long. */
+interface Subject {
+  page: Page | undefined;
+  runtime: string;
+}
+
+const same = (a: Subject | undefined, b: Subject) => a !== undefined && a.page === b.page && a.runtime === b.runtime;
+
 export function useChecks(text: string, page: Page | undefined, runtime: string, generation: number): Checks {
-  const native = page?.native ?? "";
-  const version = page?.runtime_version ?? "";
-  const [state, set] = useState<{ of?: string; answer?: Answer; preview?: Preview; previewOf?: string }>({});
-  const [active, setActive] = useState<{ of: string; answer: Answer }>();
-  const latest = useRef<Latest<Job, Answer>>(undefined);
+  const subject: Subject = { page, runtime };
+  const [state, set] = useState<{ of?: Subject & { text: string }; answer?: Answer; preview?: { of: Subject; preview: Preview } }>({});
+  const [active, setActive] = useState<{ of: Subject; generation: number; answer: Answer }>();
+  const latest = useRef<Latest<Subject & { text: string }, Answer>>(undefined);
   useEffect(() => {
-    const asks = new Latest<Job, Answer>(pause, askPreview, (answer, job) =>
-      set((before) => ({
-        of: keyOf(job),
-        answer,
-        ...(answer.kind === "page" && job.page !== "" ? { preview: answer.preview, previewOf: pageOf(job) } : before.preview ? { preview: before.preview, previewOf: before.previewOf! } : {}),
-      })),
+    const asks = new Latest<Subject & { text: string }, Answer>(
+      pause,
+      (of, signal) => askPreview({ ...jobOf(of), document: of.text }, signal),
+      (answer, of) =>
+        set((before) => {
+          const preview = answer.kind === "page" && of.page ? { of, preview: answer.preview } : before.preview;
+          return { of, answer, ...(preview ? { preview } : {}) };
+        }),
     );
     latest.current = asks;
     return () => asks.end();
   }, []);
-  const job: Job = { page: native, runtime, version, document: text };
-  useEffect(() => latest.current?.ask(job), [text, native, runtime, version]);
-  const activeKey = `${generation}\n${pageOf(job)}`;
+  useEffect(() => latest.current?.ask({ ...subject, text }), [text, page, runtime]);
   useEffect(() => {
-    if (native === "") return;
+    if (!page) return;
     const abort = new AbortController();
-    askPreview({ page: native, runtime, version }, abort.signal).then(
-      (answer) => setActive({ of: activeKey, answer }),
+    askPreview(jobOf(subject), abort.signal).then(
+      (answer) => setActive({ of: subject, generation, answer }),
       () => undefined, // it ended
     );
     return () => abort.abort();
-  }, [activeKey]);
+  }, [page, runtime, generation]);
   return {
     answer: state.answer,
-    checking: state.of !== keyOf(job),
-    preview: state.previewOf === pageOf(job) ? state.preview : undefined,
-    active: active?.of === activeKey ? active.answer : undefined,
+    checking: !same(state.of, subject) || state.of?.text !== text,
+    preview: same(state.preview?.of, subject) ? state.preview?.preview : undefined,
+    active: same(active?.of, subject) && active?.generation === generation ? active.answer : undefined,
   };
 }
 
-const pageOf = (job: Job) => `${job.runtime}\n${job.version}\n${job.page}`;
-const keyOf = (job: Job) => `${pageOf(job)}\n\n${job.document}`;
+const jobOf = ({ page, runtime }: Subject): Job => ({ page: page?.native ?? "", runtime, version: page?.runtime_version ?? "" });

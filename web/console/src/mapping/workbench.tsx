@@ -54,6 +54,7 @@ export function Workbench({ place, active, setActive, reload, loaded }: Props) {
   }, [active, native, metrics]);
 
   const editor = useRef<Editor>(undefined);
+  const [there, setThere] = useState(false);
   const text = useText(active, start, editor);
   useEffect(() => {
     if (text.active > active.generation) reload();
@@ -65,7 +66,7 @@ export function Workbench({ place, active, setActive, reload, loaded }: Props) {
     const answer = checks.answer;
     if (!answer || answer.kind === "failed") return;
     setFaults(editor.current?.show(answer.kind === "faults" ? answer.faults : []));
-  }, [checks.answer]);
+  }, [checks.answer, there]);
 
   const sources = useRef<Sources>({});
   sources.current = { ...known };
@@ -109,11 +110,12 @@ export function Workbench({ place, active, setActive, reload, loaded }: Props) {
     say(m.mapped(name));
   };
 
-  const ready = useCallback((there: Editor | undefined) => {
-    editor.current = there;
-    if (!there) return;
+  const ready = useCallback((mounted: Editor | undefined) => {
+    editor.current = mounted;
+    setThere(mounted !== undefined);
+    if (!mounted) return;
     text.opened();
-    if (pending.current !== undefined) there.replace(pending.current);
+    if (pending.current !== undefined) mounted.replace(pending.current);
     pending.current = undefined;
   }, []);
 
