@@ -140,6 +140,7 @@ function Pages({ pages, hasPreview, map, said }: { pages: Pages; hasPreview: boo
     const row = rows[side][index];
     if (!row) return;
     setChosen({ side, key: row.key });
+    setPointed(undefined);
     const other: Side = side === "native" ? "unified" : "native";
     const owners = relatedTo(pages, side, row.owner)[other];
     const first = rows[other].findIndex((r) => r.owner !== undefined && owners.has(r.owner));
@@ -166,7 +167,7 @@ function Pages({ pages, hasPreview, map, said }: { pages: Pages; hasPreview: boo
         }}
         reveal={last.current[side]}
         choose={choose(side)}
-        point={(index) => setPointed(index === undefined ? undefined : { side, index })}
+        point={(index) => setPointed((before) => (before?.side === side && before.index === index ? before : index === undefined ? undefined : { side, index }))}
         enter={side === "native" ? enter : () => undefined}
       />
     );

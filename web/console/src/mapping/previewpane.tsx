@@ -81,6 +81,11 @@ export function Pane({ id, label, rows, chosen, isRelated, reveal, choose, point
       aria-describedby={`${id}-help`}
       aria-activedescendant={chosen >= from && chosen < to ? `${id}-${chosen}` : undefined}
       onKeyDown={key}
+      onPointerMove={(event) => {
+        // A pointer that rests while lines pass under it points at none of them.
+        const at = Number((event.target as Element).closest("[role=option]")?.getAttribute("aria-posinset") ?? 0);
+        point(at > 0 ? at - 1 : undefined);
+      }}
       onPointerLeave={() => point(undefined)}
     >
       <span id={`${id}-help`} hidden>
@@ -99,7 +104,6 @@ export function Pane({ id, label, rows, chosen, isRelated, reveal, choose, point
               aria-posinset={index + 1}
               class={`m-line ${row.className}${isRelated(index) ? " related" : ""}${index === chosen ? " chosen" : ""}`}
               style={{ top: `${index * lineHeight}px` }}
-              onPointerEnter={() => point(index)}
               onClick={() => choose(index)}
             >
               <span class="m-sign" aria-hidden="true">
