@@ -58,6 +58,12 @@ func TestMapping(t *testing.T) {
 		browser.Step{Do: "see", At: ".mc-done", Text: "Generation 1 is active"},
 		browser.Step{Do: "see", At: ".mc-sum", Text: "1 of 1 worker uses generation 1"},
 		browser.Step{Do: "shot", Text: "arrived"},
+		browser.Step{Do: "write", At: editor, Text: strings.Replace(overlay, "Requests", "All requests", 1)},
+		browser.Step{Do: "press", At: editor, Text: openChange}, // the key tries the edited text
+		browser.Step{Do: "see", At: ".mc-change", Text: "No series of a live instance would change."},
+		browser.Step{Do: "write", At: editor, Text: overlay},
+		browser.Step{Do: "see", At: ".mc-change", Text: "The document has changed since this dry run."},
+		browser.Step{Do: "see", At: submit + ":disabled"},
 		browser.Step{Do: "go", Text: "/mapping?view=history"},
 		browser.Step{Do: "see", At: ".mc-generations", Text: "count the custom queue"},
 		browser.Step{Do: "see", At: ".mc-generations .mc-active", Text: "operations"},

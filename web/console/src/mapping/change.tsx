@@ -41,13 +41,8 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
   const [round, setRound] = useState(0);
   const section = useRef<HTMLElement>(null);
   const trying = useRef<AbortController>(undefined);
-  const alive = useRef(true);
-  useEffect(() => {
-    section.current?.focus();
-    return () => {
-      alive.current = false;
-    };
-  }, []);
+  const [applied, setApplied] = useState<string>();
+  useEffect(() => section.current?.focus(), []);
 
   useEffect(() => {
     if (done) return;
@@ -76,12 +71,30 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
     try {
       const status = await makeChange(wanted, base, comment, author);
       setDone(status);
+      setApplied(text);
+      section.current?.focus(); // the form, which had the focus, is gone
       onApplied(status.generation);
     } catch (error) {
       setOutcome(outcomeOf(error, true));
     }
     setSending(false);
   };
+  const anew = () => {
+    setDone(undefined);
+    setRound(round + 1);
+    section.current?.focus();
+  };
+  // The key that opens the change tries a text that was edited since then.
+  const edited = restore === undefined && text !== (done ? applied : trial.of);
+  const onKey = useRef<() => void>(undefined);
+  onKey.current = edited && !sending ? anew : undefined;
+  useEffect(() => {
+    const key = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() === "s" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) setTimeout(() => onKey.current?.()); // after the editor has handed over its text
+    };
+    addEventListener("keydown", key);
+    return () => removeEventListener("keydown", key);
+  }, []);
   const takeBase = (generation: number) => {
     onBase?.(generation);
     setBase(generation);
@@ -91,7 +104,7 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
     <section class="mc-change" ref={section} tabIndex={-1} aria-labelledby="mc-title">
       <div class="f-section-head">
         <h2 id="mc-title">{restore === undefined ? c.title : c.titleRestore(restore)}</h2>
-        <span class="f-dim">{c.basedOn(base)}</span>
+        {!done && <span class="f-dim">{c.basedOn(base)}</span>}
         {onClose && (
           <button type="button" class="mc-close" onClick={onClose}>
             {c.close}
@@ -99,13 +112,20 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
         )}
       </div>
       {done ? (
-        <Done status={done} />
+        <>
+          <Done status={done} />
+          {edited && (
+            <button type="button" onClick={anew}>
+              {c.anew}
+            </button>
+          )}
+        </>
       ) : (
         <>
           <h3>{c.dryRun}</h3>
-          <Tried trial={trial} whole={restore === undefined && !isOverlay(text)} outdated={restore === undefined && trial.of !== text} again={() => setRound(round + 1)} skip={skip} />
+          <Tried trial={trial} whole={restore === undefined && !isOverlay(text)} outdated={edited} again={() => setRound(round + 1)} skip={skip} />
           {outcome && <Trouble outcome={outcome} base={base} again={() => setRound(round + 1)} takeBase={takeBase} />}
-          <Form trial={trial} sending={sending} restoring={restore !== undefined} conflict={outcome?.kind === "conflict"} activate={(comment, author) => void activate(comment, author)} />
+          <Form trial={trial} edited={edited} sending={sending} restoring={restore !== undefined} conflict={outcome?.kind === "conflict"} activate={(comment, author) => void activate(comment, author)} />
         </>
       )}
     </section>
@@ -175,13 +195,15 @@ function keepAuthor(author: string): void {
 
 interface FormProps {
   trial: Trial;
+  /** The text is another one than that which was tried. */
+  edited: boolean;
   sending: boolean;
   restoring: boolean;
   conflict: boolean;
   activate(comment: string, author: string): void;
 }
 
-function Form({ trial, sending, restoring, conflict, activate }: FormProps) {
+function Form({ trial, edited, sending, restoring, conflict, activate }: FormProps) {
   const [comment, setComment] = useState("");
   const [author, setAuthor] = useState(lastAuthor);
   const [asked, setAsked] = useState(false);
@@ -192,7 +214,7 @@ function Form({ trial, sending, restoring, conflict, activate }: FormProps) {
   const lost = `${loss.series} ${loss.metrics}`;
   useEffect(() => setKnown(false), [lost]); // the tick is for these numbers
   const tooLong = bytesOf(comment) > mostComment || bytesOf(author) > mostAuthor;
-  const tried = trial.state === "done" || trial.state === "skipped";
+  const tried = !edited && (trial.state === "done" || trial.state === "skipped");
   const submit = (event: Event) => {
     event.preventDefault();
     if (comment.trim() === "" && !asked) {
@@ -387,7 +409,7 @@ function Done({ status }: { status: Status }) {
     <>
       <p class="mc-done" role="status">
         {status.unchanged ? c.unchanged(status.generation) : c.applied(status.generation)}
-        {status.vanishing && status.vanishing.series > 0 && <> · {c.vanish(status.vanishing.series)}</>}
+        {status.vanishing && status.vanishing.series > 0 && <> · {c.vanished(status.vanishing.series)}</>}
       </p>
       <Arrival generation={status.generation} />
     </>

@@ -9,6 +9,7 @@ export const mappingchange = {
   titleRestore: (n: number) => (n === 0 ? "Go back to the built-in mapping" : `Restore generation ${n}`),
   basedOn: (n: number) => `Based on ${generation(n)}`,
   close: "Close",
+  anew: "Change the edited text, too …",
   copy: "Copy",
 
   dryRun: "What it would change",
@@ -23,6 +24,7 @@ export const mappingchange = {
   sums: (added: number, removed: number, changed: number) => `${added} added, ${removed} removed, ${changed} changed`,
   noInstances: "No live instance could be tried.",
   vanish: (n: number) => (n === 1 ? "1 series vanishes" : `${n} series vanish`),
+  vanished: (n: number) => `${n} series vanished`,
   vanishMetrics: (n: number) => (n === 1 ? "1 unified metric vanishes" : `${n} unified metrics vanish`),
   vanishHow: "A document that begins with “extends: default” adds to the built-in mapping instead of replacing it.",
   whichMetrics: "Which metrics",

@@ -8,6 +8,7 @@ export const mappingchange: typeof en = {
   titleRestore: (n) => (n === 0 ? "恢复为内置映射" : `恢复映射版本 ${n}`),
   basedOn: (n) => `基于${generation(n)}`,
   close: "关闭",
+  anew: "继续更改已编辑的文本 …",
   copy: "复制",
 
   dryRun: "会改变什么",
@@ -22,6 +23,7 @@ export const mappingchange: typeof en = {
   sums: (added, removed, changed) => `新增 ${added} 条，消失 ${removed} 条，变化 ${changed} 条`,
   noInstances: "没有可以试用的在线实例。",
   vanish: (n) => `${n} 条序列会消失`,
+  vanished: (n) => `${n} 条序列已消失`,
   vanishMetrics: (n) => `${n} 个统一指标会消失`,
   vanishHow: "以“extends: default”开头的文档会在内置映射的基础上增加内容，而不是取代它。",
   whichMetrics: "哪些指标",
