@@ -17,7 +17,7 @@ export function instanceColumns(asked: Asked, without: readonly string[] = []): 
   const now = (of: ReturnType<typeof byLabels> | undefined) => (row: InstanceRow) => newest(of?.get(row.series), asked.range.to, asked.step);
   const all: Column<InstanceRow>[] = [
     { name: "name", title: l.name, kind: "head", value: (r) => r.instance.name, cell: (r) => <Name href={`/instances/${r.instance.id}`}>{r.instance.name}</Name> },
-    { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <StateCell state={r.state} doctor={doctorOf({ instance: r.instance.name, worker: r.workerName })} /> },
+    { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <StateCell state={r.state} reason={r.instance.state_message} doctor={doctorOf({ instance: r.instance.name, worker: r.workerName })} /> },
     { name: "reason", title: l.reason, kind: "wide", ifAny: true, value: (r) => r.instance.state_message || undefined, cell: (r) => <Cut text={r.instance.state_message} /> },
     { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.instance.since), highestFirst: true, cell: (r) => <Time at={r.instance.since} bare /> },
     { name: "model", title: l.model, value: (r) => r.modelName, cell: (r) => <ModelName row={r} /> },

@@ -65,7 +65,7 @@ function modelColumns(asked: Asked): Column<ModelRow>[] {
         </>
       ),
     },
-    { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <StateCell state={r.state} doctor={doctorOf({ model: r.item.name })} /> },
+    { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <StateCell state={r.state} reason={modelReason(r)} doctor={doctorOf({ model: r.item.name })} /> },
     { name: "instances", title: l.instances, kind: "plain", value: (r) => r.running, highestFirst: true, cell: (r) => <a href={`/instances?model=${encodeURIComponent(r.item.name)}`}>{l.ofInstances(r.running, r.item.desired_instances)}</a> },
     { name: "reason", title: l.reason, kind: "wide", ifAny: true, value: (r) => modelReason(r) || undefined, cell: (r) => <Cut text={modelReason(r)} /> },
     { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.since), highestFirst: true, cell: (r) => <Time at={r.since} bare /> },

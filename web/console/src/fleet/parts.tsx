@@ -14,12 +14,12 @@ export function State({ state }: { state: string }) {
   return <span class={`f-state tone-${tone(state)}`}>{Object.hasOwn(l.stateNames, state) ? l.stateNames[state] : state}</span>;
 }
 
-/** The state in a list's row, with the way to the doctor where somebody should look. */
-export function StateCell({ state, doctor }: { state: string; doctor: string }) {
+/** The state in a list's row, with the way to the doctor where somebody should look, or where it starts and has a reason why it does not run yet. */
+export function StateCell({ state, reason, doctor }: { state: string; reason: string; doctor: string }) {
   return (
     <>
       <State state={state} />
-      {isProblem(state) && (
+      {(isProblem(state) || (reason !== "" && tone(state) === "busy")) && (
         <small>
           <a href={doctor}>{t.shell.findOut}</a>
         </small>

@@ -55,7 +55,7 @@ function workerColumns(asked: Asked): Column<WorkerRow>[] {
   return [
     { name: "name", title: l.name, kind: "head", value: (r) => r.item.name, cell: (r) => <Name href={`/workers/${r.item.id}`}>{r.item.name}</Name> },
     { name: "cluster", title: l.cluster, value: (r) => r.clusterName, cell: (r) => <Name>{r.clusterName}</Name> },
-    { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <StateCell state={r.state} doctor={doctorOf({ worker: r.item.name })} /> },
+    { name: "state", title: l.state, value: (r) => rank(r.state), cell: (r) => <StateCell state={r.state} reason={r.item.state_message} doctor={doctorOf({ worker: r.item.name })} /> },
     { name: "reason", title: l.reason, kind: "wide", ifAny: true, value: (r) => r.item.state_message || undefined, cell: (r) => <Cut text={r.item.state_message} /> },
     { name: "since", title: l.since, ifAny: true, about: l.sinceTitle, value: (r) => time(r.item.since), highestFirst: true, cell: (r) => <Time at={r.item.since} bare /> },
     { name: "report", title: l.lastReport, value: (r) => time(r.item.last_report_at), highestFirst: true, cell: (r) => <Time at={r.item.last_report_at} /> },
