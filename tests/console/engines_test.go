@@ -59,7 +59,7 @@ func startWith(t *testing.T, engines map[string]string, flags ...string) (origin
 	for name, url := range engines {
 		args = append(args, "--engine", "url="+url+",instance="+name+",model=chat,runtime=vLLM,version=0.11.0")
 	}
-	p := programs.Start(t, exec.Command(programs.Path(t, "stackscope"), args...)) //nolint:gosec // the built program
+	p := programs.Start(t, exec.Command(programs.Path(t, "stackscope"), args...))
 	p.Await(time.Minute, "states of the engines", func() error {
 		var list struct {
 			Items []struct{ Name, State string }
