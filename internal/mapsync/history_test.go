@@ -1,6 +1,7 @@
 package mapsync_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -97,6 +98,34 @@ func TestHistory(t *testing.T) {
 	}
 	if _, err := p.Generation(t.Context(), 2); err == nil || !strings.Contains(err.Error(), "disk gone") {
 		t.Error(err)
+	}
+}
+
+// An overlay that was stored over another built-in document is described over the one of this program.
+func TestHistoryOfOverlaysOverANewerBuiltInDocument(t *testing.T) {
+	older, newer := builtins(t)
+	store := &memStore{}
+	var log bytes.Buffer
+	metrics := func(p *mapsync.Publisher) int {
+		t.Helper()
+		e, err := p.Generation(t.Context(), 1)
+		if err != nil || e.Problem != "" || e.Extends != mapping.ExtendsDefault {
+			t.Fatalf("%+v, %v", e.Description, err)
+		}
+		return e.Metrics
+	}
+	p := publisherOver(t, store, older, &log)
+	publish(t, p, overlay)
+	if before, after := metrics(p), metrics(publisherOver(t, store, newer, &log)); after != before+1 {
+		t.Errorf("%d metrics, and %d over a document with one more", before, after)
+	}
+	text, err := older.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := decode(t, strings.Replace(string(text), `"vllm:num_requests_waiting":"gpustack:num_requests_waiting",`, "", 1))
+	if metrics(publisherOver(t, store, without, &log)) == 0 {
+		t.Error("no metrics where the overlay no longer fits in places")
 	}
 }
 

@@ -234,7 +234,6 @@ func (p *Publisher) change(ctx context.Context, doc []byte, c Change) (Result, e
 	notified, coalesced := p.out.send()
 	p.counts.add(enqueued, event, notified)
 	p.counts.add(coalescedKind, event, coalesced)
-	p.logger.Info("metrics mapping changed", "generation", gen.Number, "default", gen.Default, "bytes", len(now.Document), "told", notified,
-		"author", gen.Author, "comment", gen.Comment)
+	p.logger.Info("metrics mapping changed", "generation", gen.Number, "default", gen.Default, "bytes", len(now.Document), "told", notified)
 	return Result{Generation: *now, Before: was, Changed: true, Notified: notified}, nil
 }
