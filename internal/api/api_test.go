@@ -104,9 +104,9 @@ func (m *fakeMapping) change(doc []byte, isDefault bool, r api.ChangeRequest) (a
 	return api.Change{Generation: m.gen.Number, Before: before, Changed: true, Workers: len(m.subs)}, nil
 }
 
-func (m *fakeMapping) History(_ context.Context, skip, limit int) (list []api.Entry, total int, err error) {
+func (m *fakeMapping) History(ctx context.Context, skip, limit int) (list []api.Entry, total int, err error) {
 	for number := m.Current().Number; number >= 0; number-- {
-		e, err := m.Generation(nil, number)
+		e, err := m.Generation(ctx, number)
 		if err != nil {
 			return nil, 0, err
 		}

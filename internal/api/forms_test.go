@@ -82,8 +82,13 @@ func TestUnchangedDocumentsAreNotSentAgain(t *testing.T) {
 		path    string
 		headers []string
 	}{
-		{"/v2/metrics/config", nil}, {"/v2/metrics/config?effective=1", nil}, {"/v2/metrics/config", []string{"Accept", "application/yaml"}},
-		{generations + "/1", nil}, {generations + "/0", nil}, {generations + "/1", []string{"Accept", "application/yaml"}}, {generations + "/0/diff", nil},
+		{"/v2/metrics/config", nil},
+		{"/v2/metrics/config?effective=1", nil},
+		{"/v2/metrics/config", []string{"Accept", "application/yaml"}},
+		{generations + "/1", nil},
+		{generations + "/0", nil},
+		{generations + "/1", []string{"Accept", "application/yaml"}},
+		{generations + "/0/diff", nil},
 	} {
 		get := func(headers ...string) (int, string, int) {
 			w := h.do(request("GET", c.path, "", append(headers, c.headers...)...))

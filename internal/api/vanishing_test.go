@@ -207,9 +207,14 @@ func TestTwoWriters(t *testing.T) {
 func TestChangesHaveTheTag(t *testing.T) {
 	h := newAPI(t)
 	for i, c := range []struct{ method, path, body, tag string }{
-		{"POST", "/v2/metrics/config", smallMapping, `"1"`}, {"POST", "/v2/metrics/config", smallMapping, `"1"`}, {"POST", "/v2/metrics/config?dry_run=1", nineLines, `"1"`},
-		{"DELETE", "/v2/metrics/config?dry_run=1", "", `"1"`}, {"DELETE", "/v2/metrics/config", "", `"2"`}, {"POST", generations + "/1/restore?dry_run=1", "", `"2"`},
-		{"POST", generations + "/1/restore", "", `"3"`}, {"POST", generations + "/1/restore", "", `"3"`},
+		{"POST", "/v2/metrics/config", smallMapping, `"1"`},
+		{"POST", "/v2/metrics/config", smallMapping, `"1"`},
+		{"POST", "/v2/metrics/config?dry_run=1", nineLines, `"1"`},
+		{"DELETE", "/v2/metrics/config?dry_run=1", "", `"1"`},
+		{"DELETE", "/v2/metrics/config", "", `"2"`},
+		{"POST", generations + "/1/restore?dry_run=1", "", `"2"`},
+		{"POST", generations + "/1/restore", "", `"3"`},
+		{"POST", generations + "/1/restore", "", `"3"`},
 	} {
 		if w := h.change(c.method, c.path, c.body, "If-Match", "*"); w.Code != 200 || w.Header().Get("ETag") != c.tag || !json.Valid(w.Body.Bytes()) {
 			t.Errorf("%d. %s %s: %d %v", i, c.method, c.path, w.Code, w.Header())

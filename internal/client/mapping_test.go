@@ -42,6 +42,7 @@ func TestChangesOfTheMapping(t *testing.T) {
 	c := newClient(t, client.Options{BaseURL: srv.URL, Token: "admin"})
 	ctx := t.Context()
 	why := client.Change{IfGeneration: 7, Author: "ana b", Comment: "a&b=ü"}
+	const dryRun = `{"status":"dry run"}`
 	const note = "author=ana+b&comment=a%26b%3D%C3%BC"
 	merged := why
 	merged.Merge, merged.IfGeneration = true, client.AnyGeneration
@@ -50,16 +51,14 @@ func TestChangesOfTheMapping(t *testing.T) {
 		answer string
 		want   []string
 	}{
-		"set":     {func() error { _, err := c.SetConfig(ctx, []byte("{}"), why); return err }, `{}`, []string{"POST /v2/metrics/config?" + note + ` "7" {}`}},
-		"merge":   {func() error { _, err := c.SetConfig(ctx, []byte("{}"), merged); return err }, `{}`, []string{"GET /v2/metrics/config/generations?page=1&perPage=1", "POST /v2/metrics/config?" + note + "&merge=1  {}"}},
-		"reset":   {func() error { _, err := c.ResetConfig(ctx, merged); return err }, `{}`, []string{"DELETE /v2/metrics/config?" + note}},
-		"restore": {func() error { _, err := c.RestoreConfig(ctx, 0, why); return err }, `{}`, []string{"POST /v2/metrics/config/generations/0/restore?" + note + ` "7"`}},
-		"try": {func() error { _, err := c.TryConfig(ctx, []byte("{}"), client.Change{}, time.Second); return err }, `{"status":"dry run"}`,
-			[]string{`POST /v2/metrics/config?dry_run=1&timeout=1s "0" {}`}},
-		"try merged": {func() error { _, err := c.TryConfig(ctx, []byte("{}"), merged, time.Second); return err }, `{"status":"dry run"}`,
-			[]string{"GET /v2/metrics/config/generations?page=1&perPage=1", "POST /v2/metrics/config?" + note + "&dry_run=1&merge=1&timeout=1s  {}"}},
-		"try reset":                   {func() error { _, err := c.TryConfig(ctx, nil, merged, time.Second); return err }, `{"status":"dry run"}`, []string{"DELETE /v2/metrics/config?" + note + "&dry_run=1&timeout=1s"}},
-		"try restore":                 {func() error { _, err := c.TryRestore(ctx, 3, why, time.Second); return err }, `{"status":"dry run"}`, []string{"POST /v2/metrics/config/generations/3/restore?" + note + `&dry_run=1&timeout=1s "7"`}},
+		"set":                         {func() error { _, err := c.SetConfig(ctx, []byte("{}"), why); return err }, `{}`, []string{"POST /v2/metrics/config?" + note + ` "7" {}`}},
+		"merge":                       {func() error { _, err := c.SetConfig(ctx, []byte("{}"), merged); return err }, `{}`, []string{"GET /v2/metrics/config/generations?page=1&perPage=1", "POST /v2/metrics/config?" + note + "&merge=1  {}"}},
+		"reset":                       {func() error { _, err := c.ResetConfig(ctx, merged); return err }, `{}`, []string{"DELETE /v2/metrics/config?" + note}},
+		"restore":                     {func() error { _, err := c.RestoreConfig(ctx, 0, why); return err }, `{}`, []string{"POST /v2/metrics/config/generations/0/restore?" + note + ` "7"`}},
+		"try":                         {func() error { _, err := c.TryConfig(ctx, []byte("{}"), client.Change{}, time.Second); return err }, dryRun, []string{`POST /v2/metrics/config?dry_run=1&timeout=1s "0" {}`}},
+		"try merged":                  {func() error { _, err := c.TryConfig(ctx, []byte("{}"), merged, time.Second); return err }, dryRun, []string{"GET /v2/metrics/config/generations?page=1&perPage=1", "POST /v2/metrics/config?" + note + "&dry_run=1&merge=1&timeout=1s  {}"}},
+		"try reset":                   {func() error { _, err := c.TryConfig(ctx, nil, merged, time.Second); return err }, dryRun, []string{"DELETE /v2/metrics/config?" + note + "&dry_run=1&timeout=1s"}},
+		"try restore":                 {func() error { _, err := c.TryRestore(ctx, 3, why, time.Second); return err }, dryRun, []string{"POST /v2/metrics/config/generations/3/restore?" + note + `&dry_run=1&timeout=1s "7"`}},
 		"list":                        {func() error { _, err := c.Generations(ctx, 2, 50); return err }, `{"items":[]}`, []string{"GET /v2/metrics/config/generations?page=2&perPage=50"}},
 		"read":                        {func() error { _, err := c.Generation(ctx, 3); return err }, `{}`, []string{"GET /v2/metrics/config/generations/3"}},
 		"read effective":              {func() error { _, err := c.EffectiveGeneration(ctx, 3); return err }, `{}`, []string{"GET /v2/metrics/config/generations/3?effective=1"}},

@@ -62,21 +62,30 @@ func (s *Store) LatestGeneration(ctx context.Context) (g Generation, ok bool, er
 	return s.GenerationBefore(ctx, math.MaxInt64)
 }
 
+// documentColumns are noteColumns and the document, of which at most a number of bytes.
+const documentColumns = noteColumns + ", substr(CAST(document AS BLOB), 1, ?)"
+
+func documentArgs(more ...any) []any {
+	return append(append(noteArgs(), mapping.MaxDocumentBytes+1), more...)
+}
+
 // GenerationBefore returns the last mapping with a lower number than the given one. A document is returned as it is stored, whether
 // it can be read or not; of one that is too long, as much as shows that.
 func (s *Store) GenerationBefore(ctx context.Context, number int64) (g Generation, ok bool, err error) {
-	return s.generation(ctx, "number < ? AND number BETWEEN 1 AND ? ORDER BY number DESC LIMIT 1", number, int64(maxID))
+	return s.scanDocument(s.db.QueryRowContext(ctx,
+		"SELECT "+documentColumns+" FROM mapping_generations WHERE number < ? AND number BETWEEN 1 AND ? ORDER BY number DESC LIMIT 1",
+		documentArgs(number, int64(maxID))...))
 }
 
 // Generation returns the mapping with a number, as GenerationBefore does. ok is false when there is none, or none any more.
 func (s *Store) Generation(ctx context.Context, number int64) (g Generation, ok bool, err error) {
-	return s.generation(ctx, "number = ? AND number BETWEEN 1 AND ?", number, int64(maxID))
+	return s.scanDocument(s.db.QueryRowContext(ctx,
+		"SELECT "+documentColumns+" FROM mapping_generations WHERE number = ? AND number BETWEEN 1 AND ?",
+		documentArgs(number, int64(maxID))...))
 }
 
-func (s *Store) generation(ctx context.Context, where string, args ...any) (Generation, bool, error) {
+func (s *Store) scanDocument(row *sql.Row) (Generation, bool, error) {
 	var doc []byte
-	args = append(append(noteArgs(), mapping.MaxDocumentBytes+1), args...)
-	row := s.db.QueryRowContext(ctx, "SELECT "+noteColumns+", substr(CAST(document AS BLOB), 1, ?) FROM mapping_generations WHERE "+where, args...)
 	g, isDefault, err := scanGeneration(row.Scan, &doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Generation{}, false, nil
