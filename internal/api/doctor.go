@@ -90,7 +90,7 @@ func (a *API) Examine(ctx context.Context, r doctor.Request) (*wire.Doctor, erro
 	case err != nil:
 		return nil, &Problem{Status: http.StatusUnprocessableEntity, Detail: err.Error()}
 	}
-	e := a.examinations.join(fmt.Sprintf("%s\x00%d\x00%s\x00%s", resolved.Subject.Kind, resolved.Subject.ID, resolved.Subject.Name, resolved.Metric), func() wire.Doctor {
+	e := a.examinations.join(fmt.Sprintf("%s\x00%d\x00%s\x00%s", resolved.Subject.Kind, resolved.Subject.ID, resolved.Subject.Name, resolved.Metric), func() wire.Doctor { //nolint:contextcheck // its own, see below
 		ctx, cancel := context.WithTimeout(context.Background(), examinationTime) // others may wait for it when this request is gone
 		defer cancel()
 		go func() {

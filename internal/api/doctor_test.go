@@ -108,7 +108,7 @@ func TestDoctorEnds(t *testing.T) {
 		h := newAPI(t, func(o *api.Options) { o.Doctor = new(slowSources) })
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() { h.do(request("GET", "/v2/doctor", "").WithContext(ctx)) })
+		wg.Go(func() { h.do(request("GET", "/v2/doctor", "").WithContext(ctx)) }) //nolint:contextcheck // it is given
 		synctest.Wait()
 		wg.Go(func() {
 			if w := h.doctor(""); w.Code != 200 {

@@ -114,10 +114,10 @@ func Run(ctx context.Context, src Sources, r Resolved) wire.Doctor {
 	ways := g.e.ways(r)
 	var readFirst, checkFirst []int64
 	if r.Subject.Kind == wire.DoctorInstance || r.Subject.Kind == wire.DoctorModel {
-		readFirst, checkFirst = readable(g.e, ways, maxPagesRead), checkable(g.e, ways)
+		readFirst, checkFirst = readable(g.e, ways, maxPagesRead), checkable(ways)
 	}
 	if r.Subject.Kind == wire.DoctorWorker {
-		checkFirst = checkable(g.e, ways)
+		checkFirst = checkable(ways)
 	}
 	var all sync.WaitGroup
 	all.Go(func() { g.prometheus(ctx, workersOf(r, ways)) })
@@ -128,7 +128,7 @@ func Run(ctx context.Context, src Sources, r Resolved) wire.Doctor {
 		unwell := g.e.walkAll(ways)
 		all.Go(func() { g.pages(ctx, readable(g.e, unwell, maxUnwellPages)) })
 		if len(checkFirst) == 0 {
-			all.Go(func() { g.checks(ctx, checkable(g.e, unreached(unwell))) })
+			all.Go(func() { g.checks(ctx, checkable(unreached(unwell))) })
 		}
 		all.Wait()
 	}
@@ -218,7 +218,7 @@ func readable(e *Evidence, ways []*way, most int) (ids []int64) {
 	return ids
 }
 
-func checkable(e *Evidence, ways []*way) (ids []int64) {
+func checkable(ways []*way) (ids []int64) {
 	for _, w := range ways {
 		if alive(w.worker) && !slices.Contains(ids, w.worker.ID) && len(ids) < maxChecks {
 			ids = append(ids, w.worker.ID)

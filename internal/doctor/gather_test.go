@@ -24,9 +24,9 @@ type sources struct {
 	queries []string
 }
 
-func newSources(t testing.TB, workers, instancesEach int) *sources {
-	t.Helper()
-	a := healthy(t)
+func newSources(tb testing.TB, workers, instancesEach int) *sources {
+	tb.Helper()
+	a := healthy(tb)
 	s := *a.Snapshot
 	s.Workers, s.Instances = nil, nil
 	var stored []Sample

@@ -105,11 +105,11 @@ func sample(worker, instance int64, value float64, labels ...string) Sample {
 }
 
 // healthy is a fleet of two workers with an engine each, in which all is well.
-func healthy(t testing.TB) *asked {
-	t.Helper()
+func healthy(tb testing.TB) *asked {
+	tb.Helper()
 	compiled, err := mapping.Compile(mapping.Default())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	worker := func(id int64, name, address string) fleet.Worker {
 		return fleet.Worker{

@@ -66,7 +66,7 @@ func expressions(workers []int64, metric string, server bool) map[string]string 
 		queryLeftOut:    "sum by (worker_id, model_instance_id, metric) (increase(" + named(catalog.RuntimeNewLeftOut) + hour + ")) > 0",
 		queryDropped:    "sum by (worker_id, model_instance_id, reason) (increase(" + named(catalog.RuntimeDropped) + hour + ")) > 0",
 	}
-	for name, expr := range variableQueries(only) {
+	for name, expr := range variableQueries() {
 		out[queryVariable+name] = expr
 	}
 	if only != "" {
@@ -138,7 +138,7 @@ var variables = sync.OnceValue(func() (out []variable) {
 })
 
 // variableQueries are what the variables list, with what they depend on.
-func variableQueries(only string) map[string]string {
+func variableQueries() map[string]string {
 	out := make(map[string]string)
 	for _, v := range variables() {
 		if strings.Contains(v.selector, "$") {

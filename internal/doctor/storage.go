@@ -88,7 +88,7 @@ func lookStorage(v *view, w *way) hop {
 		h = hop{state: wire.HopUnknown, seen: "There are no samples yet"}
 	case !ok:
 		h = hop{seen: "There are no samples"}
-		h.hit(storageNothing, subject, "None was found at present"+within(v, w), values...)
+		h.hit(storageNothing, subject, "None was found at present"+within(v), values...)
 	case v.clock().Sub(unixTime(at)) > staleAfter:
 		age := v.clock().Sub(unixTime(at)).Round(time.Second)
 		h = hop{seen: fmt.Sprintf("The newest sample was taken %s ago", age)}
@@ -103,7 +103,7 @@ func lookStorage(v *view, w *way) hop {
 	return h
 }
 
-func within(v *view, w *way) string {
+func within(v *view) string {
 	if _, asked := v.Answers[queryEver]; asked {
 		return ", and none of the last day"
 	}

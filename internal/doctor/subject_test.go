@@ -11,7 +11,7 @@ import (
 
 func TestResolve(t *testing.T) {
 	a := healthy(t)
-	s := a.Evidence.Snapshot
+	s := a.Snapshot
 	s.Workers = append(s.Workers, fleet.Worker{ID: 3, ClusterID: 1, Name: "same"}, fleet.Worker{ID: 4, ClusterID: 1, Name: "same"})
 	s.Instances = append(s.Instances, fleet.Instance{ID: 7, WorkerID: 1, Name: "twice"}, fleet.Instance{ID: 8, WorkerID: 2, Name: "twice"})
 	for _, c := range []struct {
@@ -34,7 +34,7 @@ func TestResolve(t *testing.T) {
 		{Request{Text: "qwen"}, wire.DoctorSubject{Kind: "model", ID: 1, Name: "qwen"}, ""},
 		{Request{Text: "gpustack:gpu_driver_responsive"}, wire.DoctorSubject{Kind: "metric", Name: "gpustack:gpu_driver_responsive"}, "gpustack:gpu_driver_responsive"},
 	} {
-		got, err := Resolve(s, a.Evidence.Mapping, c.r)
+		got, err := Resolve(s, a.Mapping, c.r)
 		if err != nil || got.Subject != c.want || got.Metric != c.metric {
 			t.Errorf("%+v: got %+v, %v", c.r, got, err)
 		}
@@ -50,11 +50,11 @@ func TestResolve(t *testing.T) {
 		{Request{Worker: "gpu"}, ErrUnknown, "these are like it: gpu-1, gpu-2"},
 		{Request{Model: "entirely-different"}, ErrUnknown, "there are: qwen"},
 		{Request{Text: "GPU-2x"}, ErrUnknown, `did you mean "gpu-2"?`},
-		{Request{Metric: "num_requests_runing"}, ErrUnknown, "num_requests_runing"},
+		{Request{Metric: "num_requests_run"}, ErrUnknown, "num_requests_run"},
 		{Request{Text: strings.Repeat("x", 10_000)}, ErrUnknown, "..."},
 		{Request{Text: "\x00\xff\n"}, ErrUnknown, "there is no"},
 	} {
-		_, err := Resolve(s, a.Evidence.Mapping, c.r)
+		_, err := Resolve(s, a.Mapping, c.r)
 		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) || strings.ContainsAny(err.Error(), "\n\x00") || len(err.Error()) > 1000 {
 			t.Errorf("%.60q: got %v", c.r, err)
 		}

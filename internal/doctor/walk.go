@@ -157,11 +157,3 @@ func (w *way) wire() wire.DoctorPath {
 func (w *way) tells(h *hit) bool {
 	return slices.ContainsFunc(w.raised, func(r hit) bool { return r.of == h.of && r.subject == h.subject })
 }
-
-// name is what the way is of.
-func (w *way) name() string {
-	if w.instance != nil {
-		return w.instance.Name
-	}
-	return "worker " + w.worker.Name
-}
