@@ -127,7 +127,7 @@ func (s doctorServer) check(t *testing.T, f stagedFailure) {
 	words := strings.Join(strings.Fields(stdout), " ")
 	i := slices.IndexFunc(d.Findings, func(found wire.DoctorFinding) bool { return found.ID == f.finding })
 	wantCode := 0
-	if slices.ContainsFunc(d.Findings, func(found wire.DoctorFinding) bool { return found.Severity == wire.FindingError }) {
+	if f.hop != "" || strings.Contains(stdout, "ERROR ") {
 		wantCode = 3
 	}
 	if what := d.Findings[i].What; code != wantCode || !strings.Contains(strings.ToLower(words), strings.ToLower(what)) || !strings.Contains(words, f.do) {
@@ -191,9 +191,10 @@ func textPage(text string) http.HandlerFunc {
 	}
 }
 
-func simulated(t *testing.T, model string) http.Handler {
+// simulated returns an engine that was started some time ago.
+func simulated(t *testing.T, model string, ago time.Duration) http.Handler {
 	t.Helper()
-	e, err := simengine.New(simengine.Options{Profile: simengine.ProfileVLLM, Model: model, Seed: 7, Start: time.Now().Add(-10 * time.Minute)})
+	e, err := simengine.New(simengine.Options{Profile: simengine.ProfileVLLM, Model: model, Seed: 7, Start: time.Now().Add(-ago)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func TestDoctorOfEngines(t *testing.T) {
 	t.Parallel()
 	s := startDoctorServer(t)
 	broken, _ := brokenEngines(t)
-	renamed := &switched{handlers: [2]http.Handler{simulated(t, "llama-old"), simulated(t, "llama-new")}}
+	renamed := &switched{handlers: [2]http.Handler{simulated(t, "llama-old", 10*time.Minute), simulated(t, "llama-new", 0)}}
 	args := onLoopback(t)
 	for name, address := range map[string]string{
 		"good": engine(t, simengine.ProfileVLLM), "renamed": serve(t, renamed),
@@ -266,7 +267,7 @@ func TestDoctorOfEngines(t *testing.T) {
 
 	postMapping(t, s.base+"/v2/metrics/config", "gpustack_metrics: {gpustack:num_requests_running: {type: gauge, description: Running.}}\n"+
 		"runtime_mapping: {vLLM: {\"*\": {vllm:num_requests_running: gpustack:num_requests_running}}}\n")
-	s.check(t, stagedFailure{"the mapping lacks a metric", "instance=good&metric=gpustack:num_requests_waiting", "metric_no_native", wire.HopMapping, "extends: default"})
+	s.check(t, stagedFailure{"the mapping lacks a metric", "instance=good&metric=gpustack:num_requests_waiting", "metric_removed", wire.HopMapping, "extends: default"})
 }
 
 func postMapping(t *testing.T, address, body string) {
@@ -316,8 +317,8 @@ func TestDoctorOfWorkers(t *testing.T) {
 		{"a firewall", "worker=hidden", "scrape_firewall", wire.HopScrape, fmt.Sprintf("allow TCP from the machine of Prometheus to 127.0.0.9:%d", hidden)},
 		{"a worker was stopped", "worker=stopped", "worker_stopped", wire.HopWorker, "Start it again"},
 		{"two workers of one name", "worker=twin", "worker_name_taken", "", "--worker-name"},
-		{"a wrong clock", "worker=fake", "worker_clock", wire.HopWorker, "Synchronise the clocks"},
-		{"a mapping that a worker does not apply", "instance=fake-0", "mapping_refused", "", "The worker's log says why"},
+		{"a wrong clock", "worker=fake", "worker_clock", "", "Synchronise the clocks"},
+		{"a mapping that a worker does not apply", "instance=fake-0", "mapping_refused", wire.HopMapping, "The worker's log says why"},
 		{"a driver that hangs", "worker=hung", "gpu_driver_hung", wire.HopWorkerPage, "reset the GPU"},
 	} {
 		t.Run(f.finding, func(t *testing.T) { s.check(t, f) })
@@ -326,7 +327,7 @@ func TestDoctorOfWorkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{"scrape_firewall", "worker_stopped", "worker_name_taken", "worker_clock", "gpu_driver_hung"} {
+	for _, id := range []string{"scrape_firewall", "worker_stopped", "worker_name_taken", "mapping_refused", "gpu_driver_hung"} {
 		if !slices.ContainsFunc(d.Findings, func(f wire.DoctorFinding) bool { return f.ID == id }) {
 			t.Errorf("of the fleet there is no finding %s: %+v", id, d)
 		}

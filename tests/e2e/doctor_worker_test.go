@@ -52,8 +52,9 @@ func joinFake(t *testing.T, s doctorServer, name string, ahead time.Duration) {
 				Name: name + "-0", Model: "qwen3-8b", URL: "http://127.0.0.1:8000", Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning, Since: time.Now().Add(-time.Hour).Unix(),
 			}}})
 			if err == nil && len(ids.Instances) == 1 {
-				page.Store(new(fmt.Sprintf("gpustack:num_requests_running{%s,model_id=\"%d\",model_name=\"qwen3-8b\",model_instance_id=\"%d\",model_instance_name=\"%s-0\",runtime=\"vLLM\"} 1\n",
-					worker, ids.Instances[0].ModelID, ids.Instances[0].InstanceID, name)))
+				labels := fmt.Sprintf("{%s,model_id=\"%d\",model_name=\"qwen3-8b\",model_instance_id=\"%d\",model_instance_name=\"%s-0\",runtime=\"vLLM\"} 1\n",
+					worker, ids.Instances[0].ModelID, ids.Instances[0].InstanceID, name)
+				page.Store(new("gpustack:num_requests_running" + labels + "gpustack:runtime_scrape_success" + labels))
 			}
 			backoff.Sleep(ctx, 2*time.Second)
 		}
