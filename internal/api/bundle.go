@@ -64,7 +64,7 @@ func (a *API) bundle(context.Context, *none) (*huma.StreamResponse, error) {
 		return nil, huma.ErrorWithHeaders(
 			&Problem{Status: http.StatusServiceUnavailable, Detail: "another bundle is being made; try again in a minute"}, http.Header{"Retry-After": {"30"}})
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) { //nolint:contextcheck // it has the request's
 		defer func() { <-a.bundling }()
 		r, w := humago.Unwrap(hc)
 		now := time.Now()

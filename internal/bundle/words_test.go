@@ -56,7 +56,7 @@ func sourceWords(t *testing.T) []string {
 	found := map[string]bool{}
 	take := func(text string) {
 		for _, chunk := range strings.FieldsFunc(text, func(r rune) bool {
-			return !(r == '_' || r == '-' || r >= '0' && r <= '9' || r == '.' || r == '/' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z')
+			return !strings.ContainsRune("_-./", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 		}) {
 			word := strings.ToLower(strings.Trim(chunk, "-_./"))
 			if wordForm.MatchString(word) && !slices.Contains(namesOfPeople, word) {

@@ -19,11 +19,11 @@ import (
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
-func newLogger(t testing.TB, w io.Writer) *slog.Logger {
-	t.Helper()
+func newLogger(tb testing.TB, w io.Writer) *slog.Logger {
+	tb.Helper()
 	logger, err := logging.New(w, "text", "info")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return logger
 }
@@ -137,7 +137,7 @@ func TestRecentConcurrently(t *testing.T) {
 // TestRecentAllocations: keeping a record needs no memory of its own once others are replaced, and a level that is not logged none at all.
 func TestRecentAllocations(t *testing.T) {
 	logger := newLogger(t, io.Discard)
-	plain := slog.New(slog.NewTextHandler(io.Discard, nil))
+	plain := slog.New(slog.NewTextHandler(io.Discard, nil)) //nolint:sloglint // it encodes, as ours does
 	ctx, err := context.Background(), errors.New("refused")
 	record := func(l *slog.Logger) func() {
 		return func() {
@@ -177,7 +177,7 @@ func TestRecentOfLibraries(t *testing.T) {
 func BenchmarkRecent(b *testing.B) {
 	for _, kept := range []bool{false, true} {
 		b.Run(fmt.Sprintf("kept=%t", kept), func(b *testing.B) {
-			logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+			logger := slog.New(slog.NewTextHandler(io.Discard, nil)) //nolint:sloglint // it encodes, as ours does
 			if kept {
 				logger = newLogger(b, io.Discard)
 			}
