@@ -124,7 +124,7 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
         <>
           <h3>{c.dryRun}</h3>
           <Tried trial={trial} whole={restore === undefined && !isOverlay(text)} outdated={edited} again={() => setRound(round + 1)} skip={skip} />
-          {outcome && <Trouble outcome={outcome} base={base} again={() => setRound(round + 1)} takeBase={takeBase} />}
+          {outcome && <Trouble outcome={outcome} failed={trial.state === "failed" ? c.tryFailed : c.failed} base={base} again={() => setRound(round + 1)} takeBase={takeBase} />}
           <Form trial={trial} edited={edited} sending={sending} restoring={restore !== undefined} conflict={outcome?.kind === "conflict"} activate={(comment, author) => void activate(comment, author)} />
         </>
       )}
@@ -277,12 +277,14 @@ function Field({ id, label, about, text, most, set, input }: FieldProps) {
 
 interface TroubleProps {
   outcome: Outcome;
+  /** What failed, in words. */
+  failed: string;
   base: number;
   again(): void;
   takeBase(generation: number): void;
 }
 
-function Trouble({ outcome, base, again, takeBase }: TroubleProps) {
+function Trouble({ outcome, failed, base, again, takeBase }: TroubleProps) {
   switch (outcome.kind) {
     case "conflict":
       return <Conflict outcome={outcome} base={base} takeBase={takeBase} />;
@@ -298,7 +300,7 @@ function Trouble({ outcome, base, again, takeBase }: TroubleProps) {
       );
     case "faults":
       return (
-        <Alert title={outcome.faults.length > 0 ? c.faults(outcome.faults.length) : c.failed}>
+        <Alert title={outcome.faults.length > 0 ? c.faults(outcome.faults.length) : failed}>
           {outcome.faults.length === 0 && <p>{outcome.message}</p>}
           <ul>
             {outcome.faults.slice(0, 100).map((f) => (
@@ -311,14 +313,14 @@ function Trouble({ outcome, base, again, takeBase }: TroubleProps) {
       );
     case "unsure":
       return (
-        <Alert title={c.failed}>
+        <Alert title={failed}>
           <p>{outcome.message}</p>
           <p>{c.notSure}</p>
         </Alert>
       );
     case "failed":
       return (
-        <Alert title={c.failed}>
+        <Alert title={failed}>
           <p>{outcome.message}</p>
           {outcome.retryAfter !== undefined && <p>{c.busy(outcome.retryAfter)}</p>}
           <p>{c.nothingLost}</p>

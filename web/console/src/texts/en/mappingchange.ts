@@ -78,6 +78,7 @@ export const mappingchange = {
   takeBase: (n: number) => `Go on from ${generation(n)} with this text`,
   takeBaseWhy: "The edited text stays as it is. What the other change has and this text lacks is replaced by it.",
   failed: "The change failed",
+  tryFailed: "The dry run failed",
   nothingLost: "Nothing was changed, and nothing is lost: the text is still in the editor.",
   notSure: "No answer came: whether the change was made is not known. Activate again: if it was made, the server says that another generation is active. Nothing of the text is lost.",
   noToken: "A change needs the admin token.",

@@ -73,6 +73,7 @@ export const mappingchange: typeof en = {
   takeBase: (n) => `以${generation(n)}为基础，继续使用此文本`,
   takeBaseWhy: "编辑的文本保持不变。另一项更改中有而此文本中没有的内容会被取代。",
   failed: "更改失败",
+  tryFailed: "试运行失败",
   nothingLost: "没有做任何更改，也没有丢失内容：文本仍在编辑器中。",
   notSure: "没有收到响应，不知道更改是否已完成。请再次激活：如果已完成，服务器会说明另一个映射版本已生效。文本没有丢失。",
   noToken: "更改需要管理员令牌。",
