@@ -1,0 +1,1 @@
+export{t as stateTimeline}from"./timeline-DkcixQ6Y.js";

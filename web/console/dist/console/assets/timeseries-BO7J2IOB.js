@@ -1,1 +1,0 @@
-export{t as timeseries}from"./timeseries-B21_z0Qm.js";

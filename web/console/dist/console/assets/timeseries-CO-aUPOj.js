@@ -1,0 +1,1 @@
+export{t as timeseries}from"./timeseries-BOp9B4FI.js";
