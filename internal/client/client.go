@@ -259,10 +259,14 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 	return v, nil
 }
 
-// patient returns a client whose transport waits for an answer for as long as timeout, and what ends it.
+// patient returns a client whose transport waits for an answer for as long as timeout and keeps none, and what ends it.
 func (c *Client) patient(timeout time.Duration) (_ *http.Client, done func()) {
-	t, ok := c.http.Transport.(*http.Transport)
-	if private, is := c.http.Transport.(*withAuthorities); is {
+	base := c.http.Transport
+	if kept, is := base.(*revalidating); is {
+		base = kept.base
+	}
+	t, ok := base.(*http.Transport)
+	if private, is := base.(*withAuthorities); is {
 		t, ok = private.transport(), true
 	}
 	if !ok || t.ResponseHeaderTimeout == 0 || t.ResponseHeaderTimeout >= timeout {
