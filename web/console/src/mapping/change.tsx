@@ -17,7 +17,8 @@ export interface ChangeProps {
   document: string;
   /** The generation that the text is based on: the change is made only while it is active. */
   base: number;
-  onApplied(generation: number): void;
+  /** With the document that was activated: the text may have been edited since. */
+  onApplied(generation: number, document: string): void;
   /** Another generation became active, and the viewer goes on from it with the same text. */
   onBase?(generation: number): void;
   onClose?(): void;
@@ -70,7 +71,7 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
       setDone(status);
       setApplied(text);
       section.current?.focus(); // the form, which had the focus, is gone
-      onApplied(status.generation);
+      onApplied(status.generation, text);
     } catch (error) {
       setOutcome(outcomeOf(error, true));
     }

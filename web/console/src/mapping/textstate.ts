@@ -22,7 +22,7 @@ export interface Text {
   changed(): void;
   flush(): void;
   discard(): void;
-  applied(generation: number): void;
+  applied(generation: number, document: string): void;
   /** Goes on from another generation with the same text. */
   rebase(generation: number): void;
 }
@@ -129,13 +129,13 @@ export function useText(active: Active, start: string, editor: RefObject<Editor 
       editor.current?.replace(original);
       flush();
     },
-    applied(generation) {
+    applied(generation, document) {
       setBase(generation);
       setNow(generation);
-      setOriginal(latest.current.text);
-      latest.current.original = latest.current.text;
+      setOriginal(document);
+      latest.current.original = document;
       latest.current.base = generation;
-      dropDraft();
+      flush(); // what was typed meanwhile stays unsaved, and is kept
     },
     rebase(generation) {
       setBase(generation);

@@ -150,9 +150,9 @@ export function Workbench({ place, active, setActive, reload, loaded }: Props) {
         <Change
           document={text.text}
           base={text.base}
-          onApplied={(generation) => {
-            text.applied(generation);
-            setActive({ text: text.text, generation, builtIn: false });
+          onApplied={(generation, document) => {
+            text.applied(generation, document);
+            setActive({ text: document, generation, builtIn: false });
           }}
           onBase={text.rebase}
           onClose={() => {
