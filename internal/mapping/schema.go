@@ -3,6 +3,7 @@ package mapping
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"unicode"
 
@@ -16,6 +17,7 @@ const schemaID = "urn:stackscope:metrics-config"
 type schemaObject = map[string]any
 
 func described(description string, s schemaObject) schemaObject {
+	s = maps.Clone(s) // parts are shared
 	s["description"] = description
 	return s
 }

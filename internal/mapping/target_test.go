@@ -174,6 +174,14 @@ func TestSchema(t *testing.T) {
 	if !bytes.HasSuffix(Schema(), []byte("}\n")) {
 		t.Error("no newline at the end")
 	}
+	keys := map[string]string{}
+	for key, value := range schema.Defs.Target.Properties {
+		description, _ := value.(map[string]any)["description"].(string)
+		if other := keys[description]; description == "" || other != "" {
+			t.Errorf("%s is described by %q, as %q is", key, description, other)
+		}
+		keys[description] = key
+	}
 }
 
 // A value that itself begins with ! is written with a backslash before it.
