@@ -21,7 +21,7 @@ type doctorCmd struct {
 	Instance string `help:"Examine this instance (name or id)." placeholder:"NAME" xor:"subject"`
 	Worker   string `help:"Examine this worker (name or id)." placeholder:"NAME" xor:"subject"`
 	Model    string `help:"Examine the instances of this model (name or id)." placeholder:"NAME" xor:"subject"`
-	Metric   string `help:"Examine where this unified metric is lost." placeholder:"NAME" xor:"subject"`
+	Metric   string `help:"Examine where this unified metric is lost; beside another subject, of that one alone." placeholder:"NAME"`
 	JSON     bool   `help:"Print JSON."`
 	Bundle   string `help:"Write what a maintainer needs to this new file, a tar.gz: versions, settings without secrets, findings, mapping, metrics, log lines. Names are hashed. It needs the admin token." placeholder:"FILE"`
 }
@@ -53,7 +53,7 @@ func (c *doctorCmd) query() client.DoctorQuery {
 
 func (c *doctorCmd) Run(e *command.Env) error {
 	query := c.query()
-	named := cmp.Or(c.Instance, c.Worker, c.Model, c.Metric)
+	named := cmp.Or(c.Instance, c.Worker, c.Model)
 	switch {
 	case c.Subject != "" && named != "":
 		return fmt.Errorf("%s and %s are both given: name one subject", c.Subject, named)

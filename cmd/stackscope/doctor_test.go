@@ -165,7 +165,7 @@ func TestDoctor(t *testing.T) {
 	if out, errs, code = runDoctor(t, doctorCmd{remote: at}); code != 1 || out != "" || !strings.Contains(errs, "the server is older and has no doctor; update it") {
 		t.Errorf("exit code %d: %s%s", code, out, errs)
 	}
-	for _, c := range []doctorCmd{{Subject: "a", Metric: "b"}, {Subject: "a", Bundle: "b"}, {JSON: true, Bundle: "b"}} {
+	for _, c := range []doctorCmd{{Subject: "a", Instance: "b"}, {Subject: "a", Bundle: "b"}, {JSON: true, Bundle: "b"}} {
 		c.remote = at
 		if out, errs, code := runDoctor(t, c); code != 1 || out != "" || errs == "" {
 			t.Errorf("%+v: exit code %d: %s%s", c, code, out, errs)

@@ -272,7 +272,7 @@ func TestDoctorOfEngines(t *testing.T) {
 
 func postMapping(t *testing.T, address, body string) {
 	t.Helper()
-	resp, err := http.Post(address, "application/yaml", strings.NewReader(body)) //nolint:gosec,noctx // a test's own server
+	resp, err := http.Post(address, "application/yaml", strings.NewReader(body)) //nolint:noctx // a test's own server
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestDoctorOfWorkers(t *testing.T) {
 	s.startWorker(t, "hidden", nil, "--worker-ip", "127.0.0.9", "--worker-metrics-port", strconv.Itoa(hidden), "--gpu-vendors", "none")
 
 	tools := t.TempDir()
-	if err := os.WriteFile(filepath.Join(tools, "ixsmi"), []byte("#!/bin/sh\nexec sleep 300\n"), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(tools, "ixsmi"), []byte("#!/bin/sh\nexec sleep 300\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	s.startWorker(t, "hung", []string{"PATH=" + tools + ":" + os.Getenv("PATH")}, append(onLoopback(t), "--gpu-vendors", "iluvatar")...)
