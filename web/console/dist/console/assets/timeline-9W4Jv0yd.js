@@ -1,0 +1,1 @@
+export{t as stateTimeline}from"./timeline-CPdOl_MP.js";

@@ -1,1 +1,0 @@
-export{t as stateTimeline}from"./timeline-DkcixQ6Y.js";

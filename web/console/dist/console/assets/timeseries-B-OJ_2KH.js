@@ -1,0 +1,1 @@
+export{t as timeseries}from"./timeseries-CNp5qUSk.js";

@@ -1,1 +1,0 @@
-export{t as timeseries}from"./timeseries-BOp9B4FI.js";
