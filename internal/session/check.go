@@ -34,7 +34,7 @@ type CheckFunc func(deadline time.Time) exporter.Check
 
 // startCheck examines the worker beside the stream and answers the server.
 func (s *Session) startCheck(ctx context.Context, m Membership, ev wire.CheckEvent, running *requests) {
-	ok := running.start(ctx, ev.TimeoutMillis, func(ctx context.Context, made time.Time) {
+	running.start(ctx, ev.TimeoutMillis, func(ctx context.Context, made time.Time) {
 		check, ok := s.check(ctx, made)
 		if !ok {
 			return
@@ -49,10 +49,9 @@ func (s *Session) startCheck(ctx context.Context, m Membership, ev wire.CheckEve
 		if err := s.opts.Server.AnswerCheck(ctx, m, ev.ID, check); err != nil && ctx.Err() == nil {
 			s.logger.Warn("check of this worker could not be sent", "error", err)
 		}
-	})
-	if !ok {
+	}, func() {
 		s.logger.Warn("check of this worker is skipped: too many are under way", "most", maxChecks)
-	}
+	})
 }
 
 // check makes the worker's page. ok is false if ctx ends first.

@@ -23,7 +23,7 @@ var (
 
 // startDryRun runs a dry run beside the stream and answers the server with its result or its error.
 func (s *Session) startDryRun(ctx context.Context, m Membership, ev wire.DryRunEvent, running *requests) {
-	ok := running.start(ctx, ev.TimeoutMillis, func(ctx context.Context, fetched time.Time) {
+	running.start(ctx, ev.TimeoutMillis, func(ctx context.Context, fetched time.Time) {
 		result, err := s.dryRun(ctx, ev, fetched)
 		if err != nil {
 			_, generation := s.opts.Mapping.Current()
@@ -32,10 +32,9 @@ func (s *Session) startDryRun(ctx context.Context, m Membership, ev wire.DryRunE
 		if err := s.opts.Server.AnswerDryRun(ctx, m, ev.ID, result); err != nil && ctx.Err() == nil {
 			s.logger.Warn("result of a dry run could not be sent", "error", err)
 		}
-	})
-	if !ok {
+	}, func() {
 		s.logger.Warn("dry run is skipped", "error", errTooManyDryRuns)
-	}
+	})
 }
 
 // dryRun returns what the mapping of ev would change. Pages that do not come before the deadline are left out with an error.

@@ -28,7 +28,7 @@ type PageFunc func(ctx context.Context, instance string, deadline time.Time) (pa
 // startPage reads a page beside the stream and answers the server with it or with the reason why there is none.
 func (s *Session) startPage(ctx context.Context, m Membership, ev wire.PageEvent, running *requests) {
 	asked := time.Now()
-	ok := running.start(ctx, ev.TimeoutMillis, func(ctx context.Context, fetched time.Time) {
+	running.start(ctx, ev.TimeoutMillis, func(ctx context.Context, fetched time.Time) {
 		answer := wire.InstancePage{FetchedAt: asked.UTC(), Error: errNoMetrics.Error(), Metrics: []wire.NativeReport{}}
 		if read := s.opts.Page; read != nil {
 			page, url := read(ctx, s.ownName(ev.Instance), fetched)
@@ -37,10 +37,9 @@ func (s *Session) startPage(ctx context.Context, m Membership, ev wire.PageEvent
 		if err := s.opts.Server.AnswerPage(ctx, m, ev.ID, answer); err != nil && ctx.Err() == nil {
 			s.logger.Warn("page could not be sent", "instance", clip.Line(ev.Instance, fleet.MaxName), "error", err)
 		}
-	})
-	if !ok {
+	}, func() {
 		s.logger.Warn("page is not read: too many are being read", "instance", clip.Line(ev.Instance, fleet.MaxName), "most", maxPages)
-	}
+	})
 }
 
 // setNames remembers by which names instances are reported.
