@@ -67,7 +67,7 @@ func (a *Archive) write(name string, data []byte) {
 const hashedNote = `Hashed: names of clusters, workers, models and instances, hosts and addresses, paths, users, label values and every word that is not one of
 the programs' own texts. They stand as KIND-xxxxxxxx; the same text has the same hash in all files of this bundle, and another one in the next.
 Left out: tokens, passwords and the other secrets, HELP texts and comments of engines' pages, authors and comments of mappings, free texts of mappings.
-Readable: names of metrics and labels, numbers, times, versions, ports, names of GPUs, and words of the programs' own texts.
+Readable: names of metrics and labels without such names in them, numbers, times, versions, ports, names of GPUs, and words of the programs' own texts.
 `
 
 // Close writes the manifest and the end of the archive. Its error is the first one of all writes.

@@ -16,7 +16,8 @@ const (
 	semantic                   // a version
 	metric                     // a name that NewRedactor got
 	device                     // of a disk or a network, as Linux names them
-	product                    // of a GPU, or an operating system
+	product                    // of a GPU
+	named                      // of a GPU that has a maker's word in it, or an operating system
 	kernel                     // a release of Linux
 	mounted                    // a mount point that every machine has
 )
@@ -46,7 +47,7 @@ var labelChecks = map[string]valueCheck{
 	"metric": metric, "native": metric, "native_metric": metric, "family": metric, "__name__": metric,
 
 	"device": device, "interface": device, "port": device,
-	"release": kernel, "gpu_name": product, "name": product,
+	"release": kernel, "gpu_name": product, "name": named,
 	"mountpoint": mounted,
 }
 
@@ -103,7 +104,9 @@ func (r *Redactor) stayingValue(check valueCheck, value string) bool {
 	case device:
 		return deviceName.MatchString(value)
 	case product:
-		return isProduct(value) || value == "Linux" || slices.Contains(distributions, strings.ToLower(value))
+		return isProduct(value, true)
+	case named:
+		return isProduct(value, false) || value == "Linux" || slices.Contains(distributions, strings.ToLower(value))
 	case kernel:
 		return kernelForm.MatchString(value)
 	case mounted:
@@ -112,8 +115,9 @@ func (r *Redactor) stayingValue(check valueCheck, value string) bool {
 	return false
 }
 
-// isProduct reports whether a text is the name of a GPU, as far as its words show it.
-func isProduct(name string) bool {
+// isProduct reports whether a text is the name of a GPU, as far as its words show it. bare is whether one part without
+// such a word may be one, such as H100.
+func isProduct(name string, bare bool) bool {
 	if len(name) > 64 {
 		return false
 	}
@@ -128,5 +132,5 @@ func isProduct(name string) bool {
 			return false
 		}
 	}
-	return words > 0 && others <= maxProductParts || words == 0 && others == 1
+	return words > 0 && others <= maxProductParts || bare && words == 0 && others == 1
 }

@@ -147,7 +147,9 @@ func (w *mappingWriter) key(keys []string, key string) string {
 			}
 			return w.r.Hash(Text, key)
 		case slices.Contains([]string{mappingMetrics, mappingRuntimes, mappingAliases}, keys[0]):
-			known = known || exposition.ValidMetricName(key) && len(key) <= maxMetricName
+			if !known && exposition.ValidMetricName(key) && len(key) <= maxMetricName {
+				return w.r.identifierName(key)
+			}
 		}
 	}
 	if known {
@@ -178,7 +180,7 @@ func (w *mappingWriter) stringValue(keys []string, v string) string {
 			return v
 		}
 	case len(keys) > 0 && slices.Contains([]string{mappingMetrics, mappingRuntimes, mappingAliases}, keys[0]) && exposition.ValidMetricName(v) && len(v) <= maxMetricName:
-		return v
+		return w.r.identifierName(v)
 	}
 	return w.r.Hash(Text, v)
 }

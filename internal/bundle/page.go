@@ -46,7 +46,7 @@ func (r *Redactor) Page(page []byte, limit int) (out []byte, left PageResult) {
 			kind, name, text := exposition.ParseComment(line)
 			switch {
 			case kind == exposition.TypeLine && names.has(string(name)) && slices.Contains(metricTypes, string(text)):
-				out = fmt.Appendf(out, "# TYPE %s %s\n", name, text)
+				out = fmt.Appendf(out, "# TYPE %s %s\n", r.identifierName(string(name)), text)
 			case kind == exposition.HelpLine:
 				left.Help++
 			default:
@@ -66,7 +66,7 @@ func (r *Redactor) Page(page []byte, limit int) (out []byte, left PageResult) {
 }
 
 func (r *Redactor) appendSample(out []byte, s *exposition.Sample) []byte {
-	out = append(out, s.Name...)
+	out = append(out, r.identifierName(string(s.Name))...)
 	for i, l := range s.Labels {
 		separator := byte(',')
 		if i == 0 {
@@ -78,7 +78,7 @@ func (r *Redactor) appendSample(out []byte, s *exposition.Sample) []byte {
 			name = string(bytes.ReplaceAll([]byte(r.Hash(Text, name)), []byte("-"), []byte("_")))
 		}
 		value := r.Label(name, string(exposition.Unescape(nil, l.Value)))
-		out = append(append(append(out, name...), '=', '"'), exposition.AppendLabelValue(nil, value)...)
+		out = append(append(append(out, r.identifierName(name)...), '=', '"'), exposition.AppendLabelValue(nil, value)...)
 		out = append(out, '"')
 	}
 	if len(s.Labels) > 0 {
@@ -120,6 +120,7 @@ func (r *Redactor) NativeReport(w *bytes.Buffer, n *wire.NativeReport, samples S
 	if !samples.has(name) && !r.stays[name] {
 		name = r.Hash(Text, name)
 	}
+	name = r.identifierName(name)
 	typ := n.Type
 	if typ != "" && !slices.Contains(metricTypes, typ) {
 		typ = r.Hash(Text, typ)
@@ -140,7 +141,7 @@ func (r *Redactor) NativeReport(w *bytes.Buffer, n *wire.NativeReport, samples S
 // unified returns the name of a unified metric, which the mapping has.
 func (r *Redactor) unified(name string) string {
 	if r.stays[name] || exposition.ValidMetricName(name) && len(name) <= maxMetricName && strings.HasPrefix(name, "gpustack:") {
-		return name
+		return r.identifierName(name)
 	}
 	return r.Hash(Text, name)
 }

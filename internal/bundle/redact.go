@@ -41,6 +41,9 @@ type Redactor struct {
 	stays  map[string]bool     // words besides the vocabulary
 }
 
+// commonValue is what says nothing as a name, such as of the label rack=7, and is a number or a bool everywhere else.
+var commonValue = regexp.MustCompile(`^(?:[0-9]{1,3}|true|false)$`)
+
 // defaultName is the name of the cluster that every server has.
 const defaultName = "default"
 
@@ -50,7 +53,7 @@ func NewRedactor(names []Name, metrics []string) *Redactor {
 	r := &Redactor{kinds: make(map[string]string, len(names)), begins: make(map[string][]string, len(names)), stays: make(map[string]bool, len(metrics))}
 	_, _ = rand.Read(r.key[:]) // never fails
 	for _, n := range names {
-		if n.Text == "" || n.Text == defaultName || r.kinds[n.Text] != "" || everyHost(n.Text) {
+		if n.Text == "" || n.Text == defaultName || r.kinds[n.Text] != "" || everyHost(n.Text) || commonValue.MatchString(n.Text) {
 			continue
 		}
 		r.kinds[n.Text] = n.Kind
@@ -115,7 +118,8 @@ var (
 	// A number with the units of times, sizes and shares. Longer numbers may be secrets or say who somebody is.
 	plainNumber = regexp.MustCompile(`^[+-]?(?:[0-9]{1,6}(?:\.[0-9]{1,6})?(?:ns|us|µs|ms|s|m|h|d|w|y|%|B|[KMGT]i?B)?|(?:[0-9]{1,6}(?:\.[0-9]{1,9})?(?:ns|us|µs|ms|s|m|h)){1,6})$`)
 	floatNumber = regexp.MustCompile(`^(?:[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?|[+-]?Inf|NaN)$`)
-	versionForm = regexp.MustCompile(`^(?:v|go)?[0-9]{1,4}(?:\.[0-9]{1,4}){1,3}(?:[.+-]?(?:rc|a|b|alpha|beta|dev|post|cu|rocm)[.-]?[0-9]{0,4}){0,2}$`)
+	// A version, also that of a build between two releases: v0.1.0-0.20260102030405-0123456789ab.
+	versionForm = regexp.MustCompile(`^(?:v|go)?[0-9]{1,4}(?:\.[0-9]{1,4}){1,3}(?:[.+-]?(?:rc|a|b|alpha|beta|dev|post|cu|rocm)[.-]?[0-9]{0,4}){0,2}(?:-(?:0\.)?[0-9]{14}-[0-9a-f]{12})?(?:\+dirty)?$`)
 	timestamp   = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2}))?$`)
 	hostPort    = regexp.MustCompile(`^([^:/@]+):([0-9]{1,5})$`)
 	flagName    = regexp.MustCompile(`^--?[a-z]+(?:[.-][a-z]+)*$`)
@@ -130,6 +134,28 @@ func isVersion(s string) bool {
 // word reports whether a word stays as it is.
 func (r *Redactor) word(w string) bool {
 	return r.kinds[w] == "" && (vocabulary()[strings.ToLower(w)] || r.stays[w])
+}
+
+// identifierName returns the name of a metric or a label with the names in it hashed, unless they are words of the programs' own texts, too.
+func (r *Redactor) identifierName(s string) string {
+	if r.stays[s] {
+		return s
+	}
+	var b strings.Builder
+	boundary := true
+	for s != "" {
+		if boundary {
+			if name, n := r.nameAt(s); n > 0 && !vocabulary()[strings.ToLower(name)] {
+				b.WriteString(strings.ReplaceAll(r.Hash(Text, name), "-", "_"))
+				s, boundary = s[n:], false
+				continue
+			}
+		}
+		c, size := utf8.DecodeRuneInString(s)
+		b.WriteString(s[:size])
+		s, boundary = s[size:], !letterOrDigit(c)
+	}
+	return b.String()
 }
 
 // Text returns a text, such as an error, with all that is not a number, a time, a version or a word of the programs' own texts replaced by

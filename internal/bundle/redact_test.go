@@ -1,8 +1,11 @@
 package bundle
 
 import (
+	"bytes"
 	"regexp"
 	"testing"
+
+	"github.com/stackscope/stackscope/internal/wire"
 )
 
 // shown replaces the hash in texts.
@@ -58,5 +61,54 @@ func TestText(t *testing.T) {
 	}
 	if a, b := r.Text("zaphod"), testRedactor().Text("zaphod"); a == b {
 		t.Error("two bundles have the same hashes")
+	}
+}
+
+// Names of metrics and labels stay, but for the names of the inventory in them. Worker labels are such names.
+func TestIdentifierNames(t *testing.T) {
+	r := NewRedactor([]Name{{Text, "krillmaw"}, {Worker, "gpu"}, {User, "zaphod_b"}}, []string{"gpustack:x_total"})
+	page, _ := r.Page([]byte("# TYPE vllm:krillmaw_total counter\nvllm:krillmaw_total{krillmaw=\"1\",gpu=\"2\",le=\"3\",x_zaphod_b=\"\"} 4\ngpustack:x_total 5\n"), 1000)
+	want := "# TYPE vllm:text_X_total counter\nvllm:text_X_total{text_X=\"value-X\",gpu=\"value-X\",le=\"3\",x_user_X=\"\"} 4\ngpustack:x_total 5\n"
+	if got := identifierHash.ReplaceAllString(shown(string(page)), "${1}_X"); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+	mapping, err := r.Mapping([]byte(`{"runtime_mapping":{"vLLM":{"*":{"vllm:krillmaw":{"to":"gpustack:krillmaw","match":{"krillmaw":"1"}}}}}}`))
+	if err != nil || leaked.Match(mapping) {
+		t.Errorf("%v: %s", err, mapping)
+	}
+	var report bytes.Buffer
+	r.NativeReport(&report, &wire.NativeReport{Name: "vllm:krillmaw_total", Outcomes: []wire.NativeOutcome{{Family: "gpustack:krillmaw"}}}, SampleNames([]byte("vllm:krillmaw_total 1\n")))
+	if leaked.Match(report.Bytes()) {
+		t.Error(report.String())
+	}
+}
+
+var (
+	identifierHash = regexp.MustCompile(`(text|user)_[a-z2-7]{8}`)
+	leaked         = regexp.MustCompile(`krillmaw`)
+)
+
+// A worker label such as rack=7 leaves numbers readable.
+func TestCommonValuesAreNoNames(t *testing.T) {
+	r := NewRedactor([]Name{{Text, "7"}, {Text, "true"}, {Worker, "4711"}}, nil)
+	if got := shown(r.Label("le", "7") + " " + r.Text("7 of 12, true, 4711")); got != "7 7 of 12, true, worker-X" {
+		t.Error(got)
+	}
+}
+
+func TestLabelValues(t *testing.T) {
+	r := testRedactor()
+	for _, tt := range []struct{ label, value, want string }{
+		{"gpu_name", "H100", "H100"},
+		{"name", "H100", "value-X"}, // also a person's short name
+		{"name", "NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3"},
+		{"name", "Linux", "Linux"},
+		{"version", "v0.0.0-20260102030405-0123456789ab", "v0.0.0-20260102030405-0123456789ab"},
+		{"version", "v1.2.3-0.20260102030405-0123456789ab+dirty", "v1.2.3-0.20260102030405-0123456789ab+dirty"},
+		{"version", "v1.2.3-zaphod", "value-X"},
+	} {
+		if got := shown(r.Label(tt.label, tt.value)); got != tt.want {
+			t.Errorf("%s=%s: got %s, want %s", tt.label, tt.value, got, tt.want)
+		}
 	}
 }
