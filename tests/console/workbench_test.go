@@ -15,6 +15,8 @@ func TestWorkbench(t *testing.T) {
 		{Name: "workbench", Path: "/mapping", Theme: "light", Width: 1440, Height: 900, Axe: true, InSight: true, Steps: []browser.Step{
 			{Do: "see", At: editor, Text: "# Example: a metric of chat-0"}, // made of the unmapped one
 			{Do: "see", At: editor, Text: "vllm:custom_queue_length: gpustack:custom_queue_length"},
+			{Do: "type", At: editor, Text: "extends: default"}, // a browser that styles what it replaces breaks the Content-Security-Policy
+			{Do: "see", At: ".m-faults", Text: "No fault."},
 			{Do: "write", At: editor, Text: faulty},
 			{Do: "see", At: ".m-faults li", Text: "line 4"},
 			{Do: "click", At: ".m-faults li button"},
@@ -30,6 +32,8 @@ func TestWorkbench(t *testing.T) {
 			{Do: "see", At: ".m-detail", Text: "comes from vllm:custom_queue_length"},
 			{Do: "shot", Text: "preview"},
 			{Do: "click", At: "text=Built-in document"},
+			{Do: "see", At: ".m-built-in .cm-content", Text: "gpustack:num_requests_running"},
+			{Do: "type", At: ".m-built-in .cm-content", Text: "nothing"},
 			{Do: "see", At: ".m-built-in .cm-content", Text: "gpustack:num_requests_running"},
 			{Do: "go", Text: "/workers"},
 			{Do: "go", Text: "/mapping"},

@@ -118,6 +118,10 @@ async function act(page, step, visit) {
         data.setData("text/plain", text);
         at.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true, composed: true }));
       }, step.text);
+    case "type": // over what is there
+      await place.click();
+      await page.keyboard.press("ControlOrMeta+A");
+      return page.keyboard.type(step.text);
     case "press":
       if (place) await place.focus();
       return page.keyboard.press(step.text);

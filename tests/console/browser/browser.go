@@ -41,8 +41,8 @@ type Visit struct {
 type Step struct {
 	// Page is the tab; a tab is opened at the path of the visit when it is named first.
 	Page int `json:"page,omitempty"`
-	// Do is one of: go (to the path Text), click, check, fill, write (paste into an editor, instead of what is there), press (a key), see (At, with
-	// Text in it), miss (the opposite), shot (a screenshot with Text in its name).
+	// Do is one of: go (to the path Text), click, check, fill, write (paste into an editor, instead of what is there), type
+	// (key by key, over what is there), press (a key), see (At, with Text in it), miss (the opposite), shot (a screenshot with Text in its name).
 	Do string `json:"do"`
 	// At is a selector of Playwright; the first that fits is meant.
 	At   string `json:"at,omitempty"`

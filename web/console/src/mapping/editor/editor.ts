@@ -127,6 +127,7 @@ function extensions(options: Options): Extension {
     EditorState.tabSize.of(2),
     EditorState.phrases.of(options.phrases),
     readOnly ? [EditorState.readOnly.of(true), EditorView.lineWrapping] : writing,
+    EditorView.domEventHandlers({ beforeinput: typeOver }),
     keymap.of([...searchKeymap, ...foldKeymap, ...defaultKeymap]),
     hoverTooltip((view, pos) => {
       const found = about(view.state.doc.toString(), pos, outlineOf(view.state), options.sources(), words);
@@ -136,6 +137,20 @@ function extensions(options: Options): Extension {
     EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false", tabindex: "0" }),
     look,
   ];
+}
+
+// Chromium keeps the colors of a selection that is typed over in a style attribute, which the Content-Security-Policy refuses with an
+// error. Such text is therefore put in by the editor and not by the browser. What an input method composes cannot be taken over.
+function typeOver(event: InputEvent, view: EditorView): boolean {
+  const text = event.data;
+  const { main } = view.state.selection;
+  if (event.inputType !== "insertText" || !event.cancelable || !text || main.empty || view.composing) return false;
+  event.preventDefault();
+  if (view.state.readOnly) return true;
+  const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+  // Brackets and quotes around a selection are an input handler's.
+  if (!view.state.facet(EditorView.inputHandler).some((handle) => handle(view, main.from, main.to, text, insert))) view.dispatch(insert());
+  return true;
 }
 
 function tooltip(title: string, lines: readonly string[]): HTMLElement {
