@@ -16,7 +16,12 @@ test("a path stops at its first broken hop", () => {
   expect(pathState(whole.paths[2]!)).toMatchObject({ state: "unknown" });
 });
 
-test("broken paths come first", () => expect(sortPaths(whole.paths).map((p) => p.model_instance_id)).toEqual([2, 3, 1]));
+test("broken paths come first", () => expect(sortPaths(whole).map((p) => p.model_instance_id)).toEqual([2, 3, 1]));
+
+test("broken paths come in the order of the findings", () => {
+  const broken = (id: number) => path(id, hop("endpoint", "broken", ["engine_refused"]));
+  expect(sortPaths(of([other, refused], [broken(1), broken(2), broken(3)])).map((p) => p.model_instance_id)).toEqual([3, 2, 1]);
+});
 
 test("the finding of the first broken hop is that of its own instance", () => expect(whole.findings.map((f) => isFirst(f, whole))).toEqual([true, false]));
 

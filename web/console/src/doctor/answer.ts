@@ -51,10 +51,15 @@ export function pathState(p: Path): { state: "ok" | "warning" | "broken" | "unkn
   return { state: "ok" };
 }
 
-/** The paths, those that are broken first; the order of the answer is kept within each. */
-export function sortPaths(paths: readonly Path[]): Path[] {
+/** The paths, those that are broken first, and each state in the order of the findings that its paths have. */
+export function sortPaths(a: Answer): Path[] {
   const order = { broken: 0, warning: 1, unknown: 2, ok: 3 };
-  return [...paths].sort((a, b) => order[pathState(a).state] - order[pathState(b).state]);
+  const ranked = a.paths.map((path) => {
+    const has = new Set(path.hops.flatMap((h) => h.findings));
+    const first = a.findings.findIndex((f) => has.has(f.id) && belongs(f, path));
+    return { path, state: order[pathState(path).state], first: first < 0 ? a.findings.length : first };
+  });
+  return ranked.sort((x, y) => x.state - y.state || x.first - y.first).map((r) => r.path);
 }
 
 /** Whether a finding is one of a first broken hop: it is what is to be mended first. */

@@ -45,12 +45,15 @@ export function Finding({ of: f, open }: { of: Of; open: boolean }) {
   );
 }
 
+/** Up to as many characters stay on one line: a flag is not broken after its hyphens. */
+const unbroken = 24;
+
 /** A sentence with its code set apart, and its commands with a button that copies them. */
-function Words({ of, commands }: { of: string; commands?: boolean }) {
+export function Words({ of, commands }: { of: string; commands?: boolean }) {
   return (
     <>
       {wordsOf(of).map((w, i) =>
-        w.kind === "command" && commands ? <Command key={i} text={w.text} /> : w.kind ? <code key={i}>{w.text}</code> : <span key={i}>{w.text}</span>,
+        w.kind === "command" && commands ? <Command key={i} text={w.text} /> : w.kind ? <code key={i} class={w.text.length <= unbroken ? "dr-short" : ""}>{w.text}</code> : <span key={i}>{w.text}</span>,
       )}
     </>
   );

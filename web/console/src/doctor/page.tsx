@@ -10,10 +10,10 @@ import { useSeconds } from "../mapping/seconds";
 import { d } from "../texts/doctor";
 import { answer as check, isFirst, stateOf, type Answer } from "./answer";
 import { Ask } from "./ask";
-import { Finding } from "./finding";
+import { Finding, Words } from "./finding";
 import { Paths } from "./paths";
 import { askedIn, commandOf, kindIn, nameIn, queryOf, type Asked } from "./subject";
-import { asText, marks, secondsOf, stateName } from "./words";
+import { asText, marks, proposedIn, secondsOf, sentence, stateName } from "./words";
 
 interface Got {
   /** The query that was asked. */
@@ -87,6 +87,7 @@ function Progress({ asked }: { asked: Asked }) {
 function Failed({ error, asked }: { error: Error; asked: Asked }) {
   const status = error instanceof RequestError ? error.status : 0;
   const detail = error instanceof RequestError ? error.detail : "";
+  const proposed = status === 404 ? proposedIn(detail) : undefined;
   // An older server answers that the path does not exist, and names the list of those that do.
   const older = status === 404 && (Object.keys(asked).length === 0 || detail === "" || detail.includes("/openapi.json"));
   return (
@@ -96,9 +97,13 @@ function Failed({ error, asked }: { error: Error; asked: Asked }) {
       ) : status === 404 || status === 409 ? (
         <>
           <p>
-            <strong>{status === 404 ? d.unknown : d.ambiguous}</strong>
+            <strong>{detail === "" ? (status === 404 ? d.unknown : d.ambiguous) : sentence(detail)}</strong>
           </p>
-          <p>{detail}</p>
+          {proposed !== undefined && (
+            <p>
+              <a href={"/doctor" + queryOf({ subject: proposed })}>{d.checkThis(proposed)}</a>
+            </p>
+          )}
           <p class="f-dim">{d.choose}</p>
         </>
       ) : (
@@ -125,7 +130,9 @@ function Answered({ answer, command }: { answer: Answer; command: string }) {
           {marks[state]}
         </span>
         <p>
-          <strong>{answer.summary || (state === "ok" ? d.noFindings : stateName(state))}</strong>
+          <strong>
+            <Words of={answer.summary || (state === "ok" ? d.noFindings : stateName(state))} />
+          </strong>
         </p>
         <p class="f-dim">
           {answer.checked_at !== undefined && (

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { answer } from "./answer";
-import { asText, docsOf, secondsOf, wordsOf } from "./words";
+import { asText, docsOf, proposedIn, secondsOf, wordsOf } from "./words";
 
 const code = (sentence: string) => wordsOf(sentence).filter((w) => w.kind).map((w) => [w.kind, w.text]);
 
@@ -25,6 +25,13 @@ test.each([
   ["discovery.md#when-an-engine-is-missing", "discovery.md, section “When an engine is missing”"],
   ["running.md", "running.md"],
 ])("%s", (docs, want) => expect(docsOf(docs)).toBe(want));
+
+test.each([
+  ['there is no instance "chatt"; did you mean "chat-0"?', "chat-0"],
+  ['there is no worker "a"; did you mean "b\\"c \\u00e9"?', 'b"c é'],
+  ['there is no worker "a"; did you mean "\\x00"?', undefined],
+  ['there is no instance "did you mean \\"x\\"?"; these are like it: chat-0', undefined],
+])("%s", (detail, want) => expect(proposedIn(detail)).toBe(want));
 
 test.each([[0, "< 0.001"], [0.0012, "0.001"], [0.123, "0.12"], [12.4, "12"]])("%d s", (seconds, want) => expect(secondsOf(seconds)).toBe(want));
 

@@ -25,11 +25,27 @@ export function wordsOf(sentence: string): Word[] {
   return words;
 }
 
+/** The name that a server proposes in the place of one that it does not know; undefined if it proposes none. */
+export function proposedIn(detail: string): string | undefined {
+  const quoted = /did you mean ("(?:[^"\\]|\\.)*")\?$/.exec(detail)?.[1];
+  if (quoted === undefined) return undefined;
+  try {
+    return String(JSON.parse(quoted));
+  } catch {
+    return undefined; // an escape of Go that JSON does not have
+  }
+}
+
+/** With a capital at its beginning. */
+export function sentence(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
 /** Page and section of the documentation, such as discovery.md#when-an-engine-is-missing. */
 export function docsOf(docs: string): string {
   const [page = "", anchor = ""] = docs.split("#", 2);
   const words = anchor.replaceAll("-", " ").trim();
-  return d.docsAt(page, words === "" ? "" : words[0]!.toUpperCase() + words.slice(1));
+  return d.docsAt(page, sentence(words));
 }
 
 /** The title of a path. */
@@ -72,7 +88,7 @@ export function asText(a: Answer, command: string): string {
     if (f.do !== "") lines.push(`  ${d.whatToDo}: ${f.do}`);
     if (f.docs !== "") lines.push(`  ${d.docs}: ${docsOf(f.docs)}`);
   }
-  for (const p of sortPaths(a.paths)) {
+  for (const p of sortPaths(a)) {
     lines.push("", titleOf(p));
     const broken = firstBroken(p);
     p.hops.forEach((h, i) => {

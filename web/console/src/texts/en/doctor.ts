@@ -65,6 +65,7 @@ export const doctor = {
   failed: "The check failed",
   unknown: "Nothing of that name is known",
   ambiguous: "Several things have that name",
-  choose: "Choose one from the list under the field.",
+  checkThis: (name: string) => `Check ${name}`,
+  choose: "The field lists the names that have what is typed in it.",
   busy: (seconds: number) => `The server runs other checks. Try again in ${seconds} s.`,
 };

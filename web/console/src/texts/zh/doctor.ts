@@ -64,6 +64,7 @@ export const doctor: typeof en = {
   failed: "检查失败",
   unknown: "没有这个名称",
   ambiguous: "有多个对象使用这个名称",
-  choose: "请从输入框下方的列表中选择一个。",
+  checkThis: (name) => `检查 ${name}`,
+  choose: "在输入框中输入名称的一部分，下方会列出匹配的名称。",
   busy: (seconds) => `服务器正在进行其他检查，请在 ${seconds} 秒后重试。`,
 };
