@@ -3,7 +3,9 @@ import type { ComponentChildren } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { Instance } from "../api/types";
 import { formatCount } from "./count";
+import { doctorOf } from "../fleet/parts";
 import { Time } from "../fleet/time";
+import { t } from "../texts";
 import { m } from "../texts/mapping";
 import type { InstancePage } from "./instancepage";
 import { isMapped, targetsOf } from "./previewlines";
@@ -47,7 +49,7 @@ export function PreviewSection(props: Props) {
             <select value={chosen?.id} onChange={(e) => props.choose(Number(e.currentTarget.value))}>
               {instances.map((i) => (
                 <option key={i.id} value={i.id} selected={i.id === chosen?.id}>
-                  {`${i.name} · ${i.runtime} ${i.runtime_version}`.trim()}
+                  {i.runtime === "" ? i.name : `${i.name} · ${i.runtime} ${i.runtime_version}`.trim()}
                 </option>
               ))}
             </select>
@@ -55,10 +57,10 @@ export function PreviewSection(props: Props) {
         )}
         {page.page && (
           <span class="f-dim">
-            {page.page.runtime} {page.page.runtime_version || m.versionUnknown}
+            {page.page.runtime !== "" && `${page.page.runtime} ${page.page.runtime_version || m.versionUnknown}`}
             {page.page.fetched_at !== undefined && (
               <>
-                {" · "}
+                {page.page.runtime !== "" && " · "}
                 {m.read} <Time at={page.page.fetched_at} />
               </>
             )}
@@ -75,7 +77,7 @@ export function PreviewSection(props: Props) {
       {page.reading && !page.page && <p class="f-dim">{m.reading}</p>}
       {failed !== undefined && (
         <p class="f-notice bad" role="alert">
-          {m.pageFailed}: {failed}
+          {m.pageFailed}: {failed} {chosen && <a href={doctorOf({ instance: chosen.name })}>{t.shell.findOut}</a>}
         </p>
       )}
       {page.page?.truncated && <p class="f-notice">{m.pageCut}</p>}
@@ -160,6 +162,7 @@ function Pages({ pages, hasPreview, map, said }: { pages: Pages; hasPreview: boo
         id={`m-${side}`}
         label={label}
         rows={rows[side]}
+        filter={`${shown} ${search}`}
         chosen={indexes[side]}
         isRelated={(index) => {
           const owner = rows[side][index]?.owner;

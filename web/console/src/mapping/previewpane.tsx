@@ -16,6 +16,8 @@ interface Props {
   id: string;
   label: string;
   rows: readonly Row[];
+  /** What chose the rows: another filter shows them from their beginning, or the chosen one. */
+  filter: string;
   /** Index of the chosen row; -1: none. */
   chosen: number;
   /** Rows that belong to what is chosen or pointed at on the other side. */
@@ -30,7 +32,7 @@ interface Props {
 const lineHeight = 19; // pixels; .m-line has it
 const overscan = 15;
 
-export function Pane({ id, label, rows, chosen, isRelated, reveal, choose, point, enter }: Props) {
+export function Pane({ id, label, rows, filter, chosen, isRelated, reveal, choose, point, enter }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [{ top, height }, see] = useState({ top: 0, height: 600 });
   useLayoutEffect(() => {
@@ -54,6 +56,13 @@ export function Pane({ id, label, rows, chosen, isRelated, reveal, choose, point
     if (from >= element.scrollTop && from + lineHeight <= element.scrollTop + element.clientHeight) return;
     element.scrollTop = center ? from - element.clientHeight / 3 : from < element.scrollTop ? from : from + lineHeight - element.clientHeight;
   };
+  const filteredBy = useRef(filter);
+  useLayoutEffect(() => {
+    if (filteredBy.current === filter) return;
+    filteredBy.current = filter;
+    if (box.current) box.current.scrollTop = 0;
+    bring(chosen, true);
+  }, [filter]);
   useEffect(() => bring(reveal.index, true), [reveal.count]);
   const { from, to } = windowOf(top, height, rows.length, lineHeight, overscan);
   const key = (event: KeyboardEvent) => {
