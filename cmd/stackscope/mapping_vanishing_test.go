@@ -24,7 +24,8 @@ func TestVanishing(t *testing.T) {
 			{WorkerName: "node-2", State: wire.DryRunNotConnected, Detail: "it was not asked"},
 		},
 		Vanishing: &wire.Vanishing{Metrics: []wire.VanishingMetric{
-			{Metric: "gpustack:x", Runtimes: []string{"VLLM", "SGLang", "MindIE"}}, {Metric: "gpustack:y", Runtimes: []string{"vLLM"}},
+			{Metric: "gpustack:x", Runtimes: []string{"VLLM", "SGLang", "MindIE"}},
+			{Metric: "gpustack:y", Runtimes: []string{"vLLM"}},
 			{Metric: "gpustack:gone", Runtimes: []string{"one", "two", "three", "four", "five"}},
 		}},
 	})
