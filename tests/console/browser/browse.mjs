@@ -129,6 +129,14 @@ async function act(page, step, visit) {
       return page.locator(step.at).filter({ hasText: step.text, visible: true }).first().waitFor();
     case "miss":
       return page.locator(step.at).filter({ hasText: step.text, visible: true }).first().waitFor({ state: "hidden" });
+    case "hold": // requests to a path, until "release"
+      visit.held = [];
+      return page.route((url) => url.pathname === step.text, (route) => (visit.held ? void visit.held.push(route) : route.continue()));
+    case "release": {
+      const held = visit.held;
+      visit.held = undefined;
+      return Promise.all(held.map((route) => route.continue()));
+    }
     case "shot":
       if (input.screenshots) await page.screenshot({ path: path.join(input.screenshots, `${visit.name}-${step.text}.png`), fullPage: true });
       return;

@@ -42,7 +42,8 @@ type Step struct {
 	// Page is the tab; a tab is opened at the path of the visit when it is named first.
 	Page int `json:"page,omitempty"`
 	// Do is one of: go (to the path Text), click, check, fill, write (paste into an editor, instead of what is there), type
-	// (key by key, over what is there), press (a key), see (At, with Text in it), miss (the opposite), shot (a screenshot with Text in its name).
+	// (key by key, over what is there), press (a key), see (At, with Text in it), miss (the opposite), hold (requests to the path Text), release
+	// (what is held), shot (a screenshot with Text in its name).
 	Do string `json:"do"`
 	// At is a selector of Playwright; the first that fits is meant.
 	At   string `json:"at,omitempty"`
