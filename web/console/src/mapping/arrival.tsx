@@ -3,10 +3,10 @@ import { useMemo, useRef } from "preact/hooks";
 import { useList } from "../api/lists";
 import { items, worker, type Worker } from "../api/types";
 import { Notices } from "../fleet/parts";
+import { useSeconds } from "../fleet/seconds";
 import { Time } from "../fleet/time";
 import { c } from "../texts/mappingchange";
 import { applyTime, arrivalOf, Arrivals, type Arrived } from "./arrivals";
-import { useSeconds } from "./seconds";
 
 const workerItems = items(worker);
 const mostRows = 200;

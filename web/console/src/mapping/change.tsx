@@ -4,12 +4,12 @@ import "./change.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { makeChange, tryChange, type Wanted } from "../api/change";
 import type { DryRun, Status } from "../api/mapping";
+import { useSeconds } from "../fleet/seconds";
 import { c } from "../texts/mappingchange";
 import { Arrival } from "./arrival";
 import { DryRunTable, Loss, lossInWords } from "./dryrun";
 import { lossOf } from "./dryrows";
 import { bytesOf, isOverlay, mostAuthor, mostComment, outcomeOf, type Outcome } from "./outcome";
-import { useSeconds } from "./seconds";
 import { Trouble } from "./trouble";
 
 export interface ChangeProps {
