@@ -9,7 +9,7 @@ const marks: Record<string, string> = { error: "✕", warning: "!", info: "i" };
 export function Finding({ of: f, open }: { of: Of; open: boolean }) {
   const about = subjectOf(f);
   return (
-    <details class={`dr-finding dr-of-${f.severity}`} open={open} data-finding={f.id} id={`finding-${f.id}`}>
+    <details class={`dr-finding dr-of-${f.severity}`} open={open} data-finding={f.id}>
       <summary>
         <span class="dr-mark" aria-hidden="true">
           {marks[f.severity] ?? "?"}

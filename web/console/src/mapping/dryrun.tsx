@@ -1,6 +1,6 @@
 // What a mapping would change at all live instances, as a table.
 import type { ComponentChildren } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useId, useMemo, useState } from "preact/hooks";
 import type { DryRun, DryRunPage, InstanceDryRun, Vanishing } from "../api/mapping";
 import { c } from "../texts/mappingchange";
 import { changeOf, dryColumns, lossOf, rowsOf, sortDryRows, sortSeries, wasRead, type DryColumn, type DryRow } from "./dryrows";
@@ -57,7 +57,7 @@ function numeric(name: string): string | undefined {
 
 function Tried({ row, instance }: { row: DryRow; instance: InstanceDryRun }) {
   const [open, setOpen] = useState(false);
-  const id = `dry-${row.worker.worker_id}-${instance.name}`;
+  const id = useId();
   return (
     <>
       <tr class={instance.removed > 0 ? "f-sick" : ""}>
