@@ -21,6 +21,15 @@ export function optional<T>(check: Check<T>): Check<T | undefined> {
   return (value, at) => (value === undefined || value === null ? undefined : check(value, at));
 }
 
+/** Absent and null are an empty text. */
+export const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
+
+/** Absent and null are false. */
+export const orFalse: Check<boolean> = (value, at) => optional(flag)(value, at) ?? false;
+
+/** Absent and null are zero. */
+export const orZero: Check<number> = (value, at) => optional(number)(value, at) ?? 0;
+
 /** Absent and null are an empty list. */
 export function list<T>(check: Check<T>): Check<T[]> {
   return (value, at) => {
@@ -39,6 +48,9 @@ export const texts: Check<Record<string, string>> = (value, at) => {
 
 type Shape = Record<string, Check<unknown>>;
 type Out<S extends Shape> = { [K in keyof S]: S[K] extends Check<infer T> ? T : never };
+
+/** What a check returns. */
+export type Of<C> = C extends Check<infer T> ? T : never;
 
 export function shape<S extends Shape>(of: S): Check<Out<S>> {
   return (value, at) => {

@@ -1,12 +1,5 @@
 // What /v2/metrics/config and its generations answer: the shapes of internal/wire.
-import { flag, list, number, optional, shape, text } from "./check";
-import type { Check } from "./request";
-
-type Of<C> = C extends Check<infer T> ? T : never;
-const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
-const orFalse: Check<boolean> = (value, at) => optional(flag)(value, at) ?? false;
-const orZero: Check<number> = (value, at) => optional(number)(value, at) ?? 0;
-const anything: Check<unknown> = (value) => value;
+import { list, number, optional, orEmpty, orFalse, orZero, shape, text, type Of } from "./check";
 
 const vanishing = shape({
   metrics: list(shape({ metric: text, runtimes: list(text) })),
@@ -23,7 +16,6 @@ const page = shape({ coverage: optional(shape({ families: orZero, of: orZero }))
 export type DryRunPage = Of<typeof page>;
 const textChange = shape({ before: orEmpty, after: orEmpty });
 const family = shape({ name: text, added: orZero, removed: orZero, changed: orZero, type: optional(textChange), help: optional(textChange) });
-export type FamilyDryRun = Of<typeof family>;
 /** A series that appears has no value before, one that vanishes none after. */
 const series = shape({ series: text, before: optional(text), after: optional(text) });
 export type SeriesDryRun = Of<typeof series>;
@@ -49,7 +41,7 @@ export type WorkerDryRun = Of<typeof worker>;
 export const dryRun = shape({ generation: number, unchanged: orFalse, added: orZero, removed: orZero, changed: orZero, workers: list(worker), vanishing: optional(vanishing) });
 export type DryRun = Of<typeof dryRun>;
 
-const generationFields = {
+export const generation = shape({
   generation: number,
   active: orFalse,
   default: orFalse,
@@ -60,10 +52,8 @@ const generationFields = {
   restored_from: optional(number),
   metrics: orZero,
   problem: orEmpty,
-};
-export const generation = shape(generationFields);
+});
 export type Generation = Of<typeof generation>;
-export const generationDocument = shape({ ...generationFields, document: anything });
 export const generations = shape({
   items: list(generation),
   pagination: optional(shape({ page: orZero, perPage: orZero, total: orZero, totalPage: orZero })),

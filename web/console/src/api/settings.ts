@@ -1,10 +1,8 @@
 // What the server says about itself, asked once.
 import { useEffect } from "preact/hooks";
-import { flag, optional, shape, text } from "./check";
-import { json, type Check } from "./request";
+import { flag, orEmpty, shape } from "./check";
+import { json } from "./request";
 import { useValue, Value } from "./value";
-
-const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
 
 const settings = shape({
   version: orEmpty,

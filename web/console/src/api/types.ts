@@ -1,11 +1,6 @@
 // What /v2 answers: the shapes of internal/wire.
-import { flag, list, number, optional, shape, text, texts } from "./check";
+import { list, number, optional, orEmpty, orFalse, orZero, shape, text, texts, type Of } from "./check";
 import type { Check } from "./request";
-
-type Of<C> = C extends Check<infer T> ? T : never;
-const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
-const orFalse: Check<boolean> = (value, at) => optional(flag)(value, at) ?? false;
-const orZero: Check<number> = (value, at) => optional(number)(value, at) ?? 0;
 
 export const cluster = shape({ id: number, name: text, provider: orEmpty, state: orEmpty });
 export type Cluster = Of<typeof cluster>;
@@ -86,8 +81,8 @@ export const gpu = shape({
 export type GPU = Of<typeof gpu>;
 
 const outcome = shape({ family: text, samples: orZero, why: orEmpty });
-const native = shape({ name: text, type: orEmpty, samples: orZero, unreadable: orZero, outcomes: list(outcome), why: orEmpty });
-export type NativeReport = Of<typeof native>;
+export const nativeReport = shape({ name: text, type: orEmpty, samples: orZero, unreadable: orZero, outcomes: list(outcome), why: orEmpty });
+export type NativeReport = Of<typeof nativeReport>;
 
 export const page = shape({
   url: orEmpty,
@@ -100,7 +95,7 @@ export const page = shape({
   native: orEmpty,
   unified: orEmpty,
   unified_truncated: orFalse,
-  metrics: list(native),
+  metrics: list(nativeReport),
   metrics_left_out: orZero,
   coverage: optional(shape({ families: number, of: number })),
   error: orEmpty,

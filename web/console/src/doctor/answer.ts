@@ -1,11 +1,5 @@
 // What GET /v2/doctor answers: the shapes of internal/wire/doctor.go.
-import { flag, list, number, optional, shape, text } from "../api/check";
-import type { Check } from "../api/request";
-
-type Of<C> = C extends Check<infer T> ? T : never;
-const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
-const orFalse: Check<boolean> = (value, at) => optional(flag)(value, at) ?? false;
-const orZero: Check<number> = (value, at) => optional(number)(value, at) ?? 0;
+import { list, number, optional, orEmpty, orFalse, orZero, shape, text, type Of } from "../api/check";
 
 const subject = shape({ kind: text, id: optional(number), name: orEmpty });
 export type Subject = Of<typeof subject>;

@@ -1,4 +1,5 @@
 // The active mapping, and what completion knows: the schema and the built-in document.
+import { generationOf } from "../api/change";
 import { list, flag, number, optional, shape } from "../api/check";
 import { failure, json, request } from "../api/request";
 import { builtinOf, type Builtin } from "./editor/complete";
@@ -16,7 +17,7 @@ const yaml = { Accept: "application/yaml, application/json;q=0.5" };
 async function textOf(path: string): Promise<{ text: string; tag: number }> {
   const response = await request(path, { headers: yaml });
   if (!response.ok) throw await failure(response);
-  const tag = Number(/\d+/.exec(response.headers.get("ETag") ?? "")?.[0] ?? 0);
+  const tag = generationOf(response) ?? 0;
   const text = await response.text();
   if (!/json/.test(response.headers.get("Content-Type") ?? "")) return { text, tag };
   return { text: JSON.stringify(JSON.parse(text), null, 2) + "\n", tag }; // an older server; JSON is YAML, too
@@ -45,8 +46,7 @@ async function isDefault(generation: number): Promise<boolean> {
 /** The number of the active generation; undefined if the server does not say it now. */
 export async function activeGeneration(): Promise<number | undefined> {
   const response = await request("/v2/metrics/config", { method: "HEAD" }).catch(() => undefined);
-  const tag = response?.ok ? /\d+/.exec(response.headers.get("ETag") ?? "")?.[0] : undefined;
-  return tag === undefined ? undefined : Number(tag);
+  return response?.ok ? generationOf(response) : undefined;
 }
 
 /** The built-in document as YAML. */

@@ -1,20 +1,11 @@
 // Asks the server what a document makes of a page. The same request finds the document's faults.
-import { list, number, optional, shape, text } from "../api/check";
-import { decoded, failure, request, type Check } from "../api/request";
-import type { NativeReport } from "../api/types";
+import { list, orZero, shape, text, type Of } from "../api/check";
+import { decoded, failure, request } from "../api/request";
+import { nativeReport } from "../api/types";
 import { faultsOf, type Fault } from "./editor/faults";
 
-const orZero: Check<number> = (value, at) => optional(number)(value, at) ?? 0;
-const orEmpty: Check<string> = (value, at) => optional(text)(value, at) ?? "";
-const outcome = shape({ family: text, samples: orZero, why: orEmpty });
-const native = shape({ name: text, type: orEmpty, samples: orZero, unreadable: orZero, outcomes: list(outcome), why: orEmpty });
-const preview = shape({ unified: text, native: list(native), coverage: shape({ families: orZero, of: orZero }) });
-
-export interface Preview {
-  unified: string;
-  native: NativeReport[];
-  coverage: { families: number; of: number };
-}
+const preview = shape({ unified: text, native: list(nativeReport), coverage: shape({ families: orZero, of: orZero }) });
+export type Preview = Of<typeof preview>;
 
 export interface Job {
   page: string;
@@ -62,8 +53,14 @@ export async function askPreview(job: Job, signal: AbortSignal): Promise<Answer>
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason as Error)), { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      if (signal.aborted) reject(signal.reason as Error);
+      else resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
 }
 
