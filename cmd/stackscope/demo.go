@@ -35,6 +35,6 @@ func (c *demoCmd) Run(e *command.Env) error {
 	o := demo.DefaultOptions()
 	o.Host, o.Port, o.MetricsPort, o.WorkerMetricsPort = c.Host, c.Port, c.MetricsPort, c.WorkerMetricsPort
 	o.GrafanaHome, o.GrafanaSearched, o.GrafanaPort, o.NoGrafana = c.GrafanaHome, grafanaHomes(), c.GrafanaPort, c.NoGrafana
-	o.Scenario, o.DataDir, o.Seed, o.Logger, o.Out = c.Scenario, c.DataDir, c.Seed, logger, e.Stdout
+	o.Scenario, o.DataDir, o.Seed, o.Settings, o.Logger, o.Out = c.Scenario, c.DataDir, c.Seed, e.Settings, logger, e.Stdout
 	return demo.Run(e.Context, o)
 }

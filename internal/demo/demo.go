@@ -56,9 +56,11 @@ type Options struct {
 	// DataDir is kept. Empty: a temporary directory, removed at the end.
 	DataDir string
 	// Seed decides what happens on the engines. The same seed lets the same requests come at the same seconds after the start.
-	Seed   uint64
-	Logger *slog.Logger // nil: silent
-	Out    io.Writer    // gets the summary; nil: nobody
+	Seed uint64
+	// Settings are the flags of this process, for the bundle of a bug report.
+	Settings []command.Setting
+	Logger   *slog.Logger // nil: silent
+	Out      io.Writer    // gets the summary; nil: nobody
 }
 
 // DefaultOptions returns the settings of a demo started without any flag.
@@ -121,7 +123,7 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) (err error) {
 		return err
 	}
 	so := server.DefaultOptions()
-	so.Host, so.Port, so.DataDir, so.Logger = o.Host, o.Port, s.dataDir, o.Logger
+	so.Host, so.Port, so.DataDir, so.Settings, so.Logger = o.Host, o.Port, s.dataDir, o.Settings, o.Logger
 	so.StopTimeout = 2500 * time.Millisecond // somebody who is trying things waits for it
 	so.MetricsPort = s.freeOr(o.Host, o.MetricsPort, "the server's metrics are")
 	so.Grafana.Disabled, so.Grafana.Home, so.Grafana.Searched = o.NoGrafana, o.GrafanaHome, o.GrafanaSearched
@@ -150,6 +152,7 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) (err error) {
 		return err
 	}
 	wo.ServerURL, wo.Token, wo.DataDir = f.server.URL(), f.server.WorkerToken(), filepath.Join(s.dataDir, "worker")
+	wo.Describe(o.Settings)
 	if f.worker, err = worker.New(ctx, wo); err != nil {
 		return err
 	}

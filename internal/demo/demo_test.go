@@ -1,21 +1,27 @@
 package demo
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/tests/programs"
 )
 
@@ -50,6 +56,30 @@ func address(t *testing.T, summary, title string) string {
 	return m[1]
 }
 
+// unpack returns the files of a tar.gz.
+func unpack(t *testing.T, packed io.Reader) map[string]string {
+	t.Helper()
+	zipped, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for archive := tar.NewReader(zipped); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[header.Name] = string(text)
+	}
+}
+
 func TestDemo(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -61,7 +91,10 @@ func TestDemo(t *testing.T) {
 	o.NoGrafana = true
 	var out, log programs.Buffer
 	o.Port, o.WorkerMetricsPort, o.MetricsPort = 0, 0, taken.Addr().(*net.TCPAddr).Port
-	o.Out, o.Logger = &out, slog.New(slog.NewTextHandler(&log, nil))
+	if o.Logger, err = logging.New(&log, "text", "info"); err != nil {
+		t.Fatal(err)
+	}
+	o.Out, o.Settings = &out, []command.Setting{{Flag: "--scenario", Value: ScenarioEngines, Source: command.FromDefault}}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
@@ -199,6 +232,31 @@ func TestDemo(t *testing.T) {
 			}
 			return err
 		})
+	})
+	t.Run("a bundle has the flags and the log", func(t *testing.T) {
+		token, err := os.ReadFile(filepath.Join(filepath.Dir(join[1]), command.AdminTokenFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.New(client.Options{BaseURL: base, Token: strings.TrimSpace(string(token))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var packed bytes.Buffer
+		if err := c.DoctorBundle(ctx, &packed); err != nil {
+			t.Fatal(err)
+		}
+		files := unpack(t, &packed)
+		for _, name := range []string{"server/settings.txt", "workers/1/settings.txt"} {
+			if got := files[name]; got != "--scenario=engines  (default)\n" {
+				t.Errorf("%s: %q", name, got)
+			}
+		}
+		for _, name := range []string{"server/log.txt", "workers/1/log.txt"} {
+			if !strings.Contains(files[name], " INFO ") {
+				t.Errorf("%s: %q", name, files[name])
+			}
+		}
 	})
 	if all := log.String() + summary; strings.Contains(all, "must-not-leak") {
 		t.Error("SGLang's key is in the log")
