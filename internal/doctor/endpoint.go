@@ -189,7 +189,7 @@ func lookEndpoint(v *view, w *way) hop {
 		h = h.took(page.Seconds)
 	}
 	switch {
-	case !alive(w.worker):
+	case !v.reports(w.worker):
 		return unknownHop("Nobody reads the engine: the worker does not report")
 	case in.StateMessage == "not found since the worker was started":
 		h.hit(engineNotFound, subject, in.StateMessage, values...)

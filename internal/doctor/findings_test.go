@@ -628,6 +628,21 @@ func TestConsequences(t *testing.T) {
 			},
 			[]string{"worker_stopped"},
 		},
+		"the worker was killed, its state is not_ready only later, and the engine was unreachable before": {
+			func(a *asked) {
+				a.Connected[1], a.worker().LastReportAt = false, before(40*time.Second)
+				a.state(fleet.InstanceUnreachable, "no complete answer before the scrape's deadline")
+				a.scrapeFails("GET http://10.0.0.1:10151/metrics: dial tcp 10.0.0.1:10151: connect: connection refused")
+			},
+			[]string{"worker_silent"},
+		},
+		"a report is late, and the watch stream is open": {
+			func(a *asked) {
+				a.worker().LastReportAt = before(40 * time.Second)
+				a.failed("connection refused at 10.0.0.1:8000")
+			},
+			[]string{"engine_refused"},
+		},
 		"the engine hangs, which makes the worker's page slow": {
 			func(a *asked) {
 				a.failed("no complete answer before the scrape's deadline")
@@ -665,6 +680,13 @@ func TestConsequences(t *testing.T) {
 		d := examine(a)
 		if diff := cmp.Diff(c.want, ids(d)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if c.want[0] == "worker_stopped" || c.want[0] == "worker_silent" {
+			for _, h := range d.Paths[0].Hops[1:4] {
+				if h.State != wire.HopUnknown {
+					t.Errorf("%s: %s is %s, and nobody looks at the engine", name, h.Hop, h.State)
+				}
+			}
 		}
 		first := slices.IndexFunc(d.Paths[0].Hops, func(h wire.DoctorHop) bool { return h.State == wire.HopBroken })
 		if first < 0 || !slices.Contains(d.Paths[0].Hops[first].Findings, c.want[0]) || d.Findings[0].Hop != d.Paths[0].Hops[first].Hop {

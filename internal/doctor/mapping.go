@@ -129,7 +129,7 @@ func lookMapping(v *view, w *way) hop {
 	f := v.failureOf(in)
 	var h hop
 	switch {
-	case !alive(w.worker):
+	case !v.reports(w.worker):
 		return unknownHop("The worker does not report")
 	case f.reason == reasonUnmapped:
 		seen := f.text
@@ -151,7 +151,11 @@ func lookMapping(v *view, w *way) hop {
 	}
 	v.lookGeneration(&h, w)
 	if h.state != wire.HopBroken && f.reason == "" && w.metric != "" {
+		found := len(h.hits)
 		v.lookMetric(&h, w, runtime, version)
+		if len(h.hits) > found {
+			h.seen += "; " + w.metric + " is not among them"
+		}
 	}
 	for _, s := range v.leftOut[w.key()] {
 		h.hit(seriesLeftOut, subject, fmt.Sprintf("gpustack:runtime_new_series_left_out_total rose by %.0f in the last hour", s.Value), "metric", cmp.Or(s.Labels["metric"], "the engine"))

@@ -127,6 +127,9 @@ func hintOf(text string) string {
 }
 
 func lookPage(v *view, w *way) hop {
+	if !v.reports(w.worker) {
+		return unknownHop("The worker does not report")
+	}
 	in, subject := w.instance, ofInstance(w.instance)
 	f := v.failureOf(in)
 	page, read := v.page(in)
@@ -170,8 +173,6 @@ func lookPage(v *view, w *way) hop {
 		if unreadable > 0 {
 			h.hit(engineUnreadable, subject, "Of "+unreadableNames(page.Metrics), "n", number(float64(unreadable)))
 		}
-	case !alive(w.worker):
-		return unknownHop("The worker does not report")
 	case in.State != fleet.InstanceRunning:
 		return unknownHop("The engine has not answered yet")
 	case page.NotRead != "" || v.Pages[in.ID].NotRead != "":
@@ -186,7 +187,7 @@ func lookPage(v *view, w *way) hop {
 // lookState finds what the worker says of an instance whose page is in order.
 func (v *view) lookState(h *hop, w *way) {
 	in, subject := w.instance, ofInstance(w.instance)
-	if in.State != fleet.InstanceRunning || !alive(w.worker) {
+	if in.State != fleet.InstanceRunning {
 		return
 	}
 	stalled := len(named(v.one[key{in.WorkerID, in.ID}], catalog.InstanceStalled.WireName())) > 0

@@ -135,8 +135,13 @@ func (v *view) ago(t time.Time) time.Duration {
 	return d.Round(time.Minute)
 }
 
-// alive reports whether a worker reports.
+// alive reports whether the inventory has a worker as one that reports.
 func alive(w *fleet.Worker) bool { return w.State == fleet.WorkerReady }
+
+// reports is alive, but for a worker that lately shows no sign of life.
+func (v *view) reports(w *fleet.Worker) bool {
+	return alive(w) && (v.Connected[w.ID] || v.Now.Sub(w.LastReportAt) <= lateReport || v.Now.Sub(w.RegisteredAt) <= lateReport)
+}
 
 func unixTime(seconds float64) time.Time { return time.Unix(0, int64(seconds*1e9)).UTC() }
 

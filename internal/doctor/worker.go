@@ -21,6 +21,9 @@ const (
 // joinTime is how long a worker may take from its registration to its first report and its watch stream.
 const joinTime = 30 * time.Second
 
+// lateReport is two missed reports. Without its stream, a worker as late as that has probably ended, long before its state says so.
+const lateReport = 25 * time.Second
+
 var (
 	workerStopped = &Finding{
 		ID: "worker_stopped", Severity: wire.FindingError, Hop: wire.HopWorker,
@@ -102,13 +105,15 @@ func lookWorker(v *view, w *way) hop {
 	me, subject := w.worker, ofWorker(w.worker)
 	name := []string{"worker", me.Name}
 	switch {
-	case alive(me):
+	case v.reports(me):
 	case me.StateMessage == "worker stopped":
 		return foundHop(workerStopped, subject, "It said that it stops"+v.since(me), name...)
 	case me.LastReportAt.Before(me.RegisteredAt) && v.Now.Sub(me.RegisteredAt) < joinTime:
 		return hop{state: wire.HopWarning, seen: fmt.Sprintf("It joined %s ago and has not reported yet", v.ago(me.RegisteredAt))}
 	case me.LastReportAt.IsZero() || me.LastReportAt.Before(me.RegisteredAt):
 		return foundHop(workerNeverReported, subject, fmt.Sprintf("It joined %s ago", v.ago(me.RegisteredAt)), name...)
+	case alive(me):
+		return foundHop(workerSilent, subject, fmt.Sprintf("Its last report came %s ago, and its watch stream ended", v.ago(me.LastReportAt)), name...)
 	default:
 		return foundHop(workerSilent, subject, fmt.Sprintf("Its last report came %s ago", v.ago(me.LastReportAt)), name...)
 	}

@@ -60,7 +60,7 @@ func lookWorkerPage(v *view, w *way) hop {
 	c, asked := v.Checks[me.ID]
 	var h hop
 	switch {
-	case !alive(me):
+	case !v.reports(me):
 		return unknownHop("The worker does not report")
 	case !asked:
 		h = unknownHop("The worker was not asked for its page")
