@@ -146,7 +146,11 @@ func (p *doctorPage) hops(hops []wire.DoctorHop) {
 		// Colours have no width, so the columns are filled by hand.
 		head := p.screen.Paint(style, before+mark) + strings.Repeat(" ", marginWidth-len(before)-len(mark)) +
 			p.screen.Paint(text, fmt.Sprintf("%-*s", hopWidth, hopName(h.Hop))) + "  " + fmt.Sprintf("%*s", tookWidth, took(h.Seconds)) + "  "
-		p.paragraph(head, marginWidth+hopWidth+tookWidth+4, text, h.Seen)
+		seen := h.Seen
+		if len(h.Findings) > 0 {
+			seen += " (" + strings.Join(h.Findings, ", ") + ")"
+		}
+		p.paragraph(head, marginWidth+hopWidth+tookWidth+4, text, seen)
 	}
 }
 

@@ -69,7 +69,7 @@ WARNING  worker_version  worker gpu-1
 The way of instance llama-0 on worker gpu-1
   ok  worker          3 ms  reported 3 s ago
 > x   endpoint              dial tcp 10.0.0.7:8000: connect: connection refused,
-                            for the last 12 minutes
+                            for the last 12 minutes (engine_refused)
   ?   page                  there is none
   !   worker page    5.0 s  slow
   x   storage               no samples
