@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ var endpointFindings = []*Finding{
 	endpointFinding(reasonNotFound, "{url} has no metrics page", "Look whether the URL is the engine's. Some engines have the page at another path: add path= to --engine."),
 	endpointFinding(reasonHTTPStatus, "{url} answers with an error", "Read the engine's log. Look whether the URL is the engine's and not that of a proxy."),
 	endpointFinding(reasonEnded, "the engine's process ended", "Start it again. Its log, or that of its container, says why it ended. The instance leaves the inventory after --engine-retention."),
-	engineNotFound, engineStartsLong,
+	engineNotFound, engineStartsLong, engineRestarts,
 }
 
 var (
@@ -65,6 +66,12 @@ var (
 		What: "the engine has been starting for {time}",
 		Do:   "Read the engine's log: it may be downloading or compiling, or hang. Its metrics come when it answers.",
 		Docs: "discovery.md#states",
+	}
+	engineRestarts = &Finding{
+		ID: "engine_restarts", Severity: wire.FindingWarning, Hop: wire.HopEndpoint, After: byWorker,
+		What: "the engine was restarted {n} times within the last hour",
+		Do:   "Read the engine's log, or that of its container, from before a restart: it says why the engine ended. Samples have a gap at each restart.",
+		Docs: "discovery.md#restarts-starts-stalls",
 	}
 )
 
@@ -150,7 +157,7 @@ func classify(text string) string {
 		return reasonRefused
 	case has("cannot be resolved"):
 		return reasonDNS
-	case has("in time", "before the scrape's deadline", "deadline exceeded"):
+	case has("in time", "before the scrape's deadline", "deadline exceeded", "was not complete after"):
 		return reasonTimeout
 	case has("speaks TLS", "not speak TLS", "TLS certificate"):
 		return reasonTLS
@@ -173,6 +180,15 @@ func answeredStatus(text string) bool {
 }
 
 func lookEndpoint(v *view, w *way) hop {
+	h := lookAnswer(v, w)
+	in := w.instance
+	for _, s := range v.restarts[key{in.WorkerID, in.ID}] {
+		h.hit(engineRestarts, ofInstance(in), "The last restart was at "+in.LastRestartAt.UTC().Format(time.RFC3339), "n", number(math.Round(s.Value)))
+	}
+	return h
+}
+
+func lookAnswer(v *view, w *way) hop {
 	in, subject := w.instance, ofInstance(w.instance)
 	url := fleet.BareURL(in.URL)
 	page, asked := v.Pages[in.ID]

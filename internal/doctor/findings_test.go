@@ -110,12 +110,19 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.state(fleet.InstanceStarting, ""); a.instance().Since = before(5 * time.Minute) },
 	},
 
+	"engine_restarts": {
+		func(a *asked) { a.answer(queryRestarts, sample(1, 1, 7)) },
+		func(a *asked) { a.answer(queryRestarts, sample(1, 9, 7)) },
+	},
+
 	"engine_not_metrics": {
 		func(a *asked) { a.failed("answered with HTML: is the URL the engine's?") },
 		func(a *asked) { a.failed("answered 503 Service Unavailable") },
 	},
 	"engine_page_too_large": {
-		func(a *asked) { a.failed("page is too large: 64 MiB") },
+		func(a *asked) {
+			a.failed("answered with a page of more than 16 MiB: is the URL the engine's? A page of an engine has at most some MiB")
+		},
 		func(a *asked) { a.failed("answered with too large headers: is the URL the engine's?") },
 	},
 	"engine_empty_page": {

@@ -13,9 +13,10 @@ import (
 // What the worker knows of the engine comes before what is to be done with any engine.
 func TestHintsOfEngines(t *testing.T) {
 	for message, want := range map[string]string{
-		"answered 404 Not Found: is the URL the engine's? SGLang serves metrics only when it is started with --enable-metrics": "SGLang serves metrics only when it is started with --enable-metrics. Look whether",
-		"answered 404 Not Found: is the URL the engine's?":                                                                     "Look whether",
-		"its metrics page has no metrics of SGLang: start SGLang with --enable-metrics":                                        "Start SGLang with --enable-metrics. ",
+		"answered 404 Not Found: is the URL the engine's? SGLang serves metrics only when it is started with --enable-metrics":     "SGLang serves metrics only when it is started with --enable-metrics. Look whether",
+		"answered 404 Not Found: is the URL the engine's?":                                                                         "Look whether",
+		"answered with a redirect to another host, sso.example, which is not followed: declare that address if it is the engine's": "Declare that address if it is the engine's. Look whether",
+		"its metrics page has no metrics of SGLang: start SGLang with --enable-metrics":                                            "Start SGLang with --enable-metrics. ",
 	} {
 		a := healthy(t)
 		if strings.HasPrefix(message, "answered") {

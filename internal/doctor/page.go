@@ -24,7 +24,7 @@ var (
 	enginePageTooLarge = &Finding{
 		ID: "engine_page_too_large", Severity: wire.FindingError, Hop: wire.HopPage, After: byEndpoint,
 		What: "the engine's page is larger than the worker reads",
-		Do:   "Look which metric has so many series: http://WORKER:10151/metrics/raw. A label with a value for each request is usually the cause; turn it off in the engine.",
+		Do:   "Look which metric has so many series: curl {url} on the machine of {worker}. A label with a value for each request is usually the cause; turn it off in the engine. If it is no metrics page at all, correct the URL.",
 		Docs: "engines.md#bounds",
 	}
 	engineEmptyPage = &Finding{
@@ -99,10 +99,15 @@ func beginning(name string) string {
 	return name
 }
 
+func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+
 // hintOf returns what the worker's text says to do, as a sentence.
 func hintOf(text string) string {
 	if _, rest, ok := strings.Cut(text, "is the URL the engine's? "); ok && strings.Contains(text, "answered 404") {
 		return strings.TrimSuffix(rest, ".") + "."
+	}
+	if _, rest, ok := strings.Cut(text, "which is not followed: "); ok && rest != "" {
+		return upper(rest) + "."
 	}
 	for _, start := range []string{"its metrics page is empty: ", "its metrics page has no metrics of "} {
 		_, rest, ok := strings.Cut(text, start)
@@ -119,7 +124,7 @@ func hintOf(text string) string {
 		case rest == "", strings.HasSuffix(rest, "?"):
 			return ""
 		case strings.HasPrefix(rest, "start "), strings.HasPrefix(rest, "declare "):
-			rest = strings.ToUpper(rest[:1]) + rest[1:]
+			rest = upper(rest)
 		}
 		return rest + "."
 	}
@@ -139,10 +144,10 @@ func lookPage(v *view, w *way) hop {
 	switch f.reason {
 	case reasonNotMetrics:
 		of := engineNotMetrics
-		if strings.Contains(f.text, "too large") && !strings.Contains(f.text, "headers") {
+		if strings.Contains(f.text, "a page of more than") {
 			of = enginePageTooLarge
 		}
-		h.hit(of, subject, f.text, "url", url)
+		h.hit(of, subject, f.text, "url", url, "worker", w.worker.Name).first = hintOf(f.text)
 		return h
 	case reasonEmpty:
 		h.hit(engineEmptyPage, subject, h.seen).first = hintOf(f.text)

@@ -23,6 +23,7 @@ const (
 	queryCounted    = "counted"     // what was left out since the worker was started
 	queryLeftOut    = "left_out"    // new series that were left out in the last hour
 	queryDropped    = "dropped"     // samples that were dropped in the last hour
+	queryRestarts   = "restarts"    // of engines in the last hour, where there were many
 	queryServerInfo = "server_info" // whether the server is scraped
 	queryServer     = "server"      // what the server refused in the last minutes
 	queryHead       = "head"        // series in memory, and how many there may be
@@ -33,6 +34,9 @@ const (
 
 // A query is dear with a selection over a day, so it is only made for few workers.
 const fewWorkers = 16
+
+// manyRestarts is how many restarts within an hour are no longer told of as planned ones.
+const manyRestarts = 3
 
 // recently is how long ago something may have been refused to be told.
 const recently = 10 * time.Minute
@@ -55,22 +59,26 @@ func expressions(workers []int64, metric string, server bool) map[string]string 
 		return `{__name__=~"` + strings.Join(names, "|") + `"` + only + `}`
 	}
 	present := named(catalog.RuntimeScrapeSuccess, catalog.WorkerNodeUptime)
+	// An instance that shares its page with others has no runtime_scrape_success of its own, so what every instance has is asked for, too.
+	each := catalog.InstanceTransitions.WireName() + `{from="starting", to="running"` + only + `}`
 	const hour = "[1h]"
+	restarted := catalog.InstanceTransitions.WireName() + `{reason="restarted"` + only + `}` + hour
 	out := map[string]string{
 		queryClock:      "time()",
 		queryServerInfo: "count(" + catalog.Cluster.WireName() + ")",
-		queryStored:     "timestamp(" + present + ")",
+		queryStored:     "timestamp(" + present + ") or timestamp(" + each + ")",
 		queryZero:       named(catalog.RuntimeScrapeSuccess, catalog.CollectorSuccess, catalog.GPUDriverResponsive) + " == 0",
 		queryOne:        named(catalog.InstanceNoMetrics, catalog.InstanceStalled) + " == 1",
 		queryCounted:    named(catalog.DiscoverySkipped, catalog.UnreportedInstances) + " > 0",
 		queryLeftOut:    "sum by (worker_id, model_instance_id, metric) (increase(" + named(catalog.RuntimeNewLeftOut) + hour + ")) > 0",
 		queryDropped:    "sum by (worker_id, model_instance_id, reason) (increase(" + named(catalog.RuntimeDropped) + hour + ")) > 0",
 	}
+	out[queryRestarts] = fmt.Sprintf("sum by (worker_id, model_instance_id) (increase(%s)) >= %d", restarted, manyRestarts)
 	for name, expr := range variableQueries() {
 		out[queryVariable+name] = expr
 	}
 	if only != "" {
-		out[queryEver] = "max_over_time(timestamp(" + present + ")[1d:1m])"
+		out[queryEver] = "max_over_time(timestamp(" + present + ")[1d:1m]) or max_over_time(timestamp(" + each + ")[1d:1m])"
 		out[queryRenamed] = "group by (worker_id, model_instance_id, model_name) (last_over_time(" + named(catalog.RuntimeScrapeSuccess) + "[1d:1m]))"
 	}
 	if metric != "" {

@@ -13,16 +13,17 @@ import (
 // view is the evidence with what rules look up.
 type view struct {
 	*Evidence
-	stored  map[key]float64 // Unix time of the newest sample
-	ever    map[key]float64
-	zero    map[key][]Sample
-	one     map[key][]Sample
-	counted map[key][]Sample
-	leftOut map[key][]Sample
-	dropped map[key][]Sample
-	metric  map[key][]Sample
-	renamed map[key][]Sample
-	lists   []listing
+	stored   map[key]float64 // Unix time of the newest sample
+	ever     map[key]float64
+	zero     map[key][]Sample
+	one      map[key][]Sample
+	counted  map[key][]Sample
+	leftOut  map[key][]Sample
+	dropped  map[key][]Sample
+	metric   map[key][]Sample
+	renamed  map[key][]Sample
+	restarts map[key][]Sample
+	lists    []listing
 	// latest is the instance of each worker whose state began last by the worker's clock.
 	latest map[int64]*fleet.Instance
 }
@@ -63,7 +64,7 @@ func newView(e *Evidence) *view {
 	v := &view{Evidence: e, stored: newest(e.Answers[queryStored]), ever: newest(e.Answers[queryEver])}
 	for name, to := range map[string]*map[key][]Sample{
 		queryZero: &v.zero, queryOne: &v.one, queryCounted: &v.counted, queryLeftOut: &v.leftOut, queryDropped: &v.dropped, queryMetric: &v.metric,
-		queryRenamed: &v.renamed,
+		queryRenamed: &v.renamed, queryRestarts: &v.restarts,
 	} {
 		*to = byKey(e.Answers[name])
 	}
