@@ -1,1 +1,0 @@
-export{t as heatmap}from"./heatmap-BHIGDgvT.js";

@@ -1,0 +1,1 @@
+export{t as heatmap}from"./heatmap-Cxb_Y3OD.js";

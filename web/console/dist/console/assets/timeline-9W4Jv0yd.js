@@ -1,1 +1,0 @@
-export{t as stateTimeline}from"./timeline-CPdOl_MP.js";

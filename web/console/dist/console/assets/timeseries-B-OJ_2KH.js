@@ -1,1 +1,0 @@
-export{t as timeseries}from"./timeseries-CNp5qUSk.js";

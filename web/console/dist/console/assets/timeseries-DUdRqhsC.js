@@ -1,0 +1,1 @@
+export{t as timeseries}from"./timeseries-C7nzd_uu.js";
