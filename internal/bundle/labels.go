@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
 )
 
 // valueCheck says which values of a label stay.
@@ -20,6 +22,7 @@ const (
 	named                      // of a GPU that has a maker's word in it, or an operating system
 	kernel                     // a release of Linux
 	mounted                    // a mount point that every machine has
+	machine                    // an architecture
 )
 
 // labelChecks are the labels of which some values stay, those of our own metrics and of engines.
@@ -38,7 +41,7 @@ var labelChecks = map[string]valueCheck{
 	"finish_reason": word, "priority": word, "cache": word, "cache_type": word, "memory_type": word, "engine_type": word, "stage": word, "fstype": word,
 	"format": word, "component": word, "slice": word, "pd_mode": word, "connector": word, "proxy_mode": word, "scheme": word, "ready": word,
 	"link": word, "link_type": word, "link_layer": word, "clock": word, "share": word, "resource": word, "needed": word, "event_type": word, "cause": word,
-	"worker_type": word, "kv_counted_role": word, "architecture": word, "fan": integer, "gpu_instance": integer, "compute_instance": integer,
+	"worker_type": word, "kv_counted_role": word, "architecture": machine, "fan": integer, "gpu_instance": integer, "compute_instance": integer,
 	"label": word, "dtype": word, "cache_dtype": word, "quantization": word,
 
 	"version": semantic, "runtime_version": semantic, "goversion": semantic, "driver_version": semantic, "firmware_version": semantic,
@@ -61,6 +64,7 @@ var valueKinds = map[string]string{
 
 var (
 	shortInteger = regexp.MustCompile(`^-?[0-9]{1,6}$`)
+	majorVersion = regexp.MustCompile(`^[0-9]{1,3}$`)
 	deviceName   = regexp.MustCompile(`^(?:[shv]d[a-z]{1,2}[0-9]{0,3}|nvme[0-9]{1,3}(?:n[0-9]{1,3}(?:p[0-9]{1,3})?)?|(?:md|dm-|loop|eth|ib|bond|team|docker|br)[0-9]{1,3}|en[ops][a-f0-9]{1,4}(?:[sfdn][a-z0-9]{1,4}){0,3}|mlx[45]_[0-9]{1,3}|lo|cpu|mem|[0-9]{1,3})$`)
 	// A part of a GPU's name: H100, 80GB, HBM3, SXM4, MI300X, 910B3, S4000.
 	productPart = regexp.MustCompile(`^(?:[A-Z]{1,4}[0-9]{1,4}[A-Z]{0,3}|[0-9]{1,4}(?:GB|G|[A-Z][0-9]?)?|HBM[0-9][a-z]?)$`)
@@ -76,15 +80,27 @@ var productWords = []string{
 	"generation", "laptop", "graphics", "oam", "simulated", "mig", "grid", "fake", "hbm", "series",
 }
 
-// Label returns what becomes of the value of a label.
+// systems are the names of operating systems as their /etc/os-release has them, besides distributions.
+var systems = []string{
+	"Linux", "Debian GNU/Linux", "Red Hat Enterprise Linux", "Red Hat Enterprise Linux Server", "CentOS Linux", "CentOS Stream", "Rocky Linux", "Fedora Linux", "Alpine Linux",
+	"Amazon Linux", "Oracle Linux Server", "Arch Linux", "Kylin Linux Advanced Server", "Anolis OS",
+}
+
+var architectures = []string{"x86_64", "amd64", "aarch64", "arm64", "riscv64", "loongarch64", "ppc64le", "s390x"}
+
+// Label returns what becomes of the value of a label. Of a version with the name of a build, such as 0.11.1+gabcdef0, the version stays.
 func (r *Redactor) Label(name, value string) string {
 	check, listed := labelChecks[name]
-	if value == "" || listed && r.kinds[value] == "" && r.stayingValue(check, value) {
+	listed = listed && r.kinds[value] == ""
+	if value == "" || listed && r.stayingValue(check, value) {
 		return value
 	}
 	kind := valueKinds[name]
 	if kind == "" {
 		kind = Value
+	}
+	if i := strings.IndexAny(value, "+-"); listed && check == semantic && i > 0 && r.kinds[value[:i]] == "" && isVersion(value[:i]) {
+		return value[:i+1] + r.Hash(kind, value)
 	}
 	return r.Hash(kind, value)
 }
@@ -98,7 +114,7 @@ func (r *Redactor) stayingValue(check valueCheck, value string) bool {
 	case word:
 		return shortInteger.MatchString(value) || r.word(value)
 	case semantic:
-		return isVersion(value) || r.word(value)
+		return isVersion(value) || majorVersion.MatchString(value) || value == buildinfo.Get().Version || r.word(value)
 	case metric:
 		return r.stays[value] || r.word(value)
 	case device:
@@ -106,9 +122,11 @@ func (r *Redactor) stayingValue(check valueCheck, value string) bool {
 	case product:
 		return isProduct(value, true)
 	case named:
-		return isProduct(value, false) || value == "Linux" || slices.Contains(distributions, strings.ToLower(value))
+		return isProduct(value, false) || slices.Contains(systems, value) || slices.Contains(distributions, strings.ToLower(value))
 	case kernel:
 		return kernelForm.MatchString(value)
+	case machine:
+		return slices.Contains(architectures, value)
 	case mounted:
 		return slices.Contains([]string{"/", "/boot", "/boot/efi", "/home", "/var", "/tmp", "/opt", "/data", "/mnt"}, value)
 	}

@@ -123,6 +123,7 @@ var (
 	timestamp   = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2}))?$`)
 	hostPort    = regexp.MustCompile(`^([^:/@]+):([0-9]{1,5})$`)
 	flagName    = regexp.MustCompile(`^--?[a-z]+(?:[.-][a-z]+)*$`)
+	shortFlag   = regexp.MustCompile(`^-[a-zA-Z]$`)
 )
 
 // isVersion reports whether s is a version; an IP address is none.
@@ -240,7 +241,7 @@ func (r *Redactor) token(t string) string {
 		if r.word(core) || plainNumber.MatchString(core) || plainNumber.MatchString(core+after) || isVersion(core) || timestamp.MatchString(core) {
 			return t
 		}
-		if flagName.MatchString(core) && r.flag(core) {
+		if shortFlag.MatchString(core) || flagName.MatchString(core) && r.flag(core) {
 			return t
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -42,6 +43,7 @@ func TestText(t *testing.T) {
 		{"Zaphod's engine", "text-X's engine"},
 		{"the worker's clock, 'zaphod' and `zaphod x`", "the worker's clock, 'text-X' and `text-X`"},
 		{`an open "quotation with all that follows`, `an open "text-X"`},
+		{"ixsmi -q -x: killed", ""},
 		{"give --token-file FILE or --engine=zaphod", "give --token-file FILE or --engine=text-X"},
 		{"gpustack:x_total and gpustack:zaphod_total", "gpustack:x_total and text-X"},
 		{"a\x1bb\nc", "a b c"},
@@ -105,10 +107,35 @@ func TestLabelValues(t *testing.T) {
 		{"name", "Linux", "Linux"},
 		{"version", "v0.0.0-20260102030405-0123456789ab", "v0.0.0-20260102030405-0123456789ab"},
 		{"version", "v1.2.3-0.20260102030405-0123456789ab+dirty", "v1.2.3-0.20260102030405-0123456789ab+dirty"},
-		{"version", "v1.2.3-zaphod", "value-X"},
+		{"version", "v1.2.3-zaphod", "v1.2.3-value-X"},
 	} {
 		if got := shown(r.Label(tt.label, tt.value)); got != tt.want {
 			t.Errorf("%s=%s: got %s, want %s", tt.label, tt.value, got, tt.want)
+		}
+	}
+}
+
+func TestLabel(t *testing.T) {
+	own := buildinfo.Get().Version
+	r := NewRedactor([]Name{{Worker, "7.8.9"}, {Worker, "x86_64"}}, nil)
+	for _, tt := range [][3]string{
+		{"version", "0.11.0", "0.11.0"},
+		{"version", "12", "12"},
+		{"version", own, own},
+		{"runtime_version", "0.11.1rc2.dev125+g1a2b3c4d5.cu129", "0.11.1rc2.dev125+value-X"},
+		{"version", "10.0.0.7+zaphod", "value-X"},
+		{"version", "7.8.9+zaphod", "value-X"},
+		{"version", "zaphod-1.2.3", "value-X"},
+		{"path", "0.11.1+zaphod", "path-X"},
+		{"architecture", "aarch64", "aarch64"},
+		{"architecture", "x86_64", "worker-X"},
+		{"architecture", "zaphod", "value-X"},
+		{"name", "Debian GNU/Linux", "Debian GNU/Linux"},
+		{"name", "Ubuntu", "Ubuntu"},
+		{"name", "Zaphod GNU/Linux", "value-X"},
+	} {
+		if got := shown(r.Label(tt[0], tt[1])); got != tt[2] {
+			t.Errorf("%s=%q: %s, want %s", tt[0], tt[1], got, tt[2])
 		}
 	}
 }
