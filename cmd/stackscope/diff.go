@@ -67,8 +67,8 @@ func (c *mappingDiff) Run(e *command.Env) error {
 		return err
 	}
 	added, removed, changed := countKinds(differences)
-	return fmt.Errorf("%s and %s differ in %s: %d only in the second (added), %d only in the first (removed), %d changed",
-		a.name, b.name, count(len(differences), "place"), added, removed, changed)
+	return fmt.Errorf("the documents differ in %s: %d only in the second (added), %d only in the first (removed), %d changed",
+		count(len(differences), "place"), added, removed, changed)
 }
 
 func countKinds(differences []mapping.Difference) (added, removed, changed int) {

@@ -29,6 +29,9 @@ const (
 // writeBundle writes a server's bundle to a new file that only this user may read, and prints what is in it. The file is there when it is
 // whole.
 func writeBundle(e *command.Env, cl *client.Client, path string) (err error) {
+	if path == "-" {
+		return errors.New("--bundle -: give a file; standard output gets the list of what is in it (./- is a file)")
+	}
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("--bundle %s: the file is there already and is not overwritten: give another name", path)
 	}

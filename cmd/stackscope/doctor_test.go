@@ -287,6 +287,10 @@ func TestWriteBundle(t *testing.T) {
 	if _, errs, code = runDoctor(t, c); code != 1 || !strings.Contains(errs, "no such file or directory") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
+	c.Bundle = "-"
+	if _, errs, code = runDoctor(t, c); code != 1 || !strings.Contains(errs, "--bundle -: give a file") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
 	if err := appear(path, path); err == nil {
 		t.Error("a file is replaced")
 	}

@@ -76,6 +76,8 @@ func (c *mappingDryRun) choose(e *command.Env) (func(*client.Client) (wire.Mappi
 		return nil, errors.New("give one of a document, --default and --restore N")
 	case err != nil:
 		return nil, err
+	case badTimeout(c.Timeout) != nil:
+		return nil, badTimeout(c.Timeout)
 	case c.Merge && (isGeneration || c.File == ""):
 		return nil, errors.New("--merge is for a document in a file")
 	}

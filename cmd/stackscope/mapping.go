@@ -70,8 +70,8 @@ type mappingCmd struct {
 func (*mappingCmd) Help() string {
 	return `The mapping says which native metric of an engine becomes which unified metric. To change it:
 
-  stackscope mapping unmapped --yaml > my.yaml       begin with what is not mapped yet, or with an empty file:
-                                                     "extends: default" adds to the built-in document and overrides its entries
+  stackscope mapping unmapped --yaml > my.yaml       begin with what is not mapped yet. Its line "extends: default" adds to
+                                                     the built-in document; a document without it replaces all of that one
   stackscope mapping check my.yaml                   find all faults, without a server
   stackscope mapping translate INSTANCE --mapping my.yaml --explain
                                                      see what becomes of each metric of an engine
@@ -136,7 +136,14 @@ type faultsError struct {
 }
 
 func (f *faultsError) Error() string {
-	return fmt.Sprintf("%s has %s", f.path, count(len(f.faults), "fault"))
+	return fmt.Sprintf("%s has %s", f.name(), count(len(f.faults), "fault"))
+}
+
+func (f *faultsError) name() string {
+	if f.path == "-" {
+		return "standard input"
+	}
+	return f.path
 }
 
 // printFaults prints the faults of a faultsError in the order of their lines, as compilers do: FILE:LINE: POINTER: DETAIL.
@@ -147,7 +154,7 @@ func printFaults(e *command.Env, err error) error {
 	}
 	slices.SortStableFunc(f.faults, func(a, b wire.Fault) int { return cmp.Compare(a.Line, b.Line) })
 	for _, fault := range f.faults {
-		at := f.path
+		at := f.name()
 		if fault.Line > 0 {
 			at += ":" + strconv.Itoa(fault.Line)
 		}

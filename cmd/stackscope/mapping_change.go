@@ -121,12 +121,20 @@ func maybeMade(err error) bool {
 
 func (f *changeFlags) check() error {
 	switch {
-	case f.Timeout < time.Second || f.Timeout > time.Minute:
-		return fmt.Errorf("--timeout %s: give 1s to 1m", f.Timeout)
+	case badTimeout(f.Timeout) != nil:
+		return badTimeout(f.Timeout)
 	case len(f.Author) > maxAuthor || strings.ContainsFunc(f.Author, unicode.IsControl):
 		return fmt.Errorf("--author: give at most %d bytes without control characters", maxAuthor)
 	case f.Comment != nil && (len(*f.Comment) > maxComment || strings.ContainsFunc(*f.Comment, unicode.IsControl)):
 		return fmt.Errorf("--comment: give one line of at most %d bytes without control characters", maxComment)
+	}
+	return nil
+}
+
+// badTimeout returns the error of a timeout that servers refuse.
+func badTimeout(d time.Duration) error {
+	if d < time.Second || d > time.Minute {
+		return fmt.Errorf("--timeout %s: give 1s to 1m", d)
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func TestHistory(t *testing.T) {
 
 	// Both sides of a difference are whole documents, whatever they extend.
 	f.must(1, []string{"mapping", "diff", "@1", "@active"}, "--- generation 1\n+++ generation 4, which is active\n",
-		`changed /gpustack_metrics/gpustack:num_requests_running/description: "Running." -> "Requests that the engine is computing."`, "differ in 1 place")
+		`changed /gpustack_metrics/gpustack:num_requests_running/description: "Running." -> "Requests that the engine is computing."`, "the documents differ in 1 place")
 	f.must(0, []string{"mapping", "diff", "@1", "@3"})
 	f.must(0, []string{"mapping", "diff", "@2", doc})
 	f.must(0, []string{"mapping", "diff", "@default"})

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -24,6 +26,9 @@ func (*mappingSet) Help() string { return changeHelp }
 
 func (c *mappingSet) Run(e *command.Env) error {
 	doc, data, err := readPosted(e, c.File, c.Merge)
+	if _, isGeneration, _ := generation(c.File); isGeneration && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no file %s; `stackscope mapping restore` activates an earlier document", c.File)
+	}
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,8 @@ func TestSetRefusesWithoutTerminal(t *testing.T) {
 		t.Errorf("%+v", run)
 	}
 	f.must(0, []string{"mapping", "dry-run", "--default"})
+	f.must(1, []string{"mapping", "dry-run", doc, "--timeout", "99m"}, "--timeout 1h39m0s: give 1s to 1m")
+	f.must(1, []string{"mapping", "set", "@1"}, "there is no file @1; `stackscope mapping restore` activates an earlier document")
 	f.must(0, []string{"mapping", "dry-run", "@active"}, "the document is the active one")
 	f.must(0, []string{"mapping", "dry-run", doc, "--merge"}, "0 removed")
 	f.must(0, []string{"mapping", "set", doc, "--merge"}, "generation 1 is active, sent to 1 worker\n`stackscope mapping restore 0` goes back")
