@@ -114,7 +114,7 @@ func (r *Redactor) Inventory(s *fleet.Snapshot) []byte {
 		w := &s.Workers[i]
 		f.Workers = append(f.Workers, workerRow{
 			w.ID, w.ClusterID, r.Hash(Worker, w.Name), r.host(w.Address), w.MetricsPort, r.Label("state", string(w.MetricsScheme)), r.Label("state", string(w.ProxyMode)),
-			r.Label("state", string(w.State)), r.Text(w.StateMessage), w.Since, r.Label("version", w.Version), w.AppliedGeneration, w.RegisteredAt, w.LastReportAt, len(w.Labels),
+			r.Label("state", string(w.State)), r.Text(w.StateMessage), w.Since, r.build(w.Version), w.AppliedGeneration, w.RegisteredAt, w.LastReportAt, len(w.Labels),
 		})
 	}
 	for i := range s.Models {

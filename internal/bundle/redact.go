@@ -272,8 +272,11 @@ func (r *Redactor) token(t string) string {
 	return r.Hash(Text, core) + after
 }
 
-// flag reports whether every part of a flag's name is a word.
+// flag reports whether a flag's name is one of the programs', or every part of it is a word.
 func (r *Redactor) flag(name string) bool {
+	if bare, ok := strings.CutPrefix(name, "--"); ok && vocabulary()[bare] {
+		return true // also where a part of it is somebody's name, such as root
+	}
 	for part := range strings.FieldsFuncSeq(name, func(c rune) bool { return c == '-' || c == '.' }) {
 		if !r.word(part) {
 			return false

@@ -58,6 +58,20 @@ func TestText(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", tt[0], got, want)
 		}
 	}
+	for _, version := range []string{"v0.0.0-20260101120000-0123456789ab", "v0.0.0-20260101120000-0123456789ab+dirty", "v0.3.0-12-g0123abc", "v0.3.0-12-g0123abc-dirty", "0123abcd", "v1.2.3", "dev"} {
+		if got := r.build(version); got != version {
+			t.Errorf("of a worker's version %s there is %s", version, got)
+		}
+	}
+	for _, version := range []string{"zaphod", "v1.2.3-zaphod", "v0.3.0-12-gzaphod0", "0123abcd0123abcd0123abcd", "12345678"} {
+		if got := shown(r.build(version)); got != "value-X" {
+			t.Errorf("of a worker's version %s there is %s", version, got)
+		}
+	}
+	owned := NewRedactor([]Name{{User, "root"}, {User, "zaphod"}}, nil)
+	if got := shown(string(owned.Settings([]wire.Setting{{Flag: "--host-root", Value: "/", Source: "default"}, {Flag: "--host-zaphod", Value: "true", Source: "flag"}}))); got != "--host-root=/  (default)\n--text-X=true  (flag)\n" {
+		t.Error(got)
+	}
 	if a, b := r.Text("zaphod"), r.Hash(User, "zaphod"); a[len("text"):] != b[len("user"):] {
 		t.Errorf("%s and %s", a, b)
 	}

@@ -28,7 +28,7 @@ func (r *Redactor) Versions(s *fleet.Snapshot) []byte {
 	fmt.Fprintf(&b, "server: %s, revision %s, %s %s/%s, %d CPUs\n", build.Version, build.Revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	fmt.Fprintf(&b, "kernel: %s\n", r.kernel(readLine("/proc/sys/kernel/osrelease")))
 	fmt.Fprintf(&b, "system: %s\n", r.distribution(readLine("/etc/os-release")))
-	count(&b, "worker version", len(s.Workers), func(i int) string { return r.Label("version", s.Workers[i].Version) })
+	count(&b, "worker version", len(s.Workers), func(i int) string { return r.build(s.Workers[i].Version) })
 	count(&b, "engine", len(s.Instances), func(i int) string {
 		in := &s.Instances[i]
 		return cmp.Or(r.Label("runtime", in.Runtime), fleet.Unknown) + " " + cmp.Or(r.Label("version", in.RuntimeVersion), fleet.Unknown)
@@ -39,6 +39,17 @@ func (r *Redactor) Versions(s *fleet.Snapshot) []byte {
 			cmp.Or(r.Label("driver_version", g.Driver), fleet.Unknown), cmp.Or(r.Label("firmware_version", g.Firmware), fleet.Unknown))
 	})
 	return []byte(b.String())
+}
+
+// buildForm is a version as go build and git describe give it to builds between two releases.
+var buildForm = regexp.MustCompile(`^(?:v[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}-(?:0\.|[a-z]{2,5}\.0\.)?[0-9]{14}-[0-9a-f]{12}|(?:v[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}-[0-9]{1,5}-g)?[0-9a-f]{7,12})(?:[-+]dirty)?$`)
+
+// build returns the version of a stackscope program.
+func (r *Redactor) build(version string) string {
+	if buildForm.MatchString(version) && strings.ContainsAny(version, "abcdef") { // digits alone may say who somebody is
+		return version
+	}
+	return r.Label("version", version)
 }
 
 // count writes how often each text is there.
