@@ -12,7 +12,7 @@ import { answer as check, isFirst, stateOf, type Answer } from "./answer";
 import { Ask } from "./ask";
 import { Finding, Words } from "./finding";
 import { Paths } from "./paths";
-import { askedIn, commandOf, kindIn, nameIn, queryOf, type Asked } from "./subject";
+import { askedIn, bundleCommand, commandOf, kindIn, nameIn, queryOf, type Asked } from "./subject";
 import { asText, marks, proposedIn, secondsOf, sentence, stateName } from "./words";
 
 interface Got {
@@ -60,7 +60,7 @@ export default function Page({ place }: PageProps) {
         <h2>{d.command}</h2>
         <Command text={command} />
         <p class="f-dim">{d.bundle}</p>
-        <Command text="stackscope doctor --bundle stackscope-bundle.tar.gz" />
+        <Command text={bundleCommand(location.origin)} />
       </section>
     </div>
   );

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { askAbout, askedIn, askText, commandOf, kindIn, mostSuggested, nameIn, queryOf, quote, suggest, type Named } from "./subject";
+import { askAbout, askedIn, askText, bundleCommand, commandOf, kindIn, mostSuggested, nameIn, queryOf, quote, suggest, type Named } from "./subject";
 
 const named = (kind: Named["kind"], name: string, id = 1): Named => ({ kind, name, id, where: "" });
 const all = [named("instance", "chat-1"), named("instance", "my-chat"), named("model", "chat"), named("worker", "gpu-chat"), named("instance", "two", 7), named("instance", "two", 8)];
@@ -33,6 +33,9 @@ test.each([
 });
 
 test("parameters of others are left out", () => expect(askedIn(new URLSearchParams("?x=1&instance=%20&model=m"))).toEqual({ model: "m" }));
+
+test("the command for a bug report names its server", () =>
+  expect(bundleCommand("http://127.0.0.1:8081")).toBe("stackscope doctor --server-url http://127.0.0.1:8081 --bundle stackscope-bundle.tar.gz"));
 
 test("the command names its server", () => expect(commandOf({}, "https://gpu.example:8443")).toBe("stackscope doctor --server-url https://gpu.example:8443"));
 

@@ -84,6 +84,11 @@ export function commandOf(asked: Asked, server: string): string {
   return words.join(" ");
 }
 
+/** The command that makes a file for a bug report of a server. */
+export function bundleCommand(server: string): string {
+  return commandOf({}, server) + " --bundle stackscope-bundle.tar.gz";
+}
+
 /** A word as a shell takes it. */
 export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) && !word.startsWith("-") ? word : `'${word.replaceAll("'", `'\\''`)}'`;
