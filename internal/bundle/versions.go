@@ -41,8 +41,8 @@ func (r *Redactor) Versions(s *fleet.Snapshot) []byte {
 	return []byte(b.String())
 }
 
-// buildForm is a version as go build and git describe give it to builds between two releases.
-var buildForm = regexp.MustCompile(`^(?:v[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}-(?:0\.|[a-z]{2,5}\.0\.)?[0-9]{14}-[0-9a-f]{12}|(?:v[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}-[0-9]{1,5}-g)?[0-9a-f]{7,12})(?:[-+]dirty)?$`)
+// buildForm is a version as git describe gives it to builds of a checkout.
+var buildForm = regexp.MustCompile(`^(?:v[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}-[0-9]{1,5}-g)?[0-9a-f]{7,12}(?:-dirty)?$`)
 
 // build returns the version of a stackscope program.
 func (r *Redactor) build(version string) string {
