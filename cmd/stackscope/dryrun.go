@@ -20,7 +20,7 @@ type mappingDryRun struct {
 	Default bool              `help:"Try the built-in document."`
 	Restore *generationNumber `help:"Try the document of an earlier generation." placeholder:"N"`
 	Timeout time.Duration     `help:"How long to wait for workers, 1s to 1m." default:"10s" placeholder:"DURATION"`
-	Verbose bool              `short:"v" help:"Print all metrics that vanish by the documents alone, and not only the first ones."`
+	Verbose bool              `short:"v" help:"Print all metrics that vanish by the documents alone."`
 	JSON    bool              `help:"Print JSON."`
 }
 
@@ -53,7 +53,7 @@ func (c *mappingDryRun) Run(e *command.Env) error {
 		err = json.NewEncoder(e.Stdout).Encode(run)
 	} else if err = printDryRun(e.Stdout, &run); err == nil && len(lost.Documents) > 0 {
 		fmt.Fprintln(e.Stdout)
-		err = (&vanishing{Documents: lost.Documents}).print(e.Stdout, c.Verbose)
+		err = (&vanishing{Documents: lost.Documents, told: lost.Series > 0}).print(e.Stdout, c.Verbose)
 	}
 	if err == nil && run.Removed > 0 {
 		fmt.Fprintf(e.Stderr, "%s\n", lost.would())

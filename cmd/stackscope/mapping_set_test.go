@@ -11,7 +11,7 @@ func TestSetRefusesWithoutTerminal(t *testing.T) {
 	f.join("node-1", losing())
 	doc := writeFile(t, "nine.yaml", nineLines)
 	f.must(3, []string{"mapping", "set", doc}, "30 series of 2 metrics vanish:", "gpustack:e2e_request_latency_seconds  26      vLLM",
-		"By the documents alone these vanish", "error: 30 series of 2 metrics would vanish, and there is no terminal to ask: nothing was changed",
+		"By the documents alone ", " vanish, too; no engine that was read has them now. --verbose lists them.", "error: 30 series of 2 metrics would vanish, and there is no terminal to ask: nothing was changed",
 		"--merge, or `extends: default` in the document, would keep them; --yes activates it all the same")
 	if n := f.active(); n != 0 {
 		t.Fatalf("generation %d is active", n)
@@ -20,7 +20,8 @@ func TestSetRefusesWithoutTerminal(t *testing.T) {
 	if answer.Status != "refused" || answer.Vanishing.Series != 30 || len(answer.Vanishing.Metrics) != 2 || answer.Vanishing.Metrics[0].Series != 26 || len(answer.Vanishing.Documents) < 50 {
 		t.Errorf("%+v", answer)
 	}
-	f.must(3, []string{"mapping", "dry-run", doc}, "30 series of 2 metrics would vanish")
+	f.must(3, []string{"mapping", "dry-run", doc}, "30 series of 2 metrics would vanish", "By the documents alone ", "--verbose lists them.")
+	f.must(3, []string{"mapping", "dry-run", doc, "--verbose"}, "By the documents alone these vanish")
 	run := decodeAnswer[wire.MappingDryRun](t, f.must(3, []string{"mapping", "dry-run", doc, "--json"}))
 	if run.Removed != 30 {
 		t.Errorf("%+v", run)

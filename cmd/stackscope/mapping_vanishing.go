@@ -23,6 +23,7 @@ type vanishing struct {
 	Unknown   []string               `json:"unknown"`
 
 	unchanged bool // the document is the active one
+	told      bool // what vanishes of live engines is printed elsewhere
 }
 
 // vanishedLine is a unified metric of which series vanish.
@@ -141,8 +142,12 @@ func (v *vanishing) amount() string {
 	return count(v.Series, "series") + " of " + count(len(v.Metrics), "metric")
 }
 
-// maxVanishing bounds each list for people.
-const maxVanishing = 20
+const (
+	// maxVanishing bounds each list for people.
+	maxVanishing = 20
+	// fewDocuments is how many metrics that vanish by the documents alone are listed beside others.
+	fewDocuments = 3
+)
 
 // print writes it for people; nothing if nothing vanishes and everything is known.
 func (v *vanishing) print(out io.Writer, verbose bool) error {
@@ -165,7 +170,11 @@ func (v *vanishing) print(out io.Writer, verbose bool) error {
 	if v.SeriesLeftOut > 0 && v.SeriesLeftOut < v.Series {
 		fmt.Fprintf(w, "%s of them are of further metrics, which the workers did not list.\n", count(v.SeriesLeftOut, "series"))
 	}
-	if len(v.Documents) > 0 {
+	switch {
+	case len(v.Documents) > fewDocuments && (v.told || len(v.Metrics) > 0) && !verbose:
+		fmt.Fprintf(w, "By the documents alone %s of %s vanish, too; no engine that was read has them now. --verbose lists them.\n",
+			count(len(v.Documents), "metric"), runtimesCell(v.documentRuntimes(), false))
+	case len(v.Documents) > 0:
 		fmt.Fprintln(w, "By the documents alone these vanish; no engine that was read has them now:")
 		fmt.Fprintln(w, "\nMETRIC\tRUNTIMES")
 		for _, m := range v.Documents[:min(most, len(v.Documents))] {
@@ -182,6 +191,17 @@ func (v *vanishing) print(out io.Writer, verbose bool) error {
 		andMore(w, len(v.Unknown)-most, "")
 	}
 	return w.Flush()
+}
+
+// documentRuntimes are the runtimes of which metrics vanish by the documents alone, in the order in which the metrics name them.
+func (v *vanishing) documentRuntimes() []string {
+	var all []string
+	for _, m := range v.Documents {
+		for _, name := range m.Runtimes {
+			all = withRuntime(all, name)
+		}
+	}
+	return all
 }
 
 // runtimesCell lists runtimes for a table.

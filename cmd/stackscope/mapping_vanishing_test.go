@@ -53,6 +53,18 @@ Nothing is known of:
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
 	}
+	for _, name := range []string{"a", "b"} {
+		v.Documents = append(v.Documents, wire.VanishingMetric{Metric: "gpustack:" + name, Runtimes: []string{"mindie", "vLLM"}})
+	}
+	b.Reset()
+	const sentence = "\nBy the documents alone 4 metrics of one, two, three and 4 more vanish, too; no engine that was read has them now. --verbose lists them.\nNothing is known of:\n"
+	if err := v.print(&b, false); err != nil || !strings.Contains(b.String(), sentence) {
+		t.Errorf("%v, %s", err, b.String())
+	}
+	b.Reset()
+	if err := v.print(&b, true); err != nil || !strings.Contains(b.String(), "\ngpustack:b     mindie, vLLM\n") {
+		t.Errorf("%v, %s", err, b.String())
+	}
 	if v.would() != "20 series of 2 metrics would vanish" {
 		t.Error(v.would())
 	}
