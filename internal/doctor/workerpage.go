@@ -49,11 +49,26 @@ var (
 	gpuAction = &Finding{
 		ID: "gpu_action", Severity: wire.FindingWarning, Hop: wire.HopWorkerPage, After: byWorker,
 		What: "GPU {gpu} of worker {worker} needs an operator: {action}",
-		Do:   "Do what is recommended when no model needs the GPU.",
+		Do:   "Do that when its models can do without the GPU: until then they may fail, or run slower.",
 		Docs: "gpus.md#lost-hung-and-faulty-gpus",
 	}
 	workerPageFindings = []*Finding{workerPageFailed, workerPageSlow, collectorFailed, gpuDriverHung, gpuMissing, gpuAction}
 )
+
+// actionWords says what a recommended action of gpustack:gpu_recommended_action asks for.
+func actionWords(action string) string {
+	words, ok := map[string]string{
+		"restart_app": "restart the engine that uses it",
+		"reset":       "stop the engine that uses it, and reset the GPU",
+		"drain":       "let the engine that uses it finish, then reset the GPU",
+		"reboot":      "reboot the machine",
+		"replace":     "have the GPU replaced or repaired",
+	}[action]
+	if !ok {
+		return action
+	}
+	return words + " (" + action + ")"
+}
 
 func lookWorkerPage(v *view, w *way) hop {
 	me, subject := w.worker, ofWorker(w.worker)
@@ -131,7 +146,7 @@ func (v *view) lookGPUs(h *hop, w *fleet.Worker) {
 		case g.State == fleet.GPUMissing:
 			h.hit(gpuMissing, ofWorker(w), cmp.Or(g.StateMessage, "It is expected and cannot be read"), "worker", w.Name, "gpu", gpu)
 		case g.State == fleet.GPUPresent && g.Action != "" && g.Action != "none":
-			h.hit(gpuAction, ofWorker(w), cmp.Or(g.ActionReason, "The GPU recommends it"), "worker", w.Name, "gpu", gpu, "action", g.Action)
+			h.hit(gpuAction, ofWorker(w), cmp.Or(g.ActionReason, "The GPU recommends it"), "worker", w.Name, "gpu", gpu, "action", actionWords(g.Action))
 		}
 	}
 }
