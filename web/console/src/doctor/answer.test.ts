@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answer, firstBroken, isFirst, pathState, sortPaths, stateOf } from "./answer";
+import { answer, firstBroken, isFirst, pathState, sortPaths, stateOf, summaryOf } from "./answer";
 
 const hop = (name: string, state: string, findings: string[] = []) => ({ hop: name, state, seen: "", findings });
 const path = (id: number, ...hops: object[]) => ({ model_instance_id: id, model_instance_name: `i${id}`, worker_id: 1, worker_name: "w", hops });
@@ -22,6 +22,12 @@ test("broken paths come in the order of the findings", () => {
   const broken = (id: number) => path(id, hop("endpoint", "broken", ["engine_refused"]));
   expect(sortPaths(of([other, refused], [broken(1), broken(2), broken(3)])).map((p) => p.model_instance_id)).toEqual([3, 2, 1]);
 });
+
+test.each([
+  ["It stops: nothing listens. Start it. (5 more findings)", "Start it.", { what: "It stops: nothing listens. (5 more findings)", todo: "Start it." }],
+  ["No fault was found.", "Start it.", { what: "No fault was found.", todo: "" }],
+  ["No fault was found.", "", { what: "No fault was found.", todo: "" }],
+])("%s", (summary, todo, want) => expect(summaryOf({ ...whole, summary, findings: [{ ...whole.findings[0]!, do: todo }] })).toEqual(want));
 
 test("the finding of the first broken hop is that of its own instance", () => expect(whole.findings.map((f) => isFirst(f, whole))).toEqual([true, false]));
 

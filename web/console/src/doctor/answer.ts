@@ -56,6 +56,14 @@ export function sortPaths(a: Answer): Path[] {
   return ranked.sort((x, y) => x.state - y.state || x.first - y.first).map((r) => r.path);
 }
 
+/** The summary, with what to do apart from it where the first finding says it. */
+export function summaryOf(a: Answer): { what: string; todo: string } {
+  const todo = a.findings[0]?.do ?? "";
+  const at = todo === "" ? -1 : a.summary.indexOf(todo);
+  if (at < 0) return { what: a.summary, todo: "" };
+  return { what: (a.summary.slice(0, at).trimEnd() + a.summary.slice(at + todo.length)).trim(), todo };
+}
+
 /** Whether a finding is one of a first broken hop: it is what is to be mended first. */
 export function isFirst(f: Finding, a: Answer): boolean {
   return a.paths.some((p) => {

@@ -8,7 +8,7 @@ import { Command } from "../fleet/parts";
 import { useSeconds } from "../fleet/seconds";
 import { Time } from "../fleet/time";
 import { d } from "../texts/doctor";
-import { answer as check, isFirst, stateOf, type Answer } from "./answer";
+import { answer as check, isFirst, stateOf, summaryOf, type Answer } from "./answer";
 import { Ask } from "./ask";
 import { Finding, Words } from "./finding";
 import { Paths } from "./paths";
@@ -121,6 +121,7 @@ function Failed({ error, asked }: { error: Error; asked: Asked }) {
 
 function Answered({ answer, command }: { answer: Answer; command: string }) {
   const state = stateOf(answer);
+  const { what, todo } = summaryOf(answer);
   const first = answer.findings.filter((f) => isFirst(f, answer));
   const open = new Set(first.length > 0 ? first.slice(0, 3) : answer.findings.filter((f) => f.severity !== "info").slice(0, 1));
   return (
@@ -131,9 +132,14 @@ function Answered({ answer, command }: { answer: Answer; command: string }) {
         </span>
         <p>
           <strong>
-            <Words of={answer.summary || (state === "ok" ? d.noFindings : stateName(state))} />
+            <Words of={what || (state === "ok" ? d.noFindings : stateName(state))} />
           </strong>
         </p>
+        {todo !== "" && (
+          <p>
+            <Words of={todo} />
+          </p>
+        )}
         <p class="f-dim">
           {answer.checked_at !== undefined && (
             <>
