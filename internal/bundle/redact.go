@@ -120,6 +120,7 @@ var (
 	floatNumber = regexp.MustCompile(`^(?:[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?|[+-]?Inf|NaN)$`)
 	// A version, also that of a build between two releases: v0.1.0-0.20260102030405-0123456789ab.
 	versionForm = regexp.MustCompile(`^(?:v|go)?[0-9]{1,4}(?:\.[0-9]{1,4}){1,3}(?:[.+-]?(?:rc|a|b|alpha|beta|dev|post|cu|rocm)[.-]?[0-9]{0,4}){0,2}(?:-(?:0\.)?[0-9]{14}-[0-9a-f]{12})?(?:\+dirty)?$`)
+	llamaBuild  = regexp.MustCompile(`^b[0-9]{3,6}$`) // a version of llama.cpp
 	timestamp   = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2}))?$`)
 	hostPort    = regexp.MustCompile(`^([^:/@]+):([0-9]{1,5})$`)
 	flagName    = regexp.MustCompile(`^--?[a-z]+(?:[.-][a-z]+)*$`)
@@ -129,12 +130,15 @@ var (
 // isVersion reports whether s is a version; an IP address is none.
 func isVersion(s string) bool {
 	_, err := netip.ParseAddr(s)
-	return err != nil && versionForm.MatchString(s)
+	return err != nil && (versionForm.MatchString(s) || llamaBuild.MatchString(s))
 }
+
+// llamaCpp is the one runtime of the built-in mapping whose name has not the form of a word.
+const llamaCpp = "llama.cpp"
 
 // word reports whether a word stays as it is.
 func (r *Redactor) word(w string) bool {
-	return r.kinds[w] == "" && (vocabulary()[strings.ToLower(w)] || r.stays[w])
+	return r.kinds[w] == "" && (vocabulary()[strings.ToLower(w)] || w == llamaCpp || r.stays[w])
 }
 
 // identifierName returns the name of a metric or a label with the names in it hashed, unless they are words of the programs' own texts, too.

@@ -39,6 +39,7 @@ func TestText(t *testing.T) {
 		{"its /metrics took 1m30.5s, more than 10 s (3 times)", ""},
 		{"generation 4 of 2026-01-02T03:04:05Z", ""},
 		{"vLLM 0.11.0rc2 and 1.2.3", ""},
+		{"llama.cpp b7000, worker v0.0.0-20261130154703-623d3d778ea2", ""},
 		{"user zaphod@example.com, id 123456789", "user user-X, id text-X"},
 		{"Zaphod's engine", "text-X's engine"},
 		{"the worker's clock, 'zaphod' and `zaphod x`", "the worker's clock, 'text-X' and `text-X`"},
