@@ -35,7 +35,7 @@ func Examine(e *Evidence, r Resolved) wire.Doctor {
 			}
 		}
 	}
-	d := wire.Doctor{Subject: e.Subject, CheckedAt: e.Now.UTC(), Paths: []wire.DoctorPath{}, Findings: findings(hits)}
+	d := wire.Doctor{Subject: e.Subject, CheckedAt: e.Now.UTC(), Paths: []wire.DoctorPath{}, Findings: findings(hits, r.Subject.Kind == wire.DoctorFleet)}
 	shown := shownWays(r, ways, unwell)
 	for _, w := range shown {
 		d.Paths = append(d.Paths, w.wire())
@@ -66,7 +66,7 @@ func shownWays(r Resolved, ways, unwell []*way) []*way {
 }
 
 // findings turns hits into findings: each once, the most severe first, and not too many of one kind.
-func findings(hits []hit) []wire.DoctorFinding {
+func findings(hits []hit, fleet bool) []wire.DoctorFinding {
 	type same struct {
 		id, severity, what string
 		subject            wire.DoctorSubject
@@ -80,8 +80,14 @@ func findings(hits []hit) []wire.DoctorFinding {
 			out = append(out, f)
 		}
 	}
+	rank := func(f *wire.DoctorFinding) int {
+		if fleet && f.Hop == "" && kinds()[f.ID].Everywhere {
+			return -1
+		}
+		return hopRank(f.Hop)
+	}
 	slices.SortStableFunc(out, func(a, b wire.DoctorFinding) int {
-		return cmp.Or(cmp.Compare(severityRank(a.Severity), severityRank(b.Severity)), passRank(a.ID)-passRank(b.ID), cmp.Compare(hopRank(a.Hop), hopRank(b.Hop)), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(severityRank(a.Severity), severityRank(b.Severity)), passRank(a.ID)-passRank(b.ID), cmp.Compare(rank(&a), rank(&b)), cmp.Compare(a.ID, b.ID))
 	})
 	perID := map[string]int{}
 	last := map[string]int{}
@@ -162,12 +168,12 @@ func passRank(id string) int {
 	return 0
 }
 
-func passes(id string) bool { return passing()[id] }
+func passes(id string) bool { return kinds()[id].Passes }
 
-var passing = sync.OnceValue(func() map[string]bool {
-	list := map[string]bool{}
+var kinds = sync.OnceValue(func() map[string]*Finding {
+	list := map[string]*Finding{}
 	for _, f := range Findings() {
-		list[f.ID] = f.Passes
+		list[f.ID] = f
 	}
 	return list
 })

@@ -23,6 +23,8 @@ type Finding struct {
 	After []string
 	// Passes says that samples pass all the same: it breaks no hop, and explains no other finding.
 	Passes bool
+	// Everywhere says that it stops the samples of all workers, so the fleet is told of it first.
+	Everywhere bool
 	// Partial says that some samples pass: it breaks its hop, but explains no other finding.
 	Partial bool
 }

@@ -283,6 +283,10 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		func(a *asked) { a.worker().MetricsPort = 0 },
 		func(a *asked) { a.worker().MetricsPort = 1 },
 	},
+	"target_shared": {
+		func(a *asked) { a.Snapshot.Workers[1].Address = a.worker().Address; a.stored(1, time.Hour) },
+		func(a *asked) { a.Snapshot.Workers[1].Address = a.worker().Address },
+	},
 	"target_tunnel": {
 		func(a *asked) { a.worker().ProxyMode = fleet.ProxyTunnel; a.stored(1, time.Hour) },
 		func(a *asked) { a.worker().ProxyMode = fleet.ProxyTunnel },
@@ -336,7 +340,9 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		},
 	},
 	"scrape_tls": {
-		func(a *asked) { a.scrapeFails("GET https://10.0.0.1:10151/metrics: tls: failed to verify certificate") },
+		func(a *asked) {
+			a.scrapeFails("GET https://10.0.0.1:10151/metrics: its certificate is for another name than its address: issue one for that address")
+		},
 		func(a *asked) { a.scrapeFails("server returned HTTP status 401 Unauthorized") },
 	},
 	"scrape_unauthorized": {

@@ -31,6 +31,34 @@ func TestHintsOfEngines(t *testing.T) {
 	}
 }
 
+// The fleet is told first what stops all samples, an instance what stops its own.
+func TestWhatStopsAllSamples(t *testing.T) {
+	for kind, want := range map[string]string{wire.DoctorFleet: "prometheus_problem", wire.DoctorInstance: "engine_refused"} {
+		a := healthy(t)
+		a.failed("connection refused at 10.0.0.1:8000")
+		a.Server.Problems = []string{"prometheus: blocks can't be read"}
+		if kind == wire.DoctorInstance {
+			a.about(kind, 1, "qwen-0")
+		}
+		if d := examine(a); len(d.Findings) != 2 || d.Findings[0].ID != want {
+			t.Errorf("%s: %+v", kind, d.Findings)
+		}
+	}
+}
+
+// A Prometheus of the user's own that does not answer is an error also for who asks about an instance; it opens no data for a while.
+func TestExternalPrometheusDoesNotAnswer(t *testing.T) {
+	for kind, want := range map[string][]string{PrometheusExternal: {"prometheus_not_ready"}, PrometheusEmbedded: nil} {
+		a := healthy(t)
+		a.Prometheus.Kind = kind
+		a.Answers[queryStored] = Answer{Err: "nothing listens there"}
+		a.about(wire.DoctorInstance, 1, "qwen-0")
+		if got := ids(examine(a)); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", kind, got, want)
+		}
+	}
+}
+
 // Who asks about a worker is told that another one has its name, and not what keeps others out.
 func TestRefusalsBecauseOfAWorker(t *testing.T) {
 	for _, c := range []struct {

@@ -123,7 +123,7 @@ func hintOf(text string) string {
 		switch {
 		case rest == "", strings.HasSuffix(rest, "?"):
 			return ""
-		case strings.HasPrefix(rest, "start "), strings.HasPrefix(rest, "declare "):
+		case strings.HasPrefix(rest, "start "), strings.HasPrefix(rest, "declare "), strings.HasPrefix(rest, "is "):
 			rest = upper(rest)
 		}
 		return rest + "."

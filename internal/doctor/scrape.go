@@ -93,7 +93,7 @@ func (v *view) scrapeFailure(w *way, s Scrape) *Finding {
 		return scrapeDNS
 	case has("connection refused"):
 		return scrapeRefused
-	case has("tls:", "x509:", "TLS", "HTTPS"):
+	case has("tls:", "x509:", "TLS", "HTTPS", "certificate"):
 		return scrapeTLS
 	case has("HTTP status 401", "HTTP status 403"):
 		return scrapeUnauthorized

@@ -25,19 +25,19 @@ var (
 		Docs: fullDiskDocs,
 	}
 	prometheusDisk = &Finding{
-		ID: "prometheus_disk_full", Severity: wire.FindingError,
+		ID: "prometheus_disk_full", Severity: wire.FindingError, Everywhere: true,
 		What: "the embedded Prometheus does not store samples, because its disk is nearly full",
 		Do:   "Free space on the disk of the server's data directory, or lower --builtin-prometheus-retention. Storing resumes by itself.",
 		Docs: "observability.md#when-prometheus-has-a-problem",
 	}
 	prometheusProblem = &Finding{
-		ID: "prometheus_problem", Severity: wire.FindingError,
+		ID: "prometheus_problem", Severity: wire.FindingError, Everywhere: true,
 		What: "the embedded Prometheus has a problem, and /readyz or /prometheus answers 503",
 		Do:   "Do what the reason says; the server's log has the whole text. Probe /healthz if a failed probe would remove the server from service.",
 		Docs: "observability.md#when-prometheus-has-a-problem",
 	}
 	prometheusOpening = &Finding{
-		ID: "prometheus_not_ready", Severity: wire.FindingWarning,
+		ID: "prometheus_not_ready", Severity: wire.FindingWarning, Everywhere: true,
 		What: "{prometheus} does not answer queries",
 		Do:   "Wait while the embedded one opens its data. For one of your own, look from the server's machine whether the address of --prometheus-url is right and answers.",
 		Docs: "observability.md#when-prometheus-has-a-problem",
@@ -96,6 +96,11 @@ func lookServer(v *view) (hits []hit) {
 		hits = append(hits, hit{of: of, subject: ofFleet, seen: seen, values: append(values, "prometheus", v.prometheusName())})
 		return &hits[len(hits)-1]
 	}
+	opening := func(seen string) {
+		if h := add(prometheusOpening, seen); v.Prometheus.Kind == PrometheusExternal { // it does not open its data for a while
+			h.severity = wire.FindingError
+		}
+	}
 	for _, p := range v.Server.Problems {
 		prometheus := strings.HasPrefix(p, "prometheus")
 		space := strings.Contains(p, "no space") || strings.Contains(p, "free space") || strings.Contains(p, "disk is")
@@ -118,13 +123,10 @@ func lookServer(v *view) (hits []hit) {
 		}
 	case v.Prometheus.Err != "":
 		if !v.prometheusHasProblem() {
-			h := add(prometheusOpening, v.Prometheus.Err)
-			if v.Prometheus.Kind == PrometheusExternal {
-				h.severity = wire.FindingError
-			}
+			opening(v.Prometheus.Err)
 		}
 	case v.Answers[queryStored].Err != "":
-		add(prometheusOpening, v.Answers[queryStored].Err)
+		opening(v.Answers[queryStored].Err)
 	case v.Prometheus.Kind == PrometheusExternal && v.canQuery() && v.scrapesNothing() && len(v.Snapshot.Workers) > 0:
 		hits = append(hits, hit{of: externalNoTargets, subject: ofFleet, seen: "It has no target at the address of a worker, and no gpustack: series of one", values: []string{"prometheus", v.Prometheus.URL}})
 	}

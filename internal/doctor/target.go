@@ -25,6 +25,12 @@ var (
 		Do:   "Start it without --disable-worker-metrics, or with a --worker-metrics-port other than 0.",
 		Docs: "flags.md",
 	}
+	targetShared = &Finding{
+		ID: "target_shared", Severity: wire.FindingError, Hop: wire.HopTarget,
+		What: "workers {worker} and {other} registered with one address, {address}, so the page of one stands for both, and its samples are refused for the other",
+		Do:   "Give each worker an address of its own with --worker-ip and --worker-metrics-port. Behind NAT, forward a port for each of them, and give that port to the worker.",
+		Docs: "running.md#addresses",
+	}
 	targetTunnel = &Finding{
 		ID: "target_tunnel", Severity: wire.FindingWarning, Hop: wire.HopTarget,
 		What: "worker {worker} is to be scraped through a proxy, and is only among the proxy targets",
@@ -49,7 +55,7 @@ var (
 		Do:   "Add the documented scrape configuration to it (http_sd_configs with http://SERVER:10161/metrics/targets), and look at its page Status > Target health. If another Prometheus scrapes the workers, give that one's address as --prometheus-url.",
 		Docs: ownPrometheusDocs,
 	}
-	targetFindings = []*Finding{targetMetricsOff, targetTunnel, targetMissing, nobodyScrapes, externalNoTargets}
+	targetFindings = []*Finding{targetMetricsOff, targetShared, targetTunnel, targetMissing, nobodyScrapes, externalNoTargets}
 )
 
 // address is where a worker is scraped.
@@ -74,6 +80,16 @@ func (v *view) prometheusName() string {
 func (v *view) storedNow(k key) bool {
 	at, ok := v.stored[k]
 	return ok && v.clock().Sub(unixTime(at)) < staleAfter
+}
+
+// sharesAddress returns another worker with the same address whose samples arrive; nil if there is none.
+func (v *view) sharesAddress(me *fleet.Worker) *fleet.Worker {
+	for i := range v.Snapshot.Workers {
+		if w := &v.Snapshot.Workers[i]; w.ID != me.ID && address(w) == address(me) && v.storedNow(key{worker: w.ID}) {
+			return w
+		}
+	}
+	return nil
 }
 
 func lookTarget(v *view, w *way) hop {
@@ -105,6 +121,9 @@ func lookTarget(v *view, w *way) hop {
 		return unknownHop("The targets cannot be seen: %s", v.Prometheus.TargetsErr)
 	}
 	if _, ok := v.scrape(me); ok {
+		if other := v.sharesAddress(me); other != nil && v.canQuery() && !v.storedNow(key{worker: me.ID}) {
+			return foundHop(targetShared, subject, "Samples of "+other.Name+" arrive, and none of "+me.Name, "worker", me.Name, "other", other.Name, "address", address(me))
+		}
 		return okHop("%s is a target of %s", address(me), v.prometheusName())
 	}
 	switch {
