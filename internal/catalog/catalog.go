@@ -38,6 +38,18 @@ func (m Metric) WireName() string {
 	return m.Name
 }
 
+// WireNames returns the WireName of every metric that is declared here.
+func WireNames() (names []string) {
+	for _, list := range [][]Metric{
+		Runtime, RuntimeExtra, Gateway, WorkerNode, WorkerOwn, GPU, Instance, Server, ServerOwn, EmbeddedPrometheus,
+	} {
+		for _, m := range list {
+			names = append(names, m.WireName())
+		}
+	}
+	return names
+}
+
 // SampleNames returns the names of the metric's samples.
 func (m Metric) SampleNames() []string {
 	switch m.Type {

@@ -121,22 +121,18 @@ type Reader struct {
 	Path  string
 }
 
-// Classes of refusals.
+// Classes of refusals besides the reasons of package fleet.
 const (
-	RefusedNameTaken  = "name_taken"
-	RefusedTwoWorkers = "two_workers"
-	RefusedRevoked    = "revoked"
-	RefusedInvalid    = "invalid"
-	RefusedLimit      = "too_many"
-	RefusedToken      = "token"
+	RefusedLimit = "too_many"
+	RefusedToken = "token"
 )
 
 // Refusal are registrations that were refused.
 type Refusal struct {
 	At      time.Time // the last of its kind
-	Class   string
-	Name    string // of the worker that wanted to join
-	Other   string // name of the worker that has its name or identity; empty: there is none
+	Class   string    // such as fleet.RefusedNameTaken or RefusedToken
+	Name    string    // of the worker that wanted to join
+	Other   string    // name of the worker that has its name or identity; empty: there is none
 	OtherID int64
 	From    string // of a wrong token: the kind of address, such as "a private network"
 	Count   int

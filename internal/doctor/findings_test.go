@@ -428,20 +428,20 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 
 	"worker_name_taken": {
-		func(a *asked) { a.refused(RefusedNameTaken, time.Minute) },
-		func(a *asked) { a.refused(RefusedNameTaken, time.Hour) },
+		func(a *asked) { a.refused(fleet.RefusedNameTaken, time.Minute) },
+		func(a *asked) { a.refused(fleet.RefusedNameTaken, time.Hour) },
 	},
 	"worker_identity_taken": {
-		func(a *asked) { a.refused(RefusedTwoWorkers, time.Minute) },
-		func(a *asked) { a.refused(RefusedNameTaken, time.Minute) },
+		func(a *asked) { a.refused(fleet.RefusedTwoWorkers, time.Minute) },
+		func(a *asked) { a.refused(fleet.RefusedNameTaken, time.Minute) },
 	},
 	"worker_revoked": {
-		func(a *asked) { a.refused(RefusedRevoked, time.Minute) },
-		func(a *asked) { a.refused(RefusedInvalid, time.Minute) },
+		func(a *asked) { a.refused(fleet.RefusedRevoked, time.Minute) },
+		func(a *asked) { a.refused(fleet.RefusedInvalid, time.Minute) },
 	},
 	"worker_refused": {
-		func(a *asked) { a.refused(RefusedInvalid, time.Minute) },
-		func(a *asked) { a.refused(RefusedRevoked, time.Minute) },
+		func(a *asked) { a.refused(fleet.RefusedInvalid, time.Minute) },
+		func(a *asked) { a.refused(fleet.RefusedRevoked, time.Minute) },
 	},
 	"worker_wrong_token": {
 		func(a *asked) { a.refused(RefusedToken, time.Minute) },
@@ -449,7 +449,7 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 	"worker_registers_too_often": {
 		func(a *asked) { a.refused(RefusedLimit, time.Minute) },
-		func(a *asked) { a.refused(RefusedNameTaken, time.Minute) },
+		func(a *asked) { a.refused(fleet.RefusedNameTaken, time.Minute) },
 	},
 	"wrong_tokens": {
 		func(a *asked) { a.refusedLately(catalog.WrongTokens, "needed", "admin", "status", "429") },

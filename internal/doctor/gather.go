@@ -53,7 +53,7 @@ func (g *gatherer) prometheus(ctx context.Context, workers []int64) {
 	if p.Kind == PrometheusNone || p.Err != "" {
 		return
 	}
-	exprs := expressions(workers, g.e.Metric, true)
+	exprs := expressions(workers, g.e.Metric)
 	names := make([]string, 0, len(exprs))
 	for name := range exprs {
 		names = append(names, name)

@@ -93,7 +93,7 @@ func (s *sources) Query(_ context.Context, expr string) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queries = append(s.queries, expr)
-	for name, e := range expressions(nil, "", true) {
+	for name, e := range expressions(nil, "") {
 		if e == expr {
 			return s.Answers[name]
 		}

@@ -65,10 +65,10 @@ func TestRefusalsBecauseOfAWorker(t *testing.T) {
 		refusal Refusal
 		want    []string
 	}{
-		{Refusal{At: now, Class: RefusedNameTaken, Name: "gpu-1", Other: "gpu-1", OtherID: 1, Count: 3}, []string{"worker_name_taken"}},
-		{Refusal{At: now, Class: RefusedTwoWorkers, Name: "gpu-1", Other: "gpu-1", OtherID: 1, Count: 3}, []string{"worker_identity_taken"}},
-		{Refusal{At: now, Class: RefusedNameTaken, Name: "gpu-2", Other: "gpu-2", OtherID: 2, Count: 3}, nil},
-		{Refusal{At: now, Class: RefusedInvalid, Name: "gpu-1", Count: 3}, nil},
+		{Refusal{At: now, Class: fleet.RefusedNameTaken, Name: "gpu-1", Other: "gpu-1", OtherID: 1, Count: 3}, []string{"worker_name_taken"}},
+		{Refusal{At: now, Class: fleet.RefusedTwoWorkers, Name: "gpu-1", Other: "gpu-1", OtherID: 1, Count: 3}, []string{"worker_identity_taken"}},
+		{Refusal{At: now, Class: fleet.RefusedNameTaken, Name: "gpu-2", Other: "gpu-2", OtherID: 2, Count: 3}, nil},
+		{Refusal{At: now, Class: fleet.RefusedInvalid, Name: "gpu-1", Count: 3}, nil},
 	} {
 		a := healthy(t)
 		a.Server.Refusals = []Refusal{c.refusal}

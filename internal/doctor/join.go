@@ -1,9 +1,11 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/stackscope/stackscope/internal/catalog"
+	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -82,13 +84,13 @@ func lookJoining(v *view) (hits []hit) {
 			subject = ofWorker(w)
 		}
 		switch r.Class {
-		case RefusedNameTaken:
-			add(joinNameTaken, subject, seen+"; it registers again every few seconds", "worker", cmpOr(r.Other, r.Name))
-		case RefusedTwoWorkers:
-			add(joinTwoWorkers, subject, seen, "worker", cmpOr(r.Other, r.Name))
-		case RefusedRevoked:
+		case fleet.RefusedNameTaken:
+			add(joinNameTaken, subject, seen+"; it registers again every few seconds", "worker", cmp.Or(r.Other, r.Name))
+		case fleet.RefusedTwoWorkers:
+			add(joinTwoWorkers, subject, seen, "worker", cmp.Or(r.Other, r.Name))
+		case fleet.RefusedRevoked:
 			add(joinRevoked, ofFleet, seen)
-		case RefusedInvalid:
+		case fleet.RefusedInvalid:
 			add(joinInvalid, ofFleet, seen)
 		case RefusedToken:
 			add(joinWrongToken, ofFleet, seen+", from "+r.From)

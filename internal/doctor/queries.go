@@ -42,9 +42,9 @@ const manyRestarts = 3
 const recently = 10 * time.Minute
 
 // expressions returns the queries for an examination of these workers; nil: of all.
-func expressions(workers []int64, metric string, server bool) map[string]string {
+func expressions(workers []int64, metric string) map[string]string {
 	only := ""
-	if few := len(workers) > 0 && len(workers) <= fewWorkers; few {
+	if len(workers) > 0 && len(workers) <= fewWorkers {
 		ids := make([]string, len(workers))
 		for i, id := range workers {
 			ids[i] = strconv.FormatInt(id, 10)
@@ -84,16 +84,12 @@ func expressions(workers []int64, metric string, server bool) map[string]string 
 	if metric != "" {
 		out[queryMetric] = fmt.Sprintf(`count by (worker_id, model_instance_id, role) ({__name__=~"%s(_count)?"%s})`, metric, only)
 	}
-	if server {
-		var terms []string
-		for _, m := range []string{
-			catalog.WrongTokens.WireName(), catalog.ConnectionsClosed.WireName(), samplesRefused, scrapesNotStored,
-		} {
-			terms = append(terms, fmt.Sprintf(`label_replace(increase(%s[%s]) > 0, "what", "%s", "", "")`, m, promDuration(recently), m))
-		}
-		out[queryServer] = strings.Join(terms, " or ")
-		out[queryHead] = `{__name__=~"` + headSeries + "|" + maxSeries + `"}`
+	var terms []string
+	for _, m := range []string{catalog.WrongTokens.WireName(), catalog.ConnectionsClosed.WireName(), samplesRefused, scrapesNotStored} {
+		terms = append(terms, fmt.Sprintf(`label_replace(increase(%s[%s]) > 0, "what", "%s", "", "")`, m, promDuration(recently), m))
 	}
+	out[queryServer] = strings.Join(terms, " or ")
+	out[queryHead] = `{__name__=~"` + headSeries + "|" + maxSeries + `"}`
 	return out
 }
 

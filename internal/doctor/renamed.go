@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -17,7 +18,7 @@ const renamedTime = 3 * time.Second
 
 // Renamed finds the instances of a model that is not known any more, or has no instance, and had the name of the request in the last day.
 func Renamed(ctx context.Context, src Sources, r Request) (Resolved, bool) {
-	name := cmpOr(r.Model, r.Text)
+	name := cmp.Or(r.Model, r.Text)
 	if name == "" || len(name) > 512 || r.Instance != "" || r.Worker != "" || r.Metric != "" {
 		return Resolved{}, false
 	}

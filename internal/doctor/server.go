@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -135,9 +136,9 @@ func lookServer(v *view) (hits []hit) {
 	if !v.Server.ExternalGrafana {
 		switch v.Server.GrafanaPhase {
 		case "waiting", "stopped":
-			add(grafanaDown, cmpOr(v.Server.GrafanaReason, "It failed and is started again"))
+			add(grafanaDown, cmp.Or(v.Server.GrafanaReason, "It failed and is started again"))
 		case "absent":
-			add(grafanaAbsent, cmpOr(v.Server.GrafanaReason, "None was found"))
+			add(grafanaAbsent, cmp.Or(v.Server.GrafanaReason, "None was found"))
 		}
 	}
 	for _, c := range v.Server.Connections {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,7 +69,7 @@ func lookStorage(v *view, w *way) hop {
 	case v.Prometheus.Kind == PrometheusNone:
 		return unknownHop("This server can ask no Prometheus: the embedded one is off, and --prometheus-url is not given")
 	case !v.canQuery():
-		return unknownHop("Prometheus cannot be asked: %s", cmpOr(v.Prometheus.Err, v.Answers[queryStored].Err, "it was not asked"))
+		return unknownHop("Prometheus cannot be asked: %s", cmp.Or(v.Prometheus.Err, v.Answers[queryStored].Err, "it was not asked"))
 	}
 	subject, what := ofWorker(w.worker), "worker "+w.worker.Name
 	young := v.Now.Sub(w.worker.RegisteredAt) < storeTime
@@ -106,15 +107,6 @@ func lookStorage(v *view, w *way) hop {
 func within(v *view) string {
 	if _, asked := v.Answers[queryEver]; asked {
 		return ", and none of the last day"
-	}
-	return ""
-}
-
-func cmpOr(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
 	}
 	return ""
 }

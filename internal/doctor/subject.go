@@ -330,13 +330,5 @@ func metricNames(m Mapping) []string {
 			names = append(names, f.WireName)
 		}
 	}
-	for _, list := range [][]catalog.Metric{
-		catalog.Runtime, catalog.RuntimeNewer, catalog.RuntimeOwn, catalog.Gateway, catalog.WorkerNode, catalog.GPU, catalog.Instance, catalog.WorkerOwn,
-		catalog.Server, catalog.ServerOwn, catalog.EmbeddedPrometheus,
-	} {
-		for _, c := range list {
-			names = append(names, c.WireName())
-		}
-	}
-	return names
+	return append(names, catalog.WireNames()...)
 }

@@ -66,15 +66,7 @@ func (s *Server) machineNames(getenv func(string) string) []bundle.Name {
 
 // metricNames returns the names of our own metrics and of the built-in mapping, as pages have them.
 func metricNames() []string {
-	var names []string
-	for _, list := range [][]catalog.Metric{
-		catalog.Gateway, catalog.GPU, catalog.Instance, catalog.EmbeddedPrometheus, catalog.Runtime, catalog.RuntimeNewer, catalog.RuntimeOwn, catalog.Server, catalog.ServerOwn,
-		catalog.WorkerNode,
-	} {
-		for _, m := range list {
-			names = append(names, m.WireName())
-		}
-	}
+	names := catalog.WireNames()
 	if compiled, err := mapping.Compile(mapping.Default()); err == nil {
 		for _, m := range compiled.Families() {
 			names = append(names, m.WireName)

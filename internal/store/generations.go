@@ -137,7 +137,7 @@ func (s *Store) generationInfos(ctx context.Context, skip, limit int) (list []Ge
 	return list, rows.Err()
 }
 
-// tellGenerations says in the log which generations have a number that none can have. They are as if they weren't there.
+// logDamagedGenerations says in the log which generations have a number that none can have. They are as if they weren't there.
 func (s *Store) logDamagedGenerations(ctx context.Context) error {
 	var rows int
 	var lowest, highest sql.NullInt64
