@@ -88,9 +88,15 @@ func (m *fakeMapping) change(doc []byte, isDefault bool, r api.ChangeRequest) (a
 	case bytes.Equal(doc, m.gen.Document):
 		return api.Change{Generation: m.gen.Number, Before: m.gen.Number, Workers: len(m.subs)}, nil
 	}
-	effective, err := mapping.EffectiveJSON(doc)
+	decoded, err := mapping.Decode(doc)
 	if err != nil {
 		return api.Change{}, err
+	}
+	effective := doc
+	if decoded.Extends() != "" {
+		if effective, err = decoded.Effective().MarshalJSON(); err != nil {
+			return api.Change{}, err
+		}
 	}
 	before := m.gen.Number
 	m.gen = api.Generation{Number: before + 1, Default: isDefault, Document: doc, Effective: effective, At: time.Unix(1_800_000_000, 0).UTC(), Note: r.Note}

@@ -73,19 +73,6 @@ func DecodeStored(data []byte, builtin *Document) (doc *Document, left Faults, e
 	return validOverlay(root, builtin, stored)
 }
 
-// EffectiveJSON returns the effective document of a stored document in canonical JSON, in canonical JSON. It is the same bytes if
-// the document is no overlay.
-func EffectiveJSON(document []byte) ([]byte, error) {
-	doc, _, err := DecodeStored(document, Default())
-	if err != nil {
-		return nil, err
-	}
-	if doc.Extends() == "" {
-		return document, nil
-	}
-	return doc.Effective().MarshalJSON()
-}
-
 // Digest returns the SHA-256 of a document's bytes in hexadecimal digits, by which a server and its workers compare documents.
 func Digest(document []byte) string {
 	sum := sha256.Sum256(document)

@@ -321,23 +321,6 @@ func TestOverlay_LeavesTheBuiltInDocument(t *testing.T) {
 	}
 }
 
-func TestEffectiveJSON(t *testing.T) {
-	plain := []byte(`{"gpustack_metrics":{},"runtime_mapping":{}}`)
-	if got, err := EffectiveJSON(plain); err != nil || &got[0] != &plain[0] {
-		t.Errorf("a document without extends: %s, %v", got, err)
-	}
-	builtin, err := Default().MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := EffectiveJSON([]byte(`{"extends":"default"}`)); err != nil || !bytes.Equal(got, builtin) {
-		t.Errorf("an overlay that changes nothing: %.100s, %v", got, err)
-	}
-	if _, err := EffectiveJSON([]byte(`{"extends":"me"}`)); err == nil {
-		t.Error("a faulty document is taken")
-	}
-}
-
 // The overlay in the documentation is valid, and does what its comments say.
 func TestOverlay_OfTheDocumentation(t *testing.T) {
 	text, err := os.ReadFile("../../docs/mapping.md")
