@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -30,8 +31,9 @@ type examinations struct {
 }
 
 type examination struct {
-	ended  chan struct{} // closed when result is set
+	ended  chan struct{} // closed when what follows is set
 	result wire.Doctor
+	bug    string // what it panicked with, and where; empty: it did not
 }
 
 func (a *API) registerDoctor(h huma.API, tag string) {
@@ -109,6 +111,9 @@ func (a *API) Examine(ctx context.Context, r doctor.Request) (*wire.Doctor, erro
 	}
 	select {
 	case <-e.ended:
+		if e.bug != "" {
+			panic(e.bug) // as a handler that does the work itself
+		}
 		return &e.result, nil
 	case <-a.stopping:
 		return nil, &Problem{Status: http.StatusServiceUnavailable, Detail: errStopping.Error()}
@@ -134,6 +139,9 @@ func (x *examinations) join(key string, run func() wire.Doctor) *examination {
 	x.byKey[key] = e
 	go func() {
 		defer func() {
+			if v := recover(); v != nil { // it would end the process
+				e.bug = fmt.Sprintf("%v\n%s", v, debug.Stack())
+			}
 			x.mu.Lock()
 			delete(x.byKey, key)
 			x.mu.Unlock()

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -83,6 +84,27 @@ func TestDoctorIsShared(t *testing.T) {
 			t.Errorf("after them: %d %s", w.Code, w.Body)
 		}
 	})
+}
+
+// brokenSources panic.
+type brokenSources struct{ slowSources }
+
+func (*brokenSources) Server() doctor.Server { panic("a bug") }
+
+// A bug costs the requests that meet it their answers, and not the process.
+func TestDoctorPanics(t *testing.T) {
+	h := newAPI(t, func(o *api.Options) { o.Doctor = new(brokenSources) })
+	for range 2 { // the place is free again
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "a bug\n") || !strings.Contains(text, "brokenSources") {
+					t.Errorf("the handler panics with %s", text)
+				}
+			}()
+			w := h.doctor("")
+			t.Errorf("%d %s", w.Code, w.Body)
+		}()
+	}
 }
 
 func TestDoctorOfWhatIsNotThere(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -185,11 +186,13 @@ func (d *doctorSources) Query(ctx context.Context, expr string) (a doctor.Answer
 	w := &boundedAnswer{header: http.Header{}}
 	defer func() {
 		a.Answered = time.Now()
-		if p := recover(); p != nil { // a handler aborts when its client has gone
-			if p != http.ErrAbortHandler { //nolint:errorlint // it is panicked as it is
-				panic(p)
-			}
+		switch p := recover(); p { //nolint:errorlint // it is panicked as it is
+		case nil:
+		case http.ErrAbortHandler: // a handler aborts when its client has gone
 			a.Err = "it did not answer in time"
+		default: // the doctor asks in goroutines of its own: there it would end the process
+			d.server.logger.Error("the doctor's query failed because of a bug in this program; please report it", "error", fmt.Sprint(p), "stack", string(debug.Stack()))
+			a.Err = "it could not be asked because of a bug; the server's log says which one"
 		}
 	}()
 	a.Asked = time.Now()
@@ -261,6 +264,9 @@ func (w *boundedAnswer) samples() ([]doctor.Sample, string) {
 	}
 	if err := json.Unmarshal(got.Data.Result, &vector); err != nil {
 		return nil, "its vector cannot be read"
+	}
+	if len(vector) >= maxQuerySamples {
+		return nil, fmt.Sprintf("its answer has %d series or more", maxQuerySamples) // those that are left out would be taken for absent
 	}
 	out := make([]doctor.Sample, 0, len(vector))
 	for _, s := range vector {
