@@ -19,7 +19,7 @@ const (
 	maxAttrs       = 64
 	maxKey         = 128
 	maxValue       = 4096
-	// maxScratch bounds the memory that is kept for encoding the next record.
+	// maxScratch bounds the memory that is kept for encoding a next record.
 	maxScratch = 16 << 10
 )
 
@@ -123,13 +123,12 @@ type ring struct {
 	first   int
 	count   int
 	bytes   int // of the slots' memory
-	scratch encoded
+	scratch *encoded
 }
 
+// add encodes a record without the lock: the text of a value may take long, and may log itself.
 func (g *ring) add(h *recentHandler, r *slog.Record) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	e := &g.scratch
+	e := g.takeScratch()
 	e.b, e.n = e.b[:0], h.attrs.n
 	e.b = binary.AppendVarint(e.b, r.Time.UnixNano())
 	e.b = binary.AppendVarint(e.b, int64(r.Level))
@@ -146,10 +145,23 @@ func (g *ring) add(h *recentHandler, r *slog.Record) {
 		e.attr(h.group, a)
 		return e.n < maxAttrs
 	})
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.put(e.b)
-	if cap(e.b) > maxScratch {
-		e.b = nil
+	if cap(e.b) <= maxScratch {
+		g.scratch = e
 	}
+}
+
+// takeScratch returns memory for encoding a record that nobody else has.
+func (g *ring) takeScratch() *encoded {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if e := g.scratch; e != nil {
+		g.scratch = nil
+		return e
+	}
+	return new(encoded)
 }
 
 // put keeps a record. It uses the memory of the one that it replaces again.

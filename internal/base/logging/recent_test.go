@@ -36,6 +36,28 @@ type broken struct{ *int }
 
 func (b broken) Error() string { return fmt.Sprint(*b.int) }
 
+// chatty is an error that logs when its text is asked for.
+type chatty struct{ logger *slog.Logger }
+
+func (c chatty) Error() string {
+	c.logger.Info("within")
+	return "told"
+}
+
+// The text of a value may log itself.
+func TestRecentOfValuesThatLog(t *testing.T) {
+	logger := newLogger(t, io.Discard)
+	logger.Info("around", "error", chatty{logger})
+	var messages []string
+	for _, r := range logging.Recent(logger) {
+		messages = append(messages, r.Message)
+	}
+	// slog's own handler asks for the text, too.
+	if diff := cmp.Diff([]string{"within", "within", "around"}, messages); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestRecent(t *testing.T) {
 	var out bytes.Buffer
 	logger := newLogger(t, &out)
