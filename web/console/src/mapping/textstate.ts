@@ -48,9 +48,10 @@ export function useText(active: Active, start: string, editor: RefObject<Editor 
   const flush = () => {
     clearTimeout(timer.current);
     const value = editor.current?.text();
-    if (value === undefined) return;
-    latest.current.text = value;
-    setText(value);
+    if (value !== undefined) {
+      latest.current.text = value;
+      setText(value);
+    }
     keep();
   };
   const keep = () => {
