@@ -50,11 +50,18 @@ func (s *Server) machineNames(getenv func(string) string) []bundle.Name {
 	for _, variable := range []string{"USER", "LOGNAME", "SUDO_USER"} {
 		add(bundle.User, getenv(variable))
 	}
+	// A relative directory may be any word, such as data, which all texts would lack then. Texts with the directory have more of a path,
+	// which is hashed in any case.
+	addPath := func(path string) {
+		if strings.ContainsRune(path, filepath.Separator) {
+			add(bundle.Path, path)
+		}
+	}
 	for _, variable := range []string{"HOME", "PWD"} {
-		add(bundle.Path, getenv(variable))
+		addPath(getenv(variable))
 	}
 	add(bundle.User, filepath.Base(cmp.Or(getenv("HOME"), "/")))
-	add(bundle.Path, s.opts.DataDir)
+	addPath(s.opts.DataDir)
 	if host, err := os.Hostname(); err == nil {
 		add(bundle.Host, host)
 		short, _, _ := strings.Cut(host, ".")
