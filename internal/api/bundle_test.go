@@ -204,3 +204,47 @@ func TestBundleWithoutAnswers(t *testing.T) {
 		}
 	})
 }
+
+// manySources have 25 workers; the last of them no longer reports.
+type manySources struct{ slowSources }
+
+func (*manySources) Connected() (ids []int64) {
+	for id := range int64(25) {
+		ids = append(ids, id+1)
+	}
+	return ids
+}
+
+func (*manySources) Snapshot() *fleet.Snapshot {
+	s := &fleet.Snapshot{Clusters: []fleet.Cluster{{ID: 1, Name: "default"}}}
+	for id := range int64(25) {
+		now := time.Now()
+		s.Workers = append(s.Workers, fleet.Worker{ID: id + 1, ClusterID: 1, Name: fmt.Sprint("w", id+1), Address: "192.0.2.1", MetricsPort: 10151, State: fleet.WorkerReady, RegisteredAt: now.Add(-time.Hour), LastReportAt: now})
+	}
+	s.Workers[24].State, s.Workers[24].LastReportAt = fleet.WorkerUnreachable, time.Now().Add(-time.Minute)
+	return s
+}
+
+// TestBundleAsksWorkersWithFindings: of more workers than are asked, those come first of which the doctor has findings.
+func TestBundleAsksWorkersWithFindings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := new(manySources)
+		h := newAPI(t, func(o *api.Options) { o.Doctor = src })
+		h.inventory.snapshot = *src.Snapshot()
+		for id := range int64(25) {
+			s := openWatch(t, serve(t, h), "http://x", id+1, 0)
+			defer s.cancel()
+		}
+		synctest.Wait()
+		manifest := unpack(t, h.do(asAdmin(request("GET", "/v2/doctor/bundle", ""))).Body.Bytes())["manifest.txt"]
+		time.Sleep(time.Minute) // checks that nobody waits for any more end
+		for _, want := range []string{"workers: 5 more are connected", "workers/25: ", "workers/19: "} {
+			if !strings.Contains(manifest, want) {
+				t.Errorf("the manifest lacks %q:\n%s", want, manifest)
+			}
+		}
+		if strings.Contains(manifest, "workers/20: ") {
+			t.Errorf("a worker without findings took the place of one with:\n%s", manifest)
+		}
+	})
+}

@@ -30,6 +30,8 @@ type bundling struct {
 	r        *bundle.Redactor
 	snapshot *fleet.Snapshot
 	begun    time.Time
+	// trouble ranks workers, the worst highest: findings of the doctor, and instances that are not well.
+	trouble map[int64]int
 }
 
 // writeBundle writes a bundle. The parts that need nobody come first, so that they are there whatever workers do.
@@ -45,7 +47,7 @@ func (a *API) writeBundle(ctx context.Context, w io.Writer, now time.Time) error
 			names = append(names, bundle.Name{Kind: bundle.User, Text: author})
 		}
 	}
-	b := bundling{bundle.NewArchive(w, now), a, bundle.NewRedactor(names, parts.MetricNames), snapshot, now}
+	b := bundling{bundle.NewArchive(w, now), a, bundle.NewRedactor(names, parts.MetricNames), snapshot, now, map[int64]int{}}
 	b.Add("versions.txt", "versions of server, workers, engines and GPUs", b.r.Versions(snapshot))
 	b.Add("server/settings.txt", "the server's flags and where they were given, without secrets", b.r.Settings(parts.Settings))
 	if parts.Log != nil {
@@ -117,6 +119,11 @@ func (b *bundling) doctor(ctx context.Context) {
 		b.failed(name, err)
 		return
 	}
+	for i := range d.Findings {
+		if f := &d.Findings[i]; f.Subject.Kind == wire.DoctorWorker {
+			b.trouble[f.Subject.ID] = max(b.trouble[f.Subject.ID], slices.Index([]string{wire.FindingInfo, wire.FindingWarning, wire.FindingError}, f.Severity))
+		}
+	}
 	b.json(name, "what the doctor found, and the ways of the samples of instances that are not well", b.r.Doctor(d))
 }
 
@@ -154,10 +161,9 @@ type workerAnswer struct {
 }
 
 func (b *bundling) workers(ctx context.Context) {
-	troubled := map[int64]bool{}
 	for i := range b.snapshot.Instances {
 		if in := &b.snapshot.Instances[i]; unwell(in) {
-			troubled[in.WorkerID] = true
+			b.trouble[in.WorkerID] = max(b.trouble[in.WorkerID], 1)
 		}
 	}
 	connected := b.api.Connected()
@@ -170,26 +176,18 @@ func (b *bundling) workers(ctx context.Context) {
 			absent++
 		}
 	}
-	slices.SortStableFunc(ids, func(x, y int64) int { return cmp.Compare(rank(troubled[x]), rank(troubled[y])) })
+	slices.SortStableFunc(ids, func(x, y int64) int { return cmp.Compare(b.trouble[y], b.trouble[x]) })
 	if absent > 0 {
 		b.Omit("workers", fmt.Sprintf("%d are not connected and cannot be asked", absent))
 	}
 	if left := len(ids) - maxBundleWorkers; left > 0 {
-		b.Omit("workers", fmt.Sprintf("%d more are connected; %d are asked, first those with an instance that is not well", left, maxBundleWorkers))
+		b.Omit("workers", fmt.Sprintf("%d more are connected; %d are asked, first those with a finding or an instance that is not well", left, maxBundleWorkers))
 		ids = ids[:maxBundleWorkers]
 	}
 	each(ctx, b.begun.Add(bundleWorkersTime), ids, func(ctx context.Context, id int64) workerAnswer {
 		check, err := b.api.CheckWorker(ctx, id, true)
 		return workerAnswer{check, cmp.Or(context.Cause(ctx), err)}
 	}, b.worker)
-}
-
-// rank puts what is troubled first.
-func rank(troubled bool) int {
-	if troubled {
-		return 0
-	}
-	return 1
 }
 
 func (b *bundling) worker(id int64, answer workerAnswer) {
@@ -268,7 +266,7 @@ func (b *bundling) page(in *fleet.Instance, answer pageAnswer) {
 	p := answer.page
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "instance %d on worker %d: %s %s, %s\nread at %s: %d bytes, content type %s\n", in.ID, in.WorkerID,
-		b.r.Label("runtime", p.Runtime), b.r.Label("version", p.RuntimeVersion), b.r.URL(p.URL), p.FetchedAt.UTC().Format(time.RFC3339), p.Bytes, b.r.ContentType(p.ContentType))
+		cmp.Or(b.r.Label("runtime", p.Runtime), fleet.Unknown), cmp.Or(b.r.Label("version", p.RuntimeVersion), fleet.Unknown), b.r.URL(p.URL), p.FetchedAt.UTC().Format(time.RFC3339), p.Bytes, b.r.ContentType(p.ContentType))
 	if p.Error != "" {
 		fmt.Fprintf(&text, "error: %s\n", b.r.Text(p.Error))
 	}
