@@ -42,7 +42,13 @@ func writeBundle(e *command.Env, cl *client.Client, path string) (err error) {
 	defer func() {
 		err = errors.Join(err, ignore(f.Close(), fs.ErrClosed), ignore(os.Remove(f.Name()), fs.ErrNotExist))
 	}()
-	if err := cl.DoctorBundle(e.Context, f); err != nil {
+	to := &target{w: f}
+	switch err := cl.DoctorBundle(e.Context, to); {
+	case to.err != nil: // the server is not to blame
+		return fmt.Errorf("--bundle %s: %w", path, durable.Cause(to.err))
+	case err != nil && e.Context.Err() != nil: // else the exit code were 0
+		return fmt.Errorf("--bundle %s: interrupted, nothing was written", path)
+	case err != nil:
 		return err
 	}
 	manifest, err := readManifest(f)
@@ -60,6 +66,18 @@ func writeBundle(e *command.Env, cl *client.Client, path string) (err error) {
 	}
 	fmt.Fprintf(e.Stdout, "\nwritten to %s; nothing was sent to anybody. Look at it before you send it: mkdir bundle && tar -xzf %s -C bundle\n", path, path)
 	return nil
+}
+
+// target keeps the error of what is written to.
+type target struct {
+	w   io.Writer
+	err error
+}
+
+func (t *target) Write(p []byte) (n int, err error) {
+	n, err = t.w.Write(p)
+	t.err = err
+	return n, err
 }
 
 // appear gives a file the name path, unless there is a file of that name. A link fails then, where a renaming would replace it; some file

@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/terminal"
+	"github.com/stackscope/stackscope/internal/client"
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
@@ -293,5 +296,30 @@ func TestWriteBundle(t *testing.T) {
 	}
 	if err := appear(path, path); err == nil {
 		t.Error("a file is replaced")
+	}
+}
+
+// An interrupted bundle is none: the exit code says so.
+func TestWriteBundle_Interrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/gzip")
+		w.WriteHeader(http.StatusOK)
+		cancel()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	cl, err := client.New(client.Options{BaseURL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	err = writeBundle(&command.Env{Context: ctx, Stdout: io.Discard, Stderr: io.Discard}, cl, filepath.Join(dir, "b"))
+	if err == nil || errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted") {
+		t.Errorf("error %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v are left: %v", left, err)
 	}
 }
