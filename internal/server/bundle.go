@@ -31,8 +31,9 @@ func (s *Server) bundleParts() api.BundleParts {
 	return parts
 }
 
-// commonNames are those of users and hosts of many machines, which tell nobody.
-var commonNames = []string{"root", "nobody", "stackscope", "localhost", "/", "/root", command.SystemDataDir}
+// commonNames are those of users and hosts of many machines, which tell nobody, and passwords that everybody tries first: a hash in their
+// place in the name of a flag would tell them.
+var commonNames = []string{"root", "nobody", "stackscope", "gpustack", "localhost", "/", "/root", command.SystemDataDir, "grafana", "admin", "password"}
 
 // machineNames returns the names of this machine and of the user of this process, which log lines may have.
 func (s *Server) machineNames(getenv func(string) string) []bundle.Name {
