@@ -34,6 +34,7 @@ func TestWorkbench(t *testing.T) {
 			{Do: "click", At: "text=Built-in document"},
 			{Do: "see", At: ".m-built-in .cm-content", Text: "gpustack:num_requests_running"},
 			{Do: "type", At: ".m-built-in .cm-content", Text: "nothing"},
+			{Do: "miss", At: ".m-built-in .cm-content", Text: "nothing"},
 			{Do: "see", At: ".m-built-in .cm-content", Text: "gpustack:num_requests_running"},
 			{Do: "go", Text: "/workers"},
 			{Do: "go", Text: "/mapping"},

@@ -1,0 +1,1 @@
+export{t as heatmap}from"./heatmap-5cJeZ1wN.js";

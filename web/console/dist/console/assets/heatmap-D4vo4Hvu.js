@@ -1,1 +1,0 @@
-export{t as heatmap}from"./heatmap-Cxb_Y3OD.js";

@@ -1,0 +1,1 @@
+export{t as stateTimeline}from"./timeline-B6jMEPUd.js";

@@ -1,0 +1,1 @@
+export{t as timeseries}from"./timeseries-yc7Le8-q.js";

@@ -1,1 +1,0 @@
-export{t as timeseries}from"./timeseries-C7nzd_uu.js";
