@@ -39,7 +39,8 @@ func TestDoctor(t *testing.T) {
 			{Do: "press", At: "input[role=combobox]", Text: "Enter"},
 		}, refused...)},
 		{Name: "doctor-unknown", Path: "/doctor?subject=broken-1", Theme: "light", Width: 1440, Height: 900, Axe: true, Steps: []browser.Step{
-			{Do: "see", At: "[role=alert]", Text: "broken-0"}, // the nearest name
+			{Do: "see", At: "[role=alert] strong", Text: "There is no instance, worker, model or metric"},
+			{Do: "see", At: "[role=alert] a[href='/doctor?subject=broken-0']"}, // the nearest name
 		}},
 		{Name: "doctor-from-list", Path: "/instances", Theme: "light", Width: 1440, Height: 900, Steps: append([]browser.Step{
 			{Do: "see", At: "tr.f-sick"},

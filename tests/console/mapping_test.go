@@ -109,6 +109,10 @@ func TestMapping(t *testing.T) {
 			{Do: "miss", At: ".mc-change"},
 			{Do: "see", At: editor, Text: "Running."}, // the text stays
 			{Do: "press", At: editor, Text: openChange},
+			{Do: "see", At: ".mc-change:focus"},
+			{Do: "press", Text: "Escape"},
+			{Do: "miss", At: ".mc-change"},
+			{Do: "press", At: editor, Text: openChange},
 			{Do: "see", At: ".mc-loss strong", Text: "series vanish"},
 		}},
 		{Name: "mapping-two-writers", Path: "/mapping", Theme: "dark", Width: 1440, Height: 900, Axe: true, InSight: true, Steps: append(slowWriter(written),

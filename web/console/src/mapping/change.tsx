@@ -85,7 +85,7 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
   // The key that opens the change tries a text that was edited since then.
   const edited = restore === undefined && text !== (done ? applied : trial.of);
   const onKey = useRef<() => void>(undefined);
-  onKey.current = edited && !sending ? anew : undefined;
+  onKey.current = sending ? undefined : edited ? anew : () => section.current?.focus();
   useEffect(() => {
     const key = (event: KeyboardEvent) => {
       if (event.key.toLowerCase() === "s" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey) setTimeout(() => onKey.current?.()); // after the editor has handed over its text
@@ -93,13 +93,20 @@ export function Change({ document: text, base: given, onApplied, onBase, onClose
     addEventListener("keydown", key);
     return () => removeEventListener("keydown", key);
   }, []);
+  // A comment that was typed is not thrown away by a key.
+  const escape = (event: KeyboardEvent) => {
+    if (event.key !== "Escape" || event.defaultPrevented || event.isComposing || sending || !onClose) return;
+    if (event.target instanceof HTMLInputElement && event.target.value !== "") return;
+    event.preventDefault();
+    onClose();
+  };
   const takeBase = (generation: number) => {
     onBase?.(generation);
     setBase(generation);
   };
 
   return (
-    <section class="mc-change" ref={section} tabIndex={-1} aria-labelledby="mc-title">
+    <section class="mc-change" ref={section} tabIndex={-1} aria-labelledby="mc-title" onKeyDown={escape}>
       <div class="f-section-head">
         <h2 id="mc-title">{restore === undefined ? c.title : c.titleRestore(restore)}</h2>
         {!done && <span class="f-dim">{c.basedOn(base)}</span>}
