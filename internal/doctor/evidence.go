@@ -132,6 +132,7 @@ type Refusal struct {
 	At      time.Time // the last of its kind
 	Class   string    // such as fleet.RefusedNameTaken or RefusedToken
 	Name    string    // of the worker that wanted to join
+	Detail  string    // why it was refused
 	Other   string    // name of the worker that has its name or identity; empty: there is none
 	OtherID int64
 	From    string // of a wrong token: the kind of address, such as "a private network"

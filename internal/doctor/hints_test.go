@@ -121,3 +121,22 @@ func TestAWrongClockExplainsNothing(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// Each refused worker is named, with why it was refused.
+func TestRefusedWorkersAreNamed(t *testing.T) {
+	a := healthy(t)
+	a.Server.Refusals = []Refusal{
+		{At: now, Class: fleet.RefusedInvalid, Name: "gpu-8", Detail: "address is missing", Count: 3},
+		{At: now, Class: fleet.RefusedInvalid, Name: "gpu-9", Detail: "labels are too many", Count: 1},
+		{At: now, Class: fleet.RefusedRevoked, Name: "gpu-7", Count: 1},
+	}
+	var told []string
+	for _, f := range examine(a).Findings {
+		told = append(told, f.What+" - "+f.Seen)
+	}
+	for _, want := range [][2]string{{"worker gpu-8 is refused", "address is missing"}, {"worker gpu-9 is refused", "labels are too many"}, {"worker gpu-7, which an operator removed", ""}} {
+		if !slices.ContainsFunc(told, func(s string) bool { return strings.HasPrefix(s, want[0]) && strings.HasSuffix(s, want[1]) }) {
+			t.Errorf("%s: %s is not among %q", want[0], want[1], told)
+		}
+	}
+}

@@ -24,14 +24,14 @@ var (
 	}
 	joinRevoked = &Finding{
 		ID: "worker_revoked", Severity: wire.FindingInfo,
-		What: "a worker that an operator removed keeps asking to join",
-		Do:   "Nothing, if that is meant; else run: stackscope worker list, which shows removed workers to admins, and: stackscope worker allow NAME",
+		What: "worker {worker}, which an operator removed, keeps asking to join",
+		Do:   "Nothing, if that is meant; else run: stackscope worker list, which shows removed workers to admins, and: stackscope worker allow {worker}",
 		Docs: "running.md#removing-a-worker",
 	}
 	joinInvalid = &Finding{
 		ID: "worker_refused", Severity: wire.FindingError,
-		What: "a worker is refused, because its name, its labels or its address break the rules",
-		Do:   "The worker's log has the reason. The address must be one at which this server reaches the worker: set --worker-ip. Names must show what they are: set --worker-name.",
+		What: "worker {worker} is refused, because its name, its labels or its address break the rules",
+		Do:   "The address must be one at which this server reaches the worker: set --worker-ip. Names must show what they are: set --worker-name.",
 		Docs: "running.md#names-and-labels",
 	}
 	joinTooOften = &Finding{
@@ -89,9 +89,9 @@ func lookJoining(v *view) (hits []hit) {
 		case fleet.RefusedTwoWorkers:
 			add(joinTwoWorkers, subject, seen, "worker", cmp.Or(r.Other, r.Name))
 		case fleet.RefusedRevoked:
-			add(joinRevoked, ofFleet, seen)
+			add(joinRevoked, ofFleet, seen, "worker", r.Name)
 		case fleet.RefusedInvalid:
-			add(joinInvalid, ofFleet, seen)
+			add(joinInvalid, ofFleet, seen+": "+r.Detail, "worker", cmp.Or(r.Name, "without a name"))
 		case RefusedToken:
 			add(joinWrongToken, ofFleet, seen+", from "+r.From)
 		case RefusedLimit:

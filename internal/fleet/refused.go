@@ -12,16 +12,16 @@ const (
 
 // RefusedRegistration is a worker that wanted to join and was refused, once or again and again.
 type RefusedRegistration struct {
-	First, Last time.Time
-	Count       int
-	Name        string // that it has
-	Cluster     string // that it wanted to join
-	Address     string // under which it wanted to be scraped, host:port
-	Reason      string
-	Detail      string // the error that it got
+	Last    time.Time
+	Count   int
+	Name    string // that it has
+	Cluster string // that it wanted to join
+	Address string // under which it wanted to be scraped, host:port
+	Reason  string
+	Detail  string // the error that it got
 	// Other is the worker because of which it was refused, as it was then; its ID is 0 if there is none.
 	Other struct {
-		ID            int64
-		Name, Address string
+		ID   int64
+		Name string
 	}
 }

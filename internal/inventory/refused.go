@@ -20,15 +20,15 @@ const (
 type becauseOf struct {
 	error
 
-	id            int64
-	name, address string
+	id   int64
+	name string
 }
 
 // Unwrap returns the error itself.
 func (b *becauseOf) Unwrap() error { return b.error }
 
 func because(err error, w *worker) error {
-	return &becauseOf{err, w.ID, w.Name, hostPort(w.Address, w.MetricsPort)}
+	return &becauseOf{err, w.ID, w.Name}
 }
 
 // refusals are the registrations that were refused last. They aren't stored.
@@ -50,9 +50,8 @@ func (l *refusals) add(r *fleet.Registration, err error) {
 		next.Cluster = fleet.DefaultClusterName
 	}
 	if other, ok := errors.AsType[*becauseOf](err); ok {
-		next.Other.ID, next.Other.Name, next.Other.Address = other.id, other.name, other.address
+		next.Other.ID, next.Other.Name = other.id, other.name
 	}
-	next.First = next.Last
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	same := slices.IndexFunc(l.list, func(e fleet.RefusedRegistration) bool {
@@ -60,7 +59,7 @@ func (l *refusals) add(r *fleet.Registration, err error) {
 	})
 	switch {
 	case same >= 0:
-		next.First, next.Count = l.list[same].First, l.list[same].Count+1
+		next.Count = l.list[same].Count + 1
 		l.list = slices.Delete(l.list, same, same+1)
 	case len(l.list) == maxRefused:
 		l.list = slices.Delete(l.list, 0, 1)

@@ -15,7 +15,7 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// Each refused worker is told once, with the other worker, the first and the last time, and the reason.
+// Each refused worker is told once, with the other worker, the last time and the reason.
 func TestRefusedRegistrations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inv := newInventory(t, newMemory())
@@ -47,15 +47,15 @@ func TestRefusedRegistrations(t *testing.T) {
 
 		last := first.Add(30 * time.Second)
 		refused := func(name, address, reason string) fleet.RefusedRegistration {
-			return fleet.RefusedRegistration{First: first, Last: last, Count: 3, Name: name, Cluster: "default", Address: address + ":10151", Reason: reason}
+			return fleet.RefusedRegistration{Last: last, Count: 3, Name: name, Cluster: "default", Address: address + ":10151", Reason: reason}
 		}
 		want := []fleet.RefusedRegistration{
-			{First: time.Now(), Last: time.Now(), Count: 1, Name: "a", Cluster: "default", Address: "10.0.0.1:10151", Reason: fleet.RefusedRevoked},
+			{Last: time.Now(), Count: 1, Name: "a", Cluster: "default", Address: "10.0.0.1:10151", Reason: fleet.RefusedRevoked},
 			refused("bad", "no address", fleet.RefusedInvalid), refused("a", "10.0.0.7", fleet.RefusedNameTaken), refused("a", "10.0.0.2", fleet.RefusedTwoWorkers),
 		}
 		for k := range want[2:] {
 			other := &want[2+k].Other
-			other.ID, other.Name, other.Address = a, "a", "10.0.0.1:10151"
+			other.ID, other.Name = a, "a"
 		}
 		got := inv.Refused()
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(fleet.RefusedRegistration{}, "Detail")); diff != "" {

@@ -300,7 +300,7 @@ func (d *doctorSources) Server() doctor.Server {
 		}
 	}
 	for _, r := range d.server.inventory.Refused() {
-		s.Refusals = append(s.Refusals, doctor.Refusal{At: r.Last, Class: r.Reason, Name: r.Name, Other: r.Other.Name, OtherID: r.Other.ID, Count: r.Count})
+		s.Refusals = append(s.Refusals, doctor.Refusal{At: r.Last, Class: r.Reason, Name: r.Name, Detail: d.hidden.Strip(r.Detail), Other: r.Other.Name, OtherID: r.Other.ID, Count: r.Count})
 	}
 	for _, r := range d.server.api.WrongJoinTokens() {
 		if r.Count > 0 {
