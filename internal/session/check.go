@@ -15,8 +15,7 @@ import (
 
 // Bounds of checks. A server would refuse the whole answer for what exceeds them.
 const (
-	maxChecks       = 2 // at a time
-	maxCheckTimeout = time.Minute
+	maxChecks = 2 // at a time
 
 	maxSettings      = 1000
 	maxSettingsBytes = 512 << 10 // as JSON

@@ -11,10 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/wire"
 )
 
-const (
-	maxDryRuns       = 4 // at a time; a server starts no more
-	maxDryRunTimeout = time.Minute
-)
+const maxDryRuns = 4 // at a time; a server starts no more
 
 var (
 	errTooManyDryRuns = fmt.Errorf("the worker already runs %d dry runs, the most that it may", maxDryRuns)

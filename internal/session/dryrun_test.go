@@ -82,7 +82,7 @@ func TestDryRunSlots(t *testing.T) {
 	})
 }
 
-// Pages have a part of the server's time, the answer the rest. No server makes a dry run last longer than maxDryRunTimeout.
+// Pages have a part of the server's time, the answer the rest. No server makes a dry run last longer than maxTimeout.
 func TestDryRunDeadline(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{10 * time.Second: 8 * time.Second, time.Hour: 48 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

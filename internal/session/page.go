@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	maxPages       = 4 // at a time; a server asks for no more
-	maxPageTimeout = time.Minute
+	maxPages = 4 // at a time; a server asks for no more
 	// maxReportBytes bounds the reports of an answer, as JSON.
 	maxReportBytes = 2 << 20
 	maxContentType = 200

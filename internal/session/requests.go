@@ -12,18 +12,19 @@ const (
 	// slotWait is how long a request waits for a slot. A server asks anew as soon as it has an answer, when the request that was answered
 	// may still hold its slot.
 	slotWait = 500 * time.Millisecond
+	// maxTimeout bounds the time for an answer, whatever a server says.
+	maxTimeout = time.Minute
 )
 
 // requests are what the server asks for on the stream and the worker answers beside it, a bounded number at a time.
 type requests struct {
 	slots   chan struct{}
 	places  chan struct{} // of requests with a slot and of those that wait for one
-	longest time.Duration
 	running sync.WaitGroup
 }
 
-func newRequests(most int, longest time.Duration) *requests {
-	return &requests{slots: make(chan struct{}, most), places: make(chan struct{}, 2*most), longest: longest}
+func newRequests(most int) *requests {
+	return &requests{slots: make(chan struct{}, most), places: make(chan struct{}, 2*most)}
 }
 
 // wait returns when all have been answered, which ends with the context that they were started with.
@@ -33,7 +34,7 @@ func (r *requests) wait() { r.running.Wait() }
 // skipped if too many requests are being answered.
 func (r *requests) start(ctx context.Context, timeoutMillis int64, answer func(ctx context.Context, fetched time.Time), skipped func()) {
 	started := time.Now()
-	timeout := min(time.Duration(timeoutMillis)*time.Millisecond, r.longest)
+	timeout := min(time.Duration(timeoutMillis)*time.Millisecond, maxTimeout)
 	select {
 	case r.places <- struct{}{}:
 	default:

@@ -11,7 +11,7 @@ import (
 func TestRequestsWaitForASlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 2
-		r := newRequests(most, time.Minute)
+		r := newRequests(most)
 		answered, skipped := 0, 0
 		start := func(took time.Duration) {
 			r.start(t.Context(), 8000, func(context.Context, time.Time) {

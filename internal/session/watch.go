@@ -19,11 +19,11 @@ func (s *Session) watch(ctx context.Context, m Membership) error {
 	const anyGeneration = -1
 	generation := int64(anyGeneration)
 	var pauses backoff.Backoff
-	dryRuns := newRequests(maxDryRuns, maxDryRunTimeout)
+	dryRuns := newRequests(maxDryRuns)
 	defer dryRuns.wait()
-	pages := newRequests(maxPages, maxPageTimeout)
+	pages := newRequests(maxPages)
 	defer pages.wait()
-	checks := newRequests(maxChecks, maxCheckTimeout)
+	checks := newRequests(maxChecks)
 	defer checks.wait()
 	events := client.Events{
 		Mapping: func(ev wire.MappingEvent) error {
