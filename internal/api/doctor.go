@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +31,8 @@ const (
 type examinations struct {
 	mu    sync.Mutex
 	byKey map[string]*examination
+	// searches are those for models of another name. They ask Prometheus, so they are bounded, too.
+	searches int
 }
 
 type examination struct {
@@ -54,6 +59,23 @@ type doctorInput struct {
 	Subject  string `query:"subject" maxLength:"512" doc:"One of these, of whatever kind"`
 }
 
+// Resolve reads the parameters. A misspelt one must not be answered with the state of something else.
+func (in *doctorInput) Resolve(ctx huma.Context) []error {
+	values := map[string]*string{"instance": &in.Instance, "worker": &in.Worker, "model": &in.Model, "metric": &in.Metric, "subject": &in.Subject}
+	names := slices.Sorted(maps.Keys(values))
+	query, err := readQuery(ctx, names, names...)
+	for _, name := range names {
+		if err == nil && len(query[name]) > 1 {
+			err = invalidQuery(name, "it is given more than once")
+		}
+		*values[name] = strings.TrimSpace(*values[name])
+	}
+	if err != nil {
+		return []error{ofRead(err)}
+	}
+	return nil
+}
+
 type doctorOutput struct {
 	CacheControl string `header:"Cache-Control"`
 	Body         wire.Doctor
@@ -75,12 +97,16 @@ func (a *API) Examine(ctx context.Context, r doctor.Request) (*wire.Doctor, erro
 	}
 	resolved, err := doctor.Resolve(src.Snapshot(), src.Mapping(), r)
 	if errors.Is(err, doctor.ErrUnknown) {
-		if renamed, ok := doctor.Renamed(ctx, src, r); ok {
+		if renamed, ok, busy := a.examinations.search(ctx, src, r); busy {
+			return nil, tooManyExaminations()
+		} else if ok {
 			resolved, err = renamed, nil
 		}
 	}
 	if err == nil && doctor.HasNoInstance(src.Snapshot(), resolved) {
-		if renamed, ok := doctor.Renamed(ctx, src, doctor.Request{Model: resolved.Subject.Name}); ok {
+		if renamed, ok, busy := a.examinations.search(ctx, src, doctor.Request{Model: resolved.Subject.Name}); busy {
+			return nil, tooManyExaminations()
+		} else if ok {
 			resolved.Renamed = renamed.Renamed
 		}
 	}
@@ -105,9 +131,7 @@ func (a *API) Examine(ctx context.Context, r doctor.Request) (*wire.Doctor, erro
 		return doctor.Run(ctx, src, resolved)
 	})
 	if e == nil {
-		return nil, huma.ErrorWithHeaders(
-			&Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d other subjects are being examined; try again in a few seconds", maxExaminations)},
-			http.Header{"Retry-After": {examinationRetry}})
+		return nil, tooManyExaminations()
 	}
 	select {
 	case <-e.ended:
@@ -120,6 +144,32 @@ func (a *API) Examine(ctx context.Context, r doctor.Request) (*wire.Doctor, erro
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+func tooManyExaminations() error {
+	return huma.ErrorWithHeaders(
+		&Problem{Status: http.StatusServiceUnavailable, Detail: fmt.Sprintf("%d other subjects are being examined; try again in a few seconds", maxExaminations)},
+		http.Header{"Retry-After": {examinationRetry}})
+}
+
+// search is doctor.Renamed for a few requests at a time; busy: too many search.
+func (x *examinations) search(ctx context.Context, src doctor.Sources, r doctor.Request) (found doctor.Resolved, ok, busy bool) {
+	x.mu.Lock()
+	busy = x.searches >= maxExaminations
+	if !busy {
+		x.searches++
+	}
+	x.mu.Unlock()
+	if busy {
+		return found, false, true
+	}
+	defer func() {
+		x.mu.Lock()
+		x.searches--
+		x.mu.Unlock()
+	}()
+	found, ok = doctor.Renamed(ctx, src, r)
+	return found, ok, false
 }
 
 // join returns the examination of a subject that is under way, or begins one; nil: too many are under way.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -117,11 +118,36 @@ func TestDoctorOfWhatIsNotThere(t *testing.T) {
 		"worker=onee":                         {404, `did you mean \"one\"?`},
 		"metric=x":                            {404, "there is no metric"},
 		"subject=" + strings.Repeat("y", 600): {422, ""},
+		"instanc=twin":                        {422, "write it as instance"},
+		"worker=one&worker=two":               {422, "it is given more than once"},
+		"worker=%20onee%20":                   {404, `no worker \"onee\"`},
 	} {
 		if w := h.doctor(query); w.Code != want.status || !strings.Contains(w.Body.String(), want.says) {
 			t.Errorf("%.40s: %d %s", query, w.Code, w.Body)
 		}
 	}
+}
+
+// A search for a model of another name asks Prometheus. Two run at a time.
+func TestDoctorSearchesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAPI(t, func(o *api.Options) { o.Doctor = new(slowSources) })
+		counts := map[int]int{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for i := range 10 {
+			wg.Go(func() {
+				w := h.doctor("model=gone" + strconv.Itoa(i))
+				mu.Lock()
+				defer mu.Unlock()
+				counts[w.Code]++
+			})
+		}
+		wg.Wait()
+		if counts[404] != 2 || counts[503] != 8 {
+			t.Errorf("%v", counts)
+		}
+	})
 }
 
 // A request that is gone ends nothing for the others, and the server's end ends all.

@@ -44,7 +44,7 @@ func (q *FormQuery) Resolve(ctx huma.Context) []error {
 		q.form.effective, err = readFlag(query, effectiveParameter)
 	}
 	if err != nil {
-		return []error{err}
+		return []error{ofRead(err)}
 	}
 	q.form.yaml = prefersYAML(q.Accept)
 	return nil

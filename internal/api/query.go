@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -164,6 +165,16 @@ func readText(query url.Values, name string, limit int) (string, error) {
 	return text, nil
 }
 
+const nothingChanged = "; nothing was changed"
+
 func invalidQuery(name, detail string) error {
-	return &huma.ErrorDetail{Location: "query." + name, Message: detail + "; nothing was changed"}
+	return &huma.ErrorDetail{Location: "query." + name, Message: detail + nothingChanged}
+}
+
+// ofRead returns the error of a query that was to change nothing.
+func ofRead(err error) error {
+	if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
+		return &huma.ErrorDetail{Location: d.Location, Message: strings.TrimSuffix(d.Message, nothingChanged)}
+	}
+	return err
 }
