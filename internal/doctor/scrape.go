@@ -21,7 +21,7 @@ var (
 	scrapeFirewall = scrapeFinding("firewall", "worker {worker} is connected to this server, but {prometheus} does not reach its metrics port {address}",
 		"A firewall or a network policy drops the packets: allow TCP from the machine of Prometheus to {address}. If the address is not one that Prometheus can reach, give another with --worker-ip.", "troubleshooting.md#firewalls")
 	scrapeRefused = scrapeFinding("refused", "nothing listens at the metrics port of worker {worker}, {address}, as {prometheus} sees it",
-		"Look whether --worker-ip and --worker-metrics-port are right, whether a container publishes the port, and whether a firewall rejects connections to it.", "running.md#addresses")
+		"Look whether the worker runs, whether --worker-ip and --worker-metrics-port are right, whether a container publishes the port, and whether a firewall rejects connections to it.", "running.md#addresses")
 	scrapeDNS = scrapeFinding("dns", "{prometheus} cannot resolve the address of worker {worker}, {address}",
 		"Give an IP address with --worker-ip, or a name that the machine of Prometheus can resolve.", "running.md#addresses")
 	scrapeTLS = scrapeFinding("tls", "TLS fails between {prometheus} and the metrics port of worker {worker}",

@@ -51,6 +51,9 @@ func Resolve(s *fleet.Snapshot, m Mapping, r Request) (Resolved, error) {
 	if r.Metric != "" {
 		name, ok := metricNamed(m, r.Metric)
 		if !ok {
+			if err := native(s, m, wire.DoctorMetric, r.Metric); err != nil {
+				return out, err
+			}
 			return out, unknown(wire.DoctorMetric, r.Metric, metricNames(m))
 		}
 		out.Metric = name
@@ -70,6 +73,45 @@ func Resolve(s *fleet.Snapshot, m Mapping, r Request) (Resolved, error) {
 		out.Subject = wire.DoctorSubject{Kind: wire.DoctorFleet}
 	}
 	return out, err
+}
+
+const anySubject = "instance, worker, model or metric"
+
+// native returns the error of a text that is the name of an engine's own metric; nil if it is none as far as is known.
+func native(s *fleet.Snapshot, m Mapping, kind, text string) error {
+	if m.Compiled == nil {
+		return nil
+	}
+	type runs struct{ runtime, version string }
+	seen := map[runs]bool{}
+	var unified []string
+	for i := range s.Instances {
+		r := runs{s.Instances[i].Runtime, s.Instances[i].RuntimeVersion}
+		if seen[r] {
+			continue
+		}
+		seen[r] = true
+		for _, t := range m.Compiled.Plan(r.runtime, r.version).Lookup([]byte(text)) {
+			if name := m.Compiled.Families()[t.Family].WireName; !slices.Contains(unified, name) {
+				unified = append(unified, name)
+			}
+		}
+	}
+	err := fmt.Errorf("%w %s %q", ErrUnknown, kind, clip.Line(text, nameShown))
+	switch beginning, _, ok := strings.Cut(text, ":"); {
+	case len(unified) > 0:
+		return fmt.Errorf("%w; it is a native metric, so ask for what it becomes: %s", err, listed(unified))
+	case ok && seenBeginning(s, m, beginning+":"):
+		return fmt.Errorf("%w; it looks like a native metric, and the mapping has none of this name: `stackscope mapping unmapped` lists those of engines", err)
+	}
+	return nil
+}
+
+// seenBeginning reports whether native metrics of the engines begin so.
+func seenBeginning(s *fleet.Snapshot, m Mapping, with string) bool {
+	return slices.ContainsFunc(s.Instances, func(in fleet.Instance) bool {
+		return slices.ContainsFunc(m.Compiled.Plan(in.Runtime, in.RuntimeVersion).Natives(), func(n string) bool { return strings.HasPrefix(n, with) })
+	})
 }
 
 // found is something that a name may mean.
@@ -112,7 +154,10 @@ func resolveText(s *fleet.Snapshot, m Mapping, text string, out Resolved) (Resol
 		out.Subject = wire.DoctorSubject{Kind: wire.DoctorMetric, Name: name}
 		return out, nil
 	}
-	return out, unknown("instance, worker, model or metric", text, slices.Concat(instanceNames(s), workerNames(s), modelNames(s), metricNames(m)))
+	if err := native(s, m, anySubject, text); err != nil {
+		return out, err
+	}
+	return out, unknown(anySubject, text, slices.Concat(instanceNames(s), workerNames(s), modelNames(s), metricNames(m)))
 }
 
 // one returns the only one of all.

@@ -51,6 +51,10 @@ func TestResolve(t *testing.T) {
 		{Request{Model: "entirely-different"}, ErrUnknown, "there are: qwen"},
 		{Request{Text: "GPU-2x"}, ErrUnknown, `did you mean "gpu-2"?`},
 		{Request{Metric: "num_requests_run"}, ErrUnknown, "num_requests_run"},
+		{Request{Text: "vllm:num_requests_running"}, ErrUnknown, "it is a native metric, so ask for what it becomes: gpustack:num_requests_running"},
+		{Request{Metric: "vllm:generation_tokens_total"}, ErrUnknown, "what it becomes: gpustack:generation_tokens_total"},
+		{Request{Metric: "vllm:of_ours"}, ErrUnknown, "`stackscope mapping unmapped` lists"},
+		{Request{Text: "ours:foo"}, ErrUnknown, "there are: "},
 		{Request{Text: strings.Repeat("x", 10_000)}, ErrUnknown, "..."},
 		{Request{Text: "\x00\xff\n"}, ErrUnknown, "there is no"},
 	} {
