@@ -226,6 +226,7 @@ func TestDoctorOfEngines(t *testing.T) {
 		"refused": broken["refused"].url, "hanging": broken["hanging"].url, "key": broken["password"].url, "html": broken["html"].url + ",runtime=vLLM",
 		"sglang": serve(t, http.NotFoundHandler()) + ",runtime=SGLang,model=qwen3-8b",
 		"silent": serve(t, textPage("# TYPE python_info gauge\npython_info{version=\"3.12\"} 1\nprocess_cpu_seconds_total 1\n")) + ",runtime=vLLM,model=qwen3-8b",
+		"shared": serve(t, textPage("# TYPE ray_vllm_num_requests_running gauge\nray_vllm_num_requests_running{model_name=\"qwen\"} 1\nray_vllm_num_requests_running{model_name=\"llama\"} 2\n")),
 		"novel":  serve(t, textPage("# TYPE vllm:requests_of_tomorrow gauge\nvllm:requests_of_tomorrow 1\n# TYPE vllm:tokens_of_tomorrow counter\nvllm:tokens_of_tomorrow_total 7\n")) + ",runtime=vLLM,version=99.0.0,model=qwen3-8b",
 	} {
 		args = append(args, "--engine", "url="+address+",instance="+name)
@@ -249,6 +250,13 @@ func TestDoctorOfEngines(t *testing.T) {
 	if out, code := s.command(t, "instance=good"); code != 0 {
 		t.Errorf("of the good engine stackscope doctor ended with %d:\n%s", code, out)
 	}
+	programs.Eventually(t, 2*time.Minute, "samples of a model that shares its page with another arrive", func() error {
+		d, err := s.examine("instance=shared-qwen")
+		if hop, _ := firstBroken(&d); err != nil || hop != "" || !d.OK || len(d.Paths) != 1 || !slices.ContainsFunc(d.Paths[0].Hops, func(h wire.DoctorHop) bool { return h.Hop == wire.HopStorage && h.State == wire.HopOK }) {
+			return fmt.Errorf("%+v, %w", d, err)
+		}
+		return nil
+	})
 	for _, f := range []stagedFailure{
 		{"the engine's port is closed", "instance=refused", "engine_refused", wire.HopEndpoint, "Look whether the engine runs"},
 		{"the engine hangs", "instance=hanging", "engine_timeout", wire.HopEndpoint, "Restart an engine that hangs"},
