@@ -1,4 +1,5 @@
-// Package doctor says where samples stop between an engine and a dashboard, and what to do. It is pure: others gather the evidence.
+// Package doctor says where samples stop between an engine and a dashboard, and what to do. Run gathers the evidence from Sources,
+// Examine judges it.
 package doctor
 
 import (
