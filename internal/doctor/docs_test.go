@@ -81,3 +81,16 @@ func TestPageOfFindings(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandsStandAlone: the console copies what stands between "run: " and the end of its sentence.
+func TestCommandsStandAlone(t *testing.T) {
+	command := regexp.MustCompile(`run: (.*?)(?:\. [A-Z]|\.?$)`)
+	one := regexp.MustCompile(`^stackscope( [a-z]+)+( @[a-z]+| [A-Z]+| \{[a-z]+\})*$`)
+	for _, f := range Findings() {
+		for _, m := range command.FindAllStringSubmatch(f.Do, -1) {
+			if !one.MatchString(m[1]) {
+				t.Errorf("%s: %q is not one command", f.ID, m[1])
+			}
+		}
+	}
+}

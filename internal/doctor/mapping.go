@@ -48,13 +48,13 @@ var (
 	metricRemoved = &Finding{
 		ID: "metric_removed", Severity: wire.FindingError, Hop: wire.HopMapping, After: byPage,
 		What: "the active mapping takes {metric} away from {runtime} {version}; the built-in mapping has it",
-		Do:   "stackscope mapping history says which change did that, and stackscope mapping restore N goes back. A document with extends: default keeps what it does not name.",
+		Do:   "stackscope mapping history says which change did that. To go back to generation N, run: stackscope mapping restore N. A document with extends: default keeps what it does not name.",
 		Docs: "mapping.md#read-and-change-it",
 	}
 	mappingRemoves = &Finding{
 		ID: "mapping_removes", Severity: wire.FindingInfo, Hop: wire.HopMapping,
 		What: "the active mapping takes {n} unified metrics away that the built-in mapping has for the engines of this fleet",
-		Do:   "Nothing, if that is meant. Else run: stackscope mapping diff 0 @active, and stackscope mapping restore N. A document with extends: default keeps what it does not name.",
+		Do:   "Nothing, if that is meant. To see what is missing, run: stackscope mapping diff @default @active. To go back, choose a generation of stackscope mapping history, and run: stackscope mapping restore N. A document with extends: default keeps what it does not name.",
 		Docs: "mapping.md#read-and-change-it",
 	}
 	metricNotOnPage = &Finding{
