@@ -7,6 +7,8 @@ const code = (sentence: string) => wordsOf(sentence).filter((w) => w.kind).map((
 test.each([
   ["Start it again. If the machine is gone for good, run: stackscope worker remove node-1", [["command", "stackscope worker remove node-1"]]],
   ["Run the server on it, or run: stackscope start --port 80. Then check again.", [["command", "stackscope start --port 80"]]],
+  ["If it is gone for good, run: stackscope worker remove Node-A", [["command", "stackscope worker remove Node-A"]]],
+  ["To go back, run: stackscope mapping restore N. A document stays.", [["command", "stackscope mapping restore N"]]],
   ["Start vLLM with `python -m x`, not with `x`.", [["command", "python -m x"], ["code", "x"]]],
   ["Start SGLang with --enable-metrics.", [["code", "--enable-metrics"]]],
   ["Give the worker --engine url=http://h:1,key-file=/k, or leave it.", [["code", "--engine"]]],

@@ -9,7 +9,7 @@ export interface Word {
 }
 
 // A command stands after "run: ", up to the end of the sentence; commands without their arguments, flags and names stand anywhere.
-const parts = /`([^`]+)`|(?<=\brun: )(\S.*?)(?=[.;]?(?:\s+[A-Z]|\s*$))|(\bstackscope(?:-worker)?(?: (?:status|doctor|start|server|demo|worker|grafana|mapping)\b)(?: (?:unmapped|translate|diff|dry-run|show|history|restore|set|reset|check|list|remove|allow|install)\b)?|\bextends: default\b|--[a-z][a-z0-9.-]*[a-z0-9](?:=[^\s,;)]*[^\s.,;)])?|\bgpustack:[\w:]+|(?<![\w/])\/(?:metrics|readyz|healthz|v2\/[\w/{}-]+)\b)/g;
+const parts = /`([^`]+)`|(?<=\brun: )(\S.*?)(?=[.;]\s+[A-Z]|[.;]?\s*$)|(\bstackscope(?:-worker)?(?: (?:status|doctor|start|server|demo|worker|grafana|mapping)\b)(?: (?:unmapped|translate|diff|dry-run|show|history|restore|set|reset|check|list|remove|allow|install)\b)?|\bextends: default\b|--[a-z][a-z0-9.-]*[a-z0-9](?:=[^\s,;)]*[^\s.,;)])?|\bgpustack:[\w:]+|(?<![\w/])\/(?:metrics|readyz|healthz|v2\/[\w/{}-]+)\b)/g;
 
 /** A sentence of the server as words and code. Nothing in it is taken for markup. */
 export function wordsOf(sentence: string): Word[] {
