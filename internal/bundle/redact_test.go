@@ -64,8 +64,10 @@ func TestText(t *testing.T) {
 			t.Errorf("of a worker's version %s there is %s", version, got)
 		}
 	}
-	for _, version := range []string{"zaphod", "v1.2.3-zaphod", "v0.3.0-12-gzaphod0", "0123abcd0123abcd0123abcd", "12345678"} {
-		if got := shown(r.build(version)); got != "value-X" {
+	for version, want := range map[string]string{
+		"zaphod": "value-X", "v1.2.3-zaphod": "v1.2.3-value-X", "v0.3.0-12-gzaphod0": "v0.3.0-value-X", "0123abcd0123abcd0123abcd": "value-X", "12345678": "value-X",
+	} {
+		if got := shown(r.build(version)); got != want {
 			t.Errorf("of a worker's version %s there is %s", version, got)
 		}
 	}
