@@ -186,7 +186,7 @@ func (d *doctorSources) Query(ctx context.Context, expr string) (a doctor.Answer
 	w := &boundedAnswer{header: http.Header{}}
 	defer func() {
 		a.Answered = time.Now()
-		switch p := recover(); p { //nolint:errorlint // it is panicked as it is
+		switch p := recover(); p {
 		case nil:
 		case http.ErrAbortHandler: // a handler aborts when its client has gone
 			a.Err = "it did not answer in time"
