@@ -36,6 +36,7 @@ const (
 	reasonHTTPStatus   = "http_status"
 	reasonNotMetrics   = "not_metrics"
 	reasonEnded        = "process_ended"
+	reasonOther        = "unread" // a text that this server does not know
 	reasonEmpty        = "empty_page"
 	reasonNoOwn        = "no_engine_metrics"
 	reasonUnmapped     = "unmapped"
@@ -50,6 +51,7 @@ var endpointFindings = []*Finding{
 	endpointFinding(reasonUnauthorized, "{url} wants credentials", "Give them in the URL: --engine url=http://USER:PASSWORD@HOST:PORT. If they are there, they are wrong. An engine whose API needs a key usually has its metrics open; a proxy in front of it may not."),
 	endpointFinding(reasonNotFound, "{url} has no metrics page", "Look whether the URL is the engine's. Some engines have the page at another path: add path= to --engine."),
 	endpointFinding(reasonHTTPStatus, "{url} answers with an error", "Read the engine's log. Look whether the URL is the engine's and not that of a proxy."),
+	endpointFinding(reasonOther, "the worker cannot read {url}", "Read what was seen, and the engine's log. The worker may be newer than this server, which then does not know the reason."),
 	endpointFinding(reasonEnded, "the engine's process ended", "Start it again. Its log, or that of its container, says why it ended. The instance leaves the inventory after --engine-retention."),
 	engineNotFound, engineStartsLong, engineRestarts,
 }
@@ -169,8 +171,10 @@ func classify(text string) string {
 		return reasonHTTPStatus
 	case has("connection was closed", "no route to its host", "cannot be reached"):
 		return reasonLost
+	case has("answered ", "no request can be made"):
+		return reasonNotMetrics
 	}
-	return reasonNotMetrics
+	return reasonOther
 }
 
 // answeredStatus reports whether text has "answered" and a number.

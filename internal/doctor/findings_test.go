@@ -77,6 +77,10 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 		},
 		func(a *asked) { a.failed("its host name engine.example cannot be resolved") },
 	},
+	"engine_unread": {
+		func(a *asked) { a.failed("the moon is full") },
+		func(a *asked) { a.failed("answered HTML, not a metrics page: is the URL the engine's?") },
+	},
 	"engine_tls": {
 		func(a *asked) { a.failed("it speaks TLS: write https:// in the URL") },
 		func(a *asked) {
