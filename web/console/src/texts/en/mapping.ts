@@ -68,7 +68,7 @@ export const mapping = {
   noLines: "No line matches.",
   lines: (n: string) => `${n} lines`,
   paneHelp: "Arrow keys choose a line; the lines that belong to it on the other page are marked. Enter on an unmapped line maps it.",
-  point: "Point at a line, or choose one with the arrow keys, to see where it went. Lines with → become unified metrics, lines with · become nothing.",
+  point: "Point at a line, or choose one with the arrow keys, to see where it went: → to a unified metric, · nowhere.",
   comment: "A comment: it is no metric.",
   becomes: "becomes",
   from: "comes from",
