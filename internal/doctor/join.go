@@ -25,7 +25,7 @@ var (
 	joinRevoked = &Finding{
 		ID: "worker_revoked", Severity: wire.FindingInfo,
 		What: "worker {worker}, which an operator removed, keeps asking to join",
-		Do:   "Nothing, if that is meant. For an admin, stackscope worker list shows removed workers, too. To let it join again, run: stackscope worker allow {worker}",
+		Do:   "Nothing, if that is meant. To let it join again, run: stackscope worker allow {worker}",
 		Docs: "running.md#removing-a-worker",
 	}
 	joinInvalid = &Finding{

@@ -1,1 +1,0 @@
-export{t as heatmap}from"./heatmap-5cJeZ1wN.js";

@@ -1,0 +1,1 @@
+export{t as heatmap}from"./heatmap-Cmj4aftM.js";

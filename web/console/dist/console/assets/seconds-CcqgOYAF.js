@@ -1,1 +1,0 @@
-import{Dt as e,St as t}from"./index-BJ7GDUhG.js";function n(n,r=3600){let[i,a]=e(0);return t(()=>{if(!n)return;let e=Date.now();a(0);let t=setInterval(()=>{let n=Math.min(r,Math.floor((Date.now()-e)/1e3));a(n),n===r&&clearInterval(t)},500);return()=>clearInterval(t)},[n,r]),i}export{n as t};

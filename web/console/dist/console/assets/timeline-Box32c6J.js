@@ -1,0 +1,1 @@
+export{t as stateTimeline}from"./timeline-RR-MtY_1.js";

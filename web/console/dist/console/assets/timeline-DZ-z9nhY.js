@@ -1,1 +1,0 @@
-export{t as stateTimeline}from"./timeline-B6jMEPUd.js";

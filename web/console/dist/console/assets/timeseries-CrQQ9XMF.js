@@ -1,0 +1,1 @@
+export{t as timeseries}from"./timeseries-DanAw76i.js";

@@ -1,1 +1,0 @@
-export{t as timeseries}from"./timeseries-yc7Le8-q.js";
