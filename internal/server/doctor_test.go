@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/backoff"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
 )
@@ -42,7 +44,7 @@ func hopStates(d wire.Doctor) map[string]string {
 	return states
 }
 
-// joinAt registers a worker whose page is served at an address, with an engine that runs.
+// joinAt registers a worker whose page is served at an address, with an engine that runs, and lets it report until the test ends.
 func (r running) joinAt(t *testing.T, name, address string) wire.RegisterResponse {
 	t.Helper()
 	_, port, err := net.SplitHostPort(address)
@@ -55,11 +57,23 @@ func (r running) joinAt(t *testing.T, name, address string) wire.RegisterRespons
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.WithToken(joined.Credential).Report(t.Context(), joined.WorkerID, wire.ReportRequest{Instances: []wire.InstanceReport{
-		{Name: name + "-0", Model: "qwen", URL: "http://127.0.0.1:8000", Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning},
-	}}); err != nil {
+	report := func() error {
+		_, err := c.WithToken(joined.Credential).Report(t.Context(), joined.WorkerID, wire.ReportRequest{Instances: []wire.InstanceReport{
+			{Name: name + "-0", Model: "qwen", URL: "http://127.0.0.1:8000", Runtime: "vLLM", RuntimeVersion: "0.11.0", State: fleet.InstanceRunning},
+		}})
+		return err
+	}
+	if err := report(); err != nil {
 		t.Fatal(err)
 	}
+	var reporting sync.WaitGroup
+	reporting.Go(func() {
+		for t.Context().Err() == nil {
+			backoff.Sleep(t.Context(), time.Second)
+			_ = report() // the test may be ending
+		}
+	})
+	t.Cleanup(reporting.Wait)
 	return joined
 }
 
