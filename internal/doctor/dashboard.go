@@ -54,6 +54,9 @@ func lookDashboard(v *view, w *way) hop {
 			continue
 		}
 	}
+	if len(missing) > 0 && w.hops[len(w.hops)-1].state == wire.HopUnknown {
+		return unknownHop("The variables do not list it, because Prometheus has no samples of it that could be seen").took(took)
+	}
 	names := strings.Join(slices.Sorted(maps.Keys(want)), ", ")
 	switch {
 	case len(v.lists) == 0:

@@ -631,6 +631,20 @@ func TestAllIsWell(t *testing.T) {
 	}
 }
 
+// Before the first scrape the dashboards cannot list anything, and that is no finding.
+func TestNothingIsScrapedYet(t *testing.T) {
+	a := healthy(t)
+	a.worker().RegisteredAt, a.instance().Since = before(time.Second), before(time.Second)
+	a.scrape(Scrape{})
+	a.answer(queryStored)
+	a.answer(queryVariable + "model_name")
+	a.answer(queryVariable + "worker_name")
+	a.about(wire.DoctorInstance, 1, "qwen-0")
+	if d := examine(a); slices.Contains(ids(d), "dashboard_value_missing") {
+		t.Errorf("%+v", d.Findings)
+	}
+}
+
 // What follows from the first broken hop is seen, but is no finding.
 func TestConsequences(t *testing.T) {
 	for name, c := range map[string]struct {
