@@ -135,6 +135,19 @@ func (s doctorServer) check(t *testing.T, f stagedFailure) {
 	}
 }
 
+// checkAll checks failures side by side, because most of them show after a time.
+func (s doctorServer) checkAll(t *testing.T, failures []stagedFailure) {
+	t.Helper()
+	t.Run("findings", func(t *testing.T) {
+		for _, f := range failures {
+			t.Run(f.finding, func(t *testing.T) {
+				t.Parallel()
+				s.check(t, f)
+			})
+		}
+	})
+}
+
 // command runs `stackscope doctor` with the parameters of a query as flags.
 func (s doctorServer) command(t *testing.T, query string) (stdout string, code int) {
 	t.Helper()
@@ -257,7 +270,7 @@ func TestDoctorOfEngines(t *testing.T) {
 		}
 		return nil
 	})
-	for _, f := range []stagedFailure{
+	s.checkAll(t, []stagedFailure{
 		{"the engine's port is closed", "instance=refused", "engine_refused", wire.HopEndpoint, "Look whether the engine runs"},
 		{"the engine hangs", "instance=hanging", "engine_timeout", wire.HopEndpoint, "Restart an engine that hangs"},
 		{"the engine wants a key", "instance=key", "engine_unauthorized", wire.HopEndpoint, "--engine url=http://USER:PASSWORD@HOST:PORT"},
@@ -265,9 +278,7 @@ func TestDoctorOfEngines(t *testing.T) {
 		{"SGLang without --enable-metrics", "instance=sglang", "engine_not_found", wire.HopEndpoint, "--enable-metrics"},
 		{"vLLM without its metrics", "instance=silent", "engine_no_engine_metrics", wire.HopPage, "--disable-log-stats"},
 		{"a version that the mapping does not know", "instance=novel", "mapping_unmapped", wire.HopMapping, "stackscope mapping unmapped novel"},
-	} {
-		t.Run(f.finding, func(t *testing.T) { s.check(t, f) })
-	}
+	})
 
 	renamed.second.Store(true)
 	programs.Eventually(t, 2*time.Minute, "the new name of the model", contains(s.base+"/v2/models", "llama-new"))
@@ -321,16 +332,14 @@ func TestDoctorOfWorkers(t *testing.T) {
 	stopped.Stop(syscall.SIGTERM)
 	postMapping(t, s.base+"/v2/metrics/config?merge=1", "gpustack_metrics: {gpustack:of_tomorrow: {type: gauge, description: New.}}\nruntime_mapping: {vLLM: {\"*\": {vllm:of_tomorrow: gpustack:of_tomorrow}}}\n")
 
-	for _, f := range []stagedFailure{
+	s.checkAll(t, []stagedFailure{
 		{"a firewall", "worker=hidden", "scrape_firewall", wire.HopScrape, fmt.Sprintf("allow TCP from the machine of Prometheus to 127.0.0.9:%d", hidden)},
 		{"a worker was stopped", "worker=stopped", "worker_stopped", wire.HopWorker, "Start it again"},
 		{"two workers of one name", "worker=twin", "worker_name_taken", "", "--worker-name"},
 		{"a wrong clock", "worker=fake", "worker_clock", "", "Synchronise the clocks"},
 		{"a mapping that a worker does not apply", "instance=fake-0", "mapping_refused", wire.HopMapping, "The worker's log says why"},
 		{"a driver that hangs", "worker=hung", "gpu_driver_hung", wire.HopWorkerPage, "reset the GPU"},
-	} {
-		t.Run(f.finding, func(t *testing.T) { s.check(t, f) })
-	}
+	})
 	d, err := s.examine("")
 	if err != nil {
 		t.Fatal(err)
