@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http/httptest"
@@ -19,21 +18,9 @@ import (
 )
 
 // checkEvent reads the stream up to the next request for a check.
-func (s *watchStream) checkEvent(t *testing.T) (ev wire.CheckEvent) {
+func (s *watchStream) checkEvent(t *testing.T) wire.CheckEvent {
 	t.Helper()
-	for {
-		text := s.next()
-		if data, ok := strings.CutPrefix(text, "event: check|data: "); ok {
-			if err := json.Unmarshal([]byte(data), &ev); err != nil {
-				t.Error(err)
-			}
-			return ev
-		}
-		if text == "" {
-			t.Error("the stream ended")
-			return ev
-		}
-	}
+	return nextEvent[wire.CheckEvent](t, s, "check")
 }
 
 func (h harness) answerCheck(worker int, run, credential, body string) *httptest.ResponseRecorder {

@@ -35,20 +35,7 @@ func dryRunOf(t *testing.T, w *httptest.ResponseRecorder) wire.MappingDryRun {
 // dryRunEvent reads the stream up to the next dry run, past mappings.
 func (s *watchStream) dryRunEvent(t *testing.T) wire.DryRunEvent {
 	t.Helper()
-	for {
-		text := s.next()
-		if data, ok := strings.CutPrefix(text, "event: dry-run|data: "); ok {
-			var ev wire.DryRunEvent
-			if err := json.Unmarshal([]byte(data), &ev); err != nil {
-				t.Error(err)
-			}
-			return ev
-		}
-		if text == "" {
-			t.Error("the stream ended")
-			return wire.DryRunEvent{}
-		}
-	}
+	return nextEvent[wire.DryRunEvent](t, s, "dry-run")
 }
 
 func (h harness) answer(worker int, run, credential, body string) *httptest.ResponseRecorder {
@@ -150,21 +137,27 @@ func TestDryRunEndsWithTheLastAnswer(t *testing.T) {
 	})
 }
 
+// fillDryRuns takes all places of dry runs, whose events stream reads and does not answer.
+func fillDryRuns(t *testing.T, h harness, stream *watchStream, runs, reading *sync.WaitGroup) {
+	t.Helper()
+	reading.Go(func() {
+		for stream.next() != "" {
+		}
+	})
+	synctest.Wait()
+	for range 4 {
+		runs.Go(func() { dryRunOf(t, h.try("dry_run=1", smallMapping)) })
+	}
+	synctest.Wait()
+}
+
 func TestDryRunsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newAPI(t)
 		c := serve(t, h)
 		stream := openWatch(t, c, "http://x", 1, 0)
 		var wg, reading sync.WaitGroup
-		reading.Go(func() {
-			for stream.next() != "" { // reads events and answers none
-			}
-		})
-		synctest.Wait()
-		for range 4 {
-			wg.Go(func() { dryRunOf(t, h.try("dry_run=1", smallMapping)) })
-		}
-		synctest.Wait()
+		fillDryRuns(t, h, stream, &wg, &reading)
 		w := h.try("dry_run=1", smallMapping)
 		if problemOf(t, w, 503); w.Header().Get("Retry-After") == "" {
 			t.Error("no Retry-After")

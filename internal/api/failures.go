@@ -35,6 +35,9 @@ const (
 	maxIdentities = 32768
 )
 
+// TooOften is the reason for which registrations of one worker get 429, in catalog.RegistrationsRefused and of RefusedRegistrations.
+const TooOften = "too_often"
+
 // The right that a request with a wrong token needed, for catalog.WrongTokens.
 const (
 	neededAdmin  = "admin"
@@ -68,7 +71,7 @@ func newFailures(logger *slog.Logger, inventory Inventory) *failures {
 		wrongTokens: map[refusal]int{
 			{neededAdmin, 401}: 0, {neededAdmin, 429}: 0, {neededJoin, 401}: 0, {neededJoin, 429}: 0, {neededWorker, 401}: 0, {neededWorker, 429}: 0, {neededUnknown, 401}: 0,
 		},
-		refusedRegistrations: map[refusal]int{{"invalid", 422}: 0, {"invalid", 429}: 0, {"conflict", 409}: 0, {"conflict", 429}: 0, {"revoked", 403}: 0, {"revoked", 429}: 0, {"too_often", 429}: 0},
+		refusedRegistrations: map[refusal]int{{"invalid", 422}: 0, {"invalid", 429}: 0, {"conflict", 409}: 0, {"conflict", 429}: 0, {"revoked", 403}: 0, {"revoked", 429}: 0, {TooOften, 429}: 0},
 	}
 	f.tokens = byPeer(func(peer string, refused int) {
 		logger.Warn("wrong tokens: one address sent more than 20 a minute and gets 429 for further ones; a right token still works", "peer", peer, "refused", refused)
@@ -167,7 +170,7 @@ func (c *registering) countRefusal(p *Problem) {
 	case p.Status < 400 || p.Status >= 500:
 		return
 	case p.Status == http.StatusTooManyRequests:
-		why = "too_often"
+		why = TooOften
 	case p.Status == http.StatusConflict:
 		why = "conflict"
 	case p.Status == http.StatusForbidden:

@@ -32,11 +32,17 @@ func (h harness) withoutPage(t *testing.T, instance int) (p wire.InstancePage) {
 }
 
 // pageEvent reads the stream up to the next request for a page.
-func (s *watchStream) pageEvent(t *testing.T) (ev wire.PageEvent) {
+func (s *watchStream) pageEvent(t *testing.T) wire.PageEvent {
+	t.Helper()
+	return nextEvent[wire.PageEvent](t, s, "page")
+}
+
+// nextEvent reads the stream up to the next event of a name.
+func nextEvent[E any](t *testing.T, s *watchStream, name string) (ev E) {
 	t.Helper()
 	for {
 		text := s.next()
-		if data, ok := strings.CutPrefix(text, "event: page|data: "); ok {
+		if data, ok := strings.CutPrefix(text, "event: "+name+"|data: "); ok {
 			if err := json.Unmarshal([]byte(data), &ev); err != nil {
 				t.Error(err)
 			}

@@ -120,15 +120,7 @@ func TestChangesWaitForNoDryRun(t *testing.T) {
 		c := serve(t, h)
 		stream := openWatch(t, c, "http://x", 1, 0)
 		var wg, reading sync.WaitGroup
-		reading.Go(func() {
-			for stream.next() != "" { // reads events and answers none
-			}
-		})
-		synctest.Wait()
-		for range 4 {
-			wg.Go(func() { dryRunOf(t, h.try("dry_run=1", smallMapping)) })
-		}
-		synctest.Wait()
+		fillDryRuns(t, h, stream, &wg, &reading)
 		began := time.Now()
 		st := h.set(t, overlay)
 		if took := time.Since(began); took != 0 || st.Vanishing == nil || len(st.Vanishing.Unknown) != 1 || !strings.Contains(st.Vanishing.Unknown[0], "4 dry runs are under way already") {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/api"
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/paths"
 	"github.com/stackscope/stackscope/internal/doctor"
@@ -28,8 +29,6 @@ const (
 	queryTimeout    = 5 * time.Second
 	maxQueryAnswer  = 16 << 20
 	maxQuerySamples = 20_000
-	// tooOften is why registrations are answered with 429.
-	tooOften = "too_often"
 	// pageRetry is when a page is asked for again because others take all places.
 	pageRetry = 200 * time.Millisecond
 )
@@ -308,7 +307,7 @@ func (d *doctorSources) Server() doctor.Server {
 		}
 	}
 	for _, r := range d.server.api.RefusedRegistrations() {
-		if r.What == tooOften && r.Count > 0 {
+		if r.What == api.TooOften && r.Count > 0 {
 			s.Refusals = append(s.Refusals, doctor.Refusal{At: r.Last, Class: doctor.RefusedLimit, Count: r.Count})
 		}
 	}
