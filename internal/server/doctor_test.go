@@ -34,9 +34,13 @@ func findingIDs(d wire.Doctor) (ids []string) {
 	return ids
 }
 
+// hopStates returns the states of the way of a worker's own samples.
 func hopStates(d wire.Doctor) map[string]string {
 	states := map[string]string{}
 	for _, p := range d.Paths {
+		if p.InstanceID != 0 {
+			continue
+		}
 		for _, h := range p.Hops {
 			states[h.Hop] = h.State
 		}
