@@ -315,22 +315,11 @@ func showProgress(e *command.Env, cl *client.Client) (end func()) {
 	return func() { fmt.Fprintf(e.Stderr, "\r%s", clearLine) }
 }
 
-const maxRetries = 10
+const maxTries = 11
 
 // again repeats a request that the server refuses because it works on enough of its kind.
 func again[T any](ctx context.Context, ask func() (T, error)) (T, error) {
-	for try := 0; ; try++ {
-		v, err := ask()
-		refused, ok := errors.AsType[*client.Error](err)
-		if try == maxRetries || !ok || refused.Status != http.StatusServiceUnavailable || refused.RetryAfter <= 0 || refused.RetryAfter > 10*time.Second {
-			return v, err
-		}
-		select {
-		case <-ctx.Done():
-			return v, ctx.Err()
-		case <-time.After(refused.RetryAfter):
-		}
-	}
+	return client.Again(ctx, maxTries, 10*time.Second, ask)
 }
 
 type mappingReset struct{ changeFlags }

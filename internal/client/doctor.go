@@ -45,21 +45,11 @@ func (q DoctorQuery) values() url.Values {
 // examinations. Of an *Error, status 404 means that there is no such subject, 409 that several have that name; its Detail names them.
 func (c *Client) Doctor(ctx context.Context, q DoctorQuery) (wire.Doctor, error) {
 	r := request{op: "examine", method: http.MethodGet, path: "/v2/doctor", query: q.values(), timeout: doctorTime, auth: authAdmin}
-	for try := 1; ; try++ {
-		d, err := call[wire.Doctor](ctx, c, r)
-		e, ok := errors.AsType[*Error](err)
-		if !ok {
-			return d, err
-		}
-		if e.Status != http.StatusServiceUnavailable || e.RetryAfter == 0 || e.RetryAfter > doctorTime || try == doctorTries {
-			return d, olderWithout(e, "doctor")
-		}
-		select {
-		case <-time.After(e.RetryAfter):
-		case <-ctx.Done():
-			return d, ctx.Err()
-		}
+	d, err := Again(ctx, doctorTries, doctorTime, func() (wire.Doctor, error) { return call[wire.Doctor](ctx, c, r) })
+	if e, ok := errors.AsType[*Error](err); ok {
+		return d, olderWithout(e, "doctor")
 	}
+	return d, err
 }
 
 // olderWithout explains an answer that says that there is no such route.
