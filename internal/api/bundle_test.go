@@ -1,12 +1,7 @@
 package api_test
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,31 +15,8 @@ import (
 	"github.com/stackscope/stackscope/internal/bundle"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
+	"github.com/stackscope/stackscope/tests/programs"
 )
-
-// unpack returns the files of a bundle.
-func unpack(t *testing.T, data []byte) map[string]string {
-	t.Helper()
-	zipped, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for archive := tar.NewReader(zipped); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(archive)
-		if err != nil || header.Mode != 0o600 {
-			t.Fatalf("%s: mode %o: %v", header.Name, header.Mode, err)
-		}
-		files[header.Name] = string(text)
-	}
-}
 
 // secrets are planted wherever the API takes text.
 const (
@@ -144,7 +116,7 @@ func TestBundle(t *testing.T) {
 		if len(asked) != 2 || !asked[canaryName+"-0"] || time.Since(began) > time.Minute {
 			t.Errorf("asked for %v, after %s", asked, time.Since(began))
 		}
-		files := unpack(t, got.Body.Bytes())
+		files := programs.Unpack(t, got.Body)
 		for name, want := range map[string][]string{
 			"versions.txt":           {"server: ", "worker version: 1.2.3 (2)", "engine: vLLM 0.11.0 (3)"},
 			"server/settings.txt":    {"--metrics-port=10161  (default)", "--grafana-url=https://...@host-", "--grafana-admin-password=(secret)  (file)"},
@@ -193,7 +165,7 @@ func TestBundleWithoutAnswers(t *testing.T) {
 			began := time.Now()
 			got := h.do(asAdmin(request("GET", "/v2/doctor/bundle", "")))
 			took := time.Since(began)
-			files := unpack(t, got.Body.Bytes())
+			files := programs.Unpack(t, got.Body)
 			if got.Code != 200 || took > time.Minute || !strings.Contains(files["manifest.txt"], "workers/1: worker worker-") || !strings.Contains(files["pages/10.txt"], "error: worker worker-") {
 				t.Errorf("%d after %s: %s\n%s", got.Code, took, files["manifest.txt"], files["pages/10.txt"])
 			}
@@ -236,7 +208,7 @@ func TestBundleAsksWorkersWithFindings(t *testing.T) {
 			defer s.cancel()
 		}
 		synctest.Wait()
-		manifest := unpack(t, h.do(asAdmin(request("GET", "/v2/doctor/bundle", ""))).Body.Bytes())["manifest.txt"]
+		manifest := programs.Unpack(t, h.do(asAdmin(request("GET", "/v2/doctor/bundle", ""))).Body)["manifest.txt"]
 		time.Sleep(time.Minute) // checks that nobody waits for any more end
 		for _, want := range []string{"workers: 5 more are connected", "workers/25: ", "workers/19: "} {
 			if !strings.Contains(manifest, want) {

@@ -1,9 +1,7 @@
 package demo
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,30 +52,6 @@ func address(t *testing.T, summary, title string) string {
 		t.Fatalf("no address of %q in\n%s", title, summary)
 	}
 	return m[1]
-}
-
-// unpack returns the files of a tar.gz.
-func unpack(t *testing.T, packed io.Reader) map[string]string {
-	t.Helper()
-	zipped, err := gzip.NewReader(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for archive := tar.NewReader(zipped); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(archive)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[header.Name] = string(text)
-	}
 }
 
 func TestDemo(t *testing.T) {
@@ -246,7 +220,7 @@ func TestDemo(t *testing.T) {
 		if err := c.DoctorBundle(ctx, &packed); err != nil {
 			t.Fatal(err)
 		}
-		files := unpack(t, &packed)
+		files := programs.Unpack(t, &packed)
 		for _, name := range []string{"server/settings.txt", "workers/1/settings.txt"} {
 			if got := files[name]; got != "--scenario=engines  (default)\n" {
 				t.Errorf("%s: %q", name, got)

@@ -1,8 +1,7 @@
 package e2e
 
 import (
-	"archive/tar"
-	"compress/gzip"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -45,34 +44,6 @@ func spellings(c string) []string {
 		}
 	}
 	return list
-}
-
-func unpack(t *testing.T, path string) map[string]string {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	zipped, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for archive := tar.NewReader(zipped); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(archive)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[header.Name] = string(text)
-	}
 }
 
 // run runs a command to its end.
@@ -193,7 +164,11 @@ func TestBundleHoldsNoSecrets(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	files := unpack(t, path)
+	packed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := programs.Unpack(t, bytes.NewReader(packed))
 	if dir := os.Getenv("STACKSCOPE_BUNDLE"); dir != "" { // to look at it
 		for name, text := range files {
 			_ = os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755)
