@@ -18,9 +18,9 @@ PORT         ?= 8080
 ATTACK       ?= 1
 export PATH  := $(GOBIN):$(PATH)
 # NVIDIA support needs cgo (docs/adr/0004). Without a C compiler Go turns cgo off by itself. The tags make Go resolve host and
-# user names without C in both builds.
+# user names without C in both builds. -trimpath holds for tests, too, so that they and the programs share what is compiled.
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
-export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo
+export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo -trimpath
 
 .PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean
 
