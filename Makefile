@@ -9,7 +9,7 @@ TEST         := $(GO) tool -modfile=$(CURDIR)/hack/tools/go.mod gotestsum --form
 GOLANGCI     := golangci-lint
 GOLANGCI_VERSION := v2.15.0
 GOBIN        := $(shell $(GO) env GOPATH)/bin
-VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION      ?= $(shell ./hack/version)
 REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BUILDINFO    := github.com/stackscope/stackscope/internal/base/buildinfo
 LDFLAGS      := -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).revision=$(REVISION)
