@@ -14,13 +14,16 @@ REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BUILDINFO    := github.com/stackscope/stackscope/internal/base/buildinfo
 LDFLAGS      := -s -w -X $(BUILDINFO).version=$(VERSION) -X $(BUILDINFO).revision=$(REVISION)
 FUZZTIME     ?= 1m
+COMMA        := ,
 PORT         ?= 8080
 ATTACK       ?= 1
 export PATH  := $(GOBIN):$(PATH)
 # NVIDIA support needs cgo (docs/adr/0004). Without a C compiler Go turns cgo off by itself. The tags make Go resolve host and
-# user names without C in both builds. -trimpath holds for tests, too, so that they and the programs share what is compiled.
+# user names without C in both builds; oldglibc lets programs that are built on glibc start with an older one. -trimpath holds for
+# tests, too, so that they and the programs share what is compiled.
 export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
-export GOFLAGS := $(GOFLAGS) -tags=netgo,osusergo -trimpath
+TAGS         := netgo,osusergo$(if $(shell getconf GNU_LIBC_VERSION 2>/dev/null),$(COMMA)oldglibc)
+export GOFLAGS := $(GOFLAGS) -tags=$(TAGS) -trimpath
 
 .PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean
 

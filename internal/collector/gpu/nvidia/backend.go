@@ -16,6 +16,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	_ "github.com/stackscope/stackscope/internal/base/oldglibc" // go-nvml makes this a program with C
 	"github.com/stackscope/stackscope/internal/collector/gpu"
 )
 
