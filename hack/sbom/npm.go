@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	consoleLock  = "web/console/package-lock.json"
+	consoleTexts = "web/console/dist/console/assets/licenses.txt"
+	// hack/build-prometheus-ui writes these.
+	prometheusPackages = "web/prometheus/static/packages.json"
+	prometheusTexts    = "web/prometheus/static/assets/licenses.txt"
+)
+
+type npmPackage struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	License string `json:"license"`
+}
+
+// npmPackages returns the packages in the console and in Prometheus' web UI; not those that only their builds need.
+func npmPackages() ([]part, error) {
+	console, err := consolePackages()
+	if err != nil {
+		return nil, err
+	}
+	var prometheus []npmPackage
+	if err := readJSON(prometheusPackages, &prometheus); err != nil {
+		return nil, fmt.Errorf("%w: run `PROMETHEUS_UI=required make ui`", err)
+	}
+	var found []part
+	seen := map[string]bool{}
+	for _, p := range append(console, prometheus...) {
+		if p.License == "" || strings.EqualFold(p.License, "unknown") {
+			return nil, fmt.Errorf("npm package %s %s has no license", p.Name, p.Version)
+		}
+		// The character @ of a scope is escaped in a package URL.
+		purl := "pkg:npm/" + strings.Replace(p.Name, "@", "%40", 1) + "@" + p.Version
+		if !seen[purl] {
+			seen[purl] = true
+			found = append(found, part{name: p.Name, version: p.Version, purl: purl, license: p.License})
+		}
+	}
+	return found, nil
+}
+
+func consolePackages() ([]npmPackage, error) {
+	var lock struct {
+		Packages map[string]struct {
+			npmPackage
+			Dev      bool `json:"dev"`
+			Optional bool `json:"devOptional"`
+		} `json:"packages"`
+	}
+	if err := readJSON(consoleLock, &lock); err != nil {
+		return nil, err
+	}
+	var found []npmPackage
+	for path, p := range lock.Packages {
+		_, name, ok := cutLast(path, "node_modules/")
+		if !ok || p.Dev || p.Optional {
+			continue
+		}
+		p.Name = name
+		found = append(found, p.npmPackage)
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s lists no packages", consoleLock)
+	}
+	return found, nil
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+func readJSON(path string, into any) error {
+	raw, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
