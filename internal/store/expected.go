@@ -165,7 +165,7 @@ func (s *Store) readAll(ctx context.Context, f *dirState, withLog bool) (err err
 	if result != "ok" {
 		return s.damaged(errors.New(strings.Join(strings.Fields(result), " ")))
 	}
-	return nil
+	return s.checkSchema(ctx, db)
 }
 
 // checkTables fails for a database without a table of ours where there was one, and for one of another program.

@@ -48,6 +48,10 @@ type Options struct {
 	// KeepGenerations bounds the history of the metrics mapping, 1000 generations by default.
 	KeepGenerations int
 	Logger          *slog.Logger
+
+	// What tests of this package put in the place of the program's own migrations and of the system's answer.
+	migrations fs.FS
+	freeSpace  func(dir string) (bytes uint64, ok bool)
 }
 
 // Store is an open database. Its methods may be called at the same time.
@@ -57,13 +61,16 @@ type Store struct {
 	db   *sql.DB
 	lock *dirlock.Lock
 	// lagging says that the last checkpoint failed. Only Open and Run touch it.
-	lagging bool
-	log     *slog.Logger
+	lagging    bool
+	log        *slog.Logger
+	migrations fs.FS
+	freeSpace  func(dir string) (bytes uint64, ok bool)
 }
 
 // Open opens the database in opts.Dir, makes it where there is none and brings its schema up to date. It fails, with a
 // sentence that says what to do, when another server uses the directory, when the file cannot be written or is damaged,
-// when one was there and is lost (ErrLost), and when a newer stackscope has written it.
+// when one was there and is lost (ErrLost), and when a newer stackscope has written it. Before it changes the schema of a database that is
+// there, it copies that database; it fails when the disk has no room for that.
 func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if opts.BusyTimeout <= 0 {
 		opts.BusyTimeout = 5 * time.Second
@@ -82,6 +89,16 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		opts: opts,
 		path: filepath.Join(dir, FileName),
 		log:  opts.Logger.With(logging.KeyComponent, "store"),
+
+		migrations: opts.migrations, freeSpace: opts.freeSpace,
+	}
+	if s.freeSpace == nil {
+		s.freeSpace = freeSpace
+	}
+	if s.migrations == nil {
+		if s.migrations, err = fs.Sub(migrationFiles, "migrations"); err != nil {
+			return nil, fmt.Errorf("migrations: %w", err)
+		}
 	}
 	if s.lock, err = dirlock.Take(dir, lockName, "server"); err != nil {
 		return nil, err
@@ -180,11 +197,7 @@ func makeFile(path string) error {
 }
 
 func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files,
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, s.migrations,
 		goose.WithDisableGlobalRegistry(true), goose.WithSlog(s.log))
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
@@ -193,11 +206,13 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return s.explain("read the schema version of", err)
 	}
-	if have > want {
-		return fmt.Errorf("database %s has schema version %d, and this stackscope knows versions up to %d: a newer stackscope has written it; start that one, or put a backup of the data directory in its place", s.path, have, want)
-	}
-	if have == want {
+	if have >= want { // newer ones were refused before
 		return nil
+	}
+	if have > 0 {
+		if err := s.copyBefore(ctx, have, want); err != nil {
+			return err
+		}
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return s.explain("migrate", err)
