@@ -77,7 +77,7 @@ lint: tools ## run golangci-lint, check formatting, go fix and go.mod
 	cd hack/tools && $(GO) mod tidy -diff
 	$(GO) fix -diff ./...
 
-gen: ## write the generated files (dashboards, docs/metrics.md, docs/flags.md, docs/access.md, tables of vendors and engines)
+gen: ## write the generated files (dashboards, docs/metrics.md, docs/flags.md, docs/access.md, packaging/etc, tables of vendors and engines)
 	$(GO) run ./hack/gen
 
 surface: build ## write metrics, flags, API routes and target labels of the built programs to bin/surface.txt, to compare versions with diff
@@ -91,7 +91,7 @@ fuzz: ## run each fuzz target for FUZZTIME (1m)
 	./hack/fuzz $(FUZZTIME)
 
 check: lint gen ## run everything that CI runs: lint, generated files, vulnerabilities, tests in a clone, attacks, race detector, fuzzing
-	git diff --exit-code -- docs docker-compose README.md
+	git diff --exit-code -- docs docker-compose packaging README.md
 	./hack/build-console
 	test -z "$$(git status --porcelain web/console)" || { git status --porcelain web/console; echo "web/console/dist is not what its sources give: run make console and commit it" >&2; exit 1; }
 	$(MAKE) --no-print-directory vulncheck

@@ -7,3 +7,7 @@ import (
 )
 
 func TestHelpNamesFlagsThatAreThere(t *testing.T) { helptest.Check(t, &cli{}) }
+
+func TestExampleOfTheConfigurationFile(t *testing.T) {
+	helptest.Example(t, func() any { return &cli{} })
+}

@@ -7,3 +7,9 @@ import (
 )
 
 func TestHelpNamesFlagsThatAreThere(t *testing.T) { helptest.Check(t, &cli{}) }
+
+func TestExampleOfTheConfigurationFile(t *testing.T) {
+	for _, words := range [][]string{{"server"}, {"start"}, {"worker", "run"}} {
+		t.Run(words[0], func(t *testing.T) { helptest.Example(t, func() any { return &cli{} }, words...) })
+	}
+}

@@ -15,9 +15,9 @@ import (
 
 // serverFlags are the flags of commands that run a server. Names, environment and defaults are GPUStack's where it has them.
 type serverFlags struct {
-	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and the data of Prometheus and Grafana. Default: /var/lib/stackscope; for a user who cannot write there, ~/.local/state/stackscope ($XDG_STATE_HOME/stackscope)." placeholder:"DIR" env:"GPUSTACK_DATA_DIR" group:"Server"`
+	DataDir     string `help:"Directory for the inventory, the mapping, the tokens and the data of Prometheus and Grafana. Default: /var/lib/stackscope; for a user who cannot write there, ~/.local/state/stackscope ($XDG_STATE_HOME/stackscope)." placeholder:"DIR" env:"GPUSTACK_DATA_DIR" example:"/var/lib/stackscope" group:"Server"`
 	Host        string `help:"Address to listen on." default:"0.0.0.0" env:"GPUSTACK_HOST" group:"Server"`
-	Port        *int   `help:"Port of the console, the API, /prometheus and /grafana. Default: 80; 8080 where port 80 needs root and this user is another. With --tls-cert it is not opened; --tls-port replaces it." placeholder:"PORT" env:"GPUSTACK_PORT" group:"Server"`
+	Port        *int   `help:"Port of the console, the API, /prometheus and /grafana. Default: 80; 8080 where port 80 needs root and this user is another. With --tls-cert it is not opened; --tls-port replaces it." placeholder:"PORT" env:"GPUSTACK_PORT" example:"80" group:"Server"`
 	MetricsPort int    `help:"Port of the server's metrics and of HTTP service discovery." default:"10161" env:"GPUSTACK_METRICS_PORT" group:"Server"`
 
 	DisableMetrics              bool `help:"Do not open the metrics port." env:"GPUSTACK_DISABLE_METRICS" group:"Server"`
@@ -36,26 +36,26 @@ type serverFlags struct {
 
 	PrometheusPort       int           `name:"builtin-prometheus-port" help:"Additional port that serves only /prometheus, for example GPUStack's 19090. 0: none." default:"0" env:"GPUSTACK_BUILTIN_PROMETHEUS_PORT" group:"Server"`
 	GrafanaPort          int           `name:"builtin-grafana-port" help:"Port of the embedded Grafana, on loopback only. Users reach Grafana at /grafana." default:"13000" env:"GPUSTACK_BUILTIN_GRAFANA_PORT" group:"Server"`
-	GrafanaHome          string        `help:"Home directory of the Grafana to run. Default: the one of 'stackscope grafana install', else an installed one." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME" group:"Server"`
-	GrafanaAdminPassword string        `help:"Password of the user admin of the embedded Grafana. Default: grafana, which everybody knows." placeholder:"PASSWORD" env:"GPUSTACK_GRAFANA_ADMIN_PASSWORD" group:"Server"`
+	GrafanaHome          string        `help:"Home directory of the Grafana to run. Default: the one of 'stackscope grafana install', else an installed one." placeholder:"DIR" env:"GPUSTACK_GRAFANA_HOME" example:"/usr/share/grafana" group:"Server"`
+	GrafanaAdminPassword string        `help:"Password of the user admin of the embedded Grafana. Default: grafana, which everybody knows." placeholder:"PASSWORD" env:"GPUSTACK_GRAFANA_ADMIN_PASSWORD" example:"''" group:"Server"`
 	GrafanaMemoryLimit   byteSize      `name:"builtin-grafana-memory-limit" help:"Memory that the embedded Grafana tries to stay under." default:"512MB" placeholder:"SIZE" env:"GPUSTACK_BUILTIN_GRAFANA_MEMORY_LIMIT" group:"Server"`
-	GrafanaURL           string        `name:"grafana-url" help:"Address at which browsers reach your own Grafana, for example https://grafana.example.com. Turns the embedded Prometheus and Grafana off; dashboard links lead to yours." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" group:"Server"`
-	PrometheusURL        string        `name:"prometheus-url" help:"Address of your own Prometheus, for example https://prometheus.example.com or https://USER:PASSWORD@HOST. The console's queries and those below /prometheus/api/v1 go there, also if the embedded Prometheus runs." placeholder:"URL" env:"GPUSTACK_PROMETHEUS_URL" group:"Server"`
+	GrafanaURL           string        `name:"grafana-url" help:"Address at which browsers reach your own Grafana, for example https://grafana.example.com. Turns the embedded Prometheus and Grafana off; dashboard links lead to yours." placeholder:"URL" env:"GPUSTACK_GRAFANA_URL" example:"https://grafana.example.com" group:"Server"`
+	PrometheusURL        string        `name:"prometheus-url" help:"Address of your own Prometheus, for example https://prometheus.example.com or https://USER:PASSWORD@HOST. The console's queries and those below /prometheus/api/v1 go there, also if the embedded Prometheus runs." placeholder:"URL" env:"GPUSTACK_PROMETHEUS_URL" example:"https://prometheus.example.com" group:"Server"`
 	PrometheusInterval   time.Duration `name:"prometheus-scrape-interval" help:"How often the Prometheus of --prometheus-url scrapes, at most. The console's rates cover at least four scrapes." default:"15s" placeholder:"DURATION" env:"GPUSTACK_PROMETHEUS_SCRAPE_INTERVAL" group:"Server"`
 	WorkerDashboardUID   string        `name:"grafana-worker-dashboard-uid" help:"UID of the dashboard that links of clusters and workers open." default:"gpustack-worker" placeholder:"UID" env:"GPUSTACK_GRAFANA_WORKER_DASHBOARD_UID" group:"Server"`
 	ModelDashboardUID    string        `name:"grafana-model-dashboard-uid" help:"UID of the dashboard that links of models and instances open." default:"gpustack-model" placeholder:"UID" env:"GPUSTACK_GRAFANA_MODEL_DASHBOARD_UID" group:"Server"`
 	PDDashboardUID       string        `name:"grafana-pd-dashboard-uid" help:"UID of the dashboard that links of models with separate prefill and decode instances open." default:"gpustack-pd" placeholder:"UID" env:"GPUSTACK_GRAFANA_PD_DASHBOARD_UID" group:"Server"`
 	CacheDashboardUID    string        `name:"grafana-cache-service-dashboard-uid" help:"UID of the dashboard of cache services." default:"gpustack-cache-service" placeholder:"UID" env:"GPUSTACK_GRAFANA_CACHE_SERVICE_DASHBOARD_UID" group:"Server"`
 
-	PrometheusHTTPConfigFile  string `name:"builtin-prometheus-http-config-file" help:"Prometheus HTTP client configuration (basic_auth, authorization, tls_config) with which the embedded Prometheus scrapes workers that use TLS." placeholder:"FILE" env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE" group:"Server"`
+	PrometheusHTTPConfigFile  string `name:"builtin-prometheus-http-config-file" help:"Prometheus HTTP client configuration (basic_auth, authorization, tls_config) with which the embedded Prometheus scrapes workers that use TLS." placeholder:"FILE" env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE" example:"/etc/stackscope/http.yml" group:"Server"`
 	PrometheusHTTPConfigPlain bool   `name:"builtin-prometheus-http-config-plain" help:"Send the credentials of --builtin-prometheus-http-config-file to workers without TLS, too. Anybody on the network path can then read them." env:"GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_PLAIN" group:"Server"`
 
-	TLSCert string `name:"tls-cert" help:"Certificate (PEM). Serves the API over TLS at --tls-port instead of --port. A renewed certificate is used without a restart." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" group:"Server"`
-	TLSKey  string `name:"tls-key" help:"Private key (PEM) of --tls-cert." placeholder:"FILE" env:"GPUSTACK_TLS_KEY" group:"Server"`
+	TLSCert string `name:"tls-cert" help:"Certificate (PEM). Serves the API over TLS at --tls-port instead of --port. A renewed certificate is used without a restart." placeholder:"FILE" env:"GPUSTACK_TLS_CERT" example:"/etc/stackscope/tls/cert.pem" group:"Server"`
+	TLSKey  string `name:"tls-key" help:"Private key (PEM) of --tls-cert." placeholder:"FILE" env:"GPUSTACK_TLS_KEY" example:"/etc/stackscope/tls/key.pem" group:"Server"`
 	TLSPort int    `name:"tls-port" help:"Port of the API, /prometheus and /grafana with --tls-cert." default:"443" env:"GPUSTACK_TLS_PORT" group:"Server"`
 
-	ServerExternalURL      string   `help:"Address at which users reach the server, for example https://obs.example.com. Default: taken from each request." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" group:"Server"`
-	ConsoleFrameAncestors  []string `help:"Origins whose pages may embed the console in a frame, for example https://portal.example.com, separated by commas. self: pages of this server. Default: none." placeholder:"ORIGIN" env:"GPUSTACK_CONSOLE_FRAME_ANCESTORS" group:"Server"`
+	ServerExternalURL      string   `help:"Address at which users reach the server, for example https://obs.example.com. Default: taken from each request." placeholder:"URL" env:"GPUSTACK_SERVER_EXTERNAL_URL" example:"https://obs.example.com" group:"Server"`
+	ConsoleFrameAncestors  []string `help:"Origins whose pages may embed the console in a frame, for example https://portal.example.com, separated by commas. self: pages of this server. Default: none." placeholder:"ORIGIN" env:"GPUSTACK_CONSOLE_FRAME_ANCESTORS" example:"[self, 'https://portal.example.com']" group:"Server"`
 	DisableAnonymousViewer bool     `help:"Require the admin token for reading, too." env:"GPUSTACK_DISABLE_ANONYMOUS_VIEWER" group:"Server"`
 	NoTrustLoopback        bool     `help:"Require the admin token from the server's own user on this machine, too." env:"GPUSTACK_NO_TRUST_LOOPBACK" group:"Server"`
 	TrustLoopbackRoot      bool     `help:"Do not require the admin token from root on this machine when the server runs as another user. All clients of a proxy that runs as root are then trusted, too." env:"GPUSTACK_TRUST_LOOPBACK_ROOT" group:"Server"`

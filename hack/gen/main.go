@@ -1,5 +1,6 @@
-// Command gen writes what is generated: the dashboards, docs/metrics.md from the catalog, docs/flags.md from --help, docs/access.md, and the
-// tables of vendors and their metrics from the pages that the vendors' tests compare with. docs/troubleshooting.md has the doctor's findings.
+// Command gen writes what is generated: the dashboards, docs/metrics.md from the catalog, docs/flags.md and the configuration files in
+// packaging/etc from the programs, docs/access.md, and the tables of vendors and their metrics from the pages that the vendors' tests
+// compare with. docs/troubleshooting.md has the doctor's findings.
 package main
 
 import (
@@ -7,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -63,11 +63,7 @@ func run() error {
 	if err := os.WriteFile(filepath.Join("docs", "access.md"), accessPage, 0o644); err != nil { //nolint:gosec // a page for everybody
 		return err
 	}
-	flagsPage, err := flags()
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join("docs", "flags.md"), flagsPage, 0o644) //nolint:gosec // a page for everybody
+	return fromPrograms()
 }
 
 func metrics() []byte {
@@ -104,34 +100,4 @@ func section(b *bytes.Buffer, title, text string, list []catalog.Metric) {
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", m.WireName(), m.Type, strings.ReplaceAll(m.Help, "|", `\|`), labels)
 	}
-}
-
-func flags() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "gen")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	build := exec.Command("go", "build", "-o", dir, "./cmd/...") //nolint:gosec // a fixed command
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("go build ./cmd/...: %w", err)
-	}
-	var b bytes.Buffer
-	b.WriteString("# Flags\n\nGenerated from `--help` by `make gen`. Each flag is also a key of `--config-file`, in snake case.\n")
-	for _, command := range []string{
-		"stackscope", "stackscope start", "stackscope server", "stackscope worker", "stackscope worker run",
-		"stackscope worker list", "stackscope worker remove", "stackscope worker allow", "stackscope demo", "stackscope mapping",
-		"stackscope mapping translate", "stackscope status", "stackscope grafana install", "stackscope-worker",
-	} {
-		words := strings.Fields(command)
-		cmd := exec.Command(filepath.Join(dir, words[0]), append(words[1:], "--help")...) //nolint:gosec // a fixed list
-		cmd.Env = []string{"HOME=/root", "PATH=" + os.Getenv("PATH")}
-		out, err := cmd.Output()
-		if err != nil {
-			return nil, fmt.Errorf("%s --help: %w", command, err)
-		}
-		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n", command, strings.TrimRight(string(out), "\n"))
-	}
-	return b.Bytes(), nil
 }

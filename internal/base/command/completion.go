@@ -150,10 +150,14 @@ func candidates(program *kong.Node, words []string) (_ []candidate, kind string)
 	if len(words) > 0 && words[0] == "help" {
 		return commandsBelow(walk(program, words[1:])), noFiles
 	}
-	if len(words) > 0 && words[0] == "completion" && len(words) == 1 && child(program, words[0]) == nil {
-		return []candidate{{"bash", ""}, {"zsh", ""}, {"fish", ""}}, noFiles
-	}
 	node, arguments := program, 0
+	if len(words) > 0 && extraOf(words[0]) && child(program, words[0]) == nil {
+		extra, err := kong.New(new(Extra))
+		if err != nil {
+			return nil, noFiles
+		}
+		node = extra.Model.Node
+	}
 	var open *kong.Flag // the flag whose value comes next
 	only := false       // behind --, no word is a flag
 	for _, word := range words {
@@ -226,7 +230,11 @@ func unsplit(words []string) (joined []string, split bool) {
 
 // extraCommands are those of Extra, for a program that lacks them in its grammar.
 func extraCommands() []candidate {
-	return []candidate{{"version", "Print the version"}, {"completion", "Print a script that completes flags in a shell"}, {"help", "Show the help"}}
+	extra, err := kong.New(new(Extra))
+	if err != nil {
+		return nil
+	}
+	return commandsBelow(extra.Model.Node)
 }
 
 func walk(node *kong.Node, words []string) *kong.Node {

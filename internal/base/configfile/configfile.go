@@ -130,10 +130,15 @@ func parse(path string, data []byte) ([]entry, error) {
 	return entries, nil
 }
 
+// Names reports whether a flag names a configuration file.
+func Names(flag *kong.Flag) bool {
+	return flag.Target.IsValid() && flag.Target.Type() == reflect.TypeFor[Flag]()
+}
+
 // Key returns the key of a flag in configuration files, or "" if it has none.
 func Key(flag *kong.Flag) string {
 	switch key := flag.Tag.Get("key"); {
-	case key == "-", flag.Name == "help", flag.Target.IsValid() && flag.Target.Type() == reflect.TypeFor[Flag]():
+	case key == "-", flag.Name == "help", Names(flag):
 		return ""
 	case key != "":
 		return key

@@ -23,12 +23,12 @@ import (
 
 // Flags has the flag of every command that runs a server.
 type Flags struct {
-	WebConfigFile string `name:"web.config.file" help:"Prometheus web configuration file: TLS, users and headers for the metrics ports and for --builtin-prometheus-port. Without it these ports answer everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
+	WebConfigFile string `name:"web.config.file" help:"Prometheus web configuration file: TLS, users and headers for the metrics ports and for --builtin-prometheus-port. Without it these ports answer everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" example:"/etc/stackscope/web.yml" group:"Configuration"`
 }
 
 // WorkerFlags has the flag of a worker alone.
 type WorkerFlags struct {
-	WebConfigFile string `name:"web.config.file" help:"Prometheus web configuration file: TLS, users and headers for the metrics port. Without it the port answers everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" group:"Configuration"`
+	WebConfigFile string `name:"web.config.file" help:"Prometheus web configuration file: TLS, users and headers for the metrics port. Without it the port answers everybody. Key in files: web_config_file." placeholder:"FILE" key:"web_config_file" env:"GPUSTACK_WEB_CONFIG_FILE" example:"/etc/stackscope/web.yml" group:"Configuration"`
 }
 
 const flag = "--web.config.file"
