@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stackscope/stackscope/internal/base/command/helptest"
 )
 
 func TestMain(m *testing.M) {
@@ -39,15 +41,18 @@ func TestScripts(t *testing.T) {
 		http.Error(w, "being repaired", http.StatusServiceUnavailable)
 	}))
 	t.Cleanup(failing.Close)
+	manager := helptest.NewManager(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TAKEN_PORT", takenPort)
 			env.Setenv("REFUSING", refusing.URL)
 			env.Setenv("FAILING", failing.URL)
+			env.Setenv("MANAGER", manager.Address)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"notified": manager.Notified,
 			// attempts N waits until the failing server was asked N times.
 			"attempts": func(ts *testscript.TestScript, _ bool, args []string) {
 				n, err := strconv.Atoi(args[0])

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stackscope/stackscope/internal/base/command/helptest"
 )
 
 func TestMain(m *testing.M) {
@@ -18,11 +20,14 @@ func TestScripts(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = taken.Close() }) // not deferred: the scripts run in parallel, after this function
 	_, takenPort, _ := net.SplitHostPort(taken.Addr().String())
+	manager := helptest.NewManager(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TAKEN_PORT", takenPort)
+			env.Setenv("MANAGER", manager.Address)
 			return nil
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"notified": manager.Notified},
 	})
 }

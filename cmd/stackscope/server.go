@@ -8,6 +8,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/memory"
+	"github.com/stackscope/stackscope/internal/base/sdnotify"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/grafana/install"
 	"github.com/stackscope/stackscope/internal/server"
@@ -135,5 +136,6 @@ func (c *serverCmd) Run(e *command.Env) error {
 	g := c.greeting(e.Context, srv)
 	g.title, g.notes = "stackscope server", notes
 	g.say(e, c.LogFormat, logger)
+	defer e.Manager.Tell(e.Context, sdnotify.Program{Alive: srv.Alive, Status: srv.Summary, Logger: logger})()
 	return srv.Run(e.Context)
 }

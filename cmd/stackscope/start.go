@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -9,6 +10,7 @@ import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/memory"
+	"github.com/stackscope/stackscope/internal/base/sdnotify"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/worker"
 	"github.com/stackscope/stackscope/internal/worker/flags"
@@ -69,6 +71,18 @@ func (c *startCmd) Run(e *command.Env) error {
 	g := c.greeting(e.Context, srv)
 	g.title, g.notes, g.hasWorker, g.workerAddr = "stackscope: server, and worker of this machine", notes, true, w.Addr()
 	g.say(e, c.LogFormat, logger)
+	defer e.Manager.Tell(e.Context, sdnotify.Program{
+		Alive: func(ctx context.Context) error {
+			if err := srv.Alive(ctx); err != nil {
+				return fmt.Errorf("server: %w", err)
+			}
+			if err := w.Alive(ctx); err != nil {
+				return fmt.Errorf("worker: %w", err)
+			}
+			return nil
+		},
+		Status: srv.Summary, Logger: logger,
+	})()
 	group, ctx := errgroup.WithContext(e.Context)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -140,6 +140,18 @@ func (e *Exporter) writeOwn(w *exposition.Writer, s scrape, outcomes []outcome) 
 	e.writeProcess(w)
 }
 
+// Probe makes a page without the engines' parts and throws it away, to show that pages can be made. It does not read engines.
+func (e *Exporter) Probe() {
+	page, _ := e.writers.Get().(*exposition.Writer)
+	defer func() {
+		page.Reset()
+		e.writers.Put(page)
+	}()
+	e.states()
+	_, generation := e.mapping.Current()
+	e.writeOwn(page, scrape{identity: e.identity(), generation: generation}, nil)
+}
+
 func (e *Exporter) writeRaw(w *exposition.Writer, s scrape) []outcome {
 	unmappedBy := s.compiled
 	if !s.unmapped {

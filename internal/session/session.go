@@ -103,6 +103,7 @@ type Session struct {
 	changed chan struct{} // holds one: there is something to report
 
 	mu     sync.Mutex
+	joined bool              // the server knows this worker, as far as it said
 	names  map[string]string // own names of instances by those of the last report
 	faults map[string]string // by what was tried: the reason that was logged last
 }
@@ -143,7 +144,9 @@ func (s *Session) Run(ctx context.Context) error {
 			pauses.Reset()
 			s.logOutcome("register", nil)
 			member = Membership{resp.WorkerID, resp.Credential}
+			s.setJoined(true)
 			s.serve(ctx, member, resp.ReportIntervalSeconds)
+			s.setJoined(false)
 		case ctx.Err() != nil:
 		case first && tokenRefused(err):
 			return err
@@ -156,6 +159,22 @@ func (s *Session) Run(ctx context.Context) error {
 		s.leave(ctx, member)
 	}
 	return nil
+}
+
+func (s *Session) setJoined(joined bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joined = joined
+}
+
+// State says whether the worker has joined, and why the last registration or report failed; empty: it did not.
+func (s *Session) State() (joined bool, fault string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.joined {
+		return true, s.faults["report"]
+	}
+	return false, s.faults["register"]
 }
 
 func (s *Session) register(ctx context.Context) (wire.RegisterResponse, error) {

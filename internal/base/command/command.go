@@ -16,6 +16,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/configfile"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/sdnotify"
 )
 
 // Env is what a command gets of the outside world: all that it may touch.
@@ -23,6 +24,8 @@ type Env struct {
 	Context        context.Context // ends with the first SIGINT or SIGTERM
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Manager is what is told how a long-running command is; nil: nothing is.
+	Manager *sdnotify.Manager
 	// Settings are the flags of the command that runs.
 	Settings []Setting
 }
@@ -61,7 +64,11 @@ func (e *CodeError) Unwrap() error { return e.Err }
 func Main(name, description string, grammar any) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	afterFirst(ctx, stop)
-	os.Exit(run(name, description, grammar, os.Args[1:], &Env{Context: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+	manager, err := sdnotify.FromEnvironment()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: warning: systemd is not told how this program is: %v\n", name, err)
+	}
+	os.Exit(run(name, description, grammar, os.Args[1:], &Env{Context: ctx, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Manager: manager}))
 }
 
 // oneStop is within which signals count as one. Who stops a program may send it to the process and again to the process' group, as GNU

@@ -3,6 +3,7 @@ package flags
 import (
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/sdnotify"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
 	"github.com/stackscope/stackscope/internal/worker"
 )
@@ -36,5 +37,6 @@ func (c *Command) Run(e *command.Env) error {
 	if err != nil {
 		return err
 	}
+	defer e.Manager.Tell(e.Context, sdnotify.Program{Alive: w.Alive, Status: w.Summary, Logger: logger})()
 	return w.Run(e.Context)
 }
