@@ -117,6 +117,9 @@ func parseAndRun(name, description string, grammar any, args []string, env *Env)
 		if args[0] == candidatesCommand {
 			return printCandidates(env.Stdout, program.Model.Node, args[1:])
 		}
+		if args[0] == manCommand {
+			return writeManual(program.Model, args[1:])
+		}
 		// No flag of every command: `grafana install` has one of this name.
 		if args[0] == "--version" && flagOf(program.Model.Node, args[0]) == nil {
 			args = append([]string{"version"}, args[1:]...)
