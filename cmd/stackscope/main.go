@@ -31,6 +31,8 @@ type cli struct {
 	Mapping mappingCmd `cmd:"" help:"Show, check and change the metrics mapping."`
 	Grafana grafanaCmd `cmd:"" help:"Install Grafana, which can show the dashboards beside the console."`
 	Status  statusCmd  `cmd:"" help:"Show what a server knows: workers, models, engines, and why one has no metrics."`
+	Backup  backupCmd  `cmd:"" help:"Save a running server: inventory, mapping, tokens, samples."`
+	Restore restoreCmd `cmd:"" help:"Verify a backup, and put it into a data directory."`
 	Doctor  doctorCmd  `cmd:"" help:"Find where samples stop between an engine and a dashboard, and what to do; or pack a file for a bug report."`
 	command.Extra
 }

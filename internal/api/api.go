@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/stackscope/stackscope/internal/backup"
 	"github.com/stackscope/stackscope/internal/base/answer"
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
@@ -81,6 +82,9 @@ type Options struct {
 	OpenMounts map[string]http.Handler
 	// Bundle is what GET /v2/doctor/bundle has besides what the API knows itself.
 	Bundle BundleParts
+	// Backup copies what a backup holds, with or without samples, and returns what removes the copies. It is called for one backup at a
+	// time. The errors are those of package backup, or others. May be nil.
+	Backup func(ctx context.Context, samples bool) (_ *backup.Archive, remove func() error, err error)
 	Logger *slog.Logger // nil: silent
 }
 
@@ -100,6 +104,7 @@ type API struct {
 	examinations examinations
 	parsing      *semaphore.Weighted
 	bundling     chan struct{} // the place of the one bundle at a time
+	backups      backups
 	stopping     chan struct{}
 	stop         func()
 	forms        forms
@@ -251,6 +256,7 @@ func (a *API) routes() {
 	a.registerDashboards(h, inventoryTag)
 	a.registerDoctor(h, inventoryTag)
 	a.registerBundle(h, inventoryTag)
+	a.registerBackup(h, "Backup")
 
 	register(a, h, route{id: "healthz", method: "GET", path: "/healthz", access: open, tag: probesTag, summary: "Whether the process is alive"}, a.healthz)
 	register(a, h, route{

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/stackscope/stackscope/internal/base/freespace"
 )
 
 const (
@@ -33,7 +35,7 @@ type diskSpace struct {
 }
 
 func newDiskSpace(dir string, h *health) *diskSpace {
-	return &diskSpace{dir: dir, health: h, free: freeSpace, start: time.Now()}
+	return &diskSpace{dir: dir, health: h, free: freespace.Of, start: time.Now()}
 }
 
 // faults returns a fault if there is too little space to open the data.

@@ -93,6 +93,7 @@ func (p *Prometheus) tryOpen() (*core, *outage) {
 		}
 		p.lock = lock
 	}
+	p.removeSnapshots()
 	quarantine := newQuarantine(p.opts.Dir, time.Now(), p.logger)
 	for round := 0; ; round++ {
 		faults := inspect(p.opts.Dir, false)

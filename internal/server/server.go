@@ -137,6 +137,7 @@ func New(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
+	s.clearBackup() // the store has locked the directory
 	if err := s.readTokens(); err != nil {
 		return nil, err
 	}
@@ -242,7 +243,7 @@ func (s *Server) assemble() error {
 		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(), OwnerUID: s.opts.ownerUID,
 		ReportInterval: s.opts.ReportInterval, Ready: s.ready, DataDir: paths.Hide(s.opts.DataDir, shownDataDir),
 		ReadToken: s.readToken, Dashboards: s.dashboards(), Doctor: s.newDoctor(),
-		Mounts: mounts, OpenMounts: pages.Pages(), Bundle: s.bundleParts(), Logger: s.opts.Logger,
+		Mounts: mounts, OpenMounts: pages.Pages(), Bundle: s.bundleParts(), Backup: s.makeBackup, Logger: s.opts.Logger,
 	})
 	if err != nil {
 		return err
