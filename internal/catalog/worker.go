@@ -81,6 +81,7 @@ var (
 	DiscoverySkipped      = Metric{Name: Prefix + "discovery_skipped", Type: Counter, Help: "Processes and containers that discovery skipped, by reason.", Labels: []string{"source", "reason"}}
 	UnreportedInstances   = Metric{Name: "stackscope_unreported_instances", Type: Gauge, Help: "Model instances that the worker leaves out of its reports because the server would refuse them; the worker's log says why."}
 	MetricsConfigApplied  = Metric{Name: Prefix + "metrics_config_applied_generation", Type: Gauge, Help: "Generation of the metrics mapping that the worker applies; 0 is the built-in default."}
+	MissingAccess         = Metric{Name: "stackscope_missing_access", Type: Gauge, Help: "1 for each kind of access to its machine that the worker lacks, such as process_details or kernel_log; absent where nothing is missing.", Labels: []string{"access"}}
 	BuildInfo             = Metric{Name: "stackscope_build_info", Type: Gauge, Help: "Build of this stackscope; the value is 1.", Labels: []string{"version", "revision", "goversion"}}
 )
 
@@ -89,5 +90,5 @@ var WorkerOwn = []Metric{
 	RuntimeScrapeSuccess, RuntimeScrapeDuration, RuntimeParseErrors, RuntimeDuplicates,
 	RuntimeCoverage, RuntimeUnmapped, RuntimeUnselected, RuntimeSeries, RuntimeTypeConflicts, RuntimeHistograms, RuntimeModelsFolded, RuntimeDropped, RuntimeNewLeftOut,
 	GatewayUsers, GatewayUsersFolded,
-	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, UnreportedInstances, MetricsConfigApplied, BuildInfo,
+	CollectorSuccess, CollectorDuration, DiscoveredEngines, DiscoverySkipped, UnreportedInstances, MissingAccess, MetricsConfigApplied, BuildInfo,
 }

@@ -152,6 +152,7 @@ func (f *fleet) open(ctx context.Context, o *Options, s *summary) (err error) {
 		return err
 	}
 	wo.ServerURL, wo.Token, wo.DataDir = f.server.URL(), f.server.WorkerToken(), filepath.Join(s.dataDir, "worker")
+	wo.IgnoreAccess = true
 	wo.Describe(o.Settings)
 	if f.worker, err = worker.New(ctx, wo); err != nil {
 		return err

@@ -61,6 +61,13 @@ func (d *docker) verifyPIDs(m *machine, fs *procfs) {
 	}
 }
 
+// deniedError says that the worker may not use the daemon.
+type deniedError string
+
+func (e deniedError) Error() string { return string(e) }
+
+func (deniedError) Is(target error) bool { return target == fs.ErrPermission }
+
 // explain turns an error of the client into one with a remedy. It never repeats the daemon's own text, which may hold anything.
 func (d *docker) explain(err error) error {
 	if err == nil {
@@ -76,7 +83,7 @@ func (d *docker) explain(err error) error {
 	case errors.Is(dialed, fs.ErrNotExist):
 		return fs.ErrNotExist
 	case isDenied(dialed):
-		return fmt.Errorf("docker: no permission to use %s: add the worker's user to group docker or run the worker as root, or turn the search for containers off", d.host)
+		return deniedError(fmt.Sprintf("docker: no permission to use %s: add the worker's user to group docker or run the worker as root, or turn the search for containers off", d.host))
 	case errors.Is(dialed, syscall.ECONNREFUSED):
 		return fmt.Errorf("docker: nothing listens at %s: start the daemon, or turn the search for containers off", d.host)
 	case dialed != nil:

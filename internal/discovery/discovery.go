@@ -190,6 +190,26 @@ func (d *Discovery) Engines() []Found { return d.current.Load().engines }
 // daemon has answered or failed.
 func (d *Discovery) FirstRoundDone() <-chan struct{} { return d.firstRound }
 
+// Daemon returns the address of the container daemon and why the last attempt to connect to it failed. ok is false before the first
+// attempt, and where containers are not asked for.
+func (d *Discovery) Daemon() (address string, ok bool, err error) {
+	if d.docker == nil {
+		return "", false, nil
+	}
+	select {
+	case <-d.docker.synced:
+	default:
+		return d.docker.host, false, nil
+	}
+	if p := d.docker.dialErr.Load(); p != nil {
+		err = *p
+	}
+	return d.docker.host, true, err
+}
+
+// InHostNetwork reports whether the worker is in the network namespace of process 1. It is true if that cannot be read.
+func (d *Discovery) InHostNetwork() bool { return d.machine.inHostNetwork() }
+
 // Run finds engines until ctx ends. It then returns within a second, even if a process or the daemon hangs.
 func (d *Discovery) Run(ctx context.Context) {
 	var wg sync.WaitGroup

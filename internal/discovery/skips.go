@@ -29,7 +29,7 @@ const (
 func advice(why skipReason) string {
 	switch why {
 	case skipUnreadable:
-		return "run the worker as root or with capability SYS_PTRACE: it may not read this process, which belongs to another user"
+		return "run the worker as root or with the capabilities SYS_PTRACE and DAC_READ_SEARCH: it may not read this process, which belongs to another user"
 	case skipMetricsOff:
 		return "remove the flag on its command line that switches metrics off"
 	case skipLoopback:
@@ -162,6 +162,10 @@ func (t *skipCounter) recordRound(took time.Duration, err error) {
 	case "":
 		t.logger.Info("discovery has recovered")
 	default:
-		t.logger.Warn("discovery failed", "error", text)
+		log := t.logger.Warn
+		if _, denied := errors.AsType[deniedError](err); denied {
+			log = t.logger.Info // package access tells it with all that is missing
+		}
+		log("discovery failed", "error", text)
 	}
 }

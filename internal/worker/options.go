@@ -88,6 +88,8 @@ type Options struct {
 	FakeGPUs int
 	// GPUBackends replace those of the vendors; nil: they are not replaced.
 	GPUBackends []gpu.Backend
+	// IgnoreAccess is for demonstrations: nothing is said of what the worker may not see of its machine.
+	IgnoreAccess bool
 	// ReportInterval is how often the worker reports when nothing changes; 0: as the server says.
 	ReportInterval time.Duration
 	// Settings returns the flags of this process, Recent its last log records, the oldest first, for the server's checks. Nil: none are told.

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stackscope/stackscope/internal/access"
 	"github.com/stackscope/stackscope/internal/attribution"
 	"github.com/stackscope/stackscope/internal/base/budget"
 	"github.com/stackscope/stackscope/internal/base/dirlock"
@@ -62,6 +63,7 @@ type Worker struct {
 	gpus      *gpu.Set
 	gpuList   *gpuList
 	host      *host.Host
+	access    *access.Checker    // nil: nothing is said of what is missing
 	exporter  *exporter.Exporter // nil: no metrics are served
 	handler   http.Handler
 	port      *webport.Port          // nil: no metrics are served
@@ -96,6 +98,7 @@ func New(ctx context.Context, o Options) (_ *Worker, err error) {
 		return nil, err
 	}
 	w.host = host.New(host.Options{Root: o.HostRoot, Interval: o.HostInterval, Logger: o.Logger})
+	w.openAccess()
 	w.instances.Save() // the UUID must be on disk before the worker registers with it
 	if err := w.openMetrics(ctx); err != nil {
 		return nil, err
@@ -233,6 +236,9 @@ func (w *Worker) collectors() []exporter.Collector {
 	for _, c := range w.discovery.Collectors() {
 		list = append(list, c)
 	}
+	if w.access != nil {
+		list = append(list, w.access)
+	}
 	return list
 }
 
@@ -252,6 +258,9 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	start(w.discovery.Run)
 	start(func(ctx context.Context) { w.instances.Run(ctx, w.discovery) })
 	start(w.keepMapping)
+	if w.access != nil {
+		start(w.access.Run)
+	}
 	if w.port != nil {
 		parts.Go(func() error { return w.port.Serve(ctx, stopTimeout) })
 		w.logger.Info("worker serves metrics", "address", w.metricsURL(), "engines", len(w.instances.Instances()))

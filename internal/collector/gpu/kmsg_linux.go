@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -27,6 +28,7 @@ type kernelLog struct {
 	root     string
 	registry *registry
 	logger   *slog.Logger
+	report   func(error) // called once it was opened or failed to, and when it fails later; nil: nobody asks
 
 	fd     int
 	rest   []byte // of a line that is not whole yet; only files that stand in for the device give those
@@ -37,7 +39,12 @@ type kernelLog struct {
 // run reads the log until ctx ends, from behind the last record that an earlier run has counted. If it cannot be read, only
 // what drivers report is counted.
 func (k *kernelLog) run(ctx context.Context) {
-	fd, err := syscall.Open(filepath.Join(k.root, "dev/kmsg"), syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	path := filepath.Join(k.root, "dev/kmsg")
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		err = &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	k.tell(err)
 	if err != nil {
 		k.registry.kernelLogCaughtUp()
 		k.logger.Info("the kernel log cannot be read: only errors that drivers report are counted", "error", err)
@@ -53,6 +60,7 @@ func (k *kernelLog) run(ctx context.Context) {
 	buf := make([]byte, maxRecord)
 	for first := true; ; first = false {
 		if err := k.drain(ctx, buf, first); err != nil {
+			k.tell(err)
 			k.registry.kernelLogCaughtUp()
 			k.logger.Warn("the kernel log can no longer be read: only errors that drivers report are counted", "error", err)
 			return
@@ -65,6 +73,12 @@ func (k *kernelLog) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+func (k *kernelLog) tell(err error) {
+	if k.report != nil {
+		k.report(err)
 	}
 }
 

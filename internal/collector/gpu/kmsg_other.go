@@ -12,6 +12,10 @@ type kernelLog struct {
 	root     string
 	registry *registry
 	logger   *slog.Logger
+	report   func(error)
 }
 
-func (k *kernelLog) run(context.Context) { k.registry.kernelLogCaughtUp() }
+func (k *kernelLog) run(context.Context) {
+	k.report(nil)
+	k.registry.kernelLogCaughtUp()
+}

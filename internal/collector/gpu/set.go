@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
@@ -48,6 +49,7 @@ type Set struct {
 	ownPIDs   bool // this process is in a PID namespace of its own: drivers may report other PIDs
 	onReading func(vendor string, at time.Time, devices []Device)
 	logger    *slog.Logger
+	kernelLog atomic.Pointer[error] // why the kernel log cannot be read, nil in it if it can; nil: not known yet
 }
 
 // New makes a Set; sampling begins in Run. A state file that cannot be read is renamed and logged.
@@ -92,12 +94,20 @@ func (s *Set) Run(ctx context.Context) {
 		wg.Go(func() { sampler.run(ctx) })
 	}
 	if len(s.samplers) > 0 {
-		log := &kernelLog{root: s.root, registry: s.registry, logger: s.logger}
+		log := &kernelLog{root: s.root, registry: s.registry, logger: s.logger, report: func(err error) { s.kernelLog.Store(&err) }}
 		wg.Go(func() { log.run(ctx) })
 	}
 	wg.Go(func() { s.saveRegularly(ctx) })
 	<-ctx.Done()
 	lifecycle.WaitWithin(shutdownWait, &wg)
+}
+
+// KernelLog returns why the kernel log cannot be read. ok is false before it was tried.
+func (s *Set) KernelLog() (ok bool, err error) {
+	if p := s.kernelLog.Load(); p != nil {
+		return true, *p
+	}
+	return len(s.samplers) == 0, nil
 }
 
 // saveRegularly writes the state file every saveEvery, and once more at the end.
