@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackscope/stackscope/internal/access"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/mapping"
@@ -572,6 +573,43 @@ func init() {
 			other = "no_port"
 		}
 		cases["discovery_"+s.reason] = struct{ raise, near func(*asked) }{counted(s.reason), counted(other)}
+	}
+}
+
+func init() {
+	lacking := func(access string) func(*asked) {
+		return func(a *asked) {
+			a.answer(queryOne, sample(1, 0, 1, "__name__", catalog.MissingAccess.WireName(), "access", access))
+		}
+	}
+	for _, k := range access.Kinds {
+		cases["access_"+k.ID] = struct{ raise, near func(*asked) }{lacking(k.ID), lacking("of_a_newer_version")}
+	}
+}
+
+// What a worker may not do is told once: as the access that it lacks.
+func TestLackingAccessExplains(t *testing.T) {
+	for _, tt := range []struct {
+		access, want, explained string
+		evidence                func(*asked)
+	}{
+		{"process_files", "access_process_files", "discovery_unreadable", func(a *asked) {
+			a.answer(queryCounted, sample(1, 0, 2, "__name__", catalog.DiscoverySkipped.WireName(), "reason", unreadable))
+		}},
+		{"container_runtime", "access_container_runtime", "collector_failed", func(a *asked) {
+			a.answer(queryZero, sample(1, 0, 0, "__name__", catalog.CollectorSuccess.WireName(), "collector", dockerCollector))
+		}},
+	} {
+		a := healthy(t)
+		a.about(wire.DoctorWorker, 1, "gpu-1")
+		tt.evidence(a)
+		if got := ids(examine(a)); !slices.Contains(got, tt.explained) {
+			t.Errorf("%s alone: %q", tt.explained, got)
+		}
+		a.answer(queryOne, sample(1, 0, 1, "__name__", catalog.MissingAccess.WireName(), "access", tt.access))
+		if got := ids(examine(a)); !slices.Equal(got, []string{tt.want}) {
+			t.Errorf("with %s: %q, want only %s", tt.access, got, tt.want)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func expressions(workers []int64, metric string) map[string]string {
 		queryServerInfo: "count(" + catalog.Cluster.WireName() + ")",
 		queryStored:     "timestamp(" + present + ") or timestamp(" + each + ")",
 		queryZero:       named(catalog.RuntimeScrapeSuccess, catalog.CollectorSuccess, catalog.GPUDriverResponsive) + " == 0",
-		queryOne:        named(catalog.InstanceNoMetrics, catalog.InstanceStalled) + " == 1",
+		queryOne:        named(catalog.InstanceNoMetrics, catalog.InstanceStalled, catalog.MissingAccess) + " == 1",
 		queryCounted:    named(catalog.DiscoverySkipped, catalog.UnreportedInstances) + " > 0",
 		queryLeftOut:    "sum by (worker_id, model_instance_id, metric) (increase(" + named(catalog.RuntimeNewLeftOut) + hour + ")) > 0",
 		queryDropped:    "sum by (worker_id, model_instance_id, reason) (increase(" + named(catalog.RuntimeDropped) + hour + ")) > 0",

@@ -155,7 +155,7 @@ func (v *view) takeOwn(workerID int64) {
 	own := func(name string) bool {
 		switch name {
 		case catalog.CollectorSuccess.WireName(), catalog.GPUDriverResponsive.WireName(), catalog.InstanceNoMetrics.WireName(), catalog.InstanceStalled.WireName(),
-			catalog.DiscoverySkipped.WireName(), catalog.UnreportedInstances.WireName():
+			catalog.DiscoverySkipped.WireName(), catalog.UnreportedInstances.WireName(), catalog.MissingAccess.WireName():
 			return true
 		}
 		return false
@@ -179,7 +179,7 @@ func (v *view) takeOwn(workerID int64) {
 			if s.Value == 0 {
 				v.zero[k] = append(v.zero[k], s)
 			}
-		case catalog.InstanceNoMetrics.WireName(), catalog.InstanceStalled.WireName():
+		case catalog.InstanceNoMetrics.WireName(), catalog.InstanceStalled.WireName(), catalog.MissingAccess.WireName():
 			if s.Value == 1 {
 				v.one[k] = append(v.one[k], s)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/access"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -67,12 +68,15 @@ var (
 		Do:   "A worker has at most 1,024 instances, and the server refuses what breaks the rules of names. The worker's log names each instance that is left out.",
 		Docs: "running.md#names-and-labels",
 	}
-	workerFindings = slices.Concat([]*Finding{workerStopped, workerNeverReported, workerSilent, workerNoStream, workerClock, workerOlder, workerUnreported}, skipFindings())
+	workerFindings = slices.Concat([]*Finding{workerStopped, workerNeverReported, workerSilent, workerNoStream, workerClock, workerOlder, workerUnreported}, accessFindings, skipFindings())
 )
+
+// unreadable is the reason of processes that the worker may not read.
+const unreadable = "unreadable"
 
 // skips are the reasons for which discovery leaves out a process or a container.
 var skips = []struct{ reason, severity, what, do string }{
-	{"unreadable", wire.FindingInfo, "the worker cannot read all of {n} processes on {worker}", "The engines may be found nevertheless. If one is missing, run the worker as root or with CAP_SYS_PTRACE."},
+	{unreadable, wire.FindingInfo, "the worker cannot read all of {n} processes on {worker}", "The engines may be found nevertheless. If one is missing, run the worker as root or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH."},
 	{"disabled", wire.FindingInfo, "{n} engines on {worker} are excluded by a label or a variable", "Nothing, if that is meant. Else remove stackscope.disable, STACKSCOPE_DISABLE or GPUSTACK_DISABLE_METRICS."},
 	{"metrics_off", wire.FindingWarning, "{n} engines on {worker} were started with a flag that turns their metrics off, or are headless", "Remove --disable-log-stats or the like from the engine's command line."},
 	{"loopback_in_other_network", wire.FindingWarning, "{n} engines on {worker} listen on 127.0.0.1 inside their container, where the worker does not reach them", "Start the engine with --host 0.0.0.0. A published port alone does not help."},
@@ -126,6 +130,7 @@ func lookWorker(v *view, w *way) hop {
 	if me.Version != "" && v.Version != "" && older(me.Version, v.Version) {
 		h.hit(workerOlder, subject, "It said so when it joined", "worker", me.Name, "version", me.Version, "server", v.Version)
 	}
+	v.lookAccess(&h, me)
 	v.lookCounted(&h, me)
 	return h
 }
@@ -183,6 +188,9 @@ func (v *view) lookCounted(h *hop, w *fleet.Worker) {
 		totals[s.Labels["reason"]] += s.Value
 	}
 	for _, skip := range skips {
+		if skip.reason == unreadable && v.lacks(w, access.ProcessDetails, access.ProcessFiles) {
+			continue // that says why, and what to grant
+		}
 		if n := totals[skip.reason]; n > 0 {
 			h.hit(skipFinding(skip.reason), ofWorker(w), fmt.Sprintf(`gpustack:discovery_skipped_total{reason=%q} is %s since the worker was started`, skip.reason, number(n)), "worker", w.Name, "n", number(n))
 		}

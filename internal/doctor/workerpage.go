@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/access"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -54,6 +55,9 @@ var (
 	}
 	workerPageFindings = []*Finding{workerPageFailed, workerPageSlow, collectorFailed, gpuDriverHung, gpuMissing, gpuAction}
 )
+
+// dockerCollector is the collector that asks the container daemon.
+const dockerCollector = "discovery_docker"
 
 // actionWords says what a recommended action of gpustack:gpu_recommended_action asks for.
 func actionWords(action string) string {
@@ -130,6 +134,9 @@ func (v *view) lookCollectors(h *hop, w *fleet.Worker) {
 		vendor := strings.TrimPrefix(collector, "gpu_")
 		if slices.ContainsFunc(hung, func(s Sample) bool { return s.Labels[catalog.LabelVendor] == vendor }) {
 			continue // its driver hangs
+		}
+		if collector == dockerCollector && v.lacks(w, access.ContainerRuntime) {
+			continue // that says what to grant
 		}
 		h.hit(collectorFailed, ofWorker(w), fmt.Sprintf("gpustack:collector_success{collector=%q} is 0", collector), "worker", w.Name, "collector", collector)
 	}
