@@ -20,7 +20,9 @@ type localWorker struct {
 	Failing    []string `json:"failing_collectors,omitempty"`
 	Engines    int      `json:"engines"`
 	Unread     []string `json:"engines_without_metrics,omitempty"`
-	Seconds    float64  `json:"seconds"`
+	// Missing are the kinds of access to its machine that it lacks.
+	Missing []string `json:"missing_access,omitempty"`
+	Seconds float64  `json:"seconds"`
 	// Error says why the page could not be read although something listens there.
 	Error string `json:"error,omitempty"`
 }
@@ -33,6 +35,7 @@ const (
 	appliedMapping   = "gpustack:metrics_config_applied_generation"
 	collectorSuccess = "gpustack:collector_success"
 	scrapeSuccess    = "gpustack:runtime_scrape_success"
+	missingAccess    = "stackscope_missing_access"
 )
 
 // readWorkerPage reads a worker's page; nil: nothing listens there.
@@ -98,6 +101,8 @@ func (w *localWorker) take(page []byte) {
 			if !good {
 				add(&w.Failing, label("collector"))
 			}
+		case missingAccess:
+			add(&w.Missing, label("access"))
 		case scrapeSuccess:
 			w.Engines++
 			if !good {

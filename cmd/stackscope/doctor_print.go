@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/access"
 	"github.com/stackscope/stackscope/internal/base/terminal"
 	"github.com/stackscope/stackscope/internal/wire"
 )
@@ -211,6 +212,19 @@ func printReach(s terminal.Screen, r *reach) error {
 	line("engines", engineCount(w))
 	if len(w.Failing) > 0 {
 		line("collectors", "these fail: "+strings.Join(w.Failing, ", ")+"; its log says why")
+	}
+	for i, id := range w.Missing {
+		label := "not seen"
+		if i > 0 {
+			label = ""
+		}
+		k := access.Of(id)
+		if k == nil {
+			line(label, id)
+			continue
+		}
+		line(label, k.ID+": "+k.Unseen+". "+k.Lost)
+		line("", k.Grant)
 	}
 	return p.flush()
 }

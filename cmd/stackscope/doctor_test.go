@@ -181,6 +181,7 @@ func TestDoctorWithoutServer(t *testing.T) {
 	worker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("stackscope_build_info{version=\"1.2.3\"} 1\ngpustack:metrics_config_applied_generation 4\n" +
 			"gpustack:collector_success{collector=\"disk\"} 0\ngpustack:collector_success{collector=\"cpu\"} 1\n" +
+			"stackscope_missing_access{access=\"kernel_log\"} 1\nstackscope_missing_access{access=\"of_a_newer_version\"} 1\n" +
 			"gpustack:runtime_scrape_success{model_instance_name=\"llama-0\"} 0\ngpustack:runtime_scrape_success{model_instance_name=\"llama-1\"} 1\n"))
 	}))
 	t.Cleanup(worker.Close)
@@ -209,7 +210,7 @@ func TestDoctorWithoutServer(t *testing.T) {
 		if code != 1 || !strings.Contains(errs, "examine at "+tt.url) {
 			t.Errorf("%s: exit code %d: %s", tt.url, code, errs)
 		}
-		for _, want := range append(tt.want, "version    1.2.3", "generation 4", "1 are read, 1 are not: llama-0", "these fail: disk;") {
+		for _, want := range append(tt.want, "version    1.2.3", "generation 4", "1 are read, 1 are not: llama-0", "these fail: disk;", "not seen kernel_log: GPU errors in the kernel log. GPU errors that", "--device /dev/kmsg", "of_a_newer_version") {
 			if !strings.Contains(strings.Join(strings.Fields(out), " "), strings.Join(strings.Fields(want), " ")) {
 				t.Errorf("%s: lacks %q:\n%s", tt.url, want, out)
 			}

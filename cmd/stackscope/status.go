@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/command"
@@ -60,6 +61,8 @@ type serverStatus struct {
 	Version    string `json:"version"`
 	Generation int64  `json:"metrics_config_generation"`
 	client.Inventory
+	// MissingAccess is what workers do not see of their machines, by worker id. It is empty where Prometheus cannot be asked.
+	MissingAccess map[int64][]string `json:"missing_access,omitempty"`
 
 	url string
 }
@@ -77,16 +80,16 @@ func readStatus(ctx context.Context, cl *client.Client) (s serverStatus, err err
 	if err != nil {
 		return s, err
 	}
-	return serverStatus{version.Version, config.Generation, inv, cl.URL()}, nil
+	return serverStatus{version.Version, config.Generation, inv, cl.MissingAccess(ctx), cl.URL()}, nil
 }
 
 func (s *serverStatus) print(e *command.Env) error {
 	line := fmt.Sprintf("server %s at %s, metrics mapping of generation %d", s.Version, s.url, s.Generation)
 	fmt.Fprintln(e.Stdout, terminal.Clip(line, terminal.Of(e.Stdout, os.Getenv).Width))
-	return printInventory(e, s.Inventory)
+	return printInventory(e, s.Inventory, s.MissingAccess)
 }
 
-func printInventory(e *command.Env, inv client.Inventory) error {
+func printInventory(e *command.Env, inv client.Inventory, missing map[int64][]string) error {
 	models := map[int64]string{}
 	for _, m := range inv.Models {
 		models[m.ID] = m.Name
@@ -104,7 +107,7 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 		if worker.MetricsScheme != "" {
 			scheme = string(worker.MetricsScheme) + "://"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s%s:%d\t%d\t%s\t%s\n", worker.Name, worker.State, scheme, worker.Address, worker.MetricsPort, worker.AppliedGeneration, last, worker.StateMessage)
+		fmt.Fprintf(w, "%s\t%s\t%s%s:%d\t%d\t%s\t%s\n", worker.Name, worker.State, scheme, worker.Address, worker.MetricsPort, worker.AppliedGeneration, last, whyOf(&worker, missing[worker.ID]))
 	}
 	if len(inv.Workers) == 0 {
 		fmt.Fprintln(w, "none: start one with `stackscope worker --server-url URL --token-file FILE`")
@@ -129,6 +132,14 @@ func printInventory(e *command.Env, inv client.Inventory) error {
 		printRoles(w, inv.Models)
 	}
 	return w.Flush()
+}
+
+// whyOf says what an operator should know of a worker.
+func whyOf(w *wire.Worker, missing []string) string {
+	if w.StateMessage != "" || len(missing) == 0 {
+		return w.StateMessage
+	}
+	return "does not see all of its machine (" + strings.Join(missing, ", ") + "): stackscope doctor " + w.Name
 }
 
 // printRoles prints how many instances of each role run, of those that are known, for the models that have roles.
