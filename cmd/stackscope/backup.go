@@ -17,7 +17,6 @@ import (
 	"github.com/stackscope/stackscope/internal/backup"
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/durable"
-	"github.com/stackscope/stackscope/internal/client"
 )
 
 type backupCmd struct {
@@ -40,7 +39,7 @@ embedded Prometheus. Scrapes and queries go on.
   stackscope backup --server-url http://SERVER --token-file admin-token stackscope.tar
                                                      another one
   stackscope backup --keep 7 /var/backups/stackscope a file named by its time, and the six before it
-  stackscope backup - | zstd > stackscope.tar.zst    compressed; samples are compressed already, so that this saves little
+  stackscope backup - | zstd > stackscope.tar.zst    compressed: databases, indexes and samples that stay the same get much smaller
   stackscope restore --check stackscope.tar          verify it again, wherever it is now
 
 The file holds tokens: whoever can read it can change the server. It has mode 0600. It appears under its name when it is complete and on the disk;
@@ -92,10 +91,8 @@ func (c *backupCmd) Run(e *command.Env) (err error) {
 	switch {
 	case err != nil && e.Context.Err() != nil: // else the exit code were 0
 		return &command.CodeError{Code: command.CodeInterrupted, Err: errors.New("interrupted; there is no backup")}
-	case errors.Is(err, client.ErrNotWhole):
-		return fmt.Errorf("%w; there is no backup", err)
 	case err != nil:
-		return err
+		return fmt.Errorf("%w; there is no backup", err)
 	}
 	if err := c.say(e, m, to, bytes, time.Since(began)); err != nil {
 		return err
@@ -125,12 +122,12 @@ func saveBackup(archive io.Reader, path string) (_ *backup.Manifest, err error) 
 	m, err := backup.Verify(io.TeeReader(archive, to))
 	switch {
 	case to.err != nil: // the server is not to blame
-		return nil, fmt.Errorf("%s cannot be written: %w; there is no backup", partial, durable.Cause(to.err))
+		return nil, fmt.Errorf("%s cannot be written: %w", partial, durable.Cause(to.err))
 	case err != nil:
-		return nil, fmt.Errorf("what the server sent: %w; there is no backup", err)
+		return nil, fmt.Errorf("what the server sent: %w", err)
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return nil, fmt.Errorf("%s cannot be written: %w; there is no backup", partial, durable.Cause(err))
+		return nil, fmt.Errorf("%s cannot be written: %w", partial, durable.Cause(err))
 	}
 	if err := appear(partial, path); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, durable.Cause(err))

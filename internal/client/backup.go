@@ -19,7 +19,7 @@ const (
 )
 
 // ErrNotWhole says that an answer ended early.
-var ErrNotWhole = errors.New("the server ended it early; its log says why")
+var ErrNotWhole = errors.New("the connection ended before the backup did; the server's log says why")
 
 // Backup asks the server for a backup, with or without samples, and gives its archive to read, with the size that the server has announced,
 // 0 if a proxy has removed it. The client's token must be the admin token. The archive is not verified: a backup is whole if read says so.
@@ -54,8 +54,8 @@ func (c *Client) Backup(ctx context.Context, samples bool, read func(archive io.
 	body := &backupBody{resp.Body, pause, nil}
 	err = read(body, max(0, resp.ContentLength))
 	switch {
-	case body.err != nil && ctx.Err() == nil && (errors.Is(body.err, io.ErrUnexpectedEOF) || errors.Is(body.err, io.EOF)):
-		return &Error{Op: r.op, URL: c.URL(), Detail: ErrNotWhole.Error(), Err: ErrNotWhole}
+	case body.err != nil && ctx.Err() == nil:
+		return &Error{Op: r.op, URL: c.URL(), Detail: fmt.Sprintf("%v (%v)", ErrNotWhole, body.err), Err: ErrNotWhole}
 	case body.err != nil:
 		return c.transportError(ctx, r, body.err)
 	}
