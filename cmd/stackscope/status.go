@@ -86,6 +86,9 @@ func readStatus(ctx context.Context, cl *client.Client) (s serverStatus, err err
 func (s *serverStatus) print(e *command.Env) error {
 	line := fmt.Sprintf("server %s at %s, metrics mapping of generation %d", s.Version, s.url, s.Generation)
 	fmt.Fprintln(e.Stdout, terminal.Clip(line, terminal.Of(e.Stdout, os.Getenv).Width))
+	for _, warning := range versionWarnings(s.Version, s.Workers) {
+		fmt.Fprintln(e.Stdout, terminal.Clip(warning, terminal.Of(e.Stdout, os.Getenv).Width))
+	}
 	return printInventory(e, s.Inventory, s.MissingAccess)
 }
 

@@ -66,6 +66,8 @@ type Options struct {
 	OwnerUID          func(client, server netip.AddrPort) (uint32, error)
 	// ReportInterval is how often workers are told to report, 10 s by default.
 	ReportInterval time.Duration
+	// Version is the server's, which registrations and reports are answered with; empty: none is told.
+	Version string
 	// Dashboards configures the redirects to dashboards.
 	Dashboards Dashboards
 	// ReadToken is a token with which the embedded Grafana can read although DisableAnonymousViewer is set. Empty: none.

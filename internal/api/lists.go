@@ -162,7 +162,7 @@ func wireCluster(c *fleet.Cluster) wire.Cluster {
 func wireWorker(w *fleet.Worker) wire.Worker {
 	return wire.Worker{
 		ID: w.ID, ClusterID: w.ClusterID, Name: w.Name, Address: w.Address, MetricsPort: w.MetricsPort, MetricsScheme: w.MetricsScheme, ProxyMode: w.ProxyMode,
-		State: w.State, StateMessage: w.StateMessage, Since: optional(w.Since), Labels: orEmpty(w.Labels), Version: w.Version, AppliedGeneration: w.AppliedGeneration,
+		State: w.State, StateMessage: w.StateMessage, Since: optional(w.Since), Labels: orEmpty(w.Labels), Version: w.Version, VersionSkew: w.VersionSkew, AppliedGeneration: w.AppliedGeneration,
 		RegisteredAt: w.RegisteredAt, LastReportAt: optional(w.LastReportAt),
 	}
 }

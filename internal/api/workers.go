@@ -44,6 +44,7 @@ func (a *API) register(ctx context.Context, in *registerInput) (*registerOutput,
 		WorkerID: joined.Worker.ID, WorkerName: joined.Worker.Name,
 		ClusterID: joined.Worker.ClusterID, ClusterName: joined.ClusterName,
 		Credential: joined.Credential, ReportIntervalSeconds: max(1, int(a.opts.ReportInterval.Seconds())),
+		ServerVersion: a.opts.Version,
 	}}, nil
 }
 
@@ -78,7 +79,7 @@ func (a *API) report(ctx context.Context, in *reportInput) (*reportOutput, error
 	if err != nil {
 		return nil, a.problem(ctx, self, "report", err)
 	}
-	out := &reportOutput{Body: wire.ReportResponse{Instances: make([]wire.InstanceIDs, len(ids))}}
+	out := &reportOutput{Body: wire.ReportResponse{Instances: make([]wire.InstanceIDs, len(ids)), ServerVersion: a.opts.Version}}
 	for i, id := range ids {
 		out.Body.Instances[i] = wire.InstanceIDs{Name: id.Name, InstanceID: id.InstanceID, ModelID: id.ModelID, Model: id.Model}
 	}

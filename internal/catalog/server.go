@@ -26,6 +26,7 @@ var (
 	BusQueueSaturation             = Metric{Name: Prefix + "bus_queue_saturation_ratio", Type: Gauge, Help: "Fill of the fullest subscriber queue, 0 to 1.", Labels: []string{"topic", "source"}}
 	BusSubscriberLatestKeys        = Metric{Name: Prefix + "bus_subscriber_latest_keys", Type: Gauge, Help: "Distinct keys for which the bus' subscribers hold a coalesced event.", Labels: []string{"topic", "source"}}
 	BusEvents                      = Metric{Name: Prefix + "bus_events", Type: Counter, Help: "Events on the server's event bus.", Labels: []string{"topic", "source", "kind", "event_type"}}
+	WorkerVersion                  = Metric{Name: "stackscope_worker_version_info", Type: Gauge, Help: "Version that the worker said it has when it joined, and how it relates to the server's (skew): none (the same, or one of both is not known), older, newer, too_old, too_new (more than one minor version apart); the value is 1.", Labels: []string{"cluster_id", "cluster_name", "worker_id", "worker_name", "version", "skew"}}
 	InventoryStored                = Metric{Name: "stackscope_inventory_stored", Type: Gauge, Help: "Whether the inventory could be stored when that was last tried (1) or not (0), as on a full disk."}
 	InventoryUnsaved               = Metric{Name: "stackscope_inventory_unsaved_rows", Type: Gauge, Help: "Rows of the inventory that are in memory and not yet stored."}
 	InventoryStoreFailures         = Metric{Name: "stackscope_inventory_store_failures", Type: Counter, Help: "Attempts to store the inventory or the metrics mapping that failed."}
@@ -49,4 +50,4 @@ var Server = []Metric{
 }
 
 // ServerOwn lists what the server says about itself and the programs that it runs.
-var ServerOwn = []Metric{InventoryStored, InventoryUnsaved, InventoryStoreFailures, MetricsConfigPassedOver, GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration, Connections, ConnectionsMax, ConnectionsClosed, WrongTokens, RegistrationsRefused}
+var ServerOwn = []Metric{WorkerVersion, InventoryStored, InventoryUnsaved, InventoryStoreFailures, MetricsConfigPassedOver, GrafanaUp, GrafanaStarts, GrafanaFailures, GrafanaStartDuration, Connections, ConnectionsMax, ConnectionsClosed, WrongTokens, RegistrationsRefused}

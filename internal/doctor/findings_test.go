@@ -45,7 +45,15 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 	},
 	"worker_older": {
 		func(a *asked) { a.worker().Version = "1.4.9" },
+		func(a *asked) { a.worker().Version = "8dce8de" },
+	},
+	"worker_newer": {
+		func(a *asked) { a.worker().Version = "v1.6.0-dev.3+gabcdef0" },
+		func(a *asked) { a.worker().Version = "v1.5.0+g8dce8de" },
+	},
+	"worker_version": {
 		func(a *asked) { a.worker().Version = "1.10.0" },
+		func(a *asked) { a.worker().Version = "1.6.9" },
 	},
 	"worker_unreported_instances": {
 		func(a *asked) { a.answer(queryCounted, sample(1, 0, 3, "__name__", "stackscope_unreported_instances")) },
@@ -349,6 +357,12 @@ var cases = map[string]struct{ raise, near func(*asked) }{
 			a.scrapeFails("GET https://10.0.0.1:10151/metrics: its certificate is for another name than its address: issue one for that address")
 		},
 		func(a *asked) { a.scrapeFails("server returned HTTP status 401 Unauthorized") },
+	},
+	"scrape_certificate_expired": {
+		func(a *asked) {
+			a.scrapeFails("GET https://10.0.0.1:10151/metrics: its certificate has expired, or is not valid yet")
+		},
+		func(a *asked) { a.scrapeFails("GET https://10.0.0.1:10151/metrics: its certificate is not valid") },
 	},
 	"scrape_unauthorized": {
 		func(a *asked) { a.scrapeFails("server returned HTTP status 401 Unauthorized") },

@@ -26,6 +26,8 @@ var (
 		"Give an IP address with --worker-ip, or a name that the machine of Prometheus can resolve.", "running.md#addresses")
 	scrapeTLS = scrapeFinding("tls", "TLS fails between {prometheus} and the metrics port of worker {worker}",
 		"A worker with tls_server_config in its --web.config.file needs a Prometheus that accepts its certificate: --builtin-prometheus-http-config-file for the embedded one, tls_config for another one.", metricsPortDocs)
+	scrapeExpired = scrapeFinding("certificate_expired", "the certificate of worker {worker} has expired, or is not valid yet, so {prometheus} does not read its metrics port",
+		"Put a new certificate and key into the files that the worker's --web.config.file names: they are used at once. If the certificate is new, look at the clocks of both machines.", "https.md#renewal")
 	scrapeUnauthorized = scrapeFinding("unauthorized", "the metrics port of worker {worker} wants a user and a password",
 		"Give them to Prometheus: --builtin-prometheus-http-config-file for the embedded one, basic_auth for another one.", metricsPortDocs)
 	scrapeStatus = scrapeFinding("status", "the metrics port of worker {worker} answers with an error, so another program may listen at {address}",
@@ -47,7 +49,7 @@ var (
 		Docs: "observability.md#when-prometheus-has-a-problem",
 	}
 	scrapeFindings = []*Finding{
-		scrapeFirewall, scrapeRefused, scrapeDNS, scrapeTLS, scrapeUnauthorized, scrapeStatus, scrapeSlow, scrapeTooLarge, scrapeInvalid, scrapeAddress, scrapeDown,
+		scrapeFirewall, scrapeRefused, scrapeDNS, scrapeTLS, scrapeExpired, scrapeUnauthorized, scrapeStatus, scrapeSlow, scrapeTooLarge, scrapeInvalid, scrapeAddress, scrapeDown,
 		samplesNotTaken,
 	}
 )
@@ -93,6 +95,8 @@ func (v *view) scrapeFailure(w *way, s Scrape) *Finding {
 		return scrapeDNS
 	case has("connection refused"):
 		return scrapeRefused
+	case has("certificate has expired"):
+		return scrapeExpired
 	case has("tls:", "x509:", "TLS", "HTTPS", "certificate"):
 		return scrapeTLS
 	case has("HTTP status 401", "HTTP status 403"):

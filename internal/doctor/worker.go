@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/access"
+	"github.com/stackscope/stackscope/internal/base/version"
 	"github.com/stackscope/stackscope/internal/catalog"
 	"github.com/stackscope/stackscope/internal/fleet"
 	"github.com/stackscope/stackscope/internal/wire"
@@ -60,7 +60,19 @@ var (
 		ID: "worker_older", Severity: wire.FindingInfo, Hop: wire.HopWorker,
 		What: "worker {worker} has version {version}, and the server {server}",
 		Do:   "Update the worker. An older one works, but does not answer what it does not know.",
-		Docs: "migration.md#from-an-older-stackscope",
+		Docs: "operations.md#versions",
+	}
+	workerNewer = &Finding{
+		ID: "worker_newer", Severity: wire.FindingInfo, Hop: wire.HopWorker,
+		What: "worker {worker} has version {version}, which is newer than the server's, {server}",
+		Do:   "Update the server: it comes before its workers. An older server ignores what it does not know.",
+		Docs: "operations.md#versions",
+	}
+	workerVersion = &Finding{
+		ID: "worker_version", Severity: wire.FindingWarning, Hop: wire.HopWorker, Passes: true,
+		What: "worker {worker} has version {version}, and the server {server}: more than one minor version apart",
+		Do:   "Update the older one of both. The server comes first, then its workers.",
+		Docs: "operations.md#versions",
 	}
 	workerUnreported = &Finding{
 		ID: "worker_unreported_instances", Severity: wire.FindingWarning, Hop: wire.HopWorker,
@@ -68,7 +80,7 @@ var (
 		Do:   "A worker has at most 1,024 instances, and the server refuses what breaks the rules of names. The worker's log names each instance that is left out.",
 		Docs: "running.md#names-and-labels",
 	}
-	workerFindings = slices.Concat([]*Finding{workerStopped, workerNeverReported, workerSilent, workerNoStream, workerClock, workerOlder, workerUnreported}, accessFindings, skipFindings())
+	workerFindings = slices.Concat([]*Finding{workerStopped, workerNeverReported, workerSilent, workerNoStream, workerClock, workerVersion, workerOlder, workerNewer, workerUnreported}, accessFindings, skipFindings())
 )
 
 // unreadable is the reason of processes that the worker may not read.
@@ -127,8 +139,8 @@ func lookWorker(v *view, w *way) hop {
 		h.hit(workerNoStream, subject, "There is no watch stream of it", name...)
 	}
 	v.lookClock(&h, me)
-	if me.Version != "" && v.Version != "" && older(me.Version, v.Version) {
-		h.hit(workerOlder, subject, "It said so when it joined", "worker", me.Name, "version", me.Version, "server", v.Version)
+	if of := versionFinding(version.Of(me.Version, v.Version)); of != nil {
+		h.hit(of, subject, "It said so when it joined", "worker", me.Name, "version", me.Version, "server", v.Version)
 	}
 	v.lookAccess(&h, me)
 	v.lookCounted(&h, me)
@@ -199,21 +211,15 @@ func (v *view) lookCounted(h *hop, w *fleet.Worker) {
 
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// older reports whether version a comes before b. Versions that are no numbers with dots, as of builds from a checkout, are never older.
-func older(a, b string) bool {
-	x, okX := versionNumbers(a)
-	y, okY := versionNumbers(b)
-	return okX && okY && slices.Compare(x, y) < 0
-}
-
-func versionNumbers(text string) (out []int, ok bool) {
-	text, _, _ = strings.Cut(strings.TrimPrefix(text, "v"), "-")
-	for part := range strings.SplitSeq(text, ".") {
-		n, err := strconv.Atoi(part)
-		if err != nil {
-			return nil, false
-		}
-		out = append(out, n)
+// versionFinding returns what a difference of versions means; nil: nothing.
+func versionFinding(s version.Skew) *Finding {
+	switch s {
+	case version.TooOld, version.TooNew:
+		return workerVersion
+	case version.Older:
+		return workerOlder
+	case version.Newer:
+		return workerNewer
 	}
-	return out, true
+	return nil
 }

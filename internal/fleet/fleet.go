@@ -132,6 +132,8 @@ type Worker struct {
 	Since   time.Time
 	Labels  map[string]string
 	Version string
+	// VersionSkew says how Version relates to the server's: empty, older, newer, too_old, too_new. It is not stored.
+	VersionSkew string
 	// AppliedGeneration is the mapping generation that the worker said it applies.
 	AppliedGeneration int64
 	RegisteredAt      time.Time

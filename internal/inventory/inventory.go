@@ -44,6 +44,8 @@ type Options struct {
 	MaxWorkers, MaxClusters, MaxModels int
 	// MaxRevoked bounds the revoked workers: 10,000 by default.
 	MaxRevoked int
+	// Version is the server's, which the versions of workers are compared with; empty: they are not.
+	Version string
 }
 
 const (
@@ -77,6 +79,8 @@ type Inventory struct {
 	dryRun   dryRun
 	notifier notifier
 
+	versionsTold toldVersions
+
 	// view is what readers get while stale says that it is fresh. Both change under mu only.
 	view  atomic.Pointer[view]
 	stale atomic.Int32 // a staleness
@@ -108,6 +112,8 @@ func New(ctx context.Context, opts Options) (*Inventory, error) {
 		unsaved:   newUnsaved(),
 		saved:     saved{attemptDone: make(chan struct{})},
 		notifier:  newNotifier(),
+
+		versionsTold: toldVersions{},
 	}
 	i.rowLock <- struct{}{}
 	i.storeLock <- struct{}{}
@@ -116,6 +122,7 @@ func New(ctx context.Context, opts Options) (*Inventory, error) {
 		return nil, err
 	}
 	i.load(records)
+	i.tellStoredVersions()
 	if _, ok := i.clusterNamed[fleet.DefaultClusterName]; !ok {
 		if err := i.makeDefaultCluster(ctx); err != nil {
 			return nil, err

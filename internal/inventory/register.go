@@ -58,6 +58,9 @@ func (i *Inventory) register(ctx context.Context, r fleet.Registration) (fleet.J
 	}); err != nil {
 		return fleet.Joined{}, err
 	}
+	i.mu.Lock()
+	i.tellVersion(r.Version, r.Name, 1)
+	i.mu.Unlock()
 	return joined, nil
 }
 

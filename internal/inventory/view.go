@@ -34,8 +34,8 @@ type view struct {
 type clusterLine struct{ labels, provider, state exposition.Labels }
 
 type workerLine struct {
-	labels, info, state exposition.Labels
-	worker              *worker
+	labels, info, state, version exposition.Labels
+	worker                       *worker
 }
 
 type modelLine struct {
@@ -144,6 +144,7 @@ func (i *Inventory) viewClusters(v *view, states map[string]exposition.Labels) {
 func (i *Inventory) viewWorkers(v *view, states map[string]exposition.Labels) {
 	v.snapshot.Workers = make([]fleet.Worker, len(i.workerList))
 	v.workers = make([]workerLine, len(i.workerList))
+	versions := versionViews{server: i.opts.Version, known: make(map[string]versionView)}
 	for k, w := range i.workerList {
 		out := &v.snapshot.Workers[k]
 		*out = w.Worker
@@ -152,7 +153,9 @@ func (i *Inventory) viewWorkers(v *view, states map[string]exposition.Labels) {
 			out.LastReportAt = i.wallTime(seen).Round(0).UTC()
 		}
 		out.StateMessage = i.notReadyReason(w)
-		v.workers[k] = workerLine{labels: w.labels, info: w.info, state: cachedStateLabel(states, w.State), worker: w}
+		version := versions.of(w.Version)
+		out.VersionSkew = string(version.skew)
+		v.workers[k] = workerLine{labels: w.labels, info: w.info, state: cachedStateLabel(states, w.State), version: version.labels, worker: w}
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/api"
-	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/paths"
 	"github.com/stackscope/stackscope/internal/doctor"
 	"github.com/stackscope/stackscope/internal/fleet"
@@ -49,7 +48,7 @@ type doctorSources struct {
 var _ doctor.Sources = (*doctorSources)(nil)
 
 // Version implements doctor.Sources.
-func (d *doctorSources) Version() string { return buildinfo.Get().Version }
+func (d *doctorSources) Version() string { return d.server.opts.version() }
 
 // Snapshot implements doctor.Sources.
 func (d *doctorSources) Snapshot() *fleet.Snapshot { return d.server.inventory.Snapshot() }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/console"
 	"github.com/stackscope/stackscope/internal/prom"
@@ -79,6 +80,7 @@ type Options struct {
 	// What tests of this package put in the place of the system's: whose a connection is, the pages of Prometheus' web UI and those of
 	// the console.
 	ownerUID         func(client, server netip.AddrPort) (uint32, error)
+	ownVersion       string // empty: the build's
 	ui, consoleFiles fs.FS
 }
 
@@ -126,6 +128,9 @@ func DefaultOptions() Options {
 		StopTimeout:    9 * time.Second, // container engines kill after 10
 	}
 }
+
+// version is what this server says it is.
+func (o *Options) version() string { return cmp.Or(o.ownVersion, buildinfo.Get().Version) }
 
 // validate reports every setting that cannot work.
 func (o *Options) validate() error {

@@ -220,7 +220,7 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.store = st
 	s.stack.Push("store", func(context.Context) error { return st.Close() })
-	if s.inventory, err = inventory.New(ctx, inventory.Options{Store: st, Logger: s.opts.Logger, HeartbeatGrace: s.opts.HeartbeatGrace, ReportInterval: s.opts.ReportInterval}); err != nil {
+	if s.inventory, err = inventory.New(ctx, inventory.Options{Store: st, Logger: s.opts.Logger, HeartbeatGrace: s.opts.HeartbeatGrace, ReportInterval: s.opts.ReportInterval, Version: s.opts.version()}); err != nil {
 		return err
 	}
 	s.publisher, err = mapsync.NewPublisher(ctx, mapsync.PublisherOptions{Store: generations{st, s.inventory.RecordStoreFailure}, Logger: s.opts.Logger})
@@ -241,7 +241,7 @@ func (s *Server) assemble() error {
 		WorkerToken: s.workerToken, WorkerTokenPath: s.workerTokenPath(),
 		DisableAnonymousViewer: s.opts.DisableAnonymousViewer, NoTrustLoopback: s.opts.NoTrustLoopback,
 		TrustLoopbackRoot: s.opts.TrustLoopbackRoot, UID: os.Geteuid(), OwnerUID: s.opts.ownerUID,
-		ReportInterval: s.opts.ReportInterval, Ready: s.ready, DataDir: paths.Hide(s.opts.DataDir, shownDataDir),
+		ReportInterval: s.opts.ReportInterval, Version: s.opts.version(), Ready: s.ready, DataDir: paths.Hide(s.opts.DataDir, shownDataDir),
 		ReadToken: s.readToken, Dashboards: s.dashboards(), Doctor: s.newDoctor(),
 		Mounts: mounts, OpenMounts: pages.Pages(), Bundle: s.bundleParts(), Backup: s.makeBackup, Logger: s.opts.Logger,
 	})
@@ -254,7 +254,7 @@ func (s *Server) assemble() error {
 		s.promPort.srv.Handler = s.web.readAccess(port, s.api.Reading(port))
 	}
 	if s.metrics != nil {
-		s.page, err = newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteStoring, s.writeConnections, s.api.WriteFailures)
+		s.page, err = newPage(s.inventory.WriteMetrics, s.publisher.WriteMetrics, s.inventory.WriteVersions, s.inventory.WriteStoring, s.writeConnections, s.api.WriteFailures)
 		if err != nil {
 			return err
 		}

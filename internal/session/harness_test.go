@@ -30,28 +30,29 @@ const hangTimeout = 30 * time.Second
 
 // remote is a server in memory. What it answers is set for each method: register, report, watch and answer.
 type remote struct {
-	mu           sync.Mutex
-	status       map[string]int // 0: as it should be, -1: no connection
-	tokenRefused bool           // what a 429 says of the token
-	retryAfter   time.Duration  // of answers with another status
-	detail       string         // of them; empty: refused
-	times        map[string][]time.Time
-	interval     int               // of reports, in seconds
-	event        wire.MappingEvent // that a stream begins with
-	stream       time.Duration     // after which a stream is cut; 0: never
-	asked        []int64           // generations that streams asked for
-	documents    []string          // digests of the documents that streams said they have
-	reports      []wire.ReportRequest
-	given        []wire.InstanceIDs // with each answer to a report
-	tokens       []string           // that workers registered with
-	members      []Membership       // of all else
-	dryRuns      chan wire.DryRunEvent
-	answered     map[string]wire.DryRunResult // by run
-	pages        chan wire.PageEvent
-	sentPages    map[string]wire.InstancePage // by run
-	checks       chan wire.CheckEvent
-	sentChecks   map[string]wire.WorkerCheck // by run
-	before       func(ctx context.Context, what string)
+	mu            sync.Mutex
+	status        map[string]int // 0: as it should be, -1: no connection
+	tokenRefused  bool           // what a 429 says of the token
+	retryAfter    time.Duration  // of answers with another status
+	detail        string         // of them; empty: refused
+	times         map[string][]time.Time
+	interval      int // of reports, in seconds
+	serverVersion string
+	event         wire.MappingEvent // that a stream begins with
+	stream        time.Duration     // after which a stream is cut; 0: never
+	asked         []int64           // generations that streams asked for
+	documents     []string          // digests of the documents that streams said they have
+	reports       []wire.ReportRequest
+	given         []wire.InstanceIDs // with each answer to a report
+	tokens        []string           // that workers registered with
+	members       []Membership       // of all else
+	dryRuns       chan wire.DryRunEvent
+	answered      map[string]wire.DryRunResult // by run
+	pages         chan wire.PageEvent
+	sentPages     map[string]wire.InstancePage // by run
+	checks        chan wire.CheckEvent
+	sentChecks    map[string]wire.WorkerCheck // by run
+	before        func(ctx context.Context, what string)
 }
 
 var _ Server = (*remote)(nil)
@@ -113,7 +114,7 @@ func (r *remote) request(ctx context.Context, what string, accept func()) error 
 func (r *remote) Register(ctx context.Context, token string, req wire.RegisterRequest) (resp wire.RegisterResponse, err error) {
 	r.set(func(*remote) { r.tokens = append(r.tokens, token) })
 	err = r.request(ctx, "register", func() {
-		resp = wire.RegisterResponse{WorkerID: 7, WorkerName: req.Name, ClusterID: 2, ClusterName: "lab", Credential: credential, ReportIntervalSeconds: r.interval}
+		resp = wire.RegisterResponse{WorkerID: 7, WorkerName: req.Name, ClusterID: 2, ClusterName: "lab", Credential: credential, ReportIntervalSeconds: r.interval, ServerVersion: r.serverVersion}
 	})
 	return resp, err
 }
@@ -124,6 +125,7 @@ func (r *remote) Report(ctx context.Context, m Membership, req wire.ReportReques
 		r.members = append(r.members, m)
 		r.reports = append(r.reports, req)
 		resp.Instances = append(resp.Instances, r.given...)
+		resp.ServerVersion = r.serverVersion
 	})
 	return resp, err
 }
@@ -220,7 +222,7 @@ func (n *node) set(instances ...fleet.ReportedInstance) {
 
 // Registration implements Identity.
 func (n *node) Registration(context.Context) wire.RegisterRequest {
-	return wire.RegisterRequest{UUID: "uuid", Name: "node-1", Address: "10.0.0.1"}
+	return wire.RegisterRequest{UUID: "uuid", Name: "node-1", Address: "10.0.0.1", Version: "0.2.0"}
 }
 
 // Registered implements Identity.

@@ -74,6 +74,7 @@ func (s *Session) reportOnce(ctx context.Context, m Membership) error {
 	if err != nil {
 		return err
 	}
+	s.versions.reported(s.logger, resp.ServerVersion)
 	for _, given := range resp.Instances {
 		if in, reported := own[given.Name]; reported {
 			s.opts.Instances.SetIDs(in.ownName, in.ownModel, given.InstanceID, given.ModelID)

@@ -95,12 +95,13 @@ type Options struct {
 
 // Session is a worker's connection to its server.
 type Session struct {
-	opts    Options
-	logger  *slog.Logger
-	token   joinToken // of Run alone
-	filter  reportFilter
-	gpus    gpuFilter
-	changed chan struct{} // holds one: there is something to report
+	opts     Options
+	logger   *slog.Logger
+	token    joinToken // of Run alone
+	filter   reportFilter
+	gpus     gpuFilter
+	versions versions
+	changed  chan struct{} // holds one: there is something to report
 
 	mu     sync.Mutex
 	joined bool              // the server knows this worker, as far as it said
@@ -185,6 +186,7 @@ func (s *Session) register(ctx context.Context) (wire.RegisterResponse, error) {
 	}
 	s.opts.Identity.Registered(resp)
 	s.logger.Info("worker is registered", "worker_id", resp.WorkerID, "worker", resp.WorkerName, "cluster", resp.ClusterName, "address", req.Address)
+	s.versions.registered(s.logger, req.Version, resp.ServerVersion)
 	return resp, nil
 }
 

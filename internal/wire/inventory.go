@@ -42,6 +42,7 @@ type Worker struct {
 	Since             *time.Time          `json:"since,omitempty" doc:"When the state began; absent if it is not known"`
 	Labels            map[string]string   `json:"labels"`
 	Version           string              `json:"version"`
+	VersionSkew       string              `json:"version_skew,omitempty" enum:"older,newer,too_old,too_new" doc:"How the version relates to the server's; too_old and too_new: by more than one minor version. Absent: the same, or one of both is not known"`
 	AppliedGeneration int64               `json:"applied_generation" doc:"Generation of the metrics mapping that the worker said it applies"`
 	RegisteredAt      time.Time           `json:"registered_at"`
 	LastReportAt      *time.Time          `json:"last_report_at,omitempty" doc:"Absent before the first report"`

@@ -18,7 +18,7 @@ type RegisterRequest struct {
 	MetricsScheme fleet.MetricsScheme `json:"metrics_scheme,omitempty" enum:"http,https" doc:"How the worker's metrics are served; absent: http"`
 	ProxyMode     fleet.ProxyMode     `json:"proxy_mode,omitempty" enum:"direct,tunnel"`
 	Labels        map[string]string   `json:"labels,omitempty"`
-	Version       string              `json:"version,omitempty" maxLength:"128"`
+	Version       string              `json:"version,omitempty" maxLength:"128" doc:"Version of the worker's program"`
 	Run           string              `json:"run,omitempty" maxLength:"64" doc:"Made anew at each start of the worker; tells two workers of one uuid apart"`
 }
 
@@ -32,6 +32,8 @@ type RegisterResponse struct {
 	Credential string `json:"credential"`
 	// ReportIntervalSeconds is how often the worker should report when nothing changes.
 	ReportIntervalSeconds int `json:"report_interval_seconds"`
+	// ServerVersion is absent from older servers.
+	ServerVersion string `json:"server_version,omitempty"`
 }
 
 // ReportRequest is the body of PUT /v2/workers/{id}/report, authorised by the worker's credential. It is the whole truth
@@ -70,6 +72,8 @@ type InstanceReport struct {
 // ReportResponse answers ReportRequest with the ids that samples are labelled with, in the order of the request.
 type ReportResponse struct {
 	Instances []InstanceIDs `json:"instances"`
+	// ServerVersion tells a worker that the server was upgraded: it does not register again then. Older servers omit it.
+	ServerVersion string `json:"server_version,omitempty"`
 }
 
 // InstanceIDs are the ids that the server gave to an instance and its model.
