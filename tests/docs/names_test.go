@@ -13,7 +13,7 @@ import (
 	"github.com/stackscope/stackscope/internal/mapping"
 )
 
-var pages = []string{"observability.md", "migration.md"}
+var pages = []string{"observability.md", "migration.md", "https.md", "operations.md"}
 
 func readText(t *testing.T, path string) string {
 	t.Helper()
@@ -51,13 +51,13 @@ func TestNamesOnPages(t *testing.T) {
 
 // foreignFlags are of other programs that the pages run or speak of.
 var foreignFlags = []string{
-	"--tags", "--refs", "--sort", "--quiet", "--depth", "--branch", "--data-binary", "--data-urlencode", "--enable-metrics",
+	"--tags", "--refs", "--sort", "--quiet", "--depth", "--branch", "--data-binary", "--data-urlencode", "--enable-metrics", "--cacert", "--allow-downgrades", "--volumes",
 }
 
 // Every flag that a page names is one of ours.
 func TestFlagsOnPages(t *testing.T) {
 	known := readText(t, page("flags.md"))
-	flag := regexp.MustCompile(`(?:^|[\s(\x60])(--[a-z][a-z0-9-]+)`)
+	flag := regexp.MustCompile(`(?:^|[\s(\x60])(--[a-z][a-z0-9.-]*[a-z0-9])`)
 	for _, name := range pages {
 		for _, m := range flag.FindAllStringSubmatch(readText(t, page(name)), -1) {
 			if slices.Contains(foreignFlags, m[1]) {

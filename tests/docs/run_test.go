@@ -58,11 +58,18 @@ type guide struct {
 
 func newGuide(t *testing.T, path, home string) *guide {
 	t.Helper()
+	g := newPlainGuide(t, path, home)
+	g.env = append(g.env, release(t)...)
+	g.docker()
+	return g
+}
+
+// newPlainGuide is for pages without releases and containers.
+func newPlainGuide(t *testing.T, path, home string) *guide {
+	t.Helper()
 	g := &guide{t: t, path: path, dir: t.TempDir(), bin: filepath.Dir(programs.Path(t, "stackscope")), shims: t.TempDir(), home: home, servers: map[string]*server{}}
 	g.env = []string{"PATH=" + g.shims + ":" + g.bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8", "TMPDIR=" + t.TempDir(), "GPUSTACK_GRAFANA_HOME=" + home}
-	g.env = append(g.env, release(t)...)
 	g.shim("sudo", `exec env -i PATH="$PATH" HOME="$HOME" "$@"`) // as sudo does it: variables stay behind
-	g.docker()
 	return g
 }
 
