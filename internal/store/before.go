@@ -104,13 +104,7 @@ func (s *Store) befores() (list []before) {
 
 // copyBefore copies the database, which has schema have, before it is brought to schema want.
 func (s *Store) copyBefore(ctx context.Context, have, want int64) error {
-	var size uint64
-	for _, suffix := range []string{"", logSuffix} {
-		if info, err := os.Stat(s.path + suffix); err == nil {
-			size += uint64(max(info.Size(), 0))
-		}
-	}
-	dir := filepath.Dir(s.path)
+	size, dir := uint64(max(s.Size(), 0)), filepath.Dir(s.path)
 	if free, known := s.freeSpace(dir); known && free < 2*size+spareSpace {
 		return fmt.Errorf("database %s is not brought from schema version %d to %d: %w: the disk has %d MiB free, and the copy for the way back and the change need %d MiB. Free space on that disk and start again; nothing was changed",
 			s.path, have, want, fleet.ErrNoSpace, free>>20, (2*size+spareSpace)>>20)

@@ -25,6 +25,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/dirlock"
 	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/freespace"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
@@ -93,7 +94,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		migrations: opts.migrations, freeSpace: opts.freeSpace,
 	}
 	if s.freeSpace == nil {
-		s.freeSpace = freeSpace
+		s.freeSpace = freespace.Of
 	}
 	if s.migrations == nil {
 		if s.migrations, err = fs.Sub(migrationFiles, "migrations"); err != nil {

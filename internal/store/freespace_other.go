@@ -1,6 +1,0 @@
-//go:build !linux && !darwin
-
-package store
-
-// freeSpace is not known here.
-func freeSpace(string) (bytes uint64, ok bool) { return 0, false }
