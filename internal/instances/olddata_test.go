@@ -2,6 +2,7 @@ package instances
 
 import (
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -87,4 +88,49 @@ func stable(t *testing.T, data []byte) map[string]any {
 		}
 	}
 	return state
+}
+
+// A rollback of a worker: what a newer version added to worker.json is dropped, and the identity stays.
+func TestStateOfANewerVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "worker.json")
+	old, err := os.ReadFile("testdata/worker-8d30d44.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state map[string]any
+	if err := json.Unmarshal(old, &state); err != nil {
+		t.Fatal(err)
+	}
+	state["later"] = map[string]any{"of": []any{1, "two"}}
+	engines, _ := state["engines"].(map[string]any)
+	if len(engines) == 0 {
+		t.Fatalf("no engines in %s", old)
+	}
+	for _, e := range engines {
+		e.(map[string]any)["later"] = true
+	}
+	newer, err := json.Marshal(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stores []*Store
+	for _, data := range [][]byte{old, newer} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := OpenStore(path, "http://server", slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores = append(stores, s)
+	}
+	if diff := cmp.Diff(stores[0].Identity(), stores[1].Identity()); diff != "" || stores[1].Identity().WorkerID != 7 {
+		t.Errorf("identity (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(stores[0].state.Engines, stores[1].state.Engines, cmp.AllowUnexported(engineState{})); diff != "" {
+		t.Errorf("engines (-want +got):\n%s", diff)
+	}
+	if _, err := os.Stat(path + ".bad"); err == nil {
+		t.Error("the file was moved aside")
+	}
 }
