@@ -92,13 +92,12 @@ func comparePart(a, b string) int {
 // Skew says how a worker's version relates to its server's.
 type Skew string
 
+// The skews. None: the same version, or one of both is not known. Older and Newer: within the allowed difference. TooOld and TooNew: more than
+// Allowed minor versions apart, or of another major version.
 const (
-	// None: the same version, or one of both is not known.
-	None Skew = ""
-	// Older and Newer workers are within the allowed difference.
-	Older Skew = "older"
-	Newer Skew = "newer"
-	// TooOld and TooNew workers differ by more than Allowed minor versions, or by a major one.
+	None   Skew = ""
+	Older  Skew = "older"
+	Newer  Skew = "newer"
 	TooOld Skew = "too_old"
 	TooNew Skew = "too_new"
 )
