@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,7 +112,14 @@ func (c *restoreCmd) failed(e *command.Env, err error) error {
 	if inTheWay, ok := errors.AsType[*restore.InTheWayError](err); ok {
 		return &command.CodeError{Code: command.CodeRefused, Err: inTheWay}
 	}
-	return fmt.Errorf("%s: %w", c.File, err)
+	name := c.File
+	if name == "-" {
+		name = "standard input"
+	}
+	if !c.Check && slices.ContainsFunc([]error{backup.ErrForeign, backup.ErrCut, backup.ErrDamaged, backup.ErrNewer}, func(is error) bool { return errors.Is(err, is) }) {
+		return fmt.Errorf("%s: %w; nothing was put in place", name, err)
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 func (c *restoreCmd) sayChecked(e *command.Env, m *backup.Manifest, bytes int64) error {
