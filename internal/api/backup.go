@@ -40,7 +40,7 @@ type runningBackup struct {
 }
 
 func (r *runningBackup) Error() string {
-	s := fmt.Sprintf("a backup for %s is being made since %s", r.by, r.since.UTC().Format(time.RFC3339))
+	s := fmt.Sprintf("a backup for the %s is being made since %s", r.by, r.since.UTC().Format(time.RFC3339))
 	if total := r.total.Load(); total > 0 {
 		s += fmt.Sprintf(" and has sent %d of %d MiB", r.sent.Load()>>20, total>>20)
 	}

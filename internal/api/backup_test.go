@@ -105,7 +105,7 @@ func TestBackupOneAtATime(t *testing.T) {
 		go func() { first <- h.do(askBackup("")) }()
 		synctest.Wait()
 		p := problemOf(t, h.do(askBackup("")), http.StatusConflict)
-		if !strings.Contains(p.Detail, "for admin token") || !strings.Contains(p.Detail, "since 20") {
+		if !strings.Contains(p.Detail, "for the admin token") || !strings.Contains(p.Detail, "since 20") {
 			t.Errorf("%s", p.Detail)
 		}
 		close(f.wait)

@@ -14,9 +14,10 @@ import (
 const (
 	// MediaType is that of an archive.
 	MediaType = "application/x-tar"
-	// ManifestName and SumsName are the first and the last member.
+	// ManifestName is the first member.
 	ManifestName = "manifest.json"
-	SumsName     = "SHA256SUMS"
+	// SumsName is the last member.
+	SumsName = "SHA256SUMS"
 
 	// kind and format are what a manifest begins with. Readers refuse a higher format.
 	kind   = "stackscope backup"

@@ -72,8 +72,8 @@ type backupBody struct {
 func (b *backupBody) Read(p []byte) (n int, err error) {
 	b.pause.Reset(backupPause)
 	n, err = b.Reader.Read(p)
-	b.pause.Stop()                   // whoever reads may take their time
-	if err != nil && err != io.EOF { //nolint:errorlint // the plain value is the end of a body
+	b.pause.Stop() // whoever reads may take their time
+	if err != nil && err != io.EOF {
 		b.err = err
 	}
 	return n, err

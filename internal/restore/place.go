@@ -225,7 +225,7 @@ func (t *target) settle(a *area) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(d.Chmod(directoryMode), d.Sync(), d.Close()); err != nil {
+		if err := errors.Join(d.Chmod(directoryMode), d.Sync(), d.Close()); err != nil { //nolint:gosec // it is an open folder of an os.Root
 			return err
 		}
 		return t.own(a, name)
