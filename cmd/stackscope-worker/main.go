@@ -16,6 +16,8 @@ others) under one set of names, gpustack:*.
                         run without a server; metrics on port 10151
   stackscope-worker --server-url http://SERVER --token-file FILE --engine url=http://127.0.0.1:8000
                         join a server; FILE is a copy of DATA_DIR/worker-token there
+  stackscope-worker healthcheck
+                        check that the worker that runs here works; --url asks one elsewhere
   stackscope-worker completion bash
                         print a script that completes flags in bash, zsh or fish; also: help, version
 

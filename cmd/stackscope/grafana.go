@@ -21,14 +21,15 @@ func (*grafanaCmd) Help() string {
 }
 
 type grafanaInstall struct {
-	Dir     string `help:"Directory for installed versions. Default: GPUSTACK_DATA_DIR/grafana-home, else /var/lib/stackscope/grafana-home for root and ~/.local/share/stackscope/grafana for others." placeholder:"DIR"`
-	Version string `help:"Release to install, for example 11.6.0. Default: the release whose checksum is built in, or the one of --file." placeholder:"VERSION"`
-	SHA256  string `name:"sha256" help:"SHA-256 of the archive, for a release whose checksum is not built in." placeholder:"HEX"`
-	Mirror  string `help:"Address to download from instead of https://dl.grafana.com." placeholder:"URL" xor:"source"`
-	File    string `help:"Archive (.tar.gz) on this machine, instead of a download." placeholder:"PATH" xor:"source"`
-	Force   bool   `help:"Install even if this version is installed."`
-	Quiet   bool   `help:"Show no progress."`
-	JSON    bool   `help:"Print the result as JSON."`
+	Dir      string `help:"Directory for installed versions. Default: GPUSTACK_DATA_DIR/grafana-home, else /var/lib/stackscope/grafana-home for root and ~/.local/share/stackscope/grafana for others." placeholder:"DIR"`
+	Version  string `help:"Release to install, for example 11.6.0. Default: the release whose checksum is built in, or the one of --file." placeholder:"VERSION"`
+	SHA256   string `name:"sha256" help:"SHA-256 of the archive, for a release whose checksum is not built in." placeholder:"HEX"`
+	Mirror   string `help:"Address to download from instead of https://dl.grafana.com." placeholder:"URL" xor:"source"`
+	File     string `help:"Archive (.tar.gz) on this machine, instead of a download." placeholder:"PATH" xor:"source"`
+	Platform string `help:"System and architecture of another machine that Grafana is for, for example linux/arm64. Default: those of this machine." placeholder:"OS/ARCH"`
+	Force    bool   `help:"Install even if this version is installed."`
+	Quiet    bool   `help:"Show no progress."`
+	JSON     bool   `help:"Print the result as JSON."`
 }
 
 // Help is printed by kong below the usage.
@@ -48,7 +49,7 @@ HTTPS_PROXY, HTTP_PROXY and NO_PROXY select a proxy. Other installed versions st
 
 func (c *grafanaInstall) Run(e *command.Env) error {
 	meter := install.NewMeter(e.Stderr, isTerminal(e.Stderr))
-	o := install.Options{Dir: c.Dir, Version: c.Version, SHA256: c.SHA256, Mirror: c.Mirror, File: c.File, Force: c.Force}
+	o := install.Options{Dir: c.Dir, Version: c.Version, SHA256: c.SHA256, Mirror: c.Mirror, File: c.File, Force: c.Force, Platform: c.Platform}
 	if o.Dir == "" {
 		o.Dir = install.DefaultDir(os.Getenv, os.Getuid() == 0)
 	}

@@ -17,6 +17,7 @@ shows them in its console, a web page. A Grafana can show them, too.
                                         run a worker; worker-token is a copy of the server's DATA_DIR/worker-token
   stackscope status                     show workers and engines, and why one of them has no metrics
   stackscope doctor                     find where samples are lost, and what to do
+  stackscope healthcheck                check that what runs here works, for containers and service managers
   stackscope help COMMAND               explain a command; stackscope --version prints the version
 
 Flags can also be given as environment variables (in brackets in each command's help) and, to commands that have

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,6 +48,9 @@ func (c *statusCmd) Run(e *command.Env) error {
 		return w.run()
 	}
 	status, err := readStatus(e.Context, cl)
+	if refused, ok := errors.AsType[*client.Error](err); ok && refused.TokenRefused {
+		return fmt.Errorf("%w. A health check needs no token with `stackscope healthcheck`", err)
+	}
 	if err != nil {
 		return err
 	}

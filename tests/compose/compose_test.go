@@ -19,10 +19,13 @@ import (
 const folder = "../../docker-compose"
 
 const (
-	serverFile   = "docker-compose.server.yaml"
-	externalFile = "docker-compose.external-observability.yaml"
-	workerFile   = "docker-compose.worker.yaml"
-	nvidiaFile   = "docker-compose.worker.nvidia.yaml"
+	serverFile       = "docker-compose.server.yaml"
+	externalFile     = "docker-compose.external-observability.yaml"
+	workerFile       = "docker-compose.worker.yaml"
+	unprivilegedFile = "docker-compose.worker.unprivileged.yaml"
+	nvidiaFile       = "docker-compose.worker.nvidia.yaml"
+	buildFile        = "docker-compose.build.yaml"
+	workerBuildFile  = "docker-compose.worker.build.yaml"
 )
 
 // project is what `docker compose config` prints, as far as the tests look at it.
@@ -33,6 +36,13 @@ type project struct {
 
 type service struct {
 	Image         string            `json:"image"`
+	PullPolicy    string            `json:"pull_policy"`
+	User          string            `json:"user"`
+	ReadOnly      bool              `json:"read_only"`
+	CapAdd        []string          `json:"cap_add"`
+	CapDrop       []string          `json:"cap_drop"`
+	SecurityOpt   []string          `json:"security_opt"`
+	Privileged    bool              `json:"privileged"`
 	ContainerName string            `json:"container_name"`
 	Build         *build            `json:"build"`
 	Command       []string          `json:"command"`
@@ -51,6 +61,7 @@ type service struct {
 type build struct {
 	Context    string `json:"context"`
 	Dockerfile string `json:"dockerfile"`
+	Target     string `json:"target"`
 }
 
 type port struct {
@@ -122,12 +133,27 @@ var required = map[string][]string{
 	serverFile:   nil,
 	externalFile: {"GPUSTACK_GRAFANA_URL=http://192.0.2.10:3000"},
 	workerFile:   {"GPUSTACK_SERVER_URL=http://192.0.2.10", "GPUSTACK_TOKEN_FILE=./worker-token"},
+	unprivilegedFile: {
+		"GPUSTACK_SERVER_URL=http://192.0.2.10", "GPUSTACK_TOKEN_FILE=./worker-token", "GPUSTACK_WORKER_IP=192.0.2.7", "GPUSTACK_WORKER_NAME=gpu-7",
+	},
+}
+
+// additions are the files that go behind another one, and those they go behind.
+var additions = map[string][]string{
+	nvidiaFile:      {workerFile, unprivilegedFile},
+	buildFile:       {serverFile, externalFile},
+	workerBuildFile: {workerFile, unprivilegedFile},
 }
 
 // all returns every project that can be started.
 func all(t *testing.T) map[string]project {
 	t.Helper()
-	projects := map[string]project{"nvidia": load(t, required[workerFile], workerFile, nvidiaFile)}
+	projects := map[string]project{}
+	for addition, files := range additions {
+		for _, file := range files {
+			projects[file+" "+addition] = load(t, required[file], file, addition)
+		}
+	}
 	for file, env := range required {
 		projects[file] = load(t, env, file)
 	}
@@ -141,12 +167,12 @@ func TestEveryFileIsTested(t *testing.T) {
 	}
 	for _, path := range files {
 		name := filepath.Base(path)
-		if _, ok := required[name]; !ok && name != nvidiaFile {
+		if _, ok := required[name]; !ok && additions[name] == nil {
 			t.Errorf("%s is not tested", name)
 		}
 	}
-	if len(files) != len(required)+1 {
-		t.Errorf("%d compose files, want %d", len(files), len(required)+1)
+	if want := len(required) + len(additions); len(files) != want {
+		t.Errorf("%d compose files, want %d", len(files), want)
 	}
 }
 
@@ -170,7 +196,7 @@ func TestRequiredVariables(t *testing.T) {
 	}
 }
 
-var pinned = regexp.MustCompile(`^docker\.io/[a-z]+/[a-z]+:v?[0-9]+\.[0-9]+\.[0-9]+$`)
+var pinned = regexp.MustCompile(`^docker\.io/[a-z]+/[a-z-]+:v?[0-9]+\.[0-9]+\.[0-9]+$`)
 
 func TestServices(t *testing.T) {
 	for name, p := range all(t) {
@@ -184,8 +210,11 @@ func TestServices(t *testing.T) {
 				if s.MemLimit == "" {
 					t.Error("its memory has no limit")
 				}
-				if s.NetworkMode != "host" && s.Healthcheck == nil {
+				if s.Healthcheck == nil {
 					t.Error("it has no health check")
+				}
+				if ours(s) {
+					checkRights(t, s)
 				}
 			})
 		}
@@ -198,13 +227,92 @@ func checkImage(t *testing.T, s service) {
 		if !pinned.MatchString(s.Image) {
 			t.Errorf("image %s is not pinned to a version", s.Image)
 		}
+		if s.PullPolicy != "" && s.PullPolicy != "missing" {
+			t.Errorf("its image is not pulled: pull_policy %q", s.PullPolicy)
+		}
 		return
+	}
+	if s.PullPolicy != "build" || strings.HasPrefix(s.Image, "docker.io/") {
+		t.Errorf("what is built here is %s with pull_policy %q: it must not look like a release", s.Image, s.PullPolicy)
+	}
+	dockerfile, err := os.ReadFile(filepath.Join("..", "..", "packaging", "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(dockerfile), " AS "+s.Build.Target+"\n") {
+		t.Errorf("packaging/Dockerfile has no target %q", s.Build.Target)
 	}
 	if _, tag, ok := strings.Cut(s.Image, ":"); !ok || tag == "latest" {
 		t.Errorf("image %s: give it a tag", s.Image)
 	}
 	if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil {
 		t.Errorf("what builds it is missing: %v", err)
+	}
+}
+
+// ours reports whether a service runs a program of this repository.
+func ours(s service) bool { return strings.Contains(s.Image, "stackscope/stackscope") }
+
+// checkRights demands that a service has no right that it does not need, and that its own program checks it.
+func checkRights(t *testing.T, s service) {
+	t.Helper()
+	program := "stackscope"
+	if strings.Contains(s.Image, "stackscope-worker") {
+		program = "stackscope-worker"
+	}
+	if want := []string{"CMD", program, "healthcheck"}; !slices.Equal(s.Healthcheck.Test, want) {
+		t.Errorf("health check %v, want %v", s.Healthcheck.Test, want)
+	}
+	if !s.ReadOnly || s.Privileged || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+		t.Errorf("it may do more than it needs: read_only %v, privileged %v, cap_drop %v, security_opt %v", s.ReadOnly, s.Privileged, s.CapDrop, s.SecurityOpt)
+	}
+	if s.User == "0:0" { // the worker of the machine
+		if want := []string{"DAC_READ_SEARCH", "SYSLOG", "SYS_PTRACE"}; !slices.Equal(slices.Sorted(slices.Values(s.CapAdd)), want) {
+			t.Errorf("capabilities %v, want %v", s.CapAdd, want)
+		}
+		return
+	}
+	if len(s.CapAdd) > 0 || s.PID == "host" || s.NetworkMode == "host" {
+		t.Errorf("who is not root has capabilities %v, pid %q, network %q", s.CapAdd, s.PID, s.NetworkMode)
+	}
+	for _, m := range s.Volumes {
+		if slices.Contains(machine, m.Source) {
+			t.Errorf("who is not root has the machine's %s", m.Source)
+		}
+	}
+}
+
+// Nobody may write to a service without a password: what has published ports has no receiver of samples and no admin API.
+func TestNothingTakesWritesUnasked(t *testing.T) {
+	for name, p := range all(t) {
+		for service, s := range p.Services {
+			for _, arg := range s.Command {
+				for _, flag := range []string{"remote-write-receiver", "enable-otlp-receiver", "web.enable-admin-api", "web.enable-lifecycle"} {
+					if strings.Contains(arg, flag) && len(s.Ports) > 0 {
+						t.Errorf("%s/%s: %s, and ports %v are published", name, service, arg, s.Ports)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The images of a file are those of one release: the next one, or the one that CHANGELOG.md begins with.
+func TestRelease(t *testing.T) {
+	changelog, err := os.ReadFile(filepath.Join("..", "..", "CHANGELOG.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "0.1.0"
+	if m := regexp.MustCompile(`(?m)^## v?\[?([0-9]+\.[0-9]+\.[0-9]+)`).FindSubmatch(changelog); m != nil {
+		want = string(m[1])
+	}
+	for name, p := range all(t) {
+		for service, s := range p.Services {
+			if ours(s) && s.Build == nil && !strings.HasSuffix(s.Image, ":"+want) {
+				t.Errorf("%s/%s: image %s, and the release is %s", name, service, s.Image, want)
+			}
+		}
 	}
 }
 

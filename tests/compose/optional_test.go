@@ -18,9 +18,10 @@ func TestOptionalLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, wanted := range map[string][]string{
-		serverFile:   {"GPUSTACK_WEB_CONFIG_FILE", "GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE"},
-		externalFile: {"GPUSTACK_WEB_CONFIG_FILE"},
-		workerFile:   {"GPUSTACK_CA_FILE", "GPUSTACK_WEB_CONFIG_FILE"},
+		serverFile:       {"GPUSTACK_WEB_CONFIG_FILE", "GPUSTACK_BUILTIN_PROMETHEUS_HTTP_CONFIG_FILE"},
+		externalFile:     {"GPUSTACK_WEB_CONFIG_FILE"},
+		workerFile:       {"GPUSTACK_CA_FILE", "GPUSTACK_WEB_CONFIG_FILE"},
+		unprivilegedFile: {"GPUSTACK_CA_FILE", "GPUSTACK_WEB_CONFIG_FILE"},
 	} {
 		text, err := os.ReadFile(filepath.Join(folder, file))
 		if err != nil {
@@ -40,7 +41,7 @@ func TestOptionalLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := p.Services["gpustack-server"]
-		if file == workerFile {
+		if file != serverFile && file != externalFile {
 			s = p.Services["stackscope-worker"]
 		}
 		mounts := map[string]bool{} // and whether they are to be read alone

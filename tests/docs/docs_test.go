@@ -53,4 +53,23 @@ func TestMigrationPage(t *testing.T) {
 	g.follow()
 }
 
+// The commands of the pages about containers are complete, and their files are there. No container is started.
+func TestContainerPages(t *testing.T) {
+	needPrograms(t)
+	for _, name := range []string{"docker.md", "compose.md"} {
+		g := newGuide(t, page(filepath.Join("install", name)), simgrafana.Home(t))
+		if err := os.CopyFS(filepath.Join(g.dir, "stackscope", "docker-compose"), os.DirFS(filepath.Join("..", "..", "docker-compose"))); err != nil {
+			t.Fatal(err)
+		}
+		data := filepath.Join(g.containers, "gpustack-server", "var", "lib", "stackscope")
+		if err := os.MkdirAll(data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(data, "worker-token"), []byte("a-token\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g.follow()
+	}
+}
+
 func page(name string) string { return filepath.Join("..", "..", "docs", name) }

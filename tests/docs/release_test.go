@@ -51,9 +51,23 @@ compose)
 	shift
 	files=
 	while [ "$1" = -f ]; do files="$files -f $2"; shift 2; done
-	[ "$*" = "up -d" ] || unknown compose "$@"
+	[ "$*" = "up -d" ] || [ "$*" = "up -d --build" ] || unknown compose "$@"
 	services=$($plugin $files config --services) && $plugin $files config --quiet || exit
 	echo "would up: $(echo "$services" | sort | tr '\n' ' ')" ;;
+run)
+	shift
+	while :; do
+		case $1 in
+		-d | --init | --read-only) shift ;;
+		--name | -p | -v | --tmpfs | --cap-drop | --cap-add | --security-opt | --user | --network | --pid | --device) shift 2 ;;
+		-*) unknown run "$@" ;;
+		*) break ;;
+		esac
+	done
+	echo "would run: $*" ;;
+exec)
+	shift
+	echo "would run in: $*" ;;
 start | stop)
 	[ $# = 2 ] && [ -d "$containers/$2" ] || unknown "$@"
 	echo "$2" ;;

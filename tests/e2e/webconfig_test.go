@@ -108,15 +108,6 @@ func up(t *testing.T, who string, ask func() (string, error), targets ...string)
 	})
 }
 
-// healthcheck runs the images' check against a process.
-func healthcheck(t *testing.T, p *programs.Program, env ...string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", filepath.Join("..", "..", "packaging", "healthcheck"), strconv.Itoa(p.PID()))
-	cmd.Env = append(os.Environ(), env...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
 // One file protects all ports beside the API's. Everything of ours, and a Prometheus of its own, goes on.
 func TestWebConfig(t *testing.T) {
 	dir := prometheusDir(t)
@@ -168,10 +159,10 @@ func TestWebConfig(t *testing.T) {
 			t.Errorf("the configuration that is shown has %q", private)
 		}
 	}
-	if out, err := healthcheck(t, worker, "GPUSTACK_WORKER_METRICS_PORT="+strconv.Itoa(otherPort)); err != nil {
+	if out, err := healthcheck(t, worker); err != nil {
 		t.Errorf("the worker's check: %v: %s", err, out)
 	}
-	if out, err := healthcheck(t, server, "GPUSTACK_PORT="+strconv.Itoa(api)); err != nil {
+	if out, err := healthcheck(t, server); err != nil {
 		t.Errorf("the server's check: %v: %s", err, out)
 	}
 	outsidePrometheus(t, dir, w, metrics, serverTarget, otherTarget)
@@ -236,34 +227,6 @@ func outsidePrometheus(t *testing.T, dir string, w *web, metrics int, targets ..
 	}, targets...)
 }
 
-// Where clients need a certificate, the check needs none: that one is asked for says that the process lives.
-func TestHealthcheckWithClientCertificates(t *testing.T) {
-	w := newWeb(t, "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n", "127.0.0.1")
-	port := programs.FreePort(t)
-	worker := start(t, programs.Path(t, "stackscope-worker"), "--data-dir", t.TempDir(), "--worker-metrics-host", "127.0.0.1",
-		"--worker-metrics-port", strconv.Itoa(port), "--discover", "none", "--web.config.file", w.file("web.yml"))
-	env := "GPUSTACK_WORKER_METRICS_PORT=" + strconv.Itoa(port)
-	programs.Eventually(t, 20*time.Second, "the worker is healthy", func() error {
-		out, err := healthcheck(t, worker, env)
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	})
-	if status, _, _, err := w.get(fmt.Sprintf("https://127.0.0.1:%d/healthz", port), ""); err == nil {
-		t.Errorf("no certificate is asked for: %d", status)
-	}
-	worker.Signal(syscall.SIGSTOP)
-	out, err := healthcheck(t, worker, env)
-	if err == nil {
-		t.Error("a worker that hangs is healthy")
-	}
-	if !strings.Contains(out, "does not answer") {
-		t.Errorf("check: %s", out)
-	}
-	worker.Signal(syscall.SIGCONT)
-}
-
 // The API's certificate and the authority's file of its clients are taken up without a restart.
 func TestPrivateServer(t *testing.T) {
 	w := newWeb(t, "", "127.0.0.1")
@@ -276,7 +239,7 @@ func TestPrivateServer(t *testing.T) {
 		_, _, serial, err = w.get(url+"/healthz", "")
 		return err
 	})
-	if out, err := healthcheck(t, server, "GPUSTACK_TLS_CERT="+w.file("cert.pem"), "GPUSTACK_TLS_PORT="+strconv.Itoa(port)); err != nil {
+	if out, err := healthcheck(t, server); err != nil {
 		t.Errorf("the server's check: %v: %s", err, out)
 	}
 	status := func(args ...string) (string, error) {

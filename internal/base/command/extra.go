@@ -13,14 +13,15 @@ import (
 
 // Extra are the commands that every program has. A program with commands embeds them, last; one without gets them by itself.
 type Extra struct {
-	Version    versionCmd    `cmd:"" help:"Print the version."`
-	Config     configCmd     `cmd:"" help:"Print configuration files, or check one."`
-	Completion completionCmd `cmd:"" help:"Print a script that completes commands, flags and values in a shell: bash, zsh or fish."`
-	Help       helpCmd       `cmd:"" help:"Show the help of the program, or of a command: help server."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Check that the program that runs here works: exit code 0, or 1 with a line that says why not."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Config      configCmd      `cmd:"" help:"Print configuration files, or check one."`
+	Completion  completionCmd  `cmd:"" help:"Print a script that completes commands, flags and values in a shell: bash, zsh or fish."`
+	Help        helpCmd        `cmd:"" help:"Show the help of the program, or of a command: help server."`
 }
 
 func extraOf(word string) bool {
-	return slices.Contains([]string{"version", "config", "completion", "help"}, word)
+	return slices.Contains([]string{"healthcheck", "version", "config", "completion", "help"}, word)
 }
 
 func versionLine(name string) string {

@@ -98,7 +98,7 @@ func TestCandidates(t *testing.T) {
 		words string // the last one is completed
 		want  string
 	}{
-		{"", "start worker check version config completion help :nothing"},
+		{"", "start worker check healthcheck version config completion help :nothing"},
 		{"worker ", "run list :nothing"},
 		{"worker --", "--help --token-file :nothing"},
 		{"worker run -t ", ":files"},
@@ -117,7 +117,7 @@ func TestCandidates(t *testing.T) {
 		{"check ", ":files"},
 		{"check x ", "--help :nothing"},
 		{"completion ", "bash zsh fish :nothing"},
-		{"help ", "start worker check version config completion help :nothing"},
+		{"help ", "start worker check healthcheck version config completion help :nothing"},
 		{"help worker ", "run list :nothing"},
 		{"help no such ", ":nothing"},
 	} {
@@ -133,7 +133,7 @@ func TestCandidates(t *testing.T) {
 		}
 	}
 	for words, want := range map[string]string{
-		"": "version config completion help --help --log-format :nothing", "--log-format ": "text json :nothing", "completion ": "bash zsh fish :nothing", "config ": "example :nothing",
+		"": "healthcheck version config completion help --help --log-format :nothing", "--log-format ": "text json :nothing", "completion ": "bash zsh fish :nothing", "config ": "example :nothing",
 	} {
 		out, _, _ := runs(t, "stackscope-worker", new(alone), append([]string{candidatesCommand}, strings.Split(words, " ")...)...)
 		if got := strings.Join(strings.Fields(regexp.MustCompile(`\t.*`).ReplaceAllString(out, "")), " "); got != want {
@@ -194,7 +194,7 @@ func inShell(t *testing.T, shell, text string) string {
 
 func TestBashCompletes(t *testing.T) {
 	for _, c := range []struct{ words, want string }{
-		{`""`, "check completion config help start version worker"},
+		{`""`, "check completion config healthcheck help start version worker"},
 		{`st`, "start"},
 		{`worker ""`, "list run"},
 		{`start --log-le`, "--log-level"},

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,23 @@ func lacks(dir string) error {
 	info, err := os.Stat(filepath.Join(dir, "bin", "grafana"))
 	if err != nil || info.Mode().Perm()&0o111 == 0 {
 		return errors.New("its bin/grafana is not executable")
+	}
+	return nil
+}
+
+// machines are the architectures of ELF programs.
+var machines = map[string]elf.Machine{"linux/amd64": elf.EM_X86_64, "linux/arm64": elf.EM_AARCH64}
+
+// fits reports whether bin/grafana is for a platform. What is no ELF program, or is for a platform that has none, is not judged.
+func fits(dir, platform string) error {
+	want, known := machines[platform]
+	f, err := elf.Open(filepath.Join(dir, "bin", "grafana"))
+	if err != nil || !known {
+		return nil
+	}
+	defer func() { _ = f.Close() }() // only read
+	if f.Machine != want {
+		return fmt.Errorf("the archive's bin/grafana is for another architecture (%s) than %s: use the archive for that platform", f.Machine, platform)
 	}
 	return nil
 }

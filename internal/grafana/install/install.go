@@ -67,6 +67,9 @@ func (o *Options) setDefaults() error {
 	}
 	o.Dir = dir
 	o.Platform = cmp.Or(o.Platform, thisPlatform())
+	if !platformName.MatchString(o.Platform) {
+		return fmt.Errorf("--platform %q: give it as OS/ARCH, for example linux/arm64", o.Platform)
+	}
 	o.StallTimeout = cmp.Or(o.StallTimeout, time.Minute)
 	o.Attempts = cmp.Or(o.Attempts, 5)
 	o.RetryDelay = cmp.Or(o.RetryDelay, time.Second)
@@ -171,7 +174,7 @@ func (in *installer) home() string { return filepath.Join(in.Dir, homePrefix+in.
 
 // installed says whether there is nothing to do.
 func (in *installer) installed() bool {
-	if in.Force || in.version == "" || !complete(in.home()) {
+	if in.Force || in.version == "" || !complete(in.home()) || fits(in.home(), in.Platform) != nil {
 		return false
 	}
 	in.result.Home, in.result.Version = in.home(), in.version
@@ -240,8 +243,13 @@ func (in *installer) unpack(ctx context.Context, archive, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := starts(ctx, dir); err != nil {
+	if err := fits(dir, in.Platform); err != nil {
 		return err
+	}
+	if in.Platform == thisPlatform() {
+		if err := starts(ctx, dir); err != nil {
+			return err
+		}
 	}
 	if in.version != "" && found != "" && found != in.version {
 		return fmt.Errorf("the archive holds Grafana %s, not %s: give --version %s, or the other archive", found, in.version, found)

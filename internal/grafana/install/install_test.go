@@ -1,7 +1,10 @@
 package install
 
 import (
+	"bytes"
 	"context"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -295,5 +298,40 @@ func TestCancelledWhileUnpacking(t *testing.T) {
 	}
 	if left := names(t, home); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// An archive for another machine is installed there, and not taken for this one's.
+func TestPlatform(t *testing.T) {
+	program := func(machine elf.Machine) []byte {
+		header := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Ehsize: 64, Phentsize: 56, Shentsize: 64}
+		copy(header.Ident[:], []byte{0x7f, 'E', 'L', 'F', 2, 1, 1})
+		var b bytes.Buffer
+		if err := binary.Write(&b, binary.LittleEndian, header); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	entries := grafana(Version)
+	entries[1] = executable(entries[1].Name, string(program(elf.EM_AARCH64)))
+	entries[1].Size = int64(len(program(elf.EM_AARCH64)))
+	data := pack(t, entries...)
+	o := Options{Dir: t.TempDir(), File: store(t, data), SHA256: sha256Of(data), Platform: "linux/arm64"}
+	if thisPlatform() == o.Platform {
+		t.Skip("this machine would start it")
+	}
+	if r, err := Run(t.Context(), o); err != nil || r.Already {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if r, err := Run(t.Context(), o); err != nil || !r.Already {
+		t.Errorf("again: %+v, %v", r, err)
+	}
+	o.Platform = "linux/amd64"
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "is for another architecture (EM_AARCH64) than linux/amd64") {
+		t.Errorf("as another platform's: %v", err)
+	}
+	o.Platform = "arm64"
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--platform") {
+		t.Errorf("a platform that is none: %v", err)
 	}
 }

@@ -45,6 +45,8 @@ func builtinPins() []pin {
 // thisPlatform is the machine's, written as in pins.
 func thisPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
+var platformName = regexp.MustCompile(`^[a-z0-9]{1,20}/[a-z0-9_]{1,20}$`)
+
 // releaseVersion is what a version may look like; it becomes part of file names and addresses.
 var releaseVersion = regexp.MustCompile(`^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}([-+][0-9A-Za-z.-]{1,40})?$`)
 

@@ -2,6 +2,7 @@ package flags
 
 import (
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/health"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/base/sdnotify"
 	"github.com/stackscope/stackscope/internal/base/webconfig"
@@ -40,3 +41,6 @@ func (c *Command) Run(e *command.Env) error {
 	defer e.Manager.Tell(e.Context, sdnotify.Program{Alive: w.Alive, Status: w.Summary, Logger: logger})()
 	return w.Run(e.Context)
 }
+
+// Places is called by the health check.
+func (c *Command) Places() []health.Place { return c.Worker.Places(c.WebConfigFile) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/base/health"
 	"github.com/stackscope/stackscope/internal/base/logging"
 	"github.com/stackscope/stackscope/internal/collector/gpu/vendors"
 	"github.com/stackscope/stackscope/internal/discovery"
@@ -178,4 +179,16 @@ func (f *Join) dataDir(logger *slog.Logger, user command.User) string {
 		logger.Warn("another data directory is in use", "note", note)
 	}
 	return dir
+}
+
+// Places is where the worker answers health checks; none if it serves no metrics.
+func (f *Worker) Places(webConfigFile string) []health.Place {
+	if f.DisableWorkerMetrics {
+		return nil
+	}
+	p := health.Place{Name: "worker", Host: f.WorkerMetricsHost, Port: f.WorkerMetricsPort}
+	if webConfigFile != "" {
+		p.Scheme = health.Either
+	}
+	return []health.Place{p}
 }
