@@ -8,6 +8,7 @@ GO           ?= go
 TEST         := $(GO) tool -modfile=$(CURDIR)/hack/tools/go.mod gotestsum --format standard-quiet --
 GOLANGCI     := golangci-lint
 GOLANGCI_VERSION := v2.15.0
+GORELEASER_VERSION := v2.15.1
 GOBIN        := $(shell $(GO) env GOPATH)/bin
 VERSION      ?= $(shell ./hack/version)
 REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -25,10 +26,10 @@ export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 TAGS         := netgo,osusergo$(if $(shell getconf GNU_LIBC_VERSION 2>/dev/null),$(COMMA)oldglibc)
 export GOFLAGS := $(GOFLAGS) -tags=$(TAGS) -trimpath
 
-.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean
+.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean release-tools release-dry-run release-test reproducible
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build everything and run the demo on http://localhost:8080 (another port: make run PORT=8081)
 	@./bin/stackscope demo --port $(PORT)
@@ -108,8 +109,21 @@ tools: ## install the linter
 	@command -v $(GOLANGCI) >/dev/null && $(GOLANGCI) version | grep -q "$(GOLANGCI_VERSION:v%=%)" || \
 	  { echo "installing golangci-lint $(GOLANGCI_VERSION)"; $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION); }
 
+release-tools: ## install goreleaser
+	@command -v goreleaser >/dev/null && goreleaser --version | grep -q "$(GORELEASER_VERSION)" || \
+	  { echo "installing goreleaser $(GORELEASER_VERSION) (five minutes on two cores)"; $(GO) install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION); }
+
+release-dry-run: release-tools ## build all that a release consists of into dist/release, test it and list it; publishes nothing
+	@./hack/release dry-run
+
+release-test: ## start the programs in dist/release on bare systems: an old Debian, and none at all (needs root, debootstrap and a network)
+	STACKSCOPE_RELEASE="$(CURDIR)/dist/release" $(GO) test -count=1 -v -timeout 20m -run 'TestStaticNeedsNothing|TestOldSystem' ./tests/release
+
+reproducible: ## build the archives for amd64 a second time from another folder and compare them (after release-dry-run)
+	@./hack/reproducible
+
 clean: ## remove built files
-	rm -rf bin web/prometheus/static
+	rm -rf bin dist web/prometheus/static
 
 # Packages without goroutines: pure functions, GPU readers that only one goroutine calls, and simengine, which the demo's tests run concurrently.
 RACE_NOT := /(simengine|catalog|exposition|fleet|translate|pagetemplate|wire|targets|enginepages)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$

@@ -64,7 +64,7 @@ func modules(programs []program) ([]part, error) {
 }
 
 func goEnv(name string) (string, error) {
-	out, err := exec.Command("go", "env", name).Output()
+	out, err := exec.Command("go", "env", name).Output() //nolint:gosec // names of our own
 	return strings.TrimSpace(string(out)), err
 }
 
@@ -79,7 +79,7 @@ func escape(name string) string {
 func decodeSum(sum string) (string, error) {
 	encoded, ok := strings.CutPrefix(sum, "h1:")
 	if !ok {
-		return "", fmt.Errorf("hash %q, want one that begins with h1:", sum)
+		return "", fmt.Errorf("hash %q, want h1: and base64", sum)
 	}
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	return hex.EncodeToString(raw), err

@@ -11,9 +11,8 @@ import (
 const (
 	consoleLock  = "web/console/package-lock.json"
 	consoleTexts = "web/console/dist/console/assets/licenses.txt"
-	// hack/build-prometheus-ui writes these.
-	prometheusPackages = "web/prometheus/static/packages.json"
-	prometheusTexts    = "web/prometheus/static/assets/licenses.txt"
+	// Prometheus' build writes what it put into the pages, with the texts of the licenses.
+	prometheusTexts = "web/prometheus/static/assets/third-party-licenses.txt"
 )
 
 type npmPackage struct {
@@ -28,9 +27,13 @@ func npmPackages() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	var prometheus []npmPackage
-	if err := readJSON(prometheusPackages, &prometheus); err != nil {
+	text, err := os.ReadFile(filepath.Join(root, prometheusTexts))
+	if err != nil {
 		return nil, fmt.Errorf("%w: run `PROMETHEUS_UI=required make ui`", err)
+	}
+	prometheus := prometheusUIPackages(string(text))
+	if len(prometheus) == 0 {
+		return nil, fmt.Errorf("%s lists no packages", prometheusTexts)
 	}
 	var found []part
 	seen := map[string]bool{}
@@ -72,6 +75,32 @@ func consolePackages() ([]npmPackage, error) {
 		return nil, fmt.Errorf("%s lists no packages", consoleLock)
 	}
 	return found, nil
+}
+
+// prometheusUIPackages reads a list of entries, separated by lines "---", that begin with "Name: ", "Version: " and "License: ".
+func prometheusUIPackages(list string) []npmPackage {
+	var found []npmPackage
+	for entry := range strings.SplitSeq(list, "\n---\n") {
+		var p npmPackage
+		for line := range strings.Lines(entry) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			switch key {
+			case "Name":
+				p.Name = value
+			case "Version":
+				p.Version = value
+			case "License":
+				p.License = value
+			}
+			if p.License != "" {
+				break
+			}
+		}
+		if p.Name != "" {
+			found = append(found, p)
+		}
+	}
+	return found
 }
 
 func cutLast(s, sep string) (before, after string, ok bool) {

@@ -23,7 +23,9 @@ The first one for two GPUs.
 
 ## 0.1.0
 
+- [CHANGE] Nobody had it.
 - [FEATURE] Four.
+- [BUGFIX] Nobody had it.
 `
 
 func TestNotes(t *testing.T) {
