@@ -26,7 +26,7 @@ export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 TAGS         := netgo,osusergo$(if $(shell getconf GNU_LIBC_VERSION 2>/dev/null),$(COMMA)oldglibc)
 export GOFLAGS := $(GOFLAGS) -tags=$(TAGS) -trimpath
 
-.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean release-tools release-dry-run release-test reproducible
+.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean release-tools release-dry-run release-test reproducible install uninstall
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,21 @@ build: ui ## build bin/stackscope and bin/stackscope-worker
 	@mkdir -p bin
 	@echo "building bin/stackscope and bin/stackscope-worker (the first build takes some minutes: it compiles Prometheus)"
 	@$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+# Where make install puts what; hack/install says the same.
+PREFIX       ?= /usr/local
+SYSCONFDIR   ?= /etc
+UNITDIR      ?= $(PREFIX)/lib/systemd/system
+install uninstall: export PREFIX := $(PREFIX)
+install uninstall: export SYSCONFDIR := $(SYSCONFDIR)
+install uninstall: export UNITDIR := $(UNITDIR)
+install uninstall: export DESTDIR := $(DESTDIR)
+
+install: ## install what make built: programs, manual pages, completions, configuration, units (PREFIX=/usr/local SYSCONFDIR=/etc UNITDIR= DESTDIR=)
+	@./hack/install install
+
+uninstall: ## remove what make install put there, with the same PREFIX and others; configuration and data stay
+	@./hack/install uninstall
 
 ui: ## build Prometheus' web UI into the binary (needs Node.js; without it only the API works)
 	@./hack/build-prometheus-ui

@@ -21,7 +21,11 @@ func writeManual(program *kong.Application, args []string) error {
 		return fmt.Errorf("%s: give a directory, a version and a date", manCommand)
 	}
 	release := manpage.Release{Version: args[1], Date: args[2]}
-	pages := manpage.Pages(program, release, fileManual+"(5)")
+	also := []string{fileManual + "(5)"}
+	if _, err := configured(program.Node, "worker"); err == nil {
+		also = append(also, "stackscope-worker(1)")
+	}
+	pages := manpage.Pages(program, release, also...)
 	var settings []manpage.Settings
 	for _, c := range [...]struct{ name, title string }{{"server", "Settings of the server"}, {"worker", "Settings of the worker"}} {
 		if node, err := configured(program.Node, c.name); err == nil {

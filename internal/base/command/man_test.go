@@ -38,15 +38,18 @@ func manual(t *testing.T) map[string]string {
 func TestManual(t *testing.T) {
 	pages := manual(t)
 	for file, parts := range map[string][]string{
-		"stackscope.1":        {`.TH "STACKSCOPE" "1" "2026-11-30" "stackscope 1.2.3\-dev" "stackscope"`, ".TP\n\\fBworker list\\fR\n", `\fBstackscope\-worker\fR(1)`, `\fBstackscope.yaml\fR(5)`},
-		"stackscope-start.1":  {".SH \"SYNOPSIS\"\n\\fBstackscope start\\fR [\\fIFLAG\\fR...]\n", `\fB\-\-data\-dir\fR=\fI`, `\fB\-\-debug\fR` + "\n"},
-		"stackscope-worker.1": {".SH \"LIST\"\n", `\fBstackscope\fR(1)`},
+		"stackscope.1":             {`.TH "STACKSCOPE" "1" "2026-11-30" "stackscope 1.2.3\-dev" "stackscope"`, ".TP\n\\fBworker list\\fR\n", `\fBstackscope\-worker\-list\fR(1)`, `\fBstackscope.yaml\fR(5)`},
+		"stackscope-start.1":       {".SH \"SYNOPSIS\"\n\\fBstackscope start\\fR [\\fIFLAG\\fR...]\n", `\fB\-\-data\-dir\fR=\fI`, `\fB\-\-debug\fR` + "\n"},
+		"stackscope-worker-list.1": {`\fBstackscope\fR(1)`},
 	} {
 		for _, part := range parts {
 			if !strings.Contains(pages[file], part) {
 				t.Errorf("%s lacks %q:\n%s", file, part, pages[file])
 			}
 		}
+	}
+	if _, ok := pages["stackscope-worker.1"]; ok {
+		t.Error("stackscope-worker.1 is the page of the program stackscope-worker")
 	}
 	if diff := cmp.Diff(pages, manual(t)); diff != "" {
 		t.Errorf("the pages of a second run: %s", diff)

@@ -25,7 +25,8 @@ type Release struct {
 }
 
 // Pages returns the page of a program and one for each of its commands that has flags or commands of its own; commands below these are
-// sections there. also are pages that others refer to, such as stackscope.yaml(5).
+// sections there. The commands of one that runs without naming any, as "stackscope worker" does, have pages of their own: a program may have
+// that command's name. also are pages that others refer to, such as stackscope.yaml(5).
 func Pages(app *kong.Application, r Release, also ...string) []Page {
 	commands := commandsWithPages(app.Node)
 	var refs []string
@@ -41,7 +42,9 @@ func Pages(app *kong.Application, r Release, also ...string) []Page {
 
 func commandsWithPages(app *kong.Node) (list []*kong.Node) {
 	for _, n := range app.Children {
-		if !n.Hidden && (len(n.Children) > 0 || len(n.Flags) > 1) { // every program has a command version with one flag
+		if n.DefaultCmd != nil {
+			list = append(list, leaves(n)...)
+		} else if !n.Hidden && (len(n.Children) > 0 || len(n.Flags) > 1) { // every program has a command version with one flag
 			list = append(list, n)
 		}
 	}
@@ -63,9 +66,18 @@ func begin(n *kong.Node, r Release, summary string) *page {
 	p := &page{}
 	p.WriteString(".\\\" Generated from the command line.\n")
 	p.macro("TH", escaped.Replace(strings.ToUpper(name(n))), "1", r.Date, escaped.Replace("stackscope "+r.Version), "stackscope")
+	p.WriteString(".nh\n.ad l\n")
 	p.section("Name")
-	p.line(escaped.Replace(name(n)) + ` \- ` + escaped.Replace(strings.TrimSuffix(summary, ".")))
+	p.line(escaped.Replace(name(n)) + ` \- ` + escaped.Replace(short(summary)))
 	return p
+}
+
+// short is the first part of a sentence, as lists of pages show it.
+func short(text string) string {
+	text, _, _ = strings.Cut(text, ". ")
+	text, _, _ = strings.Cut(text, ": ")
+	text, _, _ = strings.Cut(strings.TrimSuffix(text, "."), ", ")
+	return strings.ToLower(text[:1]) + text[1:]
 }
 
 func program(app *kong.Node, r Release, also []string) Page {
@@ -254,6 +266,7 @@ func ConfigFile(r Release, commands []Settings) Page {
 	p := &page{}
 	p.WriteString(".\\\" Generated from the command line.\n")
 	p.macro("TH", "STACKSCOPE.YAML", "5", r.Date, escaped.Replace("stackscope "+r.Version), "stackscope")
+	p.WriteString(".nh\n.ad l\n")
 	p.section("Name")
 	p.line(`stackscope.yaml \- configuration files of stackscope and stackscope\-worker`)
 	p.section("Synopsis")

@@ -9,8 +9,9 @@ import (
 // width is where text lines are broken: mandoc's lint wants at most 80 bytes.
 const width = 76
 
-// escaped is text as roff shows it unchanged. A hyphen is a minus, so that what readers copy is what they type.
-var escaped = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, `"`, `\(dq`)
+// escaped is text as roff shows it unchanged. A hyphen is a minus, so that what readers copy is what they type. A line may end between the
+// optional parts of a long word.
+var escaped = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`, `"`, `\(dq`, "[,", `\:[,`)
 
 // page writes a manual page.
 type page struct{ bytes.Buffer }
