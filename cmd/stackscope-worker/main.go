@@ -19,7 +19,7 @@ others) under one set of names, gpustack:*.
   stackscope-worker healthcheck
                         check that the worker that runs here works; --url asks one elsewhere
   stackscope-worker completion bash
-                        print a script that completes flags in bash, zsh or fish; also: help, version
+                        print a script that completes flags in bash, zsh or fish; also: config, help, version
 
 It keeps its identity in /var/lib/stackscope, or in ~/.local/state/stackscope for a user who cannot write there.
 

@@ -118,6 +118,19 @@ func (*serverCmd) Help() string {
 Workers join with a copy of DATA_DIR/worker-token. Changes from other machines need DATA_DIR/admin-token.`
 }
 
+// Check implements command.Checker. It does not try whether the port may be opened.
+func (c *serverCmd) Check() error { return c.serverFlags.check(c.Web) }
+
+func (f serverFlags) check(web webconfig.Flags) error {
+	logger := slog.New(slog.DiscardHandler)
+	if f.DataDir == "" {
+		f.DataDir = command.SystemDataDir
+	}
+	o := f.options(logger)
+	o.WebConfigFile = web.WebConfigFile
+	return o.Check()
+}
+
 // Run is called by kong.
 func (c *serverCmd) Run(e *command.Env) error {
 	logger, err := c.Logger(e.Stderr)

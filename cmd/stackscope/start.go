@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +37,12 @@ func (*startCmd) Help() string {
 It prints the address of the console and the command with which workers on other machines join. Root's defaults are port 80 and
 /var/lib/stackscope. Other users get port 8080 and ~/.local/state/stackscope where they may not use those. Run it as root to see the processes
 of other users.`
+}
+
+// Check implements command.Checker.
+func (c *startCmd) Check() error {
+	_, err := c.Worker.Options(slog.New(slog.DiscardHandler))
+	return errors.Join(c.check(c.Web), err)
 }
 
 // Run starts a server and a worker that joins it over HTTP, as every other worker does.

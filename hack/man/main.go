@@ -40,7 +40,7 @@ func run(args []string) error {
 		if bin, err = os.MkdirTemp("", "man"); err != nil {
 			return err
 		}
-		defer func() { _ = os.RemoveAll(bin) }()
+		defer func() { _ = os.RemoveAll(bin) }()                     //nolint:gosec // it was made above
 		build := exec.Command("go", "build", "-o", bin, "./cmd/...") //nolint:gosec // a fixed command
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/console"
+	"github.com/stackscope/stackscope/internal/externalprom"
+	"github.com/stackscope/stackscope/internal/grafana"
 	"github.com/stackscope/stackscope/internal/prom"
 )
 
@@ -224,6 +226,24 @@ func (o *Options) validate() error {
 	o.Grafana.PDUID = cmp.Or(o.Grafana.PDUID, standard.PDUID)
 	o.Grafana.CacheServiceUID = cmp.Or(o.Grafana.CacheServiceUID, standard.CacheServiceUID)
 	return errors.Join(errs...)
+}
+
+// Check returns every setting, and every file that they name, with which New would refuse to make a server. It opens no port and changes nothing.
+func (o Options) Check() error {
+	errs := []error{o.validate()}
+	external, _, err := grafana.NormalizeURL(o.GrafanaURL)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--grafana-url: %w", err))
+	}
+	if _, err := externalprom.ParseURL(o.PrometheusURL); err != nil {
+		errs = append(errs, fmt.Errorf("--prometheus-url: %w", err))
+	}
+	s := &Server{opts: o, logger: slog.New(slog.DiscardHandler), external: external}
+	if o.TLSCert != "" && o.TLSKey != "" {
+		_, err := s.loadTLS()
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, s.loadWebConfig())...)
 }
 
 // apiPort returns the port of the API and the flag that sets it.

@@ -148,6 +148,9 @@ func (o *Options) complete() error {
 	return nil
 }
 
+// Check returns the first setting with which New would refuse to make a worker. It opens and changes nothing.
+func (o Options) Check() error { return o.complete() }
+
 // Describe makes the worker tell the server, when that asks, the flags of this process and the last records of its logger.
 func (o *Options) Describe(settings []command.Setting) {
 	logger := o.Logger

@@ -11,6 +11,7 @@ import (
 )
 
 type configCmd struct {
+	Check   configCheck   `cmd:"" help:"Check configuration files without starting anything: all faults, with their lines."`
 	Example configExample `cmd:"" help:"Print a configuration file with every setting commented out, its help and its default."`
 }
 

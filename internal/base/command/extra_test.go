@@ -133,7 +133,7 @@ func TestCandidates(t *testing.T) {
 		}
 	}
 	for words, want := range map[string]string{
-		"": "healthcheck version config completion help --help --log-format :nothing", "--log-format ": "text json :nothing", "completion ": "bash zsh fish :nothing", "config ": "example :nothing",
+		"": "healthcheck version config completion help --help --log-format :nothing", "--log-format ": "text json :nothing", "completion ": "bash zsh fish :nothing", "config ": "check example :nothing", "config check ": ":files",
 	} {
 		out, _, _ := runs(t, "stackscope-worker", new(alone), append([]string{candidatesCommand}, strings.Split(words, " ")...)...)
 		if got := strings.Join(strings.Fields(regexp.MustCompile(`\t.*`).ReplaceAllString(out, "")), " "); got != want {

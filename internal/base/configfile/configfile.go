@@ -70,6 +70,7 @@ type entry struct {
 	key   string
 	line  int
 	value *yaml.Node
+	first int // the line on which the key stands already; 0: it does not
 }
 
 // Resolver reads the file at path. known accepts keys that are nobody's flag; it may be nil.
@@ -123,9 +124,10 @@ func parse(path string, data []byte) ([]entry, error) {
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		k, v := root.Content[i], root.Content[i+1]
 		if j := slices.IndexFunc(entries, func(e entry) bool { return e.key == k.Value }); j >= 0 {
-			return nil, fmt.Errorf("config file %s:%d: key %q stands on line %d already", path, k.Line, k.Value, entries[j].line)
+			entries = append(entries, entry{k.Value, k.Line, follow(v), entries[j].line})
+			continue
 		}
-		entries = append(entries, entry{k.Value, k.Line, follow(v)})
+		entries = append(entries, entry{k.Value, k.Line, follow(v), 0})
 	}
 	return entries, nil
 }
@@ -150,29 +152,9 @@ func Key(flag *kong.Flag) string {
 func (f *File) Validate(app *kong.Application) error { return f.check(app) }
 
 func (f *File) check(app *kong.Application) error {
-	flags := map[string]*kong.Flag{}
-	collect(app.Node, flags)
-	names := slices.Sorted(maps.Keys(flags))
 	var faults []string
-	listed := false // all keys are named once, however many are unknown
-	for _, e := range f.entries {
-		flag, ok := flags[e.key]
-		if !ok {
-			if !f.known(e.key) {
-				fault := fmt.Sprintf("config file %s:%d: unknown key %q", f.path, e.line, e.key)
-				if near := nearest.Name(e.key, names, maxEdits); near != "" {
-					fault += fmt.Sprintf(": did you mean %q?", near)
-				} else if !listed {
-					listed = true
-					fault += ": known keys are " + strings.Join(names, ", ")
-				}
-				faults = append(faults, fault)
-			}
-			continue
-		}
-		if err := try(flag, e.value); err != nil {
-			faults = append(faults, fmt.Sprintf("config file %s:%d: %s: %v", f.path, e.value.Line, e.key, err))
-		}
+	for _, fault := range f.faults(app) {
+		faults = append(faults, fmt.Sprintf("config file %s:%d: %s", f.path, fault.Line, fault.Text))
 	}
 	if len(faults) > maxFaults {
 		faults = append(faults[:maxFaults], fmt.Sprintf("and %d more", len(faults)-maxFaults))
@@ -181,6 +163,37 @@ func (f *File) check(app *kong.Application) error {
 		return errors.New(strings.Join(faults, "; "))
 	}
 	return nil
+}
+
+func (f *File) faults(app *kong.Application) (faults []Fault) {
+	flags := map[string]*kong.Flag{}
+	collect(app.Node, flags)
+	names := slices.Sorted(maps.Keys(flags))
+	listed := false // all keys are named once, however many are unknown
+	for _, e := range f.entries {
+		if e.first > 0 {
+			faults = append(faults, Fault{e.line, fmt.Sprintf("key %q stands on line %d already", e.key, e.first)})
+			continue
+		}
+		flag, ok := flags[e.key]
+		if !ok {
+			if !f.known(e.key) {
+				fault := fmt.Sprintf("unknown key %q", e.key)
+				if near := nearest.Name(e.key, names, maxEdits); near != "" {
+					fault += fmt.Sprintf(": did you mean %q?", near)
+				} else if !listed {
+					listed = true
+					fault += ": known keys are " + strings.Join(names, ", ")
+				}
+				faults = append(faults, Fault{e.line, fault})
+			}
+			continue
+		}
+		if err := try(flag, e.value); err != nil {
+			faults = append(faults, Fault{e.value.Line, fmt.Sprintf("%s: %v", e.key, err)})
+		}
+	}
+	return faults
 }
 
 func collect(n *kong.Node, flags map[string]*kong.Flag) {

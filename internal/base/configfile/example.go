@@ -168,7 +168,7 @@ func textNode(text string) *yaml.Node {
 func wrapped(text string, width int) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		line := ""
-		for _, word := range strings.Fields(text) {
+		for word := range strings.FieldsSeq(text) {
 			switch {
 			case line == "":
 				line = word

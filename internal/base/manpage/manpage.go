@@ -68,7 +68,7 @@ func begin(n *kong.Node, r Release, summary string) *page {
 	p.macro("TH", escaped.Replace(strings.ToUpper(name(n))), "1", r.Date, escaped.Replace("stackscope "+r.Version), "stackscope")
 	p.WriteString(".nh\n.ad l\n")
 	p.section("Name")
-	p.line(escaped.Replace(name(n)) + ` \- ` + escaped.Replace(short(summary)))
+	p.text(name(n) + " - " + short(summary))
 	return p
 }
 
@@ -152,12 +152,12 @@ func command(n *kong.Node, r Release, also []string) Page {
 }
 
 func (p *page) synopsis(n *kong.Node) {
-	line := bold(spoken(n))
-	switch {
-	case len(n.Children) > 0:
-		line += " " + italic("COMMAND") + " [" + italic("FLAG") + "...]"
-	case len(n.Flags) > 0:
-		line += " [" + italic("FLAG") + "...]"
+	words := []string{bold(spoken(n))}
+	if len(n.Children) > 0 {
+		words = append(words, italic("COMMAND"))
+	}
+	if len(n.Children) > 0 || len(n.Flags) > 0 {
+		words = append(words, "["+italic("FLAG")+"...]")
 	}
 	for _, arg := range n.Positional {
 		word := italic(strings.ToUpper(arg.Name))
@@ -167,9 +167,9 @@ func (p *page) synopsis(n *kong.Node) {
 		if !arg.Required {
 			word = "[" + word + "]"
 		}
-		line += " " + word
+		words = append(words, word)
 	}
-	p.line(line)
+	p.line(strings.Join(words, " "))
 }
 
 // options writes flags in the groups of the help; with a title in a section of their own.

@@ -38,7 +38,7 @@ func (p *page) line(text string) {
 // text writes a paragraph's text, broken into lines.
 func (p *page) text(text string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		word = escaped.Replace(word)
 		if line != "" && len(line)+1+len(word) > width {
 			p.line(line)

@@ -44,7 +44,7 @@ func next(t *testing.T, conn *net.UnixConn) string {
 
 func short(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sd") // t.TempDir may be longer than a socket's name may be
+	dir, err := os.MkdirTemp("", "sd") //nolint:usetesting // t.TempDir may be longer than a socket's name may be
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package flags
 
 import (
+	"errors"
+	"log/slog"
+
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/health"
 	"github.com/stackscope/stackscope/internal/base/logging"
@@ -15,6 +18,20 @@ type Command struct {
 	Join
 	webconfig.WorkerFlags
 	Worker Worker `embed:""`
+}
+
+// Check implements command.Checker.
+func (c *Command) Check() error {
+	logger := slog.New(slog.DiscardHandler)
+	options, err := c.Worker.Options(logger)
+	if err != nil {
+		return err
+	}
+	if err := c.Apply(&options); err != nil {
+		return err
+	}
+	_, err = webconfig.Load(c.WebConfigFile, logger)
+	return errors.Join(options.Check(), err)
 }
 
 // Run is called by kong.

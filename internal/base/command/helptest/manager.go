@@ -20,7 +20,7 @@ type Manager struct {
 // NewManager opens the socket.
 func NewManager(t *testing.T) *Manager {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sd") // t.TempDir may be longer than a socket's name may be
+	dir, err := os.MkdirTemp("", "sd") //nolint:usetesting // t.TempDir may be longer than a socket's name may be
 	if err != nil {
 		t.Fatal(err)
 	}
