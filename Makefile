@@ -26,7 +26,7 @@ export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 TAGS         := netgo,osusergo$(if $(shell getconf GNU_LIBC_VERSION 2>/dev/null),$(COMMA)oldglibc)
 export GOFLAGS := $(GOFLAGS) -tags=$(TAGS) -trimpath
 
-.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean release-tools release-dry-run release-test reproducible install uninstall
+.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean release-tools release-dry-run release-test reproducible install uninstall sizing
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ surface: build ## write metrics, flags, API routes and target labels of the buil
 bench: build ## run the benchmarks: the translator against other parsers, whole scrapes, hot paths
 	cd bench && STACKSCOPE_BENCH=1 $(GO) test -run 'TestRatios|TestScrape|TestManyEngines|TestAgent|TestDashboards' -count=1 -v -timeout 20m . && $(GO) test -run '^$$' -bench . -benchtime 1s .
 	$(GO) test -run '^$$' -bench . -benchtime 200ms $(BENCH_PACKAGES)
+
+sizing: build ## measure what docs/sizing.md says: a simulated day of samples, workers and a server at work (15 minutes)
+	cd bench && STACKSCOPE_BENCH=1 $(GO) test -run 'TestSizing' -count=1 -v -timeout 60m .
 
 fuzz: ## run each fuzz target for FUZZTIME (1m)
 	./hack/fuzz $(FUZZTIME)

@@ -12,7 +12,7 @@ import (
 // TestLinks follows every relative link of the pages: the file exists, and so does the heading that an anchor names.
 func TestLinks(t *testing.T) {
 	var pages []string
-	for _, pattern := range []string{"*.md", "adr/*.md", "../*.md", "../bench/*.md", "../packaging/*.md", "../.github/*.md", "../.github/*/*.md"} {
+	for _, pattern := range []string{"*.md", "install/*.md", "adr/*.md", "../*.md", "../bench/*.md", "../packaging/*.md", "../.github/*.md", "../.github/*/*.md"} {
 		more, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

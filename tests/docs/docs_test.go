@@ -5,6 +5,7 @@
 package docs_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,6 +14,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(playEngine) != "" {
+		fmt.Fprintln(os.Stderr, play())
+		os.Exit(1)
+	}
 	simgrafana.Main()
 	os.Exit(m.Run())
 }

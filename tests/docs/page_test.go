@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -35,6 +36,11 @@ type directive struct {
 	retry   bool     // what it prints needs time to come
 	own     bool     // it needs a Grafana of the user's own
 	install bool     // Grafana's release is in place
+	not     string   // why it is not tried
+	vars    bool     // it sets variables for the blocks after it
+	stop    string   // the server of this name is stopped before
+	goes    bool     // it goes on running until the end of the page
+	as      string   // a part of the page's own test tries it
 }
 
 func (d *directive) set(key, value string) error {
@@ -57,6 +63,19 @@ func (d *directive) set(key, value string) error {
 		d.own = true
 	case "install":
 		d.install = true
+	case "not":
+		if value == "" {
+			return errors.New("not: give the reason why it is not tried")
+		}
+		d.not = value
+	case "vars":
+		d.vars = true
+	case "stop":
+		d.stop = value
+	case "background":
+		d.goes = true
+	case "as":
+		d.as = value
 	case "promtool", "promql", "grafana": // a reminder for readers of what it takes
 	default:
 		return fmt.Errorf("unknown key %q", key)

@@ -2,6 +2,8 @@ package docs_test
 
 import (
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stackscope/stackscope/internal/simgrafana"
@@ -16,5 +18,6 @@ build) ln -sfn "`+g.bin+`" bin ;;
 run) exec "`+g.bin+`/stackscope" demo ;; # as the Makefile does
 *) exit 1 ;;
 esac`)
+	g.replace = strings.NewReplacer("https://github.com/stackscope/stackscope/releases/download", archives(t, g.bin), "linux_amd64", "linux_"+runtime.GOARCH)
 	g.follow()
 }

@@ -29,7 +29,7 @@ func release(t *testing.T) []string {
 	git("init", "--quiet", "--initial-branch=main")
 	git("add", ".")
 	git("commit", "--quiet", "--message", "a release")
-	for _, tag := range []string{"v0.9.0", "v0.10.0", "v0.11.0-rc1"} {
+	for _, tag := range []string{"v0.1.0", "v0.9.0", "v0.10.0", "v0.11.0-rc1"} {
 		git("tag", tag)
 	}
 	return []string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=url." + dir + ".insteadOf", "GIT_CONFIG_VALUE_0=" + repository, "GIT_CONFIG_GLOBAL=/dev/null"}

@@ -10,17 +10,23 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stackscope/stackscope/tests/programs"
 )
 
+// startLimit is how long a command may take that ends by itself.
+const startLimit = 2 * time.Minute
+
 // server is a stackscope that a page's commands ask.
 type server struct {
 	port, metrics, worker, grafana int
 	dir                            string // its data directory
 	program                        *programs.Program
+	more                           []string // settings that win over those of env
+	atHome                         bool     // dir is the one that its user gets without a setting
 }
 
 func (s *server) url() string { return "http://127.0.0.1:" + strconv.Itoa(s.port) }
@@ -28,11 +34,15 @@ func (s *server) url() string { return "http://127.0.0.1:" + strconv.Itoa(s.port
 // env are the settings that keep a server that a page starts apart from everything else on the machine. What the page says
 // with a flag wins over them.
 func (s *server) env() []string {
-	return []string{
+	more := s.more
+	if !s.atHome {
+		more = append([]string{"GPUSTACK_DATA_DIR=" + s.dir}, more...)
+	}
+	return append([]string{
 		"GPUSTACK_HOST=127.0.0.1", "GPUSTACK_PORT=" + strconv.Itoa(s.port), "GPUSTACK_METRICS_PORT=" + strconv.Itoa(s.metrics),
 		"GPUSTACK_WORKER_METRICS_HOST=127.0.0.1", "GPUSTACK_WORKER_METRICS_PORT=" + strconv.Itoa(s.worker), "GPUSTACK_WORKER_IP=127.0.0.1",
-		"GPUSTACK_BUILTIN_GRAFANA_PORT=" + strconv.Itoa(s.grafana), "GPUSTACK_DATA_DIR=" + s.dir, "GPUSTACK_DISCOVER=none", "GPUSTACK_GPU_VENDORS=none",
-	}
+		"GPUSTACK_BUILTIN_GRAFANA_PORT=" + strconv.Itoa(s.grafana), "GPUSTACK_DISCOVER=none", "GPUSTACK_GPU_VENDORS=none",
+	}, more...)
 }
 
 // replacer puts a server's addresses in the place of a page's.
@@ -54,13 +64,19 @@ type guide struct {
 	env     []string
 	// oldData is a Prometheus' data directory from before, containers the files of containers: NAME/path.
 	oldData, containers string
+	vars                string                                    // commands that set variables
+	replace             *strings.Replacer                         // puts what there is in the place of what a page says; nil: nothing
+	parts               map[string]func(*testing.T, *block) error // of the page's own test, by name
+	user                *syscall.SysProcAttr                      // whose the commands are; nil: the test's
 }
 
 func newGuide(t *testing.T, path, home string) *guide {
 	t.Helper()
 	g := newPlainGuide(t, path, home)
 	g.env = append(g.env, release(t)...)
-	g.docker()
+	if path != "" && strings.Contains(readText(t, path), "docker ") {
+		g.docker()
+	}
 	return g
 }
 
@@ -152,7 +168,26 @@ func (g *guide) follow() {
 
 func (g *guide) try(t *testing.T, b *block) error {
 	t.Helper()
+	if g.replace != nil {
+		b.text = g.replace.Replace(b.text)
+	}
+	if s := g.servers[b.stop]; s != nil {
+		s.program.Stop(syscall.SIGTERM)
+	}
 	switch {
+	case b.not != "":
+		t.Skip("not tried: " + b.not)
+	case b.as != "":
+		try := g.parts[b.as]
+		if try == nil {
+			return fmt.Errorf("the page's test has no part %s", b.as)
+		}
+		return try(t, b)
+	case b.vars:
+		g.vars += b.text
+		return nil
+	case b.goes:
+		return g.goOn(b)
 	case b.language == "yaml":
 		return g.checkScrapeConfig(t, b)
 	case b.language == "promql":
@@ -175,7 +210,7 @@ func (g *guide) startServer(b *block) error {
 	if s.program != nil {
 		return fmt.Errorf("there is a server %s already", b.start)
 	}
-	s.program = start(g.t, g.dir, append(append([]string{}, g.env...), s.env()...), "bash", "-euo", "pipefail", "-c", s.replacer().Replace(b.text))
+	s.program = g.start(append(append([]string{}, g.env...), s.env()...), "bash", "-euo", "pipefail", "-c", s.replacer().Replace(b.text))
 	programs.Eventually(g.t, 60*time.Second, "the server is ready", func() error {
 		if s.program.Ended() {
 			g.t.Fatalf("%s:%d: it ended: %s", g.path, b.line, s.program.Output())
@@ -183,11 +218,14 @@ func (g *guide) startServer(b *block) error {
 		_, err := programs.Get(s.url() + "/readyz")
 		return err
 	})
-	for _, want := range b.expect {
-		if !strings.Contains(s.program.Output(), want) {
-			return fmt.Errorf("it doesn't print %q but %s", want, s.program.Output())
+	programs.Eventually(g.t, 10*time.Second, "the server prints what it should", func() error {
+		for _, want := range b.expect {
+			if !strings.Contains(s.program.Output(), want) {
+				return fmt.Errorf("it doesn't print %q but %s", want, s.program.Output())
+			}
 		}
-	}
+		return nil
+	})
 	return nil
 }
 
@@ -220,7 +258,7 @@ func (g *guide) run(t *testing.T, b *block) error {
 	if b.install {
 		env = append(env, mirror(t)...)
 	}
-	limit := 2 * time.Minute
+	limit := startLimit
 	if b.retry {
 		limit = 30 * time.Second
 	}
@@ -235,7 +273,8 @@ func (g *guide) run(t *testing.T, b *block) error {
 func (g *guide) once(ctx context.Context, b *block, text string, env []string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", text)
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", g.vars+text)
+	cmd.SysProcAttr = g.user
 	cmd.Dir, cmd.Env = filepath.Join(g.dir, b.in), env
 	out, err := cmd.CombinedOutput()
 	switch {
@@ -262,7 +301,13 @@ func (g *guide) ask(b *block) error {
 		if query = strings.TrimSpace(query); query == "" {
 			continue
 		}
-		if err := answers(s, query); err != nil {
+		var err error
+		for begin := time.Now(); ; time.Sleep(500 * time.Millisecond) {
+			if err = answers(s, query); err == nil || !b.retry || time.Since(begin) > 30*time.Second {
+				break
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
