@@ -26,7 +26,7 @@ export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 TAGS         := netgo,osusergo$(if $(shell getconf GNU_LIBC_VERSION 2>/dev/null),$(COMMA)oldglibc)
 export GOFLAGS := $(GOFLAGS) -tags=$(TAGS) -trimpath
 
-.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean release-tools release-dry-run release-test reproducible install uninstall sizing
+.PHONY: help build run test clone-test e2e attack race lint bench fuzz gen surface check vulncheck ui console console-test tools clean release-tools release-dry-run release-test reproducible install uninstall sizing package-test
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,11 @@ e2e: build console-test ## run the end-to-end tests: the built programs, a separ
 attack: build ## attack the built programs over loopback (CI uses ATTACK=reduced)
 	STACKSCOPE_ATTACK=$(ATTACK) STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 30m -v ./tests/attack/
 
+package-test: ui ## install, upgrade, remove and purge the deb packages on a Debian with systemd in namespaces (needs root, debootstrap; minutes)
+	./hack/release-files
+	./hack/package-files "$(VERSION)"
+	cd tests/packages && STACKSCOPE_PACKAGE_TEST=1 $(TEST) -count=1 -timeout 20m .
+
 race: ## test packages with goroutines under the race detector
 	CGO_ENABLED=1 $(TEST) -race -shuffle=on -p 2 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)')
 	CGO_ENABLED=1 $(TEST) -race -run '$(RACE_SHARED)' ./internal/translate/
@@ -90,6 +95,7 @@ lint: tools ## run golangci-lint, check formatting, go fix and go.mod
 	$(GO) mod tidy -diff
 	cd bench && $(GO) mod tidy -diff
 	cd tests/compose && $(GO) mod tidy -diff
+	cd tests/packages && $(GO) mod tidy -diff
 	cd hack/tools && $(GO) mod tidy -diff
 	$(GO) fix -diff ./...
 
