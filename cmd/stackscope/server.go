@@ -119,7 +119,7 @@ Workers join with a copy of DATA_DIR/worker-token. Changes from other machines n
 }
 
 // Check implements command.Checker. It does not try whether the port may be opened.
-func (c *serverCmd) Check() error { return c.serverFlags.check(c.Web) }
+func (c *serverCmd) Check() error { return c.check(c.Web) }
 
 func (f serverFlags) check(web webconfig.Flags) error {
 	logger := slog.New(slog.DiscardHandler)

@@ -11,7 +11,11 @@ import (
 
 func TestVersionWarnings(t *testing.T) {
 	workers := []wire.Worker{
-		{Name: "gpu-9", Version: "0.3.0"}, {Name: "gpu-8", Version: "0.2.5"}, {Name: "gpu-7", Version: "dev"}, {Name: "gpu-6", Version: "8dce8de"}, {Name: "gpu-5"},
+		{Name: "gpu-9", Version: "0.3.0"},
+		{Name: "gpu-8", Version: "0.2.5"},
+		{Name: "gpu-7", Version: "dev"},
+		{Name: "gpu-6", Version: "8dce8de"},
+		{Name: "gpu-5"},
 		{Name: "new", Version: "0.5.0"},
 	}
 	if got := versionWarnings("0.3.0", workers[:5]); got != nil {

@@ -75,7 +75,7 @@ func (t *transfer) show() {
 // end removes the line of a terminal.
 func (t *transfer) end() {
 	if t.open {
-		fmt.Fprint(t.w, "\r\x1b[K")
+		_, _ = fmt.Fprint(t.w, "\r\x1b[K")
 		t.open = false
 	}
 }

@@ -111,7 +111,7 @@ func (a *API) backup(ctx context.Context, in *backupInput) (*huma.StreamResponse
 		return nil, problem
 	}
 	mine.total.Store(archive.Bytes())
-	return &huma.StreamResponse{Body: func(hc huma.Context) { //nolint:contextcheck // it has the request's
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		log := a.logger.With("for", by, "address", host, "samples", archive.Manifest().Samples.Included, "bytes", archive.Bytes())

@@ -47,8 +47,10 @@ func ownSources(t *testing.T) (sources []sizedEngine) {
 		title, profile, runtime string
 		ranks                   int
 	}{
-		{"vLLM, simulated", simengine.ProfileVLLM, "vLLM", 1}, {"vLLM with 8 data-parallel ranks, simulated", simengine.ProfileVLLM, "vLLM", 8},
-		{"SGLang, simulated", simengine.ProfileSGLang, "SGLang", 1}, {"MindIE, simulated", simengine.ProfileMindIE, "MindIE", 1},
+		{"vLLM, simulated", simengine.ProfileVLLM, "vLLM", 1},
+		{"vLLM with 8 data-parallel ranks, simulated", simengine.ProfileVLLM, "vLLM", 8},
+		{"SGLang, simulated", simengine.ProfileSGLang, "SGLang", 1},
+		{"MindIE, simulated", simengine.ProfileMindIE, "MindIE", 1},
 	} {
 		start := time.Now() // every run has the same history
 		sim, err := simengine.New(simengine.Options{

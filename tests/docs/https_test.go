@@ -133,7 +133,7 @@ func (p *httpsPage) workerEnv(t *testing.T, name string) []string {
 
 func (p *httpsPage) run(t *testing.T, machine, text string, env []string) *programs.Program {
 	t.Helper()
-	return start(t, p.dir, append(append([]string{}, p.guide.env...), env...), "bash", "-euo", "pipefail", "-c", p.replace[machine].Replace(text))
+	return start(t, p.dir, append(append([]string{}, p.env...), env...), "bash", "-euo", "pipefail", "-c", p.replace[machine].Replace(text))
 }
 
 // client trusts the authorities in a file of the guide's folder.
@@ -249,7 +249,7 @@ func (p *httpsPage) fails(t *testing.T, command string, parts ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", command)
-	cmd.Dir, cmd.Env = p.dir, p.guide.env
+	cmd.Dir, cmd.Env = p.dir, p.env
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		t.Errorf("%s succeeds: %s", command, out)

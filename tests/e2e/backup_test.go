@@ -237,7 +237,7 @@ func TestBackupIsCut(t *testing.T) {
 		return func() error {
 			for _, dir := range work {
 				if _, err := os.Stat(dir); (err == nil) != want {
-					return fmt.Errorf("%s: %v", dir, err)
+					return fmt.Errorf("%s is there: %t, and it should be: %t", dir, err == nil, want)
 				}
 			}
 			return nil
