@@ -92,11 +92,11 @@ func TestGPUsThatAreNotRead(t *testing.T) {
 				t.Skip("this machine has such GPUs")
 			}
 			c := New(Options{Root: tree(t, files), Vendors: tt.only, GPUs: func() (read, known []string, ok bool) { return tt.read, tt.known, true }})
-			got := ""
+			var found []string
 			for _, m := range c.Check() {
-				got += m.ID + " " + m.Seen
+				found = append(found, m.ID+" "+m.Seen)
 			}
-			if got != tt.want {
+			if got := strings.Join(found, "; "); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -98,10 +98,7 @@ func lacks(t *testing.T, root string, command ...string) []string {
 
 // as returns the command that runs a program as a user with only some capabilities.
 func as(uid int, capabilities []string, command ...string) []string {
-	list := "-all"
-	for _, c := range capabilities {
-		list += ",+" + c
-	}
+	list := strings.Join(append([]string{"-all"}, capabilities...), ",+")
 	id := strconv.Itoa(uid)
 	args := []string{"setpriv", "--reuid=" + id, "--regid=" + id, "--clear-groups", "--inh-caps=" + list, "--bounding-set=" + list}
 	if uid != 0 {

@@ -422,6 +422,7 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 	}
 	want := map[string]string{
 		"GET /v2/metrics/config":               "",
+		"POST /v2/backup":                      "adminToken adminBasic",
 		"POST /v2/metrics/config":              "adminToken adminBasic",
 		"DELETE /v2/metrics/config":            "adminToken adminBasic",
 		"GET /v2/metrics/default-config":       "",
