@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,10 +93,6 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestGreeting(t *testing.T) {
-	who, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
 	const token = "/var/lib/stackscope/worker-token"
 	title := "stackscope server, version " + buildinfo.Get().Version
 	full := greeting{
@@ -119,7 +114,7 @@ func TestGreeting(t *testing.T) {
   worker's metrics   http://localhost:10151/metrics
 
 A worker joins with these commands on its machine; the first one copies the join token
-  scp ` + who.Username + `@10.0.0.7:/var/lib/stackscope/worker-token worker-token
+  scp ` + terminal.Login("10.0.0.7") + `:/var/lib/stackscope/worker-token worker-token
   stackscope-worker --server-url http://10.0.0.7:8080 --token-file worker-token
 
 not root: port 8080 instead of 80
@@ -142,7 +137,7 @@ A worker joins with this command, on this machine only; --host 0.0.0.0 opens the
   console            http://HOST/
 
 A worker joins with these commands, the first on this container's machine; HOST is that machine, with the published port
-  docker exec 0123abc cat /var/lib/stackscope/worker-token > worker-token
+  docker cp 0123abc:/var/lib/stackscope/worker-token worker-token
   stackscope-worker --server-url http://HOST --token-file worker-token
 
 `},

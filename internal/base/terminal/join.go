@@ -1,7 +1,10 @@
 package terminal
 
 import (
+	"os"
 	"os/user"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -32,7 +35,7 @@ func (j Join) Step() Step {
 	switch {
 	case j.Container != "":
 		return Step{"A worker joins with these commands, the first on this container's machine; HOST is that machine, with the published port", []string{
-			"docker exec " + Quote(j.Container) + " cat " + token + " > worker-token", worker("worker-token"),
+			"docker cp " + Quote(j.Container+":"+j.TokenFile) + " worker-token", worker("worker-token"),
 		}}
 	case j.Login != "":
 		return Step{"A worker joins with these commands on its machine; the first one copies the join token", []string{
@@ -42,13 +45,28 @@ func (j Join) Step() Step {
 	return Step{"A worker joins with this command, on this machine only; --host 0.0.0.0 opens the server to others", []string{worker(token)}}
 }
 
-// Login is this user at a host, for scp.
+// Login is the user for scp at a host: this one, or root where nobody can log in as this one, as with the user of a service.
 func Login(host string) string {
 	if strings.Contains(host, ":") { // IPv6
 		host = "[" + strings.Trim(host, "[]") + "]"
 	}
-	if u, err := user.Current(); err == nil {
-		return u.Username + "@" + host
+	u, err := user.Current()
+	if err != nil {
+		return host
 	}
-	return host
+	users, err := os.ReadFile("/etc/passwd")
+	if err == nil && noShell(string(users), u.Username) {
+		return "root@" + host
+	}
+	return u.Username + "@" + host
+}
+
+// noShell says that the lines of /etc/passwd give a user no shell to log in with. A user who is not there is another directory's.
+func noShell(users, name string) bool {
+	for line := range strings.Lines(users) {
+		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) == 7 && fields[0] == name {
+			return slices.Contains([]string{"nologin", "false"}, path.Base(fields[6]))
+		}
+	}
+	return false
 }
