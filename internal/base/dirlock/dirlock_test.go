@@ -68,6 +68,24 @@ func TestAbandon(t *testing.T) {
 	}
 }
 
+// The owner of a directory that root locks does not choose which file root writes into.
+func TestLinkIsNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, []byte("of somebody else\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(other, filepath.Join(dir, name)); err != nil {
+		t.Skip(err)
+	}
+	if _, err := dirlock.Take(dir, name, "server"); err == nil {
+		t.Error("a link is a lock")
+	}
+	if text, err := os.ReadFile(other); err != nil || string(text) != "of somebody else\n" {
+		t.Errorf("the file that the link names has %q, %v", text, err)
+	}
+}
+
 func TestUnusableDirectory(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	_, err := dirlock.Take(missing, name, "server")

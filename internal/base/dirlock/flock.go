@@ -13,10 +13,11 @@ import (
 	"syscall"
 )
 
-// take locks the file at path. One that was removed meanwhile, by a process that abandoned its lock, is none.
+// take locks the file at path. One that was removed meanwhile, by a process that abandoned its lock, is none. A link is not followed: root
+// may lock a directory of another user, who must not choose which file the number is written into.
 func take(path string) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, err
 		}
