@@ -4,5 +4,5 @@ package restore
 
 import "os"
 
-// ownerOf returns who owns a file; it is not known here.
-func ownerOf(string) (uid, gid int, err error) { return os.Geteuid(), os.Getegid(), nil }
+// ownerIn returns who owns a file; it is not known here.
+func ownerIn(os.FileInfo) Owner { return Owner{os.Geteuid(), os.Getegid()} }

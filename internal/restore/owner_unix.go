@@ -7,14 +7,10 @@ import (
 	"syscall"
 )
 
-// ownerOf returns who owns a file.
-func ownerOf(path string) (uid, gid int, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, 0, err
-	}
+// ownerIn returns who owns a file.
+func ownerIn(info os.FileInfo) Owner {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(s.Uid), int(s.Gid), nil
+		return Owner{int(s.Uid), int(s.Gid)}
 	}
-	return os.Geteuid(), os.Getegid(), nil
+	return Owner{os.Geteuid(), os.Getegid()}
 }

@@ -87,7 +87,7 @@ func (a *area) write(ctx context.Context, name string, from io.Reader, piece []b
 	}
 }
 
-// examine reads through the databases. A digest says that one is what was sent, and not that it can be used.
+// examine reads through the server's database. A digest says that one is what was sent, and not that it can be used.
 func (t *target) examine(ctx context.Context) error {
 	sum, err := store.Examine(ctx, filepath.Join(t.dir, partial, backup.Database))
 	if err != nil {

@@ -150,6 +150,14 @@ func makeDir(dir string) (made bool, err error) {
 	return true, nil
 }
 
+func ownerOf(path string) (Owner, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Owner{}, err
+	}
+	return ownerIn(info), nil
+}
+
 // target is the data directory while a backup is put into it.
 type target struct {
 	dir      string
@@ -198,6 +206,10 @@ func folderOf(name string) (folder, rest string) {
 // open opens the areas and clears what an earlier run has left there.
 func (t *target) open() error {
 	folders := map[string]bool{"": true}
+	owner, err := ownerOf(t.dir)
+	if err != nil {
+		return err
+	}
 	for _, f := range t.manifest.Files {
 		folder, _ := folderOf(f.Name)
 		folders[folder] = true
@@ -205,15 +217,18 @@ func (t *target) open() error {
 	if t.manifest.Samples.Included {
 		folders["prometheus"] = true
 	}
-	for folder := range folders {
+	for _, folder := range []string{"", "prometheus", "grafana"} {
+		if !folders[folder] {
+			continue
+		}
 		at := filepath.Join(t.dir, folder)
 		made, err := makeDir(at)
 		if err != nil {
 			return err
 		}
-		root, err := os.OpenRoot(at)
+		root, err := t.openArea(folder, owner.UID)
 		if err != nil {
-			return fmt.Errorf("%s cannot be opened: %w", at, durable.Cause(err))
+			return err
 		}
 		t.areas[folder] = &area{at, root, made}
 		if err := root.RemoveAll(partial); err != nil {
@@ -224,13 +239,36 @@ func (t *target) open() error {
 		}
 	}
 	if t.owner == nil && os.Geteuid() == 0 {
-		uid, gid, err := ownerOf(t.dir)
-		if err != nil {
-			return err
-		}
-		t.owner = &Owner{uid, gid}
+		t.owner = &owner
 	}
 	return nil
+}
+
+// openArea opens a folder of the data directory. It may be a link to another disk. Root follows a link only to a folder of the data
+// directory's owner: else this user could make root give them any folder of the machine.
+func (t *target) openArea(folder string, owner int) (*os.Root, error) {
+	at := filepath.Join(t.dir, folder)
+	if above := t.areas[""]; above != nil {
+		if root, err := above.root.OpenRoot(folder); err == nil { // no link, or one that stays inside
+			return root, nil
+		}
+	}
+	root, err := os.OpenRoot(at)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be opened: %w", at, durable.Cause(err))
+	}
+	if folder == "" || os.Geteuid() != 0 || owner == 0 {
+		return root, nil
+	}
+	info, err := root.Stat(".")
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	if o := ownerIn(info); o.UID != owner {
+		err := fmt.Errorf("%s leads to a folder of user %d, and %s belongs to user %d: root does not change it. Run this as the server's user, or give that folder to user %d", at, o.UID, t.dir, owner, owner)
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
 }
 
 // close removes what is left of the unpacked files, and gives the directory free.
