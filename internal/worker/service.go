@@ -17,13 +17,8 @@ func (w *Worker) Alive(ctx context.Context) error {
 		w.instances.Instances()
 		return nil
 	}
-	made := make(chan struct{})
-	go func() {
-		defer close(made)
-		w.exporter.Probe()
-	}()
 	select {
-	case <-made:
+	case <-w.probed():
 	case <-ctx.Done():
 		return errors.New("the metrics page is not made in time")
 	}
@@ -45,6 +40,26 @@ func (w *Worker) Alive(ctx context.Context) error {
 		err = fmt.Errorf("GET %s: %s", req.URL, resp.Status)
 	}
 	return err
+}
+
+// probed returns a channel that is closed when a page was made. While one hangs no other is begun: they would pile up.
+func (w *Worker) probed() <-chan struct{} {
+	w.probeLock.Lock()
+	defer w.probeLock.Unlock()
+	select {
+	case <-w.probe:
+	default:
+		if w.probe != nil {
+			return w.probe
+		}
+	}
+	made := make(chan struct{})
+	w.probe = made
+	go func() {
+		defer close(made)
+		w.exporter.Probe()
+	}()
+	return made
 }
 
 // loopbackAddress turns a listener's address into one that can be dialled from this machine.

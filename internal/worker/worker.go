@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,9 @@ type Worker struct {
 	session   *session.Session       // nil: there is no server
 	labels    atomic.Pointer[exporter.Identity]
 	left      chan struct{}
+
+	probeLock sync.Mutex
+	probe     <-chan struct{} // of the last probe of the page; nil: none was made
 }
 
 // New opens the data directory and the metrics port and makes all parts. It does not connect to anything before Run. If it fails, it closes
