@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 // Path is what is asked for: both programs answer it with 200 as long as they work, also where everything else needs a password.
@@ -78,13 +79,18 @@ func (w way) ask(ctx context.Context, address string) error {
 	return fmt.Errorf("it answers %s%s", resp.Status, reason(body))
 }
 
-// reason is the first line of an answer's body, behind a colon.
+// reason is the first line of an answer's body, behind a colon, without what a terminal would obey.
 func reason(body []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
 	if line == "" {
 		return ""
 	}
-	return ": " + strings.ToValidUTF8(line[:min(len(line), maxReason)], "")
+	return ": " + strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(line[:min(len(line), maxReason)], ""))
 }
 
 func timedOut(err error) bool {

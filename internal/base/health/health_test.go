@@ -68,6 +68,7 @@ func TestAsk(t *testing.T) {
 		"leads elsewhere":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, "302 Found"},
 		"ends connections":  {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "ends the connection without an answer"},
 		"endless page":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, ""},
+		"colours":           {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "a\x1b[31mb\u009b", 500) }, "500 Internal Server Error: a[31mb"},
 		"no valid encoding": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "a\xffb", 500) }, "500 Internal Server Error: ab"},
 	} {
 		for scheme, start := range map[string]func(http.Handler) *httptest.Server{"http": httptest.NewServer, "https": httptest.NewTLSServer} {
