@@ -83,14 +83,14 @@ func (c *restoreCmd) Run(e *command.Env) (err error) {
 		m, err := backup.Verify(archive)
 		meter.end()
 		if err != nil {
-			return c.failed(e, err)
+			return c.failed(e, err, false)
 		}
 		return c.sayChecked(e, m, meter.done)
 	}
 	r, err := restore.Run(e.Context, archive, restore.Options{Dir: c.DataDir, MoveAside: c.MoveAside, Owner: owner})
 	meter.end()
 	if err != nil {
-		return c.failed(e, err)
+		return c.failed(e, err, r.Dir != "")
 	}
 	return c.sayRestored(e, &r, meter.done)
 }
@@ -105,8 +105,9 @@ func untilEnd(e *command.Env, r io.Reader) io.Reader {
 	})
 }
 
-func (c *restoreCmd) failed(e *command.Env, err error) error {
-	if e.Context.Err() != nil {
+// failed returns the command's error. placing says that the backup was whole, and the error came while it was put in place.
+func (c *restoreCmd) failed(e *command.Env, err error, placing bool) error {
+	if e.Context.Err() != nil && !placing {
 		return &command.CodeError{Code: command.CodeInterrupted, Err: errors.New("interrupted; nothing was put in place")}
 	}
 	if inTheWay, ok := errors.AsType[*restore.InTheWayError](err); ok {

@@ -69,7 +69,7 @@ func (e *InTheWayError) Error() string {
 }
 
 // Run restores the backup that it reads from r. It changes nothing before the whole backup is verified, except that it makes the directory
-// and unpacks inside it. The errors are those of package backup, an *InTheWayError, dirlock.ErrHeld, or others.
+// and unpacks inside it: with an error, Result.Dir is empty until then. The errors are those of package backup, an *InTheWayError, dirlock.ErrHeld, or others.
 func Run(ctx context.Context, r io.Reader, o Options) (_ Result, err error) {
 	archive, err := backup.NewReader(r)
 	if err != nil {
