@@ -43,7 +43,8 @@ func flags(dir string) error {
 	for _, command := range []string{
 		"stackscope", "stackscope start", "stackscope server", "stackscope worker", "stackscope worker run",
 		"stackscope worker list", "stackscope worker remove", "stackscope worker allow", "stackscope demo", "stackscope mapping",
-		"stackscope mapping translate", "stackscope status", "stackscope grafana install", "stackscope config check", "stackscope-worker",
+		"stackscope mapping translate", "stackscope status", "stackscope doctor", "stackscope backup", "stackscope restore",
+		"stackscope healthcheck", "stackscope grafana install", "stackscope config check", "stackscope-worker",
 	} {
 		out, err := printed(dir, command+" --help")
 		if err != nil {

@@ -52,6 +52,7 @@ func TestNamesOnPages(t *testing.T) {
 // foreignFlags are of other programs that the pages run or speak of.
 var foreignFlags = []string{
 	"--tags", "--refs", "--sort", "--quiet", "--depth", "--branch", "--data-binary", "--data-urlencode", "--enable-metrics", "--cacert", "--allow-downgrades", "--volumes",
+	"--now", "--failed",
 }
 
 // Every flag that a page names is one of ours.
