@@ -58,7 +58,7 @@ run)
 	shift
 	while :; do
 		case $1 in
-		-d | --init | --read-only) shift ;;
+		-d | --rm | --init | --read-only) shift ;;
 		--name | -p | -v | --tmpfs | --cap-drop | --cap-add | --security-opt | --user | --network | --pid | --device) shift 2 ;;
 		-*) unknown run "$@" ;;
 		*) break ;;
