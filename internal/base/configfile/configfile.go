@@ -168,7 +168,9 @@ func (f *File) check(app *kong.Application) error {
 func (f *File) faults(app *kong.Application) (faults []Fault) {
 	flags := map[string]*kong.Flag{}
 	collect(app.Node, flags)
-	names := slices.Sorted(maps.Keys(flags))
+	useful := map[string]*kong.Flag{}
+	collectUseful(app.Node, useful)
+	names := slices.Sorted(maps.Keys(useful))
 	listed := false // all keys are named once, however many are unknown
 	for _, e := range f.entries {
 		if e.first > 0 {
@@ -204,6 +206,18 @@ func collect(n *kong.Node, flags map[string]*kong.Flag) {
 	}
 	for _, child := range n.Children {
 		collect(child, flags)
+	}
+}
+
+// collectUseful is collect for the commands that read a file: errors name their keys, not those of all others.
+func collectUseful(n *kong.Node, flags map[string]*kong.Flag) {
+	if slices.ContainsFunc(slices.Concat(n.AllFlags(false)...), Names) {
+		for _, flag := range Settings(n) {
+			flags[Key(flag)] = flag
+		}
+	}
+	for _, child := range n.Children {
+		collectUseful(child, flags)
 	}
 }
 

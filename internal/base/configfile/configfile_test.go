@@ -93,6 +93,37 @@ func TestFileNamedByEnvironment(t *testing.T) {
 	}
 }
 
+// Keys of commands that read no file are accepted, as before, but not advised.
+func TestAdvisedKeys(t *testing.T) {
+	var c struct {
+		Serve struct {
+			Config configfile.Flag `name:"config-file"`
+			Port   int
+		} `cmd:""`
+		Save struct {
+			Archive string
+		} `cmd:""`
+	}
+	k, err := kong.New(&c, kong.Exit(func(int) { t.Fatal("exit") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"archive: x\n":    "",
+		"archivo: x\n":    `unknown key "archivo": known keys are port`,
+		"zzzzzzzzzz: 5\n": `unknown key "zzzzzzzzzz": known keys are port`,
+		"prot: 5\n":       `unknown key "prot": did you mean "port"?`,
+	} {
+		_, err := k.Parse([]string{"serve", "--config-file", file(t, text)})
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%q: %v", text, err)
+		case want != "" && (err == nil || !strings.HasSuffix(err.Error(), want)):
+			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
 func TestEmptyFileChangesNothing(t *testing.T) {
 	for _, text := range []string{"", "\n", "# nothing\n", "---\n", "name:\n", "null\n"} {
 		got, err := parse(t, "--config-file", file(t, text))
