@@ -234,7 +234,7 @@ func checkManifest(t *testing.T, text string) error {
 		}
 		if object.Kind == "DaemonSet" {
 			compose := readText(t, filepath.Join("..", "..", "docker-compose", "docker-compose.worker.yaml"))
-			if want := `cap_add: ["` + strings.Join(c.SecurityContext.Capabilities.Add, `", "`) + `"]`; !strings.Contains(compose, want) {
+			if want := "cap_add: [" + strings.Join(c.SecurityContext.Capabilities.Add, ", ") + "]"; !strings.Contains(compose, want) {
 				return fmt.Errorf("the compose file of the worker has no %s", want)
 			}
 		}
