@@ -126,7 +126,7 @@ func (c *doctorCmd) unreachable(e *command.Env, cl *client.Client, local bool) e
 	r.Steps, r.Do = cl.Reach(e.Context)
 	switch {
 	case local && r.Do != "":
-		r.Do = "no server listens on port 80 or 8080 of this machine: start one with `stackscope start`, or name yours with --server-url http://HOST[:PORT]"
+		r.Do = "no server listens on port 80 or 8080 of this machine: start one with `stackscope start`, or name yours with --server-url http://HOST[:PORT], with TLS https://HOST[:PORT]"
 	case r.Do == "":
 		r.Do = "every step works now: try it again; if it happens often, a proxy or a firewall on the way cuts connections"
 	}

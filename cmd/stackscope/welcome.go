@@ -220,7 +220,7 @@ func pickServer(hasToken bool, listens func(port int) bool) (string, error) {
 	case listens(command.UserPort):
 		return own, nil
 	}
-	return "", fmt.Errorf("no server on this machine: nothing listens on port %d or %d; start one with `stackscope start`, or name yours with --server-url http://HOST[:PORT]",
+	return "", fmt.Errorf("no server on this machine: nothing listens on port %d or %d; start one with `stackscope start`, or name yours with --server-url http://HOST[:PORT], with TLS https://HOST[:PORT]",
 		command.SystemPort, command.UserPort)
 }
 
