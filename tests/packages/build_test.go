@@ -1,11 +1,13 @@
 // Package packages_test installs, upgrades and removes the packages of stackscope on a Debian system with systemd. It is a module of its
 // own, so that the program that makes packages stays out of the dependencies of ours.
 //
-// `make package-test` runs it, as root. STACKSCOPE_PACKAGE_DIR is a folder for the packages: those that
-// are there are used again.
+// `make package-test` runs it, as root. If STACKSCOPE_RELEASE names a folder that `make release-dry-run` filled, its packages are installed,
+// and upgraded to a later version that the test builds; else the test builds both. STACKSCOPE_PACKAGE_DIR is a folder for what it builds:
+// packages that are there are used again.
 package packages_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,6 +24,8 @@ const repository = "../.."
 const (
 	oldVersion = "0.1.0-dev.9+gaaaaaaaaaa"
 	newVersion = "0.1.0-dev.10+gbbbbbbbbbb"
+	// laterVersion is later than each that a release has.
+	laterVersion = "99.0.0"
 )
 
 func TestMain(m *testing.M) {
@@ -49,7 +53,7 @@ func needs(t *testing.T) {
 }
 
 // built is a folder with the packages of one version.
-type built struct{ dir string }
+type built struct{ dir, version string }
 
 // file returns the package with a name, like stackscope_*_amd64.deb.
 func (b built) file(t *testing.T, pattern string) string {
@@ -61,10 +65,37 @@ func (b built) file(t *testing.T, pattern string) string {
 	return found[0]
 }
 
+// older returns the packages of the first version, and newer those of the one that follows.
+func older(t *testing.T, format string) built {
+	t.Helper()
+	dir := os.Getenv("STACKSCOPE_RELEASE")
+	if dir == "" {
+		return build(t, oldVersion, format, nil)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "metadata.json"))
+	var metadata struct{ Version string }
+	if err == nil {
+		err = json.Unmarshal(text, &metadata)
+	}
+	if err != nil {
+		t.Fatalf("the version of the packages in %s: %v", dir, err)
+	}
+	return built{dir, metadata.Version}
+}
+
+func newer(t *testing.T, format string) built {
+	t.Helper()
+	version := newVersion
+	if os.Getenv("STACKSCOPE_RELEASE") != "" {
+		version = laterVersion
+	}
+	return build(t, version, format, withChangedConfig(t))
+}
+
 // build links the programs with a version and packs them as .goreleaser.yaml says. change may change what is packed.
 func build(t *testing.T, version, format string, change func(config map[string]any)) built {
 	t.Helper()
-	out := built{t.TempDir()}
+	out := built{t.TempDir(), version}
 	if keep := os.Getenv("STACKSCOPE_PACKAGE_DIR"); keep != "" {
 		out.dir = filepath.Join(keep, version)
 		if found, _ := filepath.Glob(filepath.Join(out.dir, "*."+format)); len(found) == len(units) {

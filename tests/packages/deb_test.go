@@ -15,7 +15,7 @@ func (m *machine) install(t *testing.T, b built) string {
 	t.Helper()
 	args := []string{"apt-get", "install", "-y", "-q", "--no-install-recommends", "--allow-downgrades", "-o", "Dpkg::Options::=--force-confold"}
 	for _, unit := range units {
-		file := b.file(t, unit+"_*.deb")
+		file := b.file(t, unit+"_*_amd64.deb")
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -37,11 +37,10 @@ func (m *machine) start(t *testing.T) worker {
 
 func TestDeb(t *testing.T) {
 	needs(t)
-	older := build(t, oldVersion, "deb", nil)
-	newer := build(t, newVersion, "deb", withChangedConfig(t))
+	before, after := older(t, "deb"), newer(t, "deb")
 	m := boot(t)
 
-	out := m.install(t, older)
+	out := m.install(t, before)
 	for _, want := range []string{"sudo systemctl enable --now stackscope\n", "sudo systemctl enable --now stackscope-worker\n", "token_file: /etc/stackscope/worker-token"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the first installation does not say %q:\n%s", want, out)
@@ -64,7 +63,7 @@ func TestDeb(t *testing.T) {
 	}
 
 	m.startEngine(t)
-	before := m.start(t)
+	fleet := m.start(t)
 	m.checkServices(t)
 	m.checkUnits(t)
 	m.checkSandbox(t)
@@ -77,7 +76,7 @@ func TestDeb(t *testing.T) {
 	}
 
 	m.edit(t, "/etc/stackscope/server.yaml", "log_level: debug\n")
-	out = m.install(t, newer)
+	out = m.install(t, after)
 	if strings.Contains(out, "enable --now") {
 		t.Errorf("the upgrade says how to start what runs:\n%s", out)
 	}
@@ -85,11 +84,11 @@ func TestDeb(t *testing.T) {
 		if pid := m.mainPID(t, unit); pid == pids[unit] {
 			t.Errorf("the upgrade did not restart %s", unit)
 		}
-		if got := m.version(t, unit); got != newVersion {
-			t.Errorf("%s runs version %s after the upgrade, want %s", unit, got, newVersion)
+		if got := m.version(t, unit); got != after.version {
+			t.Errorf("%s runs version %s after the upgrade, want %s", unit, got, after.version)
 		}
 	}
-	m.sameFleet(t, before, sampled)
+	m.sameFleet(t, fleet, sampled)
 	m.sh(t, "grep -q '^log_level: debug' /etc/stackscope/server.yaml; grep -q '^server_url:' /etc/stackscope/worker.yaml")
 	m.sh(t, "grep -q '^# of the next version' /etc/stackscope/server.yaml.dpkg-dist")
 	if got := strings.TrimSpace(m.run(t, "stat", "-c", "%a %U:%G", "/etc/stackscope/server.yaml")); got != "640 root:stackscope" {
@@ -109,9 +108,9 @@ func TestDeb(t *testing.T) {
 	m.there(t, "/var/lib/stackscope/worker-token", "/var/lib/stackscope-worker/worker.json", "/etc/stackscope/server.yaml", "/etc/stackscope/worker.yaml")
 	m.run(t, "getent", "passwd", "stackscope")
 
-	m.install(t, newer)
+	m.install(t, after)
 	m.run(t, "systemctl", "enable", "--now", "stackscope", "stackscope-worker")
-	m.sameFleet(t, before, sampled)
+	m.sameFleet(t, fleet, sampled)
 
 	m.write(t, "/etc/stackscope/worker-token", "a copy", 0o600)
 	m.run(t, "apt-get", "purge", "-y", "-q", "stackscope", "stackscope-worker")
@@ -123,9 +122,9 @@ func TestDeb(t *testing.T) {
 		t.Errorf("systemd remembers %s", out)
 	}
 
-	m.install(t, older)
-	if after := m.start(t); after.Name != before.Name {
-		t.Errorf("after a purge and an installation the worker is %+v, before %+v", after, before)
+	m.install(t, before)
+	if again := m.start(t); again.Name != fleet.Name {
+		t.Errorf("after a purge and an installation the worker is %+v, before %+v", again, fleet)
 	}
 }
 

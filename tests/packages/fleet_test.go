@@ -115,10 +115,6 @@ func (m *machine) mainPID(t *testing.T, unit string) string {
 func (m *machine) version(t *testing.T, unit string) string {
 	t.Helper()
 	out := m.run(t, "/proc/"+m.mainPID(t, unit)+"/exe", "version")
-	for _, v := range []string{oldVersion, newVersion} {
-		if strings.Contains(out, v) {
-			return v
-		}
-	}
-	return out
+	version, _, _ := strings.Cut(strings.TrimPrefix(out, unit+" "), " ")
+	return version
 }
