@@ -81,7 +81,7 @@ e2e: build console-test ## run the end-to-end tests: the built programs, a separ
 attack: build ## attack the built programs over loopback (CI uses ATTACK=reduced)
 	STACKSCOPE_ATTACK=$(ATTACK) STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 30m -v ./tests/attack/
 
-package-test: ui ## install, upgrade, remove and purge the deb packages on a Debian with systemd in namespaces (needs root, debootstrap; minutes)
+package-test: ui ## install, upgrade and remove the deb and rpm packages on a Debian with systemd in namespaces (needs root, debootstrap; minutes)
 	./hack/release-files
 	./hack/package-files "$(VERSION)"
 	cd tests/packages && STACKSCOPE_PACKAGE_TEST=1 $(TEST) -count=1 -timeout 20m .
@@ -94,6 +94,7 @@ lint: tools ## run golangci-lint, check formatting, go fix and go.mod
 	$(GOLANGCI) run ./...
 	cd bench && $(GOLANGCI) run ./...
 	cd tests/compose && $(GOLANGCI) run ./...
+	cd tests/packages && $(GOLANGCI) run ./...
 	$(GO) mod tidy -diff
 	cd bench && $(GO) mod tidy -diff
 	cd tests/compose && $(GO) mod tidy -diff
