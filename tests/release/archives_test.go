@@ -246,10 +246,13 @@ func TestChecksums(t *testing.T) {
 			t.Errorf("%s: hash %s (%v), listed as %s", name, got, err, sum)
 		}
 	}
-	for _, pattern := range []string{"*.tar.gz", "*.cdx.json", "*.deb", "*.rpm"} {
+	for pattern, want := range map[string]int{"*.tar.gz": 8, "*.cdx.json": 8, "*.deb": 4, "*.rpm": 4} {
 		found, err := filepath.Glob(filepath.Join(dist, pattern))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if len(found) != want {
+			t.Errorf("%d files %s, want %d: %v", len(found), pattern, want, found)
 		}
 		for _, f := range found {
 			if !listed[filepath.Base(f)] {
