@@ -49,7 +49,7 @@ var debian = sync.OnceValues(func() (string, error) {
 
 // mirror returns the address from which this machine gets its own Debian packages; empty: debootstrap's default.
 func mirror() string {
-	if m := os.Getenv("STACKSCOPE_DEBIAN_MIRROR"); m != "" {
+	if m := os.Getenv("DEBIAN_MIRROR"); m != "" {
 		return m
 	}
 	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian").Output()
