@@ -146,7 +146,7 @@ release-dry-run: release-tools ## build all that a release consists of into dist
 release-test: ## start the programs in dist/release on bare systems: an old Debian, and none at all (needs root, debootstrap and a network)
 	STACKSCOPE_RELEASE="$(CURDIR)/dist/release" $(GO) test -count=1 -v -timeout 20m -run 'TestStaticNeedsNothing|TestOldSystem' ./tests/release
 
-reproducible: ## build the archives for amd64 a second time from another folder and compare them (after release-dry-run)
+reproducible: ## build the archives and packages for amd64 a second time from another folder and compare them (after release-dry-run)
 	@./hack/reproducible
 
 clean: ## remove built files
