@@ -49,7 +49,7 @@ func (c *healthcheckCmd) Run(e *Env, program *kong.Kong) error {
 	}
 	ctx, cancel := context.WithTimeout(e.Context, c.Timeout)
 	defer cancel()
-	line, err := c.check(ctx, program)
+	line, err := c.checkInTime(ctx, program)
 	switch {
 	case err != nil:
 		fmt.Fprintln(e.Stdout, "unhealthy:", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -58,6 +58,29 @@ func (c *healthcheckCmd) Run(e *Env, program *kong.Kong) error {
 		fmt.Fprintln(e.Stdout, "healthy:", line)
 	}
 	return nil
+}
+
+// spare is what the check may take beyond the time for answers.
+const spare = time.Second
+
+// checkInTime gives up a check that hangs, such as at a configuration file that is a pipe or on a disk that does not answer.
+func (c *healthcheckCmd) checkInTime(ctx context.Context, program *kong.Kong) (line string, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		line, err = c.check(ctx, program)
+	}()
+	select {
+	case <-done:
+		return line, err
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return line, err
+	case <-time.After(spare):
+		return "", fmt.Errorf("the check did not end within %s: a file that it reads, such as the configuration file of a process, does not answer", c.Timeout+spare)
+	}
 }
 
 func (c *healthcheckCmd) check(ctx context.Context, program *kong.Kong) (string, error) {
