@@ -98,7 +98,7 @@ func (c *backupCmd) Run(e *command.Env) (err error) {
 		return err
 	}
 	if inDirectory && c.Keep > 0 {
-		return removeOld(e, filepath.Dir(to), c.Keep, c.Quiet || c.JSON)
+		return removeOld(e, to, c.Keep, c.Quiet || c.JSON)
 	}
 	return nil
 }
@@ -126,8 +126,12 @@ func saveBackup(archive io.Reader, path string) (_ *backup.Manifest, err error) 
 	case err != nil:
 		return nil, fmt.Errorf("what the server sent: %w", err)
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	mine, err := f.Stat()
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return nil, fmt.Errorf("%s cannot be written: %w", partial, durable.Cause(err))
+	}
+	if there, err := os.Lstat(partial); err != nil || !os.SameFile(mine, there) {
+		return nil, fmt.Errorf("%s is no longer the file that was written: another backup with the name %s was begun meanwhile", partial, path)
 	}
 	if err := appear(partial, path); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, durable.Cause(err))
@@ -157,23 +161,34 @@ func (c *backupCmd) say(e *command.Env, m *backup.Manifest, to string, bytes int
 	return err
 }
 
-// ofBackups matches the names that backups in a directory have.
-var ofBackups = regexp.MustCompile(`^stackscope-backup-\d{8}T\d{6}Z\.tar$`)
+// ofBackups matches the names that backups in a directory have, and those of unfinished ones.
+var ofBackups = regexp.MustCompile(`^stackscope-backup-\d{8}T\d{6}Z\.tar(\.partial)?$`)
 
-// removeOld removes all but the newest backups of a directory.
-func removeOld(e *command.Env, dir string, keep int, quiet bool) error {
+// unfinishedAge is how old an unfinished backup is that nobody writes any more.
+const unfinishedAge = 24 * time.Hour
+
+// removeOld removes all but the newest backups of a directory, and what interrupted ones have left. made, the one that was just made, stays,
+// also if the clock was ahead when others were made.
+func removeOld(e *command.Env, made string, keep int, quiet bool) error {
+	dir := filepath.Dir(made)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("the backup is complete, but older ones could not be listed: %w", err)
 	}
-	var all []string
+	var others, remove []string
 	for _, entry := range entries {
-		if entry.Type().IsRegular() && ofBackups.MatchString(entry.Name()) {
-			all = append(all, entry.Name())
+		switch {
+		case !entry.Type().IsRegular() || !ofBackups.MatchString(entry.Name()) || entry.Name() == filepath.Base(made):
+		case !strings.HasSuffix(entry.Name(), ".partial"):
+			others = append(others, entry.Name())
+		default:
+			if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > unfinishedAge {
+				remove = append(remove, entry.Name())
+			}
 		}
 	}
-	slices.Sort(all) // their names begin with their times
-	for _, name := range all[:max(0, len(all)-keep)] {
+	slices.Sort(others) // their names begin with their times
+	for _, name := range append(remove, others[:max(0, len(others)-keep+1)]...) {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("the backup is complete, but an older one could not be removed: %w", err)
 		}
