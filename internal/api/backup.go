@@ -103,13 +103,18 @@ func (a *API) backup(ctx context.Context, in *backupInput) (*huma.StreamResponse
 		case <-ctx.Done():
 		}
 	}()
+	streams := false // then the stream gives the place of the one backup free
+	defer func() {
+		if !streams {
+			cancel(nil)
+			a.backups.end()
+		}
+	}()
 	archive, remove, err := a.opts.Backup(ctx, in.Samples)
 	if err != nil {
-		problem := a.backupProblem(ctx, err)
-		cancel(nil)
-		a.backups.end()
-		return nil, problem
+		return nil, a.backupProblem(ctx, err)
 	}
+	streams = true
 	mine.total.Store(archive.Bytes())
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)

@@ -22,6 +22,9 @@ import (
 // MaxBytes bounds the size of a configuration file.
 const MaxBytes = 1 << 20
 
+// maxKeys bounds the keys of a configuration file: each one is compared with the others and with all flags.
+const maxKeys = 1000
+
 // maxEdits is how far an unknown key may be from a known one that an error suggests.
 const maxEdits = 2
 
@@ -119,6 +122,9 @@ func parse(path string, data []byte) ([]entry, error) {
 	}
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("config file %s:%d: got %s at the top, want keys with values, as in \"data_dir: /var/lib/stackscope\"", path, root.Line, kindOf(root))
+	}
+	if n := len(root.Content) / 2; n > maxKeys {
+		return nil, fmt.Errorf("config file %s: has %d keys; at most %d are possible, and there are far fewer settings", path, n, maxKeys)
 	}
 	entries := make([]entry, 0, len(root.Content)/2)
 	for i := 0; i+1 < len(root.Content); i += 2 {

@@ -1,6 +1,7 @@
 package configfile_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,6 +134,14 @@ func TestEmptyFileChangesNothing(t *testing.T) {
 	}
 }
 
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d: 1\n", i)
+	}
+	return b.String()
+}
+
 func TestFaultsSayWhere(t *testing.T) {
 	for text, want := range map[string]string{
 		"name: x\nmetrics_prot: 5\n":          `F:2: unknown key "metrics_prot": did you mean "metrics_port"?`,
@@ -154,6 +163,7 @@ func TestFaultsSayWhere(t *testing.T) {
 		"- a\n":                               `F:1: got a list at the top, want keys with values`,
 		"name: a\n---\nname: b\n":             `holds more than one YAML document`,
 		"name: [\n":                           `config file F: yaml: `,
+		manyKeys(1001):                        `has 1001 keys; at most 1000 are possible`,
 		"a1111: 1\nb1111: 2\nmetrics_port: x": `F:2: unknown key "b1111"`,
 	} {
 		path := file(t, text)
