@@ -84,6 +84,7 @@ attack: build ## attack the built programs over loopback (CI uses ATTACK=reduced
 package-test: ui ## install, upgrade and remove the deb and rpm packages on a Debian with systemd in namespaces (needs root, debootstrap; minutes)
 	./hack/release-files
 	./hack/package-files "$(VERSION)"
+	@echo "installing, upgrading and removing deb and rpm packages (some minutes; the first time it makes a Debian tree)"
 	cd tests/packages && STACKSCOPE_PACKAGE_TEST=1 $(TEST) -count=1 -timeout 20m .
 
 race: ## test packages with goroutines under the race detector (RACE=reduced: without those that link Prometheus)
