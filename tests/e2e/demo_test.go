@@ -82,7 +82,7 @@ func TestOneHangingEngineAmongFour(t *testing.T) {
 	t.Cleanup(hang.Close)
 	t.Cleanup(freed)
 	page := fmt.Sprintf("http://127.0.0.1:%d", programs.FreePort(t))
-	args := []string{"--data-dir", t.TempDir(), "--worker-metrics-port", strings.TrimPrefix(page, "http://127.0.0.1:")}
+	args := []string{"--data-dir", t.TempDir(), "--discover", "none", "--worker-metrics-port", strings.TrimPrefix(page, "http://127.0.0.1:")}
 	for i, url := range []string{engine(t, "vllm"), hang.URL, engine(t, "sglang"), engine(t, "mindie")} {
 		args = append(args, "--engine", fmt.Sprintf("url=%s,model=m%d,instance=i%d", url, i, i))
 	}

@@ -73,7 +73,7 @@ func (s *setup) startWorker() {
 	}
 	s.worker = start(s.t, programs.Path(s.t, "stackscope-worker"), "--server-url", s.api(""), "--token", strings.TrimSpace(string(token)),
 		"--data-dir", s.workerDir, "--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(s.workerMetrics),
-		"--engine", "url="+s.engineURL+",model=qwen3-8b,instance=qwen3-8b-0")
+		"--discover", "none", "--engine", "url="+s.engineURL+",model=qwen3-8b,instance=qwen3-8b-0")
 	programs.Eventually(s.t, 20*time.Second, "the worker has its page", contains(s.workerPage(), "gpustack:runtime_scrape_success"))
 }
 

@@ -57,7 +57,7 @@ func TestTwoModelsOnAPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, programs.Path(t, "stackscope-worker"), "--server-url", server, "--token", strings.TrimSpace(string(token)), "--data-dir", t.TempDir(),
-		"--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(programs.FreePort(t)), "--engine", "url="+ray.URL+",instance=ray")
+		"--worker-ip", "127.0.0.1", "--worker-metrics-port", strconv.Itoa(programs.FreePort(t)), "--discover", "none", "--engine", "url="+ray.URL+",instance=ray")
 
 	prometheus := server + "/prometheus"
 	values := func(expr string, labels ...string) ([]string, error) {

@@ -64,7 +64,7 @@ func TestOutsidePrometheus(t *testing.T) {
 	workerPort := programs.FreePort(t)
 	start(t, programs.Path(t, "stackscope"), "start", "--data-dir", t.TempDir(), "--metrics-port", strconv.Itoa(metricsPort),
 		"--host", "127.0.0.1", "--port", strconv.Itoa(programs.FreePort(t)), "--worker-metrics-port", strconv.Itoa(workerPort),
-		"--worker-ip", "127.0.0.1", "--engine", "url="+engine(t, "vllm")+",model=qwen3-8b", "--engine", "url="+engine(t, "mindie"))
+		"--worker-ip", "127.0.0.1", "--discover", "none", "--engine", "url="+engine(t, "vllm")+",model=qwen3-8b", "--engine", "url="+engine(t, "mindie"))
 	programs.Eventually(t, 30*time.Second, "the worker is discovered", contains(server+"/metrics/targets", ":"+strconv.Itoa(workerPort)))
 
 	config := filepath.Join(t.TempDir(), "prometheus.yml")
