@@ -18,7 +18,7 @@ FUZZTIME     ?= 1m
 COMMA        := ,
 PORT         ?= 8080
 ATTACK       ?= 1
-# reduced: without the packages that link Prometheus, whose code then need not be compiled for the race detector.
+# reduced: without the packages that link Prometheus, whose code then need not be compiled for the race detector, and those that take longest.
 RACE         ?= full
 export PATH  := $(GOBIN):$(PATH)
 # NVIDIA support needs cgo (docs/adr/0004). Without a C compiler Go turns cgo off by itself. The tags make Go resolve host and
@@ -87,7 +87,7 @@ package-test: ui ## install, upgrade and remove the deb and rpm packages on a De
 	@echo "installing, upgrading and removing deb and rpm packages (some minutes; the first time it makes a Debian tree)"
 	cd tests/packages && STACKSCOPE_PACKAGE_TEST=1 $(TEST) -count=1 -timeout 20m .
 
-race: ## test packages with goroutines under the race detector (RACE=reduced: without those that link Prometheus)
+race: ## test packages with goroutines under the race detector (RACE=reduced: without those that take longest)
 	CGO_ENABLED=1 $(TEST) -race -shuffle=on -p 2 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)$(if $(filter reduced,$(RACE)),|$(RACE_LARGE))')
 	CGO_ENABLED=1 $(TEST) -race -run '$(RACE_SHARED)' ./internal/translate/
 
@@ -155,8 +155,8 @@ clean: ## remove built files
 
 # Packages without goroutines: pure functions, GPU readers that only one goroutine calls, and simengine, which the demo's tests run concurrently.
 RACE_NOT := /(simengine|catalog|exposition|fleet|translate|pagetemplate|wire|targets|enginepages)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
-# Packages that link Prometheus.
-RACE_LARGE := /internal/(prom|server|demo)($$|/)
+# Packages that link Prometheus, or take a minute and more.
+RACE_LARGE := /internal/(prom|server|demo|api|grafana|bundle)($$|/)
 # Tests of the state that several Results of internal/translate share. One goroutine alone uses each Result.
 RACE_SHARED := Shared|SeriesLimiter|Users_
 # Packages that read foreign documents and pages are fuzzed for longer.
