@@ -15,6 +15,7 @@ func TestServersVersion(t *testing.T) {
 		n, log, _ := connect(t, r)
 		warnings := func() int { return strings.Count(log.String(), "too far from the server's") }
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(n.registered) != 1 || warnings() != 0 {
 			t.Fatalf("%d registrations, %d warnings: %s", len(n.registered), warnings(), log)
 		}
@@ -35,6 +36,7 @@ func TestServersVersion(t *testing.T) {
 		time.Sleep(time.Second)
 		r.set(func(r *remote) { r.status["report"] = 0 })
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		registrations := len(n.registered) - 1
 		if registrations == 0 || warnings() != 1+registrations || !strings.Contains(log.String(), `do="Update the server, which comes before its workers: `) {
 			t.Errorf("%d registrations at an older server, %d warnings: %s", registrations, warnings()-1, log)
