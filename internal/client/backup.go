@@ -28,27 +28,11 @@ func (c *Client) Backup(ctx context.Context, samples bool, read func(archive io.
 	r := request{op: "back up", method: http.MethodPost, path: "/v2/backup", query: url.Values{"samples": {strconv.FormatBool(samples)}}, auth: authAdmin}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	req, err := c.newRequest(ctx, r)
+	resp, done, err := c.openFile(ctx, r, backupPrepared, "application/x-tar", "backup")
 	if err != nil {
 		return err
 	}
-	hc, done := c.patient(backupPrepared)
 	defer done()
-	resp, err := hc.Do(req)
-	if err != nil {
-		return c.transportError(ctx, r, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		err := c.answerError(r, resp)
-		if e, ok := errors.AsType[*Error](err); ok {
-			return olderWithout(e, "backup")
-		}
-		return err
-	}
-	if t := resp.Header.Get("Content-Type"); t != "application/x-tar" {
-		return c.notOurs(r, resp, fmt.Sprintf("its answer is %q and no backup", clean(t, maxForeign)))
-	}
 	pause := time.AfterFunc(backupPause, func() { cancel(fmt.Errorf("it sent nothing for %s", backupPause)) })
 	defer pause.Stop()
 	body := &backupBody{resp.Body, pause, nil}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -257,6 +258,38 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 		r.header(resp.Header)
 	}
 	return v, nil
+}
+
+// openFile sends r and returns the answer, a file of a media type for which the server may take as long as patience, and what ends it. what
+// names the file.
+func (c *Client) openFile(ctx context.Context, r request, patience time.Duration, mediaType, what string) (_ *http.Response, done func(), err error) {
+	req, err := c.newRequest(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	hc, idle := c.patient(patience)
+	resp, err := hc.Do(req)
+	if err != nil {
+		idle()
+		return nil, nil, c.transportError(ctx, r, err)
+	}
+	done = func() {
+		_ = resp.Body.Close()
+		idle()
+	}
+	switch t := resp.Header.Get("Content-Type"); {
+	case resp.StatusCode != http.StatusOK:
+		err = c.answerError(r, resp)
+		if e, ok := errors.AsType[*Error](err); ok {
+			err = olderWithout(e, what)
+		}
+	case t != mediaType:
+		err = c.notOurs(r, resp, fmt.Sprintf("its answer is %q and no %s", clean(t, maxForeign), what))
+	default:
+		return resp, done, nil
+	}
+	done()
+	return nil, nil, err
 }
 
 // patient returns a client whose transport waits for an answer for as long as timeout and keeps none, and what ends it.

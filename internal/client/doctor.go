@@ -66,27 +66,11 @@ func (c *Client) DoctorBundle(ctx context.Context, w io.Writer) error {
 	r := request{op: "make a bundle", method: http.MethodGet, path: "/v2/doctor/bundle", auth: authAdmin}
 	ctx, cancel := context.WithTimeoutCause(ctx, bundleTime, fmt.Errorf("no whole answer within %s", bundleTime))
 	defer cancel()
-	req, err := c.newRequest(ctx, r)
+	resp, done, err := c.openFile(ctx, r, bundleTime, "application/gzip", "bundle")
 	if err != nil {
 		return err
 	}
-	hc, done := c.patient(bundleTime)
 	defer done()
-	resp, err := hc.Do(req)
-	if err != nil {
-		return c.transportError(ctx, r, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		err := c.answerError(r, resp)
-		if e, ok := errors.AsType[*Error](err); ok {
-			return olderWithout(e, "bundle")
-		}
-		return err
-	}
-	if t := resp.Header.Get("Content-Type"); t != "application/gzip" {
-		return c.notOurs(r, resp, fmt.Sprintf("its answer is %q and no bundle", clean(t, maxForeign)))
-	}
 	n, err := io.Copy(w, io.LimitReader(resp.Body, maxBundleBytes+1))
 	switch {
 	case n > maxBundleBytes:

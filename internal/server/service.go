@@ -3,35 +3,21 @@ package server
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
+	"github.com/stackscope/stackscope/internal/base/health"
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
 // Alive requests /healthz at the server's own port, over a new connection, and returns nil if the server answers. Before Run it waits.
 func (s *Server) Alive(ctx context.Context) error {
 	// The transport is new each time, too: it holds nothing between two requests.
-	transport := &http.Transport{DisableKeepAlives: true} // without a proxy
+	transport := &http.Transport{} // without a proxy
 	if client := s.Client(); client != nil {
 		transport = client.Transport.(*http.Transport)
-		transport.DisableKeepAlives = true
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+"/healthz", http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
-	_ = resp.Body.Close()
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s", req.URL, resp.Status)
-	}
-	return err
+	return health.AskOver(ctx, transport, s.URL()+health.Path)
 }
 
 // Summary says in one line where the server answers, how many workers and instances it knows, and what is wrong.

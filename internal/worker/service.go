@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/base/health"
 )
 
 // Alive returns nil if the worker can make its page, and answers /healthz at its own port. Engines are not asked: that one of them hangs says
@@ -22,24 +23,11 @@ func (w *Worker) Alive(ctx context.Context) error {
 	case <-ctx.Done():
 		return errors.New("the metrics page is not made in time")
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // without a proxy
-	if dial := w.port.Dialer(); dial != nil {             // the port may want a client's certificate
+	transport := &http.Transport{}            // without a proxy
+	if dial := w.port.Dialer(); dial != nil { // the port may want a client's certificate
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+loopbackAddress(w.Addr())+"/healthz", http.NoBody)
-	if err != nil {
-		return err
-	}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
-	_ = resp.Body.Close()
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s", req.URL, resp.Status)
-	}
-	return err
+	return health.AskOver(ctx, transport, "http://"+loopbackAddress(w.Addr())+health.Path)
 }
 
 // probed returns a channel that is closed when a page was made. While one hangs no other is begun: they would pile up.

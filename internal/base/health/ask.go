@@ -55,6 +55,28 @@ func (w way) ask(ctx context.Context, address string) error {
 	}
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true} // and no proxy
 	defer transport.CloseIdleConnections()
+	err := get(ctx, transport, address)
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		if w.wants && wanted && !timedOut(err) {
+			return nil
+		}
+		return explain(ctx, err)
+	}
+	return err
+}
+
+// AskOver requests a URL over a connection that transport makes, and returns why its program does not work.
+func AskOver(ctx context.Context, transport *http.Transport, address string) error {
+	transport.DisableKeepAlives = true
+	err := get(ctx, transport, address)
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		return explain(ctx, err)
+	}
+	return err
+}
+
+// get requests a URL. Without an answer the error is a *url.Error.
+func get(ctx context.Context, transport *http.Transport, address string) error {
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -63,10 +85,7 @@ func (w way) ask(ctx context.Context, address string) error {
 	req.Header.Set("User-Agent", "stackscope-healthcheck")
 	resp, err := client.Do(req)
 	if err != nil {
-		if w.wants && wanted && !timedOut(err) {
-			return nil
-		}
-		return explain(ctx, err)
+		return err
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // the status says it; the body only why
 	_ = resp.Body.Close()
