@@ -170,12 +170,11 @@ func configs(t *testing.T) []map[string]any {
 			absolute(config["scripts"].(map[string]any), key, root)
 		}
 		absolute(config, "changelog", root)
-		for format, override := range config["overrides"].(map[string]any) {
+		for _, override := range config["overrides"].(map[string]any) {
 			// goreleaser and nfpm have different names for one thing.
 			fields := override.(map[string]any)
 			fields["depends"] = fields["dependencies"]
 			delete(fields, "dependencies")
-			_ = format
 		}
 	}
 	return file.Packages

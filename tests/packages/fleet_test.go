@@ -101,7 +101,7 @@ func (m *machine) startEngine(t *testing.T) {
 		"exec -a python3 /usr/local/bin/engine -m vllm.entrypoints.openai.api_server --model qwen3-8b --host 127.0.0.1 --port 8000")
 }
 
-// pid returns the id of a service's first process.
+// mainPID returns the id of a service's first process.
 func (m *machine) mainPID(t *testing.T, unit string) string {
 	t.Helper()
 	pid := m.property(t, unit, "MainPID")

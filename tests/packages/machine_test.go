@@ -19,46 +19,16 @@ type machine struct {
 	pid int    // of its first process
 }
 
-// debian returns the folder of a minimal Debian tree, which is made once and kept in the user's cache.
+// debian returns the folder of a minimal Debian with systemd, which is made once and kept in the user's cache.
 var debian = sync.OnceValues(func() (string, error) {
-	const release = "bookworm"
-	cache, err := os.UserCacheDir()
+	cmd := exec.Command("../../hack/debian-tree", "bookworm", "systemd,systemd-sysv,dbus,procps,curl,ca-certificates,rpm")
+	cmd.Stderr = os.Stderr
+	tree, err := cmd.Output()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("hack/debian-tree: %w", err)
 	}
-	dir := filepath.Join(cache, "stackscope", "package-test", release)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	made := dir + ".new"
-	if err := os.RemoveAll(made); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", err
-	}
-	args := []string{"--variant=minbase", "--include=systemd,systemd-sysv,dbus,procps,curl,ca-certificates,rpm", release, made}
-	if mirror := mirror(); mirror != "" {
-		args = append(args, mirror)
-	}
-	if out, err := exec.Command("debootstrap", args...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("debootstrap: %w: %s", err, last(string(out), 2000))
-	}
-	return dir, os.Rename(made, dir)
+	return strings.TrimSpace(string(tree)), nil
 })
-
-// mirror returns the address from which this machine gets its own Debian packages; empty: debootstrap's default.
-func mirror() string {
-	if m := os.Getenv("DEBIAN_MIRROR"); m != "" {
-		return m
-	}
-	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian").Output()
-	if err != nil {
-		return ""
-	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	return strings.TrimSuffix(first, "/")
-}
 
 // boot starts a machine whose files are a layer above the Debian tree, so that each test has one of its own.
 func boot(t *testing.T) *machine {
@@ -162,7 +132,7 @@ func (m *machine) sh(t *testing.T, line string) string {
 // path returns where a file of the machine is, seen from outside.
 func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 
-// write makes a file in the machine, with the owner and mode of an existing one.
+// write makes a file in the machine; one that exists keeps its owner and mode.
 func (m *machine) write(t *testing.T, name, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(m.path(name), []byte(text), mode); err != nil {
