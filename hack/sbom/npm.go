@@ -13,6 +13,8 @@ const (
 	consoleTexts = "web/console/dist/console/assets/licenses.txt"
 	// Prometheus' build writes what it put into the pages, with the texts of the licenses.
 	prometheusTexts = "web/prometheus/static/assets/third-party-licenses.txt"
+	// A package within another one has a path like node_modules/a/node_modules/b.
+	modulesFolder = "node_modules/"
 )
 
 type npmPackage struct {
@@ -64,11 +66,11 @@ func consolePackages() ([]npmPackage, error) {
 	}
 	var found []npmPackage
 	for path, p := range lock.Packages {
-		_, name, ok := cutLast(path, "node_modules/")
-		if !ok || p.Dev || p.Optional {
+		i := strings.LastIndex(path, modulesFolder)
+		if i < 0 || p.Dev || p.Optional {
 			continue
 		}
-		p.Name = name
+		p.Name = path[i+len(modulesFolder):]
 		found = append(found, p.npmPackage)
 	}
 	if len(found) == 0 {
@@ -101,13 +103,6 @@ func prometheusUIPackages(list string) []npmPackage {
 		}
 	}
 	return found
-}
-
-func cutLast(s, sep string) (before, after string, ok bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }
 
 func readJSON(path string, into any) error {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -192,22 +191,9 @@ func takenPort(t *testing.T) string {
 // copyOf copies a program: it is another file, whose processes are no other test's.
 func copyOf(t *testing.T, name string) string {
 	t.Helper()
-	from, err := os.Open(programs.Path(t, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
-	to, err := os.OpenFile(filepath.Join(t.TempDir(), name), os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		t.Fatal(err)
-	}
-	if err := to.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return to.Name()
+	path := filepath.Join(t.TempDir(), name)
+	copyFile(t, programs.Path(t, name), path)
+	return path
 }
 
 // All processes of the program are checked, and none of another root directory, user or address is taken for one of them.
