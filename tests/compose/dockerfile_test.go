@@ -17,7 +17,7 @@ import (
 
 const dockerfilePath = "../../packaging/Dockerfile"
 
-// targets are the images, with the user that runs each, and its program.
+// targets are the images, with the program of each.
 var targets = map[string]string{"stackscope": "stackscope", "stackscope-slim": "stackscope", "stackscope-worker": "stackscope-worker"}
 
 // parseDockerfile reads a Dockerfile as BuildKit does. What its linter warns of is an error.
