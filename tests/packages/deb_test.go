@@ -14,17 +14,7 @@ var units = []string{"stackscope", "stackscope-worker"}
 func (m *machine) install(t *testing.T, b built) string {
 	t.Helper()
 	args := []string{"apt-get", "install", "-y", "-q", "--no-install-recommends", "--allow-downgrades", "-o", "Dpkg::Options::=--force-confold"}
-	for _, unit := range units {
-		file := b.file(t, unit+"_*_amd64.deb")
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := "/var/tmp/" + unit + ".deb"
-		m.write(t, name, string(text), 0o644)
-		args = append(args, name)
-	}
-	return m.run(t, args...)
+	return m.run(t, append(args, m.bring(t, b, "_*_amd64.deb")...)...)
 }
 
 // start configures the worker to join the server of its own machine, and starts both.

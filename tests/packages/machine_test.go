@@ -140,6 +140,21 @@ func (m *machine) write(t *testing.T, name, text string, mode os.FileMode) {
 	}
 }
 
+// bring copies packages into the machine and returns their names there. pattern is what follows a package's name in that of its file.
+func (m *machine) bring(t *testing.T, b built, pattern string) (names []string) {
+	t.Helper()
+	for _, unit := range units {
+		text, err := os.ReadFile(b.file(t, unit+pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := "/var/tmp/" + unit + filepath.Ext(pattern)
+		m.write(t, name, string(text), 0o644)
+		names = append(names, name)
+	}
+	return names
+}
+
 // edit appends lines to a file of the machine.
 func (m *machine) edit(t *testing.T, name, lines string) {
 	t.Helper()

@@ -1,7 +1,6 @@
 package packages_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,16 +11,7 @@ import (
 func (m *machine) rpm(t *testing.T, action string, b built) string {
 	t.Helper()
 	args := []string{"rpm", "--force-debian", "--nodeps", action}
-	for _, unit := range units {
-		text, err := os.ReadFile(b.file(t, unit+"-[0-9]*.x86_64.rpm"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := "/var/tmp/" + unit + ".rpm"
-		m.write(t, name, string(text), 0o644)
-		args = append(args, name)
-	}
-	return m.run(t, args...)
+	return m.run(t, append(args, m.bring(t, b, "-[0-9]*.x86_64.rpm")...)...)
 }
 
 func TestRPM(t *testing.T) {
