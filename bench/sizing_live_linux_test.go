@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -105,7 +104,7 @@ func TestSizingLive(t *testing.T) {
 	for i, p := range workers {
 		p.end(t)
 		page := pageOf(t, p.url)
-		t.Logf("%s: %4.2f %% of a core, %4.1f MB resident, %5d series, page of %3d KB, %2d KB compressed", p.name, 100*p.share, p.resident, seriesOf(page), len(page)>>10, zipped[i]>>10)
+		t.Logf("%s: %4.2f %% of a core, %4.1f MB resident, %5d series, page of %3d KB, %2d KB compressed", p.name, 100*p.share, p.resident, len(samples(t, page)), len(page)>>10, zipped[i]>>10)
 	}
 	f.report(t)
 	if minutes >= sizingMinutes {
@@ -229,29 +228,9 @@ func (f *sizedFleet) report(t *testing.T) {
 	series, appended := f.self(t, "prometheus_tsdb_head_series"), f.self(t, "prometheus_tsdb_head_samples_appended_total")
 	rate := (appended - f.appended) / time.Since(f.server.start).Seconds()
 	resident := f.server.memory(t)
-	var wal int64
-	if err := filepath.WalkDir(filepath.Join(f.dir, "prometheus", "wal"), func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		wal += info.Size()
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	wal := f.self(t, "prometheus_tsdb_wal_storage_size_bytes")
 	t.Logf("server: %.0f MB idle, %.0f MB with %.0f series: %.0f MB for each 100,000; %.0f samples a second take %.1f %% of a core; log of %.2f bytes a sample", f.idle, resident, series,
-		(resident-f.idle)*1e5/series, rate, 100*f.server.share, float64(wal)/appended)
-}
-
-// seriesOf counts the series of a page.
-func seriesOf(page []byte) (n int) {
-	for line := range bytes.Lines(page) {
-		if line[0] != '#' && line[0] != '\n' {
-			n++
-		}
-	}
-	return n
+		(resident-f.idle)*1e5/series, rate, 100*f.server.share, wal/appended)
 }
 
 func pageOf(t *testing.T, url string) []byte {
