@@ -5,10 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -26,20 +24,11 @@ type Summary struct {
 
 // SchemaVersion is the version of the schema that this program writes, and the highest that it can read.
 func SchemaVersion() int64 {
-	files, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	version, err := lastMigration(migrationFiles, "migrations/*.sql")
 	if err != nil {
-		panic(err) // the pattern is wrong
+		panic(err) // one of our own has no number
 	}
-	var highest int64
-	for _, path := range files {
-		number, _, _ := strings.Cut(strings.TrimPrefix(path, "migrations/"), "_")
-		n, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			panic(fmt.Sprintf("store: migration %s has no number", path))
-		}
-		highest = max(highest, n)
-	}
-	return highest
+	return version
 }
 
 // Size returns the bytes that a copy of the database takes at most.

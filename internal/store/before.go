@@ -43,7 +43,11 @@ type before struct {
 
 // schema returns the version of the schema that this program writes.
 func (s *Store) schema() (version int64, err error) {
-	names, err := fs.Glob(s.migrations, "*.sql")
+	return lastMigration(s.migrations, "*.sql")
+}
+
+func lastMigration(files fs.FS, pattern string) (version int64, err error) {
+	names, err := fs.Glob(files, pattern)
 	for _, name := range names {
 		n, nerr := goose.NumericComponent(name)
 		version, err = max(version, n), errors.Join(err, nerr)
