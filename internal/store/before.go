@@ -110,7 +110,7 @@ func (s *Store) befores() (list []before) {
 func (s *Store) copyBefore(ctx context.Context, have, want int64) error {
 	size, dir := uint64(max(s.Size(), 0)), filepath.Dir(s.path)
 	if free, known := s.freeSpace(dir); known && free < 2*size+spareSpace {
-		return fmt.Errorf("database %s is not brought from schema version %d to %d: %w: the disk has %d MiB free, and the copy for the way back and the change need %d MiB. Free space on that disk and start again; nothing was changed",
+		return fmt.Errorf("database %s is not brought from schema version %d to %d: %w: the disk has %d MiB free, and the copy of the database and the change of its schema need %d MiB. Free space on that disk and start again; nothing was changed",
 			s.path, have, want, fleet.ErrNoSpace, free>>20, (2*size+spareSpace)>>20)
 	}
 	name := fmt.Sprintf("%s%d-schema-%d", beforePrefix, want, have)
@@ -122,7 +122,7 @@ func (s *Store) copyBefore(ctx context.Context, have, want int64) error {
 		_ = os.Remove(partial)
 		return s.explain("copy, before the schema changes,", err)
 	}
-	s.log.InfoContext(ctx, "copied the database before its schema changes: the stackscope of before refuses the new schema, and can be started again on this copy", "copy", filepath.Join(dir, name), "from", have, "to", want)
+	s.log.InfoContext(ctx, "copied the database before its schema changes: the previous version of stackscope refuses the new schema, and can be started again with this copy", "copy", filepath.Join(dir, name), "from", have, "to", want)
 	for i, b := range s.befores() {
 		if i < keepBefore || b.name == name {
 			continue

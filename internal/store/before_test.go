@@ -258,7 +258,7 @@ func TestNoRoomForTheCopy(t *testing.T) {
 	was := contents(t, dir)["stackscope.db"]
 	upgraded := store.Options{Dir: dir}.WithMigrations(newer(t, 1))
 	_, err := store.Open(t.Context(), upgraded.WithFreeSpace(8<<20))
-	if !errors.Is(err, fleet.ErrNoSpace) || !strings.Contains(err.Error(), "the disk has 8 MiB free, and the copy for the way back and the change need ") {
+	if !errors.Is(err, fleet.ErrNoSpace) || !strings.Contains(err.Error(), "the disk has 8 MiB free, and the copy of the database and the change of its schema need ") {
 		t.Fatalf("got %v", err)
 	}
 	if got := copies(t, dir); len(got) != 0 || contents(t, dir)["stackscope.db"] != was {
