@@ -13,6 +13,9 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
+// copyWait is how long a copy waits for another process that locks the database, in milliseconds.
+const copyWait = "5000"
+
 // Summary counts what is in a database.
 type Summary struct {
 	// Schema is the version of the schema.
@@ -67,7 +70,7 @@ func Copy(ctx context.Context, from, to string) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return read(ctx, from, url.Values{"mode": {"rw"}}, func(db *sql.DB) error {
+	return withDatabase(from, url.Values{"mode": {"rw"}, "_busy_timeout": {copyWait}}, func(db *sql.DB) error {
 		_, err := db.ExecContext(ctx, "VACUUM INTO ?", to) // one that others read meanwhile, and write to if it has a log
 		return err
 	})
@@ -76,7 +79,7 @@ func Copy(ctx context.Context, from, to string) (err error) {
 // Examine reads through a database that no program has open, and counts what is in it. The errors are ErrDamaged, ErrLost or that a newer
 // stackscope has written it.
 func Examine(ctx context.Context, path string) (sum Summary, err error) {
-	err = read(ctx, path, url.Values{"mode": {"ro"}, "immutable": {"1"}}, func(db *sql.DB) error {
+	err = withDatabase(path, url.Values{"mode": {"ro"}, "immutable": {"1"}}, func(db *sql.DB) error {
 		var result string
 		if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
 			return err
@@ -119,20 +122,16 @@ func Examine(ctx context.Context, path string) (sum Summary, err error) {
 	return sum, err
 }
 
-// read opens a database for do.
-func read(ctx context.Context, path string, q url.Values, do func(*sql.DB) error) (err error) {
-	q.Set("_busy_timeout", "5000")
+// withDatabase opens a database with SQLite's parameters q, beside the one connection of a Store, for as long as do takes.
+func withDatabase(path string, q url.Values, do func(*sql.DB) error) (err error) {
 	q.Set("_error_rc", "1")
 	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}
 	connector, err := sqlite.NewConnector(u.String())
 	if err != nil {
-		return err
+		return fmt.Errorf("open database %s: %w", path, err)
 	}
 	db := sql.OpenDB(connector)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	if err := db.PingContext(ctx); err != nil {
-		return err
-	}
 	return do(db)
 }

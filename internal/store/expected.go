@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"modernc.org/sqlite"
-
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
@@ -140,32 +138,26 @@ func (s *Store) checkFile(ctx context.Context, f *dirState) error {
 	return err
 }
 
-func (s *Store) readAll(ctx context.Context, f *dirState, withLog bool) (err error) {
-	q := url.Values{"mode": {"ro"}, "_busy_timeout": {strconv.FormatInt(s.opts.BusyTimeout.Milliseconds(), 10)}, "_error_rc": {"1"}}
+func (s *Store) readAll(ctx context.Context, f *dirState, withLog bool) error {
+	q := url.Values{"mode": {"ro"}, "_busy_timeout": {strconv.FormatInt(s.opts.BusyTimeout.Milliseconds(), 10)}}
 	if !withLog {
 		q.Set("immutable", "1")
 	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: s.path, RawQuery: q.Encode()}
-	connector, err := sqlite.NewConnector(u.String())
-	if err != nil {
-		return fmt.Errorf("open database %s: %w", s.path, err)
-	}
-	db := sql.OpenDB(connector)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(1)
-	if !f.creating {
-		if err := s.checkTables(ctx, db, f); err != nil {
-			return err
+	return withDatabase(s.path, q, func(db *sql.DB) error {
+		if !f.creating {
+			if err := s.checkTables(ctx, db, f); err != nil {
+				return err
+			}
 		}
-	}
-	var result string
-	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
-		return s.explain("open", err)
-	}
-	if result != "ok" {
-		return s.damaged(errors.New(strings.Join(strings.Fields(result), " ")))
-	}
-	return s.checkSchema(ctx, db)
+		var result string
+		if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result); err != nil {
+			return s.explain("open", err)
+		}
+		if result != "ok" {
+			return s.damaged(errors.New(strings.Join(strings.Fields(result), " ")))
+		}
+		return s.checkSchema(ctx, db)
+	})
 }
 
 // checkTables fails for a database without a table of ours where there was one, and for one of another program.
