@@ -104,7 +104,7 @@ While this file is here, the server expects ` + backup.Database + ` beside it an
 stackscope restore again with --move-aside.
 `
 
-const expectedName = backup.Database + ".expected"
+const expectedName = backup.Database + store.ExpectedSuffix
 
 // expectDatabase makes the server refuse to start until the database, which comes last, is in place.
 func (t *target) expectDatabase() error {

@@ -178,7 +178,7 @@ type area struct {
 // lock keeps servers, and workers whose files are in the backup, from using the directory.
 func (t *target) lock() error {
 	for _, l := range []struct{ folder, name, who string }{
-		{"", "stackscope.lock", "server"}, {"", "worker.lock", "worker"}, {"worker", "worker.lock", "worker"},
+		{"", store.LockName, "server"}, {"", "worker.lock", "worker"}, {"worker", "worker.lock", "worker"},
 	} {
 		dir := filepath.Join(t.dir, l.folder)
 		if _, err := os.Stat(filepath.Join(dir, l.name)); l.who != "server" && err != nil {

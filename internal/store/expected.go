@@ -21,9 +21,9 @@ const (
 	// What SQLite keeps beside the database while it is open.
 	logSuffix   = "-wal"
 	indexSuffix = "-shm"
-	// expectedSuffix is of the file that says that there is a database, so that one that is lost is not taken for one that was
+	// ExpectedSuffix ends the name of the file that says that there is a database, so that one that is lost is not taken for one that was
 	// never made.
-	expectedSuffix = ".expected"
+	ExpectedSuffix = ".expected"
 )
 
 // being begins the file while the database is being made: a process may die in between.
@@ -49,9 +49,9 @@ type dirState struct {
 
 // inspect looks at the data directory before anything is changed there, and fails when a database was here that is lost.
 func (s *Store) inspect() (f dirState, err error) {
-	mark, err := os.ReadFile(s.path + expectedSuffix)
+	mark, err := os.ReadFile(s.path + ExpectedSuffix)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return f, fmt.Errorf("%s cannot be read (%w): change its owner or choose another directory with --data-dir", s.path+expectedSuffix, durable.Cause(err))
+		return f, fmt.Errorf("%s cannot be read (%w): change its owner or choose another directory with --data-dir", s.path+ExpectedSuffix, durable.Cause(err))
 	}
 	f.creating = err == nil && strings.HasPrefix(string(mark), creatingPrefix)
 	f.expected = err == nil && !f.creating
@@ -113,7 +113,7 @@ func (s *Store) remedy() string {
 	if old := s.filesBeside("", logSuffix, indexSuffix); len(old) > 0 {
 		restore = "Move away " + names(old) + ", then put a backup in its place"
 	}
-	return restore + "; or, to begin with an empty inventory, move away " + names(s.filesBeside("", logSuffix, indexSuffix, expectedSuffix)) +
+	return restore + "; or, to begin with an empty inventory, move away " + names(s.filesBeside("", logSuffix, indexSuffix, ExpectedSuffix)) +
 		": workers then register again and get new ids, a metrics mapping of your own must be posted again, and the tokens stay. Either way revoked workers may join again: look at stackscope worker list"
 }
 
@@ -205,7 +205,7 @@ func (s *Store) markExpected() {
 }
 
 func (s *Store) writeExpectedFile(text string) error {
-	return durable.WriteFile(s.path+expectedSuffix, []byte(text), 0o600)
+	return durable.WriteFile(s.path+ExpectedSuffix, []byte(text), 0o600)
 }
 
 // unmark takes back that a database is being made when there is none in the end: the next start would take less care.
@@ -213,5 +213,5 @@ func (s *Store) removeExpectedFile(f *dirState) error {
 	if _, err := os.Stat(s.path); !f.absent || err == nil {
 		return nil
 	}
-	return os.Remove(s.path + expectedSuffix)
+	return os.Remove(s.path + ExpectedSuffix)
 }

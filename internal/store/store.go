@@ -32,8 +32,8 @@ import (
 // FileName is the database's name in the data directory.
 const FileName = "stackscope.db"
 
-// lockName is the file whose lock makes a server the only one on its data directory.
-const lockName = "stackscope.lock"
+// LockName is the file whose lock makes a server the only one on its data directory.
+const LockName = "stackscope.lock"
 
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -101,7 +101,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 			return nil, fmt.Errorf("migrations: %w", err)
 		}
 	}
-	if s.lock, err = dirlock.Take(dir, lockName, "server"); err != nil {
+	if s.lock, err = dirlock.Take(dir, LockName, "server"); err != nil {
 		return nil, err
 	}
 	defer func() {
