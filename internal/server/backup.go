@@ -77,7 +77,7 @@ func (s *Server) makeBackup(ctx context.Context, samples bool) (_ *backup.Archiv
 		return nil, remove, err
 	}
 	// The database comes before the samples: what it knows of has samples, then, and not the other way round.
-	database := filepath.Join(dir, "stackscope.db")
+	database := filepath.Join(dir, backup.Database)
 	if err := s.store.Copy(ctx, database); err != nil {
 		return nil, remove, err
 	}
@@ -134,7 +134,7 @@ func explainSnapshot(err error) error {
 }
 
 func (s *Server) grafanaDatabase() string {
-	return filepath.Join(s.opts.DataDir, "grafana", "grafana.db")
+	return filepath.Join(s.opts.DataDir, filepath.FromSlash(backup.GrafanaDatabase))
 }
 
 // roomForBackup fails if a disk has no room for what a backup needs while it is made.
