@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/base/logging"
 )
 
@@ -151,17 +152,13 @@ func (m *Manager) ask(ctx context.Context, p Program, every time.Duration) error
 func (m *Manager) send(message, status string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	status = strings.Map(func(r rune) rune {
+	status = clip.End(strings.Map(func(r rune) rune {
 		if r < ' ' { // a line break would begin another assignment
 			return ' '
 		}
 		return r
-	}, status)
-	if len(status) > maxStatus {
-		status = strings.ToValidUTF8(status[:maxStatus], "") + "..."
-	}
-	changed := status != m.status
-	if changed {
+	}, status), maxStatus)
+	if status != m.status {
 		message += "\nSTATUS=" + status
 	}
 	if err := m.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
