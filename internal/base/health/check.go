@@ -46,10 +46,10 @@ func (p *Process) Ask(ctx context.Context, places []Place) []Answer {
 	for i, place := range places {
 		go func() {
 			defer func() { done <- i }()
-			answers[i] = Answer{Place: place, Err: ErrNobodyListens}
 			if place.Port == 0 && (p.PID == 1 || p.parent == 1) {
 				place.Port = place.Usual
 			}
+			answers[i] = Answer{Place: place, Err: ErrNobodyListens}
 			if place.Port != 0 {
 				address := net.JoinHostPort(reached(place.Host), strconv.Itoa(place.Port))
 				answers[i].URL, answers[i].Err = ask(ctx, place.Scheme, place.Scheme == Either, address)
@@ -73,11 +73,9 @@ func (p *Process) search(ctx context.Context, answers []Answer) {
 	if err != nil {
 		return // what was found stays
 	}
-	for _, a := range answers { // sockets that are known
-		if _, port, err := net.SplitHostPort(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSuffix(a.URL, Path), "https://"), "http://")); err == nil && !lost(a) {
-			listeners = slices.DeleteFunc(listeners, func(l netip.AddrPort) bool { return strconv.Itoa(int(l.Port())) == port })
-		}
-	}
+	listeners = slices.DeleteFunc(listeners, func(l netip.AddrPort) bool { // sockets that are known
+		return slices.ContainsFunc(answers, func(a Answer) bool { return !lost(a) && a.Place.Port == int(l.Port()) })
+	})
 	// First the sockets that look like the place's own, so that two places are not taken for each other.
 	for _, alike := range []bool{true, false} {
 		for i := range answers {
