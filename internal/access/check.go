@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
 // Check tries everything and returns what is missing.
@@ -42,7 +44,7 @@ func (c *Checker) Check() (list []Missing) {
 	}
 	root := m.foreignRoot(own)
 	if o.Daemon != nil {
-		add(ContainerRuntime, c.daemon(&m, own || root != ""))
+		add(ContainerRuntime, c.daemon(own || root != ""))
 	}
 	for _, g := range unread {
 		k := GPUDriver
@@ -56,30 +58,30 @@ func (c *Checker) Check() (list []Missing) {
 		add(k, g.seen)
 	}
 	add(HostRoot, root)
-	add(NetworkNamespace, c.network(&m, own))
+	add(NetworkNamespace, c.network(own))
 	slices.SortStableFunc(list, func(a, b Missing) int { return slices.Index(Kinds, a.Kind) - slices.Index(Kinds, b.Kind) })
 	return list
 }
 
 // daemon says why containers cannot be asked for; empty: they can, or there is no daemon. In a container, the daemon that started it is on
 // the machine.
-func (c *Checker) daemon(m *machine, contained bool) string {
+func (c *Checker) daemon(contained bool) string {
 	address, _, err := c.opts.Daemon()
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return address + ": permission denied"
-	case errors.Is(err, fs.ErrNotExist) && contained && (m.exists("/.dockerenv") || m.exists("/run/.containerenv")):
+	case errors.Is(err, fs.ErrNotExist) && contained && (exists("/.dockerenv") || exists("/run/.containerenv")):
 		return address + " is not in the worker's container"
 	}
 	return ""
 }
 
 // network says that the worker is in another network namespace than the machine; empty: it is not.
-func (c *Checker) network(m *machine, ownPIDs bool) string {
+func (c *Checker) network(ownPIDs bool) string {
 	switch {
 	case c.opts.InHostNetwork != nil && !c.opts.InHostNetwork():
 		return "process 1 is in another network namespace"
-	case ownPIDs && m.onlyPairedDevices():
+	case ownPIDs && onlyPairedDevices():
 		return "all its network devices are a container's"
 	}
 	return ""
@@ -115,26 +117,26 @@ func (m *machine) path(elem ...string) string {
 }
 
 // exists reports whether a path of the worker's own file system exists.
-func (*machine) exists(path string) bool {
+func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
 
 // text returns a short file without blanks around it; empty: it cannot be read.
-func (m *machine) text(elem ...string) string {
-	text, err := os.ReadFile(m.path(elem...))
+func (m *machine) text(elem ...string) string { return text(m.path(elem...)) }
+
+// text is the same for a path of the worker's own file system.
+func text(path string) string {
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(text))
+	return strings.TrimSpace(string(content))
 }
 
 // denied reports whether an error means that something is there and may not be read.
 func denied(err error) bool { return errors.Is(err, fs.ErrPermission) }
 
 func failed(what string, err error) string {
-	if inner, ok := errors.AsType[*fs.PathError](err); ok {
-		err = inner.Err
-	}
-	return fmt.Sprintf("%s: %v", what, err)
+	return fmt.Sprintf("%s: %v", what, durable.Cause(err))
 }

@@ -43,7 +43,7 @@ func mountAt(table, place string) (device, kind string) {
 
 // onlyPairedDevices reports whether each network device but loopback is one end of a pair whose other end is in another network
 // namespace, or there is none.
-func (m *machine) onlyPairedDevices() bool {
+func onlyPairedDevices() bool {
 	const net = "/sys/class/net"
 	names, err := os.ReadDir(net)
 	if err != nil {
@@ -51,15 +51,10 @@ func (m *machine) onlyPairedDevices() bool {
 	}
 	for _, e := range names {
 		device := filepath.Join(net, e.Name())
-		own, link := read(device+"/ifindex"), read(device+"/iflink")
-		if e.Name() != "lo" && (own == "" || own == link || m.exists(device+"/device")) {
+		own, link := text(device+"/ifindex"), text(device+"/iflink")
+		if e.Name() != "lo" && (own == "" || own == link || exists(device+"/device")) {
 			return false
 		}
 	}
 	return true
-}
-
-func read(path string) string {
-	text, _ := os.ReadFile(path)
-	return strings.TrimSpace(string(text))
 }
