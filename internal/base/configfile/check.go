@@ -34,9 +34,6 @@ func (f *File) Line(key string) int {
 	return 0
 }
 
-// Faults returns what is wrong in the file for a program's flags, whichever commands have them, in the order of its lines.
-func (f *File) Faults(app *kong.Application) []Fault { return f.faults(app) }
-
 // Misused returns the keys that no flag of a command has, although one of another command has. The command ignores them.
 func (f *File) Misused(node *kong.Node) (keys []string) {
 	settings := Settings(node)

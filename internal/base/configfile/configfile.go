@@ -129,11 +129,11 @@ func parse(path string, data []byte) ([]entry, error) {
 	entries := make([]entry, 0, len(root.Content)/2)
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		k, v := root.Content[i], root.Content[i+1]
+		first := 0
 		if j := slices.IndexFunc(entries, func(e entry) bool { return e.key == k.Value }); j >= 0 {
-			entries = append(entries, entry{k.Value, k.Line, follow(v), entries[j].line})
-			continue
+			first = entries[j].line
 		}
-		entries = append(entries, entry{k.Value, k.Line, follow(v), 0})
+		entries = append(entries, entry{k.Value, k.Line, follow(v), first})
 	}
 	return entries, nil
 }
@@ -159,7 +159,7 @@ func (f *File) Validate(app *kong.Application) error { return f.check(app) }
 
 func (f *File) check(app *kong.Application) error {
 	var faults []string
-	for _, fault := range f.faults(app) {
+	for _, fault := range f.Faults(app) {
 		faults = append(faults, fmt.Sprintf("config file %s:%d: %s", f.path, fault.Line, fault.Text))
 	}
 	if len(faults) > maxFaults {
@@ -171,7 +171,8 @@ func (f *File) check(app *kong.Application) error {
 	return nil
 }
 
-func (f *File) faults(app *kong.Application) (faults []Fault) {
+// Faults returns what is wrong in the file for a program's flags, whichever commands have them, in the order of its lines.
+func (f *File) Faults(app *kong.Application) (faults []Fault) {
 	flags := map[string]*kong.Flag{}
 	collect(app.Node, flags)
 	useful := map[string]*kong.Flag{}
