@@ -3,7 +3,6 @@
 package manpage
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -62,12 +61,18 @@ func spoken(n *kong.Node) string {
 	return spoken(n.Parent) + " " + n.Name
 }
 
-func begin(n *kong.Node, r Release, summary string) *page {
+// open begins a page of a section of the manual.
+func open(name, section string, r Release) *page {
 	p := &page{}
 	p.WriteString(".\\\" Generated from the command line.\n")
-	p.macro("TH", escaped.Replace(strings.ToUpper(name(n))), "1", r.Date, escaped.Replace("stackscope "+r.Version), "stackscope")
+	p.macro("TH", escaped.Replace(strings.ToUpper(name)), section, r.Date, escaped.Replace("stackscope "+r.Version), "stackscope")
 	p.WriteString(".nh\n.ad l\n")
 	p.section("Name")
+	return p
+}
+
+func begin(n *kong.Node, r Release, summary string) *page {
+	p := open(name(n), "1", r)
 	p.text(name(n) + " - " + short(summary))
 	return p
 }
@@ -198,7 +203,7 @@ func (p *page) options(n *kong.Node, flags []*kong.Flag, title string) {
 		}
 		for _, f := range flags {
 			if group(f) == g {
-				p.entry(flagTerm(f), flagTexts(f)...)
+				p.entry(flagTerm(f), flagTexts(f, f.Help)...)
 			}
 		}
 	}
@@ -219,16 +224,21 @@ func flagTerm(f *kong.Flag) string {
 	if f.IsBool() {
 		return term
 	}
-	holder := f.PlaceHolder
-	if holder == "" {
-		holder = strings.ToUpper(f.Name[strings.LastIndex(f.Name, "-")+1:])
-	}
-	return term + "=" + italic(holder)
+	return term + "=" + italic(placeHolder(f))
 }
 
-func flagTexts(f *kong.Flag) []string {
-	texts := []string{f.Help}
-	if f.HasDefault && f.Default != "" && !strings.Contains(f.Help, "Default:") {
+// placeHolder stands for a flag's value.
+func placeHolder(f *kong.Flag) string {
+	if f.PlaceHolder != "" {
+		return f.PlaceHolder
+	}
+	return strings.ToUpper(f.Name[strings.LastIndex(f.Name, "-")+1:])
+}
+
+// flagTexts are a flag's help, with its default, and its environment variables.
+func flagTexts(f *kong.Flag, help string) []string {
+	texts := []string{help}
+	if f.HasDefault && f.Default != "" && !strings.Contains(help, "Default:") {
 		texts[0] += " Default: " + f.Default + "."
 	}
 	if len(f.Envs) > 0 {
@@ -242,7 +252,7 @@ func (p *page) end(n *kong.Node, also []string) {
 	p.text("0: it succeeded, or was asked to end. 1: it failed, and a line on standard error says why. Other values are named where a command has them.")
 	if len(leaves(n)) == 0 && slices.ContainsFunc(n.Flags, configfile.Names) {
 		p.section("Files")
-		p.entry(italic("/etc/stackscope"), "The configuration files of packages, for --config-file. See "+"stackscope.yaml(5).")
+		p.entry(italic("/etc/stackscope"), "The configuration files of packages, for --config-file. See stackscope.yaml(5).")
 	}
 	p.section("See also")
 	for i, ref := range also {
@@ -263,11 +273,7 @@ type Settings struct {
 
 // ConfigFile returns the page about configuration files, stackscope.yaml(5), with the settings of commands.
 func ConfigFile(r Release, commands []Settings) Page {
-	p := &page{}
-	p.WriteString(".\\\" Generated from the command line.\n")
-	p.macro("TH", "STACKSCOPE.YAML", "5", r.Date, escaped.Replace("stackscope "+r.Version), "stackscope")
-	p.WriteString(".nh\n.ad l\n")
-	p.section("Name")
+	p := open("stackscope.yaml", "5", r)
 	p.line(`stackscope.yaml \- configuration files of stackscope and stackscope\-worker`)
 	p.section("Synopsis")
 	p.line(italic("/etc/stackscope/server.yaml"))
@@ -279,15 +285,7 @@ func ConfigFile(r Release, commands []Settings) Page {
 		p.section(c.Title)
 		settings := configfile.Settings(c.Node)
 		for _, f := range settings {
-			text := configfile.FileHelp(f, settings)
-			if f.HasDefault && f.Default != "" && !strings.Contains(text, "Default:") {
-				text += " Default: " + f.Default + "."
-			}
-			texts := []string{text}
-			if len(f.Envs) > 0 {
-				texts = append(texts, "Environment: "+strings.Join(f.Envs, ", "))
-			}
-			p.entry(bold(configfile.Key(f))+": "+italic(kind(f)), texts...)
+			p.entry(bold(configfile.Key(f))+": "+italic(kind(f)), flagTexts(f, configfile.FileHelp(f, settings))...)
 		}
 	}
 	p.section("See also")
@@ -307,10 +305,8 @@ func kind(f *kong.Flag) string {
 		return "true or false"
 	case f.Enum != "":
 		return strings.Join(f.EnumSlice(), "|")
-	case f.PlaceHolder != "":
-		return f.PlaceHolder
 	}
-	return fmt.Sprint(strings.ToUpper(f.Name[strings.LastIndex(f.Name, "-")+1:]))
+	return placeHolder(f)
 }
 
 const fileFormat = `A configuration file has the settings of a long-running command: stackscope server, stackscope start, stackscope worker or stackscope-worker. The command reads the file that --config-file or the variable GPUSTACK_CONFIG_FILE names. It does not look for one by itself; the units of the packages name those in /etc/stackscope.
