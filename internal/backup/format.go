@@ -121,14 +121,6 @@ type File struct {
 	Size int64  `json:"size"`
 }
 
-// Bytes returns the size of the members together.
-func (m *Manifest) Bytes() (sum int64) {
-	for _, f := range m.Files {
-		sum += f.Size
-	}
-	return sum
-}
-
 // Has reports whether there is a member of that name.
 func (m *Manifest) Has(name string) bool {
 	return slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == name })
