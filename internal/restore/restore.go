@@ -271,7 +271,7 @@ func (t *target) openArea(folder string, owner int) (*os.Root, error) {
 	return root, nil
 }
 
-// close removes what is left of the unpacked files, and gives the directory free.
+// close removes what is left of the unpacked files, and unlocks the directory.
 func (t *target) close() error {
 	var errs []error
 	for _, folder := range []string{"grafana", "prometheus", ""} {
