@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/pidnamespace"
 )
 
 // Check tries everything and returns what is missing.
@@ -22,7 +23,7 @@ func (c *Checker) Check() (list []Missing) {
 	}
 	m := machine{root: o.Root}
 	gpus, unread := c.gpus(&m)
-	own := m.ownPIDs()
+	own := pidnamespace.Own(o.Root)
 	if o.Processes {
 		if !own {
 			add(HiddenProcesses, m.hiddenProcesses())

@@ -9,9 +9,6 @@ import (
 	"strconv"
 )
 
-// firstPIDNamespace is how the kernel names the machine's own process numbers (PROC_PID_INIT_INO in linux/proc_ns.h).
-const firstPIDNamespace = "pid:[4026531836]"
-
 // Bounds of a check of the processes.
 const (
 	maxListed = 65536
@@ -19,12 +16,6 @@ const (
 	maxUsers  = 16
 	maxTries  = 4 // processes of each user
 )
-
-// ownPIDs reports whether the worker sees processes under numbers of its own. Where that cannot be read, it does not.
-func (m *machine) ownPIDs() bool {
-	namespace, err := os.Readlink(m.path("proc/self/ns/pid"))
-	return err == nil && namespace != firstPIDNamespace
-}
 
 // seesKernelThreads reports whether the processes are the machine's: a container's do not include the kernel's threads.
 func (m *machine) seesKernelThreads() bool { return m.text("proc/2/comm") == "kthreadd" }

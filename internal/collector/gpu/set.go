@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackscope/stackscope/internal/base/lifecycle"
 	"github.com/stackscope/stackscope/internal/base/logging"
+	"github.com/stackscope/stackscope/internal/base/pidnamespace"
 )
 
 const (
@@ -68,7 +69,8 @@ func New(o Options) (*Set, error) {
 	}
 	logger := o.Logger.With(logging.KeyComponent, "gpu")
 	s := &Set{registry: newRegistry(logger), expected: o.Expected, root: o.Root, onReading: o.OnReading, logger: logger}
-	s.ownPIDs = !sharesPIDs(o.Root)
+	// Drivers then list processes by the machine's numbers, by the namespace's or not at all, so that none of them can be told.
+	s.ownPIDs = pidnamespace.Own(o.Root)
 	vendors := map[string]bool{}
 	for _, b := range o.Backends {
 		switch {
