@@ -28,22 +28,19 @@ func (c *Client) Backup(ctx context.Context, samples bool, read func(archive io.
 	r := request{op: "back up", method: http.MethodPost, path: "/v2/backup", query: url.Values{"samples": {strconv.FormatBool(samples)}}, auth: authAdmin}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	resp, done, err := c.openFile(ctx, r, backupPrepared, "application/x-tar", "backup")
-	if err != nil {
+	return c.readFile(ctx, r, backupPrepared, "application/x-tar", "backup", func(resp *http.Response) error {
+		pause := time.AfterFunc(backupPause, func() { cancel(fmt.Errorf("it sent nothing for %s", backupPause)) })
+		defer pause.Stop()
+		body := &backupBody{resp.Body, pause, nil}
+		err := read(body, max(0, resp.ContentLength))
+		switch {
+		case body.err != nil && ctx.Err() == nil:
+			return &Error{Op: r.op, URL: c.URL(), Detail: fmt.Sprintf("%v (%v)", ErrNotWhole, body.err), Err: ErrNotWhole}
+		case body.err != nil:
+			return c.transportError(ctx, r, body.err)
+		}
 		return err
-	}
-	defer done()
-	pause := time.AfterFunc(backupPause, func() { cancel(fmt.Errorf("it sent nothing for %s", backupPause)) })
-	defer pause.Stop()
-	body := &backupBody{resp.Body, pause, nil}
-	err = read(body, max(0, resp.ContentLength))
-	switch {
-	case body.err != nil && ctx.Err() == nil:
-		return &Error{Op: r.op, URL: c.URL(), Detail: fmt.Sprintf("%v (%v)", ErrNotWhole, body.err), Err: ErrNotWhole}
-	case body.err != nil:
-		return c.transportError(ctx, r, body.err)
-	}
-	return err
+	})
 }
 
 // backupBody keeps the error of the connection, and bounds the wait for each piece.

@@ -260,36 +260,31 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 	return v, nil
 }
 
-// openFile sends r and returns the answer, a file of a media type for which the server may take as long as patience, and what ends it. what
-// names the file.
-func (c *Client) openFile(ctx context.Context, r request, patience time.Duration, mediaType, what string) (_ *http.Response, done func(), err error) {
+// readFile sends r and gives the answer to read: a file of a media type for which the server may take as long as patience. what names the
+// file.
+func (c *Client) readFile(ctx context.Context, r request, patience time.Duration, mediaType, what string, read func(*http.Response) error) error {
 	req, err := c.newRequest(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	hc, idle := c.patient(patience)
+	defer idle()
 	resp, err := hc.Do(req)
 	if err != nil {
-		idle()
-		return nil, nil, c.transportError(ctx, r, err)
+		return c.transportError(ctx, r, err)
 	}
-	done = func() {
-		_ = resp.Body.Close()
-		idle()
-	}
+	defer func() { _ = resp.Body.Close() }()
 	switch t := resp.Header.Get("Content-Type"); {
 	case resp.StatusCode != http.StatusOK:
 		err = c.answerError(r, resp)
 		if e, ok := errors.AsType[*Error](err); ok {
-			err = olderWithout(e, what)
+			return olderWithout(e, what)
 		}
+		return err
 	case t != mediaType:
-		err = c.notOurs(r, resp, fmt.Sprintf("its answer is %q and no %s", clean(t, maxForeign), what))
-	default:
-		return resp, done, nil
+		return c.notOurs(r, resp, fmt.Sprintf("its answer is %q and no %s", clean(t, maxForeign), what))
 	}
-	done()
-	return nil, nil, err
+	return read(resp)
 }
 
 // patient returns a client whose transport waits for an answer for as long as timeout and keeps none, and what ends it.

@@ -66,17 +66,14 @@ func (c *Client) DoctorBundle(ctx context.Context, w io.Writer) error {
 	r := request{op: "make a bundle", method: http.MethodGet, path: "/v2/doctor/bundle", auth: authAdmin}
 	ctx, cancel := context.WithTimeoutCause(ctx, bundleTime, fmt.Errorf("no whole answer within %s", bundleTime))
 	defer cancel()
-	resp, done, err := c.openFile(ctx, r, bundleTime, "application/gzip", "bundle")
-	if err != nil {
-		return err
-	}
-	defer done()
-	n, err := io.Copy(w, io.LimitReader(resp.Body, maxBundleBytes+1))
-	switch {
-	case n > maxBundleBytes:
-		return c.notOurs(r, resp, fmt.Sprintf("its answer is larger than %d MiB", maxBundleBytes>>20))
-	case err != nil:
-		return c.transportError(ctx, r, err)
-	}
-	return nil
+	return c.readFile(ctx, r, bundleTime, "application/gzip", "bundle", func(resp *http.Response) error {
+		n, err := io.Copy(w, io.LimitReader(resp.Body, maxBundleBytes+1))
+		switch {
+		case n > maxBundleBytes:
+			return c.notOurs(r, resp, fmt.Sprintf("its answer is larger than %d MiB", maxBundleBytes>>20))
+		case err != nil:
+			return c.transportError(ctx, r, err)
+		}
+		return nil
+	})
 }
