@@ -76,7 +76,7 @@ clone-test: ## run make test in a new clone of the last commit
 	  env -u STACKSCOPE_RECORDED_PAGES $(MAKE) --no-print-directory -C "$$dir/stackscope" test
 
 e2e: build console-test ## run the end-to-end tests: the built programs, a separate Prometheus, the commands of the documents, the console in Chromium
-	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(TEST) -count=1 -timeout 15m ./tests/e2e/... ./tests/docs/... ./tests/console/...
+	STACKSCOPE_E2E=1 STACKSCOPE_BIN="$(CURDIR)/bin" $(TEST) -count=1 -p 3 -timeout 15m ./tests/e2e/... ./tests/docs/... ./tests/console/...
 
 attack: build ## attack the built programs over loopback (CI uses ATTACK=reduced)
 	STACKSCOPE_ATTACK=$(ATTACK) STACKSCOPE_BIN="$(CURDIR)/bin" $(GO) test -count=1 -timeout 30m -v ./tests/attack/
@@ -87,8 +87,8 @@ package-test: ui ## install, upgrade and remove the deb and rpm packages on a De
 	@echo "installing, upgrading and removing deb and rpm packages (some minutes; the first time it makes a Debian tree)"
 	cd tests/packages && STACKSCOPE_PACKAGE_TEST=1 $(TEST) -count=1 -timeout 20m .
 
-race: ## test packages with goroutines under the race detector (RACE=reduced: without those that take longest)
-	CGO_ENABLED=1 $(TEST) -race -shuffle=on -p 2 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)$(if $(filter reduced,$(RACE)),|$(RACE_LARGE))')
+race: ## test packages with goroutines under the race detector (RACE=reduced: without the packages and tests that take longest)
+	CGO_ENABLED=1 $(TEST) -race $(if $(filter reduced,$(RACE)),-short )-shuffle=on -p 2 $$($(GO) list ./internal/... | grep -vE '$(RACE_NOT)$(if $(filter reduced,$(RACE)),|$(RACE_LARGE))')
 	CGO_ENABLED=1 $(TEST) -race -run '$(RACE_SHARED)' ./internal/translate/
 
 lint: tools ## run golangci-lint, check formatting, go fix and go.mod
@@ -128,7 +128,7 @@ check: lint gen ## run everything that CI runs: lint, generated files, vulnerabi
 	$(MAKE) --no-print-directory attack ATTACK=reduced
 	$(MAKE) --no-print-directory race
 	./hack/fuzz 5s $(FUZZ_HARD)
-	./hack/fuzz 1s $(FUZZ_HARD:%=':!%')
+	$(if $(filter reduced,$(FUZZ)),,./hack/fuzz 1s $(FUZZ_HARD:%=':!%'))
 
 vulncheck: ## list known vulnerabilities in the code that the programs call
 	@./hack/vulncheck
@@ -154,11 +154,11 @@ clean: ## remove built files
 	rm -rf bin dist web/prometheus/static
 
 # Packages without goroutines: pure functions, GPU readers that only one goroutine calls, and simengine, which the demo's tests run concurrently.
-RACE_NOT := /(simengine|catalog|exposition|fleet|translate|pagetemplate|wire|targets|enginepages)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
-# Packages that link Prometheus, or take a minute and more.
-RACE_LARGE := /internal/(prom|server|demo|api|grafana|bundle)($$|/)
+RACE_NOT := /(simengine|catalog|exposition|fleet|translate|pagetemplate|wire|targets|enginepages|mapping)$$|/gpu/(amd|intel|hygon|metax|mthreads|iluvatar|cambricon|thead)$$
+# Packages that link Prometheus or SQLite, which take minutes to compile, or have tests of a minute and more.
+RACE_LARGE := /internal/(prom|server|demo|api|grafana|bundle|store|inventory|restore|backup|access)($$|/)
 # Tests of the state that several Results of internal/translate share. One goroutine alone uses each Result.
 RACE_SHARED := Shared|SeriesLimiter|Users_
-# Packages that read foreign documents and pages are fuzzed for longer.
+# Packages that read foreign documents and pages are fuzzed for longer, and alone with FUZZ=reduced.
 FUZZ_HARD := internal/mapping internal/translate internal/exposition
 BENCH_PACKAGES := ./internal/mapping/ ./internal/translate/ ./internal/exposition/ ./internal/inventory/

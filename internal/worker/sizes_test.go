@@ -21,6 +21,9 @@ const sizingPage = "../../docs/sizing.md"
 
 // TestSizes holds the tables of docs/sizing.md: how many series a worker exports of an engine and of a GPU.
 func TestSizes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a worker for each recorded page")
+	}
 	t.Run("engines", func(t *testing.T) { holdTable(t, "engines", engineSizes(t, ownSources(t))) })
 	t.Run("gpus", func(t *testing.T) { holdTable(t, "gpus", gpuSizes(t)) })
 	t.Run("recorded", func(t *testing.T) {
