@@ -48,15 +48,11 @@ func (c *Checker) Check() (list []Missing) {
 		add(ContainerRuntime, c.daemon(own || root != ""))
 	}
 	for _, g := range unread {
-		k := GPUDriver
-		if g.devices {
-			k = GPUDevices
-		}
-		if at := slices.IndexFunc(list, func(m Missing) bool { return m.Kind == k }); at >= 0 {
-			list[at].Seen += "; " + g.seen
+		if at := slices.IndexFunc(list, func(m Missing) bool { return m.Kind == g.Kind }); at >= 0 {
+			list[at].Seen += "; " + g.Seen
 			continue
 		}
-		add(k, g.seen)
+		add(g.Kind, g.Seen)
 	}
 	add(HostRoot, root)
 	add(NetworkNamespace, c.network(own))
@@ -69,7 +65,7 @@ func (c *Checker) Check() (list []Missing) {
 func (c *Checker) daemon(contained bool) string {
 	address, _, err := c.opts.Daemon()
 	switch {
-	case errors.Is(err, fs.ErrPermission):
+	case denied(err):
 		return address + ": permission denied"
 	case errors.Is(err, fs.ErrNotExist) && contained && (exists("/.dockerenv") || exists("/run/.containerenv")):
 		return address + " is not in the worker's container"
@@ -89,7 +85,7 @@ func (c *Checker) network(ownPIDs bool) string {
 }
 
 // gpus reports whether GPUs are to be read here, and those of them that cannot be read.
-func (c *Checker) gpus(m *machine) (any bool, unread []unreadGPUs) {
+func (c *Checker) gpus(m *machine) (any bool, unread []Missing) {
 	if c.opts.GPUs == nil {
 		return false, nil
 	}
@@ -102,11 +98,11 @@ func (c *Checker) gpus(m *machine) (any bool, unread []unreadGPUs) {
 			continue
 		}
 		// A GPU that was read before is lost, or its driver hangs, unless its files cannot be opened.
-		if why := m.whyUnread(vendor, addresses); why.devices || !slices.Contains(known, vendor.name) {
+		if why := m.whyUnread(vendor, addresses); why.Kind == GPUDevices || !slices.Contains(known, vendor.name) {
 			unread = append(unread, why)
 		}
 	}
-	slices.SortFunc(unread, func(a, b unreadGPUs) int { return strings.Compare(a.seen, b.seen) })
+	slices.SortFunc(unread, func(a, b Missing) int { return strings.Compare(a.Seen, b.Seen) })
 	return len(known)+len(unread) > 0, unread
 }
 

@@ -68,31 +68,25 @@ func isAccelerator(class string) bool {
 	return strings.HasPrefix(class, "0x03") || strings.HasPrefix(class, "0x12") || strings.HasPrefix(class, "0x0b40")
 }
 
-// unreadGPUs are the GPUs of a vendor that the worker does not read.
-type unreadGPUs struct {
-	devices bool // because of their device files
-	seen    string
-}
-
 // whyUnread tells device files that are not there or may not be opened from a library or tool that does not work.
-func (m *machine) whyUnread(v *vendor, addresses []string) unreadGPUs {
+func (m *machine) whyUnread(v *vendor, addresses []string) Missing {
 	what := fmt.Sprintf("%d of %s, none is read", len(addresses), v.name)
 	for _, pattern := range v.devices {
 		files, _ := filepath.Glob("/dev/" + pattern) // the library and the tools look there, whatever the root is
 		if m.root != "/" && len(files) == 0 {
 			files, _ = filepath.Glob(m.path("dev", pattern))
 			if len(files) > 0 {
-				return unreadGPUs{true, what + ": /dev/" + pattern + " is not in the worker's container"}
+				return Missing{GPUDevices, what + ": /dev/" + pattern + " is not in the worker's container"}
 			}
 		}
 		if len(files) == 0 {
-			return unreadGPUs{true, what + ": there is no /dev/" + pattern}
+			return Missing{GPUDevices, what + ": there is no /dev/" + pattern}
 		}
 		for _, file := range files {
 			if err := mayUse(file); denied(err) || errors.Is(err, fs.ErrNotExist) {
-				return unreadGPUs{true, what + ": " + failed(file, err)}
+				return Missing{GPUDevices, what + ": " + failed(file, err)}
 			}
 		}
 	}
-	return unreadGPUs{false, what}
+	return Missing{GPUDriver, what}
 }
