@@ -21,14 +21,16 @@ type Reader struct {
 	source   *bufio.Reader
 	archive  *tar.Reader
 	manifest Manifest
-	sums     map[string]string // lines of SHA256SUMS by name
-	order    []string
+	sums     []sum // of the members that were read
 	next     int
-	sum      hash.Hash // of the current member
+	current  hash.Hash // of the current member
 	left     int64     // of its bytes
 	piece    []byte
 	ended    bool
 }
+
+// sum is a member's line of SHA256SUMS.
+type sum struct{ name, line string }
 
 // NewReader reads the manifest of an archive.
 func NewReader(r io.Reader) (*Reader, error) {
@@ -40,12 +42,9 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if name, _, _ := bytes.Cut(begin, []byte{0}); string(name) != ManifestName {
 		return nil, fmt.Errorf("%w: %s", ErrForeign, looksLike(begin))
 	}
-	b := &Reader{source: source, archive: tar.NewReader(source), sums: map[string]string{}}
-	h, err := b.archive.Next()
+	b := &Reader{source: source, archive: tar.NewReader(source)}
+	h, err := b.header()
 	if err != nil {
-		return nil, damage(err)
-	}
-	if err := plain(h); err != nil {
 		return nil, err
 	}
 	if h.Size > maxManifest {
@@ -94,25 +93,28 @@ func damage(err error) error {
 	return err
 }
 
-// plain returns an error for a member that is no ordinary file with all its bytes in the archive.
-func plain(h *tar.Header) error {
+// header reads the header of the next member, which must be an ordinary file with all its bytes in the archive.
+func (b *Reader) header() (*tar.Header, error) {
+	h, err := b.archive.Next()
+	if err != nil {
+		return nil, damage(err)
+	}
 	if h.Typeflag != tar.TypeReg || h.Linkname != "" {
-		return fmt.Errorf("%w: its member %.80q is no regular file", ErrDamaged, h.Name)
+		return nil, fmt.Errorf("%w: its member %.80q is no regular file", ErrDamaged, h.Name)
 	}
 	for record := range h.PAXRecords {
 		if record != "size" {
-			return fmt.Errorf("%w: its member %.80q has the attribute %.80q, which no backup has", ErrDamaged, h.Name, record)
+			return nil, fmt.Errorf("%w: its member %.80q has the attribute %.80q, which no backup has", ErrDamaged, h.Name, record)
 		}
 	}
-	return nil
+	return h, nil
 }
 
 // Manifest says what is in the archive, if it is whole.
 func (b *Reader) Manifest() *Manifest { return &b.manifest }
 
-func (b *Reader) note(name string, sum [sha256.Size]byte) {
-	b.sums[name] = sumLine(sum, name)
-	b.order = append(b.order, name)
+func (b *Reader) note(name string, digest [sha256.Size]byte) {
+	b.sums = append(b.sums, sum{name, sumLine(digest, name)})
 }
 
 // Next goes on to the next member. It returns io.EOF behind the last one when all digests are right. Errors are ErrCut, ErrDamaged or
@@ -136,17 +138,14 @@ func (b *Reader) Next() (File, error) {
 		return File{}, err
 	}
 	b.next++
-	b.sum, b.left = sha256.New(), f.Size
+	b.current, b.left = sha256.New(), f.Size
 	return f, nil
 }
 
 // expect reads the header of a member that must be f.
 func (b *Reader) expect(f File) error {
-	h, err := b.archive.Next()
+	h, err := b.header()
 	if err != nil {
-		return damage(err)
-	}
-	if err := plain(h); err != nil {
 		return err
 	}
 	if h.Name != f.Name || h.Size != f.Size {
@@ -157,7 +156,7 @@ func (b *Reader) expect(f File) error {
 
 // finish reads what is left of the current member and notes its digest.
 func (b *Reader) finish() error {
-	if b.sum == nil {
+	if b.current == nil {
 		return nil
 	}
 	if b.left > 0 && b.piece == nil {
@@ -168,18 +167,18 @@ func (b *Reader) finish() error {
 			return err
 		}
 	}
-	b.note(b.manifest.Files[b.next-1].Name, [sha256.Size]byte(b.sum.Sum(nil)))
-	b.sum = nil
+	b.note(b.manifest.Files[b.next-1].Name, [sha256.Size]byte(b.current.Sum(nil)))
+	b.current = nil
 	return nil
 }
 
 // Read reads from the current member.
 func (b *Reader) Read(p []byte) (int, error) {
-	if b.sum == nil || b.left == 0 {
+	if b.current == nil || b.left == 0 {
 		return 0, io.EOF
 	}
 	n, err := b.archive.Read(p)
-	b.sum.Write(p[:n])
+	b.current.Write(p[:n])
 	b.left -= int64(n)
 	if err != nil && (b.left > 0 || !errors.Is(err, io.EOF)) {
 		return n, damage(err)
@@ -189,11 +188,8 @@ func (b *Reader) Read(p []byte) (int, error) {
 
 // end reads the digests and what is behind them.
 func (b *Reader) end() error {
-	h, err := b.archive.Next()
+	h, err := b.header()
 	if err != nil {
-		return damage(err)
-	}
-	if err := plain(h); err != nil {
 		return err
 	}
 	if h.Name != SumsName || h.Size > maxSums {
@@ -204,12 +200,12 @@ func (b *Reader) end() error {
 		return damage(err)
 	}
 	lines := strings.SplitAfter(string(text), "\n")
-	for i, name := range b.order {
-		if i >= len(lines) || lines[i] != b.sums[name] {
-			return fmt.Errorf("%w: %s is not what was written: its digest is not the one in %s", ErrDamaged, name, SumsName)
+	for i, s := range b.sums {
+		if i >= len(lines) || lines[i] != s.line {
+			return fmt.Errorf("%w: %s is not what was written: its digest is not the one in %s", ErrDamaged, s.name, SumsName)
 		}
 	}
-	if len(lines) != len(b.order)+1 || lines[len(b.order)] != "" {
+	if len(lines) != len(b.sums)+1 || lines[len(b.sums)] != "" {
 		return fmt.Errorf("%w: %s has lines of other files", ErrDamaged, SumsName)
 	}
 	switch h, err := b.archive.Next(); {
