@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/backup"
@@ -33,8 +34,9 @@ func (t *target) room() error {
 	}
 	for folder, bytes := range need {
 		bytes += spare
-		if free, ok := freespace.Of(t.areas[folder].path); ok && free < uint64(bytes) {
-			return fmt.Errorf("%d MiB are free under %s, and the backup needs %d MiB there; nothing was changed", free>>20, t.areas[folder].path, bytes>>20)
+		at := t.area(folder).path
+		if free, ok := freespace.Of(at); ok && free < uint64(bytes) {
+			return fmt.Errorf("%d MiB are free under %s, and the backup needs %d MiB there; nothing was changed", free>>20, at, bytes>>20)
 		}
 	}
 	return nil
@@ -52,7 +54,7 @@ func (t *target) unpack(ctx context.Context, archive *backup.Reader) error {
 			return err
 		}
 		folder, name := folderOf(f.Name)
-		a := t.areas[folder]
+		a := t.area(folder)
 		inside := filepath.Join(partial, filepath.FromSlash(name))
 		if err := a.root.MkdirAll(filepath.Dir(inside), 0o700); err != nil {
 			return fmt.Errorf("unpack %s: %w", f.Name, durable.Cause(err))
@@ -113,17 +115,13 @@ func (t *target) expectDatabase() error {
 	if err := durable.WriteFile(filepath.Join(t.dir, expectedName), text, fileMode); err != nil {
 		return err
 	}
-	return t.own(t.areas[""], expectedName)
+	return t.own(t.area(""), expectedName)
 }
 
 // moveAside moves what is in the way into a folder of its area.
 func (t *target) moveAside(now time.Time) (aside []string, err error) {
-	for _, folder := range []string{"", "prometheus", "grafana"} {
-		a := t.areas[folder]
-		if a == nil {
-			continue
-		}
-		names, err := t.replaced(folder)
+	for _, a := range t.areas {
+		names, err := t.replaced(a)
 		if err != nil {
 			return aside, err
 		}
@@ -159,11 +157,7 @@ func (t *target) moveAside(now time.Time) (aside []string, err error) {
 
 // place moves what was unpacked into place, the database last.
 func (t *target) place() error {
-	for _, folder := range []string{"grafana", "prometheus", ""} {
-		a := t.areas[folder]
-		if a == nil {
-			continue
-		}
+	for _, a := range slices.Backward(t.areas) {
 		if err := t.settle(a); err != nil {
 			return err
 		}
@@ -172,7 +166,7 @@ func (t *target) place() error {
 			return err
 		}
 		for _, e := range entries {
-			if folder == "" && e.Name() == backup.Database {
+			if a.folder == "" && e.Name() == backup.Database {
 				continue
 			}
 			if err := a.put(e); err != nil {
@@ -183,7 +177,7 @@ func (t *target) place() error {
 			return err
 		}
 	}
-	a := t.areas[""]
+	a := t.area("")
 	if err := a.root.Rename(filepath.Join(partial, backup.Database), backup.Database); err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func Run(ctx context.Context, r io.Reader, o Options) (_ Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
-	t := &target{dir: dir, manifest: m, owner: o.Owner, areas: map[string]*area{}}
+	t := &target{dir: dir, manifest: m, owner: o.Owner}
 	defer func() {
 		err = errors.Join(err, t.close())
 		if err != nil && made {
@@ -144,7 +144,7 @@ func makeDir(dir string) (made bool, err error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, fmt.Errorf("data directory %s cannot be read: %w", dir, durable.Cause(err))
 	}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(dir, directoryMode); err != nil {
 		return false, fmt.Errorf("data directory %s cannot be made: %w", dir, durable.Cause(err))
 	}
 	return true, nil
@@ -164,15 +164,20 @@ type target struct {
 	manifest *backup.Manifest
 	owner    *Owner
 	locks    []*dirlock.Lock
-	areas    map[string]*area // by folder: "", prometheus, grafana
+	areas    []*area // the data directory, then prometheus and grafana where the backup has files of them
 	placing  bool
 }
 
 // area is a folder of the data directory with a folder for what is unpacked: it may be another disk than the one above.
 type area struct {
-	path string
-	root *os.Root
-	made bool
+	folder string // "", prometheus or grafana
+	path   string
+	root   *os.Root
+	made   bool
+}
+
+func (t *target) area(folder string) *area {
+	return t.areas[slices.IndexFunc(t.areas, func(a *area) bool { return a.folder == folder })]
 }
 
 // lock keeps servers, and workers whose files are in the backup, from using the directory.
@@ -230,7 +235,7 @@ func (t *target) open() error {
 		if err != nil {
 			return err
 		}
-		t.areas[folder] = &area{at, root, made}
+		t.areas = append(t.areas, &area{folder, at, root, made})
 		if err := root.RemoveAll(partial); err != nil {
 			return fmt.Errorf("%s cannot be removed: %w", filepath.Join(at, partial), durable.Cause(err))
 		}
@@ -248,8 +253,8 @@ func (t *target) open() error {
 // directory's owner: else this user could make root give them any folder of the machine.
 func (t *target) openArea(folder string, owner int) (*os.Root, error) {
 	at := filepath.Join(t.dir, folder)
-	if above := t.areas[""]; above != nil {
-		if root, err := above.root.OpenRoot(folder); err == nil { // no link, or one that stays inside
+	if folder != "" {
+		if root, err := t.area("").root.OpenRoot(folder); err == nil { // no link, or one that stays inside
 			return root, nil
 		}
 	}
@@ -274,13 +279,9 @@ func (t *target) openArea(folder string, owner int) (*os.Root, error) {
 // close removes what is left of the unpacked files, and unlocks the directory.
 func (t *target) close() error {
 	var errs []error
-	for _, folder := range []string{"grafana", "prometheus", ""} {
-		a := t.areas[folder]
-		if a == nil {
-			continue
-		}
+	for _, a := range slices.Backward(t.areas) {
 		errs = append(errs, a.root.RemoveAll(partial), a.root.Close())
-		if a.made && !t.placing && folder != "" {
+		if a.made && !t.placing && a.folder != "" {
 			_ = os.Remove(a.path) // as before
 		}
 	}
@@ -296,9 +297,9 @@ func databaseFiles(name string) []string {
 }
 
 // replaced are the names in an area that the backup replaces.
-func (t *target) replaced(folder string) ([]string, error) {
-	if folder == "prometheus" {
-		entries, err := fs.ReadDir(t.areas[folder].root.FS(), ".")
+func (t *target) replaced(a *area) ([]string, error) {
+	if a.folder == "prometheus" {
+		entries, err := fs.ReadDir(a.root.FS(), ".")
 		if err != nil {
 			return nil, err
 		}
@@ -315,7 +316,7 @@ func (t *target) replaced(folder string) ([]string, error) {
 	for _, f := range t.manifest.Files {
 		in, rest := folderOf(f.Name)
 		switch {
-		case in != folder:
+		case in != a.folder:
 		case strings.HasSuffix(rest, ".db"):
 			names = append(names, databaseFiles(rest)...)
 		default:
@@ -323,23 +324,20 @@ func (t *target) replaced(folder string) ([]string, error) {
 		}
 	}
 	return slices.DeleteFunc(names, func(name string) bool {
-		_, err := t.areas[folder].root.Lstat(filepath.FromSlash(name))
+		_, err := a.root.Lstat(filepath.FromSlash(name))
 		return err != nil
 	}), nil
 }
 
 // inTheWay lists what the backup replaces in all areas.
 func (t *target) inTheWay() (names []string, err error) {
-	for _, folder := range []string{"", "prometheus", "grafana"} {
-		if t.areas[folder] == nil {
-			continue
-		}
-		found, err := t.replaced(folder)
+	for _, a := range t.areas {
+		found, err := t.replaced(a)
 		if err != nil {
 			return nil, err
 		}
 		for _, name := range found {
-			names = append(names, path.Join(folder, name))
+			names = append(names, path.Join(a.folder, name))
 		}
 	}
 	return names, nil
