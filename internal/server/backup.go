@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/backup"
-	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/durable"
 	"github.com/stackscope/stackscope/internal/base/freespace"
 	"github.com/stackscope/stackscope/internal/base/httpjson"
@@ -63,7 +62,7 @@ func (s *Server) makeBackup(ctx context.Context, samples bool) (_ *backup.Archiv
 			err = errors.Join(err, remove())
 		}
 	}()
-	m := backup.Manifest{Version: buildinfo.Get().Version, CreatedAt: time.Now()}
+	m := backup.Manifest{Version: s.opts.version(), CreatedAt: time.Now()}
 	m.Samples.Reason = s.noSamples(samples)
 	withSamples := m.Samples.Reason == ""
 	if err := s.roomForBackup(withSamples); err != nil {

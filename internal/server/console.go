@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/stackscope/stackscope/internal/base/buildinfo"
 	"github.com/stackscope/stackscope/internal/base/ownaddress"
 	"github.com/stackscope/stackscope/internal/base/paths"
 	"github.com/stackscope/stackscope/internal/base/routes"
@@ -22,7 +21,7 @@ func (s *Server) newConsole() (*console.Console, error) {
 	g := s.opts.Grafana
 	o := console.Options{
 		FrameAncestors: s.opts.ConsoleFrameAncestors,
-		Version:        buildinfo.Get().Version,
+		Version:        s.opts.version(),
 		Prometheus:     s.queried(),
 		ScrapeInterval: s.opts.PrometheusScrapeInterval,
 		Grafana:        s.shownGrafana,
