@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/stackscope/stackscope/internal/backup"
+	"github.com/stackscope/stackscope/internal/base/clip"
 	"github.com/stackscope/stackscope/internal/base/command"
 	"github.com/stackscope/stackscope/internal/base/durable"
+	"github.com/stackscope/stackscope/internal/base/terminal"
 )
 
 type backupCmd struct {
@@ -213,14 +215,14 @@ func describe(m *backup.Manifest, file string, bytes int64) described {
 // printManifest says what is in a backup.
 func printManifest(w io.Writer, m *backup.Manifest) {
 	i := &m.Inventory
-	fmt.Fprintf(w, "made      %s by stackscope %s\n", m.CreatedAt.UTC().Format(time.RFC3339), oneLine(m.Version))
+	fmt.Fprintf(w, "made      %s by stackscope %s\n", m.CreatedAt.UTC().Format(time.RFC3339), foreign(m.Version))
 	fmt.Fprintf(w, "inventory %s, %s, %s; metrics mapping of generation %d\n", count(int(i.Workers), "worker"), count(int(i.Models), "model"), count(int(i.Instances), "instance"), i.Generation)
 	if i.Revoked > 0 {
 		fmt.Fprintf(w, "          %s\n", count(int(i.Revoked), "revoked worker"))
 	}
 	switch s := &m.Samples; {
 	case !s.Included:
-		fmt.Fprintf(w, "samples   none: %s\n", oneLine(s.Reason))
+		fmt.Fprintf(w, "samples   none: %s\n", foreign(s.Reason))
 	case s.From == nil || s.To == nil:
 		fmt.Fprintln(w, "samples   none were stored yet")
 	default:
@@ -237,12 +239,5 @@ func printManifest(w io.Writer, m *backup.Manifest) {
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// oneLine makes a text of a file fit for a terminal.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r > '~' {
-			return '?'
-		}
-		return r
-	}, s[:min(len(s), 200)])
-}
+// foreign makes a text of a file fit for a line of a terminal.
+func foreign(s string) string { return terminal.Printable(clip.Line(s, 200)) }
