@@ -88,10 +88,10 @@ func readStatus(ctx context.Context, cl *client.Client) (s serverStatus, err err
 }
 
 func (s *serverStatus) print(e *command.Env) error {
-	line := fmt.Sprintf("server %s at %s, metrics mapping of generation %d", s.Version, s.url, s.Generation)
-	fmt.Fprintln(e.Stdout, terminal.Clip(line, terminal.Of(e.Stdout, os.Getenv).Width))
-	for _, warning := range versionWarnings(s.Version, s.Workers) {
-		fmt.Fprintln(e.Stdout, terminal.Clip(warning, terminal.Of(e.Stdout, os.Getenv).Width))
+	lines := []string{fmt.Sprintf("server %s at %s, metrics mapping of generation %d", s.Version, s.url, s.Generation)}
+	width := terminal.Of(e.Stdout, os.Getenv).Width
+	for _, line := range append(lines, versionWarnings(s.Version, s.Workers)...) {
+		fmt.Fprintln(e.Stdout, terminal.Clip(line, width))
 	}
 	return printInventory(e, s.Inventory, s.MissingAccess)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,11 +26,7 @@ func versionWarnings(server string, workers []wire.Worker) (lines []string) {
 			names[w.Version] = append(names[w.Version], w.Name)
 		}
 	}
-	versions := make([]string, 0, len(names))
-	for v := range names {
-		versions = append(versions, v)
-	}
-	slices.SortFunc(versions, func(a, b string) int { return cmp.Or(cmp.Compare(len(names[b]), len(names[a])), strings.Compare(a, b)) })
+	versions := slices.SortedFunc(maps.Keys(names), func(a, b string) int { return cmp.Or(cmp.Compare(len(names[b]), len(names[a])), strings.Compare(a, b)) })
 	for i, v := range versions {
 		if i == maxVersionWarnings {
 			return append(lines, fmt.Sprintf("warning: workers have %s more that are too far from the server's; see stackscope worker list", count(len(versions)-i, "version")))
