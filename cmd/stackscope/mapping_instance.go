@@ -21,7 +21,7 @@ func (i *knownInstance) String() string {
 	return fmt.Sprintf("%s (id %d) on %s", i.Name, i.ID, i.worker)
 }
 
-// engine names the runtime and its version.
+// engineName names the runtime and its version.
 func engineName(runtime, version string) string {
 	if runtime == "" {
 		return "unknown runtime"

@@ -14,14 +14,14 @@ type dryRun struct {
 	at   time.Time // the time at which the change happens, in a dry run and when it is made
 }
 
-// undoing notes how to undo what is done next, in a dry run.
+// onUndo notes how to undo what is done next, in a dry run.
 func (i *Inventory) onUndo(undo func()) {
 	if i.dryRun.on {
 		i.dryRun.undo = append(i.dryRun.undo, undo)
 	}
 }
 
-// events is where it is logged that something happens.
+// eventLog is where it is logged that something happens.
 func (i *Inventory) eventLog() *slog.Logger {
 	if i.dryRun.on {
 		return slog.New(slog.DiscardHandler)

@@ -63,7 +63,7 @@ func (i *Inventory) expire(ctx context.Context) (next time.Duration, err error) 
 	return min(i.expireWorkers(), i.expireModels()), nil
 }
 
-// finish stores what memory alone knows.
+// saveAll stores what memory alone knows.
 func (i *Inventory) saveAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
@@ -80,7 +80,7 @@ func (i *Inventory) saveAll(ctx context.Context) error {
 	return nil
 }
 
-// silence makes silent workers not ready and returns how long it takes until the next may be. Heartbeats only put that
+// expireWorkers makes silent workers not ready and returns how long it takes until the next may be. Heartbeats only put that
 // off, and a worker that joins has a whole grace period.
 func (i *Inventory) expireWorkers() (next time.Duration) {
 	next = i.opts.HeartbeatGrace
@@ -108,7 +108,7 @@ func (i *Inventory) expireWorkers() (next time.Duration) {
 	return next
 }
 
-// forget removes models that had no instances for long and returns how long it takes until the next may be.
+// expireModels removes models that had no instances for long and returns how long it takes until the next may be.
 func (i *Inventory) expireModels() (next time.Duration) {
 	next = i.opts.ModelRetention
 	for _, m := range i.modelList {

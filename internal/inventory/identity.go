@@ -26,7 +26,7 @@ type process struct {
 	contestedAt int64    // when another was first refused for its sake, as lastSeen; 0: never
 }
 
-// begin makes the process that registers the worker from now on.
+// beginProcess makes the process that registers the worker from now on.
 func (i *Inventory) beginProcess(w *worker, r fleet.Registration) {
 	next := process{run: r.Run, joined: int64(i.now().Sub(i.epoch))}
 	for _, run := range append([]string{w.run}, w.superseded...) {
@@ -38,13 +38,13 @@ func (i *Inventory) beginProcess(w *worker, r fleet.Registration) {
 	w.LeftAt = time.Time{}
 }
 
-// live reports whether the worker's process is taken to run still.
+// isLive reports whether the worker's process is taken to run still.
 func (i *Inventory) isLive(w *worker) bool {
 	last := max(w.joined, w.lastSeen.Load())
 	return w.LeftAt.IsZero() && last != never && time.Since(i.epoch)-time.Duration(last) < i.liveDuration(w)
 }
 
-// liveFor is how long after its last sign of life the worker counts as live. One that has reported after another was refused for its
+// liveDuration is how long after its last sign of life the worker counts as live. One that has reported after another was refused for its
 // sake was not that other one before: then a failure of its network does not make room for a copy.
 func (i *Inventory) liveDuration(w *worker) time.Duration {
 	if w.contestedAt != 0 && w.lastSeen.Load() > w.contestedAt {
@@ -53,7 +53,7 @@ func (i *Inventory) liveDuration(w *worker) time.Duration {
 	return min(liveReports*i.opts.ReportInterval, i.opts.HeartbeatGrace)
 }
 
-// secondLive returns fleet.ErrTwoWorkers when the registration shows that two live processes have the identity of a known worker:
+// checkSecondWorker returns fleet.ErrTwoWorkers when the registration shows that two live processes have the identity of a known worker:
 // it comes from elsewhere while the worker lives, or it is of a run that another one took the worker over from. One that comes
 // from where the worker was is the worker started again.
 func (i *Inventory) checkSecondWorker(known *worker, r fleet.Registration) error {
@@ -89,14 +89,14 @@ func hostPort(address string, port int) string {
 	return net.JoinHostPort(address, strconv.Itoa(port))
 }
 
-// holds reports whether a worker keeps its name from another machine that wants it: one that is ready, and one that has only
+// keepsName reports whether a worker keeps its name from another machine that wants it: one that is ready, and one that has only
 // just stopped, as it may come back. A machine of its address is the same one set up anew.
 func (i *Inventory) keepsName(w *worker, r fleet.Registration) bool {
 	return w.State == fleet.WorkerReady ||
 		!w.LeftAt.IsZero() && time.Since(w.LeftAt) < i.opts.HeartbeatGrace && w.Address != r.Address
 }
 
-// left notes that the worker said that it stops.
+// recordStop notes that the worker said that it stops.
 func (i *Inventory) recordStop(w *worker, applied int64) {
 	w.lastSeen.Store(int64(time.Since(i.epoch)))
 	w.AppliedGeneration = applied
@@ -108,7 +108,7 @@ func (i *Inventory) recordStop(w *worker, applied int64) {
 	i.log.Info("worker stopped", "worker", w.Name, "worker_id", w.ID, "cluster", w.cluster.Name)
 }
 
-// whyNotReady says why the worker isn't ready, and so why its instances are unreachable; empty: it is ready. It stays the same
+// notReadyReason says why the worker isn't ready, and so why its instances are unreachable; empty: it is ready. It stays the same
 // as long as the reason does.
 func (i *Inventory) notReadyReason(w *worker) string {
 	switch seen := w.lastSeen.Load(); {

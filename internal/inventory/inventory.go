@@ -149,7 +149,7 @@ func (i *Inventory) makeDefaultCluster(ctx context.Context) error {
 	return i.opts.Store.Apply(ctx, changes)
 }
 
-// hold takes the right to change which rows there are, and returns what gives it back.
+// lockRows takes the right to change which rows there are, and returns what gives it back.
 func (i *Inventory) lockRows(ctx context.Context) (release func(), err error) {
 	return acquire(ctx, i.rowLock)
 }
@@ -189,7 +189,7 @@ func (i *Inventory) Changed() (<-chan struct{}, func()) {
 	}
 }
 
-// bell wakes subscribers, not more often than every notifyInterval.
+// notifier wakes subscribers, not more often than every notifyInterval.
 type notifier struct {
 	subscribers map[chan struct{}]struct{}
 	last        time.Time
@@ -198,7 +198,7 @@ type notifier struct {
 
 func newNotifier() notifier { return notifier{subscribers: make(map[chan struct{}]struct{})} }
 
-// outdate marks the view as out of date. i.mu is held.
+// markStale marks the view as out of date. i.mu is held.
 func (i *Inventory) markStale(what staleness) {
 	if i.dryRun.on {
 		return
@@ -206,7 +206,7 @@ func (i *Inventory) markStale(what staleness) {
 	i.stale.Store(max(i.stale.Load(), int32(what)))
 }
 
-// changed marks the view as out of date and rings the bell. i.mu is held.
+// markChanged marks the view as out of date and wakes subscribers. i.mu is held.
 func (i *Inventory) markChanged(what staleness) {
 	i.markStale(what)
 	if i.notifier.waiting || i.dryRun.on {

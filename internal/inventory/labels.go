@@ -51,10 +51,10 @@ func orUnknown(s string) string {
 	return s
 }
 
-// keptApart begins the label of a worker whose own key would mean something else to a reader of the sample.
+// reservedPrefix begins the label of a worker whose own key would mean something else to a reader of the sample.
 const reservedPrefix = "label_"
 
-// ownLabels returns the labels of a worker as pairs for its info sample, in the order of their names. No key is
+// operatorLabels returns the labels of a worker as pairs for its info sample, in the order of their names. No key is
 // dropped for its spelling: characters that Prometheus has no place for become underscores, and a key that would become a
 // reserved name is prefixed. Of two keys that become the same name,
 // the one that needed no change is kept, otherwise the first.

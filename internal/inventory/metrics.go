@@ -37,7 +37,7 @@ func single(w *exposition.Writer, m *catalog.Metric, v float64) {
 	w.Sample(m.WireName(), v)
 }
 
-// family writes a family's head before its first sample.
+// familyWriter writes a family's head before its first sample.
 type familyWriter struct {
 	w     *exposition.Writer
 	m     *catalog.Metric

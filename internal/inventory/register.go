@@ -98,7 +98,7 @@ func (i *Inventory) admit(r fleet.Registration) (want fleet.IDs, err error) {
 	return want, nil
 }
 
-// enter makes or changes the worker that an admitted registration is of.
+// upsertWorker makes or changes the worker that an admitted registration is of.
 func (i *Inventory) upsertWorker(r fleet.Registration, first fleet.IDs) *worker {
 	c, ok := i.clusterNamed[r.Cluster]
 	if !ok {

@@ -60,7 +60,7 @@ func (i *Inventory) Report(ctx context.Context, workerID int64, r fleet.Report) 
 	return known, nil
 }
 
-// news takes a report that says something new and returns the time of the change.
+// applyReport takes a report that says something new and returns the time of the change.
 func (i *Inventory) applyReport(ctx context.Context, w *worker, reported []fleet.ReportedInstance) (known []fleet.ReportedIDs, clock int64, err error) {
 	release, err := i.lockRows(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func (i *Inventory) applyReport(ctx context.Context, w *worker, reported []fleet
 	return known, w.changed, err
 }
 
-// withoutNew returns what a report says about instances and models that have an id. An instance that got a model which has
+// withoutNewInstances returns what a report says about instances and models that have an id. An instance that got a model which has
 // none keeps the one before.
 func (i *Inventory) withoutNewInstances(w *worker, reported []fleet.ReportedInstance) []fleet.ReportedInstance {
 	var out []fleet.ReportedInstance
@@ -108,7 +108,7 @@ func (i *Inventory) withoutNewInstances(w *worker, reported []fleet.ReportedInst
 	return out
 }
 
-// seen notes a sign of life, by which a worker becomes ready.
+// recordHeartbeat notes a sign of life, by which a worker becomes ready.
 func (i *Inventory) recordHeartbeat(w *worker, applied int64) {
 	w.lastSeen.Store(int64(time.Since(i.epoch)))
 	i.markStale(staleHeartbeats)
@@ -168,7 +168,7 @@ func (i *Inventory) reportedIDs(w *worker, reported []fleet.ReportedInstance) (o
 	return out, same
 }
 
-// newIn counts the models and instances that the report is the first to name.
+// countNew counts the models and instances that the report is the first to name.
 func (i *Inventory) countNew(w *worker, reported []fleet.ReportedInstance) (want fleet.IDs, err error) {
 	names := make(map[string]struct{})
 	for k := range reported {
@@ -186,7 +186,7 @@ func (i *Inventory) countNew(w *worker, reported []fleet.ReportedInstance) (want
 	return want, nil
 }
 
-// take makes the worker's instances what was reported. next holds the ids for what is new.
+// replaceInstances makes the worker's instances what was reported. next holds the ids for what is new.
 func (i *Inventory) replaceInstances(w *worker, reported []fleet.ReportedInstance, next fleet.IDs) {
 	named := make(map[string]struct{}, len(reported))
 	for k := range reported {
@@ -215,7 +215,7 @@ func (i *Inventory) replaceInstances(w *worker, reported []fleet.ReportedInstanc
 	}
 }
 
-// update notes what is new about an instance, which may have got another model.
+// updateInstance notes what is new about an instance, which may have got another model.
 func (i *Inventory) updateInstance(in *instance, m *model, rep *fleet.ReportedInstance) {
 	described := in.Reported.Runtime != rep.Runtime || in.Reported.RuntimeVersion != rep.RuntimeVersion ||
 		in.Reported.Source != rep.Source || in.Reported.SourceKey != rep.SourceKey || in.Reported.Category != rep.Category
@@ -237,7 +237,7 @@ func (i *Inventory) updateInstance(in *instance, m *model, rep *fleet.ReportedIn
 	i.markChanged(staleAll)
 }
 
-// adopt makes the model what its instance newly says. What the instance doesn't say stays. Only what changes speaks: in
+// updateModel makes the model what its instance newly says. What the instance doesn't say stays. Only what changes speaks: in
 // a rolling update the instances disagree, and taking each report at its word would make the model change with each. A
 // gateway has no model that could change.
 func (i *Inventory) updateModel(m *model, rep *fleet.ReportedInstance) {
@@ -268,7 +268,7 @@ func (i *Inventory) updateModel(m *model, rep *fleet.ReportedInstance) {
 	}
 }
 
-// describe sees to it that one of the model's instances has the runtime that the model has, if any says its runtime; the
+// refreshModel sees to it that one of the model's instances has the runtime that the model has, if any says its runtime; the
 // newest does otherwise.
 func (i *Inventory) refreshModel(m *model) {
 	var newest *instance

@@ -46,13 +46,13 @@ type refusal struct{ text string }
 func (r *refusal) Error() string { return r.text }
 func (*refusal) Unwrap() error   { return fleet.ErrRevoked }
 
-// alive reports whether the worker would soon come back if it were forgotten. i.mu is held.
+// isAlive reports whether the worker would soon come back if it were forgotten. i.mu is held.
 func (i *Inventory) isAlive(w *worker) bool {
 	last := max(w.joined, w.lastSeen.Load())
 	return w.State == fleet.WorkerReady || w.LeftAt.IsZero() && last != never && time.Since(i.epoch)-time.Duration(last) < i.opts.HeartbeatGrace
 }
 
-// mayRevoke says why no more workers can be revoked. i.mu is held.
+// checkRevokeLimit says why no more workers can be revoked. i.mu is held.
 func (i *Inventory) checkRevokeLimit(w *worker) error {
 	if have := len(i.revoked.byID); have >= i.opts.MaxRevoked {
 		return fmt.Errorf("%w: worker %s is alive and would come back, and %d are revoked already, the limit; allow those that exist no more (stackscope worker list, stackscope worker allow), or stop this worker and remove it when it is not ready",

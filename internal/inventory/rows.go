@@ -241,7 +241,7 @@ func (in *instance) detach() {
 	}
 }
 
-// gained is called after an instance was added to a model; nil: it has none.
+// instanceAdded is called after an instance was added to a model; nil: it has none.
 func (i *Inventory) instanceAdded(m *model) {
 	if m != nil && !m.EmptySince.IsZero() {
 		m.EmptySince = time.Time{}
@@ -249,7 +249,7 @@ func (i *Inventory) instanceAdded(m *model) {
 	}
 }
 
-// lost is called after an instance was taken from a model; nil: it had none.
+// instanceRemoved is called after an instance was taken from a model; nil: it had none.
 func (i *Inventory) instanceRemoved(m *model) {
 	if m == nil {
 		return

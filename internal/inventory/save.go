@@ -56,13 +56,13 @@ type saved struct {
 	failed struct{ attempt, clock int64 }
 }
 
-// touch notes a change of what the worker's reports say. They are not acknowledged before it is stored. i.mu is held.
+// advanceClock notes a change of what the worker's reports say. They are not acknowledged before it is stored. i.mu is held.
 func (i *Inventory) advanceClock(w *worker) {
 	i.saved.clock++
 	w.changed = i.saved.clock
 }
 
-// secure returns when the change of the clock's time is stored, or why it is not: it stays in memory then and is tried again.
+// waitStored returns when the change of the clock's time is stored, or why it is not: it stays in memory then and is tried again.
 // Changes of several that wait are stored at once.
 func (i *Inventory) waitStored(ctx context.Context, clock int64) error {
 	i.mu.Lock()
@@ -92,7 +92,7 @@ func (i *Inventory) waitStored(ctx context.Context, clock int64) error {
 	}
 }
 
-// settled reports whether it is known what became of a change that has been waited for since the attempt begun: it is stored,
+// attemptResult reports whether it is known what became of a change that has been waited for since the attempt begun: it is stored,
 // or an attempt to store it has failed since, with err. ended is closed when the attempt that is under way has ended.
 func (i *Inventory) attemptResult(clock, firstAttempt int64) (known bool, ended <-chan struct{}, err error) {
 	i.mu.Lock()
@@ -164,7 +164,7 @@ func (i *Inventory) apply(ctx context.Context, changes *fleet.Changes, taken uns
 	return nil
 }
 
-// notStored notes that storing failed and returns the error to answer with. i.mu is held.
+// recordFailure notes that storing failed and returns the error to answer with. i.mu is held.
 func (i *Inventory) recordFailure(ctx context.Context, err error) error {
 	s := &i.saved
 	if !errors.Is(err, fleet.ErrNotStored) {
@@ -187,7 +187,7 @@ func (i *Inventory) RecordStoreFailure(ctx context.Context, err error) {
 	_ = i.recordFailure(ctx, err)
 }
 
-// wake makes Run try to store what is unsaved soon.
+// wakeRun makes Run try to store what is unsaved soon.
 func (i *Inventory) wakeRun() {
 	select {
 	case i.retry <- struct{}{}:
@@ -301,5 +301,5 @@ func (i *Inventory) markSaved(beats []fleet.Heartbeat) {
 	}
 }
 
-// wall turns a lastSeen into a time of day. The monotonic reading is kept, for Sub.
+// wallTime turns a lastSeen into a time of day. The monotonic reading is kept, for Sub.
 func (i *Inventory) wallTime(seen int64) time.Time { return i.epoch.Add(time.Duration(seen)) }

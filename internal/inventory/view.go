@@ -83,7 +83,7 @@ func (i *Inventory) rebuild() {
 	i.stale.Store(int32(fresh))
 }
 
-// rendered returns the label of a state. There are few states and many that are in one.
+// cachedStateLabel returns the label of a state. There are few states and many that are in one.
 func cachedStateLabel[S ~string](states map[string]exposition.Labels, s S) exposition.Labels {
 	l, ok := states[string(s)]
 	if !ok {

@@ -67,7 +67,7 @@ func generation(row store.Generation) mapsync.Generation {
 	return mapsync.Generation{Number: row.Number, Default: row.Document == nil, Document: row.Document, At: row.At, Note: mapsync.Note(row.Note)}
 }
 
-// published shows the publisher to the API.
+// mappingAPI shows the publisher to the API.
 type mappingAPI struct{ *mapsync.Publisher }
 
 // Current implements api.Mapping.

@@ -153,7 +153,7 @@ func (s *Server) dashboards() api.Dashboards {
 	return d
 }
 
-// notHere answers 404 and says why.
+// disabledHandler answers 404 and says why.
 func disabledHandler(text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

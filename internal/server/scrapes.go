@@ -11,7 +11,7 @@ import (
 	"github.com/stackscope/stackscope/internal/prom"
 )
 
-// workersAt returns whose samples come from which target. Several workers may have registered with one address.
+// workersByAddress returns whose samples come from which target. Several workers may have registered with one address.
 func workersByAddress(s *fleet.Snapshot) map[string][]prom.Worker {
 	at := make(map[string][]prom.Worker, len(s.Workers))
 	for _, w := range s.Workers {
@@ -38,7 +38,7 @@ func serverFamilies() []string {
 	return names
 }
 
-// troubles returns all that keeps the server from being ready, beside its start and its end.
+// problems returns all that keeps the server from being ready, beside its start and its end.
 func (s *Server) problems() error {
 	err := s.inventory.Err()
 	if s.prom != nil {

@@ -323,7 +323,7 @@ func (s *Server) URL() string {
 	return scheme + "://" + loopbackAddress(s.main.ln)
 }
 
-// reachable turns a listener's address into one that can be dialled from this machine.
+// loopbackAddress turns a listener's address into one that can be dialled from this machine.
 func loopbackAddress(ln net.Listener) string {
 	host, port, err := net.SplitHostPort(ln.Addr().String())
 	if err != nil {

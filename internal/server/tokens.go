@@ -19,7 +19,7 @@ const (
 	minTokenLength  = 16
 )
 
-// token reads the token in DIR/name, or makes it at the first start.
+// readOrCreateToken reads the token in DIR/name, or makes it at the first start.
 func readOrCreateToken(dir, name string, logger *slog.Logger) (string, error) {
 	path := filepath.Join(dir, name)
 	text, err := secret.ReadFile(path)

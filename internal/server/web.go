@@ -41,7 +41,7 @@ func (s *Server) loadWebConfig() (err error) {
 	return nil
 }
 
-// protect puts the file's rules around the handlers of its ports.
+// applyWebConfig puts the file's rules around the handlers of its ports.
 func (s *Server) applyWebConfig() error {
 	for _, l := range []*listener{s.metrics, s.promPort} {
 		if l == nil || s.web.file == nil {
@@ -65,7 +65,7 @@ func (s *Server) applyWebConfig() error {
 	return nil
 }
 
-// reading lets those through to prometheus who came with a password of the file, and all others to what asks for a token.
+// readAccess lets those through to prometheus who came with a password of the file, and all others to what asks for a token.
 func (w *webPorts) readAccess(prometheus http.Handler, token routes.Lister) routes.Lister {
 	return routes.With(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if webconfig.Authenticated(r.Context()) {
@@ -82,7 +82,7 @@ func (s *Server) ScrapeInside(inside func(address string) func(context.Context) 
 	s.web.worker = inside
 }
 
-// reachInside returns how a part of this process is reached, nil for an address that isn't one's.
+// inProcessDialer returns how a part of this process is reached, nil for an address that isn't one's.
 func (s *Server) inProcessDialer(address string) func(context.Context) (net.Conn, error) {
 	if s.web.pipe != nil && address == s.web.address {
 		return s.web.pipe.Dial
@@ -93,7 +93,7 @@ func (s *Server) inProcessDialer(address string) func(context.Context) (net.Conn
 	return nil
 }
 
-// fromInside returns the snapshot with workers as the embedded Prometheus reaches them: without TLS where that is inside this process.
+// withInProcessWorkers returns the snapshot with workers as the embedded Prometheus reaches them: without TLS where that is inside this process.
 func (s *Server) withInProcessWorkers(snapshot *fleet.Snapshot) *fleet.Snapshot {
 	own := func(w fleet.Worker) bool {
 		return w.MetricsScheme != fleet.MetricsHTTP && s.inProcessDialer(net.JoinHostPort(w.Address, strconv.Itoa(w.MetricsPort))) != nil

@@ -26,7 +26,7 @@ const (
 	ExpectedSuffix = ".expected"
 )
 
-// being begins the file while the database is being made: a process may die in between.
+// creatingPrefix begins the file while the database is being made: a process may die in between.
 const creatingPrefix = "being made"
 
 const expectedText = `made %s
@@ -38,7 +38,7 @@ Revoked workers may join again then, and also after a backup from before they we
 // ErrLost says that a database was here and is not any more.
 var ErrLost = errors.New("lost")
 
-// found is what was in the data directory.
+// dirState is what was in the data directory.
 type dirState struct {
 	absent   bool // there is no database, and there is none expected
 	creating bool // one was being made
@@ -81,7 +81,7 @@ func (s *Store) inspect() (f dirState, err error) {
 	return f, nil
 }
 
-// beside returns which of the files that belong to the database are there.
+// filesBeside returns which of the files that belong to the database are there.
 func (s *Store) filesBeside(suffixes ...string) []string {
 	return slices.DeleteFunc(slices.Clone(suffixes), func(suffix string) bool {
 		_, err := os.Lstat(s.path + suffix)
@@ -97,7 +97,7 @@ func (s *Store) hasTokens() bool {
 	})
 }
 
-// lost is the error of a database that is what words say. beside are the files that show that there was another one.
+// lostError is the error of a database that is what words say. beside are the files that show that there was another one.
 func (s *Store) lostError(words string, beside []string) error {
 	proof := "a server has used this data directory before"
 	if len(beside) > 0 {
@@ -106,7 +106,7 @@ func (s *Store) lostError(words string, beside []string) error {
 	return fmt.Errorf("database %s is %w: it %s, and %s. %s. Nothing was changed", s.path, ErrLost, words, proof, s.remedy())
 }
 
-// waysOut says what to do about a database that cannot be used. It names the files that are there: SQLite would lay a log that is
+// remedy says what to do about a database that cannot be used. It names the files that are there: SQLite would lay a log that is
 // left over the backup.
 func (s *Store) remedy() string {
 	restore := "Put a backup in its place"
@@ -197,7 +197,7 @@ func tablesOf(ctx context.Context, db *sql.DB) (names []string, err error) {
 	return names, rows.Err()
 }
 
-// expect notes that there is a database. The server goes on when that fails, and tries again at its next start.
+// markExpected notes that there is a database. The server goes on when that fails, and tries again at its next start.
 func (s *Store) markExpected() {
 	if err := s.writeExpectedFile(fmt.Sprintf(expectedText, time.Now().UTC().Format(time.RFC3339))); err != nil {
 		s.log.Warn("it could not be noted that there is a database; until it is, a lost one is taken for one that was never made", "error", err)
@@ -208,7 +208,7 @@ func (s *Store) writeExpectedFile(text string) error {
 	return durable.WriteFile(s.path+ExpectedSuffix, []byte(text), 0o600)
 }
 
-// unmark takes back that a database is being made when there is none in the end: the next start would take less care.
+// removeExpectedFile takes back that a database is being made when there is none in the end: the next start would take less care.
 func (s *Store) removeExpectedFile(f *dirState) error {
 	if _, err := os.Stat(s.path); !f.absent || err == nil {
 		return nil

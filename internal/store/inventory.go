@@ -119,7 +119,7 @@ type batch struct {
 	err error
 }
 
-// each runs query once for each row. The statement is closed with the transaction.
+// execEach runs query once for each row. The statement is closed with the transaction.
 func execEach[T any](b *batch, query string, rows []T, args func(T) []any) {
 	if b.err != nil || len(rows) == 0 {
 		return

@@ -27,7 +27,7 @@ type logState struct {
 	complete  bool   // the log has all that was committed
 }
 
-// lookAtLog reads the log and its index. It changes nothing.
+// readLogState reads the log and its index. It changes nothing.
 func readLogState(path string) (logState, error) {
 	var st logState
 	f, err := os.Open(path + logSuffix)
@@ -60,12 +60,12 @@ func readLogState(path string) (logState, error) {
 	return st, nil
 }
 
-// lost reports whether the log lacks, or may lack, changes that somebody was told were stored.
+// losesChanges reports whether the log lacks, or may lack, changes that somebody was told were stored.
 func (st *logState) losesChanges() bool {
 	return st.missing > 0 || st.RestCommits > 0 || st.Rest > 0 && !st.complete
 }
 
-// keepLog copies a log that SQLite is about to take what it can of, and to empty. There is one such copy, of the last such log. The
+// copyDamagedLog copies a log that SQLite is about to take what it can of, and to empty. There is one such copy, of the last such log. The
 // server goes on without it where there is no room.
 func (s *Store) copyDamagedLog() {
 	from, to := s.path+logSuffix, s.path+logSuffix+damagedSuffix
@@ -103,7 +103,7 @@ func copyFile(from, to string) (err error) {
 	return os.Rename(out.Name(), to)
 }
 
-// setAside moves a log away whose end is missing and all of which is in the database's file: SQLite would put the older pages
+// moveLogAside moves a log away whose end is missing and all of which is in the database's file: SQLite would put the older pages
 // that are left of it over those.
 func (s *Store) moveLogAside() error {
 	target := s.path + logSuffix + damagedSuffix
@@ -118,7 +118,7 @@ func (s *Store) moveLogAside() error {
 	return nil
 }
 
-// readHead reads the beginning of an index; nil when there is none.
+// readIndexHead reads the beginning of an index; nil when there is none.
 func readIndexHead(path string) (head []byte, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +131,7 @@ func readIndexHead(path string) (head []byte, err error) {
 	return io.ReadAll(io.LimitReader(f, sqlitelog.IndexBytes))
 }
 
-// tellLog says in the log of the server what the log of the database lacks. SQLite takes what it can use of it and says nothing.
+// logLogState says in the log of the server what the log of the database lacks. SQLite takes what it can use of it and says nothing.
 func (s *Store) logLogState(st *logState) {
 	log := s.log.With("file", s.path+logSuffix, "usable_frames", st.Frames, "bytes", st.Rest, "frames", max(st.RestFrames, st.missing))
 	const lost = "changes after its last whole transaction are lost"

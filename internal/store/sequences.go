@@ -16,7 +16,7 @@ var sequences = []struct{ kind, rows string }{
 	{"instance", "instances"},
 }
 
-// mendSequences sees to it that an id that is in use is not given again: its new owner would replace the row.
+// repairSequences sees to it that an id that is in use is not given again: its new owner would replace the row.
 func (s *Store) repairSequences(ctx context.Context) error {
 	for _, q := range sequences {
 		var last sql.NullInt64

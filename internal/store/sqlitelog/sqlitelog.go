@@ -121,7 +121,7 @@ func (e *End) readFrames(r io.Reader, order binary.ByteOrder, sums [2]uint32, bu
 	}
 }
 
-// ofThisPass tells a frame, or its beginning, from what an earlier pass has left. next says that it comes where this pass goes on:
+// inThisPass tells a frame, or its beginning, from what an earlier pass has left. next says that it comes where this pass goes on:
 // too little to tell is then of this one.
 func (e *End) inThisPass(b []byte, next bool) bool {
 	if len(b) < 16 {
