@@ -103,7 +103,7 @@ func (a *API) backup(ctx context.Context, in *backupInput) (*huma.StreamResponse
 		case <-ctx.Done():
 		}
 	}()
-	streams := false // then the stream gives the place of the one backup free
+	streams := false // then the end of the stream is the backup's
 	defer func() {
 		if !streams {
 			cancel(nil)

@@ -21,9 +21,9 @@ import (
 	"github.com/stackscope/stackscope/internal/fleet"
 )
 
-// A database is copied before its schema changes, so that the program of before can be started again: it refuses the new schema. A copy
+// A database is copied before its schema changes, so that the previous version can be started again: it refuses the new schema. A copy
 // is called stackscope.db.before-NEW-schema-OLD. OLD is the schema that it has: an upgrade that dies between two migrations and goes on
-// later does not replace the copy that the program of before can open.
+// later does not replace the copy that the previous version can open.
 const (
 	beforePrefix = FileName + ".before-"
 	// keepBefore is how many copies are kept, the newest ones.
@@ -69,11 +69,11 @@ func (s *Store) checkSchema(ctx context.Context, db *sql.DB) error {
 		return nil
 	}
 	return fmt.Errorf("database %s has schema version %d, and this stackscope knows versions up to %d: a newer stackscope has written it. Start that one again; or, to stay with this one, %s. Nothing was changed",
-		s.path, have.Int64, want, s.wayBack(want))
+		s.path, have.Int64, want, s.rollbackSteps(want))
 }
 
-// wayBack says how a program that knows schemas up to want gets a database that it can open.
-func (s *Store) wayBack(want int64) string {
+// rollbackSteps says how a program that knows schemas up to want gets a database that it can open.
+func (s *Store) rollbackSteps(want int64) string {
 	away := "move away " + names(s.filesBeside("", logSuffix, indexSuffix))
 	for _, b := range s.befores() {
 		if b.schema <= want {

@@ -95,7 +95,7 @@ func copies(t *testing.T, dir string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(contents(t, dir))), func(name string) bool { return !strings.Contains(name, ".before-") })
 }
 
-// An upgrade and the way back: the program of before refuses the new schema, changes nothing, and says which file to put where. Following
+// An upgrade and a rollback: the previous version refuses the new schema, changes nothing, and says which file to put where. Following
 // its words brings everything back.
 func TestUpgradeAndBack(t *testing.T) {
 	dir, own := t.TempDir(), ownSchema(t)
@@ -123,7 +123,7 @@ func TestUpgradeAndBack(t *testing.T) {
 	was := contents(t, dir)
 	_, err := store.Open(t.Context(), store.Options{Dir: dir})
 	if err == nil {
-		t.Fatal("the program of before opens a newer database")
+		t.Fatal("the previous version opens a newer database")
 	}
 	words := regexp.MustCompile(fmt.Sprintf(`^database \S+/stackscope\.db has schema version %d, and this stackscope knows versions up to %d: a newer stackscope has written it\. `+
 		`Start that one again; or, to stay with this one, move away stackscope\.db, then move %s, the copy that was made before the upgrade at \S+Z, in its place as stackscope\.db\. `+
@@ -145,7 +145,7 @@ func TestUpgradeAndBack(t *testing.T) {
 	}
 	s = open(t, dir)
 	if diff := cmp.Diff(sample, load(t, s)); diff != "" {
-		t.Errorf("after the way back (-want +got)\n%s", diff)
+		t.Errorf("after the rollback (-want +got)\n%s", diff)
 	}
 	closed(t, s)
 
@@ -193,7 +193,7 @@ func TestCopiesAreBounded(t *testing.T) {
 	}
 }
 
-// An upgrade that fails between two migrations leaves the copy of before, also when it goes on later.
+// An upgrade that fails between two migrations leaves the copy from before it, also when it goes on later.
 func TestInterruptedUpgrade(t *testing.T) {
 	dir, own := t.TempDir(), ownSchema(t)
 	s := open(t, dir)
@@ -212,7 +212,7 @@ func TestInterruptedUpgrade(t *testing.T) {
 	if diff := cmp.Diff(want, copies(t, dir)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	// The program of before is shown the one that it can open.
+	// The previous version is shown the one that it can open.
 	if _, err := store.Open(t.Context(), store.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "then move "+want[0]+",") {
 		t.Errorf("got %v", err)
 	}

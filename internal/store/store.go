@@ -161,7 +161,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	return s, nil
 }
 
-// Close closes the database and gives the data directory free.
+// Close closes the database and unlocks the data directory.
 func (s *Store) Close() error { return errors.Join(s.closeDB(), s.lock.Release()) }
 
 // closeDB writes what is in the log into the database's file and removes the log.

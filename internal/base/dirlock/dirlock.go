@@ -50,10 +50,10 @@ func TakeFile(path string) (*Lock, error) {
 	return &Lock{f, made}, nil
 }
 
-// Release gives the directory free. The file stays: to remove it would take the lock from whoever waits for it.
+// Release unlocks the directory. The file stays: to remove it would take the lock from whoever waits for it.
 func (l *Lock) Release() error { return l.file.Close() }
 
-// Abandon gives the directory free and leaves no file that was not there before.
+// Abandon unlocks the directory and leaves no file that was not there before.
 func (l *Lock) Abandon() error {
 	var err error
 	if l.made {
