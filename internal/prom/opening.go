@@ -93,7 +93,7 @@ func (p *Prometheus) tryOpen() (*core, *outage) {
 		}
 		p.lock = lock
 	}
-	p.removeSnapshots()
+	p.removeSnapshot()
 	quarantine := newQuarantine(p.opts.Dir, time.Now(), p.logger)
 	for round := 0; ; round++ {
 		faults := inspect(p.opts.Dir, false)

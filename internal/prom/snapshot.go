@@ -8,16 +8,15 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/base/durable"
 )
 
-// snapshotsDir is where snapshots are in the data directory while they are copied. It must be on the disk of the blocks, and its name is
-// none of a block.
-const snapshotsDir = "backup.partial"
+// snapshotDir is where the snapshot is in the data directory while it is copied. It must be on the disk of the blocks, and its name is none
+// of a block.
+const snapshotDir = "backup.partial"
 
 // Errors of snapshots.
 var (
@@ -43,8 +42,9 @@ func (p *Prometheus) SnapshotBytes() int64 {
 	return treeSize(filepath.Join(p.opts.Dir, "wal")) + treeSize(filepath.Join(p.opts.Dir, "chunks_head"))
 }
 
-// TakeSnapshot makes a snapshot. Scrapes and queries go on; only the compaction of blocks waits. Call Remove when it is not needed any more.
-// A crash leaves one behind, which the next start removes. It returns ErrNotReady, ErrNoLinks, an error of the disk, or ctx's error.
+// TakeSnapshot makes a snapshot, in place of an earlier one. Scrapes and queries go on; only the compaction of blocks waits. Call Remove when
+// it is not needed any more. A crash leaves it behind, and the next start removes it. The errors are ErrNotReady, ErrNoLinks, one of the disk,
+// or ctx's.
 func (p *Prometheus) TakeSnapshot(ctx context.Context) (_ *Snapshot, err error) {
 	if !p.requests.begin() { // the storage is not closed before the end
 		return nil, ErrNotReady
@@ -57,13 +57,9 @@ func (p *Prometheus) TakeSnapshot(ctx context.Context) (_ *Snapshot, err error) 
 		}
 		return nil, ErrNotReady
 	}
-	parent := filepath.Join(p.opts.Dir, snapshotsDir)
-	if err := os.Mkdir(parent, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("snapshot of samples in %s: %w", parent, durable.Cause(err))
-	}
-	dir, err := os.MkdirTemp(parent, "samples-*")
-	if err != nil {
-		return nil, fmt.Errorf("snapshot of samples in %s: %w", parent, durable.Cause(err))
+	dir := filepath.Join(p.opts.Dir, snapshotDir)
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
+		return nil, fmt.Errorf("snapshot of samples in %s: %w", dir, durable.Cause(err))
 	}
 	s := &Snapshot{Dir: dir}
 	defer func() {
@@ -121,27 +117,15 @@ func (s *Snapshot) list() error {
 }
 
 // Remove removes the snapshot.
-func (s *Snapshot) Remove() error {
-	err := os.RemoveAll(s.Dir)
-	if rest := os.Remove(filepath.Dir(s.Dir)); err == nil && rest != nil && !errors.Is(rest, syscall.ENOTEMPTY) && !errors.Is(rest, fs.ErrExist) && !errors.Is(rest, fs.ErrNotExist) {
-		err = rest
-	}
-	return err
-}
+func (s *Snapshot) Remove() error { return os.RemoveAll(s.Dir) }
 
-// removeSnapshots removes those that a process has left which ended while it made a backup.
-func (p *Prometheus) removeSnapshots() {
-	dir := filepath.Join(p.opts.Dir, snapshotsDir)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+// removeSnapshot removes the one that a process has left which ended while it made a backup.
+func (p *Prometheus) removeSnapshot() {
+	dir := filepath.Join(p.opts.Dir, snapshotDir)
+	if _, err := os.Lstat(dir); err != nil {
 		return // there is none
 	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "samples-") {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-		}
-	}
-	if err := errors.Join(err, os.Remove(dir)); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		p.logger.Warn("the copy of samples that an interrupted backup has left could not be removed; remove it", "dir", dir, "error", err)
 		return
 	}

@@ -13,7 +13,7 @@ import (
 func TestSnapshotHasBlocksAndHead(t *testing.T) {
 	dir := t.TempDir()
 	writeTSDB(t, dir, 8*time.Hour, time.Minute)
-	left := filepath.Join(dir, snapshotsDir, "samples-1")
+	left := filepath.Join(dir, snapshotDir, "samples-1")
 	if err := os.MkdirAll(left, 0o750); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestSnapshotHasBlocksAndHead(t *testing.T) {
 	if err := s.Remove(); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, snapshotsDir)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, snapshotDir)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after Remove: %v", err)
 	}
 	other := start(t, Options{Dir: copied})
