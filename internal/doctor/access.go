@@ -40,7 +40,7 @@ func (v *view) lacks(w *fleet.Worker, kinds ...*access.Kind) bool {
 func (v *view) lookAccess(h *hop, w *fleet.Worker) {
 	for i, k := range access.Kinds {
 		if v.lacks(w, k) {
-			h.hit(accessFindings[i], ofWorker(w), fmt.Sprintf("stackscope_missing_access has %s. %s", k.ID, k.Lost), "worker", w.Name)
+			h.hit(accessFindings[i], ofWorker(w), fmt.Sprintf("stackscope_missing_access is 1 for %s. %s", k.ID, k.Lost), "worker", w.Name)
 		}
 	}
 }
