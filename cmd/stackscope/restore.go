@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/user"
 	"slices"
@@ -195,13 +196,19 @@ func lookUpOwner(text string) (*restore.Owner, error) {
 			u.Gid = g.Gid
 		}
 	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil || uid < 0 {
-		return nil, fmt.Errorf("--owner %s: give a user", text)
+	uid, ok := ownerNumber(u.Uid)
+	if !ok {
+		return nil, fmt.Errorf("--owner %s: there is no user %s on this machine", text, name)
 	}
-	gid, err := strconv.Atoi(u.Gid)
-	if err != nil || gid < 0 {
+	gid, ok := ownerNumber(u.Gid)
+	if !ok {
 		return nil, fmt.Errorf("--owner %s: there is no group %s on this machine", text, group)
 	}
 	return &restore.Owner{UID: uid, GID: gid}, nil
+}
+
+// ownerNumber reads the number of a user or group: 32 bits, of which the highest says that nothing is to be changed.
+func ownerNumber(text string) (int, bool) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	return int(n), err == nil && n < math.MaxUint32
 }

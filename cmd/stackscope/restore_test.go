@@ -22,3 +22,15 @@ func TestInterruptedRestore(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A number that the system would cut or take for "no change" gives the files to somebody else.
+func TestOwnerNumbers(t *testing.T) {
+	if o, err := lookUpOwner("4321:4322"); err != nil || o.UID != 4321 || o.GID != 4322 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	for _, text := range []string{"5000000000:1", "4294967295:1", "1:4294967295", "1:4294967296", "-1:1", ":", "4321:", "+5:5"} {
+		if o, err := lookUpOwner(text); err == nil {
+			t.Errorf("%s is taken for %+v", text, o)
+		}
+	}
+}
