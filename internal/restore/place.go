@@ -101,7 +101,7 @@ func (t *target) examine(ctx context.Context) error {
 	return nil
 }
 
-const expectedText = `being restored since %s
+const expectedText = store.RestoringPrefix + ` since %s
 While this file is here, the server expects ` + backup.Database + ` beside it and does not start without it. If the restoring was interrupted, run
 stackscope restore again with --move-aside.
 `

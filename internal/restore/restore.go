@@ -296,7 +296,8 @@ func databaseFiles(name string) []string {
 	return []string{name, name + "-wal", name + "-shm", name + "-journal"}
 }
 
-// replaced are the names in an area that the backup replaces.
+// replaced are the names in an area that the backup replaces, the server's database first: once it is away, no server starts beside what is
+// left, and makes other tokens.
 func (t *target) replaced(a *area) ([]string, error) {
 	if a.folder == "prometheus" {
 		entries, err := fs.ReadDir(a.root.FS(), ".")
@@ -317,6 +318,8 @@ func (t *target) replaced(a *area) ([]string, error) {
 		in, rest := folderOf(f.Name)
 		switch {
 		case in != a.folder:
+		case rest == backup.Database:
+			names = append(databaseFiles(rest), names...)
 		case strings.HasSuffix(rest, ".db"):
 			names = append(names, databaseFiles(rest)...)
 		default:

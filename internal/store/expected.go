@@ -26,6 +26,9 @@ const (
 	ExpectedSuffix = ".expected"
 )
 
+// RestoringPrefix begins the file while a backup is being put in place.
+const RestoringPrefix = "being restored"
+
 // creatingPrefix begins the file while the database is being made: a process may die in between.
 const creatingPrefix = "being made"
 
@@ -55,6 +58,7 @@ func (s *Store) inspect() (f dirState, err error) {
 	}
 	f.creating = err == nil && strings.HasPrefix(string(mark), creatingPrefix)
 	f.expected = err == nil && !f.creating
+	restoring := err == nil && strings.HasPrefix(string(mark), RestoringPrefix)
 	if f.log, err = readLogState(s.path); err != nil {
 		return f, fmt.Errorf("the log of database %s cannot be read: %w", s.path, err)
 	}
@@ -62,6 +66,9 @@ func (s *Store) inspect() (f dirState, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		beside := s.filesBeside(logSuffix, indexSuffix)
+		if restoring {
+			return f, fmt.Errorf("database %s is %w: it is missing, because the restoring of a backup was interrupted. Run stackscope restore again with --move-aside. Nothing was changed", s.path, ErrLost)
+		}
 		if f.expected || len(beside) > 0 && !f.creating {
 			return f, s.lostError("is missing", beside)
 		}
