@@ -41,12 +41,15 @@ type readerFunc func([]byte) (int, error)
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func (t *transfer) read(r io.Reader, p []byte) (int, error) {
+	if t.rate > 0 { // no more than a second's worth, for the sleep below
+		p = p[:min(int64(len(p)), t.rate)]
+	}
 	n, err := r.Read(p)
 	t.done += int64(n)
 	now := time.Now()
 	if t.rate > 0 {
 		due := t.began.Add(time.Duration(float64(t.done) / float64(t.rate) * float64(time.Second)))
-		time.Sleep(min(due.Sub(now), time.Second)) // a piece is much less
+		time.Sleep(min(due.Sub(now), time.Second))
 	}
 	step := transferStep
 	if t.terminal {
