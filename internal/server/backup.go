@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/stackscope/stackscope/internal/backup"
@@ -126,6 +127,8 @@ func explainSnapshot(err error) error {
 	switch {
 	case errors.Is(err, prom.ErrNotReady), errors.Is(err, prom.ErrNoLinks):
 		return fmt.Errorf("samples are %w: %w%s", backup.ErrUnavailable, err, without)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: %w; Prometheus sets 512 MiB aside while it writes a block%s", backup.ErrNoSpace, err, without)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
