@@ -71,6 +71,8 @@ func (c *Client) DoctorBundle(ctx context.Context, w io.Writer) error {
 		switch {
 		case n > maxBundleBytes:
 			return c.notOurs(r, resp, fmt.Sprintf("its answer is larger than %d MiB", maxBundleBytes>>20))
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return &Error{Op: r.op, URL: c.URL(), Detail: "the connection ended before the bundle did; the server's log says why", Err: err}
 		case err != nil:
 			return c.transportError(ctx, r, err)
 		}
