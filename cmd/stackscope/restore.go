@@ -156,11 +156,15 @@ func (c *restoreCmd) sayRestored(e *command.Env, r *restore.Result, bytes int64)
 		fmt.Fprintln(e.Stdout, "the backup has no samples: those that are in the directory stay")
 	}
 	fmt.Fprintln(e.Stdout, "restored to", r.Dir+ownedBy(r.Owner))
+	program := "server"
+	if slices.ContainsFunc(r.Manifest.Files, func(f backup.File) bool { return f.Name == "worker/worker.json" }) {
+		program = "start" // whose worker keeps its identity there
+	}
 	fmt.Fprintf(e.Stdout, `
-next: start the server, with systemctl start stackscope or stackscope server --data-dir %s
+next: start the server, with systemctl start stackscope or stackscope %s --data-dir %s
       then look at stackscope status: workers come back within half a minute
       and at stackscope worker list: remove those again that were removed after the backup
-`, r.Dir)
+`, program, r.Dir)
 	return nil
 }
 

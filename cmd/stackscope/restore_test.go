@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
 	"testing"
 
+	"github.com/stackscope/stackscope/internal/backup"
 	"github.com/stackscope/stackscope/internal/base/command"
+	"github.com/stackscope/stackscope/internal/restore"
 )
 
 // "nothing was put in place" is said of an interruption alone that came before.
@@ -31,6 +34,20 @@ func TestOwnerNumbers(t *testing.T) {
 	for _, text := range []string{"5000000000:1", "4294967295:1", "1:4294967295", "1:4294967296", "-1:1", ":", "4321:", "+5:5"} {
 		if o, err := lookUpOwner(text); err == nil {
 			t.Errorf("%s is taken for %+v", text, o)
+		}
+	}
+}
+
+// The command that is said to come next is the one whose data was restored.
+func TestRestoredStarts(t *testing.T) {
+	for _, tt := range []struct{ file, want string }{
+		{"worker/worker.json", "or stackscope start --data-dir /d\n"},
+		{"worker.json", "or stackscope server --data-dir /d\n"}, // of a worker beside the server
+	} {
+		var out bytes.Buffer
+		r := &restore.Result{Dir: "/d", Manifest: &backup.Manifest{Files: []backup.File{{Name: tt.file}}}}
+		if err := new(restoreCmd).sayRestored(&command.Env{Stdout: &out}, r, 0); err != nil || !strings.Contains(out.String(), tt.want) {
+			t.Errorf("%s: %v, %s; want %q", tt.file, err, out.String(), tt.want)
 		}
 	}
 }
