@@ -133,6 +133,10 @@ func parseAndRun(name, description string, grammar any, args []string, env *Env)
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
+		if flag, ends := strings.CutSuffix(err.Error(), ` value but got "EOL" (<EOL>)`); ends {
+			flag, _, _ = strings.Cut(flag, ": expected ")
+			return fmt.Errorf("%s: its value is missing; run `%s --help` for help", flag, chosen(name, err))
+		}
 		return fmt.Errorf("%w; run `%s --help` for help", err, chosen(name, err))
 	}
 	locate(parsed)

@@ -36,3 +36,13 @@ func TestExit(t *testing.T) {
 		}
 	}
 }
+
+// A flag without its value is told so, and not what the parser calls the end of the line.
+func TestMissingValue(t *testing.T) {
+	for flag, value := range map[string]any{"--name": &struct{ Name string }{}, "--port": &struct{ Port int }{}} {
+		err := parseAndRun("prog", "", value, []string{flag}, &Env{Context: t.Context()})
+		if want := flag + ": its value is missing; run `prog --help` for help"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
