@@ -73,6 +73,9 @@ func (c *backupCmd) Run(e *command.Env) (err error) {
 		if _, err := os.Lstat(to); err == nil {
 			return fmt.Errorf("%s is there already and is not overwritten: give another name, or a directory", to)
 		}
+		if _, err := os.Stat(filepath.Dir(to)); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("directory %s is missing: make it first, or choose another one", filepath.Dir(to))
+		}
 	}
 	cl, err := c.patient(e)
 	if err != nil {

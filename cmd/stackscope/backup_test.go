@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,17 @@ func TestRemoveOld(t *testing.T) {
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
 			t.Errorf("keep %d of %q: left %q, want %q", tt.keep, tt.there, got, want)
+		}
+	}
+}
+
+// TestBackupMissingDirectory: a directory that is missing is said before a server is asked.
+func TestBackupMissingDirectory(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, to := range []string{missing + "/", filepath.Join(missing, "b.tar")} {
+		err := (&backupCmd{File: to}).Run(&command.Env{})
+		if want := "directory " + missing + " is missing: make it first"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", to, err, want)
 		}
 	}
 }
