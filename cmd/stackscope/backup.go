@@ -64,8 +64,6 @@ func (c *backupCmd) Run(e *command.Env) (err error) {
 	switch {
 	case inDirectory:
 		to = filepath.Join(to, backup.FileName(began))
-	case strings.HasSuffix(to, "/"):
-		return fmt.Errorf("there is no directory %s", to)
 	case c.Keep > 0:
 		return fmt.Errorf("--keep needs a directory, and %s is none", to)
 	}
