@@ -185,11 +185,15 @@ func ownedBy(o *restore.Owner) string {
 // lookUpOwner returns the numbers of USER or USER:GROUP, which may be numbers themselves.
 func lookUpOwner(text string) (*restore.Owner, error) {
 	name, group, hasGroup := strings.Cut(text, ":")
+	noUser := fmt.Errorf("--owner %s: there is no user %s on this machine", text, name)
 	u, err := user.Lookup(name)
 	if err != nil {
+		if _, ok := ownerNumber(name); !ok {
+			return nil, noUser
+		}
 		if u, err = user.LookupId(name); err != nil {
-			if _, numeric := strconv.Atoi(name); numeric != nil || !hasGroup {
-				return nil, fmt.Errorf("--owner %s: there is no user %s on this machine", text, name)
+			if !hasGroup {
+				return nil, noUser
 			}
 			u = &user.User{Uid: name}
 		}
@@ -202,7 +206,7 @@ func lookUpOwner(text string) (*restore.Owner, error) {
 	}
 	uid, ok := ownerNumber(u.Uid)
 	if !ok {
-		return nil, fmt.Errorf("--owner %s: there is no user %s on this machine", text, name)
+		return nil, noUser
 	}
 	gid, ok := ownerNumber(u.Gid)
 	if !ok {
