@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stackscope/stackscope/internal/base/freespace"
 	"github.com/stackscope/stackscope/tests/programs"
 )
 
@@ -172,12 +173,12 @@ func TestPrometheusDirectoryThatCannotBeUsed(t *testing.T) {
 // fill leaves so many bytes free below dir and returns the file that takes the rest.
 func fill(t *testing.T, dir string, leave int64) string {
 	t.Helper()
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		t.Fatal(err)
+	free, ok := freespace.Of(dir)
+	if !ok {
+		t.Fatalf("the room under %s is not known", dir)
 	}
 	path := filepath.Join(dir, "fill")
-	if err := os.WriteFile(path, make([]byte, int64(s.Bavail)*s.Bsize-leave), 0o600); err != nil {
+	if err := os.WriteFile(path, make([]byte, int64(free)-leave), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
